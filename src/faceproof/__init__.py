@@ -1,0 +1,1 @@
+"""faceproof tells real photographs of faces from generated or manipulated ones."""

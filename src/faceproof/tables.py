@@ -1,0 +1,35 @@
+"""Look-up in the visible tables of choices."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+from faceproof.errors import UnknownChoiceError
+
+T = TypeVar("T")
+
+
+def choose(table: Mapping[str, T], name: str, *, what: str = "choice") -> T:
+    """Return the entry called ``name``.
+
+    Raises:
+        UnknownChoiceError: naming the nearest entry and all of them.
+
+    >>> choose({"real": 0, "fake": 1}, "fake")
+    1
+    >>> choose({"real": 0, "fake": 1}, "fke", what="label")
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.UnknownChoiceError: unknown label 'fke', did you mean 'fake'? Choices: fake, real
+    """
+    if name in table:
+        return table[name]
+    raise UnknownChoiceError(f"unknown {what} {name!r}{nearest(name, table) or '.'} Choices: {', '.join(sorted(table))}")
+
+
+def nearest(name: str, names: Mapping[str, object] | list[str]) -> str:
+    """Return ", did you mean 'x'?" for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f", did you mean {close[0]!r}?" if close else ""
