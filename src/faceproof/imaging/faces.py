@@ -1,0 +1,190 @@
+"""Faces in a picture: boxes, five landmarks and how sure the finder is."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from faceproof.errors import FaceproofError
+
+Pixels = npt.NDArray[np.uint8]
+
+#: Faces with a shorter side in the picture than this are not looked for: no verdict on them holds.
+SMALLEST_FACE_PX = 32
+
+_YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+
+
+@dataclass(frozen=True)
+class Face:
+    """One found face, in pixels of the upright picture.
+
+    Landmarks are float32 [5, 2]: eye and mouth corner on the left of the picture come first:
+    eye, eye, nose tip, mouth corner, mouth corner.
+    """
+
+    box: tuple[float, float, float, float]
+    landmarks: npt.NDArray[np.float32]
+    detection_score: float
+
+    @property
+    def side_px(self) -> float:
+        """Shorter side of the box in pixels."""
+        return min(self.box[2], self.box[3])
+
+
+class FaceFinder(Protocol):
+    """Anything that finds faces in uint8 [H, W, 3] sRGB pixels."""
+
+    def find(self, pixels: Pixels) -> list[Face]:
+        """Return the faces, the largest first; an empty list when there is none."""
+        ...
+
+
+class YuNet:
+    """The YuNet face finder (2023mar) on OpenCV; safe to share between threads.
+
+    The picture is reduced so that a 40 px face keeps about 12 px, never below 640 px a side.
+    Where nothing is found, the finder looks again at a small padded copy (a face that fills the
+    frame) and at the three other quarter turns (a picture that lies on its side).
+
+    Source: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
+    """
+
+    def __init__(self, *, threshold: float = 0.7) -> None:
+        self._threshold = threshold
+        self._model = _yunet_bytes()
+        self._local = threading.local()
+
+    def find(self, pixels: Pixels) -> list[Face]:
+        """Return the faces of uint8 [H, W, 3] sRGB pixels, the largest first."""
+        for look in _looks(pixels):
+            faces = look(self._search)
+            if faces:
+                return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
+        return []
+
+    def _search(self, pixels: Pixels) -> list[Face]:
+        """Find faces in one orientation, at a size that keeps 40 px faces."""
+        height, width = pixels.shape[:2]
+        longest = max(height, width)
+        scale = min(1.0, max(640.0, 0.3 * longest) / longest)
+        small = pixels if scale == 1.0 else _resize(pixels, scale)
+        found = self._detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        ratio = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
+        faces = [_face(row, ratio) for row in found]
+        return [face for face in faces if face.side_px >= SMALLEST_FACE_PX]
+
+    def _detect(self, bgr: Pixels) -> npt.NDArray[np.float32]:
+        """Return YuNet's raw rows, float32 [N, 15]."""
+        detector = self._detector()
+        detector.setInputSize((bgr.shape[1], bgr.shape[0]))
+        found = detector.detect(bgr)[1]
+        return np.zeros((0, 15), np.float32) if found is None else np.asarray(found, np.float32)
+
+    def _detector(self) -> Any:
+        """Return this thread's detector: OpenCV's keeps its input size as state."""
+        if not hasattr(self._local, "detector"):
+            self._local.detector = _create_detector(self._model, self._threshold)
+        return self._local.detector
+
+
+FACE_FINDERS: dict[str, Callable[[], FaceFinder]] = {"yunet": YuNet}
+
+_Search = Callable[[Pixels], list[Face]]
+
+
+def _create_detector(model: npt.NDArray[np.uint8], threshold: float) -> Any:
+    """Return an OpenCV detector; its chatter about targets is kept off standard error."""
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+    try:
+        empty = np.zeros(0, np.uint8)
+        return cv2.FaceDetectorYN.create("onnx", model, empty, (320, 320), threshold, 0.3, 5000)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _yunet_bytes() -> npt.NDArray[np.uint8]:
+    """Return the model file's bytes after checking their SHA-256."""
+    path = resources.files("faceproof.imaging") / "yunet" / "face_detection_yunet_2023mar.onnx"
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != _YUNET_SHA256:
+        raise FaceproofError(f"{path} is not the YuNet file of this release: install faceproof again")
+    return np.frombuffer(data, np.uint8)
+
+
+def _looks(pixels: Pixels) -> Iterator[Callable[[_Search], list[Face]]]:
+    """Yield the ways to look at a picture, the likeliest first."""
+    yield lambda search: search(pixels)
+    yield lambda search: _look_padded(pixels, search)
+    for turns in (1, 3, 2):
+        yield lambda search, turns=turns: _look_turned(pixels, turns, search)  # type: ignore[misc]
+
+
+def _look_padded(pixels: Pixels, search: _Search) -> list[Face]:
+    """Look at a copy of at most 256 px with a border of a quarter: for faces that fill the frame."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, 256 / max(height, width))
+    small = pixels if scale == 1.0 else _resize(pixels, scale)
+    border = max(small.shape[:2]) // 4
+    padded = cv2.copyMakeBorder(
+        small, border, border, border, border, cv2.BORDER_CONSTANT, value=(124, 116, 104)
+    )
+    ratio = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
+    return [_shifted(face, border, ratio) for face in search(np.asarray(padded, np.uint8))]
+
+
+def _shifted(face: Face, border: int, ratio: npt.NDArray[np.float32]) -> Face:
+    """Return a face found in a padded, reduced copy in the picture's own coordinates."""
+    x, y, width, height = face.box
+    (left, top), (wide, high) = (np.array([x, y]) - border) * ratio, (width, height) * ratio
+    points = ((face.landmarks - border) * ratio).astype(np.float32)
+    return Face((float(left), float(top), float(wide), float(high)), points, face.detection_score)
+
+
+def _look_turned(pixels: Pixels, turns: int, search: _Search) -> list[Face]:
+    """Look at the picture turned by ``turns`` quarters counter-clockwise."""
+    height, width = pixels.shape[:2]
+    turned = np.ascontiguousarray(np.rot90(pixels, turns))
+    return [_turn_back(face, turns, (height, width)) for face in search(turned)]
+
+
+def _turn_back(face: Face, turns: int, shape: tuple[int, int]) -> Face:
+    """Return a face found in a turned picture in the coordinates of the picture as it was."""
+    x, y, width, height = face.box
+    corners = _unturn(np.array([[x, y], [x + width, y + height]], np.float32), turns, shape)
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    box = (float(left), float(top), float(right - left), float(bottom - top))
+    return Face(box, _unturn(face.landmarks, turns, shape), face.detection_score)
+
+
+def _unturn(
+    points: npt.NDArray[np.float32], turns: int, shape: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """Return points [N, 2] of ``np.rot90(picture, turns)`` in the coordinates of the picture."""
+    height, width = shape
+    x, y = points[:, 0], points[:, 1]
+    back = {1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[turns]
+    return np.stack(back, axis=1).astype(np.float32)
+
+
+def _resize(pixels: Pixels, scale: float) -> Pixels:
+    """Return the picture reduced by ``scale`` with area averaging."""
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _face(row: npt.NDArray[np.float32], ratio: npt.NDArray[np.float32]) -> Face:
+    """Return one face from YuNet's row of 15 numbers: box, five points, score."""
+    left, top = row[0:2] * ratio
+    width, height = row[2:4] * ratio
+    points = (row[4:14].reshape(5, 2) * ratio).astype(np.float32)
+    return Face((float(left), float(top), float(width), float(height)), points, float(row[14]))
