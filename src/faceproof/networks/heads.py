@@ -1,0 +1,47 @@
+"""The head: from a backbone's features to one logit."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from faceproof.records import Record
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class HeadSpec(Record):
+    """The head's sizes: dropout before the batch norm, width of the dense layer, dropout after it.
+
+    >>> HeadSpec(hidden=64).hidden
+    64
+    """
+
+    dropout: float = Field(default=0.3, ge=0, lt=1)
+    hidden: int = Field(default=256, ge=1)
+    hidden_dropout: float = Field(default=0.3, ge=0, lt=1)
+
+
+def build_head(spec: HeadSpec, *, features: int, pooled: bool = False) -> nn.Sequential:
+    """Return a module from features [N, C, h, w] (``pooled``: [N, C]) to logits [N, 1].
+
+    Global average pooling, dropout, batch norm, dense with ReLU, dropout, dense.
+    """
+    from torch import nn
+
+    pool: list[tuple[str, nn.Module]] = [
+        ("pool", nn.AdaptiveAvgPool2d(1)),
+        ("flatten", nn.Flatten()),
+    ]
+    layers: list[tuple[str, nn.Module]] = [
+        ("dropout", nn.Dropout(spec.dropout)),
+        ("norm", nn.BatchNorm1d(features)),
+        ("dense", nn.Linear(features, spec.hidden)),
+        ("relu", nn.ReLU()),
+        ("hidden_dropout", nn.Dropout(spec.hidden_dropout)),
+        ("logit", nn.Linear(spec.hidden, 1)),
+    ]
+    return nn.Sequential(OrderedDict(layers if pooled else pool + layers))

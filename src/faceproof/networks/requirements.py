@@ -1,0 +1,24 @@
+"""What the training stack needs, asked for before it is imported."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from faceproof.errors import MissingExtraError
+
+
+def require(*libraries: str) -> None:
+    """Return if every library can be imported.
+
+    Raises:
+        MissingExtraError: naming the first that cannot, and the extra that brings it.
+
+    >>> require("json")
+    >>> require("json", "no_such_library")
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.MissingExtraError: no_such_library is not installed: pip install 'faceproof[train]'
+    """
+    for library in libraries:
+        if find_spec(library) is None:
+            raise MissingExtraError(library, extra="train")
