@@ -1,0 +1,1 @@
+"""Pixels in, numbers out: decoding, faces, quality, preprocessing, degradations and blending."""
