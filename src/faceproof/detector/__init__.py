@@ -1,0 +1,59 @@
+"""The detector: a bundle read and verified, its networks run, its probabilities judged."""
+
+from faceproof.detector.bundle import Bundle, write_bundle
+from faceproof.detector.calibration import (
+    Calibration,
+    Identity,
+    Platt,
+    Temperature,
+    calibrate,
+    sigmoid,
+)
+from faceproof.detector.detector import Detector, detectors
+from faceproof.detector.findings import Finding
+from faceproof.detector.scorers import SCORERS, RunOptions, Scorer
+from faceproof.detector.spec import (
+    CardFile,
+    DetectorSpec,
+    Member,
+    OnnxFile,
+    StartedFrom,
+    TrainedOn,
+    WeightsFile,
+)
+from faceproof.detector.verdict import (
+    ChosenOn,
+    OperatingPoint,
+    Verdict,
+    decide,
+    picture_probability,
+)
+
+__all__ = [
+    "SCORERS",
+    "Bundle",
+    "Calibration",
+    "CardFile",
+    "ChosenOn",
+    "Detector",
+    "DetectorSpec",
+    "Finding",
+    "Identity",
+    "Member",
+    "OnnxFile",
+    "OperatingPoint",
+    "Platt",
+    "RunOptions",
+    "Scorer",
+    "StartedFrom",
+    "Temperature",
+    "TrainedOn",
+    "Verdict",
+    "WeightsFile",
+    "calibrate",
+    "decide",
+    "detectors",
+    "picture_probability",
+    "sigmoid",
+    "write_bundle",
+]

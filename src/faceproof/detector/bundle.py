@@ -1,0 +1,198 @@
+"""A bundle is the folder that is a detector; here it is read, verified and written.
+
+Nothing in the folder is believed: names stay inside, sizes are bounded, only files that
+``detector.json`` names are opened, and their bytes are used only when their SHA-256 agrees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from faceproof.detector.spec import SCHEMA, DetectorSpec, File
+from faceproof.errors import BundleError, BundleHashError, BundleNotFoundError, BundleSchemaError
+from faceproof.records import Record
+
+SPEC_FILE = "detector.json"
+MAX_BYTES = {".json": 8 << 20, ".md": 8 << 20, ".onnx": 2 << 30, ".safetensors": 2 << 30}
+UPGRADE = "if a newer faceproof made this bundle: pip install --upgrade faceproof"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A detector's folder, what it says of itself, and the SHA-256 of its detector.json."""
+
+    folder: Path
+    spec: DetectorSpec
+    sha256: str
+
+    @classmethod
+    def read(cls, folder: str | Path) -> Bundle:
+        """Return the bundle in ``folder``; its other files are read and verified when used.
+
+        Raises:
+            BundleNotFoundError: no such folder, or no detector.json in it.
+            BundleSchemaError: detector.json does not keep to the schema.
+        """
+        path = Path(folder)
+        if not (path / SPEC_FILE).is_file():
+            raise BundleNotFoundError(
+                f"no detector in {str(folder)!r}: name a folder that holds {SPEC_FILE}"
+            )
+        data = _read_inside(path, SPEC_FILE)
+        return cls(path, parse_spec(data), hash_of(data))
+
+    def read_file(self, file: File) -> bytes:
+        """Return a named file's bytes, verified.
+
+        Raises:
+            BundleNotFoundError: the file is missing.
+            BundleHashError: the file is not the one that detector.json names.
+        """
+        data = _read_inside(self.folder, file.name)
+        found = hash_of(data)
+        if found != file.sha256:
+            raise BundleHashError(
+                f"{self.folder / file.name} is not the file that {SPEC_FILE} names: expected "
+                f"SHA-256 {file.sha256}, found {found}; get the whole bundle again"
+            )
+        return data
+
+    def verify(self) -> None:
+        """Read every named file; the first that is missing or another one is an error."""
+        for file in self.spec.files:
+            self.read_file(file)
+
+
+def hash_of(data: bytes) -> str:
+    """Return the SHA-256 of bytes in lower-case hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def parse_spec(data: bytes) -> DetectorSpec:
+    """Return the Record that the bytes of a detector.json hold.
+
+    Raises:
+        BundleSchemaError: naming each field that is unknown, missing or wrong, and the remedy.
+    """
+    found = _schema_of(data)
+    if found != SCHEMA:
+        raise BundleSchemaError(
+            f"{SPEC_FILE} has schema {found!r}, this faceproof reads {SCHEMA!r}; {UPGRADE}"
+        )
+    try:
+        spec = DetectorSpec.model_validate_json(data, strict=True)
+    except ValidationError as error:
+        problems = "; ".join(
+            _problem(detail["loc"], detail["msg"]) for detail in error.errors()[:5]
+        )
+        raise BundleSchemaError(f"{SPEC_FILE} is refused: {problems}; {UPGRADE}") from error
+    missing = [*_unsaid(spec.preprocessing, "preprocessing"), *_unsaid_polarity(spec)]
+    if missing:
+        raise BundleSchemaError(f"{SPEC_FILE} does not say {', '.join(missing)}; write it in full")
+    return spec
+
+
+def write_bundle(folder: Path, spec: DetectorSpec, files: Mapping[str, bytes]) -> Bundle:
+    """Write a whole bundle at once and return it, read back and verified.
+
+    ``files`` are the bytes of every file that ``spec`` names; the hashes in ``spec`` are
+    replaced by theirs. An existing bundle in ``folder`` is replaced only when all is written.
+
+    Raises:
+        BundleError: a named file is not given, a given one is not named, or ``folder`` exists
+            and is no bundle.
+    """
+    named = {file.name for file in spec.files}
+    if named != set(files):
+        raise BundleError(f"files given: {sorted(files)}; files named: {sorted(named)}")
+    _refuse_foreign(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
+        fresh = Path(place) / "fresh"
+        fresh.mkdir()
+        _write_files(fresh, {**files, SPEC_FILE: with_hashes(spec, files).to_json()})
+        Bundle.read(fresh).verify()
+        if folder.exists():
+            folder.rename(Path(place) / "old")
+        fresh.rename(folder)
+    return Bundle.read(folder)
+
+
+def with_hashes(spec: DetectorSpec, files: Mapping[str, bytes]) -> DetectorSpec:
+    """Return ``spec`` with each named file's SHA-256 taken from its bytes."""
+
+    def hashed(file: Any) -> Any:
+        return file and file.model_copy(update={"sha256": hash_of(files[file.name])})
+
+    members = tuple(
+        member.model_copy(update={"weights": hashed(member.weights), "onnx": hashed(member.onnx)})
+        for member in spec.members
+    )
+    return spec.model_copy(update={"members": members, "card": hashed(spec.card)})
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse to replace a folder that holds something and is no bundle."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / SPEC_FILE).is_file():
+        raise BundleError(f"{folder} exists and is no bundle: name a new or empty folder")
+
+
+def _read_inside(folder: Path, name: str) -> bytes:
+    """Return the bytes of a regular file of bounded size that lies in the folder."""
+    path = folder / name
+    limit = MAX_BYTES[path.suffix]
+    try:
+        if path.resolve(strict=True).parent != folder.resolve(strict=True):
+            raise BundleError(f"{path} leads out of the bundle; put the file itself there")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BundleError(f"{path} is no regular file")
+        if status.st_size > limit:
+            raise BundleError(f"{path} has {status.st_size} bytes, more than {limit}")
+        with path.open("rb") as stream:
+            return stream.read(limit)
+    except FileNotFoundError as error:
+        raise BundleNotFoundError(f"{path} is missing; get the whole bundle again") from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _schema_of(data: bytes) -> object:
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(data)
+        return found.get("schema") if isinstance(found, dict) else None
+    raise BundleSchemaError(f"{SPEC_FILE} is not JSON; get the whole bundle again")
+
+
+def _problem(place: tuple[int | str, ...], message: str) -> str:
+    what = "unknown field" if message.startswith("Extra inputs") else message
+    return f"{'.'.join(map(str, place)) or 'detector'}: {what}"
+
+
+def _unsaid(record: Record, place: str) -> Iterable[str]:
+    """Yield fields left to a default, which another version of faceproof might change."""
+    for name in type(record).model_fields:
+        value = getattr(record, name)
+        if name not in record.model_fields_set:
+            yield f"{place}.{name}"
+        elif isinstance(value, Record):
+            yield from _unsaid(value, f"{place}.{name}")
+
+
+def _unsaid_polarity(spec: DetectorSpec) -> Iterable[str]:
+    return () if "positive_class" in spec.model_fields_set else ("positive_class",)

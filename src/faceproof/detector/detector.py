@@ -1,0 +1,123 @@
+"""Detector: from network inputs to calibrated probabilities of fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from faceproof.detector.bundle import SPEC_FILE, Bundle
+from faceproof.detector.calibration import calibrate
+from faceproof.detector.scorers import SCORERS, Inputs, Logits, RunOptions, Scorer
+from faceproof.detector.spec import DetectorSpec
+from faceproof.detector.verdict import OperatingPoint
+from faceproof.errors import BundleError, BundleNotFoundError, UsageError
+from faceproof.imaging.preprocessing import Preprocessing
+from faceproof.tables import choose
+
+EMBEDDED = Path(__file__).parent
+BATCH = 32
+
+
+class Detector:
+    """Networks, calibration and operating points of one bundle, ready to judge."""
+
+    def __init__(self, bundle: Bundle, scorers: Sequence[Scorer]) -> None:
+        self.bundle = bundle
+        self._scorers = tuple(scorers)
+        weights = np.array([member.weight for member in bundle.spec.members])
+        self._shares = weights / weights.sum()
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str | Path = "default",
+        *,
+        runtime: str = "onnxruntime",
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> Detector:
+        """Return the detector in a folder, or the embedded one of this name; all files verified.
+
+        Raises:
+            BundleError: the bundle is missing, or cannot be trusted.
+            UnknownChoiceError: no such runtime or device.
+        """
+        open_scorer = choose(SCORERS, runtime, what="runtime")
+        bundle = Bundle.read(locate(name_or_path))
+        bundle.verify()
+        options = RunOptions(device=device, threads=threads)
+        return cls(bundle, [open_scorer(bundle, member, options) for member in bundle.spec.members])
+
+    @property
+    def spec(self) -> DetectorSpec:
+        """All that the detector says about itself."""
+        return self.bundle.spec
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of detector.json, which names every other file by its own."""
+        return self.bundle.sha256
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What stands between a picture and `logits`."""
+        return self.spec.preprocessing
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """Return the named operating point, or the default one."""
+        return self.spec.operating_point(name)
+
+    def logits(self, inputs: Inputs) -> Logits:
+        """Return the weighted mean of the members' logits, float64 [N], for float32 [N, 3, S, S].
+
+        Raises:
+            UsageError: the inputs are not those of the detector's preprocessing.
+            BundleError: a network answered with something that is not a number.
+        """
+        ready = self._checked(inputs)
+        batches = [ready[start : start + BATCH] for start in range(0, len(ready), BATCH)]
+        return np.concatenate([np.empty(0), *map(self._batch_logits, batches)])
+
+    def fake_probabilities(self, inputs: Inputs) -> Logits:
+        """Return the calibrated probabilities of fake, float64 [N] in [0, 1]."""
+        return calibrate(self.logits(inputs), self.spec.calibration)
+
+    def _batch_logits(self, inputs: Inputs) -> Logits:
+        answers = np.stack([scorer(inputs) for scorer in self._scorers])
+        if not np.isfinite(answers).all():
+            raise BundleError(f"detector {self.spec.name!r} answered with something not a number")
+        return np.asarray(self._shares @ answers, np.float64)
+
+    def _checked(self, inputs: Inputs) -> Inputs:
+        side = self.preprocessing.crop.size
+        array = np.ascontiguousarray(inputs)
+        if array.dtype != np.float32 or array.ndim != 4 or array.shape[1:] != (3, side, side):
+            raise UsageError(
+                f"a detector reads float32 [N, 3, {side}, {side}] from imaging.prepare, "
+                f"not {array.dtype} {list(array.shape)}"
+            )
+        return array
+
+
+def detectors() -> tuple[str, ...]:
+    """Return the names of the embedded detectors."""
+    return tuple(sorted(path.parent.name for path in EMBEDDED.glob(f"*/{SPEC_FILE}")))
+
+
+def locate(name_or_path: str | Path) -> Path:
+    """Return the folder of an embedded detector's name, or the path as it is.
+
+    Raises:
+        BundleNotFoundError: there is neither.
+    """
+    if str(name_or_path) in detectors():
+        return EMBEDDED / str(name_or_path)
+    path = Path(name_or_path)
+    if path.is_dir():
+        return path
+    raise BundleNotFoundError(
+        f"no detector {str(name_or_path)!r}: neither a folder nor an embedded detector "
+        f"({', '.join(detectors()) or 'this installation has none'})"
+    )

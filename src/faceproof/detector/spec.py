@@ -1,0 +1,138 @@
+"""The Records that are ``detector.json``: all that a detector says about itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from faceproof.detector.calibration import Calibration
+from faceproof.detector.findings import Finding, Sha256, Text
+from faceproof.detector.verdict import OperatingPoint
+from faceproof.imaging.preprocessing import Preprocessing
+from faceproof.networks.heads import HeadSpec
+from faceproof.records import Record
+from faceproof.tables import choose
+
+SCHEMA: Literal["faceproof.detector/1"] = "faceproof.detector/1"
+
+Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
+Split = Literal["train", "validation", "calibration", "test"]
+Count = Annotated[int, Field(ge=0)]
+
+
+def _file_name(suffix: str) -> object:
+    """Return the type of a plain file name with this suffix: no folder, no drive, no dot file."""
+    return Field(pattern=rf"\A[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}\.{suffix}\z")
+
+
+class WeightsFile(Record):
+    """A safetensors file, named by its content."""
+
+    name: Annotated[str, _file_name("safetensors")]
+    sha256: Sha256
+
+
+class OnnxFile(Record):
+    """An ONNX file, named by its content."""
+
+    name: Annotated[str, _file_name("onnx")]
+    sha256: Sha256
+
+
+class CardFile(Record):
+    """A Markdown file, named by its content."""
+
+    name: Annotated[str, _file_name("md")]
+    sha256: Sha256
+
+
+File = WeightsFile | OnnxFile | CardFile
+
+
+class Member(Record):
+    """One network of the detector, its two files and its weight in the mean of logits."""
+
+    name: Name
+    network: Text
+    head: HeadSpec = HeadSpec()
+    weight: float = Field(default=1.0, gt=0)
+    weights: WeightsFile
+    onnx: OnnxFile
+
+
+class TrainedOn(Record):
+    """The manifest that the detector was trained on, by hash, with its rows in each split."""
+
+    data_sha256: Sha256
+    rows: dict[Split, Count]
+
+
+class StartedFrom(Record):
+    """The weights that training started from, and their licence."""
+
+    name: Text
+    licence: Text
+    source: str = ""
+    sha256: Sha256 | None = None
+
+
+class DetectorSpec(Record):
+    """A detector in words and numbers; with the files that it names it is a bundle."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
+    schema_: Literal["faceproof.detector/1"] = Field(default=SCHEMA, alias="schema")
+    name: Name
+    version: Name
+    positive_class: Literal["fake"] = "fake"
+    members: tuple[Member, ...] = Field(min_length=1, max_length=64)
+    preprocessing: Preprocessing
+    calibration: Calibration
+    operating_points: dict[str, OperatingPoint] = Field(min_length=1)
+    default_operating_point: str
+    trained_on: TrainedOn
+    generators_seen: tuple[Text, ...]
+    started_from: tuple[StartedFrom, ...] = ()
+    results: tuple[Finding, ...] = ()
+    licence: Text
+    notes: tuple[str, ...] = ()
+    card: CardFile | None = None
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        for key, point in self.operating_points.items():
+            if key != point.name:
+                raise ValueError(f"operating point {key!r} calls itself {point.name!r}")
+        if self.default_operating_point not in self.operating_points:
+            raise ValueError(f"default_operating_point {self.default_operating_point!r} is missing")
+        _refuse_repeats("member", [member.name for member in self.members])
+        _refuse_repeats("file", [file.name for file in self.files])
+        return self
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """Every file of the bundle beside detector.json."""
+        files: list[File] = [f for member in self.members for f in (member.weights, member.onnx)]
+        return (*files, *((self.card,) if self.card else ()))
+
+    def operating_point(self, name: str | None = None) -> OperatingPoint:
+        """Return the named operating point, or the default one.
+
+        Raises:
+            UnknownChoiceError: there is none of this name.
+        """
+        chosen = self.default_operating_point if name is None else name
+        return choose(self.operating_points, chosen, what="operating point")
+
+    def to_json(self) -> bytes:
+        """Return the bytes of detector.json."""
+        return (self.model_dump_json(indent=2, by_alias=True) + "\n").encode()
+
+
+def _refuse_repeats(what: str, names: list[str]) -> None:
+    """Refuse two equal names, also those that only a case-sensitive disk keeps apart."""
+    folded = [name.casefold() for name in names]
+    if len(set(folded)) < len(folded):
+        repeated = next(name for name in names if folded.count(name.casefold()) > 1)
+        raise ValueError(f"{what} {repeated!r} is named twice")

@@ -1,0 +1,128 @@
+"""Fixtures for all tests, and the tests that wait for the training stack."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from faceproof.detector import (
+    CardFile,
+    ChosenOn,
+    DetectorSpec,
+    Member,
+    OnnxFile,
+    OperatingPoint,
+    Platt,
+    TrainedOn,
+    WeightsFile,
+    write_bundle,
+)
+from faceproof.imaging.preprocessing import CropSpec, InputSpec, Preprocessing
+from faceproof.networks.heads import HeadSpec
+
+FIXTURES = Path(__file__).parent / "fixtures"
+NO_HASH = "0" * 64
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, and count, the tests marked `train` where torch is not installed."""
+    waiting = [] if _has_torch() else [item for item in items if item.get_closest_marker("train")]
+    config.stash[LEFT_OUT] = len(waiting)
+    if waiting:
+        config.hook.pytest_deselected(items=waiting)
+        items[:] = [item for item in items if item not in set(waiting)]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were left out, and how to run them."""
+    count = terminalreporter.config.stash.get(LEFT_OUT, 0)
+    if count:
+        terminalreporter.write_line(
+            f"{count} tests need the training stack: uv run --extra train pytest"
+        )
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+def _scalars(**values: float) -> bytes:
+    """Return float32 scalars as the bytes of a safetensors file."""
+    names = sorted(values)
+    header = {
+        name: {"dtype": "F32", "shape": [], "data_offsets": [4 * place, 4 * place + 4]}
+        for place, name in enumerate(names)
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    numbers = b"".join(struct.pack("<f", values[name]) for name in names)
+    return struct.pack("<Q", len(text)) + text + numbers
+
+
+@pytest.fixture
+def tiny_files() -> dict[str, bytes]:
+    """The files of a detector that calls bright faces fake: logit = 4 * mean(input) + 0.5."""
+    return {
+        "bright.onnx": (FIXTURES / "bright.onnx").read_bytes(),
+        "bright.safetensors": _scalars(scale=4.0, bias=0.5),
+        "CARD.md": b"# bright\n\nFor tests. Calls bright faces fake.\n",
+    }
+
+
+@pytest.fixture
+def tiny_spec() -> DetectorSpec:
+    """What the tiny detector says about itself; its hashes are zero until it is written."""
+    chosen_on = ChosenOn(data_sha256="c" * 64, n=100)
+    return DetectorSpec(
+        name="bright",
+        version="1.0",
+        members=(
+            Member(
+                name="bright",
+                network="bright",
+                head=HeadSpec(dropout=0.0, hidden=1, hidden_dropout=0.0),
+                weights=WeightsFile(name="bright.safetensors", sha256=NO_HASH),
+                onnx=OnnxFile(name="bright.onnx", sha256=NO_HASH),
+            ),
+        ),
+        preprocessing=Preprocessing(
+            crop=CropSpec(method="five_point", size=32, margin=0.0, fill=(0, 0, 0)),
+            input=InputSpec(channels="rgb", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+        ),
+        calibration=Platt(slope=1.0, intercept=-0.5),
+        operating_points={
+            "balanced": OperatingPoint(
+                name="balanced",
+                real_below=0.4,
+                fake_from=0.6,
+                promise="at most 1 real face in 100 called fake",
+                bpcer_budget=0.01,
+                chosen_on=chosen_on,
+            ),
+            "strict": OperatingPoint(
+                name="strict",
+                real_below=0.01,
+                fake_from=0.99,
+                promise="at most 1 real face in 1000 called fake",
+                bpcer_budget=0.001,
+                chosen_on=chosen_on,
+            ),
+        },
+        default_operating_point="balanced",
+        trained_on=TrainedOn(data_sha256="d" * 64, rows={"train": 2, "calibration": 1, "test": 1}),
+        generators_seen=("none", "lamp"),
+        licence="MIT",
+        notes=("for tests",),
+        card=CardFile(name="CARD.md", sha256=NO_HASH),
+    )
+
+
+@pytest.fixture
+def tiny_bundle(tmp_path: Path, tiny_spec: DetectorSpec, tiny_files: dict[str, bytes]) -> Path:
+    """A bundle on disk that runs without torch: with the default crop, white is fake, black real."""
+    return write_bundle(tmp_path / "tiny-bundle", tiny_spec, tiny_files).folder
