@@ -44,11 +44,11 @@ class Detector:
             BundleError: the bundle is missing, or cannot be trusted.
             UnknownChoiceError: no such runtime or device.
         """
-        open_scorer = choose(SCORERS, runtime, what="runtime")
+        scorer = choose(SCORERS, runtime, what="runtime")
         bundle = Bundle.read(locate(name_or_path))
         bundle.verify()
         options = RunOptions(device=device, threads=threads)
-        return cls(bundle, [open_scorer(bundle, member, options) for member in bundle.spec.members])
+        return cls(bundle, [scorer.open(bundle, member, options) for member in bundle.spec.members])
 
     @property
     def spec(self) -> DetectorSpec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,13 +13,15 @@ from pydantic import Field
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.onnx_file import refuse_unsafe
 from faceproof.detector.spec import Member
+from faceproof.detector.weights import put_weights
 from faceproof.errors import BundleError, MissingExtraError
+from faceproof.networks import build
 from faceproof.records import Record
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     import onnxruntime
-    import torch
+    from torch import nn
 
 Inputs = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float64]
@@ -49,34 +51,40 @@ class Scorer(Protocol):
 
 
 class OnnxScorer:
-    """Runs a member's ONNX file on onnxruntime."""
+    """Runs an ONNX network, given as bytes, on onnxruntime."""
 
-    def __init__(self, bundle: Bundle, member: Member, options: RunOptions) -> None:
-        data = bundle.read_file(member.onnx)
-        refuse_unsafe(data, member.onnx.name)
-        self._session = _session(data, member.onnx.name, options)
+    def __init__(self, data: bytes, *, name: str, options: RunOptions) -> None:
+        refuse_unsafe(data, name)
+        self._session = _session(data, name, options)
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
+
+    @classmethod
+    def open(cls, bundle: Bundle, member: Member, options: RunOptions) -> OnnxScorer:
+        """Return the scorer of a member's ONNX file."""
+        return cls(bundle.read_file(member.onnx), name=member.onnx.name, options=options)
 
     def __call__(self, inputs: Inputs) -> Logits:
         """Return the logits, float64 [N]."""
         if not len(inputs):
             return np.empty(0)
-        answers = self._session.run([self._output], {self._input: inputs})
-        return np.asarray(answers[0], np.float64).reshape(len(inputs))
+        (answers,) = self._session.run([self._output], {self._input: inputs})
+        return np.asarray(answers, np.float64).reshape(len(inputs))
 
 
 class TorchScorer:
-    """Runs a member's safetensors weights in torch."""
+    """Runs a torch network, float32 [N, 3, S, S] to logits [N]."""
 
-    def __init__(self, bundle: Bundle, member: Member, options: RunOptions) -> None:
-        from faceproof.detector.weights import weights_from_bytes
-        from faceproof.networks import build
-
-        network = build(member.network, head=member.head)
-        weights_from_bytes(network, bundle.read_file(member.weights), name=member.weights.name)
-        self._network: torch.nn.Module = network.eval().to(options.device)
+    def __init__(self, network: nn.Module, *, options: RunOptions) -> None:
+        self._network = network.eval().to(options.device)
         self._device = options.device
+
+    @classmethod
+    def open(cls, bundle: Bundle, member: Member, options: RunOptions) -> TorchScorer:
+        """Return the scorer of a member's safetensors file."""
+        network = build(member.network, head=member.head)
+        put_weights(network, bundle.read_file(member.weights), name=member.weights.name)
+        return cls(network, options=options)
 
     def __call__(self, inputs: Inputs) -> Logits:
         """Return the logits, float64 [N]."""
@@ -86,10 +94,10 @@ class TorchScorer:
             return np.empty(0)
         with torch.inference_mode():
             logits = self._network(torch.from_numpy(inputs).to(self._device))
-            return np.asarray(logits.double().cpu().numpy(), np.float64).reshape(len(inputs))
+            return np.asarray(logits.double().cpu().numpy()).reshape(len(inputs))
 
 
-SCORERS: Mapping[str, Callable[[Bundle, Member, RunOptions], Scorer]] = {
+SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {
     "onnxruntime": OnnxScorer,
     "torch": TorchScorer,
 }

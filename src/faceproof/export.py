@@ -1,0 +1,223 @@
+"""From a torch network to the ONNX file that runs; refused where the two answer differently."""
+
+from __future__ import annotations
+
+import copy
+import io
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faceproof.detector.bundle import Bundle, write_bundle
+from faceproof.detector.calibration import sigmoid
+from faceproof.detector.scorers import Inputs, Logits, OnnxScorer, RunOptions, Scorer, TorchScorer
+from faceproof.detector.spec import Member
+from faceproof.detector.weights import load_weights, put_weights, rounded, save_weights
+from faceproof.errors import ExportError
+from faceproof.imaging.preprocessing import Preprocessing, network_input
+from faceproof.networks import build
+from faceproof.networks.requirements import require
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = [
+    "export_bundle",
+    "export_onnx",
+    "load_weights",
+    "save_weights",
+    "varied_inputs",
+    "verify_export",
+]
+
+OPSET = 17
+TOLERANCE = 1e-4
+BATCH_SIZES = (1, 2, 7)
+VARIED = 64
+HALF_FROM = 4096  # elements; below this a cast costs more start-up time than it saves disk
+
+
+def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
+    """Return the network as an ONNX file with the weights that `save_weights` stores, verified.
+
+    The batch size is free; the side is the preprocessing's. Large weights are stored as fp16
+    and cast to fp32 by the graph, which onnxruntime does once, when it loads the file.
+
+    Raises:
+        ExportError: torch and ONNX answer differently, or torch cannot export the network.
+        MissingExtraError: torch or onnx is not installed.
+    """
+    require("torch", "onnx")
+    ready = _as_stored(network)
+    data = _halve(_exported(ready, preprocessing.crop.size))
+    verify_export(ready, data, preprocessing)
+    return data
+
+
+def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
+    """Write ``bundle`` to ``folder`` with every ONNX file made anew from its weights.
+
+    Raises:
+        ExportError, MissingExtraError: as `export_onnx` does.
+        BundleError: a file of the bundle is missing, or another one.
+    """
+    files = {file.name: bundle.read_file(file) for file in bundle.spec.files}
+    for member in bundle.spec.members:
+        network = _network(member, files[member.weights.name])
+        files[member.onnx.name] = export_onnx(network, bundle.spec.preprocessing)
+    return write_bundle(folder, bundle.spec, files)
+
+
+def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing) -> float:
+    """Return the largest difference in probability between torch and ONNX, at most `TOLERANCE`.
+
+    Both judge the same `varied_inputs`, at every batch size of `BATCH_SIZES`. Logits may differ
+    by what a probability of one half allows, or in the same proportion where they are large,
+    so that two networks that are certain for different reasons are told apart too.
+
+    Raises:
+        ExportError: with the largest difference.
+    """
+    inputs = varied_inputs(preprocessing)
+    options = RunOptions()
+    torch_scorer = TorchScorer(network, options=options)
+    onnx_scorer = OnnxScorer(data, name="the exported network", options=options)
+    worst = 0.0
+    for size in BATCH_SIZES:
+        ours, theirs = (_in_batches(s, inputs, size) for s in (torch_scorer, onnx_scorer))
+        worst = max(worst, _refuse_difference(ours, theirs, size))
+    return worst
+
+
+def varied_inputs(preprocessing: Preprocessing, count: int = VARIED) -> Inputs:
+    """Return seeded network inputs of many kinds, float32 [count, 3, S, S].
+
+    Flat black, white and grey, noise, smooth slopes, hard edges, and 1/f noise, which has the
+    spectrum of photographs.
+
+    Source: Field, "Relations between the statistics of natural images and the response
+    properties of cortical cells", JOSA A 1987.
+    """
+    random = np.random.default_rng(20_240_501)
+    side = preprocessing.crop.size
+    crops = [_crop(random, kind % 8, side) for kind in range(count)]
+    return network_input(np.stack(crops), preprocessing.input)
+
+
+def _crop(random: np.random.Generator, kind: int, side: int) -> Any:
+    """Return one crop, uint8 [side, side, 3]."""
+    shape = (side, side, 3)
+    if kind == 0:
+        crop = np.full(shape, random.choice([0.0, 1.0]))
+    elif kind == 1:
+        crop = np.broadcast_to(random.random(3), shape)
+    elif kind == 2:
+        crop = random.random(shape)
+    elif kind == 3:
+        crop = random.integers(0, 2, shape).astype(float)
+    elif kind == 4:
+        crop = np.linspace(random.random(3), random.random((side, 3)), side)
+    else:
+        crop = _photograph_like(random, shape, power=0.5 * (kind - 3))
+    return np.round(np.clip(crop, 0, 1) * 255).astype(np.uint8)
+
+
+def _photograph_like(random: np.random.Generator, shape: tuple[int, int, int], power: float) -> Any:
+    """Return noise whose amplitude falls with frequency to this power, mean 0.5, sd 0.25."""
+    spectrum = np.fft.fft2(random.normal(size=shape), axes=(0, 1))
+    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
+    frequency = np.maximum(np.hypot(rows, columns), 1 / shape[0])
+    picture = np.fft.ifft2(spectrum / frequency[..., None] ** power, axes=(0, 1)).real
+    return 0.5 + 0.25 * (picture - picture.mean()) / picture.std()
+
+
+def _in_batches(scorer: Scorer, inputs: Inputs, size: int) -> Logits:
+    return np.concatenate([scorer(inputs[at : at + size]) for at in range(0, len(inputs), size)])
+
+
+def _refuse_difference(ours: Logits, theirs: Logits, size: int) -> float:
+    in_probability = float(np.abs(sigmoid(ours) - sigmoid(theirs)).max())
+    in_logit = float((np.abs(ours - theirs) / np.maximum(1, np.abs(ours))).max())
+    if in_probability <= TOLERANCE and in_logit <= 4 * TOLERANCE:
+        return in_probability
+    raise ExportError(
+        f"the exported network answers differently at batch size {size}: by {in_probability:.3g} "
+        f"in probability ({TOLERANCE:g} allowed) and by {in_logit:.3g} in logit, relative "
+        f"({4 * TOLERANCE:g} allowed); it is not written. Look for layers that depend on the "
+        "batch or that ONNX rounds otherwise"
+    )
+
+
+def _as_stored(network: nn.Module) -> nn.Module:
+    """Return a copy on the CPU, in evaluation mode, with the weights that a bundle stores."""
+    ready = copy.deepcopy(network).cpu().float().eval()
+    ready.load_state_dict(rounded(network.state_dict()))
+    return ready
+
+
+def _network(member: Member, weights: bytes) -> nn.Module:
+    network = build(member.network, head=member.head)
+    put_weights(network, weights, name=member.weights.name)
+    return network
+
+
+def _exported(network: nn.Module, side: int) -> bytes:
+    """Return torch's own export, with the batch as free dimension and weights unmerged.
+
+    The mode "preserve" keeps batch normalisation apart from convolutions: merged weights would
+    no longer be those of the safetensors file.
+    """
+    import torch
+
+    stream = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # the successor needs onnxscript
+            torch.onnx.export(
+                network,
+                (torch.zeros(2, 3, side, side),),
+                stream,  # type: ignore[arg-type]
+                dynamo=False,
+                opset_version=OPSET,
+                training=torch.onnx.TrainingMode.PRESERVE,
+                do_constant_folding=False,
+                input_names=["pixels"],
+                output_names=["logit"],
+                dynamic_axes={"pixels": {0: "n"}, "logit": {0: "n"}},
+            )
+    except (RuntimeError, torch.onnx.OnnxExporterError) as error:
+        raise ExportError(f"torch cannot export this network: {error}") from error
+    return stream.getvalue()
+
+
+def _halve(data: bytes) -> bytes:
+    """Return the ONNX file with its large weights as fp16, where that changes no number."""
+    import onnx
+
+    model = onnx.load_from_string(data)
+    casts = list(_casts(model.graph))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _casts(graph: Any) -> Iterator[Any]:
+    """Turn large weights of the graph into fp16, and yield the node that turns each back."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT:
+            continue
+        wide = numpy_helper.to_array(tensor)
+        with np.errstate(over="ignore"):
+            half = wide.astype(np.float16)
+        if half.size < HALF_FROM or not np.array_equal(half.astype(np.float32), wide):
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+        yield helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT)
