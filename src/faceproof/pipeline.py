@@ -1,0 +1,59 @@
+"""Work in threads, answers in order, and never more under way than was asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_order(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
+) -> Generator[R, None, None]:
+    """Yield ``function(item)`` for each item, in order; at most ``ahead`` items are under way.
+
+    Items are taken in the caller's thread, so that any iterable will do. However the iteration
+    ends, no work that was not begun is begun, and the threads end before it returns. Without
+    workers everything happens in the caller's thread.
+
+    >>> list(in_order(str.upper, "abc", workers=2, ahead=2))
+    ['A', 'B', 'C']
+    """
+    if workers == 0:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="faceproof")
+    waiting: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def in_batches(
+    items: Iterable[T], weigh: Callable[[T], int], *, weight: int
+) -> Generator[list[T], None, None]:
+    """Yield the items in lists, each closed as soon as it weighs ``weight``; the last may be light.
+
+    >>> list(in_batches("abcde", lambda letter: 3 if letter == "b" else 1, weight=2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    batch: list[T] = []
+    weighed = 0
+    for item in items:
+        batch.append(item)
+        weighed += weigh(item)
+        if weighed >= weight:
+            yield batch
+            batch, weighed = [], 0
+    if batch:
+        yield batch

@@ -1,0 +1,178 @@
+"""From what a user names to single sources: files, folders, patterns, addresses, lists of names."""
+# os.path answers False where pathlib raises: names that are too long, folders without permission.
+# ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH119, PTH122, PTH207
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from io import RawIOBase
+
+from faceproof.errors import (
+    SourceError,
+    SourceNotFoundError,
+    SourceUnreadableError,
+    UnsupportedSourceError,
+)
+
+#: A file in a folder is taken for a picture by its name; a file that is named is always opened.
+PICTURE_SUFFIXES = frozenset(
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+    }
+)
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_READ_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A source that is known not to open before it was tried, and why."""
+
+    source: str
+    error: SourceError
+
+
+@dataclass
+class Sources:
+    """The single sources behind names, found while iterating: one folder's listing at a time.
+
+    Files stand for themselves, folders for the pictures below them in sorted order, patterns
+    for what they match. ``skipped`` counts the files in folders that are no pictures by name.
+    """
+
+    names: Iterable[str]
+    skipped: int = field(default=0, init=False)
+
+    def __iter__(self) -> Iterator[str | Refused]:
+        """Yield paths, and a `Refused` for what cannot be opened."""
+        for name in self.names:
+            matches = _matches(name)
+            if not matches:
+                yield Refused(name, SourceNotFoundError(f"{printable(name)}: nothing matches"))
+            for path in matches:
+                yield from self._pictures_below(path) if os.path.isdir(path) else [path]
+
+    def _pictures_below(self, folder: str) -> Iterator[str | Refused]:
+        """Yield what `_walk` finds, or a `Refused` where that is nothing."""
+        before, found = self.skipped, 0
+        for found, path in enumerate(self._walk(folder), start=1):  # noqa: B007
+            yield path
+        if not found:
+            others = f", only {self.skipped - before} other files" if self.skipped > before else ""
+            message = f"{printable(folder)}: no picture in this folder{others}"
+            yield Refused(folder, SourceNotFoundError(message))
+
+    def _walk(self, folder: str) -> Iterator[str | Refused]:
+        """Yield the pictures below a folder, sorted; links cannot lead into a folder twice."""
+        entered: set[tuple[int, int]] = set()
+        waiting = [folder]
+        while waiting:
+            path = waiting.pop()
+            if not os.path.isdir(path):
+                yield path
+                continue
+            try:
+                waiting.extend(reversed(self._listing(path, entered)))
+            except OSError as error:
+                yield Refused(path, unreadable(path, error))
+
+    def _listing(self, folder: str, entered: set[tuple[int, int]]) -> list[str]:
+        """Return a folder's folders and pictures, sorted; nothing where it was entered before."""
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in entered:
+            return []
+        entered.add((status.st_dev, status.st_ino))
+        with os.scandir(folder) as entries:
+            listed = sorted(entries, key=lambda entry: entry.name)
+        wanted = [entry.path for entry in listed if os.path.isdir(entry) or is_picture(entry)]
+        self.skipped += len(listed) - len(wanted)
+        return wanted
+
+
+def is_picture(path: os.PathLike[str]) -> bool:
+    """Return whether a file in a folder is a picture by its name.
+
+    A link that leads nowhere is one, so that it is reported; a pipe or a macOS ``._`` file not.
+    """
+    name = os.path.basename(path)
+    if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES or name.startswith("._"):
+        return False
+    return os.path.isfile(path) or not os.path.exists(path)
+
+
+def is_address(name: str) -> bool:
+    """Return whether this is an address on the net rather than a path.
+
+    >>> is_address("https://example.org/a.jpg"), is_address("C:/pictures/a.jpg")
+    (True, False)
+    """
+    return _ADDRESS.match(name) is not None
+
+
+def refuse_address(name: str) -> None:
+    """Refuse an address on the net.
+
+    Raises:
+        UnsupportedSourceError: this is one.
+    """
+    if is_address(name):
+        raise UnsupportedSourceError(
+            f"{printable(name)}: addresses are not fetched by this version, a later one will; "
+            "save the picture and name the file"
+        )
+
+
+def unreadable(name: str, error: OSError) -> SourceUnreadableError:
+    """Return the error for a source that the file system refused."""
+    return SourceUnreadableError(f"{printable(name)}: {error.strerror or error}")
+
+
+def printable(name: str) -> str:
+    r"""Return the name as valid Unicode: bytes that are not UTF-8 become ``\xNN``.
+
+    >>> printable("caf\udce9.jpg"), printable("café.jpg")
+    ('caf\\xe9.jpg', 'café.jpg')
+    """
+    return _SURROGATE.sub(lambda found: _escaped(ord(found[0])), name)
+
+
+def read_names(stream: RawIOBase, *, separator: bytes = b"\n") -> Iterator[list[str]]:
+    r"""Yield lists of names as they arrive, so that a slow writer is answered at once.
+
+    ``stream`` is unbuffered; empty names and the carriage return of a Windows line are dropped.
+
+    >>> import io
+    >>> list(read_names(io.BytesIO(b"a.jpg\r\n\nb c.jpg")))
+    [['a.jpg'], ['b c.jpg']]
+    """
+    rest = b""
+    while data := stream.read(_READ_BYTES):
+        *whole, rest = (rest + data).split(separator)
+        yield from _named(whole)
+    yield from _named([rest])
+
+
+def _named(raw: list[bytes]) -> Iterator[list[str]]:
+    """Yield one list of the names that are not empty, or nothing."""
+    names = [os.fsdecode(name.removesuffix(b"\r")) for name in raw]
+    if any(names):
+        yield [name for name in names if name]
+
+
+def _matches(name: str) -> list[str]:
+    """Return the paths that a name stands for: itself, unless it is a pattern and no file."""
+    if is_address(name) or os.path.lexists(name) or not glob.has_magic(name):
+        return [name]
+    return sorted(glob.glob(name, recursive=True))
+
+
+def _escaped(code: int) -> str:
+    """Return the byte behind a surrogate of Python's file names, or the code point."""
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
