@@ -1,0 +1,73 @@
+"""What starting costs: which libraries are loaded, looked up in ``sys.modules``."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    *("PIL", "altair", "c2pa", "cv2", "fastapi", "lightning_fabric", "matplotlib", "numpy", "onnx"),
+    *("onnxruntime", "plotly", "polars", "pyarrow", "ray", "safetensors", "sklearn", "streamlit"),
+    *("timm", "torch", "torchvision", "uvicorn"),
+}
+TRAINING_STACK = {
+    *("lightning_fabric", "matplotlib", "onnx", "pyarrow", "safetensors", "sklearn"),
+    *("timm", "torch", "torchvision"),
+}
+
+HELP = """
+from faceproof.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+"""
+EVERY_CORE_MODULE = """
+import importlib, pkgutil, faceproof
+CORE = "checker cli detector errors imaging provenance records runs tables".split()
+for module in pkgutil.walk_packages(faceproof.__path__, "faceproof."):
+    if module.name.split(".")[1] in CORE:
+        importlib.import_module(module.name)
+"""
+REPORT = """
+import json, sys, time
+print("\\n" + json.dumps({"modules": sorted({name.partition(".")[0] for name in sys.modules}),
+                        "cpu": time.process_time()}))
+"""
+
+
+def run(program: str) -> dict[str, object]:
+    """Return the top modules that a fresh interpreter loaded for ``program``, and its CPU s."""
+    code = f"import sys\nsys.argv = ['faceproof', '--help']\n{program}\n{REPORT}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env=os.environ | {"PYTHONUTF8": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("program", "unwanted"),
+    [
+        pytest.param("import faceproof", HEAVY, id="import faceproof"),
+        pytest.param(HELP, HEAVY, id="faceproof --help"),
+        pytest.param(EVERY_CORE_MODULE, TRAINING_STACK, id="every core module"),
+    ],
+)
+def test_loads_nothing_heavy(program, unwanted):
+    assert set(run(program)["modules"]) & unwanted == set()
+
+
+def test_public_names_are_imported_on_first_use_and_listed():
+    program = "import faceproof\nassert {'Checker', 'Detector'} <= set(dir(faceproof))"
+    assert "numpy" not in run(program)["modules"]
+
+
+def test_help_takes_less_than_half_a_second_of_cpu():
+    assert min(run(HELP)["cpu"] for _ in range(3)) < 0.5
