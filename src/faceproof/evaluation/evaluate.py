@@ -1,0 +1,186 @@
+"""Inference for evaluation: a detector, a data set and conditions become a predictions table.
+
+A picture is worn as a whole, its largest face is then looked for in the worn picture, and that
+face goes through the one function from picture to network input: what is measured is what happens
+in use. A split answers only for the purpose it was made for.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from faceproof.detector import DetectorSpec, calibrate
+from faceproof.errors import ManifestError, SourceError, SplitUseError, UsageError
+from faceproof.evaluation.predictions import Origin, Prediction, Status, table
+from faceproof.imaging.decode import Picture, load
+from faceproof.imaging.degradations import DEGRADATIONS
+from faceproof.imaging.faces import FaceFinder, YuNet
+from faceproof.imaging.preprocessing import Preprocessing, prepare
+from faceproof.pipeline import in_batches, in_order
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Input = NDArray[np.float32]
+
+PURPOSES: Mapping[str, frozenset[str]] = {
+    "training": frozenset({"train"}),
+    "validation": frozenset({"validation"}),
+    "calibration": frozenset({"calibration"}),
+    "final-report": frozenset({"test"}),
+}
+"""Which splits may be read for what: nothing is chosen on test data."""
+
+
+class Row(Protocol):
+    """One row of a manifest."""
+
+    @property
+    def path(self) -> str: ...  # noqa: D102
+    @property
+    def label(self) -> str: ...  # noqa: D102
+    @property
+    def generator(self) -> str: ...  # noqa: D102
+    @property
+    def source(self) -> str: ...  # noqa: D102
+    @property
+    def split(self) -> str: ...  # noqa: D102
+    @property
+    def group(self) -> str: ...  # noqa: D102
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+
+
+class Judge(Protocol):
+    """What answers: a `faceproof.detector.Detector`, or a stand-in for tests."""
+
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+    @property
+    def spec(self) -> DetectorSpec: ...  # noqa: D102
+    @property
+    def preprocessing(self) -> Preprocessing: ...  # noqa: D102
+    def logits(self, inputs: Input, /) -> NDArray[np.float64]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class _Face:
+    """A row under a condition, ready for the network, or why it is not."""
+
+    row: Row
+    condition: str
+    status: Status
+    input: Input | None = None
+
+
+def predict(
+    detector: Judge,
+    rows: Iterable[Row],
+    conditions: Sequence[str] = ("clean",),
+    *,
+    purpose: str,
+    root: Path,
+    data_sha256: str,
+    finder: FaceFinder | None = None,
+    workers: int = 2,
+    batch_size: int = 32,
+    progress: Callable[[int], None] | None = None,
+) -> pa.Table:
+    """Return the predictions table of every row under every condition, in the rows' order.
+
+    ``root`` is the folder that the rows' paths start from, ``data_sha256`` the manifest's hash.
+    ``progress`` is told the number of answers after each batch.
+
+    Raises:
+        SplitUseError: when a row's split may not be read for this ``purpose``.
+        UnknownChoiceError: when a condition or purpose does not exist.
+        ManifestError: when a file is not the one that its row names.
+        UsageError: when there is no row.
+    """
+    listed = tuple(rows)
+    _refuse_other_splits(listed, purpose)
+    worn = {name: choose(DEGRADATIONS, name, what="condition") for name in conditions}
+    look = partial(_look, root, finder or YuNet(), detector.preprocessing, list(worn))
+    answers: list[Prediction] = []
+    with closing(in_order(look, listed, workers=workers, ahead=2 * batch_size + workers)) as seen:
+        for batch in in_batches(seen, len, weight=batch_size):
+            answers += _answers(detector, [face for faces in batch for face in faces])
+            if progress:
+                progress(len(answers))
+    origin = Origin(detector_sha256=detector.sha256, data_sha256=data_sha256, purpose=purpose)
+    return table(answers, origin)
+
+
+def _refuse_other_splits(rows: Sequence[Row], purpose: str) -> None:
+    allowed = choose(PURPOSES, purpose, what="purpose")
+    others = sorted({row.split for row in rows} - allowed)
+    if others:
+        raise SplitUseError(
+            f"the split {' and '.join(others)} is not there for {purpose}: that reads "
+            f"{' and '.join(sorted(allowed))} alone. Leave the other rows out, or name the purpose "
+            f"they are for; nothing is chosen on test data"
+        )
+    if not rows:
+        raise UsageError(f"no row to predict: the manifest has none of {' or '.join(allowed)}")
+
+
+def _look(
+    root: Path, finder: FaceFinder, spec: Preprocessing, conditions: Sequence[str], row: Row
+) -> list[_Face]:
+    """Return the row's largest face under each condition."""
+    try:
+        picture = load(root / row.path)
+        if row.sha256 and picture.sha256 != row.sha256:
+            raise ManifestError(
+                f"{row.path} has SHA-256 {picture.sha256[:12]}..., but the manifest says "
+                f"{row.sha256[:12]}...: the file has changed; make the manifest again"
+            )
+        return [_worn(picture, finder, spec, name, row) for name in conditions]
+    except (SourceError, OSError, cv2.error):
+        return [_Face(row, name, "error") for name in conditions]
+
+
+def _worn(
+    picture: Picture, finder: FaceFinder, spec: Preprocessing, condition: str, row: Row
+) -> _Face:
+    """Return the largest face of the picture as it looks under the condition."""
+    seed = [int(picture.sha256[:16], 16), zlib.crc32(condition.encode())]
+    worn = DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
+    found = finder.find(worn)
+    if not found:
+        return _Face(row, condition, "no_face")
+    return _Face(row, condition, "ok", prepare(worn, found[0].landmarks, spec))
+
+
+def _answers(detector: Judge, faces: Sequence[_Face]) -> Iterator[Prediction]:
+    """Yield the predictions of one batch, in order."""
+    inputs = [face.input for face in faces if face.input is not None]
+    logits = detector.logits(np.stack(inputs)) if inputs else np.empty(0)
+    judged = zip(
+        logits.tolist(), calibrate(logits, detector.spec.calibration).tolist(), strict=True
+    )
+    for face in faces:
+        logit, probability = (None, None) if face.input is None else next(judged)
+        yield Prediction(
+            path=face.row.path,
+            source=face.row.source,
+            generator=face.row.generator,
+            label=face.row.label,
+            split=face.row.split,
+            group=face.row.group,
+            condition=face.condition,
+            logit=logit,
+            fake_probability=probability,
+            status=face.status,
+        )

@@ -1,0 +1,155 @@
+"""From a predictions table to findings: every metric with its interval, by condition and slice.
+
+A metric that depends on thresholds is named with its operating point, as in ``bpcer@1-in-100``.
+Slices are ``all``, ``source=NAME`` and, for what is measured on fakes alone, ``generator=NAME``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+
+from faceproof.detector.findings import Finding
+from faceproof.detector.verdict import OperatingPoint
+from faceproof.evaluation.bootstrap import RESAMPLES, bootstrap
+from faceproof.evaluation.intervals import Interval, intraclass, rate_interval
+from faceproof.evaluation.metrics import METRICS, Metric, missing_class
+from faceproof.evaluation.predictions import Faces
+from faceproof.evaluation.tally import HALF, Bools, Thresholds, tally
+from faceproof.tables import choose
+
+NOT_JUDGED = {"no_face_rate": "no_face", "error_rate": "error"}
+"""Findings about the rows without an answer, and the status each counts."""
+
+
+def findings(
+    faces: Faces,
+    points: Sequence[OperatingPoint],
+    *,
+    data_sha256: str,
+    metrics: Iterable[str] = tuple(METRICS),
+    number: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Finding]:
+    """Return what ``faces`` show, in the order of their conditions; all statuses belong in here.
+
+    Raises:
+        UnknownChoiceError: when a metric is not in `METRICS`.
+    """
+    table = {name: choose(METRICS, name, what="metric") for name in metrics}
+    found = []
+    for condition in dict.fromkeys(faces.conditions.tolist()):
+        for name, part in slices(faces.where(faces.conditions == condition)):
+            slice_ = _Slice(name, condition, part, data_sha256)
+            found += list(slice_.not_judged())
+            found += list(slice_.measured(table, points, number=number, seed=seed))
+    return found
+
+
+def slices(faces: Faces) -> Iterator[tuple[str, Faces]]:
+    """Yield the name and the faces of each slice: all, each source, the fakes of each generator."""
+    yield "all", faces
+    for source in np.unique(faces.sources):
+        yield f"source={source}", faces.where(faces.sources == source)
+    fakes = faces.where(faces.fake)
+    for generator in np.unique(fakes.generators):
+        yield f"generator={generator}", fakes.where(fakes.generators == generator)
+
+
+def worst_generator(found: Iterable[Finding], point: str, *, condition: str = "clean") -> Finding:
+    """Return the finding of the generator with the highest APCER at an operating point.
+
+    Raises:
+        ValueError: when no generator was measured there.
+    """
+    return max(
+        (
+            one
+            for one in found
+            if one.metric == f"apcer@{point}"
+            and one.condition == condition
+            and one.slice.startswith("generator=")
+        ),
+        key=lambda one: one.value,
+    )
+
+
+class _Slice:
+    """The faces of one slice under one condition."""
+
+    def __init__(self, name: str, condition: str, faces: Faces, data_sha256: str) -> None:
+        self._where = {"slice": name, "condition": condition, "data_sha256": data_sha256}
+        self._every = faces
+        self._faces = faces.where(faces.statuses == "ok")
+        self._correlation = self._alike() if len(self._faces) else 1.0
+
+    def _alike(self) -> float:
+        classes = np.char.add(self._faces.sources, np.where(self._faces.fake, "\x1ff", "\x1fr"))
+        return intraclass(self._faces.probabilities, self._faces.groups, classes)
+
+    def not_judged(self) -> Iterator[Finding]:
+        """Yield the rates of pictures without an answer."""
+        for name, status in NOT_JUDGED.items():
+            hits = self._every.statuses == status
+            yield self._finding(name, float(hits.mean()), self._rate(hits, self._every), len(hits))
+
+    def measured(
+        self, table: dict[str, Metric], points: Sequence[OperatingPoint], *, number: int, seed: int
+    ) -> Iterator[Finding]:
+        """Yield each metric that these faces allow, once or at each operating point."""
+        allowed = {name: metric for name, metric in table.items() if self._allows(name)}
+        free = {name: metric for name, metric in allowed.items() if not metric.at_thresholds}
+        bound = {name: metric for name, metric in allowed.items() if metric.at_thresholds}
+        yield from self._at(free, HALF, "", number=number, seed=seed)
+        for point in points:
+            at = Thresholds(point.real_below, point.fake_from)
+            yield from self._at(bound, at, f"@{point.name}", number=number, seed=seed)
+
+    def _allows(self, name: str) -> bool:
+        return len(self._faces) > 0 and missing_class(name, self._faces.fake) is None
+
+    def _at(
+        self, metrics: dict[str, Metric], at: Thresholds, suffix: str, *, number: int, seed: int
+    ) -> Iterator[Finding]:
+        if not metrics:
+            return
+        drawn = self._bootstrap(
+            [name for name in metrics if metrics[name].outcome is None], at, number, seed
+        )
+        counts = tally(self._faces.fake, self._faces.probabilities)
+        for name, metric in metrics.items():
+            over = self._faces.where(self._counted(metric))
+            if metric.outcome is None:
+                interval = drawn[name]
+            else:
+                interval = self._rate(metric.outcome(over.fake, over.probabilities, at), over)
+            value = float(metric.compute(counts, at)[0])
+            yield self._finding(f"{name}{suffix}", value, interval, len(over))
+
+    def _counted(self, metric: Metric) -> Bools:
+        """Return which faces the metric counts over, bool [N]."""
+        wanted = metric.needs or ("real", "fake")
+        return np.isin(np.where(self._faces.fake, "fake", "real"), wanted)
+
+    def _bootstrap(
+        self, names: list[str], at: Thresholds, number: int, seed: int
+    ) -> dict[str, Interval]:
+        return bootstrap(
+            self._faces.fake,
+            self._faces.probabilities,
+            self._faces.groups,
+            at,
+            names=names,
+            correlation=self._correlation,
+            number=number,
+            seed=seed,
+        )
+
+    def _rate(self, hits: Bools, of: Faces) -> Interval:
+        return rate_interval(hits, of.groups, correlation=self._correlation)
+
+    def _finding(self, metric: str, value: float, interval: Interval, n: int) -> Finding:
+        """Return the finding; a percentile interval is stretched to hold its own value."""
+        low, high = min(interval.low, value), max(interval.high, value)
+        return Finding(metric=metric, value=value, low=low, high=high, n=n, **self._where)

@@ -1,0 +1,184 @@
+"""How sure a rate or a quantile is, when faces come in groups.
+
+Faces of one group (one person, one video, one original) are not independent: an interval counts
+them for what they are worth together. Two-sided at 95 % unless said otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from faceproof.errors import UsageError
+from faceproof.evaluation.tally import Floats
+
+CONFIDENCE = 0.95
+FEWEST_GROUPS = 10
+"""With fewer groups on the rarer side of a rate, its own clustering cannot be estimated."""
+
+
+class Interval(NamedTuple):
+    """The ends of an interval, both included."""
+
+    low: float
+    high: float
+
+
+def wilson(count: float, n: float, *, confidence: float = CONFIDENCE) -> Interval:
+    """Return the score interval of a rate; ``n`` may be an effective number and need not be whole.
+
+    It keeps close to its promised coverage and never shrinks to a point, not even at 0 of n.
+
+    Source: Wilson 1927, JASA 22:209; recommended by Brown, Cai and DasGupta 2001, Statistical
+    Science 16:101.
+
+    >>> [round(end, 4) for end in wilson(0, 100)]
+    [0.0, 0.037]
+    """
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p, spread = count / n, 1 + z**2 / n
+    centre = (p + z**2 / (2 * n)) / spread
+    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / spread
+    return Interval(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
+
+
+def clopper_pearson_upper(count: int, n: int, *, confidence: float = CONFIDENCE) -> float:
+    """Return the one-sided exact upper bound of a rate: what a promise is held against.
+
+    Wilson's interval may miss its coverage for the smallest rates; this one never does.
+
+    Source: Clopper and Pearson 1934, Biometrika 26:404.
+
+    >>> round(clopper_pearson_upper(0, 299), 4)
+    0.01
+    """
+    if count >= n:
+        return 1.0
+    low, high = count / n, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _at_most(count, n, middle) > 1 - confidence else (low, middle)
+    return high
+
+
+def _at_most(count: int, n: int, p: float) -> float:
+    """Return the chance of at most ``count`` hits in ``n`` tries of chance 0 < ``p`` < 1."""
+    if not 0 < p < 1:
+        return float(p <= 0)
+    k = np.arange(count + 1)
+    steps = np.log((n - k[1:] + 1) / k[1:])
+    choices = np.concatenate([[0.0], np.cumsum(steps)])
+    return float(np.exp(choices + k * math.log(p) + (n - k) * math.log1p(-p)).sum())
+
+
+def faces_needed(budget: float, *, confidence: float = CONFIDENCE) -> int:
+    """Return how many faces, none of them in error, it takes to show a rate below ``budget``.
+
+    >>> [faces_needed(budget) for budget in (0.05, 0.01, 0.005, 0.001)]
+    [59, 299, 598, 2995]
+    """
+    if not 0 < budget < 1:
+        raise UsageError(f"an error budget must lie between 0 and 1, got {budget}")
+    return math.ceil(math.log(1 - confidence) / math.log1p(-budget))
+
+
+def quantile_interval(
+    values: ArrayLike, quantile: float, *, confidence: float = CONFIDENCE
+) -> Interval:
+    """Return the interval between two order statistics that holds the true quantile.
+
+    No distribution is assumed; an end that n cannot support is infinite.
+
+    Source: David and Nagaraja 2003, Order Statistics, section 7.1.
+
+    >>> quantile_interval(range(1, 101), 0.5)
+    Interval(low=40.0, high=61.0)
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    n, tail = len(ordered), (1 - confidence) / 2
+    chances = np.array([_at_most(k, n, quantile) for k in range(n)])
+    below = int(np.searchsorted(chances, tail, side="right"))
+    above = int(np.searchsorted(chances, 1 - tail, side="left"))
+    low = float(ordered[below - 1]) if below else -math.inf
+    return Interval(low, float(ordered[above]) if above < n else math.inf)
+
+
+def intraclass(scores: ArrayLike, groups: ArrayLike, strata: ArrayLike) -> float:
+    """Return the correlation in [0, 1] of ``scores`` [N] within a group, strata's means taken out.
+
+    Ranks are made normal first. A yes-or-no outcome cut from such scores is correlated less than
+    they are, so that this bounds the clustering of any error rate. 1 where nothing can be said.
+
+    Source: one-way analysis of variance, Donner 1986, International Statistical Review 54:67.
+    """
+    _, group = np.unique(np.asarray(groups), return_inverse=True)
+    normal = _centred(_normal_ranks(np.asarray(scores, dtype=np.float64)), strata)
+    sizes = np.bincount(group)
+    n, count = len(normal), len(sizes)
+    if count < 2 or count == n:
+        return float(count < 2)
+    means = np.bincount(group, weights=normal) / sizes
+    between = (sizes * means**2).sum() / (count - 1)
+    within = ((normal - means[group]) ** 2).sum() / (n - count)
+    size = (n - (sizes**2).sum() / n) / (count - 1)
+    spread = between + (size - 1) * within
+    return float(np.clip((between - within) / spread, 0, 1)) if spread > 0 else 1.0
+
+
+def _normal_ranks(scores: Floats) -> Floats:
+    """Return the normal quantile of each score's middle rank, float64 [N]."""
+    _, place, repeats = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(repeats) - repeats / 2) / len(scores)
+    quantile = NormalDist().inv_cdf
+    return np.asarray(np.array([quantile(rank) for rank in ranks])[place].reshape(scores.shape))
+
+
+def _centred(values: Floats, strata: ArrayLike) -> Floats:
+    _, stratum = np.unique(np.asarray(strata), return_inverse=True)
+    return values - (np.bincount(stratum, weights=values) / np.bincount(stratum))[stratum]
+
+
+def clustered_size(groups: ArrayLike, correlation: float) -> float:
+    """Return how many independent faces those in ``groups`` [N] are worth.
+
+    Source: Kish 1965, Survey Sampling: N / (1 + (mean size over faces - 1) * correlation).
+
+    >>> clustered_size(["a", "a", "b", "b"], 1.0), clustered_size(["a", "a", "b", "b"], 0.0)
+    (2.0, 4.0)
+    """
+    sizes = np.unique(np.asarray(groups), return_counts=True)[1]
+    n = float(sizes.sum())
+    return n / (1 + (float((sizes**2).sum()) / n - 1) * correlation)
+
+
+def effective_size(hits: ArrayLike, groups: ArrayLike, *, correlation: float = 1.0) -> float:
+    """Return how many independent faces these ``hits`` bool [N] in ``groups`` [N] are worth.
+
+    Faces over the design effect of the rate's variance between groups; where fewer than
+    `FEWEST_GROUPS` groups hold the rarer outcome, `clustered_size` for ``correlation``.
+
+    Source: Korn and Graubard 1998, Survey Methodology 24:193.
+    """
+    hit = np.asarray(hits, dtype=bool)
+    names, index = np.unique(np.asarray(groups), return_inverse=True)
+    n, count = len(hit), len(names)
+    rarer = min(len(np.unique(index[hit])), len(np.unique(index[~hit])))
+    if count == n or rarer < FEWEST_GROUPS:
+        return clustered_size(index, correlation)
+    rate = float(hit.mean())
+    sums = np.bincount(index, weights=hit - rate)
+    effect = (sums**2).sum() * count / (count - 1) / (n * rate * (1 - rate))
+    return n / max(1.0, float(effect))
+
+
+def rate_interval(hits: ArrayLike, groups: ArrayLike, *, correlation: float = 1.0) -> Interval:
+    """Return Wilson's interval of the share of ``hits`` bool [N], at the effective size.
+
+    Source: Dean and Pagano 2015, Journal of Survey Statistics and Methodology 3:484.
+    """
+    size = effective_size(hits, groups, correlation=correlation)
+    return wilson(float(np.mean(np.asarray(hits, dtype=bool))) * size, size)

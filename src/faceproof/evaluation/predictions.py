@@ -1,0 +1,241 @@
+"""The predictions table: what a detector answered, once, for all that is computed later.
+
+One row is one picture under one condition. Inference writes the table (Parquet); every metric,
+interval, calibration and plot is a pure function of it. Rows that were not judged stay in it with
+their status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from faceproof.detector.findings import Sha256
+from faceproof.errors import DataError, MissingExtraError
+from faceproof.evaluation.tally import Bools, Floats
+from faceproof.records import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Texts = NDArray[np.str_]
+Status = Literal["ok", "no_face", "error"]
+
+LABELS = ("real", "fake")
+STATUSES = ("ok", "no_face", "error")
+_METADATA = b"faceproof"
+
+
+class Origin(Record):
+    """Which detector answered about which data, and for what the answers may be used."""
+
+    schema_: Literal["faceproof.predictions/1"] = Field(
+        default="faceproof.predictions/1", alias="schema"
+    )
+    detector_sha256: Sha256
+    data_sha256: Sha256
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One row: a picture under a condition, and the answer for its largest face."""
+
+    path: str
+    source: str
+    generator: str
+    label: str
+    split: str
+    group: str
+    condition: str
+    logit: float | None
+    fake_probability: float | None
+    status: Status
+
+
+@dataclass(frozen=True)
+class Faces:
+    """The columns of a predictions table as arrays of one length N."""
+
+    fake: Bools
+    """bool [N]: true where the label is fake."""
+    logits: Floats
+    """float64 [N]: not a number where the face was not judged."""
+    probabilities: Floats
+    """float64 [N] in [0, 1]: not a number where the face was not judged."""
+    sources: Texts
+    generators: Texts
+    groups: Texts
+    """str [N]: source and group; a row without a group is a group of its own."""
+    conditions: Texts
+    splits: Texts
+    statuses: Texts
+
+    def __len__(self) -> int:
+        return len(self.fake)
+
+    def where(self, mask: Bools) -> Faces:
+        """Return the faces for which ``mask`` bool [N] is true."""
+        return Faces(**{field.name: getattr(self, field.name)[mask] for field in fields(self)})
+
+
+def table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
+    """Return the checked table of these rows.
+
+    Raises:
+        DataError: when a row breaks the contract.
+    """
+    arrow = _arrow()
+    metadata = {_METADATA: origin.model_dump_json(by_alias=True).encode()}
+    made = arrow.Table.from_pylist(
+        [asdict(row) for row in rows], schema=_schema().with_metadata(metadata)
+    )
+    check(made)
+    return made
+
+
+def write(predictions: pa.Table, path: Path) -> None:
+    """Write a checked table as Parquet."""
+    check(predictions)
+    from pyarrow import parquet
+
+    parquet.write_table(predictions, path, compression="zstd")
+
+
+def read(path: Path) -> pa.Table:
+    """Read and check what `write` wrote.
+
+    Raises:
+        DataError: when the file is missing, no Parquet, or breaks the contract.
+    """
+    arrow = _arrow()
+    from pyarrow import parquet
+
+    try:
+        predictions = parquet.read_table(path)
+    except (OSError, arrow.ArrowException) as error:
+        raise DataError(f"{path} is no predictions table that can be read: {error}") from error
+    check(predictions, name=str(path))
+    return predictions
+
+
+def origin_of(predictions: pa.Table, *, name: str = "predictions") -> Origin:
+    """Return the detector, data and purpose that the table's metadata names.
+
+    Raises:
+        DataError: when the metadata is missing or of another schema.
+    """
+    written = (predictions.schema.metadata or {}).get(_METADATA)
+    if written is None:
+        raise DataError(f"{name}: not written by faceproof, its metadata names no detector")
+    try:
+        return Origin.model_validate_json(written)
+    except ValidationError as error:
+        raise DataError(f"{name}: metadata of another faceproof: {error}") from error
+
+
+def faces(predictions: pa.Table) -> Faces:
+    """Return all rows as arrays, those that were not judged included."""
+    text = {
+        column: np.asarray(predictions[column].to_pylist(), dtype=np.str_)
+        for column in ("source", "generator", "group", "path", "condition", "split", "status")
+    }
+    own = np.where(text["group"] == "", text["path"], text["group"])
+    return Faces(
+        fake=np.asarray(predictions["label"].to_pylist(), dtype=np.str_) == "fake",
+        logits=_floats(predictions, "logit"),
+        probabilities=_floats(predictions, "fake_probability"),
+        sources=text["source"],
+        generators=text["generator"],
+        groups=np.char.add(np.char.add(text["source"], "\x1f"), own),
+        conditions=text["condition"],
+        splits=text["split"],
+        statuses=text["status"],
+    )
+
+
+def judged(predictions: pa.Table) -> Faces:
+    """Return the rows with an answer as arrays; `faces` keeps the others for their rate."""
+    every = faces(predictions)
+    return every.where(every.statuses == "ok")
+
+
+def check(predictions: pa.Table, *, name: str = "predictions") -> None:
+    """Check columns, values and metadata.
+
+    Raises:
+        DataError: naming the first fault, how many rows have it and the first of them.
+    """
+    if not predictions.schema.equals(_schema(), check_metadata=False):
+        raise DataError(
+            f"{name}: columns {_described(predictions.schema)}, not {_described(_schema())}"
+        )
+    origin_of(predictions, name=name)
+    columns = {key: np.asarray(values, object) for key, values in predictions.to_pydict().items()}
+    for fault, broken in _faults(columns).items():
+        if broken.any():
+            first = int(np.argmax(broken))
+            raise DataError(
+                f"{name}: {fault} in {int(broken.sum())} rows, "
+                f"first in row {first} ({columns['path'][first]})"
+            )
+
+
+def _faults(columns: dict[str, NDArray[Any]]) -> dict[str, Bools]:
+    """Return what can be wrong with a row, each with bool [N]."""
+    logit, probability = (columns[key].astype(float) for key in ("logit", "fake_probability"))
+    label, ok = columns["label"], columns["status"] == "ok"
+    picture = np.array(list(zip(columns["path"], columns["condition"], strict=True)), object)
+    return {
+        "a label that is neither real nor fake": ~np.isin(label, LABELS),
+        "a label that its generator denies": (label == "real") != (columns["generator"] == "none"),
+        "an unknown status": ~np.isin(columns["status"], STATUSES),
+        "a logit where there is no verdict, or none where there is one": ok != np.isfinite(logit),
+        "a probability outside of [0, 1]": ok & ~((probability >= 0) & (probability <= 1)),
+        "a probability without a verdict": ~ok & ~np.isnan(probability),
+        "the same path and condition again": _repeated(picture),
+    }
+
+
+def _repeated(pairs: NDArray[Any]) -> Bools:
+    seen: set[tuple[str, str]] = set()
+    again = np.zeros(len(pairs), dtype=bool)
+    for i, pair in enumerate(map(tuple, pairs)):
+        again[i] = pair in seen
+        seen.add(pair)
+    return again
+
+
+def _floats(predictions: pa.Table, column: str) -> Floats:
+    """Return float64 [N], not a number where the column is null."""
+    values = [np.nan if value is None else value for value in predictions[column].to_pylist()]
+    return np.asarray(values, dtype=np.float64)
+
+
+def _schema() -> pa.Schema:
+    arrow = _arrow()
+    kinds = {"logit": arrow.float64(), "fake_probability": arrow.float64()}
+    return arrow.schema(
+        [
+            arrow.field(one.name, kinds.get(one.name, arrow.string()), nullable=one.name in kinds)
+            for one in fields(Prediction)
+        ]
+    )
+
+
+def _described(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)
+
+
+def _arrow() -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", extra="train") from error
+    return pa

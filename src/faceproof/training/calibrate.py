@@ -1,0 +1,194 @@
+"""From logits to honest probabilities: fitted on the calibration split and on nothing else.
+
+Each candidate is judged by its log loss on folds of groups that it was not fitted on, and the best
+one is fitted again on everything. Real and fake weigh the same, and so do the sources within each
+class: the probability is that of an even bet, whatever the data's mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from faceproof.detector.calibration import Calibration, Platt, Temperature, sigmoid
+from faceproof.detector.calibration import calibrate as apply
+from faceproof.errors import SplitUseError, TrainingError, UsageError
+from faceproof.evaluation.metrics import log_loss
+from faceproof.evaluation.predictions import Faces
+from faceproof.evaluation.tally import Floats, tally
+from faceproof.tables import choose
+
+FOLDS = 5
+_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The chosen calibration, and each candidate's log loss (nats a face) on unseen groups."""
+
+    calibration: Calibration
+    losses: dict[str, float]
+
+
+def fit_platt(logits: Floats, targets: Floats, weights: Floats) -> Platt:
+    """Return the weighted logistic regression of ``targets`` float64 [N] on ``logits`` [N].
+
+    Raises:
+        TrainingError: when the best slope is not positive: the network does not tell the classes.
+
+    Source: Platt 1999; Newton's method after Lin, Lin and Weng 2007, Machine Learning 68:267.
+    """
+    slope, intercept = _newton(np.stack([logits, np.ones_like(logits)], axis=1), targets, weights)
+    if not slope > 1e-6:
+        raise TrainingError(
+            f"the calibration's slope is {slope:.3g}: higher logits do not mean fake. Check the "
+            "labels of the calibration split, and that training has learnt anything"
+        )
+    return Platt(slope=float(slope), intercept=float(intercept))
+
+
+def fit_temperature(logits: Floats, targets: Floats, weights: Floats) -> Temperature:
+    """Return the one number that, dividing ``logits`` [N], gives the least weighted log loss.
+
+    Raises:
+        TrainingError: when no positive temperature helps.
+
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks.
+    """
+    (slope,) = _newton(logits[:, None], targets, weights)
+    if not slope > 1e-6:
+        raise TrainingError(
+            f"no temperature helps (slope {slope:.3g}): higher logits do not mean fake. Check the "
+            "labels of the calibration split, and that training has learnt anything"
+        )
+    return Temperature(temperature=float(1 / slope))
+
+
+CALIBRATIONS: dict[str, Callable[[Floats, Floats, Floats], Calibration]] = {
+    "platt": fit_platt,
+    "temperature": fit_temperature,
+}
+
+
+def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
+    """Return the calibration called ``method``, or the best of `CALIBRATIONS` on unseen groups.
+
+    Raises:
+        SplitUseError: when a face is not of the calibration split.
+        TrainingError: when a class is missing, or no calibration keeps real below fake.
+        UnknownChoiceError: when there is no such method.
+    """
+    require_calibration(faces)
+    names = list(CALIBRATIONS) if method == "best" else [method]
+    fits = {name: choose(CALIBRATIONS, name, what="calibration") for name in names}
+    weights, targets = balance(faces), smoothed(faces)
+    losses = {}
+    for name, one in fits.items():
+        losses[name] = _unseen_loss(one, faces, targets, weights, seed=seed)
+    best = min(losses, key=lambda name: losses[name])
+    return Fitted(fits[best](faces.logits, targets, weights), losses)
+
+
+def require_calibration(faces: Faces) -> None:
+    """Refuse faces of another split, faces without an answer, and a missing class."""
+    others = sorted(set(faces.splits.tolist()) - {"calibration"})
+    if others:
+        raise SplitUseError(
+            f"calibration and thresholds are chosen on the calibration split alone, got faces of "
+            f"{', '.join(others)}: predict with purpose='calibration'"
+        )
+    if not np.isfinite(faces.logits).all():
+        raise UsageError("faces without an answer cannot calibrate: use predictions.judged")
+    for kind, there in (("real", ~faces.fake), ("fake", faces.fake)):
+        if not there.any():
+            raise TrainingError(f"the calibration split has no judged {kind} face")
+
+
+def balance(faces: Faces) -> Floats:
+    """Return weights float64 [N] with mean 1: classes weigh alike, and sources within a class."""
+    cells = np.char.add(faces.sources, np.where(faces.fake, "\x1ffake", "\x1freal"))
+    _, index, sizes = np.unique(cells, return_inverse=True, return_counts=True)
+    weights = 1.0 / sizes[index]
+    for kind in (faces.fake, ~faces.fake):
+        weights[kind] *= len(weights) / 2 / weights[kind].sum()
+    return np.asarray(weights)
+
+
+def smoothed(faces: Faces) -> Floats:
+    """Return targets float64 [N] a little off 0 and 1, so that perfect separation stays finite.
+
+    Source: Platt 1999, section 2.2.
+    """
+    fakes, reals = int(faces.fake.sum()), int((~faces.fake).sum())
+    return np.where(faces.fake, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+
+
+def _newton(inputs: Floats, targets: Floats, weights: Floats) -> Floats:
+    """Return the coefficients [K] of a weighted logistic regression on ``inputs`` [N, K]."""
+    scale = np.maximum(np.abs(inputs).max(axis=0), 1e-12)
+    scaled, beta = inputs / scale, np.zeros(inputs.shape[1])
+    for _ in range(_STEPS):
+        p = sigmoid(scaled @ beta)
+        gradient = scaled.T @ (weights * (p - targets))
+        curvature = scaled.T @ (scaled * (weights * p * (1 - p))[:, None])
+        step = np.linalg.solve(curvature + 1e-10 * np.eye(len(beta)), gradient)
+        beta = beta - _shortened(step, beta, scaled, targets, weights)
+        if np.abs(step).max() < 1e-10:
+            break
+    return np.asarray(beta / scale)
+
+
+def _shortened(
+    step: Floats, at: Floats, inputs: Floats, targets: Floats, weights: Floats
+) -> Floats:
+    """Return the Newton step, halved until it does not raise the loss."""
+    start = _cross_entropy(inputs @ at, targets, weights)
+    for _ in range(30):
+        if _cross_entropy(inputs @ (at - step), targets, weights) <= start:
+            return step
+        step = step / 2
+    return np.zeros_like(step)
+
+
+def _cross_entropy(logits: Floats, targets: Floats, weights: Floats) -> float:
+    return float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
+
+
+def _unseen_loss(
+    one: Callable[[Floats, Floats, Floats], Calibration],
+    faces: Faces,
+    targets: Floats,
+    weights: Floats,
+    *,
+    seed: int,
+) -> float:
+    """Return the weighted log loss of each face under a fit on the other folds."""
+    folds, unseen = group_folds(faces, seed=seed), np.empty(len(faces))
+    for fold in range(FOLDS):
+        out, rest = folds == fold, folds != fold
+        calibration = one(faces.logits[rest], targets[rest], weights[rest])
+        unseen[out] = apply(faces.logits[out], calibration)
+    return float(log_loss(tally(faces.fake, unseen, weights))[0])
+
+
+def group_folds(faces: Faces, *, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the fold int64 [N] of each face: groups stay whole, each class is spread evenly.
+
+    Raises:
+        TrainingError: when a class has fewer groups than folds.
+    """
+    names, index = np.unique(faces.groups, return_inverse=True)
+    has_fake = np.bincount(index, weights=faces.fake, minlength=len(names)) > 0
+    rng, folds = np.random.default_rng(seed), np.empty(len(names), dtype=np.int64)
+    for kind in (has_fake, ~has_fake):
+        members = rng.permutation(np.flatnonzero(kind))
+        folds[members] = np.arange(len(members)) % FOLDS
+    for label, of in (("fake", faces.fake), ("real", ~faces.fake)):
+        if len(np.unique(folds[index[of]])) < 2:
+            raise TrainingError(
+                f"the calibration split has {len(np.unique(index[of]))} groups of {label} faces, "
+                f"too few to choose a calibration by cross-validation over groups"
+            )
+    return folds[index]
