@@ -113,7 +113,8 @@ def _shifted(pixels: Pixels, patch: Patch, rng: Generator, strength: float) -> P
 def _warped(pixels: Pixels, matrix: Matrix, patch: Patch, rng: Generator) -> Pixels:
     """Return the picture under the map, as large as the patch, by a random interpolation."""
     flags = int(rng.choice(_INTERPOLATIONS))
-    mode = cv2.BORDER_REFLECT_101
+    # Not a reflection: OpenCV walks it step by step, which takes for ever far outside.
+    mode = cv2.BORDER_REPLICATE
     return np.asarray(
         cv2.warpAffine(pixels, matrix, patch.size, flags=flags, borderMode=mode), np.uint8
     )
