@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from faceproof.errors import UnknownChoiceError
 from faceproof.networks.batch_norm import reestimate_batch_norm
 from faceproof.networks.heads import HeadSpec, build_head
-from faceproof.networks.parameters import freeze, parameter_groups
+from faceproof.networks.parameters import TRAINABLE, parameter_groups, set_trainable
 from faceproof.networks.requirements import require
 from faceproof.networks.starting_weights import StartingWeights, load_starting_weights
-from faceproof.tables import nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,21 +25,22 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NETWORKS",
+    "TRAINABLE",
     "Backbone",
     "HeadSpec",
     "InputDefaults",
     "StartingWeights",
     "build",
-    "freeze",
     "input_defaults",
     "load_starting_weights",
     "parameter_groups",
     "reestimate_batch_norm",
+    "set_trainable",
 ]
 
 
 class InputDefaults(NamedTuple):
-    """What a backbone was made for: side in pixels; mean and deviation of red, green, blue in 0..1."""
+    """What a backbone was made for: side in pixels; mean and deviation of R, G, B in 0..1."""
 
     size: int
     mean: tuple[float, float, float]
@@ -63,14 +64,24 @@ class Backbone:
 
 IMAGENET = InputDefaults(224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
+VGGFACE2 = InputDefaults(160, (0.5, 0.5, 0.5), (128 / 255, 128 / 255, 128 / 255))
+"""(x - 127.5) / 128 for pixels in 0..255."""
+
 
 def _densenet121() -> nn.Module:
     network: nn.Module = _create("densenet121", global_pool="")
     return network
 
 
+def _inception_resnet_v1() -> nn.Module:
+    from faceproof.networks.inception_resnet_v1 import InceptionResnetV1
+
+    return InceptionResnetV1(dropout=0.0)  # the head brings its own
+
+
 NETWORKS: Mapping[str, Backbone] = {
     "densenet121": Backbone(_densenet121, 1024, IMAGENET, ("classifier",)),
+    "inception_resnet_v1": Backbone(_inception_resnet_v1, 512, VGGFACE2, ("logits",), pooled=True),
 }
 
 
@@ -95,11 +106,11 @@ def build(name: str, *, head: HeadSpec | None = None) -> Network:
 def input_defaults(name: str) -> InputDefaults:
     """Return the side, mean and deviation that the network called ``name`` was made for.
 
+    Raises:
+        UnknownChoiceError, MissingExtraError: as `build` does; those of `NETWORKS` need no torch.
+
     >>> input_defaults("densenet121").size
     224
-
-    Raises:
-        UnknownChoiceError, MissingExtraError: as `build` does.
     """
     return _backbone(name).input
 
@@ -113,8 +124,9 @@ def _timm_backbone(name: str) -> Backbone:
     require("torch", "timm")
     import timm
 
-    if not timm.is_model(name):
-        raise UnknownChoiceError(_unknown(name, timm.list_models()))
+    names = sorted({*timm.list_models(), *timm.list_models(pretrained=True)})
+    if name not in names:
+        raise UnknownChoiceError(_unknown(name, names))
     network = _create(name)
     known = network.default_cfg
     return Backbone(
@@ -136,6 +148,9 @@ def _names(classifier: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
 
 
-def _unknown(name: str, of_timm: list[str]) -> str:
-    guess = nearest(name, [*NETWORKS, *of_timm]) or "."
-    return f"unknown network {name!r}{guess} Ours: {', '.join(NETWORKS)}; timm.list_models() lists the others"
+def _unknown(name: str, names: list[str]) -> str:
+    guesses = ", ".join(get_close_matches(name, {*NETWORKS, *names}, n=3, cutoff=0.5))
+    return (
+        f"unknown network {name!r}; nearest: {guesses or 'none'}. Choices: {', '.join(NETWORKS)}, "
+        f"or one of the {len(names)} names of timm's, listed by timm.list_models()"
+    )

@@ -10,61 +10,73 @@ from faceproof.errors import TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+    from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
-    """Return the number of batches of which all running means and variances are now the plain average.
+    """Return the number of batches whose plain average all running statistics now are.
 
     The batches, float [N, 3, H, W] each, go through in training mode but without gradient and
-    with dropout off; weights and the network's mode are left as they were. A few thousand
-    pictures are enough.
+    with dropout off, as in use: dropout before a batch norm, as in our head, inflates the variance
+    that training records. Weights and modes are left as they were. Two thousand pictures in
+    batches of 64 are plenty.
+
+    Source:
+        Statistics anew after training: B. Wu, J. Johnson, 2021, arXiv:2105.07576, section 3.
+        Dropout and batch norm: X. Li et al., 2018, arXiv:1801.05134.
 
     Raises:
-        TrainingError: there was no batch, or a batch of a single picture.
+        TrainingError: there was no batch, or one with a single picture. The old statistics stay.
     """
     import torch
 
-    norms = _batch_norms(network)
     seen = 0
-    with torch.no_grad(), _averaging(network, norms):
+    with torch.no_grad(), _averaging(network):
         for batch in batches:
-            _two_or_more(batch)
+            _check(batch)
             network(batch)
             seen += 1
-    if not seen:
-        raise TrainingError(
-            "batch norm statistics need at least one batch of pictures; none was given"
-        )
+        if not seen:
+            raise TrainingError("batch norm statistics need at least one batch; none was given")
     return seen
 
 
-def _two_or_more(batch: Tensor) -> None:
+def _check(batch: Tensor) -> None:
     if len(batch) < 2:
         raise TrainingError(
-            "batch norm statistics need batches of 2 pictures or more; drop the last, short one"
+            "batch norm statistics need batches of 2 pictures or more; leave out the short last one"
         )
 
 
-def _batch_norms(network: nn.Module) -> list[nn.Module]:
-    from torch.nn.modules.batchnorm import _BatchNorm
-
-    return [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
-
-
 @contextmanager
-def _averaging(network: nn.Module, norms: list[nn.Module]) -> Iterator[None]:
-    """Set the norms to a cumulative average (momentum None) and put modes and momenta back."""
+def _averaging(network: nn.Module) -> Iterator[None]:
+    """Average over all batches (momentum None); then modes and momenta are as before.
+
+    After an error the statistics are as before too.
+    """
+    norms = _norms(network)
     modes = {module: module.training for module in network.modules()}
-    momenta = {norm: norm.momentum for norm in norms}
+    momenta = [norm.momentum for norm in norms]
+    before = [{name: kept.clone() for name, kept in norm.named_buffers()} for norm in norms]
     network.eval()
     for norm in norms:
         norm.train()
-        norm.reset_running_stats()  # type: ignore[operator]
-        norm.momentum = None  # type: ignore[assignment]
+        norm.reset_running_stats()
+        norm.momentum = None
     try:
         yield
+    except BaseException:
+        for norm, buffers in zip(norms, before, strict=True):
+            norm.load_state_dict(buffers, strict=False)
+        raise
     finally:
-        for norm, momentum in momenta.items():
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
         for module, training in modes.items():
             module.training = training
+
+
+def _norms(network: nn.Module) -> list[_BatchNorm]:
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    return [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]

@@ -14,10 +14,10 @@ def require(*libraries: str) -> None:
         MissingExtraError: naming the first that cannot, and the extra that brings it.
 
     >>> require("json")
-    >>> require("json", "no_such_library")
+    >>> require("json", "no_torch")
     Traceback (most recent call last):
     ...
-    faceproof.errors.MissingExtraError: no_such_library is not installed: pip install 'faceproof[train]'
+    faceproof.errors.MissingExtraError: no_torch is not installed: pip install 'faceproof[train]'
     """
     for library in libraries:
         if find_spec(library) is None:
