@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from faceproof import errors
+from faceproof.cli.exits import exit_code
 from faceproof.errors import FaceproofError
 
-PACKAGE = Path(__file__).parents[2] / "src" / "faceproof"
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "faceproof"
 LINE = re.compile(
     r"^ {4}(?P<bars>[│ ]*(?:├── |└── ))?(?P<name>\w+Error)(?: +(?P<code>[a-z_]+)(?= {2}|$))?"
 )
@@ -58,6 +60,14 @@ def test_codes_are_unique_and_spelt_alike():
 def test_every_class_names_its_own_code_and_is_described(cls):
     assert "code" in vars(cls)
     assert cls.__doc__
+
+
+def test_the_reference_page_has_every_code_with_its_exit_code():
+    page = (ROOT / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|.*\| (\d+) \|$", page, re.MULTILINE)
+    raised = [cls for cls in defined() if drawn()[cls.__name__][1]]
+    expected = [(cls.code, cls.__name__, str(exit_code(cls.__new__(cls)))) for cls in raised]
+    assert sorted(rows) == sorted(expected)
 
 
 def test_no_other_module_adds_to_the_tree():
