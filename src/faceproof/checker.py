@@ -109,7 +109,7 @@ class Checker:
         Arrays are uint8 [H, W, 3] in sRGB. ``name`` is the result's ``source``, for pictures
         that have none of their own. What cannot be checked is a result with an error.
         """
-        result = next(self._judge([self._open(source)], BATCH))
+        result = next(self._judge([self._open(source)]))
         return result if name is None else result.model_copy(update={"source": printable(name)})
 
     def check_many(
@@ -118,8 +118,8 @@ class Checker:
         """Return an iterator of the verdicts, in order, as `check` would give them.
 
         ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
-        while the networks run on batches of ``batch_size`` faces. Sources are taken as they
-        are needed, and at most three batches of pictures are held at once.
+        while the networks run on batches of at least ``batch_size`` faces. Sources are taken as
+        they are needed, and the faces of at most three batches of pictures are held at once.
 
         Raises:
             UsageError: ``batch_size`` is below 1 or ``workers`` below 0.
@@ -136,7 +136,7 @@ class Checker:
         ahead = 2 * batch_size + workers
         with closing(in_order(self._open, sources, workers=workers, ahead=ahead)) as opened:
             for batch in in_batches(opened, _weight, weight=batch_size):
-                yield from self._judge(batch, batch_size)
+                yield from self._judge(batch)
 
     def _open(self, source: Source) -> Opened:
         """Return the source with its faces ready for the networks, or with its error."""
@@ -161,12 +161,11 @@ class Checker:
             image=_image(picture),
         )
 
-    def _judge(self, batch: Sequence[Opened], size: int) -> Iterator[CheckResult]:
-        """Yield the results of opened sources; their faces meet the networks ``size`` at a time."""
+    def _judge(self, batch: Sequence[Opened]) -> Iterator[CheckResult]:
+        """Yield the results of opened sources, whose faces meet the networks together."""
         started = time.perf_counter()
         inputs = np.concatenate([opened.inputs for opened in batch])
-        parts = [inputs[start : start + size] for start in range(0, len(inputs), size)]
-        scored = [p for part in parts for p in self.detector.fake_probabilities(part).tolist()]
+        scored = self.detector.fake_probabilities(inputs).tolist()
         each = (time.perf_counter() - started) / max(len(scored), 1)
         for opened in batch:
             count = len(opened.faces)
@@ -195,9 +194,9 @@ class Checker:
     def _face(self, found: tuple[Face, Quality], fake_probability: float) -> CheckedFace:
         """Return one face with its verdict; places in the picture to a hundredth of a pixel."""
         face, quality = found
-        box, points = np.round(face.box, 2).tolist(), np.round(face.landmarks, 2).tolist()
+        points = np.round(face.landmarks.astype(np.float64), 2).tolist()
         return CheckedFace(
-            box=box,
+            box=tuple(np.round(face.box, 2).tolist()),
             landmarks=None if self._whole else points,
             detection_score=None if self._whole else round(min(face.detection_score, 1.0), 4),
             quality=quality,

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from io import RawIOBase
+from typing import Protocol
 
 from faceproof.errors import (
     SourceError,
@@ -29,6 +29,13 @@ PICTURE_SUFFIXES = frozenset(
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _READ_BYTES = 1 << 16
+
+
+class ByteStream(Protocol):
+    """Something to read from."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return at most that many bytes, as soon as there are some; none at the end."""
 
 
 @dataclass(frozen=True)
@@ -124,8 +131,8 @@ def refuse_address(name: str) -> None:
     """
     if is_address(name):
         raise UnsupportedSourceError(
-            f"{printable(name)}: addresses are not fetched by this version, a later one will; "
-            "save the picture and name the file"
+            f"{printable(name)}: this version does not fetch from the net, a later one will; "
+            "save the picture first and name its file"
         )
 
 
@@ -143,7 +150,7 @@ def printable(name: str) -> str:
     return _SURROGATE.sub(lambda found: _escaped(ord(found[0])), name)
 
 
-def read_names(stream: RawIOBase, *, separator: bytes = b"\n") -> Iterator[list[str]]:
+def read_names(stream: ByteStream, *, separator: bytes = b"\n") -> Iterator[list[str]]:
     r"""Yield lists of names as they arrive, so that a slow writer is answered at once.
 
     ``stream`` is unbuffered; empty names and the carriage return of a Windows line are dropped.

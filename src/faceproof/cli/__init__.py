@@ -1,1 +1,61 @@
-"""The command line; one short file per verb."""
+"""The command line; one short file per verb.
+
+What a verb needs beyond typer is imported when it runs, so that ``--help`` stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from faceproof.cli import check, detectors, doctor
+from faceproof.cli.exits import Guarded
+
+#: The verbs: each is a function, or an app with verbs of its own.
+VERBS: dict[str, Callable[..., None] | typer.Typer] = {
+    "check": check.check,
+    "detectors": detectors.app,
+    "doctor": doctor.doctor,
+}
+
+app = typer.Typer(
+    cls=Guarded,
+    help="Tell real photographs of faces from generated or manipulated ones.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; the console script's entry."""
+    app()
+
+
+def _version(value: bool) -> None:  # noqa: FBT001 (typer calls it so)
+    """Print the version and stop."""
+    if value:
+        import faceproof
+
+        typer.echo(f"faceproof {faceproof.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Tell real photographs of faces from generated or manipulated ones."""
+
+
+for _name, _verb in VERBS.items():
+    if isinstance(_verb, typer.Typer):
+        app.add_typer(_verb, name=_name)
+    else:
+        app.command(_name)(_verb)

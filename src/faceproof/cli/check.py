@@ -1,0 +1,145 @@
+"""faceproof check: a verdict for every face in every source."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+
+from faceproof.cli.exits import INTERRUPTED
+from faceproof.cli.listing import Listing
+from faceproof.cli.output import FORMATS
+from faceproof.cli.progress import progress_bar
+from faceproof.cli.tally import FAIL_ON, Tally
+from faceproof.errors import UsageError
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    from faceproof.checker import Checker
+    from faceproof.results import CheckResult
+
+
+def check(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCES",
+            help="Files, folders and all below them, patterns, or - for names on standard input.",
+            show_default=False,
+        ),
+    ],
+    *,
+    detector: Annotated[
+        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+    ] = "default",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Operating point; the detector's own default if not given."
+        ),
+    ] = None,
+    faces: Annotated[
+        str,
+        typer.Option(
+            metavar="all|largest|whole",
+            help="Which faces are judged; whole: the picture is a face crop already.",
+        ),
+    ] = "all",
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", metavar="table|json|jsonl|csv", help="How results are written."
+        ),
+    ] = "table",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write results there, not to standard output."
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fake|unsure", help="Exit code 3 when this verdict is given; unsure: or fake."
+        ),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="Names on standard input end in a NUL byte.")
+    ] = False,
+) -> None:
+    """Give a verdict on every face in every source.
+
+    Exit codes: 0 all were checked, 1 something could not be, 2 wrong usage, 3 see --fail-on.
+    """
+    make_writer = choose(FORMATS, format_, what="format")
+    failing = choose(FAIL_ON, fail_on, what="--fail-on") if fail_on else frozenset[str]()
+    listing = Listing(sources, separator=b"\0" if null else b"\n")
+    checker = _checker(detector, faces=faces, at=at)
+    tally = Tally()
+    with (
+        _stream(output, for_people=format_ == "table") as stream,
+        progress_bar(listing.countable()) as bar,
+        closing(make_writer(stream, bar.hiding)) as writer,
+        closing(_results(checker, listing)) as results,
+    ):
+        interrupted = _take(results, (tally.add, writer.write, bar.advance))
+    typer.echo(tally.summary(checker, skipped=listing.skipped), err=True)
+    raise typer.Exit(INTERRUPTED if interrupted else tally.exit_code(failing))
+
+
+def _checker(detector: str, *, faces: str, at: str | None) -> Checker:
+    """Return the checker that was asked for."""
+    from faceproof.checker import Checker
+    from faceproof.detector import Detector
+
+    return Checker(Detector.load(detector), faces=faces, at=at)
+
+
+def _results(checker: Checker, listing: Listing) -> Generator[CheckResult, None, None]:
+    """Yield the results, group after group."""
+    for group in listing:
+        yield from checker.check_many(group)
+
+
+def _take(results: Iterable[CheckResult], takers: Sequence[Callable[[CheckResult], None]]) -> bool:
+    """Hand each result to all takers; return whether Ctrl-C came before the end."""
+    try:
+        for result in results:
+            for take in takers:
+                take(result)
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+@contextmanager
+def _stream(output: Path | None, *, for_people: bool) -> Iterator[TextIO]:
+    """Open the file, or standard output; what machines read is UTF-8 with bare newlines.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if output is None:
+        yield _standard_output(for_people=for_people)
+        return
+    try:
+        stream = output.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise UsageError(f"{output} cannot be written: {error.strerror}") from error
+    with stream:
+        yield stream
+
+
+def _standard_output(*, for_people: bool) -> TextIO:
+    """Return standard output, so set that no file name can break it."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        if for_people:
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    return sys.stdout

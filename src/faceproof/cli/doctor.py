@@ -1,0 +1,172 @@
+"""faceproof doctor: versions, extras, devices, and what to do about what is missing."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import metadata
+from typing import Literal, NamedTuple
+
+import typer
+
+from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
+from faceproof.errors import FaceproofError
+
+REINSTALL = "pip install --force-reinstall faceproof"
+
+_REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;\s*extra\s*==\s*['\"](\w+)['\"])?")
+
+
+class Line(NamedTuple):
+    """One thing that was looked at; ``wrong`` is broken, ``absent`` is not needed by `check`."""
+
+    state: Literal["ok", "absent", "wrong"]
+    what: str
+    found: str
+    remedy: str = ""
+
+
+def doctor() -> None:
+    """Look at versions, extras, devices and detectors, and say what to do about what is missing.
+
+    Exit code 1 where something that `faceproof check` needs is broken.
+    """
+    broken = False
+    for examine in EXAMINATIONS:
+        for line in examine():
+            broken = broken or line.state == "wrong"
+            typer.echo(f"{line.state:<7} {line.what:<24} {line.found}".rstrip())
+            if line.remedy:
+                typer.echo(f"{'':<32} -> {line.remedy}")
+    typer.echo(
+        "Something is broken." if broken else "Everything that `faceproof check` needs works."
+    )
+    raise typer.Exit(NOT_ALL_CHECKED if broken else ALL_CHECKED)
+
+
+def core() -> Iterator[Line]:
+    """Yield this package, Python and the libraries of the core."""
+    yield Line("ok", "faceproof", metadata.version("faceproof"))
+    yield Line("ok", "python", f"{platform.python_version()}, {platform.platform()}")
+    for library in requirements()[""]:
+        version = installed(library)
+        if version:
+            yield Line("ok", library, version)
+        else:
+            yield Line("wrong", library, "not installed", f"pip install {library}")
+
+
+def extras() -> Iterator[Line]:
+    """Yield the optional parts, whole or not."""
+    for extra, libraries in requirements().items():
+        if extra in {"", "all"}:
+            continue
+        missing = [library for library in libraries if not installed(library)]
+        if missing:
+            remedy = f"pip install 'faceproof[{extra}]'"
+            yield Line("absent", f"extra {extra}", f"without {', '.join(missing)}", remedy)
+        else:
+            yield Line("ok", f"extra {extra}", ", ".join(libraries))
+
+
+def devices() -> Iterator[Line]:
+    """Yield what networks can run on."""
+    import onnxruntime
+
+    from faceproof.detector.scorers import PROVIDERS, usable_cores
+
+    available = set(onnxruntime.get_available_providers())
+    names = [name for name, provider in PROVIDERS.items() if provider in available]
+    state: Literal["ok", "wrong"] = "ok" if "cpu" in names else "wrong"
+    yield Line("ok", "usable cores", str(usable_cores()))
+    yield Line(state, "onnxruntime runs on", ", ".join(names), "" if names else REINSTALL)
+    if installed("torch"):
+        yield Line("ok", "torch runs on", _torch_devices())
+
+
+def pictures() -> Iterator[Line]:
+    """Yield the picture formats that depend on how Pillow was built, and the face finder."""
+    from PIL import features
+
+    for name in ("webp", "avif"):
+        if features.check(name):
+            yield Line("ok", f"{name} pictures", "can be read")
+        else:
+            yield Line("absent", f"{name} pictures", "cannot be read", "pip install -U pillow")
+    yield tried("face finder", _find_faces)
+
+
+def detectors() -> Iterator[Line]:
+    """Yield the detectors that came with faceproof: each is verified and run once."""
+    from faceproof.detector import detectors as names
+
+    if not names():
+        yield Line("wrong", "detector", "none came with this installation", REINSTALL)
+    for name in names():
+        yield tried(f"detector {name}", partial(_run_detector, name))
+
+
+#: What is looked at, in order.
+EXAMINATIONS: tuple[Callable[[], Iterator[Line]], ...] = (
+    core,
+    extras,
+    devices,
+    pictures,
+    detectors,
+)
+
+
+def requirements() -> dict[str, list[str]]:
+    """Return the libraries of each extra, and of the core under the empty name."""
+    found: dict[str, list[str]] = {"": []}
+    for line in metadata.requires("faceproof") or []:
+        if match := _REQUIREMENT.match(line):
+            found.setdefault(match[2] or "", []).append(match[1])
+    return found
+
+
+def installed(library: str) -> str | None:
+    """Return the installed version, or None."""
+    try:
+        return metadata.version(library)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def tried(what: str, attempt: Callable[[], str]) -> Line:
+    """Return what an attempt found, or its error."""
+    try:
+        return Line("ok", what, attempt())
+    except (FaceproofError, ImportError, OSError) as error:
+        return Line("wrong", what, str(error), REINSTALL)
+
+
+def _torch_devices() -> str:
+    import torch
+
+    count = torch.cuda.device_count()
+    cards = [torch.cuda.get_device_name(number) for number in range(count)]
+    metal = ["mps"] if torch.backends.mps.is_available() else []
+    return ", ".join(["cpu", *metal, *cards])
+
+
+def _find_faces() -> str:
+    import numpy as np
+
+    from faceproof.imaging.faces import YuNet
+
+    YuNet().find(np.zeros((64, 64, 3), np.uint8))
+    return "runs"
+
+
+def _run_detector(name: str) -> str:
+    import numpy as np
+
+    from faceproof.detector import Detector
+
+    detector = Detector.load(name)
+    side = detector.preprocessing.crop.size
+    detector.fake_probabilities(np.zeros((1, 3, side, side), np.float32))
+    return f"{detector.spec.name} {detector.spec.version}, every file verified, runs"

@@ -1,0 +1,71 @@
+"""A progress bar on standard error, when that is a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.progress import Progress
+
+
+class Bar:
+    """Counts finished sources; does nothing where standard error is no terminal."""
+
+    def __init__(self, progress: Progress | None = None, total: int | None = None) -> None:
+        self._progress = progress
+        self._task = progress.add_task("checked", total=total) if progress else None
+
+    def advance(self, _: object = None) -> None:
+        """Count one more."""
+        if self._progress and self._task is not None:
+            self._progress.advance(self._task)
+
+    def hiding(self) -> AbstractContextManager[None]:
+        """Take the bar away while something is written to the same terminal."""
+        if self._progress is None or not sys.stdout.isatty():
+            return nullcontext()
+        return _without(self._progress)
+
+
+@contextmanager
+def progress_bar(countable: Iterable[object] | None) -> Iterator[Bar]:
+    """Show a bar; it knows its end where ``countable`` can be counted within a second."""
+    if not sys.stderr.isatty():
+        yield Bar()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        yield Bar(progress, None if countable is None else count_within(countable))
+
+
+def count_within(items: Iterable[object], *, seconds: float = 1.0) -> int | None:
+    """Return how many there are, or None when counting takes longer.
+
+    >>> count_within("abc")
+    3
+    """
+    end = time.monotonic() + seconds
+    count = 0
+    for count, _ in enumerate(items, start=1):  # noqa: B007
+        if time.monotonic() > end:
+            return None
+    return count
+
+
+@contextmanager
+def _without(progress: Progress) -> Iterator[None]:
+    progress.stop()
+    try:
+        yield
+    finally:
+        progress.start()

@@ -1,0 +1,144 @@
+"""The table of verdicts: in colour on a terminal, plain in a pipe, out page by page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+
+from faceproof.cli.tally import outcome
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from faceproof.results import CheckedFace, CheckResult
+
+PAGE_ROWS = 25
+PAGE_SECONDS = 1.0
+STYLES = {"real": "green", "fake": "bold red", "unsure": "yellow", "error": "magenta"}
+_FEWEST_PICTURE_CELLS = 20
+_CAUTION_CELLS = 24
+
+
+class Row(NamedTuple):
+    """The words of one line."""
+
+    picture: str
+    face: str
+    verdict: str
+    fake: str
+    cautions: str
+
+
+HEADER = Row("picture", "face", "verdict", "fake", "cautions")
+
+
+class TableWriter:
+    """Writes aligned rows; a page is out when it is full, or a second old at the next result.
+
+    Columns only ever grow. On a terminal, long picture names lose their beginning so that a row
+    keeps to the line; in a pipe, nothing is cut.
+    """
+
+    def __init__(self, stream: TextIO, hiding: Callable[[], AbstractContextManager[None]]) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._hiding = hiding
+        self._page = [HEADER]
+        self._begun = time.monotonic()
+        self._widths = [0] * len(HEADER)
+
+    def write(self, result: CheckResult) -> None:
+        """Take one result's rows."""
+        self._page.extend(rows(result))
+        late = time.monotonic() - self._begun > PAGE_SECONDS
+        if len(self._page) >= PAGE_ROWS or (late and len(self._page) > 1):
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is pending."""
+        if self._page != [HEADER]:
+            self._flush()
+
+    def _flush(self) -> None:
+        from rich.cells import cell_len
+
+        for place in range(len(HEADER) - 1):
+            cells = max(cell_len(row[place]) for row in self._page)
+            self._widths[place] = max(self._widths[place], cells)
+        if self._console.is_terminal:
+            self._widths[0] = min(self._widths[0], self._room())
+        with self._hiding():
+            for row in self._page:
+                self._console.print(self._line(row))
+            self._console.file.flush()
+        self._page, self._begun = [], time.monotonic()
+
+    def _room(self) -> int:
+        """Return how many cells a terminal's line leaves for the picture's name."""
+        others = sum(self._widths[1:]) + 2 * (len(HEADER) - 1)
+        return max(self._console.width - others - _CAUTION_CELLS, _FEWEST_PICTURE_CELLS)
+
+    def _line(self, row: Row) -> Text:
+        """Return one row as a line."""
+        from rich.text import Text
+
+        line = Text(style="bold" if row is HEADER else "")
+        for place, (cell, width) in enumerate(zip(row, self._widths, strict=True)):
+            style = STYLES.get(cell, "") if place == HEADER.index("verdict") else ""
+            line.append(fitted(cell, width) if width else cell, style).append("  ")
+        line.rstrip()
+        return line
+
+
+def rows(result: CheckResult) -> list[Row]:
+    """Return a row for each face, or one that says why there is none."""
+    picture = visible(result.source)
+    if not result.faces:
+        why = visible(result.error.message) if result.error else ""
+        return [Row(picture, "", outcome(result), "", why)]
+    return [
+        Row(picture, _place(face, number, len(result.faces)), face.verdict, _p(face), _words(face))
+        for number, face in enumerate(result.faces, start=1)
+    ]
+
+
+def visible(text: str) -> str:
+    r"""Return text that cannot steer a terminal: what does not print is escaped.
+
+    >>> visible("café\x1b[2J")
+    'café\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def fitted(text: str, cells: int) -> str:
+    """Return text of exactly that many terminal cells, without its beginning if it is too long.
+
+    >>> fitted("a.jpg", 7), fitted("pictures/a.jpg", 7)
+    ('a.jpg  ', '…/a.jpg')
+    """
+    from rich.cells import cell_len
+
+    if cell_len(text) > cells:
+        while cell_len(text) > cells - 1:
+            text = text[1:]
+        text = f"…{text}"
+    return text + " " * (cells - cell_len(text))
+
+
+def _place(face: CheckedFace, number: int, count: int) -> str:
+    """Return which face this is, and where its middle lies when there are several."""
+    x, y, width, height = face.box
+    where = f" at {x + width / 2:.0f},{y + height / 2:.0f}" if count > 1 else ""
+    return f"{number}/{count}{where}"
+
+
+def _p(face: CheckedFace) -> str:
+    return f"{face.fake_probability:.3f}"
+
+
+def _words(face: CheckedFace) -> str:
+    return ", ".join(face.quality.cautions).replace("_", " ")
