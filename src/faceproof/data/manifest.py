@@ -1,0 +1,182 @@
+"""The manifest: the table that is a data set, checked when it is read and when it is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from faceproof.errors import LeakError, ManifestError, MissingExtraError, SplitUseError
+
+SPLITS = ("train", "validation", "calibration", "test")
+LABELS = ("real", "fake")
+
+#: What each purpose may read. Nothing is chosen on test data.
+_ALLOWED = {
+    "fit": {"train"},
+    "choose": {"validation"},
+    "calibrate": {"calibration"},
+    "final-report": {"test"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One picture: where it lies under the data folder, what it is, and where it belongs."""
+
+    path: str
+    label: str
+    generator: str
+    source: str
+    group: str
+    sha256: str
+    split: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def is_fake(self) -> bool:
+        """Fake is the positive class."""
+        return self.label == "fake"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The rows of a data set; making one checks every row and that nothing stands in two splits.
+
+    Raises:
+        ManifestError: a row breaks the contract; the message names it.
+        LeakError: a picture or a group stands in two splits.
+    """
+
+    rows: tuple[Row, ...]
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows, start=1):
+            _check_row(row, number)
+        _refuse_leak(self.rows, "group")
+        _refuse_leak(self.rows, "sha256")
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of what the data set says: every picture's hash, label, generator and split."""
+        lines = sorted(f"{row.sha256} {row.label} {row.generator} {row.split}" for row in self.rows)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def take(self, split: str, *, purpose: str) -> tuple[Row, ...]:
+        """Return the rows of ``split``, which must be one that ``purpose`` may read.
+
+        Raises:
+            SplitUseError: for instance `test` for anything but the final report.
+        """
+        if split not in _ALLOWED.get(purpose, set()):
+            raise SplitUseError(f"split {split!r} must not be read to {purpose}; it would decide it")
+        return tuple(row for row in self.rows if row.split == split)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows in each split, in the order of `SPLITS`."""
+        return {split: sum(row.split == split for row in self.rows) for split in SPLITS}
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest of a Parquet or CSV file.
+
+    Raises:
+        ManifestError: a column is missing or a row breaks the contract.
+    """
+    table = _read_table(path)
+    required = [f.name for f in fields(Row) if f.name != "attributes"]
+    missing = [name for name in required if name not in table.column_names]
+    if missing:
+        raise ManifestError(f"{path} lacks the columns {', '.join(missing)}")
+    return Manifest(tuple(_row(record, required) for record in table.to_pylist()))
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write Parquet, or CSV where the name ends so."""
+    arrow = _pyarrow()
+    table = arrow.Table.from_pylist([_flat(row) for row in _with_same_attributes(manifest.rows)])
+    if path.suffix == ".csv":
+        from pyarrow import csv
+
+        csv.write_csv(table, path)
+    else:
+        from pyarrow import parquet
+
+        parquet.write_table(table, path)
+
+
+def _check_row(row: Row, number: int) -> None:
+    """Refuse one row that breaks the contract."""
+    where = f"row {number} ({row.path})"
+    if row.label not in LABELS:
+        raise ManifestError(f"{where}: label is {row.label!r}, must be one of {', '.join(LABELS)}")
+    if (row.label == "real") != (row.generator == "none"):
+        raise ManifestError(f"{where}: a row is real exactly when its generator is 'none'")
+    if row.split not in ("", *SPLITS):
+        raise ManifestError(f"{where}: split is {row.split!r}, must be one of {', '.join(SPLITS)}")
+    if len(row.sha256) != 64 or not row.group or not row.source:
+        raise ManifestError(f"{where}: sha256 (64 hex digits), group and source must be filled")
+    if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
+        raise ManifestError(f"{where}: the path must stay inside of the data folder")
+
+
+def _refuse_leak(rows: Iterable[Row], key: str) -> None:
+    """Refuse a group or picture that stands in two splits."""
+    seen: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        seen[getattr(row, key)].add(row.split)
+    for value, splits in seen.items():
+        if len(splits) > 1:
+            raise LeakError(f"{key} {value} stands in {' and '.join(sorted(splits))}; keep it in one")
+
+
+def _row(record: dict[str, Any], required: list[str]) -> Row:
+    """Return one row; what is no column of the contract is an attribute."""
+    known = {name: str(record[name] or "") for name in required}
+    rest = {k: str(v) for k, v in record.items() if k not in known and v not in (None, "")}
+    return Row(**known, attributes=rest)
+
+
+def _flat(row: Row) -> dict[str, str]:
+    """Return the row as one flat dict of strings."""
+    record = asdict(row)
+    return {**{k: v for k, v in record.items() if k != "attributes"}, **record["attributes"]}
+
+
+def _with_same_attributes(rows: tuple[Row, ...]) -> Iterator[Row]:
+    """Yield rows that all have every attribute, empty where a row had none."""
+    names = dict.fromkeys(name for row in rows for name in row.attributes)
+    for row in rows:
+        filled = {name: row.attributes.get(name, "") for name in names}
+        yield Row(**{f.name: getattr(row, f.name) for f in fields(Row) if f.name != "attributes"}, attributes=filled)
+
+
+def _read_table(path: Path) -> Any:
+    """Return the pyarrow table of a CSV or Parquet file."""
+    arrow = _pyarrow()
+    if path.suffix == ".csv":
+        from pyarrow import csv
+
+        strings = csv.ConvertOptions(strings_can_be_null=False, column_types=_text_columns(arrow))
+        return csv.read_csv(path, convert_options=strings)
+    from pyarrow import parquet
+
+    return parquet.read_table(path)
+
+
+def _text_columns(arrow: Any) -> dict[str, Any]:
+    """Return the types of the contract's columns: all are text."""
+    return {f.name: arrow.string() for f in fields(Row) if f.name != "attributes"}
+
+
+def _pyarrow() -> Any:
+    """Return pyarrow, or say what to install."""
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", extra="train") from error
+    return pyarrow

@@ -1,0 +1,1 @@
+"""Training: recipe, augmentation, the loop, calibration and the bundle that comes out."""

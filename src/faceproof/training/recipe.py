@@ -1,0 +1,192 @@
+"""The recipe: one TOML file that decides a training, read into closed Records."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from faceproof.data.prepare import PrepareSpec, SourceSpec
+from faceproof.errors import RecipeError
+from faceproof.imaging.preprocessing import Preprocessing
+from faceproof.networks.heads import HeadSpec
+from faceproof.records import Record
+from faceproof.tables import nearest
+
+
+class TrainingSource(SourceSpec):
+    """One public set and its share of what the network sees in training."""
+
+    share: float = Field(gt=0)
+
+
+class DataRecipe(Record):
+    """Where pictures lie, which are taken, and the licence of a detector made of them."""
+
+    root: Path = Path("data/raw")
+    prepared: Path = Path("data/prepared")
+    licence: str
+    sources: dict[str, TrainingSource] = Field(min_length=1)
+    split_seed: int = 0
+
+    def prepare_spec(self) -> PrepareSpec:
+        """Return what decides the prepared data set."""
+        plain = {
+            name: SourceSpec(layout=source.layout, real=source.real, fake=source.fake)
+            for name, source in self.sources.items()
+        }
+        return PrepareSpec(sources=plain, seed=self.split_seed)
+
+
+class NetworkRecipe(Record):
+    """The network, what it starts from and what it is shown."""
+
+    name: str = "densenet121"
+    head: HeadSpec = HeadSpec()
+    preprocessing: Preprocessing = Preprocessing()
+    starting_weights: str | None = None
+    started_from: str = "random initialisation"
+    started_from_licence: str = "none"
+    batch_norm_pictures: int = Field(default=1024, ge=0)
+
+
+class AugmentRecipe(Record):
+    """Chances and strengths of what is done to a training picture; all drawn per picture."""
+
+    history_steps: int = Field(default=3, ge=0, le=8)
+    self_blend: float = Field(default=0.05, ge=0, le=1)
+    swap: float = Field(default=0.03, ge=0, le=1)
+    cut: float = Field(default=0.3, ge=0, le=1)
+    flip: float = Field(default=0.5, ge=0, le=1)
+    colour: float = Field(default=0.4, ge=0, le=1)
+    grey: float = Field(default=0.03, ge=0, le=1)
+    blur: float = Field(default=0.1, ge=0, le=1)
+    noise: float = Field(default=0.1, ge=0, le=1)
+    shift: float = Field(default=0.03, ge=0, le=0.3)
+    scale: float = Field(default=0.08, ge=0, le=0.5)
+    turn_degrees: float = Field(default=5.0, ge=0, le=180)
+
+
+class ScheduleRecipe(Record):
+    """How long, in optimiser steps; the learning rate warms up, then falls as a cosine."""
+
+    steps: int = Field(default=2000, ge=1)
+    batch_size: int = Field(default=48, ge=2)
+    head_first_steps: int = Field(default=50, ge=0)
+    warmup_steps: int = Field(default=150, ge=0)
+    validate_steps: int = Field(default=200, ge=1)
+    validation_pictures: int = Field(default=1000, ge=2)
+    checkpoint_steps: int = Field(default=50, ge=1)
+
+
+class OptimizerRecipe(Record):
+    """AdamW; the backbone learns at a fraction of the head's rate."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    backbone_factor: float = Field(default=0.3, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    label_smoothing: float = Field(default=0.03, ge=0, lt=0.5)
+    clip_norm: float = Field(default=1.0, gt=0)
+    average_decay: float = Field(default=0.998, ge=0, lt=1)
+
+
+class DeviceRecipe(Record):
+    """Where it runs; ``precision = "auto"`` is bf16 where the device has it."""
+
+    accelerator: str = "auto"
+    devices: int = Field(default=1, ge=1)
+    precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
+    loader_workers: int = Field(default=1, ge=0)
+    threads: int | None = Field(default=None, ge=1)
+
+
+class CalibrationRecipe(Record):
+    """Which conditions calibration looks at, and the false-alarm budgets to promise."""
+
+    conditions: tuple[str, ...] = ("clean", "jpeg-60", "resize-0.5")
+    budgets: tuple[float, ...] = (0.05, 0.02, 0.01)
+    default_budget: float = 0.01
+
+
+class ExportRecipe(Record):
+    """The detector's name, version and notes, and the conditions of its final report."""
+
+    name: str
+    version: str
+    notes: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ("clean", "jpeg-60", "resize-0.5")
+
+
+class Recipe(Record):
+    """All that decides a training."""
+
+    seed: int = 0
+    data: DataRecipe
+    network: NetworkRecipe = NetworkRecipe()
+    augment: AugmentRecipe = AugmentRecipe()
+    schedule: ScheduleRecipe = ScheduleRecipe()
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    device: DeviceRecipe = DeviceRecipe()
+    calibration: CalibrationRecipe = CalibrationRecipe()
+    export: ExportRecipe
+
+
+def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Return the recipe of a TOML file with ``key.path=value`` overrides applied.
+
+    Raises:
+        RecipeError: naming the key at fault and the nearest right one.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
+    for override in overrides:
+        _override(content, override)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{path}: {_explain(error)}") from error
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    """Set one ``section.key=value``; the value is TOML, or text where it is no TOML."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise RecipeError(f"--set {override}: write it as section.key=value")
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise RecipeError(f"--set {override}: {section!r} is no section")
+    content[last] = _toml_value(value)
+
+
+def _toml_value(text: str) -> Any:
+    """Return the TOML value of ``text``, or the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError) -> str:
+    """Return the first fault in words, with the nearest right key for a misspelt one."""
+    fault = error.errors()[0]
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] != "extra_forbidden":
+        return f"{where}: {fault['msg']}"
+    return f"{where} is no key of a recipe{nearest(str(fault['loc'][-1]), _keys(Recipe))}"
+
+
+def _keys(record: type[Record]) -> list[str]:
+    """Return every key that may stand in a recipe."""
+    names: list[str] = []
+    for name, field in record.model_fields.items():
+        names.append(name)
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Record):
+            names += _keys(kind)
+    return names
