@@ -124,5 +124,5 @@ def tiny_spec() -> DetectorSpec:
 
 @pytest.fixture
 def tiny_bundle(tmp_path: Path, tiny_spec: DetectorSpec, tiny_files: dict[str, bytes]) -> Path:
-    """A bundle on disk that runs without torch: with the default crop, white is fake, black real."""
+    """A bundle on disk that runs without torch and calls white fake, black real."""
     return write_bundle(tmp_path / "tiny-bundle", tiny_spec, tiny_files).folder

@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceproof.detector.bundle import Bundle, write_bundle
+from faceproof.detector.bundle import Bundle, hash_of, write_bundle
 from faceproof.detector.calibration import sigmoid
 from faceproof.detector.scorers import Inputs, Logits, OnnxScorer, RunOptions, Scorer, TorchScorer
-from faceproof.detector.spec import Member
-from faceproof.detector.weights import load_weights, put_weights, rounded, save_weights
+from faceproof.detector.spec import Member, OnnxFile, WeightsFile
+from faceproof.detector.weights import (
+    load_weights,
+    put_weights,
+    rounded,
+    save_weights,
+    weights_bytes,
+)
 from faceproof.errors import ExportError
 from faceproof.imaging.preprocessing import Preprocessing, network_input
 from faceproof.networks import build
+from faceproof.networks.heads import HeadSpec
 from faceproof.networks.requirements import require
 
 if TYPE_CHECKING:
@@ -28,8 +35,10 @@ __all__ = [
     "export_bundle",
     "export_onnx",
     "load_weights",
+    "new_member",
     "save_weights",
     "varied_inputs",
+    "verify_answers",
     "verify_export",
 ]
 
@@ -57,6 +66,25 @@ def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     return data
 
 
+def new_member(
+    network: nn.Module, preprocessing: Preprocessing, *, name: str, backbone: str, head: HeadSpec
+) -> tuple[Member, dict[str, bytes]]:
+    """Return a trained network as a bundle's member, with the bytes of its two files by name.
+
+    Raises:
+        ExportError, MissingExtraError: as `export_onnx` does.
+    """
+    onnx, weights = export_onnx(network, preprocessing), weights_bytes(network)
+    member = Member(
+        name=name,
+        network=backbone,
+        head=head,
+        weights=WeightsFile(name=f"{name}.safetensors", sha256=hash_of(weights)),
+        onnx=OnnxFile(name=f"{name}.onnx", sha256=hash_of(onnx)),
+    )
+    return member, {member.weights.name: weights, member.onnx.name: onnx}
+
+
 def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
     """Write ``bundle`` to ``folder`` with every ONNX file made anew from its weights.
 
@@ -71,6 +99,22 @@ def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
     return write_bundle(folder, bundle.spec, files)
 
 
+def verify_answers(bundle: Bundle) -> float:
+    """Return how far a bundle's two files differ in probability, at most `TOLERANCE`.
+
+    Raises:
+        ExportError: for the first member whose files answer differently.
+    """
+    return max(
+        verify_export(
+            _network(member, bundle.read_file(member.weights)),
+            bundle.read_file(member.onnx),
+            bundle.spec.preprocessing,
+        )
+        for member in bundle.spec.members
+    )
+
+
 def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing) -> float:
     """Return the largest difference in probability between torch and ONNX, at most `TOLERANCE`.
 
@@ -83,7 +127,7 @@ def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing)
     """
     inputs = varied_inputs(preprocessing)
     options = RunOptions()
-    torch_scorer = TorchScorer(network, options=options)
+    torch_scorer = TorchScorer(copy.deepcopy(network), options=options)
     onnx_scorer = OnnxScorer(data, name="the exported network", options=options)
     worst = 0.0
     for size in BATCH_SIZES:

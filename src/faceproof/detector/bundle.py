@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import ValidationError
 
@@ -44,10 +45,6 @@ class Bundle:
             BundleSchemaError: detector.json does not keep to the schema.
         """
         path = Path(folder)
-        if not (path / SPEC_FILE).is_file():
-            raise BundleNotFoundError(
-                f"no detector in {str(folder)!r}: name a folder that holds {SPEC_FILE}"
-            )
         data = _read_inside(path, SPEC_FILE)
         return cls(path, parse_spec(data), hash_of(data))
 
@@ -87,7 +84,7 @@ def parse_spec(data: bytes) -> DetectorSpec:
     found = _schema_of(data)
     if found != SCHEMA:
         raise BundleSchemaError(
-            f"{SPEC_FILE} has schema {found!r}, this faceproof reads {SCHEMA!r}; {UPGRADE}"
+            f"{SPEC_FILE} has schema {found!r:.60}, this faceproof reads {SCHEMA!r}; {UPGRADE}"
         )
     try:
         spec = DetectorSpec.model_validate_json(data, strict=True)
@@ -96,8 +93,7 @@ def parse_spec(data: bytes) -> DetectorSpec:
             _problem(detail["loc"], detail["msg"]) for detail in error.errors()[:5]
         )
         raise BundleSchemaError(f"{SPEC_FILE} is refused: {problems}; {UPGRADE}") from error
-    missing = [*_unsaid(spec.preprocessing, "preprocessing"), *_unsaid_polarity(spec)]
-    if missing:
+    if missing := [*_unsaid(spec)]:
         raise BundleSchemaError(f"{SPEC_FILE} does not say {', '.join(missing)}; write it in full")
     return spec
 
@@ -109,8 +105,8 @@ def write_bundle(folder: Path, spec: DetectorSpec, files: Mapping[str, bytes]) -
     replaced by theirs. An existing bundle in ``folder`` is replaced only when all is written.
 
     Raises:
-        BundleError: a named file is not given, a given one is not named, or ``folder`` exists
-            and is no bundle.
+        BundleError: a named file is not given, a given one is not named, or ``folder`` holds
+            something else than a bundle.
     """
     named = {file.name for file in spec.files}
     if named != set(files):
@@ -122,9 +118,7 @@ def write_bundle(folder: Path, spec: DetectorSpec, files: Mapping[str, bytes]) -
         fresh.mkdir()
         _write_files(fresh, {**files, SPEC_FILE: with_hashes(spec, files).to_json()})
         Bundle.read(fresh).verify()
-        if folder.exists():
-            folder.rename(Path(place) / "old")
-        fresh.rename(folder)
+        _put_in_place(fresh, folder, aside=Path(place) / "old")
     return Bundle.read(folder)
 
 
@@ -146,37 +140,81 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
+def _put_in_place(fresh: Path, folder: Path, *, aside: Path) -> None:
+    """Rename ``fresh`` to ``folder``; what was there goes aside, and returns should that fail."""
+    if folder.exists():
+        folder.rename(aside)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if aside.exists():
+            aside.rename(folder)
+        raise
+
+
 def _refuse_foreign(folder: Path) -> None:
-    """Refuse to replace a folder that holds something and is no bundle."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / SPEC_FILE).is_file():
-        raise BundleError(f"{folder} exists and is no bundle: name a new or empty folder")
+    """Refuse to replace anything but a bundle and the files that it names."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise BundleError(f"{folder} is a file: name a new or empty folder")
+    if foreign := {path.name for path in folder.iterdir()} - _own_names(folder):
+        raise BundleError(
+            f"{folder} holds {', '.join(sorted(foreign)[:3])}, which is no part of a bundle: "
+            "name a new or empty folder"
+        )
+
+
+def _own_names(folder: Path) -> set[str]:
+    with contextlib.suppress(BundleError):
+        return {SPEC_FILE} | {file.name for file in Bundle.read(folder).spec.files}
+    return set()
 
 
 def _read_inside(folder: Path, name: str) -> bytes:
     """Return the bytes of a regular file of bounded size that lies in the folder."""
     path = folder / name
-    limit = MAX_BYTES[path.suffix]
     try:
         if path.resolve(strict=True).parent != folder.resolve(strict=True):
             raise BundleError(f"{path} leads out of the bundle; put the file itself there")
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(path.stat().st_mode):  # asked first: opening a pipe would wait
             raise BundleError(f"{path} is no regular file")
-        if status.st_size > limit:
-            raise BundleError(f"{path} has {status.st_size} bytes, more than {limit}")
         with path.open("rb") as stream:
-            return stream.read(limit)
-    except FileNotFoundError as error:
-        raise BundleNotFoundError(f"{path} is missing; get the whole bundle again") from error
-    except OSError as error:
-        raise BundleError(f"{path} cannot be read: {error.strerror}") from error
+            return _read_bounded(stream, path)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BundleNotFoundError(_missing(folder, name)) from error
+    except (OSError, RuntimeError, ValueError) as error:  # also a circle of links, a null in a name
+        raise BundleError(f"{path} cannot be read: {error}") from error
+
+
+def _read_bounded(stream: BinaryIO, path: Path) -> bytes:
+    size, limit = os.fstat(stream.fileno()).st_size, MAX_BYTES[path.suffix]
+    if size > limit:
+        raise BundleError(f"{path} has {size} bytes, more than {limit}")
+    return stream.read(size)
+
+
+def _missing(folder: Path, name: str) -> str:
+    if name == SPEC_FILE:
+        return f"no detector in {str(folder)!r}: name a folder that holds {SPEC_FILE}"
+    return f"{folder / name} is missing; get the whole bundle again"
 
 
 def _schema_of(data: bytes) -> object:
-    with contextlib.suppress(ValueError, RecursionError):
-        found = json.loads(data)
-        return found.get("schema") if isinstance(found, dict) else None
-    raise BundleSchemaError(f"{SPEC_FILE} is not JSON; get the whole bundle again")
+    """Return what a detector.json gives as its schema; None where it gives nothing."""
+    try:
+        found = json.loads(data, object_pairs_hook=_once_each)
+    except (ValueError, RecursionError) as error:
+        raise BundleSchemaError(f"{SPEC_FILE} is refused: {error}") from error
+    return found.get("schema") if isinstance(found, dict) else None
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return the pairs of a JSON object; readers differ on which of two equal names counts."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError(f"a field stands there twice, one of {sorted(set(names))}")
+    return dict(pairs)
 
 
 def _problem(place: tuple[int | str, ...], message: str) -> str:
@@ -184,15 +222,19 @@ def _problem(place: tuple[int | str, ...], message: str) -> str:
     return f"{'.'.join(map(str, place)) or 'detector'}: {what}"
 
 
-def _unsaid(record: Record, place: str) -> Iterable[str]:
-    """Yield fields left to a default, which another version of faceproof might change."""
+def _unsaid(spec: DetectorSpec) -> Iterator[str]:
+    """Yield fields left to a default where another faceproof may have another default."""
+    if "positive_class" not in spec.model_fields_set:
+        yield "positive_class"
+    yield from _left_to_default(spec.preprocessing, "preprocessing")
+    for place, member in enumerate(spec.members):
+        yield from _left_to_default(member, f"members.{place}")
+
+
+def _left_to_default(record: Record, place: str) -> Iterator[str]:
     for name in type(record).model_fields:
         value = getattr(record, name)
         if name not in record.model_fields_set:
             yield f"{place}.{name}"
         elif isinstance(value, Record):
-            yield from _unsaid(value, f"{place}.{name}")
-
-
-def _unsaid_polarity(spec: DetectorSpec) -> Iterable[str]:
-    return () if "positive_class" in spec.model_fields_set else ("positive_class",)
+            yield from _left_to_default(value, f"{place}.{name}")

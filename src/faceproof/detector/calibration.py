@@ -29,7 +29,7 @@ class Temperature(Record):
     """
 
     method: Literal["temperature"] = "temperature"
-    temperature: float = Field(gt=0)
+    temperature: float = Field(ge=1e-6)  # its inverse must be a number
 
     @property
     def line(self) -> tuple[float, float]:

@@ -1,0 +1,186 @@
+"""Export is refused unless torch and onnxruntime answer alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.train
+
+from faceproof import export  # noqa: E402
+from faceproof.detector import Bundle, Detector, DetectorSpec, write_bundle  # noqa: E402
+from faceproof.detector.onnx_file import refuse_unsafe  # noqa: E402
+from faceproof.detector.weights import put_weights, weights_bytes  # noqa: E402
+from faceproof.errors import BundleError, ExportError  # noqa: E402
+from faceproof.imaging.preprocessing import CropSpec, Preprocessing  # noqa: E402
+from faceproof.networks import HeadSpec, build  # noqa: E402
+
+SMALL = Preprocessing(crop=CropSpec(size=32))
+HEAD = HeadSpec(hidden=8)
+
+
+class Small(torch.nn.Module):
+    """A network with each kind of layer that matters; ``twist`` is done to its logits."""
+
+    def __init__(
+        self, twist: Callable[[torch.Tensor], torch.Tensor] = lambda logits: logits
+    ) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.twist = twist
+        self.body = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 64, 3),
+            torch.nn.BatchNorm2d(64),
+            torch.nn.ReLU(),
+            torch.nn.Conv2d(64, 16, 3, stride=2),
+            torch.nn.AdaptiveAvgPool2d(1),
+            torch.nn.Flatten(),
+            torch.nn.Dropout(0.5),
+            torch.nn.Linear(16, 1),
+        )
+        self.body[1].running_var.uniform_(0.01, 3)
+        self.body[1].running_mean.normal_()
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.twist(self.body(pictures).squeeze(1))
+
+
+def larger(network: torch.nn.Module, factor: float) -> torch.nn.Module:
+    """Return the network with its last layer multiplied."""
+    with torch.no_grad():
+        network.body[-1].weight.mul_(factor)
+    return network
+
+
+def test_a_small_network_is_exported() -> None:
+    data = export.export_onnx(Small(), SMALL)
+    refuse_unsafe(data, "small.onnx")
+    assert export.verify_export(export._as_stored(Small()), data, SMALL) < 1e-5
+
+
+def test_export_is_the_same_each_time() -> None:
+    assert export.export_onnx(Small(), SMALL) == export.export_onnx(Small(), SMALL)
+
+
+def test_export_leaves_the_network_as_it_was() -> None:
+    network = Small().train()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    export.export_onnx(network, SMALL)
+    assert network.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
+
+
+def test_large_weights_are_halved_and_are_those_of_the_safetensors_file() -> None:
+    onnx = pytest.importorskip("onnx")
+    network = Small()
+    graph = onnx.load_from_string(export.export_onnx(network, SMALL)).graph
+    kept = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    stored = export.rounded(network.state_dict())
+    kernel = kept["body.3.weight.half"]
+    assert kernel.dtype == np.float16
+    assert np.array_equal(kernel, stored["body.3.weight"].numpy())
+    assert np.array_equal(kept["body.1.running_var"], stored["body.1.running_var"].numpy())
+
+
+@pytest.mark.parametrize("factor", [1.01, 0.99, -1.0])
+def test_another_networks_answers_are_refused(factor: float) -> None:
+    data = export.export_onnx(larger(Small(), 10), SMALL)
+    with pytest.raises(ExportError, match=r"differently at batch size 1: by [0-9.e-]+ in prob"):
+        export.verify_export(larger(Small(), 10 * factor), data, SMALL)
+
+
+def test_certainty_hides_no_difference() -> None:
+    """Where every probability is 1 - 1e-20, only logits tell two networks apart."""
+    data = export.export_onnx(Small(lambda logits: logits + 50), SMALL)
+    with pytest.raises(
+        ExportError, match=r"by [0-9.]+e-[0-9]{2} in probability|by 0 in probability"
+    ):
+        export.verify_export(Small(lambda logits: logits + 60), data, SMALL)
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_network_that_looks_at_the_batch_size_is_refused(size: int) -> None:
+    def twist(logits: torch.Tensor) -> torch.Tensor:
+        return logits + 1 if len(logits) == size else logits
+
+    with pytest.raises(ExportError, match=f"batch size {size}"):
+        export.export_onnx(Small(twist), SMALL)
+
+
+def test_an_answer_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ExportError):
+        export.export_onnx(Small(lambda logits: logits * torch.nan), SMALL)
+
+
+def test_what_torch_cannot_export_is_an_export_error() -> None:
+    with pytest.raises(ExportError, match="torch cannot export"):
+        export.export_onnx(Small(torch.special.bessel_j0), SMALL)
+
+
+def test_varied_inputs_are_64_unlike_ones_and_always_the_same() -> None:
+    inputs = export.varied_inputs(SMALL)
+    assert inputs.shape == (64, 3, 32, 32)
+    assert inputs.dtype == np.float32
+    assert np.array_equal(inputs, export.varied_inputs(SMALL))
+    flat = inputs.reshape(64, -1).std(axis=1) < 0.3
+    assert 8 <= flat.sum() <= 24
+    assert len({row.tobytes() for row in inputs}) >= 56
+    assert inputs.min() < -2
+    assert inputs.max() > 2
+
+
+def test_a_member_becomes_a_bundle_and_its_export_can_be_repeated(
+    tmp_path: Path, tiny_spec: DetectorSpec
+) -> None:
+    torch.manual_seed(0)
+    network = build("mobilenetv3_small_050", head=HEAD)
+    member, files = export.new_member(
+        network, SMALL, name="small", backbone="mobilenetv3_small_050", head=HEAD
+    )
+    spec = tiny_spec.model_copy(update={"members": (member,), "preprocessing": SMALL, "card": None})
+    bundle = write_bundle(tmp_path / "first", spec, files)
+    assert export.verify_answers(bundle) < 1e-4
+    again = export.export_bundle(bundle, tmp_path / "second")
+    assert again.sha256 == bundle.sha256
+    inputs = export.varied_inputs(SMALL, 9)
+    by_torch = Detector.load(bundle.folder, runtime="torch").fake_probabilities(inputs)
+    assert np.allclose(Detector.load(bundle.folder).fake_probabilities(inputs), by_torch, atol=1e-4)
+
+
+def test_a_bundle_whose_two_files_disagree_is_found(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "_network", lambda member, weights: BrightTwice())
+    with pytest.raises(ExportError):
+        export.verify_answers(Bundle.read(tiny_bundle))
+
+
+class BrightTwice(torch.nn.Module):
+    """Twice what the fixture's ONNX file says."""
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return 8 * pictures.mean(dim=(1, 2, 3)) + 1
+
+
+@pytest.mark.slow
+def test_densenet121_goes_out_and_in(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = build("densenet121", head=HEAD)
+    data = export.export_onnx(network, SMALL)
+    weights = weights_bytes(network)
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    assert 2 * parameters < len(data) < 2.4 * parameters
+    assert 2 * parameters < len(weights) < 2.4 * parameters
+    put_weights(network, weights)
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 1)])
+def test_a_network_without_one_logit_per_picture_is_refused(shape: tuple[int, ...]) -> None:
+    wrong = Small(lambda logits: logits.reshape(-1, *([1] * len(shape))).expand(-1, *shape))
+    with pytest.raises(BundleError, match="float32 logits"):
+        export.export_onnx(wrong, SMALL)
