@@ -71,7 +71,7 @@ KNOWN = sorted(set(METRICS) - {"ece", "unsure_rate", "real_unsure_rate", "fake_u
 @pytest.mark.parametrize("seed", range(12))
 def test_agrees_with_scikit_learn(name, seed):
     fake, scores, weights = faces(seed)
-    ours = METRICS[name].compute(tally(fake, scores, weights), AT)[0]
+    ours = METRICS[name].formula(tally(fake, scores, weights), AT)[0]
     assert ours == pytest.approx(by_sklearn(name, fake, scores, weights), abs=1e-9)
 
 
@@ -93,5 +93,5 @@ def test_calibration_error_agrees_with_scikit_learns_quantile_bins():
     scores = rng.permutation((np.arange(1500) + 0.5) / 1500)
     fake = rng.uniform(size=1500) < scores**2
     share, mean = calibration_curve(fake, scores, n_bins=15, strategy="quantile")
-    ours = METRICS["ece"].compute(tally(fake, scores), AT)[0]
+    ours = METRICS["ece"].formula(tally(fake, scores), AT)[0]
     assert ours == pytest.approx(np.abs(share - mean).mean(), abs=1e-9)

@@ -74,7 +74,7 @@ def bootstrap(
     for weights in resamples(labels, groups, number=number, seed=seed):
         counts = tally(labels, scores, weights)
         for name, metric in metrics.items():
-            values[name].append(metric.compute(counts, at))
+            values[name].append(metric.formula(counts, at))
     kinds = (np.asarray(labels, dtype=bool), ~np.asarray(labels, dtype=bool))
     worth = min(clustered_size(np.asarray(groups)[one], correlation) for one in kinds if one.any())
     return {name: _percentiles(np.concatenate(v), worth) for name, v in values.items()}

@@ -2,13 +2,13 @@
 
 A picture is worn as a whole, its largest face is then looked for in the worn picture, and that
 face goes through the one function from picture to network input: what is measured is what happens
-in use. A split answers only for the purpose it was made for.
+in use. A split is read only for the purpose it was made for.
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from faceproof.data.manifest import Manifest, Row
 from faceproof.detector import DetectorSpec, calibrate
-from faceproof.errors import ManifestError, SourceError, SplitUseError, UsageError
+from faceproof.errors import ManifestError, SourceError, UsageError
 from faceproof.evaluation.predictions import Origin, Prediction, Status, table
 from faceproof.imaging.decode import Picture, load
 from faceproof.imaging.degradations import DEGRADATIONS
@@ -33,33 +34,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Input = NDArray[np.float32]
-
-PURPOSES: Mapping[str, frozenset[str]] = {
-    "training": frozenset({"train"}),
-    "validation": frozenset({"validation"}),
-    "calibration": frozenset({"calibration"}),
-    "final-report": frozenset({"test"}),
-}
-"""Which splits may be read for what: nothing is chosen on test data."""
-
-
-class Row(Protocol):
-    """One row of a manifest."""
-
-    @property
-    def path(self) -> str: ...  # noqa: D102
-    @property
-    def label(self) -> str: ...  # noqa: D102
-    @property
-    def generator(self) -> str: ...  # noqa: D102
-    @property
-    def source(self) -> str: ...  # noqa: D102
-    @property
-    def split(self) -> str: ...  # noqa: D102
-    @property
-    def group(self) -> str: ...  # noqa: D102
-    @property
-    def sha256(self) -> str: ...  # noqa: D102
 
 
 class Judge(Protocol):
@@ -86,53 +60,44 @@ class _Face:
 
 def predict(
     detector: Judge,
-    rows: Iterable[Row],
+    manifest: Manifest,
     conditions: Sequence[str] = ("clean",),
     *,
+    split: str,
     purpose: str,
     root: Path,
-    data_sha256: str,
     finder: FaceFinder | None = None,
     workers: int = 2,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
 ) -> pa.Table:
-    """Return the predictions table of every row under every condition, in the rows' order.
+    """Return the predictions table of one split's rows under every condition, in their order.
 
-    ``root`` is the folder that the rows' paths start from, ``data_sha256`` the manifest's hash.
-    ``progress`` is told the number of answers after each batch.
+    ``root`` is the folder that the manifest's paths start from. ``progress`` is told the number
+    of answers after each batch.
 
     Raises:
-        SplitUseError: when a row's split may not be read for this ``purpose``.
-        UnknownChoiceError: when a condition or purpose does not exist.
+        SplitUseError: when ``split`` may not be read for this ``purpose`` (`Manifest.take`).
+        UnknownChoiceError: when there is no such condition.
         ManifestError: when a file is not the one that its row names.
-        UsageError: when there is no row.
+        UsageError: when the split is empty.
     """
-    listed = tuple(rows)
-    _refuse_other_splits(listed, purpose)
+    rows = manifest.take(split, purpose=purpose)
+    if not rows:
+        raise UsageError(f"nothing to predict: the manifest has no row in the split {split!r}")
     worn = {name: choose(DEGRADATIONS, name, what="condition") for name in conditions}
     look = partial(_look, root, finder or YuNet(), detector.preprocessing, list(worn))
     answers: list[Prediction] = []
-    with closing(in_order(look, listed, workers=workers, ahead=2 * batch_size + workers)) as seen:
+    with closing(in_order(look, rows, workers=workers, ahead=2 * batch_size + workers)) as seen:
         for batch in in_batches(seen, len, weight=batch_size):
             answers += _answers(detector, [face for faces in batch for face in faces])
             if progress:
                 progress(len(answers))
-    origin = Origin(detector_sha256=detector.sha256, data_sha256=data_sha256, purpose=purpose)
-    return table(answers, origin)
+    return table(answers, _origin(detector, manifest, purpose))
 
 
-def _refuse_other_splits(rows: Sequence[Row], purpose: str) -> None:
-    allowed = choose(PURPOSES, purpose, what="purpose")
-    others = sorted({row.split for row in rows} - allowed)
-    if others:
-        raise SplitUseError(
-            f"the split {' and '.join(others)} is not there for {purpose}: that reads "
-            f"{' and '.join(sorted(allowed))} alone. Leave the other rows out, or name the purpose "
-            f"they are for; nothing is chosen on test data"
-        )
-    if not rows:
-        raise UsageError(f"no row to predict: the manifest has none of {' or '.join(allowed)}")
+def _origin(detector: Judge, manifest: Manifest, purpose: str) -> Origin:
+    return Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose)
 
 
 def _look(

@@ -14,7 +14,7 @@ from faceproof.detector.findings import Finding
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.evaluation.bootstrap import RESAMPLES, bootstrap
 from faceproof.evaluation.intervals import Interval, intraclass, rate_interval
-from faceproof.evaluation.metrics import METRICS, Metric, missing_class
+from faceproof.evaluation.metrics import METRICS, Metric
 from faceproof.evaluation.predictions import Faces
 from faceproof.evaluation.tally import HALF, Bools, Thresholds, tally
 from faceproof.tables import choose
@@ -63,16 +63,16 @@ def worst_generator(found: Iterable[Finding], point: str, *, condition: str = "c
     Raises:
         ValueError: when no generator was measured there.
     """
-    return max(
-        (
-            one
-            for one in found
-            if one.metric == f"apcer@{point}"
-            and one.condition == condition
-            and one.slice.startswith("generator=")
-        ),
-        key=lambda one: one.value,
-    )
+    measured = [
+        one
+        for one in found
+        if one.metric == f"apcer@{point}"
+        and one.condition == condition
+        and one.slice.startswith("generator=")
+    ]
+    if not measured:
+        raise ValueError(f"no generator was measured at {point!r} under {condition!r}")
+    return max(measured, key=lambda one: one.value)
 
 
 class _Slice:
@@ -98,7 +98,7 @@ class _Slice:
         self, table: dict[str, Metric], points: Sequence[OperatingPoint], *, number: int, seed: int
     ) -> Iterator[Finding]:
         """Yield each metric that these faces allow, once or at each operating point."""
-        allowed = {name: metric for name, metric in table.items() if self._allows(name)}
+        allowed = {name: metric for name, metric in table.items() if self._allows(metric)}
         free = {name: metric for name, metric in allowed.items() if not metric.at_thresholds}
         bound = {name: metric for name, metric in allowed.items() if metric.at_thresholds}
         yield from self._at(free, HALF, "", number=number, seed=seed)
@@ -106,8 +106,8 @@ class _Slice:
             at = Thresholds(point.real_below, point.fake_from)
             yield from self._at(bound, at, f"@{point.name}", number=number, seed=seed)
 
-    def _allows(self, name: str) -> bool:
-        return len(self._faces) > 0 and missing_class(name, self._faces.fake) is None
+    def _allows(self, metric: Metric) -> bool:
+        return len(self._faces) > 0 and metric.missing_class(self._faces.fake) is None
 
     def _at(
         self, metrics: dict[str, Metric], at: Thresholds, suffix: str, *, number: int, seed: int
@@ -124,7 +124,7 @@ class _Slice:
                 interval = drawn[name]
             else:
                 interval = self._rate(metric.outcome(over.fake, over.probabilities, at), over)
-            value = float(metric.compute(counts, at)[0])
+            value = float(metric.formula(counts, at)[0])
             yield self._finding(f"{name}{suffix}", value, interval, len(over))
 
     def _counted(self, metric: Metric) -> Bools:

@@ -120,7 +120,7 @@ def read(path: Path) -> pa.Table:
     try:
         predictions = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
-        raise DataError(f"{path} is no predictions table that can be read: {error}") from error
+        raise DataError(f"{path} cannot be read as a predictions table: {error}") from error
     check(predictions, name=str(path))
     return predictions
 

@@ -15,7 +15,7 @@ import numpy as np
 from faceproof.detector.calibration import Calibration, Platt, Temperature, sigmoid
 from faceproof.detector.calibration import calibrate as apply
 from faceproof.errors import SplitUseError, TrainingError, UsageError
-from faceproof.evaluation.metrics import log_loss
+from faceproof.evaluation.formulas import log_loss
 from faceproof.evaluation.predictions import Faces
 from faceproof.evaluation.tally import Floats, tally
 from faceproof.tables import choose

@@ -179,7 +179,7 @@ def _promise(
     each = {"source": " of each source", "generator": " of each generator", "pooled": ""}
     return (
         f"at most {_in_words(budget.bpcer)} real faces{each[budget.reals]} called fake, and at "
-        f"most {budget.apcer:.3g} of the fakes{each[budget.fakes]} called real, on the "
+        f"most {_in_words(budget.apcer)} fakes{each[budget.fakes]} called real, on the "
         f"calibration faces as each of {', '.join(conditions)}; worst {worst.name}: "
         f"{hits.mean():.2%} of {len(hits)}, below {upper:.2%} with 95 % confidence"
     )

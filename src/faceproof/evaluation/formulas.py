@@ -1,0 +1,170 @@
+"""The formulas: each takes a tally of B weightings and two thresholds, and gives B values.
+
+Fake is the positive class; scores are fake probabilities in [0, 1]. A rate is a share in [0, 1],
+never a percentage. The error rates follow ISO/IEC 30107-3 in spirit: BPCER for real faces called
+fake, APCER for fake faces called real, reported per generator with the worst one named. A face
+between the two thresholds is *unsure* and counts as neither error.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from faceproof.evaluation.tally import HALF, Floats, Tally, Thresholds
+
+ECE_BINS = 15
+"""Bins of the expected calibration error, each with the same share of the faces."""
+
+
+def _share(part: Floats, whole: Floats) -> Floats:
+    """Return part / whole, float64 [B]; 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
+def _roc(counts: Tally) -> tuple[Floats, Floats]:
+    """Return false and true positive rate at each threshold from the highest down, [B, U + 1]."""
+    rates = []
+    for weight, whole in ((counts.real, counts.reals), (counts.fake, counts.fakes)):
+        above = np.zeros((weight.shape[0], weight.shape[1] + 1))
+        np.cumsum(weight[:, ::-1], axis=1, out=above[:, 1:])
+        rates.append(above / whole[:, None])
+    return rates[0], rates[1]
+
+
+def roc_auc(counts: Tally, _: Thresholds = HALF) -> Floats:
+    """Return the chance that a fake scores above a real, ties half; float64 [B] in [0, 1].
+
+    Source: Hanley and McNeil 1982, Radiology 143:29 (the Mann-Whitney form).
+    """
+    below = np.cumsum(counts.real, axis=1) - counts.real / 2
+    return np.asarray((counts.fake * below).sum(axis=1) / (counts.reals * counts.fakes))
+
+
+def average_precision(counts: Tally, _: Thresholds = HALF) -> Floats:
+    """Return the mean precision over the steps of recall, not interpolated; float64 [B] in [0, 1].
+
+    Source: scikit-learn's `average_precision_score`. It depends on the share of fakes.
+    """
+    caught = np.cumsum(counts.fake[:, ::-1], axis=1)
+    called = caught + np.cumsum(counts.real[:, ::-1], axis=1)
+    return np.asarray((_share(caught, called) * counts.fake[:, ::-1]).sum(axis=1) / counts.fakes)
+
+
+def accuracy(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of faces judged rightly, unsure taken as real; float64 [B] in [0, 1]."""
+    alarms, caught = counts.from_score(at.fake_from)
+    return _share(counts.reals - alarms + caught, counts.reals + counts.fakes)
+
+
+def balanced_accuracy(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the mean of recall and 1 - BPCER, float64 [B] in [0, 1]: blind to the class mix."""
+    return np.asarray((recall(counts, at) + 1 - bpcer(counts, at)) / 2)
+
+
+def precision(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of fakes among faces called fake, float64 [B]; 0 where none was called fake.
+
+    It depends on the share of fakes in the data, which is seldom the share in use.
+    """
+    alarms, caught = counts.from_score(at.fake_from)
+    return _share(caught, caught + alarms)
+
+
+def recall(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of fakes called fake, float64 [B] in [0, 1]."""
+    return _share(counts.from_score(at.fake_from)[1], counts.fakes)
+
+
+def f1(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the harmonic mean of precision and recall, float64 [B]; 0 where no fake was caught."""
+    alarms, caught = counts.from_score(at.fake_from)
+    return _share(2 * caught, caught + alarms + counts.fakes)
+
+
+def bpcer(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of real faces called fake, float64 [B] in [0, 1].
+
+    Source: ISO/IEC 30107-3 in spirit (bona fide presentation classification error rate).
+    """
+    return _share(counts.from_score(at.fake_from)[0], counts.reals)
+
+
+def apcer(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of fake faces called real, float64 [B] in [0, 1].
+
+    Source: ISO/IEC 30107-3 in spirit (attack presentation classification error rate), to be read
+    per generator: `faceproof.evaluation.findings` gives it for each and names the worst.
+    """
+    return _share(counts.fakes - counts.from_score(at.real_below)[1], counts.fakes)
+
+
+def unsure_rate(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of faces between the two thresholds, float64 [B] in [0, 1]."""
+    lower, upper = (sum(counts.from_score(t)) for t in (at.real_below, at.fake_from))
+    return _share(np.asarray(lower - upper), counts.reals + counts.fakes)
+
+
+def real_unsure_rate(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of real faces between the two thresholds, float64 [B] in [0, 1]."""
+    lower, upper = (counts.from_score(t)[0] for t in (at.real_below, at.fake_from))
+    return _share(lower - upper, counts.reals)
+
+
+def fake_unsure_rate(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of fake faces between the two thresholds, float64 [B] in [0, 1]."""
+    lower, upper = (counts.from_score(t)[1] for t in (at.real_below, at.fake_from))
+    return _share(lower - upper, counts.fakes)
+
+
+def eer(counts: Tally, _: Thresholds = HALF) -> Floats:
+    """Return the rate at which false alarms and misses are equal, float64 [B] in [0, 1].
+
+    The ROC curve is joined by straight lines and cut by the line on which both rates agree.
+    """
+    false, true = _roc(counts)
+    gap = 1 - true - false
+    after = np.argmax(gap <= 0, axis=1)[:, None]
+    high, low = (np.take_along_axis(gap, i, axis=1) for i in (after - 1, after))
+    part = high / (high - low)
+    start, end = (np.take_along_axis(false, i, axis=1) for i in (after - 1, after))
+    return np.asarray((start + part * (end - start))[:, 0])
+
+
+def tpr_at_fpr_1(counts: Tally, _: Thresholds = HALF) -> Floats:
+    """Return the most fakes caught by a threshold with at most 1 % false alarms, float64 [B]."""
+    false, true = _roc(counts)
+    return np.asarray(np.where(false <= 0.01 + 1e-12, true, 0.0).max(axis=1))
+
+
+def brier(counts: Tally, _: Thresholds = HALF) -> Floats:
+    """Return the mean squared error of the probabilities, float64 [B] in [0, 1].
+
+    Source: Brier 1950, Monthly Weather Review 78:1.
+    """
+    p = counts.scores
+    return _share(counts.real @ p**2 + counts.fake @ (1 - p) ** 2, counts.reals + counts.fakes)
+
+
+def log_loss(counts: Tally, _: Thresholds = HALF) -> Floats:
+    """Return the mean negative log-likelihood in nats, float64 [B]; p kept off 0 and 1."""
+    p = np.clip(counts.scores, 1e-15, 1 - 1e-15)
+    cost = -(counts.real @ np.log1p(-p) + counts.fake @ np.log(p))
+    return _share(cost, counts.reals + counts.fakes)
+
+
+def ece(counts: Tally, _: Thresholds = HALF) -> Floats:
+    """Return the expected calibration error over `ECE_BINS` equal-mass bins, float64 [B] in [0, 1].
+
+    A bin's error is the distance between its mean probability and its share of fakes. Faces with
+    the same score stay in one bin. It depends on the share of fakes in the data.
+
+    Source: Naeini et al. 2015, AAAI; equal mass after Roelofs et al. 2022, AISTATS (less biased).
+    """
+    mass = counts.real + counts.fake
+    total = mass.sum(axis=1, keepdims=True)
+    middle = (np.cumsum(mass, axis=1) - mass / 2) / total
+    bins = np.minimum((middle * ECE_BINS).astype(np.intp), ECE_BINS - 1)
+    cells = (bins + ECE_BINS * np.arange(len(mass))[:, None]).ravel()
+    gap = (mass * counts.scores - counts.fake).ravel()
+    sums = np.bincount(cells, weights=gap, minlength=ECE_BINS * len(mass))
+    return np.asarray(np.abs(sums).reshape(len(mass), ECE_BINS).sum(axis=1) / total[:, 0])

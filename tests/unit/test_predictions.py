@@ -1,0 +1,125 @@
+"""The predictions table: written, read, checked, and refused where it breaks the contract."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from faceproof.errors import DataError
+from faceproof.evaluation.predictions import (
+    Origin,
+    Prediction,
+    faces,
+    judged,
+    origin_of,
+    read,
+    table,
+    write,
+)
+
+pytestmark = pytest.mark.train
+
+ORIGIN = Origin(detector_sha256="a" * 64, data_sha256="b" * 64, purpose="calibrate")
+REAL = Prediction(
+    path="r.jpg",
+    source="s",
+    generator="none",
+    label="real",
+    split="calibration",
+    group="s/1",
+    condition="clean",
+    logit=-1.5,
+    fake_probability=0.2,
+    status="ok",
+)
+FAKE = replace(REAL, path="f.jpg", generator="g", label="fake", logit=2.0, fake_probability=0.9)
+LOST = replace(
+    FAKE, path="é/lost.jpg", group="", logit=None, fake_probability=None, status="no_face"
+)
+
+
+def test_what_was_written_is_read(tmp_path):
+    made = table([REAL, FAKE, LOST], ORIGIN)
+    write(made, tmp_path / "predictions.parquet")
+    again = read(tmp_path / "predictions.parquet")
+    assert again.equals(made)
+    assert origin_of(again) == ORIGIN
+    assert again.to_pylist()[2]["path"] == "é/lost.jpg"
+
+
+def test_the_columns_are_those_of_the_contract():
+    assert table([REAL], ORIGIN).column_names == [
+        "path", "source", "generator", "label", "split", "group", "condition", "logit",
+        "fake_probability", "status",
+    ]  # fmt: skip
+
+
+def test_judged_leaves_out_what_has_no_answer_and_faces_keeps_it():
+    made = table([REAL, FAKE, LOST], ORIGIN)
+    assert judged(made).fake.tolist() == [False, True]
+    assert judged(made).logits.tolist() == [-1.5, 2.0]
+    every = faces(made)
+    assert len(every) == 3
+    assert every.statuses.tolist() == ["ok", "ok", "no_face"]
+    assert np.isnan(every.probabilities[2])
+
+
+def test_a_row_without_a_group_is_a_group_of_its_own_and_sources_keep_theirs_apart():
+    rows = [
+        REAL,
+        replace(REAL, path="2", source="t"),
+        replace(REAL, path="3", group=""),
+        replace(REAL, path="4", group=""),
+        replace(REAL, path="5"),
+    ]
+    groups = faces(table(rows, ORIGIN)).groups
+    assert len(set(groups)) == 4
+    assert groups[0] == groups[4]
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        (replace(FAKE, label="Fake"), "neither real nor fake"),
+        (replace(FAKE, generator="none"), "its generator denies"),
+        (replace(REAL, generator="g"), "its generator denies"),
+        (replace(FAKE, status="fine"), "unknown status"),
+        (replace(FAKE, logit=None), "no verdict, or none where there is one"),
+        (replace(FAKE, logit=float("nan")), "no verdict, or none where there is one"),
+        (replace(FAKE, status="error"), "no verdict, or none where there is one"),
+        (replace(FAKE, fake_probability=1.5), r"outside of \[0, 1\]"),
+        (replace(FAKE, fake_probability=None), r"outside of \[0, 1\]"),
+        (replace(LOST, fake_probability=0.5), "a probability without a verdict"),
+        (replace(REAL, logit=3.0), "the same path and condition again"),
+    ],
+)
+def test_a_broken_row_is_refused_and_named(row, fault):
+    with pytest.raises(DataError, match=fault) as refusal:
+        table([REAL, row], ORIGIN)
+    assert f"in 1 rows, first in row 1 ({row.path})" in str(refusal.value)
+
+
+def test_the_same_picture_under_another_condition_is_another_row():
+    assert len(judged(table([REAL, replace(REAL, condition="jpeg-60")], ORIGIN))) == 2
+
+
+def test_files_of_others_are_refused(tmp_path):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path / "p.parquet"
+    with pytest.raises(DataError, match="cannot be read"):
+        read(path)
+    path.write_bytes(b"no table")
+    with pytest.raises(DataError, match="cannot be read"):
+        read(path)
+    parquet.write_table(pa.table({"path": ["a"]}), path)
+    with pytest.raises(DataError, match=r"p\.parquet: columns path string, not path string, sour"):
+        read(path)
+    parquet.write_table(table([REAL], ORIGIN).replace_schema_metadata({}), path)
+    with pytest.raises(DataError, match="names no detector"):
+        read(path)
+    changed = {b"faceproof": b'{"schema": "faceproof.predictions/2"}'}
+    parquet.write_table(table([REAL], ORIGIN).replace_schema_metadata(changed), path)
+    with pytest.raises(DataError, match="metadata of another faceproof"):
+        read(path)
