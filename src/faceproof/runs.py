@@ -11,7 +11,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-_LIBRARIES = ("faceproof", "numpy", "opencv-python-headless", "pillow", "onnxruntime", "torch", "timm")
+_LIBRARIES = (
+    "faceproof",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "onnxruntime",
+    "torch",
+    "timm",
+)
 
 
 class RunFolder:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli import check, detectors, doctor
+from faceproof.cli import check, detectors, doctor, train
 from faceproof.cli.exits import Guarded
 
 #: The verbs: each is a function, or an app with verbs of its own.
@@ -18,6 +18,7 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "check": check.check,
     "detectors": detectors.app,
     "doctor": doctor.doctor,
+    "train": train.train,
 }
 
 app = typer.Typer(

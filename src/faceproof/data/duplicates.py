@@ -19,7 +19,9 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
 
     Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010.
     """
-    grey = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA)
+    grey = cv2.resize(
+        cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (32, 32), interpolation=cv2.INTER_AREA
+    )
     low = cv2.dct(grey.astype(np.float32))[:8, :8].ravel()
     bits = low > np.median(low)
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

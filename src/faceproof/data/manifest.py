@@ -73,7 +73,9 @@ class Manifest:
             SplitUseError: for instance `test` for anything but the final report.
         """
         if split not in _ALLOWED.get(purpose, set()):
-            raise SplitUseError(f"split {split!r} must not be read to {purpose}; it would decide it")
+            raise SplitUseError(
+                f"split {split!r} must not be read to {purpose}; it would decide it"
+            )
         return tuple(row for row in self.rows if row.split == split)
 
     def counts(self) -> dict[str, int]:
@@ -131,7 +133,9 @@ def _refuse_leak(rows: Iterable[Row], key: str) -> None:
         seen[getattr(row, key)].add(row.split)
     for value, splits in seen.items():
         if len(splits) > 1:
-            raise LeakError(f"{key} {value} stands in {' and '.join(sorted(splits))}; keep it in one")
+            raise LeakError(
+                f"{key} {value} stands in {' and '.join(sorted(splits))}; keep it in one"
+            )
 
 
 def _row(record: dict[str, Any], required: list[str]) -> Row:
@@ -152,7 +156,10 @@ def _with_same_attributes(rows: tuple[Row, ...]) -> Iterator[Row]:
     names = dict.fromkeys(name for row in rows for name in row.attributes)
     for row in rows:
         filled = {name: row.attributes.get(name, "") for name in names}
-        yield Row(**{f.name: getattr(row, f.name) for f in fields(Row) if f.name != "attributes"}, attributes=filled)
+        yield Row(
+            **{f.name: getattr(row, f.name) for f in fields(Row) if f.name != "attributes"},
+            attributes=filled,
+        )
 
 
 def _read_table(path: Path) -> Any:
@@ -176,7 +183,7 @@ def _text_columns(arrow: Any) -> dict[str, Any]:
 def _pyarrow() -> Any:
     """Return pyarrow, or say what to install."""
     try:
-        import pyarrow
+        import pyarrow as pa
     except ImportError as error:
         raise MissingExtraError("pyarrow", extra="train") from error
-    return pyarrow
+    return pa

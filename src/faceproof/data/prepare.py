@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -70,6 +71,15 @@ class _Problem:
     reason: str
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where pictures come from, where they go, and who looks for faces."""
+
+    root: Path
+    output: Path
+    finder: YuNet
+
+
 def prepare_data(
     root: Path, spec: PrepareSpec, output: Path, *, progress: Callable[[str], None]
 ) -> Manifest:
@@ -106,14 +116,18 @@ def _all_sources(
     root: Path, spec: PrepareSpec, output: Path, progress: Callable[[str], None]
 ) -> tuple[list[_Prepared], list[_Problem]]:
     """Prepare every source in turn."""
-    finder = YuNet()
+    place = _Place(root, output, YuNet())
     prepared: list[_Prepared] = []
     problems: list[_Problem] = []
     for name, source in spec.sources.items():
         listed = list(choose(LAYOUTS, source.layout, what="layout")(root / name))
-        chosen = [*_chosen(listed, "real", source.real, spec), *_chosen(listed, "fake", source.fake, spec)]
+        chosen = [
+            *_chosen(listed, "real", source.real, spec),
+            *_chosen(listed, "fake", source.fake, spec),
+        ]
+        one = partial(_prepare, source=name, spec=spec, place=place)
         with ThreadPoolExecutor(2) as pool:
-            results = list(pool.map(lambda item, s=name: _prepare(root, s, item, spec, output, finder), chosen))  # type: ignore[misc]
+            results = list(pool.map(one, chosen))
         good = [result for result in results if isinstance(result, _Prepared)]
         prepared += good
         problems += [result for result in results if isinstance(result, _Problem)]
@@ -129,14 +143,15 @@ def _chosen(
     Where a group has several fakes of one original, the first of each group come first.
     """
     of_class = [item for item in listed if (item.generator == "none") == (label == "real")]
-    of_class.sort(key=lambda item: (int(item.attributes.get("take", 0)), unit_hash(item.group, spec.seed + 1)))
+    of_class.sort(
+        key=lambda item: (int(item.attributes.get("take", 0)), unit_hash(item.group, spec.seed + 1))
+    )
     yield from islice(of_class, most)
 
 
-def _prepare(
-    root: Path, source: str, item: Listed, spec: PrepareSpec, output: Path, finder: YuNet
-) -> _Prepared | _Problem:
+def _prepare(item: Listed, source: str, spec: PrepareSpec, place: _Place) -> _Prepared | _Problem:
     """Return one picture ready for training, or why it is not."""
+    root, output = place.root, place.output
     try:
         data = (root / item.path).read_bytes()
         pixels = decode(data, name=item.path).pixels
@@ -146,7 +161,7 @@ def _prepare(
         data, pixels = _equalised(pixels, item, spec)
     if cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).mean() < spec.darkest_luma:
         return _Problem(item.path, "too dark")
-    faces = finder.find(pixels)
+    faces = place.finder.find(pixels)
     if not faces:
         return _Problem(item.path, "no face found")
     digest = hashlib.sha256(data).hexdigest()
@@ -208,7 +223,9 @@ def _grouped(items: list[_Prepared], bits: int) -> list[_Prepared]:
 
 def _regrouped(row: Row, group: str) -> Row:
     """Return the row in another group."""
-    return Row(row.path, row.label, row.generator, row.source, group, row.sha256, "", row.attributes)
+    return Row(
+        row.path, row.label, row.generator, row.source, group, row.sha256, "", row.attributes
+    )
 
 
 def _write_faces(items: list[_Prepared], path: Path) -> None:

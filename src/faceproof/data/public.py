@@ -22,7 +22,7 @@ _DFDC_SMALLEST_WIDTH = 128
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A picture as its data set lists it, before it was opened; ``path`` is under the data folder."""
+    """A picture as its data set lists it, unopened; ``path`` is under the data folder."""
 
     path: str
     generator: str

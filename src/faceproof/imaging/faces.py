@@ -138,7 +138,7 @@ def _best_score(faces: list[Face]) -> float:
 
 
 def _look_padded(pixels: Pixels, search: _Search) -> list[Face]:
-    """Look at a copy of at most 256 px with a border of a quarter: for faces that fill the frame."""
+    """Look at a copy of at most 256 px with a border of a quarter, for faces that fill it."""
     height, width = pixels.shape[:2]
     scale = min(1.0, 256 / max(height, width))
     small = pixels if scale == 1.0 else _resize(pixels, scale)

@@ -33,7 +33,11 @@ class Sample:
 
 
 def augmented_crop(
-    sample: Sample, donor: Callable[[], Sample], recipe: AugmentRecipe, crop: CropSpec, rng: Generator
+    sample: Sample,
+    donor: Callable[[], Sample],
+    recipe: AugmentRecipe,
+    crop: CropSpec,
+    rng: Generator,
 ) -> tuple[Pixels, bool]:
     """Return an augmented face crop, uint8 [S, S, 3], and whether it is fake.
 
@@ -69,11 +73,16 @@ def cut_out(sample: Sample, rng: Generator) -> Sample:
     low, high = sample.landmarks.min(axis=0), sample.landmarks.max(axis=0)
     reach = float((high - low).max()) * rng.uniform(0.35, 1.5, 4)
     left, top = (int(max(0, v)) for v in (low[0] - reach[0], low[1] - reach[1]))
-    right, bottom = int(min(width, high[0] + reach[2] + 1)), int(min(height, high[1] + reach[3] + 1))
+    right, bottom = (
+        int(min(width, high[0] + reach[2] + 1)),
+        int(min(height, high[1] + reach[3] + 1)),
+    )
     if right - left < 32 or bottom - top < 32:
         return sample
     part = np.ascontiguousarray(sample.pixels[top:bottom, left:right])
-    return replace(sample, pixels=part, landmarks=sample.landmarks - np.float32([left, top]))
+    return replace(
+        sample, pixels=part, landmarks=sample.landmarks - np.array([left, top], np.float32)
+    )
 
 
 def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator) -> Sample:
@@ -89,7 +98,9 @@ def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator) -> Sample:
         pixels = noise(pixels, float(rng.uniform(1, 7)), rng)
     after = random_history(pixels, rng, steps=recipe.history_steps)
     ratio = np.array(after.shape[1::-1], np.float32) / np.array(pixels.shape[1::-1], np.float32)
-    return replace(sample, pixels=after, landmarks=(sample.landmarks + 0.5) * ratio - 0.5)
+    return replace(
+        sample, pixels=after, landmarks=((sample.landmarks + 0.5) * ratio - 0.5).astype(np.float32)
+    )
 
 
 def recoloured(pixels: Pixels, rng: Generator) -> Pixels:
@@ -106,7 +117,7 @@ def recoloured(pixels: Pixels, rng: Generator) -> Pixels:
 
 
 def jittered(landmarks: Points, recipe: AugmentRecipe, rng: Generator) -> Points:
-    """Return the landmarks shifted, scaled and turned a little, as another finder would see them."""
+    """Return the landmarks shifted, scaled and turned a little, as if found by another."""
     centre = landmarks.mean(axis=0)
     span = float(np.linalg.norm(landmarks - centre, axis=1).mean())
     angle = np.radians(rng.uniform(-1, 1) * recipe.turn_degrees)
@@ -114,4 +125,4 @@ def jittered(landmarks: Points, recipe: AugmentRecipe, rng: Generator) -> Points
     turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     # A share of the crop's side; the side is about four mean distances of a landmark.
     shift = rng.uniform(-1, 1, 2) * recipe.shift * 4 * span
-    return ((landmarks - centre) @ turn.T + centre + shift).astype(np.float32)
+    return np.asarray((landmarks - centre) @ turn.T + centre + shift, np.float32)

@@ -36,7 +36,9 @@ def fit(recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progres
     landmarks = read_faces(prepared / "faces.parquet")
     train = manifest.take("train", purpose="fit")
     seen = balanced(
-        manifest.take("validation", purpose="choose"), recipe.schedule.validation_pictures, recipe.seed
+        manifest.take("validation", purpose="choose"),
+        recipe.schedule.validation_pictures,
+        recipe.seed,
     )
     stream = TrainingStream(PreparedPictures(prepared, train, landmarks), recipe)
     faces = PlainFaces(PreparedPictures(prepared, seen, landmarks), recipe.network.preprocessing)
@@ -52,11 +54,15 @@ def fit(recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progres
             precision=fabric._precision.precision,  # noqa: SLF001
         )
     trainer.run(stream, faces)
-    progress(f"best validation AUC {trainer.state.best_score:.4f} at step {trainer.state.best_step}")
+    progress(
+        f"best validation AUC {trainer.state.best_score:.4f} at step {trainer.state.best_step}"
+    )
     return best_network(recipe, run)
 
 
-def starting_network(recipe: Recipe, stream: TrainingStream, run: RunFolder, progress: Progress) -> Network:
+def starting_network(
+    recipe: Recipe, stream: TrainingStream, run: RunFolder, progress: Progress
+) -> Network:
     """Return the network before its first step; a run that goes on needs no starting weights."""
     network = build(recipe.network.name, head=recipe.network.head)
     if recipe.network.starting_weights is None or (run.path / "last.pt").exists():
@@ -68,7 +74,9 @@ def starting_network(recipe: Recipe, stream: TrainingStream, run: RunFolder, pro
         batches = _inputs(stream, recipe)
         count = max(1, recipe.network.batch_norm_pictures // recipe.schedule.batch_size)
         reestimate_batch_norm(network, islice(batches, count))
-        progress(f"batch norm statistics re-estimated on {count * recipe.schedule.batch_size} faces")
+        progress(
+            f"batch norm statistics re-estimated on {count * recipe.schedule.batch_size} faces"
+        )
     return network
 
 
@@ -110,12 +118,15 @@ def _fabric(device: DeviceRecipe) -> Fabric:
         precision = "bf16-mixed" if _has_bf16(device.accelerator) else "32-true"
     strategy = "ddp" if device.devices > 1 else "auto"
     return Fabric(
-        accelerator=device.accelerator, devices=device.devices, precision=precision, strategy=strategy
+        accelerator=device.accelerator,
+        devices=device.devices,
+        precision=precision,
+        strategy=strategy,
     )
 
 
 def _has_bf16(accelerator: str) -> bool:
     """Whether bf16 is done in hardware: a GPU that says so, or a CPU with matrix tiles."""
     if accelerator != "cpu" and torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))

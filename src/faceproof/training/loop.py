@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from faceproof.errors import TrainingError
 from faceproof.evaluation.metrics import measure
 from faceproof.networks import parameter_groups
+from faceproof.networks.network import Network
 from faceproof.runs import RunFolder
 from faceproof.training.recipe import Recipe, ScheduleRecipe
 from faceproof.training.stream import PlainFaces, TrainingStream
@@ -38,7 +39,8 @@ class State:
 def rate_factor(step: int, schedule: ScheduleRecipe) -> float:
     """Return the share of the full learning rate at ``step``: linear warm-up, then a half cosine.
 
-    >>> [round(rate_factor(s, ScheduleRecipe(steps=10, warmup_steps=2)), 2) for s in (0, 1, 2, 6, 10)]
+    >>> short = ScheduleRecipe(steps=10, warmup_steps=2)
+    >>> [round(rate_factor(step, short), 2) for step in (0, 1, 2, 6, 10)]
     [0.5, 1.0, 1.0, 0.5, 0.0]
     """
     if step < schedule.warmup_steps:
@@ -64,11 +66,9 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
 
 
 class Trainer:
-    """Runs a recipe's schedule on a network and leaves ``best.pt`` and ``last.pt`` in the run folder."""
+    """Runs a recipe's schedule on a network; leaves ``best.pt`` and ``last.pt`` in the run."""
 
-    def __init__(
-        self, fabric: Fabric, network: nn.Module, recipe: Recipe, run: RunFolder
-    ) -> None:
+    def __init__(self, fabric: Fabric, network: Network, recipe: Recipe, run: RunFolder) -> None:
         self._fabric = fabric
         self._recipe = recipe
         self._run = run
@@ -106,7 +106,9 @@ class Trainer:
         """Yield what is left of the schedule, this process's share of each batch."""
         schedule, world = self._recipe.schedule, self._fabric.world_size
         if schedule.batch_size % world:
-            raise TrainingError(f"batch_size {schedule.batch_size} does not divide by {world} devices")
+            raise TrainingError(
+                f"batch_size {schedule.batch_size} does not divide by {world} devices"
+            )
         numbers = range(
             self.state.step * schedule.batch_size + self._fabric.global_rank,
             schedule.steps * schedule.batch_size,
@@ -157,7 +159,9 @@ class Trainer:
         logits, targets, loss = self._predict(faces)
         chances = torch.sigmoid(logits.double()).numpy()
         score = measure(targets.numpy() > 0.5, chances, names=["roc_auc"])["roc_auc"]
-        self._log(step=self.state.step, validation_auc=round(score, 5), validation_loss=round(loss, 5))
+        self._log(
+            step=self.state.step, validation_auc=round(score, 5), validation_loss=round(loss, 5)
+        )
         if score > self.state.best_score:
             self.state.best_score, self.state.best_step = score, self.state.step
             self._save("best.pt", self.best_weights())
@@ -178,7 +182,9 @@ class Trainer:
 
     def best_weights(self) -> dict[str, Tensor]:
         """Return the averaged network's state as it is now."""
-        return {name: tensor.cpu() for name, tensor in self.state.average.module.state_dict().items()}
+        return {
+            name: tensor.cpu() for name, tensor in self.state.average.module.state_dict().items()
+        }
 
     def _checkpoint(self) -> dict[str, Any]:
         """Return all that resuming needs."""

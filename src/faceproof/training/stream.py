@@ -112,7 +112,9 @@ def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
     return tuple(rows[index] for index in sorted(chosen[:count]))
 
 
-def _pools(rows: tuple[Row, ...]) -> dict[tuple[str, str], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def _pools(
+    rows: tuple[Row, ...],
+) -> dict[tuple[str, str], np.ndarray[tuple[int], np.dtype[np.int64]]]:
     """Return the row numbers of each source and class."""
     pools: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):

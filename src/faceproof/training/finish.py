@@ -1,0 +1,181 @@
+"""From trained weights to a bundle: export, calibration, thresholds, the final report, the card.
+
+The calibration split decides the calibration and the thresholds; the test split is read last,
+once, for the report alone. Both tables of predictions stay in the run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from faceproof.data.manifest import Manifest
+from faceproof.detector import (
+    CardFile,
+    ChosenOn,
+    Detector,
+    DetectorSpec,
+    Identity,
+    OperatingPoint,
+    TrainedOn,
+    calibrate,
+    write_bundle,
+)
+from faceproof.detector.bundle import Bundle, hash_of
+from faceproof.evaluation import predictions
+from faceproof.evaluation.evaluate import predict
+from faceproof.evaluation.findings import findings
+from faceproof.export import new_member
+from faceproof.networks.network import Network
+from faceproof.reports.card import card
+from faceproof.runs import RunFolder
+from faceproof.training.calibrate import fit as fit_calibration
+from faceproof.training.fit import started_from
+from faceproof.training.operating_points import Budget, operating_points
+from faceproof.training.recipe import Recipe
+
+Progress = Callable[[str], None]
+Files = dict[str, bytes]
+
+_REPORTED = (
+    "roc_auc",
+    "accuracy",
+    "bpcer",
+    "apcer",
+    "real_unsure_rate",
+    "fake_unsure_rate",
+    "ece",
+)
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A split, what it is read for and the conditions that its pictures are put under."""
+
+    split: str
+    purpose: str
+    conditions: tuple[str, ...]
+
+
+def finish(
+    recipe: Recipe, manifest: Manifest, network: Network, run: RunFolder, *, progress: Progress
+) -> Bundle:
+    """Return the finished bundle in the run folder.
+
+    Raises:
+        ExportError: torch and ONNX answer differently.
+        TrainingError, UsageError: the calibration split cannot support what the recipe promises.
+    """
+    progress("export: torch against onnxruntime")
+    spec, files = draft(recipe, manifest, network, run)
+    bundle = write_bundle(run.path / "draft", spec, files)
+    use = _Use("calibration", "calibrate", recipe.calibration.conditions)
+    progress(f"calibration on {', '.join(use.conditions)}")
+    answers = _predicted(bundle, recipe, manifest, run, use)
+    spec = calibrated(spec, answers, recipe, manifest)
+    bundle = write_bundle(run.path / "calibrated", spec, files)
+    use = _Use("test", "final-report", recipe.export.conditions)
+    progress(f"final report on {', '.join(use.conditions)}")
+    report = _predicted(bundle, recipe, manifest, run, use)
+    return write_reported(spec, files, report, run.path / "bundle", manifest)
+
+
+def draft(
+    recipe: Recipe, manifest: Manifest, network: Network, run: RunFolder
+) -> tuple[DetectorSpec, Files]:
+    """Return the spec and files of a detector that is not calibrated yet."""
+    preprocessing = recipe.network.preprocessing
+    member, files = new_member(
+        network,
+        preprocessing,
+        name=recipe.network.name,
+        backbone=recipe.network.name,
+        head=recipe.network.head,
+    )
+    undecided = OperatingPoint(
+        name="undecided",
+        real_below=0.5,
+        fake_from=0.5,
+        promise="none: this detector is not calibrated yet",
+        chosen_on=ChosenOn(data_sha256=manifest.sha256, n=1),
+    )
+    spec = DetectorSpec(
+        name=recipe.export.name,
+        version=recipe.export.version,
+        members=(member,),
+        preprocessing=preprocessing,
+        calibration=Identity(),
+        operating_points={"undecided": undecided},
+        default_operating_point="undecided",
+        trained_on=TrainedOn(data_sha256=manifest.sha256, rows=manifest.counts()),
+        generators_seen=_generators(manifest),
+        started_from=started_from(run),
+        licence=recipe.data.licence,
+        notes=recipe.export.notes,
+    )
+    return spec, files
+
+
+def calibrated(
+    spec: DetectorSpec, answers: pa.Table, recipe: Recipe, manifest: Manifest
+) -> DetectorSpec:
+    """Return the spec with calibration and operating points chosen on calibration answers."""
+    faces = predictions.judged(answers)
+    calibration = fit_calibration(faces).calibration
+    faces = replace(faces, probabilities=calibrate(faces.logits, calibration))
+    budgets = [Budget(bpcer=share) for share in recipe.calibration.budgets]
+    points = operating_points(
+        faces,
+        data_sha256=manifest.sha256,
+        budgets=budgets,
+        conditions=recipe.calibration.conditions,
+    )
+    chosen = {
+        "calibration": calibration,
+        "operating_points": points,
+        "default_operating_point": Budget(bpcer=recipe.calibration.default_budget).name,
+    }
+    return DetectorSpec.model_validate({**dict(spec), **chosen})
+
+
+def write_reported(
+    spec: DetectorSpec, files: Files, report: pa.Table, folder: Path, manifest: Manifest
+) -> Bundle:
+    """Write the bundle with its results and its card, and return it."""
+    found = findings(
+        predictions.faces(report),
+        list(spec.operating_points.values()),
+        data_sha256=manifest.sha256,
+        metrics=_REPORTED,
+    )
+    results = DetectorSpec.model_validate({**dict(spec), "results": tuple(found)})
+    text = card(results).encode()
+    named = CardFile(name="CARD.md", sha256=hash_of(text))
+    final = DetectorSpec.model_validate({**dict(results), "card": named})
+    return write_bundle(folder, final, {**files, "CARD.md": text})
+
+
+def _predicted(
+    bundle: Bundle, recipe: Recipe, manifest: Manifest, run: RunFolder, use: _Use
+) -> pa.Table:
+    """Return the bundle's answers for one use, and keep them in the run folder."""
+    answers = predict(
+        Detector.load(bundle.folder),
+        manifest,
+        use.conditions,
+        split=use.split,
+        purpose=use.purpose,
+        root=recipe.data.prepared,
+    )
+    predictions.write(answers, run.path / f"predictions-{use.split}.parquet")
+    return answers
+
+
+def _generators(manifest: Manifest) -> tuple[str, ...]:
+    """Return the generators of the training split, sorted."""
+    return tuple(
+        sorted({row.generator for row in manifest.take("train", purpose="fit") if row.is_fake})
+    )
