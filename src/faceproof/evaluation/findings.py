@@ -6,10 +6,12 @@ Slices are ``all``, ``source=NAME`` and, for what is measured on fakes alone, ``
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
+from faceproof.data.manifest import Manifest
 from faceproof.detector.findings import Finding
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.evaluation.bootstrap import RESAMPLES, bootstrap
@@ -21,6 +23,30 @@ from faceproof.tables import choose
 
 NOT_JUDGED = {"no_face_rate": "no_face", "error_rate": "error"}
 """Findings about the rows without an answer, and the status each counts."""
+
+
+COMPOSITION = "pictures"
+"""The metric of findings that say how many pictures of a kind a split holds."""
+
+
+def composition(manifest: Manifest) -> list[Finding]:
+    """Return how many pictures of each source and generator each split holds, as findings.
+
+    A count is exact: its interval is the count itself.
+    """
+    kinds = Counter((row.source, row.generator, row.split) for row in manifest.rows if row.split)
+    return [
+        Finding(
+            metric=COMPOSITION,
+            value=count,
+            low=count,
+            high=count,
+            n=count,
+            slice=f"source={source},generator={generator},split={split}",
+            data_sha256=manifest.sha256,
+        )
+        for (source, generator, split), count in sorted(kinds.items())
+    ]
 
 
 def findings(

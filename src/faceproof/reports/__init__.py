@@ -1,0 +1,1 @@
+"""Reports: what was found, in words and tables that people read."""

@@ -1,0 +1,289 @@
+"""CARD.md: what a detector is, what it was measured to do, and what nobody measured.
+
+Every figure comes from the detector's own record; there is no room for one written by hand. The
+same record always gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from faceproof.detector import DetectorSpec, OperatingPoint
+from faceproof.evaluation.findings import COMPOSITION
+from faceproof.evaluation.formulas import ECE_BINS
+from faceproof.reports.markdown import figure, listing, plain, section, table
+
+COMMAND = "faceproof train RECIPE.toml"
+
+TITLES = {
+    "roc_auc": "ROC-AUC: the chance that a fake scores above a real face",
+    "average_precision": "Average precision",
+    "tpr_at_fpr_1": "Fakes caught by the threshold with 1 % false alarms on these very faces",
+    "eer": "Equal error rate",
+    "ece": f"Expected calibration error, {ECE_BINS} bins of equal mass",
+    "brier": "Brier score",
+    "log_loss": "Log loss in nats",
+    "bpcer": "Real faces called fake (BPCER)",
+    "real_unsure_rate": "Real faces it is unsure of",
+    "apcer": "Fake faces called real (APCER)",
+    "fake_unsure_rate": "Fake faces it is unsure of",
+    "recall": "Fake faces called fake",
+    "unsure_rate": "Faces it is unsure of",
+    "accuracy": "Accuracy, unsure taken as real",
+    "balanced_accuracy": "Balanced accuracy, unsure taken as real",
+    "precision": "Fakes among faces called fake, in this mix of classes",
+    "f1": "F1, in this mix of classes",
+    "no_face_rate": "Pictures in which no face was found (in no other figure)",
+    "error_rate": "Pictures that could not be read (in no other figure)",
+}
+"""The tables of the card, in their order."""
+
+_SLICE = re.compile(r"source=(.*),generator=(.*),split=(\w+)", re.DOTALL)
+
+
+def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
+    """Return CARD.md of a detector; ``command`` is what makes it again from the data."""
+    parts = (
+        f"# {plain(spec.name)} {plain(spec.version)}",
+        _summary(spec),
+        _use(),
+        _origins(spec),
+        _data(spec),
+        _points(spec),
+        _results(spec),
+        _limits(spec),
+        _again(spec, command),
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(spec: DetectorSpec) -> str:
+    networks = " and ".join(f"{plain(m.network)} (weight {m.weight:g})" for m in spec.members)
+    size = spec.preprocessing.crop.size
+    return (
+        f"A faceproof detector: {networks} on aligned face crops of {size} x {size} px. For each "
+        "face it gives a calibrated probability of being generated or manipulated, and a verdict: "
+        "`real`, `fake` or `unsure`.\n\n"
+        "This card is generated from `detector.json`; every figure stands there with its data's "
+        "hash. Brackets hold 95 % intervals, n is the number of faces counted."
+    )
+
+
+def _use() -> str:
+    return section(
+        "Use",
+        "For a first opinion on single photographs with faces, as one signal among others, by "
+        "people who can look at the picture and where it comes from.",
+        "Not for: deciding alone about a person; proving that a picture is authentic (`real` "
+        "means that nothing this detector knows of was found); drawings; video as such; "
+        "generators unlike those named below; finding out who a person is.",
+        "The probability holds for an even bet between real and fake. Where fakes are rare, most "
+        "pictures called fake can still be real: weigh the false alarms below with how rare.",
+    )
+
+
+def _origins(spec: DetectorSpec) -> str:
+    rows = [
+        [plain(start.name), plain(start.licence), plain(start.source), (start.sha256 or "")[:12]]
+        for start in spec.started_from
+    ]
+    started = table(["starting weights", "licence", "from", "SHA-256"], rows)
+    return section(
+        "Licences and origins",
+        f"Licence: {plain(spec.licence)}",
+        "Most public face sets are given for research and non-commercial use. Whoever uses this "
+        "detector has to keep to the terms of the data and of the starting weights as well.",
+        started if rows else "Training started from random weights.",
+        listing(map(plain, spec.notes)),
+    )
+
+
+def _data(spec: DetectorSpec) -> str:
+    rows = ", ".join(f"{count:,} {split}" for split, count in spec.trained_on.rows.items())
+    generators = ", ".join(map(plain, spec.generators_seen)) or "none"
+    return section(
+        "Data",
+        f"Pictures by split: {rows} (data SHA-256 `{spec.trained_on.data_sha256}`). Epochs were "
+        "chosen on validation, calibration and thresholds on calibration; test was read once, for "
+        "this card.",
+        _composition(spec),
+        f"Generators seen in training: {generators}.",
+    )
+
+
+def _composition(spec: DetectorSpec) -> str:
+    """Return the table of pictures by source, generator and split, or nothing."""
+    splits = list(spec.trained_on.rows)
+    rows = [
+        [plain(source), plain(generator), *(f"{counts.get(split, 0):,}" for split in splits)]
+        for (source, generator), counts in _counts(spec).items()
+    ]
+    return table(["source", "generator", *splits], rows) if rows else ""
+
+
+def _counts(spec: DetectorSpec) -> dict[tuple[str, str], dict[str, int]]:
+    """Return the pictures of each source and generator in each split, as far as told."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for finding in spec.results:
+        named = _SLICE.fullmatch(finding.slice)
+        if finding.metric == COMPOSITION and named:
+            source, generator, split = named.groups()
+            counts.setdefault((source, generator), {})[split] = finding.n
+    return counts
+
+
+def _points(spec: DetectorSpec) -> str:
+    default = spec.operating_point()
+    head = ["operating point", "real below", "fake from", "promise", "chosen on"]
+    return section(
+        "Operating points",
+        "`fake` from the upper threshold on, `real` below the lower, `unsure` between. Error rates "
+        "are 30107-3-style: BPCER is the share of real faces called fake, APCER the share of fake "
+        "faces called real.",
+        table(head, [_point(point, default) for point in spec.operating_points.values()]),
+        _measured(spec),
+    )
+
+
+def _point(point: OperatingPoint, default: OperatingPoint) -> list[str]:
+    name = plain(point.name) + (" (default)" if point.name == default.name else "")
+    on = f"{point.chosen_on.n:,} real faces of {point.chosen_on.split}"
+    thresholds = [f"{point.real_below:.4g}", f"{point.fake_from:.4g}"]
+    return [name, *thresholds, plain(point.promise), on]
+
+
+def _measured(spec: DetectorSpec) -> str:
+    """Return what each promise came to on the test faces of all sources together."""
+    conditions = _conditions(spec)
+    rows = [
+        [
+            plain(name),
+            kind,
+            *(_cell(spec, f"{metric}@{name}", "all", condition) for condition in conditions),
+        ]
+        for name in spec.operating_points
+        for metric, kind in (("bpcer", "real called fake"), ("apcer", "fake called real"))
+        if _tested(spec, f"{metric}@{name}")
+    ]
+    if not rows:
+        return "The promises were not tested on other faces."
+    return "On the test faces of all sources together:\n\n" + table(
+        ["operating point", "share", *map(plain, conditions)], rows
+    )
+
+
+def _results(spec: DetectorSpec) -> str:
+    point, blocks = spec.operating_point().name, []
+    for name, title in TITLES.items():
+        for metric in (name, f"{name}@{point}"):
+            if _tested(spec, metric):
+                at = f", at {plain(point)}" if "@" in metric else ""
+                blocks += [f"### {title}{at}", _by_slice(spec, metric)]
+    worst = _worst(spec, point)
+    return (
+        section("Results on the test split", *blocks, worst)
+        if blocks
+        else section("Results on the test split", "None: this detector was not tested.")
+    )
+
+
+def _by_slice(spec: DetectorSpec, metric: str) -> str:
+    conditions = _conditions(spec)
+    slices = dict.fromkeys(f.slice for f in spec.results if f.metric == metric)
+    rows = [
+        [plain(name), *(_cell(spec, metric, name, condition) for condition in conditions)]
+        for name in slices
+    ]
+    return table(["faces", *map(plain, conditions)], rows)
+
+
+def _worst(spec: DetectorSpec, point: str) -> str:
+    """Return the generator that gets past most often, in words, or nothing."""
+    found = [
+        f for f in spec.results if f.metric == f"apcer@{point}" and f.slice.startswith("generator=")
+    ]
+    if not found:
+        return ""
+    worst = max(found, key=lambda f: f.value)
+    name = plain(worst.slice.removeprefix("generator="))
+    return (
+        f"Worst APCER of a generator at {plain(point)}: {name} under {plain(worst.condition)}, "
+        f"{figure(worst)}."
+    )
+
+
+def _limits(spec: DetectorSpec) -> str:
+    generators, sources = _named(spec, "generator="), _named(spec, "source=")
+    lines = [
+        f"Tested on fakes of {_these(generators)} and on pictures of {_these(sources)}, as "
+        f"{_these(_conditions(spec))}. Other generators, sources, cameras and ways of saving were "
+        "not tested, and results there can be much worse.",
+        *_same_makers(spec),
+        *_untested(spec, generators),
+        *_one_class(spec, sources),
+        "A source's labels are taken as they are; where they are wrong, no detector reaches 1.",
+    ]
+    if not any(re.search(r"\b(age|gender|ethnicity)=", f.slice) for f in spec.results):
+        lines.append("Not measured: whether it errs more often on some groups of people.")
+    lines.append("Not measured: pictures made to deceive this detector.")
+    return section("Limits", listing(lines))
+
+
+def _same_makers(spec: DetectorSpec) -> Iterator[str]:
+    counts = _counts(spec)
+    trained, tested = (
+        {source for (source, _), at in counts.items() if split in at} for split in ("train", "test")
+    )
+    if shared := sorted(trained & tested):
+        yield (
+            f"Of {_these(shared)} there are pictures both in training and in the test: other "
+            "people, videos and originals, but the same makers. A new source is harder."
+        )
+
+
+def _untested(spec: DetectorSpec, generators: Sequence[str]) -> Iterator[str]:
+    unseen = [name for name in spec.generators_seen if name not in {*generators, "none"}]
+    if unseen:
+        yield f"Seen in training but not tested: {_these(unseen)}."
+
+
+def _one_class(spec: DetectorSpec, sources: Sequence[str]) -> Iterator[str]:
+    both = {f.slice for f in spec.results if f.metric == "roc_auc"}
+    single = [name for name in sources if f"source={name}" not in both]
+    if single and both:
+        yield f"Of {_these(single)} the test holds one class alone, so that there is no ROC-AUC."
+
+
+def _again(spec: DetectorSpec, command: str) -> str:
+    return section(
+        "Make it again",
+        f"With the data in place and its hash equal to `{spec.trained_on.data_sha256[:12]}...`, "
+        "one command trains, calibrates, tests and writes this card:",
+        f"```\n{command}\n```",
+    )
+
+
+def _tested(spec: DetectorSpec, metric: str) -> bool:
+    return any(finding.metric == metric for finding in spec.results)
+
+
+def _conditions(spec: DetectorSpec) -> list[str]:
+    tested = (f.condition for f in spec.results if f.metric != COMPOSITION)
+    return list(dict.fromkeys(tested))
+
+
+def _named(spec: DetectorSpec, kind: str) -> list[str]:
+    """Return the names in slices of a kind, in order; those of the data table are no tests."""
+    slices = (f.slice for f in spec.results if f.metric != COMPOSITION)
+    return [name.removeprefix(kind) for name in dict.fromkeys(slices) if name.startswith(kind)]
+
+
+def _cell(spec: DetectorSpec, metric: str, slice_: str, condition: str) -> str:
+    key = (metric, slice_, condition)
+    found = (f for f in spec.results if (f.metric, f.slice, f.condition) == key)
+    return next((figure(finding) for finding in found), "-")
+
+
+def _these(names: Sequence[str]) -> str:
+    return ", ".join(map(plain, names)) or "nothing"
