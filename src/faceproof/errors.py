@@ -10,7 +10,7 @@
     ├── SourceError                                     something named by the user cannot be judged
     │   ├── SourceNotFoundError     source_not_found    no such file, or a pattern without a match
     │   ├── SourceUnreadableError   source_unreadable   the file system refused
-    │   ├── UnsupportedSourceError  unsupported_source  a kind of source that this version cannot open
+    │   ├── UnsupportedSourceError  unsupported_source  a kind of source this version cannot open
     │   └── PictureError                                the bytes are no usable picture
     │       ├── EmptyFileError      empty_file          zero bytes
     │       ├── UnsupportedFormatError  unsupported_format  not one of the picture formats
@@ -18,7 +18,7 @@
     │       ├── TruncatedPictureError   truncated_picture   the end is missing
     │       ├── CorruptPictureError     corrupt_picture     the decoder gave up
     │       ├── FileTooLargeError       file_too_large      more bytes than the limit
-    │       └── PictureTooLargeError    picture_too_large   more pixels or a longer side than the limit
+    │       └── PictureTooLargeError    picture_too_large   more pixels or a side beyond the limit
     ├── BundleError                 bundle              a detector folder that cannot be trusted
     │   ├── BundleNotFoundError     bundle_not_found    no such folder, or no detector.json in it
     │   ├── BundleSchemaError       bundle_schema       unknown schema version or field

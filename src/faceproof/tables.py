@@ -17,16 +17,18 @@ def choose(table: Mapping[str, T], name: str, *, what: str = "choice") -> T:
     Raises:
         UnknownChoiceError: naming the nearest entry and all of them.
 
-    >>> choose({"real": 0, "fake": 1}, "fake")
+    >>> choose({"auc": 0, "eer": 1}, "eer")
     1
-    >>> choose({"real": 0, "fake": 1}, "fke", what="label")
+    >>> choose({"auc": 0, "eer": 1}, "acu", what="metric")
     Traceback (most recent call last):
     ...
-    faceproof.errors.UnknownChoiceError: unknown label 'fke', did you mean 'fake'? Choices: fake, real
+    faceproof.errors.UnknownChoiceError: unknown metric 'acu', did you mean 'auc'? Choices: auc, eer
     """
     if name in table:
         return table[name]
-    raise UnknownChoiceError(f"unknown {what} {name!r}{nearest(name, table) or '.'} Choices: {', '.join(sorted(table))}")
+    raise UnknownChoiceError(
+        f"unknown {what} {name!r}{nearest(name, table) or '.'} Choices: {', '.join(sorted(table))}"
+    )
 
 
 def nearest(name: str, names: Mapping[str, object] | list[str]) -> str:

@@ -97,7 +97,13 @@ def _random_webp(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return webp(pixels, int(rng.integers(35, 96)))
 
 
-_HISTORY: tuple[Degradation, ...] = (_random_resize, _random_resize, _random_jpeg, _random_jpeg, _random_webp)
+_HISTORY: tuple[Degradation, ...] = (
+    _random_resize,
+    _random_resize,
+    _random_jpeg,
+    _random_jpeg,
+    _random_webp,
+)
 
 
 def _decoded(data: bytes) -> Pixels:

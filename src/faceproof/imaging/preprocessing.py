@@ -22,7 +22,13 @@ Matrix = npt.NDArray[np.float64]
 #: Eyes, nose tip and mouth corners in a 112 x 112 face crop.
 #: Source: Deng et al., "ArcFace", 2019 (the alignment template published with it).
 TEMPLATE_112 = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
+    [
+        [38.2946, 51.6963],
+        [73.5318, 51.5014],
+        [56.0252, 71.7366],
+        [41.5493, 92.3655],
+        [70.7299, 92.2041],
+    ],
     np.float64,
 )
 
@@ -55,7 +61,9 @@ class Preprocessing(Record):
     input: InputSpec = InputSpec()
 
 
-def prepare(pixels: Pixels, landmarks: Points | None, spec: Preprocessing) -> npt.NDArray[np.float32]:
+def prepare(
+    pixels: Pixels, landmarks: Points | None, spec: Preprocessing
+) -> npt.NDArray[np.float32]:
     """Return the network input for one face, float32 [3, S, S].
 
     ``pixels`` are uint8 [H, W, 3] sRGB; ``landmarks`` float32 [5, 2], or None where the whole
@@ -70,7 +78,9 @@ def crop_face(pixels: Pixels, landmarks: Points | None, spec: CropSpec) -> Pixel
     A face larger than the crop is reduced with area averaging before it is turned, so that
     the crop of a large photograph has no aliasing.
     """
-    matrix = _whole_matrix(pixels.shape, spec) if landmarks is None else face_matrix(landmarks, spec)
+    matrix = (
+        _whole_matrix(pixels.shape, spec) if landmarks is None else face_matrix(landmarks, spec)
+    )
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 1.0:
         pixels, matrix = _reduced(pixels, matrix, scale, spec.size)
@@ -108,7 +118,7 @@ def similarity(source: Matrix, target: Matrix) -> Matrix:
     patterns", PAMI 1991.
 
     >>> square = np.array([[0.0, 0.0], [1, 0], [1, 1], [0, 1]])
-    >>> similarity(square, 2 * square + 3).round(6).tolist()
+    >>> (similarity(square, 2 * square + 3).round(6) + 0.0).tolist()
     [[2.0, 0.0, 3.0], [0.0, 2.0, 3.0]]
     """
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
