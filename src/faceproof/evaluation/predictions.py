@@ -72,7 +72,7 @@ class Faces:
     sources: Texts
     generators: Texts
     groups: Texts
-    """str [N]: source and group; a row without a group is a group of its own."""
+    """str [N]: a row without a group is a group of its own."""
     conditions: Texts
     splits: Texts
     statuses: Texts
@@ -146,14 +146,13 @@ def faces(predictions: pa.Table) -> Faces:
         column: np.asarray(predictions[column].to_pylist(), dtype=np.str_)
         for column in ("source", "generator", "group", "path", "condition", "split", "status")
     }
-    own = np.where(text["group"] == "", text["path"], text["group"])
     return Faces(
         fake=np.asarray(predictions["label"].to_pylist(), dtype=np.str_) == "fake",
         logits=_floats(predictions, "logit"),
         probabilities=_floats(predictions, "fake_probability"),
         sources=text["source"],
         generators=text["generator"],
-        groups=np.char.add(np.char.add(text["source"], "\x1f"), own),
+        groups=np.where(text["group"] == "", text["path"], text["group"]),
         conditions=text["condition"],
         splits=text["split"],
         statuses=text["status"],

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from faceproof.detector import DetectorSpec, OperatingPoint
-from faceproof.evaluation.findings import COMPOSITION
+from faceproof.evaluation.findings import COMPOSITION, worst_generator
 from faceproof.evaluation.formulas import ECE_BINS
 from faceproof.reports.markdown import figure, listing, plain, section, table
 
@@ -200,12 +200,9 @@ def _by_slice(spec: DetectorSpec, metric: str) -> str:
 
 def _worst(spec: DetectorSpec, point: str) -> str:
     """Return the generator that gets past most often, in words, or nothing."""
-    found = [
-        f for f in spec.results if f.metric == f"apcer@{point}" and f.slice.startswith("generator=")
-    ]
-    if not found:
+    worst = worst_generator(spec.results, point)
+    if worst is None:
         return ""
-    worst = max(found, key=lambda f: f.value)
     name = plain(worst.slice.removeprefix("generator="))
     return (
         f"Worst APCER of a generator at {plain(point)}: {name} under {plain(worst.condition)}, "
