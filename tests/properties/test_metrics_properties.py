@@ -1,7 +1,7 @@
 """What must hold of metrics for any faces."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceproof.evaluation.metrics import METRICS, confusion, measure
@@ -15,9 +15,11 @@ FACES = (
     .map(lambda faces: (np.array([f for f, _ in faces]), np.array([s for _, s in faces]) / 100))
 )
 POINTS = st.tuples(PERCENT, PERCENT).map(lambda pair: Thresholds(*np.sort(pair) / 100))
+UNHURRIED = settings(deadline=None)  # a busy machine is no fault of a metric
 RANKING = ["roc_auc", "average_precision", "eer", "tpr_at_fpr_1"]
 
 
+@UNHURRIED
 @given(FACES, st.sampled_from([np.sqrt, np.square, lambda p: 1 / (1 + np.exp(3 - 9 * p))]))
 def test_ranking_metrics_do_not_see_a_monotone_change(faces, change):
     fake, scores = faces
@@ -26,6 +28,7 @@ def test_ranking_metrics_do_not_see_a_monotone_change(faces, change):
     np.testing.assert_allclose([*before.values()], [*after.values()], atol=1e-12)
 
 
+@UNHURRIED
 @given(FACES)
 def test_swapped_labels_give_the_rest_of_the_area(faces):
     fake, scores = faces
@@ -35,6 +38,7 @@ def test_swapped_labels_give_the_rest_of_the_area(faces):
     np.testing.assert_allclose([1 - other, mirrored], one, atol=1e-12)
 
 
+@UNHURRIED
 @given(FACES)
 def test_the_area_is_the_share_of_pairs_in_order(faces):
     fake, scores = faces
@@ -43,6 +47,7 @@ def test_the_area_is_the_share_of_pairs_in_order(faces):
     np.testing.assert_allclose(measure(fake, scores, names=["roc_auc"])["roc_auc"], pairs)
 
 
+@UNHURRIED
 @given(FACES, POINTS, st.randoms(use_true_random=False))
 def test_the_order_of_the_faces_does_not_matter(faces, at, random):
     fake, scores = faces
@@ -51,6 +56,7 @@ def test_the_order_of_the_faces_does_not_matter(faces, at, random):
     np.testing.assert_allclose([*before.values()], [*after.values()], atol=1e-12)
 
 
+@UNHURRIED
 @given(FACES, POINTS)
 def test_every_metric_but_log_loss_lies_between_0_and_1(faces, at):
     values = measure(*faces, at)
@@ -58,6 +64,7 @@ def test_every_metric_but_log_loss_lies_between_0_and_1(faces, at):
     assert all(-1e-12 <= value <= 1 + 1e-12 for value in values.values())
 
 
+@UNHURRIED
 @given(FACES, POINTS)
 def test_verdicts_of_a_class_add_up(faces, at):
     fake, scores = faces
@@ -70,6 +77,7 @@ def test_verdicts_of_a_class_add_up(faces, at):
     )
 
 
+@UNHURRIED
 @given(FACES, POINTS, POINTS)
 def test_higher_thresholds_never_raise_false_alarms_nor_lower_misses(faces, one, other):
     lower = Thresholds(*np.minimum(one, other))
@@ -80,6 +88,7 @@ def test_higher_thresholds_never_raise_false_alarms_nor_lower_misses(faces, one,
     assert after["apcer"] >= before["apcer"]
 
 
+@UNHURRIED
 @given(FACES, st.sampled_from(sorted(METRICS)))
 def test_each_face_twice_changes_nothing(faces, name):
     fake, scores = faces
