@@ -1,0 +1,144 @@
+"""From any of Pillow's modes and any orientation to upright 8-bit sRGB."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageCms
+
+Convert = Callable[[Image.Image], Image.Image]
+
+# By EXIF orientation: what turns a picture upright, whether the rows of the result are columns of
+# the file, and whether they count from its far end.
+_TURNS = {
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, False, False),
+    3: (Image.Transpose.ROTATE_180, False, True),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, False, True),
+    5: (Image.Transpose.TRANSPOSE, True, False),
+    6: (Image.Transpose.ROTATE_270, True, False),
+    7: (Image.Transpose.TRANSVERSE, True, True),
+    8: (Image.Transpose.ROTATE_90, True, True),
+}
+_BAND_PIXELS = 1_000_000
+_DEEP = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
+_GREY = _DEEP | {"1", "L", "LA", "La"}
+_WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+_MAY_HAVE_A_CLEAR_COLOUR = frozenset({"1", "L", "P", "RGB"})
+_PLAIN = frozenset({"L", "RGB", "CMYK", "LAB"})
+
+
+def srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8]:
+    """Return the pixels of a loaded picture, uint8 [H, W, 3] in sRGB, turned upright.
+
+    What is transparent is laid on white. A colour profile is followed where it is whole and fits
+    the mode. 16-bit greys span 0 to 65535; 32-bit and float greys the smallest usual range that
+    holds them. The work goes in bands of rows, so that it needs little memory beside its result.
+
+    >>> srgb(Image.new("LA", (2, 1), (0, 0))).tolist()
+    [[[255, 255, 255], [255, 255, 255]]]
+    """
+    convert = _converter(image)
+    turn, across, far = _TURNS.get(orientation, (None, False, False))
+    height, width = image.size if across else image.size[::-1]
+    pixels = np.empty((height, width, 3), np.uint8)
+    step = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        first, last = (height - bottom, height - top) if far else (top, bottom)
+        box = (first, 0, last, width) if across else (0, first, width, last)
+        band = image.crop(box) if step < height else image
+        pixels[top:bottom] = convert(band if turn is None else band.transpose(turn))
+    return pixels
+
+
+def _converter(image: Image.Image) -> Convert:
+    """Return what makes sRGB of the bands of a picture."""
+    plain = _plain_converter(image)
+    managed = _managed(image.info.get("icc_profile"), image.mode)
+    return lambda band: managed(plain(band))
+
+
+def _plain_converter(image: Image.Image) -> Convert:
+    """Return what makes 8-bit L, RGB, CMYK or LAB of a band, without alpha and palette."""
+    if image.mode in _DEEP:
+        white = _white(image)
+        return lambda band: _scaled(band, white)
+    if image.mode in _WITH_ALPHA or _has_clear_colour(image):
+        return _on_white
+    if image.mode in _PLAIN:
+        return lambda band: band
+    mode = "L" if image.mode == "1" else "RGB"
+    return lambda band: band.convert(mode)
+
+
+def _white(image: Image.Image) -> float:
+    """Return the value that stands for white."""
+    if image.mode.startswith("I;16"):
+        return 65535.0
+    brightest = float(np.max(image.getextrema()))
+    ranges = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0, 2.0**31)
+    fallback = brightest if np.isfinite(brightest) else 1.0
+    return next((end for end in ranges if brightest <= end), fallback)
+
+
+def _scaled(band: Image.Image, white: float) -> Image.Image:
+    with np.errstate(all="ignore"):  # floats in files may be anything
+        values = np.nan_to_num(np.asarray(band, dtype=np.float32) * np.float32(255.0 / white))
+    return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
+
+
+def _has_clear_colour(image: Image.Image) -> bool:
+    """Say whether one colour is transparent; one of 16 bits cannot be found among 8-bit pixels."""
+    clear = image.info.get("transparency")
+    if clear is None or image.mode not in _MAY_HAVE_A_CLEAR_COLOUR:
+        return False
+    return isinstance(clear, bytes) or bool(np.max(clear) <= 255)
+
+
+def _on_white(band: Image.Image) -> Image.Image:
+    coloured = band.convert("RGBA")
+    white = Image.new("RGB", band.size, (255, 255, 255))
+    white.paste(coloured, mask=coloured.getchannel("A"))
+    return white
+
+
+def _managed(profile: object, mode: str) -> Convert:
+    """Return what takes a band from its own colours to sRGB."""
+    kind = "grey" if mode in _GREY else mode if mode in {"CMYK", "LAB"} else "RGB"
+    followed = _followed(profile, kind) if isinstance(profile, bytes) and profile else None
+    if followed is not None:
+        return followed
+    return _from_lab() if mode == "LAB" else lambda band: band.convert("RGB")
+
+
+@lru_cache(maxsize=8)
+def _followed(profile: bytes, kind: str) -> Convert | None:
+    """Return what takes a profile's colours to sRGB; None where it is broken, unfit, or is sRGB.
+
+    They are kept, because to build one takes longer than to decode a small picture, and the
+    pictures of one camera share theirs. Little CMS lets threads share them.
+    """
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        space = source.profile.xcolor_space.strip()
+        mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}.get(space, "")
+        is_srgb = mode == "RGB" and (source.profile.profile_description or "").startswith("sRGB")
+        if mode not in {kind, *(("L", "RGB") if kind == "grey" else ())} or is_srgb:
+            return None
+        return _to_srgb(source, mode)
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _to_srgb(source: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, mode: str) -> Convert:
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    return lambda band: transform.apply(band if band.mode == mode else band.convert(mode))
+
+
+@lru_cache(maxsize=1)
+def _from_lab() -> Convert:
+    return _to_srgb(ImageCms.createProfile("LAB"), "LAB")

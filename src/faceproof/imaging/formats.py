@@ -1,0 +1,160 @@
+"""The picture formats that can be read: how a file of each begins, and who reduces and opens it."""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from faceproof.errors import (
+    CorruptPictureError,
+    MislabelledFileError,
+    TruncatedPictureError,
+    UnsupportedFormatError,
+)
+from faceproof.imaging.containers.bmp import bmp
+from faceproof.imaging.containers.container import Container
+from faceproof.imaging.containers.gif import gif
+from faceproof.imaging.containers.heif import avif, heic
+from faceproof.imaging.containers.jpeg import jpeg
+from faceproof.imaging.containers.png import png
+from faceproof.imaging.containers.tiff import tiff
+from faceproof.imaging.containers.webp import webp
+from faceproof.imaging.foreign import other_file, other_picture
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a file ``begins``, its ``suffixes``, who reduces it to pixels, and who opens that."""
+
+    begins: Callable[[bytes], object]
+    suffixes: tuple[str, ...]
+    reduce: Callable[[bytes], Container]
+    open: Callable[[io.BytesIO], Image.Image]
+
+
+def _begins(pattern: bytes) -> Callable[[bytes], object]:
+    return re.compile(pattern, re.DOTALL).match
+
+
+def _brands(data: bytes) -> set[bytes]:
+    """Return the brands that an ISO media file says it can be read as."""
+    if data[4:8] != b"ftyp" or len(data) < 12:
+        return set()
+    (size,) = struct.unpack_from(">I", data)
+    end = min(size, len(data), 1024)
+    return {data[8:12], *(data[start : start + 4] for start in range(16, end - 3, 4))}
+
+
+def _is_avif(data: bytes) -> bool:
+    return bool(_brands(data) & {b"avif", b"avis"})
+
+
+def _is_heic(data: bytes) -> bool:
+    return bool(
+        _brands(data) & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+    )
+
+
+def _open_heic(file: io.BytesIO) -> Image.Image:
+    try:
+        from pillow_heif.as_plugin import HeifImageFile  # an extra
+    except ImportError as error:
+        raise UnsupportedFormatError(
+            "HEIC needs an extra: pip install 'faceproof[heic]'"
+        ) from error
+    image: Image.Image = HeifImageFile(file)
+    return image
+
+
+# Pillow's classes by name, and never `Image.open`: that warns of large pictures, which only a
+# change of global state could stop, follows an MPO to its other pictures, and knows formats that
+# run other programs (EPS).
+FORMATS = {
+    "JPEG": Format(
+        _begins(rb"\xff\xd8\xff"),
+        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        jpeg,
+        JpegImagePlugin.JpegImageFile,
+    ),
+    "PNG": Format(
+        _begins(rb"\x89PNG\r\n\x1a\n"), (".png", ".apng"), png, PngImagePlugin.PngImageFile
+    ),
+    "WEBP": Format(
+        _begins(rb"RIFF....WEBPVP8[ XL]"), (".webp",), webp, WebPImagePlugin.WebPImageFile
+    ),
+    "GIF": Format(_begins(rb"GIF8[79]a"), (".gif",), gif, GifImagePlugin.GifImageFile),
+    "BMP": Format(
+        _begins(rb"BM.{12}[\x0c(48@lp|]\0\0\0"), (".bmp", ".dib"), bmp, BmpImagePlugin.BmpImageFile
+    ),
+    "TIFF": Format(
+        _begins(rb"(?:II|MM)(?:[*+]\0|\0[*+])"),
+        (".tif", ".tiff"),
+        tiff,
+        TiffImagePlugin.TiffImageFile,
+    ),
+    "AVIF": Format(_is_avif, (".avif", ".avifs"), avif, AvifImagePlugin.AvifImageFile),
+    "HEIC": Format(_is_heic, (".heic", ".heif", ".hif"), heic, _open_heic),
+}
+SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
+
+_STARTS = (
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"GIF8",
+    b"BM",
+    b"II*\0",
+    b"MM\0*",
+    b"RIFF",
+    b"\0\0\0",
+)
+_SHORTEST = 32
+
+
+def identify(data: bytes, name: str | None = None) -> str:
+    """Return the key in `FORMATS` of the format that a file has, whatever its name says.
+
+    Raises:
+        UnsupportedFormatError: it is another picture, or something that cannot be told.
+        MislabelledFileError: it is no picture, though its name ends like one.
+        TruncatedPictureError: a few bytes only.
+        CorruptPictureError: zeros, where the file begins.
+
+    >>> identify(b"GIF89a")
+    'GIF'
+    """
+    found = next((name for name, known in FORMATS.items() if known.begins(data)), None)
+    if found is None:
+        _refuse(data, PurePath(name or "").suffix.lower())
+        raise AssertionError
+    return found
+
+
+def _refuse(data: bytes, suffix: str) -> None:
+    if len(data) < _SHORTEST and any(data.startswith(start[: len(data)]) for start in _STARTS):
+        raise TruncatedPictureError(f"{len(data)} bytes are only the beginning of a picture")
+    if picture := other_picture(data):
+        raise UnsupportedFormatError(f"{picture}, which cannot be read; save it as JPEG or PNG")
+    if other := other_file(data):
+        if suffix in SUFFIXES:
+            raise MislabelledFileError(f"its name ends in {suffix}, but it is {other}")
+        raise UnsupportedFormatError(f"not a picture but {other}")
+    if not data[:4096].strip(b"\0"):
+        raise CorruptPictureError(
+            "it begins with nothing but zeros: never written whole, or badly recovered"
+        )
+    raise UnsupportedFormatError(f"not a picture in any of the formats {', '.join(FORMATS)}")
