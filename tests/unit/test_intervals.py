@@ -18,6 +18,7 @@ from faceproof.evaluation.intervals import (
     rate_interval,
     wilson,
 )
+from faceproof.evaluation.metrics import METRICS
 
 SIMULATIONS = 200
 
@@ -109,14 +110,15 @@ def test_rates_of_clustered_faces_are_covered(rate):
     assert naive < covered
 
 
-def test_the_area_under_the_curve_is_covered():
-    rng, truth = np.random.default_rng(2), NormalDist().cdf(1.5 / math.sqrt(2))
-    covered = 0
+@pytest.mark.parametrize(("groups", "size", "shift"), [(40, 3, 1.5), (140, 1, 3.3)])
+def test_the_area_under_the_curve_is_covered(groups, size, shift):
+    rng, truth = np.random.default_rng(2), NormalDist().cdf(shift / math.sqrt(2))
+    covered, n = 0, groups * size
     for seed in range(SIMULATIONS):
-        reals, one = clustered(rng, groups=40, size=3, correlation=0.5)
-        fakes, other = clustered(rng, groups=40, size=3, correlation=0.5, shift=1.5)
+        reals, one = clustered(rng, groups=groups, size=size, correlation=0.5)
+        fakes, other = clustered(rng, groups=groups, size=size, correlation=0.5, shift=shift)
         low, high = bootstrap(
-            np.repeat([False, True], 120),
+            np.repeat([False, True], n),
             np.concatenate([reals, fakes]),
             np.concatenate([one, other + 1000]),
             names=["roc_auc"],
@@ -124,7 +126,15 @@ def test_the_area_under_the_curve_is_covered():
             seed=seed,
         )["roc_auc"]
         covered += low <= truth <= high
-    assert covered / SIMULATIONS >= 0.90
+    assert covered / SIMULATIONS >= 0.91
+
+
+def test_a_value_out_of_the_unit_interval_has_percentiles():
+    rng = np.random.default_rng(0)
+    fake = np.repeat([False, True], 40)
+    scores = np.where(fake, rng.uniform(0.01, 0.3, 80), rng.uniform(0.7, 0.99, 80))
+    low, high = bootstrap(fake, scores, np.arange(80), names=["log_loss"], number=100)["log_loss"]
+    assert 1 < low < METRICS["log_loss"](fake, scores) < high
 
 
 def test_resamples_keep_groups_whole_and_classes_present():

@@ -6,11 +6,14 @@ and not faces.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from faceproof.detector.calibration import sigmoid
 from faceproof.evaluation.intervals import CONFIDENCE, Interval, clustered_size, wilson
 from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.tally import HALF, Floats, Thresholds, tally
@@ -58,30 +61,44 @@ def bootstrap(
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return the percentile interval of each metric called ``names``, over resampled groups.
+    """Return the interval of each metric called ``names``, over resampled groups.
 
+    A value in (0, 1) gets a normal interval on the logit scale with the bootstrap's standard
+    error, which keeps its coverage near 1 where percentiles lose it; any other value percentiles.
     Where all resamples agree (no error at all, or one group a class) the bootstrap knows nothing:
-    for metrics in [0, 1], Wilson's interval over what the rarer class is worth at the given
-    ``correlation`` within a group (`faceproof.evaluation.intervals.intraclass`) stands in.
+    Wilson's interval over what the rarer class is worth at the given ``correlation`` within a
+    group (`faceproof.evaluation.intervals.intraclass`) stands in.
 
-    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13; clusters after
-    Field and Welsh 2007, JRSS B 69:369.
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap; logit scale after Qin and
+    Hotilovac 2008, Statistical Methods in Medical Research 17:207; clusters after Field and Welsh
+    2007, JRSS B 69:369.
     """
     metrics = {name: choose(METRICS, name, what="metric") for name in names}
-    values: dict[str, list[Floats]] = {name: [] for name in metrics}
     if not metrics:
         return {}
+    drawn: dict[str, list[Floats]] = {name: [] for name in metrics}
     for weights in resamples(labels, groups, number=number, seed=seed):
         counts = tally(labels, scores, weights)
         for name, metric in metrics.items():
-            values[name].append(metric.formula(counts, at))
+            drawn[name].append(metric.formula(counts, at))
     kinds = (np.asarray(labels, dtype=bool), ~np.asarray(labels, dtype=bool))
     worth = min(clustered_size(np.asarray(groups)[one], correlation) for one in kinds if one.any())
-    return {name: _percentiles(np.concatenate(v), worth) for name, v in values.items()}
+    counts = tally(labels, scores)
+    return {
+        name: _interval(float(metric.formula(counts, at)[0]), np.concatenate(drawn[name]), worth)
+        for name, metric in metrics.items()
+    }
 
 
-def _percentiles(values: Floats, worth: float) -> Interval:
-    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    if high - low > 1e-12 or not 0 <= low <= 1:
+def _interval(value: float, drawn: Floats, worth: float) -> Interval:
+    """Return the interval of a metric from its value and its ``drawn`` values [B]."""
+    error, share = float(drawn.std(ddof=1)), 0 <= value <= 1
+    if error < 1e-12 and share:
+        return wilson(value * worth, worth)
+    if not 0 < value < 1:
+        low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return Interval(float(low), float(high))
-    return wilson(min(1.0, float(low)) * worth, worth)
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error / (value * (1 - value))
+    middle = math.log(value / (1 - value))
+    low, high = sigmoid([middle - half, middle + half])
+    return Interval(float(low), float(high))

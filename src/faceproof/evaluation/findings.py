@@ -175,6 +175,6 @@ class _Slice:
         return rate_interval(hits, of.groups, correlation=self._correlation)
 
     def _finding(self, metric: str, value: float, interval: Interval, n: int) -> Finding:
-        """Return the finding; a percentile interval is stretched to hold its own value."""
+        """Return the finding; percentiles that miss their own value are stretched to hold it."""
         low, high = min(interval.low, value), max(interval.high, value)
         return Finding(metric=metric, value=value, low=low, high=high, n=n, **self._where)

@@ -156,7 +156,8 @@ def ece(counts: Tally, _: Thresholds = HALF) -> Floats:
     """Return the expected calibration error over `ECE_BINS` equal-mass bins, float64 [B] in [0, 1].
 
     A bin's error is the distance between its mean probability and its share of fakes. Faces with
-    the same score stay in one bin. It depends on the share of fakes in the data.
+    the same score stay in one bin. It depends on the share of fakes in the data, and is biased
+    upwards: honest probabilities of finitely many faces do not reach 0.
 
     Source: Naeini et al. 2015, AAAI; equal mass after Roelofs et al. 2022, AISTATS (less biased).
     """
