@@ -21,7 +21,7 @@ TITLES = {
     "average_precision": "Average precision",
     "tpr_at_fpr_1": "Fakes caught by the threshold with 1 % false alarms on these very faces",
     "eer": "Equal error rate",
-    "ece": f"Expected calibration error, {ECE_BINS} bins of equal mass; chance alone keeps it off 0",
+    "ece": f"Expected calibration error, {ECE_BINS} bins of equal mass; never 0 by chance",
     "brier": "Brier score",
     "log_loss": "Log loss in nats",
     "bpcer": "Real faces called fake (BPCER)",
