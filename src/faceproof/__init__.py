@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from faceproof.checker import Checker
     from faceproof.detector import Detector
     from faceproof.errors import FaceproofError
-    from faceproof.imaging.decode import Limits
+    from faceproof.imaging.picture import Limits
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
 
@@ -39,7 +39,7 @@ _HOMES = {
     "Checker": "faceproof.checker",
     "Detector": "faceproof.detector",
     "FaceproofError": "faceproof.errors",
-    "Limits": "faceproof.imaging.decode",
+    "Limits": "faceproof.imaging.picture",
     "Sources": "faceproof.sources",
 }
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fsdecode
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
@@ -17,8 +16,9 @@ import numpy.typing as npt
 from faceproof.detector import Detector, decide, picture_probability
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import CorruptPictureError, FaceproofError, PictureTooLargeError, UsageError
-from faceproof.imaging.decode import Limits, Picture, load
+from faceproof.imaging.decode import load
 from faceproof.imaging.faces import Face, FaceFinder, YuNet
+from faceproof.imaging.picture import DEFAULT_LIMITS, Limits, Picture
 from faceproof.imaging.preprocessing import TEMPLATE_112, prepare
 from faceproof.imaging.quality import Quality, assess
 from faceproof.pipeline import in_batches, in_order
@@ -34,9 +34,8 @@ if TYPE_CHECKING:
 Pixels = npt.NDArray[np.uint8]
 Inputs = npt.NDArray[np.float32]
 
-BATCH = 8
 MOST_WORKERS = 8
-LIMITS = Limits()
+MOST_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class Checker:
         *,
         faces: str = "all",
         at: str | None = None,
-        limits: Limits = LIMITS,
+        limits: Limits = DEFAULT_LIMITS,
         finder: FaceFinder | None = None,
     ) -> None:
         """Raise UnknownChoiceError for an unknown choice of faces or operating point."""
@@ -113,29 +112,34 @@ class Checker:
         return result if name is None else result.model_copy(update={"source": printable(name)})
 
     def check_many(
-        self, sources: Iterable[Source], *, batch_size: int = BATCH, workers: int | None = None
+        self,
+        sources: Iterable[Source],
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
     ) -> Iterator[CheckResult]:
-        """Return an iterator of the verdicts, in order, as `check` would give them.
+        """Return an iterator of the verdicts, in order, each as `check` would give it.
 
         ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
-        while the networks run on batches of at least ``batch_size`` faces. Sources are taken as
-        they are needed, and the faces of at most three batches of pictures are held at once.
+        while the networks run on ``batch_size`` faces or more (None: what suits the processor;
+        a graphics card wants 64). Sources are taken as they are needed, and no more than two
+        batches and two pictures a worker are held at once.
 
         Raises:
             UsageError: ``batch_size`` is below 1 or ``workers`` below 0.
         """
-        if workers is None:
-            workers = min(usable_cores(), MOST_WORKERS)
-        if batch_size < 1 or workers < 0:
-            raise UsageError(f"batch_size {batch_size} or workers {workers} is too small")
-        return self._check_many(sources, batch_size, workers)
+        size = best_batch_size(usable_cores()) if batch_size is None else batch_size
+        threads = min(usable_cores(), MOST_WORKERS) if workers is None else workers
+        if size < 1 or threads < 0:
+            raise UsageError(f"batch_size {size} must be 1 or more, workers {threads} 0 or more")
+        return self._check_many(sources, size, threads)
 
     def _check_many(
-        self, sources: Iterable[Source], batch_size: int, workers: int
+        self, sources: Iterable[Source], size: int, workers: int
     ) -> Iterator[CheckResult]:
-        ahead = 2 * batch_size + workers
+        ahead = 2 * (size + workers)
         with closing(in_order(self._open, sources, workers=workers, ahead=ahead)) as opened:
-            for batch in in_batches(opened, _weight, weight=batch_size):
+            for batch in in_batches(opened, _weight, weight=size):
                 yield from self._judge(batch)
 
     def _open(self, source: Source) -> Opened:
@@ -205,6 +209,15 @@ class Checker:
         )
 
 
+def best_batch_size(cores: int) -> int:
+    """Return how many faces a processor takes at once: one a core, as its caches are small.
+
+    >>> [best_batch_size(cores) for cores in (1, 2, 8, 64)]
+    [2, 2, 8, 16]
+    """
+    return min(max(cores, 2), MOST_AT_ONCE)
+
+
 def source_name(source: Source) -> str:
     """Return what a result calls its source: the path, or the kind of thing in brackets.
 
@@ -227,8 +240,6 @@ def _load(source: Source, limits: Limits) -> Picture:
         raise source.error
     if isinstance(source, str):
         refuse_address(source)
-    if isinstance(source, PathLike):
-        source = Path(fsdecode(source))
     return load(source, limits=limits)
 
 

@@ -19,10 +19,11 @@ from faceproof.errors import (
 )
 
 #: A file in a folder is taken for a picture by its name; a file that is named is always opened.
+#: The same as `imaging.formats.SUFFIXES`, whose import would cost Pillow.
 PICTURE_SUFFIXES = frozenset(
     {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".bmp", ".dib"),
-        *(".tif", ".tiff", ".avif", ".heic", ".heif"),
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+        *(".tif", ".tiff", ".avif", ".avifs", ".heic", ".heif", ".hif"),
     }
 )
 

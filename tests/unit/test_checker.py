@@ -1,0 +1,267 @@
+"""Checker: one picture, very many, and everything that is no picture."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from faceproof.checker import FACES, Checker, source_name
+from faceproof.detector import Detector
+from faceproof.errors import SourceUnreadableError, UnknownChoiceError, UsageError
+from faceproof.imaging.picture import Limits
+from faceproof.imaging.faces import Face, YuNet
+from faceproof.imaging.preprocessing import prepare
+from faceproof.results import CheckResult
+from faceproof.sources import Refused
+
+# The detector of the tests calls bright faces fake.
+ASTRONAUT = cv2.convertScaleAbs(data.astronaut()[:320, 60:380], alpha=1.5)
+NO_FACE = np.full((64, 48, 3), 128, np.uint8)
+
+
+@pytest.fixture
+def detector(tiny_bundle: Path) -> Detector:
+    return Detector.load(tiny_bundle, threads=1)
+
+
+@pytest.fixture
+def checker(detector: Detector) -> Checker:
+    return Checker(detector)
+
+
+def png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def told(result: CheckResult) -> dict[str, object]:
+    """Return what a result says, without how long it took."""
+    return result.model_dump(exclude={"elapsed_ms"})
+
+
+class Finder:
+    """Finds what it is told to, or raises it."""
+
+    def __init__(self, answer: list[Face] | Exception) -> None:
+        self.answer = answer
+
+    def find(self, pixels: np.ndarray) -> list[Face]:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+def test_a_face_is_judged_by_the_one_way_from_picture_to_network(checker, detector):
+    result = checker.check(ASTRONAUT)
+    (face,) = YuNet().find(ASTRONAUT)
+    inputs = prepare(ASTRONAUT, face.landmarks, detector.preprocessing)[None]
+    assert result.status == "ok"
+    assert result.fake_probability == detector.fake_probabilities(inputs)[0]
+    assert result.faces[0].box == pytest.approx(face.box, abs=0.005)
+    assert np.asarray(result.faces[0].landmarks) == pytest.approx(face.landmarks, abs=0.005)
+    assert result.detector.sha256 == detector.sha256
+    assert (result.operating_point, result.elapsed_ms > 0) == ("balanced", True)
+
+
+def test_every_kind_of_source_says_the_same(checker, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(ASTRONAUT))
+    sources = {
+        str(path): str(path),
+        "path": path,
+        "<bytes>": path.read_bytes(),
+        "<BytesIO>": io.BytesIO(path.read_bytes()),
+        "<Image>": Image.fromarray(ASTRONAUT),
+        "<ndarray>": ASTRONAUT,
+    }
+    results = {name: checker.check(source) for name, source in sources.items()}
+    same = {"source", "image", "elapsed_ms"}
+    assert len({result.model_dump_json(exclude=same) for result in results.values()}) == 1
+    assert {r.source for r in results.values()} == {str(path), *sources} - {"path"}
+    assert checker.check(ASTRONAUT, name="upload").source == "upload"
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "workers"), [(1, 0), (1, 3), (2, 1), (7, 0), (7, 3), (None, None)]
+)
+def test_many_are_told_as_one_is(checker, batch_size, workers):
+    two = np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1)
+    sources = [ASTRONAUT, NO_FACE, two, b"", ASTRONAUT[::-1], ASTRONAUT // 3, "nowhere.jpg"]
+    many = checker.check_many(sources, batch_size=batch_size, workers=workers)
+    assert [told(result) for result in many] == [told(checker.check(one)) for one in sources]
+
+
+def test_a_picture_is_as_fake_as_its_most_fake_face(checker):
+    result = checker.check(np.concatenate([ASTRONAUT // 4, ASTRONAUT], axis=1))
+    assert [face.verdict for face in result.faces] != ["fake", "fake"]
+    assert len(result.faces) == 2
+    assert result.fake_probability == max(face.fake_probability for face in result.faces)
+    assert result.verdict == "fake"
+
+
+def test_the_largest_face_alone(detector):
+    large = cv2.resize(ASTRONAUT // 4, (640, 640))
+    small = cv2.copyMakeBorder(ASTRONAUT, 0, 320, 0, 0, cv2.BORDER_CONSTANT)
+    result = Checker(detector, faces="largest").check(np.concatenate([small, large], axis=1))
+    (face,) = result.faces
+    assert face.box[0] > 320
+    assert result.verdict == "real"
+
+
+def test_a_whole_picture_as_one_face(detector):
+    checker = Checker(detector, faces="whole", finder=Finder(AssertionError("not asked")))
+    white, black = (checker.check(np.full((50, 40, 3), level, np.uint8)) for level in (255, 0))
+    (face,) = white.faces
+    assert face.box == (0.0, 0.0, 40.0, 50.0)
+    assert (face.landmarks, face.detection_score, face.quality.side_px) == (None, None, 40)
+    assert (white.verdict, black.verdict) == ("fake", "real")
+    inputs = prepare(np.full((50, 40, 3), 255, np.uint8), None, detector.preprocessing)[None]
+    assert white.fake_probability == detector.fake_probabilities(inputs)[0]
+
+
+def test_a_whole_picture_has_the_quality_of_its_own_crop(detector):
+    crop = ASTRONAUT[50:200, 110:260]
+    sharp, blurred = Checker(detector, faces="whole").check_many([crop, cv2.blur(crop, (25, 25))])
+    assert sharp.faces[0].quality.cautions == ()
+    assert blurred.faces[0].quality.cautions == ("blurred",)
+
+
+def test_no_face_is_a_status(checker):
+    result = checker.check(NO_FACE)
+    assert (result.status, result.verdict, result.faces) == ("no_face", None, ())
+    assert (result.image.width, result.image.height) == (48, 64)
+
+
+BAD = {
+    "source_not_found": "nowhere.jpg",
+    "unsupported_source": "https://example.org/a.jpg",
+    "empty_file": b"",
+    "unsupported_format": b"plainly no picture",
+    "source_unreadable": Refused("locked", SourceUnreadableError("locked: Permission denied")),
+    "file_too_large": bytes(2_000_000),
+}
+
+
+@pytest.mark.parametrize("code", BAD)
+def test_a_bad_source_is_a_result(detector, code):
+    checker = Checker(detector, limits=Limits(max_bytes=1_000_000))
+    result = checker.check(BAD[code])
+    assert (result.status, result.error.code, result.verdict) == ("error", code, None)
+    assert result.image is None
+    assert result.error.message
+
+
+@pytest.mark.parametrize("source", [None, 42, np.zeros((3, 3)), np.zeros((0, 5, 3), np.uint8), []])
+def test_what_is_no_source_is_a_result_too(checker, source):
+    assert checker.check(source).status == "error"
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "x" * 5000 + ".jpg", "caf\udce9.jpg", ""])
+def test_no_name_is_too_strange(checker, name):
+    result = checker.check(name)
+    assert result.status == "error"
+    assert CheckResult.model_validate_json(result.model_dump_json()) == result
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MemoryError(), "picture_too_large"),
+        (OSError(5, "Input/output error"), "source_unreadable"),
+        (cv2.error("(-215:Assertion failed)"), "corrupt_picture"),
+    ],
+)
+def test_the_errors_of_libraries_are_translated(detector, error, code):
+    assert Checker(detector, finder=Finder(error)).check(NO_FACE).error.code == code
+
+
+def test_a_bug_in_a_finder_is_no_bad_source(detector):
+    with pytest.raises(ZeroDivisionError):
+        Checker(detector, finder=Finder(ZeroDivisionError())).check(NO_FACE)
+
+
+def test_shapes_at_the_edge(checker):
+    shapes = [(1, 1), (1, 3000), (3000, 1), (2, 2), (33, 31)]
+    results = checker.check_many(np.zeros((*shape, 3), np.uint8) for shape in shapes)
+    assert [result.status for result in results] == ["no_face"] * len(shapes)
+
+
+def test_the_operating_point_is_named(detector):
+    assert Checker(detector).check(ASTRONAUT).verdict == "fake"
+    strict = Checker(detector, at="strict").check(ASTRONAUT)
+    assert (strict.verdict, strict.operating_point) == ("unsure", "strict")
+
+
+def test_unknown_choices_are_named(detector, checker):
+    with pytest.raises(UnknownChoiceError, match="operating point 'stric', did you mean 'strict'"):
+        Checker(detector, at="stric")
+    with pytest.raises(UnknownChoiceError, match=", ".join(sorted(FACES))):
+        Checker(detector, faces="both")
+    with pytest.raises(UsageError, match="batch_size 0"):
+        checker.check_many([], batch_size=0)
+
+
+def test_sources_are_taken_as_they_are_needed(checker):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(NO_FACE)
+            yield NO_FACE
+
+    results = checker.check_many(endless(), batch_size=2, workers=2)
+    for _ in range(20):
+        next(results)
+    results.close()
+    assert len(taken) <= 20 + 2 * (2 + 2) + 2
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, RuntimeError, GeneratorExit])
+def test_workers_end_however_it_ends(checker, ending):
+    def sources():
+        for _ in range(10):
+            yield NO_FACE
+        raise ending
+
+    results = checker.check_many(sources(), batch_size=1, workers=3)
+    next(results)
+    assert faceproof_threads()
+    if ending is GeneratorExit:
+        results.close()
+    else:
+        with pytest.raises(ending):
+            list(results)
+    assert faceproof_threads() == []
+
+
+def faceproof_threads() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name.startswith("faceproof")]
+
+
+def test_one_checker_serves_several_threads(checker):
+    alone = told(checker.check(ASTRONAUT))
+    answers: list[dict[str, object]] = []
+
+    def answer():
+        answers.append(told(checker.check(ASTRONAUT)))
+
+    threads = [threading.Thread(target=answer) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [alone] * 3
+
+
+def test_a_picture_of_pillow_is_called_by_its_file(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(NO_FACE))
+    with Image.open(tmp_path / "a.png") as image:
+        assert source_name(image) == str(tmp_path / "a.png")
