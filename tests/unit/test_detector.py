@@ -143,6 +143,40 @@ def test_an_embedded_detector_goes_before_a_folder_of_its_name(
     assert Detector.load().spec.name == "bright"
 
 
+def within(number: int, inside: bytes) -> bytes:
+    """Return a short length-delimited field of an ONNX file."""
+    return bytes([number << 3 | 2, len(inside)]) + inside
+
+
+SCALAR = b"\x10\x01" + within(8, b"unused")  # a float tensor and its name
+UNUSED = within(7, within(5, SCALAR + within(9, b"\0" * 4)))  # onnxruntime warns of it
+ELSEWHERE = within(13, within(1, b"location") + within(2, b"other.bin")) + b"\x70\x01"
+OUTSIDE = within(7, within(5, SCALAR + ELSEWHERE))
+
+
+def test_a_network_with_weights_in_another_file_is_refused(
+    tmp_path: Path, tiny_spec: DetectorSpec, tiny_files: dict[str, bytes]
+) -> None:
+    files = tiny_files | {"bright.onnx": tiny_files["bright.onnx"] + OUTSIDE}
+    folder = write_bundle(tmp_path / "outside", tiny_spec, files).folder
+    with pytest.raises(BundleError, match="external data"):
+        Detector.load(folder)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_device_that_fails_to_start_is_not_replaced_in_silence(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("a device is here and may start")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+    with pytest.raises(UsageError, match="'cuda'"):
+        Detector.load(tiny_bundle, device="cuda")
+
+
 QUIET = """
 import sys
 from faceproof.detector import Detector
@@ -159,13 +193,17 @@ except BundleError as error:
 
 
 def test_nothing_is_written_and_no_torch_is_loaded(
-    tmp_path: Path, tiny_bundle: Path, tiny_spec: DetectorSpec, tiny_files: dict[str, bytes]
+    tmp_path: Path, tiny_spec: DetectorSpec, tiny_files: dict[str, bytes]
 ) -> None:
     broken = tiny_files | {
         "bright.onnx": tiny_files["bright.onnx"].replace(b"ReduceMean", b"ReduceMxxn")
     }
-    other = write_bundle(tmp_path / "broken", tiny_spec, broken).folder
-    command = [sys.executable, "-W", "error", "-c", QUIET, str(tiny_bundle), str(other)]
+    noisy = tiny_files | {"bright.onnx": tiny_files["bright.onnx"] + UNUSED}
+    folders = [
+        str(write_bundle(tmp_path / name, tiny_spec, files).folder)
+        for name, files in {"noisy": noisy, "broken": broken}.items()
+    ]
+    command = [sys.executable, "-W", "error", "-c", QUIET, *folders]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

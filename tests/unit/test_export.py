@@ -33,7 +33,7 @@ class Small(torch.nn.Module):
         torch.manual_seed(1)
         self.twist = twist
         self.body = torch.nn.Sequential(
-            torch.nn.Conv2d(3, 64, 3),
+            torch.nn.Conv2d(3, 64, 5),
             torch.nn.BatchNorm2d(64),
             torch.nn.ReLU(),
             torch.nn.Conv2d(64, 16, 3, stride=2),
@@ -80,9 +80,9 @@ def test_large_weights_are_halved_and_are_those_of_the_safetensors_file() -> Non
     graph = onnx.load_from_string(export.export_onnx(network, SMALL)).graph
     kept = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
     stored = export.rounded(network.state_dict())
-    kernel = kept["body.3.weight.half"]
-    assert kernel.dtype == np.float16
-    assert np.array_equal(kernel, stored["body.3.weight"].numpy())
+    for name in ("body.0.weight", "body.3.weight"):
+        assert kept[f"{name}.half"].dtype == np.float16
+        assert np.array_equal(kept[f"{name}.half"], stored[name].numpy())
     assert np.array_equal(kept["body.1.running_var"], stored["body.1.running_var"].numpy())
 
 
