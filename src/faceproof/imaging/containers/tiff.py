@@ -8,6 +8,7 @@ Source: TIFF 6.0, section 2 and part 2; Adobe TIFF technical notes 1 and 2; libt
 
 from __future__ import annotations
 
+import operator
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _ONE_NUMBER |= {262, 266, 277, 278, 284, 292, 293, 317, 332, 531}
 # strips, colour map, tiles, extra samples, formats, JPEG, old JPEG, luma, chroma, reference
 _MANY_VALUES = frozenset({_BITS, _PROFILE, 273, 279, 320, 324, 325, 338, 339, 347, 529, 530, 532})
 _MANY_VALUES |= set(range(512, 522))
+_WHERE_PIXELS_LIE = ((273, 279), (324, 325))  # offsets and byte counts: of strips, of tiles
 _HINTS = frozenset({_ORIENTATION, _SUBFILE, _SUB_DIRECTORIES, _DNG_VERSION})
 # from no compression, fax and LZW over JPEG and deflate to LogLuv, LZMA and Zstandard
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32946, 32771, 32773, 32809, 34676, 34677})
@@ -48,11 +50,15 @@ class _Tag:
     value: bytes
     order: str
 
+    def numbers(self) -> tuple[int, ...]:
+        """Return the values; none where they are no whole numbers."""
+        if self.kind not in _WHOLE_NUMBERS:
+            return ()
+        return struct.unpack(f"{self.order}{self.count}{_CODES[self.kind]}", self.value)
+
     def number(self) -> int:
         """Return the first value; 0 where it is no whole number."""
-        if self.kind not in _WHOLE_NUMBERS:
-            return 0
-        return int(struct.unpack_from(self.order + _CODES[self.kind], self.value)[0])
+        return next(iter(self.numbers()), 0)
 
 
 def tiff(data: bytes) -> Container:
@@ -62,6 +68,7 @@ def tiff(data: bytes) -> Container:
     for tag, found in _tags(data, order):
         tags.setdefault(tag, found)  # of several, the first counts, as in libtiff
     _refuse_rare(tags)
+    _check_end(data, tags)
     size = _number(tags, _WIDTH), _number(tags, _HEIGHT)
     tile = _number(tags, _TILE_WIDTH) * _number(tags, _TILE_HEIGHT)
     if tile > 2 * size[0] * size[1] + _ROOM_FOR_TILES:
@@ -90,6 +97,15 @@ def _refuse_rare(tags: dict[int, _Tag]) -> None:
         )
     if _number(tags, _BITS) == 12:
         raise UnsupportedFormatError("a TIFF with 12 bits a sample; save it with 8 or 16")
+
+
+def _check_end(data: bytes, tags: dict[int, _Tag]) -> None:
+    """Refuse pixels that lie, in part or in whole, behind the end of the file."""
+    for offsets, counts in _WHERE_PIXELS_LIE:
+        if offsets in tags and counts in tags:
+            ends = map(operator.add, tags[offsets].numbers(), tags[counts].numbers())
+            if max(ends, default=0) > len(data):
+                raise TruncatedPictureError("the end of the TIFF is missing")
 
 
 def _tags(data: bytes, order: str) -> Iterator[tuple[int, _Tag]]:
@@ -158,9 +174,5 @@ def _plain(tag: int, found: _Tag) -> tuple[int, int, bytes]:
         return _LONG, 1, struct.pack(found.order + "I", min(found.number(), 0xFFFFFFFF))
     if found.kind != _LONG8:
         return found.kind, found.count, found.value
-    numbers = struct.unpack(f"{found.order}{found.count}Q", found.value)
-    return (
-        _LONG,
-        found.count,
-        struct.pack(f"{found.order}{found.count}I", *(min(n, 0xFFFFFFFF) for n in numbers)),
-    )
+    numbers = [min(number, 0xFFFFFFFF) for number in found.numbers()]
+    return _LONG, found.count, struct.pack(f"{found.order}{found.count}I", *numbers)
