@@ -16,12 +16,16 @@ import numpy.typing as npt
 Pixels = npt.NDArray[np.uint8]
 Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 
+# The longest side that each format can hold; a longer picture is reduced to it before a save.
+_JPEG_LONGEST = 65_500
+_WEBP_LONGEST = 16_383
+
 _REDUCE = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
 def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
     """Return the picture as a baseline 4:2:0 JPEG file."""
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(reduce_to(pixels, _JPEG_LONGEST), cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
 
 
@@ -32,7 +36,7 @@ def jpeg(pixels: Pixels, quality: int) -> Pixels:
 
 def webp(pixels: Pixels, quality: int) -> Pixels:
     """Return the picture after one save as lossy WebP."""
-    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    bgr = cv2.cvtColor(reduce_to(pixels, _WEBP_LONGEST), cv2.COLOR_RGB2BGR)
     return _decoded(bytes(cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, quality])[1]))
 
 

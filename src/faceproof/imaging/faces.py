@@ -23,6 +23,8 @@ SMALLEST_FACE_PX = 32
 _UPRIGHT_SCORE = 0.9
 _TURN_GAIN = 0.03
 _YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+# OpenCV has one log level for the process: two threads that save and restore it must not cross.
+_LOG_LEVEL_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,13 @@ _Search = Callable[[Pixels], list[Face]]
 
 def _create_detector(model: npt.NDArray[np.uint8], threshold: float) -> Any:
     """Return an OpenCV detector; its chatter about targets is kept off standard error."""
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
-        empty = np.zeros(0, np.uint8)
-        return cv2.FaceDetectorYN.create("onnx", model, empty, (320, 320), threshold, 0.3, 5000)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
+    with _LOG_LEVEL_LOCK:
+        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            empty = np.zeros(0, np.uint8)
+            return cv2.FaceDetectorYN.create("onnx", model, empty, (320, 320), threshold, 0.3, 5000)
+        finally:
+            cv2.utils.logging.setLogLevel(level)
 
 
 def _yunet_bytes() -> npt.NDArray[np.uint8]:
@@ -177,10 +180,13 @@ def _turn_back(face: Face, turns: int, shape: tuple[int, int]) -> Face:
 def _unturn(
     points: npt.NDArray[np.float32], turns: int, shape: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """Return points [N, 2] of ``np.rot90(picture, turns)`` in the coordinates of the picture."""
-    height, width = shape
+    """Return points [N, 2] of ``np.rot90(picture, turns)`` in the coordinates of the picture.
+
+    Whole numbers are the centres of pixels, as for `crop_face`: the last column is width - 1.
+    """
+    right, bottom = shape[1] - 1, shape[0] - 1
     x, y = points[:, 0], points[:, 1]
-    back = {1: (width - y, x), 2: (width - x, height - y), 3: (y, height - x)}[turns]
+    back = {1: (right - y, x), 2: (right - x, bottom - y), 3: (y, bottom - x)}[turns]
     return np.stack(back, axis=1).astype(np.float32)
 
 

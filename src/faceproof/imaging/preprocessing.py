@@ -112,7 +112,8 @@ def face_matrix(landmarks: Points, spec: CropSpec) -> Matrix:
 def similarity(source: Matrix, target: Matrix) -> Matrix:
     """Return the 2 x 3 similarity (scale, rotation, shift) that best takes source to target.
 
-    Points are [N, 2]; the fit is least squares. Points that all coincide give the shift alone.
+    Points are [N, 2]; the fit is least squares. Points that all coincide, and points that no
+    rotation brings nearer to the target, give the shift alone.
 
     Source: Umeyama, "Least-squares estimation of transformation parameters between two point
     patterns", PAMI 1991.
@@ -125,8 +126,9 @@ def similarity(source: Matrix, target: Matrix) -> Matrix:
     x, y = source - source_mean, target - target_mean
     variance = (x**2).sum()
     # In the plane the best rotation has a closed form; no singular values are needed.
-    cosine = (x * y).sum() / variance if variance > 1e-9 else 1.0
-    sine = (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).sum() / variance if variance > 1e-9 else 0.0
+    aligned, turned = (x * y).sum(), (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).sum()
+    fits = variance > 1e-9 and np.hypot(aligned, turned) > 1e-9 * variance
+    cosine, sine = (aligned / variance, turned / variance) if fits else (1.0, 0.0)
     linear = np.array([[cosine, -sine], [sine, cosine]])
     return np.hstack([linear, (target_mean - linear @ source_mean)[:, None]])
 
