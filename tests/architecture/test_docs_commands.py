@@ -28,7 +28,9 @@ HISTORY = {name for name in DOCUMENTS if "decisions/" in name or name == "CHANGE
 
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL = {"", "bash", "console", "sh", "shell"}
-IN_A_BLOCK = re.compile(r"^(?:\$ )?(?:.*&& )?(?:uv run (?:--\S+ )*)?faceproof (\S[^|>#\n]*)", re.M)
+IN_A_BLOCK = re.compile(
+    r"^(?:\$ )?(?:.*(?:&&|\|) )?(?:uv run (?:--\S+ )*)?faceproof (\S[^|>#\n]*)", re.M
+)
 IN_A_LINE = re.compile(r"`(?:uv run )?faceproof ([a-z-][^`|]*)`")
 LINK = re.compile(r"(?<!`)\[[^\]\n]*\]\(([^)\s]+)\)|<(?:img|source) [^>]*src(?:set)?=\"([^\"]+)\"")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -97,6 +99,11 @@ def test_relative_links_lead_somewhere(name):
         if fragment and path.suffix == ".md":
             headings = HEADING.findall(path.read_text(encoding="utf-8"))
             assert fragment in map(anchor, headings), f"{name} links to {target}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_document_has_a_place_left_to_fill(name):
+    assert re.findall(r"@@\w+@@|\bTBD\b|\bXXX\b", text(name)) == []
 
 
 def test_every_example_is_mentioned():

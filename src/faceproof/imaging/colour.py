@@ -51,7 +51,8 @@ def srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8]:
         first, last = (height - bottom, height - top) if far else (top, bottom)
         box = (first, 0, last, width) if across else (0, first, width, last)
         band = image.crop(box) if step < height else image
-        pixels[top:bottom] = convert(band if turn is None else band.transpose(turn))
+        upright = band if turn is None else band.transpose(turn)
+        pixels[top:bottom] = np.asarray(convert(upright))
     return pixels
 
 
@@ -134,11 +135,11 @@ def _followed(profile: bytes, kind: str) -> Convert | None:
         return None
 
 
-def _to_srgb(source: ImageCms.ImageCmsProfile | ImageCms.core.CmsProfile, mode: str) -> Convert:
+def _to_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> Convert:
     transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     return lambda band: transform.apply(band if band.mode == mode else band.convert(mode))
 
 
 @lru_cache(maxsize=1)
 def _from_lab() -> Convert:
-    return _to_srgb(ImageCms.createProfile("LAB"), "LAB")
+    return _to_srgb(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
