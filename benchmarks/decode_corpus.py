@@ -131,7 +131,7 @@ class Worker:
 
 
 def report(answers: list[Answer]) -> int:
-    """Print counts, the slowest files, the peak of memory and all findings; return the exit code."""
+    """Print counts, the slowest files, peak memory and all findings; return the exit code."""
     for outcome, count in sorted(Counter(answer.outcome for answer in answers).items()):
         print(f"{count:6}  {outcome}")
     print(f"{len(answers):6}  files, {sum(answer.seconds for answer in answers):.1f} s of CPU")

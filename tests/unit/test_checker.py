@@ -15,8 +15,8 @@ from skimage import data
 from faceproof.checker import FACES, Checker, source_name
 from faceproof.detector import Detector
 from faceproof.errors import SourceUnreadableError, UnknownChoiceError, UsageError
-from faceproof.imaging.picture import Limits
 from faceproof.imaging.faces import Face, YuNet
+from faceproof.imaging.picture import Limits
 from faceproof.imaging.preprocessing import prepare
 from faceproof.results import CheckResult
 from faceproof.sources import Refused
