@@ -46,7 +46,8 @@ class TableWriter:
 
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._hiding = hiding
-        self._page = [HEADER]
+        self._page: list[Row] = []
+        self._headed = False
         self._begun = time.monotonic()
         self._widths = [0] * len(HEADER)
 
@@ -54,17 +55,20 @@ class TableWriter:
         """Take one result's rows."""
         self._page.extend(rows(result))
         late = time.monotonic() - self._begun > PAGE_SECONDS
-        if len(self._page) >= PAGE_ROWS or (late and len(self._page) > 1):
+        if late or len(self._page) >= PAGE_ROWS:
             self._flush()
 
     def close(self) -> None:
         """Write what is pending."""
-        if self._page != [HEADER]:
+        if self._page:
             self._flush()
 
     def _flush(self) -> None:
         from rich.cells import cell_len
 
+        if not self._headed:
+            self._page.insert(0, HEADER)
+            self._headed = True
         for place in range(len(HEADER) - 1):
             cells = max(cell_len(row[place]) for row in self._page)
             self._widths[place] = max(self._widths[place], cells)
