@@ -30,7 +30,8 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> int:
 def near_pairs(hashes: Hashes, *, distance: int) -> Iterator[tuple[int, int]]:
     """Yield index pairs i < j whose hashes differ in at most ``distance`` bits.
 
-    Compares blocks of the whole triangle: 50,000 hashes take seconds.
+    Compares each hash with all that follow: time grows with the square of their number, and
+    50,000 take seconds.
     """
     for start in range(len(hashes)):
         differing = np.bitwise_count(hashes[start + 1 :] ^ hashes[start])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ class Row:
     def is_fake(self) -> bool:
         """Fake is the positive class."""
         return self.label == "fake"
+
+
+#: The columns that every manifest has; any other is an attribute.
+CONTRACT = tuple(f.name for f in fields(Row) if f.name != "attributes")
 
 
 @dataclass(frozen=True)
@@ -84,31 +89,34 @@ class Manifest:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Return the manifest of a Parquet or CSV file.
+    """Return the manifest of a Parquet or CSV file; every value is text.
 
     Raises:
-        ManifestError: a column is missing or a row breaks the contract.
+        ManifestError: the file cannot be read, a column is missing, a row breaks the contract.
     """
-    table = _read_table(path)
-    required = [f.name for f in fields(Row) if f.name != "attributes"]
-    missing = [name for name in required if name not in table.column_names]
+    columns, records = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+    missing = [name for name in CONTRACT if name not in columns]
     if missing:
         raise ManifestError(f"{path} lacks the columns {', '.join(missing)}")
-    return Manifest(tuple(_row(record, required) for record in table.to_pylist()))
+    return Manifest(tuple(_row(record) for record in records))
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write Parquet, or CSV where the name ends so."""
-    arrow = _pyarrow()
-    table = arrow.Table.from_pylist([_flat(row) for row in _with_same_attributes(manifest.rows)])
+    attributes = dict.fromkeys(name for row in manifest.rows for name in row.attributes)
+    columns = [*CONTRACT, *attributes]
+    records = [_flat(row, attributes) for row in manifest.rows]
     if path.suffix == ".csv":
-        from pyarrow import csv
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(records)
+        return
+    arrow = _pyarrow()
+    from pyarrow import parquet
 
-        csv.write_csv(table, path)
-    else:
-        from pyarrow import parquet
-
-        parquet.write_table(table, path)
+    schema = arrow.schema([(name, arrow.string()) for name in columns])
+    parquet.write_table(arrow.Table.from_pylist(records, schema=schema), path)
 
 
 def _check_row(row: Row, number: int) -> None:
@@ -122,6 +130,8 @@ def _check_row(row: Row, number: int) -> None:
         raise ManifestError(f"{where}: split is {row.split!r}, must be one of {', '.join(SPLITS)}")
     if len(row.sha256) != 64 or not row.group or not row.source:
         raise ManifestError(f"{where}: sha256 (64 hex digits), group and source must be filled")
+    if shadowed := sorted(row.attributes.keys() & set(CONTRACT)):
+        raise ManifestError(f"{where}: an attribute must not be called {shadowed[0]!r}")
     if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
         raise ManifestError(f"{where}: the path must stay inside of the data folder")
 
@@ -138,46 +148,46 @@ def _refuse_leak(rows: Iterable[Row], key: str) -> None:
             )
 
 
-def _row(record: dict[str, Any], required: list[str]) -> Row:
-    """Return one row; what is no column of the contract is an attribute."""
-    known = {name: str(record[name] or "") for name in required}
+def _row(record: Mapping[str, Any]) -> Row:
+    """Return one row; what is no column of the contract is an attribute, where it is filled."""
+    known = {name: str(record[name] or "") for name in CONTRACT}
     rest = {k: str(v) for k, v in record.items() if k not in known and v not in (None, "")}
     return Row(**known, attributes=rest)
 
 
-def _flat(row: Row) -> dict[str, str]:
-    """Return the row as one flat dict of strings."""
-    record = asdict(row)
-    return {**{k: v for k, v in record.items() if k != "attributes"}, **record["attributes"]}
+def _flat(row: Row, attributes: Iterable[str]) -> dict[str, str]:
+    """Return the row as one flat dict of strings, empty where it lacks an attribute."""
+    filled = {name: row.attributes.get(name, "") for name in attributes}
+    return filled | {name: getattr(row, name) for name in CONTRACT}
 
 
-def _with_same_attributes(rows: tuple[Row, ...]) -> Iterator[Row]:
-    """Yield rows that all have every attribute, empty where a row had none."""
-    names = dict.fromkeys(name for row in rows for name in row.attributes)
-    for row in rows:
-        filled = {name: row.attributes.get(name, "") for name in names}
-        yield Row(
-            **{f.name: getattr(row, f.name) for f in fields(Row) if f.name != "attributes"},
-            attributes=filled,
-        )
+def _read_csv(path: Path) -> tuple[Sequence[str], list[dict[str, Any]]]:
+    """Return the columns and records of a CSV file, as spreadsheets write them too."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            return reader.fieldnames or (), [_full(record, reader.line_num) for record in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path} cannot be read as CSV: {error}") from error
 
 
-def _read_table(path: Path) -> Any:
-    """Return the pyarrow table of a CSV or Parquet file."""
+def _full(record: dict[str, Any], line: int) -> dict[str, Any]:
+    """Return the record, which must have a value for every column and no more."""
+    if None in record or None in record.values():
+        raise csv.Error(f"line {line} has more or fewer values than the header has columns")
+    return record
+
+
+def _read_parquet(path: Path) -> tuple[Sequence[str], list[dict[str, Any]]]:
+    """Return the columns and records of a Parquet file."""
     arrow = _pyarrow()
-    if path.suffix == ".csv":
-        from pyarrow import csv
-
-        strings = csv.ConvertOptions(strings_can_be_null=False, column_types=_text_columns(arrow))
-        return csv.read_csv(path, convert_options=strings)
     from pyarrow import parquet
 
-    return parquet.read_table(path)
-
-
-def _text_columns(arrow: Any) -> dict[str, Any]:
-    """Return the types of the contract's columns: all are text."""
-    return {f.name: arrow.string() for f in fields(Row) if f.name != "attributes"}
+    try:
+        table = parquet.read_table(path)
+    except (OSError, arrow.ArrowException) as error:
+        raise ManifestError(f"{path} cannot be read as Parquet: {error}") from error
+    return table.column_names, table.to_pylist()
 
 
 def _pyarrow() -> Any:

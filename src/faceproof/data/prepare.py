@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from faceproof.data.duplicates import clusters, near_pairs, perceptual_hash
 from faceproof.data.manifest import Manifest, Row, read_manifest, write_manifest
@@ -29,9 +31,15 @@ from faceproof.errors import FaceproofError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg, resize
 from faceproof.imaging.faces import YuNet
+from faceproof.pipeline import in_order
 from faceproof.records import Record
 from faceproof.tables import choose
 
+Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+Points = np.ndarray[tuple[int, int], np.dtype[np.float32]]
+Progress = Callable[[str], None]
+
+_TOLD_EVERY = 1000
 _KERNELS = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
@@ -56,10 +64,10 @@ class PrepareSpec(Record):
 
 @dataclass(frozen=True)
 class _Prepared:
-    """One usable picture: its row (without split), its bytes, its face and its hash."""
+    """One usable picture: its row (without split), its largest face and its perceptual hash."""
 
     row: Row
-    landmarks: np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    landmarks: Points
     perceptual: int
 
 
@@ -80,22 +88,25 @@ class _Place:
     finder: YuNet
 
 
-def prepare_data(
-    root: Path, spec: PrepareSpec, output: Path, *, progress: Callable[[str], None]
-) -> Manifest:
+def prepare_data(root: Path, spec: PrepareSpec, output: Path, *, progress: Progress) -> Manifest:
     """Return the manifest of the prepared data set in ``output``, making it where it is missing.
+
+    A data set that was made by an equal ``spec`` is taken as it is, whatever was added to
+    ``root`` since: delete ``output`` to prepare it anew.
 
     Raises:
         ManifestError: a source's folder is missing or empty.
+        UnknownChoiceError: there is no such layout.
     """
     stamp = output / "spec.json"
-    if stamp.exists() and PrepareSpec.read(stamp) == spec:
+    if _made_by(stamp) == spec:
         return read_manifest(output / "manifest.parquet")
     (output / "pictures").mkdir(parents=True, exist_ok=True)
+    # From here on the folder is no data set, until all of it is written again.
+    stamp.unlink(missing_ok=True)
     prepared, problems = _all_sources(root, spec, output, progress)
     kept, doubled = _without_duplicates(prepared, spec)
-    rows = assign_splits(tuple(item.row for item in kept), seed=spec.seed)
-    manifest = Manifest(rows)
+    manifest = Manifest(assign_splits(tuple(item.row for item in kept), seed=spec.seed))
     write_manifest(manifest, output / "manifest.parquet")
     _write_faces(kept, output / "faces.parquet")
     _write_problems([*problems, *doubled], output / "problems.jsonl")
@@ -103,7 +114,7 @@ def prepare_data(
     return manifest
 
 
-def read_faces(path: Path) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.float32]]]:
+def read_faces(path: Path) -> dict[str, Points]:
     """Return path -> landmarks float32 [5, 2] of ``faces.parquet``."""
     from pyarrow import parquet
 
@@ -112,8 +123,16 @@ def read_faces(path: Path) -> dict[str, np.ndarray[tuple[int, int], np.dtype[np.
     return dict(zip(table["path"].to_pylist(), points, strict=True))
 
 
+def _made_by(stamp: Path) -> PrepareSpec | None:
+    """Return what the data set was made by; None where there is none, or by another version."""
+    try:
+        return PrepareSpec.read(stamp)
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
 def _all_sources(
-    root: Path, spec: PrepareSpec, output: Path, progress: Callable[[str], None]
+    root: Path, spec: PrepareSpec, output: Path, progress: Progress
 ) -> tuple[list[_Prepared], list[_Problem]]:
     """Prepare every source in turn."""
     place = _Place(root, output, YuNet())
@@ -126,8 +145,7 @@ def _all_sources(
             *_chosen(listed, "fake", source.fake, spec),
         ]
         one = partial(_prepare, source=name, spec=spec, place=place)
-        with ThreadPoolExecutor(2) as pool:
-            results = list(pool.map(one, chosen))
+        results = list(_parallel(one, chosen, name, progress))
         good = [result for result in results if isinstance(result, _Prepared)]
         prepared += good
         problems += [result for result in results if isinstance(result, _Problem)]
@@ -135,10 +153,25 @@ def _all_sources(
     return prepared, problems
 
 
+def _parallel(
+    function: Callable[[Listed], _Prepared | _Problem],
+    items: list[Listed],
+    name: str,
+    progress: Progress,
+) -> Iterator[_Prepared | _Problem]:
+    """Yield the results in order; decoding and face finding let go of the interpreter's lock."""
+    workers = min(16, os.cpu_count() or 1)
+    with closing(in_order(function, items, workers=workers, ahead=8 * workers)) as results:
+        for number, result in enumerate(results, start=1):
+            if number % _TOLD_EVERY == 0:
+                progress(f"{name}: {number} of {len(items)}")
+            yield result
+
+
 def _chosen(
     listed: Iterable[Listed], label: str, most: int | None, spec: PrepareSpec
 ) -> Iterator[Listed]:
-    """Yield at most ``most`` pictures of a class: whole groups in an order of their hashes.
+    """Yield at most ``most`` pictures of a class, in an order of their groups' hashes.
 
     Where a group has several fakes of one original, the first of each group come first.
     """
@@ -151,32 +184,40 @@ def _chosen(
 
 def _prepare(item: Listed, source: str, spec: PrepareSpec, place: _Place) -> _Prepared | _Problem:
     """Return one picture ready for training, or why it is not."""
-    root, output = place.root, place.output
     try:
-        data = (root / item.path).read_bytes()
-        pixels = decode(data, name=item.path).pixels
+        data = (place.root / item.path).read_bytes()
+        picture = decode(data, name=item.path)
     except (FaceproofError, OSError) as error:
         return _Problem(item.path, f"{getattr(error, 'code', 'source_unreadable')}: {error}")
+    pixels, suffix = picture.pixels, picture.format.lower().replace("jpeg", "jpg")
     if max(pixels.shape[:2]) > spec.largest_side:
-        data, pixels = _equalised(pixels, item, spec)
+        data, pixels, suffix = *_equalised(pixels, item, spec), "jpg"
     if cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).mean() < spec.darkest_luma:
         return _Problem(item.path, "too dark")
     faces = place.finder.find(pixels)
     if not faces:
         return _Problem(item.path, "no face found")
     digest = hashlib.sha256(data).hexdigest()
-    path = f"pictures/{source}/{digest[:2]}/{digest}.jpg"
-    (output / path).parent.mkdir(parents=True, exist_ok=True)
-    (output / path).write_bytes(data)
-    label = "real" if item.generator == "none" else "fake"
-    attributes = {**item.attributes, "origin": item.path}
-    row = Row(path, label, item.generator, source, f"{source}/{item.group}", digest, "", attributes)
-    return _Prepared(row, faces[0].landmarks, perceptual_hash(pixels))
+    path = f"pictures/{source}/{digest[:2]}/{digest}.{suffix}"
+    (place.output / path).parent.mkdir(parents=True, exist_ok=True)
+    (place.output / path).write_bytes(data)
+    return _Prepared(_row(item, source, path, digest), faces[0].landmarks, perceptual_hash(pixels))
 
 
-def _equalised(
-    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], item: Listed, spec: PrepareSpec
-) -> tuple[bytes, np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
+def _row(item: Listed, source: str, path: str, digest: str) -> Row:
+    """Return the row of a prepared picture; its split is decided later."""
+    return Row(
+        path=path,
+        label="real" if item.generator == "none" else "fake",
+        generator=item.generator,
+        source=source,
+        group=f"{source}/{item.group}",
+        sha256=digest,
+        attributes={**item.attributes, "origin": item.path},
+    )
+
+
+def _equalised(pixels: Pixels, item: Listed, spec: PrepareSpec) -> tuple[bytes, Pixels]:
     """Return the file and pixels of a large picture at the common size and quality."""
     kernel = _KERNELS[int(unit_hash(item.path, spec.seed) * len(_KERNELS))]
     factor = spec.largest_side / max(pixels.shape[:2])
@@ -191,17 +232,21 @@ def _without_duplicates(
 
     A picture that stands in both classes is dropped from both.
     """
-    by_hash: dict[str, list[_Prepared]] = {}
+    labels: dict[str, set[str]] = defaultdict(set)
     for item in prepared:
-        by_hash.setdefault(item.row.sha256, []).append(item)
-    kept = [items[0] for items in by_hash.values() if len({i.row.label for i in items}) == 1]
-    first = {id(item) for item in kept}
-    problems = [
-        _Problem(item.row.attributes["origin"], "the same file stands in the set before")
-        for item in prepared
-        if id(item) not in first
-    ]
-    return _grouped(kept, spec.near_duplicate_bits), problems
+        labels[item.row.sha256].add(item.row.label)
+    kept: dict[str, _Prepared] = {}
+    problems: list[_Problem] = []
+    for item in prepared:
+        digest, origin = item.row.sha256, item.row.attributes["origin"]
+        if len(labels[digest]) > 1:
+            problems.append(_Problem(origin, "the same file stands in both classes"))
+        elif digest in kept:
+            first = kept[digest].row.attributes["origin"]
+            problems.append(_Problem(origin, f"the same file as {first}"))
+        else:
+            kept[digest] = item
+    return _grouped(list(kept.values()), spec.near_duplicate_bits), problems
 
 
 def _grouped(items: list[_Prepared], bits: int) -> list[_Prepared]:
@@ -216,16 +261,9 @@ def _grouped(items: list[_Prepared], bits: int) -> list[_Prepared]:
 
     roots = clusters(len(items), links())
     return [
-        _Prepared(_regrouped(item.row, items[root].row.group), item.landmarks, item.perceptual)
+        replace(item, row=replace(item.row, group=items[root].row.group))
         for item, root in zip(items, roots, strict=True)
     ]
-
-
-def _regrouped(row: Row, group: str) -> Row:
-    """Return the row in another group."""
-    return Row(
-        row.path, row.label, row.generator, row.source, group, row.sha256, "", row.attributes
-    )
 
 
 def _write_faces(items: list[_Prepared], path: Path) -> None:

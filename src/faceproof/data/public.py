@@ -45,8 +45,8 @@ def openforensics(folder: Path) -> Iterator[Listed]:
     for part in ("Train", "Validation"):
         for name, generator in (("Real", "none"), ("Fake", "openforensics-swap")):
             for path in _pictures(folder / "Dataset" / part / name):
-                number = int(re.sub(r"\D", "", path.stem))
-                group = f"{part}/{name}/{number // _OPENFORENSICS_BLOCK}"
+                block = int(re.sub(r"\D", "", path.stem) or 0) // _OPENFORENSICS_BLOCK
+                group = f"{part}/{name}/{block}"
                 yield Listed(_under(folder, path), generator, group)
 
 
@@ -56,16 +56,15 @@ def dfdc(folder: Path) -> Iterator[Listed]:
     Crops that were under 128 px wide in their video are left out: nothing can be seen in them.
     """
     fakes: dict[str, int] = defaultdict(int)
-    with (folder / "metadata.csv").open(newline="", encoding="utf-8") as table:
-        for line in csv.DictReader(table):
-            path = folder / "faces_224" / f"{Path(line['videoname']).stem}.jpg"
-            if int(line["original_width"]) < _DFDC_SMALLEST_WIDTH or not path.exists():
-                continue
-            original = line["original"] or line["videoname"]
-            fakes[original] += line["label"] == "FAKE"
-            rank = fakes[original] if line["label"] == "FAKE" else 0
-            generator = "dfdc-swap" if line["label"] == "FAKE" else "none"
-            yield Listed(_under(folder, path), generator, original, {"take": str(rank)})
+    for line in _lines(folder / "metadata.csv"):
+        path = folder / "faces_224" / f"{Path(line['videoname']).stem}.jpg"
+        if int(line["original_width"]) < _DFDC_SMALLEST_WIDTH or not path.exists():
+            continue
+        original = line["original"] or line["videoname"]
+        is_fake = line["label"] == "FAKE"
+        fakes[original] += is_fake
+        generator, take = ("dfdc-swap", fakes[original]) if is_fake else ("none", 0)
+        yield Listed(_under(folder, path), generator, original, {"take": str(take)})
 
 
 def stylegan2_hmdghoul(folder: Path) -> Iterator[Listed]:
@@ -121,6 +120,18 @@ def _pictures(folder: Path) -> list[Path]:
     if not found:
         raise ManifestError(f"no picture in {folder}: fetch the data set as docs/data.md says")
     return found
+
+
+def _lines(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the lines of a CSV file by column.
+
+    Raises:
+        ManifestError: there is no such file.
+    """
+    if not path.is_file():
+        raise ManifestError(f"{path} is missing: fetch the data set as docs/data.md says")
+    with path.open(newline="", encoding="utf-8") as table:
+        yield from csv.DictReader(table)
 
 
 def _under(folder: Path, path: Path) -> str:

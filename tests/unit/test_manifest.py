@@ -1,0 +1,193 @@
+"""The manifest: what it refuses, what it says of itself, and what survives a file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from faceproof.data.manifest import CONTRACT, SPLITS, Manifest, Row, read_manifest, write_manifest
+from faceproof.errors import LeakError, ManifestError, SplitUseError
+
+PURPOSES = {
+    "fit": "train",
+    "choose": "validation",
+    "calibrate": "calibration",
+    "final-report": "test",
+}
+
+
+def row(number: int, *, split: str = "train", **changes) -> Row:
+    """Return a proper row; even numbers are real."""
+    label = "fake" if number % 2 else "real"
+    made = Row(
+        path=f"pictures/{number}.jpg",
+        label=label,
+        generator="stylegan2" if number % 2 else "none",
+        source="shop",
+        group=f"shop/{number}",
+        sha256=hashlib.sha256(str(number).encode()).hexdigest(),
+        split=split,
+    )
+    return replace(made, **changes)
+
+
+ROWS = tuple(row(number, split=SPLITS[number % 4]) for number in range(12))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"label": "Fake"}, "label is 'Fake', must be one of real, fake"),
+        ({"label": "fake"}, "real exactly when its generator is 'none'"),
+        ({"generator": "stylegan2"}, "real exactly when its generator is 'none'"),
+        ({"split": "dev"}, "split is 'dev', must be one of train, validation, calibration, test"),
+        ({"sha256": "abc"}, "sha256"),
+        ({"group": ""}, "group and source must be filled"),
+        ({"source": ""}, "group and source must be filled"),
+        ({"path": "/etc/passwd"}, "must stay inside of the data folder"),
+        ({"path": "a/../../b.jpg"}, "must stay inside of the data folder"),
+        ({"attributes": {"label": "old"}}, "an attribute must not be called 'label'"),
+    ],
+)
+def test_a_broken_row_is_refused_by_number_and_path(wrong, said):
+    with pytest.raises(ManifestError) as refused:
+        Manifest((row(1), row(2, **wrong)))
+    assert said in str(refused.value)
+    assert str(refused.value).startswith(f"row 2 ({wrong.get('path', 'pictures/2.jpg')})")
+
+
+def test_rows_without_a_split_are_a_manifest_too():
+    assert Manifest((row(0, split=""), row(1, split=""))).counts() == dict.fromkeys(SPLITS, 0)
+
+
+@pytest.mark.parametrize("key", ["group", "sha256"])
+def test_nothing_stands_in_two_splits(key):
+    same = {key: getattr(row(0), key)}
+    Manifest((row(0), row(1, **same)))
+    with pytest.raises(LeakError, match=f"{key} {same[key]} stands in test and train"):
+        Manifest((row(0), row(1, split="test", **same)))
+
+
+def test_a_picture_with_a_split_and_without_one_is_a_leak_too():
+    with pytest.raises(LeakError):
+        Manifest((row(0), row(1, split="", group=row(0).group)))
+
+
+class TestHash:
+    def test_the_order_of_rows_and_their_paths_do_not_matter(self):
+        moved = tuple(replace(one, path=f"elsewhere/{one.path}") for one in reversed(ROWS))
+        assert Manifest(moved).sha256 == Manifest(ROWS).sha256
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"sha256": "f" * 64},
+            {"split": "train"},
+            {"label": "fake", "generator": "dalle"},
+        ],
+    )
+    def test_what_decides_a_training_does(self, change):
+        other = (*ROWS[:2], replace(ROWS[2], **change), *ROWS[3:])
+        assert Manifest(other).sha256 != Manifest(ROWS).sha256
+
+    def test_it_is_frozen(self):
+        """Detectors name their data by it: this number must never change."""
+        lines = "\n".join(sorted(f"{r.sha256} {r.label} {r.generator} {r.split}" for r in ROWS))
+        assert Manifest(ROWS).sha256 == hashlib.sha256(lines.encode()).hexdigest()
+        assert Manifest(ROWS).sha256.startswith("bfe66938b31e361f")
+
+
+class TestTake:
+    @pytest.mark.parametrize("purpose", PURPOSES)
+    @pytest.mark.parametrize("split", SPLITS)
+    def test_a_purpose_reads_its_own_split_alone(self, split, purpose):
+        manifest = Manifest(ROWS)
+        if split == PURPOSES[purpose]:
+            assert [one.split for one in manifest.take(split, purpose=purpose)] == [split] * 3
+        else:
+            with pytest.raises(SplitUseError, match=split):
+                manifest.take(split, purpose=purpose)
+
+    def test_there_is_no_other_purpose(self):
+        with pytest.raises(SplitUseError):
+            Manifest(ROWS).take("test", purpose="look")
+
+    def test_rows_keep_their_order(self):
+        assert Manifest(ROWS).take("train", purpose="fit") == (ROWS[0], ROWS[4], ROWS[8])
+
+
+def test_counts_follow_the_order_of_splits():
+    assert list(Manifest(ROWS).counts().items()) == [(split, 3) for split in SPLITS]
+
+
+FILES = [pytest.param("m.csv"), pytest.param("m.parquet", marks=pytest.mark.train)]
+
+
+@pytest.mark.parametrize("name", FILES)
+class TestFiles:
+    def test_every_value_survives(self, tmp_path: Path, name):
+        rows = (
+            row(0, attributes={"age": "007", "note": 'a "quoted", \n two-lined note'}),
+            row(1, path="pictures/Łódź ü.jpg", attributes={"zip": "1e5", "gender": "NA"}),
+            row(2, group="shop/nan", source="null", attributes={"age": "1.0", "t": "true"}),
+        )
+        write_manifest(Manifest(rows), tmp_path / name)
+        again = read_manifest(tmp_path / name).rows
+        assert again == rows
+        assert [one.attributes for one in again] == [one.attributes for one in rows]
+
+    def test_no_row_is_a_manifest(self, tmp_path: Path, name):
+        write_manifest(Manifest(()), tmp_path / name)
+        assert read_manifest(tmp_path / name) == Manifest(())
+
+    def test_an_empty_attribute_is_none(self, tmp_path: Path, name):
+        write_manifest(Manifest((row(0, attributes={"age": ""}), row(1))), tmp_path / name)
+        assert [one.attributes for one in read_manifest(tmp_path / name).rows] == [{}, {}]
+
+    def test_a_missing_or_broken_file_says_so(self, tmp_path: Path, name):
+        with pytest.raises(ManifestError, match="cannot be read"):
+            read_manifest(tmp_path / name)
+        (tmp_path / name).write_bytes(b"PAR1\xff\xfe\x00\x81")
+        with pytest.raises(ManifestError):
+            read_manifest(tmp_path / name)
+
+
+def test_missing_columns_are_named(tmp_path: Path):
+    (tmp_path / "m.csv").write_text("path,label,generator\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"m\.csv lacks the columns source, group, sha256, spl"):
+        read_manifest(tmp_path / "m.csv")
+
+
+def csv_of(*lines: str) -> str:
+    return "\n".join((",".join(CONTRACT), *lines, ""))
+
+
+LINE = f"a.jpg,real,none,shop,g,{'0' * 64},train"
+
+
+def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path):
+    """With a byte order mark and line ends of two characters."""
+    text = "\ufeff" + csv_of(LINE).replace("\n", "\r\n")
+    (tmp_path / "m.csv").write_bytes(text.encode())
+    assert len(read_manifest(tmp_path / "m.csv").rows) == 1
+
+
+@pytest.mark.parametrize("line", [LINE + ",more", LINE.rpartition(",")[0]])
+def test_a_line_of_another_length_is_refused(tmp_path: Path, line):
+    (tmp_path / "m.csv").write_text(csv_of(LINE, line), encoding="utf-8")
+    with pytest.raises(ManifestError, match="line 3 has more or fewer values"):
+        read_manifest(tmp_path / "m.csv")
+
+
+@pytest.mark.train
+def test_numbers_in_a_parquet_file_of_others_become_text(tmp_path: Path):
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = dict(zip(CONTRACT, LINE.split(","), strict=True))
+    made = {name: [value] for name, value in columns.items()} | {"age": [0], "score": [None]}
+    parquet.write_table(pa.table(made), tmp_path / "m.parquet")
+    assert read_manifest(tmp_path / "m.parquet").rows[0].attributes == {"age": "0"}
