@@ -27,7 +27,7 @@ from faceproof.detector import (
 from faceproof.detector.bundle import Bundle, hash_of
 from faceproof.evaluation import predictions
 from faceproof.evaluation.evaluate import predict
-from faceproof.evaluation.findings import findings
+from faceproof.evaluation.findings import composition, findings
 from faceproof.export import new_member
 from faceproof.networks.network import Network
 from faceproof.reports.card import card
@@ -80,7 +80,14 @@ def finish(
     use = _Use("test", "final-report", recipe.export.conditions)
     progress(f"final report on {', '.join(use.conditions)}")
     report = _predicted(bundle, recipe, manifest, run, use)
-    return write_reported(spec, files, report, run.path / "bundle", manifest)
+    return write_reported(
+        spec,
+        files,
+        report,
+        run.path / "bundle",
+        manifest=manifest,
+        command=recipe.export.command,
+    )
 
 
 def draft(
@@ -142,7 +149,13 @@ def calibrated(
 
 
 def write_reported(
-    spec: DetectorSpec, files: Files, report: pa.Table, folder: Path, manifest: Manifest
+    spec: DetectorSpec,
+    files: Files,
+    report: pa.Table,
+    folder: Path,
+    *,
+    manifest: Manifest,
+    command: str,
 ) -> Bundle:
     """Write the bundle with its results and its card, and return it."""
     found = findings(
@@ -151,8 +164,10 @@ def write_reported(
         data_sha256=manifest.sha256,
         metrics=_REPORTED,
     )
-    results = DetectorSpec.model_validate({**dict(spec), "results": tuple(found)})
-    text = card(results).encode()
+    results = DetectorSpec.model_validate(
+        {**dict(spec), "results": (*composition(manifest), *found)}
+    )
+    text = card(results, command=command).encode()
     named = CardFile(name="CARD.md", sha256=hash_of(text))
     final = DetectorSpec.model_validate({**dict(results), "card": named})
     return write_bundle(folder, final, {**files, "CARD.md": text})

@@ -111,10 +111,11 @@ class CalibrationRecipe(Record):
 
 
 class ExportRecipe(Record):
-    """The detector's name, version and notes, and the conditions of its final report."""
+    """The detector's name, the command that makes it, and the conditions of its final report."""
 
     name: str
     version: str
+    command: str = "faceproof train RECIPE.toml"
     notes: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ("clean", "jpeg-60", "resize-0.5")
 
