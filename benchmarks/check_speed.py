@@ -119,7 +119,7 @@ def measured(
     """Return the best timing of each kind: bare, then each side of ``files``."""
     checker = Checker(detector)
     forward, inputs = bare_forward(detector), ready_inputs(detector, files[SIDES[0]])
-    batch = best_batch_size(forward, inputs[:64])
+    batch = best_batch_size(forward, inputs[:32])
     kinds: dict[str, Callable[[], object]] = {
         f"bare, {batch} at a time": lambda: in_batches(forward, inputs, batch),
         **{f"{side} px": partial(check_all, checker, paths) for side, paths in files.items()},

@@ -33,8 +33,10 @@ class Listing:
         """Yield the groups of sources."""
         for names in self._lists():
             group = Sources(names)
-            yield group
-            self.skipped += group.skipped
+            try:
+                yield group
+            finally:
+                self.skipped += group.skipped
 
     def countable(self) -> Sources | None:
         """Return the sources for counting, or None where only time can tell."""
