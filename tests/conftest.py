@@ -40,10 +40,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were left out, and how to run them."""
-    count = terminalreporter.config.stash.get(LEFT_OUT, 0)
-    if count:
+    tests = terminalreporter.config.stash.get(LEFT_OUT, 0)
+    skipped = terminalreporter.stats.get("skipped", [])
+    modules = sum("could not import" in str(report.longrepr) for report in skipped)
+    if tests:
         terminalreporter.write_line(
-            f"{count} tests need the training stack: uv run --extra train pytest"
+            f"{tests} tests and {modules} test modules need the training stack: "
+            "uv run --extra train pytest"
         )
 
 

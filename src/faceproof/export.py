@@ -209,10 +209,10 @@ def _network(member: Member, weights: bytes) -> nn.Module:
 
 
 def _exported(network: nn.Module, side: int) -> bytes:
-    """Return torch's own export, with the batch as free dimension and weights unmerged.
+    """Return torch's own export, with the batch as free dimension and nothing folded.
 
-    The mode "preserve" keeps batch normalisation apart from convolutions: merged weights would
-    no longer be those of the safetensors file.
+    Folding would merge batch normalisation into convolutions, and merged weights are no longer
+    those of the safetensors file. onnxruntime folds when it loads the file.
     """
     import torch
 
@@ -226,7 +226,6 @@ def _exported(network: nn.Module, side: int) -> bytes:
                 stream,  # type: ignore[arg-type]
                 dynamo=False,
                 opset_version=OPSET,
-                training=torch.onnx.TrainingMode.PRESERVE,
                 do_constant_folding=False,
                 input_names=["pixels"],
                 output_names=["logit"],
