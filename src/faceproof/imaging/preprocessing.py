@@ -6,7 +6,7 @@ Training, calibration, evaluation, audits, the command line and every front end 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import cv2
 import numpy as np
@@ -18,6 +18,9 @@ from faceproof.records import Record
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
+
+# Never negative: that would turn dark into bright, and a detector's answer with it.
+Deviation = Annotated[float, Field(gt=0)]
 
 #: Eyes, nose tip and mouth corners in a 112 x 112 face crop.
 #: Source: Deng et al., "ArcFace", 2019 (the alignment template published with it).
@@ -51,7 +54,7 @@ class InputSpec(Record):
 
     channels: Literal["rgb"] = "rgb"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
 
 
 class Preprocessing(Record):
