@@ -45,6 +45,7 @@ _REPORTED = (
     "accuracy",
     "bpcer",
     "apcer",
+    "recall",
     "real_unsure_rate",
     "fake_unsure_rate",
     "ece",
