@@ -42,12 +42,15 @@ def _largest(meta: bytes) -> tuple[int, int]:
 
 def _meta(data: bytes) -> tuple[int, int]:
     """Return start and end of the box that describes the pictures, (0, 0) where there is none."""
-    found = 0, 0
+    found, pixels = (0, 0), False
     for kind, start, end in _boxes(data):
         if end > len(data) and kind in _NEEDED:
             raise TruncatedPictureError("the end of the file is missing")
         if kind == b"meta":
             found = start, end
+        pixels |= kind == b"mdat"
+    if not pixels and b"idat" not in data[slice(*found)]:
+        raise TruncatedPictureError("the end of the file is missing, and with it the picture")
     return found
 
 

@@ -20,44 +20,48 @@ from faceproof.imaging.containers.container import MAX_SEGMENTS, Container, exif
 # A progressive scan visits every block, however few bytes it has: 64 scans of 100 megapixels.
 MAX_SCANNED_PIXELS = 6_400_000_000
 
+_EXIF = 0xE1
 _START_OF_SCAN = 0xDA
 _END_OF_PICTURE = 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
-_DECODABLE_FRAMES = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
+_PROGRESSIVE_FRAMES = frozenset({0xC2, 0xCA})
+_DECODABLE_FRAMES = _PROGRESSIVE_FRAMES | {0xC0, 0xC1, 0xC9}
 # Padding (FF), stuffing (00), TEM (01), restarts (D0-D7) and start of image (D8) head no segment.
 _MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
 
 
 def jpeg(data: bytes) -> Container:
     """Return what the pixels of a JPEG depend on."""
-    kept, size, orientation = [b"\xff\xd8"], (0, 0), None
-    for marker, segment in _segments(data):
+    whole, kept = memoryview(data), [b"\xff\xd8"]
+    size, layers, orientation = (0, 0), 0, None
+    for marker, start, end in _segments(data):
         if marker in _FRAMES:
-            size = _size(marker, segment)
-        if marker == 0xE1 and orientation is None and segment.startswith(b"Exif\0\0", 4):
-            orientation = exif_orientation(segment[4:])
-        if _shapes_pixels(marker, segment):
-            kept.append(segment)
+            size, layers = _frame(marker, data[start:end])
+        elif marker == _EXIF and orientation is None and data.startswith(b"Exif\0\0", start + 4):
+            orientation = exif_orientation(data[start + 4 : end])
+        elif marker == _START_OF_SCAN:
+            _check_scans(data, start, size, layers)
+        if _shapes_pixels(marker, data[start : start + 16]):
+            kept.append(whole[start:end])
     if data.rfind(b"\xff\xd9") < 2:
         raise TruncatedPictureError("the end of the JPEG is missing")
-    _check_scans(data, size)
     return Container(b"".join(kept), size, orientation or 1)
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and bytes of each segment; the last is the scan with all that follows."""
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield marker, start and end of each segment; the last is the scan with all that follows."""
     position = 2
     for _ in range(MAX_SEGMENTS):
         found = _MARKER.search(data, position)
         if found is None:
             raise TruncatedPictureError("the JPEG ends in its header")
         start, marker = found.start(), data[found.end() - 1]
-        if marker == _START_OF_SCAN:
-            yield marker, data[start:]
-            return
         position = _end(data, start, marker)
-        yield marker, data[start:position]
+        if marker == _START_OF_SCAN:
+            yield marker, start, len(data)
+            return
+        yield marker, start, position
     raise CorruptPictureError("the JPEG has more segments than any encoder writes")
 
 
@@ -72,7 +76,8 @@ def _end(data: bytes, start: int, marker: int) -> int:
     return start + 2 + length
 
 
-def _size(marker: int, segment: bytes) -> tuple[int, int]:
+def _frame(marker: int, segment: bytes) -> tuple[tuple[int, int], int]:
+    """Return the size of a frame, and the layers of its only scan, 0 where it has more."""
     if len(segment) < 10:
         raise CorruptPictureError("the JPEG's frame header is too short")
     bits, height, width, layers = struct.unpack_from(">BHHB", segment, 4)
@@ -81,7 +86,7 @@ def _size(marker: int, segment: bytes) -> tuple[int, int]:
             f"a rare kind of JPEG ({bits} bits, {layers} layers, process {marker - 0xC0});"
             " save it as an ordinary one"
         )
-    return width, height
+    return (width, height), 0 if marker in _PROGRESSIVE_FRAMES else layers
 
 
 def _shapes_pixels(marker: int, segment: bytes) -> bool:
@@ -93,8 +98,11 @@ def _shapes_pixels(marker: int, segment: bytes) -> bool:
     return marker in _FRAMES or marker in _TABLES or marker == _START_OF_SCAN
 
 
-def _check_scans(data: bytes, size: tuple[int, int]) -> None:
-    if size[0] * size[1] * data.count(b"\xff\xda") > MAX_SCANNED_PIXELS:
+def _check_scans(data: bytes, start: int, size: tuple[int, int], layers: int) -> None:
+    """Refuse scans without end, which a decoder expects where the first has not all the layers."""
+    if data[start + 4 : start + 5] == bytes([layers]):
+        return
+    if size[0] * size[1] * data.count(b"\xff\xda", start) > MAX_SCANNED_PIXELS:
         raise PictureTooLargeError(
-            "its progressive scans would take minutes to decode; save it again as baseline JPEG"
+            "its many scans would take minutes to decode; save it again as baseline JPEG"
         )
