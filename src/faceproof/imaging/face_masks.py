@@ -122,7 +122,13 @@ def is_face(landmarks: Points) -> bool:
     """Return whether five landmarks are finite and span more than a few pixels."""
     if not np.isfinite(landmarks).all():
         return False
-    return scale_of(similarity(TEMPLATE_112, landmarks.astype(np.float64))) >= _SMALLEST_SCALE
+    return _spread(landmarks) >= _SMALLEST_SCALE * _spread(TEMPLATE_112)
+
+
+def _spread(points: npt.NDArray[np.floating]) -> float:
+    """Return how far points [N, 2] lie from their middle, as a root of summed squares."""
+    exact = points.astype(np.float64)
+    return float(np.linalg.norm(exact - exact.mean(axis=0)))
 
 
 def affine(source: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -> Matrix:
