@@ -26,7 +26,9 @@ except SystemExit as stop:
 """
 EVERY_CORE_MODULE = """
 import importlib, pkgutil, faceproof
-CORE = "checker cli detector errors imaging provenance records runs tables".split()
+CORE = (
+    "checker cli detector errors imaging pipeline provenance records results runs sources tables"
+).split()
 for module in pkgutil.walk_packages(faceproof.__path__, "faceproof."):
     if module.name.split(".")[1] in CORE:
         importlib.import_module(module.name)
