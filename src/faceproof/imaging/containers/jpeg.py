@@ -33,7 +33,8 @@ _MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
 
 def jpeg(data: bytes) -> Container:
     """Return what the pixels of a JPEG depend on."""
-    whole, kept = memoryview(data), [b"\xff\xd8"]
+    whole = memoryview(data)
+    kept: list[bytes | memoryview] = [b"\xff\xd8"]
     size, layers, orientation = (0, 0), 0, None
     for marker, start, end in _segments(data):
         if marker in _FRAMES:
