@@ -150,8 +150,6 @@ def test_tiff_of_more_pixels_than_pillow_warns_of_is_refused_without_a_warning(m
     with pytest.raises(PictureTooLargeError):
         decode(encoded(Image.new("L", (64, 64)), "TIFF"))
     assert decode(encoded(Image.new("L", (64, 64)), "PNG")).width == 64
-    with pytest.raises(PictureTooLargeError):  # a WebP of twice that is Pillow's own refusal
-        decode(encoded(Image.new("L", (64, 64)), "WEBP"))
 
 
 def test_a_large_picture_of_one_colour_is_read_where_the_limits_allow():

@@ -25,6 +25,8 @@ _TURNS = {
 }
 # Measured: bands that fit the cache and the heap take a third of the time of one large copy.
 _BAND_PIXELS = 65_536
+# The largest printing profiles have 3 MB; more is kept from Little CMS, and from the cache below.
+_MAX_PROFILE_BYTES = 4 << 20
 _DEEP = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _GREY = _DEEP | {"1", "L", "LA", "La"}
 _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
@@ -111,9 +113,10 @@ def _on_white(band: Image.Image) -> Image.Image:
 def _managed(profile: object, mode: str) -> Convert:
     """Return what takes a band from its own colours to sRGB."""
     kind = "grey" if mode in _GREY else mode if mode in {"CMYK", "LAB"} else "RGB"
-    followed = _followed(profile, kind) if isinstance(profile, bytes) and profile else None
-    if followed is not None:
-        return followed
+    if isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES:
+        followed = _followed(profile, kind)
+        if followed is not None:
+            return followed
     return _from_lab() if mode == "LAB" else lambda band: band.convert("RGB")
 
 

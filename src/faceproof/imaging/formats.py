@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePath
+from typing import NoReturn
 
 from PIL import (
     AvifImagePlugin,
@@ -137,14 +138,11 @@ def identify(data: bytes, name: str | None = None) -> str:
     >>> identify(b"GIF89a")
     'GIF'
     """
-    found = next((name for name, known in FORMATS.items() if known.begins(data)), None)
-    if found is None:
-        _refuse(data, PurePath(name or "").suffix.lower())
-        raise AssertionError
-    return found
+    found = next((kind for kind, known in FORMATS.items() if known.begins(data)), None)
+    return found or _refuse(data, PurePath(name or "").suffix.lower())
 
 
-def _refuse(data: bytes, suffix: str) -> None:
+def _refuse(data: bytes, suffix: str) -> NoReturn:
     if len(data) < _SHORTEST and any(data.startswith(start[: len(data)]) for start in _STARTS):
         raise TruncatedPictureError(f"{len(data)} bytes are only the beginning of a picture")
     if picture := other_picture(data):

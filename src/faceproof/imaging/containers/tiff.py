@@ -39,7 +39,7 @@ _LONG, _LONG8 = 4, 16
 
 # A strip per row of the tallest picture, or the smallest tiles of the largest, with room to spare.
 _MAX_VALUES = 1_000_000
-_MAX_PROFILE_BYTES = 8 << 20
+_MAX_PROFILE_BYTES = 4 << 20
 _ROOM_FOR_TILES = 4_000_000
 
 
