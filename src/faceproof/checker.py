@@ -35,7 +35,7 @@ Pixels = npt.NDArray[np.uint8]
 Inputs = npt.NDArray[np.float32]
 
 MOST_WORKERS = 8
-MOST_AT_ONCE = 16
+BATCH = 1  # on a processor, more faces at once cost as much a face and only delay the first
 
 
 @dataclass(frozen=True)
@@ -121,14 +121,14 @@ class Checker:
         """Return an iterator of the verdicts, in order, each as `check` would give it.
 
         ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
-        while the networks run on ``batch_size`` faces or more (None: what suits the processor;
-        a graphics card wants 64). Sources are taken as they are needed, and no more than two
-        batches and two pictures a worker are held at once.
+        while as many run the networks on ``batch_size`` faces or more (None: 1, which suits a
+        processor; a graphics card wants 64). Sources are taken as they are needed, and no more
+        than two batches, two pictures a worker and a batch a worker are held at once.
 
         Raises:
             UsageError: ``batch_size`` is below 1 or ``workers`` below 0.
         """
-        size = best_batch_size(usable_cores()) if batch_size is None else batch_size
+        size = BATCH if batch_size is None else batch_size
         threads = min(usable_cores(), MOST_WORKERS) if workers is None else workers
         if size < 1 or threads < 0:
             raise UsageError(f"batch_size {size} must be 1 or more, workers {threads} 0 or more")
@@ -137,10 +137,21 @@ class Checker:
     def _check_many(
         self, sources: Iterable[Source], size: int, workers: int
     ) -> Iterator[CheckResult]:
-        ahead = 2 * (size + workers)
-        with closing(in_order(self._open, sources, workers=workers, ahead=ahead)) as opened:
-            for batch in in_batches(opened, _weight, weight=size):
-                yield from self._judge(batch)
+        with (
+            closing(
+                in_order(self._open, sources, workers=workers, ahead=2 * (size + workers))
+            ) as opened,
+            closing(in_batches(opened, _weight, weight=size)) as batches,
+            closing(
+                in_order(self._judged, batches, workers=workers, ahead=max(workers, 1))
+            ) as judged,
+        ):
+            for results in judged:
+                yield from results
+
+    def _judged(self, batch: Sequence[Opened]) -> list[CheckResult]:
+        """Return the results of a batch, all at once: it is judged in a thread of its own."""
+        return list(self._judge(batch))
 
     def _open(self, source: Source) -> Opened:
         """Return the source with its faces ready for the networks, or with its error."""
@@ -207,15 +218,6 @@ class Checker:
             verdict=decide(fake_probability, self.operating_point),
             fake_probability=fake_probability,
         )
-
-
-def best_batch_size(cores: int) -> int:
-    """Return how many faces a processor takes at once: one a core, as its caches are small.
-
-    >>> [best_batch_size(cores) for cores in (1, 2, 8, 64)]
-    [2, 2, 8, 16]
-    """
-    return min(max(cores, 2), MOST_AT_ONCE)
 
 
 def source_name(source: Source) -> str:

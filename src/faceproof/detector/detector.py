@@ -42,7 +42,7 @@ class Detector:
         *,
         runtime: str = "onnxruntime",
         device: str = "cpu",
-        threads: int | None = None,
+        threads: int = 1,
     ) -> Detector:
         """Return the detector in a folder, or the embedded one of this name; all files verified.
 

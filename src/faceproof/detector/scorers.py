@@ -40,10 +40,14 @@ SILENT = 4  # onnxruntime's errors are raised; what it writes to standard error 
 
 
 class RunOptions(Record):
-    """Where and how wide to run; `threads` None means one per usable core."""
+    """Where and how wide to run; ``threads`` is how many cores one call may use.
+
+    One is the default: calls side by side, as `Checker.check_many` makes them, use the cores
+    better than one call on all of them, whose threads wait for each other in every layer.
+    """
 
     device: str = "cpu"
-    threads: int | None = Field(default=None, ge=1)
+    threads: int = Field(default=1, ge=1)
 
 
 class Scorer(Protocol):
@@ -150,7 +154,7 @@ def _settings(onnxruntime: Any, options: RunOptions) -> Any:
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = SILENT
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    settings.intra_op_num_threads = options.threads or usable_cores()
+    settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return settings
