@@ -7,9 +7,11 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _LIBRARIES = (
     "faceproof",
@@ -31,10 +33,14 @@ class RunFolder:
 
     def record_start(self, **facts: Any) -> None:
         """Write, or append for a resumed run, the facts of one start to ``run.json``."""
+        starts = [*self.starts(), {"started": _now(), **environment(), **facts}]
+        with replacing(self.path / "run.json") as file:
+            file.write(json.dumps(starts, indent=2).encode())
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Return the facts of every start, the first one first."""
         file = self.path / "run.json"
-        starts = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-        starts.append({"started": _now(), **environment(), **facts})
-        write_atomically(file, json.dumps(starts, indent=2).encode())
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
     def log(self, **values: Any) -> None:
         """Append one line to ``metrics.jsonl``."""
@@ -48,11 +54,15 @@ class RunFolder:
         return [json.loads(line) for line in text.splitlines()]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that is either the old one or the new one, whenever the process dies."""
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file that takes the place of ``path`` at the end, if all went well.
+
+    So ``path`` is either the old file or the whole new one, whenever the process dies.
+    """
     beside = path.with_name(path.name + ".part")
     with beside.open("wb") as file:
-        file.write(data)
+        yield file
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
@@ -77,13 +87,23 @@ def _version(name: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Return the git commit of this source tree, None for an installed package."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    """Return the git commit of this source tree, with ``-dirty`` where files differ from it.
+
+    None for an installed package, also one that lies in somebody else's repository.
+    """
+    if not _git("ls-files", "--error-unmatch", Path(__file__).name):
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says of the folder of this file, nothing where it cannot."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-    except FileNotFoundError:
-        return None
-    return done.stdout.strip() or None
+    except OSError:
+        return ""
+    return done.stdout.strip()
 
 
 def _now() -> str:

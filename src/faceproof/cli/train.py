@@ -19,11 +19,19 @@ def train(
     ] = None,
 ) -> None:
     """Train a detector; a broken run goes on where its last checkpoint left it."""
+    from faceproof.networks.requirements import require
+
+    require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
     from faceproof.training.recipe import read_recipe
+    from faceproof.training.stopping import Stopped
     from faceproof.training.train import train as run
 
     resolved = read_recipe(recipe, tuple(set_ or ()))
-    bundle = run(resolved, output or Path("runs") / recipe.stem, progress=_say)
+    try:
+        bundle = run(resolved, output or Path("runs") / recipe.stem, progress=_say)
+    except Stopped as stop:
+        _say(str(stop))
+        raise typer.Exit(stop.exit_code) from None
     typer.echo(bundle.folder)
 
 

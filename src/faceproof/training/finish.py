@@ -1,7 +1,8 @@
 """From trained weights to a bundle: export, calibration, thresholds, the final report, the card.
 
 The calibration split decides the calibration and the thresholds; the test split is read last,
-once, for the report alone. Both tables of predictions stay in the run folder.
+once, for the report alone. Both tables of predictions stay in the run folder, and are used again
+where they were made by the same bundle from the same data: a broken report goes on cheaply.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from faceproof.detector import (
     write_bundle,
 )
 from faceproof.detector.bundle import Bundle, hash_of
+from faceproof.detector.scorers import usable_cores
+from faceproof.errors import DataError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.evaluate import predict
 from faceproof.evaluation.findings import composition, findings
@@ -39,6 +42,8 @@ from faceproof.training.recipe import Recipe
 
 Progress = Callable[[str], None]
 Files = dict[str, bytes]
+
+_TOLD_EVERY = 1000
 
 _REPORTED = (
     "roc_auc",
@@ -75,12 +80,12 @@ def finish(
     bundle = write_bundle(run.path / "draft", spec, files)
     use = _Use("calibration", "calibrate", recipe.calibration.conditions)
     progress(f"calibration on {', '.join(use.conditions)}")
-    answers = _predicted(bundle, recipe, manifest, run, use)
+    answers = _predicted(bundle, recipe, manifest, run, use, progress=progress)
     spec = calibrated(spec, answers, recipe, manifest)
     bundle = write_bundle(run.path / "calibrated", spec, files)
     use = _Use("test", "final-report", recipe.export.conditions)
     progress(f"final report on {', '.join(use.conditions)}")
-    report = _predicted(bundle, recipe, manifest, run, use)
+    report = _predicted(bundle, recipe, manifest, run, use, progress=progress)
     return write_reported(
         spec,
         files,
@@ -175,9 +180,22 @@ def write_reported(
 
 
 def _predicted(
-    bundle: Bundle, recipe: Recipe, manifest: Manifest, run: RunFolder, use: _Use
+    bundle: Bundle,
+    recipe: Recipe,
+    manifest: Manifest,
+    run: RunFolder,
+    use: _Use,
+    *,
+    progress: Progress,
 ) -> pa.Table:
-    """Return the bundle's answers for one use, and keep them in the run folder."""
+    """Return the bundle's answers for one use: those in the run folder, or new ones kept there."""
+    path = run.path / f"predictions-{use.split}.parquet"
+    origin = predictions.Origin(
+        detector_sha256=bundle.sha256, data_sha256=manifest.sha256, purpose=use.purpose
+    )
+    if (kept := _kept(path, origin, use.conditions)) is not None:
+        progress(f"the answers in {path.name} are this detector's: used again")
+        return kept
     answers = predict(
         Detector.load(bundle.folder),
         manifest,
@@ -185,9 +203,35 @@ def _predicted(
         split=use.split,
         purpose=use.purpose,
         root=recipe.data.prepared,
+        workers=usable_cores(),
+        progress=_now_and_then(progress, use.split),
     )
-    predictions.write(answers, run.path / f"predictions-{use.split}.parquet")
+    predictions.write(answers, path)
     return answers
+
+
+def _kept(path: Path, origin: predictions.Origin, conditions: tuple[str, ...]) -> pa.Table | None:
+    """Return the answers in a file, where they are of this origin and these conditions."""
+    try:
+        answers = predictions.read(path)
+    except DataError:
+        return None
+    found = set(answers["condition"].unique().to_pylist())
+    same = predictions.origin_of(answers) == origin and found == set(conditions)
+    return answers if same else None
+
+
+def _now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
+    """Return what tells every thousandth answer of all that it is told."""
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        if count // _TOLD_EVERY > told:
+            told = count // _TOLD_EVERY
+            progress(f"{split}: {count} answers")
+
+    return tell
 
 
 def _generators(manifest: Manifest) -> tuple[str, ...]:

@@ -2,66 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.prepare import read_faces
 from faceproof.detector.spec import StartedFrom
+from faceproof.export import export_onnx
 from faceproof.networks import build, load_starting_weights, reestimate_batch_norm
 from faceproof.networks.network import Network
 from faceproof.runs import RunFolder
 from faceproof.training.loop import Trainer
+from faceproof.training.readiness import changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
-from faceproof.training.stream import PlainFaces, PreparedPictures, TrainingStream, balanced
+from faceproof.training.stopping import Stopped
+from faceproof.training.stream import (
+    PlainFaces,
+    PreparedPictures,
+    TrainingStream,
+    balanced,
+    batches,
+)
 
 Progress = Callable[[str], None]
+Precision = Literal["bf16-mixed", "32-true"]
 
 
 def fit(recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progress) -> Network:
     """Return the network with the averaged weights of the best validation, trained or resumed.
 
+    On several devices each helper process ends here; the one that was started goes on.
+
     Raises:
-        TrainingError: starting weights that do not fit, a loss that is no number.
+        TrainingError: starting weights that do not fit, a gradient that is no number, a run
+            folder of another network or other data.
+        ExportError: the network cannot become a detector, which is tried before it is trained.
+        Stopped: Ctrl-C or SIGTERM; ``last.pt`` is written.
     """
-    fabric = _fabric(recipe.device)
+    changed = changes(run, recipe, manifest)
+    precision = _precision(recipe.device)
+    fabric = _fabric(recipe.device, precision)
     fabric.launch()
-    fabric.seed_everything(recipe.seed + fabric.global_rank)
-    prepared = recipe.data.prepared
-    landmarks = read_faces(prepared / "faces.parquet")
-    train = manifest.take("train", purpose="fit")
-    seen = balanced(
-        manifest.take("validation", purpose="choose"),
-        recipe.schedule.validation_pictures,
-        recipe.seed,
-    )
-    stream = TrainingStream(PreparedPictures(prepared, train, landmarks), recipe)
-    faces = PlainFaces(PreparedPictures(prepared, seen, landmarks), recipe.network.preprocessing)
-    network = starting_network(recipe, stream, run, progress)
-    trainer = Trainer(fabric, network, recipe, run)
+    fabric.seed_everything(recipe.seed, verbose=False)
+    progress = progress if fabric.is_global_zero else _silent
+    if changed:
+        progress(f"goes on with another recipe than it began with: {', '.join(changed)}")
+    stream, faces = _pictures(recipe, manifest)
+    network = starting_network(recipe, stream, run, fabric, progress)
     if fabric.is_global_zero:
+        if not run.starts():
+            _try_export(recipe, progress)
         run.record_start(
             recipe=recipe.model_dump(mode="json"),
             data_sha256=manifest.sha256,
             rows=manifest.counts(),
             devices=fabric.world_size,
             device=str(fabric.device),
-            precision=fabric._precision.precision,  # noqa: SLF001
+            precision=precision,
         )
-    trainer.run(stream, faces)
-    progress(
-        f"best validation AUC {trainer.state.best_score:.4f} at step {trainer.state.best_step}"
-    )
+    trainer = Trainer(fabric, network, recipe, run, progress=progress)
+    with _helpers_end(fabric):
+        trainer.run(stream, faces)
+    best = trainer.state
+    progress(f"best validation AUC {best.best_score:.4f} at step {best.best_step}")
     return best_network(recipe, run)
 
 
 def starting_network(
-    recipe: Recipe, stream: TrainingStream, run: RunFolder, progress: Progress
+    recipe: Recipe, stream: TrainingStream, run: RunFolder, fabric: Fabric, progress: Progress
 ) -> Network:
     """Return the network before its first step; a run that goes on needs no starting weights."""
     network = build(recipe.network.name, head=recipe.network.head)
@@ -69,14 +82,14 @@ def starting_network(
         return network
     started = load_starting_weights(network, recipe.network.starting_weights)
     progress(f"started from {started}")
-    _started_from(recipe, started.sha256).write(run.path / "started_from.json")
+    if fabric.is_global_zero:
+        _started_from(recipe, started.sha256).write(run.path / "started_from.json")
     if recipe.network.batch_norm_pictures:
-        batches = _inputs(stream, recipe)
         count = max(1, recipe.network.batch_norm_pictures // recipe.schedule.batch_size)
-        reestimate_batch_norm(network, islice(batches, count))
-        progress(
-            f"batch norm statistics re-estimated on {count * recipe.schedule.batch_size} faces"
-        )
+        progress(f"batch norm statistics anew, from {count * recipe.schedule.batch_size} faces")
+        network = network.to(fabric.device).to(memory_format=torch.channels_last)
+        with fabric.autocast():
+            reestimate_batch_norm(network, _inputs(stream, recipe, fabric, count))
     return network
 
 
@@ -101,32 +114,68 @@ def _started_from(recipe: Recipe, sha256: str) -> StartedFrom:
     )
 
 
-def _inputs(stream: TrainingStream, recipe: Recipe) -> Iterator[torch.Tensor]:
-    """Yield batches of training inputs without their targets."""
-    numbers = range(max(recipe.network.batch_norm_pictures, recipe.schedule.batch_size))
-    loader = DataLoader(stream, batch_size=recipe.schedule.batch_size, sampler=numbers)
-    for inputs, _ in loader:
-        yield inputs
+def _pictures(recipe: Recipe, manifest: Manifest) -> tuple[TrainingStream, PlainFaces]:
+    """Return the training stream and the validation faces."""
+    prepared, seen = recipe.data.prepared, recipe.schedule.validation_pictures
+    landmarks = read_faces(prepared / "faces.parquet")
+    train = manifest.take("train", purpose="fit")
+    chosen = balanced(manifest.take("validation", purpose="choose"), seen, recipe.seed)
+    return (
+        TrainingStream(PreparedPictures(prepared, train, landmarks), recipe),
+        PlainFaces(PreparedPictures(prepared, chosen, landmarks), recipe.network.preprocessing),
+    )
 
 
-def _fabric(device: DeviceRecipe) -> Fabric:
-    """Return the devices and precision that the recipe asks for."""
+def _inputs(
+    stream: TrainingStream, recipe: Recipe, fabric: Fabric, count: int
+) -> Iterator[torch.Tensor]:
+    """Yield ``count`` batches of training inputs without their targets, on the device."""
+    size, workers = recipe.schedule.batch_size, recipe.device.loader_workers
+    for inputs, _ in batches(stream, range(count * size), size=size, workers=workers):
+        yield inputs.to(fabric.device, memory_format=torch.channels_last)
+
+
+def _try_export(recipe: Recipe, progress: Progress) -> None:
+    """Export a network with random weights, to fail now rather than after hours of training."""
+    progress("trial export of the untrained network")
+    export_onnx(build(recipe.network.name, head=recipe.network.head), recipe.network.preprocessing)
+
+
+@contextmanager
+def _helpers_end(fabric: Fabric) -> Iterator[None]:
+    """End the helper processes of a training in good order, whether it was finished or stopped."""
+    try:
+        yield
+        fabric.barrier()
+    except Stopped:
+        if fabric.is_global_zero:
+            raise
+    if not fabric.is_global_zero:
+        raise SystemExit
+
+
+def _fabric(device: DeviceRecipe, precision: Precision) -> Fabric:
+    """Return the devices that the recipe asks for."""
     if device.threads:
         torch.set_num_threads(device.threads)
-    precision = device.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if _has_bf16(device.accelerator) else "32-true"
-    strategy = "ddp" if device.devices > 1 else "auto"
     return Fabric(
         accelerator=device.accelerator,
         devices=device.devices,
         precision=precision,
-        strategy=strategy,
+        strategy="ddp" if device.devices > 1 else "auto",
     )
 
 
-def _has_bf16(accelerator: str) -> bool:
-    """Whether bf16 is done in hardware: a GPU that says so, or a CPU with matrix tiles."""
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
+def _precision(device: DeviceRecipe) -> Precision:
+    """Return the recipe's precision; "auto" is bf16 where it is done in hardware."""
+    if device.precision != "auto":
+        return device.precision
+    if device.accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    # Older versions of torch cannot tell; a CPU with matrix tiles has it.
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16-mixed" if capabilities.get("amx_bf16") else "32-true"
+
+
+def _silent(_: str) -> None:
+    """Say nothing: another process does."""

@@ -2,76 +2,46 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
-from torch.utils.data import DataLoader
 
 from faceproof.errors import TrainingError
 from faceproof.evaluation.metrics import measure
 from faceproof.networks import parameter_groups
 from faceproof.networks.network import Network
-from faceproof.runs import RunFolder
-from faceproof.training.recipe import Recipe, ScheduleRecipe
-from faceproof.training.stream import PlainFaces, TrainingStream
+from faceproof.runs import RunFolder, replacing
+from faceproof.training.recipe import Recipe
+from faceproof.training.state import State, averaged, rate_factor, seed_step
+from faceproof.training.stopping import Stopped, noting_signals
+from faceproof.training.stream import PlainFaces, TrainingStream, batches
 
+Progress = Callable[[str], None]
 
-@dataclass
-class State:
-    """All that a training carries from step to step; what a checkpoint holds."""
-
-    network: nn.Module
-    average: AveragedModel
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    best_score: float = -1.0
-    best_step: int = 0
-
-
-def rate_factor(step: int, schedule: ScheduleRecipe) -> float:
-    """Return the share of the full learning rate at ``step``: linear warm-up, then a half cosine.
-
-    >>> short = ScheduleRecipe(steps=10, warmup_steps=2)
-    >>> [round(rate_factor(step, short), 2) for step in (0, 1, 2, 6, 10)]
-    [0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    if step < schedule.warmup_steps:
-        return (step + 1) / schedule.warmup_steps
-    done = (step - schedule.warmup_steps) / max(1, schedule.steps - schedule.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def averaged(network: nn.Module, decay: float) -> AveragedModel:
-    """Return the moving average of the network's weights and statistics, with warm-up.
-
-    After n updates the decay is min(``decay``, (1 + n) / (10 + n)), so that the first, poor
-    weights are soon forgotten.
-    """
-
-    def mix(average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-        if not torch.is_floating_point(average):
-            return current
-        done = float(updates)
-        return average.lerp(current, 1 - min(decay, (1 + done) / (10 + done)))
-
-    return AveragedModel(network, avg_fn=mix, use_buffers=True)
+_LOGGED_EVERY = 10
 
 
 class Trainer:
     """Runs a recipe's schedule on a network; leaves ``best.pt`` and ``last.pt`` in the run."""
 
-    def __init__(self, fabric: Fabric, network: Network, recipe: Recipe, run: RunFolder) -> None:
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: Network,
+        recipe: Recipe,
+        run: RunFolder,
+        *,
+        progress: Progress,
+    ) -> None:
         self._fabric = fabric
         self._recipe = recipe
         self._run = run
+        self._progress = progress
         optimizer = torch.optim.AdamW(
             parameter_groups(
                 network,
@@ -80,30 +50,40 @@ class Trainer:
                 backbone_factor=recipe.optimizer.backbone_factor,
             )
         )
+        self._full_rates = [group["lr"] for group in optimizer.param_groups]
         network = network.to(memory_format=torch.channels_last)
         average = averaged(network, recipe.optimizer.average_decay).to(fabric.device)
-        self._full_rates = [group["lr"] for group in optimizer.param_groups]
         self._model, wrapped = fabric.setup(network, optimizer)
+        self._model.train()
+        average.eval()
         self.state = State(network, average, wrapped)
 
     def run(self, stream: TrainingStream, validation: PlainFaces) -> None:
-        """Train to the end of the schedule, from ``last.pt`` where there is one."""
-        self._resume()
-        schedule = self._recipe.schedule
-        started, first = time.monotonic(), self.state.step
-        for inputs, targets in self._batches(stream):
-            loss = self._step(inputs, targets)
-            step = self.state.step
-            if step % 10 == 0:
-                speed = (step - first) * schedule.batch_size / (time.monotonic() - started)
-                self._log(step=step, loss=round(loss, 5), pictures_per_second=round(speed, 2))
-            if step % schedule.validate_steps == 0 or step == schedule.steps:
-                self._validate(validation)
-            if step % schedule.checkpoint_steps == 0 or step == schedule.steps:
-                self._save("last.pt", self._checkpoint())
+        """Train to the end of the schedule, from ``last.pt`` where there is one.
 
-    def _batches(self, stream: TrainingStream) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield what is left of the schedule, this process's share of each batch."""
+        Raises:
+            TrainingError: a gradient that is no number, a batch that does not divide.
+            Stopped: Ctrl-C or SIGTERM, when the step under way is done and ``last.pt`` written.
+        """
+        self._resume()
+        schedule, state = self._recipe.schedule, self.state
+        started, first = time.monotonic(), state.step
+        with noting_signals() as request:
+            for inputs, targets in self._batches(stream):
+                loss = self._step(inputs, targets)
+                last = state.step == schedule.steps
+                if state.step % _LOGGED_EVERY == 0:
+                    self._tell(loss, (state.step - first) / (time.monotonic() - started))
+                if last or state.step % schedule.validate_steps == 0:
+                    self._validate(validation)
+                stop = self._agreed(request.number)
+                if last or stop or state.step % schedule.checkpoint_steps == 0:
+                    self._save("last.pt", state.checkpoint())
+                if stop and not last:
+                    raise Stopped(stop)
+
+    def _batches(self, stream: TrainingStream) -> Iterable[tuple[Tensor, Tensor]]:
+        """Return what is left of the schedule, this process's share of each batch."""
         schedule, world = self._recipe.schedule, self._fabric.world_size
         if schedule.batch_size % world:
             raise TrainingError(
@@ -115,35 +95,38 @@ class Trainer:
             world,
         )
         workers = self._recipe.device.loader_workers
-        yield from DataLoader(
-            stream,
-            batch_size=schedule.batch_size // world,
-            sampler=numbers,
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
-        )
+        return batches(stream, numbers, size=schedule.batch_size // world, workers=workers)
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> float:
-        """Take one optimiser step and return its loss."""
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Take one optimiser step and return the loss of this process's share of the batch."""
+        seed_step(self._recipe.seed, self.state.step, self._fabric.global_rank)
         self._set_rates()
-        self._model.train()
         inputs = inputs.to(self._fabric.device, memory_format=torch.channels_last)
         targets = targets.to(self._fabric.device, torch.float32)
         smoothing = self._recipe.optimizer.label_smoothing
-        logits = self._model(inputs)
         soft = targets * (1 - 2 * smoothing) + smoothing
-        loss = nn.functional.binary_cross_entropy_with_logits(logits, soft)
-        if not torch.isfinite(loss):
-            raise TrainingError(f"the loss is {loss.item()} at step {self.state.step}")
+        loss = nn.functional.binary_cross_entropy_with_logits(self._model(inputs), soft)
         self._fabric.backward(loss)
-        self._fabric.clip_gradients(
-            self._model, self.state.optimizer, max_norm=self._recipe.optimizer.clip_norm
-        )
+        self._clip(loss)
         self.state.optimizer.step()
         self.state.optimizer.zero_grad(set_to_none=True)
         self.state.average.update_parameters(self.state.network)
         self.state.step += 1
-        return float(loss.detach())
+        return loss.detach()
+
+    def _clip(self, loss: Tensor) -> None:
+        """Shorten the gradient, which is the same in every process, and so is its refusal."""
+        norm = self._fabric.clip_gradients(
+            self._model,
+            self.state.optimizer,
+            max_norm=self._recipe.optimizer.clip_norm,
+            error_if_nonfinite=False,
+        )
+        if norm is None or not torch.isfinite(norm):
+            raise TrainingError(
+                f"the gradient is no number at step {self.state.step} (loss {loss.item():.4g}): "
+                "lower optimizer.learning_rate; last.pt is of an earlier step"
+            )
 
     def _set_rates(self) -> None:
         """Set the learning rates of this step; the backbone rests while the head comes first."""
@@ -156,68 +139,60 @@ class Trainer:
 
     def _validate(self, faces: PlainFaces) -> None:
         """Score the averaged network on validation faces; keep it where it is the best so far."""
-        logits, targets, loss = self._predict(faces)
+        logits, targets = self._predict(faces)
+        loss = float(nn.functional.binary_cross_entropy_with_logits(logits, targets))
         chances = torch.sigmoid(logits.double()).numpy()
         score = measure(targets.numpy() > 0.5, chances, names=["roc_auc"])["roc_auc"]
-        self._log(
-            step=self.state.step, validation_auc=round(score, 5), validation_loss=round(loss, 5)
-        )
-        if score > self.state.best_score:
-            self.state.best_score, self.state.best_step = score, self.state.step
-            self._save("best.pt", self.best_weights())
+        step = self.state.step
+        self._log(step=step, validation_auc=round(score, 5), validation_loss=round(loss, 5))
+        best = score > self.state.best_score
+        if best:
+            self.state.best_score, self.state.best_step = score, step
+            self._save("best.pt", self.state.averaged_weights())
+        note = "the best so far" if best else f"best {self.state.best_score:.4f}"
+        self._progress(f"step {step}: validation AUC {score:.4f}, loss {loss:.4f}; {note}")
 
     @torch.no_grad()
-    def _predict(self, faces: PlainFaces) -> tuple[Tensor, Tensor, float]:
-        """Return logits [N] and targets [N] of the averaged network, and the mean loss."""
-        self.state.average.eval()
+    def _predict(self, faces: PlainFaces) -> tuple[Tensor, Tensor]:
+        """Return logits [N] and targets [N] of the averaged network, on the CPU."""
+        size, workers = self._recipe.schedule.batch_size, self._recipe.device.loader_workers
         logits, targets = [], []
-        for inputs, target in DataLoader(faces, batch_size=self._recipe.schedule.batch_size):
+        for inputs, target in batches(faces, range(len(faces)), size=size, workers=workers):
+            ready = inputs.to(self._fabric.device, memory_format=torch.channels_last)
             with self._fabric.autocast():
-                ready = inputs.to(self._fabric.device, memory_format=torch.channels_last)
                 logits.append(self.state.average(ready).float().cpu())
             targets.append(target.float())
-        answers, truth = torch.cat(logits), torch.cat(targets)
-        loss = nn.functional.binary_cross_entropy_with_logits(answers, truth)
-        return answers, truth, float(loss)
+        return torch.cat(logits), torch.cat(targets)
 
-    def best_weights(self) -> dict[str, Tensor]:
-        """Return the averaged network's state as it is now."""
-        return {
-            name: tensor.cpu() for name, tensor in self.state.average.module.state_dict().items()
-        }
-
-    def _checkpoint(self) -> dict[str, Any]:
-        """Return all that resuming needs."""
-        return {
-            "step": self.state.step,
-            "best_score": self.state.best_score,
-            "best_step": self.state.best_step,
-            "network": self.state.network.state_dict(),
-            "average": self.state.average.state_dict(),
-            "optimizer": self.state.optimizer.state_dict(),
-            "random": torch.get_rng_state(),
-        }
+    def _agreed(self, number: int) -> int:
+        """Return the signal that any process was sent, 0 for none: they stop at the same step."""
+        if self._fabric.world_size == 1:
+            return number
+        sent = torch.tensor(number, device=self._fabric.device)
+        return int(torch.as_tensor(self._fabric.all_reduce(sent, reduce_op="max")))
 
     def _resume(self) -> None:
         """Take up the run where ``last.pt`` left it."""
         path = self._run.path / "last.pt"
-        if not path.exists():
-            return
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-        self.state.network.load_state_dict(kept["network"])
-        self.state.average.load_state_dict(kept["average"])
-        self.state.optimizer.load_state_dict(kept["optimizer"])
-        torch.set_rng_state(kept["random"])
-        self.state.step = int(kept["step"])
-        self.state.best_score, self.state.best_step = kept["best_score"], int(kept["best_step"])
+        if path.exists():
+            self.state.restore(torch.load(path, map_location="cpu", weights_only=True))
 
     def _save(self, name: str, content: dict[str, Any]) -> None:
         """Write a checkpoint that is whole whenever the process dies; the first process alone."""
         if self._fabric.is_global_zero:
-            path = self._run.path / name
-            part: Path = path.with_suffix(".part")
-            torch.save(content, part)
-            part.replace(path)
+            with replacing(self._run.path / name) as file:
+                torch.save(content, file)
+
+    def _tell(self, loss: Tensor, steps_per_second: float) -> None:
+        """Log and tell the loss of the whole batch, and how long the rest will take."""
+        schedule, step = self._recipe.schedule, self.state.step
+        mean = float(torch.as_tensor(self._fabric.all_reduce(loss, reduce_op="mean")))
+        speed = steps_per_second * schedule.batch_size
+        left = timedelta(seconds=round((schedule.steps - step) / steps_per_second))
+        self._log(step=step, loss=round(mean, 5), pictures_per_second=round(speed, 2))
+        self._progress(
+            f"step {step}/{schedule.steps}: loss {mean:.4f}, {speed:.1f} pictures/s, {left} left"
+        )
 
     def _log(self, **values: Any) -> None:
         if self._fabric.is_global_zero:

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from faceproof.data.prepare import PrepareSpec, SourceSpec
-from faceproof.errors import RecipeError
+from faceproof.data.public import LAYOUTS
+from faceproof.detector.findings import Text
+from faceproof.detector.spec import Name
+from faceproof.errors import RecipeError, UnknownChoiceError
+from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
-from faceproof.tables import nearest
+from faceproof.tables import choose, nearest
+
+
+def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
+    """Return a check that a name stands in ``table``: told now, not after hours of training."""
+
+    def check(name: str) -> str:
+        try:
+            choose(table, name, what=what)
+        except UnknownChoiceError as error:
+            raise ValueError(str(error)) from error
+        return name
+
+    return check
+
+
+Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
+LayoutName = Annotated[str, AfterValidator(_named_in(LAYOUTS, "layout"))]
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class TrainingSource(SourceSpec):
     """One public set and its share of what the network sees in training."""
 
+    layout: LayoutName
     share: float = Field(gt=0)
 
 
@@ -27,7 +51,7 @@ class DataRecipe(Record):
 
     root: Path = Path("data/raw")
     prepared: Path = Path("data/prepared")
-    licence: str
+    licence: Text
     sources: dict[str, TrainingSource] = Field(min_length=1)
     split_seed: int = 0
 
@@ -47,8 +71,8 @@ class NetworkRecipe(Record):
     head: HeadSpec = HeadSpec()
     preprocessing: Preprocessing = Preprocessing()
     starting_weights: str | None = None
-    started_from: str = "random initialisation"
-    started_from_licence: str = "none"
+    started_from: Text = "random initialisation"
+    started_from_licence: Text = "none"
     batch_norm_pictures: int = Field(default=1024, ge=0)
 
 
@@ -95,7 +119,7 @@ class OptimizerRecipe(Record):
 class DeviceRecipe(Record):
     """Where it runs; ``precision = "auto"`` is bf16 where the device has it."""
 
-    accelerator: str = "auto"
+    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
     devices: int = Field(default=1, ge=1)
     precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
     loader_workers: int = Field(default=1, ge=0)
@@ -105,25 +129,31 @@ class DeviceRecipe(Record):
 class CalibrationRecipe(Record):
     """Which conditions calibration looks at, and the false-alarm budgets to promise."""
 
-    conditions: tuple[str, ...] = ("clean", "jpeg-60", "resize-0.5")
-    budgets: tuple[float, ...] = (0.05, 0.02, 0.01)
-    default_budget: float = 0.01
+    conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
+    budgets: tuple[Share, ...] = Field((0.05, 0.02, 0.01), min_length=1)
+    default_budget: Share = 0.01
+
+    @model_validator(mode="after")
+    def _the_default_is_a_budget(self) -> Self:
+        if self.default_budget not in self.budgets:
+            raise ValueError(f"default_budget {self.default_budget} is none of {self.budgets}")
+        return self
 
 
 class ExportRecipe(Record):
     """The detector's name, the command that makes it, and the conditions of its final report."""
 
-    name: str
-    version: str
+    name: Name
+    version: Name
     command: str = "faceproof train RECIPE.toml"
     notes: tuple[str, ...] = ()
-    conditions: tuple[str, ...] = ("clean", "jpeg-60", "resize-0.5")
+    conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
 
 
 class Recipe(Record):
     """All that decides a training."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     data: DataRecipe
     network: NetworkRecipe = NetworkRecipe()
     augment: AugmentRecipe = AugmentRecipe()
@@ -174,20 +204,36 @@ def _toml_value(text: str) -> Any:
 
 
 def _explain(error: ValidationError) -> str:
-    """Return the first fault in words, with the nearest right key for a misspelt one."""
-    fault = error.errors()[0]
+    """Return one fault in words, a misspelt key before any other, with the nearest right one."""
+    faults = error.errors()
+    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
-        return f"{where}: {fault['msg']}"
-    return f"{where} is no key of a recipe{nearest(str(fault['loc'][-1]), _keys(Recipe))}"
+        return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+    *section, key = (str(part) for part in fault["loc"])
+    guess = nearest(key, list(_record_at(section).model_fields)) or nearest(
+        key, list(_keys(Recipe))
+    )
+    return f"{where} is no key of a recipe{guess}"
 
 
-def _keys(record: type[Record]) -> list[str]:
-    """Return every key that may stand in a recipe."""
-    names: list[str] = []
+def _record_at(section: list[str]) -> type[Record]:
+    """Return the Record that a section of the recipe is read into."""
+    kind: Any = Recipe
+    for part in section:
+        # In a table such as data.sources any key holds the same Record.
+        kind = kind.model_fields[part].annotation if _is_record(kind) else get_args(kind)[1]
+    record: type[Record] = kind
+    return record
+
+
+def _keys(record: type[Record]) -> Iterator[str]:
+    """Yield every key that may stand in a recipe, with its sections: ``schedule.steps``."""
     for name, field in record.model_fields.items():
-        names.append(name)
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Record):
-            names += _keys(kind)
-    return names
+        yield name
+        if _is_record(field.annotation):
+            yield from (f"{name}.{key}" for key in _keys(field.annotation))
+
+
+def _is_record(kind: Any) -> TypeGuard[type[Record]]:
+    return isinstance(kind, type) and issubclass(kind, Record)

@@ -7,14 +7,14 @@ So a resumed training sees what an unbroken one would have seen, on any number o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from faceproof.data.manifest import Row
 from faceproof.errors import TrainingError
@@ -22,6 +22,7 @@ from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import Preprocessing, network_input, prepare
 from faceproof.training.augment import Points, Sample, augmented_crop
 from faceproof.training.recipe import AugmentRecipe, Recipe
+from faceproof.training.stopping import ignore_signals
 
 Pair = tuple[torch.Tensor, float]
 
@@ -60,8 +61,6 @@ class TrainingStream(Dataset[Pair]):
 
     def __getitem__(self, number: int) -> Pair:
         """Return sample ``number`` of the stream."""
-        # Workers of the loader share the cores with the network.
-        cv2.setNumThreads(0)
         rng = np.random.default_rng([self._seed, number])
         sample = self._pictures[self._draw(rng)]
         donor = partial(self._donor, rng)
@@ -97,6 +96,30 @@ class PlainFaces(Dataset[Pair]):
         sample = self._pictures[index]
         ready = prepare(sample.pixels, sample.landmarks, self._preprocessing)
         return torch.from_numpy(ready), float(sample.is_fake)
+
+
+def batches(
+    samples: Dataset[Pair], numbers: Sequence[int], *, size: int, workers: int
+) -> DataLoader[Pair]:
+    """Return a loader of batches: inputs float32 [size, 3, S, S] and targets [size].
+
+    Draws nothing from torch's random state, and gives the same with any number of ``workers``.
+    """
+    return DataLoader(
+        samples,
+        batch_size=size,
+        sampler=numbers,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),
+    )
+
+
+def _start_worker(_: int) -> None:
+    """Leave the cores to the network, and the signals to the process that trains."""
+    cv2.setNumThreads(0)
+    ignore_signals()
 
 
 def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:

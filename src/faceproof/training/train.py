@@ -7,9 +7,11 @@ from pathlib import Path
 
 from faceproof.data.prepare import prepare_data
 from faceproof.detector.bundle import Bundle
+from faceproof.networks import input_defaults
 from faceproof.runs import RunFolder
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
+from faceproof.training.readiness import refuse_poor_data
 from faceproof.training.recipe import Recipe
 
 
@@ -18,9 +20,12 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
 
     Raises:
         RecipeError, ManifestError, TrainingError, ExportError: naming what to change.
+        Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
     """
+    input_defaults(recipe.network.name)  # a misspelt name is told before hours of preparation
     data = recipe.data
     manifest = prepare_data(data.root, data.prepare_spec(), data.prepared, progress=progress)
+    refuse_poor_data(recipe, manifest)
     run = RunFolder(output)
     network = fit(recipe, manifest, run, progress=progress)
     return finish(recipe, manifest, network, run, progress=progress)

@@ -1,0 +1,60 @@
+"""Stopping in good order: Ctrl-C and SIGTERM are noted at once and obeyed between two steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal ended the training after its state was saved; the same call goes on with it.
+
+    ``exit_code`` is what a shell reports for a program that the signal ended.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}; the same command goes on")
+        self.exit_code = 128 + number
+
+
+@dataclass
+class Request:
+    """The number of the signal that asked to stop; 0 while none did."""
+
+    number: int = 0
+
+
+@contextmanager
+def noting_signals() -> Iterator[Request]:
+    """Note a first signal instead of dying of it; a second one interrupts at once.
+
+    Outside of the main thread, where Python cannot handle signals, nothing is noted.
+    """
+    request = Request()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if request.number:
+            raise KeyboardInterrupt
+        request.number = number
+
+    before = {number: signal.signal(number, note) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ignore_signals() -> None:
+    """Leave stopping to the process that this one works for."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

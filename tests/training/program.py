@@ -1,0 +1,71 @@
+"""Trains the small set in a process of its own, which may send itself a signal on the way.
+
+A network without batch norm and dropout (``--plain``) takes the same path on any number of
+processes; statistics of batch norm are those of a process's share of the batch.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from faceproof.data.manifest import read_manifest
+from faceproof.networks.network import Network
+from faceproof.runs import RunFolder
+from faceproof.training import fit
+from faceproof.training.recipe import read_recipe
+from faceproof.training.stopping import Stopped
+
+
+def plain(_name: str, *, head: object) -> Network:
+    """Return a small network without batch norm and dropout."""
+    backbone = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2), nn.GroupNorm(2, 8), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2)
+    )
+    last = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 1))
+    return Network(backbone, last, classifier=())
+
+
+def helpers() -> list[int]:
+    """Return the processes that this one has started, where the system tells."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(number) for number in children.read_text().split()] if children.exists() else []
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--signal", type=int, default=0)
+    parser.add_argument("--at", default="", help="send the signal when this is told")
+    parser.add_argument("--helpers-too", action="store_true", help="as a terminal does")
+    asked = parser.parse_intermixed_args()
+    torch.set_num_threads(1)
+    fit._try_export = lambda *_: None
+    if asked.plain:
+        fit.build = plain
+
+    def told(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+        if asked.signal and text.startswith(asked.at):
+            for process in [*helpers(), os.getpid()] if asked.helpers_too else [os.getpid()]:
+                os.kill(process, asked.signal)
+
+    recipe = read_recipe(asked.folder / "recipe.toml", tuple(asked.overrides))
+    manifest = read_manifest(asked.folder / "manifest.parquet")
+    try:
+        fit.fit(recipe, manifest, RunFolder(asked.run), progress=told)
+    except Stopped as stop:
+        told(str(stop))
+        raise SystemExit(stop.exit_code) from None
+    told("the first process goes on alone")
+
+
+if __name__ == "__main__":
+    main()

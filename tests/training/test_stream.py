@@ -1,0 +1,155 @@
+"""The stream: sample i depends on the seed and on i; validation faces are as in use."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.train
+
+from faceproof.data.manifest import Manifest  # noqa: E402
+from faceproof.data.prepare import read_faces  # noqa: E402
+from faceproof.errors import TrainingError  # noqa: E402
+from faceproof.imaging.decode import decode  # noqa: E402
+from faceproof.imaging.preprocessing import prepare  # noqa: E402
+from faceproof.training.fit import _pictures  # noqa: E402
+from faceproof.training.stream import (  # noqa: E402
+    PreparedPictures,
+    TrainingStream,
+    balanced,
+    batches,
+)
+
+
+@pytest.fixture
+def stream(mini, manifest) -> TrainingStream:
+    return _pictures(mini(), manifest)[0]
+
+
+@pytest.fixture
+def landmarks(prepared):
+    return read_faces(prepared / "faces.parquet")
+
+
+def test_a_sample_is_numbers_and_a_target(stream):
+    inputs, target = stream[0]
+    assert inputs.shape == (3, 32, 32)
+    assert inputs.dtype == torch.float32
+    assert target in (0.0, 1.0)
+
+
+def test_a_sample_depends_on_its_number_alone(stream, mini, manifest):
+    """Whatever was asked before, in this stream or in another one."""
+    once = [stream[number] for number in (7, 3, 7, 11)]
+    again = _pictures(mini(), manifest)[0]
+    torch.manual_seed(9)
+    np.random.default_rng(9).random()
+    for number, (inputs, target) in zip((7, 3, 7, 11), once, strict=True):
+        other, label = again[number]
+        assert torch.equal(inputs, other)
+        assert target == label
+    assert not torch.equal(once[0][0], once[1][0])
+
+
+def test_another_seed_is_another_stream(stream, mini, manifest):
+    other = _pictures(mini("seed=4"), manifest)[0]
+    assert not torch.equal(stream[0][0], other[0][0])
+
+
+def test_numbers_may_be_as_large_as_a_long_training(stream):
+    assert stream[10**9][0].isfinite().all()
+
+
+def test_classes_come_evenly(stream):
+    """Each with a chance of one half: 4 standard deviations of 300 draws are 0.12."""
+    rows = stream._pictures.rows
+    drawn = [stream._draw(np.random.default_rng([3, number])) for number in range(300)]
+    assert np.mean([rows[index].is_fake for index in drawn]) == pytest.approx(0.5, abs=0.12)
+    assert len(set(drawn)) == len(rows)
+
+
+def test_sources_come_by_their_share(mini, manifest, prepared, landmarks):
+    rows = manifest.take("train", purpose="fit")
+    two = tuple(
+        replace(row, source="other" if i % 4 == 0 else "mini") for i, row in enumerate(rows)
+    )
+    recipe = mini("data.sources.other={ layout = 'sdfd', share = 3.0 }")
+    stream = TrainingStream(PreparedPictures(prepared, two, landmarks), recipe)
+    drawn = [two[stream._draw(np.random.default_rng([3, n]))].source for n in range(400)]
+    assert Counter(drawn)["other"] / 400 == pytest.approx(0.75, abs=0.1)
+
+
+def test_a_donor_is_a_real_face(stream, monkeypatch):
+    monkeypatch.setattr(stream, "_pictures", range(10_000))
+    rows = {index for pool in stream._real for index in pool.tolist()}
+    assert {int(stream._donor(np.random.default_rng(n))) for n in range(60)} <= rows
+
+
+def test_without_real_faces_there_is_no_stream(mini, manifest, prepared, landmarks):
+    fakes = tuple(row for row in manifest.take("train", purpose="fit") if row.is_fake)
+    with pytest.raises(TrainingError, match="no real face"):
+        TrainingStream(PreparedPictures(prepared, fakes, landmarks), mini())
+
+
+def test_validation_faces_are_as_in_use(mini, manifest, prepared, landmarks):
+    _, faces = _pictures(mini(), manifest)
+    rows = manifest.take("validation", purpose="choose")
+    assert len(faces) == len(rows)
+    for index in (0, 9):
+        row = rows[index]
+        pixels = decode((prepared / row.path).read_bytes()).pixels
+        expected = prepare(pixels, landmarks[row.path], mini().network.preprocessing)
+        inputs, target = faces[index]
+        assert np.array_equal(inputs.numpy(), expected)
+        assert target == float(row.is_fake)
+
+
+class TestBatches:
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_they_are_the_samples_in_order(self, stream, workers):
+        numbers = range(5, 17, 2)
+        found = list(batches(stream, numbers, size=4, workers=workers))
+        assert [len(targets) for _, targets in found] == [4, 2]
+        inputs = torch.cat([inputs for inputs, _ in found])
+        assert torch.equal(inputs, torch.stack([stream[number][0] for number in numbers]))
+
+    def test_torchs_random_state_is_left_alone(self, stream):
+        before = torch.get_rng_state()
+        list(batches(stream, range(2), size=2, workers=0))
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_no_number_is_no_batch(self, stream):
+        assert list(batches(stream, range(3, 3), size=2, workers=0)) == []
+
+
+class TestBalanced:
+    def rows(self, manifest: Manifest):
+        chosen = manifest.take("train", purpose="fit")
+        return tuple(
+            replace(row, source="small" if i < 2 else "large") for i, row in enumerate(chosen)
+        )
+
+    def test_sources_and_classes_come_evenly(self, manifest):
+        """2 real of one source, 10 real and 12 fake of another."""
+        rows = self.rows(manifest)
+        chosen = balanced(rows, 12, seed=0)
+        counts = Counter((row.source, row.label) for row in chosen)
+        assert counts == {("small", "real"): 2, ("large", "real"): 5, ("large", "fake"): 5}
+
+    def test_it_takes_all_where_there_are_fewer(self, manifest):
+        rows = self.rows(manifest)
+        assert balanced(rows, 100, seed=0) == rows
+
+    def test_a_seed_decides_it(self, manifest):
+        rows = self.rows(manifest)
+        assert balanced(rows, 8, seed=1) == balanced(rows, 8, seed=1)
+        assert balanced(rows, 8, seed=1) != balanced(rows, 8, seed=2)
+
+    def test_the_order_of_rows_is_kept(self, manifest):
+        rows = self.rows(manifest)
+        chosen = balanced(rows, 9, seed=0)
+        assert sorted(chosen, key=rows.index) == list(chosen)

@@ -1,0 +1,244 @@
+"""What a training picture goes through: repeatable, blind to the class, gentle with geometry."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from skimage import data
+
+from faceproof.imaging.preprocessing import CropSpec
+from faceproof.training import augment
+from faceproof.training.augment import (
+    Sample,
+    augmented_crop,
+    cut_out,
+    forged,
+    jittered,
+    recoloured,
+    worn,
+)
+from faceproof.training.recipe import AugmentRecipe
+
+CROP = CropSpec(size=64)
+RECIPE = AugmentRecipe()
+NOTHING = AugmentRecipe(
+    history_steps=0,
+    self_blend=0,
+    swap=0,
+    cut=0,
+    flip=0,
+    colour=0,
+    grey=0,
+    blur=0,
+    noise=0,
+    shift=0,
+    scale=0,
+    turn_degrees=0,
+)
+POINTS = np.float32([[100, 92], [147, 93], [120, 115], [98, 133], [139, 134]])
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.ascontiguousarray(data.astronaut()[10:210, 100:320])
+
+
+@pytest.fixture(scope="module")
+def real(pixels) -> Sample:
+    return Sample(pixels, POINTS, is_fake=False)
+
+
+@pytest.fixture(scope="module")
+def fake(pixels) -> Sample:
+    return Sample(pixels, POINTS, is_fake=True)
+
+
+def rng(seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def refuse() -> Sample:
+    raise AssertionError("no donor is needed here")
+
+
+class TestAugmentedCrop:
+    @pytest.mark.parametrize("seed", range(5))
+    def test_a_seed_decides_it(self, real, seed):
+        one, other = (augmented_crop(real, lambda: real, RECIPE, CROP, rng(seed)) for _ in range(2))
+        assert np.array_equal(one[0], other[0])
+        assert one[1] == other[1]
+
+    def test_seeds_differ(self, fake):
+        crops = {augmented_crop(fake, refuse, RECIPE, CROP, rng(s))[0].tobytes() for s in range(10)}
+        assert len(crops) == 10
+
+    def test_it_is_a_crop_of_the_recipes_size(self, real, fake):
+        for seed, sample in enumerate([real, fake] * 5):
+            crop, _ = augmented_crop(sample, lambda: real, RECIPE, CROP, rng(seed))
+            assert crop.shape == (64, 64, 3)
+            assert crop.dtype == np.uint8
+            assert crop.flags["C_CONTIGUOUS"]
+
+    def test_with_all_chances_at_zero_it_is_the_crop_as_in_use(self, real):
+        from faceproof.imaging.preprocessing import crop_face
+
+        crop, is_fake = augmented_crop(real, refuse, NOTHING, CROP, rng(0))
+        assert np.array_equal(crop, crop_face(real.pixels, POINTS, CROP))
+        assert not is_fake
+
+    def test_a_flip_is_a_mirror(self, real):
+        plain, _ = augmented_crop(real, refuse, NOTHING, CROP, rng(0))
+        always = NOTHING.model_copy(update={"flip": 1.0})
+        mirrored, _ = augmented_crop(real, refuse, always, CROP, rng(0))
+        assert np.array_equal(mirrored, plain[:, ::-1])
+
+    def test_the_sample_stays_as_it_was(self, real):
+        before, points = real.pixels.copy(), real.landmarks.copy()
+        for seed in range(6):
+            augmented_crop(real, lambda: real, RECIPE, CROP, rng(seed))
+        assert np.array_equal(real.pixels, before)
+        assert np.array_equal(real.landmarks, points)
+
+    def test_the_face_is_still_to_be_seen(self, real):
+        """Most crops resemble the plain one; a mirrored one resembles its mirror."""
+        plain, _ = augmented_crop(real, refuse, NOTHING, CROP, rng(0))
+        likeness = []
+        for seed in range(30):
+            crop, _ = augmented_crop(real, lambda: real, RECIPE, CROP, rng(seed))
+            both = (crop, crop[:, ::-1])
+            likeness.append(max(np.corrcoef(c.ravel(), plain.ravel())[0, 1] for c in both))
+        assert np.median(likeness) > 0.7
+
+
+class TestLabels:
+    def test_a_fake_stays_a_fake_and_is_never_forged(self, fake):
+        forging = RECIPE.model_copy(update={"self_blend": 1.0})
+        for seed in range(10):
+            assert augmented_crop(fake, refuse, forging, CROP, rng(seed))[1]
+
+    def test_a_real_face_becomes_a_fake_only_where_it_was_forged(self, real):
+        for seed in range(200):
+            made = forged(real, lambda: real, RECIPE, rng(seed))
+            assert made.is_fake == (made is not real)
+            if made.is_fake:
+                assert not np.array_equal(made.pixels, real.pixels)
+
+    def test_it_is_forged_as_often_as_the_recipe_says(self, real, monkeypatch):
+        monkeypatch.setattr(augment, "self_blend", lambda pixels, *_: pixels)
+        monkeypatch.setattr(augment, "swap_face", lambda pixels, *_: pixels)
+        recipe = RECIPE.model_copy(update={"self_blend": 0.2, "swap": 0.1})
+        calls = Counter()
+
+        def donor() -> Sample:
+            calls["donor"] += 1
+            return real
+
+        fakes = sum(forged(real, donor, recipe, rng(seed)).is_fake for seed in range(2000))
+        assert fakes / 2000 == pytest.approx(0.3, abs=0.04)
+        assert calls["donor"] / 2000 == pytest.approx(0.1, abs=0.03)
+
+    def test_both_classes_go_through_the_same_histories(self, real, fake, monkeypatch):
+        """Steps, kernels and qualities of 400 pictures each; 4 standard deviations are 0.14."""
+        drawn: dict[bool, list[int]] = {True: [], False: []}
+        changed: dict[bool, list[float]] = {True: [], False: []}
+        monkeypatch.setattr(augment, "crop_face", lambda *_: real.pixels[:4, :4])
+        plain = RECIPE.model_copy(update={"self_blend": 0.0, "swap": 0.0})
+        for sample in (real, fake):
+            label = sample.is_fake
+
+            def history(pixels, generator, *, steps, label=label):
+                drawn[label].append(int(generator.integers(0, steps + 1)))
+                changed[label].append(float(pixels.mean()))
+                return pixels
+
+            monkeypatch.setattr(augment, "random_history", history)
+            for seed in range(400):
+                start = 10_000 * label + seed
+                augmented_crop(sample, refuse, plain, CROP, rng(start))
+        for steps in range(4):
+            shares = [np.mean(np.array(drawn[label]) == steps) for label in (True, False)]
+            assert shares[0] == pytest.approx(shares[1], abs=0.14)
+        assert np.mean(changed[True]) == pytest.approx(np.mean(changed[False]), abs=6)
+
+    def test_from_the_same_chances_both_classes_get_the_same_picture(self, real, fake):
+        """Without forgery the class is not looked at: only the draw for it stands before."""
+        plain = RECIPE.model_copy(update={"self_blend": 0.0, "swap": 0.0})
+        for seed in range(10):
+            drawn = rng(seed)
+            ahead = rng(seed)
+            ahead.random()  # a real face's chance of being forged
+            one, _ = augmented_crop(real, refuse, plain, CROP, drawn)
+            other, _ = augmented_crop(fake, refuse, plain, CROP, ahead)
+            assert np.array_equal(one, other)
+
+
+class TestCutOut:
+    def test_the_landmarks_move_with_the_cut(self, pixels):
+        marked = np.zeros_like(pixels)
+        for x, y in POINTS.astype(int):
+            marked[y, x] = 255
+        for seed in range(20):
+            cut = cut_out(Sample(marked, POINTS, is_fake=False), rng(seed))
+            for x, y in cut.landmarks.astype(int):
+                assert cut.pixels[y, x].min() == 255
+
+    def test_it_keeps_all_landmarks_and_cuts_something(self, real):
+        sizes = []
+        for seed in range(40):
+            cut = cut_out(real, rng(seed))
+            height, width = cut.pixels.shape[:2]
+            assert ((cut.landmarks >= 0) & (cut.landmarks < [width, height])).all()
+            sizes.append(height * width)
+        assert np.mean(sizes) < 0.8 * real.pixels.shape[0] * real.pixels.shape[1]
+
+    def test_nothing_smaller_than_32_px_is_cut(self, pixels):
+        tiny = Sample(pixels, (POINTS * 0.1).astype(np.float32), is_fake=False)
+        assert cut_out(tiny, rng(0)) is tiny
+
+    def test_landmarks_outside_of_the_picture_do_not_break_it(self, pixels):
+        far = Sample(pixels, POINTS + np.float32(5000), is_fake=False)
+        assert cut_out(far, rng(0)) is far
+
+
+class TestWorn:
+    def test_landmarks_follow_a_resize(self, real, monkeypatch):
+        monkeypatch.setattr(
+            augment, "random_history", lambda pixels, *_, **__: pixels[::2, ::2].copy()
+        )
+        after = worn(real, NOTHING, rng(0))
+        assert after.landmarks == pytest.approx((POINTS + 0.5) / 2 - 0.5)
+        assert after.landmarks.dtype == np.float32
+
+    def test_grey_has_no_colour(self, real):
+        after = worn(real, NOTHING.model_copy(update={"grey": 1.0}), rng(0))
+        assert np.ptp(after.pixels, axis=2).max() == 0
+
+    def test_recoloured_pictures_keep_their_shape_and_differ(self, pixels):
+        shades = {recoloured(pixels, rng(seed)).mean().round(1) for seed in range(8)}
+        assert len(shades) > 5
+
+
+class TestJittered:
+    def test_without_chances_nothing_moves(self):
+        assert jittered(POINTS, NOTHING, rng(0)) == pytest.approx(POINTS, abs=1e-3)
+
+    def test_it_is_as_small_as_the_recipe_says(self):
+        """Three percent of the crop's side in shift, 8 % in scale, 5 degrees in turn."""
+        centre = POINTS.mean(axis=0)
+        span = np.linalg.norm(POINTS - centre, axis=1).mean()
+        for seed in range(200):
+            moved = jittered(POINTS, RECIPE, rng(seed))
+            away = np.abs(moved.mean(axis=0) - centre).max()
+            size = np.linalg.norm(moved - moved.mean(axis=0), axis=1).mean() / span
+            one, other = (points[1] - points[0] for points in (POINTS, moved))
+            turn = np.degrees(np.arctan2(*other[::-1]) - np.arctan2(*one[::-1]))
+            assert away <= 0.03 * 4 * span * 1.001
+            assert np.exp(-0.081) < size < np.exp(0.081)
+            assert abs(turn) <= 5.01
+
+    def test_shape_and_type_stay(self):
+        moved = jittered(POINTS, RECIPE, rng(0))
+        assert moved.shape == (5, 2)
+        assert moved.dtype == np.float32
