@@ -122,6 +122,16 @@ class TestOverrides:
         for written in ("resnet50", "'resnet50'", '"resnet50"'):
             assert read_recipe(least, (f"network.name={written}",)).network.name == "resnet50"
 
+    @pytest.mark.parametrize("version", ["2.0", "1.10", "3", "2026-11-22", "true", "'2.0'"])
+    def test_text_may_look_like_something_else(self, least, version):
+        recipe = read_recipe(least, ("export.notes=['x']", f"export.version= {version}"))
+        assert recipe.export.version == version.strip("'")
+
+    def test_a_number_in_the_file_is_no_text(self, least):
+        least.write_text(LEAST.replace('version = "1"', "version = 1"), encoding="utf-8")
+        with pytest.raises(RecipeError, match=r"export\.version: Input should be a valid string"):
+            read_recipe(least, ("schedule.steps=3",))
+
     def test_a_value_may_hold_an_equals_sign(self, least):
         assert read_recipe(least, ("export.command=a=b",)).export.command == "a=b"
 

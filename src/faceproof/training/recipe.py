@@ -36,6 +36,7 @@ def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
 
 Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
 LayoutName = Annotated[str, AfterValidator(_named_in(LAYOUTS, "layout"))]
+Place = tuple[str | int, ...]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -174,25 +175,44 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
-    for override in overrides:
-        _override(content, override)
+    written = dict(_override(content, override) for override in overrides)
     try:
-        return Recipe.model_validate(content)
+        return _validated(content, written)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_explain(error)}") from error
 
 
-def _override(content: dict[str, Any], override: str) -> None:
-    """Set one ``section.key=value``; the value is TOML, or text where it is no TOML."""
+def _override(content: dict[str, Any], override: str) -> tuple[Place, str]:
+    """Set one ``section.key=value``, and return the key's parts and the value as written.
+
+    The value is TOML, or text where it is no TOML.
+    """
     key, equals, value = override.partition("=")
     if not equals:
         raise RecipeError(f"--set {override}: write it as section.key=value")
-    *sections, last = key.strip().split(".")
-    for section in sections:
+    place = tuple(key.strip().split("."))
+    for section in place[:-1]:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
             raise RecipeError(f"--set {override}: {section!r} is no section")
-    content[last] = _toml_value(value)
+    content[place[-1]] = _toml_value(value)
+    return place, value.strip()
+
+
+def _validated(content: dict[str, Any], written: Mapping[Place, str]) -> Recipe:
+    """Return the recipe; where text is wanted, ``--set export.version=2.0`` means the text."""
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        texts = {fault["loc"] for fault in error.errors() if fault["type"] == "string_type"}
+        if texts.isdisjoint(written):
+            raise
+    for place in texts & written.keys():
+        section: Any = content
+        for part in place[:-1]:
+            section = section[part]
+        section[place[-1]] = written[place]
+    return Recipe.model_validate(content)
 
 
 def _toml_value(text: str) -> Any:

@@ -1,0 +1,241 @@
+"""From a recipe to a bundle with one command; what was done already is not done again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.train
+
+from faceproof.cli import app  # noqa: E402
+from faceproof.data.manifest import Manifest  # noqa: E402
+from faceproof.detector import Detector  # noqa: E402
+from faceproof.errors import ExportError, TrainingError, UnknownChoiceError  # noqa: E402
+from faceproof.evaluation import predictions  # noqa: E402
+from faceproof.imaging.preprocessing import prepare  # noqa: E402
+from faceproof.training import finish as finishing  # noqa: E402
+from faceproof.training import fit as fitting  # noqa: E402
+from faceproof.training import train as training  # noqa: E402
+from faceproof.training.loop import Trainer  # noqa: E402
+from faceproof.training.readiness import refuse_poor_data  # noqa: E402
+from faceproof.training.stopping import Stopped  # noqa: E402
+from faceproof.training.train import train  # noqa: E402
+
+LONGER = ("schedule.steps=24", "schedule.batch_size=16", "schedule.validate_steps=12")
+
+
+def faceproof(*arguments: object):
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def options(*overrides: str) -> list[str]:
+    return [part for override in overrides for part in ("--set", override)]
+
+
+@pytest.fixture(scope="module")
+def made(prepared, tmp_path_factory):
+    """The run folder of `faceproof train`, and what the command said."""
+    run = tmp_path_factory.mktemp("runs") / "mini"
+    recipe = prepared / "recipe.toml"
+    return run, faceproof("train", recipe, "--output", run, *options(*LONGER))
+
+
+@pytest.fixture
+def run(made, tmp_path) -> Path:
+    """A copy of the run folder, to break."""
+    return Path(shutil.copytree(made[0], tmp_path / "mini"))
+
+
+class TestCommand:
+    def test_it_names_the_bundle_on_standard_output_alone(self, made):
+        run, result = made
+        assert result.exit_code == 0, result.output
+        assert result.stdout == f"{run / 'bundle'}\n"
+        for line in ("trial export", "step 20/24: loss ", "validation AUC", "calibration on clean"):
+            assert line in result.stderr
+
+    def test_the_bundle_holds_all_that_design_asks_for(self, made):
+        run, _ = made
+        assert {path.name for path in (run / "bundle").iterdir()} == {
+            "CARD.md",
+            "detector.json",
+            "test_efficientnet_ln.onnx",
+            "test_efficientnet_ln.safetensors",
+        }
+        said = json.loads((run / "bundle" / "detector.json").read_text(encoding="utf-8"))
+        assert said["default_operating_point"] == "1-in-5"
+        assert said["generators_seen"] == ["blush"]
+        assert said["trained_on"]["rows"] == {
+            "train": 24,
+            "validation": 16,
+            "calibration": 78,
+            "test": 16,
+        }
+        assert "mini 1.0" in (run / "bundle" / "CARD.md").read_text(encoding="utf-8")
+
+    def test_results_are_those_of_the_test_split(self, made):
+        run, _ = made
+        spec = Detector.load(run / "bundle").spec
+        answers = predictions.read(run / "predictions-test.parquet")
+        assert predictions.origin_of(answers).purpose == "final-report"
+        judged = predictions.judged(answers)
+        (auc,) = [f for f in spec.results if (f.metric, f.slice) == ("roc_auc", "all")]
+        assert auc.n == len(judged)
+        assert auc.value > 0.9
+        assert set(judged.splits.tolist()) == {"test"}
+
+
+def test_the_detector_answers_as_the_network_that_was_trained(made, mini, manifest, prepared):
+    from faceproof.data.prepare import read_faces
+    from faceproof.imaging.decode import decode
+    from faceproof.runs import RunFolder
+    from faceproof.training.fit import best_network
+
+    run, _ = made
+    detector, network = Detector.load(run / "bundle"), best_network(mini(), RunFolder(run))
+    points = read_faces(prepared / "faces.parquet")
+    inputs = np.stack(
+        [
+            prepare(
+                decode((prepared / row.path).read_bytes()).pixels,
+                points[row.path],
+                detector.preprocessing,
+            )
+            for row in manifest.rows[:8]
+        ]
+    )
+    with torch.no_grad():
+        logits = network(torch.from_numpy(inputs)).double().numpy()
+    assert detector.logits(inputs) == pytest.approx(logits, abs=0.02)  # weights are stored as fp16
+
+
+class TestGoingOn:
+    """A finished or broken run is taken up where it stands."""
+
+    @pytest.fixture
+    def again(self, mini, run, monkeypatch):
+        """Train again without a step; return what was said and the splits that were judged."""
+        monkeypatch.setattr(Trainer, "_step", None)
+        judged: list[str] = []
+        predict = finishing.predict
+
+        def counted(*arguments, **options):
+            judged.append(options["split"])
+            return predict(*arguments, **options)
+
+        monkeypatch.setattr(finishing, "predict", counted)
+
+        def once_more(*overrides: str) -> tuple[list[str], list[str]]:
+            said: list[str] = []
+            judged.clear()
+            train(mini(*LONGER, *overrides), run, progress=said.append)
+            return said, list(judged)
+
+        return once_more
+
+    def test_nothing_is_done_twice(self, again, made, run):
+        said, judged = again()
+        assert judged == []
+        assert sum("used again" in line for line in said) == 2
+        assert not any("trial export" in line for line in said)
+        for name in ("detector.json", "CARD.md"):
+            assert (run / "bundle" / name).read_bytes() == (made[0] / "bundle" / name).read_bytes()
+
+    def test_a_broken_report_goes_on_without_judging_again(self, again, run, monkeypatch):
+        (run / "predictions-test.parquet").unlink()
+        card = finishing.card
+        monkeypatch.setattr(finishing, "card", None)
+        with pytest.raises(TypeError):
+            again()
+        monkeypatch.setattr(finishing, "card", card)
+        assert again()[1] == []
+
+    def test_answers_of_another_detector_are_not_used(self, again):
+        assert again("export.version=2.0")[1] == ["calibration", "test"]
+
+    def test_answers_under_other_conditions_are_not_used(self, again):
+        assert again("export.conditions=['clean', 'jpeg-60']")[1] == ["test"]
+
+    def test_a_broken_table_is_made_again(self, again, run):
+        (run / "predictions-calibration.parquet").write_bytes(b"PAR1")
+        assert again()[1] == ["calibration"]
+
+
+class TestToldBeforeHoursOfWork:
+    def test_a_misspelt_network(self, tmp_path, mini, monkeypatch):
+        monkeypatch.setattr(training, "prepare_data", None)
+        with pytest.raises(UnknownChoiceError, match="densenet121"):
+            train(mini("network.name=densenet112"), tmp_path, progress=lambda _: None)
+
+    def test_a_network_that_cannot_be_exported(self, tmp_path, mini, monkeypatch):
+        def refuse(*_: object) -> None:
+            raise ExportError("no such operator")
+
+        monkeypatch.setattr(fitting, "export_onnx", refuse)
+        monkeypatch.setattr(Trainer, "run", None)
+        with pytest.raises(ExportError, match="no such operator"):
+            train(mini(), tmp_path, progress=lambda _: None)
+
+    @pytest.mark.parametrize(
+        ("split", "label", "said"),
+        [
+            ("train", "fake", "train holds 0 fake faces and needs 1"),
+            ("validation", "real", "validation holds 0 real faces and needs 1"),
+            ("test", "fake", "test holds 0 fake faces and needs 1"),
+            ("calibration", "fake", "calibration holds 0 fake faces and needs 59"),
+        ],
+    )
+    def test_a_split_without_a_class(self, mini, manifest, split, label, said):
+        kept = [row for row in manifest.rows if (row.split, row.label) != (split, label)]
+        with pytest.raises(TrainingError, match=said):
+            refuse_poor_data(mini(), Manifest(tuple(kept)))
+
+    def test_too_few_faces_for_the_promise(self, mini, manifest):
+        refuse_poor_data(mini(), manifest)
+        tight = mini("calibration.budgets=[0.2, 0.01]")
+        with pytest.raises(TrainingError, match=r"14 real faces and needs 299 or more: .*budgets"):
+            refuse_poor_data(tight, manifest)
+
+
+class TestExitCodes:
+    @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
+    def test_a_stopped_training(self, prepared, tmp_path, monkeypatch, number, code):
+        def stop(*_: object, **__: object) -> None:
+            raise Stopped(number)
+
+        monkeypatch.setattr(training, "train", stop)
+        result = faceproof("train", prepared / "recipe.toml", "--output", tmp_path)
+        assert result.exit_code == code
+        assert "the same command goes on" in result.stderr
+        assert result.stdout == ""
+
+    def test_a_recipe_that_cannot_be_read(self, tmp_path):
+        result = faceproof("train", tmp_path / "none.toml")
+        assert result.exit_code == 2
+        assert "cannot be read as a recipe" in result.stderr
+
+    def test_a_missing_training_stack(self, prepared, monkeypatch):
+        from faceproof.networks import requirements
+
+        monkeypatch.setattr(requirements, "find_spec", lambda name: None)
+        result = faceproof("train", prepared / "recipe.toml")
+        assert result.exit_code == 2
+        assert "pip install 'faceproof[train]'" in result.stderr
+
+    def test_the_run_folder_is_named_after_the_recipe(self, prepared, tmp_path, monkeypatch):
+        seen: list[Path] = []
+
+        def note(_recipe: object, output: Path, **_: object) -> None:
+            seen.append(output)
+            raise Stopped(15)
+
+        monkeypatch.setattr(training, "train", note)
+        faceproof("train", prepared / "recipe.toml")
+        assert seen == [Path("runs/recipe")]
