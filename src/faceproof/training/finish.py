@@ -197,7 +197,7 @@ def _predicted(
         progress(f"the answers in {path.name} are this detector's: used again")
         return kept
     answers = predict(
-        Detector.load(bundle.folder),
+        Detector.load(bundle.folder, threads=usable_cores()),
         manifest,
         use.conditions,
         split=use.split,
