@@ -51,7 +51,7 @@ def noting_signals() -> Iterator[Request]:
         yield request
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def ignore_signals() -> None:
