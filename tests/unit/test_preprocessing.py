@@ -105,6 +105,15 @@ def test_only_the_needed_part_of_a_large_picture_decides():
     assert np.array_equal(crop_face(picture, points, CropSpec(size=160)), before)
 
 
+def test_the_part_that_is_looked_at_reaches_beyond_the_crop():
+    """Else the border of a reduced face would mix with the fill colour."""
+    white = np.full((900, 1200, 3), 255, np.uint8)
+    for turn in (0, 30):
+        matrix = cv2.getRotationMatrix2D((250, 250), turn, 1.0)
+        points = np.column_stack([template(500), np.ones(5)]) @ matrix.T + [300, 200]
+        assert (crop_face(white, points.astype(np.float32), CropSpec(size=160)) == 255).all()
+
+
 def test_what_lies_outside_of_the_picture_is_filled():
     white = np.full((100, 100, 3), 255, np.uint8)
     shifted = template(112) - np.float32([56, 56])
