@@ -117,12 +117,20 @@ def test_a_tilted_head_is_found(finder, astronaut, degrees):
     assert ((corner < turned) & (turned < corner + size)).all()
 
 
-@pytest.mark.parametrize("factor", [1.0, 8.0])
-def test_a_face_that_fills_the_frame_is_found(finder, astronaut, factor):
-    """From brow to lip; enlarged, it is found in the padded copy alone."""
-    tight = scaled(astronaut[75:170, 185:262], factor)
+FRAME = ((178, 63), (268, 176))
+BROW_TO_LIP = ((185, 75), (262, 170))
+
+
+@pytest.mark.parametrize(
+    ("frame", "factor"),
+    [(FRAME, 1.0), (FRAME, 6.0), (BROW_TO_LIP, 8.0)],
+    ids=["as it is", "enlarged", "found in the padded copy alone"],
+)
+def test_a_face_that_fills_the_frame_is_found(finder, astronaut, frame, factor):
+    (left, top), (right, bottom) = frame
+    tight = scaled(astronaut[top:bottom, left:right], factor)
     face = finder.find(tight)[0]
-    assert_near(face, (LANDMARKS - [185, 75] + 0.5) * factor - 0.5)
+    assert_near(face, (LANDMARKS - [left, top] + 0.5) * factor - 0.5)
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (1920, 1080), (3000, 2000)])
