@@ -1,4 +1,4 @@
-"""What the training stack needs, asked for before it is imported."""
+"""What an extra brings, asked for before it is imported."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from importlib.util import find_spec
 from faceproof.errors import MissingExtraError
 
 
-def require(*libraries: str) -> None:
+def require(*libraries: str, extra: str = "train") -> None:
     """Return if every library can be imported.
 
     Raises:
-        MissingExtraError: naming the first that cannot, and the extra that brings it.
+        MissingExtraError: naming the first that cannot, and the ``extra`` that brings it.
 
     >>> require("json")
     >>> require("json", "no_torch")
@@ -21,4 +21,4 @@ def require(*libraries: str) -> None:
     """
     for library in libraries:
         if find_spec(library) is None:
-            raise MissingExtraError(library, extra="train")
+            raise MissingExtraError(library, extra=extra)

@@ -1,0 +1,10 @@
+"""faceproof data: from a folder of pictures to a set one can trust; one short file per verb."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="Turn folders of pictures into a data set whose faults are known.",
+    no_args_is_help=True,
+)
