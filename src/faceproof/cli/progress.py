@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """Counts finished sources; does nothing where standard error is no terminal."""
+    """Counts what is finished; does nothing where standard error is no terminal."""
 
-    def __init__(self, progress: Progress | None = None, total: int | None = None) -> None:
+    def __init__(
+        self, progress: Progress | None = None, total: int | None = None, *, what: str = "checked"
+    ) -> None:
         self._progress = progress
-        self._task = progress.add_task("checked", total=total) if progress else None
+        self._task = progress.add_task(what, total=total) if progress else None
 
     def advance(self, _: object = None) -> None:
         """Count one more."""
@@ -34,18 +36,26 @@ class Bar:
 
 
 @contextmanager
-def progress_bar(countable: Iterable[object] | None) -> Iterator[Bar]:
-    """Show a bar; it knows its end where ``countable`` can be counted within a second."""
+def progress_bar(countable: Iterable[object] | None, *, what: str = "checked") -> Iterator[Bar]:
+    """Show a bar of ``what`` is done; it knows its end where that is counted within a second."""
     if not sys.stderr.isatty():
         yield Bar()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    said = TextColumn("{task.description}", markup=False)
+    columns = (said, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
-        yield Bar(progress, None if countable is None else count_within(countable))
+        total = None if countable is None else count_within(countable)
+        yield Bar(progress, total, what=what)
 
 
 def count_within(items: Iterable[object], *, seconds: float = 1.0) -> int | None:
