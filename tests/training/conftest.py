@@ -80,7 +80,8 @@ def face(number: int, *, is_fake: bool) -> tuple[np.ndarray, np.ndarray]:
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the prepared data set; nobody writes to it."""
-    from faceproof.data.manifest import Manifest, Row, write_manifest
+    from faceproof.data.manifest import Manifest, Row
+    from faceproof.data.manifest_files import write_manifest
     from faceproof.data.prepare import _Prepared, _write_faces
     from faceproof.imaging.degradations import encode_jpeg
 
@@ -120,7 +121,7 @@ def mini(prepared: Path) -> Callable:
 @pytest.fixture
 def manifest(prepared: Path):
     """The manifest of the prepared data set."""
-    from faceproof.data.manifest import read_manifest
+    from faceproof.data.manifest_files import read_manifest
 
     return read_manifest(prepared / "manifest.parquet")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from faceproof.data.manifest import read_manifest
+from faceproof.data.manifest_files import read_manifest
 from faceproof.networks.network import Network
 from faceproof.runs import RunFolder
 from faceproof.training import fit

@@ -6,9 +6,11 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from faceproof.data.manifest import CONTRACT, SPLITS, Manifest, Row, read_manifest, write_manifest
+from faceproof.data.manifest import CONTRACT, SPLITS, Manifest, Row
+from faceproof.data.manifest_files import merge, read_manifest, write_manifest
 from faceproof.errors import LeakError, ManifestError, SplitUseError
 
 PURPOSES = {
@@ -71,9 +73,10 @@ def test_nothing_stands_in_two_splits(key):
         Manifest((row(0), row(1, split="test", **same)))
 
 
-def test_a_picture_with_a_split_and_without_one_is_a_leak_too():
-    with pytest.raises(LeakError):
-        Manifest((row(0), row(1, split="", group=row(0).group)))
+def test_a_row_without_a_split_stands_in_none():
+    """So what `split` leaves out may belong to a group of train."""
+    manifest = Manifest((row(0), row(1, split="", group=row(0).group)))
+    assert manifest.counts()["train"] == 1
 
 
 class TestHash:
@@ -123,10 +126,7 @@ def test_counts_follow_the_order_of_splits():
     assert list(Manifest(ROWS).counts().items()) == [(split, 3) for split in SPLITS]
 
 
-FILES = [pytest.param("m.csv"), pytest.param("m.parquet", marks=pytest.mark.train)]
-
-
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", ["m.csv", "m.parquet"])
 class TestFiles:
     def test_every_value_survives(self, tmp_path: Path, name):
         rows = (
@@ -182,12 +182,96 @@ def test_a_line_of_another_length_is_refused(tmp_path: Path, line):
         read_manifest(tmp_path / "m.csv")
 
 
-@pytest.mark.train
-def test_numbers_in_a_parquet_file_of_others_become_text(tmp_path: Path):
-    pa = pytest.importorskip("pyarrow")
-    from pyarrow import parquet
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path):
+    text = csv_of(LINE).replace("split", "split,age,age").replace("train", "train,1,2")
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(ManifestError, match="'age' twice"):
+        read_manifest(tmp_path / "m.csv")
 
-    columns = dict(zip(CONTRACT, LINE.split(","), strict=True))
-    made = {name: [value] for name, value in columns.items()} | {"age": [0], "score": [None]}
-    parquet.write_table(pa.table(made), tmp_path / "m.parquet")
+
+def foreign(**columns: object) -> pl.DataFrame:
+    """Return a table of one proper row, with columns of another program."""
+    return pl.DataFrame(dict(zip(CONTRACT, LINE.split(","), strict=True)) | columns)
+
+
+def test_numbers_in_a_parquet_file_of_others_become_text(tmp_path: Path):
+    foreign(age=0, score=None).write_parquet(tmp_path / "m.parquet")
     assert read_manifest(tmp_path / "m.parquet").rows[0].attributes == {"age": "0"}
+
+
+def test_what_is_no_text_is_refused_by_its_column():
+    with pytest.raises(ManifestError, match="column 'embedding' holds List"):
+        Manifest(foreign(embedding=[[1.0, 2.0]]))
+
+
+class TestFacts:
+    def test_they_are_numbers_in_the_table_and_text_in_a_row(self, tmp_path: Path):
+        manifest = Manifest(foreign(width="200", jpeg_quality="", phash="ab" * 32))
+        assert manifest.table["width"].to_list() == [200]
+        assert manifest.table["jpeg_quality"].to_list() == [None]
+        assert manifest.rows[0].attributes == {"width": "200", "phash": "ab" * 32}
+        assert manifest.attribute_columns == ()
+        for name in ("m.csv", "m.parquet"):
+            write_manifest(manifest, tmp_path / name)
+            assert read_manifest(tmp_path / name) == manifest
+
+    def test_one_that_is_no_number_is_refused_by_its_row(self):
+        with pytest.raises(ManifestError, match="row 1: width is 'wide', must be a number"):
+            Manifest(foreign(width="wide"))
+
+
+class TestRoot:
+    def test_a_parquet_file_says_where_its_pictures_lie(self, tmp_path: Path):
+        (tmp_path / "lists").mkdir()
+        manifest = Manifest(foreign(), root=tmp_path / "pictures")
+        write_manifest(manifest, tmp_path / "lists" / "m.parquet")
+        again = read_manifest(tmp_path / "lists" / "m.parquet")
+        assert again.picture_path("a.jpg") == tmp_path / "pictures" / "a.jpg"
+
+    def test_it_goes_on_saying_so_where_both_have_moved(self, tmp_path: Path):
+        (tmp_path / "here").mkdir()
+        manifest = Manifest(foreign(), root=tmp_path / "here" / "pictures")
+        write_manifest(manifest, tmp_path / "here" / "m.parquet")
+        (tmp_path / "here").rename(tmp_path / "there")
+        assert read_manifest(tmp_path / "there" / "m.parquet").root == tmp_path / "there/pictures"
+
+    def test_a_csv_lies_above_its_pictures(self, tmp_path: Path):
+        manifest = Manifest(foreign(), root=tmp_path / "pictures")
+        write_manifest(manifest, tmp_path / "m.csv")
+        again = read_manifest(tmp_path / "m.csv")
+        assert again.picture_path(again.rows[0].path) == tmp_path / "pictures" / "a.jpg"
+        (tmp_path / "lists").mkdir()
+        with pytest.raises(ManifestError, match=r"write the manifest into a folder above them, or"):
+            write_manifest(manifest, tmp_path / "lists" / "m.csv")
+        assert list((tmp_path / "lists").iterdir()) == []
+
+    def test_the_callers_word_counts_most(self, tmp_path: Path):
+        write_manifest(Manifest(foreign(), root=tmp_path), tmp_path / "m.parquet")
+        assert read_manifest(tmp_path / "m.parquet", root=Path("else")).root == Path("else")
+
+    def test_without_one_no_picture_can_be_named(self):
+        with pytest.raises(ManifestError, match=r"a\.jpg: .* name it with --root"):
+            Manifest(foreign()).picture_path("a.jpg")
+
+
+class TestMerge:
+    def test_paths_begin_where_all_pictures_lie(self, tmp_path: Path):
+        shop = Manifest(foreign(age="3"), root=tmp_path / "shop")
+        web = Manifest(foreign(source="web"), root=tmp_path / "web" / "deep")
+        whole = merge([shop, web])
+        assert whole.root == tmp_path
+        assert [one.path for one in whole.rows] == ["shop/a.jpg", "web/deep/a.jpg"]
+        assert [one.attributes for one in whole.rows] == [{"age": "3"}, {}]
+
+    def test_what_stands_in_both_is_taken_once(self, tmp_path: Path):
+        one = Manifest(foreign(), root=tmp_path)
+        assert merge([one, one]) == one
+
+    def test_one_picture_in_two_splits_is_a_leak(self, tmp_path: Path):
+        one = Manifest(foreign(), root=tmp_path)
+        with pytest.raises(LeakError, match="stands in test and train"):
+            merge([one, Manifest(foreign(split="test"), root=tmp_path)])
+
+    def test_an_unknown_folder_is_asked_for(self, tmp_path: Path):
+        with pytest.raises(ManifestError, match="--root"):
+            merge([Manifest(foreign(), root=tmp_path), Manifest(foreign())])

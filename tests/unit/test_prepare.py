@@ -13,7 +13,8 @@ from PIL import Image
 from skimage import data
 
 from faceproof.data import prepare
-from faceproof.data.manifest import Manifest, read_manifest
+from faceproof.data.manifest import Manifest
+from faceproof.data.manifest_files import read_manifest
 from faceproof.data.prepare import PrepareSpec, SourceSpec, prepare_data, read_faces
 from faceproof.errors import ManifestError, UnknownChoiceError
 from faceproof.imaging.degradations import encode_jpeg

@@ -1,17 +1,17 @@
-"""The manifest: the table that is a data set, checked when it is read and when it is written."""
+"""The manifest: the table that is a data set, checked whenever one is made."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from faceproof.errors import LeakError, ManifestError, MissingExtraError, SplitUseError
+import polars as pl
+
+from faceproof.data.contract import broken_row, split_twice
+from faceproof.errors import LeakError, ManifestError, SplitUseError
 
 SPLITS = ("train", "validation", "calibration", "test")
 LABELS = ("real", "fake")
@@ -22,6 +22,17 @@ _ALLOWED = {
     "choose": {"validation"},
     "calibrate": {"calibration"},
     "final-report": {"test"},
+}
+
+#: Columns that are no text: what `import` measures of a file, and the weight that `prepare` gives.
+FACTS: dict[str, type[pl.DataType]] = {
+    "phash": pl.String,
+    "width": pl.Int32,
+    "height": pl.Int32,
+    "bytes": pl.Int64,
+    "format": pl.String,
+    "jpeg_quality": pl.Int16,
+    "weight": pl.Float64,
 }
 
 
@@ -44,31 +55,60 @@ class Row:
         return self.label == "fake"
 
 
-#: The columns that every manifest has; any other is an attribute.
+#: The columns that every manifest has; what is neither here nor in `FACTS` is an attribute.
 CONTRACT = tuple(f.name for f in fields(Row) if f.name != "attributes")
 
 
-@dataclass(frozen=True)
 class Manifest:
-    """The rows of a data set; making one checks every row and that nothing stands in two splits.
+    """A data set; making one checks every row and that nothing stands in two splits.
+
+    ``table`` holds the columns of `CONTRACT` (text), then those of `FACTS` that are known, then
+    attributes (text, "" where unknown). ``root`` is the data folder that paths are relative to;
+    None where pictures are not needed. A row without a split stands in none.
 
     Raises:
         ManifestError: a row breaks the contract; the message names it.
         LeakError: a picture or a group stands in two splits.
     """
 
-    rows: tuple[Row, ...]
+    def __init__(self, rows: Iterable[Row] | pl.DataFrame, *, root: Path | None = None) -> None:
+        table = rows if isinstance(rows, pl.DataFrame) else table_of(rows)
+        self.table = typed(table)
+        self.root = root
+        if said := broken_row(self.table, labels=LABELS, splits=SPLITS):
+            raise ManifestError(said)
+        for key in ("group", "sha256"):
+            if said := split_twice(self.table, key):
+                raise LeakError(said)
 
-    def __post_init__(self) -> None:
-        for number, row in enumerate(self.rows, start=1):
-            _check_row(row, number)
-        _refuse_leak(self.rows, "group")
-        _refuse_leak(self.rows, "sha256")
+    def __len__(self) -> int:
+        return self.table.height
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the tables are the same; where they lie does not matter."""
+        return isinstance(other, Manifest) and self.table.equals(other.table)
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
+
+    def __repr__(self) -> str:
+        return f"Manifest({len(self)} rows, {self.sha256[:12]})"
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """Every row as an object: for small sets; a large one is read through ``table``."""
+        return rows_of(self.table)
+
+    @property
+    def attribute_columns(self) -> tuple[str, ...]:
+        """The names of the columns that say more than the contract asks."""
+        return tuple(n for n in self.table.columns if n not in CONTRACT and n not in FACTS)
 
     @cached_property
     def sha256(self) -> str:
         """Hash of what the data set says: every picture's hash, label, generator and split."""
-        lines = sorted(f"{row.sha256} {row.label} {row.generator} {row.split}" for row in self.rows)
+        line = pl.concat_str("sha256", "label", "generator", "split", separator=" ")
+        lines = self.table.select(line.alias("line").sort())["line"]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def take(self, split: str, *, purpose: str) -> tuple[Row, ...]:
@@ -81,119 +121,94 @@ class Manifest:
             raise SplitUseError(
                 f"split {split!r} must not be read to {purpose}; it would decide it"
             )
-        return tuple(row for row in self.rows if row.split == split)
+        return rows_of(self.table.filter(pl.col("split") == split))
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows in each split, in the order of `SPLITS`."""
-        return {split: sum(row.split == split for row in self.rows) for split in SPLITS}
+        found = dict(self.table.group_by("split").len().iter_rows())
+        return {split: found.get(split, 0) for split in SPLITS}
+
+    def with_table(self, table: pl.DataFrame) -> Manifest:
+        """Return a manifest of another table over the same data folder."""
+        return Manifest(table, root=self.root)
+
+    def picture_path(self, path: str) -> Path:
+        """Return where the picture of a row lies.
+
+        Raises:
+            ManifestError: this manifest was made without a data folder.
+        """
+        if self.root is None:
+            raise ManifestError(f"{path}: the data folder is not known; name it with --root")
+        return self.root / path
 
 
-def read_manifest(path: Path) -> Manifest:
-    """Return the manifest of a Parquet or CSV file; every value is text.
+def table_of(rows: Iterable[Row]) -> pl.DataFrame:
+    """Return rows as a table of text.
 
     Raises:
-        ManifestError: the file cannot be read, a column is missing, a row breaks the contract.
+        ManifestError: an attribute has the name of a column of the contract.
     """
-    columns, records = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
-    missing = [name for name in CONTRACT if name not in columns]
+    rows = tuple(rows)
+    attributes = dict.fromkeys(name for row in rows for name in row.attributes)
+    for number, row in enumerate(rows, start=1):
+        if shadowed := sorted(row.attributes.keys() & set(CONTRACT)):
+            where = f"row {number} ({row.path})"
+            raise ManifestError(f"{where}: an attribute must not be called {shadowed[0]!r}")
+    columns = {name: [getattr(row, name) for row in rows] for name in CONTRACT}
+    more = {name: [row.attributes.get(name) for row in rows] for name in attributes}
+    return pl.DataFrame(columns | more, schema=dict.fromkeys([*CONTRACT, *attributes], pl.String))
+
+
+def rows_of(table: pl.DataFrame) -> tuple[Row, ...]:
+    """Return the rows of a manifest's table; facts are attributes too, as text, where known."""
+    rest = table.select(pl.exclude(CONTRACT).cast(pl.String).fill_null(""))
+    known = table.select(CONTRACT).iter_rows()
+    row: Callable[..., Row] = Row
+    if not rest.columns:
+        return tuple(row(*values) for values in known)
+    return tuple(
+        row(*values, {name: said for name, said in zip(rest.columns, more, strict=True) if said})
+        for values, more in zip(known, rest.iter_rows(), strict=True)
+    )
+
+
+def typed(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the table with every column of its type and in order: contract, facts, attributes.
+
+    Raises:
+        ManifestError: a column is missing, holds what is no text, or a fact is no number.
+    """
+    missing = [name for name in CONTRACT if name not in table.columns]
     if missing:
-        raise ManifestError(f"{path} lacks the columns {', '.join(missing)}")
-    return Manifest(tuple(_row(record) for record in records))
+        raise ManifestError(f"the manifest lacks the columns {', '.join(missing)}")
+    facts = [name for name in FACTS if name in table.columns]
+    others = [name for name in table.columns if name not in CONTRACT and name not in FACTS]
+    return table.select(
+        *(_text(table[name]) for name in CONTRACT),
+        *(_fact(table[name]) for name in facts),
+        *(_text(table[name]) for name in others),
+    )
 
 
-def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write Parquet, or CSV where the name ends so."""
-    attributes = dict.fromkeys(name for row in manifest.rows for name in row.attributes)
-    columns = [*CONTRACT, *attributes]
-    records = [_flat(row, attributes) for row in manifest.rows]
-    if path.suffix == ".csv":
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(records)
-        return
-    arrow = _pyarrow()
-    from pyarrow import parquet
-
-    schema = arrow.schema([(name, arrow.string()) for name in columns])
-    parquet.write_table(arrow.Table.from_pylist(records, schema=schema), path)
+def _text(column: pl.Series) -> pl.Series:
+    """Return a column as text, "" where it is empty."""
+    if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
+        raise ManifestError(
+            f"column {column.name!r} holds {column.dtype}, which is no text: drop it"
+        )
+    return column.cast(pl.String).fill_null("")
 
 
-def _check_row(row: Row, number: int) -> None:
-    """Refuse one row that breaks the contract."""
-    where = f"row {number} ({row.path})"
-    if row.label not in LABELS:
-        raise ManifestError(f"{where}: label is {row.label!r}, must be one of {', '.join(LABELS)}")
-    if (row.label == "real") != (row.generator == "none"):
-        raise ManifestError(f"{where}: a row is real exactly when its generator is 'none'")
-    if row.split not in ("", *SPLITS):
-        raise ManifestError(f"{where}: split is {row.split!r}, must be one of {', '.join(SPLITS)}")
-    if len(row.sha256) != 64 or not row.group or not row.source:
-        raise ManifestError(f"{where}: sha256 (64 hex digits), group and source must be filled")
-    if shadowed := sorted(row.attributes.keys() & set(CONTRACT)):
-        raise ManifestError(f"{where}: an attribute must not be called {shadowed[0]!r}")
-    if Path(row.path).is_absolute() or ".." in Path(row.path).parts:
-        raise ManifestError(f"{where}: the path must stay inside of the data folder")
-
-
-def _refuse_leak(rows: Iterable[Row], key: str) -> None:
-    """Refuse a group or picture that stands in two splits."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        seen[getattr(row, key)].add(row.split)
-    for value, splits in seen.items():
-        if len(splits) > 1:
-            raise LeakError(
-                f"{key} {value} stands in {' and '.join(sorted(splits))}; keep it in one"
-            )
-
-
-def _row(record: Mapping[str, Any]) -> Row:
-    """Return one row; what is no column of the contract is an attribute, where it is filled."""
-    known = {name: str(record[name] or "") for name in CONTRACT}
-    rest = {k: str(v) for k, v in record.items() if k not in known and v not in (None, "")}
-    return Row(**known, attributes=rest)
-
-
-def _flat(row: Row, attributes: Iterable[str]) -> dict[str, str]:
-    """Return the row as one flat dict of strings, empty where it lacks an attribute."""
-    filled = {name: row.attributes.get(name, "") for name in attributes}
-    return filled | {name: getattr(row, name) for name in CONTRACT}
-
-
-def _read_csv(path: Path) -> tuple[Sequence[str], list[dict[str, Any]]]:
-    """Return the columns and records of a CSV file, as spreadsheets write them too."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            return reader.fieldnames or (), [_full(record, reader.line_num) for record in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ManifestError(f"{path} cannot be read as CSV: {error}") from error
-
-
-def _full(record: dict[str, Any], line: int) -> dict[str, Any]:
-    """Return the record, which must have a value for every column and no more."""
-    if None in record or None in record.values():
-        raise csv.Error(f"line {line} has more or fewer values than the header has columns")
-    return record
-
-
-def _read_parquet(path: Path) -> tuple[Sequence[str], list[dict[str, Any]]]:
-    """Return the columns and records of a Parquet file."""
-    arrow = _pyarrow()
-    from pyarrow import parquet
-
-    try:
-        table = parquet.read_table(path)
-    except (OSError, arrow.ArrowException) as error:
-        raise ManifestError(f"{path} cannot be read as Parquet: {error}") from error
-    return table.column_names, table.to_pylist()
-
-
-def _pyarrow() -> Any:
-    """Return pyarrow, or say what to install."""
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", extra="train") from error
-    return pa
+def _fact(column: pl.Series) -> pl.Series:
+    """Return a column of `FACTS` in its type, null where it is empty."""
+    wanted = FACTS[column.name]
+    if column.dtype == wanted:
+        return column
+    given = column.cast(pl.String).replace("", None)
+    made = given.cast(wanted, strict=False)
+    wrong = (made.is_null() & given.is_not_null()).arg_true()
+    if len(wrong):
+        said = given[int(wrong[0])]
+        raise ManifestError(f"row {wrong[0] + 1}: {column.name} is {said!r}, must be a number")
+    return made

@@ -24,7 +24,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from faceproof.data.duplicates import clusters, near_pairs, perceptual_hash
-from faceproof.data.manifest import Manifest, Row, read_manifest, write_manifest
+from faceproof.data.manifest import Manifest, Row
+from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.data.public import LAYOUTS, Listed
 from faceproof.data.splits import assign_splits, unit_hash
 from faceproof.errors import FaceproofError

@@ -1,0 +1,161 @@
+"""Manifests on disk: CSV and Parquet, where their pictures lie, and several as one."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from faceproof.data.manifest import CONTRACT, Manifest
+from faceproof.errors import ManifestError
+
+#: Parquet says where the pictures lie, relative to itself; a CSV lies at their root.
+_ROOT = "faceproof.root"
+
+
+def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
+    """Return the manifest of a Parquet or CSV file, checked.
+
+    Its pictures lie in ``root``; where that is None, in the folder that the file names, or else
+    in the file's own.
+
+    Raises:
+        ManifestError: the file cannot be read, a column is missing, a row breaks the contract.
+        LeakError: a picture or a group stands in two splits.
+    """
+    table, own = read_table(path)
+    return Manifest(table, root=root or own)
+
+
+def read_table(path: Path) -> tuple[pl.DataFrame, Path]:
+    """Return the columns of a manifest as they stand, unchecked, and where its pictures lie.
+
+    Raises:
+        ManifestError: the file cannot be read, or a column of the contract is missing.
+    """
+    table, root = _read_csv(path) if path.suffix.lower() == ".csv" else _read_parquet(path)
+    missing = [name for name in CONTRACT if name not in table.columns]
+    if missing:
+        raise ManifestError(
+            f"{path} lacks the columns {', '.join(missing)}; "
+            "`faceproof data import --layout columns` makes a manifest of any table"
+        )
+    return table, root
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write Parquet, or CSV where the name ends so, whole or not at all.
+
+    Raises:
+        ManifestError: a CSV would lie beside its pictures, not above them.
+    """
+    part = path.with_name(f".{path.name}.part")
+    if path.suffix.lower() == ".csv":
+        _below(manifest, path).write_csv(part, line_terminator="\n")
+    else:
+        manifest.table.write_parquet(part, metadata=_metadata(manifest, path))
+    part.replace(path)
+
+
+def merge(manifests: Sequence[Manifest]) -> Manifest:
+    """Return several manifests as one, over the folder that all of theirs lie in.
+
+    A row that two of them hold (the same file, equal in the contract's columns) is taken once.
+
+    Raises:
+        ManifestError: of a row that breaks the contract, as when one is made.
+        LeakError: one says train where another says test.
+    """
+    if len(manifests) == 1:
+        return manifests[0]
+    root = _common([manifest.root for manifest in manifests])
+    tables = [moved(manifest, root) if root else manifest.table for manifest in manifests]
+    whole = pl.concat(tables, how="diagonal")
+    return Manifest(whole.unique(CONTRACT, keep="first", maintain_order=True), root=root)
+
+
+def moved(manifest: Manifest, root: Path) -> pl.DataFrame:
+    """Return the manifest's table with its paths relative to another folder.
+
+    Raises:
+        ManifestError: the pictures do not lie below it.
+    """
+    inner = PurePosixPath(Path(os.path.relpath(_absolute(manifest.root), _absolute(root))))
+    if inner == PurePosixPath():
+        return manifest.table
+    table = manifest.table.with_columns(
+        pl.concat_str(pl.lit(f"{inner}/"), pl.col("path")).alias("path")
+    )
+    if ".." not in inner.parts:
+        return table
+    raise ManifestError(
+        f"the pictures in {manifest.root} do not lie below {root}: write the manifest into a "
+        "folder above them, or as .parquet, which says where they lie"
+    )
+
+
+def _below(manifest: Manifest, path: Path) -> pl.DataFrame:
+    """Return the table with its paths relative to the folder of ``path``."""
+    return manifest.table if manifest.root is None else moved(manifest, path.parent)
+
+
+def _metadata(manifest: Manifest, path: Path) -> dict[str, str]:
+    """Return what a Parquet file says of where its pictures lie."""
+    if manifest.root is None:
+        return {}
+    inner = os.path.relpath(_absolute(manifest.root), _absolute(path.parent))
+    return {_ROOT: Path(inner).as_posix()}
+
+
+def _common(roots: Sequence[Path | None]) -> Path | None:
+    """Return the folder that all data folders lie in, or None where none of them is known."""
+    known = [root for root in roots if root is not None]
+    if not known:
+        return None
+    if len(known) < len(roots):
+        raise ManifestError(
+            "only some of the manifests know their data folder: name it with --root"
+        )
+    return Path(os.path.commonpath([_absolute(root) for root in known]))
+
+
+def _absolute(path: Path | None) -> str:
+    """Return the absolute path, without following links."""
+    return os.path.abspath(path or "")  # noqa: PTH100 (`resolve` follows links)
+
+
+def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
+    """Return the table of a CSV file, as spreadsheets write them too, all of it text."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            lines = [_full(line, len(header), reader.line_num) for line in reader if line]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ManifestError(f"{path} cannot be read as CSV: {error}") from error
+    if doubled := sorted({name for name in header if header.count(name) > 1}):
+        raise ManifestError(f"{path} has the column {doubled[0]!r} twice: rename or drop one")
+    columns = zip(*lines, strict=True) if lines else ([] for _ in header)
+    table = dict(zip(header, map(list, columns), strict=True))
+    return pl.DataFrame(table, schema=dict.fromkeys(header, pl.String)), path.parent
+
+
+def _full(line: list[str], width: int, number: int) -> list[str]:
+    """Return the line, which must have a value for every column and no more."""
+    if len(line) != width:
+        raise csv.Error(f"line {number} has more or fewer values than the header has columns")
+    return line
+
+
+def _read_parquet(path: Path) -> tuple[pl.DataFrame, Path]:
+    """Return the table of a Parquet file, and the data folder that it names."""
+    try:
+        with path.open("rb") as file:
+            table = pl.read_parquet(file, glob=False)
+        inner = pl.read_parquet_metadata(path).get(_ROOT, ".")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise ManifestError(f"{path} cannot be read as Parquet: {error}") from error
+    return table, Path(os.path.normpath(path.parent / inner))
