@@ -1,0 +1,95 @@
+"""What the shortcut probe found, as it is written down, and how bad that is."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from faceproof.records import Record
+
+Severity = Literal["none", "unsure", "note", "warning", "severe"]
+
+#: A family or feature is guilty where the lower end of its own AUC lies above this.
+GUILTY_FROM = 0.55
+
+#: From which lower end of the AUC on which severity, worst first, and what it means.
+SEVERITIES: tuple[tuple[float, Severity, str], ...] = (
+    (0.75, "severe", "a detector can cheat with this: it need not look at a face to score well"),
+    (0.60, "warning", "a part of what a detector learns from this set may be the file, not a face"),
+    (GUILTY_FROM, "note", "a weak shortcut: a detector must do clearly better than this"),
+)
+_UNSURE = "too few pictures to tell: the interval reaches from harmless to severe"
+_NONE = "no shortcut of any use was found among what was measured"
+
+
+class Scored(Record):
+    """How well something alone predicts the label: ROC-AUC with its 95 % interval."""
+
+    auc: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+
+
+class FamilyResult(Scored):
+    """What one family of features predicts without the others; of ``features`` that vary."""
+
+    name: str
+    features: int
+
+
+class Guilty(Scored):
+    """A feature that tells the classes apart alone, what it says in words.
+
+    ``importance`` is how much AUC the probe of all features loses where this one is shuffled; it
+    is small where others say the same. ``feature`` is "" where a family tells, but none of its
+    features does alone.
+    """
+
+    feature: str
+    family: str
+    importance: float
+    says: str
+
+
+class ProbeResult(Scored):
+    """How well files and frames, without a look at faces, predict the label.
+
+    ``families`` and ``guilty`` are sorted by strength. ``floor`` is what five trivial statistics
+    predict after a common re-encoding. ``unreadable`` counts files that were left out, by code.
+    """
+
+    n_real: int
+    n_fake: int
+    groups: int
+    folds: int
+    seed: int
+    families: tuple[FamilyResult, ...]
+    guilty: tuple[Guilty, ...]
+    floor: FamilyResult | None = None
+    unreadable: dict[str, int] = {}
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is, by the lower end of the interval: see `SEVERITIES`."""
+        return severity(self)[0]
+
+    @property
+    def says(self) -> str:
+        """What it means, in a sentence."""
+        return severity(self)[1]
+
+
+def severity(scored: Scored) -> tuple[Severity, str]:
+    """Return how bad an AUC is, judged by the lower end of its interval, and what it means.
+
+    >>> severity(Scored(auc=0.9, low=0.85, high=0.95))[0]
+    'severe'
+    >>> severity(Scored(auc=0.6, low=0.4, high=0.8))[0]
+    'unsure'
+    """
+    for from_, name, meaning in SEVERITIES:
+        if scored.low >= from_:
+            return name, meaning
+    worst = SEVERITIES[0][0]
+    return ("unsure", _UNSURE) if scored.high >= worst else ("none", _NONE)
