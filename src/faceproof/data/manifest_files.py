@@ -129,25 +129,31 @@ def _absolute(path: Path | None) -> str:
 
 def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
     """Return the table of a CSV file, as spreadsheets write them too, all of it text."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, [])
-            lines = [_full(line, len(header), reader.line_num) for line in reader if line]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        header = _header(path)
+        columns = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
+        # Values may hold line ends, and a broken row is named by its number: one thread.
+        table = arrow_csv.read_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(use_threads=False),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
+            convert_options=columns,
+        )
+    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise ManifestError(f"{path} cannot be read as CSV: {error}") from error
+    return pl.DataFrame(pl.from_arrow(table)), path.parent
+
+
+def _header(path: Path) -> list[str]:
+    """Return the names of a CSV file's columns, each of which must stand once."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        header = next(csv.reader(file, strict=True), [])
     if doubled := sorted({name for name in header if header.count(name) > 1}):
-        raise ManifestError(f"{path} has the column {doubled[0]!r} twice: rename or drop one")
-    columns = zip(*lines, strict=True) if lines else ([] for _ in header)
-    table = dict(zip(header, map(list, columns), strict=True))
-    return pl.DataFrame(table, schema=dict.fromkeys(header, pl.String)), path.parent
-
-
-def _full(line: list[str], width: int, number: int) -> list[str]:
-    """Return the line, which must have a value for every column and no more."""
-    if len(line) != width:
-        raise csv.Error(f"line {number} has more or fewer values than the header has columns")
-    return line
+        raise csv.Error(f"it has the column {doubled[0]!r} twice: rename or drop one")
+    return header
 
 
 def _read_parquet(path: Path) -> tuple[pl.DataFrame, Path]:
