@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from pydantic import Field, ValidationError
 
-from faceproof.data.duplicates import clusters, near_pairs, perceptual_hash
+from faceproof.data.duplicates import clusters, dct_hash_64, near_pairs
 from faceproof.data.manifest import Manifest, Row
 from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.data.public import LAYOUTS, Listed
@@ -202,7 +202,7 @@ def _prepare(item: Listed, source: str, spec: PrepareSpec, place: _Place) -> _Pr
     path = f"pictures/{source}/{digest[:2]}/{digest}.{suffix}"
     (place.output / path).parent.mkdir(parents=True, exist_ok=True)
     (place.output / path).write_bytes(data)
-    return _Prepared(_row(item, source, path, digest), faces[0].landmarks, perceptual_hash(pixels))
+    return _Prepared(_row(item, source, path, digest), faces[0].landmarks, dct_hash_64(pixels))
 
 
 def _row(item: Listed, source: str, path: str, digest: str) -> Row:
@@ -252,15 +252,11 @@ def _without_duplicates(
 
 def _grouped(items: list[_Prepared], bits: int) -> list[_Prepared]:
     """Return the items with groups joined where pictures are near-duplicates."""
-    hashes = np.array([item.perceptual for item in items], np.uint64)
+    hashes = np.array([item.perceptual for item in items], ">u8").view(np.uint8).reshape(-1, 8)
     groups = {group: i for i, group in reversed(list(enumerate(item.row.group for item in items)))}
-    own = ((groups[item.row.group], i) for i, item in enumerate(items))
-
-    def links() -> Iterator[tuple[int, int]]:
-        yield from own
-        yield from near_pairs(hashes, distance=bits)
-
-    roots = clusters(len(items), links())
+    own = [(groups[item.row.group], i) for i, item in enumerate(items)]
+    near = near_pairs(hashes, distance=bits).tolist()
+    roots = clusters(len(items), [*own, *near])
     return [
         replace(item, row=replace(item.row, group=items[root].row.group))
         for item, root in zip(items, roots, strict=True)

@@ -1,0 +1,114 @@
+"""Near pairs against a comparison of each hash with each other one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faceproof.data import hamming
+from faceproof.data.duplicates import MOST_ALIKE, near_pairs, near_pairs_between
+
+UNHURRIED = settings(deadline=None, max_examples=60)  # a busy machine is no fault of a search
+
+
+def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return int [N, M]: in how many bits each of one differs from each of the other."""
+    return np.bitwise_count(first[:, None] ^ second[None]).sum(axis=2, dtype=np.int64)
+
+
+def brute(hashes: np.ndarray, distance: int) -> list[list[int]]:
+    near = np.triu(distances(hashes, hashes) <= distance, k=1)
+    return np.argwhere(near).tolist()
+
+
+def worn(rng: np.random.Generator, hashes: np.ndarray, flips: int) -> np.ndarray:
+    """Return the hashes with ``flips`` different bits of each turned over."""
+    bits = np.unpackbits(hashes, axis=1)
+    for row in bits:
+        row[rng.choice(bits.shape[1], flips, replace=False)] ^= 1
+    return np.packbits(bits, axis=1)
+
+
+@pytest.mark.parametrize("distance", [0, 1, 8, 31, 32, 47, 90, 128, 255, 256, 300])
+def test_any_distance(distance):
+    """Copies at every number of turned bits, the borders of the distance among them."""
+    rng = np.random.default_rng(distance)
+    kinds = rng.integers(0, 256, (12, 32), np.uint8)
+    flips = {0, 1, 2, 15, 16, 30, 31, 32, 33, max(distance - 1, 0), distance, distance + 1}
+    copies = [worn(rng, kinds, many) for many in sorted(flips) if many <= 256]
+    hashes = rng.permutation(np.concatenate([kinds, *copies]))
+    found = near_pairs(hashes, distance=distance)
+    assert found.dtype == np.int64
+    assert found.tolist() == brute(hashes, distance)
+
+
+@pytest.mark.parametrize("width", [1, 3, 8, 9, 32])
+def test_any_width(width):
+    rng = np.random.default_rng(width)
+    hashes = rng.integers(0, 256, (120, width), np.uint8)
+    for distance in (0, 1, 4 * width // 2, 8 * width):
+        assert near_pairs(hashes, distance=distance).tolist() == brute(hashes, distance)
+
+
+def test_a_thousand_skewed_hashes():
+    """Aligned portraits share most low frequencies: some keys are crowded."""
+    rng = np.random.default_rng(5)
+    bits = rng.random((1000, 256)) < np.linspace(0.02, 0.6, 256)
+    hashes = np.packbits(bits, axis=1)
+    pairs = brute(hashes, 70)
+    assert len(pairs) > 100
+    assert near_pairs(hashes, distance=70).tolist() == pairs
+
+
+@pytest.mark.parametrize("radius", [0, 1, 2])
+def test_every_plan_finds_all(radius, monkeypatch):
+    """A radius of 2 pays from a million hashes on only."""
+    used = hamming.Plan(bands=31 // (radius + 1) + 1, width=8, radius=radius)
+    monkeypatch.setattr(hamming, "plan", lambda *_, **__: used)
+    rng = np.random.default_rng(radius)
+    kinds = rng.integers(0, 256, (40, 32), np.uint8)
+    hashes = np.concatenate([kinds, *(worn(rng, kinds, many) for many in (15, 31, 32))])
+    assert near_pairs(hashes, distance=31).tolist() == brute(hashes, 31)
+
+
+@pytest.mark.parametrize("count", [10, 1000, 10_000, 100_000, 1_000_000, 10_000_000])
+@pytest.mark.parametrize("distance", [0, 3, 31, 47, 128])
+def test_a_plan_misses_nothing(count, distance):
+    """The pigeonhole principle: differences in all bands beyond the radius would be too many."""
+    used = hamming.plan(count, bits=256, distance=distance)
+    assert used.bands * (used.radius + 1) > distance
+    assert 1 <= used.bands * used.width <= 256
+
+
+def test_chunks_do_not_show(monkeypatch):
+    rng = np.random.default_rng(1)
+    hashes = rng.integers(0, 4, (150, 4), np.uint8)
+    expected = near_pairs(hashes, distance=4).tolist()
+    monkeypatch.setattr(hamming, "_CANDIDATES", 7)
+    assert near_pairs(hashes, distance=4).tolist() == expected == brute(hashes, 4)
+
+
+rows = st.lists(st.binary(min_size=2, max_size=2), max_size=30)
+alike = st.lists(st.sampled_from([b"\0\0", b"\0\1", b"\0\3", b"\xff\xff"]), max_size=30)
+
+
+def array(values: list[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(values), np.uint8).reshape(-1, 2)
+
+
+@UNHURRIED
+@given(rows | alike, st.integers(0, 16))
+def test_any_hashes(values, distance):
+    hashes = array(values)
+    assert len(values) <= MOST_ALIKE
+    assert near_pairs(hashes, distance=distance).tolist() == brute(hashes, distance)
+
+
+@UNHURRIED
+@given(rows | alike, rows | alike, st.integers(0, 16))
+def test_any_two_sets(first, second, distance):
+    one, other = array(first), array(second)
+    expected = np.argwhere(distances(one, other) <= distance).tolist()
+    assert near_pairs_between(one, other, distance=distance).tolist() == expected
