@@ -67,7 +67,7 @@ class ProbeResult(Scored):
     families: tuple[FamilyResult, ...]
     guilty: tuple[Guilty, ...]
     floor: FamilyResult | None = None
-    unreadable: dict[str, int] = {}
+    unreadable: dict[str, int] = Field(default_factory=dict)
 
     @property
     def severity(self) -> Severity:
