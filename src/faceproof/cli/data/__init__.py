@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from faceproof.cli.data import prepare
+
 app = typer.Typer(
     help="Turn folders of pictures into a data set whose faults are known.",
     no_args_is_help=True,
 )
+
+app.command("prepare")(prepare.prepare)

@@ -1,0 +1,243 @@
+"""faceproof data prepare: from a manifest to pictures ready for training."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
+from faceproof.cli.progress import progress_bar
+from faceproof.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceproof.data.preparing import Equalising, FinishSpec, PicturesSpec
+    from faceproof.imaging.preprocessing import CropSpec
+    from faceproof.records import Record
+
+R = TypeVar("R", bound="Record")
+
+
+def prepare(
+    manifests: Annotated[
+        list[Path],
+        typer.Argument(metavar="MANIFEST...", help="What to prepare; several become one set."),
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the set is written.")
+    ],
+    root: Annotated[
+        Path | None, typer.Option(help="The pictures' folder, where the manifest names no other.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of a crop in px.  [default: 256]", show_default=False)
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            help="Added around the face, as a share of its template's side.  [default: 0.25]",
+            show_default=False,
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|FOLDER", help="Cut as this detector does in use."),
+    ] = None,
+    keep: Annotated[
+        str, typer.Option(metavar="crop|picture", help="Keep the face, or the whole picture.")
+    ] = "crop",
+    equalise: Annotated[
+        bool,
+        typer.Option("--equalise", help="Give both classes the same file history, then cut."),
+    ] = False,
+    equalise_side: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PX",
+            help="Longest side that pictures are reduced to; the smallest median longest side of "
+            "a class of a source if not given.",
+        ),
+    ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LOW-HIGH",
+            help="JPEG qualities that the history draws from.  [default: 70-95]",
+            show_default=False,
+        ),
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="png|webp|jpeg",
+            help="How crops are written; jpeg loses.  [default: png]",
+            show_default=False,
+        ),
+    ] = None,
+    balance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="class,generator,source",
+            help="Write weights that balance these, one inside of the other in this order.",
+        ),
+    ] = None,
+    shards: Annotated[
+        str | None,
+        typer.Option(metavar="webdataset|parquet", help="Write shards as well."),
+    ] = None,
+    shard_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE|COUNT",
+            help="A shard's most bytes (512MB), or most pictures (10000).  [default: 512MB]",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads; one a core if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides histories and the shards' order.")] = 0,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe/--no-probe", help="Probe for shortcuts before and after."),
+    ] = True,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Start again: delete what is prepared in the folder.")
+    ] = False,
+) -> None:
+    """Find faces, cut them out as in use, and write a set that training reads.
+
+    A run that was broken off goes on where it was. Exit codes: 0 all rows were prepared or have no
+    face, 1 some could not be read (see problems.csv), 2 wrong usage.
+    """
+    from faceproof.networks.requirements import require
+
+    require("polars", "pyarrow", "sklearn", extra="data")
+    from faceproof.data.manifest_files import merge, read_manifest
+    from faceproof.data.preparing import Preparing, prepare_manifest
+    from faceproof.data.preparing.folder import MANIFEST
+    from faceproof.data.preparing.summary import failed, summary
+
+    spec = _pictures_spec(
+        crop=_crop(size, margin, detector, keep),
+        keep=keep,
+        format=_format(format_, keep),
+        equalise=_equalising(equalise_side, quality, wanted=equalise),
+        seed=seed,
+    )
+    finish = _finish_spec(balance, shards, shard_size, probe=probe)
+    manifest = merge([read_manifest(path, root=root) for path in manifests])
+    if not any(manifest.counts().values()):
+        _say("no row has a split yet: `faceproof data split` gives it one before training")
+    try:
+        with progress_bar(range(len(manifest)), what="prepared") as bar:
+            how = Preparing(
+                workers=workers or min(16, os.cpu_count() or 1),
+                anew=anew,
+                advance=bar.advance,
+                say=_say,
+            )
+            prepared = prepare_manifest(manifest, output, spec, finish=finish, how=how)
+    except KeyboardInterrupt:
+        _say("stopped; what is finished is kept, and the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+    for line in summary(prepared):
+        _say(line)
+    typer.echo(output / MANIFEST)
+    raise typer.Exit(NOT_ALL_CHECKED if failed(prepared) else ALL_CHECKED)
+
+
+def _crop(size: int | None, margin: float | None, detector: str | None, keep: str) -> CropSpec:
+    """Return how faces are cut: as the detector does, or by size and margin."""
+    from faceproof.imaging.preprocessing import CropSpec
+
+    named = {"--size": size, "--margin": margin, "--detector": detector}
+    given = [name for name, value in named.items() if value is not None]
+    if keep == "picture" and given:
+        raise UsageError(f"{given[0]} is for crops: leave it out with --keep picture")
+    if detector is None:
+        typed = {"size": size, "margin": margin}
+        wanted = {name: value for name, value in typed.items() if value is not None}
+        return _record(CropSpec, **({"size": 256, "margin": 0.25} | wanted))
+    if len(given) > 1:
+        raise UsageError(f"--detector says {given[0][2:]} itself: leave {given[0]} out")
+    from faceproof.detector import Bundle
+    from faceproof.detector.detector import locate
+
+    return Bundle.read(locate(detector)).spec.preprocessing.crop
+
+
+def _equalising(side: int | None, quality: str | None, *, wanted: bool) -> Equalising | None:
+    """Return how both classes get one history, or None."""
+    from faceproof.data.preparing import Equalising
+
+    for name, value in {"--equalise-side": side, "--quality": quality}.items():
+        if value is not None and not wanted:
+            raise UsageError(f"{name} says how to equalise: add --equalise")
+    if not wanted:
+        return None
+    low, dash, high = (quality or "70-95").partition("-")
+    if not (low.isdecimal() and high.isdecimal() and dash):
+        raise UsageError(f"--quality {quality!r}: write two JPEG qualities, as in 70-95")
+    return _record(Equalising, side=side, quality=(int(low), int(high)))
+
+
+def _format(name: str | None, keep: str) -> str:
+    """Return the format of crops."""
+    if name is not None and keep == "picture":
+        raise UsageError("--format is for crops: leave it out with --keep picture")
+    return name or "png"
+
+
+def _pictures_spec(**values: Any) -> PicturesSpec:
+    """Return what decides the pictures."""
+    from faceproof.data.preparing import PicturesSpec
+
+    return _record(PicturesSpec, **values)
+
+
+def _finish_spec(
+    balance: str | None, shards: str | None, size: str | None, *, probe: bool
+) -> FinishSpec:
+    """Return what is made of the pictures."""
+    from faceproof.data.preparing import FinishSpec, ShardsSpec
+    from faceproof.data.preparing.spec import SHARD_KINDS
+    from faceproof.data.preparing.weights import BALANCES
+    from faceproof.tables import choose
+
+    order = tuple(name.strip() for name in (balance or "").split(",") if name.strip())
+    for name in order:
+        choose(BALANCES, name, what="--balance")
+    if shards is None:
+        if size is not None:
+            raise UsageError("--shard-size says how large shards are: add --shards webdataset")
+        return FinishSpec(balance=order, probe=probe)
+    kind = choose(SHARD_KINDS, shards, what="--shards")
+    wanted = ShardsSpec.sized(kind, size) if size else ShardsSpec(kind=kind)
+    return FinishSpec(balance=order, shards=wanted, probe=probe)
+
+
+def _record(kind: type[R], **values: Any) -> R:
+    """Return a record of what was typed.
+
+    Raises:
+        UsageError: naming the first option whose value cannot be.
+    """
+    from pydantic import ValidationError
+
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        option = {"side": "equalise-side"}.get(field, field)
+        raise UsageError(f"--{option} {first['input']!r}: {first['msg']}") from error
+
+
+def _say(message: str) -> None:
+    """Tell how far it is, on standard error."""
+    typer.echo(message, err=True)

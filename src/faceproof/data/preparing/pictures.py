@@ -1,0 +1,164 @@
+"""One picture: read, checked, put through its history, its face found, cut out and written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from faceproof.data.duplicates import perceptual_hash
+from faceproof.data.preparing.encoding import FORMATS
+from faceproof.data.preparing.history import drawn_history, lived
+from faceproof.data.preparing.outcomes import Done, Dropped
+from faceproof.data.preparing.spec import Equalising, PicturesSpec
+from faceproof.errors import SourceError
+from faceproof.imaging.decode import decode
+from faceproof.imaging.faces import SMALLEST_FACE_PX, Face, FaceFinder
+from faceproof.imaging.picture import DEFAULT_LIMITS
+from faceproof.imaging.preprocessing import CropSpec, crop_face, face_matrix
+from faceproof.imaging.reading import read_file
+from faceproof.sources import printable
+from faceproof.tables import choose
+
+Pixels = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One row to prepare: where its picture lies, its hash, and where the result goes.
+
+    ``target`` is relative to the prepared folder and lacks the suffix.
+    """
+
+    path: str
+    sha256: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What every picture is prepared with; ``side`` is the common side, where there is one."""
+
+    root: Path
+    output: Path
+    spec: PicturesSpec
+    side: int | None
+    finder: FaceFinder
+
+
+@dataclass(frozen=True)
+class _File:
+    """The bytes of a picture file and what is in them."""
+
+    data: bytes
+    pixels: Pixels
+    format: str
+    quality: int | None = None
+
+
+def jobs(table: pl.DataFrame) -> Iterator[Job]:
+    """Yield what is to do for each row of a manifest's table, in order.
+
+    A result is named by its origin's hash, with a number where several rows share that.
+    """
+    copy = pl.int_range(pl.len()).over("sha256").alias("copy")
+    columns = table.select("path", "sha256", "label", copy)
+    for path, sha256, label, number in columns.iter_rows():
+        name = f"{sha256}-{number + 1}" if number else sha256
+        yield Job(path, sha256, f"pictures/{label}/{sha256[:2]}/{name}")
+
+
+def prepare_picture(job: Job, shop: Workshop) -> Done | Dropped:
+    """Return the prepared picture of one row, written to the folder, or why there is none.
+
+    Raises:
+        OSError: the result cannot be written.
+    """
+    try:
+        file = _read(job, shop)
+    except SourceError as error:
+        place = str(shop.root / job.path)
+        return Dropped(code=error.code, reason=printable(str(error).replace(place, job.path)))
+    if isinstance(file, Dropped):
+        return file
+    if shop.spec.equalise is not None and shop.side is not None:
+        file = _equalised(file, job, shop.spec.equalise, shop.side, shop.spec.seed)
+    faces = shop.finder.find(file.pixels)
+    if not faces:
+        return Dropped(code="no_face", reason="no face was found in the picture")
+    return _written(_kept(file, faces[0], shop.spec), job, shop, faces)
+
+
+def crop_landmarks(landmarks: Points, spec: CropSpec) -> Points:
+    """Return the landmarks float32 [5, 2] where they lie in the crop that `crop_face` makes."""
+    matrix = face_matrix(landmarks, spec)
+    points = landmarks.astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    return np.asarray(points, np.float32)
+
+
+def _read(job: Job, shop: Workshop) -> _File | Dropped:
+    """Return the row's file, which must be the one that was imported."""
+    data = read_file(shop.root / job.path, DEFAULT_LIMITS)
+    if hashlib.sha256(data).hexdigest() != job.sha256:
+        reason = "the file is not the one that was imported (its sha256 differs): import it again"
+        return Dropped(code="changed", reason=reason)
+    picture = decode(data, name=job.path)
+    if min(picture.width, picture.height) < SMALLEST_FACE_PX:
+        size = f"{picture.width} x {picture.height}"
+        reason = f"{size} pixels; faces under {SMALLEST_FACE_PX} px are not looked for"
+        return Dropped(code="too_small", reason=reason)
+    return _File(data, picture.pixels, picture.format)
+
+
+def _equalised(file: _File, job: Job, spec: Equalising, side: int, seed: int) -> _File:
+    """Return the picture after the history that its hash draws."""
+    history = drawn_history(job.sha256, seed=seed, quality=spec.quality)
+    data = lived(file.pixels, history, side=side)
+    return _File(data, decode(data).pixels, "JPEG", history.quality)
+
+
+def _kept(file: _File, face: Face, spec: PicturesSpec) -> tuple[_File, Points]:
+    """Return what is kept of a picture, and the landmarks in it."""
+    if spec.keep == "picture":
+        return file, face.landmarks
+    crop = crop_face(file.pixels, face.landmarks, spec.crop)
+    kind = choose(FORMATS, spec.format, what="format")
+    made = _File(kind.encode(crop), crop, kind.name, kind.quality)
+    return made, crop_landmarks(face.landmarks, spec.crop)
+
+
+def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: list[Face]) -> Done:
+    """Write the result, and return what it is."""
+    file, landmarks = kept
+    path = f"{job.target}.{_suffix(file.format)}"
+    place = shop.output / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(file.data)
+    left, right, nose, mouth_left, mouth_right = ((float(x), float(y)) for x, y in landmarks)
+    return Done(
+        path=path,
+        sha256=hashlib.sha256(file.data).hexdigest(),
+        bytes=len(file.data),
+        width=int(file.pixels.shape[1]),
+        height=int(file.pixels.shape[0]),
+        format=file.format,
+        jpeg_quality=file.quality,
+        phash=perceptual_hash(file.pixels).hex(),
+        faces=len(faces),
+        landmarks=(left, right, nose, mouth_left, mouth_right),
+    )
+
+
+def _suffix(name: str) -> str:
+    """Return the suffix of a format that `decode` names.
+
+    >>> _suffix("JPEG"), _suffix("PNG")
+    ('jpg', 'png')
+    """
+    return {"JPEG": "jpg", "TIFF": "tif"}.get(name, name.lower())

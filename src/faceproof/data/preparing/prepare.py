@@ -1,0 +1,77 @@
+"""A manifest's pictures, one after another, into a prepared folder."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import polars as pl
+
+from faceproof.data.manifest import Manifest
+from faceproof.data.preparing import folder as places
+from faceproof.data.preparing.finish import finished
+from faceproof.data.preparing.journal import Journal, read_outcomes
+from faceproof.data.preparing.outcomes import Done, Dropped
+from faceproof.data.preparing.pictures import Workshop, jobs, prepare_picture
+from faceproof.data.preparing.record import Prepared
+from faceproof.data.preparing.resume import intact, started
+from faceproof.data.preparing.spec import FinishSpec, PicturesSpec, Preparing
+from faceproof.data.preparing.tables import sort_out
+from faceproof.imaging.faces import YuNet
+from faceproof.pipeline import in_order
+
+
+def prepare_manifest(
+    manifest: Manifest,
+    output: Path,
+    spec: PicturesSpec,
+    *,
+    finish: FinishSpec | None = None,
+    how: Preparing | None = None,
+) -> Prepared:
+    """Return what was prepared in ``output``: pictures, manifest, faces, problems, shards.
+
+    A run that was broken off goes on where it was, and ends in the same bytes whatever the number
+    of threads. Of a finished folder only what ``finish`` says is made again.
+
+    Raises:
+        UsageError: the folder is not ours, or holds another preparation; or there is only one
+            class to equalise.
+        ManifestError: the manifest does not know its data folder.
+        DataError: the folder cannot be written.
+    """
+    how = how or Preparing()
+    root = manifest.picture_path("")
+    with places.telling_full_disk(output):
+        places.take_folder(output, anew=how.anew)
+        start = started(manifest.table, root, output, spec)
+        if start.side is not None:
+            how.say(f"common side: {start.side} px")
+        shop = Workshop(root, output, spec, start.side, YuNet())
+        outcomes = _all_outcomes(manifest.table, shop, how)
+        return finished(
+            manifest, sort_out(manifest.table, outcomes), shop, finish or FinishSpec(), how
+        )
+
+
+def _all_outcomes(table: pl.DataFrame, shop: Workshop, how: Preparing) -> list[Done | Dropped]:
+    """Return what became of every row; what the journal holds is not done again."""
+    path = shop.output / places.JOURNAL
+    outcomes, ends = read_outcomes(path)
+    kept = intact(outcomes, shop.output)
+    if kept:
+        how.say(f"{kept} of {table.height} rows were finished before")
+    del outcomes[kept:]
+    for outcome in outcomes:
+        how.advance(outcome)
+    waiting = islice(jobs(table), kept, None)
+    work = partial(prepare_picture, shop=shop)
+    results = in_order(work, waiting, workers=how.workers, ahead=8 * max(1, how.workers))
+    with Journal(path, keep_bytes=ends[kept]) as journal, closing(results):
+        for outcome in results:
+            journal.add(outcome)
+            outcomes.append(outcome)
+            how.advance(outcome)
+    return outcomes

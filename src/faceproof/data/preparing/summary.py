@@ -1,0 +1,65 @@
+"""What `prepare` did, in a few lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from faceproof.data.preparing.folder import PROBLEMS
+from faceproof.data.preparing.outcomes import STATED
+from faceproof.data.preparing.probing import compared
+from faceproof.data.preparing.record import Prepared
+from faceproof.data.preparing.weights import MOST_WEIGHT
+
+
+def failed(prepared: Prepared) -> int:
+    """Return how many rows could not be read, or were not what the manifest says."""
+    return sum(count for code, count in prepared.problems.items() if code not in STATED)
+
+
+def summary(prepared: Prepared) -> Iterator[str]:
+    """Yield the lines that end a run: rows, weights, and what the two probes say."""
+    after = prepared.after
+    yield (
+        f"{prepared.before.rows} rows: {after.rows} prepared "
+        f"({after.real} real, {after.fake} fake){_left_out(prepared.problems)}"
+    )
+    yield from _weights(prepared)
+    if prepared.probe_before and prepared.probe_after:
+        before, now = prepared.probe_before, prepared.probe_after
+        told = f"{now.n_real} real, {now.n_fake} fake"
+        yield f"what predicts the label without a look at faces ({told}):"
+        yield from _aligned(("ROC-AUC [95 % interval]", "before", "after"), *compared(before, now))
+        yield f"after: {now.severity}: {now.says}"
+
+
+def _left_out(problems: dict[str, int]) -> str:
+    """Return the counts of what was left out, by code."""
+    if not problems:
+        return ""
+    counts = ", ".join(f"{count} {code}" for code, count in problems.items())
+    return f"; left out: {counts} (see {PROBLEMS})"
+
+
+def _weights(prepared: Prepared) -> Iterator[str]:
+    """Yield the largest weight of each split, with a warning where it is too large."""
+    for item in prepared.weights:
+        if item.most == 1.0:
+            continue
+        where = item.split or "no split"
+        yield (
+            f"weights in {where}: {item.most:.2f} at the most; its {item.rows} rows vary as much "
+            f"as {item.effective_rows:.0f} equal ones"
+        )
+        if item.most > MOST_WEIGHT:
+            yield (
+                f"warning: a row that counts {item.most:.0f} times is learned by heart: balance "
+                "less, or find more pictures of the rare kind"
+            )
+
+
+def _aligned(*rows: tuple[str, str, str]) -> Iterator[str]:
+    """Yield the rows of a table with aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield ("  " + "  ".join(cells)).rstrip()
