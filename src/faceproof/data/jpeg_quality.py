@@ -61,13 +61,15 @@ def scaled_luminance(quality: int) -> npt.NDArray[np.int64]:
     Source: IJG libjpeg, jcparam.c, jpeg_quality_scaling and jpeg_add_quant_table (baseline).
     """
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return np.clip((np.array(_ZIGZAG_LUMINANCE) * percent + 50) // 100, 1, 255)
+    scaled = (np.array(_ZIGZAG_LUMINANCE, np.int64) * percent + 50) // 100
+    return np.clip(scaled, 1, 255).astype(np.int64)
 
 
 @lru_cache(maxsize=1)
 def _logarithms() -> npt.NDArray[np.float64]:
     """Return the logarithms of the tables of the qualities 1 to 100, [100, 64]."""
-    return np.log([scaled_luminance(quality) for quality in range(1, 101)])
+    tables = np.array([scaled_luminance(quality) for quality in range(1, 101)], np.float64)
+    return np.asarray(np.log(tables))
 
 
 def _header(data: bytes) -> list[tuple[int, bytes]]:

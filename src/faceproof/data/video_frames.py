@@ -127,7 +127,10 @@ class _Reader:
     def length(self) -> float | None:
         """Length in seconds; None where the file does not say."""
         if self._stream.duration:
-            return float(self._stream.duration * self._stream.time_base)
+            length = float(self._stream.duration * self._stream.time_base)
+            # Of an AVI that is cut off, the library shortens the length to what is there.
+            is_avi = self._container.format.name == "avi"
+            return max(length, self._stream.frames * self.period) if is_avi else length
         return self._container.duration / 1e6 if self._container.duration else None
 
     def is_near_end(self, length: float) -> bool:
