@@ -1,0 +1,89 @@
+"""Generators: what is known of whatever makes fakes, as data (generators.toml)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import Field
+
+from faceproof.records import Record
+from faceproof.tables import nearest
+
+Family = Literal[
+    "none", "gan", "diffusion", "autoencoder", "face-swap", "reenactment", "editing", "composite"
+]
+
+
+class Generator(Record):
+    """One generator; what nobody is sure of is left out or called unknown."""
+
+    name: str = Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")
+    family: Family
+    #: The year in which it came out.
+    year: int | None = Field(default=None, ge=2014, le=2100)
+    #: Title, and arXiv number or venue; a product without a paper says so.
+    paper: str
+    #: Of the released code or weights; `proprietary` where there are none.
+    licence: str
+    #: The faces that it was made from, where that is one known set.
+    trained_on: str = ""
+    #: Other spellings; case and punctuation never count.
+    aliases: tuple[str, ...] = ()
+
+
+def _load() -> Mapping[str, Generator]:
+    """Return the entries of generators.toml by name."""
+    text = resources.files("faceproof.data").joinpath("generators.toml").read_text("utf-8")
+    entries = [Generator(**entry) for entry in tomllib.loads(text)["generator"]]
+    return MappingProxyType({entry.name: entry for entry in entries})
+
+
+def _key(name: str) -> str:
+    """Return what is left of a name without case and punctuation."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+#: Every known generator by its name; `none` is that of a real photograph.
+GENERATORS: Mapping[str, Generator] = _load()
+
+_BY_KEY = {
+    _key(name): entry.name for entry in GENERATORS.values() for name in (entry.name, *entry.aliases)
+}
+
+
+def known(name: str) -> str:
+    """Return our name of a generator in any spelling, or nothing where it is not known.
+
+    >>> known("StyleGAN2"), known("stable_diffusion_v_1_4"), known("holiday")
+    ('stylegan2', 'stable-diffusion-1.4', '')
+    """
+    return _BY_KEY.get(_key(name), "")
+
+
+def canonical(name: str) -> str:
+    """Return our name of a generator; one that is not known in lower case with hyphens.
+
+    >>> canonical("DALL·E 3"), canonical("My Model_v2"), canonical("")
+    ('dall-e-3', 'my-model-v2', '')
+    """
+    return known(name) or re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
+
+
+def unknown_generator_warning(name: str) -> str | None:
+    """Return what to say of a name that is not known, with the nearest that is; else nothing.
+
+    >>> unknown_generator_warning("stylegan2")
+    >>> unknown_generator_warning("stylgan2")
+    "generator 'stylgan2' is not a known one, did you mean 'stylegan2'? It is kept as written"
+    """
+    if name in GENERATORS:
+        return None
+    if name == "unknown":
+        return "the generator of some fakes is not named: --generator NAME says it"
+    close = nearest(name, dict(GENERATORS)) or "."
+    return f"generator {name!r} is not a known one{close} It is kept as written"

@@ -1,0 +1,39 @@
+"""Layouts: how the public sets, and sets in general, lie on disk.
+
+A layout is a function from a source folder and what the user says of it to its pictures, unopened,
+each with label, generator, group, split and attributes; in between it yields a `Problem` for
+whatever it could not list, and a `Note` for what is worth telling. `LAYOUTS` names them all;
+docs/reference/layouts.md shows what each expects.
+"""
+
+from faceproof.data.layouts.celeb_df import celeb_df
+from faceproof.data.layouts.class_folders import class_folders
+from faceproof.data.layouts.dfdc import dfdc
+from faceproof.data.layouts.faceforensics import faceforensics
+from faceproof.data.layouts.kaggle_140k import kaggle_140k
+from faceproof.data.layouts.listing import (
+    Entry,
+    Layout,
+    Listed,
+    ListingOptions,
+    Note,
+    Problem,
+)
+from faceproof.data.layouts.portraits import ciplab, lfw, openforensics, utkface
+from faceproof.data.layouts.tabular import columns, hf_datasets
+
+__all__ = ["LAYOUTS", "Entry", "Layout", "Listed", "ListingOptions", "Note", "Problem"]
+
+LAYOUTS: dict[str, Layout] = {
+    "class-folders": class_folders,
+    "columns": columns,
+    "hf-datasets": hf_datasets,
+    "kaggle-140k": kaggle_140k,
+    "ciplab": ciplab,
+    "openforensics": openforensics,
+    "faceforensics": faceforensics,
+    "celeb-df": celeb_df,
+    "dfdc": dfdc,
+    "utkface": utkface,
+    "lfw": lfw,
+}

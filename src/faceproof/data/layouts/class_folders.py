@@ -1,0 +1,233 @@
+"""Folders called after their class, in any spelling of real and fake."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceproof.data.generators import canonical, known
+from faceproof.data.layouts.listing import (
+    RESERVED,
+    UNKNOWN,
+    Entry,
+    Listed,
+    ListingOptions,
+    Note,
+    Problem,
+    is_video,
+    refuse_unused,
+    without_suffix,
+)
+from faceproof.data.layouts.signs import better_layout, found_in, told, unexpected
+from faceproof.data.layouts.table_rows import refuse_both
+from faceproof.data.layouts.tree import Tree, read_tree
+from faceproof.data.layouts.words import said_by, split_called
+from faceproof.errors import ManifestError, UsageError
+from faceproof.sources import printable
+from faceproof.tables import nearest
+
+_EXPECTED = "folders called real and fake, or in another spelling of these"
+#: Levels that are more than an attribute.
+_SPECIAL = frozenset({"generator", "group"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A picture, its label and the folder that gave it: ``folders[at]``."""
+
+    path: str
+    folders: tuple[str, ...]
+    label: str
+    at: int
+
+
+def class_folders(source: Path, options: ListingOptions) -> Iterator[Entry]:
+    """Yield pictures in folders called real and fake, in any spelling, at any depth.
+
+    ``options.real`` and ``options.fake`` name the folders where names are unclear, and come first
+    where both speak; otherwise the words in a name decide, or the name of a known generator. A
+    folder train, val or test anywhere in the path is the split, one called after a generator is
+    the generator. ``options.levels`` names the other folders below the class folder, from above:
+    `generator` and `group` are taken as such, any other is an attribute.
+
+    Raises:
+        UsageError: names are unclear, or an option names no folder.
+        ManifestError: there is no picture, or none of one class.
+    """
+    refuse_unused(options, "class-folders", used=("real", "fake", "generator", "levels"))
+    refuse_both(options)
+    _check_levels(options)
+    tree = read_tree(source)
+    if not tree.media:
+        raise unexpected(source, "class-folders", _EXPECTED, tree)
+    _refuse_unknown_folders(tree, options)
+    placed = [_place(path, options) for path in tree.media]
+    unclear = [one.path for one in placed if not one.label]
+    clear = [one for one in placed if one.label]
+    _refuse_unclear(source, unclear, clear, options, tree)
+    _refuse_empty(source, clear, options, tree)
+    yield from _polarity(clear)
+    yield from _unused_levels(clear, options)
+    for one in clear:
+        yield _listed(one, options)
+    for path in unclear:
+        reason = "its folder is called neither real nor fake: name it with --real or --fake"
+        yield Problem(path, "unknown_label", reason)
+    yield from tree.problems
+
+
+def _place(path: str, options: ListingOptions) -> _Placed:
+    """Return the label of a picture and the folder that says it; no label where unclear."""
+    folders = tuple(path.split("/")[:-1])
+    if named := _named(folders, options):
+        return _Placed(path, folders, named[-1][1], named[-1][0])
+    spelt = _spelt(folders) or _made_by(folders)
+    if len({label for _, label in spelt}) != 1:
+        return _Placed(path, folders, "", 0)
+    return _Placed(path, folders, spelt[0][1], spelt[0][0])
+
+
+def _named(folders: tuple[str, ...], options: ListingOptions) -> list[tuple[int, str]]:
+    """Return the folders that the options name, with their labels, from above.
+
+    A name may be several folders (dataset/ai), and the dot is the source folder itself.
+    """
+    lower = tuple(name.casefold() for name in folders)
+    found: list[tuple[int, str]] = []
+    for label, names in (("real", options.real), ("fake", options.fake)):
+        for parts in map(_parts, names):
+            size = len(parts)
+            ends = range(size, len(lower) + 1 if parts else 1)
+            found += [(end - 1, label) for end in ends if lower[end - size : end] == parts]
+    return sorted(found)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """Return the folders of a name given by the user; none for the dot."""
+    return tuple(part for part in name.casefold().split("/") if part not in ("", "."))
+
+
+def _spelt(folders: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Return the folders whose words say one class, from above."""
+    said = [(at, said_by(name)) for at, name in enumerate(folders)]
+    return [(at, label) for at, label in said if label in ("real", "fake")]
+
+
+def _made_by(folders: tuple[str, ...]) -> list[tuple[int, str]]:
+    """Return the folders that are called after a known generator."""
+    names = [(at, known(name)) for at, name in enumerate(folders)]
+    return [(at, "fake") for at, name in names if name not in ("", "none")]
+
+
+def _listed(one: _Placed, options: ListingOptions) -> Listed:
+    """Return a picture as a row."""
+    splits = [split for name in one.folders if (split := split_called(name))]
+    levels = dict(zip(options.levels, _levels(one, options), strict=False))
+    attributes = {name: value for name, value in levels.items() if name not in _SPECIAL}
+    return Listed(
+        one.path,
+        one.label,
+        generator="none" if one.label == "real" else _generator(one, levels, options),
+        group=levels.get("group") or without_suffix(one.path),
+        split=splits[0] if splits else "",
+        attributes=attributes,
+        video=is_video(one.path),
+    )
+
+
+def _levels(one: _Placed, options: ListingOptions) -> list[str]:
+    """Return the folders below the class folder that are free to mean something."""
+    below = [name for name in one.folders[one.at + 1 :] if not split_called(name)]
+    if "generator" in options.levels:
+        return below
+    return [name for name in below if not (known(name) or said_by(name))]
+
+
+def _generator(one: _Placed, levels: dict[str, str], options: ListingOptions) -> str:
+    """Return the generator of a fake: its level's, a folder's, the user's, or `unknown`.
+
+    The class folder itself is none: `deepfakes` beside `real` may hold fakes of any kind.
+    """
+    if asked := levels.get("generator"):
+        return canonical(asked)
+    others = [name for at, name in enumerate(one.folders) if at != one.at or not said_by(name)]
+    found = [name for folder in reversed(others) if (name := known(folder)) not in ("", "none")]
+    return found[0] if found else canonical(options.generator) or UNKNOWN
+
+
+def _check_levels(options: ListingOptions) -> None:
+    """Refuse names of levels that are used twice or kept for the manifest."""
+    for name in options.levels:
+        if name in RESERVED - _SPECIAL or options.levels.count(name) > 1 or not name:
+            reason = "is a column of the manifest" if name in RESERVED else "stands there twice"
+            raise UsageError(f"--levels: {name!r} {reason}; choose another name")
+    if canonical(options.generator) == "none" and not options.real:
+        raise UsageError("--generator none: it means real; say --real NAME of the folder instead")
+
+
+def _refuse_unknown_folders(tree: Tree, options: ListingOptions) -> None:
+    """Refuse options that name no folder with a picture."""
+    folders = {path.rpartition("/")[0] for path in tree.media}
+    present = {f"/{folder.casefold()}/" for folder in folders}
+    for option, names in (("real", options.real), ("fake", options.fake)):
+        for name in names:
+            asked = "".join(f"/{part}" for part in _parts(name)) + "/"
+            if not any(asked in folder for folder in present):
+                known_names = sorted({part for folder in folders for part in folder.split("/")})
+                close = nearest(name, known_names)
+                raise UsageError(
+                    f"--{option} {name}: no folder of that name holds a picture{close or '.'} "
+                    f"Folders: {told(tree.media)}"
+                )
+
+
+def _refuse_unclear(
+    source: Path, unclear: list[str], clear: list[_Placed], options: ListingOptions, tree: Tree
+) -> None:
+    """Refuse folders that say neither class, or both; pictures above class folders may stay."""
+    above = {one.folders[:depth] for one in clear for depth in range(one.at + 1)}
+    lost = [path for path in unclear if tuple(path.split("/")[:-1]) not in above]
+    if not lost or options.real or options.fake:
+        return
+    other = better_layout(tree)
+    advice = f"; the layout {other} fits it" if other not in ("", "class-folders") else ""
+    raise UsageError(
+        f"{printable(str(source))}: the names of these folders say neither real nor fake, or "
+        f"both: {told(lost)}; say --real NAME --fake NAME{advice}"
+    )
+
+
+def _refuse_empty(source: Path, clear: list[_Placed], options: ListingOptions, tree: Tree) -> None:
+    """Refuse a class without a picture, unless the user named the other class alone."""
+    given = {label for label in ("real", "fake") if getattr(options, label)}
+    missing = {"real", "fake"} - {one.label for one in clear}
+    if missing and given != {"real", "fake"} - missing:
+        label = min(missing)
+        other = "fake" if label == "real" else "real"
+        raise ManifestError(
+            f"{printable(str(source))}: empty class: no picture is {label}, found "
+            f"{found_in(tree)}; where that is meant, say --{other} NAME of the folder alone"
+        )
+
+
+def _polarity(clear: list[_Placed]) -> Iterator[Note]:
+    """Yield for each class which folders counted as it."""
+    for label in ("real", "fake"):
+        counts = Counter(
+            one.folders[one.at] if one.at >= 0 else "." for one in clear if one.label == label
+        )
+        if folders := [f"{name!r} ({count} files)" for name, count in counts.most_common()]:
+            yield Note(f"{label}: folders {', '.join(folders)}")
+
+
+def _unused_levels(clear: list[_Placed], options: ListingOptions) -> Iterator[Note]:
+    """Yield a note where folders below the classes were given no meaning."""
+    deep = [one for one in clear if len(_levels(one, options)) > len(options.levels)]
+    if deep:
+        shown = _levels(deep[0], options)[len(options.levels)]
+        yield Note(
+            f"{len(deep)} files lie in further folders, such as {shown!r}, that mean nothing so "
+            "far; --levels names them from above ('group': pictures that must stay together)"
+        )

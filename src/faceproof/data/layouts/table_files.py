@@ -1,0 +1,177 @@
+"""Tables of any kind as columns and rows: CSV, Parquet and Arrow."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faceproof.data.layouts.listing import Problem
+from faceproof.errors import ManifestError
+from faceproof.sources import printable
+
+#: Rows of embedded pictures that are in memory at once.
+_BATCH = 64
+_DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A table: its columns, its rows (counted from 1, the first below a header) and classes.
+
+    ``classes`` has, for columns that hold numbers of classes, the names of those classes, and
+    ``pictures`` the columns that hold whole files.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: Iterable[tuple[int, Mapping[str, Any]] | Problem]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
+
+
+def open_table(path: Path, *, header: bool = True) -> TableFile:
+    """Return the table in a CSV, TSV, Parquet or Arrow file; its rows are read while iterating.
+
+    Without a header the columns are called #1, #2 and so on.
+
+    Raises:
+        ManifestError: it cannot be read.
+    """
+    match path.suffix.lower():
+        case ".parquet":
+            return _parquet(path)
+        case ".arrow":
+            return _arrow(path)
+        case _:
+            return _csv(path, header=header)
+
+
+def _csv(path: Path, *, header: bool) -> TableFile:
+    """Return a CSV file, as spreadsheets write it too: byte-order mark, semicolons, tabs."""
+    lines = _csv_lines(path)
+    first = next(lines, None)
+    if not first:
+        raise ManifestError(f"{printable(str(path))} is empty: expected a table")
+    columns = tuple(first) if header else tuple(f"#{n}" for n in range(1, len(first) + 1))
+    if len(set(columns)) < len(columns):
+        twice = next(name for name in columns if columns.count(name) > 1)
+        raise ManifestError(f"{printable(str(path))}: two columns are called {twice!r}: rename one")
+    return TableFile(path, columns, _csv_rows(path, columns, skip=int(header)))
+
+
+def _csv_rows(
+    path: Path, columns: tuple[str, ...], *, skip: int
+) -> Iterator[tuple[int, Mapping[str, Any]] | Problem]:
+    """Yield the rows of a CSV file, and a Problem for one of another length."""
+    for row, values in enumerate(_csv_lines(path), start=1 - skip):
+        if row < 1 or not values:
+            continue
+        if len(values) == len(columns):
+            yield row, dict(zip(columns, values, strict=True))
+        else:
+            reason = f"{len(values)} values for {len(columns)} columns: mend the row"
+            yield Problem(printable(path.name), "bad_row", reason, row)
+
+
+def _csv_lines(path: Path) -> Iterator[list[str]]:
+    """Yield the lines of a CSV file as lists of values, the header first."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head = file.readline()
+            file.seek(0)
+            delimiter = max(_DELIMITERS, key=head.count)
+            yield from csv.reader(file, delimiter=delimiter, strict=True)
+    except UnicodeDecodeError as error:
+        name = printable(str(path))
+        raise ManifestError(f"{name} is not UTF-8 ({error}): save it as CSV UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise ManifestError(f"{printable(str(path))} cannot be read as CSV: {error}") from error
+
+
+def _parquet(path: Path) -> TableFile:
+    """Return a Parquet file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        schema = file.schema_arrow
+    except (OSError, pa.ArrowException) as error:
+        raise ManifestError(f"{printable(str(path))} cannot be read as Parquet: {error}") from error
+    return _typed(path, schema, _numbered(path, file.iter_batches(batch_size=_BATCH)))
+
+
+def _arrow(path: Path) -> TableFile:
+    """Return a file of Arrow's stream format, as `datasets` saves it, or of its file format."""
+    import pyarrow as pa
+
+    try:
+        data = pa.memory_map(str(path))
+        try:
+            reader = pa.ipc.open_stream(data)
+            batches = iter(reader)
+        except pa.ArrowInvalid:
+            reader = pa.ipc.open_file(data)
+            batches = map(reader.get_batch, range(reader.num_record_batches))
+    except (OSError, pa.ArrowException) as error:
+        raise ManifestError(f"{printable(str(path))} cannot be read as Arrow: {error}") from error
+    return _typed(path, reader.schema, _numbered(path, batches))
+
+
+def _numbered(
+    path: Path, batches: Iterator[Any]
+) -> Iterator[tuple[int, Mapping[str, Any]] | Problem]:
+    """Yield the rows of record batches; a damaged one ends the file with a Problem."""
+    import pyarrow as pa
+
+    row = 0
+    try:
+        for batch in batches:
+            for start in range(0, batch.num_rows, _BATCH):
+                for values in batch.slice(start, _BATCH).to_pylist():
+                    row += 1
+                    yield row, values
+    except (OSError, pa.ArrowException) as error:
+        reason = f"damaged after row {row} ({error}): fetch the file again; nothing more is listed"
+        yield Problem(printable(path.name), "bad_table", reason, row + 1)
+
+
+def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
+    """Return a table with what its schema says of classes and pictures."""
+    features = hub_features(path, schema)
+    kinds = {name: about.get("_type") for name, about in features.items()}
+    classes = {
+        name: tuple(str(label) for label in features[name].get("names", ()))
+        for name, kind in kinds.items()
+        if kind == "ClassLabel"
+    }
+    pictures = [name for name in schema.names if _holds_files(schema.field(name).type)]
+    return TableFile(path, tuple(schema.names), rows, classes, tuple(pictures))
+
+
+def hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
+    """Return the features that Hugging Face `datasets` wrote into the file or beside it."""
+    inside = (schema.metadata or {}).get(b"huggingface")
+    beside = path.parent / "dataset_info.json"
+    try:
+        about = json.loads(inside)["info"] if inside else {}
+        if not about and beside.is_file():
+            about = json.loads(beside.read_text(encoding="utf-8"))
+        features = about.get("features") or {}
+        return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        where = printable(str(path))
+        raise ManifestError(f"{where}: its Hugging Face features are damaged: {error}") from error
+
+
+def _holds_files(kind: Any) -> bool:
+    """Return whether values of this Arrow type are files: bytes, or a struct {bytes, path}."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return {kind.field(index).name for index in range(kind.num_fields)} >= {"bytes", "path"}
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

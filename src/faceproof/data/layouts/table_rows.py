@@ -1,0 +1,244 @@
+"""From the rows of a table to listed pictures."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from faceproof.data.generators import canonical
+from faceproof.data.layouts.listing import (
+    UNKNOWN,
+    Entry,
+    Listed,
+    ListingOptions,
+    Note,
+    Problem,
+    is_video,
+    without_suffix,
+)
+from faceproof.data.layouts.media_index import MediaIndex
+from faceproof.data.layouts.table_columns import Columns
+from faceproof.data.layouts.table_files import TableFile
+from faceproof.data.layouts.words import said_by, split_called
+from faceproof.errors import UsageError
+from faceproof.sources import printable
+
+#: So many rows may say nothing clear before the whole table is refused.
+_PATIENCE = 1000
+_MAGIC = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp"}
+
+
+@dataclass
+class RowReader:
+    """Reads the rows of one table; iterating yields what they list.
+
+    ``place`` is the table's path below the source, ``split`` the one of rows that name none, and
+    ``used`` collects the paths that were listed.
+    """
+
+    table: TableFile
+    columns: Columns
+    options: ListingOptions
+    index: MediaIndex
+    place: str
+    split: str = ""
+    used: set[str] = field(default_factory=set)
+    said: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def __iter__(self) -> Iterator[Entry]:
+        """Yield a listed picture or a Problem for every row, then what counted as what.
+
+        Raises:
+            UsageError: no label says real or fake.
+        """
+        yield from self.columns.notes
+        yield from _clear(self._entries(), self.place)
+        values = sorted(self.said.items())
+        for label in ("real", "fake"):
+            if told := [f"{value!r} ({n} rows)" for (of, value), n in values if of == label]:
+                yield Note(f"{printable(self.place)}: {label} is {', '.join(told)}")
+
+    def _entries(self) -> Iterator[Listed | Problem]:
+        """Yield one entry for each row."""
+        for row in self.table.rows:
+            yield row if isinstance(row, Problem) else self._entry(*row)
+
+    def _entry(self, row: int, values: Mapping[str, Any]) -> Listed | Problem:
+        """Return the picture of a row."""
+        about = {name: self._text(theirs, values) for name, theirs in self.columns.ours.items()}
+        found = self._picture(row, values, about)
+        if isinstance(found, Problem):
+            return found
+        path, data = found
+        label = self._label(row, path, about)
+        if isinstance(label, Problem):
+            return label
+        split = split_called(about.get("split", ""))
+        if about.get("split") and not split:
+            return _unknown_split(path, about["split"], row)
+        self.used.add(path)
+        attributes = self._attributes(values)
+        generator = "none" if label == "real" else self._generator(about)
+        if label == "real" and about.get("generator", "none") not in ("", "none"):
+            attributes["table_generator"] = about["generator"]
+        return Listed(
+            path,
+            label,
+            generator,
+            group=about.get("group") or without_suffix(path),
+            split=split or self.split,
+            attributes=attributes,
+            data=data,
+            video=data is None and is_video(path),
+        )
+
+    def _picture(
+        self, row: int, values: Mapping[str, Any], about: Mapping[str, str]
+    ) -> tuple[str, bytes | None] | Problem:
+        """Return the path of a row's picture, with its bytes where the table holds them."""
+        name, data = about.get("path", ""), None
+        if "image" in self.columns.ours:
+            name, data = _embedded(values[self.columns.ours["image"]])
+        if data is not None:
+            return f"{without_table_suffix(self.place)}/{row:07d}{_ending(data)}", data
+        if not name:
+            return Problem(self.place, "missing_file", "the row names no picture: fill it", row)
+        folder = self.place.rpartition("/")[0]
+        path = self.index.find(name, folder=folder, row=row)
+        return path if isinstance(path, Problem) else (path, None)
+
+    def _label(self, row: int, path: str, about: Mapping[str, str]) -> str | Problem:
+        """Return the label that a row's values mean."""
+        value = about.get("label", "")
+        generator = canonical(about.get("generator", "") or self.options.generator)
+        if "label" not in about:
+            label = "real" if generator == "none" else "fake" if generator else ""
+            value = about.get("generator") or generator
+        else:
+            label = label_called(value, self.options)
+        if not label:
+            column = self.columns.ours.get("label", "generator")
+            reason = f"{column} {value!r} says neither real nor fake: say --real {value or 'VALUE'}"
+            return Problem(path, "unknown_label", f"{reason} or --fake {value or 'VALUE'}", row)
+        if label == "fake" and generator == "none":
+            reason = f"label {value!r} is fake, but the generator is 'none': mend the row"
+            return Problem(path, "label_conflict", reason, row)
+        self.said[label, value] += 1
+        return label
+
+    def _generator(self, about: Mapping[str, str]) -> str:
+        """Return the generator of a fake."""
+        return canonical(about.get("generator", "") or self.options.generator) or UNKNOWN
+
+    def _attributes(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return the other columns of a row as text, without those that are empty."""
+        texts = {name: self._text(col, values) for name, col in self.columns.attributes.items()}
+        return {name: text for name, text in texts.items() if text}
+
+    def _text(self, column: str, values: Mapping[str, Any]) -> str:
+        """Return a value as text; a class by its name."""
+        value = values[column]
+        names = self.table.classes.get(column, ())
+        if names and isinstance(value, int) and 0 <= value < len(names):
+            return names[value]
+        return as_text(value)
+
+
+def label_called(value: str, options: ListingOptions) -> str:
+    """Return what a value of a label column means, or nothing; numbers and booleans only as told.
+
+    >>> label_called("FAKE", ListingOptions()), label_called("1", ListingOptions())
+    ('fake', '')
+    >>> label_called("1", ListingOptions(real=("1",)))
+    'real'
+    """
+    asked = value.strip().casefold()
+    for label, names in (("real", options.real), ("fake", options.fake)):
+        if asked in {name.strip().casefold() for name in names}:
+            return label
+    said = said_by(value, folder=False)
+    return said if said != "both" else ""
+
+
+def as_text(value: object) -> str:
+    """Return a value of a table as text; nothing for what is none or no single value.
+
+    >>> as_text(1.0), as_text(0.25), as_text(True), as_text(None), as_text([1])
+    ('1', '0.25', 'true', '', '')
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        whole = str(int(value)) if value.is_integer() else str(value)
+        return "" if math.isnan(value) else whole
+    return "" if value is None or isinstance(value, list | dict | bytes) else str(value).strip()
+
+
+def without_table_suffix(place: str) -> str:
+    """Return the name under which the pictures inside of a table are listed.
+
+    >>> without_table_suffix("train/data-00000-of-00001.arrow")
+    'train/data-00000-of-00001'
+    """
+    return place.rpartition(".")[0] or place
+
+
+def refuse_both(options: ListingOptions) -> None:
+    """Refuse a name that is said to be real and fake.
+
+    Raises:
+        UsageError: naming it.
+    """
+    both = {name.casefold() for name in options.real} & {name.casefold() for name in options.fake}
+    if both:
+        raise UsageError(f"--real and --fake both name {min(both)!r}: it can be only one of them")
+
+
+def _clear(entries: Iterator[Listed | Problem], place: str) -> Iterator[Listed | Problem]:
+    """Yield the entries, unless nothing among the first of them can be listed."""
+    waiting: list[Problem] = []
+    for entry in entries:
+        if isinstance(entry, Listed):
+            yield from waiting
+            yield entry
+            break
+        waiting.append(entry)
+        if len(waiting) == _PATIENCE:
+            raise _hopeless(waiting, place)
+    else:
+        if waiting and {problem.code for problem in waiting} == {"unknown_label"}:
+            raise _hopeless(waiting, place)
+        yield from waiting
+    yield from entries
+
+
+def _hopeless(problems: list[Problem], place: str) -> UsageError:
+    """Return the error for a table of which nothing can be listed."""
+    first = problems[0]
+    return UsageError(
+        f"{printable(place)}: nothing in the first {len(problems)} rows can be listed; "
+        f"row {first.row}: {first.reason}"
+    )
+
+
+def _unknown_split(path: str, value: str, row: int) -> Problem:
+    """Return the Problem of a split that is none of ours."""
+    reason = f"split {value!r} is none of train, validation, calibration, test: mend it, or say "
+    return Problem(path, "unknown_split", f"{reason}--columns split= to leave the column out", row)
+
+
+def _embedded(value: object) -> tuple[str, bytes | None]:
+    """Return the name and the bytes of an embedded picture."""
+    if isinstance(value, Mapping):
+        return str(value.get("path") or ""), value.get("bytes") or None
+    return ("", value) if isinstance(value, bytes) and value else (as_text(value), None)
+
+
+def _ending(data: bytes) -> str:
+    """Return the ending that fits the first bytes of a picture."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for magic, suffix in _MAGIC.items() if data.startswith(magic)), ".bin")

@@ -1,0 +1,139 @@
+"""Any table of pictures: CSV and Parquet with a column map, and Hugging Face folders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from faceproof.data.layouts.listing import (
+    Entry,
+    ListingOptions,
+    Note,
+    refuse_unused,
+    suffix_of,
+)
+from faceproof.data.layouts.media_index import MediaIndex
+from faceproof.data.layouts.signs import unexpected
+from faceproof.data.layouts.table_columns import match_columns
+from faceproof.data.layouts.table_files import TableFile, open_table
+from faceproof.data.layouts.table_rows import RowReader, refuse_both
+from faceproof.data.layouts.tree import Tree, read_tree
+from faceproof.data.layouts.words import split_called
+from faceproof.errors import ManifestError, UsageError
+from faceproof.sources import printable
+
+_USED = ("real", "fake", "generator", "columns")
+_TABLES = frozenset({".csv", ".tsv", ".parquet"})
+_HUB_FILES = frozenset({"dataset_dict.json", "dataset_info.json", "state.json"})
+
+
+def columns(source: Path, options: ListingOptions) -> Iterator[Entry]:
+    """Yield the pictures that one table names: a CSV, TSV or Parquet file, or the folder of one.
+
+    Paths count from the table's folder or from the source folder; a bare name, with or without
+    ending, is looked for below it. A column of bytes, or of {bytes, path}, holds the pictures
+    themselves. Without a column for the label, a generator tells it: `none` is real. All other
+    columns become attributes; ``split`` and ``generator`` are translated into our names.
+    """
+    refuse_unused(options, "columns", used=_USED)
+    refuse_both(options)
+    tree, place = _one_table(source)
+    index = MediaIndex(tree.media)
+    nameless = any(theirs.startswith("#") for theirs in options.columns.values())
+    table = open_table(tree.root / place, header=not nameless)
+    reader = RowReader(table, match_columns(table, options), options, index, place)
+    yield from reader
+    yield from _unlisted(tree, reader.used)
+    yield from tree.problems
+
+
+def hf_datasets(source: Path, options: ListingOptions) -> Iterator[Entry]:
+    """Yield a folder that Hugging Face's `datasets` saved, or the Parquet files of its hub.
+
+    That is Arrow files with dataset_info.json and state.json, one folder for each split, or
+    `train-00000-of-00002.parquet` and the like. Names of classes are taken from the features.
+
+    Source: the layout of `Dataset.save_to_disk` and `DatasetDict.save_to_disk`, datasets 1 to 4.
+    """
+    refuse_unused(options, "hf-datasets", used=_USED)
+    refuse_both(options)
+    tree = read_tree(source, tables=lambda name: name in _HUB_FILES or _is_shard(name))
+    shards = [path for path in tree.tables if _is_shard(path)]
+    if not shards:
+        expected = "what Dataset.save_to_disk writes (*.arrow, dataset_info.json), or *.parquet"
+        raise unexpected(source, "hf-datasets", expected, tree)
+    index = MediaIndex(tree.media)
+    used: set[str] = set()
+    for place in shards:
+        table = open_table(tree.root / place)
+        found = match_columns(table, _with_label(table, options))
+        split = split_of(place)
+        reader = RowReader(table, found, options, index, place, split=split, used=used)
+        yield from reader
+    yield from _unlisted(tree, used)
+    yield from tree.problems
+
+
+def split_of(place: str) -> str:
+    """Return the split of a file by its own name or its folder's.
+
+    >>> split_of("train/data-00000-of-00001.arrow"), split_of("data/valid-00000-of-00001.parquet")
+    ('train', 'validation')
+    >>> split_of("dataset.arrow")
+    ''
+    """
+    *folders, name = PurePosixPath(place).parts
+    first = re.split(r"[-_.]", name)[0]
+    return next(
+        (split for part in (first, *reversed(folders)) if (split := split_called(part))), ""
+    )
+
+
+def _with_label(table: TableFile, options: ListingOptions) -> ListingOptions:
+    """Return the options with the one column of classes as label, where none is called so."""
+    if "label" in options.columns or "label" in table.columns or len(table.classes) != 1:
+        return options
+    found = {"label": next(iter(table.classes))}
+    return options.model_copy(update={"columns": options.columns | found})
+
+
+def _one_table(source: Path) -> tuple[Tree, str]:
+    """Return the files below the source's folder and the path of its table.
+
+    Raises:
+        ManifestError: there is no table, or more than one.
+    """
+    if source.is_file():
+        if not _is_table(source.name):
+            expected = "a CSV, TSV or Parquet file, or a folder with one"
+            raise ManifestError(f"{printable(str(source))}: the layout columns expects {expected}")
+        return read_tree(source.parent, tables=source.name.__eq__), source.name
+    tree = read_tree(source, tables=_is_table)
+    if not tree.tables:
+        raise unexpected(source, "columns", "a CSV, TSV or Parquet file", tree)
+    if len(tree.tables) > 1:
+        names = ", ".join(tree.tables[:8])
+        raise UsageError(
+            f"{printable(str(source))} has {len(tree.tables)} tables ({names}): name one of them "
+            "instead of the folder"
+        )
+    return tree, tree.tables[0]
+
+
+def _unlisted(tree: Tree, used: set[str]) -> Iterator[Note]:
+    """Yield a note of the pictures that no row names."""
+    left = [path for path in tree.media if path not in used]
+    if left:
+        shown = ", ".join(left[:3])
+        yield Note(f"{len(left)} pictures or videos stand in no row and are not listed: {shown}")
+
+
+def _is_table(name: str) -> bool:
+    """Return whether the name is a table's."""
+    return suffix_of(name) in _TABLES
+
+
+def _is_shard(name: str) -> bool:
+    """Return whether the name is that of a file of rows."""
+    return suffix_of(name) in {".arrow", ".parquet"}
