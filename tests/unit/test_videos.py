@@ -181,7 +181,7 @@ def test_a_missing_video_and_one_that_gives_no_frame(tmp_path):
     path = make(tmp_path / "clip.avi")
     data = path.read_bytes()
     path.write_bytes(data[: data.index(b"movi") + 200])
-    with pytest.raises(CorruptPictureError, match=r"clip\.avi: .*; fetch or export it again"):
+    with pytest.raises(CorruptPictureError, match=r"clip\.avi: .*(could not|can) be decoded"):
         sample_video(path, tmp_path / "out", 3)
     assert not (tmp_path / "out" / INDEX).exists()
 

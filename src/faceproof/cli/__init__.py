@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli import check, detectors, doctor, train
+from faceproof.cli import check, data, detectors, doctor, train
 from faceproof.cli.exits import Guarded
 
 #: The verbs: each is a function, or an app with verbs of its own.
 VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "check": check.check,
+    "data": data.app,
     "detectors": detectors.app,
     "doctor": doctor.doctor,
     "train": train.train,

@@ -136,9 +136,10 @@ class _Reader:
     def is_near_end(self, length: float) -> bool:
         """Return whether what was decoded reaches to the end, as far as that is known.
 
-        Where only the whole file's length is known, its sound may be what ends later.
+        Where only the length of all streams is known, the sound may be what ends later.
         """
-        slack = 2 * self.period if self._stream.duration else 1.0 + 0.05 * length
+        is_known = self._stream.duration or len(self._container.streams) == 1
+        slack = 2 * self.period if is_known else 1.0 + 0.05 * length
         return self.seconds + self.period + slack >= length
 
     def shown_at(self, seconds: float) -> Any:

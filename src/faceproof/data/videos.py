@@ -116,7 +116,7 @@ def _sampled(video: Path, folder: Path, request: Request) -> Sampled:
             frames.append(_kept(found, folder))
     said = _told(missing, request.count)
     if not frames:
-        raise CorruptPictureError(f"{video}: {said or 'no frame in it'}; fetch or export it again")
+        raise CorruptPictureError(f"{video}: {said or 'no frame can be decoded'}")
     return Sampled(request=request, frames=tuple(frames), missing=said)
 
 

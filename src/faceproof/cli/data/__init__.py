@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from faceproof.cli.data import prepare
+from faceproof.cli.data import import_, inspect, prepare
 
 app = typer.Typer(
     help="Turn folders of pictures into a data set whose faults are known.",
     no_args_is_help=True,
 )
 
+app.command("import")(import_.import_)
+app.command("inspect")(inspect.inspect)
 app.command("prepare")(prepare.prepare)

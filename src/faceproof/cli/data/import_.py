@@ -1,0 +1,241 @@
+"""faceproof data import: from a folder of pictures to a manifest."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.cli.data.import_output import FORMATS
+from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
+from faceproof.cli.progress import progress_bar
+from faceproof.cli.tally import counting
+from faceproof.errors import ManifestError, UsageError
+from faceproof.networks.requirements import require
+from faceproof.sources import printable
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    from faceproof.data.importing import Imported, ImportSpec
+    from faceproof.data.layouts.listing import Problem
+
+_COLUMNS = ("path", "row", "code", "reason")
+_SUFFIXES = (".parquet", ".csv")
+#: A file that nobody took for a picture is listed, and fails no run.
+_HARMLESS = frozenset({"not_a_picture"})
+
+
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The folder to import.")],
+    *,
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--layout",
+            "-l",
+            metavar="NAME",
+            help="How it is laid out, such as class-folders; a wrong name lists them all.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="The manifest, .parquet or .csv."),
+    ],
+    name: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="What the source is called; the folder's own name."),
+    ] = None,
+    real: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A folder or label of real pictures; may be repeated."),
+    ] = None,
+    fake: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A folder or label of fakes; may be repeated."),
+    ] = None,
+    generator: Annotated[
+        str, typer.Option(metavar="NAME", help="What made the fakes, where the layout cannot tell.")
+    ] = "",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OURS=THEIRS", help="A column of a table; may be repeated."),
+    ] = None,
+    levels: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,NAME", help="What the folders below those of the classes stand for."
+        ),
+    ] = "",
+    frames: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Frames taken of each video.")
+    ] = 10,
+    extract: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="For frames and embedded pictures; MANIFEST_pictures if not given.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="Threads; as many as cores if not given.")
+    ] = None,
+    problems: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="List of what was left out; MANIFEST.problems.csv if not given."
+        ),
+    ] = None,
+    format_: Annotated[
+        str,
+        typer.Option("--format", "-f", metavar="table|json", help="How the summary is written."),
+    ] = "table",
+) -> None:
+    """Turn a folder of pictures or videos into a manifest, every file read and measured.
+
+    What cannot be read is listed with its reason, never dropped in silence.
+
+    Exit codes: 0 all was read, 1 something could not be, 2 wrong usage, 130 stopped by Ctrl-C.
+    """
+    require("polars", "av", extra="data")
+    write = choose(FORMATS, format_, what="format")
+    _check_output(output)
+    from faceproof.data.import_summary import summarise
+    from faceproof.data.importing import DEFAULT_WORKERS, ImportSpec
+    from faceproof.data.layouts.listing import ListingOptions
+
+    left_out = problems or output.with_name(f"{output.stem}.problems.csv")
+    spec = ImportSpec(
+        layout=layout,
+        name=name or _own_name(source),
+        extract=extract or output.with_name(f"{output.stem}_pictures"),
+        options=ListingOptions(
+            real=tuple(real or ()),
+            fake=tuple(fake or ()),
+            generator=generator,
+            columns=_pairs(columns or ()),
+            levels=tuple(filter(None, map(str.strip, levels.split(",")))),
+        ),
+        frames=frames,
+        below=output.parent if output.suffix.lower() == ".csv" else None,
+        outputs=(output, left_out),
+        workers=DEFAULT_WORKERS if workers is None else workers,
+    )
+    imported = _import(source, spec)
+    _write_problems(imported.problems, left_out)
+    _write_manifest(imported, output, left_out)
+    write(summarise(imported, manifest=output, source=spec.name, layout=layout))
+    _say(_closing(imported, output, left_out))
+    raise typer.Exit(_exit_code(imported.problems))
+
+
+def _check_output(output: Path) -> None:
+    """Refuse a manifest that could not be written after all the work.
+
+    Raises:
+        UsageError: its name or its folder will not do.
+    """
+    if output.suffix.lower() not in _SUFFIXES:
+        raise UsageError(f"{output}: a manifest is called NAME.parquet or NAME.csv")
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; name the file to write")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
+
+
+def _own_name(source: Path) -> str:
+    """Return what a source is called where the user does not say: as its folder or table is."""
+    whole = source.resolve()
+    return printable(whole.stem if whole.is_file() else whole.name) or "source"
+
+
+def _pairs(columns: Iterable[str]) -> dict[str, str]:
+    """Return our column -> theirs.
+
+    Raises:
+        UsageError: one is not written OURS=THEIRS, or stands there twice.
+    """
+    pairs: dict[str, str] = {}
+    for said in columns:
+        ours, equals, theirs = (part.strip() for part in said.partition("="))
+        if not (ours and equals and theirs):
+            raise UsageError(f"--columns {said!r}: write OURS=THEIRS, such as label=target")
+        if ours in pairs:
+            raise UsageError(f"--columns {said!r}: {ours} was given as {pairs[ours]} already")
+        pairs[ours] = theirs
+    return pairs
+
+
+def _import(source: Path, spec: ImportSpec) -> Imported:
+    """Return what was imported, with a bar and the notes on standard error."""
+    from faceproof.data.importing import count_entries, import_data
+
+    done = 0
+    try:
+        with progress_bar(count_entries(source, spec), what="imported") as bar:
+
+            def advance(found: object) -> None:
+                nonlocal done
+                done += 1
+                bar.advance(found)
+
+            return import_data(source, spec, tell=_say, advance=advance)
+    except KeyboardInterrupt:
+        _say(
+            f"stopped after {counting(done, 'file')}; no manifest was written, and frames that were"
+            " extracted are not made again next time"
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _write_problems(problems: Iterable[Problem], path: Path) -> None:
+    """Write the list of what was left out; where that is nothing, an older list goes."""
+    rows = [(one.path, one.row or "", one.code, one.reason) for one in problems]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
+    part.replace(path)
+
+
+def _write_manifest(imported: Imported, output: Path, left_out: Path) -> None:
+    """Write the manifest.
+
+    Raises:
+        ManifestError: not one picture could be read, or the folder refuses it.
+    """
+    from faceproof.data.manifest_files import write_manifest
+
+    if not len(imported.manifest):
+        first = imported.problems[0]
+        raise ManifestError(
+            f"{output} is not written: no picture could be read, see {left_out}; the first is"
+            f" {first.path}: {first.reason}"
+        )
+    try:
+        write_manifest(imported.manifest, output)
+    except OSError as error:
+        raise ManifestError(f"{output} cannot be written: {error.strerror or error}") from error
+
+
+def _closing(imported: Imported, output: Path, left_out: Path) -> str:
+    """Return the last line: what was written where."""
+    written = f"{output}: {counting(len(imported.manifest), 'picture')}"
+    if not imported.problems:
+        return written
+    return f"{written}; {counting(len(imported.problems), 'problem')} in {left_out}"
+
+
+def _exit_code(problems: Iterable[Problem]) -> int:
+    """Return 1 where a picture could not be read; files that are none do not count."""
+    failed = any(problem.code not in _HARMLESS for problem in problems)
+    return NOT_ALL_CHECKED if failed else ALL_CHECKED
+
+
+def _say(message: str) -> None:
+    """Tell something on standard error."""
+    typer.echo(message, err=True)
