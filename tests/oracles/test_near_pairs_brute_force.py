@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceproof.data import hamming
+from faceproof.data import components, hamming
+from faceproof.data.components import merged, near_clusters
 from faceproof.data.duplicates import MOST_ALIKE, near_pairs, near_pairs_between
 
 UNHURRIED = settings(deadline=None, max_examples=60)  # a busy machine is no fault of a search
@@ -112,3 +113,43 @@ def test_any_two_sets(first, second, distance):
     one, other = array(first), array(second)
     expected = np.argwhere(distances(one, other) <= distance).tolist()
     assert near_pairs_between(one, other, distance=distance).tolist() == expected
+
+
+@UNHURRIED
+@given(rows | alike, st.integers(0, 16), st.integers(0, 2**32 - 1))
+def test_clusters_are_those_of_the_pairs(values, distance, seed):
+    hashes = array(values)
+    count = len(values)
+    own = np.random.default_rng(seed).integers(0, max(count, 1), (count // 8, 2))
+    roots = merged(np.arange(count), own)
+    expected = merged(roots, np.array(brute(hashes, distance), np.int64).reshape(-1, 2))
+    assert near_clusters(hashes, roots, distance=distance).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.07, 0.085, 0.1, 0.2])
+def test_clusters_of_a_crowd(noise, monkeypatch):
+    """Frames of two scenes, near one another or only just, or not at all."""
+    monkeypatch.setattr(components, "_PENDING", 50)
+    rng = np.random.default_rng(3)
+    scenes = rng.integers(0, 256, (2, 32), np.uint8)[rng.integers(0, 2, 400)]
+    hashes = scenes ^ np.packbits(rng.random((400, 256)) < noise, axis=1)
+    expected = merged(np.arange(400), np.array(brute(hashes, 31), np.int64).reshape(-1, 2))
+    found = near_clusters(hashes, np.arange(400), distance=31)
+    assert found.tolist() == expected.tolist()
+
+
+def test_twenty_thousand_frames_of_one_scene_take_no_square_of_comparisons(monkeypatch):
+    """All pairs would be 2e8."""
+    compared = []
+    verified = hamming.verified
+
+    def counting(i, j, *rest):
+        compared.append(len(i))
+        return verified(i, j, *rest)
+
+    monkeypatch.setattr(hamming, "verified", counting)
+    rng = np.random.default_rng(4)
+    scene = rng.integers(0, 256, (1, 32), np.uint8)
+    hashes = scene ^ np.packbits(rng.random((20_000, 256)) < 0.02, axis=1)
+    assert set(near_clusters(hashes, np.arange(20_000), distance=31).tolist()) == {0}
+    assert sum(compared) < 1e6

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faceproof.data import hamming
+from faceproof.data.components import merged
 from faceproof.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -106,15 +107,7 @@ def clusters(count: int, pairs: Index | Iterable[tuple[int, int]]) -> list[int]:
     [0, 1, 2, 1]
     """
     links = np.asarray(pairs if isinstance(pairs, np.ndarray) else list(pairs), np.int64)
-    one, other = links.reshape(-1, 2).T
-    root = np.arange(count)
-    while (root[one] != root[other]).any():
-        least = np.minimum(root[one], root[other])
-        for end in (one, other):
-            np.minimum.at(root, root[end], least)
-        while (root[root] != root).any():
-            root = root[root]
-    return [int(item) for item in root]
+    return [int(root) for root in merged(np.arange(count), links.reshape(-1, 2))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,20 +145,20 @@ def _members(pairs: Index, one: _Equal, other: _Equal) -> Index:
     """
     high, wide = one.size[pairs[:, 0]], other.size[pairs[:, 1]]
     full = high * wide <= MOST_ALIKE**2
-    count = np.where(full, high * wide, high + wide)
+    count = np.where(full, high * wide, high + wide - 1)
     of = np.repeat(np.arange(len(pairs)), count)
     number = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
     full, high, wide = full[of], high[of], wide[of]
     i = np.where(full, number // wide, np.where(number < high, number, 0))
-    j = np.where(full, number % wide, np.where(number < high, 0, number - high))
+    j = np.where(full, number % wide, np.where(number < high, 0, number - high + 1))
     rows = one.order[one.start[pairs[of, 0]] + i]
     return np.stack([rows, other.order[other.start[pairs[of, 1]] + j]], axis=1)
 
 
 def _sorted(found: list[Index]) -> Index:
-    """Return all pairs, each once, in order."""
+    """Return all pairs in order."""
     pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
-    return np.unique(pairs, axis=0)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 def _frequencies(pixels: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.float32]:

@@ -85,20 +85,22 @@ def _joined(first: Bytes, second: Bytes, distance: int, *, itself: bool) -> Iter
         return
     bits = 8 * first.shape[1]
     used = plan(len(second), bits=bits, distance=min(distance, bits))
-    own, others = _keys(first, used), _keys(second, used)
+    own, others = keys_of(first, used), keys_of(second, used)
     own_words, other_words = words(first), words(second)
     for band in range(used.bands):
         rows = np.argsort(own[band], kind="stable")
         columns = rows if itself else np.argsort(others[band], kind="stable")
         # In the order of their keys, strings that are compared lie side by side in memory.
         sorted_words = own_words[:, rows], other_words[:, columns]
-        for i, j in _candidates(own[band][rows], others[band][columns], used, itself=itself):
-            near_i, near_j = _verified(i, j, *sorted_words, distance)
-            pairs = np.stack([rows[near_i], columns[near_j]], axis=1)
-            yield pairs[~_seen(pairs, own[:band], others[:band], used.radius)]
+        sorted_keys = own[band][rows], others[band][columns]
+        for _, start, stop in ranges(*sorted_keys, used, itself=itself):
+            for i, j in expanded(np.arange(len(rows)), start, stop):
+                near_i, near_j = verified(i, j, *sorted_words, distance)
+                pairs = np.stack([rows[near_i], columns[near_j]], axis=1)
+                yield pairs[~_seen(pairs, own[:band], others[:band], used.radius)]
 
 
-def _keys(hashes: Bytes, used: Plan) -> Index:
+def keys_of(hashes: Bytes, used: Plan) -> Index:
     """Return int64 [bands, N]: the key of each string in each band.
 
     Neighbouring bits of a perceptual hash are alike, so bands take bits from everywhere.
@@ -112,20 +114,25 @@ def _keys(hashes: Bytes, used: Plan) -> Index:
     return keys
 
 
-def _candidates(
+def ranges(
     own: Index, others: Index, used: Plan, *, itself: bool
-) -> Iterator[tuple[Index, Index]]:
-    """Yield positions in two sorted lists of keys where these lie within the radius."""
+) -> Iterator[tuple[int, Index, Index]]:
+    """Yield each mask, and from where to where the sorted ``others`` have the key it leads to.
+
+    A list beside ``itself`` has each pair once: of two keys that reach each other the smaller one.
+    """
     edges = np.zeros(2**used.width + 1, np.int64)
     np.cumsum(np.bincount(others, minlength=2**used.width), out=edges[1:])
     for mask in used.masks():
-        rows, start, stop = np.arange(len(own)), edges[own ^ mask], edges[(own ^ mask) + 1]
-        if itself:  # of two keys that reach each other, the smaller one does
-            start = rows + 1 if mask == 0 else np.where(own < own ^ mask, start, stop)
-        yield from _expanded(rows, start, stop)
+        start, stop = edges[own ^ mask], edges[(own ^ mask) + 1]
+        if itself and mask == 0:
+            start = np.arange(1, len(own) + 1)
+        elif itself:
+            start = np.where(own < own ^ mask, start, stop)
+        yield mask, start, stop
 
 
-def _expanded(rows: Index, start: Index, stop: Index) -> Iterator[tuple[Index, Index]]:
+def expanded(rows: Index, start: Index, stop: Index) -> Iterator[tuple[Index, Index]]:
     """Yield each row beside every position from its start to its stop, a chunk at a time."""
     some = np.flatnonzero(stop > start)
     rows, start, count = rows[some], start[some], (stop - start)[some]
@@ -139,7 +146,7 @@ def _expanded(rows: Index, start: Index, stop: Index) -> Iterator[tuple[Index, I
         yield np.repeat(rows[part], many), np.arange(many.sum()) + np.repeat(offset, many)
 
 
-def _verified(i: Index, j: Index, own: Words, others: Words, distance: int) -> tuple[Index, Index]:
+def verified(i: Index, j: Index, own: Words, others: Words, distance: int) -> tuple[Index, Index]:
     """Return those candidates that differ in at most ``distance`` bits."""
     differing = np.zeros(len(i), np.uint16)
     for one, other in zip(own, others, strict=True):
