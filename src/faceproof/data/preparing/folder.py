@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from faceproof.errors import DataError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 #: The tables of a prepared folder, and its record: all that a finished run has written last.
 MANIFEST, FACES, PROBLEMS, RECORD = (
@@ -17,27 +23,23 @@ MANIFEST, FACES, PROBLEMS, RECORD = (
 )
 JOURNAL, PICTURES, SHARDS = "journal.jsonl", "pictures", "shards"
 
-_OURS = (JOURNAL, PICTURES, SHARDS, MANIFEST, FACES, PROBLEMS, RECORD)
+_OURS = (PICTURES, SHARDS, MANIFEST, FACES, PROBLEMS, RECORD, JOURNAL)
 
 
-def take_folder(folder: Path, *, anew: bool) -> None:
-    """Make the folder, or see that it is a prepared one; empty it first with ``anew``.
+def make_folder(folder: Path) -> None:
+    """Make the folder, or see that it is a prepared one.
 
     Raises:
         UsageError: it holds something, and no journal of ours.
     """
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder with --output")
-    if not folder.exists() or not any(folder.iterdir()):
-        folder.mkdir(parents=True, exist_ok=True)
-        return
-    if not (folder / JOURNAL).is_file():
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()) and not (folder / JOURNAL).is_file():
         raise UsageError(
             f"{folder} is not empty and was not made by `faceproof data prepare`: "
             "name another folder with --output"
         )
-    if anew:
-        _empty(folder)
 
 
 @contextmanager
@@ -59,8 +61,30 @@ def telling_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _empty(folder: Path) -> None:
-    """Remove what a run writes, and nothing else."""
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a second run out of the folder; a run that dies lets go of it.
+
+    Windows cannot lock a folder: there nothing is kept out.
+
+    Raises:
+        UsageError: another run is writing into it.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError(f"another run is writing into {folder}: wait until it ends") from None
+    finally:
+        os.close(handle)
+
+
+def empty_folder(folder: Path) -> None:
+    """Remove what a run writes, and nothing else; the journal, which says that it is ours, last."""
     for name in _OURS:
         place = folder / name
         if place.is_dir() and not place.is_symlink():

@@ -63,14 +63,14 @@ class Journal:
             self._file.close()
 
     def add(self, outcome: Done | Dropped) -> None:
-        """Append one outcome; it is on the disk after the next few dozen at the latest."""
+        """Append one outcome: a killed process keeps it, and a power cut all but a few dozen."""
         self._file.write(outcome.model_dump_json().encode() + b"\n")
+        self._file.flush()
         self._waiting += 1
         if self._waiting >= _SYNCED_EVERY:
             self._sync()
 
     def _sync(self) -> None:
-        self._file.flush()
         os.fsync(self._file.fileno())
         self._waiting = 0
 

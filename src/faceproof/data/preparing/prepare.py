@@ -44,16 +44,18 @@ def prepare_manifest(
     """
     how = how or Preparing()
     root = manifest.picture_path("")
+    finish = finish or FinishSpec()
     with places.telling_full_disk(output):
-        places.take_folder(output, anew=how.anew)
-        start = started(manifest.table, root, output, spec)
-        if start.side is not None:
-            how.say(f"common side: {start.side} px")
-        shop = Workshop(root, output, spec, start.side, YuNet())
-        outcomes = _all_outcomes(manifest.table, shop, how)
-        return finished(
-            manifest, sort_out(manifest.table, outcomes), shop, finish or FinishSpec(), how
-        )
+        places.make_folder(output)
+        with places.held(output):
+            if how.anew:
+                places.empty_folder(output)
+            start = started(manifest.table, root, output, spec)
+            if start.side is not None:
+                how.say(f"common side: {start.side} px")
+            shop = Workshop(root, output, spec, start.side, YuNet())
+            found = sort_out(manifest.table, _all_outcomes(manifest.table, shop, how))
+            return finished(manifest, found, shop, finish, how)
 
 
 def _all_outcomes(table: pl.DataFrame, shop: Workshop, how: Preparing) -> list[Done | Dropped]:

@@ -29,9 +29,13 @@ def write_parquet(samples: Iterable[Sample], file: BinaryIO) -> None:
 
     schema = _schema(pa)
     groups = in_batches(samples, lambda sample: len(sample.data), weight=_GROUP_BYTES)
-    # Pictures are compressed already, and a dictionary of them would only cost memory.
+    # Pictures are compressed already; a dictionary or the least and largest of them is a burden.
     with parquet.ParquetWriter(
-        file, schema, compression="none", use_dictionary=list(_TEXT)
+        file,
+        schema,
+        compression="none",
+        use_dictionary=list(_TEXT),
+        write_statistics=list(_TEXT),
     ) as writer:
         for group in groups:
             rows = [_row(sample) for sample in group]

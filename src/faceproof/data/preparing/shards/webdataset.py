@@ -43,12 +43,25 @@ def read_tar(path: Path) -> Iterator[Sample]:
         DataError: it is no whole tar file, or holds something else.
     """
     try:
+        _check_end(path)
         with tarfile.open(path, "r|") as tar:
             yield from _paired(_files(tar), path.name)
     except (tarfile.TarError, ValidationError, EOFError) as error:
         raise DataError(
             f"{path} is no whole shard of this kind ({error}): copy it again"
         ) from error
+
+
+def _check_end(path: Path) -> None:
+    """Refuse a file without the two empty blocks that end a tar file.
+
+    One that is cut off between two files looks whole to `tarfile`.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - 2 * _BLOCK))
+        if file.read() != bytes(2 * _BLOCK):
+            raise tarfile.ReadError("its end is missing")
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
