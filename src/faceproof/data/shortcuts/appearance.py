@@ -105,7 +105,7 @@ def high_frequency_share(luma: Pixels) -> float:
     even = luma[: luma.shape[0] // 2 * 2, : luma.shape[1] // 2 * 2]
     if even.size == 0:
         return -12.0
-    waves = cv2.dct(even.astype(np.float32))
+    waves = cv2.dct((even - even.mean()).astype(np.float32))
     waves[0, 0] = 0
     total, high = _energy(waves), _energy(waves, _high(even.shape))
     return math.log10(max(high / total, 1e-12)) if total > 0 else -12.0

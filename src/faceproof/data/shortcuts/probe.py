@@ -37,7 +37,7 @@ class _Set:
 
     def scored(self, scores: Floats) -> dict[str, float]:
         """Return AUC and interval of scores as the fields of a record."""
-        return auc_interval(self.fake, scores, self.groups)._asdict()
+        return auc_interval(self.fake, scores, self.groups, mutual=1.0)._asdict()
 
     def alone(self, table: Floats) -> dict[str, float]:
         """Return AUC and interval of what these columns predict without others."""
