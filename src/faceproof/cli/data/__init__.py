@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from faceproof.cli.data import import_, inspect, prepare
+from faceproof.cli.data import import_, inspect, prepare, split
 
 app = typer.Typer(
     help="Turn folders of pictures into a data set whose faults are known.",
@@ -13,4 +13,5 @@ app = typer.Typer(
 
 app.command("import")(import_.import_)
 app.command("inspect")(inspect.inspect)
+app.command("split")(split.split)
 app.command("prepare")(prepare.prepare)

@@ -1,0 +1,147 @@
+"""faceproof data inspect: what is wrong with a data set, before a detector learns it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.cli.data.inspect_output import FORMATS
+from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
+from faceproof.cli.progress import progress_bar
+from faceproof.errors import UsageError
+from faceproof.networks.requirements import require
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    from faceproof.data.inspection.inspect import InspectSpec
+    from faceproof.data.inspection.record import Inspection
+    from faceproof.data.inspection.rows import Given
+
+DEFAULT_SAMPLE = 4000
+DEFAULT_NEAR_BITS = 31
+#: Faults that say that something could not be read.
+_NOT_READ = frozenset({"missing", "unreadable"})
+
+
+def inspect(
+    manifests: Annotated[
+        list[Path], typer.Argument(metavar="MANIFEST...", help="Inspected as one data set.")
+    ],
+    *,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="table|json", help="How results are written.")
+    ] = "table",
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="MANIFEST", help="Look for leaks from or into it; may be repeated."),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND,...",
+            help="Exit code 3 when such a fault stands: its kind, or error, warning or any.",
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Data folder, where a manifest does not say."),
+    ] = None,
+    sample: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="Open so many pictures; 0: all of them."),
+    ] = DEFAULT_SAMPLE,
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Look at the tables only.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the sample.")] = 0,
+    near_bits: Annotated[
+        int,
+        typer.Option(
+            min=0, max=64, metavar="N", help="Bits of 256 that near-duplicates differ in."
+        ),
+    ] = DEFAULT_NEAR_BITS,
+) -> None:
+    """Say what is wrong with a data set: balance, repeats, leaks, shortcuts, broken pictures.
+
+    Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage, 3 see --fail-on.
+    """
+    require("polars", "sklearn", "jinja2", extra="data")
+    write = choose(FORMATS, format_, what="format")
+    from faceproof.data.inspection.faults import failing_kinds
+    from faceproof.data.inspection.inspect import InspectSpec
+
+    failing = failing_kinds(fail_on or "")
+    _check_report(report)
+    spec = InspectSpec(sample=None if no_pictures else sample, seed=seed, near_bits=near_bits)
+    given = [_read(path, root) for path in manifests]
+    others = [_read(path, None) for path in against or ()]
+    inspection = _inspect(given, others, spec)
+    write(inspection)
+    if report:
+        _write_report(inspection, [*given, *others], report)
+    raise typer.Exit(_exit_code(inspection, failing))
+
+
+def _check_report(report: Path | None) -> None:
+    """Refuse a report that could not be written after all the work.
+
+    Raises:
+        UsageError: it is a folder, or lies in none.
+    """
+    if report and report.is_dir():
+        raise UsageError(f"{report} is a folder; name the file to write")
+    if report and not report.parent.is_dir():
+        raise UsageError(f"{report}: there is no folder {report.parent}; make it first")
+
+
+def _read(path: Path, root: Path | None) -> Given:
+    """Return a manifest as it stands, good or bad."""
+    from faceproof.data.inspection.rows import Given
+    from faceproof.data.manifest_files import read_table
+
+    table, own = read_table(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Given(str(path), table, root or own, digest)
+
+
+def _inspect(given: Sequence[Given], others: Sequence[Given], spec: InspectSpec) -> Inspection:
+    """Return what was found, with a bar on a terminal."""
+    from faceproof.data.inspection.inspect import inspect as run
+
+    rows = sum(one.table.height for one in given)
+    opened = 0 if spec.sample is None else min(spec.sample or rows, rows)
+    with progress_bar(range(opened), what="inspected") as bar:
+        return run(given, spec, against=others, done=bar.advance)
+
+
+def _write_report(inspection: Inspection, given: Sequence[Given], report: Path) -> None:
+    """Write the page.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from faceproof.data.inspection.sheets import draw
+    from faceproof.reports.inspection_page import inspection_page
+
+    page = inspection_page(inspection, draw(inspection.sheets, given))
+    try:
+        report.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{report} cannot be written: {error.strerror or error}") from error
+    typer.echo(f"report: {report}", err=True)
+
+
+def _exit_code(inspection: Inspection, failing: frozenset[str]) -> int:
+    """Return 3 where a fault stands that must not, else 1 where something could not be read."""
+    held = {fault.kind for fault in inspection.faults}
+    if held & failing:
+        return FOUND
+    return NOT_ALL_CHECKED if held & _NOT_READ else ALL_CHECKED

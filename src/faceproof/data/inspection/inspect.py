@@ -1,0 +1,136 @@
+"""From manifests to an `Inspection`: the table first, then the pictures, then what they tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+
+import polars as pl
+from pydantic import Field
+
+from faceproof.data.duplicates import NEAR_BITS
+from faceproof.data.inspection.balance import balance, balance_faults
+from faceproof.data.inspection.contract_faults import contract_faults
+from faceproof.data.inspection.facts import (
+    attribute_associations,
+    fact_faults,
+    file_associations,
+    spreads,
+)
+from faceproof.data.inspection.faults import in_order_of_gravity
+from faceproof.data.inspection.ffhq import ffhq, ffhq_faults
+from faceproof.data.inspection.generators import generator_faults
+from faceproof.data.inspection.leaks import against as shared_with
+from faceproof.data.inspection.leaks import leak_faults, leaks
+from faceproof.data.inspection.near import Hashed, hashed, near
+from faceproof.data.inspection.opened import NOT_OPENED, opened
+from faceproof.data.inspection.record import Fault, Inspection, Leak, ManifestFile, Repeats
+from faceproof.data.inspection.repeats import (
+    group_faults,
+    official_faults,
+    repeat_faults,
+    repeats,
+    same_files,
+)
+from faceproof.data.inspection.rows import Given, gathered
+from faceproof.data.inspection.sheets import sheets
+from faceproof.errors import ManifestError
+from faceproof.records import Record
+
+Done = Callable[[object], None]
+
+
+class InspectSpec(Record):
+    """How to inspect: so many pictures are opened (0: all; None: none), drawn by ``seed``.
+
+    ``near_bits`` is how many of 256 bits may differ between near-duplicates.
+    """
+
+    sample: int | None = Field(default=4000, ge=0)
+    seed: int = 0
+    near_bits: int = Field(default=NEAR_BITS, ge=0, le=64)
+
+
+def inspect(
+    given: Sequence[Given],
+    spec: InspectSpec,
+    *,
+    against: Sequence[Given] = (),
+    done: Done = lambda _: None,
+) -> Inspection:
+    """Return what there is to say of the manifests as one set, and of what others share with it.
+
+    ``done`` is told of each picture that was opened.
+
+    Raises:
+        ManifestError: there is no row.
+    """
+    table = gathered(given)
+    if table.is_empty():
+        raise ManifestError(f"{given[0].name} has no rows: import some pictures")
+    seen = NOT_OPENED if spec.sample is None else opened(table, given, spec.sample, spec.seed, done)
+    table = seen.filled(table)
+    compared = hashed(table)
+    found, repeated = _repeats(table, compared, spec.near_bits)
+    leaking, shared = _leaks(table, compared, against, len(given), spec.near_bits)
+    files, attributes = file_associations(table), attribute_associations(table)
+    faults = in_order_of_gravity(
+        chain(
+            contract_faults(table),
+            group_faults(table),
+            found,
+            leaking,
+            ffhq_faults(table),
+            balance_faults(table),
+            fact_faults(table, files, attributes),
+            generator_faults(table),
+            seen.faults(table),
+        )
+    )
+    return Inspection(
+        manifests=_files(given, against),
+        rows=table.height,
+        faults=faults,
+        balance=balance(table),
+        facts=files,
+        spreads=spreads(table),
+        attributes=attributes,
+        repeats=repeated,
+        leaks=shared,
+        ffhq=ffhq(table),
+        sample=seen.sample,
+        shortcut=seen.shortcut,
+        shortcut_note=seen.shortcut_note,
+        sheets=sheets(table, seen, faults),
+    )
+
+
+def _files(given: Sequence[Given], against: Sequence[Given]) -> tuple[ManifestFile, ...]:
+    """Return what was read."""
+    return tuple(
+        ManifestFile(
+            name=one.name, rows=one.table.height, sha256=one.sha256, against=number >= len(given)
+        )
+        for number, one in enumerate([*given, *against])
+    )
+
+
+def _repeats(table: pl.DataFrame, compared: Hashed, bits: int) -> tuple[Iterator[Fault], Repeats]:
+    """Return what is wrong with repeated pictures, and how many there are."""
+    same, found = same_files(table), near(table, compared, distance=bits)
+    told = repeats(table, same, found, near_bits=bits)
+    faults = repeat_faults(table, compared, same, found)
+    return chain(faults, official_faults(table, told.parts)), told
+
+
+def _leaks(
+    table: pl.DataFrame, compared: Hashed, others: Sequence[Given], first: int, bits: int
+) -> tuple[list[Fault], tuple[Leak, ...]]:
+    """Return what leaks from or into other manifests, the first of which has that place."""
+    faults: list[Fault] = []
+    shared: list[Leak] = []
+    for place, one in enumerate(others, start=first):
+        found = shared_with(table, compared, gathered([one], first=place), distance=bits)
+        faults += leak_faults(found, one.name)
+        shared += leaks(found, place)
+    return faults, tuple(shared)

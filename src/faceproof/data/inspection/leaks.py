@@ -1,0 +1,155 @@
+"""What a data set shares with other manifests: files, looks, groups, FFHQ's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from faceproof.data.duplicates import near_pairs_between
+from faceproof.data.inspection.faults import MOST_EXAMPLES, fault
+from faceproof.data.inspection.ffhq import LOOSELY_NEAR, meeting_faults, meetings, numbered
+from faceproof.data.inspection.near import Hashed, differing_bits, hashed
+from faceproof.data.inspection.record import Example, Fault, Leak
+from faceproof.data.inspection.repeats import IS_SHA256
+from faceproof.data.inspection.rows import refs
+
+_KEYS = ("split", "split_2")
+_COUNTED = ("same", "near", "groups", "ffhq")
+
+
+@dataclass(frozen=True, eq=False)
+class Against:
+    """What this set shares with one other.
+
+    Each table holds ``at`` (place here), ``at_2`` (place there), ``split`` and ``split_2``.
+    """
+
+    table: pl.DataFrame
+    other: pl.DataFrame
+    same: pl.DataFrame
+    near: pl.DataFrame
+    groups: pl.DataFrame
+    numbers: pl.DataFrame
+
+
+def against(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, *, distance: int) -> Against:
+    """Return what two sets share."""
+    return Against(
+        table=table,
+        other=other,
+        same=_same(table, other),
+        near=_near(table, own, other, distance),
+        groups=_groups(table, other),
+        numbers=meetings(numbered(table), numbered(other)),
+    )
+
+
+def leaks(found: Against, place: int) -> tuple[Leak, ...]:
+    """Return how much every two splits share; ``place`` is the other manifest's."""
+    alike = found.numbers.filter((pl.col("bits") <= LOOSELY_NEAR).fill_null(value=False))
+    tables = (found.same, found.near, found.groups, alike)
+    counted = [
+        shared.group_by(_KEYS).agg(pl.len().cast(pl.Int64).alias(name))
+        for name, shared in zip(_COUNTED, tables, strict=True)
+    ]
+    whole = pl.concat(counted, how="diagonal").group_by(_KEYS).agg(pl.col(_COUNTED).sum())
+    return tuple(
+        Leak(manifest=place, split=split, other_split=other, **counts)
+        for split, other, counts in _rows(whole.sort(_KEYS))
+    )
+
+
+def leak_faults(found: Against, name: str) -> Iterator[Fault]:
+    """Yield what leaks between two sets; what stands in the same split of both does not."""
+    same, near, groups = (_apart(one) for one in (found.same, found.near, found.groups))
+    if same.height or near.height:
+        message = (
+            f"{same.height:,} pictures stand in {name} too, and {near.height:,} pairs are "
+            "near-duplicates."
+        )
+        shown = [*_examples(found, same, "the same file"), *_examples(found, near, "")]
+        yield fault("leak", message, _spread(shown), count=same.height + near.height)
+    if groups.height:
+        message = f"{groups.height:,} groups stand in {name} too."
+        shown = _examples(found, groups, "the same group")
+        yield fault("group", message, shown, count=groups.height)
+    yield from meeting_faults(found.table, found.other, found.numbers)
+
+
+def _same(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of the same file: each row here with the first there, for each split."""
+    mine = _placed(table, IS_SHA256, "sha256")
+    theirs = _placed(other, IS_SHA256, "sha256").unique(["sha256", "split"], keep="first")
+    return mine.join(theirs, on="sha256", suffix="_2").sort("at", "at_2")
+
+
+def _groups(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+    """Return groups of one source that stand in both sets, by their first rows in each split."""
+    keys = ["source", "group"]
+    mine, theirs = (
+        _placed(one, pl.col("group") != "", *keys).unique(
+            [*keys, "split"], keep="first", maintain_order=True
+        )
+        for one in (table, other)
+    )
+    return mine.join(theirs, on=keys, suffix="_2").sort("at", "at_2")
+
+
+def _near(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, distance: int) -> pl.DataFrame:
+    """Return rows that look nearly the same, but are not the same file."""
+    theirs = hashed(other)
+    pairs = near_pairs_between(own.hashes, theirs.hashes, distance=distance)
+    at, at_2 = own.places[pairs[:, 0]], theirs.places[pairs[:, 1]]
+    found = pl.DataFrame(
+        {
+            "at": at,
+            "at_2": at_2,
+            "split": table["split"][at],
+            "split_2": other["split"][at_2],
+            "bits": np.bitwise_count(own.hashes[pairs[:, 0]] ^ theirs.hashes[pairs[:, 1]]).sum(
+                1, dtype=np.int64
+            ),
+            "different": table["sha256"][at] != other["sha256"][at_2],
+        }
+    )
+    return found.filter("different").sort("bits", "at")
+
+
+def _placed(table: pl.DataFrame, keep: pl.Expr, *keys: str) -> pl.DataFrame:
+    """Return places, keys and splits of the rows to keep."""
+    placed = table.select(*keys, "split").with_row_index("at")
+    return placed.filter(keep).with_columns(pl.col("at").cast(pl.Int64))
+
+
+def _apart(shared: pl.DataFrame) -> pl.DataFrame:
+    """Return what does not stand in the same, known split of both sets."""
+    return shared.filter((pl.col("split") != pl.col("split_2")) | (pl.col("split") == ""))
+
+
+def _examples(found: Against, shared: pl.DataFrame, detail: str) -> list[Example]:
+    """Return examples; without a detail, it is how many bits differ."""
+    shown = shared.head(MOST_EXAMPLES)
+    mine, theirs = shown["at"].to_list(), shown["at_2"].to_list()
+    details = [
+        detail
+        or f"{differing_bits(found.table['phash'][a], found.other['phash'][b])} of 256 bits differ"
+        for a, b in zip(mine, theirs, strict=True)
+    ]
+    both = zip(refs(found.table, mine), refs(found.other, theirs), details, strict=True)
+    return [Example(rows=(a, b), detail=said) for a, b, said in both]
+
+
+def _spread(shown: Sequence[Example]) -> list[Example]:
+    """Return the examples, one of the same file and one of near-duplicates ahead."""
+    same = [one for one in shown if one.detail == "the same file"]
+    near = [one for one in shown if one.detail != "the same file"]
+    return [*same[:1], *near[:1], *same[1:], *near[1:]]
+
+
+def _rows(whole: pl.DataFrame) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """Yield both splits and the counts of each row."""
+    for row in whole.iter_rows(named=True):
+        yield row["split"], row["split_2"], {name: row[name] or 0 for name in _COUNTED}

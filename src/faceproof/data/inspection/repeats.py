@@ -1,0 +1,215 @@
+"""Pictures that stand in a data set more than once, and groups that are divided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from faceproof.data.inspection.faults import MOST_EXAMPLES, fault
+from faceproof.data.inspection.near import IS_PHASH, Hashed, NearPairs, Pairs, differing_bits
+from faceproof.data.inspection.record import Example, Fault, Repeats, Shared
+from faceproof.data.inspection.rows import OFFICIAL, examples, part, refs
+
+IS_SHA256 = pl.col("sha256").str.contains(r"^[0-9a-f]{64}$")
+
+
+def same_files(table: pl.DataFrame) -> pl.DataFrame:
+    """Return a row for each file that stands in several: ``at`` (places), ``rows``, what differs.
+
+    ``labels`` and ``splits`` count the different ones; no split is none.
+    """
+    rows = table.select("sha256", "label", "split").with_row_index("#at").filter(IS_SHA256)
+    several = rows.filter(pl.col("sha256").is_duplicated())
+    split = pl.col("split")
+    return (
+        several.group_by("sha256")
+        .agg(
+            at=pl.col("#at"),
+            rows=pl.len(),
+            labels=pl.col("label").n_unique(),
+            splits=split.filter(split != "").n_unique(),
+        )
+        .sort(pl.col("at").list.first())
+    )
+
+
+def repeats(
+    table: pl.DataFrame, same: pl.DataFrame, found: NearPairs, *, near_bits: int
+) -> Repeats:
+    """Return what is repeated, and how much the parts of the data share."""
+    return Repeats(
+        compared=int(table.select(IS_PHASH.sum()).item()),
+        not_compared=int(table.select((~IS_PHASH).sum()).item()),
+        near_bits=near_bits,
+        extra_copies=int((same["rows"] - 1).sum()),
+        near_pairs=len(found.pairs),
+        parts=_parts(table, found),
+    )
+
+
+def repeat_faults(
+    table: pl.DataFrame, compared: Hashed, same: pl.DataFrame, found: NearPairs
+) -> Iterator[Fault]:
+    """Yield what is wrong with repeated pictures."""
+    told = _Teller(table, found)
+    leaks, conflicts = same.filter(pl.col("splits") > 1), same.filter(pl.col("labels") > 1)
+    yield from told.both("leak", leaks, found.leaks, "in two splits")
+    yield from told.both("conflict", conflicts, found.conflicts, "under two labels")
+    harmless = same.filter((pl.col("splits") < 2) & (pl.col("labels") < 2))
+    yield from _duplicates(told, harmless)
+    yield from told.pairs("near-duplicate", found.others, "of one class in two groups")
+    yield from told.pairs("pair", found.originals, "of a real and a fake picture in one group")
+    yield from _apart(table, compared)
+
+
+def official_faults(table: pl.DataFrame, parts: Sequence[Shared]) -> Iterator[Fault]:
+    """Yield a fault where the splits that a source came with share pictures, and ours are not set."""
+    if OFFICIAL not in table.columns or (table["split"] != "").any():
+        return
+    divided = [one for one in parts if _split_of(one.first) != _split_of(one.second)]
+    if divided:
+        words = [
+            f"{one.first} and {one.second} share {one.same:,} files and {one.near:,} pairs of "
+            "near-duplicates"
+            for one in divided
+        ]
+        count = sum(one.same + one.near for one in divided)
+        yield fault("official-leak", f"{'; '.join(words)}.", [], count=count)
+
+
+def _split_of(part: str) -> str:
+    return part.rpartition(" / ")[0]
+
+
+def group_faults(table: pl.DataFrame) -> Iterator[Fault]:
+    """Yield a fault where groups stand in two splits."""
+    rows = table.with_row_index("#at").filter((pl.col("split") != "") & (pl.col("group") != ""))
+    held = rows.group_by("group").agg(
+        pl.col("split").unique().sort(), pl.col("#at").first(), pl.len()
+    )
+    divided = held.filter(pl.col("split").list.len() > 1).sort("#at")
+    if divided.is_empty():
+        return
+    shown = divided.head(MOST_EXAMPLES)
+    words = [
+        f"group {group}, {count} rows in {' and '.join(splits)}"
+        for group, splits, _, count in shown.iter_rows()
+    ]
+    message = f"{divided.height:,} of {held.height:,} groups stand in two splits or more."
+    where = examples(table, shown["#at"].to_list(), words)
+    yield fault("group", message, where, count=divided.height)
+
+
+@dataclass(frozen=True)
+class _Teller:
+    """Tells of files and pairs, with examples."""
+
+    table: pl.DataFrame
+    found: NearPairs
+
+    def both(self, kind: str, same: pl.DataFrame, pairs: Pairs, where: str) -> Iterator[Fault]:
+        """Yield one fault for files and near-duplicates."""
+        if same.is_empty() and not len(pairs):
+            return
+        message = (
+            f"{same.height:,} files and {len(pairs):,} pairs of near-duplicates stand {where}."
+        )
+        shown = [*self.files_of(same), *self._pairs(pairs)]
+        yield fault(kind, message, _mixed(shown, same.height), count=same.height + len(pairs))
+
+    def pairs(self, kind: str, pairs: Pairs, what: str) -> Iterator[Fault]:
+        """Yield a fault for near-duplicates."""
+        if len(pairs):
+            message = f"{len(pairs):,} pairs of near-duplicates are {what}."
+            yield fault(kind, message, self._pairs(pairs), count=len(pairs))
+
+    def files_of(self, same: pl.DataFrame) -> list[Example]:
+        """Return an example for each file: the two rows that differ most."""
+        return [
+            Example(rows=tuple(refs(self.table, _unlike(self.table, at))), detail="the same file")
+            for at in same["at"].head(MOST_EXAMPLES).to_list()
+        ]
+
+    def _pairs(self, pairs: Pairs) -> list[Example]:
+        """Return an example for each pair."""
+        shown = pairs[:MOST_EXAMPLES].tolist()
+        hashes = [self.table["phash"][list(pair)].to_list() for pair in shown]
+        return [
+            Example(
+                rows=tuple(refs(self.table, pair)),
+                detail=f"{differing_bits(*two)} of 256 bits differ",
+            )
+            for pair, two in zip(shown, hashes, strict=True)
+        ]
+
+
+def _unlike(table: pl.DataFrame, places: Sequence[int]) -> list[int]:
+    """Return two of the places: the first, and the first that differs in label or split."""
+    rows = table.select("label", "split")[list(places)].rows()
+    other = next(
+        (place for place, row in zip(places, rows, strict=True) if row != rows[0]), places[1]
+    )
+    return [places[0], other]
+
+
+def _mixed(shown: list[Example], files: int) -> list[Example]:
+    """Return the examples, the first of files and the first of pairs ahead."""
+    files = min(files, MOST_EXAMPLES)
+    return (
+        [*shown[:1], *shown[files : files + 1], *shown[1:files], *shown[files + 1 :]]
+        if files
+        else shown
+    )
+
+
+def _duplicates(told: _Teller, same: pl.DataFrame) -> Iterator[Fault]:
+    """Yield a fault for copies that are neither leak nor conflict."""
+    if same.is_empty():
+        return
+    extra = int((same["rows"] - 1).sum())
+    message = f"{same.height:,} files stand in several rows: {extra:,} rows too many."
+    yield fault("duplicate", message, told.files_of(same), count=extra)
+
+
+def _apart(table: pl.DataFrame, compared: Hashed) -> Iterator[Fault]:
+    """Yield faults for rows that could not be compared."""
+    if len(compared.blank):
+        blank = compared.blank.tolist()
+        message = f"{len(blank):,} pictures are one even surface; they were not compared."
+        yield fault("blank", message, examples(table, blank[:MOST_EXAMPLES]), count=len(blank))
+    without = table.select((~IS_PHASH).arg_true().alias("at"))["at"].to_list()
+    if without:
+        message = f"{len(without):,} of {table.height:,} rows have no perceptual hash."
+        where = examples(table, without[:MOST_EXAMPLES])
+        yield fault("not-compared", message, where, count=len(without))
+
+
+def _parts(table: pl.DataFrame, found: NearPairs) -> tuple[Shared, ...]:
+    """Return how much every two parts of the data share, where they share anything."""
+    parts = part(table)
+    own = pl.DataFrame({"sha256": table["sha256"], "part": parts}).filter(IS_SHA256)
+    held = own.group_by("sha256", "part").len()
+    copies = held.filter(pl.col("len") > 1).select(
+        first="part", second="part", same=(pl.col("len") - 1).cast(pl.Int64)
+    )
+    both = held.join(held, on="sha256", suffix="_2").filter(pl.col("part") < pl.col("part_2"))
+    across = both.select(first="part", second="part_2", same=pl.lit(1, pl.Int64))
+    pairs = _near_parts(parts, found)
+    whole = pl.concat([copies, across, pairs], how="diagonal").fill_null(0)
+    shared = whole.group_by("first", "second").agg(
+        pl.col("same").sum(), pl.col("near").sum(), pl.col("near_in_group").sum()
+    )
+    return tuple(Shared(**row) for row in shared.sort("first", "second").iter_rows(named=True))
+
+
+def _near_parts(parts: pl.Series, found: NearPairs) -> pl.DataFrame:
+    """Return for each pair of near-duplicates the parts it stands in."""
+    one, two = (parts[found.pairs[:, side]] for side in (0, 1))
+    return pl.DataFrame({"one": one, "two": two, "in_group": found.same_group}).select(
+        first=pl.min_horizontal("one", "two"),
+        second=pl.max_horizontal("one", "two"),
+        near=pl.lit(1, pl.Int64),
+        near_in_group=pl.col("in_group").cast(pl.Int64),
+    )

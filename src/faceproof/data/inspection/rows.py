@@ -1,0 +1,129 @@
+"""The rows of one or more manifests as they stand, good or bad, made comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from faceproof.data.inspection.record import Example, RowRef
+from faceproof.data.manifest import CONTRACT, FACTS, LABELS
+
+#: Place of the manifest among all that were read, and number of the row in it, from 1.
+MANIFEST, ROW = "#manifest", "#row"
+#: How a part of the data is called where no split is given.
+NO_SPLIT = "no split"
+#: The column in which `import` keeps the splits that a source came with.
+OFFICIAL = "official_split"
+
+IS_FAKE = pl.col("label") == "fake"
+HAS_CLASS = pl.col("label").is_in(LABELS)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A manifest as it was read: ``table`` unchecked, ``root`` its data folder."""
+
+    name: str
+    table: pl.DataFrame
+    root: Path | None
+    sha256: str
+
+
+def gathered(given: Sequence[Given], *, first: int = 0) -> pl.DataFrame:
+    """Return the rows of all manifests under each other; ``first`` is the place of the first.
+
+    Columns: `MANIFEST`, `ROW`, the contract (text, "" where empty), every fact (null where it is
+    unknown or no number), then attributes (text). What cannot be text is left out.
+    """
+    tables = [
+        _comparable(one.table, place)
+        for place, one in enumerate(given, start=first)
+        if one.table.width
+    ]
+    return pl.concat(tables, how="diagonal").with_columns(
+        pl.col(pl.String).exclude("phash", "format").fill_null("")
+    )
+
+
+def attribute_columns(table: pl.DataFrame) -> list[str]:
+    """Return the names of the columns that are neither contract nor facts."""
+    return [name for name in table.columns if name not in {*CONTRACT, *FACTS, MANIFEST, ROW}]
+
+
+def refs(table: pl.DataFrame, rows: Iterable[int]) -> list[RowRef]:
+    """Return references to rows, given by their places in the table."""
+    chosen = table.select(manifest=MANIFEST, row=ROW, path="path", label="label", split="split")
+    return [RowRef(**row) for row in chosen[list(rows)].iter_rows(named=True)]
+
+
+def examples(
+    table: pl.DataFrame, rows: Sequence[int], details: Sequence[str] = ()
+) -> list[Example]:
+    """Return an example for each row, given by its place in the table."""
+    told = details or [""] * len(rows)
+    return [
+        Example(rows=(ref,), detail=detail)
+        for ref, detail in zip(refs(table, rows), told, strict=True)
+    ]
+
+
+def part(table: pl.DataFrame) -> pl.Series:
+    """Return for each row which part of the data it stands in: its split and class.
+
+    Where no split is given, the official one of its source stands in.
+    """
+    named = [name for name in ("split", OFFICIAL) if name in table.columns]
+    given = (pl.when(pl.col(name) != "").then(pl.col(name)) for name in named)
+    split = pl.coalesce(*given, pl.lit(NO_SPLIT))
+    return table.select(pl.concat_str(split, "label", separator=" / ").alias("part"))["part"]
+
+
+def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
+    """Return one table with known columns of known types."""
+    facts = [
+        _fact(table[name], dtype)
+        if name in table.columns
+        else pl.Series(name, [None] * table.height, dtype)
+        for name, dtype in FACTS.items()
+    ]
+    others = [
+        name
+        for name, dtype in table.schema.items()
+        if name not in {*CONTRACT, *FACTS, MANIFEST, ROW} and _is_plain(dtype)
+    ]
+    columns = [
+        *(_text(table[name]) for name in CONTRACT),
+        *facts,
+        *(_text(table[name]) for name in others),
+    ]
+    return (
+        pl.DataFrame(columns)
+        .with_row_index(ROW, offset=1)
+        .select(
+            pl.lit(place, pl.Int32).alias(MANIFEST), pl.col(ROW).cast(pl.Int64), pl.exclude(ROW)
+        )
+    )
+
+
+def _is_plain(dtype: pl.DataType) -> bool:
+    """Return whether values of this type can be told as text."""
+    return not dtype.is_nested() and dtype not in (pl.Binary, pl.Object)
+
+
+def _text(column: pl.Series) -> pl.Series:
+    """Return a column as text; what is none is empty."""
+    if not _is_plain(column.dtype):
+        return pl.Series(column.name, [""] * len(column), pl.String)
+    return column.cast(pl.String, strict=False).fill_null("")
+
+
+def _fact(column: pl.Series, dtype: type[pl.DataType]) -> pl.Series:
+    """Return a column in the type of its fact, null where it is not of it."""
+    if column.dtype == dtype:
+        return column
+    if not _is_plain(column.dtype):
+        return pl.Series(column.name, [None] * len(column), dtype)
+    return column.cast(pl.String, strict=False).replace("", None).cast(dtype, strict=False)

@@ -1,0 +1,194 @@
+"""An inspection as one page: nothing is fetched, nothing is run, pictures lie inside."""
+
+from __future__ import annotations
+
+import base64
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from faceproof.data.inspection.record import Association, Cell, Inspection, RowRef
+from faceproof.data.manifest import SPLITS
+from faceproof.sources import printable
+
+_TEMPLATES = "templates"
+_VERDICTS = {
+    "error": "Do not train or measure on this set before its errors are mended.",
+    "warning": "Usable with care: no error was found, but warnings stand.",
+    "note": "Nothing is wrong with this set that was looked for.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRow:
+    """One source, class and generator: rows of each split, and all of them."""
+
+    source: str
+    label: str
+    generator: str
+    counts: tuple[int, ...]
+    rows: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """One value of a fact or attribute with its share of each class, in percent."""
+
+    value: str
+    real: int
+    fake: int
+    real_percent: float
+    fake_percent: float
+
+
+def inspection_page(inspection: Inspection, pictures: Mapping[RowRef, bytes]) -> str:
+    """Return the HTML of an inspection; ``pictures`` are WebP thumbnails of the sheets' tiles."""
+    template = _environment().get_template("inspection.html")
+    splits = _splits(inspection.balance)
+    page: str = template.render(
+        page=inspection,
+        severity=worst(inspection),
+        verdict=_VERDICTS[worst(inspection)],
+        splits=splits,
+        balance=balance_rows(inspection.balance, splits),
+        totals=_totals(inspection.balance),
+        weighted=any(cell.weight != cell.rows for cell in inspection.balance),
+        spreads=_by_name(inspection),
+        data_uris={ref: _data_uri(data) for ref, data in pictures.items()},
+    )
+    return page
+
+
+def worst(inspection: Inspection) -> str:
+    """Return the gravest severity that stands, "note" where there is no fault."""
+    held = {fault.severity for fault in inspection.faults}
+    return next((name for name in ("error", "warning") if name in held), "note")
+
+
+def balance_rows(cells: tuple[Cell, ...], splits: list[str]) -> list[BalanceRow]:
+    """Return a row for each source, class and generator, with its count in each split."""
+    held: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
+    for cell in cells:
+        held[cell.source, cell.label, cell.generator][cell.split] = cell
+    ordered = sorted(held.items(), key=lambda item: (item[0][0], item[0][1] != "real", item[0][2]))
+    return [
+        BalanceRow(
+            *key,
+            counts=tuple(of[split].rows if split in of else 0 for split in splits),
+            rows=sum(cell.rows for cell in of.values()),
+            weight=sum(cell.weight for cell in of.values()),
+        )
+        for key, of in ordered
+    ]
+
+
+def shares(found: Association) -> list[Share]:
+    """Return the values with their shares of each class."""
+    real, fake = (sum(getattr(one, name) for one in found.levels) for name in ("real", "fake"))
+    return [
+        Share(
+            one.value,
+            one.real,
+            one.fake,
+            100 * one.real / real if real else 0.0,
+            100 * one.fake / fake if fake else 0.0,
+        )
+        for one in found.levels
+    ]
+
+
+def where(inspection: Inspection, ref: RowRef) -> str:
+    """Return a row in words: its number, and its manifest where there are several."""
+    if len(inspection.manifests) == 1:
+        return f"row {ref.row:,}"
+    return f"row {ref.row:,} of {inspection.manifests[ref.manifest].name}"
+
+
+def strength(v: float | None) -> str:
+    """Return Cramer's V in a word.
+
+    Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, for two classes.
+
+    >>> strength(0.05), strength(0.2), strength(0.4), strength(0.7), strength(None)
+    ('none to speak of', 'weak', 'clear', 'strong', 'nothing to compare')
+    """
+    if v is None:
+        return "nothing to compare"
+    words = ((0.5, "strong"), (0.3, "clear"), (0.1, "weak"))
+    return next((word for from_, word in words if v >= from_), "none to speak of")
+
+
+def marked(sentence: str) -> Any:
+    """Return a sentence as HTML, what stands between backticks as code.
+
+    >>> str(marked("use `a < b`"))
+    'use <code>a &lt; b</code>'
+    """
+    from markupsafe import Markup, escape
+
+    parts = [escape(part) for part in sentence.split("`")]
+    code = Markup("<code>{}</code>")
+    return Markup("").join(
+        code.format(part) if place % 2 else part for place, part in enumerate(parts)
+    )
+
+
+def _environment() -> Any:
+    """Return jinja2's environment: everything is escaped, a misspelt name is an error."""
+    import jinja2
+
+    folder = resources.files("faceproof.reports") / _TEMPLATES
+    found = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.is_file()}
+    environment = jinja2.Environment(
+        loader=jinja2.DictLoader(found),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": _count,
+        "percent": _percent,
+        "seen": printable,
+        "marked": marked,
+    }
+    environment.globals |= {"where": where, "shares": shares, "strength": strength}
+    return environment
+
+
+def _splits(cells: tuple[Cell, ...]) -> list[str]:
+    """Return the splits that hold rows, in their order."""
+    held = {cell.split for cell in cells}
+    return [*(split for split in SPLITS if split in held), *sorted(held - set(SPLITS))]
+
+
+def _totals(cells: tuple[Cell, ...]) -> dict[tuple[str, str], int]:
+    """Return (split, label) -> rows, with "all" for all splits."""
+    totals: dict[tuple[str, str], int] = defaultdict(int)
+    for cell in cells:
+        totals[cell.split, cell.label] += cell.rows
+        totals["all", cell.label] += cell.rows
+    return totals
+
+
+def _by_name(inspection: Inspection) -> dict[str, list[Any]]:
+    """Return the spreads under the name of what they are of."""
+    named: dict[str, list[Any]] = defaultdict(list)
+    for spread in inspection.spreads:
+        named[spread.name].append(spread)
+    return dict(named)
+
+
+def _data_uri(data: bytes) -> str:
+    return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}"
+
+
+def _percent(number: float) -> str:
+    return f"{number:.1f} %" if 0 < number < 10 else f"{number:.0f} %"
