@@ -85,6 +85,7 @@ outcomes = st.one_of(
         jpeg_quality=st.none() | st.integers(1, 100),
         phash=texts,
         faces=st.integers(1, 9),
+        outside=st.floats(0, 1),
         landmarks=points,
     ),
 )

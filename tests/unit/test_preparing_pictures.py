@@ -15,7 +15,13 @@ from skimage import data
 from faceproof.data.preparing.encoding import FORMATS
 from faceproof.data.preparing.history import KERNELS, drawn_history, lived
 from faceproof.data.preparing.outcomes import Done, Dropped
-from faceproof.data.preparing.pictures import Job, Workshop, crop_landmarks, prepare_picture
+from faceproof.data.preparing.pictures import (
+    Job,
+    Workshop,
+    crop_landmarks,
+    prepare_picture,
+    share_outside,
+)
 from faceproof.data.preparing.spec import Equalising, PicturesSpec
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg
@@ -80,6 +86,25 @@ def test_landmarks_stand_on_the_template_of_the_crop():
     found = crop_landmarks((3 * template @ turn.T + [40, 7]).astype(np.float32), spec)
     # A margin of a half on each side doubles what is shown: 224 px show 224 units.
     assert found == pytest.approx(template + 56, abs=1e-3)
+
+
+@pytest.mark.parametrize(("margin", "expected"), [(0.0, 0.0), (0.5, 0.75), (1.0, 8 / 9)])
+def test_the_share_of_a_crop_outside_of_its_picture(margin, expected):
+    """A 112 px picture that is the template itself: a margin of a half doubles the side."""
+    template = np.array([[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366]])
+    template = np.vstack([template, [[41.5493, 92.3655], [70.7299, 92.2041]]]).astype(np.float32)
+    spec = CropSpec(size=200, margin=margin)
+    assert share_outside(template, (112, 112), spec) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_share_outside_is_that_of_the_fill_in_the_crop(tmp_path):
+    content = encode_jpeg(head(angle=20), 95)
+    fill = CropSpec(size=256, margin=1.0, fill=(255, 0, 0))
+    outcome = done(prepared(tmp_path, content, PicturesSpec(crop=fill)))
+    crop = decode((tmp_path / outcome.path).read_bytes()).pixels
+    filled = (crop == (255, 0, 0)).all(axis=2).mean()
+    assert 0.1 < outcome.outside < 0.9
+    assert outcome.outside == pytest.approx(filled, abs=0.01)
 
 
 def test_what_is_written_down_is_what_lies_there(tmp_path):

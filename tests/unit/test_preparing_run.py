@@ -37,6 +37,7 @@ from faceproof.errors import DataError, ManifestError, UsageError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import YuNet
+from faceproof.imaging.preprocessing import CropSpec
 
 PLAIN = FinishSpec(probe=False)
 
@@ -150,6 +151,31 @@ def test_what_is_left_out_stands_in_a_table_with_its_reason(tmp_path):
     assert failed(prepared) == 3
     (line, *_) = summary(prepared)
     assert line.startswith("6 rows: 1 prepared (1 real, 0 fake); left out: 1 changed, 1 no_face")
+
+
+def test_fill_that_tells_the_classes_apart_is_told(tmp_path):
+    """Fakes cut so close that their crops reach over the edge, as many sets of faces are."""
+    tight = cv2.resize(data.astronaut()[40:180, 165:285], (180, 210))
+    wide = data.astronaut()[0:300, 60:400]
+    files = {
+        "fake/a.jpg": (encode_jpeg(tight, 90), "train"),
+        "photo/b.jpg": (encode_jpeg(wide, 90), "train"),
+    }
+    raw = write_rows(tmp_path / "raw", files)
+    prepared = prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
+    made = read_manifest(tmp_path / "out" / "manifest.parquet")
+    shares = [float(row.attributes["outside"]) for row in made.rows]
+    assert prepared.outside == {"fake": shares[0], "real": shares[1]}
+    assert shares[0] > 0.2
+    assert shares[1] < 0.05
+    lines = list(summary(prepared))
+    assert lines[1].startswith(
+        f"outside of its picture, and filled: {shares[0]:.0%} of a fake crop"
+    )
+    assert lines[2].startswith("warning: the fill tells the classes apart")
+    close = PicturesSpec(crop=CropSpec(size=160, margin=-0.1))
+    less = prepare_manifest(raw, tmp_path / "close", close, finish=PLAIN)
+    assert "outside" not in "".join(summary(less))
 
 
 def test_one_picture_in_two_files_never_stands_in_two_splits(tmp_path):
@@ -419,7 +445,7 @@ def test_weights_stand_in_the_manifest_and_are_told(tmp_path):
     uneven = raw.with_table(raw.table.with_columns(weight=pl.Series([60.0, 1, 1, 1, 1])))
     kept = prepare_manifest(uneven, tmp_path / "kept", PicturesSpec(), finish=PLAIN, how=heavy)
     assert kept.weights[0].most == 60.0
-    lines = list(summary(kept))
+    lines = [line for line in summary(kept) if "fill" not in line]
     assert lines[1].startswith("weights in train: 60.00 at the most; its 4 rows vary as much as 1")
     assert lines[2].startswith("warning: a row that counts 60 times")
 
@@ -462,6 +488,8 @@ def test_the_probe_looks_at_the_same_rows_before_and_after(raw, tmp_path, monkey
         assert seed == 4
         assert [(i.is_fake, i.group) for i in items] == [(r.is_fake, r.group) for r in made.rows]
     lines = list(summary(prepared))[1:]
+    (start,) = [i for i, line in enumerate(lines) if line.startswith("what predicts")]
+    lines = lines[start:]
     assert [line.split() for line in lines[1:5]] == [
         ["ROC-AUC", "[95", "%", "interval]", "before", "after"],
         [*("all", "features"), *("0.950", "[0.900,", "1.000]"), *("0.600", "[0.550,", "0.650]")],

@@ -45,7 +45,14 @@ def prepared_set(root: Path, count: int = 20) -> tuple[Manifest, list[Done]]:
                 said,
             )
         )
-        facts = {"width": 4, "height": 3, "format": "PNG", "jpeg_quality": None, "faces": 1}
+        facts = {
+            "width": 4,
+            "height": 3,
+            "format": "PNG",
+            "jpeg_quality": None,
+            "faces": 1,
+            "outside": 0.25,
+        }
         done.append(
             Done(
                 path=path,

@@ -12,7 +12,7 @@ from faceproof.data.manifest_files import write_manifest
 from faceproof.data.preparing import folder as places
 from faceproof.data.preparing.pictures import Workshop
 from faceproof.data.preparing.probing import Probes, probe_both
-from faceproof.data.preparing.record import Prepared, data_set, weighing
+from faceproof.data.preparing.record import Prepared, data_set, outside, weighing
 from faceproof.data.preparing.shards import write_shards
 from faceproof.data.preparing.spec import FinishSpec, Preparing
 from faceproof.data.preparing.tables import Sorted, write_faces, write_problems
@@ -45,6 +45,7 @@ def finished(
         before=data_set(manifest.table, manifest.sha256),
         after=data_set(after.table, after.sha256),
         problems=dict(sorted(Counter(problem.code for _, problem in found.problems).items())),
+        outside=outside(after.table),
         weights=weighing(after.table),
         probe_before=probes[0],
         probe_after=probes[1],

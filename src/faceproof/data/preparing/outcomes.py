@@ -15,7 +15,10 @@ STATED = frozenset({"no_face", "too_small", "leak"})
 
 
 class Done(Record):
-    """A prepared picture: where it lies in the folder, what it is, and its largest face."""
+    """A prepared picture: where it lies in the folder, what it is, and its largest face.
+
+    ``outside`` is the share of a crop that lies outside of its picture and is filled.
+    """
 
     outcome: Literal["done"] = "done"
     path: str
@@ -27,6 +30,7 @@ class Done(Record):
     jpeg_quality: int | None
     phash: str
     faces: int
+    outside: float
     landmarks: tuple[Point, Point, Point, Point, Point]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -60,6 +61,7 @@ class _File:
     pixels: Pixels
     format: str
     quality: int | None = None
+    outside: float = 0.0
 
 
 def jobs(table: pl.DataFrame) -> Iterator[Job]:
@@ -102,6 +104,17 @@ def crop_landmarks(landmarks: Points, spec: CropSpec) -> Points:
     return np.asarray(points, np.float32)
 
 
+def share_outside(landmarks: Points, size: tuple[int, int], spec: CropSpec) -> float:
+    """Return the share of a crop, 0 to 1, that lies outside of a picture of (width, height)."""
+    width, height = size
+    matrix = face_matrix(landmarks, spec)
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+    picture = np.asarray(corners @ matrix[:, :2].T + matrix[:, 2], np.float32)
+    crop = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32) * spec.size
+    inside, _ = cv2.intersectConvexConvex(picture, crop)
+    return float(np.clip(1 - inside / spec.size**2, 0, 1))
+
+
 def _read(job: Job, shop: Workshop) -> _File | Dropped:
     """Return the row's file, which must be the one that was imported."""
     data = read_file(shop.root / job.path, DEFAULT_LIMITS)
@@ -129,7 +142,8 @@ def _kept(file: _File, face: Face, spec: PicturesSpec) -> tuple[_File, Points]:
         return file, face.landmarks
     crop = crop_face(file.pixels, face.landmarks, spec.crop)
     kind = choose(FORMATS, spec.format, what="format")
-    made = _File(kind.encode(crop), crop, kind.name, kind.quality)
+    outside = share_outside(face.landmarks, (file.pixels.shape[1], file.pixels.shape[0]), spec.crop)
+    made = _File(kind.encode(crop), crop, kind.name, kind.quality, outside)
     return made, crop_landmarks(face.landmarks, spec.crop)
 
 
@@ -151,6 +165,7 @@ def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: list[F
         jpeg_quality=file.quality,
         phash=perceptual_hash(file.pixels).hex(),
         faces=len(faces),
+        outside=round(file.outside, 4),
         landmarks=(left, right, nose, mouth_left, mouth_right),
     )
 

@@ -36,7 +36,8 @@ class Prepared(Record):
     """What `prepare` did; written as ``prepare.json``.
 
     ``side`` is the common longest side in pixels, where pictures were equalised. ``problems``
-    counts the rows that were left out, by code. The two probes looked at the same rows.
+    counts the rows that were left out, by code. ``outside`` is the mean share of a crop that lies
+    outside of its picture, by class. The two probes looked at the same rows.
     """
 
     model_config = ConfigDict(
@@ -50,6 +51,7 @@ class Prepared(Record):
     before: DataSet
     after: DataSet
     problems: dict[str, int]
+    outside: dict[str, float]
     weights: tuple[Weighing, ...]
     probe_before: ProbeResult | None = None
     probe_after: ProbeResult | None = None
@@ -62,6 +64,12 @@ def weighing(table: pl.DataFrame) -> tuple[Weighing, ...]:
         _weighing(str(split), part["weight"].to_numpy())
         for (split,), part in table.group_by("split", maintain_order=True)
     )
+
+
+def outside(table: pl.DataFrame) -> dict[str, float]:
+    """Return the mean share of a crop outside of its picture, by class, of a prepared table."""
+    share = pl.col("outside").cast(pl.Float64).mean().round(4)
+    return dict(table.group_by("label").agg(share).sort("label").iter_rows())
 
 
 def data_set(table: pl.DataFrame, sha256: str) -> DataSet:

@@ -10,6 +10,9 @@ from faceproof.data.preparing.probing import compared
 from faceproof.data.preparing.record import Prepared
 from faceproof.data.preparing.weights import MOST_WEIGHT
 
+#: Less fill than this, as a share of the crop, is not worth a word.
+_MUCH_OUTSIDE = 0.05
+
 
 def failed(prepared: Prepared) -> int:
     """Return how many rows could not be read, or were not what the manifest says."""
@@ -23,6 +26,7 @@ def summary(prepared: Prepared) -> Iterator[str]:
         f"{prepared.before.rows} rows: {after.rows} prepared "
         f"({after.real} real, {after.fake} fake){_left_out(prepared.problems)}"
     )
+    yield from _outside(prepared.outside)
     yield from _weights(prepared)
     if prepared.probe_before and prepared.probe_after:
         before, now = prepared.probe_before, prepared.probe_after
@@ -38,6 +42,16 @@ def _left_out(problems: dict[str, int]) -> str:
         return ""
     counts = ", ".join(f"{count} {code}" for code, count in problems.items())
     return f"; left out: {counts} (see {PROBLEMS})"
+
+
+def _outside(shares: dict[str, float]) -> Iterator[str]:
+    """Yield how much of the crops is filled, with a warning where that tells the classes apart."""
+    if max(shares.values(), default=0.0) < _MUCH_OUTSIDE:
+        return
+    told = ", ".join(f"{share:.0%} of a {label} crop" for label, share in shares.items())
+    yield f"outside of its picture, and filled: {told}, in the mean"
+    if max(shares.values()) - min(shares.values()) >= _MUCH_OUTSIDE:
+        yield "warning: the fill tells the classes apart; a smaller --margin shows less of it"
 
 
 def _weights(prepared: Prepared) -> Iterator[str]:

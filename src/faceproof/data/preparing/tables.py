@@ -86,6 +86,7 @@ def _prepared_rows(rows: pl.DataFrame, done: Sequence[Done]) -> pl.DataFrame:
         pl.Series("path", [item.path for item in done], pl.String),
         pl.Series("sha256", [item.sha256 for item in done], pl.String),
         pl.Series("faces", [str(item.faces) for item in done], pl.String),
+        pl.Series("outside", [f"{item.outside:.3f}" for item in done], pl.String),
         **facts,
     )
 
