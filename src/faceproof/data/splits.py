@@ -61,9 +61,19 @@ def parse_shares(text: str) -> dict[str, float]:
         if name in shares:
             raise UsageError(f"--shares names {name} twice")
         shares[name] = _share(name, share)
-    if not math.isclose(total := sum(shares.values()), 1.0, abs_tol=1e-6):
-        raise UsageError(f"--shares are {total:g} together, must be 1: {text}")
-    return {name: shares.get(name, 0.0) for name in SPLITS}
+    return checked_shares(shares)
+
+
+def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    """Return the share of every split in their order, 0 for one that is not named.
+
+    Raises:
+        UsageError: they are not 1 together.
+    """
+    if math.isclose(total := sum(shares.values()), 1.0, abs_tol=1e-6):
+        return {name: shares.get(name, 0.0) for name in SPLITS}
+    named = ",".join(f"{name}={share:g}" for name, share in shares.items())
+    raise UsageError(f"the shares are {total:g} together, must be 1: {named}")
 
 
 def _share(name: str, text: str) -> float:

@@ -1,0 +1,117 @@
+"""faceproof data split: four splits that share no person, file or near-duplicate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.cli.data.split_output import write_split
+from faceproof.cli.exits import NOT_ALL_CHECKED
+from faceproof.errors import LeakError, UsageError
+from faceproof.networks.requirements import require
+from faceproof.sources import printable
+
+if TYPE_CHECKING:
+    from faceproof.data.manifest import Manifest
+
+
+def split(
+    manifests: Annotated[
+        list[Path], typer.Argument(metavar="MANIFEST...", help="What to split, as one set.")
+    ],
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUT", help="Where the manifest goes: .parquet or .csv."
+        ),
+    ],
+    shares: Annotated[
+        str, typer.Option(help="The share of each split; together 1.")
+    ] = "train=0.7,validation=0.06,calibration=0.12,test=0.12",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed splits otherwise.")] = 0,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...", help="Attributes to balance, beside class, generator and source."
+        ),
+    ] = "",
+    keep: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="OLD", help="A manifest whose rows stay in their splits."),
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Forget the splits that rows have already.")
+    ] = False,
+    near_bits: Annotated[
+        int, typer.Option(min=0, max=256, help="Hashes that differ in at most so many bits join.")
+    ] = 31,
+    protocols: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Write leave-one-generator-out and leave-one-source-out there."
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(help="The data folder, where a manifest does not name it.")
+    ] = None,
+) -> None:
+    """Split by group and near-duplicate cluster, with the same share of every stratum.
+
+    A row that has a split keeps it: from OLD, from OUT of the time before, or from its manifest.
+
+    Exit codes: 0 every row has a split, 1 some would join two and were left out, 2 wrong usage.
+    """
+    require("polars", "pyarrow", extra="data")
+    if not output.parent.is_dir():
+        raise UsageError(f"{printable(str(output.parent))} is no folder: make it, or name another")
+    from faceproof.data.dividing import SplitSpec, divide
+    from faceproof.data.manifest_files import write_manifest
+    from faceproof.data.protocols import write_protocols
+    from faceproof.data.splits import parse_shares
+
+    names = tuple(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
+    spec = SplitSpec(shares=parse_shares(shares), seed=seed, by=names, near_bits=near_bits)
+    older = [] if anew else _older([*(keep or []), output], keep or [], root)
+    divided = divide(_merged(manifests, root, forget=anew), spec, older=older)
+    write_manifest(divided.manifest, output)
+    write_split(divided, spec.shares)
+    if protocols is not None:
+        written = write_protocols(divided.manifest, protocols, spec)
+        typer.echo(f"\n{len(written.protocols)} protocols in {printable(str(protocols))}")
+        for reason in written.skipped:
+            typer.echo(f"no protocol {reason}", err=True)
+    if divided.left_out:
+        raise typer.Exit(NOT_ALL_CHECKED)
+
+
+def _merged(paths: Sequence[Path], root: Path | None, *, forget: bool) -> Manifest:
+    """Return the manifests as one, each picture once; without their splits where ``forget``."""
+    import polars as pl
+
+    from faceproof.data.manifest import Manifest
+    from faceproof.data.manifest_files import merge, read_table
+
+    manifests = []
+    for path in paths:
+        table, own = read_table(path)
+        if forget:
+            table = table.with_columns(split=pl.lit(""))
+        manifests.append((table, root or own))
+    try:
+        whole = merge([Manifest(table, root=where) for table, where in manifests])
+    except LeakError as error:
+        raise LeakError(f"{error}, or split all of it again with --anew") from error
+    return whole.with_table(
+        whole.table.unique(["path", "sha256"], keep="first", maintain_order=True)
+    )
+
+
+def _older(paths: Sequence[Path], named: Sequence[Path], root: Path | None) -> list[Manifest]:
+    """Return the manifests that say how it was split before; those that were named must exist."""
+    from faceproof.data.manifest_files import read_manifest
+
+    return [read_manifest(path, root=root) for path in paths if path in named or path.exists()]

@@ -1,0 +1,185 @@
+"""Leave-one-out protocols: what a detector is worth on a generator or source it never saw.
+
+Each is a CSV file that others can use, named by its hash in ``protocols.json``. Rows of what is
+left out stand in no split but test; the rows that a detector learns from are those of the
+manifest, without them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from faceproof.data.dividing import SplitSpec
+from faceproof.data.manifest import LABELS, SPLITS, Manifest
+from faceproof.errors import ManifestError
+from faceproof.records import Record
+from faceproof.tables import choose
+
+COLUMNS = ("path", "sha256", "label", "generator", "source", "group", "split")
+INDEX = "protocols.json"
+
+Kind = Literal["leave-one-generator-out", "leave-one-source-out"]
+
+
+class Protocol(Record):
+    """One CSV file: what it leaves out, how many rows of each class its splits have, its hash.
+
+    ``moved`` rows of what is left out come to the test from other splits.
+    """
+
+    name: str
+    kind: Kind
+    left_out: str
+    file: str
+    sha256: str
+    counts: dict[str, dict[str, int]]
+    moved: int
+
+
+class Protocols(Record):
+    """What stands in ``protocols.json``; ``skipped`` says which protocols cannot be, and why."""
+
+    schema_version: Literal["faceproof.protocols/1"] = "faceproof.protocols/1"
+    data_sha256: str
+    split: SplitSpec
+    protocols: tuple[Protocol, ...]
+    skipped: tuple[str, ...]
+
+
+def write_protocols(manifest: Manifest, folder: Path, spec: SplitSpec) -> Protocols:
+    """Return what was written to ``folder``: a CSV for every generator and source, and an index.
+
+    Paths in it are relative to the manifest's data folder. A protocol without both classes in
+    train, or without a row to test on, is none.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written: list[Protocol] = []
+    skipped: list[str] = []
+    for kind, column, value in _each(manifest):
+        table, moved = left_out(manifest.table, column, value)
+        if lack := _lack(table):
+            skipped.append(f"without {column} {value}: {lack}")
+            continue
+        written.append(_written(table, folder, kind, value, moved))
+    index = Protocols(
+        data_sha256=manifest.sha256, split=spec, protocols=tuple(written), skipped=tuple(skipped)
+    )
+    index.write(folder / INDEX)
+    return index
+
+
+def read_protocol(folder: Path, name: str, *, root: Path | None = None) -> Manifest:
+    """Return the manifest of the protocol called ``name``; ``root`` is the data folder.
+
+    Raises:
+        ManifestError: there is no index, or the file is not the one that the index names.
+        UnknownChoiceError: there is no such protocol.
+        LeakError: a picture or a group stands in two splits.
+    """
+    index = {one.name: one for one in read_index(folder).protocols}
+    protocol = choose(index, name, what="protocol")
+    try:
+        data = (folder / protocol.file).read_bytes()
+    except OSError as error:
+        raise ManifestError(f"{folder / protocol.file} cannot be read: {error}") from error
+    if hashlib.sha256(data).hexdigest() != protocol.sha256:
+        raise ManifestError(
+            f"{folder / protocol.file} is not the file that {INDEX} names: write the protocols "
+            "again with `faceproof data split --protocols`, or fetch them again"
+        )
+    return Manifest(pl.read_csv(BytesIO(data), infer_schema=False), root=root)
+
+
+def read_index(folder: Path) -> Protocols:
+    """Return what ``protocols.json`` says.
+
+    Raises:
+        ManifestError: it is missing, or none.
+    """
+    try:
+        return Protocols.read(folder / INDEX)
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{folder / INDEX} is no index of protocols: {error}") from error
+
+
+def left_out(table: pl.DataFrame, column: str, value: str) -> tuple[pl.DataFrame, int]:
+    """Return the rows of the protocol without ``value`` in ``column``, and how many moved to test.
+
+    What is left out stands in test alone: its rows of the test split, and those of other splits
+    of which neither group nor file is among the rows that are left to learn from. Beside a
+    generator stand the real rows of the test split; beside a source stands nothing.
+    """
+    out, test = pl.col(column) == value, pl.col("split") == "test"
+    placed = table.filter(pl.col("split") != "").select(COLUMNS)
+    learnt = placed.filter(~out & ~test)
+    free = ~pl.any_horizontal(
+        pl.col(k).is_in(learnt[k].unique().implode()) for k in ("group", "sha256")
+    )
+    moved = placed.filter(out & ~test & free)
+    beside = placed.filter((column == "generator") & test & (pl.col("label") == "real"))
+    tested = pl.concat([placed.filter(out & test), moved, beside])
+    whole = pl.concat([learnt, tested.with_columns(pl.lit("test").alias("split"))])
+    return whole.sort("path", "sha256"), moved.height
+
+
+def _each(manifest: Manifest) -> Iterator[tuple[Kind, str, str]]:
+    """Yield the kind, column and value of everything that can be left out."""
+    for value in manifest.table["generator"].unique().sort():
+        if value != "none":
+            yield "leave-one-generator-out", "generator", value
+    for value in manifest.table["source"].unique().sort():
+        yield "leave-one-source-out", "source", value
+
+
+def _lack(table: pl.DataFrame) -> str:
+    """Return what a protocol lacks to be of use, or an empty string."""
+    counts = _counts(table)
+    for label in LABELS:
+        if not counts["train"][label]:
+            return f"no {label} row is left in train"
+    return "" if sum(counts["test"].values()) else "no row of it can stand in test"
+
+
+def _counts(table: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Return how many rows of each class each split has."""
+    found = {
+        (split, label): rows
+        for split, label, rows in table.group_by("split", "label").len().iter_rows()
+    }
+    return {split: {label: found.get((split, label), 0) for label in LABELS} for split in SPLITS}
+
+
+def _written(table: pl.DataFrame, folder: Path, kind: Kind, value: str, moved: int) -> Protocol:
+    """Write one CSV file and return what the index says of it."""
+    name = f"{kind}-{_file_name(value)}"
+    data = table.write_csv(line_terminator="\n").encode()
+    (folder / f"{name}.csv").write_bytes(data)
+    return Protocol(
+        name=name,
+        kind=kind,
+        left_out=value,
+        file=f"{name}.csv",
+        sha256=hashlib.sha256(data).hexdigest(),
+        counts=_counts(table),
+        moved=moved,
+    )
+
+
+def _file_name(value: str) -> str:
+    """Return a name that every file system takes, another one for each value.
+
+    >>> _file_name("stable-diffusion-2.1"), _file_name("My GAN")
+    ('stable-diffusion-2.1', 'my-gan-0d8a5b2e')
+    """
+    plain = re.sub(r"[^a-z0-9.-]+", "-", value.lower()).strip("-.")[:60]
+    known = plain == value
+    return (
+        plain if known else f"{plain}-{hashlib.sha256(value.encode()).hexdigest()[:8]}".lstrip("-")
+    )
