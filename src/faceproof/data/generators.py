@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Mapping
@@ -56,6 +57,7 @@ _BY_KEY = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
 def known(name: str) -> str:
     """Return our name of a generator in any spelling, or nothing where it is not known.
 
@@ -65,6 +67,7 @@ def known(name: str) -> str:
     return _BY_KEY.get(_key(name), "")
 
 
+@functools.lru_cache(maxsize=4096)
 def canonical(name: str) -> str:
     """Return our name of a generator; one that is not known in lower case with hyphens.
 

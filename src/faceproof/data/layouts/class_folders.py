@@ -23,7 +23,7 @@ from faceproof.data.layouts.listing import (
 from faceproof.data.layouts.signs import better_layout, found_in, told, unexpected
 from faceproof.data.layouts.table_rows import refuse_both
 from faceproof.data.layouts.tree import Tree, read_tree
-from faceproof.data.layouts.words import said_by, split_called
+from faceproof.data.layouts.words import is_class_word, said_by, split_called
 from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import printable
 from faceproof.tables import nearest
@@ -68,6 +68,8 @@ def class_folders(source: Path, options: ListingOptions) -> Iterator[Entry]:
     clear = [one for one in placed if one.label]
     _refuse_unclear(source, unclear, clear, options, tree)
     _refuse_empty(source, clear, options, tree)
+    if (known_set := better_layout(tree)) not in ("", "class-folders", "columns"):
+        yield Note(f"the layout {known_set} knows this set, with its groups and splits")
     yield from _polarity(clear)
     yield from _unused_levels(clear, options)
     for one in clear:
@@ -152,7 +154,9 @@ def _generator(one: _Placed, levels: dict[str, str], options: ListingOptions) ->
     """
     if asked := levels.get("generator"):
         return canonical(asked)
-    others = [name for at, name in enumerate(one.folders) if at != one.at or not said_by(name)]
+    others = [
+        name for at, name in enumerate(one.folders) if at != one.at or not is_class_word(name)
+    ]
     found = [name for folder in reversed(others) if (name := known(folder)) not in ("", "none")]
     return found[0] if found else canonical(options.generator) or UNKNOWN
 
@@ -191,12 +195,16 @@ def _refuse_unclear(
     lost = [path for path in unclear if tuple(path.split("/")[:-1]) not in above]
     if not lost or options.real or options.fake:
         return
-    other = better_layout(tree)
-    advice = f"; the layout {other} fits it" if other not in ("", "class-folders") else ""
     raise UsageError(
         f"{printable(str(source))}: the names of these folders say neither real nor fake, or "
-        f"both: {told(lost)}; say --real NAME --fake NAME{advice}"
+        f"both: {told(lost)}; say --real NAME --fake NAME{_advice(tree)}"
     )
+
+
+def _advice(tree: Tree) -> str:
+    """Return which layout knows more of this folder, or nothing."""
+    other = better_layout(tree)
+    return f"; the layout {other} fits it" if other not in ("", "class-folders") else ""
 
 
 def _refuse_empty(source: Path, clear: list[_Placed], options: ListingOptions, tree: Tree) -> None:
@@ -209,6 +217,7 @@ def _refuse_empty(source: Path, clear: list[_Placed], options: ListingOptions, t
         raise ManifestError(
             f"{printable(str(source))}: empty class: no picture is {label}, found "
             f"{found_in(tree)}; where that is meant, say --{other} NAME of the folder alone"
+            f"{_advice(tree)}"
         )
 
 

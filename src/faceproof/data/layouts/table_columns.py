@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from faceproof.data.layouts.listing import RESERVED, ListingOptions, Note
@@ -43,9 +43,10 @@ def match_columns(table: TableFile, options: ListingOptions) -> Columns:
     guessed = {name: name for name in OURS if name in table.columns and name not in taken}
     # A column called image may hold paths; only one of files is taken without being told.
     guessed.pop("image", None)
-    if "path" not in told and (files := _picture_column(table) | told).get("image"):
+    if not {"path", "image"} & set(told):
+        told |= _picture_column(table)
+    if told.get("image"):
         guessed.pop("path", None)
-        told = files
     ours = {name: theirs for name, theirs in (guessed | told).items() if theirs}
     _require(table, ours, options)
     return Columns(ours, *_attributes(table, ours, options))
@@ -96,7 +97,7 @@ def _lacking(table: TableFile, ours: str, otherwise: str) -> ManifestError:
 def _attributes(
     table: TableFile, ours: Mapping[str, str], options: ListingOptions
 ) -> tuple[dict[str, str], tuple[Note, ...]]:
-    """Return their column for each attribute, and a note of columns without a name."""
+    """Return their column for each attribute, and notes of columns that are left out."""
     renamed = {
         theirs: name for name, theirs in options.columns.items() if theirs and name not in OURS
     }
@@ -104,9 +105,21 @@ def _attributes(
     nameless = [name for name in rest if name.startswith("#") and name not in renamed]
     nameless += [name for name in rest if not name.strip()]
     kept = {_attribute(renamed.get(name, name)): name for name in rest if name not in nameless}
-    shown = ", ".join(name or "''" for name in nameless)
-    note = f"columns without a name are left out: {shown}; --columns NAME=THEIRS keeps one"
-    return kept, (Note(note),) if nameless else ()
+    return kept, (*_left_out(nameless), *_other_files(table, ours))
+
+
+def _left_out(nameless: list[str]) -> Iterator[Note]:
+    """Yield a note of columns without a name."""
+    if nameless:
+        shown = ", ".join(name or "''" for name in nameless)
+        message = f"columns without a name are left out: {shown}; --columns NAME=THEIRS keeps one"
+        yield Note(message)
+
+
+def _other_files(table: TableFile, ours: Mapping[str, str]) -> Iterator[Note]:
+    """Yield a note of further columns that hold files, which are no attributes."""
+    if others := [name for name in table.pictures if name != ours.get("image")]:
+        yield Note(f"columns that hold other files are left out: {', '.join(others)}")
 
 
 def _attribute(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _REAL = frozenset(
@@ -33,6 +34,7 @@ _SPLITS = {
 }
 
 
+@functools.lru_cache(maxsize=4096)
 def said_by(name: str, *, folder: bool = True) -> str:
     """Return what the name says: ``real``, ``fake``, ``both`` or nothing ("").
 
@@ -52,6 +54,16 @@ def said_by(name: str, *, folder: bool = True) -> str:
     return said.pop() if said else ""
 
 
+def is_class_word(name: str) -> bool:
+    """Return whether the name is one word for a class and nothing more.
+
+    >>> is_class_word("Deepfakes"), is_class_word("StyleGAN")
+    (True, False)
+    """
+    return name.strip().lower() in _REAL | _FAKE
+
+
+@functools.lru_cache(maxsize=4096)
 def split_called(name: str) -> str:
     """Return our name of a split, or nothing where this is the name of none.
 
