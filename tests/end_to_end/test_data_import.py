@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import av
 import pytest
 from PIL import Image
 from skimage import data
@@ -226,6 +227,28 @@ def test_a_picture_in_two_official_splits_fails_nothing(faces, faceproof):
     table = read_manifest(Path("m.parquet")).table
     assert set(table["split"]) == {""}
     assert sorted(table["official_split"]) == ["test", "train", "train"]
+
+
+def test_videos_are_sampled_beside_the_manifest_and_not_again(faces, faceproof):
+    with av.open(str(faces / "real" / "talk.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(20):
+            pixels = data.astronaut()[number : number + 48, :64]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode(None))
+    answer = faceproof(*IMPORT, "--frames", "4")
+    assert (answer.code, answer.err.splitlines()[-1]) == (0, "m.parquet: 9 pictures")
+    kept = sorted(Path("m_pictures/real/talk.mp4").glob("*.png"))
+    assert [path.name for path in kept] == [f"frame-{n:06d}.png" for n in (2, 7, 12, 17)]
+    manifest = read_manifest(Path("m.parquet"))
+    assert all(manifest.picture_path(path).is_file() for path in manifest.table["path"])
+    before = [path.stat().st_mtime_ns for path in kept]
+    assert faceproof(*IMPORT, "--frames", "4") == answer
+    assert [path.stat().st_mtime_ns for path in kept] == before
+    assert read_manifest(Path("m.parquet")) == manifest
+    faceproof(*IMPORT, "--frames", "1", "--extract", "elsewhere")
+    assert len(list(Path("elsewhere").rglob("*.png"))) == 1
 
 
 needs_posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and pipes of POSIX")

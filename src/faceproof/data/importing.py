@@ -30,7 +30,7 @@ from faceproof.sources import is_address, printable
 from faceproof.tables import choose
 
 #: A source may be one table rather than a folder.
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".json"})
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 
 DEFAULT_WORKERS = min(16, os.cpu_count() or 1)
 _AHEAD = 8
