@@ -14,7 +14,6 @@ from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
 from faceproof.cli.progress import progress_bar
 from faceproof.cli.tally import counting
 from faceproof.errors import ManifestError, UsageError
-from faceproof.networks.requirements import require
 from faceproof.sources import printable
 from faceproof.tables import choose
 
@@ -99,6 +98,8 @@ def import_(
 
     Exit codes: 0 all was read, 1 something could not be, 2 wrong usage, 130 stopped by Ctrl-C.
     """
+    from faceproof.networks.requirements import require
+
     require("polars", "av", extra="data")
     write = choose(FORMATS, format_, what="format")
     _check_output(output)
