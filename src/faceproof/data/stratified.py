@@ -25,9 +25,8 @@ Index = npt.NDArray[np.int64]
 #: How many rows of which strata: what a cluster brings to a split.
 Load = Sequence[tuple[int, int]]
 
-#: A split may hold so much of a stratum beyond its share before a proposal to it is refused.
-SLACK_SHARE = 0.005
-SLACK_ROWS = 0.5
+#: So a single row has a place until the share is reached, also where that is less than one row.
+SLACK_ROWS = 0.5 - 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,6 @@ class _Ledger:
 
     count: list[list[int]]
     quota: list[list[float]]
-    slack: list[float]
     open: list[int]
 
     @classmethod
@@ -104,7 +102,6 @@ class _Ledger:
         return cls(
             count=[[0] * len(shares) for _ in totals],
             quota=[[share * total for share in shares] for total in totals],
-            slack=[max(SLACK_ROWS, SLACK_SHARE * total) for total in totals],
             open=[split for split, share in enumerate(shares) if share > 0],
         )
 
@@ -120,10 +117,9 @@ class _Ledger:
         return min(self.open, key=lambda split: self._reluctance(split, load))
 
     def _fits(self, split: int, load: Load) -> bool:
-        """Return whether every stratum comes nearer to its quota, or is within the slack of it."""
+        """Return whether every stratum comes nearer to its quota; a single row may fill it up."""
         return all(
-            self.count[stratum][split] + rows / 2
-            <= self.quota[stratum][split] + self.slack[stratum]
+            self.count[stratum][split] + rows / 2 < self.quota[stratum][split] + SLACK_ROWS
             for stratum, rows in load
         )
 
