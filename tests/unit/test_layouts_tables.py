@@ -107,7 +107,7 @@ def test_several_tables_are_refused_until_one_is_named(tmp_path):
             "path,target",
             {},
             ManifestError,
-            "'label', did you mean 'target'.*label=target, or --gen",
+            "'label', did you mean 'target'.*label=target, or --g",
         ),
         ("path,qqq", {}, ManifestError, "'label'. It has: path, qqq. Say --columns label=THEIRS"),
         (

@@ -26,7 +26,7 @@ from faceproof.errors import ManifestError
 _TOPS = frozenset({"original_sequences", "manipulated_sequences"})
 _COMPRESSIONS = frozenset({"raw", "c0", "c23", "c40"})
 _SPLIT_FILES = {"train.json": "train", "val.json": "validation", "test.json": "test"}
-#: 000 and 000_003 (target_source); of actors 01__walking and 01_02__walking__ABCDEFGH.
+#: 000 and 000_003 (target_source); of actors 01__walking and 01_02__walking__YVGY8LOK.
 _YOUTUBE = re.compile(r"\d{3}(?:_\d{3})?")
 _ACTORS = re.compile(r"\d{2}(?:_\d{2})?__\w+")
 _PLACE = (
@@ -54,7 +54,8 @@ def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     train.json, val.json and test.json where those lie below the folder.
 
     Source: Roessler et al., FaceForensics++, ICCV 2019, arXiv:1901.08971; dataset/README.md of
-    ondyari/FaceForensics. Names of DeepFakeDetection's videos are taken from memory.
+    ondyari/FaceForensics. DeepFakeDetection's names (01_02__meeting_serious__YVGY8LOK) and the form
+    of the split files are as public code that reads the set has them.
     """
     refuse_unused(options, "faceforensics")
     tree = read_tree(source, tables=lambda name: name in _SPLIT_FILES)
