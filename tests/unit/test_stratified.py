@@ -169,7 +169,8 @@ class TestShareNames:
     def test_what_is_not_named_has_none(self):
         assert parse_shares(" train = 0.75 ,test=0.25") == {
             **dict.fromkeys(SPLITS, 0.0),
-            **{"train": 0.75, "test": 0.25},
+            "train": 0.75,
+            "test": 0.25,
         }
 
     @pytest.mark.parametrize(
