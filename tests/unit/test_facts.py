@@ -97,6 +97,10 @@ def test_padding_and_strays_between_segments_do_not_hide_the_tables():
     assert jpeg_quality(file[:start] + b"stray" + file[start:]) == 64
 
 
+def test_a_second_picture_behind_the_first_does_not_count():
+    assert jpeg_quality(saved(quality=90) + saved(quality=10)) == 90
+
+
 def test_without_a_table_there_is_no_quality():
     file = saved()
     assert jpeg_quality(file[:20]) is None
