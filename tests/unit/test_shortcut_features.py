@@ -188,11 +188,20 @@ def test_a_cut_header_is_read_as_far_as_it_goes(cut):
     assert math.isnan(header.quality) or header.quality == 75
 
 
-def test_a_table_of_16_bits_and_padding_before_a_marker():
+@pytest.mark.parametrize("padding", [0, 1, 2, 5])
+def test_a_table_of_16_bits_and_padding_before_a_marker(padding):
     wide = b"\x10" + b"".join(struct.pack(">H", entry) for entry in standard_table(20))
     body = struct.pack(">H", len(wide) + 2) + wide
     frame = bytes.fromhex("08 0010 0010 01 01 11 00")
-    file = b"\xff\xd8\xff\xff\xff\xdb" + body + b"\xff\xc1\x00\x0b" + frame + b"\xff\xda\0\2"
+    file = (
+        b"\xff\xd8"
+        + b"\xff" * padding
+        + b"\xff\xdb"
+        + body
+        + b"\xff\xc1\x00\x0b"
+        + frame
+        + b"\xff\xda\0\2"
+    )
     header = read_header(file)
     assert (header.quality, header.layers, header.tables) == (20, 1, 1)
 
@@ -222,6 +231,17 @@ def test_metadata_of_each_kind(kind, how, name):
     names = changed(plain, with_it) & set(FAMILIES["metadata"])
     assert names == {name, "metadata_bytes"}
     assert (plain[name], with_it[name]) == (0, 1)
+
+
+def test_a_webp_chunk_of_odd_length_is_followed_by_a_byte_of_padding():
+    measured = of(ASTRONAUT, "WEBP", icc_profile=b"odd", exif=exif())
+    assert (measured["has_icc"], measured["has_exif"], measured["has_xmp"]) == (1, 1, 0)
+    assert measured["metadata_bytes"] == 3 + len(exif().removeprefix(b"Exif\0\0"))
+
+
+@pytest.mark.parametrize(("kind", "size"), [("JPEG", 14), ("PNG", 0), ("WEBP", 0)])
+def test_what_the_pixels_need_is_no_metadata(kind, size):
+    assert of(ASTRONAUT, kind)["metadata_bytes"] == size  # of a JPEG: the JFIF segment
 
 
 def segment(marker: int, body: bytes) -> bytes:
@@ -320,7 +340,9 @@ def test_blocks_of_a_jpeg_are_seen_on_their_grid():
 
 def test_the_grid_is_seen_in_a_large_picture_too():
     large = cv2.resize(ASTRONAUT, (1400, 1104), interpolation=cv2.INTER_CUBIC)
-    assert of(decode(saved(large, quality=10)).pixels)["blockiness"] > 0.5
+    measured = of(decode(saved(large, quality=10)).pixels)
+    assert measured["blockiness"] > 0.5
+    assert measured["blockiness_off_grid"] < 0.3
 
 
 def test_a_picture_below_two_blocks_has_no_grid():

@@ -336,6 +336,12 @@ def test_words_of_a_difference_that_is_neither_lower_nor_higher():
     assert says.count(" to ") == 2
 
 
+def test_words_of_a_value_that_comes_up_in_one_class():
+    fakes, reals = np.repeat([75.0, 90.0, 95.0], [60, 20, 20]), np.repeat([75.0, 90.0], [95, 5])
+    says = describe("quality", fakes, reals)
+    assert says == "estimated JPEG quality is 75: 60 % of the fakes, 95 % of the reals"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [

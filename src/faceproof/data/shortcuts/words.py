@@ -9,8 +9,8 @@ from faceproof.data.shortcuts.intervals import Floats
 
 _WORDS = {name: said for names in (*FAMILIES.values(), FLOOR) for name, said in names.items()}
 _BYTES = " in bytes"
-# Below this difference the share of pictures that have a value at all is not what tells.
-_MISSING = 0.05
+# Below this difference the share of pictures that have a value is not what tells.
+_SHARE = 0.05
 
 
 def describe(name: str, fakes: Floats, reals: Floats) -> str:
@@ -23,7 +23,7 @@ def describe(name: str, fakes: Floats, reals: Floats) -> str:
     """
     words = _WORDS.get(name, name)
     has = [float(np.isfinite(values).mean()) for values in (fakes, reals)]
-    if abs(has[0] - has[1]) > _MISSING:
+    if abs(has[0] - has[1]) > _SHARE:
         return f"{words.rstrip('?')} is known: {_shares(has)}"
     of_fakes, of_reals = (values[np.isfinite(values)] for values in (fakes, reals))
     if words.endswith("?"):
@@ -36,9 +36,9 @@ def _shares(shares: list[float]) -> str:
 
 
 def _compared(words: str, fakes: Floats, reals: Floats) -> str:
-    """Return which class has the lower median, or where the middle halves lie if that says little.
+    """Return which class has the lower median, where both lie outside of the other's middle fifth.
 
-    Both medians must lie outside of the other class's middle fifth.
+    Else how often the value comes up whose share differs most, or where the middle halves lie.
     """
     name, unit = words.removesuffix(_BYTES), "bytes" if words.endswith(_BYTES) else ""
     middle = [float(np.median(values)) for values in (fakes, reals)]
@@ -46,8 +46,21 @@ def _compared(words: str, fakes: Floats, reals: Floats) -> str:
         side = "lower" if middle[0] < middle[1] else "higher"
         said = [_number(value, unit) for value in middle]
         return f"{name} is {side} in fakes: median {said[0]} against {said[1]}"
+    if telling := _telling(fakes, reals):
+        return f"{name} is {_number(telling[0], unit)}: {_shares(telling[1:])}"
     halves = [_half(values, unit) for values in (fakes, reals)]
     return f"{name} is spread differently: middle half {halves[0]} in fakes, {halves[1]} in reals"
+
+
+def _telling(fakes: Floats, reals: Floats) -> list[float]:
+    """Return the value whose share differs most and its shares, empty where none differs enough."""
+    values, place = np.unique(np.concatenate([fakes, reals]), return_inverse=True)
+    split = np.split(place, [len(fakes)])
+    shares = np.array([np.bincount(part, minlength=len(values)) / len(part) for part in split])
+    most = int(np.argmax(np.abs(shares[0] - shares[1])))
+    if abs(shares[0, most] - shares[1, most]) <= _SHARE:
+        return []
+    return [float(values[most]), float(shares[0, most]), float(shares[1, most])]
 
 
 def _apart(value: float, others: Floats) -> bool:
