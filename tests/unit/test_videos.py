@@ -29,6 +29,7 @@ CODECS = {
     "clip.ts": ("mpeg2video", "mpegts"),
     "clip.m4v": ("mpeg4", "m4v"),
     "clip.mjpeg": ("mjpeg", "mjpeg"),
+    "motion.mp4": ("mjpeg", None),
 }
 #: These say nothing of their length, so that their frames are counted.
 BARE = {"clip.m4v", "clip.mjpeg"}
@@ -109,6 +110,18 @@ def test_what_is_damaged_in_the_middle_is_missing_and_the_rest_is_not(tmp_path):
     frames, missing = taken(path, 10)
     assert sum(one.count for one in missing) == 10 - len(frames) > 0
     assert told(frames[-1]) == pytest.approx(47, abs=1)
+
+
+def test_after_an_error_of_the_decoder_the_next_frames_are_taken(tmp_path):
+    path = make(tmp_path / "motion.mp4")
+    data = bytearray(path.read_bytes())
+    start, end = len(data) * 45 // 100, len(data) * 55 // 100
+    data[start:end] = bytes(end - start)
+    path.write_bytes(data)
+    frames, missing = taken(path, 10)
+    assert [told(frame) for frame in frames][:4] == [2, 7, 12, 17]
+    assert [told(frame) for frame in frames][-3:] == [37, 42, 47]
+    assert [one.reason for one in missing] == ["Invalid data found when processing input"]
 
 
 def test_a_long_way_is_sought_not_decoded(tmp_path, monkeypatch):
