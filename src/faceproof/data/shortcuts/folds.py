@@ -24,27 +24,17 @@ def numbered(groups: Sequence[str] | npt.NDArray[np.generic]) -> Integers:
     return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
 
 
-def spread(fake: Flags, groups: Integers, *, most: int, seed: int) -> Integers:
+def sample(fake: Flags, *, most: int, seed: int) -> Integers:
     """Return the places of at most ``most`` pictures, half of each class, in their order.
 
-    The first picture of every group comes before the second of any, as many groups tell more than
-    many pictures of one; both classes draw their groups in one order, so that pairs stay together.
+    Drawn at random, so that sources and groups come up as often as they do among all.
+
+    >>> sample(np.array([True] * 5 + [False]), most=4, seed=0).size
+    3
     """
-    rng = np.random.default_rng(seed)
-    order_of_group = rng.permutation(int(groups.max(initial=-1)) + 1)
-    order = rng.permutation(len(groups))
-    taken = [_spread(order[fake[order] == kind], groups, order_of_group) for kind in (False, True)]
-    return np.sort(np.concatenate([places[: most // 2] for places in taken]))
-
-
-def _spread(places: Integers, groups: Integers, order_of_group: Integers) -> Integers:
-    """Return the places so that the groups take turns."""
-    places = places[np.argsort(order_of_group[groups[places]], kind="stable")]
-    group = groups[places]
-    starts = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
-    lengths = np.diff(np.r_[starts, len(group)])
-    turn = np.arange(len(group)) - np.repeat(starts, lengths)
-    return places[np.argsort(turn, kind="stable")]
+    order = np.random.default_rng(seed).permutation(len(fake))
+    taken = [order[fake[order] == kind][: most // 2] for kind in (False, True)]
+    return np.sort(np.concatenate(taken))
 
 
 def fold_of(fake: Flags, groups: Integers, *, seed: int) -> Integers:

@@ -16,7 +16,7 @@ from faceproof.data.shortcuts.features import (
     floor_features,
     measure_shortcuts,
 )
-from faceproof.data.shortcuts.folds import numbered, spread
+from faceproof.data.shortcuts.folds import sample
 from faceproof.data.shortcuts.intervals import Floats
 from faceproof.data.shortcuts.probe import MOST, probe
 from faceproof.data.shortcuts.result import ProbeResult
@@ -71,7 +71,7 @@ def probe_pictures(
     Raises:
         DataError: too few pictures or groups of a class to tell.
     """
-    chosen = _spread(list(items), most=most, seed=seed)
+    chosen = _sample(list(items), most=most, seed=seed)
     found = measure_pictures(chosen, workers=workers, finder=finder, progress=progress)
     fake, groups = [item.is_fake for item in found.items], [item.group for item in found.items]
     try:
@@ -125,8 +125,7 @@ def _measure(item: ProbeItem, finder: FaceFinder | None) -> tuple[Floats, Floats
     return as_row(measured), as_row(floor_features(picture), tuple(FLOOR))
 
 
-def _spread(items: list[ProbeItem], *, most: int, seed: int) -> list[ProbeItem]:
-    """Return the items that are read: evenly by class, as many groups as can be."""
+def _sample(items: list[ProbeItem], *, most: int, seed: int) -> list[ProbeItem]:
+    """Return the items that are read, evenly by class."""
     fake = np.array([item.is_fake for item in items], np.bool_)
-    taken = spread(fake, numbered([item.group for item in items]), most=most, seed=seed)
-    return [items[place] for place in taken]
+    return [items[place] for place in sample(fake, most=most, seed=seed)]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faceproof.data.shortcuts.features import FAMILIES
-from faceproof.data.shortcuts.folds import fold_of, numbered, spread
+from faceproof.data.shortcuts.folds import fold_of, numbered, sample
 from faceproof.data.shortcuts.intervals import Flags, Floats, Integers, auc_interval
 from faceproof.data.shortcuts.model import (
     fit,
@@ -63,7 +63,7 @@ def probe(
         DataError: too few pictures or groups of a class to tell.
     """
     fake, numbers = np.asarray(is_fake, np.bool_), numbered(groups)
-    taken = spread(fake, numbers, most=most, seed=seed)
+    taken = sample(fake, most=most, seed=seed)
     fake, numbers = fake[taken], numbered(numbers[taken])
     data = _Set(fake, numbers, fold_of(fake, numbers, seed=seed), seed)
     with one_thread():
