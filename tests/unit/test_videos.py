@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
 import numpy as np
 import pytest
 
-from faceproof.data import videos
+from faceproof.data import video_frames, videos
 from faceproof.data.video_frames import Missing, VideoFrame, spread_frames
 from faceproof.data.videos import INDEX, sample_video
 from faceproof.errors import (
@@ -36,9 +37,10 @@ BARE = {"clip.m4v", "clip.mjpeg"}
 
 
 def picture(number: int) -> np.ndarray:
-    """A frame that tells its number by its grey, and is noise on its right, white on its left."""
+    """A frame that tells its number by its grey; white on its left, a red patch, noise."""
     frame = np.full((48, 96, 3), (4 * number + 20) % 256, np.uint8)
     frame[:, :16] = 255
+    frame[:8, 24:56] = (220, 40, 40)
     frame[:, 64:] = np.random.default_rng(number).integers(0, 255, (48, 32, 1))
     return frame
 
@@ -124,14 +126,44 @@ def test_after_an_error_of_the_decoder_the_next_frames_are_taken(tmp_path):
     assert [one.reason for one in missing] == ["Invalid data found when processing input"]
 
 
+def test_sound_that_ends_later_leaves_nothing_missing(tmp_path):
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 96, 48, "yuv420p"
+        sound = container.add_stream("pcm_s16le", rate=8000)
+        for number in range(30):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(number))))
+        container.mux(stream.encode(None))
+        for _ in range(36):
+            silence = np.zeros((1, 800), np.int16)
+            frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+            frame.sample_rate = 8000
+            container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))
+    frames, missing = taken(path, 40)
+    assert missing == []
+    assert len(frames) == 30
+
+
+def test_a_frame_that_the_decoder_calls_corrupt_is_not_taken():
+    frames = [SimpleNamespace(time=time / 10, is_corrupt=time == 2) for time in range(5)]
+    container = SimpleNamespace(
+        streams=SimpleNamespace(
+            video=[SimpleNamespace(average_rate=10, start_time=0, time_base=1, frames=5)]
+        ),
+        decode=lambda _: iter(frames),
+    )
+    reader = video_frames._Reader(container)
+    assert [reader.shown_at(time).time for time in (0.15, 0.25, 0.35)] == [0.1, 0.1, 0.3]
+
+
 def test_a_long_way_is_sought_not_decoded(tmp_path, monkeypatch):
     path = make(tmp_path / "clip.mp4", frames=300)
     decoded = []
-    advance = videos.spread_frames.__globals__["_Reader"].advance
+    advance = video_frames._Reader.advance
     monkeypatch.setattr(
-        videos.spread_frames.__globals__["_Reader"],
-        "advance",
-        lambda self: decoded.append(1) or advance(self),
+        video_frames._Reader, "advance", lambda self: decoded.append(1) or advance(self)
     )
     frames, missing = taken(path, 3)
     assert [frame.number for frame in frames] == pytest.approx([50, 150, 250], abs=1)
@@ -225,6 +257,7 @@ def test_frames_are_kept_without_loss_under_their_numbers(tmp_path):
     for frame, pixels in zip(sampled.frames, decoded, strict=True):
         file = tmp_path / "out" / "clip.mp4" / frame.file
         assert file.stat().st_size == frame.bytes
+        assert pixels[2:6, 30:50, 0].mean() > 150 > pixels[2:6, 30:50, 2].mean()
         assert (cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB) == pixels).all()
 
 
