@@ -8,12 +8,13 @@ import json
 import tarfile
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from faceproof.data.manifest import Manifest, Row
-from faceproof.data.preparing.outcomes import Done
+from faceproof.data.manifest import FACTS, Manifest, Row
 from faceproof.data.preparing.shards import ShardIndex, read_shard, write_shards
 from faceproof.data.preparing.spec import ShardsSpec
 from faceproof.errors import DataError, UnknownChoiceError, UsageError
@@ -22,49 +23,24 @@ POINTS = ((1.5, 2.25), (3.0, 4.0), (5.0, 6.0), (7.0, 8.0), (9.0, 10.0))
 KINDS = pytest.mark.parametrize("kind", ["webdataset", "parquet"])
 
 
-def prepared_set(root: Path, count: int = 20) -> tuple[Manifest, list[Done]]:
+def prepared_set(root: Path, count: int = 20) -> tuple[Manifest, np.ndarray]:
     """Return a prepared set whose pictures are some bytes: shards do not look into them."""
-    rows, done = [], []
+    rows, sizes = [], []
     for number in range(count):
         content = f"picture {number} ".encode() * (10 + number)
         sha256 = hashlib.sha256(content).hexdigest()
         path = f"pictures/real/{sha256[:2]}/{sha256}.png"
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
-        fake = number % 2 == 0
+        kinds = ("real", "none") if number % 2 else ("fake", "stylegan")
         said = {"age": str(number), "größe": "klein"} if number else {}
-        rows.append(
-            Row(
-                path,
-                "fake" if fake else "real",
-                "stylegan" if fake else "none",
-                "made-up",
-                f"g{number}",
-                sha256,
-                "train" if number % 5 else "",
-                said,
-            )
-        )
-        facts = {
-            "width": 4,
-            "height": 3,
-            "format": "PNG",
-            "jpeg_quality": None,
-            "faces": 1,
-            "outside": 0.25,
-        }
-        done.append(
-            Done(
-                path=path,
-                sha256=sha256,
-                bytes=len(content),
-                phash="0" * 64,
-                landmarks=POINTS,
-                **facts,
-            )
-        )
-    table = Manifest(rows).table
-    return Manifest(table.with_columns(weight=0.5), root=root), done
+        split = "train" if number % 5 else ""
+        rows.append(Row(path, *kinds, "made-up", f"g{number}", sha256, split, said))
+        sizes.append(len(content))
+    table = Manifest(rows).table.with_columns(weight=0.5, bytes=pl.Series(sizes))
+    landmarks = np.array([POINTS] * count, np.float32)
+    landmarks[:, 0, 0] = range(count)
+    return Manifest(table, root=root), landmarks
 
 
 def spec(kind: str, **limits: int) -> ShardsSpec:
@@ -73,8 +49,8 @@ def spec(kind: str, **limits: int) -> ShardsSpec:
 
 @KINDS
 def test_what_goes_in_comes_out(tmp_path, kind):
-    manifest, done = prepared_set(tmp_path)
-    index = write_shards(manifest, done, tmp_path / "shards", spec(kind), seed=0)
+    manifest, landmarks = prepared_set(tmp_path)
+    index = write_shards(manifest, landmarks, tmp_path / "shards", spec(kind), seed=0)
     samples = [s for shard in index.shards for s in read_shard(tmp_path / "shards" / shard.name)]
     assert len(samples) == len({sample.key for sample in samples}) == 20
     rows = {row.sha256: row for row in manifest.rows}
@@ -86,15 +62,16 @@ def test_what_goes_in_comes_out(tmp_path, kind):
         assert (facts.source, facts.group, facts.split) == (row.source, row.group, row.split)
         assert facts.is_fake == int(row.is_fake)
         assert facts.weight == 0.5
-        assert facts.landmarks == POINTS
-        assert facts.attributes == {k: v for k, v in row.attributes.items() if v and k != "weight"}
+        assert facts.landmarks[0] == (float(row.group[1:]), 2.25)
+        assert facts.landmarks[1:] == POINTS[1:]
+        assert facts.attributes == {k: v for k, v in row.attributes.items() if k not in FACTS}
 
 
 @KINDS
 def test_a_split_is_in_shards_of_its_own_and_the_index_lists_them(tmp_path, kind):
-    manifest, done = prepared_set(tmp_path)
+    manifest, landmarks = prepared_set(tmp_path)
     folder = tmp_path / "shards"
-    index = write_shards(manifest, done, folder, spec(kind, most_pictures=6), seed=0)
+    index = write_shards(manifest, landmarks, folder, spec(kind, most_pictures=6), seed=0)
     assert ShardIndex.read(folder / "shards.json") == index
     suffix = "tar" if kind == "webdataset" else "parquet"
     assert [(shard.name, shard.split, shard.rows) for shard in index.shards] == [
@@ -114,9 +91,9 @@ def test_a_split_is_in_shards_of_its_own_and_the_index_lists_them(tmp_path, kind
 
 @KINDS
 def test_the_order_is_drawn_from_the_seed_and_is_the_same_each_time(tmp_path, kind):
-    manifest, done = prepared_set(tmp_path)
+    manifest, landmarks = prepared_set(tmp_path)
     first, again, other = (
-        write_shards(manifest, done, tmp_path / name, spec(kind), seed=seed)
+        write_shards(manifest, landmarks, tmp_path / name, spec(kind), seed=seed)
         for name, seed in (("a", 0), ("b", 0), ("c", 1))
     )
     assert [shard.sha256 for shard in first.shards] == [shard.sha256 for shard in again.shards]
@@ -129,10 +106,10 @@ def test_the_order_is_drawn_from_the_seed_and_is_the_same_each_time(tmp_path, ki
 
 def test_no_tar_is_larger_than_asked_for_and_none_could_hold_one_more(tmp_path):
     """Each takes 2 headers and 2 padded files; the end of a tar file is 10240 bytes at the most."""
-    manifest, done = prepared_set(tmp_path)
+    manifest, landmarks = prepared_set(tmp_path)
     most = 8192
     index = write_shards(
-        manifest, done, tmp_path / "s", spec("webdataset", most_bytes=most), seed=0
+        manifest, landmarks, tmp_path / "s", spec("webdataset", most_bytes=most), seed=0
     )
     train = [shard for shard in index.shards if shard.split == "train"]
     assert len(train) > 2
@@ -144,14 +121,14 @@ def test_no_tar_is_larger_than_asked_for_and_none_could_hold_one_more(tmp_path):
 
 
 def test_a_picture_above_the_limit_has_a_shard_of_its_own(tmp_path):
-    manifest, done = prepared_set(tmp_path, 3)
-    index = write_shards(manifest, done, tmp_path / "s", spec("parquet", most_bytes=1), seed=0)
+    manifest, landmarks = prepared_set(tmp_path, 3)
+    index = write_shards(manifest, landmarks, tmp_path / "s", spec("parquet", most_bytes=1), seed=0)
     assert [shard.rows for shard in index.shards] == [1, 1, 1]
 
 
 def test_a_tar_says_nothing_of_who_wrote_it_and_when(tmp_path):
-    manifest, done = prepared_set(tmp_path, 2)
-    write_shards(manifest, done, tmp_path / "s", spec("webdataset"), seed=0)
+    manifest, landmarks = prepared_set(tmp_path, 2)
+    write_shards(manifest, landmarks, tmp_path / "s", spec("webdataset"), seed=0)
     with tarfile.open(tmp_path / "s" / "train-000000.tar") as tar:
         members = tar.getmembers()
         said = json.load(tar.extractfile(members[1]))
@@ -162,8 +139,8 @@ def test_a_tar_says_nothing_of_who_wrote_it_and_when(tmp_path):
 
 
 def test_parquet_says_to_datasets_which_column_is_a_picture(tmp_path):
-    manifest, done = prepared_set(tmp_path, 2)
-    write_shards(manifest, done, tmp_path / "s", spec("parquet"), seed=0)
+    manifest, landmarks = prepared_set(tmp_path, 2)
+    write_shards(manifest, landmarks, tmp_path / "s", spec("parquet"), seed=0)
     table = parquet.read_table(tmp_path / "s" / "train-000000.parquet")
     features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     assert set(features) == set(table.column_names)
@@ -177,8 +154,8 @@ def test_parquet_says_to_datasets_which_column_is_a_picture(tmp_path):
 @KINDS
 @pytest.mark.parametrize("keep", [0.0, 0.5, 0.9])
 def test_a_shard_that_is_cut_off_is_told(tmp_path, kind, keep):
-    manifest, done = prepared_set(tmp_path)
-    index = write_shards(manifest, done, tmp_path / "s", spec(kind), seed=0)
+    manifest, landmarks = prepared_set(tmp_path)
+    index = write_shards(manifest, landmarks, tmp_path / "s", spec(kind), seed=0)
     path = tmp_path / "s" / index.shards[-1].name
     content = path.read_bytes()
     path.write_bytes(content[: int(index.shards[-1].bytes * keep * 0.8)])
@@ -188,8 +165,8 @@ def test_a_shard_that_is_cut_off_is_told(tmp_path, kind, keep):
 
 @KINDS
 def test_a_picture_that_changed_in_its_shard_is_told(tmp_path, kind):
-    manifest, done = prepared_set(tmp_path, 2)
-    write_shards(manifest, done, tmp_path / "s", spec(kind), seed=0)
+    manifest, landmarks = prepared_set(tmp_path, 2)
+    write_shards(manifest, landmarks, tmp_path / "s", spec(kind), seed=0)
     (path,) = (tmp_path / "s").glob("train*")
     path.write_bytes(path.read_bytes().replace(b"picture 1 ", b"picture X ", 1))
     with pytest.raises(DataError, match="is damaged"):

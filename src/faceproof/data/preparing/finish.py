@@ -32,7 +32,7 @@ def finished(
     record.unlink(missing_ok=True)
     after = Manifest(weighted(found.table, finish), root=output)
     write_manifest(after, output / places.MANIFEST)
-    write_faces(found.done, output / places.FACES)
+    write_faces(after.table["path"], found.landmarks, output / places.FACES)
     write_problems(found.problems, output / places.PROBLEMS)
     _shards(after, found, finish, shop)
     probes: Probes = (None, None)
@@ -70,4 +70,4 @@ def _shards(after: Manifest, found: Sorted, finish: FinishSpec, shop: Workshop) 
     if folder.exists():
         shutil.rmtree(folder)
     if finish.shards is not None:
-        write_shards(after, found.done, folder, finish.shards, seed=shop.spec.seed)
+        write_shards(after, found.landmarks, folder, finish.shards, seed=shop.spec.seed)

@@ -8,6 +8,7 @@ cut off, and is forgotten.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -92,24 +93,23 @@ def read_start(path: Path) -> Start | None:
         return None
 
 
-def read_outcomes(path: Path) -> tuple[list[Done | Dropped], list[int]]:
-    """Return the outcomes in the order of the rows, and where each ends, in bytes of the file.
+def read_outcomes(path: Path) -> Iterator[tuple[Done | Dropped, int]]:
+    """Yield the outcomes in the order of the rows, and where each ends, in bytes of the file.
 
-    A line that is cut off or damaged ends the list, and so do all that follow it. The list of
-    ends has one entry more than the other: the first is the end of the journal's first line.
+    A line that is cut off or damaged ends them: what follows it is forgotten.
     """
-    outcomes: list[Done | Dropped] = []
     with path.open("rb") as file:
-        ends = [len(file.readline())]
+        end = len(file.readline())
         for line in file:
+            end += len(line)
             try:
-                outcomes.append(parse_outcome(_whole(line)))
+                outcome = parse_outcome(line if line.endswith(b"\n") else b"")
             except ValidationError:
-                break
-            ends.append(ends[-1] + len(line))
-    return outcomes, ends
+                return
+            yield outcome, end
 
 
-def _whole(line: bytes) -> bytes:
-    """Return a line that has its newline; of any other nothing, which is no outcome."""
-    return line if line.endswith(b"\n") else b""
+def first_end(path: Path) -> int:
+    """Return where the first line ends, in bytes of the file."""
+    with path.open("rb") as file:
+        return len(file.readline())

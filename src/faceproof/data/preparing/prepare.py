@@ -13,10 +13,9 @@ from faceproof.data.manifest import Manifest
 from faceproof.data.preparing import folder as places
 from faceproof.data.preparing.finish import finished
 from faceproof.data.preparing.journal import Journal, read_outcomes
-from faceproof.data.preparing.outcomes import Done, Dropped
 from faceproof.data.preparing.pictures import Workshop, jobs, prepare_picture
 from faceproof.data.preparing.record import Prepared
-from faceproof.data.preparing.resume import intact, started
+from faceproof.data.preparing.resume import finished_rows, started
 from faceproof.data.preparing.spec import FinishSpec, PicturesSpec, Preparing
 from faceproof.data.preparing.tables import sort_out
 from faceproof.imaging.faces import YuNet
@@ -54,26 +53,23 @@ def prepare_manifest(
             if start.side is not None:
                 how.say(f"common side: {start.side} px")
             shop = Workshop(root, output, spec, start.side, YuNet())
-            found = sort_out(manifest.table, _all_outcomes(manifest.table, shop, how))
+            _prepare_rest(manifest.table, shop, how)
+            outcomes = (outcome for outcome, _ in read_outcomes(output / places.JOURNAL))
+            found = sort_out(manifest.table, outcomes)
             return finished(manifest, found, shop, finish, how)
 
 
-def _all_outcomes(table: pl.DataFrame, shop: Workshop, how: Preparing) -> list[Done | Dropped]:
-    """Return what became of every row; what the journal holds is not done again."""
-    path = shop.output / places.JOURNAL
-    outcomes, ends = read_outcomes(path)
-    kept = intact(outcomes, shop.output)
-    if kept:
-        how.say(f"{kept} of {table.height} rows were finished before")
-    del outcomes[kept:]
-    for outcome in outcomes:
-        how.advance(outcome)
-    waiting = islice(jobs(table), kept, None)
+def _prepare_rest(table: pl.DataFrame, shop: Workshop, how: Preparing) -> None:
+    """Prepare every row that the journal does not hold, and write it there."""
+    before = finished_rows(shop.output)
+    if before.rows:
+        how.say(f"{before.rows} of {table.height} rows were finished before")
+    for row in range(before.rows):
+        how.advance(row)
+    waiting = islice(jobs(table), before.rows, None)
     work = partial(prepare_picture, shop=shop)
     results = in_order(work, waiting, workers=how.workers, ahead=8 * max(1, how.workers))
-    with Journal(path, keep_bytes=ends[kept]) as journal, closing(results):
+    with Journal(shop.output / places.JOURNAL, keep_bytes=before.end) as journal, closing(results):
         for outcome in results:
             journal.add(outcome)
-            outcomes.append(outcome)
             how.advance(outcome)
-    return outcomes

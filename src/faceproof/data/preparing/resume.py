@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from faceproof.data.preparing.folder import JOURNAL
-from faceproof.data.preparing.journal import Start, begin, read_start
+from faceproof.data.preparing.journal import Start, begin, first_end, read_outcomes, read_start
 from faceproof.data.preparing.outcomes import Done, Dropped
 from faceproof.data.preparing.sizes import common_side, refuse_one_class
 from faceproof.data.preparing.spec import PicturesSpec
@@ -42,18 +43,28 @@ def rows_sha256(table: pl.DataFrame) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
-def intact(outcomes: Sequence[Done | Dropped], output: Path) -> int:
-    """Return how many outcomes, from the first on, still have their picture as it was written."""
-    hashed_from = len(outcomes) - _HASHED_AGAIN
-    for number, outcome in enumerate(outcomes):
-        if isinstance(outcome, Dropped):
-            continue
-        place = output / outcome.path
-        if _size(place) != outcome.bytes or (
-            number >= hashed_from and _sha256(place) != outcome.sha256
-        ):
-            return number
-    return len(outcomes)
+@dataclass(frozen=True)
+class Finished:
+    """How many rows are finished, and where the last of them ends in the journal."""
+
+    rows: int
+    end: int
+
+
+def finished_rows(output: Path) -> Finished:
+    """Return what is finished: the rows, from the first on, that have their picture still."""
+    journal = output / JOURNAL
+    last: deque[tuple[Finished, Done | Dropped]] = deque(maxlen=_HASHED_AGAIN)
+    found = Finished(0, first_end(journal))
+    for outcome, end in read_outcomes(journal):
+        if isinstance(outcome, Done) and _size(output / outcome.path) != outcome.bytes:
+            break
+        last.append((found, outcome))
+        found = Finished(found.rows + 1, end)
+    for before, outcome in last:
+        if isinstance(outcome, Done) and _sha256(output / outcome.path) != outcome.sha256:
+            return before
+    return found
 
 
 def _side(table: pl.DataFrame, root: Path, spec: PicturesSpec) -> int | None:

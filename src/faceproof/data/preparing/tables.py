@@ -3,52 +3,76 @@
 from __future__ import annotations
 
 import csv
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from faceproof.data.manifest import FACTS
 from faceproof.data.preparing.outcomes import Done, Dropped
 
+Landmarks = npt.NDArray[np.float32]
 Problem = tuple[str, Dropped]
 
-_MEASURED = tuple(name for name in FACTS if name not in {"weight", "jpeg_quality"})
+_COLUMNS: dict[str, type[pl.DataType]] = {
+    "path": pl.String,
+    "sha256": pl.String,
+    **{name: kind for name, kind in FACTS.items() if name != "weight"},
+    "faces": pl.Int32,
+    "outside": pl.Float64,
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sorted:
-    """The rows of a prepared set, the landmarks of their faces, and what was left out."""
+    """The rows of a prepared set, their landmarks float32 [N, 5, 2], and what was left out."""
 
     table: pl.DataFrame
-    done: list[Done]
+    landmarks: Landmarks
     problems: list[Problem]
 
 
-def sort_out(table: pl.DataFrame, outcomes: Sequence[Done | Dropped]) -> Sorted:
+def sort_out(table: pl.DataFrame, outcomes: Iterable[Done | Dropped]) -> Sorted:
     """Return the prepared rows, and the problems in the order of the rows.
 
+    The outcomes, one a row, are taken one after another: a million of them would fill the memory.
     Two files of different bytes may be one picture once they are prepared. Where such a pair
     stands in two splits, the split that comes first in the manifest keeps it.
     """
-    kept = _without_leaks(table["split"].to_list(), outcomes)
-    paths = table["path"].to_list()
-    numbers = [number for number, item in enumerate(kept) if isinstance(item, Done)]
-    done = [item for item in kept if isinstance(item, Done)]
-    problems = [(paths[i], item) for i, item in enumerate(kept) if isinstance(item, Dropped)]
-    return Sorted(_prepared_rows(table[numbers], done), done, problems)
+    problems: dict[int, Dropped] = {}
+    numbers, points = array("q"), array("f")
+    columns: dict[str, list[object]] = {name: [] for name in _COLUMNS}
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, Dropped):
+            problems[number] = outcome
+            continue
+        numbers.append(number)
+        for point in outcome.landmarks:
+            points.extend(point)
+        for name, column in columns.items():
+            column.append(getattr(outcome, name))
+    made = pl.DataFrame(columns, schema=_COLUMNS)
+    prepared = _prepared_rows(table[numbers], made)
+    stays = _stays(prepared)
+    problems |= {numbers[i]: _leak(prepared, int(i)) for i in np.flatnonzero(~stays)}
+    return Sorted(
+        prepared.filter(stays),
+        np.array(points, np.float32).reshape(-1, 5, 2)[stays],
+        [(table["path"][number], problems[number]) for number in sorted(problems)],
+    )
 
 
-def write_faces(done: Iterable[Done], path: Path) -> None:
+def write_faces(paths: pl.Series, landmarks: Landmarks, path: Path) -> None:
     """Write path and landmarks (10 numbers: x, y of each point) of every prepared picture."""
-    done = list(done)
-    points = [[number for point in item.landmarks for number in point] for item in done]
-    paths = pl.Series("path", [item.path for item in done], pl.String)
-    pl.DataFrame([paths, pl.Series("landmarks", points, pl.List(pl.Float32))]).write_parquet(path)
+    points = pl.Series("landmarks", landmarks.reshape(-1, 10)).cast(pl.List(pl.Float32))
+    pl.DataFrame([paths, points]).write_parquet(path)
 
 
-def write_problems(problems: Iterable[Problem], path: Path) -> None:
+def write_problems(problems: Sequence[Problem], path: Path) -> None:
     """Write path, code and reason of every row that has no prepared picture."""
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
@@ -56,49 +80,40 @@ def write_problems(problems: Iterable[Problem], path: Path) -> None:
         lines.writerows((name, problem.code, problem.reason) for name, problem in problems)
 
 
-def _without_leaks(
-    splits: Sequence[str], outcomes: Sequence[Done | Dropped]
-) -> list[Done | Dropped]:
-    """Return the outcomes, without the pictures that stand in another split already."""
-    first: dict[str, str] = {}
-    return [
-        Dropped(
-            code="leak",
-            reason=f"once prepared it is the same picture as one in {first[item.sha256]}; "
-            "one of them must go, or both must stand in one split",
-        )
-        if isinstance(item, Done) and split and first.setdefault(item.sha256, split) != split
-        else item
-        for split, item in zip(splits, outcomes, strict=True)
-    ]
-
-
-def _prepared_rows(rows: pl.DataFrame, done: Sequence[Done]) -> pl.DataFrame:
+def _prepared_rows(rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with their new paths, hashes and facts, and where they came from."""
-    facts = {
-        name: pl.Series(name, [getattr(item, name) for item in done], FACTS[name])
-        for name in _MEASURED
-    }
-    facts["jpeg_quality"] = _quality(rows, done)
-    return rows.with_columns(
-        rows["path"].alias("origin"),
-        rows["sha256"].alias("origin_sha256"),
-        pl.Series("path", [item.path for item in done], pl.String),
-        pl.Series("sha256", [item.sha256 for item in done], pl.String),
-        pl.Series("faces", [str(item.faces) for item in done], pl.String),
-        pl.Series("outside", [f"{item.outside:.3f}" for item in done], pl.String),
-        **facts,
+    said = made.with_columns(
+        jpeg_quality=_quality(rows, made),
+        faces=pl.col("faces").cast(pl.String),
+        outside=pl.col("outside").map_elements("{:.3f}".format, pl.String),
+        origin=rows["path"],
+        origin_sha256=rows["sha256"],
     )
+    return rows.with_columns(said.get_columns())
 
 
-def _quality(rows: pl.DataFrame, done: Sequence[Done]) -> pl.Series:
+def _quality(rows: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
     """Return the JPEG quality of our own saves, and the known one of files kept as they are."""
-    known = [None] * len(done)
-    if "jpeg_quality" in rows.columns:
-        known = rows["jpeg_quality"].to_list()
-    same = (item.sha256 == origin for item, origin in zip(done, rows["sha256"], strict=True))
-    found = [
-        before if kept else item.jpeg_quality
-        for item, before, kept in zip(done, known, same, strict=True)
-    ]
-    return pl.Series("jpeg_quality", found, pl.Int16)
+    if "jpeg_quality" not in rows.columns:
+        return made["jpeg_quality"]
+    kept = made["sha256"] == rows["sha256"]
+    return rows["jpeg_quality"].cast(pl.Int16).zip_with(kept, made["jpeg_quality"])
+
+
+def _stays(prepared: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows stay: bool [N], False where the picture stands in an earlier split."""
+    split = pl.col("split")
+    first = split.filter(split != "").first().over("sha256")
+    return prepared.select((split == "") | (split == first))["split"].to_numpy()
+
+
+def _leak(prepared: pl.DataFrame, number: int) -> Dropped:
+    """Return the problem of a row whose picture stands in an earlier split."""
+    same = prepared.filter(
+        (pl.col("sha256") == prepared["sha256"][number]) & (pl.col("split") != "")
+    )
+    return Dropped(
+        code="leak",
+        reason=f"once prepared it is the same picture as {same['origin'][0]} in "
+        f"{same['split'][0]}; take one of them out, or put both into one split",
+    )

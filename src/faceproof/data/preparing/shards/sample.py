@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from faceproof.data.preparing.outcomes import Done
+import numpy as np
+import numpy.typing as npt
+
 from faceproof.errors import DataError
 from faceproof.records import Record
-
-#: What the columns of the contract and the facts say is in fields of their own.
-Attributes = Mapping[str, object]
 
 
 class SampleFacts(Record):
@@ -40,8 +39,10 @@ class Sample:
     facts: SampleFacts
 
 
-def sample_facts(row: Attributes, done: Done, attributes: tuple[str, ...]) -> SampleFacts:
-    """Return the facts of a row of a prepared manifest."""
+def sample_facts(
+    row: Mapping[str, object], landmarks: npt.NDArray[np.float32], attributes: tuple[str, ...]
+) -> SampleFacts:
+    """Return the facts of a row of a prepared manifest; landmarks are float32 [5, 2]."""
     return SampleFacts(
         label=str(row["label"]),
         is_fake=int(row["label"] == "fake"),
@@ -49,16 +50,16 @@ def sample_facts(row: Attributes, done: Done, attributes: tuple[str, ...]) -> Sa
         source=str(row["source"]),
         split=str(row["split"]),
         group=str(row["group"]),
-        sha256=done.sha256,
+        sha256=str(row["sha256"]),
         weight=float(str(row["weight"])),
-        landmarks=done.landmarks,
+        landmarks=tuple((float(x), float(y)) for x, y in landmarks),
         attributes={name: str(row[name]) for name in attributes if row[name]},
     )
 
 
-def key_of(done: Done) -> str:
+def key_of(path: str) -> str:
     """Return the key of a prepared picture: the name of its file."""
-    return PurePosixPath(done.path).stem
+    return PurePosixPath(path).stem
 
 
 def checked(sample: Sample, shard: str) -> Sample:

@@ -13,11 +13,11 @@ from typing import BinaryIO, Literal
 from pydantic import ConfigDict, Field
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.outcomes import Done
 from faceproof.data.preparing.shards.parquet_shard import row_bytes, write_parquet
 from faceproof.data.preparing.shards.sample import Sample, SampleFacts, key_of, sample_facts
 from faceproof.data.preparing.shards.webdataset import tar_bytes, write_tar
 from faceproof.data.preparing.spec import ShardKind, ShardsSpec
+from faceproof.data.preparing.tables import Landmarks
 from faceproof.records import Record
 from faceproof.runs import replacing
 
@@ -67,15 +67,15 @@ class ShardIndex(Record):
 
 
 def write_shards(
-    manifest: Manifest, done: Sequence[Done], folder: Path, spec: ShardsSpec, *, seed: int
+    manifest: Manifest, landmarks: Landmarks, folder: Path, spec: ShardsSpec, *, seed: int
 ) -> ShardIndex:
     """Return the index of the shards written into ``folder``: the rows of ``manifest``.
 
-    ``done`` are its pictures, row by row. Within a split the order is drawn from ``seed`` and the
-    pictures' names: rows that are added later do not change the order of the others.
+    ``landmarks`` are float32 [N, 5, 2], row by row. Within a split the order is drawn from
+    ``seed`` and the pictures' names: rows that are added later leave the order of the others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stock, suffix = _Stock(manifest, done), KINDS[spec.kind].suffix
+    stock, suffix = _Stock(manifest, landmarks), KINDS[spec.kind].suffix
     shards = [
         _write_shard(stock, rows, split, folder / f"{split}-{number:06d}.{suffix}")
         for split, order in sorted(_by_split(stock, seed).items())
@@ -91,19 +91,18 @@ class _Stock:
     """The rows of a prepared set and their pictures, by number."""
 
     manifest: Manifest
-    done: Sequence[Done]
+    landmarks: Landmarks
 
     def facts(self, number: int) -> SampleFacts:
         """Return the facts of a row."""
         row = self.manifest.table.row(number, named=True)
-        return sample_facts(row, self.done[number], self.manifest.attribute_columns)
+        return sample_facts(row, self.landmarks[number], self.manifest.attribute_columns)
 
     def sample(self, number: int) -> Sample:
         """Return the sample of a row, its file read."""
-        item = self.done[number]
-        data = self.manifest.picture_path(item.path).read_bytes()
-        suffix = PurePosixPath(item.path).suffix[1:]
-        return Sample(key_of(item), suffix, data, self.facts(number))
+        path = self.manifest.table["path"][number]
+        data = self.manifest.picture_path(path).read_bytes()
+        return Sample(key_of(path), PurePosixPath(path).suffix[1:], data, self.facts(number))
 
 
 def _by_split(stock: _Stock, seed: int) -> dict[str, list[int]]:
@@ -112,8 +111,10 @@ def _by_split(stock: _Stock, seed: int) -> dict[str, list[int]]:
     for number, split in enumerate(stock.manifest.table["split"]):
         rows[split or _NO_SPLIT].append(number)
 
+    paths = stock.manifest.table["path"].to_list()
+
     def drawn(number: int) -> bytes:
-        return hashlib.sha256(f"{seed}:{key_of(stock.done[number])}".encode()).digest()
+        return hashlib.sha256(f"{seed}:{key_of(paths[number])}".encode()).digest()
 
     return {split: sorted(numbers, key=drawn) for split, numbers in rows.items()}
 
@@ -124,7 +125,7 @@ def _divided(stock: _Stock, order: Iterable[int], spec: ShardsSpec) -> Iterator[
     weigh, held, weight = KINDS[spec.kind].weigh, list[int](), 0
     for number in order:
         facts = stock.facts(number).model_dump_json().encode()
-        more = weigh(stock.done[number].bytes, len(facts))
+        more = weigh(stock.manifest.table["bytes"][number], len(facts))
         if held and (len(held) >= most or weight + more > spec.most_bytes):
             yield held
             held, weight = [], 0
