@@ -280,13 +280,15 @@ def test_embedded_pictures_of_one_name_do_not_overwrite_each_other(imported):
 
 
 def test_an_embedded_picture_that_is_there_is_left_alone(imported, tmp_path):
-    imported(real("a", data=file(1)))
+    one, other = file(1, comment=b"one"), file(1, comment=b"two")
+    imported(real("a", data=one))
     written = tmp_path / "out" / "a.jpg"
     os.utime(written, (0, 0))
-    imported(real("a", data=file(1)))
+    imported(real("a", data=one))
     assert written.stat().st_mtime == 0
-    imported(real("a", data=file(2)))
-    assert written.read_bytes() == file(2)
+    imported(real("a", data=other))
+    assert written.read_bytes() == other
+    assert len(one) == len(other)
 
 
 def test_an_embedded_picture_that_is_broken_is_a_problem_and_no_file(imported, tmp_path):
@@ -327,6 +329,13 @@ def test_pictures_in_two_places_are_named_from_the_folder_above_both(imported, s
     result = imported(real("0.jpg"), real("x", data=file(5)), extract=tmp_path / "e" / "out")
     assert result.manifest.root == tmp_path
     assert column(result, "path") == ["faces/0.jpg", "e/out/x.jpg"]
+    assert all(result.manifest.picture_path(path).is_file() for path in column(result, "path"))
+
+
+def test_a_way_up_to_the_extracted_pictures_does_not_get_into_paths(imported, monkeypatch, source):
+    monkeypatch.chdir(source)
+    result = imported(real("0.jpg"), real("x", data=file(5)), extract=Path("..") / "out")
+    assert column(result, "path") == ["faces/0.jpg", "out/x.jpg"]
     assert all(result.manifest.picture_path(path).is_file() for path in column(result, "path"))
 
 

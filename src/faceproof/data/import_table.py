@@ -56,8 +56,6 @@ class Rows:
 
     def _close(self) -> None:
         """Turn the rows that are open into columns."""
-        if not self._open and self._chunks:
-            return
         names = dict.fromkeys(name for row in self._open for name in _attributes(row))
         found = [_attributes(row) for row in self._open]
         rows = [_contract(row, self._source) for row in self._open]

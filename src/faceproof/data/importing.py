@@ -85,7 +85,8 @@ def import_data(
     """
     listing = Listing(source, spec, tell)
     rows, problems = Rows(spec.name), []
-    reader = Reader(listing.folder, spec.extract, spec.frames)
+    extract = absolute(spec.extract)
+    reader = Reader(listing.folder, extract, spec.frames)
     ahead = _AHEAD * max(spec.workers, 1)
     with closing(in_order(reader.read, listing, workers=spec.workers, ahead=ahead)) as results:
         for found in results:
@@ -95,7 +96,7 @@ def import_data(
                 else:
                     rows.add(one)
             advance(found)
-    table, root = rows.table(listing.folder, spec.extract)
+    table, root = rows.table(listing.folder, extract)
     if table.is_empty() and not problems:
         raise SourceNotFoundError(
             f"{printable(str(source))}: the layout {spec.layout} finds no picture there; look at"
