@@ -64,8 +64,8 @@ def test_our_own_names_are_taken_without_being_told(tmp_path):
     ]
     assert wrong == []
     assert [note.message for note in notes] == [
-        "rows.csv: real is 'REAL' (1 rows)",
-        "rows.csv: fake is 'Fake' (1 rows)",
+        "real: values 'REAL' (1 rows)",
+        "fake: values 'Fake' (1 rows)",
         "1 pictures or videos stand in no row and are not listed: sub/c.png",
     ]
 
@@ -255,7 +255,8 @@ def test_parquet_with_paths_and_typed_columns(tmp_path):
     }
     parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     options = {"columns": {"label": "is_fake"}, "real": ("False",), "fake": ("True",)}
-    listed, wrong, _ = entries("columns", tmp_path, **options)
+    listed, wrong, notes = entries("columns", tmp_path, **options)
+    assert notes[0].message.endswith("lists are left out: embedding")
     assert [(one.label, one.attributes) for one in listed] == [
         ("real", {"age": "30", "score": "0.5"}),
         ("fake", {"score": "1.25"}),
@@ -278,7 +279,8 @@ def test_parquet_that_holds_the_pictures(tmp_path):
         *("t/0000006.bin", "a.jpg"),
     ]
     assert [one.data for one in listed] == [one and one["bytes"] for one in images[:7]]
-    assert listed[0].attributes == {"table_path": "x"}
+    assert listed[0].attributes == {"table_path": "x", "original_name": "JPEG.x"}
+    assert listed[6].attributes == {"table_path": "x"}
     assert [(one.row, one.code) for one in wrong] == [(8, "missing_file")]
 
 
@@ -290,7 +292,7 @@ def test_a_column_of_bytes_is_one_of_pictures_and_two_are_refused(tmp_path):
     with pytest.raises(ManifestError, match=r"several columns hold files \(jpeg, mask\)"):
         entries("columns", tmp_path)
     listed, _, notes = entries("columns", tmp_path, columns={"image": "jpeg"})
-    assert "other files are left out: mask" in notes[0].message
+    assert "other files or lists are left out: mask" in notes[0].message
     assert [(one.data, one.attributes) for one in listed] == [(picture("JPEG"), {})]
 
 
@@ -331,9 +333,12 @@ def test_a_saved_dataset_dict_has_splits_and_names_of_classes(tmp_path, inside):
         ("validation/data-00000-of-00001/0000001.png", "fake", "validation"),
     ]
     assert {one.data for one in listed} == {picture("PNG")}
-    assert listed[0].attributes == {"age": "20"}
+    assert listed[0].attributes == {"age": "20", "original_name": "0.png"}
     assert wrong == []
-    assert any("real is 'REAL' (2 rows)" in note.message for note in notes)
+    assert [note.message for note in notes] == [
+        "real: values 'REAL' (2 rows)",
+        "fake: values 'FAKE' (2 rows)",
+    ]
 
 
 def test_classes_that_are_numbers_are_not_guessed_in_a_saved_dataset(tmp_path):
@@ -346,12 +351,17 @@ def test_classes_that_are_numbers_are_not_guessed_in_a_saved_dataset(tmp_path):
 
 def test_files_of_the_hub_are_split_by_their_names(tmp_path):
     about = {"info": {"features": {"kind": {"names": ["ai", "human real"], "_type": "ClassLabel"}}}}
-    data = pa.table({"image": pa.array([{"bytes": b"x", "path": None}], IMAGE), "kind": [0]})
+    images = pa.array([{"bytes": b"x", "path": None}], IMAGE)
+    data = pa.table({"image": images, "kind": [0], "vector": [[1.0]]})
     data = data.replace_schema_metadata({"huggingface": json.dumps(about)})
     (tmp_path / "data").mkdir()
     for name in ("train-00000-of-00001", "test-00000-of-00001", "other"):
         parquet.write_table(data, tmp_path / "data" / f"{name}.parquet")
-    listed, _, _ = entries("hf-datasets", tmp_path)
+    listed, _, notes = entries("hf-datasets", tmp_path)
+    assert [note.message for note in notes] == [
+        "columns that hold other files or lists are left out: vector",
+        "fake: values 'ai' (3 rows)",
+    ]
     assert [(one.path, one.label, one.split) for one in listed] == [
         ("data/other/0000001.bin", "fake", ""),
         ("data/test-00000-of-00001/0000001.bin", "fake", "test"),

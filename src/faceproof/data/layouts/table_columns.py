@@ -101,7 +101,11 @@ def _attributes(
     renamed = {
         theirs: name for name, theirs in options.columns.items() if theirs and name not in OURS
     }
-    rest = [name for name in table.columns if name not in {*ours.values(), *table.pictures}]
+    rest = [
+        name
+        for name in table.columns
+        if name not in {*ours.values(), *table.pictures, *table.nested}
+    ]
     nameless = [name for name in rest if name.startswith("#") and name not in renamed]
     nameless += [name for name in rest if not name.strip()]
     kept = {_attribute(renamed.get(name, name)): name for name in rest if name not in nameless}
@@ -117,9 +121,9 @@ def _left_out(nameless: list[str]) -> Iterator[Note]:
 
 
 def _other_files(table: TableFile, ours: Mapping[str, str]) -> Iterator[Note]:
-    """Yield a note of further columns that hold files, which are no attributes."""
-    if others := [name for name in table.pictures if name != ours.get("image")]:
-        yield Note(f"columns that hold other files are left out: {', '.join(others)}")
+    """Yield a note of columns that hold further files or lists, which are no attributes."""
+    if others := [n for n in (*table.pictures, *table.nested) if n != ours.get("image")]:
+        yield Note(f"columns that hold other files or lists are left out: {', '.join(others)}")
 
 
 def _attribute(name: str) -> str:

@@ -23,7 +23,7 @@ class TableFile:
     """A table: its columns, its rows (counted from 1, the first below a header) and classes.
 
     ``classes`` has, for columns that hold numbers of classes, the names of those classes, and
-    ``pictures`` the columns that hold whole files.
+    ``pictures`` the columns that hold whole files; ``nested`` those of lists and the like.
     """
 
     path: Path
@@ -31,6 +31,7 @@ class TableFile:
     rows: Iterable[tuple[int, Mapping[str, Any]] | Problem]
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
 
 
 def open_table(path: Path, *, header: bool = True) -> TableFile:
@@ -142,6 +143,8 @@ def _numbered(
 
 def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
     """Return a table with what its schema says of classes and pictures."""
+    import pyarrow as pa
+
     features = hub_features(path, schema)
     kinds = {name: about.get("_type") for name, about in features.items()}
     classes = {
@@ -150,7 +153,9 @@ def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
         if kind == "ClassLabel"
     }
     pictures = [name for name in schema.names if _holds_files(schema.field(name).type)]
-    return TableFile(path, tuple(schema.names), rows, classes, tuple(pictures))
+    nested = [name for name in schema.names if pa.types.is_nested(schema.field(name).type)]
+    lists = tuple(name for name in nested if name not in pictures)
+    return TableFile(path, tuple(schema.names), rows, classes, tuple(pictures), lists)
 
 
 def hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:

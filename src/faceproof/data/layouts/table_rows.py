@@ -35,8 +35,8 @@ _MAGIC = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp
 class RowReader:
     """Reads the rows of one table; iterating yields what they list.
 
-    ``place`` is the table's path below the source, ``split`` the one of rows that name none, and
-    ``used`` collects the paths that were listed.
+    ``place`` is the table's path below the source, ``split`` the one of rows that name none;
+    ``used`` collects the paths that were listed, ``said`` the values that were taken as a class.
     """
 
     table: TableFile
@@ -49,17 +49,12 @@ class RowReader:
     said: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def __iter__(self) -> Iterator[Entry]:
-        """Yield a listed picture or a Problem for every row, then what counted as what.
+        """Yield a listed picture or a Problem for every row.
 
         Raises:
             UsageError: no label says real or fake.
         """
-        yield from self.columns.notes
         yield from _clear(self._entries(), self.place)
-        values = sorted(self.said.items())
-        for label in ("real", "fake"):
-            if told := [f"{value!r} ({n} rows)" for (of, value), n in values if of == label]:
-                yield Note(f"{printable(self.place)}: {label} is {', '.join(told)}")
 
     def _entries(self) -> Iterator[Listed | Problem]:
         """Yield one entry for each row."""
@@ -81,6 +76,8 @@ class RowReader:
             return _unknown_split(path, about["split"], row)
         self.used.add(path)
         attributes = self._attributes(values)
+        if data is not None and (name := _embedded(values[self.columns.ours["image"]])[0]):
+            attributes["original_name"] = name
         generator = "none" if label == "real" else self._generator(about)
         if label == "real" and about.get("generator", "none") not in ("", "none"):
             attributes["table_generator"] = about["generator"]
@@ -145,6 +142,18 @@ class RowReader:
         if names and isinstance(value, int) and 0 <= value < len(names):
             return names[value]
         return as_text(value)
+
+
+def polarity(said: Counter[tuple[str, str]]) -> Iterator[Note]:
+    """Yield for each class which values counted as it.
+
+    >>> [note.message for note in polarity(Counter({("fake", "AI"): 2}))]
+    ["fake: values 'AI' (2 rows)"]
+    """
+    for label in ("real", "fake"):
+        values = [f"{value!r} ({n} rows)" for (of, value), n in sorted(said.items()) if of == label]
+        if values:
+            yield Note(f"{label}: values {', '.join(values)}")
 
 
 def label_called(value: str, options: ListingOptions) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +18,7 @@ from faceproof.data.layouts.media_index import MediaIndex
 from faceproof.data.layouts.signs import unexpected
 from faceproof.data.layouts.table_columns import match_columns
 from faceproof.data.layouts.table_files import TableFile, open_table
-from faceproof.data.layouts.table_rows import RowReader, refuse_both
+from faceproof.data.layouts.table_rows import RowReader, polarity, refuse_both
 from faceproof.data.layouts.tree import Tree, read_tree
 from faceproof.data.layouts.words import split_called
 from faceproof.errors import ManifestError, UsageError
@@ -42,8 +43,11 @@ def columns(source: Path, options: ListingOptions) -> Iterator[Entry]:
     index = MediaIndex(tree.media)
     nameless = any(theirs.startswith("#") for theirs in options.columns.values())
     table = open_table(tree.root / place, header=not nameless)
-    reader = RowReader(table, match_columns(table, options), options, index, place)
+    found = match_columns(table, options)
+    yield from found.notes
+    reader = RowReader(table, found, options, index, place)
     yield from reader
+    yield from polarity(reader.said)
     yield from _unlisted(tree, reader.used)
     yield from tree.problems
 
@@ -54,7 +58,8 @@ def hf_datasets(source: Path, options: ListingOptions) -> Iterator[Entry]:
     That is Arrow files with dataset_info.json and state.json, one folder for each split, or
     `train-00000-of-00002.parquet` and the like. Names of classes are taken from the features.
 
-    Source: the layout of `Dataset.save_to_disk` and `DatasetDict.save_to_disk`, datasets 1 to 4.
+    Source: `Dataset.save_to_disk`, `DatasetDict.save_to_disk` and `Dataset.to_parquet`, as datasets
+    5.2 writes them.
     """
     refuse_unused(options, "hf-datasets", used=_USED)
     refuse_both(options)
@@ -65,12 +70,15 @@ def hf_datasets(source: Path, options: ListingOptions) -> Iterator[Entry]:
         raise unexpected(source, "hf-datasets", expected, tree)
     index = MediaIndex(tree.media)
     used: set[str] = set()
+    said: Counter[tuple[str, str]] = Counter()
+    told: set[Note] = set()
     for place in shards:
         table = open_table(tree.root / place)
         found = match_columns(table, _with_label(table, options))
-        split = split_of(place)
-        reader = RowReader(table, found, options, index, place, split=split, used=used)
-        yield from reader
+        yield from (note for note in found.notes if note not in told)
+        told |= set(found.notes)
+        yield from RowReader(table, found, options, index, place, split_of(place), used, said)
+    yield from polarity(said)
     yield from _unlisted(tree, used)
     yield from tree.problems
 
