@@ -97,18 +97,19 @@ def log_laplacian(luma: Pixels) -> float:
 
 
 def high_frequency_share(luma: Pixels) -> float:
-    """Return the share of the spectrum's energy above half of the highest frequency.
+    """Return the share of the spectrum above half of the highest frequency, in [0, 1]; 0 if flat.
 
-    Of a cosine transform, whose mirrored edges add no frequency of their own; in tenth powers, as
-    the decimal logarithm. What is quite flat has none: -12.
+    Of the magnitudes of a cosine transform, whose mirrored edges add no frequency of their own.
+    Magnitudes and not energies: nearly all of the energy is that of a few slow waves, whatever
+    became of the fast ones.
     """
     even = luma[: luma.shape[0] // 2 * 2, : luma.shape[1] // 2 * 2]
     if even.size == 0:
-        return -12.0
+        return 0.0
     waves = cv2.dct((even - even.mean()).astype(np.float32))
     waves[0, 0] = 0
-    total, high = _energy(waves), _energy(waves, _high(even.shape))
-    return math.log10(max(high / total, 1e-12)) if total > 0 else -12.0
+    total = float(cv2.norm(waves, cv2.NORM_L1))
+    return float(cv2.norm(waves, cv2.NORM_L1, _high(even.shape))) / total if total > 0 else 0.0
 
 
 def mean_saturation(pixels: Pixels) -> float:
@@ -156,10 +157,6 @@ def _steps(before: Pixels, after: Pixels, *, axis: int) -> npt.NDArray[np.float6
     steps = cv2.reduce(cv2.absdiff(before, after), axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
     phases = np.array([steps[phase::_GRID].mean() for phase in range(_GRID)]) + 1e-6
     return np.asarray(np.log(phases / np.median(phases)))
-
-
-def _energy(waves: npt.NDArray[np.float32], of: Pixels | None = None) -> float:
-    return float(cv2.norm(waves, cv2.NORM_L2SQR, of))
 
 
 @lru_cache(maxsize=16)

@@ -73,7 +73,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "sharpness": {
         "laplacian": "sharpness (logarithm of the Laplacian's variance)",
-        "high_frequency": "share of high frequencies (decimal logarithm)",
+        "high_frequency": "share of high frequencies",
         "noise": "noise level in grey levels",
         "blockiness": "blockiness at the 8-px grid",
         "blockiness_off_grid": "blockiness at a shifted 8-px grid",
@@ -118,7 +118,7 @@ FEATURES: tuple[str, ...] = tuple(name for names in FAMILIES.values() for name i
 FLOOR: dict[str, str] = {
     "floor_bytes": "file size in bytes",
     "floor_laplacian": "sharpness (logarithm of the Laplacian's variance)",
-    "floor_high_frequency": "share of high frequencies (decimal logarithm)",
+    "floor_high_frequency": "share of high frequencies",
     "floor_luma": "mean brightness",
     "floor_saturation": "mean saturation",
 }
