@@ -36,6 +36,12 @@ def test_identities_join_in_any_order():
     assert [people.group(name) for name in "124591"] == ["1", "1", "1", "1", "9", "1"]
 
 
+def test_more_than_two_names_join_at_once():
+    people = Identities()
+    people.join(["c", "b", "a"])
+    assert {people.group(name) for name in "abc"} == {"a"}
+
+
 # FaceForensics++
 
 
