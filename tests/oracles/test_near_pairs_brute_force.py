@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -32,6 +34,14 @@ def worn(rng: np.random.Generator, hashes: np.ndarray, flips: int) -> np.ndarray
     return np.packbits(bits, axis=1)
 
 
+@pytest.fixture(params=["few", "many"])
+def bands(request, monkeypatch):
+    """Search as for a few strings, each with each, and as for many."""
+    if request.param == "many":
+        monkeypatch.setattr(hamming, "_STEP", 0)
+
+
+@pytest.mark.usefixtures("bands")
 @pytest.mark.parametrize("distance", [0, 1, 8, 31, 32, 47, 90, 128, 255, 256, 300])
 def test_any_distance(distance):
     """Copies at every number of turned bits, the borders of the distance among them."""
@@ -45,6 +55,7 @@ def test_any_distance(distance):
     assert found.tolist() == brute(hashes, distance)
 
 
+@pytest.mark.usefixtures("bands")
 @pytest.mark.parametrize("width", [1, 3, 8, 9, 32])
 def test_any_width(width):
     rng = np.random.default_rng(width)
@@ -60,6 +71,7 @@ def test_a_thousand_skewed_hashes():
     hashes = np.packbits(bits, axis=1)
     pairs = brute(hashes, 70)
     assert len(pairs) > 100
+    assert hamming.plan(1000, bits=256, distance=70).bands > 1
     assert near_pairs(hashes, distance=70).tolist() == pairs
 
 
@@ -79,7 +91,7 @@ def test_every_plan_finds_all(radius, monkeypatch):
 def test_a_plan_misses_nothing(count, distance):
     """The pigeonhole principle: differences in all bands beyond the radius would be too many."""
     used = hamming.plan(count, bits=256, distance=distance)
-    assert used.bands * (used.radius + 1) > distance
+    assert used.bands * (used.radius + 1) > distance or used.radius >= used.width
     assert 1 <= used.bands * used.width <= 256
 
 
@@ -100,32 +112,36 @@ def array(values: list[bytes]) -> np.ndarray:
 
 
 @UNHURRIED
-@given(rows | alike, st.integers(0, 16))
-def test_any_hashes(values, distance):
+@given(rows | alike, st.integers(0, 16), st.sampled_from([0, 2000]))
+def test_any_hashes(values, distance, step):
     hashes = array(values)
     assert len(values) <= MOST_ALIKE
-    assert near_pairs(hashes, distance=distance).tolist() == brute(hashes, distance)
+    with mock.patch.object(hamming, "_STEP", step):
+        assert near_pairs(hashes, distance=distance).tolist() == brute(hashes, distance)
 
 
 @UNHURRIED
-@given(rows | alike, rows | alike, st.integers(0, 16))
-def test_any_two_sets(first, second, distance):
+@given(rows | alike, rows | alike, st.integers(0, 16), st.sampled_from([0, 2000]))
+def test_any_two_sets(first, second, distance, step):
     one, other = array(first), array(second)
     expected = np.argwhere(distances(one, other) <= distance).tolist()
-    assert near_pairs_between(one, other, distance=distance).tolist() == expected
+    with mock.patch.object(hamming, "_STEP", step):
+        assert near_pairs_between(one, other, distance=distance).tolist() == expected
 
 
 @UNHURRIED
-@given(rows | alike, st.integers(0, 16), st.integers(0, 2**32 - 1))
-def test_clusters_are_those_of_the_pairs(values, distance, seed):
+@given(rows | alike, st.integers(0, 16), st.integers(0, 2**32 - 1), st.sampled_from([0, 2000]))
+def test_clusters_are_those_of_the_pairs(values, distance, seed, step):
     hashes = array(values)
     count = len(values)
     own = np.random.default_rng(seed).integers(0, max(count, 1), (count // 8, 2))
     roots = merged(np.arange(count), own)
     expected = merged(roots, np.array(brute(hashes, distance), np.int64).reshape(-1, 2))
-    assert near_clusters(hashes, roots, distance=distance).tolist() == expected.tolist()
+    with mock.patch.object(hamming, "_STEP", step):
+        assert near_clusters(hashes, roots, distance=distance).tolist() == expected.tolist()
 
 
+@pytest.mark.usefixtures("bands")
 @pytest.mark.parametrize("noise", [0.02, 0.07, 0.085, 0.1, 0.2])
 def test_clusters_of_a_crowd(noise, monkeypatch):
     """Frames of two scenes, near one another or only just, or not at all."""

@@ -24,6 +24,7 @@ Index = npt.NDArray[np.int64]
 _WIDEST = 22  # bits of a band, whose table then has 2^22 entries
 _LARGEST_RADIUS = 2
 _CANDIDATES = 1 << 20  # compared at once: some 50 MB
+_STEP = 2000  # what one pass over all strings costs beside its comparisons, in comparisons
 _ORDER_SEED = 0
 
 
@@ -45,7 +46,12 @@ class Plan:
 
     def cost(self, count: int) -> float:
         """Return the expected work for one of ``count`` random strings, in comparisons."""
-        return self.bands * len(self.masks()) * (0.5 + count / (1 << self.width))
+        steps = self.bands * len(self.masks())
+        return steps * (_STEP / max(count, 1) + 0.5 + count / (1 << self.width))
+
+
+#: One bit that may differ: the best for a few hundred strings.
+_EACH_WITH_EACH = Plan(bands=1, width=1, radius=1)
 
 
 def plan(count: int, *, bits: int, distance: int) -> Plan:
@@ -59,7 +65,7 @@ def plan(count: int, *, bits: int, distance: int) -> Plan:
         for radius in range(_LARGEST_RADIUS + 1)
         if (bands := distance // (radius + 1) + 1) <= bits
     ]
-    return min(plans, key=lambda one: one.cost(count))
+    return min([_EACH_WITH_EACH, *plans], key=lambda one: one.cost(count))
 
 
 def words(hashes: Bytes) -> Words:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
+from pydantic import Field
 
 from faceproof.data.dividing import SplitSpec
 from faceproof.data.manifest import LABELS, SPLITS, Manifest
@@ -37,7 +38,7 @@ class Protocol(Record):
     name: str
     kind: Kind
     left_out: str
-    file: str
+    file: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*\.csv$")
     sha256: str
     counts: dict[str, dict[str, int]]
     moved: int
@@ -64,7 +65,7 @@ def write_protocols(manifest: Manifest, folder: Path, spec: SplitSpec) -> Protoc
     skipped: list[str] = []
     for kind, column, value in _each(manifest):
         table, moved = left_out(manifest.table, column, value)
-        if lack := _lack(table):
+        if lack := _lack(table, column, value):
             skipped.append(f"without {column} {value}: {lack}")
             continue
         written.append(_written(table, folder, kind, value, moved))
@@ -138,13 +139,13 @@ def _each(manifest: Manifest) -> Iterator[tuple[Kind, str, str]]:
         yield "leave-one-source-out", "source", value
 
 
-def _lack(table: pl.DataFrame) -> str:
+def _lack(table: pl.DataFrame, column: str, value: str) -> str:
     """Return what a protocol lacks to be of use, or an empty string."""
     counts = _counts(table)
     for label in LABELS:
         if not counts["train"][label]:
             return f"no {label} row is left in train"
-    return "" if sum(counts["test"].values()) else "no row of it can stand in test"
+    return "" if (table[column] == value).any() else "no row of it can stand in test"
 
 
 def _counts(table: pl.DataFrame) -> dict[str, dict[str, int]]:
@@ -176,10 +177,9 @@ def _file_name(value: str) -> str:
     """Return a name that every file system takes, another one for each value.
 
     >>> _file_name("stable-diffusion-2.1"), _file_name("My GAN")
-    ('stable-diffusion-2.1', 'my-gan-0d8a5b2e')
+    ('stable-diffusion-2.1', 'my-gan-3df1d1c7')
     """
     plain = re.sub(r"[^a-z0-9.-]+", "-", value.lower()).strip("-.")[:60]
-    known = plain == value
-    return (
-        plain if known else f"{plain}-{hashlib.sha256(value.encode()).hexdigest()[:8]}".lstrip("-")
-    )
+    if plain == value:
+        return plain
+    return "-".join(filter(None, [plain, hashlib.sha256(value.encode()).hexdigest()[:8]]))
