@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from faceproof.data.preparing.journal import Journal, Start, begin, first_end, read_outcomes
@@ -91,7 +91,8 @@ outcomes = st.one_of(
 )
 
 
-@given(st.lists(outcomes, max_size=8), st.integers(0, 4000))
+@given(made=st.lists(outcomes, max_size=8), cut=st.integers(0, 4000))
+@example(made=[Dropped(code="whole", reason="but for its newline")], cut=1)
 @settings(max_examples=60)
 def test_a_journal_that_is_cut_anywhere_holds_what_was_whole(made, cut):
     """And goes on from there, as if it had never been cut."""
@@ -107,6 +108,8 @@ def test_a_journal_that_is_cut_anywhere_holds_what_was_whole(made, cut):
         assert found == made[: len(found)]
         assert end <= path.stat().st_size
         assert len(found) == path.read_bytes()[first:].count(b"\n")
+        write(path, [], keep_bytes=end)
+        assert path.read_bytes() == whole[:end]
         write(path, made[len(found) :], keep_bytes=end)
         assert path.read_bytes() == whole
 

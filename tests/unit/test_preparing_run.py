@@ -183,6 +183,7 @@ def test_one_picture_in_two_files_never_stands_in_two_splits(tmp_path):
     head = encode_jpeg(portrait(0), 90)
     comment = head[:2] + b"\xff\xfe\x00\x06copy" + head[2:]
     files = {
+        "photo/0.jpg": (head[:2] + b"\xff\xfe\x00\x06none" + head[2:], ""),
         "photo/a.jpg": (head, "train"),
         "photo/b.jpg": (comment, "test"),
         "photo/c.jpg": (head[:2] + b"\xff\xfe\x00\x06same" + head[2:], "train"),
@@ -190,8 +191,10 @@ def test_one_picture_in_two_files_never_stands_in_two_splits(tmp_path):
     raw = write_rows(tmp_path / "raw", files)
     prepared = prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
-    assert made.table["origin"].to_list() == ["photo/a.jpg", "photo/c.jpg"]
+    assert made.table["origin"].to_list() == [f"photo/{name}.jpg" for name in "0ac"]
     assert prepared.problems == {"leak": 1}
+    said = (tmp_path / "out" / "problems.csv").read_text(encoding="utf-8")
+    assert "the same picture as photo/a.jpg in train" in said
     assert failed(prepared) == 0
 
 
