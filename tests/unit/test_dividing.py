@@ -151,6 +151,13 @@ class TestMemory:
         assert out.path == "b.jpg"
         assert out.reason == "its group stands in test, it itself in train: left out"
 
+    def test_an_old_row_counts_for_more_than_a_copy_of_another(self):
+        """The copy is of a, which is in train, and of the group of b, which is in test."""
+        old = manifest(row("a", split="train"), row("b", split="test"))
+        copy = row("copy", sha256=digest("a"), group="g-b")
+        divided = divide(manifest(copy, row("a"), row("b")), SplitSpec(), older=[old])
+        assert split_of(divided) == {"copy": "", "a": "train", "b": "test"}
+
     def test_a_bridge_is_left_out_and_old_rows_stay(self):
         rows = [
             row("a", group="one", split="train"),

@@ -114,6 +114,13 @@ class TestShares:
         counts = np.bincount(place(rows, clusters)[clusters], minlength=4)
         assert counts == pytest.approx(len(clusters) * SHARES, abs=30)
 
+    @pytest.mark.parametrize("seed", range(8))
+    def test_a_large_cluster_finds_its_place_first(self, seed):
+        clusters = np.concatenate([np.arange(40), np.full(60, 40)])
+        rows = pl.DataFrame({"label": ["real"] * 100, "generator": "none", "source": "s"})
+        found = place(rows, clusters, seed=seed)[clusters]
+        assert np.bincount(found, minlength=4).tolist() == [70, 6, 12, 12]
+
     def test_one_cluster_goes_where_it_does_least_harm(self):
         rows = pl.DataFrame({"label": ["real"] * 10, "generator": "none", "source": "s"})
         assert place(rows, np.zeros(10, np.int64)).tolist() == [0]
