@@ -11,7 +11,6 @@ import typer
 from faceproof.cli.data.split_output import write_split
 from faceproof.cli.exits import NOT_ALL_CHECKED
 from faceproof.errors import LeakError, UsageError
-from faceproof.networks.requirements import require
 from faceproof.sources import printable
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ def split(
 
     Exit codes: 0 every row has a split, 1 some would join two and were left out, 2 wrong usage.
     """
+    from faceproof.networks.requirements import require
+
     require("polars", "pyarrow", extra="data")
     if not output.parent.is_dir():
         raise UsageError(f"{printable(str(output.parent))} is no folder: make it, or name another")
