@@ -32,7 +32,7 @@ def data(seed: int):
 
 
 def by_hand(table, fake, groups, seed):
-    """Return the AUC as a user of scikit-learn would find it."""
+    """Return the scores as a user of scikit-learn would find them."""
     kept = 240 * 4 // 5
     model = HistGradientBoostingClassifier(
         max_iter=50,
@@ -45,19 +45,22 @@ def by_hand(table, fake, groups, seed):
     )
     divide = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
     scores = cross_val_predict(model, table, fake, groups=groups, cv=divide, method="predict_proba")
-    return roc_auc_score(fake, scores[:, 1])
+    return scores[:, 1]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_probe_is_what_scikit_learn_gives_by_hand(seed):
     table, fake, groups = data(seed)
     groups = numbered(groups)
     result = probe(table, NAMES, fake, groups, seed=seed)
     # min_samples_leaf follows the size of a training part, 186 to 198 here: 4 in all of them.
-    assert result.auc == pytest.approx(by_hand(table, fake, groups, seed), abs=1e-12)
+    scores = by_hand(table, fake, groups, seed)
+    assert result.auc == pytest.approx(roc_auc_score(fake, scores), abs=1e-12)
+    interval = auc_interval(fake, scores, groups, mutual=1.0)
+    assert (result.low, result.high) == pytest.approx(interval[1:], abs=1e-12)
     for family in result.families:
-        expected = by_hand(table[:, FAMILY[family.name]], fake, groups, seed)
-        assert family.auc == pytest.approx(expected, abs=1e-12)
+        own = by_hand(table[:, FAMILY[family.name]], fake, groups, seed)
+        assert family.auc == pytest.approx(roc_auc_score(fake, own), abs=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -99,10 +102,10 @@ def test_the_interval_agrees_with_a_bootstrap_over_groups(seed):
     scores = rng.normal(size=150)[group] + rng.normal(size=600) + 0.8 * fake
     ours = auc_interval(fake, scores, group)
     drawn = []
-    for _ in range(600):
+    for _ in range(300):
         places = np.concatenate([np.arange(4) + 4 * g for g in rng.integers(0, 150, 150)])
         drawn.append(roc_auc(fake[places], scores[places]))
-    assert ours[1:] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.012)
+    assert ours[1:] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
 
 
 def test_without_groups_it_is_delongs_interval():

@@ -46,7 +46,7 @@ def items(*, real: int = 75, fake: int = 75, count: int = 160) -> list[ProbeItem
 
 @pytest.fixture(scope="module")
 def unmatched() -> ProbeResult:
-    return probe_pictures(items(fake=95, count=100))
+    return probe_pictures(items(fake=95, count=80))
 
 
 @pytest.fixture(scope="module")
@@ -124,17 +124,18 @@ def test_unreadable_files_are_left_out_and_counted(tmp_path):
     broken = [
         ProbeItem(tmp_path / "nowhere.jpg", is_fake=True, group="x"),
         ProbeItem(b"", is_fake=False, group="y"),
+        ProbeItem(b"", is_fake=True, group="y"),
         ProbeItem(items()[0].source[:200], is_fake=False, group="z"),
     ]
     seen = []
     result = probe_pictures(items(count=60) + broken, progress=seen.append)
     assert result.unreadable == {
         "source_not_found": 1,
-        "empty_file": 1,
+        "empty_file": 2,
         "truncated_picture": 1,
     }
     assert (result.n_real, result.n_fake) == (30, 30)
-    assert len(seen) == 63
+    assert len(seen) == 64
 
 
 def test_nothing_but_unreadable_files_says_so(tmp_path):
@@ -204,6 +205,12 @@ def test_too_few_to_tell(reals, fakes, groups, message):
 def test_no_picture_at_all():
     with pytest.raises(DataError, match="too few to tell"):
         probe_pictures([])
+
+
+def test_only_the_groups_of_the_sample_are_counted():
+    table, fake = numbers(200)
+    result = probe(table, NAMES, fake, list(range(200)), most=60)
+    assert (result.n_real, result.n_fake, result.groups) == (30, 30, 60)
 
 
 def test_a_table_in_which_nothing_varies_is_chance_with_a_wide_enough_interval():
@@ -373,14 +380,14 @@ def test_the_interval_covers_the_truth_19_times_in_20(groups, shift, shared):
     # Of two faces of other groups; one pair in `groups` shares a level, where groups hold both.
     apart, together = (NormalDist().cdf(shift / np.sqrt(spread)) for spread in (4, 2))
     truth = apart + (together - apart) / groups if shared else apart
-    draws = 400
+    draws = 200
     hits = 0
     for _ in range(draws):
         fake, scores, group = simulated(rng, groups=groups, size=6, shift=shift, shared=shared)
         auc = auc_interval(fake, scores, group)
         assert auc.low <= auc.auc <= auc.high
         hits += auc.low <= truth <= auc.high
-    assert 0.92 <= hits / draws <= 0.995
+    assert 0.91 <= hits / draws <= 0.995
 
 
 def test_ignoring_groups_would_promise_too_much():
@@ -399,9 +406,9 @@ def test_perfect_scores_of_few_groups_do_not_make_it_certain():
 
 
 def test_a_probe_of_noise_accuses_rarely():
-    """At most one probe in twelve may call chance more than chance, or less."""
+    """At most one probe in eight may call chance more than chance, or less."""
     surprised = 0
-    for seed in range(12):
+    for seed in range(8):
         table, fake = numbers(120, seed=seed, columns=1)
         result = probe(table, ["luma"], fake, np.arange(120) // 2, seed=seed)
         surprised += not result.low <= 0.5 <= result.high

@@ -106,7 +106,7 @@ def high_frequency_share(luma: Pixels) -> float:
     even = luma[: luma.shape[0] // 2 * 2, : luma.shape[1] // 2 * 2]
     if even.size == 0:
         return 0.0
-    waves = cv2.dct((even - even.mean()).astype(np.float32))
+    waves = cv2.dct(cv2.subtract(even, cv2.mean(even)[0], dtype=cv2.CV_32F))
     waves[0, 0] = 0
     total = float(cv2.norm(waves, cv2.NORM_L1))
     return float(cv2.norm(waves, cv2.NORM_L1, _high(even.shape))) / total if total > 0 else 0.0
