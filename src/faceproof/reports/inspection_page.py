@@ -11,7 +11,6 @@ from typing import Any
 
 from faceproof.data.inspection.record import Association, Cell, Inspection, RowRef
 from faceproof.data.manifest import SPLITS
-from faceproof.sources import printable
 
 _TEMPLATES = "templates"
 _VERDICTS = {
@@ -152,7 +151,6 @@ def _environment() -> Any:
     environment.filters |= {
         "count": _count,
         "percent": _percent,
-        "seen": printable,
         "marked": marked,
     }
     environment.globals |= {"where": where, "shares": shares, "strength": strength}

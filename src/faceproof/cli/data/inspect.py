@@ -14,6 +14,7 @@ from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import UsageError
 from faceproof.networks.requirements import require
+from faceproof.sources import printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def _read(path: Path, root: Path | None) -> Given:
     table, own = read_table(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Given(str(path), table, root or own, digest)
+    return Given(printable(str(path)), table, root or own, digest)
 
 
 def _inspect(given: Sequence[Given], others: Sequence[Given], spec: InspectSpec) -> Inspection:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceproof.cli.table import visible
-from faceproof.sources import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +25,7 @@ def write_json(inspection: Inspection) -> None:
     """Write the whole record."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(inspection.model_dump_json(indent=2, by_alias=True))
+    typer.echo(inspection.model_dump_json(indent=2))
 
 
 def write_table(inspection: Inspection) -> None:
@@ -60,22 +59,22 @@ def _headline(fault: Fault, wide: int) -> Text:
     line = Text()
     line.append(f"{fault.severity:<8}", STYLES[fault.severity])
     line.append(f"{fault.kind:<{wide}}  ", "bold")
-    line.append(f"{fault.count:>7,}  {visible(printable(fault.message))}")
+    line.append(f"{fault.count:>7,}  {visible(fault.message)}")
     return line
 
 
 def _shown(example: Example, inspection: Inspection) -> str:
     """Return an example in one line."""
     rows = " and ".join(_row(ref, inspection) for ref in example.rows)
-    detail = visible(printable(example.detail))
+    detail = visible(example.detail)
     return f"{rows}: {detail}" if detail else rows
 
 
 def _row(ref: RowRef, inspection: Inspection) -> str:
     """Return a row in words: its number, its manifest where there are several, its path."""
     named = inspection.manifests[ref.manifest].name if len(inspection.manifests) > 1 else ""
-    where = f" of {visible(printable(named))}" if named else ""
-    return f"row {ref.row}{where} ({visible(printable(ref.path))})"
+    where = f" of {visible(named)}" if named else ""
+    return f"row {ref.row}{where} ({visible(ref.path)})"
 
 
 def _closing(inspection: Inspection) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from faceproof.data.inspection.faults import fault
+from faceproof.data.inspection.faults import counted, fault
 from faceproof.data.inspection.record import Cell, Fault
 from faceproof.data.inspection.rows import HAS_CLASS, IS_FAKE, NO_SPLIT, examples
 from faceproof.data.manifest import LABELS, SPLITS
@@ -80,7 +80,7 @@ def _one_sided(table: pl.DataFrame) -> Iterator[Fault]:
     more = f" and {len(words) - 6} more" if len(words) > 6 else ""
     yield fault(
         "one-sided-source",
-        f"{sided.height} of {held.height} sources hold one class only: "
+        f"{sided.height} of {counted(held.height, 'source')} with one class only: "
         f"{', '.join(words[:6])}{more}.",
         examples(table, sided["#at"].to_list()[:20], words[:20]),
         count=sided.height,

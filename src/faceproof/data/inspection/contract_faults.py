@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import polars as pl
 
 from faceproof.data.contract import _rules as rules
-from faceproof.data.inspection.faults import MOST_EXAMPLES, fault
+from faceproof.data.inspection.faults import MOST_EXAMPLES, counted, fault
 from faceproof.data.inspection.record import Fault
-from faceproof.data.inspection.rows import examples
+from faceproof.data.inspection.rows import MISFIT, examples
 from faceproof.data.manifest import LABELS, SPLITS
 
 
@@ -26,14 +26,15 @@ def contract_faults(table: pl.DataFrame) -> Iterator[Fault]:
         for at, said in zip(places, shown["said"].to_list(), strict=True)
     ]
     rows = broken["at"].n_unique()
-    message = f"{rows:,} rows break the contract, in {kinds} ways."
+    message = f"{counted(rows, 'row')} against the contract, in {counted(kinds, 'way')}."
     yield fault("contract", message, examples(table, places, details), count=rows)
 
 
 def broken_rows(table: pl.DataFrame) -> pl.DataFrame:
     """Return ``at`` (place in the table) and ``said`` (what is wrong) of each broken rule."""
+    misfit = (pl.col(MISFIT) != "", f"{{{MISFIT}}}")
     found = [
         table.select(rule.arg_true().alias("at")).with_columns(said=pl.lit(said))
-        for rule, said in rules(LABELS, SPLITS)
+        for rule, said in (*rules(LABELS, SPLITS), misfit)
     ]
     return pl.concat(found).sort("at", maintain_order=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from faceproof.data.inspection.association import association
-from faceproof.data.inspection.faults import fault
+from faceproof.data.inspection.faults import counted, fault
 from faceproof.data.inspection.record import Association, Fault, Spread
 from faceproof.data.inspection.rows import HAS_CLASS, attribute_columns, examples
 
@@ -74,7 +74,7 @@ def fact_faults(
     if small:
         sides = table[small[:20]].select(pl.concat_str("width", "height", separator=" x "))
         shown = [f"{size} px" for size in sides.to_series()]
-        message = f"{len(small):,} pictures are under {SMALL_PX} px on their shorter side."
+        message = f"{counted(len(small), 'picture')} under {SMALL_PX} px on the shorter side."
         yield fault("small", message, examples(table, small[:20], shown), count=len(small))
 
 
@@ -124,8 +124,10 @@ def _bytes(table: pl.DataFrame) -> pl.Expr:
     if sizes.n_unique() <= 10:
         return pl.col("bytes").cast(pl.String)
     edges = sorted({int(sizes.quantile(tenth / 10) or 0) for tenth in range(1, 10)})
-    names = [f"from {low / 1000:,.1f} kB" for low in edges]
-    return pl.col("bytes").cut(edges, labels=["smallest", *names], left_closed=True).cast(pl.String)
+    names = ["shorter", *(f"from {low:,} bytes" for low in edges)]
+    band = pl.sum_horizontal((pl.col("bytes") >= low).cast(pl.Int32) for low in edges)
+    named = band.replace_strict(dict(enumerate(names)), return_dtype=pl.String)
+    return pl.when(pl.col("bytes").is_not_null()).then(named)
 
 
 def _banded(name: str) -> pl.Expr:

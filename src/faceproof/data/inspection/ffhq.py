@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from faceproof.data.generators import GENERATORS
-from faceproof.data.inspection.faults import MOST_EXAMPLES, fault
+from faceproof.data.inspection.faults import MOST_EXAMPLES, counted, fault
 from faceproof.data.inspection.near import IS_PHASH, differing_bits
 from faceproof.data.inspection.record import Example, Fault, Ffhq
 from faceproof.data.inspection.rows import IS_FAKE, examples, refs
@@ -76,14 +76,14 @@ def meeting_faults(table: pl.DataFrame, other: pl.DataFrame, met: pl.DataFrame) 
     """Yield faults for pairs of `meetings`: those that look alike, and the others."""
     alike = (pl.col("bits") <= LOOSELY_NEAR).fill_null(value=False)
     kinds = {
-        "ffhq": (met.filter(alike), "are the same photograph by their looks, too"),
-        "ffhq-unconfirmed": (met.filter(~alike), "do not look alike, or have no hash"),
+        "ffhq": (met.filter(alike), "the same photograph by their looks, too"),
+        "ffhq-unconfirmed": (met.filter(~alike), "unlike in looks or without a hash"),
     }
     for kind, (pairs, words) in kinds.items():
         if pairs.height:
             message = (
-                f"{pairs.height:,} pairs of rows on two sides of a split bear one FFHQ number "
-                f"and {words}."
+                f"{counted(pairs.height, 'pair')} of rows on two sides of a split with one FFHQ "
+                f"number, {words}."
             )
             yield fault(kind, message, _shown(table, other, pairs), count=pairs.height)
 
@@ -110,7 +110,8 @@ def _trained(table: pl.DataFrame, rows: pl.DataFrame) -> Iterator[Fault]:
     reals = max(rows.height, int(table.select(named.sum()).item()))
     if fakes.height and reals:
         names = ", ".join(fakes["generator"].unique().sort())
-        message = f"{fakes.height:,} fakes of {names} stand beside {reals:,} photographs of FFHQ."
+        beside = f"beside {counted(reals, 'photograph')} of FFHQ"
+        message = f"{counted(fakes.height, 'fake')} of {names} {beside}."
         places = fakes["#at"].head(2).to_list()
         yield fault("ffhq-trained", message, examples(table, places), count=fakes.height)
 

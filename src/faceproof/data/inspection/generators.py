@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from faceproof.data.generators import unknown_generator_warning
-from faceproof.data.inspection.faults import fault
+from faceproof.data.inspection.faults import counted, fault
 from faceproof.data.inspection.record import Fault
 from faceproof.data.inspection.rows import IS_FAKE, examples
 
@@ -23,5 +23,6 @@ def generator_faults(table: pl.DataFrame) -> Iterator[Fault]:
     ]
     if found:
         places, words = zip(*found, strict=True)
-        message = f"{len(found)} of {names.height} generators are not in the table of known ones."
+        of = counted(names.height, "generator")
+        message = f"{len(found)} of {of} not in the table of known ones."
         yield fault("generator", message, examples(table, places, words), count=len(found))

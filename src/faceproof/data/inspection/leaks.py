@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from faceproof.data.duplicates import near_pairs_between
-from faceproof.data.inspection.faults import MOST_EXAMPLES, fault
+from faceproof.data.inspection.faults import MOST_EXAMPLES, counted, fault
 from faceproof.data.inspection.ffhq import LOOSELY_NEAR, meeting_faults, meetings, numbered
 from faceproof.data.inspection.near import Hashed, differing_bits, hashed
 from faceproof.data.inspection.record import Example, Fault, Leak
@@ -67,13 +67,13 @@ def leak_faults(found: Against, name: str) -> Iterator[Fault]:
     same, near, groups = (_apart(one) for one in (found.same, found.near, found.groups))
     if same.height or near.height:
         message = (
-            f"{same.height:,} pictures stand in {name} too, and {near.height:,} pairs are "
-            "near-duplicates."
+            f"Shared with {name}: {counted(same.height, 'picture')} and "
+            f"{counted(near.height, 'pair')} of near-duplicates."
         )
         shown = [*_examples(found, same, "the same file"), *_examples(found, near, "")]
         yield fault("leak", message, _spread(shown), count=same.height + near.height)
     if groups.height:
-        message = f"{groups.height:,} groups stand in {name} too."
+        message = f"Shared with {name}: {counted(groups.height, 'group')}."
         shown = _examples(found, groups, "the same group")
         yield fault("group", message, shown, count=groups.height)
     yield from meeting_faults(found.table, found.other, found.numbers)

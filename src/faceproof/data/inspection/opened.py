@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from faceproof.data.inspection.faults import MOST_EXAMPLES, fault
+from faceproof.data.inspection.faults import MOST_EXAMPLES, counted, fault
 from faceproof.data.inspection.pictures import DARKEST_LUMA, Look, Wanted, look_at_all
 from faceproof.data.inspection.presence import presence
 from faceproof.data.inspection.record import Fault, Sample
@@ -21,9 +21,9 @@ from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import DataError
 
 _TROUBLES = {
-    "missing": "{count} pictures are not there.",
-    "unreadable": "{count} pictures cannot be read.",
-    "changed": "{count} pictures are not the files that the manifest was made of.",
+    "missing": "{count} not there.",
+    "unreadable": "{count} not readable.",
+    "changed": "{count} with other bytes than the manifest was made of.",
 }
 _MEASURED = ("phash", "width", "height", "bytes", "format")
 
@@ -70,7 +70,8 @@ class Opened:
             if found:
                 places, reasons = zip(*found[:MOST_EXAMPLES], strict=True)
                 where = examples(table, places, reasons)
-                yield fault(kind, said.format(count=f"{len(found):,}"), where, count=len(found))
+                message = said.format(count=counted(len(found), "picture"))
+                yield fault(kind, message, where, count=len(found))
         yield from self._contents(table)
         yield from self._shortcuts()
 
@@ -79,16 +80,16 @@ class Opened:
         read = [look for look in self.looks if look.is_read]
         dark = [look for look in read if look.luma < DARKEST_LUMA]
         without = [look for look in read if not look.faces]
-        of = f"of {len(read):,} opened pictures"
+        of = f"of {counted(len(read), 'opened picture')}"
         if without:
             places = [look.place for look in without]
-            message = f"No face was found in {len(without):,} {of}."
+            message = f"{len(without):,} {of} without a face."
             where = examples(table, places[:MOST_EXAMPLES])
             yield fault("non-face", message, where, count=len(without))
         if dark:
             darkest = sorted(dark, key=lambda look: look.luma)[:MOST_EXAMPLES]
             lumas = [f"mean brightness {look.luma:.0f} of 255" for look in darkest]
-            message = f"{len(dark):,} {of} are darker than {DARKEST_LUMA:g} of 255 on average."
+            message = f"{len(dark):,} {of} darker than {DARKEST_LUMA:g} of 255 on average."
             where = examples(table, [look.place for look in darkest], lumas)
             yield fault("dark", message, where, count=len(dark))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.records import Record
@@ -169,6 +169,8 @@ class Sheet(Record):
 
 class Inspection(Record):
     """Everything that was found; `write` puts it to disk as JSON."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     schema_: Literal["faceproof.inspection/1"] = Field(
         default="faceproof.inspection/1", alias="schema"

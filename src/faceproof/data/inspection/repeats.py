@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from faceproof.data.inspection.faults import MOST_EXAMPLES, fault
+from faceproof.data.inspection.faults import MOST_EXAMPLES, counted, fault
 from faceproof.data.inspection.near import IS_PHASH, Hashed, NearPairs, Pairs, differing_bits
 from faceproof.data.inspection.record import Example, Fault, Repeats, Shared
 from faceproof.data.inspection.rows import OFFICIAL, examples, part, refs
@@ -65,7 +65,7 @@ def repeat_faults(
 
 
 def official_faults(table: pl.DataFrame, parts: Sequence[Shared]) -> Iterator[Fault]:
-    """Yield a fault where the splits that a source came with share pictures, and ours are not set."""
+    """Yield a fault where the splits that a source came with share pictures, no other being set."""
     if OFFICIAL not in table.columns or (table["split"] != "").any():
         return
     divided = [one for one in parts if _split_of(one.first) != _split_of(one.second)]
@@ -97,7 +97,7 @@ def group_faults(table: pl.DataFrame) -> Iterator[Fault]:
         f"group {group}, {count} rows in {' and '.join(splits)}"
         for group, splits, _, count in shown.iter_rows()
     ]
-    message = f"{divided.height:,} of {held.height:,} groups stand in two splits or more."
+    message = f"{divided.height:,} of {counted(held.height, 'group')} in two splits or more."
     where = examples(table, shown["#at"].to_list(), words)
     yield fault("group", message, where, count=divided.height)
 
@@ -113,16 +113,15 @@ class _Teller:
         """Yield one fault for files and near-duplicates."""
         if same.is_empty() and not len(pairs):
             return
-        message = (
-            f"{same.height:,} files and {len(pairs):,} pairs of near-duplicates stand {where}."
-        )
+        pictures = counted(same.height, "file")
+        message = f"{pictures} and {counted(len(pairs), 'pair')} of near-duplicates {where}."
         shown = [*self.files_of(same), *self._pairs(pairs)]
         yield fault(kind, message, _mixed(shown, same.height), count=same.height + len(pairs))
 
     def pairs(self, kind: str, pairs: Pairs, what: str) -> Iterator[Fault]:
         """Yield a fault for near-duplicates."""
         if len(pairs):
-            message = f"{len(pairs):,} pairs of near-duplicates are {what}."
+            message = f"{counted(len(pairs), 'pair')} of near-duplicates {what}."
             yield fault(kind, message, self._pairs(pairs), count=len(pairs))
 
     def files_of(self, same: pl.DataFrame) -> list[Example]:
@@ -169,7 +168,7 @@ def _duplicates(told: _Teller, same: pl.DataFrame) -> Iterator[Fault]:
     if same.is_empty():
         return
     extra = int((same["rows"] - 1).sum())
-    message = f"{same.height:,} files stand in several rows: {extra:,} rows too many."
+    message = f"{counted(extra, 'row')} too many: copies of {counted(same.height, 'file')}."
     yield fault("duplicate", message, told.files_of(same), count=extra)
 
 
@@ -177,11 +176,11 @@ def _apart(table: pl.DataFrame, compared: Hashed) -> Iterator[Fault]:
     """Yield faults for rows that could not be compared."""
     if len(compared.blank):
         blank = compared.blank.tolist()
-        message = f"{len(blank):,} pictures are one even surface; they were not compared."
+        message = f"{counted(len(blank), 'picture')} of one even surface, not compared with others."
         yield fault("blank", message, examples(table, blank[:MOST_EXAMPLES]), count=len(blank))
     without = table.select((~IS_PHASH).arg_true().alias("at"))["at"].to_list()
     if without:
-        message = f"{len(without):,} of {table.height:,} rows have no perceptual hash."
+        message = f"{len(without):,} of {counted(table.height, 'row')} without a perceptual hash."
         where = examples(table, without[:MOST_EXAMPLES])
         yield fault("not-compared", message, where, count=len(without))
 

@@ -13,6 +13,9 @@ from faceproof.data.manifest import CONTRACT, FACTS, LABELS
 
 #: Place of the manifest among all that were read, and number of the row in it, from 1.
 MANIFEST, ROW = "#manifest", "#row"
+#: What in the row is of no type that a manifest may hold; "" where all is.
+MISFIT = "#misfit"
+_OURS = {*CONTRACT, *FACTS, MANIFEST, ROW, MISFIT}
 #: How a part of the data is called where no split is given.
 NO_SPLIT = "no split"
 #: The column in which `import` keeps the splits that a source came with.
@@ -50,7 +53,7 @@ def gathered(given: Sequence[Given], *, first: int = 0) -> pl.DataFrame:
 
 def attribute_columns(table: pl.DataFrame) -> list[str]:
     """Return the names of the columns that are neither contract nor facts."""
-    return [name for name in table.columns if name not in {*CONTRACT, *FACTS, MANIFEST, ROW}]
+    return [name for name in table.columns if name not in _OURS]
 
 
 def refs(table: pl.DataFrame, rows: Iterable[int]) -> list[RowRef]:
@@ -90,14 +93,13 @@ def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
         for name, dtype in FACTS.items()
     ]
     others = [
-        name
-        for name, dtype in table.schema.items()
-        if name not in {*CONTRACT, *FACTS, MANIFEST, ROW} and _is_plain(dtype)
+        name for name, dtype in table.schema.items() if name not in _OURS and _is_plain(dtype)
     ]
     columns = [
         *(_text(table[name]) for name in CONTRACT),
         *facts,
         *(_text(table[name]) for name in others),
+        _misfits(table),
     ]
     return (
         pl.DataFrame(columns)
@@ -106,6 +108,21 @@ def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
             pl.lit(place, pl.Int32).alias(MANIFEST), pl.col(ROW).cast(pl.Int64), pl.exclude(ROW)
         )
     )
+
+
+def _misfits(table: pl.DataFrame) -> pl.Series:
+    """Return for each row what in it is of a wrong type, "" where nothing is."""
+    found = pl.Series(MISFIT, [""] * table.height, pl.String)
+    for name, dtype in table.schema.items():
+        if not _is_plain(dtype):
+            said = f"column {name!r} holds {dtype}, which is no text: drop it"
+            return pl.Series(MISFIT, [said] * table.height, pl.String)
+        if name in FACTS and dtype != FACTS[name]:
+            given = table[name].cast(pl.String, strict=False).replace("", None)
+            wrong = _fact(table[name], FACTS[name]).is_null() & given.is_not_null()
+            told = pl.format(f"{name} is '{{}}', must be a number", given)
+            found = pl.select(pl.when(wrong).then(told).otherwise(found).alias(MISFIT))[MISFIT]
+    return found
 
 
 def _is_plain(dtype: pl.DataType) -> bool:
