@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -160,14 +159,6 @@ def test_wrong_usage_is_refused_before_any_work(run, manifest, words, said):
     code, out, err = run(manifest, *words)
     assert (code, out) == (2, "")
     assert said in err
-
-
-def test_a_manifest_whose_name_is_no_unicode_is_told_of(run, manifest):
-    named = Path(os.fsdecode(os.fsencode(manifest.parent) + b"/caf\xe9.csv"))
-    named.write_bytes(pl.read_parquet(manifest).write_csv().encode())
-    code, out, _ = run(named, "--no-pictures", "--format", "json")
-    assert code == 0
-    assert json.loads(out)["manifests"][0]["name"].endswith(r"caf\xe9.csv")
 
 
 def test_a_file_that_is_no_manifest_is_refused(run, tmp_path):
