@@ -397,20 +397,20 @@ def test_a_manifest_without_a_data_folder_is_refused(raw, tmp_path):
 # the common side
 
 
-def test_the_common_side_is_the_smallest_median_of_a_class_of_a_source(tmp_path):
+def test_the_common_side_reduces_the_smallest_class_of_a_source_too(tmp_path):
     """The fakes are 200 px, the photographs 160; from the columns where these are filled."""
     raw, said = usable(tmp_path / "raw"), []
-    assert common_side(raw.table, tmp_path / "raw") == 160
+    assert common_side(raw.table, tmp_path / "raw") == 120
     sizes = {"width": [700, 90, 500, 80, 600, 70], "height": [10] * 6}
     known = raw.table.with_columns(**{name: pl.Series(values) for name, values in sizes.items()})
-    assert common_side(known, tmp_path / "nowhere") == 80
+    assert common_side(known, tmp_path / "nowhere") == 60
     spec = PicturesSpec(keep="picture", equalise=Equalising())
     prepared = prepare_manifest(
         raw, tmp_path / "out", spec, finish=PLAIN, how=Preparing(say=said.append)
     )
-    assert (prepared.side, said[0]) == (160, "common side: 160 px")
+    assert (prepared.side, said[0]) == (120, "common side: 120 px")
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
-    assert set(made.table["width"]) == {160}
+    assert set(made.table["width"]) == {120}
     assert made.table["jpeg_quality"].is_between(70, 95).all()
 
 

@@ -10,12 +10,14 @@ import polars as pl
 from faceproof.errors import SourceError, UsageError
 from faceproof.imaging.decode import load
 
+#: Every picture is reduced, those of the smallest part too: what was never resampled is sharper.
+_REDUCED_TO = 0.75
 #: Where the manifest does not say how large the pictures are, so many of each part are opened.
 _LOOKED_AT = 64
 
 
 def common_side(table: pl.DataFrame, root: Path) -> int:
-    """Return the smallest median longest side in pixels over class x source.
+    """Return three quarters of the smallest median longest side, in pixels, over class x source.
 
     Taken from the columns ``width`` and ``height``; where these are not filled, from some pictures
     of each part, chosen by their hashes.
@@ -27,7 +29,7 @@ def common_side(table: pl.DataFrame, root: Path) -> int:
         _median_side(part, root, " ".join(map(str, key)))
         for key, part in table.group_by("label", "source", maintain_order=True)
     ]
-    return round(min(medians))
+    return round(_REDUCED_TO * min(medians))
 
 
 def refuse_one_class(table: pl.DataFrame) -> None:
