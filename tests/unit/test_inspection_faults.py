@@ -211,6 +211,17 @@ def test_rows_without_a_split_leak_nowhere():
     assert kinds(looked_at(table)) == {"duplicate"}
 
 
+def test_a_near_duplicate_without_a_split_leaks_nowhere():
+    found = looked_at(changed(6, phash=flipped(digest("looks", 0), 31), split=""))
+    assert kinds(found) == {"near-duplicate"}
+
+
+def test_what_stands_in_two_manifests_without_splits_is_a_leak():
+    table = sound().with_columns(split=pl.lit(""))
+    found = looked_at(table, table[:4])
+    assert [(fault.kind, fault.count) for fault in found.faults] == [("leak", 4), ("group", 2)]
+
+
 def test_parts_tell_how_much_they_share():
     table = changed(6, sha256=digest(0))
     near = changed(2, sha256=digest("new"), phash=flipped(digest("looks", 0), 5))[2:3]
