@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,6 +154,24 @@ class TestFiles:
         (tmp_path / name).write_bytes(b"PAR1\xff\xfe\x00\x81")
         with pytest.raises(ManifestError):
             read_manifest(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+@pytest.mark.parametrize("name", ["caf\udce9.csv", "caf\udce9.parquet"])
+def test_a_file_whose_name_is_not_utf8_is_read(tmp_path: Path, name):
+    write_manifest(Manifest(ROWS), tmp_path / name)
+    assert read_manifest(tmp_path / name).rows == ROWS
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ManifestError, match=r"caf\\xe9"):
+        read_manifest(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["m.csv", "m.parquet"])
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ManifestError, match=rf"{name} cannot be written: .*directory"):
+        write_manifest(Manifest(ROWS), tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_missing_columns_are_named(tmp_path: Path):

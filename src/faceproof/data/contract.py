@@ -16,7 +16,7 @@ def broken_row(
     """Return what is wrong with the first row that breaks the contract, or None."""
     found = [
         (number, said.format(**table.row(number, named=True)))
-        for rule, said in _rules(labels, splits)
+        for rule, said in rules(labels, splits)
         if (number := _first(table, rule)) is not None
     ]
     if not found:
@@ -36,7 +36,7 @@ def split_twice(table: pl.DataFrame, key: str) -> str | None:
     return f"{key} {found[key][0]} stands in {where}; keep it in one"
 
 
-def _rules(labels: tuple[str, ...], splits: tuple[str, ...]) -> Iterable[tuple[pl.Expr, str]]:
+def rules(labels: tuple[str, ...], splits: tuple[str, ...]) -> Iterable[tuple[pl.Expr, str]]:
     """Yield what must not be, and how it is told; earlier rules are told first."""
     label, split, path = pl.col("label"), pl.col("split"), pl.col("path")
     unfilled = pl.any_horizontal(pl.col("group", "source") == "")

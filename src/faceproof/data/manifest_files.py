@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ import polars as pl
 
 from faceproof.data.manifest import CONTRACT, Manifest
 from faceproof.errors import ManifestError
+from faceproof.sources import printable
 
 #: Parquet says where the pictures lie, relative to itself; a CSV lies at their root.
 _ROOT = "faceproof.root"
@@ -40,7 +42,7 @@ def read_table(path: Path) -> tuple[pl.DataFrame, Path]:
     missing = [name for name in CONTRACT if name not in table.columns]
     if missing:
         raise ManifestError(
-            f"{path} lacks the columns {', '.join(missing)}; "
+            f"{printable(str(path))} lacks the columns {', '.join(missing)}; "
             "`faceproof data import --layout columns` makes a manifest of any table"
         )
     return table, root
@@ -50,14 +52,22 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write Parquet, or CSV where the name ends so, whole or not at all.
 
     Raises:
-        ManifestError: a CSV would lie beside its pictures, not above them.
+        ManifestError: the file system refused, or a CSV would lie beside its pictures, not above.
     """
     part = path.with_name(f".{path.name}.part")
-    if path.suffix.lower() == ".csv":
-        _below(manifest, path).write_csv(part, line_terminator="\n")
-    else:
-        manifest.table.write_parquet(part, metadata=_metadata(manifest, path))
-    part.replace(path)
+    is_csv = path.suffix.lower() == ".csv"
+    table = _below(manifest, path) if is_csv else manifest.table
+    try:
+        with part.open("wb") as file:  # polars opens no name that is not UTF-8
+            if is_csv:
+                table.write_csv(file, line_terminator="\n")
+            else:
+                table.write_parquet(file, metadata=_metadata(manifest, path))
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        reason = error.strerror or error
+        raise ManifestError(f"{printable(str(path))} cannot be written: {reason}") from error
 
 
 def merge(manifests: Sequence[Manifest]) -> Manifest:
@@ -137,13 +147,13 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
         columns = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
         # Values may hold line ends, and a broken row is named by its number: one thread.
         table = arrow_csv.read_csv(
-            path,
+            io.BytesIO(path.read_bytes()),  # arrow opens no name that is not UTF-8
             read_options=arrow_csv.ReadOptions(use_threads=False),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
             convert_options=columns,
         )
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise ManifestError(f"{path} cannot be read as CSV: {error}") from error
+        raise ManifestError(f"{printable(str(path))} cannot be read as CSV: {error}") from error
     return pl.DataFrame(pl.from_arrow(table)), path.parent
 
 
@@ -161,7 +171,7 @@ def _read_parquet(path: Path) -> tuple[pl.DataFrame, Path]:
     try:
         with path.open("rb") as file:
             table = pl.read_parquet(file, glob=False)
-        inner = pl.read_parquet_metadata(path).get(_ROOT, ".")
+            inner = pl.read_parquet_metadata(file).get(_ROOT, ".")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise ManifestError(f"{path} cannot be read as Parquet: {error}") from error
+        raise ManifestError(f"{printable(str(path))} cannot be read as Parquet: {error}") from error
     return table, Path(os.path.normpath(path.parent / inner))

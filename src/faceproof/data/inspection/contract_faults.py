@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from faceproof.data.contract import _rules as rules
+from faceproof.data.contract import rules
 from faceproof.data.inspection.faults import MOST_EXAMPLES, counted, fault
 from faceproof.data.inspection.record import Fault
 from faceproof.data.inspection.rows import MISFIT, examples

@@ -68,8 +68,8 @@ FAULTS: dict[str, Kind] = {
         "error",
         "What is no face (file size, format, sharpness, borders, framing) tells real from fake "
         "well: a detector will learn that instead.",
-        "Put both classes through the same history with `faceproof data prepare --equalise`, or "
-        "take out what the named features point at.",
+        "Cut faces out alike and give both classes one history with `faceproof data prepare "
+        "--equalise`, which probes again, or take out what the named features point at.",
     ),
     "missing": Kind(
         "error",

@@ -15,8 +15,10 @@ from faceproof.data.inspection.presence import presence
 from faceproof.data.inspection.record import Fault, Sample
 from faceproof.data.inspection.rows import MANIFEST, Given, examples
 from faceproof.data.inspection.sampling import sample
+from faceproof.data.manifest import LABELS
 from faceproof.data.shortcuts.features import FEATURES
-from faceproof.data.shortcuts.probe import probe
+from faceproof.data.shortcuts.folds import sample as drawn
+from faceproof.data.shortcuts.probe import MOST, probe
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import DataError
 
@@ -116,7 +118,7 @@ def opened(
 ) -> Opened:
     """Return what ``n`` pictures (0: all) were found to be, and which of all are not there."""
     absent = presence(table, [one.root for one in given])
-    wanted = _wanted(table, given, sample(table, n=n, seed=seed).tolist())
+    wanted = _wanted(table, given, sample(table, n=n, seed=seed).tolist(), seed)
     looks = look_at_all(wanted, done=done)
     shortcut, note = _probed(table, looks, seed)
     taken = {look.place for look in looks}
@@ -139,14 +141,31 @@ def opened(
     )
 
 
-def _wanted(table: pl.DataFrame, given: Sequence[Given], places: list[int]) -> list[Wanted]:
+def _wanted(
+    table: pl.DataFrame, given: Sequence[Given], places: list[int], seed: int
+) -> list[Wanted]:
     """Return the pictures to open; one whose path leads elsewhere is left to the contract."""
     rows = table.select(MANIFEST, "path", "sha256", pl.col("phash").is_null())[places].rows()
+    probed = _to_probe(table, places, seed)
     return [
-        Wanted(place, (given[manifest].root or Path()) / path, sha256, hash_it)
+        Wanted(
+            place,
+            (given[manifest].root or Path()) / path,
+            sha256,
+            hash_it=hash_it,
+            probe_it=place in probed,
+        )
         for place, (manifest, path, sha256, hash_it) in zip(places, rows, strict=True)
         if is_inside(path)
     ]
+
+
+def _to_probe(table: pl.DataFrame, places: list[int], seed: int) -> set[int]:
+    """Return the places that the shortcut probe looks at; others are spared the cost."""
+    labels = table["label"]
+    known = np.array([place for place in places if labels[place] in LABELS], np.int64)
+    fake = np.array([labels[int(place)] == "fake" for place in known], np.bool_)
+    return set(known[drawn(fake, most=MOST, seed=seed)].tolist())
 
 
 def is_inside(path: str) -> bool:
@@ -163,7 +182,7 @@ def _probed(
 ) -> tuple[ProbeResult | None, str]:
     """Return what the shortcut probe finds, or None and why it was not made."""
     labels = table["label"].to_list()
-    read = [look for look in looks if look.is_read and labels[look.place] in ("real", "fake")]
+    read = [look for look in looks if look.features is not None and labels[look.place] in LABELS]
     places = [look.place for look in read]
     fakes = np.array([labels[place] == "fake" for place in places], np.bool_)
     if not fakes.any() or fakes.all():

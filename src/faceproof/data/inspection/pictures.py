@@ -36,20 +36,24 @@ DARKEST_LUMA = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A picture to open: its row's place in the table, where it lies, what it should be."""
+    """A picture to open: its row's place in the table, where it lies, what it should be.
+
+    ``probe_it`` asks for the features of the shortcut probe, which cost more than all the rest.
+    """
 
     place: int
     path: Path
     sha256: str
     hash_it: bool = False
+    probe_it: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """What one picture was found to be; ``trouble`` is a kind of fault where it is not as it was.
 
-    ``features`` is float64 [F] of the shortcut probe, ``floor`` float64 [5]; both None where the
-    picture could not be read. ``shape`` is (width, height).
+    ``features`` is float64 [F] of the shortcut probe, ``floor`` float64 [5]; both None where they
+    were not asked for. ``shape`` is (width, height), zero where the picture could not be read.
     """
 
     place: int
@@ -67,7 +71,7 @@ class Look:
     @property
     def is_read(self) -> bool:
         """Whether there are pixels."""
-        return self.features is not None
+        return self.shape != (0, 0)
 
 
 def look_at_all(
@@ -124,20 +128,26 @@ def thumbnail(path: Path, *, side: int, quality: int = 70) -> bytes | None:
 def _measured(wanted: Wanted, data: bytes, picture: Picture, finder: YuNet, trouble: str) -> Look:
     """Return what there is to say of a picture that can be read."""
     faces = find_faces(picture.pixels, finder)
-    measured = measure_shortcuts(data, picture=picture, faces=faces)
+    features, floor = _probed(data, picture, faces) if wanted.probe_it else (None, None)
     return Look(
         wanted.place,
         trouble=trouble,
         reason="its bytes are others than the manifest's sha256" if trouble else "",
         faces=len(faces),
-        luma=measured["luma"],
+        luma=float(cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY).mean()),
         shape=(picture.width, picture.height),
         format=picture.format,
         bytes=len(data),
         phash=perceptual_hash(picture.pixels).hex() if wanted.hash_it else None,
-        features=as_row(measured),
-        floor=as_row(floor_features(picture), tuple(FLOOR)),
+        features=features,
+        floor=floor,
     )
+
+
+def _probed(data: bytes, picture: Picture, faces: Sequence[Face]) -> tuple[Floats, Floats]:
+    """Return the numbers that the shortcut probe asks for: features and floor."""
+    features = as_row(measure_shortcuts(data, picture=picture, faces=faces))
+    return features, as_row(floor_features(picture), tuple(FLOOR))
 
 
 def _enlarged(face: Face, ratio: npt.NDArray[np.float64]) -> Face:

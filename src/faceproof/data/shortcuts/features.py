@@ -108,7 +108,6 @@ FAMILIES: dict[str, dict[str, str]] = {
         "face_size": "size of the face over that of the picture",
         "face_tilt": "tilt of the eyes in degrees",
         "faces": "number of faces",
-        "detection_score": "detection score of the face",
     },
 }
 #: The names of all features, in the order of a row.
@@ -241,7 +240,10 @@ def _metadata(data: bytes, kind: str) -> dict[str, float]:
 
 
 def _framing(picture: Picture, faces: Sequence[Face] | None) -> dict[str, float]:
-    """Return where the first face lies, in shares of the picture, and how many there are."""
+    """Return where the first face lies, in shares of the picture, and how many there are.
+
+    The detection score is left out: it is a network's look at the face itself, and no shortcut.
+    """
     measured = dict.fromkeys(FAMILIES["framing"], math.nan)
     if faces is None:
         return measured
@@ -254,6 +256,5 @@ def _framing(picture: Picture, faces: Sequence[Face] | None) -> dict[str, float]
             "face_y": (y + height / 2) / picture.height,
             "face_size": math.sqrt(max(width * height, 0.0) / (picture.width * picture.height)),
             "face_tilt": math.degrees(math.atan2(right_y - left_y, right_x - left_x)),
-            "detection_score": faces[0].detection_score,
         }
     return measured

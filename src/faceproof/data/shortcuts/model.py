@@ -11,13 +11,16 @@ import numpy as np
 from faceproof.data.shortcuts.intervals import Flags, Floats, Integers, roc_auc
 
 _REPEATS = 3
+#: Classes this near to half of the pictures each need no weights.
+_EVEN_WITHIN = 0.02
 
 
-def classifier(pictures: int, *, seed: int) -> Any:
+def classifier(pictures: int, *, seed: int, weighted: bool = True) -> Any:
     """Return the unfitted classifier for a training part of so many pictures.
 
     Small trees, both classes of the same weight, the same number of rounds whatever the data: it
     asks whether there is something to be learned, not how well it can be learned at best.
+    Without ``weighted`` each picture counts the same, which is a good deal faster.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -26,7 +29,7 @@ def classifier(pictures: int, *, seed: int) -> Any:
         max_bins=63,
         max_leaf_nodes=8,
         min_samples_leaf=min(max(pictures // 40, 2), 20),
-        class_weight="balanced",
+        class_weight="balanced" if weighted else None,
         early_stopping=False,
         random_state=seed,
     )
@@ -35,9 +38,10 @@ def classifier(pictures: int, *, seed: int) -> Any:
 def fit(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> list[Any]:
     """Return for each fold a classifier fitted on all the others; ``table`` is float64 [N, F]."""
     models = []
+    weighted = abs(float(fake.mean()) - 0.5) > _EVEN_WITHIN
     for number in range(int(fold.max()) + 1):
         kept = fold != number
-        model = classifier(int(kept.sum()), seed=seed)
+        model = classifier(int(kept.sum()), seed=seed, weighted=weighted)
         models.append(model.fit(_without_empty(table[kept]), fake[kept]))
     return models
 
