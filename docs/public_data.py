@@ -155,7 +155,7 @@ def what_repeats(found: dict[str, Inspection]) -> Iterator[str]:
 
 def is_mixed(first: str, second: str) -> bool:
     """Return whether one part is of reals and the other of fakes."""
-    return {first.split()[-1], second.split()[-1]} == {"real", "fake"}
+    return {part.rpartition(" ")[2] for part in (first, second)} == {"real", "fake"}
 
 
 def what_gives_them_away(found: dict[str, Inspection]) -> Iterator[str]:

@@ -1,1 +1,10 @@
-"""Data sets: the manifest, public layouts, duplicates, splits and the faces found in them."""
+"""Data sets: from a folder of pictures to a table that can be trusted.
+
+* the table: `manifest`, `contract`, `manifest_files`
+* import: `layouts`, `generators`, `facts`, `jpeg_quality`, `videos`, `video_frames`, `importing`, `import_*`
+* repeats: `duplicates`, `hamming`, `components`
+* inspect: `inspection`, `shortcuts`
+* split: `dividing`, `related`, `remembered`, `stratified`, `splits`, `protocols`
+* prepare: `preparing`
+* the recipe of the shipped detector: `public`, `prepare`
+"""
