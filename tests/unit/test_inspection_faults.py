@@ -112,7 +112,7 @@ TABLES: dict[str, tuple[pl.DataFrame, set[str]]] = {
     "contract": (changed(3, label="Fake"), set()),
     "leak": (changed(6, phash=flipped(digest("looks", 0), 31)), set()),
     "group": (changed(6, group="g0"), set()),
-    "conflict": (changed(3, sha256=digest(0)), set()),
+    "conflict": (changed(3, sha256=digest(0), gender="female"), set()),
     "empty-class": (
         sound().filter((pl.col("split") == "train") | (pl.col("label") == "real")),
         set(),
@@ -131,7 +131,8 @@ TABLES: dict[str, tuple[pl.DataFrame, set[str]]] = {
         ),
         set(),
     ),
-    "duplicate": (changed(2, sha256=digest(0)), set()),
+    "duplicate": (changed(2, sha256=digest(0), gender="female"), set()),
+    "contradiction": (changed(2, sha256=digest(0)), {"duplicate"}),
     "near-duplicate": (changed(2, phash=flipped(digest("looks", 0), 5)), set()),
     "pair": (changed(1, phash=flipped(digest("looks", 0), 5)), set()),
     "blank": (changed(0, phash="0" * 64), set()),
@@ -142,7 +143,7 @@ TABLES: dict[str, tuple[pl.DataFrame, set[str]]] = {
     "ffhq-trained": (of_fakes(generator="stylegan2").with_columns(source=pl.lit("ffhq")), set()),
     "generator": (of_fakes(generator="face-swop"), set()),
     "official-leak": (
-        changed(2, sha256=digest(0)).with_columns(
+        changed(2, sha256=digest(0), gender="female").with_columns(
             split=pl.lit(""), official_split=pl.Series(["a", "a", "b", "b"] * 20)
         ),
         {"duplicate"},
@@ -193,7 +194,7 @@ def test_near_is_up_to_the_bits_asked_for():
 
 
 def test_the_same_file_under_two_labels_is_a_conflict_in_one_group_too():
-    assert kinds(looked_at(changed(1, sha256=digest(0)))) == {"conflict"}
+    assert kinds(looked_at(changed(1, sha256=digest(0), gender="female"))) == {"conflict"}
 
 
 def test_a_near_duplicate_under_two_labels_is_a_conflict_across_groups():
@@ -202,12 +203,12 @@ def test_a_near_duplicate_under_two_labels_is_a_conflict_across_groups():
 
 
 def test_the_same_file_in_two_splits_is_a_leak():
-    found = looked_at(changed(6, sha256=digest(0)))
+    found = looked_at(changed(6, sha256=digest(0), gender="female"))
     assert [(fault.kind, fault.count) for fault in found.faults] == [("leak", 1)]
 
 
 def test_rows_without_a_split_leak_nowhere():
-    table = changed(6, sha256=digest(0), group="g0").with_columns(split=pl.lit(""))
+    table = changed(6, sha256=digest(0), gender="female", group="g0").with_columns(split=pl.lit(""))
     assert kinds(looked_at(table)) == {"duplicate"}
 
 
@@ -223,7 +224,7 @@ def test_what_stands_in_two_manifests_without_splits_is_a_leak():
 
 
 def test_parts_tell_how_much_they_share():
-    table = changed(6, sha256=digest(0))
+    table = changed(6, sha256=digest(0), gender="female")
     near = changed(2, sha256=digest("new"), phash=flipped(digest("looks", 0), 5))[2:3]
     table = pl.concat([table, table[:1], near])
     parts = {(one.first, one.second): one for one in looked_at(table).repeats.parts}

@@ -85,13 +85,15 @@ def test_a_sample_is_even_seeded_and_of_the_size_asked_for():
         {
             "label": ["real"] * 900 + ["fake"] * 100,
             "generator": ["none"] * 900 + ["a"] * 90 + ["b"] * 10,
+            "source": ["web"] * 880 + ["press"] * 20 + ["shop"] * 100,
         }
     )
     taken = sample(table, n=100, seed=1)
-    assert table[taken].group_by("generator").len().sort("generator").rows() == [
-        ("a", 45),
-        ("b", 10),
-        ("none", 45),
+    assert table[taken].group_by("generator", "source").len().sort("generator", "len").rows() == [
+        ("a", "shop", 40),
+        ("b", "shop", 10),
+        ("none", "press", 20),
+        ("none", "web", 30),
     ]
     assert taken.tolist() == sorted(set(taken.tolist()))
     assert sample(table, n=100, seed=1).tolist() == taken.tolist()

@@ -130,6 +130,12 @@ FAULTS: dict[str, Kind] = {
         "The same file stands in several rows: it weighs more than others.",
         "Keep one row of each.",
     ),
+    "contradiction": Kind(
+        "warning",
+        "The same file stands in rows that give the person another age, gender or the like: these "
+        "labels are noisy.",
+        "Correct the rows or empty the attribute, and do not build an audit on it alone.",
+    ),
     "near-duplicate": Kind(
         "warning",
         "Nearly the same picture stands in several groups: a later split may divide them.",

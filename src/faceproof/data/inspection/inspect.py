@@ -11,6 +11,7 @@ from pydantic import Field
 from faceproof.data.duplicates import NEAR_BITS
 from faceproof.data.inspection.balance import balance, balance_faults
 from faceproof.data.inspection.contract_faults import contract_faults
+from faceproof.data.inspection.contradictions import contradiction_faults
 from faceproof.data.inspection.facts import (
     attribute_associations,
     fact_faults,
@@ -79,6 +80,7 @@ def inspect(
             contract_faults(table),
             group_faults(table),
             found,
+            contradiction_faults(table),
             leaking,
             ffhq_faults(table),
             balance_faults(table),

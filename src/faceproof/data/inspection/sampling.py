@@ -10,15 +10,27 @@ import polars as pl
 def sample(table: pl.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
     """Return int64 places in the table, ascending: ``n`` of them, or all where that is 0 or less.
 
-    Every class and generator gives equally many, as far as it has them.
+    Each class gives half as far as it has them, and within a class each generator and source
+    equally many.
     """
     if n == 0 or table.height <= n:
         return np.arange(table.height)
-    kinds = table.select(pl.struct("label", "generator").rank("dense")).to_series().to_numpy() - 1
-    shares = even_shares(np.bincount(kinds).tolist(), n)
+    classes = numbered(table, "label")
+    kinds = numbered(table, "label", "generator", "source")
     shuffled = np.random.default_rng(seed).permutation(table.height)
-    taken = [shuffled[kinds[shuffled] == kind][:share] for kind, share in enumerate(shares)]
+    taken = []
+    for number, half in enumerate(even_shares(np.bincount(classes).tolist(), n)):
+        own = shuffled[classes[shuffled] == number]
+        sizes = np.bincount(kinds[own], minlength=int(kinds.max()) + 1)
+        for kind, share in enumerate(even_shares(sizes.tolist(), half)):
+            taken.append(own[kinds[own] == kind][:share])
     return np.sort(np.concatenate(taken))
+
+
+def numbered(table: pl.DataFrame, *columns: str) -> npt.NDArray[np.int64]:
+    """Return int64 [N]: for each row which combination of these columns it has, from 0."""
+    ranks = table.select(pl.struct(columns).rank("dense")).to_series()
+    return ranks.to_numpy().astype(np.int64) - 1
 
 
 def even_shares(sizes: list[int], total: int) -> list[int]:
