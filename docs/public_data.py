@@ -1,4 +1,4 @@
-"""Import and inspect the public sets of docs/public-data.md, and print that page's tables.
+"""Import and inspect the public sets of docs/public-data.md, and write that page's tables.
 
     uv run python docs/public_data.py [--raw data/raw] [--work data/public]
 
@@ -38,11 +38,12 @@ SETS = {
 TOGETHER = [name for name in SETS if name != "realorfake"]
 #: Set -> the set that it is compared with.
 AGAINST = {"realorfake": "ffhq_stylegan140k"}
+PAGE = Path(__file__).with_name("public-data.md")
 FACEPROOF = [sys.executable, "-c", "from faceproof.cli import main; main()"]
 
 
 def main() -> None:
-    """Do what is missing, then print the tables."""
+    """Do what is missing, then write the tables into the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="the pictures")
     parser.add_argument("--work", type=Path, default=Path("data/public"), help="the results")
@@ -53,7 +54,19 @@ def main() -> None:
         run(importing(name, wish.raw, wish.work), made=wish.work / f"{name}.parquet")
     for name in [*present, *(["together"] if set(TOGETHER) <= set(present) else [])]:
         run(inspecting(name, wish.work), made=wish.work / f"{name}.json")
-    sys.stdout.write("\n".join(tables(wish.work)) + "\n")
+    found = inspections(wish.work)
+    text = PAGE.read_text(encoding="utf-8")
+    text = filled(text, "hold", what_they_hold(wish.work, found))
+    text = filled(text, "repeats", what_repeats(found))
+    text = filled(text, "shortcuts", what_gives_them_away(found))
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def filled(text: str, name: str, lines: Iterator[str]) -> str:
+    """Return the page with other lines between the comments that bear a name."""
+    before, start, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    return f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}"
 
 
 def importing(name: str, raw: Path, work: Path) -> list[str]:
@@ -83,18 +96,13 @@ def run(arguments: list[str], *, made: Path) -> None:
     said.write_bytes(done.stdout)
 
 
-def tables(work: Path) -> Iterator[str]:
-    """Yield the page's tables."""
-    found = {
+def inspections(work: Path) -> dict[str, Inspection]:
+    """Return what was found of each set."""
+    return {
         name: Inspection.model_validate(json.loads((work / f"{name}.json").read_bytes()))
         for name in [*SETS, "together"]
         if (work / f"{name}.json").exists()
     }
-    yield from what_they_hold(work, found)
-    yield ""
-    yield from what_repeats(found)
-    yield ""
-    yield from what_gives_them_away(found)
 
 
 def what_they_hold(work: Path, found: dict[str, Inspection]) -> Iterator[str]:
@@ -166,7 +174,7 @@ def what_gives_them_away(found: dict[str, Inspection]) -> Iterator[str]:
         probe = seen.shortcut
         if probe is None:
             continue
-        guilty = "; ".join(one.says for one in probe.guilty[:2]) or "none"
+        guilty = probe.guilty[0].says if probe.guilty else "none"
         floor = probe.floor
         after = f"{floor.auc:.2f} [{floor.low:.2f}, {floor.high:.2f}]" if floor else "not measured"
         yield (

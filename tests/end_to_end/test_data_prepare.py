@@ -88,7 +88,7 @@ def test_a_whole_run_equalised_weighted_sharded_and_probed(prepare, tmp_path):
     assert answer.code == 0
     assert answer.out == f"{tmp_path / 'out' / 'manifest.parquet'}\n"
     lines = answer.err.splitlines()
-    assert lines[0] == "common side: 112 px"
+    assert lines[0] == "common side of faces: 61 px"
     assert "40 rows: 40 prepared (20 real, 20 fake)" in lines
     made = Prepared.read(tmp_path / "out" / "prepare.json")
     assert made.probe_before

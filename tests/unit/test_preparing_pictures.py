@@ -18,15 +18,24 @@ from faceproof.data.preparing.outcomes import Done, Dropped
 from faceproof.data.preparing.pictures import (
     Job,
     Workshop,
+    _equalised,
+    _File,
     crop_landmarks,
     prepare_picture,
     share_outside,
+    side_that_counts,
 )
 from faceproof.data.preparing.spec import Equalising, PicturesSpec
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import YuNet
-from faceproof.imaging.preprocessing import CropSpec, Preprocessing, crop_face, prepare
+from faceproof.imaging.preprocessing import (
+    CropSpec,
+    Preprocessing,
+    crop_face,
+    face_matrix,
+    prepare,
+)
 
 IN_USE = CropSpec(size=160, margin=0.0)
 
@@ -215,12 +224,29 @@ def test_the_history_comes_before_the_crop(tmp_path):
     """A crop of an equalised picture is the crop of the file that its history made."""
     content = encode_jpeg(head(640), 95)
     spec = PicturesSpec(crop=IN_USE, equalise=Equalising(quality=(70, 95)), seed=5)
-    outcome = done(prepared(tmp_path, content, spec, side=256))
+    outcome = done(prepared(tmp_path, content, spec, side=80))
     history = drawn_history(hashlib.sha256(content).hexdigest(), seed=5, quality=(70, 95))
-    worn = decode(lived(decode(content).pixels, history, side=256)).pixels
-    (face, *_) = YuNet().find(worn)
+    pixels = decode(content).pixels
+    (face, *_) = YuNet().find(pixels)
+    side = 112 / np.linalg.det(face_matrix(face.landmarks, CropSpec(size=112))[:, :2]) ** 0.5
+    worn = decode(lived(pixels, history, factor=80 / side)).pixels
+    moved = np.float32((face.landmarks + 0.5) * np.float64(worn.shape[1] / 640) - 0.5)
     crop = decode((tmp_path / outcome.path).read_bytes()).pixels
-    assert np.array_equal(crop, crop_face(worn, face.landmarks, IN_USE))
+    assert np.array_equal(crop, crop_face(worn, moved, IN_USE))
+
+
+@pytest.mark.parametrize("size", [640, 400, 250])
+def test_faces_have_one_side_after_the_history_whatever_the_picture(tmp_path, size):
+    """The face that is found anew has the common side, to a few pixels."""
+    spec = PicturesSpec(crop=IN_USE, equalise=Equalising(quality=(95, 95)))
+    shop = Workshop(tmp_path, tmp_path, spec, 90, YuNet())
+    pixels = head(size)
+    (face, *_) = shop.finder.find(pixels)
+    job = Job("a.jpg", "ab" * 32, "a")
+    file, moved = _equalised(_File(b"", pixels, "PNG"), face.landmarks, job, spec.equalise, shop)
+    assert side_that_counts(file.pixels, moved, spec) == pytest.approx(90, abs=0.5)
+    (again, *_) = shop.finder.find(file.pixels)
+    assert np.abs(again.landmarks - moved).max() < 4
 
 
 def test_histories_are_drawn_evenly_from_the_seed_and_the_hash():
@@ -239,5 +265,5 @@ def test_no_kernel_leaves_the_aliasing_of_a_larger_picture(kernel):
     stripes = np.tile(np.array([0, 255], np.uint8), 256)[None, :, None]
     stripes = np.broadcast_to(stripes, (512, 512, 3)).copy()
     history = drawn_history("ab" * 32, seed=0, quality=(100, 100))
-    worn = decode(lived(stripes, type(history)(kernel, 100), side=128)).pixels
+    worn = decode(lived(stripes, type(history)(kernel, 100), factor=0.25)).pixels
     assert np.abs(worn[8:-8, 8:-8].astype(int) - 127).max() <= 12

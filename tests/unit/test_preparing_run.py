@@ -30,11 +30,12 @@ from faceproof.data.preparing import (
 )
 from faceproof.data.preparing import pictures as pictures_module
 from faceproof.data.preparing import prepare as prepare_module
+from faceproof.data.preparing.pictures import side_that_counts
 from faceproof.data.preparing.sizes import common_side
 from faceproof.data.preparing.summary import failed, summary
 from faceproof.data.shortcuts.result import FamilyResult, Guilty, ProbeResult
 from faceproof.errors import DataError, ManifestError, UsageError
-from faceproof.imaging.decode import decode
+from faceproof.imaging.decode import decode, load
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import CropSpec
@@ -398,20 +399,32 @@ def test_a_manifest_without_a_data_folder_is_refused(raw, tmp_path):
 
 
 def test_the_common_side_reduces_the_smallest_class_of_a_source_too(tmp_path):
-    """The fakes are 200 px, the photographs 160; from the columns where these are filled."""
+    """The fakes are 200 px, the photographs 160."""
     raw, said = usable(tmp_path / "raw"), []
-    assert common_side(raw.table, tmp_path / "raw") == 120
-    sizes = {"width": [700, 90, 500, 80, 600, 70], "height": [10] * 6}
-    known = raw.table.with_columns(**{name: pl.Series(values) for name, values in sizes.items()})
-    assert common_side(known, tmp_path / "nowhere") == 60
     spec = PicturesSpec(keep="picture", equalise=Equalising())
+    assert common_side(raw.table, tmp_path / "raw", spec, YuNet()) == 120
     prepared = prepare_manifest(
         raw, tmp_path / "out", spec, finish=PLAIN, how=Preparing(say=said.append)
     )
-    assert (prepared.side, said[0]) == (120, "common side: 120 px")
+    assert (prepared.side, said[0]) == (120, "common side of pictures: 120 px")
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
     assert set(made.table["width"]) == {120}
     assert made.table["jpeg_quality"].is_between(70, 95).all()
+
+
+def test_the_common_side_of_crops_is_that_of_faces(tmp_path):
+    """The same head stands in pictures of 200 and of 160 px: three quarters of its smaller side."""
+    raw, said = usable(tmp_path / "raw"), []
+    spec = PicturesSpec(equalise=Equalising())
+    found = []
+    for path in raw.table.filter(pl.col("label") == "real")["path"]:
+        pixels = load(tmp_path / "raw" / path).pixels
+        found.append(side_that_counts(pixels, YuNet().find(pixels)[0].landmarks, spec))
+    how = Preparing(say=said.append)
+    prepared = prepare_manifest(raw, tmp_path / "out", spec, finish=PLAIN, how=how)
+    assert prepared.side == round(0.75 * float(np.median(found)))
+    assert prepared.side < 120
+    assert said[0] == f"common side of faces: {prepared.side} px"
 
 
 def test_one_class_alone_cannot_be_equalised_unless_the_side_is_given(tmp_path):
@@ -426,8 +439,8 @@ def test_one_class_alone_cannot_be_equalised_unless_the_side_is_given(tmp_path):
 def test_sizes_that_cannot_be_told_are_refused(tmp_path):
     raw = usable(tmp_path / "raw", 2)
     (tmp_path / "raw" / "fake" / "1.jpg").write_bytes(b"")
-    with pytest.raises(UsageError, match="no picture of fake made-up can be told"):
-        common_side(raw.table, tmp_path / "raw")
+    with pytest.raises(UsageError, match="no picture of fake made-up can be opened and shows a f"):
+        common_side(raw.table, tmp_path / "raw", PicturesSpec(), YuNet())
 
 
 # weights

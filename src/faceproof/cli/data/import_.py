@@ -217,10 +217,7 @@ def _write_manifest(imported: Imported, output: Path, left_out: Path) -> None:
             f"{output} is not written: no picture could be read, see {left_out}; the first is"
             f" {first.path}: {first.reason}"
         )
-    try:
-        write_manifest(imported.manifest, output)
-    except OSError as error:
-        raise ManifestError(f"{output} cannot be written: {error.strerror or error}") from error
+    write_manifest(imported.manifest, output)
 
 
 def _closing(imported: Imported, output: Path, left_out: Path) -> str:

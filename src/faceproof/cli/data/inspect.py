@@ -13,7 +13,6 @@ from faceproof.cli.data.inspect_output import FORMATS
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import UsageError
-from faceproof.networks.requirements import require
 from faceproof.sources import printable
 from faceproof.tables import choose
 
@@ -73,6 +72,8 @@ def inspect(
 
     Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage, 3 see --fail-on.
     """
+    from faceproof.networks.requirements import require
+
     require("polars", "sklearn", "jinja2", extra="data")
     write = choose(FORMATS, format_, what="format")
     from faceproof.data.inspection.faults import failing_kinds

@@ -57,8 +57,8 @@ def prepare(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Longest side that pictures are reduced to; 3/4 of the smallest median "
-            "longest side of a class of a source if not given.",
+            help="Side that faces (or kept pictures) are reduced to; 3/4 of the smallest median "
+            "side of a class of a source if not given.",
         ),
     ] = None,
     quality: Annotated[

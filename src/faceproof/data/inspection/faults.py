@@ -54,7 +54,7 @@ FAULTS: dict[str, Kind] = {
     "conflict": Kind(
         "error",
         "The same picture, or nearly the same in another group, is called real in one row and "
-        "fake in another: at least one of the two is wrong.",
+        "fake in another: one of the two is wrong, or a forgery stands apart from its original.",
         "Look at the pairs; take out the wrong row, or both, or give a fake the group of its "
         "original.",
     ),

@@ -47,18 +47,18 @@ def drawn_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> Histor
     return History(kernel, int(rng.integers(quality[0], quality[1] + 1)))
 
 
-def lived(pixels: Pixels, history: History, *, side: int) -> bytes:
-    """Return the JPEG file of uint8 [H, W, 3] pixels after the history.
+def lived(pixels: Pixels, history: History, *, factor: float) -> bytes:
+    """Return the JPEG file of uint8 [H, W, 3] pixels, both sides scaled by ``factor``.
 
-    A picture whose longest side is at most ``side`` keeps its size; it is saved all the same.
+    A picture is never enlarged: at a factor of 1 or more it keeps its size, and is saved all the
+    same.
     """
-    return encode_jpeg(_reduced(pixels, history.kernel, side), history.quality)
+    return encode_jpeg(_reduced(pixels, history.kernel, factor), history.quality)
 
 
-def _reduced(pixels: Pixels, kernel: Image.Resampling, side: int) -> Pixels:
-    """Return the picture with its longest side at most ``side`` px."""
+def _reduced(pixels: Pixels, kernel: Image.Resampling, factor: float) -> Pixels:
+    """Return the picture with both sides scaled by ``factor``, where that is below 1."""
     height, width = pixels.shape[:2]
-    factor = side / max(height, width)
     if factor >= 1:
         return pixels
     size = (max(1, round(width * factor)), max(1, round(height * factor)))

@@ -19,7 +19,7 @@ from faceproof.data.preparing.outcomes import Done, Dropped
 from faceproof.data.preparing.spec import Equalising, PicturesSpec
 from faceproof.errors import SourceError
 from faceproof.imaging.decode import decode
-from faceproof.imaging.faces import SMALLEST_FACE_PX, Face, FaceFinder
+from faceproof.imaging.faces import SMALLEST_FACE_PX, FaceFinder
 from faceproof.imaging.picture import DEFAULT_LIMITS
 from faceproof.imaging.preprocessing import CropSpec, crop_face, face_matrix
 from faceproof.imaging.reading import read_file
@@ -89,12 +89,24 @@ def prepare_picture(job: Job, shop: Workshop) -> Done | Dropped:
         return Dropped(code=error.code, reason=printable(str(error).replace(place, job.path)))
     if isinstance(file, Dropped):
         return file
-    if shop.spec.equalise is not None and shop.side is not None:
-        file = _equalised(file, job, shop.spec.equalise, shop.side, shop.spec.seed)
     faces = shop.finder.find(file.pixels)
     if not faces:
         return Dropped(code="no_face", reason="no face was found in the picture")
-    return _written(_kept(file, faces[0], shop.spec), job, shop, faces)
+    landmarks = faces[0].landmarks
+    if shop.spec.equalise is not None and shop.side is not None:
+        file, landmarks = _equalised(file, landmarks, job, shop.spec.equalise, shop)
+    return _written(_kept(file, landmarks, shop.spec), job, shop, len(faces))
+
+
+def side_that_counts(pixels: Pixels, landmarks: Points, spec: PicturesSpec) -> float:
+    """Return what is brought to one size: the face's side, or the picture's longest, in px.
+
+    The side of a face is that of the square that a crop without margin shows.
+    """
+    if spec.keep == "picture":
+        return float(max(pixels.shape[:2]))
+    unit = face_matrix(landmarks, CropSpec(size=112, margin=0.0))
+    return 112 / float(np.sqrt(np.linalg.det(unit[:, :2])))
 
 
 def crop_landmarks(landmarks: Points, spec: CropSpec) -> Points:
@@ -129,25 +141,32 @@ def _read(job: Job, shop: Workshop) -> _File | Dropped:
     return _File(data, picture.pixels, picture.format)
 
 
-def _equalised(file: _File, job: Job, spec: Equalising, side: int, seed: int) -> _File:
-    """Return the picture after the history that its hash draws."""
-    history = drawn_history(job.sha256, seed=seed, quality=spec.quality)
-    data = lived(file.pixels, history, side=side)
-    return _File(data, decode(data).pixels, "JPEG", history.quality)
+def _equalised(
+    file: _File, landmarks: Points, job: Job, spec: Equalising, shop: Workshop
+) -> tuple[_File, Points]:
+    """Return the picture after the history that its hash draws, and the landmarks in it."""
+    history = drawn_history(job.sha256, seed=shop.spec.seed, quality=spec.quality)
+    factor = (shop.side or 0) / side_that_counts(file.pixels, landmarks, shop.spec)
+    data = lived(file.pixels, history, factor=factor)
+    pixels = decode(data).pixels
+    ratio = np.array(pixels.shape[1::-1]) / file.pixels.shape[1::-1]
+    # Centres of pixels: the first one's stands at 0, not at its corner.
+    moved = np.asarray((landmarks + 0.5) * ratio - 0.5, np.float32)
+    return _File(data, pixels, "JPEG", history.quality), moved
 
 
-def _kept(file: _File, face: Face, spec: PicturesSpec) -> tuple[_File, Points]:
+def _kept(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_File, Points]:
     """Return what is kept of a picture, and the landmarks in it."""
     if spec.keep == "picture":
-        return file, face.landmarks
-    crop = crop_face(file.pixels, face.landmarks, spec.crop)
+        return file, landmarks
+    crop = crop_face(file.pixels, landmarks, spec.crop)
     kind = choose(FORMATS, spec.format, what="format")
-    outside = share_outside(face.landmarks, (file.pixels.shape[1], file.pixels.shape[0]), spec.crop)
+    outside = share_outside(landmarks, (file.pixels.shape[1], file.pixels.shape[0]), spec.crop)
     made = _File(kind.encode(crop), crop, kind.name, kind.quality, outside)
-    return made, crop_landmarks(face.landmarks, spec.crop)
+    return made, crop_landmarks(landmarks, spec.crop)
 
 
-def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: list[Face]) -> Done:
+def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: int) -> Done:
     """Write the result, and return what it is."""
     file, landmarks = kept
     path = f"{job.target}.{_suffix(file.format)}"
@@ -164,7 +183,7 @@ def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: list[F
         format=file.format,
         jpeg_quality=file.quality,
         phash=perceptual_hash(file.pixels).hex(),
-        faces=len(faces),
+        faces=faces,
         outside=round(file.outside, 4),
         landmarks=(left, right, nose, mouth_left, mouth_right),
     )

@@ -51,7 +51,8 @@ def prepare_manifest(
                 places.empty_folder(output)
             start = started(manifest.table, root, output, spec)
             if start.side is not None:
-                how.say(f"common side: {start.side} px")
+                of = "faces" if spec.keep == "crop" else "pictures"
+                how.say(f"common side of {of}: {start.side} px")
             shop = Workshop(root, output, spec, start.side, YuNet())
             _prepare_rest(manifest.table, shop, how)
             outcomes = (outcome for outcome, _ in read_outcomes(output / places.JOURNAL))

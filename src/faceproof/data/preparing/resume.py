@@ -15,6 +15,7 @@ from faceproof.data.preparing.outcomes import Done, Dropped
 from faceproof.data.preparing.sizes import common_side, refuse_one_class
 from faceproof.data.preparing.spec import PicturesSpec
 from faceproof.errors import UsageError
+from faceproof.imaging.faces import YuNet
 
 #: So many of the finished pictures are hashed again before a broken run goes on; of the others
 #: the size is looked at. A power cut may lose what the disk had not yet written.
@@ -74,7 +75,7 @@ def _side(table: pl.DataFrame, root: Path, spec: PicturesSpec) -> int | None:
     if spec.equalise.side is not None:
         return spec.equalise.side
     refuse_one_class(table)
-    return common_side(table, root)
+    return common_side(table, root, spec, YuNet())
 
 
 def _same(start: Start | None, spec: PicturesSpec, rows: str, output: Path) -> Start:

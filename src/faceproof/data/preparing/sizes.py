@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
+from faceproof.data.preparing.pictures import side_that_counts
+from faceproof.data.preparing.spec import PicturesSpec
 from faceproof.errors import SourceError, UsageError
 from faceproof.imaging.decode import load
+from faceproof.imaging.faces import FaceFinder
 
 #: Every picture is reduced, those of the smallest part too: what was never resampled is sharper.
 _REDUCED_TO = 0.75
-#: Where the manifest does not say how large the pictures are, so many of each part are opened.
-_LOOKED_AT = 64
+#: So many pictures of each part are opened, chosen by their paths' hashes.
+_LOOKED_AT = 100
 
 
-def common_side(table: pl.DataFrame, root: Path) -> int:
-    """Return three quarters of the smallest median longest side, in pixels, over class x source.
+def common_side(table: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder) -> int:
+    """Return three quarters of the smallest median side, in pixels, over class x source.
 
-    Taken from the columns ``width`` and ``height``; where these are not filled, from some pictures
-    of each part, chosen by their hashes.
+    It is the side of faces, or where whole pictures are kept, their longest side.
 
     Raises:
-        UsageError: no picture of some part can be opened.
+        UsageError: no picture of some part can be opened, or none shows a face.
     """
+    parts = table.group_by("label", "source", maintain_order=True)
     medians = [
-        _median_side(part, root, " ".join(map(str, key)))
-        for key, part in table.group_by("label", "source", maintain_order=True)
+        _median_side(part, root, spec, finder, " ".join(map(str, key))) for key, part in parts
     ]
     return round(_REDUCED_TO * min(medians))
 
@@ -48,33 +52,28 @@ def refuse_one_class(table: pl.DataFrame) -> None:
         )
 
 
-def _median_side(part: pl.DataFrame, root: Path, name: str) -> float:
-    """Return the median longest side of one class of one source."""
-    sides = _known_sides(part) or _measured_sides(part, root)
+def _median_side(
+    part: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder, name: str
+) -> float:
+    """Return the median side of one class of one source."""
+    sides = list(_sides(part, root, spec, finder))
     if not sides:
         raise UsageError(
-            f"the size of no picture of {name} can be told: see that they can be opened, or give "
-            "the common side with --equalise-side N"
+            f"no picture of {name} can be opened and shows a face: look at them, or give the "
+            "common side with --equalise-side N"
         )
-    return float(pl.Series(sides).median())  # type: ignore[arg-type]
+    return float(np.median(sides))
 
 
-def _known_sides(part: pl.DataFrame) -> list[int]:
-    """Return the longest sides that the manifest knows."""
-    if not {"width", "height"} <= set(part.columns):
-        return []
-    sides = part.select(pl.max_horizontal("width", "height").alias("side"))["side"]
-    return sides.drop_nulls().to_list()
-
-
-def _measured_sides(part: pl.DataFrame, root: Path) -> list[int]:
-    """Return the longest sides of some pictures, those that cannot be opened left out."""
+def _sides(
+    part: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder
+) -> Iterator[float]:
+    """Yield the sides of some pictures; those without a face and broken ones are left out."""
     paths = sorted(part["path"], key=lambda path: hashlib.sha256(path.encode()).digest())
-    sides = []
     for path in paths[:_LOOKED_AT]:
         try:
-            picture = load(root / path)
+            pixels = load(root / path).pixels
         except SourceError:
             continue
-        sides.append(max(picture.width, picture.height))
-    return sides
+        if faces := finder.find(pixels):
+            yield side_that_counts(pixels, faces[0].landmarks, spec)

@@ -26,11 +26,12 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 class Equalising(Record):
     """One distribution of file histories for both classes.
 
-    Each picture is reduced to ``side`` px (its longest side; None: chosen from the data) and saved
-    as JPEG with a quality drawn evenly from ``quality``, both ends included.
+    Each picture is reduced until its face, or where whole pictures are kept, its longest side, has
+    ``side`` px (None: chosen from the data), and saved as JPEG with a quality drawn evenly from
+    ``quality``, both ends included. The side of a face is that of a crop without margin.
     """
 
-    side: int | None = Field(default=None, ge=32, le=8192)
+    side: int | None = Field(default=None, ge=16, le=8192)
     quality: tuple[Quality, Quality] = (70, 95)
 
     @field_validator("quality")
