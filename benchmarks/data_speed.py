@@ -162,11 +162,11 @@ def draw(folder: Path, count: int) -> None:
         x, y = rng.integers(-12, 13, 2).tolist()
         box = (FACE[0] + x, FACE[1] + y, FACE[2] + x, FACE[3] + y)
         picture = astronaut.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
-        spots = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8))
+        spots = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
         light = spots.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         path = folder / ("real", "fake")[number % 2] / f"{number:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.blend(picture, light, 0.3).save(path, quality=int(rng.integers(75, 96)))
+        Image.blend(picture, light, 0.4).save(path, quality=int(rng.integers(75, 96)))
 
 
 def timed(what: str, command: list[object], count: int) -> Timing:
