@@ -20,7 +20,7 @@ from PIL import Image
 from skimage import data
 
 from faceproof.cli import main
-from faceproof.data import importing
+from faceproof.data.importing import import_data as importing
 from faceproof.data.manifest_files import read_manifest
 
 COMMAND = (sys.executable, "-c", "from faceproof.cli import main; main()")

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from faceproof.cli import app
 from faceproof.data.manifest import SPLITS, Manifest
 from faceproof.data.manifest_files import read_manifest, write_manifest
-from faceproof.data.protocols import read_index, read_protocol
+from faceproof.data.splitting.protocols import read_index, read_protocol
 
 
 class Answer(NamedTuple):

@@ -13,9 +13,9 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceproof.data.dividing import SplitSpec, divide
 from faceproof.data.manifest import SPLITS, Manifest
-from faceproof.data.protocols import left_out, write_protocols
+from faceproof.data.splitting.divide import SplitSpec, divide
+from faceproof.data.splitting.protocols import left_out, write_protocols
 
 UNHURRIED = settings(deadline=None, max_examples=25)  # a busy machine is no fault of a split
 FIT = ("train", "validation", "calibration")

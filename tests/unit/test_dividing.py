@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from faceproof.data.dividing import Divided, SplitSpec, divide
 from faceproof.data.manifest import SPLITS, Manifest
+from faceproof.data.splitting.divide import Divided, SplitSpec, divide
 from faceproof.errors import ManifestError, UsageError
 
 A, B, FAR = bytes(32), bytes(31) + b"\xff", b"\xff" * 32  # B is 8 bits from A

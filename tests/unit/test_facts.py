@@ -13,8 +13,8 @@ from PIL import Image
 from skimage import data
 
 from faceproof.data.duplicates import perceptual_hash
-from faceproof.data.facts import Facts, measure
-from faceproof.data.jpeg_quality import jpeg_quality
+from faceproof.data.importing.facts import Facts, measure
+from faceproof.data.importing.jpeg_quality import jpeg_quality
 from faceproof.errors import TruncatedPictureError
 
 ASTRONAUT = Image.fromarray(data.astronaut()).resize((48, 40))

@@ -12,9 +12,10 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from faceproof.data import import_table, importing
-from faceproof.data.import_summary import ImportSummary, summarise
-from faceproof.data.importing import ImportSpec, import_data
+from faceproof.data.importing import import_data as importing
+from faceproof.data.importing import table as import_table
+from faceproof.data.importing.import_data import ImportSpec, import_data
+from faceproof.data.importing.summary import ImportSummary, summarise
 from faceproof.data.layouts import LAYOUTS
 from faceproof.data.layouts.listing import Entry, Listed, ListingOptions, Note, Problem
 from faceproof.data.manifest import CONTRACT

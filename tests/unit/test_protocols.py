@@ -9,9 +9,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from faceproof.data.dividing import SplitSpec
 from faceproof.data.manifest import Manifest
-from faceproof.data.protocols import (
+from faceproof.data.splitting.divide import SplitSpec
+from faceproof.data.splitting.protocols import (
     COLUMNS,
     INDEX,
     Protocols,

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from faceproof.data.manifest import SPLITS, Row
-from faceproof.data.splits import DEFAULT_SHARES, assign_splits, unit_hash
+from faceproof.data.splitting.splits import DEFAULT_SHARES, assign_splits, unit_hash
 
 
 def row(number: int, group: str) -> Row:

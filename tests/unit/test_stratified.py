@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from faceproof.data.manifest import SPLITS
-from faceproof.data.splits import DEFAULT_SHARES, checked_shares, parse_shares
-from faceproof.data.stratified import Strata, assign
+from faceproof.data.splitting.splits import DEFAULT_SHARES, checked_shares, parse_shares
+from faceproof.data.splitting.stratified import Strata, assign
 from faceproof.errors import UnknownChoiceError, UsageError
 
 SHARES = np.array([DEFAULT_SHARES[split] for split in SPLITS])

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
-from faceproof.data import video_frames, videos
-from faceproof.data.video_frames import Missing, VideoFrame, spread_frames
-from faceproof.data.videos import INDEX, sample_video
+from faceproof.data.importing import video_frames, videos
+from faceproof.data.importing.video_frames import Missing, VideoFrame, spread_frames
+from faceproof.data.importing.videos import INDEX, sample_video
 from faceproof.errors import (
     CorruptPictureError,
     EmptyFileError,

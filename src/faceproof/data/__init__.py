@@ -1,11 +1,8 @@
 """Data sets: from a folder of pictures to a table that can be trusted.
 
 * the table: `manifest`, `contract`, `manifest_files`
-* import: `layouts`, `generators`, `facts`, `jpeg_quality`, `videos`, `video_frames`, `importing`,
-  `import_reading`, `import_table`, `import_summary`
-* repeats: `duplicates`, `hamming`, `components`
-* inspect: `inspection`, `shortcuts`
-* split: `dividing`, `related`, `remembered`, `stratified`, `splits`, `protocols`
-* prepare: `preparing`
-* the recipe of the shipped detector: `public`, `prepare`
+* what sets look like on disk: `layouts`; what makes fakes: `generators`
+* the four verbs: `importing`, `inspection` with `shortcuts`, `splitting`, `preparing`
+* repeated pictures, for all of them: `duplicates`, `hamming`, `components`
+* the recipe of the shipped detector alone: `public`, `prepare`
 """

@@ -18,7 +18,7 @@ from faceproof.sources import printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
-    from faceproof.data.importing import Imported, ImportSpec
+    from faceproof.data.importing.import_data import Imported, ImportSpec
     from faceproof.data.layouts.listing import Problem
 
 _COLUMNS = ("path", "row", "code", "reason")
@@ -103,8 +103,8 @@ def import_(
     require("polars", "av", extra="data")
     write = choose(FORMATS, format_, what="format")
     _check_output(output)
-    from faceproof.data.import_summary import summarise
-    from faceproof.data.importing import DEFAULT_WORKERS, ImportSpec
+    from faceproof.data.importing.import_data import DEFAULT_WORKERS, ImportSpec
+    from faceproof.data.importing.summary import summarise
     from faceproof.data.layouts.listing import ListingOptions
 
     left_out = problems or output.with_name(f"{output.stem}.problems.csv")
@@ -171,7 +171,7 @@ def _pairs(columns: Iterable[str]) -> dict[str, str]:
 
 def _import(source: Path, spec: ImportSpec) -> Imported:
     """Return what was imported, with a bar and the notes on standard error."""
-    from faceproof.data.importing import count_entries, import_data
+    from faceproof.data.importing.import_data import count_entries, import_data
 
     done = 0
     try:

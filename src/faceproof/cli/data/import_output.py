@@ -12,7 +12,7 @@ import typer
 from faceproof.cli.table import visible
 
 if TYPE_CHECKING:
-    from faceproof.data.import_summary import ImportSummary, Spread
+    from faceproof.data.importing.summary import ImportSummary, Spread
 
 Row = tuple[str, str, str, str, str]
 
@@ -111,7 +111,7 @@ def _count(count: int) -> str:
 def _spread(spread: Spread | None) -> str:
     """Return the numbers, or the one that they all are.
 
-    >>> from faceproof.data.import_summary import Spread
+    >>> from faceproof.data.importing.summary import Spread
     >>> _spread(Spread(least=1, median=2.5, greatest=9)), _spread(None)
     ('1 / 2.5 / 9', '')
     >>> _spread(Spread(least=256, median=256, greatest=256))

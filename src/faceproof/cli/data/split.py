@@ -69,10 +69,10 @@ def split(
     require("polars", "pyarrow", extra="data")
     if not output.parent.is_dir():
         raise UsageError(f"{printable(str(output.parent))} is no folder: make it, or name another")
-    from faceproof.data.dividing import SplitSpec, divide
     from faceproof.data.manifest_files import write_manifest
-    from faceproof.data.protocols import write_protocols
-    from faceproof.data.splits import parse_shares
+    from faceproof.data.splitting.divide import SplitSpec, divide
+    from faceproof.data.splitting.protocols import write_protocols
+    from faceproof.data.splitting.splits import parse_shares
 
     names = tuple(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
     spec = SplitSpec(shares=parse_shares(shares), seed=seed, by=names, near_bits=near_bits)

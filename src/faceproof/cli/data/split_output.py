@@ -10,8 +10,8 @@ import typer
 from faceproof.sources import printable
 
 if TYPE_CHECKING:
-    from faceproof.data.dividing import Divided
     from faceproof.data.manifest import Manifest
+    from faceproof.data.splitting.divide import Divided
 
 _MOST_LISTED = 20
 #: One row of a smaller stratum is more than a percentage point of it.

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from faceproof.data.duplicates import NEAR_BITS
 from faceproof.data.manifest import CONTRACT, SPLITS, Manifest
-from faceproof.data.related import Related, related
-from faceproof.data.remembered import remembered
-from faceproof.data.splits import DEFAULT_SHARES, checked_shares
-from faceproof.data.stratified import Strata, assign
+from faceproof.data.splitting.related import Related, related
+from faceproof.data.splitting.remembered import remembered
+from faceproof.data.splitting.splits import DEFAULT_SHARES, checked_shares
+from faceproof.data.splitting.stratified import Strata, assign
 from faceproof.errors import UsageError
 from faceproof.records import Record
 from faceproof.tables import nearest

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from pydantic import Field
 
 from faceproof.data.generators import unknown_generator_warning
-from faceproof.data.import_reading import Reader, Task
-from faceproof.data.import_table import Rows, settle_splits
+from faceproof.data.importing.reading import Reader, Task
+from faceproof.data.importing.table import Rows, settle_splits
 from faceproof.data.layouts import LAYOUTS
 from faceproof.data.layouts.listing import (
     Entry,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faceproof.data.import_reading import Measured
+from faceproof.data.importing.reading import Measured
 from faceproof.data.layouts.listing import RESERVED
 from faceproof.data.manifest import CONTRACT, FACTS, SPLITS
 from faceproof.errors import UsageError

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 from pydantic import ValidationError
 
-from faceproof.data.video_frames import Missing, VideoFrame, spread_frames
+from faceproof.data.importing.video_frames import Missing, VideoFrame, spread_frames
 from faceproof.errors import (
     CorruptPictureError,
     EmptyFileError,

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from faceproof.data.facts import Facts, measure
+from faceproof.data.importing.facts import Facts, measure
+from faceproof.data.importing.videos import sample_video
 from faceproof.data.layouts.listing import Listed, Problem
-from faceproof.data.videos import sample_video
 from faceproof.errors import SourceError, SourceUnreadableError, TruncatedPictureError
 from faceproof.imaging.formats import FORMATS, SUFFIXES
 from faceproof.imaging.picture import DEFAULT_LIMITS

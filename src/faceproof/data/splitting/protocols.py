@@ -17,8 +17,8 @@ from typing import Literal
 import polars as pl
 from pydantic import Field
 
-from faceproof.data.dividing import SplitSpec
 from faceproof.data.manifest import LABELS, SPLITS, Manifest
+from faceproof.data.splitting.divide import SplitSpec
 from faceproof.errors import ManifestError
 from faceproof.records import Record
 from faceproof.tables import choose

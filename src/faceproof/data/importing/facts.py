@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faceproof.data.duplicates import perceptual_hash
-from faceproof.data.jpeg_quality import jpeg_quality
+from faceproof.data.importing.jpeg_quality import jpeg_quality
 from faceproof.imaging.decode import decode
 
 

@@ -9,8 +9,8 @@ from typing import Literal
 import polars as pl
 from pydantic import ConfigDict, Field
 
-from faceproof.data.import_table import OFFICIAL
-from faceproof.data.importing import Imported
+from faceproof.data.importing.import_data import Imported
+from faceproof.data.importing.table import OFFICIAL
 from faceproof.records import Record
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from faceproof.data.manifest import SPLITS
-from faceproof.data.splits import split_at, unit_hash
+from faceproof.data.splitting.splits import split_at, unit_hash
 
 Index = npt.NDArray[np.int64]
 #: How many rows of which strata: what a cluster brings to a split.
