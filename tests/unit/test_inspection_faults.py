@@ -352,6 +352,7 @@ def test_the_nearest_fault_is_named():
 
 def test_a_severity_stands_for_what_is_graver_too():
     assert "leak" in failing_kinds("warning")
+    assert failing_kinds("leak") == {"leak", "group", "ffhq", "official-leak"}
     assert "imbalance" in failing_kinds("warning")
     assert "pair" not in failing_kinds("warning")
     assert failing_kinds("any") == FAULTS.keys()

@@ -17,6 +17,8 @@ SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 #: What `--fail-on any` stands for: every fault, notes among them.
 ANY = "any"
 MOST_EXAMPLES = 20
+#: What a word of `--fail-on` stands for beside itself: whoever fears one leak fears all.
+_AND = {"leak": frozenset({"official-leak", "ffhq", "group"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,12 @@ FAULTS: dict[str, Kind] = {
         "error",
         "The same FFHQ photograph, by its number and its looks, stands on both sides of a split.",
         "Give both rows the same group and split again, or take one of them out.",
+    ),
+    "official-leak": Kind(
+        "error",
+        "The splits that this set came with share pictures: figures that others published on them "
+        "are flattered, and yours would be.",
+        "Split anew with `faceproof data split`, and say so beside your figures.",
     ),
     "conflict": Kind(
         "error",
@@ -85,12 +93,6 @@ FAULTS: dict[str, Kind] = {
         "error",
         "A picture is not the file that the manifest was made of: its bytes have changed.",
         "Bring the old files back, or import again and treat it as another data set.",
-    ),
-    "official-leak": Kind(
-        "warning",
-        "The splits that this set came with share pictures: figures that others published on them "
-        "are flattered, and yours would be.",
-        "Split anew with `faceproof data split`, and say so beside your figures.",
     ),
     "one-class": Kind(
         "warning",
@@ -231,13 +233,14 @@ def in_order_of_gravity(faults: Iterable[Fault]) -> tuple[Fault, ...]:
 def failing_kinds(words: str) -> frozenset[str]:
     """Return the kinds that a list like "leak,conflict", "warning" or "any" stands for.
 
-    A severity stands for itself and all that is graver; `any` for notes too.
+    A severity stands for itself and all that is graver; `any` for notes too, and `leak` for every
+    way in which a split may leak.
 
     Raises:
         UnknownChoiceError: a word is neither a kind nor a severity; it names the nearest.
 
-    >>> sorted(failing_kinds("leak, group"))
-    ['group', 'leak']
+    >>> sorted(failing_kinds("leak, blank"))
+    ['blank', 'ffhq', 'group', 'leak', 'official-leak']
     >>> failing_kinds("error") < failing_kinds("warning") < failing_kinds("any")
     True
     """
@@ -247,7 +250,7 @@ def failing_kinds(words: str) -> frozenset[str]:
 def _meant(word: str) -> frozenset[str]:
     """Return the kinds that one word stands for."""
     if word in FAULTS:
-        return frozenset({word})
+        return _AND.get(word, frozenset()) | {word}
     severities = {name: place for place, name in enumerate(SEVERITIES)} | {ANY: len(SEVERITIES)}
     if word not in severities:
         choices = [*severities, *FAULTS]
