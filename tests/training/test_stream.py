@@ -18,6 +18,7 @@ from faceproof.imaging.decode import decode  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
 from faceproof.training.fit import _pictures  # noqa: E402
 from faceproof.training.stream import (  # noqa: E402
+    ByWeight,
     PreparedPictures,
     TrainingStream,
     balanced,
@@ -81,6 +82,32 @@ def test_sources_come_by_their_share(mini, manifest, prepared, landmarks):
     stream = TrainingStream(PreparedPictures(prepared, two, landmarks), recipe)
     drawn = [two[stream._draw(np.random.default_rng([3, n]))].source for n in range(400)]
     assert Counter(drawn)["other"] / 400 == pytest.approx(0.75, abs=0.1)
+
+
+def test_without_sources_weights_decide_within_a_class(manifest):
+    """Every fourth picture weighs nine times as much as the others together with it do each."""
+    rows = tuple(
+        replace(row, attributes={"weight": "9.0" if i % 4 == 0 else "1.0"})
+        for i, row in enumerate(manifest.take("train", purpose="fit"))
+    )
+    draw = ByWeight(rows)
+    drawn = Counter(draw(np.random.default_rng([3, n])) for n in range(4000))
+    assert sum(drawn[i] for i, row in enumerate(rows) if row.is_fake) / 4000 == pytest.approx(
+        0.5, abs=0.04
+    )
+    for label in ("real", "fake"):
+        own = [i for i, row in enumerate(rows) if row.label == label]
+        weights = np.array([float(rows[i].attributes["weight"]) for i in own])
+        counts = np.array([drawn[i] for i in own])
+        expected = counts.sum() * weights / weights.sum()
+        assert np.abs(counts - expected).max() < 5 * np.sqrt(expected.max())
+        assert counts[weights == 9.0].mean() > 5 * counts[weights == 1.0].mean()
+
+
+def test_without_weights_all_pictures_of_a_class_come_alike(manifest):
+    rows = manifest.take("train", purpose="fit")
+    drawn = Counter(ByWeight(rows)(np.random.default_rng([5, n])) for n in range(1000))
+    assert set(drawn) == set(range(len(rows)))
 
 
 def test_a_donor_is_a_real_face(stream, monkeypatch):

@@ -31,6 +31,7 @@ from faceproof.data.preparing import (
 from faceproof.data.preparing import pictures as pictures_module
 from faceproof.data.preparing import prepare as prepare_module
 from faceproof.data.preparing.pictures import side_that_counts
+from faceproof.data.preparing.reading import read_prepared
 from faceproof.data.preparing.sizes import common_side
 from faceproof.data.preparing.summary import failed, summary
 from faceproof.data.shortcuts.result import FamilyResult, Guilty, ProbeResult
@@ -528,3 +529,31 @@ def test_too_few_pictures_for_a_probe_are_told(tmp_path):
     )
     assert prepared.probe_before is None
     assert said[-1].startswith("the shortcut probe was left out: ")
+
+
+# as training reads it
+
+
+def test_training_reads_what_was_prepared(tmp_path):
+    raw = usable(tmp_path / "raw")
+    halves = pl.Series("split", ["train", "test"] * 3)
+    prepare_manifest(
+        raw.with_table(raw.table.with_columns(halves)),
+        tmp_path / "out",
+        PicturesSpec(),
+        finish=PLAIN,
+    )
+    found = read_prepared(tmp_path / "out")
+    assert found.counts()["train"] == 3
+    assert found.picture_path(found.rows[0].path).is_file()
+    assert read_faces(tmp_path / "out" / "faces.parquet").keys() == set(found.table["path"])
+
+
+def test_a_folder_without_a_data_set_or_a_split_says_what_to_do(tmp_path):
+    with pytest.raises(ManifestError, match="make one with `faceproof data prepare`"):
+        read_prepared(tmp_path)
+    raw = usable(tmp_path / "raw")
+    unsplit = raw.with_table(raw.table.with_columns(split=pl.lit("")))
+    prepare_manifest(unsplit, tmp_path / "out", PicturesSpec(), finish=PLAIN)
+    with pytest.raises(ManifestError, match="run `faceproof data split` on the manifest"):
+        read_prepared(tmp_path / "out")

@@ -48,12 +48,15 @@ class TrainingSource(SourceSpec):
 
 
 class DataRecipe(Record):
-    """Where pictures lie, which are taken, and the licence of a detector made of them."""
+    """Where pictures lie, which are taken, and the licence of a detector made of them.
+
+    Without ``sources``, ``prepared`` is a folder that `faceproof data prepare` has made.
+    """
 
     root: Path = Path("data/raw")
     prepared: Path = Path("data/prepared")
     licence: Text
-    sources: dict[str, TrainingSource] = Field(min_length=1)
+    sources: dict[str, TrainingSource] = Field(default_factory=dict)
     split_seed: int = 0
 
     def prepare_spec(self) -> PrepareSpec:

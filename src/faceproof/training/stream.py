@@ -25,6 +25,8 @@ from faceproof.training.recipe import AugmentRecipe, Recipe
 from faceproof.training.stopping import ignore_signals
 
 Pair = tuple[torch.Tensor, float]
+Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+Pools = dict[tuple[str, str], Numbers]
 
 
 class PreparedPictures:
@@ -50,12 +52,10 @@ class TrainingStream(Dataset[Pair]):
         self._augment: AugmentRecipe = recipe.augment
         self._preprocessing = recipe.network.preprocessing
         self._seed = recipe.seed
-        self._pools = _pools(pictures.rows)
+        pools = _pools(pictures.rows)
         shares = {name: source.share for name, source in recipe.data.sources.items()}
-        self._sources = sorted({source for source, _ in self._pools})
-        weights = np.array([shares[name] for name in self._sources])
-        self._chances = weights / weights.sum()
-        self._real = [pool for (_, label), pool in sorted(self._pools.items()) if label == "real"]
+        self._draw = BySource(pools, shares) if shares else ByWeight(pictures.rows)
+        self._real = [pool for (_, label), pool in sorted(pools.items()) if label == "real"]
         if not self._real:
             raise TrainingError("the training split holds no real face")
 
@@ -67,13 +67,6 @@ class TrainingStream(Dataset[Pair]):
         spec = self._preprocessing
         crop, is_fake = augmented_crop(sample, donor, self._augment, spec.crop, rng)
         return torch.from_numpy(network_input(crop, spec.input)), float(is_fake)
-
-    def _draw(self, rng: np.random.Generator) -> int:
-        """Return a row: the source by its share, then the class, then any picture of it."""
-        source = self._sources[int(rng.choice(len(self._sources), p=self._chances))]
-        labels = [label for label in ("real", "fake") if (source, label) in self._pools]
-        pool = self._pools[source, labels[int(rng.integers(len(labels)))]]
-        return int(pool[int(rng.integers(len(pool)))])
 
     def _donor(self, rng: np.random.Generator) -> Sample:
         """Return any real face."""
@@ -135,9 +128,44 @@ def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
     return tuple(rows[index] for index in sorted(chosen[:count]))
 
 
-def _pools(
-    rows: tuple[Row, ...],
-) -> dict[tuple[str, str], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+class BySource:
+    """Draws a row: the source by its share, then the class, then any picture of it."""
+
+    def __init__(self, pools: Pools, shares: Mapping[str, float]) -> None:
+        self._pools = pools
+        self._sources = sorted({source for source, _ in pools})
+        weights = np.array([shares[name] for name in self._sources])
+        self._chances = weights / weights.sum()
+
+    def __call__(self, rng: np.random.Generator) -> int:
+        """Return the number of a row."""
+        source = self._sources[int(rng.choice(len(self._sources), p=self._chances))]
+        labels = [label for label in ("real", "fake") if (source, label) in self._pools]
+        pool = self._pools[source, labels[int(rng.integers(len(labels)))]]
+        return int(pool[int(rng.integers(len(pool)))])
+
+
+class ByWeight:
+    """Draws a row: the class evenly, then a picture by the weight that `data prepare` gave it."""
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self._pools: list[Numbers] = []
+        self._edges: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
+        weights = np.array([float(row.attributes.get("weight", 1.0)) for row in rows])
+        fake = np.array([row.is_fake for row in rows], np.bool_)
+        for pool in (np.flatnonzero(~fake), np.flatnonzero(fake)):
+            if weights[pool].sum() > 0:
+                self._pools.append(pool)
+                self._edges.append(np.cumsum(weights[pool]))
+
+    def __call__(self, rng: np.random.Generator) -> int:
+        """Return the number of a row."""
+        label = int(rng.integers(len(self._pools)))
+        edges = self._edges[label]
+        return int(self._pools[label][np.searchsorted(edges, rng.random() * edges[-1], "right")])
+
+
+def _pools(rows: tuple[Row, ...]) -> Pools:
     """Return the row numbers of each source and class."""
     pools: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):

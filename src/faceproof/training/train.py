@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from faceproof.data.manifest import Manifest
 from faceproof.data.prepare import prepare_data
+from faceproof.data.preparing.reading import read_prepared
 from faceproof.detector.bundle import Bundle
 from faceproof.networks import input_defaults
 from faceproof.runs import RunFolder
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
 from faceproof.training.readiness import refuse_poor_data
-from faceproof.training.recipe import Recipe
+from faceproof.training.recipe import DataRecipe, Recipe
 
 
 def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> Bundle:
@@ -23,9 +25,15 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
         Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
     """
     input_defaults(recipe.network.name)  # a misspelt name is told before hours of preparation
-    data = recipe.data
-    manifest = prepare_data(data.root, data.prepare_spec(), data.prepared, progress=progress)
+    manifest = _prepared(recipe.data, progress)
     refuse_poor_data(recipe, manifest)
     run = RunFolder(output)
     network = fit(recipe, manifest, run, progress=progress)
     return finish(recipe, manifest, network, run, progress=progress)
+
+
+def _prepared(data: DataRecipe, progress: Callable[[str], None]) -> Manifest:
+    """Return the manifest of the prepared data set; where the recipe has sources, make it."""
+    if data.sources:
+        return prepare_data(data.root, data.prepare_spec(), data.prepared, progress=progress)
+    return read_prepared(data.prepared)
