@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli import check, data, detectors, doctor, train
+from faceproof.cli import check, data, detectors, doctor, evaluate, train
 from faceproof.cli.exits import Guarded
 
 #: The verbs: each is a function, or an app with verbs of its own.
@@ -19,6 +19,7 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "data": data.app,
     "detectors": detectors.app,
     "doctor": doctor.doctor,
+    "evaluate": evaluate.evaluate,
     "train": train.train,
 }
 

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Input = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+Points = NDArray[np.float32] | None
+Find = Callable[[Pixels], list[Points]]
 
 
 class Judge(Protocol):
@@ -85,15 +88,55 @@ def predict(
     rows = manifest.take(split, purpose=purpose)
     if not rows:
         raise UsageError(f"nothing to predict: the manifest has no row in the split {split!r}")
-    worn = {name: choose(DEGRADATIONS, name, what="condition") for name in conditions}
-    look = partial(_look, root, finder or YuNet(), detector.preprocessing, list(worn))
+    return predict_rows(
+        detector,
+        rows,
+        _origin(detector, manifest, purpose),
+        conditions,
+        root=root,
+        find=partial(largest, finder or YuNet()),
+        workers=workers,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def predict_rows(
+    detector: Judge,
+    rows: Sequence[Row],
+    origin: Origin,
+    conditions: Sequence[str],
+    *,
+    root: Path,
+    find: Find,
+    workers: int = 2,
+    batch_size: int = 32,
+    progress: Callable[[int], None] | None = None,
+) -> pa.Table:
+    """Return the predictions table of rows that the caller may read; the rest is as `predict`.
+
+    ``find`` says which face of a picture is judged: `largest` with a finder, or `whole`.
+    """
+    for name in conditions:
+        choose(DEGRADATIONS, name, what="condition")
+    look = partial(_look, root, find, detector.preprocessing, list(dict.fromkeys(conditions)))
     answers: list[Prediction] = []
     with closing(in_order(look, rows, workers=workers, ahead=2 * batch_size + workers)) as seen:
         for batch in in_batches(seen, len, weight=batch_size):
             answers += _answers(detector, [face for faces in batch for face in faces])
             if progress:
                 progress(len(answers))
-    return table(answers, _origin(detector, manifest, purpose))
+    return table(answers, origin)
+
+
+def largest(finder: FaceFinder, pixels: Pixels) -> list[Points]:
+    """Return the landmarks of the largest face, nothing where there is no face."""
+    return [face.landmarks for face in finder.find(pixels)[:1]]
+
+
+def whole(_: Pixels) -> list[Points]:
+    """Return the one face of a picture that is a face crop already: it has no landmarks."""
+    return [None]
 
 
 def _origin(detector: Judge, manifest: Manifest, purpose: str) -> Origin:
@@ -101,9 +144,9 @@ def _origin(detector: Judge, manifest: Manifest, purpose: str) -> Origin:
 
 
 def _look(
-    root: Path, finder: FaceFinder, spec: Preprocessing, conditions: Sequence[str], row: Row
+    root: Path, find: Find, spec: Preprocessing, conditions: Sequence[str], row: Row
 ) -> list[_Face]:
-    """Return the row's largest face under each condition."""
+    """Return the row's face under each condition."""
     try:
         picture = load(root / row.path)
         if row.sha256 and picture.sha256 != row.sha256:
@@ -111,21 +154,19 @@ def _look(
                 f"{row.path} has SHA-256 {picture.sha256[:12]}..., but the manifest says "
                 f"{row.sha256[:12]}...: the file has changed; make the manifest again"
             )
-        return [_worn(picture, finder, spec, name, row) for name in conditions]
+        return [_worn(picture, find, spec, name, row) for name in conditions]
     except (SourceError, OSError, cv2.error):
         return [_Face(row, name, "error") for name in conditions]
 
 
-def _worn(
-    picture: Picture, finder: FaceFinder, spec: Preprocessing, condition: str, row: Row
-) -> _Face:
-    """Return the largest face of the picture as it looks under the condition."""
+def _worn(picture: Picture, find: Find, spec: Preprocessing, condition: str, row: Row) -> _Face:
+    """Return the face of the picture as it looks under the condition."""
     seed = [int(picture.sha256[:16], 16), zlib.crc32(condition.encode())]
     worn = DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
-    found = finder.find(worn)
+    found = find(worn)
     if not found:
         return _Face(row, condition, "no_face")
-    return _Face(row, condition, "ok", prepare(worn, found[0].landmarks, spec))
+    return _Face(row, condition, "ok", prepare(worn, found[0], spec))
 
 
 def _answers(detector: Judge, faces: Sequence[_Face]) -> Iterator[Prediction]:

@@ -77,6 +77,30 @@ def findings(
     return found
 
 
+def slice_findings(
+    name: str,
+    condition: str,
+    faces: Faces,
+    points: Sequence[OperatingPoint],
+    *,
+    counted: Faces,
+    data_sha256: str,
+    metrics: Iterable[str],
+    number: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Finding]:
+    """Return what the ``faces`` of one slice under one condition show, where they allow it.
+
+    ``counted`` are the pictures whose share without an answer is told.
+    """
+    table = {metric: choose(METRICS, metric, what="metric") for metric in metrics}
+    measured = _Slice(name, condition, faces, data_sha256)
+    return [
+        *_Slice(name, condition, counted, data_sha256).not_judged(),
+        *measured.measured(table, points, number=number, seed=seed),
+    ]
+
+
 def slices(faces: Faces) -> Iterator[tuple[str, Faces]]:
     """Yield the name and the faces of each slice: all, each source, the fakes of each generator."""
     yield "all", faces

@@ -1,0 +1,244 @@
+"""faceproof evaluate: how good a detector is on a data set, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceproof.cli.evaluate_output import FORMATS
+from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
+from faceproof.cli.progress import Bar, progress_bar
+from faceproof.errors import UsageError
+from faceproof.sources import printable
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    from faceproof.detector import Detector, OperatingPoint
+    from faceproof.evaluation.evaluate import Find
+    from faceproof.evaluation.evaluation import Evaluation
+    from faceproof.evaluation.selection import Selection
+
+#: A pyarrow table; what checks a picture names no library of an extra.
+Table = Any
+PREDICTIONS, RECORD, PAGE = "predictions.parquet", "evaluation.json", "evaluation.html"
+
+
+def evaluate(
+    *,
+    data: Annotated[Path, typer.Option(metavar="MANIFEST", help="The labelled pictures.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where all results are written.")
+    ],
+    detector: Annotated[
+        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+    ] = "default",
+    split: Annotated[
+        str | None,
+        typer.Option(help="Which split is judged; test, or all rows of a manifest without splits."),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Data folder, where the manifest does not say."),
+    ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="How pictures are worn first; may be repeated."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="POINT", help="Operating point; the detector's own if not given."),
+    ] = None,
+    faces: Annotated[
+        str,
+        typer.Option(metavar="largest|whole", help="whole: the picture is a face crop already."),
+    ] = "largest",
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the resamples.")] = 0,
+    resamples: Annotated[
+        int, typer.Option(min=100, metavar="N", help="Resamples behind an interval.")
+    ] = 1000,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="table|json", help="How results are written.")
+    ] = "table",
+) -> None:
+    """Measure a detector on labelled pictures, by source, generator and condition.
+
+    Exit codes: 0 all were judged, 1 a picture could not be or has no face, 2 wrong usage.
+    """
+    from faceproof.networks.requirements import require
+
+    require("polars", "pyarrow", "jinja2", extra="data")
+    write = choose(FORMATS, format_, what="format")
+    conditions = _conditions(condition)
+    find = choose(_FACES, faces, what="choice of faces")()
+    _check_output(output)
+    judge = _detector(detector)
+    point = judge.operating_point(at)
+    selection = _selection(data, root, split)
+    predictions = _predict(judge, selection, conditions, find)
+    result = _evaluated(
+        predictions, judge, selection, point, faces=faces, number=resamples, seed=seed
+    )
+    _write(result, predictions, output)
+    write(result)
+    judged = all(one.no_face + one.error == 0 for one in result.answered)
+    raise typer.Exit(ALL_CHECKED if judged else NOT_ALL_CHECKED)
+
+
+def _largest() -> Find:
+    from faceproof.evaluation.evaluate import largest
+    from faceproof.imaging.faces import YuNet
+
+    return partial(largest, YuNet())
+
+
+def _whole() -> Find:
+    from faceproof.evaluation.evaluate import whole
+
+    return whole
+
+
+_FACES: dict[str, Callable[[], Find]] = {"largest": _largest, "whole": _whole}
+
+
+def _conditions(named: list[str] | None) -> list[str]:
+    """Return the conditions asked for, each once; an unknown one is refused."""
+    from faceproof.imaging.degradations import DEGRADATIONS
+
+    conditions = list(dict.fromkeys(named or ["clean"]))
+    for name in conditions:
+        choose(DEGRADATIONS, name, what="condition")
+    return conditions
+
+
+def _check_output(folder: Path) -> None:
+    """Refuse a folder that holds anything but an earlier evaluation.
+
+    Raises:
+        UsageError: it does, or is no folder.
+    """
+    shown = printable(str(folder))
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{shown} is not a folder; name one that is new or empty")
+    if not folder.exists() or _is_ours(folder):
+        return
+    if any(folder.iterdir()):
+        raise UsageError(
+            f"{shown} is not empty and holds no earlier evaluation; name a new or empty folder"
+        )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether the folder holds an earlier evaluation."""
+    from faceproof.evaluation.evaluation import Evaluation
+
+    try:
+        Evaluation.read(folder / RECORD)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _detector(name: str) -> Detector:
+    from faceproof.detector import Detector
+    from faceproof.detector.scorers import usable_cores
+
+    return Detector.load(name, threads=usable_cores())
+
+
+def _selection(data: Path, root: Path | None, split: str | None) -> Selection:
+    """Return the rows to judge."""
+    from faceproof.data.manifest_files import read_manifest
+    from faceproof.evaluation.selection import select
+
+    if not data.is_file():
+        raise UsageError(f"there is no manifest {printable(str(data))}; name a .parquet or .csv")
+    return select(read_manifest(data, root=root), split, name=printable(str(data)))
+
+
+def _predict(detector: Detector, selection: Selection, conditions: list[str], find: Find) -> Table:
+    """Return the predictions of the rows, with a bar on a terminal."""
+    from faceproof.detector.scorers import usable_cores
+    from faceproof.evaluation.evaluate import predict_rows
+    from faceproof.evaluation.predictions import Origin
+
+    origin = Origin(
+        detector_sha256=detector.sha256, data_sha256=selection.sha256, purpose=selection.purpose
+    )
+    with progress_bar(range(len(selection.rows) * len(conditions)), what="judged") as bar:
+        return predict_rows(
+            detector,
+            selection.rows,
+            origin,
+            conditions,
+            root=selection.root,
+            find=find,
+            workers=usable_cores(),
+            progress=_counting(bar),
+        )
+
+
+def _counting(bar: Bar) -> Callable[[int], None]:
+    """Return what moves a bar to the number of answers that it is told."""
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        for _ in range(count - told):
+            bar.advance()
+        told = count
+
+    return tell
+
+
+def _evaluated(
+    predictions: Table,
+    detector: Detector,
+    selection: Selection,
+    point: OperatingPoint,
+    *,
+    faces: str,
+    number: int,
+    seed: int,
+) -> Evaluation:
+    """Return the record of the predictions."""
+    from faceproof.evaluation.evaluation import Judged, evaluation
+    from faceproof.evaluation.selection import cautions
+
+    spec = detector.spec
+    typer.echo("figures and intervals", err=True)
+    return evaluation(
+        predictions,
+        Judged(name=spec.name, version=spec.version, sha256=detector.sha256),
+        selection.on,
+        point,
+        chosen_faces=faces,
+        cautions=cautions(selection, spec, predictions),
+        number=number,
+        seed=seed,
+    )
+
+
+def _write(result: Evaluation, predictions: Table, folder: Path) -> None:
+    """Write table, record and page.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
+    from faceproof.evaluation import predictions as tables
+    from faceproof.reports.evaluation_page import evaluation_page
+
+    page = evaluation_page(result, predictions)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tables.write(predictions, folder / PREDICTIONS)
+        (folder / PAGE).write_text(page, encoding="utf-8")
+        record = result.model_dump_json(by_alias=True, indent=2) + "\n"
+        (folder / RECORD).write_text(record, encoding="utf-8")
+    except OSError as error:
+        shown = printable(str(folder))
+        raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
+    typer.echo(f"report: {printable(str(folder / PAGE))}", err=True)
