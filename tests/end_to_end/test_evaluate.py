@@ -87,12 +87,18 @@ def test_table_record_page_and_predictions(run, make, tmp_path):
     code, out, err = run("--data", make(), *FAST, "--condition", "clean", "--condition", "jpeg-60")
     assert code == 0
     head, *lines = out.splitlines()
-    assert head.split() == ["faces", "condition", "n", "ROC-AUC", "accuracy", "BPCER", "APCER",
-                            "unsure"]  # fmt: skip
+    counts, figures = ["real", "fake"], ["ROC-AUC", "accuracy", "BPCER", "APCER", "unsure"]
+    assert head.split() == ["faces", "condition", *counts, *figures]
     assert [line.split()[:2] for line in lines] == [
         [name, condition]
         for condition in ("clean", "jpeg-60")
         for name in ("all", "source=<away>", "source=home", "generator=lamp", "generator=torch")
+    ]
+    assert [line.split()[2:4] for line in lines[:4]] == [
+        ["6", "6"],
+        ["2", "2"],
+        ["4", "4"],
+        ["6", "3"],
     ]
     assert "1.000 [" in lines[0]
     found = record(tmp_path)
@@ -140,7 +146,7 @@ def test_another_split_must_be_named_and_is_no_test(run, make, tmp_path):
 def test_what_cannot_be_judged_is_counted(run, make, tmp_path):
     code, out, err = run("--data", make(broken=2), *FAST)
     assert code == 1
-    assert out.splitlines()[1].split()[2] == "10"
+    assert out.splitlines()[1].split()[2:4] == ["5", "5"]
     assert "2 of 12 pictures were not judged" in err
     assert record(tmp_path).answered[0].model_dump() == {
         "condition": "clean",

@@ -41,7 +41,10 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
     """Yield the aligned lines of the table, the head first."""
     from faceproof.reports.evaluation_page import MAIN, SHORT
 
-    table = [("faces", "condition", "n", *(SHORT[name] for name in MAIN)), *_rows(evaluation)]
+    table = [
+        ("faces", "condition", "real", "fake", *(SHORT[name] for name in MAIN)),
+        *_rows(evaluation),
+    ]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -55,11 +58,11 @@ def _more(evaluation: Evaluation) -> str:
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
-    """Yield slice, condition, n and the main figures with their intervals."""
+    """Yield slice, condition, judged faces and the main figures with their intervals."""
     from faceproof.reports.evaluation_page import MAIN, shown
 
     for condition in evaluation.conditions:
         for name in evaluation.slices:
             found = [evaluation.find(metric, name, condition) for metric in MAIN]
-            n = max((one.n for one in found if one), default=0)
-            yield visible(name), visible(condition), f"{n:,}", *map(shown, found)
+            counts = (f"{n:,}" for n in evaluation.judged(name, condition))
+            yield visible(name), visible(condition), *counts, *map(shown, found)

@@ -109,6 +109,12 @@ class Evaluation(Record):
             (f for f in self.findings if f.metric in named and (f.slice, f.condition) == at), None
         )
 
+    def judged(self, slice_: str, condition: str) -> tuple[int, int]:
+        """Return how many real and fake faces of a slice were judged."""
+        both, fakes = (self.find(metric, slice_, condition) for metric in ("accuracy", "apcer"))
+        fake = fakes.n if fakes else 0
+        return (both.n if both else 0) - fake, fake
+
     @property
     def slices(self) -> tuple[str, ...]:
         """The names of the slices, in order."""
