@@ -108,6 +108,12 @@ def _value(found: Finding) -> str:
     return shown(found).partition(" [")[0].replace(" ", "\N{NO-BREAK SPACE}")
 
 
+def _breakable(found: Finding | None) -> str:
+    """Return the value and its interval, each of which stays on one line."""
+    hard = "\N{NO-BREAK SPACE}"
+    return shown(found).replace(" ", hard).replace(f"{hard}[", " [")
+
+
 def _measured(evaluation: Evaluation, metric: str) -> bool:
     return any(one.metric.partition("@")[0] == metric for one in evaluation.findings)
 
@@ -125,7 +131,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"shown": shown, "marked": marked, "count": "{:,.0f}".format}
+    environment.filters |= {"shown": _breakable, "marked": marked, "count": "{:,.0f}".format}
     environment.globals |= {"titles": TITLES, "short": SHORT}
     environment.globals |= {"side": SIDE, "left": LEFT, "foot": FOOT}
     return environment
