@@ -66,7 +66,7 @@ def evaluate(
 ) -> None:
     """Measure a detector on labelled pictures, by source, generator and condition.
 
-    Exit codes: 0 all were judged, 1 a picture could not be or has no face, 2 wrong usage.
+    Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. No face is an answer too.
     """
     from faceproof.networks.requirements import require
 
@@ -84,8 +84,8 @@ def evaluate(
     )
     _write(result, predictions, output)
     write(result)
-    judged = all(one.no_face + one.error == 0 for one in result.answered)
-    raise typer.Exit(ALL_CHECKED if judged else NOT_ALL_CHECKED)
+    read = all(one.error == 0 for one in result.answered)
+    raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
 
 
 def _largest() -> Find:
