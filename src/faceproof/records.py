@@ -27,3 +27,21 @@ class Record(BaseModel):
     def read(cls, path: Path) -> Self:
         """Read what `write` wrote."""
         return cls.model_validate_json(path.read_bytes())
+
+
+class Document(Record):
+    """A Record that stands alone, as a file or an answer, and names its form in ``schema``.
+
+    A subclass declares it: ``schema_: Literal["faceproof.x/1"]``, with ``schema`` as its alias.
+
+    >>> from typing import Literal
+    >>> from pydantic import Field
+    >>> class Answer(Document):
+    ...     schema_: Literal["faceproof.answer/1"] = Field("faceproof.answer/1", alias="schema")
+    >>> Answer().model_dump_json()
+    '{"schema":"faceproof.answer/1"}'
+    """
+
+    model_config = ConfigDict(
+        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from faceproof.detector.findings import Sha256
 from faceproof.detector.verdict import Probability, Verdict
 from faceproof.imaging.quality import Quality
-from faceproof.records import Record
+from faceproof.records import Document, Record
 
 Status = Literal["ok", "no_face", "error"]
 Point = tuple[float, float]
@@ -61,16 +61,12 @@ class CheckedBy(Record):
     sha256: Sha256
 
 
-class CheckResult(Record):
+class CheckResult(Document):
     """The answer for one source; ``verdict`` and ``fake_probability`` are its most fake face's.
 
     ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and its
     share of the networks' batch. Time spent waiting for other sources is not in it.
     """
-
-    model_config = ConfigDict(
-        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
-    )
 
     schema_: Literal["faceproof.check/1"] = Field(default="faceproof.check/1", alias="schema")
     source: str

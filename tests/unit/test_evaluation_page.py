@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from faceproof.evaluation.evaluation import Evaluation, Judged, On, evaluation
 from faceproof.evaluation.predictions import Origin, Prediction, table
 from faceproof.evaluation.selection import Selection, cautions
 from faceproof.reports.evaluation_page import evaluation_page, plots_by_condition
+from support import pages
 
 EVIL = "<script>alert('x')</script>\"&é"
 VOID = {"meta", "rect", "polyline", "circle"}
@@ -61,40 +61,8 @@ def evaluated(answers, **changes) -> Evaluation:
     )
 
 
-class Reader(HTMLParser):
-    """Reads a page and keeps what it is made of; a tag that is not closed in order is an error."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.seen.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.seen if name == tag]
-
-
-def read(page: str) -> Reader:
-    reader = Reader()
-    reader.feed(page)
-    reader.close()
-    assert reader.open == []
-    return reader
+def read(page: str) -> pages.Reader:
+    return pages.read(page, VOID)
 
 
 @pytest.fixture(scope="module")

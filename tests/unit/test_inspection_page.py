@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
@@ -27,6 +26,7 @@ from faceproof.data.inspection.record import (
 )
 from faceproof.data.shortcuts.result import FamilyResult, Guilty, ProbeResult
 from faceproof.reports.inspection_page import balance_rows, inspection_page, shares
+from support import pages
 
 EVIL = "<script>alert('x')</script>\"&é.jpg"
 REF = RowRef(row=7, path="a/b.jpg", label="fake", split="test")
@@ -126,40 +126,8 @@ def tile(ref: RowRef) -> Tile:
     return Tile(at=ref, caption="fake & <small>")
 
 
-class Reader(HTMLParser):
-    """Reads a page and keeps what it is made of; a tag that is not closed in order is an error."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.seen.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.seen.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-    def all(self, *tags: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.seen if tag in tags]
-
-
-def read(page: str) -> Reader:
-    reader = Reader()
-    reader.feed(page)
-    reader.close()
-    assert reader.open == []
-    return reader
+def read(page: str) -> pages.Reader:
+    return pages.read(page, VOID)
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from faceproof.data.layouts import LAYOUTS, Listed, ListingOptions, Note, Problem
+from faceproof.data.layouts import LAYOUTS, ListingOptions
 from faceproof.data.layouts.listing import is_medium, refuse_unused
 from faceproof.data.layouts.signs import better_layout, found_in
 from faceproof.data.layouts.tree import read_tree
 from faceproof.errors import ManifestError, UsageError
+from support.layouts import entries
 
 
 def plant(root: Path, *paths: str) -> Path:
@@ -194,14 +195,6 @@ def test_what_was_found_is_told_in_a_few_words(tmp_path):
 
 
 # Portraits
-
-
-def entries(name: str, source: Path, **options: object) -> tuple[list, list, list]:
-    """Return what a layout lists, its problems and its notes."""
-    found = list(LAYOUTS[name](source, ListingOptions(**options)))
-    return tuple(
-        [one for one in found if isinstance(one, kind)] for kind in (Listed, Problem, Note)
-    )
 
 
 def test_utkface_reads_age_gender_and_ethnicity(tmp_path):

@@ -1,28 +1,16 @@
 """Folders called after their class, and what their names say."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from faceproof.data.layouts import LAYOUTS, Listed, ListingOptions, Note, Problem
 from faceproof.data.layouts.words import said_by
 from faceproof.errors import ManifestError, UsageError
+from support.layouts import entries as layout_entries
+from support.layouts import plant
 
-
-def plant(root: Path, *paths: str) -> Path:
-    """Write empty files."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
-
-
-def entries(source: Path, **options: object) -> tuple[list, list, list]:
-    """Return what the layout lists, its problems and its notes."""
-    found = list(LAYOUTS["class-folders"](source, ListingOptions(**options)))
-    return tuple(
-        [one for one in found if isinstance(one, kind)] for kind in (Listed, Problem, Note)
-    )
+entries = partial(layout_entries, "class-folders")
 
 
 def labels(source: Path, **options: object) -> dict[str, str]:

@@ -10,28 +10,13 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from faceproof.data.layouts import LAYOUTS, Listed, ListingOptions, Note, Problem
+from faceproof.data.layouts import Listed
 from faceproof.data.layouts.media_index import MediaIndex
 from faceproof.data.layouts.table_files import open_table
 from faceproof.errors import ManifestError, UsageError
+from support.layouts import entries, plant
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-
-def plant(root: Path, *paths: str) -> Path:
-    """Write empty files."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
-
-
-def entries(name: str, source: Path, **options: object) -> tuple[list, list, list]:
-    """Return what a layout lists, its problems and its notes."""
-    found = list(LAYOUTS[name](source, ListingOptions(**options)))
-    return tuple(
-        [one for one in found if isinstance(one, kind)] for kind in (Listed, Problem, Note)
-    )
 
 
 def table(root: Path, text: str, name: str = "rows.csv") -> Path:

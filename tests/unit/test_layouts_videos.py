@@ -1,32 +1,15 @@
 """FaceForensics++, Celeb-DF and DFDC on made-up miniature trees."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from faceproof.data.layouts import LAYOUTS, Listed, ListingOptions, Note, Problem
 from faceproof.data.layouts.identities import Identities
 from faceproof.data.layouts.video_sets import video_name
 from faceproof.errors import ManifestError, UsageError
+from support.layouts import entries, plant
 
 SPLITS = {"train": [["000", "003"]], "val": [["010", "011"]], "test": [["020", "021"]]}
-
-
-def plant(root: Path, *paths: str) -> Path:
-    """Write empty files."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
-
-
-def entries(name: str, source: Path, **options: object) -> tuple[list, list, list]:
-    """Return what a layout lists, its problems and its notes."""
-    found = list(LAYOUTS[name](source, ListingOptions(**options)))
-    return tuple(
-        [one for one in found if isinstance(one, kind)] for kind in (Listed, Problem, Note)
-    )
 
 
 def test_identities_join_in_any_order():

@@ -236,8 +236,7 @@ def _write(result: Evaluation, predictions: Table, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         tables.write(predictions, folder / PREDICTIONS)
         (folder / PAGE).write_text(page, encoding="utf-8")
-        record = result.model_dump_json(by_alias=True, indent=2) + "\n"
-        (folder / RECORD).write_text(record, encoding="utf-8")
+        result.write(folder / RECORD)
     except OSError as error:
         shown = printable(str(folder))
         raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error

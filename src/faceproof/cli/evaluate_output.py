@@ -19,7 +19,7 @@ def write_json(evaluation: Evaluation) -> None:
     """Write the whole record."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(evaluation.model_dump_json(indent=2, by_alias=True))
+    typer.echo(evaluation.model_dump_json(indent=2))
 
 
 def write_table(evaluation: Evaluation) -> None:

@@ -20,7 +20,7 @@ from faceproof.evaluation.findings import slice_findings, slices
 from faceproof.evaluation.metrics import METRICS, confusion
 from faceproof.evaluation.predictions import STATUSES, Faces, faces
 from faceproof.evaluation.tally import Thresholds
-from faceproof.records import Record
+from faceproof.records import Document, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -81,7 +81,7 @@ class Answered(Record):
     error: int = Field(ge=0)
 
 
-class Evaluation(Record):
+class Evaluation(Document):
     """Figures of one detector on one data set at one operating point, with all they rest on."""
 
     schema_: Literal["faceproof.evaluation/1"] = Field(

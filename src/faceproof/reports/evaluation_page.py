@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from faceproof.detector.findings import Finding
 from faceproof.evaluation.evaluation import REPORTED, Confusion, Evaluation
 from faceproof.evaluation.predictions import judged
 from faceproof.reports.card import TITLES
-from faceproof.reports.inspection_page import marked
 from faceproof.reports.markdown import NUMBERS
+from faceproof.reports.pages import environment
 from faceproof.reports.plots import FOOT, LEFT, SIDE, Plot, plots
 
 if TYPE_CHECKING:
@@ -42,7 +41,10 @@ class Cell:
 def evaluation_page(evaluation: Evaluation, predictions: pa.Table) -> str:
     """Return the HTML of an evaluation; plots are drawn from its predictions table."""
     page: str = (
-        _environment()
+        environment(
+            filters={"shown": _breakable},
+            names={"titles": TITLES, "short": SHORT, "side": SIDE, "left": LEFT, "foot": FOOT},
+        )
         .get_template("evaluation.html")
         .render(
             page=evaluation,
@@ -116,22 +118,3 @@ def _breakable(found: Finding | None) -> str:
 
 def _measured(evaluation: Evaluation, metric: str) -> bool:
     return any(one.metric.partition("@")[0] == metric for one in evaluation.findings)
-
-
-def _environment() -> Any:
-    """Return jinja2's environment: everything is escaped, a misspelt name is an error."""
-    import jinja2
-
-    folder = resources.files("faceproof.reports") / "templates"
-    found = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.is_file()}
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader(found),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"shown": _breakable, "marked": marked, "count": "{:,.0f}".format}
-    environment.globals |= {"titles": TITLES, "short": SHORT}
-    environment.globals |= {"side": SIDE, "left": LEFT, "foot": FOOT}
-    return environment

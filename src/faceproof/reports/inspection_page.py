@@ -6,13 +6,12 @@ import base64
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from faceproof.data.inspection.record import Association, Cell, Inspection, RowRef
 from faceproof.data.manifest import SPLITS
+from faceproof.reports.pages import environment
 
-_TEMPLATES = "templates"
 _VERDICTS = {
     "error": "Do not train or measure on this set before its errors are mended.",
     "warning": "Usable with care: no error was found, but warnings stand.",
@@ -45,7 +44,10 @@ class Share:
 
 def inspection_page(inspection: Inspection, pictures: Mapping[RowRef, bytes]) -> str:
     """Return the HTML of an inspection; ``pictures`` are WebP thumbnails of the sheets' tiles."""
-    template = _environment().get_template("inspection.html")
+    template = environment(
+        filters={"percent": _percent},
+        names={"where": where, "shares": shares, "strength": strength},
+    ).get_template("inspection.html")
     splits = _splits(inspection.balance)
     page: str = template.render(
         page=inspection,
@@ -120,43 +122,6 @@ def strength(v: float | None) -> str:
     return next((word for from_, word in words if v >= from_), "none to speak of")
 
 
-def marked(sentence: str) -> Any:
-    """Return a sentence as HTML, what stands between backticks as code.
-
-    >>> str(marked("use `a < b`"))
-    'use <code>a &lt; b</code>'
-    """
-    from markupsafe import Markup, escape
-
-    parts = [escape(part) for part in sentence.split("`")]
-    code = Markup("<code>{}</code>")
-    return Markup("").join(
-        code.format(part) if place % 2 else part for place, part in enumerate(parts)
-    )
-
-
-def _environment() -> Any:
-    """Return jinja2's environment: everything is escaped, a misspelt name is an error."""
-    import jinja2
-
-    folder = resources.files("faceproof.reports") / _TEMPLATES
-    found = {one.name: one.read_text(encoding="utf-8") for one in folder.iterdir() if one.is_file()}
-    environment = jinja2.Environment(
-        loader=jinja2.DictLoader(found),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "count": _count,
-        "percent": _percent,
-        "marked": marked,
-    }
-    environment.globals |= {"where": where, "shares": shares, "strength": strength}
-    return environment
-
-
 def _splits(cells: tuple[Cell, ...]) -> list[str]:
     """Return the splits that hold rows, in their order."""
     held = {cell.split for cell in cells}
@@ -182,10 +147,6 @@ def _by_name(inspection: Inspection) -> dict[str, list[Any]]:
 
 def _data_uri(data: bytes) -> str:
     return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
-
-
-def _count(number: float) -> str:
-    return f"{number:,.0f}"
 
 
 def _percent(number: float) -> str:

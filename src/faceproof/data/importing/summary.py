@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from faceproof.data.importing.import_data import Imported
 from faceproof.data.importing.table import OFFICIAL
-from faceproof.records import Record
+from faceproof.records import Document, Record
 
 
 class Spread(Record):
@@ -47,12 +47,8 @@ class Doubles(Record):
     in_both_classes: int
 
 
-class ImportSummary(Record):
+class ImportSummary(Document):
     """What `faceproof data import --format json` prints."""
-
-    model_config = ConfigDict(
-        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
-    )
 
     schema_: Literal["faceproof.import/1"] = Field(default="faceproof.import/1", alias="schema")
     manifest: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from faceproof.data.shortcuts.result import ProbeResult
-from faceproof.records import Record
+from faceproof.records import Document, Record
 
 
 class RowRef(Record):
@@ -167,10 +167,8 @@ class Sheet(Record):
     tiles: tuple[Tile, ...]
 
 
-class Inspection(Record):
+class Inspection(Document):
     """Everything that was found; `write` puts it to disk as JSON."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
 
     schema_: Literal["faceproof.inspection/1"] = Field(
         default="faceproof.inspection/1", alias="schema"

@@ -13,24 +13,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from faceproof.data.preparing.outcomes import Done, Dropped, parse_outcome
 from faceproof.data.preparing.spec import PicturesSpec
-from faceproof.records import Record
+from faceproof.records import Document
 
 _SYNCED_EVERY = 64
 
 
-class Start(Record):
+class Start(Document):
     """What is being prepared: the journal's first line.
 
     ``rows_sha256`` names the rows and their order; ``side`` is the common side that was chosen.
     """
-
-    model_config = ConfigDict(
-        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
-    )
 
     schema_: Literal["faceproof.prepare-journal/1"] = Field(
         default="faceproof.prepare-journal/1", alias="schema"

@@ -6,12 +6,12 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from faceproof.data.preparing.spec import FinishSpec, PicturesSpec
 from faceproof.data.preparing.weights import effective_rows
 from faceproof.data.shortcuts.result import ProbeResult
-from faceproof.records import Record
+from faceproof.records import Document, Record
 
 
 class DataSet(Record):
@@ -32,17 +32,13 @@ class Weighing(Record):
     effective_rows: float
 
 
-class Prepared(Record):
+class Prepared(Document):
     """What `prepare` did; written as ``prepare.json``.
 
     ``side`` is the common longest side in pixels, where pictures were equalised. ``problems``
     counts the rows that were left out, by code. ``outside`` is the mean share of a crop that lies
     outside of its picture, by class. The two probes looked at the same rows.
     """
-
-    model_config = ConfigDict(
-        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
-    )
 
     schema_: Literal["faceproof.prepared/1"] = Field(default="faceproof.prepared/1", alias="schema")
     spec: PicturesSpec

@@ -20,7 +20,7 @@ from pydantic import Field
 from faceproof.data.manifest import LABELS, SPLITS, Manifest
 from faceproof.data.splitting.divide import SplitSpec
 from faceproof.errors import ManifestError
-from faceproof.records import Record
+from faceproof.records import Document, Record
 from faceproof.tables import choose
 
 COLUMNS = ("path", "sha256", "label", "generator", "source", "group", "split")
@@ -44,10 +44,12 @@ class Protocol(Record):
     moved: int
 
 
-class Protocols(Record):
+class Protocols(Document):
     """What stands in ``protocols.json``; ``skipped`` says which protocols cannot be, and why."""
 
-    schema_version: Literal["faceproof.protocols/1"] = "faceproof.protocols/1"
+    schema_: Literal["faceproof.protocols/1"] = Field(
+        default="faceproof.protocols/1", alias="schema"
+    )
     data_sha256: str
     split: SplitSpec
     protocols: tuple[Protocol, ...]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.shards.parquet_shard import row_bytes, write_parquet
@@ -18,7 +18,7 @@ from faceproof.data.preparing.shards.sample import Sample, SampleFacts, key_of, 
 from faceproof.data.preparing.shards.webdataset import tar_bytes, write_tar
 from faceproof.data.preparing.spec import ShardKind, ShardsSpec
 from faceproof.data.preparing.tables import Landmarks
-from faceproof.records import Record
+from faceproof.records import Document, Record
 from faceproof.runs import replacing
 
 INDEX = "shards.json"
@@ -52,12 +52,8 @@ class ShardFile(Record):
     sha256: str
 
 
-class ShardIndex(Record):
+class ShardIndex(Document):
     """All shards of a prepared set, written as ``shards.json``; ``data_sha256`` is its hash."""
-
-    model_config = ConfigDict(
-        validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
-    )
 
     schema_: Literal["faceproof.shards/1"] = Field(default="faceproof.shards/1", alias="schema")
     kind: ShardKind
