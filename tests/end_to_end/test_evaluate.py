@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from faceproof.cli import main
-from faceproof.evaluation.evaluation import Evaluation
+from faceproof.evaluation.evaluate import Evaluation
 from faceproof.evaluation.predictions import origin_of, read
 from faceproof.records import Record
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from faceproof.detector import ChosenOn, DetectorSpec, OperatingPoint, TrainedOn
-from faceproof.evaluation.evaluation import Evaluation, Judged, On, evaluation
+from faceproof.evaluation.evaluate import Evaluation, Judged, On, evaluation
 from faceproof.evaluation.predictions import Origin, Prediction, table
 from faceproof.evaluation.selection import Selection, cautions
 from faceproof.reports.evaluation_page import evaluation_page, plots_by_condition

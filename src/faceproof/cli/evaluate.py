@@ -18,8 +18,8 @@ from faceproof.tables import choose
 
 if TYPE_CHECKING:
     from faceproof.detector import Detector, OperatingPoint
-    from faceproof.evaluation.evaluate import Find
-    from faceproof.evaluation.evaluation import Evaluation
+    from faceproof.evaluation.evaluate import Evaluation
+    from faceproof.evaluation.predict import Find
     from faceproof.evaluation.selection import Selection
 
 #: A pyarrow table; what checks a picture names no library of an extra.
@@ -89,14 +89,14 @@ def evaluate(
 
 
 def _largest() -> Find:
-    from faceproof.evaluation.evaluate import largest
+    from faceproof.evaluation.predict import largest
     from faceproof.imaging.faces import YuNet
 
     return partial(largest, YuNet())
 
 
 def _whole() -> Find:
-    from faceproof.evaluation.evaluate import whole
+    from faceproof.evaluation.predict import whole
 
     return whole
 
@@ -133,7 +133,7 @@ def _check_output(folder: Path) -> None:
 
 def _is_ours(folder: Path) -> bool:
     """Return whether the folder holds an earlier evaluation."""
-    from faceproof.evaluation.evaluation import Evaluation
+    from faceproof.evaluation.evaluate import Evaluation
 
     try:
         Evaluation.read(folder / RECORD)
@@ -162,7 +162,7 @@ def _selection(data: Path, root: Path | None, split: str | None) -> Selection:
 def _predict(detector: Detector, selection: Selection, conditions: list[str], find: Find) -> Table:
     """Return the predictions of the rows, with a bar on a terminal."""
     from faceproof.detector.scorers import usable_cores
-    from faceproof.evaluation.evaluate import predict_rows
+    from faceproof.evaluation.predict import predict_rows
     from faceproof.evaluation.predictions import Origin
 
     origin = Origin(
@@ -205,7 +205,7 @@ def _evaluated(
     seed: int,
 ) -> Evaluation:
     """Return the record of the predictions."""
-    from faceproof.evaluation.evaluation import Judged, evaluation
+    from faceproof.evaluation.evaluate import Judged, evaluation
     from faceproof.evaluation.selection import cautions
 
     spec = detector.spec

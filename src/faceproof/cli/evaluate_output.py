@@ -12,7 +12,7 @@ import typer
 from faceproof.cli.table import visible
 
 if TYPE_CHECKING:
-    from faceproof.evaluation.evaluation import Evaluation
+    from faceproof.evaluation.evaluate import Evaluation
 
 
 def write_json(evaluation: Evaluation) -> None:

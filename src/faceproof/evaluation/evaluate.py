@@ -1,192 +1,219 @@
-"""Inference for evaluation: a detector, a data set and conditions become a predictions table.
+"""An evaluation: what a detector's answers about a data set come to, as one record.
 
-A picture is worn as a whole, its largest face is then looked for in the worn picture, and that
-face goes through the one function from picture to network input: what is measured is what happens
-in use. A split is read only for the purpose it was made for.
+Slices are ``all``, ``source=NAME`` and ``generator=NAME``; the last holds the fakes of one
+generator against *all* real faces of the condition. Everything is a pure function of the
+predictions table.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import Field
 
-from faceproof.data.manifest import Manifest, Row
-from faceproof.detector import DetectorSpec, calibrate
-from faceproof.errors import ManifestError, SourceError, UsageError
-from faceproof.evaluation.predictions import Origin, Prediction, Status, table
-from faceproof.imaging.decode import Picture, load
-from faceproof.imaging.degradations import DEGRADATIONS
-from faceproof.imaging.faces import FaceFinder, YuNet
-from faceproof.imaging.preprocessing import Preprocessing, prepare
-from faceproof.pipeline import in_batches, in_order
-from faceproof.tables import choose
+from faceproof.detector.findings import Finding, Sha256, Text
+from faceproof.detector.verdict import OperatingPoint
+from faceproof.evaluation.bootstrap import RESAMPLES
+from faceproof.evaluation.findings import slice_findings, slices
+from faceproof.evaluation.metrics import METRICS, confusion
+from faceproof.evaluation.predictions import STATUSES, Faces, faces
+from faceproof.evaluation.tally import Thresholds
+from faceproof.records import Document, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Input = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-Points = NDArray[np.float32] | None
-Find = Callable[[Pixels], list[Points]]
+REPORTED = (
+    "roc_auc",
+    "average_precision",
+    "eer",
+    "tpr_at_fpr_1",
+    "ece",
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "bpcer",
+    "apcer",
+    "unsure_rate",
+    "real_unsure_rate",
+    "fake_unsure_rate",
+)
+"""The metrics of an evaluation, in their order."""
+
+_OF_REALS = ("bpcer", "real_unsure_rate")
 
 
-class Judge(Protocol):
-    """What answers: a `faceproof.detector.Detector`, or a stand-in for tests."""
+class Judged(Record):
+    """The detector that answered."""
 
-    @property
-    def sha256(self) -> str: ...  # noqa: D102
-    @property
-    def spec(self) -> DetectorSpec: ...  # noqa: D102
-    @property
-    def preprocessing(self) -> Preprocessing: ...  # noqa: D102
-    def logits(self, inputs: Input, /) -> NDArray[np.float64]: ...  # noqa: D102
+    name: Text
+    version: Text
+    sha256: Sha256
 
 
-@dataclass(frozen=True)
-class _Face:
-    """A row under a condition, ready for the network, or why it is not."""
+class On(Record):
+    """The rows that it answered about: of which manifest, and which split of it ("" is none)."""
 
-    row: Row
-    condition: str
-    status: Status
-    input: Input | None = None
+    name: str
+    sha256: Sha256
+    split: str
+    rows: int = Field(ge=1)
 
 
-def predict(
-    detector: Judge,
-    manifest: Manifest,
-    conditions: Sequence[str] = ("clean",),
-    *,
-    split: str,
-    purpose: str,
-    root: Path,
-    finder: FaceFinder | None = None,
-    workers: int = 2,
-    batch_size: int = 32,
-    progress: Callable[[int], None] | None = None,
-) -> pa.Table:
-    """Return the predictions table of one split's rows under every condition, in their order.
+class Confusion(Record):
+    """Faces of each class by verdict: counts called real, unsure and fake."""
 
-    ``root`` is the folder that the manifest's paths start from. ``progress`` is told the number
-    of answers after each batch.
+    condition: Text
+    real: tuple[int, int, int]
+    fake: tuple[int, int, int]
 
-    Raises:
-        SplitUseError: when ``split`` may not be read for this ``purpose`` (`Manifest.take`).
-        UnknownChoiceError: when there is no such condition.
-        ManifestError: when a file is not the one that its row names.
-        UsageError: when the split is empty.
-    """
-    rows = manifest.take(split, purpose=purpose)
-    if not rows:
-        raise UsageError(f"nothing to predict: the manifest has no row in the split {split!r}")
-    return predict_rows(
-        detector,
-        rows,
-        _origin(detector, manifest, purpose),
-        conditions,
-        root=root,
-        find=partial(largest, finder or YuNet()),
-        workers=workers,
-        batch_size=batch_size,
-        progress=progress,
+
+class Answered(Record):
+    """How many pictures under a condition were judged, had no face, or could not be read."""
+
+    condition: Text
+    ok: int = Field(ge=0)
+    no_face: int = Field(ge=0)
+    error: int = Field(ge=0)
+
+
+class Evaluation(Document):
+    """Figures of one detector on one data set at one operating point, with all they rest on."""
+
+    schema_: Literal["faceproof.evaluation/1"] = Field(
+        default="faceproof.evaluation/1", alias="schema"
     )
+    detector: Judged
+    data: On
+    operating_point: OperatingPoint
+    faces: Text
+    seed: int
+    resamples: int
+    cautions: tuple[str, ...] = ()
+    """What a reader must know before any figure: the gravest first."""
+    left_out: tuple[str, ...] = ()
+    """Figures that these faces do not allow, and why."""
+    answered: tuple[Answered, ...]
+    confusion: tuple[Confusion, ...]
+    findings: tuple[Finding, ...]
 
-
-def predict_rows(
-    detector: Judge,
-    rows: Sequence[Row],
-    origin: Origin,
-    conditions: Sequence[str],
-    *,
-    root: Path,
-    find: Find,
-    workers: int = 2,
-    batch_size: int = 32,
-    progress: Callable[[int], None] | None = None,
-) -> pa.Table:
-    """Return the predictions table of rows that the caller may read; the rest is as `predict`.
-
-    ``find`` says which face of a picture is judged: `largest` with a finder, or `whole`.
-    """
-    for name in conditions:
-        choose(DEGRADATIONS, name, what="condition")
-    look = partial(_look, root, find, detector.preprocessing, list(dict.fromkeys(conditions)))
-    answers: list[Prediction] = []
-    with closing(in_order(look, rows, workers=workers, ahead=2 * batch_size + workers)) as seen:
-        for batch in in_batches(seen, len, weight=batch_size):
-            answers += _answers(detector, [face for faces in batch for face in faces])
-            if progress:
-                progress(len(answers))
-    return table(answers, origin)
-
-
-def largest(finder: FaceFinder, pixels: Pixels) -> list[Points]:
-    """Return the landmarks of the largest face, nothing where there is no face."""
-    return [face.landmarks for face in finder.find(pixels)[:1]]
-
-
-def whole(_: Pixels) -> list[Points]:
-    """Return the one face of a picture that is a face crop already: it has no landmarks."""
-    return [None]
-
-
-def _origin(detector: Judge, manifest: Manifest, purpose: str) -> Origin:
-    return Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose)
-
-
-def _look(
-    root: Path, find: Find, spec: Preprocessing, conditions: Sequence[str], row: Row
-) -> list[_Face]:
-    """Return the row's face under each condition."""
-    try:
-        picture = load(root / row.path)
-        if row.sha256 and picture.sha256 != row.sha256:
-            raise ManifestError(
-                f"{row.path} has SHA-256 {picture.sha256[:12]}..., but the manifest says "
-                f"{row.sha256[:12]}...: the file has changed; make the manifest again"
-            )
-        return [_worn(picture, find, spec, name, row) for name in conditions]
-    except (SourceError, OSError, cv2.error):
-        return [_Face(row, name, "error") for name in conditions]
-
-
-def _worn(picture: Picture, find: Find, spec: Preprocessing, condition: str, row: Row) -> _Face:
-    """Return the face of the picture as it looks under the condition."""
-    seed = [int(picture.sha256[:16], 16), zlib.crc32(condition.encode())]
-    worn = DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
-    found = find(worn)
-    if not found:
-        return _Face(row, condition, "no_face")
-    return _Face(row, condition, "ok", prepare(worn, found[0], spec))
-
-
-def _answers(detector: Judge, faces: Sequence[_Face]) -> Iterator[Prediction]:
-    """Yield the predictions of one batch, in order."""
-    inputs = [face.input for face in faces if face.input is not None]
-    logits = detector.logits(np.stack(inputs)) if inputs else np.empty(0)
-    judged = zip(
-        logits.tolist(), calibrate(logits, detector.spec.calibration).tolist(), strict=True
-    )
-    for face in faces:
-        logit, probability = (None, None) if face.input is None else next(judged)
-        yield Prediction(
-            path=face.row.path,
-            source=face.row.source,
-            generator=face.row.generator,
-            label=face.row.label,
-            split=face.row.split,
-            group=face.row.group,
-            condition=face.condition,
-            logit=logit,
-            fake_probability=probability,
-            status=face.status,
+    def find(self, metric: str, slice_: str = "all", condition: str = "clean") -> Finding | None:
+        """Return the finding of a metric, at the operating point where it needs one, or None."""
+        named = {metric, f"{metric}@{self.operating_point.name}"}
+        at = (slice_, condition)
+        return next(
+            (f for f in self.findings if f.metric in named and (f.slice, f.condition) == at), None
         )
+
+    def judged(self, slice_: str, condition: str) -> tuple[int, int]:
+        """Return how many real and fake faces of a slice were judged."""
+        both, fakes = (self.find(metric, slice_, condition) for metric in ("accuracy", "apcer"))
+        fake = fakes.n if fakes else 0
+        return (both.n if both else 0) - fake, fake
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The names of the slices, in order."""
+        return tuple(dict.fromkeys(one.slice for one in self.findings))
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions, in order."""
+        return tuple(one.condition for one in self.answered)
+
+
+def evaluation(
+    predictions: pa.Table,
+    detector: Judged,
+    data: On,
+    point: OperatingPoint,
+    *,
+    chosen_faces: str,
+    cautions: Sequence[str] = (),
+    number: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation:
+    """Return the record of these predictions, in the order of their conditions."""
+    every = faces(predictions)
+    found: list[Finding] = []
+    for condition in dict.fromkeys(every.conditions.tolist()):
+        for name, part, metrics in _parts(every.where(every.conditions == condition)):
+            found += slice_findings(
+                name,
+                condition,
+                part,
+                [point],
+                counted=_counted(name, part),
+                data_sha256=data.sha256,
+                metrics=metrics,
+                number=number,
+                seed=seed,
+            )
+    return Evaluation(
+        detector=detector,
+        data=data,
+        operating_point=point,
+        faces=chosen_faces,
+        seed=seed,
+        resamples=number,
+        cautions=tuple(cautions),
+        left_out=tuple(_left_out(every)),
+        answered=tuple(_answered(every)),
+        confusion=tuple(_confusion(every, point)),
+        findings=tuple(found),
+    )
+
+
+def _parts(worn: Faces) -> Iterator[tuple[str, Faces, tuple[str, ...]]]:
+    """Yield each slice of one condition: its name, its faces, and what is measured on them."""
+    for name, part in slices(worn):
+        if not name.startswith("generator="):
+            yield name, part, REPORTED
+            continue
+        generator = name.removeprefix("generator=")
+        against = worn.where(~worn.fake | (worn.generators == generator))
+        yield name, against, tuple(metric for metric in REPORTED if metric not in _OF_REALS)
+
+
+def _counted(name: str, part: Faces) -> Faces:
+    """Return the pictures of a slice itself: of a generator its fakes, without the reals."""
+    return part.where(part.fake) if name.startswith("generator=") else part
+
+
+def _left_out(every: Faces) -> Iterator[str]:
+    """Yield in words which figures of which slice the faces do not allow, the same once."""
+    said: dict[str, None] = {}
+    for condition in dict.fromkeys(every.conditions.tolist()):
+        for name, part, metrics in _parts(every.where(every.conditions == condition)):
+            judged = part.where(part.statuses == "ok")
+            missing = [
+                kind for kind, of in (("real", ~judged.fake), ("fake", judged.fake)) if not of.any()
+            ]
+            if missing:
+                gone = [
+                    m for m in metrics if not len(judged) or METRICS[m].missing_class(judged.fake)
+                ]
+                said[
+                    f"{name}, {condition}: no {' and no '.join(missing)} face was judged, so "
+                    f"that there is no {', '.join(gone)}"
+                ] = None
+    yield from said
+
+
+def _answered(every: Faces) -> Iterator[Answered]:
+    for condition in dict.fromkeys(every.conditions.tolist()):
+        statuses = every.statuses[every.conditions == condition]
+        counts = {status: int((statuses == status).sum()) for status in STATUSES}
+        yield Answered(condition=condition, **counts)
+
+
+def _confusion(every: Faces, point: OperatingPoint) -> Iterator[Confusion]:
+    at = Thresholds(point.real_below, point.fake_from)
+    for condition in dict.fromkeys(every.conditions.tolist()):
+        here = every.where((every.conditions == condition) & (every.statuses == "ok"))
+        counts = confusion(here.fake, np.asarray(here.probabilities), at).tolist()
+        yield Confusion(condition=condition, real=tuple(counts[0]), fake=tuple(counts[1]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from faceproof.data.manifest import SPLITS, Manifest, Row
 from faceproof.detector import DetectorSpec
 from faceproof.errors import UsageError
-from faceproof.evaluation.evaluation import On
+from faceproof.evaluation.evaluate import On
 from faceproof.tables import choose
 
 if TYPE_CHECKING:

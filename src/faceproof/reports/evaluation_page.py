@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from faceproof.detector.findings import Finding
-from faceproof.evaluation.evaluation import REPORTED, Confusion, Evaluation
+from faceproof.evaluation.evaluate import REPORTED, Confusion, Evaluation
 from faceproof.evaluation.predictions import judged
 from faceproof.reports.card import TITLES
 from faceproof.reports.markdown import NUMBERS

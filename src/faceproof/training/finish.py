@@ -29,8 +29,8 @@ from faceproof.detector.bundle import Bundle, hash_of
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import DataError
 from faceproof.evaluation import predictions
-from faceproof.evaluation.evaluate import predict
 from faceproof.evaluation.findings import composition, findings
+from faceproof.evaluation.predict import predict
 from faceproof.export import new_member
 from faceproof.networks.network import Network
 from faceproof.reports.card import card

@@ -10,7 +10,7 @@ import pytest
 from faceproof.data.manifest import Manifest, Row
 from faceproof.detector import Detector, calibrate
 from faceproof.errors import ManifestError, SplitUseError, UnknownChoiceError, UsageError
-from faceproof.evaluation.evaluate import predict
+from faceproof.evaluation.predict import predict
 from faceproof.evaluation.predictions import faces, origin_of
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.faces import Face
