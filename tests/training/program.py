@@ -16,7 +16,7 @@ from faceproof.data.manifest_files import read_manifest
 from faceproof.networks.network import Network
 from faceproof.runs import RunFolder
 from faceproof.training import fit
-from faceproof.training.recipe import read_recipe
+from faceproof.training.recipe_file import read_recipe
 from faceproof.training.stopping import Stopped
 
 

@@ -52,8 +52,16 @@ def test_pooling_is_the_mean_over_the_grid():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"dropout": 1.0}, {"hidden": 0}, {"dropout": -0.1}, {"width": 3}]
+    "wrong", [{"dropout": 1.0}, {"hidden": -1}, {"dropout": -0.1}, {"width": 3}]
 )
 def test_impossible_sizes_are_refused(wrong):
     with pytest.raises(ValidationError):
         HeadSpec(**wrong)
+
+
+def test_a_head_without_a_hidden_layer_is_a_linear_probe():
+    head = build_head(HeadSpec(hidden=0, dropout=0.0), features=6, pooled=True)
+    assert [name for name, _ in head.named_children()] == ["dropout", "norm", "logit"]
+    head.eval()
+    x, y = torch.randn(4, 6), torch.randn(4, 6)
+    assert torch.allclose(head((x + y) / 2), (head(x) + head(y)) / 2, atol=1e-6)

@@ -206,3 +206,13 @@ def test_pictures_of_one_pixel_neither_crash_nor_hang():
         [sys.executable, "-c", EVERY_SHAPE], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_whole_crop_does_not_look_at_the_landmarks():
+    picture = np.arange(40 * 60 * 3, dtype=np.uint8).reshape(40, 60, 3)
+    points = np.array([[20, 10], [40, 10], [30, 18], [22, 28], [38, 28]], np.float32)
+    spec = CropSpec(method="whole", size=32)
+    assert np.array_equal(crop_face(picture, points, spec), crop_face(picture, None, spec))
+    assert not np.array_equal(
+        crop_face(picture, points, spec), crop_face(picture, points, CropSpec(size=32))
+    )

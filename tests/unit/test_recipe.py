@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from faceproof.errors import RecipeError
-from faceproof.training.recipe import Recipe, _keys, read_recipe
+from faceproof.networks import input_defaults
+from faceproof.training.recipe import Recipe
+from faceproof.training.recipe_file import _keys, read_recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 DEFAULT = EXAMPLES / "default.toml"
@@ -39,9 +41,20 @@ def test_examples_are_recipes(path):
 def test_the_least_recipe_is_filled_with_defaults(least):
     recipe = read_recipe(least)
     assert recipe.network.name == "densenet121"
-    assert recipe.network.preprocessing.crop.size == 160
+    made_for = input_defaults("densenet121")
+    assert recipe.network.preprocessing.crop.size == made_for.size == 224
+    assert recipe.network.preprocessing.input.mean == made_for.mean
     assert recipe.calibration.default_budget in recipe.calibration.budgets
     assert recipe.export.conditions == ("clean", "jpeg-60", "resize-0.5")
+
+
+def test_the_input_is_the_networks_own_where_the_recipe_says_nothing(least):
+    network = read_recipe(least, ("network.name=inception_resnet_v1",)).network
+    assert network.preprocessing.crop.size == 160
+    assert network.preprocessing.input.std == input_defaults("inception_resnet_v1").std
+    asked = read_recipe(least, ("network.preprocessing.crop.size=96",)).network.preprocessing
+    assert asked.crop.size == 96
+    assert asked.input.mean == input_defaults("densenet121").mean
 
 
 def test_a_recipe_survives_json():

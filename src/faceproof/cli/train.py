@@ -22,7 +22,7 @@ def train(
     from faceproof.networks.requirements import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
-    from faceproof.training.recipe import read_recipe
+    from faceproof.training.recipe_file import read_recipe
     from faceproof.training.stopping import Stopped
     from faceproof.training.train import train as run
 

@@ -37,13 +37,14 @@ TEMPLATE_112 = np.array(
 
 
 class CropSpec(Record):
-    """How a face is cut out: aligned on five landmarks, ``size`` px square.
+    """How a face is cut out: aligned on five landmarks, or not at all; ``size`` px square.
 
+    ``whole`` fits the whole picture, whatever faces it shows: for networks that were trained so.
     ``margin`` is the share of the template's side added on each side; ``fill`` is the sRGB
     colour of what lies outside of the picture.
     """
 
-    method: Literal["five_point"] = "five_point"
+    method: Literal["five_point", "whole"] = "five_point"
     size: int = Field(default=160, ge=16, le=1024)
     margin: float = Field(default=0.0, ge=-0.2, le=1.0)
     fill: tuple[int, int, int] = (124, 116, 104)
@@ -81,9 +82,10 @@ def crop_face(pixels: Pixels, landmarks: Points | None, spec: CropSpec) -> Pixel
     A face larger than the crop is reduced with area averaging before it is turned, so that
     the crop of a large photograph has no aliasing.
     """
-    matrix = (
-        _whole_matrix(pixels.shape, spec) if landmarks is None else face_matrix(landmarks, spec)
-    )
+    if landmarks is None or spec.method == "whole":
+        matrix = _whole_matrix(pixels.shape, spec)
+    else:
+        matrix = face_matrix(landmarks, spec)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 1.0:
         pixels, matrix = _reduced(pixels, matrix, scale, spec.size)

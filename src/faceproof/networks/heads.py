@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 class HeadSpec(Record):
     """The head's sizes: dropout before the batch norm, width of the dense layer, dropout after it.
 
+    ``hidden`` 0 means no dense layer between: a linear probe of the normalised features.
+
     >>> HeadSpec(hidden=64).hidden
     64
     """
 
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    hidden: int = Field(default=256, ge=1)
+    hidden: int = Field(default=256, ge=0)
     hidden_dropout: float = Field(default=0.3, ge=0, lt=1)
 
 
 def build_head(spec: HeadSpec, *, features: int, pooled: bool = False) -> nn.Sequential:
     """Return a module from features [N, C, h, w] (``pooled``: [N, C]) to logits [N, 1].
 
-    Global average pooling, dropout, batch norm, dense with ReLU, dropout, dense.
+    Global average pooling, dropout, batch norm, dense with ReLU, dropout, dense; with
+    ``spec.hidden`` 0 only pooling, dropout, batch norm and one dense layer.
     """
     from torch import nn
 
@@ -39,9 +42,12 @@ def build_head(spec: HeadSpec, *, features: int, pooled: bool = False) -> nn.Seq
     layers: list[tuple[str, nn.Module]] = [
         ("dropout", nn.Dropout(spec.dropout)),
         ("norm", nn.BatchNorm1d(features)),
-        ("dense", nn.Linear(features, spec.hidden)),
-        ("relu", nn.ReLU()),
-        ("hidden_dropout", nn.Dropout(spec.hidden_dropout)),
-        ("logit", nn.Linear(spec.hidden, 1)),
     ]
+    if spec.hidden:
+        layers += [
+            ("dense", nn.Linear(features, spec.hidden)),
+            ("relu", nn.ReLU()),
+            ("hidden_dropout", nn.Dropout(spec.hidden_dropout)),
+        ]
+    layers.append(("logit", nn.Linear(spec.hidden or features, 1)))
     return nn.Sequential(OrderedDict(layers if pooled else pool + layers))

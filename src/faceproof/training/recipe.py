@@ -1,24 +1,24 @@
-"""The recipe: one TOML file that decides a training, read into closed Records."""
+"""The recipe: all that decides a training, in closed Records; `recipe_file` reads it from TOML."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from faceproof.data.prepare import PrepareSpec, SourceSpec
 from faceproof.data.public import LAYOUTS
 from faceproof.detector.findings import Text
 from faceproof.detector.spec import Name
-from faceproof.errors import RecipeError, UnknownChoiceError
+from faceproof.errors import UnknownChoiceError
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.preprocessing import Preprocessing
+from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
-from faceproof.tables import choose, nearest
+from faceproof.tables import choose
 
 
 def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
@@ -36,8 +36,8 @@ def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
 
 Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
 LayoutName = Annotated[str, AfterValidator(_named_in(LAYOUTS, "layout"))]
-Place = tuple[str | int, ...]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Chance = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrainingSource(SourceSpec):
@@ -51,6 +51,8 @@ class DataRecipe(Record):
     """Where pictures lie, which are taken, and the licence of a detector made of them.
 
     Without ``sources``, ``prepared`` is a folder that `faceproof data prepare` has made.
+    ``balance`` evens out what is drawn in training, one inside of the other; empty, the weights of
+    the prepared set stand. ``reading`` says whether pictures come from files or from shards.
     """
 
     root: Path = Path("data/raw")
@@ -58,6 +60,8 @@ class DataRecipe(Record):
     licence: Text
     sources: dict[str, TrainingSource] = Field(default_factory=dict)
     split_seed: int = 0
+    balance: tuple[Literal["class", "generator", "source"], ...] = ()
+    reading: Literal["files", "shards"] = "files"
 
     def prepare_spec(self) -> PrepareSpec:
         """Return what decides the prepared data set."""
@@ -69,55 +73,136 @@ class DataRecipe(Record):
 
 
 class NetworkRecipe(Record):
-    """The network, what it starts from and what it is shown."""
+    """The network, what it starts from, what it is shown and which of its weights learn.
+
+    What ``preprocessing`` leaves open (side, mean, deviation) is what the network was made for.
+    ``trainable`` is an entry of `networks.TRAINABLE`; ``batch_norm`` says whether the backbone's
+    running statistics follow the training pictures, ``batch_norm_momentum`` how fast.
+    """
 
     name: str = "densenet121"
     head: HeadSpec = HeadSpec()
-    preprocessing: Preprocessing = Preprocessing()
+    preprocessing: Preprocessing
     starting_weights: str | None = None
     started_from: Text = "random initialisation"
     started_from_licence: Text = "none"
+    trainable: Literal["all", "head", "head_and_norms"] = "all"
+    batch_norm: Literal["train", "frozen"] = "train"
+    batch_norm_momentum: float = Field(default=0.1, gt=0, le=1)
     batch_norm_pictures: int = Field(default=1024, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fed_as_it_was_made(cls, content: Any) -> Any:
+        """Fill in the side and normalisation of the network's own record where none is given."""
+        if not isinstance(content, dict):
+            return content
+        given = content.get("preprocessing", {})
+        if not isinstance(given, dict) or not isinstance(given.get("crop", {}), dict):
+            return content
+        try:
+            own = input_defaults(content.get("name", "densenet121"))
+        except UnknownChoiceError as error:
+            raise ValueError(str(error)) from error
+        crop = {"size": own.size, **given.get("crop", {})}
+        filled = {"input": {"mean": own.mean, "std": own.std}, **given, "crop": crop}
+        return {**content, "preprocessing": filled}
 
 
 class AugmentRecipe(Record):
-    """Chances and strengths of what is done to a training picture; all drawn per picture."""
+    """Chances and strengths of what is done to a training picture; all drawn per picture.
+
+    ``mixup`` and ``cutmix`` are chances per batch, and ``mix_alpha`` both parameters of the Beta
+    distribution that draws their share.
+    """
 
     history_steps: int = Field(default=3, ge=0, le=8)
-    self_blend: float = Field(default=0.05, ge=0, le=1)
-    swap: float = Field(default=0.03, ge=0, le=1)
-    cut: float = Field(default=0.3, ge=0, le=1)
-    flip: float = Field(default=0.5, ge=0, le=1)
-    colour: float = Field(default=0.4, ge=0, le=1)
-    grey: float = Field(default=0.03, ge=0, le=1)
-    blur: float = Field(default=0.1, ge=0, le=1)
-    noise: float = Field(default=0.1, ge=0, le=1)
+    self_blend: Chance = 0.05
+    swap: Chance = 0.03
+    reconstruct: Chance = 0.0
+    cut: Chance = 0.3
+    flip: Chance = 0.5
+    colour: Chance = 0.4
+    grey: Chance = 0.03
+    blur: Chance = 0.1
+    noise: Chance = 0.1
     shift: float = Field(default=0.03, ge=0, le=0.3)
     scale: float = Field(default=0.08, ge=0, le=0.5)
     turn_degrees: float = Field(default=5.0, ge=0, le=180)
+    mixup: Chance = 0.0
+    cutmix: Chance = 0.0
+    mix_alpha: float = Field(default=0.3, gt=0)
+
+    @model_validator(mode="after")
+    def _chances_add_up(self) -> Self:
+        for names in (("self_blend", "swap", "reconstruct"), ("mixup", "cutmix")):
+            if sum(getattr(self, name) for name in names) > 1:
+                raise ValueError(f"{', '.join(names)} exclude one another: together at most 1")
+        return self
 
 
 class ScheduleRecipe(Record):
-    """How long, in optimiser steps; the learning rate warms up, then falls as a cosine."""
+    """How long, in optimiser steps, or in ``epochs``: the training faces seen that often.
+
+    The learning rate warms up, then follows ``shape``: half a cosine, constant, or a tenth from
+    each share of ``falls_at`` on. The backbone rests for ``head_first_steps``, then its stages thaw
+    one after another, the last first, over ``thaw_steps``. ``patience`` is the number of
+    validations without a better one that ends the training; 0 means none does.
+    """
 
     steps: int = Field(default=2000, ge=1)
+    epochs: float | None = Field(default=None, gt=0)
     batch_size: int = Field(default=48, ge=2)
+    accumulate: int = Field(default=1, ge=1)
+    shape: Literal["cosine", "constant", "step"] = "cosine"
+    falls_at: tuple[Share, ...] = (0.5, 0.75)
     head_first_steps: int = Field(default=50, ge=0)
+    thaw_steps: int = Field(default=0, ge=0)
     warmup_steps: int = Field(default=150, ge=0)
     validate_steps: int = Field(default=200, ge=1)
     validation_pictures: int = Field(default=1000, ge=2)
+    patience: int = Field(default=0, ge=0)
     checkpoint_steps: int = Field(default=50, ge=1)
 
 
 class OptimizerRecipe(Record):
-    """AdamW; the backbone learns at a fraction of the head's rate."""
+    """Optimiser and loss; the backbone learns at a fraction of the head's rate.
 
+    ``layer_decay`` slows each stage before the last one once more. ``cvar`` is the share of each
+    batch, the worst, whose mean loss is learned from; 1 means all. ``sam_radius`` is the radius of
+    sharpness-aware minimisation; 0 means without.
+    """
+
+    name: Literal["adamw", "adam", "sgd"] = "adamw"
     learning_rate: float = Field(default=1e-3, gt=0)
     backbone_factor: float = Field(default=0.3, gt=0)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
     weight_decay: float = Field(default=0.02, ge=0)
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: float = Field(default=2.0, ge=0)
     label_smoothing: float = Field(default=0.03, ge=0, lt=0.5)
+    cvar: float = Field(default=1.0, gt=0, le=1)
+    sam_radius: float = Field(default=0.0, ge=0)
     clip_norm: float = Field(default=1.0, gt=0)
     average_decay: float = Field(default=0.998, ge=0, lt=1)
+
+
+class AdversarialRecipe(Record):
+    """Attacks on a share of each batch; ``budget`` and ``step`` are grey levels of 0..255."""
+
+    share: Chance = 0.0
+    attack: Literal["fgsm", "pgd"] = "pgd"
+    budget: float = Field(default=2.0, gt=0, le=64)
+    steps: int = Field(default=3, ge=1, le=100)
+    step: float = Field(default=1.0, gt=0, le=64)
+
+
+class DistilRecipe(Record):
+    """Another detector to learn from: ``teacher`` is a bundle; ``weight`` its part of the loss."""
+
+    teacher: str | None = None
+    weight: Chance = 0.5
+    temperature: float = Field(default=2.0, gt=0)
 
 
 class DeviceRecipe(Record):
@@ -125,6 +210,7 @@ class DeviceRecipe(Record):
 
     accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
     devices: int = Field(default=1, ge=1)
+    nodes: int = Field(default=1, ge=1)
     precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
     loader_workers: int = Field(default=1, ge=0)
     threads: int | None = Field(default=None, ge=1)
@@ -159,104 +245,12 @@ class Recipe(Record):
 
     seed: int = Field(default=0, ge=0)
     data: DataRecipe
-    network: NetworkRecipe = NetworkRecipe()
+    network: NetworkRecipe = Field(default_factory=lambda: NetworkRecipe.model_validate({}))
     augment: AugmentRecipe = AugmentRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
+    adversarial: AdversarialRecipe = AdversarialRecipe()
+    distil: DistilRecipe = DistilRecipe()
     device: DeviceRecipe = DeviceRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
     export: ExportRecipe
-
-
-def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Return the recipe of a TOML file with ``key.path=value`` overrides applied.
-
-    Raises:
-        RecipeError: naming the key at fault and the nearest right one.
-    """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
-    written = dict(_override(content, override) for override in overrides)
-    try:
-        return _validated(content, written)
-    except ValidationError as error:
-        raise RecipeError(f"{path}: {_explain(error)}") from error
-
-
-def _override(content: dict[str, Any], override: str) -> tuple[Place, str]:
-    """Set one ``section.key=value``, and return the key's parts and the value as written.
-
-    The value is TOML, or text where it is no TOML.
-    """
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {override}: write it as section.key=value")
-    place = tuple(key.strip().split("."))
-    for section in place[:-1]:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise RecipeError(f"--set {override}: {section!r} is no section")
-    content[place[-1]] = _toml_value(value)
-    return place, value.strip()
-
-
-def _validated(content: dict[str, Any], written: Mapping[Place, str]) -> Recipe:
-    """Return the recipe; where text is wanted, ``--set export.version=2.0`` means the text."""
-    try:
-        return Recipe.model_validate(content)
-    except ValidationError as error:
-        texts = {fault["loc"] for fault in error.errors() if fault["type"] == "string_type"}
-        if texts.isdisjoint(written):
-            raise
-    for place in texts & written.keys():
-        section: Any = content
-        for part in place[:-1]:
-            section = section[part]
-        section[place[-1]] = written[place]
-    return Recipe.model_validate(content)
-
-
-def _toml_value(text: str) -> Any:
-    """Return the TOML value of ``text``, or the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
-def _explain(error: ValidationError) -> str:
-    """Return one fault in words, a misspelt key before any other, with the nearest right one."""
-    faults = error.errors()
-    fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
-    where = ".".join(str(part) for part in fault["loc"])
-    if fault["type"] != "extra_forbidden":
-        return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
-    *section, key = (str(part) for part in fault["loc"])
-    guess = nearest(key, list(_record_at(section).model_fields)) or nearest(
-        key, list(_keys(Recipe))
-    )
-    return f"{where} is no key of a recipe{guess}"
-
-
-def _record_at(section: list[str]) -> type[Record]:
-    """Return the Record that a section of the recipe is read into."""
-    kind: Any = Recipe
-    for part in section:
-        # In a table such as data.sources any key holds the same Record.
-        kind = kind.model_fields[part].annotation if _is_record(kind) else get_args(kind)[1]
-    record: type[Record] = kind
-    return record
-
-
-def _keys(record: type[Record]) -> Iterator[str]:
-    """Yield every key that may stand in a recipe, with its sections: ``schedule.steps``."""
-    for name, field in record.model_fields.items():
-        yield name
-        if _is_record(field.annotation):
-            yield from (f"{name}.{key}" for key in _keys(field.annotation))
-
-
-def _is_record(kind: Any) -> TypeGuard[type[Record]]:
-    return isinstance(kind, type) and issubclass(kind, Record)
