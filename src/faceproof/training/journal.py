@@ -1,0 +1,169 @@
+"""The journal of a training: ``metrics.jsonl``, the terminal and TensorBoard are told the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Protocol, runtime_checkable
+
+from faceproof.reports.training_log import SCORE, history
+from faceproof.runs import RunFolder
+from faceproof.training.tensorboard import Scalars
+
+Progress = Callable[[str], None]
+
+_SIGNIFICANT = 6
+
+
+@dataclass(frozen=True)
+class Moment:
+    """How far a training is: what a live display shows of it."""
+
+    step: int
+    steps: int
+    loss: float | None = None
+    accuracy: float | None = None
+    pictures_per_second: float | None = None
+    seconds_left: float | None = None
+    best_step: int | None = None
+    best_score: float | None = None
+    validation: Mapping[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Display(Protocol):
+    """A progress that shows moments in one live block, and told lines above it."""
+
+    def __call__(self, text: str) -> None:
+        """Tell a line, which stays."""
+
+    def show(self, moment: Moment) -> None:
+        """Show how far it is, in place of what was shown before."""
+
+    def hide(self) -> None:
+        """Take the block away."""
+
+
+class Journal:
+    """Keeps and tells the figures of a training; ``show`` is for the first process alone.
+
+    Where ``progress`` is a `Display`, the loss moves in its live block; elsewhere every call of
+    `step` is a line. A run that goes on writes to the same files.
+    """
+
+    def __init__(self, run: RunFolder, progress: Progress, *, steps: int, show: bool) -> None:
+        self._run = run
+        self._writes = show
+        self._tell = progress if show else _silent
+        self._display = progress if show and isinstance(progress, Display) else None
+        self._moment = Moment(step=0, steps=steps)
+        self._scalars: Scalars | None = None
+        self._begun = False
+
+    def step(
+        self,
+        step: int,
+        *,
+        loss: float,
+        accuracy: float,
+        pictures_per_second: float,
+        seconds_left: float,
+        rate: float,
+    ) -> None:
+        """Keep and tell the figures of training up to a step."""
+        self._at(
+            step,
+            loss=loss,
+            accuracy=accuracy,
+            pictures_per_second=pictures_per_second,
+            seconds_left=seconds_left,
+        )
+        self._keep(
+            step,
+            loss=round(loss, 5),
+            accuracy=round(accuracy, 5),
+            pictures_per_second=round(pictures_per_second, 2),
+            learning_rate=float(f"{rate:.{_SIGNIFICANT}g}"),
+        )
+        if self._display is None:
+            left = timedelta(seconds=round(seconds_left))
+            self._tell(
+                f"step {step}/{self._moment.steps}: loss {loss:.4f}, accuracy {accuracy:.4f}, "
+                f"{pictures_per_second:.1f} pictures/s, {left} left"
+            )
+
+    def advance(self, step: int) -> None:
+        """Move the live display on; cheap enough for every step, and nothing is kept."""
+        if self._display is not None:
+            self._at(step)
+
+    def validated(self, step: int, values: Mapping[str, float], *, best: bool) -> None:
+        """Keep and tell the figures of a validation, and whether it is the best so far."""
+        self._begin(step)
+        if best:
+            self._moment = replace(self._moment, best_step=step, best_score=values[SCORE])
+        self._at(step, validation=dict(values))
+        marked = {"best": True} if best else {}
+        self._keep(step, **{name: round(value, 5) for name, value in values.items()}, **marked)
+        figures = ", ".join(f"{_word(name)} {value:.4f}" for name, value in values.items())
+        self._tell(f"step {step}: validation {figures}; {self._standing(step)}")
+
+    def note(self, text: str) -> None:
+        """Keep and tell what happened, in words."""
+        if self._writes:
+            self._run.log(step=self._moment.step or history(self._run.path).step, note=text)
+        self._tell(text)
+
+    def close(self) -> None:
+        """Leave the terminal as it was and the files whole; also after an error."""
+        if self._display is not None:
+            self._display.hide()
+        if self._scalars is not None:
+            self._scalars.close()
+            self._scalars = None
+
+    def _at(self, step: int, **changes: object) -> None:
+        """Show where the training is."""
+        self._begin(step)
+        self._moment = replace(self._moment, step=step, **changes)  # type: ignore[arg-type]
+        if self._display is not None:
+            self._display.show(self._moment)
+
+    def _begin(self, step: int) -> None:
+        """Take up what an earlier start left of the steps before this one."""
+        if self._begun:
+            return
+        self._begun = True
+        if found := history(self._run.path).best(before=step):
+            self._moment = replace(self._moment, best_step=found["step"], best_score=found[SCORE])
+
+    def _keep(self, step: int, **values: float) -> None:
+        """Append to ``metrics.jsonl`` and to TensorBoard's file; the first process alone."""
+        if not self._writes:
+            return
+        self._run.log(step=step, **values)
+        if self._scalars is None:
+            self._scalars = Scalars(self._run.path / "tensorboard", first_step=step)
+        figures = {name: value for name, value in values.items() if name != "best"}
+        self._scalars.add(step, figures)
+
+    def _standing(self, step: int) -> str:
+        """Return how a validation stands beside the best one."""
+        best = self._moment
+        if best.best_score is None or best.best_step == step:
+            return "the best so far"
+        return f"best {best.best_score:.4f} at step {best.best_step}"
+
+
+def _word(name: str) -> str:
+    """Return a figure's name as it is told after the word "validation".
+
+    >>> _word("validation_auc"), _word("validation_loss"), _word("attacked_accuracy")
+    ('AUC', 'loss', 'attacked accuracy')
+    """
+    return name.removeprefix("validation_").replace("_", " ").replace("auc", "AUC")
+
+
+def _silent(_: str) -> None:
+    """Say nothing: the first process does."""
