@@ -95,7 +95,7 @@ def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
     files = {file.name: bundle.read_file(file) for file in bundle.spec.files}
     for member in bundle.spec.members:
         network = _network(member, files[member.weights.name])
-        files[member.onnx.name] = export_onnx(network, bundle.spec.preprocessing)
+        files[member.onnx.name] = export_onnx(network, bundle.spec.preprocessing_of(member))
     return write_bundle(folder, bundle.spec, files)
 
 
@@ -109,7 +109,7 @@ def verify_answers(bundle: Bundle) -> float:
         verify_export(
             _network(member, bundle.read_file(member.weights)),
             bundle.read_file(member.onnx),
-            bundle.spec.preprocessing,
+            bundle.spec.preprocessing_of(member),
         )
         for member in bundle.spec.members
     )

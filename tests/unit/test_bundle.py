@@ -15,6 +15,7 @@ import pytest
 from faceproof.detector import Bundle, Detector, DetectorSpec, write_bundle
 from faceproof.detector import bundle as bundle_module
 from faceproof.detector.bundle import SPEC_FILE, hash_of, parse_spec
+from faceproof.detector.detector import locate
 from faceproof.errors import (
     BundleError,
     BundleHashError,
@@ -22,6 +23,7 @@ from faceproof.errors import (
     BundleSchemaError,
     UnknownChoiceError,
 )
+from faceproof.imaging.preprocessing import InputSpec
 
 NAMED = ("bright.onnx", "bright.safetensors", "CARD.md")
 Change = Callable[[dict[str, Any]], object]
@@ -182,6 +184,25 @@ def test_what_decides_answers_must_be_said(tiny_bundle: Path, place: str) -> Non
     rewritten(tiny_bundle, drop(place))
     with pytest.raises(BundleSchemaError, match=place.rpartition(".")[2]):
         Bundle.read(tiny_bundle)
+
+
+def test_a_members_own_input_is_said_in_full_or_not_at_all(tiny_bundle: Path) -> None:
+    assert "input" not in json.loads((tiny_bundle / SPEC_FILE).read_bytes())["members"][0]
+    assert Bundle.read(tiny_bundle).spec.members[0].input is None
+    own = {"channels": "rgb", "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+    rewritten(tiny_bundle, put("members.0.input", own))
+    assert Bundle.read(tiny_bundle).spec.members[0].input == InputSpec.model_validate(own)
+    rewritten(tiny_bundle, drop("members.0.input.std"))
+    with pytest.raises(BundleSchemaError, match=r"does not say members\.0\.input\.std"):
+        Bundle.read(tiny_bundle)
+
+
+def test_what_is_written_again_keeps_its_bytes(tiny_bundle: Path) -> None:
+    """Also of a bundle from before members had inputs of their own: its hash is its name."""
+    for folder in (tiny_bundle, locate("default")):
+        spec = Bundle.read(folder).spec
+        assert parse_spec(spec.to_json()) == spec
+        assert spec.to_json() == (folder / SPEC_FILE).read_bytes()
 
 
 @pytest.mark.parametrize(

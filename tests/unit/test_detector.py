@@ -13,8 +13,9 @@ import pytest
 
 from faceproof.detector import Detector, DetectorSpec, decide, detectors, sigmoid, write_bundle
 from faceproof.detector import detector as detector_module
+from faceproof.detector.inputs import renormalised
 from faceproof.errors import BundleError, BundleNotFoundError, UnknownChoiceError, UsageError
-from faceproof.imaging.preprocessing import prepare
+from faceproof.imaging.preprocessing import InputSpec, network_input, prepare
 
 LEVELS = (0, 127, 255)
 
@@ -63,6 +64,37 @@ def test_an_ensemble_is_the_weighted_mean_of_logits(
     detector = Detector.load(write_bundle(tmp_path / "two", spec, files).folder)
     expected = (1 * (4.0 * 0.5 + 0.5) + 3 * (-8.0 * 0.5 + 0.5)) / 4
     assert np.allclose(detector.logits(flat(0.5)), [expected], atol=1e-6)
+
+
+IMAGENET = InputSpec()
+VGGFACE2 = InputSpec(mean=(0.5, 0.5, 0.5), std=(128 / 255,) * 3)
+#: What a float32 input may lose on its way from one normalisation to another.
+LOST = 2e-6
+
+
+@pytest.mark.parametrize(("was", "now"), [(IMAGENET, VGGFACE2), (VGGFACE2, IMAGENET)])
+def test_renormalised_inputs_are_those_made_so_in_the_first_place(
+    was: InputSpec, now: InputSpec
+) -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    crop = np.stack([levels, levels.T, levels[::-1]], axis=-1)[None]
+    found = renormalised(network_input(crop, was), was, now)
+    assert found.dtype == np.float32
+    assert np.abs(found - network_input(crop, now)).max() < LOST
+
+
+def test_a_member_reads_its_own_normalisation(
+    tmp_path: Path, tiny_spec: DetectorSpec, tiny_files: dict[str, bytes]
+) -> None:
+    (member,) = tiny_spec.members
+    own = InputSpec(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    spec = tiny_spec.model_copy(update={"members": (member.model_copy(update={"input": own}),)})
+    detector = Detector.load(write_bundle(tmp_path / "own", spec, tiny_files).folder)
+    crops = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3)).astype(np.uint8)
+    fed_directly = 4 * network_input(crops, own).mean(axis=(1, 2, 3)) + 0.5
+    found = detector.logits(network_input(crops, tiny_spec.preprocessing.input))
+    assert np.allclose(found, fed_directly, rtol=0, atol=4 * LOST)
+    assert detector.spec.preprocessing_of(detector.spec.members[0]).input == own
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 9, 30])

@@ -232,9 +232,11 @@ def _unsaid(spec: DetectorSpec) -> Iterator[str]:
 
 
 def _left_to_default(record: Record, place: str) -> Iterator[str]:
-    for name in type(record).model_fields:
+    """Yield what was not said, but for what is None unless said: that no other default can be."""
+    for name, field in type(record).model_fields.items():
         value = getattr(record, name)
         if name not in record.model_fields_set:
-            yield f"{place}.{name}"
+            if field.default is not None:
+                yield f"{place}.{name}"
         elif isinstance(value, Record):
             yield from _left_to_default(value, f"{place}.{name}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from faceproof.detector.bundle import SPEC_FILE, Bundle
 from faceproof.detector.calibration import calibrate
+from faceproof.detector.inputs import renormalised
 from faceproof.detector.scorers import SCORERS, Inputs, Logits, RunOptions, Scorer
 from faceproof.detector.spec import DetectorSpec
 from faceproof.detector.verdict import OperatingPoint
@@ -34,6 +35,7 @@ class Detector:
         self._batch = batch
         weights = np.array([member.weight for member in bundle.spec.members])
         self._shares = weights / weights.sum()
+        self._reads = tuple(bundle.spec.preprocessing_of(m).input for m in bundle.spec.members)
 
     @classmethod
     def load(
@@ -92,7 +94,13 @@ class Detector:
         return calibrate(self.logits(inputs), self.spec.calibration)
 
     def _batch_logits(self, inputs: Inputs) -> Logits:
-        answers = np.stack([scorer(inputs) for scorer in self._scorers])
+        ours = self.preprocessing.input
+        answers = np.stack(
+            [
+                scorer(renormalised(inputs, ours, own))
+                for scorer, own in zip(self._scorers, self._reads, strict=True)
+            ]
+        )
         if not np.isfinite(answers).all():
             raise BundleError(f"detector {self.spec.name!r} answered with something not a number")
         return np.asarray(self._shares @ answers, np.float64)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from faceproof.detector.calibration import Calibration
 from faceproof.detector.findings import Finding, Sha256, Text
 from faceproof.detector.verdict import OperatingPoint
-from faceproof.imaging.preprocessing import Preprocessing
+from faceproof.imaging.preprocessing import InputSpec, Preprocessing
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
 from faceproof.tables import choose
@@ -51,7 +57,11 @@ File = WeightsFile | OnnxFile | CardFile
 
 
 class Member(Record):
-    """One network of the detector, its two files and its weight in the mean of logits."""
+    """One network of the detector, its two files and its weight in the mean of logits.
+
+    ``input`` is its own normalisation where that is not the detector's. It is left unsaid where
+    it is, so that a bundle without it reads and hashes as it always has.
+    """
 
     name: Name
     network: Text
@@ -59,6 +69,12 @@ class Member(Record):
     weight: float = Field(default=1.0, gt=0)
     weights: WeightsFile
     onnx: OnnxFile
+    input: InputSpec | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_said(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = written(self)
+        return {key: value for key, value in content.items() if (key, value) != ("input", None)}
 
 
 class TrainedOn(Record):
@@ -124,6 +140,11 @@ class DetectorSpec(Record):
         """
         chosen = self.default_operating_point if name is None else name
         return choose(self.operating_points, chosen, what="operating point")
+
+    def preprocessing_of(self, member: Member) -> Preprocessing:
+        """Return what stands between a picture and this member: the detector's crop, its input."""
+        own = member.input or self.preprocessing.input
+        return Preprocessing(crop=self.preprocessing.crop, input=own)
 
     def to_json(self) -> bytes:
         """Return the bytes of detector.json."""
