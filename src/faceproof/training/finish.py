@@ -38,7 +38,7 @@ from faceproof.runs import RunFolder
 from faceproof.training.calibrate import fit as fit_calibration
 from faceproof.training.fit import started_from
 from faceproof.training.operating_points import Budget, operating_points
-from faceproof.training.recipe import Recipe
+from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 Progress = Callable[[str], None]
 Files = dict[str, bytes]
@@ -81,7 +81,7 @@ def finish(
     use = _Use("calibration", "calibrate", recipe.calibration.conditions)
     progress(f"calibration on {', '.join(use.conditions)}")
     answers = _predicted(bundle, recipe, manifest, run, use, progress=progress)
-    spec = calibrated(spec, answers, recipe, manifest)
+    spec = calibrated(spec, answers, recipe.calibration, manifest)
     bundle = write_bundle(run.path / "calibrated", spec, files)
     use = _Use("test", "final-report", recipe.export.conditions)
     progress(f"final report on {', '.join(use.conditions)}")
@@ -133,23 +133,23 @@ def draft(
 
 
 def calibrated(
-    spec: DetectorSpec, answers: pa.Table, recipe: Recipe, manifest: Manifest
+    spec: DetectorSpec, answers: pa.Table, promised: CalibrationRecipe, manifest: Manifest
 ) -> DetectorSpec:
     """Return the spec with calibration and operating points chosen on calibration answers."""
     faces = predictions.judged(answers)
     calibration = fit_calibration(faces).calibration
     faces = replace(faces, probabilities=calibrate(faces.logits, calibration))
-    budgets = [Budget(bpcer=share) for share in recipe.calibration.budgets]
+    budgets = [Budget(bpcer=share) for share in promised.budgets]
     points = operating_points(
         faces,
         data_sha256=manifest.sha256,
         budgets=budgets,
-        conditions=recipe.calibration.conditions,
+        conditions=promised.conditions,
     )
     chosen = {
         "calibration": calibration,
         "operating_points": points,
-        "default_operating_point": Budget(bpcer=recipe.calibration.default_budget).name,
+        "default_operating_point": Budget(bpcer=promised.default_budget).name,
     }
     return DetectorSpec.model_validate({**dict(spec), **chosen})
 
@@ -163,7 +163,7 @@ def write_reported(
     manifest: Manifest,
     command: str,
 ) -> Bundle:
-    """Write the bundle with its results and its card, and return it."""
+    """Write the bundle with its results, beside those it has, and its card, and return it."""
     found = findings(
         predictions.faces(report),
         list(spec.operating_points.values()),
@@ -171,7 +171,7 @@ def write_reported(
         metrics=_REPORTED,
     )
     results = DetectorSpec.model_validate(
-        {**dict(spec), "results": (*composition(manifest), *found)}
+        {**dict(spec), "results": (*composition(manifest), *spec.results, *found)}
     )
     text = card(results, command=command).encode()
     named = CardFile(name="CARD.md", sha256=hash_of(text))
@@ -193,9 +193,9 @@ def _predicted(
     origin = predictions.Origin(
         detector_sha256=bundle.sha256, data_sha256=manifest.sha256, purpose=use.purpose
     )
-    if (kept := _kept(path, origin, use.conditions)) is not None:
+    if (found := kept(path, origin, use.conditions)) is not None:
         progress(f"the answers in {path.name} are this detector's: used again")
-        return kept
+        return found
     answers = predict(
         Detector.load(bundle.folder, threads=usable_cores()),
         manifest,
@@ -204,13 +204,13 @@ def _predicted(
         purpose=use.purpose,
         root=recipe.data.prepared,
         workers=usable_cores(),
-        progress=_now_and_then(progress, use.split),
+        progress=now_and_then(progress, use.split),
     )
     predictions.write(answers, path)
     return answers
 
 
-def _kept(path: Path, origin: predictions.Origin, conditions: tuple[str, ...]) -> pa.Table | None:
+def kept(path: Path, origin: predictions.Origin, conditions: tuple[str, ...]) -> pa.Table | None:
     """Return the answers in a file, where they are of this origin and these conditions."""
     try:
         answers = predictions.read(path)
@@ -221,7 +221,7 @@ def _kept(path: Path, origin: predictions.Origin, conditions: tuple[str, ...]) -
     return answers if same else None
 
 
-def _now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
+def now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
     """Return what tells every thousandth answer of all that it is told."""
     told = 0
 
