@@ -1,0 +1,236 @@
+"""Two detectors on the same faces: how each figure changed, and how sure that is.
+
+What is hard for one detector is mostly hard for the other. The change is therefore measured face
+by face, and its interval is narrower than that of two figures held beside each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from pydantic import Field
+
+from faceproof.detector.findings import Text
+from faceproof.errors import DataError
+from faceproof.evaluation.bootstrap import RESAMPLES, resamples
+from faceproof.evaluation.formulas import roc_auc
+from faceproof.evaluation.intervals import (
+    CONFIDENCE,
+    Interval,
+    clustered_size,
+    intraclass,
+    rate_interval,
+    wilson,
+)
+from faceproof.evaluation.metrics import METRICS
+from faceproof.evaluation.predictions import Faces, faces, origin_of
+from faceproof.evaluation.tally import Bools, Floats, Thresholds, tally
+from faceproof.records import Record
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Change(Record):
+    """A figure of the old and of the new detector, and the change with its interval.
+
+    ``change`` is new minus old; ``n`` faces of the slice in ``groups`` groups were judged by both.
+    """
+
+    metric: Text
+    slice: Text = "all"
+    condition: Text = "clean"
+    n: int = Field(ge=1)
+    groups: int = Field(ge=1)
+    old: float
+    new: float
+    change: float
+    low: float
+    high: float
+
+    @property
+    def losses(self) -> tuple[float, float, float]:
+        """What was lost, and the ends of its interval, ascending; a gain is a negative loss.
+
+        >>> told = {"n": 9, "groups": 9, "old": 0.0, "new": 0.1, "change": 0.1}
+        >>> Change(metric="bpcer", low=0.0, high=0.2, **told).losses
+        (0.1, 0.0, 0.2)
+        """
+        if METRICS[self.metric].higher_is_better:
+            return -self.change, -self.high, -self.low
+        return self.change, self.low, self.high
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What two detectors answered about the same N faces, row by row; both judged all of them."""
+
+    old: Faces
+    new: Faces
+    not_judged: int
+
+    def where(self, mask: Bools) -> Pair:
+        """Return the faces for which ``mask`` bool [N] is true."""
+        return Pair(self.old.where(mask), self.new.where(mask), 0)
+
+
+class Points(NamedTuple):
+    """The thresholds that each detector is used at."""
+
+    old: Thresholds
+    new: Thresholds
+
+
+def paired(old: pa.Table, new: pa.Table) -> Pair:
+    """Return two predictions tables row by row; faces that either did not judge are counted.
+
+    Raises:
+        DataError: they are not of the same data, or not of the same pictures and conditions.
+    """
+    if origin_of(old, name="old").data_sha256 != origin_of(new, name="new").data_sha256:
+        raise DataError(
+            "the two predictions tables are of different data: let both detectors judge one "
+            "manifest"
+        )
+    here, there = _keys(old), _keys(new)
+    if differing := here.keys() ^ there.keys():
+        raise DataError(
+            f"the two predictions tables differ in {len(differing)} pictures or conditions, for "
+            f"instance {min(differing)}: predict the same rows with both detectors"
+        )
+    before = faces(old)
+    after = faces(new.take([there[key] for key in here]))
+    both = (before.statuses == "ok") & (after.statuses == "ok")
+    return Pair(before.where(both), after.where(both), int((~both).sum()))
+
+
+def changes(pair: Pair, at: Points, *, number: int = RESAMPLES, seed: int = 0) -> list[Change]:
+    """Return the changes of each condition: of all, of each real source, of each generator.
+
+    Of all: recall, BPCER and ROC-AUC; of a source its BPCER; of a generator its recall, and its
+    ROC-AUC against the real faces of all sources.
+    """
+    found: list[Change] = []
+    for condition in dict.fromkeys(pair.old.conditions.tolist()):
+        worn = pair.where(pair.old.conditions == condition)
+        for name, metric, part in _parts(worn):
+            made = _change(metric, part, at, number=number, seed=seed)
+            if made is not None:
+                found.append(made.model_copy(update={"slice": name, "condition": condition}))
+    return found
+
+
+def rate_change(old: Bools, new: Bools, groups: ArrayLike, *, correlation: float = 1.0) -> Interval:
+    """Return the interval of the change of a share, from hits bool [N] before and after.
+
+    The change is the share of faces won minus that lost. Each of them has Wilson's interval at what
+    the faces are worth in their groups, with ``correlation`` as in `rate_interval`; so it does not
+    shrink to a point where no face changed.
+
+    Source: Zou and Donner 2008, Statistics in Medicine 27:1693 (limits of a difference from the
+    limits of its parts, which exclude one another here).
+
+    >>> few = np.zeros(50, bool)
+    >>> [round(end, 3) for end in rate_change(few, few, np.arange(50))]
+    [-0.071, 0.071]
+    """
+    parts = (new & ~old, old & ~new)
+    won, lost = (float(part.mean()) for part in parts)
+    gain, loss = (rate_interval(part, groups, correlation=correlation) for part in parts)
+    rest = (1 - won) * (1 - lost)
+    together = -math.sqrt(won * lost / rest) if rest > 0 else -1.0
+    down = _joined(won - gain.low, loss.high - lost, together)
+    up = _joined(gain.high - won, lost - loss.low, together)
+    return Interval(max(-1.0, won - lost - down), min(1.0, won - lost + up))
+
+
+def _joined(one: float, other: float, correlation: float) -> float:
+    """Return how far a difference may be off whose two parts may be off so far."""
+    return math.sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
+
+
+def auc_change(
+    old: Faces, new: Faces, *, number: int = RESAMPLES, seed: int = 0
+) -> tuple[float, float, Interval]:
+    """Return the ROC-AUC of both and the interval of its change: percentiles over groups.
+
+    Where all resamples agree, as where both separate perfectly, Wilson's interval of no error over
+    the groups of the rarer class stands in.
+    """
+    drawn = [
+        roc_auc(tally(new.fake, new.probabilities, weights))
+        - roc_auc(tally(old.fake, old.probabilities, weights))
+        for weights in resamples(old.fake, old.groups, number=number, seed=seed)
+    ]
+    before, after = (float(roc_auc(tally(one.fake, one.probabilities))[0]) for one in (old, new))
+    return before, after, _percentiles(np.concatenate(drawn), old)
+
+
+def _percentiles(drawn: Floats, of: Faces) -> Interval:
+    """Return the central interval of drawn changes [B]."""
+    if drawn.std() < 1e-12:
+        kinds = (of.groups[of.fake], of.groups[~of.fake])
+        reach = wilson(0, min(clustered_size(groups, 1.0) for groups in kinds)).high
+        return Interval(float(drawn[0]) - reach, float(drawn[0]) + reach)
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(low), float(high))
+
+
+def _keys(predictions: pa.Table) -> dict[tuple[str, str], int]:
+    """Return the row of each picture under each condition."""
+    pairs = zip(predictions["path"].to_pylist(), predictions["condition"].to_pylist(), strict=True)
+    return {pair: row for row, pair in enumerate(pairs)}
+
+
+def _parts(worn: Pair) -> Iterator[tuple[str, str, Pair]]:
+    """Yield slice, metric and faces of everything that is compared under one condition."""
+    real, fake = ~worn.old.fake, worn.old.fake
+    yield "all", "roc_auc", worn
+    yield "all", "recall", worn.where(fake)
+    yield "all", "bpcer", worn.where(real)
+    for source in np.unique(worn.old.sources[real]):
+        yield f"source={source}", "bpcer", worn.where(real & (worn.old.sources == source))
+    for generator in np.unique(worn.old.generators[fake]):
+        of_it = fake & (worn.old.generators == generator)
+        yield f"generator={generator}", "recall", worn.where(of_it)
+        yield f"generator={generator}", "roc_auc", worn.where(of_it | real)
+
+
+def _change(metric: str, part: Pair, at: Points, *, number: int, seed: int) -> Change | None:
+    """Return the change of one metric, None where these faces do not allow it."""
+    if not len(part.old) or METRICS[metric].missing_class(part.old.fake):
+        return None
+    outcome = METRICS[metric].outcome
+    if outcome is None:
+        old, new, interval = auc_change(part.old, part.new, number=number, seed=seed)
+    else:
+        hits = _hits(outcome, part.old, at.old), _hits(outcome, part.new, at.new)
+        old, new = (float(one.mean()) for one in hits)
+        interval = rate_change(*hits, part.old.groups, correlation=_alike(part))
+    change = new - old
+    return Change(
+        metric=metric,
+        n=len(part.old),
+        groups=len(np.unique(part.old.groups)),
+        old=old,
+        new=new,
+        change=change,
+        low=min(interval.low, change),
+        high=max(interval.high, change),
+    )
+
+
+def _alike(part: Pair) -> float:
+    """Return how alike the changes of faces of one group are, in [0, 1]."""
+    return intraclass(part.new.logits - part.old.logits, part.old.groups, part.old.sources)
+
+
+def _hits(
+    outcome: Callable[[Bools, Floats, Thresholds], Bools], of: Faces, at: Thresholds
+) -> Bools:
+    return outcome(of.fake, of.probabilities, at)
