@@ -20,10 +20,12 @@ from faceproof.errors import TrainingError  # noqa: E402
 from faceproof.networks import build, reestimate_batch_norm  # noqa: E402
 from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
-from faceproof.training.fit import best_network, fit  # noqa: E402
+from faceproof.training.fit import fit, kept_network  # noqa: E402
+from faceproof.training.journal import Journal  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
 from faceproof.training.recipe import ScheduleRecipe  # noqa: E402
-from faceproof.training.state import averaged, rate_factor, seed_step  # noqa: E402
+from faceproof.training.schedule import rate_factor  # noqa: E402
+from faceproof.training.state import averaged, seed_step  # noqa: E402
 from faceproof.training.stopping import Stopped  # noqa: E402
 
 
@@ -69,12 +71,8 @@ def test_what_it_leaves_behind(tmp_path, mini, manifest):
     recipe, said = mini("schedule.steps=10"), []
     run = RunFolder(tmp_path / "run")
     network = fit(recipe, manifest, run, progress=said.append)
-    assert {path.name for path in run.path.iterdir()} == {
-        "best.pt",
-        "last.pt",
-        "metrics.jsonl",
-        "run.json",
-    }
+    left = {path.name for path in run.path.iterdir()} - {"tensorboard", "run.html", "curves.png"}
+    assert left == {"best.pt", "last.pt", "metrics.jsonl", "run.json"}
     (start,) = run.starts()
     assert start["data_sha256"] == manifest.sha256
     assert start["rows"] == manifest.counts()
@@ -129,7 +127,7 @@ def test_a_run_stopped_by_a_signal_goes_on_exactly(tmp_path, mini, manifest, who
 
 def test_a_broken_run_goes_on_exactly(tmp_path, mini, manifest, monkeypatch, whole):
     """Cut by an error after step 4; runs that are killed are in test_resume.py."""
-    step = Trainer._step
+    step = Trainer._take
 
     def breaking(self, *batch):
         if self.state.step == 4:
@@ -137,7 +135,7 @@ def test_a_broken_run_goes_on_exactly(tmp_path, mini, manifest, monkeypatch, who
         return step(self, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", breaking)
+        patch.setattr(Trainer, "_take", breaking)
         with pytest.raises(RuntimeError, match="plug"):
             trained(tmp_path, mini(), manifest, "cut")
     assert torch.load(tmp_path / "cut" / "last.pt", weights_only=True)["step"] == 3
@@ -168,7 +166,7 @@ def test_workers_change_nothing(tmp_path, mini, manifest):
 
 def test_a_finished_run_is_not_trained_again(tmp_path, mini, manifest, monkeypatch):
     trained(tmp_path, mini(), manifest)
-    monkeypatch.setattr(Trainer, "_step", None)
+    monkeypatch.setattr(Trainer, "_take", None)
     run = trained(tmp_path, mini(), manifest)
     assert len(run.starts()) == 2
 
@@ -208,7 +206,9 @@ class TestRates:
         fabric.seed_everything(0, verbose=False)
         network = build(recipe.network.name, head=recipe.network.head)
         before.load_state_dict(network.state_dict())
-        trainer = Trainer(fabric, network, recipe, RunFolder(tmp_path), progress=silent)
+        run = RunFolder(tmp_path)
+        journal = Journal(run, silent, steps=2, show=True)
+        trainer = Trainer(fabric, network, recipe, run, journal=journal)
         trainer.run(*fitting._pictures(recipe, manifest))
         moved = {
             name.partition(".")[0]
@@ -290,13 +290,20 @@ class TestStartingNetwork:
         assert fitting.started_from(run) == ()
 
 
-def test_best_network_is_the_saved_one(tmp_path, mini, manifest):
+def test_kept_network_is_the_saved_one(tmp_path, mini, manifest):
     run = trained(tmp_path, mini("schedule.steps=3"), manifest)
-    network = best_network(mini(), run)
+    network = kept_network(mini(), run)
     saved = torch.load(run.path / "best.pt", weights_only=True)
     assert same(dict(network.state_dict()), dict(saved))
     inputs = torch.from_numpy(np.zeros((2, 3, 32, 32), np.float32))
     assert network(inputs).shape == (2,)
+
+
+def test_the_last_weights_can_be_kept_instead(tmp_path, mini, manifest):
+    run = trained(tmp_path, mini("schedule.steps=3"), manifest)
+    kept = torch.load(run.path / "last.pt", weights_only=True)["average"]
+    state = kept_network(mini("schedule.keep=last"), run).state_dict()
+    assert all(torch.equal(value, kept[f"module.{name}"]) for name, value in state.items())
 
 
 @pytest.mark.parametrize(

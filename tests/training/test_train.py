@@ -96,10 +96,10 @@ def test_the_detector_answers_as_the_network_that_was_trained(made, mini, manife
     from faceproof.data.prepare import read_faces
     from faceproof.imaging.decode import decode
     from faceproof.runs import RunFolder
-    from faceproof.training.fit import best_network
+    from faceproof.training.fit import kept_network
 
     run, _ = made
-    detector, network = Detector.load(run / "bundle"), best_network(mini(), RunFolder(run))
+    detector, network = Detector.load(run / "bundle"), kept_network(mini(), RunFolder(run))
     points = read_faces(prepared / "faces.parquet")
     inputs = np.stack(
         [

@@ -41,6 +41,26 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
     return seen
 
 
+def freeze_batch_norm(module: nn.Module) -> int:
+    """Return how many batch norms now use, and keep, the running statistics that they have.
+
+    They stay so until ``train()`` is called again. Their scales and shifts may still learn.
+    """
+    norms = _norms(module)
+    for norm in norms:
+        norm.eval()
+    return len(norms)
+
+
+def set_momentum(module: nn.Module, momentum: float) -> None:
+    """Let running statistics forget ``momentum`` of themselves with each batch.
+
+    Keras' ``momentum`` is 1 minus this one: its default of 0.99 is 0.01 here.
+    """
+    for norm in _norms(module):
+        norm.momentum = momentum
+
+
 def _check(batch: Tensor) -> None:
     if len(batch) < 2:
         raise TrainingError(

@@ -14,12 +14,21 @@ from faceproof.data.manifest import Manifest
 from faceproof.data.prepare import read_faces
 from faceproof.detector.spec import StartedFrom
 from faceproof.export import export_onnx
-from faceproof.networks import build, load_starting_weights, reestimate_batch_norm
+from faceproof.networks import (
+    build,
+    load_starting_weights,
+    reestimate_batch_norm,
+    set_trainable,
+)
+from faceproof.networks.batch_norm import set_momentum
 from faceproof.networks.network import Network
 from faceproof.runs import RunFolder
+from faceproof.training.journal import Journal
 from faceproof.training.loop import Trainer
 from faceproof.training.readiness import changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
+from faceproof.training.state import averaged_state
+from faceproof.training.step import Teacher
 from faceproof.training.stopping import Stopped
 from faceproof.training.stream import (
     PlainFaces,
@@ -28,6 +37,7 @@ from faceproof.training.stream import (
     balanced,
     batches,
 )
+from faceproof.training.teacher import Teacher as DetectorTeacher
 
 Progress = Callable[[str], None]
 Precision = Literal["bf16-mixed", "32-true"]
@@ -65,12 +75,13 @@ def fit(recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progres
             device=str(fabric.device),
             precision=precision,
         )
-    trainer = Trainer(fabric, network, recipe, run, progress=progress)
-    with _helpers_end(fabric):
+    with _helpers_end(fabric), _journal(fabric, recipe, run, progress) as journal:
+        teacher = _teacher(recipe)
+        trainer = Trainer(fabric, network, recipe, run, journal=journal, teacher=teacher)
         trainer.run(stream, faces)
     best = trainer.state
     progress(f"best validation AUC {best.best_score:.4f} at step {best.best_step}")
-    return best_network(recipe, run)
+    return kept_network(recipe, run)
 
 
 def starting_network(
@@ -78,6 +89,8 @@ def starting_network(
 ) -> Network:
     """Return the network before its first step; a run that goes on needs no starting weights."""
     network = build(recipe.network.name, head=recipe.network.head)
+    set_trainable(network, recipe.network.trainable)
+    set_momentum(network.backbone, recipe.network.batch_norm_momentum)
     if recipe.network.starting_weights is None or (run.path / "last.pt").exists():
         return network
     started = load_starting_weights(network, recipe.network.starting_weights)
@@ -93,10 +106,14 @@ def starting_network(
     return network
 
 
-def best_network(recipe: Recipe, run: RunFolder) -> Network:
-    """Return the network with the weights of ``best.pt``."""
+def kept_network(recipe: Recipe, run: RunFolder) -> Network:
+    """Return the network with the averaged weights of ``best.pt``, or of ``last.pt``."""
     network = build(recipe.network.name, head=recipe.network.head)
-    state = torch.load(run.path / "best.pt", map_location="cpu", weights_only=True)
+    if recipe.schedule.keep == "best":
+        state = torch.load(run.path / "best.pt", map_location="cpu", weights_only=True)
+    else:
+        kept = torch.load(run.path / "last.pt", map_location="cpu", weights_only=True)
+        state = averaged_state(kept)
     network.load_state_dict(state)
     return network.eval()
 
@@ -135,6 +152,25 @@ def _inputs(
         yield inputs.to(fabric.device, memory_format=torch.channels_last)
 
 
+@contextmanager
+def _journal(
+    fabric: Fabric, recipe: Recipe, run: RunFolder, progress: Progress
+) -> Iterator[Journal]:
+    """Give the journal of this process; only the first one's shows and writes."""
+    journal = Journal(run, progress, steps=recipe.schedule.steps, show=fabric.is_global_zero)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+def _teacher(recipe: Recipe) -> Teacher | None:
+    """Return the detector that the recipe distils, if there is one."""
+    if recipe.distil.teacher is None:
+        return None
+    return DetectorTeacher(recipe.distil.teacher, recipe.network.preprocessing)
+
+
 def _try_export(recipe: Recipe, progress: Progress) -> None:
     """Export a network with random weights, to fail now rather than after hours of training."""
     progress("trial export of the untrained network")
@@ -162,7 +198,8 @@ def _fabric(device: DeviceRecipe, precision: Precision) -> Fabric:
         accelerator=device.accelerator,
         devices=device.devices,
         precision=precision,
-        strategy="ddp" if device.devices > 1 else "auto",
+        num_nodes=device.nodes,
+        strategy="ddp" if device.devices * device.nodes > 1 else "auto",
     )
 
 

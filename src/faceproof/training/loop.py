@@ -1,27 +1,29 @@
-"""The training loop: warm-up, cosine, weight averaging, validation, checkpoints, exact resume."""
+"""The training loop: steps, averaging, validation, early stopping, checkpoints, exact resume."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from datetime import timedelta
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from faceproof.errors import TrainingError
-from faceproof.evaluation.metrics import measure
 from faceproof.networks import parameter_groups
+from faceproof.networks.batch_norm import freeze_batch_norm
 from faceproof.networks.network import Network
 from faceproof.runs import RunFolder, replacing
+from faceproof.training.journal import Journal
+from faceproof.training.optimizers import optimizer_for
 from faceproof.training.recipe import Recipe
-from faceproof.training.state import State, averaged, rate_factor, seed_step
+from faceproof.training.schedule import rates
+from faceproof.training.state import State, averaged
+from faceproof.training.step import Step, Taken, Teacher
 from faceproof.training.stopping import Stopped, noting_signals
 from faceproof.training.stream import PlainFaces, TrainingStream, batches
-
-Progress = Callable[[str], None]
+from faceproof.training.validation import validate
 
 _LOGGED_EVERY = 10
 
@@ -36,51 +38,62 @@ class Trainer:
         recipe: Recipe,
         run: RunFolder,
         *,
-        progress: Progress,
+        journal: Journal,
+        teacher: Teacher | None = None,
     ) -> None:
         self._fabric = fabric
         self._recipe = recipe
         self._run = run
-        self._progress = progress
-        optimizer = torch.optim.AdamW(
-            parameter_groups(
-                network,
-                learning_rate=recipe.optimizer.learning_rate,
-                weight_decay=recipe.optimizer.weight_decay,
-                backbone_factor=recipe.optimizer.backbone_factor,
-            )
-        )
-        self._full_rates = [group["lr"] for group in optimizer.param_groups]
+        self._journal = journal
         network = network.to(memory_format=torch.channels_last)
+        optimizer = optimizer_for(_groups(network, recipe), recipe.optimizer)
+        self._groups = [str(group["name"]) for group in optimizer.param_groups]
+        self._full_rates = [group["lr"] for group in optimizer.param_groups]
         average = averaged(network, recipe.optimizer.average_decay).to(fabric.device)
-        self._model, wrapped = fabric.setup(network, optimizer)
-        self._model.train()
+        model, wrapped = fabric.setup(network, optimizer)
+        model.train()
+        if recipe.network.batch_norm == "frozen" or recipe.network.trainable == "head":
+            freeze_batch_norm(network.backbone)
         average.eval()
         self.state = State(network, average, wrapped)
+        self._step = Step(fabric, model, wrapped, recipe, teacher=teacher, note=journal.note)
 
     def run(self, stream: TrainingStream, validation: PlainFaces) -> None:
         """Train to the end of the schedule, from ``last.pt`` where there is one.
 
         Raises:
-            TrainingError: a gradient that is no number, a batch that does not divide.
+            TrainingError: a gradient that is no number, a batch that does not divide, too
+                little memory.
             Stopped: Ctrl-C or SIGTERM, when the step under way is done and ``last.pt`` written.
         """
         self._resume()
         schedule, state = self._recipe.schedule, self.state
         started, first = time.monotonic(), state.step
         with noting_signals() as request:
-            for inputs, targets in self._batches(stream):
-                loss = self._step(inputs, targets)
-                last = state.step == schedule.steps
+            for inputs, targets in () if self._is_done() else self._batches(stream):
+                taken = self._take(inputs, targets)
                 if state.step % _LOGGED_EVERY == 0:
-                    self._tell(loss, (state.step - first) / (time.monotonic() - started))
-                if last or state.step % schedule.validate_steps == 0:
+                    self._tell(taken, (state.step - first) / (time.monotonic() - started))
+                if state.step == schedule.steps or state.step % schedule.validate_steps == 0:
                     self._validate(validation)
-                stop = self._agreed(request.number)
-                if last or stop or state.step % schedule.checkpoint_steps == 0:
-                    self._save("last.pt", state.checkpoint())
-                if stop and not last:
+                done, stop = self._is_done(), self._agreed(request.number)
+                if done or stop or state.step % schedule.checkpoint_steps == 0:
+                    self._save("last.pt", state.checkpoint() | {"parts": self._step.parts})
+                if done:
+                    break
+                if stop:
                     raise Stopped(stop)
+        if state.step < schedule.steps:
+            self._journal.note(
+                f"stopped early at step {state.step}: {schedule.patience} validations without a "
+                f"better one than that of step {state.best_step}"
+            )
+
+    def _is_done(self) -> bool:
+        """Return whether the schedule has ended, or validation has not improved for too long."""
+        schedule, state = self._recipe.schedule, self.state
+        hopeless = 0 < schedule.patience <= state.validations_since_best
+        return state.step >= schedule.steps or hopeless
 
     def _batches(self, stream: TrainingStream) -> Iterable[tuple[Tensor, Tensor]]:
         """Return what is left of the schedule, this process's share of each batch."""
@@ -97,72 +110,24 @@ class Trainer:
         workers = self._recipe.device.loader_workers
         return batches(stream, numbers, size=schedule.batch_size // world, workers=workers)
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Take one optimiser step and return the loss of this process's share of the batch."""
-        seed_step(self._recipe.seed, self.state.step, self._fabric.global_rank)
-        self._set_rates()
-        inputs = inputs.to(self._fabric.device, memory_format=torch.channels_last)
-        targets = targets.to(self._fabric.device, torch.float32)
-        smoothing = self._recipe.optimizer.label_smoothing
-        soft = targets * (1 - 2 * smoothing) + smoothing
-        loss = nn.functional.binary_cross_entropy_with_logits(self._model(inputs), soft)
-        self._fabric.backward(loss)
-        self._clip(loss)
-        self.state.optimizer.step()
-        self.state.optimizer.zero_grad(set_to_none=True)
-        self.state.average.update_parameters(self.state.network)
-        self.state.step += 1
-        return loss.detach()
-
-    def _clip(self, loss: Tensor) -> None:
-        """Shorten the gradient, which is the same in every process, and so is its refusal."""
-        norm = self._fabric.clip_gradients(
-            self._model,
-            self.state.optimizer,
-            max_norm=self._recipe.optimizer.clip_norm,
-            error_if_nonfinite=False,
-        )
-        if norm is None or not torch.isfinite(norm):
-            raise TrainingError(
-                f"the gradient is no number at step {self.state.step} (loss {loss.item():.4g}): "
-                "lower optimizer.learning_rate; last.pt is of an earlier step"
-            )
-
-    def _set_rates(self) -> None:
-        """Set the learning rates of this step; the backbone rests while the head comes first."""
-        schedule = self._recipe.schedule
-        factor = rate_factor(self.state.step, schedule)
-        head_only = self.state.step < schedule.head_first_steps
-        for group, full in zip(self.state.optimizer.param_groups, self._full_rates, strict=True):
-            rests = head_only and str(group["name"]).startswith("backbone")
-            group["lr"] = 0.0 if rests else full * factor
+    def _take(self, inputs: Tensor, targets: Tensor) -> Taken:
+        """Take one optimiser step on this process's share of the batch, and average."""
+        state = self.state
+        now = rates(state.step, self._groups, self._full_rates, self._recipe.schedule)
+        for group, rate in zip(state.optimizer.param_groups, now, strict=True):
+            group["lr"] = rate
+        taken = self._step(inputs, targets, number=state.step)
+        state.average.update_parameters(state.network)
+        state.step += 1
+        return taken
 
     def _validate(self, faces: PlainFaces) -> None:
         """Score the averaged network on validation faces; keep it where it is the best so far."""
-        logits, targets = self._predict(faces)
-        loss = float(nn.functional.binary_cross_entropy_with_logits(logits, targets))
-        chances = torch.sigmoid(logits.double()).numpy()
-        score = measure(targets.numpy() > 0.5, chances, names=["roc_auc"])["roc_auc"]
-        step = self.state.step
-        self._log(step=step, validation_auc=round(score, 5), validation_loss=round(loss, 5))
-        best = score > self.state.best_score
+        values = validate(self.state.average, faces, self._fabric, self._recipe)
+        best = self.state.judged(values["validation_auc"])
         if best:
-            self.state.best_score, self.state.best_step = score, step
             self._save("best.pt", self.state.averaged_weights())
-        note = "the best so far" if best else f"best {self.state.best_score:.4f}"
-        self._progress(f"step {step}: validation AUC {score:.4f}, loss {loss:.4f}; {note}")
-
-    @torch.no_grad()
-    def _predict(self, faces: PlainFaces) -> tuple[Tensor, Tensor]:
-        """Return logits [N] and targets [N] of the averaged network, on the CPU."""
-        size, workers = self._recipe.schedule.batch_size, self._recipe.device.loader_workers
-        logits, targets = [], []
-        for inputs, target in batches(faces, range(len(faces)), size=size, workers=workers):
-            ready = inputs.to(self._fabric.device, memory_format=torch.channels_last)
-            with self._fabric.autocast():
-                logits.append(self.state.average(ready).float().cpu())
-            targets.append(target.float())
-        return torch.cat(logits), torch.cat(targets)
+        self._journal.validated(self.state.step, values, best=best)
 
     def _agreed(self, number: int) -> int:
         """Return the signal that any process was sent, 0 for none: they stop at the same step."""
@@ -175,7 +140,9 @@ class Trainer:
         """Take up the run where ``last.pt`` left it."""
         path = self._run.path / "last.pt"
         if path.exists():
-            self.state.restore(torch.load(path, map_location="cpu", weights_only=True))
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            self.state.restore(kept)
+            self._step.parts = int(kept.get("parts", self._step.parts))
 
     def _save(self, name: str, content: dict[str, Any]) -> None:
         """Write a checkpoint that is whole whenever the process dies; the first process alone."""
@@ -183,17 +150,28 @@ class Trainer:
             with replacing(self._run.path / name) as file:
                 torch.save(content, file)
 
-    def _tell(self, loss: Tensor, steps_per_second: float) -> None:
-        """Log and tell the loss of the whole batch, and how long the rest will take."""
+    def _tell(self, taken: Taken, steps_per_second: float) -> None:
+        """Log and tell the loss and accuracy of the whole batch, and how long the rest takes."""
         schedule, step = self._recipe.schedule, self.state.step
-        mean = float(torch.as_tensor(self._fabric.all_reduce(loss, reduce_op="mean")))
-        speed = steps_per_second * schedule.batch_size
-        left = timedelta(seconds=round((schedule.steps - step) / steps_per_second))
-        self._log(step=step, loss=round(mean, 5), pictures_per_second=round(speed, 2))
-        self._progress(
-            f"step {step}/{schedule.steps}: loss {mean:.4f}, {speed:.1f} pictures/s, {left} left"
+        both = torch.tensor([taken.loss, taken.accuracy], device=self._fabric.device)
+        loss, accuracy = torch.as_tensor(self._fabric.all_reduce(both, reduce_op="mean")).tolist()
+        self._journal.step(
+            step,
+            loss=loss,
+            accuracy=accuracy,
+            pictures_per_second=steps_per_second * schedule.batch_size,
+            seconds_left=(schedule.steps - step) / steps_per_second,
+            rate=max(group["lr"] for group in self.state.optimizer.param_groups),
         )
 
-    def _log(self, **values: Any) -> None:
-        if self._fabric.is_global_zero:
-            self._run.log(**values)
+
+def _groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
+    """Return the optimiser's groups at the recipe's rates."""
+    optimizer = recipe.optimizer
+    return parameter_groups(
+        network,
+        learning_rate=optimizer.learning_rate,
+        weight_decay=optimizer.weight_decay,
+        backbone_factor=optimizer.backbone_factor,
+        layer_decay=optimizer.layer_decay,
+    )

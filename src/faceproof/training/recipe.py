@@ -147,7 +147,8 @@ class ScheduleRecipe(Record):
     The learning rate warms up, then follows ``shape``: half a cosine, constant, or a tenth from
     each share of ``falls_at`` on. The backbone rests for ``head_first_steps``, then its stages thaw
     one after another, the last first, over ``thaw_steps``. ``patience`` is the number of
-    validations without a better one that ends the training; 0 means none does.
+    validations without a better one that ends the training; 0 means none does. ``keep`` says
+    whether the best validation's weights become the detector, or the last ones.
     """
 
     steps: int = Field(default=2000, ge=1)
@@ -162,6 +163,7 @@ class ScheduleRecipe(Record):
     validate_steps: int = Field(default=200, ge=1)
     validation_pictures: int = Field(default=1000, ge=2)
     patience: int = Field(default=0, ge=0)
+    keep: Literal["best", "last"] = "best"
     checkpoint_steps: int = Field(default=50, ge=1)
 
 

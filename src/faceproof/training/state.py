@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-from faceproof.training.recipe import ScheduleRecipe
 
 
 @dataclass
@@ -25,6 +22,15 @@ class State:
     step: int = 0
     best_score: float = -1.0
     best_step: int = 0
+    validations_since_best: int = 0
+
+    def judged(self, score: float) -> bool:
+        """Note a validation's score, and return whether it is the best so far."""
+        best = score > self.best_score
+        if best:
+            self.best_score, self.best_step = score, self.step
+        self.validations_since_best = 0 if best else self.validations_since_best + 1
+        return best
 
     def checkpoint(self) -> dict[str, Any]:
         """Return all that resuming needs."""
@@ -32,11 +38,10 @@ class State:
             "step": self.step,
             "best_score": self.best_score,
             "best_step": self.best_step,
+            "validations_since_best": self.validations_since_best,
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            # Every step seeds itself since `seed_step`; kept while older runs may read this file.
-            "random": torch.get_rng_state(),
         }
 
     def restore(self, kept: dict[str, Any]) -> None:
@@ -46,23 +51,21 @@ class State:
         self.optimizer.load_state_dict(kept["optimizer"])
         self.step = int(kept["step"])
         self.best_score, self.best_step = float(kept["best_score"]), int(kept["best_step"])
+        self.validations_since_best = int(kept["validations_since_best"])
 
     def averaged_weights(self) -> dict[str, Tensor]:
         """Return the averaged network's weights and statistics as they are now, on the CPU."""
         return {name: tensor.cpu() for name, tensor in self.average.module.state_dict().items()}
 
 
-def rate_factor(step: int, schedule: ScheduleRecipe) -> float:
-    """Return the share of the full learning rate at ``step``: linear warm-up, then a half cosine.
-
-    >>> short = ScheduleRecipe(steps=10, warmup_steps=2)
-    >>> [round(rate_factor(step, short), 2) for step in (0, 1, 2, 6, 10)]
-    [0.5, 1.0, 1.0, 0.5, 0.0]
-    """
-    if step < schedule.warmup_steps:
-        return (step + 1) / schedule.warmup_steps
-    done = (step - schedule.warmup_steps) / max(1, schedule.steps - schedule.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+def averaged_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the averaged network's weights and statistics of a `State.checkpoint`."""
+    inside = "module."
+    return {
+        name.removeprefix(inside): value
+        for name, value in checkpoint["average"].items()
+        if name.startswith(inside)
+    }
 
 
 def seed_step(seed: int, step: int, process: int) -> None:

@@ -15,6 +15,7 @@ from faceproof.training.finish import finish
 from faceproof.training.fit import fit
 from faceproof.training.readiness import refuse_poor_data
 from faceproof.training.recipe import DataRecipe, Recipe
+from faceproof.training.schedule import with_steps
 
 
 def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> Bundle:
@@ -26,6 +27,7 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
     """
     input_defaults(recipe.network.name)  # a misspelt name is told before hours of preparation
     manifest = _prepared(recipe.data, progress)
+    recipe = with_steps(recipe, manifest.counts().get("train", 0))
     refuse_poor_data(recipe, manifest)
     run = RunFolder(output)
     network = fit(recipe, manifest, run, progress=progress)

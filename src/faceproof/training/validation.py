@@ -1,0 +1,83 @@
+"""How the averaged network does on validation faces, in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from faceproof.evaluation.metrics import measure
+from faceproof.training.attacks import attacked, pixel_box
+from faceproof.training.recipe import Recipe
+from faceproof.training.stream import PlainFaces, batches
+
+#: A bound on the faces that are attacked at a validation; an attack costs several passes.
+ATTACKED_MOST = 256
+
+
+def validate(
+    network: nn.Module, faces: PlainFaces, fabric: Fabric, recipe: Recipe
+) -> dict[str, float]:
+    """Return ``validation_auc``, ``validation_accuracy`` at 0.5 and ``validation_loss`` (nats).
+
+    With adversarial training also ``attacked_accuracy`` beside ``unattacked_accuracy``, both on
+    the first `ATTACKED_MOST` faces.
+    """
+    logits, targets = predicted(network, faces, fabric, recipe)
+    loss = float(nn.functional.binary_cross_entropy_with_logits(logits, targets))
+    fake, chances = targets.numpy() > 0.5, torch.sigmoid(logits.double()).numpy()
+    found = measure(fake, chances, names=["roc_auc", "accuracy"])
+    values = {
+        "validation_auc": found["roc_auc"],
+        "validation_accuracy": found["accuracy"],
+        "validation_loss": loss,
+    }
+    if recipe.adversarial.share:
+        values |= _under_attack(network, faces, fabric, recipe)
+    return values
+
+
+@torch.no_grad()
+def predicted(
+    network: nn.Module, faces: PlainFaces, fabric: Fabric, recipe: Recipe
+) -> tuple[Tensor, Tensor]:
+    """Return logits [N] and targets [N] of the network, on the CPU."""
+    logits, targets = [], []
+    for inputs, target in _loaded(faces, recipe, len(faces)):
+        ready = inputs.to(fabric.device, memory_format=torch.channels_last)
+        with fabric.autocast():
+            logits.append(network(ready).float().cpu())
+        targets.append(target.float())
+    return torch.cat(logits), torch.cat(targets)
+
+
+def _under_attack(
+    network: nn.Module, faces: PlainFaces, fabric: Fabric, recipe: Recipe
+) -> dict[str, float]:
+    """Return the accuracy without and under the recipe's attack, on the same faces."""
+    box, right, clean, seen = pixel_box(recipe.network.preprocessing.input, fabric.device), 0, 0, 0
+    for inputs, target in _loaded(faces, recipe, min(ATTACKED_MOST, len(faces))):
+        ready = inputs.to(fabric.device, memory_format=torch.channels_last)
+        wanted = target.to(fabric.device, torch.float32)
+        with fabric.autocast():
+            worse = attacked(network, ready, wanted, box, recipe.adversarial, share=1.0)
+            with torch.no_grad():
+                clean += _right(network(ready), wanted)
+                right += _right(network(worse), wanted)
+        seen += len(target)
+    return {"unattacked_accuracy": clean / seen, "attacked_accuracy": right / seen}
+
+
+def _right(logits: Tensor, wanted: Tensor) -> int:
+    """Return how many logits are on the right side of 0."""
+    return int(((logits > 0) == (wanted > 0.5)).sum())
+
+
+def _loaded(
+    faces: PlainFaces, recipe: Recipe, count: int
+) -> torch.utils.data.DataLoader[tuple[Tensor, float]]:
+    """Return the loader of the first ``count`` faces."""
+    size, workers = recipe.schedule.batch_size, recipe.device.loader_workers
+    return batches(faces, range(count), size=size, workers=workers)
