@@ -91,7 +91,7 @@ def attacked(
         return inputs
     chosen = chosen.to(inputs.device)
     changed = inputs.detach().clone()
-    with _in_use(model):
+    with in_use(model):
         changed[chosen] = attack(
             model, inputs[chosen], targets[chosen], box, recipe, generator=generator
         )
@@ -182,8 +182,8 @@ def _uniform(like: Tensor, generator: Random) -> Tensor:
 
 
 @contextmanager
-def _in_use(model: nn.Module) -> Iterator[None]:
-    """Put every module in evaluation mode, then each back into its own."""
+def in_use(model: nn.Module) -> Iterator[None]:
+    """Put every module of a model in evaluation mode, then each back into its own."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

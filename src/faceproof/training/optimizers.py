@@ -115,3 +115,17 @@ def steady_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+
+
+@contextmanager
+def climbed(network: nn.Module, radius: float) -> Iterator[None]:
+    """Have the network stand `climb` higher, its batch norm statistics kept, and take it back.
+
+    It comes back after an error too. The gradients that it climbed by are still there.
+    """
+    places = climb(network.parameters(), radius)
+    try:
+        with steady_statistics(network):
+            yield
+    finally:
+        descend(places)
