@@ -1,0 +1,253 @@
+"""Both seeds' recipes as published against ours, on the same split of the same pictures.
+
+Trains each recipe with each seed (a run that is finished, or broken off, goes on), judges the test
+split, and prints Markdown tables: accuracy, precision, recall, F1 and ROC-AUC with 95 % intervals,
+the confusion matrix, the same pictures saved again as JPEG, and how far validation accuracy jumped.
+
+    uv run --extra train python benchmarks/seeds.py --prepared data/slice/prepared
+
+Figures of a recipe are those of its seeds' faces pooled; the spread over seeds stands beside. A
+published recipe decides at a logit of 0, ours at a calibrated probability of one half. `B as used`
+is seed B's trained network fed as its own prediction script feeds it: 512 px, 0..255 minus 0.5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from faceproof.data.manifest import Row
+from faceproof.data.prepare import read_faces
+from faceproof.data.preparing.reading import read_prepared
+from faceproof.evaluation import predictions
+from faceproof.evaluation.metrics import confusion, measure
+from faceproof.evaluation.predictions import Faces
+from faceproof.imaging.decode import decode
+from faceproof.imaging.preprocessing import CropSpec, InputSpec, Preprocessing, prepare
+from faceproof.runs import RunFolder
+from faceproof.training.fit import kept_network
+from faceproof.training.recipe import Recipe
+from faceproof.training.recipe_file import read_recipe
+from faceproof.training.schedule import with_steps
+from faceproof.training.train import train
+
+HERE = Path(__file__).parent
+RECIPES = {
+    "A as published": HERE / "recipes/seed-a-published.toml",
+    "B as published": HERE / "recipes/seed-b-published.toml",
+    "ours, DenseNet121": HERE.parent / "examples/seed-densenet121.toml",
+    "ours, InceptionResnetV1": HERE.parent / "examples/seed-inception-resnet-v1.toml",
+}
+WEIGHTS = {
+    "densenet121": "weights-init/densenet121_slidl.safetensors",
+    "inception_resnet_v1": "weights-init/inception_resnet_v1_vggface2.safetensors",
+}
+AS_USED = Preprocessing(
+    crop=CropSpec(method="whole", size=512),
+    input=InputSpec(mean=(0.5 / 255,) * 3, std=(1 / 255,) * 3),
+)
+METRICS = ("accuracy", "precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one recipe's runs answered under one condition: fake bool [N], score [N], run [N]."""
+
+    name: str
+    condition: str
+    fake: np.ndarray
+    score: np.ndarray
+    groups: np.ndarray
+    run: np.ndarray
+
+
+def main() -> None:
+    """Train what is wanted and print the tables of what is trained."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--prepared", type=Path, default=Path("data/slice/prepared"))
+    parser.add_argument("--output", type=Path, default=Path("runs/seeds"))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    asked = parser.parse_args()
+    every, curves = [], []
+    for name in asked.only:
+        runs = [one_run(name, seed, asked.prepared, asked.output) for seed in asked.seeds]
+        curves.append((name, runs))
+        every += answers(name, runs)
+        if name == "B as published":
+            every.append(as_used(runs, asked.prepared))
+    print(quality_table(every))
+    print(jumps_table(curves))
+
+
+def one_run(name: str, seed: int, prepared: Path, output: Path) -> tuple[Recipe, RunFolder]:
+    """Train one recipe with one seed, or find it trained; return its recipe and run folder."""
+    network = read_recipe(RECIPES[name], (f"data.prepared={prepared}",)).network.name
+    overrides = (
+        f"seed={seed}",
+        f"data.prepared={prepared}",
+        f"network.starting_weights={WEIGHTS[network]}",
+        "device.threads=1",
+    )
+    recipe = read_recipe(RECIPES[name], overrides)
+    recipe = with_steps(recipe, read_prepared(prepared).counts()["train"])
+    folder = output / f"{RECIPES[name].stem}-{seed}"
+    if not (folder / "bundle").exists():
+        train(
+            recipe, folder, progress=lambda text: print(f"{folder.name}: {text}", file=sys.stderr)
+        )
+    return recipe, RunFolder(folder)
+
+
+def answers(name: str, runs: list[tuple[Recipe, RunFolder]]) -> Iterator[Answers]:
+    """Yield what the runs answered on test, one for each condition."""
+    tables = [
+        predictions.judged(predictions.read(run.path / "predictions-test.parquet"))
+        for _, run in runs
+    ]
+    for condition in dict.fromkeys(tables[0].conditions.tolist()):
+        worn = [table.where(table.conditions == condition) for table in tables]
+        yield pooled(name, condition, worn, [scores(name, faces) for faces in worn])
+
+
+def scores(name: str, faces: Faces) -> np.ndarray:
+    """Return what is compared with one half: published recipes are not calibrated."""
+    return faces.probabilities if name.startswith("ours") else 1 / (1 + np.exp(-faces.logits))
+
+
+def pooled(name: str, condition: str, faces: list[Faces], score: list[np.ndarray]) -> Answers:
+    """Return the answers of several runs as one table; the same face is one group in all."""
+    return Answers(
+        name,
+        condition,
+        np.concatenate([one.fake for one in faces]),
+        np.concatenate(score),
+        np.concatenate([one.groups for one in faces]),
+        np.repeat(np.arange(len(faces)), [len(one) for one in faces]),
+    )
+
+
+def as_used(runs: list[tuple[Recipe, RunFolder]], prepared: Path) -> Answers:
+    """Return the answers of seed B's networks with the inputs of its prediction script."""
+    import torch
+
+    manifest, landmarks = read_prepared(prepared), read_faces(prepared / "faces.parquet")
+    rows = manifest.take("test", purpose="final-report")
+    found = []
+    for recipe, run in runs:
+        network = kept_network(recipe, run)
+        with torch.inference_mode():
+            found.append(np.array([logit(network, row, prepared, landmarks) for row in rows]))
+    fake = np.tile([row.is_fake for row in rows], len(runs))
+    return Answers(
+        "B as used",
+        "clean",
+        fake,
+        1 / (1 + np.exp(-np.concatenate(found))),
+        np.tile([row.group for row in rows], len(runs)),
+        np.repeat(np.arange(len(runs)), len(rows)),
+    )
+
+
+def logit(network, row: Row, prepared: Path, landmarks) -> float:
+    """Return the logit of one whole picture, prepared as seed B's prediction script does."""
+    import torch
+
+    pixels = decode((prepared / row.path).read_bytes(), name=row.path).pixels
+    ready = torch.from_numpy(prepare(pixels, landmarks[row.path], AS_USED))[None]
+    return float(network(ready))
+
+
+def quality_table(every: list[Answers]) -> str:
+    """Return the Markdown table of metrics, one line for each recipe and condition."""
+    head = ["recipe", "test pictures as", *METRICS, "ROC-AUC", "over seeds", "TN FP / FN TP"]
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    for one in every:
+        cells = [one.name, one.condition]
+        cells += [told(value(one, name), interval(one, name)) for name in (*METRICS, "roc_auc")]
+        cells += [spread(one), matrix(one)]
+        lines.append(" | ".join(cells))
+    return "\n".join(f"| {line} |" for line in lines) + "\n"
+
+
+def value(one: Answers, metric: str) -> float:
+    """Return a metric of all runs together; areas under curves are averaged over them."""
+    if metric == "roc_auc":
+        return auc(one)
+    return measure(one.fake, one.score, names=[metric])[metric]
+
+
+def auc(one: Answers) -> float:
+    """Return the mean over the runs of the area under the ROC curve."""
+    return float(np.mean([by_run(one, run, "roc_auc") for run in np.unique(one.run)]))
+
+
+def by_run(one: Answers, run: int, metric: str) -> float:
+    """Return a metric of one run."""
+    mine = one.run == run
+    return measure(one.fake[mine], one.score[mine], names=[metric])[metric]
+
+
+def spread(one: Answers) -> str:
+    """Return the lowest and highest ROC-AUC of the runs."""
+    each = [by_run(one, run, "roc_auc") for run in np.unique(one.run)]
+    return f"{min(each):.3f} to {max(each):.3f}"
+
+
+def interval(one: Answers, metric: str, draws: int = 500) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval over groups, which all runs share."""
+    names, index = np.unique(one.groups, return_inverse=True)
+    members = [np.flatnonzero(index == place) for place in range(len(names))]
+    rng, found = np.random.default_rng(0), []
+    for _ in range(draws):
+        drawn = np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])
+        part = Answers(
+            one.name, "", one.fake[drawn], one.score[drawn], one.groups[drawn], one.run[drawn]
+        )
+        found.append(
+            auc(part)
+            if metric == "roc_auc"
+            else measure(part.fake, part.score, names=[metric])[metric]
+        )
+    return tuple(np.quantile(found, [0.025, 0.975]).tolist())
+
+
+def told(value: float, bounds: tuple[float, float]) -> str:
+    """Return a value with its interval.
+
+    >>> told(0.5, (0.4, 0.6))
+    '0.500 (0.400 to 0.600)'
+    """
+    return f"{value:.3f} ({bounds[0]:.3f} to {bounds[1]:.3f})"
+
+
+def matrix(one: Answers) -> str:
+    """Return the confusion matrix of all runs together."""
+    (tn, fp), (fn, tp) = confusion(one.fake, one.score).tolist()
+    return f"{tn} {fp} / {fn} {tp}"
+
+
+def jumps_table(curves: list[tuple[str, list[tuple[Recipe, RunFolder]]]]) -> str:
+    """Return the Markdown table of validation accuracy: its way, and its largest fall."""
+    lines = [
+        "| recipe | seed | validation accuracy, in order | largest fall |",
+        "|---|---|---|---|",
+    ]
+    for name, runs in curves:
+        for recipe, run in runs:
+            way = [
+                one["validation_accuracy"] for one in run.logged() if "validation_accuracy" in one
+            ]
+            fall = max([0.0, *(a - b for a, b in zip(way, way[1:], strict=False))])
+            told_way = " ".join(f"{value:.2f}" for value in way)
+            lines.append(f"| {name} | {recipe.seed} | {told_way} | {fall:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
