@@ -17,6 +17,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ from faceproof.evaluation import predictions
 from faceproof.evaluation.metrics import confusion, measure
 from faceproof.evaluation.predictions import Faces
 from faceproof.imaging.decode import decode
-from faceproof.imaging.preprocessing import CropSpec, InputSpec, Preprocessing, prepare
+from faceproof.imaging.preprocessing import CropSpec, InputSpec, Points, Preprocessing, prepare
+from faceproof.networks.network import Network
 from faceproof.runs import RunFolder
 from faceproof.training.fit import kept_network
 from faceproof.training.recipe import Recipe
@@ -74,7 +76,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
     asked = parser.parse_args()
-    every, curves = [], []
+    every: list[Answers] = []
+    curves = []
     for name in asked.only:
         runs = [one_run(name, seed, asked.prepared, asked.output) for seed in asked.seeds]
         curves.append((name, runs))
@@ -154,7 +157,7 @@ def as_used(runs: list[tuple[Recipe, RunFolder]], prepared: Path) -> Answers:
     )
 
 
-def logit(network, row: Row, prepared: Path, landmarks) -> float:
+def logit(network: Network, row: Row, prepared: Path, landmarks: dict[str, Points]) -> float:
     """Return the logit of one whole picture, prepared as seed B's prediction script does."""
     import torch
 
@@ -234,18 +237,14 @@ def matrix(one: Answers) -> str:
 
 def jumps_table(curves: list[tuple[str, list[tuple[Recipe, RunFolder]]]]) -> str:
     """Return the Markdown table of validation accuracy: its way, and its largest fall."""
-    lines = [
-        "| recipe | seed | validation accuracy, in order | largest fall |",
-        "|---|---|---|---|",
-    ]
+    head = ["recipe", "seed", "validation accuracy, in order", "largest fall"]
+    lines, key = [f"| {' | '.join(head)} |", "|---|---|---|---|"], "validation_accuracy"
     for name, runs in curves:
         for recipe, run in runs:
-            way = [
-                one["validation_accuracy"] for one in run.logged() if "validation_accuracy" in one
-            ]
-            fall = max([0.0, *(a - b for a, b in zip(way, way[1:], strict=False))])
-            told_way = " ".join(f"{value:.2f}" for value in way)
-            lines.append(f"| {name} | {recipe.seed} | {told_way} | {fall:.2f} |")
+            way = [one[key] for one in run.logged() if key in one]
+            fall = max([0.0, *(before - after for before, after in pairwise(way))])
+            shown = " ".join(f"{value:.2f}" for value in way)
+            lines.append(f"| {name} | {recipe.seed} | {shown} | {fall:.2f} |")
     return "\n".join(lines) + "\n"
 
 
