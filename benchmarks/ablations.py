@@ -91,7 +91,7 @@ def main() -> None:
     prepared = view(asked.data, asked.work / "prepared")
     if not asked.table:
         for name in asked.only:
-            run(name, prepared, asked.output)
+            run(name, prepared, asked.output, VARIANTS[name])
     print(table(asked.output))
 
 
@@ -124,13 +124,13 @@ def some(table: pl.DataFrame, count: int) -> pl.DataFrame:
     return table.filter(order <= count)
 
 
-def run(name: str, prepared: Path, output: Path) -> None:
-    """Train one variant and keep what it answers about test."""
+def run(name: str, prepared: Path, output: Path, overrides: tuple[str, ...]) -> None:
+    """Train one variant and keep what it answers about test, unless that is there already."""
     folder = output / slug(name)
     answers = folder / "answers.parquet"
     if answers.exists():
         return
-    recipe = read_recipe(RECIPE, (f"data.prepared={prepared}", "device.threads=1", *VARIANTS[name]))
+    recipe = read_recipe(RECIPE, (f"data.prepared={prepared}", "device.threads=1", *overrides))
     tell = partial(print, f"{folder.name}:", file=sys.stderr)
     bundle = train(recipe, folder, progress=tell)
     found = predict(

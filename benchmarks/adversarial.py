@@ -1,0 +1,108 @@
+"""Adversarial training: clean and attacked accuracy, recall and false alarms side by side.
+
+The network and data are those of `ablations.py`. One is trained as there, one with FGSM and one
+with PGD (2 of 255 grey levels, on half of each batch). Each is then attacked with full knowledge of
+it, by one step and by many, at the budget it was trained for and at four times that. The many are
+more than the training's, so that masked gradients show.
+
+    uv run --extra train python benchmarks/adversarial.py --data data/prepared
+
+A run that is finished, or broken off, goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ablations import RECIPE, run, slug, view
+from faceproof.data.manifest_files import read_manifest
+from faceproof.detector import Bundle, Detector
+from faceproof.detector.findings import Finding
+from faceproof.detector.verdict import OperatingPoint
+from faceproof.runs import RunFolder
+from faceproof.training.attacked import attacked_findings, cautions, fgsm, pgd, subjects
+from faceproof.training.fit import kept_network
+from faceproof.training.recipe_file import read_recipe
+
+PLAIN = "all of it"
+TRAINED = {
+    PLAIN: (),
+    "with FGSM": (
+        "adversarial.share=0.5",
+        "adversarial.attack=fgsm",
+        "adversarial.budget=2",
+    ),
+    "with PGD": (
+        "adversarial.share=0.5",
+        "adversarial.attack=pgd",
+        "adversarial.budget=2",
+        "adversarial.steps=3",
+        "adversarial.step=1",
+    ),
+}
+ATTACKS = (fgsm(2), pgd(2, 10), fgsm(8), pgd(8, 10))
+HALF = "half"
+
+
+def main() -> None:
+    """Train what is not trained yet, attack it and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data/prepared"))
+    parser.add_argument("--work", type=Path, default=Path("data/ablations"))
+    parser.add_argument("--output", type=Path, default=Path("runs/ablations"))
+    parser.add_argument("--faces", type=int, default=400, help="how many test faces are attacked")
+    asked = parser.parse_args()
+    prepared = view(asked.data, asked.work / "prepared")
+    print("| trained | faces | accuracy | fakes called fake | reals called fake |")
+    print("|---|---|---|---|---|")
+    for name, overrides in TRAINED.items():
+        run(name, prepared, asked.output, overrides)
+        found = attacked(asked.output / slug(name) / "bundle", prepared, asked.faces)
+        for line in lines(name, found):
+            print(line)
+        for caution in cautions(found):
+            print(f"\n{name}: {caution}")
+
+
+def attacked(folder: Path, prepared: Path, count: int) -> list[Finding]:
+    """Return what white-box attacks do to a bundle's network on test faces, cut at one half."""
+    spec, manifest = Bundle.read(folder).spec, read_manifest(prepared / "manifest.parquet")
+    of = subjects(
+        Detector.load(folder),
+        manifest,
+        split="test",
+        purpose="final-report",
+        root=prepared,
+        count=count,
+        workers=1,
+    )
+    network = kept_network(read_recipe(RECIPE), RunFolder(folder.parent))
+    kept = spec.operating_point()
+    half = OperatingPoint(
+        name=HALF, real_below=0.5, fake_from=0.5, promise="none", chosen_on=kept.chosen_on
+    )
+    return attacked_findings(
+        network,
+        of,
+        ATTACKS,
+        [half],
+        calibration=spec.calibration,
+        input_spec=spec.preprocessing.input,
+        data_sha256=manifest.sha256,
+    )
+
+
+def lines(name: str, found: list[Finding]) -> list[str]:
+    """Return the table's lines: one for each attack, in the order of the findings."""
+    by_place = {(one.condition, one.metric.partition("@")[0]): one for one in found}
+    told = []
+    for condition in dict.fromkeys(one.condition for one in found):
+        cells = [by_place[condition, metric] for metric in ("accuracy", "recall", "bpcer")]
+        shown = [f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in cells]
+        told.append(f"| {name} | {condition} | {' | '.join(shown)} |")
+    return told
+
+
+if __name__ == "__main__":
+    main()
