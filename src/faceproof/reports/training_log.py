@@ -33,13 +33,15 @@ class Curve:
 class History:
     """The lines of a run that count, in the order of their steps.
 
-    ``superseded`` counts the lines of steps that were repeated, ``unreadable`` those that are no
-    line of a journal (a full disk, a process killed while it wrote).
+    ``written`` are all lines as they stand in the file. ``superseded`` counts those of steps that
+    were repeated, ``unreadable`` those that are no line of a journal (a full disk, a process
+    killed while it wrote).
     """
 
     training: tuple[Line, ...] = ()
     validations: tuple[Line, ...] = ()
     notes: tuple[Line, ...] = ()
+    written: tuple[Line, ...] = ()
     superseded: int = 0
     unreadable: int = 0
 
@@ -71,26 +73,28 @@ def history(run: Path) -> History:
     """Return what ``metrics.jsonl`` in a run folder tells; empty where there is none."""
     path = run / "metrics.jsonl"
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    kept: list[Line] = []
-    notes: list[Line] = []
-    lines = [_line(text) for text in text.splitlines() if text.strip()]
-    for line in lines:
-        if line is None:
-            continue
-        if "note" in line:
-            notes.append(line)
-            continue
-        while kept and _supersedes(line, kept[-1]):
-            kept.pop()
-        kept.append(line)
-    read = [line for line in lines if line is not None]
+    lines = [_line(one) for one in text.splitlines() if one.strip()]
+    written = tuple(line for line in lines if line is not None)
+    notes = tuple(line for line in written if "note" in line)
+    kept = _kept([line for line in written if "note" not in line])
     return History(
         training=tuple(line for line in kept if not _validates(line)),
         validations=tuple(line for line in kept if _validates(line)),
-        notes=tuple(notes),
-        superseded=len(read) - len(kept) - len(notes),
-        unreadable=len(lines) - len(read),
+        notes=notes,
+        written=written,
+        superseded=len(written) - len(notes) - len(kept),
+        unreadable=len(lines) - len(written),
     )
+
+
+def _kept(lines: list[Line]) -> list[Line]:
+    """Return the lines that no later one supersedes."""
+    kept: list[Line] = []
+    for line in lines:
+        while kept and _supersedes(line, kept[-1]):
+            kept.pop()
+        kept.append(line)
+    return kept
 
 
 def _line(text: str) -> Line | None:

@@ -1,0 +1,157 @@
+"""A training as one page, ``run.html``: nothing is fetched, nothing is run, curves lie inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from faceproof.detector import DetectorSpec
+from faceproof.detector.findings import Finding
+from faceproof.evaluation.findings import COMPOSITION
+from faceproof.reports import charts
+from faceproof.reports.card import TITLES
+from faceproof.reports.evaluation_page import shown
+from faceproof.reports.pages import environment
+from faceproof.reports.training_facts import Run, flat, read
+from faceproof.reports.training_panels import panels
+from faceproof.runs import replacing
+
+FILE = "run.html"
+
+FIGURES = {
+    "validation_auc": "ROC-AUC",
+    "validation_accuracy": "accuracy",
+    "attacked_accuracy": "accuracy under attack",
+    "validation_loss": "loss",
+}
+"""The figures of a validation and the heads of their columns; others stand behind these."""
+
+
+def write(folder: Path) -> Path:
+    """Return ``run.html`` in a run folder, made anew of what lies there.
+
+    The run may be under way, broken or finished; what is missing is said on the page.
+    """
+    page = training_page(read(folder))
+    with replacing(folder / FILE) as file:
+        file.write(page.encode())
+    return folder / FILE
+
+
+def training_page(run: Run) -> str:
+    """Return the HTML of a training."""
+    best = run.history.best()
+    names = {"width": charts.WIDTH, "height": charts.HEIGHT, "left": charts.LEFT}
+    names |= {"right": charts.RIGHT, "top": charts.TOP, "foot": charts.FOOT}
+    page: str = (
+        environment(filters={"shown": shown, "exact": exact, "told": told}, names=names)
+        .get_template("training.html")
+        .render(
+            run=run,
+            title=title(run),
+            verdict=verdict(run),
+            cautions=tuple(cautions(run)),
+            charts=[
+                charts.chart(panel, steps=run.history.step, best=best["step"] if best else None)
+                for panel in panels(run.history)
+            ],
+            best=best,
+            columns=columns(run),
+            notes=dict.fromkeys(str(line["note"]) for line in run.history.notes),
+            sections=sections(run),
+            results=tuple(results(run.bundle.spec)) if run.bundle else (),
+            titles=TITLES,
+        )
+    )
+    return page
+
+
+def title(run: Run) -> str:
+    """Return what is trained: the detector's name, or that of the folder."""
+    recipe = flat(run.recipe)
+    named = " ".join(recipe[key] for key in ("export.name", "export.version") if key in recipe)
+    return named or run.name
+
+
+def verdict(run: Run) -> str:
+    """Return how far it came and which step was chosen, in a sentence or two."""
+    best, step = run.history.best(), run.history.step
+    if not step:
+        return "No step was logged yet."
+    if run.stopped_early:
+        state = f"Stopped early at step {step:,} of {run.steps:,}."
+    elif run.is_done:
+        state = f"Finished after {step:,} steps."
+    else:
+        state = f"Not finished: step {step:,} of {run.steps:,}."
+    if best is None:
+        return f"{state} Not validated yet."
+    score = best.get("validation_auc")
+    figure = f", validation AUC {score:.4f}" if isinstance(score, float | int) else ""
+    return f"{state} Best: step {best['step']:,}{figure}."
+
+
+def cautions(run: Run) -> Iterator[str]:
+    """Yield what has to be known before the figures are read."""
+    if run.history.validations:
+        looks = len(run.history.validations)
+        times = "once" if looks == 1 else f"{looks:,} times, and the best step chosen by them"
+        yield (
+            f"Validation is no test: the same faces were looked at {times}. What the detector can "
+            "do is measured on the test split alone."
+        )
+    if run.bundle is None:
+        yield "There is no detector yet, so that nothing has been calibrated or tested."
+    if any(start.commit.endswith("-dirty") for start in run.starts):
+        yield "The source code differed from its commit, so that the commit does not name it all."
+    if any(start.changed for start in run.starts):
+        yield "The recipe was changed between two starts: see below what of it."
+    yield from run.faults
+
+
+def columns(run: Run) -> dict[str, str]:
+    """Return the figures that validations hold and the heads of their columns."""
+    held = {name: name for line in run.history.validations for name in line}
+    others = {name: name for name in held if name not in {"time", "step", "best", *FIGURES}}
+    return {name: head for name, head in FIGURES.items() if name in held} | others
+
+
+def sections(run: Run) -> dict[str, dict[str, str]]:
+    """Return the keys and values of each table of the recipe, those outside of one first."""
+    loose = {key: value for key, value in run.recipe.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in run.recipe.items() if isinstance(value, dict)}
+    made = {"": flat(loose), **{key: flat(value) for key, value in tables.items()}}
+    return {name: rows for name, rows in made.items() if rows}
+
+
+def results(spec: DetectorSpec) -> Iterator[Finding]:
+    """Yield the test's figures on all faces at the default operating point, in the card's order."""
+    point = spec.default_operating_point
+    for metric in TITLES:
+        for finding in spec.results:
+            named = finding.metric in {metric, f"{metric}@{point}"}
+            if named and finding.slice == "all" and finding.metric != COMPOSITION:
+                yield finding
+
+
+def exact(value: object) -> str:
+    """Return a figure of the journal with four digits; "-" for none.
+
+    >>> exact(0.96435), exact(None), exact("x")
+    ('0.9643', '-', '-')
+    """
+    return f"{value:.4f}" if isinstance(value, float | int) else "-"
+
+
+def told(duration: timedelta) -> str:
+    """Return a duration in hours, minutes and seconds.
+
+    >>> told(timedelta(hours=1, minutes=4, seconds=9.7)), told(timedelta(seconds=59))
+    ('1 h 04 min', '59 s')
+    """
+    seconds = int(duration.total_seconds())
+    if seconds < 60:
+        return f"{seconds} s"
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours:,} h {minutes:02} min" if hours else f"{minutes} min"
