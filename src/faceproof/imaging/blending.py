@@ -33,27 +33,79 @@ from faceproof.imaging.face_masks import (
 from faceproof.imaging.preprocessing import similarity
 from faceproof.tables import choose
 
-__all__ = ["BLENDS", "OUTLINES", "TEXTURES", "face_mask", "self_blend", "swap_face"]
+__all__ = [
+    "BLENDS",
+    "OUTLINES",
+    "RATIOS",
+    "SIDES",
+    "TEXTURES",
+    "face_mask",
+    "random_self_blend",
+    "self_blend",
+    "swap_face",
+]
+
+#: What a self-blend may change: the copy of the face, or the picture that it is blended into.
+SIDES = ("copy", "picture")
+#: The largest weight of the copy, as the paper draws it.
+RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 
 _INTERPOLATIONS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
+def random_self_blend(pixels: Pixels, landmarks: Points, rng: Generator) -> Pixels:
+    """Return a self-blended image as the paper draws them, uint8 [H, W, 3].
+
+    The copy or the picture around it is changed, each half of the time, and the copy is blended
+    in by one of `RATIOS`.
+
+    Source: Shiohara and Yamasaki, CVPR 2022, section 3.2, and their published code.
+    """
+    changed, ratio = str(rng.choice(SIDES)), float(rng.choice(RATIOS))
+    return self_blend(pixels, landmarks, rng, changed=changed, ratio=ratio)
+
+
 def self_blend(
-    pixels: Pixels, landmarks: Points, rng: Generator, *, strength: float = 1.0
+    pixels: Pixels,
+    landmarks: Points,
+    rng: Generator,
+    *,
+    strength: float = 1.0,
+    changed: str = "copy",
+    ratio: float | None = None,
 ) -> Pixels:
     """Return a fake made of one picture, uint8 [H, W, 3]: its face, changed a little, on itself.
 
     The face's copy differs in colour, texture, place and size, ``strength`` times as much as in
-    a good forgery. The mask is the first thing drawn, so `face_mask` with an equal generator
-    returns it; where it is zero no pixel changes.
+    a good forgery; or, as ``changed`` says, the picture around it in colour and texture. The mask
+    is the first thing drawn, so `face_mask` with an equal generator returns it; ``ratio`` is the
+    largest of its weights, left as drawn where not given. Where the mask is zero no pixel of the
+    copy is seen.
+
+    Raises:
+        UnknownChoiceError: ``changed`` is none of `SIDES`.
     """
+    choose(dict.fromkeys(SIDES), changed, what="side to change")
     patch = face_patch(landmarks, (pixels.shape[0], pixels.shape[1]), rng)
     if patch is None:
         return pixels.copy()
+    patch = patch if ratio is None else _scaled(patch, ratio)
     source = _shifted(pixels, patch, rng, strength)
-    source = _recoloured(source, rng, strength)
-    source = TEXTURES[str(rng.choice(list(TEXTURES)))](source, rng)
-    return _pasted(pixels, source, patch)
+    if changed == "picture":
+        return _pasted(_altered(pixels, rng, strength), source, patch)
+    return _pasted(pixels, _altered(source, rng, strength), patch)
+
+
+def _scaled(patch: Patch, ratio: float) -> Patch:
+    """Return the patch with ``ratio`` as its largest weight."""
+    most = max(float(patch.weights.max()), 1e-6)
+    return Patch(patch.left, patch.top, patch.weights * np.float32(ratio / most))
+
+
+def _altered(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
+    """Return the pixels in other colours and of another texture."""
+    pixels = _recoloured(pixels, rng, strength)
+    return TEXTURES[str(rng.choice(list(TEXTURES)))](pixels, rng)
 
 
 def swap_face(
@@ -160,6 +212,15 @@ def _resampled(pixels: Pixels, rng: Generator) -> Pixels:
     return np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def _coarsened(pixels: Pixels, rng: Generator) -> Pixels:
+    """Return every second or fourth pixel, enlarged again: how the paper takes sharpness away."""
+    height, width = pixels.shape[:2]
+    step = int(rng.choice((2, 4)))
+    smaller = (max(1, width // step), max(1, height // step))
+    shrunk = cv2.resize(pixels, smaller, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
 def _recompressed(pixels: Pixels, rng: Generator) -> Pixels:
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))]
     encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)[1]
@@ -174,6 +235,7 @@ TEXTURES: dict[str, Callable[[Pixels, Generator], Pixels]] = {
     "sharpened": _sharpened,
     "resampled": _resampled,
     "recompressed": _recompressed,
+    "coarsened": _coarsened,
 }
 
 

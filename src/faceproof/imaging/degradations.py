@@ -8,30 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from io import BytesIO
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
+
+from faceproof.tables import choose
 
 Pixels = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.float32]
+Step = Callable[[Pixels, Points, np.random.Generator], tuple[Pixels, Points]]
 Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 
 # The longest side that each format can hold; a longer picture is reduced to it before a save.
 _JPEG_LONGEST = 65_500
 _WEBP_LONGEST = 16_383
 
+#: How JPEG stores colour: at half the width and height, half of one of them, or in full.
+SUBSAMPLINGS: dict[str, int] = {
+    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "4:4:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440,
+}
+# Phones, programs and sites use the first most, cameras and editors the second.
+_SUBSAMPLED = (0.6, 0.25, 0.1, 0.05)
+
+# No step enlarges a side by more.
+_HIGHEST = 1.3
+_NO_POINTS = np.zeros((0, 2), np.float32)
 _REDUCE = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
-def encode_jpeg(pixels: Pixels, quality: int) -> bytes:
-    """Return the picture as a baseline 4:2:0 JPEG file."""
+def encode_jpeg(pixels: Pixels, quality: int, *, subsampling: str = "4:2:0") -> bytes:
+    """Return the picture as a baseline JPEG file, its chroma subsampled as `SUBSAMPLINGS` says."""
     bgr = cv2.cvtColor(reduce_to(pixels, _JPEG_LONGEST), cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+    chroma = choose(SUBSAMPLINGS, subsampling, what="chroma subsampling")
+    how = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, chroma]
+    return bytes(cv2.imencode(".jpg", bgr, how)[1])
 
 
-def jpeg(pixels: Pixels, quality: int) -> Pixels:
+def jpeg(pixels: Pixels, quality: int, *, subsampling: str = "4:2:0") -> Pixels:
     """Return the picture after one save as JPEG."""
-    return _decoded(encode_jpeg(pixels, quality))
+    return _decoded(encode_jpeg(pixels, quality, subsampling=subsampling))
 
 
 def webp(pixels: Pixels, quality: int) -> Pixels:
@@ -57,6 +78,12 @@ def blur(pixels: Pixels, sigma: float) -> Pixels:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
+def sharpen(pixels: Pixels, amount: float, sigma: float) -> Pixels:
+    """Return the picture plus ``amount`` times what a blur of ``sigma`` px takes from it."""
+    soft = cv2.GaussianBlur(pixels, (0, 0), sigma)
+    return np.asarray(cv2.addWeighted(pixels, 1 + amount, soft, -amount, 0), np.uint8)
+
+
 def noise(pixels: Pixels, sigma: float, rng: np.random.Generator) -> Pixels:
     """Return the picture with Gaussian noise of ``sigma`` grey levels."""
     grain = rng.standard_normal(pixels.shape, np.float32) * np.float32(sigma)
@@ -76,38 +103,133 @@ def screenshot(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def random_history(pixels: Pixels, rng: np.random.Generator, *, steps: int = 3) -> Pixels:
-    """Return the picture after up to ``steps`` random resizes and saves.
+    """Return the picture after up to ``steps`` random resizes, saves, chains and screenshots.
 
     Both classes of a training set must go through the same distribution of these, or the file's
     history gives the class away.
     """
+    return history_with_points(pixels, _NO_POINTS, rng, steps=steps)[0]
+
+
+def history_with_points(
+    pixels: Pixels, points: Points, rng: np.random.Generator, *, steps: int = 3
+) -> tuple[Pixels, Points]:
+    """Return `random_history` and where points [N, 2] of the picture lie in it, float32 [N, 2]."""
     for _ in range(int(rng.integers(0, steps + 1))):
-        pixels = _HISTORY[int(rng.integers(len(_HISTORY)))](pixels, rng)
-    return pixels
+        step = str(rng.choice(list(HISTORY), p=_CHANCES))
+        pixels, points = HISTORY[step](pixels, points, rng)
+    return pixels, points
 
 
-def _random_resize(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def _random_resize(
+    pixels: Pixels, points: Points, rng: np.random.Generator
+) -> tuple[Pixels, Points]:
     """Return the picture at 0.4 to 1.3 times its size, never below 96 px, by a random kernel."""
-    lowest = max(0.4, 96 / max(pixels.shape[:2]))
-    factor = float(rng.uniform(min(lowest, 1.0), 1.3))
-    return resize(pixels, factor, int(rng.choice(_REDUCE)))
+    factor = float(rng.uniform(_lowest(pixels, 0.4), _HIGHEST))
+    return _resized(pixels, points, factor, int(rng.choice(_REDUCE)))
 
 
-def _random_jpeg(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    return jpeg(pixels, int(rng.integers(35, 99)))
+def _random_jpeg(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
+    """Return the picture after a save as JPEG of any usual quality and chroma subsampling."""
+    subsampling = str(rng.choice(list(SUBSAMPLINGS), p=_SUBSAMPLED))
+    return jpeg(pixels, int(rng.integers(35, 99)), subsampling=subsampling), points
 
 
-def _random_webp(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    return webp(pixels, int(rng.integers(35, 96)))
+def _random_webp(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
+    """Return the picture after a save as WebP of any usual quality, by a quick or a slow encoder.
+
+    Pillow and not OpenCV, which knows the slow one only.
+    """
+    small, file = reduce_to(pixels, _WEBP_LONGEST), BytesIO()
+    quality, method = int(rng.integers(35, 96)), int(rng.integers(0, 5))
+    Image.fromarray(small).save(file, "WEBP", quality=quality, method=method)
+    return _decoded(file.getvalue()), _follow(points, pixels, small)
 
 
-_HISTORY: tuple[Degradation, ...] = (
-    _random_resize,
-    _random_resize,
-    _random_jpeg,
-    _random_jpeg,
-    _random_webp,
-)
+def _chain(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
+    """Return the picture passed on 2 to 4 times: each time cut by some pixels, and saved as JPEG.
+
+    The cut moves the grid of 8 x 8 blocks, so that one save does not repeat the last one.
+    """
+    for _ in range(int(rng.integers(2, 5))):
+        pixels, points = _cut(pixels, points, rng.integers(0, 8, 4))
+        pixels, points = _random_jpeg(pixels, points, rng)
+    return pixels, points
+
+
+def _random_screenshot(
+    pixels: Pixels, points: Points, rng: np.random.Generator
+) -> tuple[Pixels, Points]:
+    """Return the picture as a program showed it and a screenshot kept it.
+
+    Its border is cut, it is scaled to the window, set between bars, sharpened a little and saved
+    as JPEG. The PNG that a screenshot is at first changes no pixel, so none is written.
+    """
+    height, width = pixels.shape[:2]
+    pixels, points = _cut(pixels, points, rng.uniform(0, 0.05, 4) * [width, height, width, height])
+    bars = float(rng.uniform(0, 0.15)) if rng.random() < 0.5 else 0.0
+    factor = float(rng.uniform(_lowest(pixels, 0.6), _HIGHEST / (1 + bars)))
+    kernel = int(rng.choice((cv2.INTER_AREA, cv2.INTER_LINEAR)))
+    pixels, points = _resized(pixels, points, factor, kernel)
+    pixels, points = _barred(pixels, points, bars, rng)
+    if rng.random() < 0.5:
+        pixels = sharpen(pixels, float(rng.uniform(0.1, 0.5)), float(rng.uniform(0.6, 1.2)))
+    return _random_jpeg(pixels, points, rng)
+
+
+def _lowest(pixels: Pixels, factor: float) -> float:
+    """Return the smallest factor that leaves a face to be judged: 96 px, or the size it has."""
+    return min(1.0, max(factor, 96 / max(pixels.shape[:2])))
+
+
+def _resized(
+    pixels: Pixels, points: Points, factor: float, interpolation: int
+) -> tuple[Pixels, Points]:
+    """Return the picture and its points, scaled."""
+    small = resize(pixels, factor, interpolation)
+    return small, _follow(points, pixels, small)
+
+
+def _follow(points: Points, before: Pixels, after: Pixels) -> Points:
+    """Return where the points lie in the same picture at another size; pixel centres are whole."""
+    ratio = np.array(after.shape[1::-1], np.float32) / np.array(before.shape[1::-1], np.float32)
+    return np.asarray((points + 0.5) * ratio - 0.5, np.float32)
+
+
+def _cut(pixels: Pixels, points: Points, margins: npt.NDArray[np.number]) -> tuple[Pixels, Points]:
+    """Return the picture without so many pixels at the left, top, right and bottom.
+
+    One of which less than 64 px would be left stays as it is.
+    """
+    left, top, right, bottom = (int(margin) for margin in margins)
+    height, width = pixels.shape[:2]
+    if min(width - left - right, height - top - bottom) < 64:
+        return pixels, points
+    part = np.ascontiguousarray(pixels[top : height - bottom, left : width - right])
+    return part, points - np.array([left, top], np.float32)
+
+
+def _barred(
+    pixels: Pixels, points: Points, share: float, rng: np.random.Generator
+) -> tuple[Pixels, Points]:
+    """Return the picture between a bar above and one below, together a share of its height."""
+    both = int(share * pixels.shape[0])
+    above = int(rng.integers(0, both + 1))
+    grey = (int(rng.choice((0, 18, 128, 242, 255))),) * 3
+    sides = (above, both - above, 0, 0)
+    barred = cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=grey)
+    return np.asarray(barred, np.uint8), points + np.array([0, above], np.float32)
+
+
+#: What `random_history` draws its steps from.
+HISTORY: dict[str, Step] = {
+    "resize": _random_resize,
+    "jpeg": _random_jpeg,
+    "webp": _random_webp,
+    "chain": _chain,
+    "screenshot": _random_screenshot,
+}
+_CHANCES = (0.35, 0.3, 0.15, 0.08, 0.12)
 
 
 def _decoded(data: bytes) -> Pixels:
@@ -121,7 +243,7 @@ def _plain(change: Callable[[Pixels], Pixels]) -> Degradation:
     return lambda pixels, _rng: change(pixels)
 
 
-def _chain(*changes: Callable[[Pixels], Pixels]) -> Degradation:
+def _after_another(*changes: Callable[[Pixels], Pixels]) -> Degradation:
     """Return a degradation that applies ``changes`` one after another."""
 
     def apply(pixels: Pixels, _rng: np.random.Generator) -> Pixels:
@@ -142,7 +264,7 @@ DEGRADATIONS: dict[str, Degradation] = {
     "webp-50": _plain(partial(webp, quality=50)),
     "resize-0.75": _plain(partial(resize, factor=0.75)),
     "resize-0.5": _plain(partial(resize, factor=0.5)),
-    "resize-0.5+jpeg-60": _chain(partial(resize, factor=0.5), partial(jpeg, quality=60)),
+    "resize-0.5+jpeg-60": _after_another(partial(resize, factor=0.5), partial(jpeg, quality=60)),
     "blur-1": _plain(partial(blur, sigma=1.0)),
     "noise-5": lambda pixels, rng: noise(pixels, 5.0, rng),
     "dark": _plain(partial(tone, gain=0.4)),

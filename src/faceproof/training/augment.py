@@ -13,9 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from faceproof.imaging.blending import self_blend, swap_face
-from faceproof.imaging.degradations import blur, noise, random_history, tone
+from faceproof.imaging.blending import random_self_blend, swap_face
+from faceproof.imaging.degradations import blur, history_with_points, noise, tone
 from faceproof.imaging.preprocessing import CropSpec, crop_face
+from faceproof.imaging.reconstruction import reconstruct
 from faceproof.training.recipe import AugmentRecipe
 
 Pixels = npt.NDArray[np.uint8]
@@ -41,14 +42,16 @@ def augmented_crop(
 ) -> tuple[Pixels, bool]:
     """Return an augmented face crop, uint8 [S, S, 3], and whether it is fake.
 
-    ``donor`` is asked for another real face when a swap is drawn.
+    ``donor`` is asked for another real face when a swap is drawn. Each step has a generator of its
+    own, spawned from ``rng``: one that is switched off leaves what the others draw as it was.
     """
-    sample = forged(sample, donor, recipe, rng) if not sample.is_fake else sample
-    sample = cut_out(sample, rng) if rng.random() < recipe.cut else sample
-    sample = worn(sample, recipe, rng)
-    points = jittered(sample.landmarks, recipe, rng)
+    forging, cutting, wearing, placing, flipping = rng.spawn(5)
+    sample = forged(sample, donor, recipe, forging) if not sample.is_fake else sample
+    sample = cut_out(sample, cutting) if cutting.random() < recipe.cut else sample
+    sample = worn(sample, recipe, wearing)
+    points = jittered(sample.landmarks, recipe, placing)
     face = crop_face(sample.pixels, points, crop)
-    if rng.random() < recipe.flip:
+    if flipping.random() < recipe.flip:
         face = np.ascontiguousarray(face[:, ::-1])
     return face, sample.is_fake
 
@@ -57,14 +60,44 @@ def forged(
     real: Sample, donor: Callable[[], Sample], recipe: AugmentRecipe, rng: Generator
 ) -> Sample:
     """Return the real sample, or now and then a fake made of it."""
-    drawn = rng.random()
+    kind = _forgery(float(rng.random()), recipe)
+    if kind is None:
+        return real
+    return replace(real, pixels=_FORGERIES[kind](real, donor, rng), is_fake=True)
+
+
+def _forgery(drawn: float, recipe: AugmentRecipe) -> str | None:
+    """Return the forgery that a number in [0, 1) stands for, by the chances of the recipe.
+
+    Self-blends lie at the lower end, swaps at the upper one and reconstructions from the middle
+    on, wherever there is room: so one that is switched off leaves the others where they were.
+    """
     if drawn < recipe.self_blend:
-        return Sample(self_blend(real.pixels, real.landmarks, rng), real.landmarks, is_fake=True)
-    if drawn < recipe.self_blend + recipe.swap:
-        other = donor()
-        mixed = swap_face(real.pixels, real.landmarks, other.pixels, other.landmarks, rng)
-        return Sample(mixed, real.landmarks, is_fake=True)
-    return real
+        return "self_blend"
+    if drawn >= 1 - recipe.swap:
+        return "swap"
+    start = max(recipe.self_blend, min(0.5, 1 - recipe.swap - recipe.reconstruct))
+    return "reconstruct" if start <= drawn < start + recipe.reconstruct else None
+
+
+def _self_blended(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
+    return random_self_blend(real.pixels, real.landmarks, rng)
+
+
+def _swapped(real: Sample, donor: Callable[[], Sample], rng: Generator) -> Pixels:
+    other = donor()
+    return swap_face(real.pixels, real.landmarks, other.pixels, other.landmarks, rng)
+
+
+def _reconstructed(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
+    return reconstruct(real.pixels, rng)
+
+
+_FORGERIES: dict[str, Callable[[Sample, Callable[[], Sample], Generator], Pixels]] = {
+    "self_blend": _self_blended,
+    "swap": _swapped,
+    "reconstruct": _reconstructed,
+}
 
 
 def cut_out(sample: Sample, rng: Generator) -> Sample:
@@ -87,20 +120,20 @@ def cut_out(sample: Sample, rng: Generator) -> Sample:
 
 def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator) -> Sample:
     """Return the sample after colour changes, blur, noise and a random file history."""
+    colouring, greying, blurring, graining, filing = rng.spawn(5)
     pixels = sample.pixels
-    if rng.random() < recipe.colour:
-        pixels = recoloured(pixels, rng)
-    if rng.random() < recipe.grey:
+    if colouring.random() < recipe.colour:
+        pixels = recoloured(pixels, colouring)
+    if greying.random() < recipe.grey:
         pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if rng.random() < recipe.blur:
-        pixels = blur(pixels, float(rng.uniform(0.3, 1.3)))
-    if rng.random() < recipe.noise:
-        pixels = noise(pixels, float(rng.uniform(1, 7)), rng)
-    after = random_history(pixels, rng, steps=recipe.history_steps)
-    ratio = np.array(after.shape[1::-1], np.float32) / np.array(pixels.shape[1::-1], np.float32)
-    return replace(
-        sample, pixels=after, landmarks=((sample.landmarks + 0.5) * ratio - 0.5).astype(np.float32)
+    if blurring.random() < recipe.blur:
+        pixels = blur(pixels, float(blurring.uniform(0.3, 1.3)))
+    if graining.random() < recipe.noise:
+        pixels = noise(pixels, float(graining.uniform(1, 7)), graining)
+    after, points = history_with_points(
+        pixels, sample.landmarks, filing, steps=recipe.history_steps
     )
+    return replace(sample, pixels=after, landmarks=points)
 
 
 def recoloured(pixels: Pixels, rng: Generator) -> Pixels:

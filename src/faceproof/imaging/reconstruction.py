@@ -1,0 +1,190 @@
+"""Photographs passed through something like a small auto-encoder: fakes by their traces alone.
+
+What a generator draws ends in layers that enlarge: transposed convolutions, or a repetition of
+pixels and a convolution. They leave copies of the low frequencies at fixed high ones, whatever the
+picture shows. These chains reduce a photograph and enlarge it again by the same means, with fixed
+or random small kernels and without any trained weight; nothing of what is seen changes.
+
+Source: Zhang, Karaman and Chang, "Detecting and Simulating Artifacts in GAN Fake Images"
+(AutoGAN), WIFS 2019, arXiv:1907.06515; Durall, Keuper and Keuper, "Watch your Up-Convolution",
+CVPR 2020; Frank et al., "Leveraging Frequency Analysis for Deep Fake Image Recognition", ICML 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from numpy.random import Generator
+
+from faceproof.tables import choose
+
+Pixels = npt.NDArray[np.uint8]
+Planes = npt.NDArray[np.float32]
+
+# The least likeness to the photograph, in decibels, is drawn from here: below, the loss would be
+# seen; above, hardly a trace is left.
+_FIDELITY = (29.0, 40.0)
+
+
+def reconstruct(pixels: Pixels, rng: Generator, *, coder: str | None = None) -> Pixels:
+    """Return the picture as a small auto-encoder gives it back, uint8 [H, W, 3] in its own shape.
+
+    ``coder`` is one of `CODERS`, drawn where it is not named. What is lost is mixed with the
+    photograph, as a skip connection does, until the likeness is 29 to 40 dB or more.
+
+    Raises:
+        UnknownChoiceError: there is no such coder.
+    """
+    name = coder or str(rng.choice(list(CODERS)))
+    coded = choose(CODERS, name, what="coder")(pixels.astype(np.float32), rng)
+    return _with_skip(pixels, coded, float(rng.uniform(*_FIDELITY)))
+
+
+def _with_skip(pixels: Pixels, coded: Planes, decibels: float) -> Pixels:
+    """Return the coded picture, mixed with the original where it is less like it than that."""
+    lost = coded - pixels
+    error = float(np.sqrt(np.mean(lost**2)))
+    allowed = 255 * 10 ** (-decibels / 20)
+    mixed = pixels + lost * np.float32(min(1.0, allowed / max(error, 1e-6)))
+    return np.asarray(np.rint(mixed).clip(0, 255), np.uint8)
+
+
+def _resampled(planes: Planes, rng: Generator, enlarge: str) -> Planes:
+    """Return the planes halved once or twice, and enlarged as often."""
+    return _coded(planes, 1 + int(rng.random() < 0.4), rng, enlarge)
+
+
+def _chroma_coded(planes: Planes, rng: Generator) -> Planes:
+    """Return the planes with brightness halved once and colour twice or three times.
+
+    Colour alone would not do: JPEG halves it in photographs as well.
+    """
+    enlarge = str(rng.choice(("transposed", "nearest")))
+    apart = cv2.cvtColor(planes / 255, cv2.COLOR_RGB2YCrCb)
+    depth = int(rng.integers(2, 4))
+    colour = _coded(np.ascontiguousarray(apart[..., 1:]), depth, rng, enlarge)
+    brightness = _coded(np.ascontiguousarray(apart[..., :1]), 1, rng, enlarge)
+    together = np.ascontiguousarray(np.concatenate([brightness, colour], axis=-1))
+    return np.asarray(cv2.cvtColor(together, cv2.COLOR_YCrCb2RGB) * 255, np.float32)
+
+
+def _coded(planes: Planes, depth: int, rng: Generator, enlarge: str) -> Planes:
+    """Return planes [H, W, C] halved ``depth`` times and enlarged again by the same kernels."""
+    height, width = planes.shape[:2]
+    code = _padded(planes, 2**depth)
+    for _ in range(depth):
+        code = _halved(code)
+    for _ in range(depth):
+        code = ENLARGE[enlarge](code, rng)
+    return code[:height, :width]
+
+
+def _padded(planes: Planes, multiple: int) -> Planes:
+    """Return the planes with their last row and column repeated up to a multiple."""
+    below, beside = (-side % multiple for side in planes.shape[:2])
+    padded = cv2.copyMakeBorder(planes, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+    return np.asarray(padded, np.float32).reshape(*padded.shape[:2], -1)
+
+
+def _halved(planes: Planes) -> Planes:
+    """Return the means of squares of 2 x 2, as a pooling layer gives them."""
+    size = (planes.shape[1] // 2, planes.shape[0] // 2)
+    return _planes(cv2.resize(planes, size, interpolation=cv2.INTER_AREA))
+
+
+def _transposed(planes: Planes, rng: Generator) -> Planes:
+    """Return planes twice as large by a transposed convolution: zeros between, then 4 x 4 taps.
+
+    The four phases of the result have taps of their own; where those add up differently, a
+    checkerboard lies over the picture.
+    """
+    height, width, channels = planes.shape
+    spread = np.zeros((2 * height, 2 * width, channels), np.float32)
+    spread[::2, ::2] = planes
+    tent = np.array([1, 3, 3, 1], np.float32) / 4
+    return _filtered(spread, _uneven(np.outer(tent, tent), rng))
+
+
+def _nearest(planes: Planes, rng: Generator) -> Planes:
+    """Return planes twice as large: every pixel four times, then a convolution of 3 x 3 taps."""
+    size = (2 * planes.shape[1], 2 * planes.shape[0])
+    repeated = _planes(cv2.resize(planes, size, interpolation=cv2.INTER_NEAREST))
+    soft = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    kernel = float(rng.uniform(0.2, 0.8)) * soft
+    kernel[1, 1] += 1 - kernel.sum()
+    return _filtered(repeated, _uneven(kernel, rng))
+
+
+def _bilinear(planes: Planes, rng: Generator) -> Planes:
+    """Return planes twice as large by interpolation, then a convolution that sharpens a little."""
+    size = (2 * planes.shape[1], 2 * planes.shape[0])
+    smooth = _planes(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR))
+    kernel = -float(rng.uniform(0.05, 0.3)) * np.outer([1, 2, 1], [1, 2, 1]) / 16
+    kernel[1, 1] += 1 - kernel.sum()
+    return _filtered(smooth, _uneven(kernel, rng))
+
+
+def _uneven(kernel: npt.NDArray[np.floating], rng: Generator) -> Planes:
+    """Return the kernel with each tap changed by 1 to 6 %, and its sum as it was."""
+    taps = kernel * (1 + rng.uniform(0.01, 0.06) * rng.standard_normal(kernel.shape))
+    return np.asarray(taps * (kernel.sum() / taps.sum()), np.float32)
+
+
+def _filtered(planes: Planes, kernel: Planes) -> Planes:
+    """Return the planes under the kernel; beyond the border stand the last pixels."""
+    return _planes(cv2.filter2D(planes, -1, kernel, borderType=cv2.BORDER_REPLICATE))
+
+
+def _planes(array: npt.NDArray[np.floating]) -> Planes:
+    """Return float32 [H, W, C]: OpenCV drops the last axis where there is one channel."""
+    return np.asarray(array, np.float32).reshape(*array.shape[:2], -1)
+
+
+def _patch_coded(planes: Planes, rng: Generator) -> Planes:
+    """Return the planes with each patch as a few principal components: a linear auto-encoder.
+
+    They are those of the picture's own patches, of 4, 6 or 8 px; the grid begins anywhere.
+
+    Source: Baldi and Hornik, "Neural networks and principal component analysis", 1989: what a
+    linear auto-encoder learns.
+    """
+    side = int(rng.choice((4, 6, 8)))
+    height, width = planes.shape[:2]
+    top, left = (int(offset) for offset in rng.integers(0, side, 2))
+    grid = _padded(np.pad(planes, ((top, 0), (left, 0), (0, 0)), mode="edge"), side)
+    rows, columns = grid.shape[0] // side, grid.shape[1] // side
+    blocks = grid.reshape(rows, side, columns, side, -1).transpose(0, 2, 4, 1, 3)
+    patches = blocks.reshape(-1, side * side).astype(np.float64)
+    coded = _projected(patches, max(1, round(float(rng.uniform(0.15, 0.4)) * side * side)))
+    back = coded.reshape(blocks.shape).transpose(0, 3, 1, 4, 2).reshape(grid.shape)
+    return np.asarray(back[top : top + height, left : left + width], np.float32)
+
+
+def _projected(patches: npt.NDArray[np.float64], keep: int) -> npt.NDArray[np.float64]:
+    """Return patches [N, D] as their mean and their ``keep`` strongest principal components."""
+    mean = patches.mean(axis=0)
+    centred = patches - mean
+    some = centred[::4]
+    basis = np.linalg.eigh(some.T @ some)[1][:, -keep:]
+    return np.asarray(centred @ basis @ basis.T + mean, np.float64)
+
+
+#: How planes are made twice as large.
+ENLARGE: dict[str, Callable[[Planes, Generator], Planes]] = {
+    "transposed": _transposed,
+    "nearest": _nearest,
+    "bilinear": _bilinear,
+}
+
+#: What stands in for an auto-encoder: float32 [H, W, 3] of 0..255 in and out.
+CODERS: dict[str, Callable[[Planes, Generator], Planes]] = {
+    "transposed": partial(_resampled, enlarge="transposed"),
+    "nearest": partial(_resampled, enlarge="nearest"),
+    "bilinear": partial(_resampled, enlarge="bilinear"),
+    "chroma": _chroma_coded,
+    "patches": _patch_coded,
+}
