@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 
 class Record(BaseModel):
@@ -27,6 +27,31 @@ class Record(BaseModel):
     def read(cls, path: Path) -> Self:
         """Read what `write` wrote."""
         return cls.model_validate_json(path.read_bytes())
+
+
+class Grown(Record):
+    """A Record with fields that came later, named in ``LATER``: unwritten where they are empty.
+
+    What was written before them reads, is written and so hashes as it always has.
+
+    >>> class Point(Grown):
+    ...     LATER = frozenset({"name"})
+    ...     x: float
+    ...     name: str | None = None
+    >>> Point(x=1.0).model_dump_json(), Point(x=1.0, name="a").model_dump_json()
+    ('{"x":1.0}', '{"x":1.0,"name":"a"}')
+    """
+
+    LATER: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_the_empty(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = written(self)
+        return {
+            key: value
+            for key, value in content.items()
+            if key not in self.LATER or value not in (None, [], ())
+        }
 
 
 class Document(Record):

@@ -4,9 +4,11 @@ from faceproof.detector.bundle import Bundle, write_bundle
 from faceproof.detector.calibration import (
     Calibration,
     Identity,
+    Isotonic,
     Platt,
     Temperature,
     calibrate,
+    calibrated_logits,
     sigmoid,
 )
 from faceproof.detector.detector import Detector, detectors
@@ -24,6 +26,7 @@ from faceproof.detector.spec import (
 from faceproof.detector.verdict import (
     ChosenOn,
     OperatingPoint,
+    Unsupported,
     Verdict,
     decide,
     picture_probability,
@@ -39,6 +42,7 @@ __all__ = [
     "DetectorSpec",
     "Finding",
     "Identity",
+    "Isotonic",
     "Member",
     "OnnxFile",
     "OperatingPoint",
@@ -48,9 +52,11 @@ __all__ = [
     "StartedFrom",
     "Temperature",
     "TrainedOn",
+    "Unsupported",
     "Verdict",
     "WeightsFile",
     "calibrate",
+    "calibrated_logits",
     "decide",
     "detectors",
     "picture_probability",

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, model_validator
 
 from faceproof.detector.calibration import Calibration
 from faceproof.detector.findings import Finding, Sha256, Text
-from faceproof.detector.verdict import OperatingPoint
+from faceproof.detector.verdict import OperatingPoint, Unsupported
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
 from faceproof.networks.heads import HeadSpec
-from faceproof.records import Record
+from faceproof.records import Grown, Record
 from faceproof.tables import choose
 
 SCHEMA: Literal["faceproof.detector/1"] = "faceproof.detector/1"
@@ -56,13 +50,13 @@ class CardFile(Record):
 File = WeightsFile | OnnxFile | CardFile
 
 
-class Member(Record):
+class Member(Grown):
     """One network of the detector, its two files and its weight in the mean of logits.
 
-    ``input`` is its own normalisation where that is not the detector's. It is left unsaid where
-    it is, so that a bundle without it reads and hashes as it always has.
+    ``input`` is its own normalisation where that is not the detector's.
     """
 
+    LATER = frozenset({"input"})
     name: Name
     network: Text
     head: HeadSpec = HeadSpec()
@@ -70,11 +64,6 @@ class Member(Record):
     weights: WeightsFile
     onnx: OnnxFile
     input: InputSpec | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_said(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content: dict[str, Any] = written(self)
-        return {key: value for key, value in content.items() if (key, value) != ("input", None)}
 
 
 class TrainedOn(Record):
@@ -93,9 +82,10 @@ class StartedFrom(Record):
     sha256: Sha256 | None = None
 
 
-class DetectorSpec(Record):
+class DetectorSpec(Grown):
     """A detector in words and numbers; with the files that it names it is a bundle."""
 
+    LATER = frozenset({"unsupported"})
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     schema_: Literal["faceproof.detector/1"] = Field(default=SCHEMA, alias="schema")
@@ -107,6 +97,7 @@ class DetectorSpec(Record):
     calibration: Calibration
     operating_points: dict[str, OperatingPoint] = Field(min_length=1)
     default_operating_point: str
+    unsupported: tuple[Unsupported, ...] = ()
     trained_on: TrainedOn
     generators_seen: tuple[Text, ...]
     started_from: tuple[StartedFrom, ...] = ()

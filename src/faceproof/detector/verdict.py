@@ -9,32 +9,39 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from faceproof.detector.findings import Sha256, Text
-from faceproof.records import Record
+from faceproof.records import Grown, Record
 
 Verdict = Literal["real", "fake", "unsure"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class ChosenOn(Record):
+class ChosenOn(Grown):
     """The data that thresholds were chosen on; never the test split."""
 
+    LATER = frozenset({"groups"})
     data_sha256: Sha256
     split: Literal["calibration", "validation"] = "calibration"
     n: int = Field(ge=1)
+    groups: int | None = Field(default=None, ge=1)
+    """Of how many groups the faces are, None where it was not said."""
 
 
-class OperatingPoint(Record):
+class OperatingPoint(Grown):
     """Two thresholds, the promise in words, its budget and the data behind it.
 
     ``bpcer_budget`` is the promised share of real faces called fake (BPCER in the sense
-    of ISO/IEC 30107-3), or None where the promise is of another kind.
+    of ISO/IEC 30107-3), or None where the promise is of another kind; ``apcer_budget`` that of
+    fakes called real. ``basis`` says in what sense the promise holds for new faces.
     """
 
+    LATER = frozenset({"apcer_budget", "basis"})
     name: Text
     real_below: Probability
     fake_from: Probability
     promise: Text
     bpcer_budget: Probability | None = None
+    apcer_budget: Probability | None = None
+    basis: Text | None = None
     chosen_on: ChosenOn
 
     @model_validator(mode="after")
@@ -42,6 +49,14 @@ class OperatingPoint(Record):
         if self.real_below > self.fake_from:
             raise ValueError(f"real_below {self.real_below} is above fake_from {self.fake_from}")
         return self
+
+
+class Unsupported(Record):
+    """A promise that the calibration split cannot support, and what it would take."""
+
+    name: Text
+    bpcer_budget: Probability
+    reason: Text
 
 
 def decide(fake_probability: float, point: OperatingPoint) -> Verdict:

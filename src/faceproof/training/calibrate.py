@@ -1,24 +1,26 @@
 """From logits to honest probabilities: fitted on the calibration split and on nothing else.
 
-Each candidate is judged by its log loss on folds of groups that it was not fitted on, and the best
-one is fitted again on everything. Real and fake weigh the same, and so do the sources within each
-class: the probability is that of an even bet, whatever the data's mix.
+Each candidate is judged on folds of groups that it was not fitted on: by its log loss, with the
+Brier score as a check, and the chosen one is fitted again on everything. Real and fake weigh the
+same, and so do the sources within each class: the probability is that of an even bet, whatever the
+data's mix.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from faceproof.detector.calibration import Calibration, Platt, Temperature, sigmoid
+from faceproof.detector.calibration import Calibration, Isotonic, Platt, Temperature, sigmoid
 from faceproof.detector.calibration import calibrate as apply
 from faceproof.errors import SplitUseError, TrainingError, UsageError
-from faceproof.evaluation.formulas import log_loss
+from faceproof.evaluation.formulas import brier, log_loss
 from faceproof.evaluation.predictions import Faces
 from faceproof.evaluation.tally import Floats, tally
 from faceproof.tables import choose
+from faceproof.training.isotonic import ISOTONIC_GROUPS, isotonic
 
 FOLDS = 5
 _STEPS = 100
@@ -26,10 +28,24 @@ _STEPS = 100
 
 @dataclass(frozen=True)
 class Fitted:
-    """The chosen calibration, and each candidate's log loss (nats a face) on unseen groups."""
+    """The chosen calibration, and each candidate's scores on unseen groups."""
 
     calibration: Calibration
     losses: dict[str, float]
+    """Log loss, nats a face."""
+    briers: dict[str, float] = field(default_factory=dict)
+    """Mean squared error of the probability."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Which candidates were not tried, and why."""
+
+    def __str__(self) -> str:
+        """Return in a line what was chosen, by which scores, and what was not tried."""
+        scores = ", ".join(
+            f"{name} {self.losses[name]:.4f} (Brier {self.briers[name]:.4f})"
+            for name in self.losses
+        )
+        reasons = "".join(f"; {reason}" for reason in self.left_out.values())
+        return f"{self.calibration.method}, by log loss on unseen groups: {scores}{reasons}"
 
 
 def fit_platt(logits: Floats, targets: Floats, weights: Floats) -> Platt:
@@ -66,29 +82,70 @@ def fit_temperature(logits: Floats, targets: Floats, weights: Floats) -> Tempera
     return Temperature(temperature=float(1 / slope))
 
 
+def fit_isotonic(logits: Floats, targets: Floats, weights: Floats) -> Isotonic:
+    """Return the isotonic regression of ``targets`` on ``logits`` [N], led on by Platt's slope.
+
+    Raises:
+        TrainingError: when Platt's slope is not positive: the network does not tell the classes.
+    """
+    slope = fit_platt(logits, targets, weights).slope
+    return isotonic(logits, targets, weights, slope=slope)
+
+
 CALIBRATIONS: dict[str, Callable[[Floats, Floats, Floats], Calibration]] = {
-    "platt": fit_platt,
     "temperature": fit_temperature,
+    "platt": fit_platt,
+    "isotonic": fit_isotonic,
 }
+"""What may be fitted, in the order of their parameters: one, two, many."""
 
 
 def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
     """Return the calibration called ``method``, or the best of `CALIBRATIONS` on unseen groups.
 
+    The least log loss wins. Where another has the least Brier score, the one of the two with fewer
+    parameters is taken. Isotonic regression takes `ISOTONIC_GROUPS` groups of each class.
+
     Raises:
         SplitUseError: when a face is not of the calibration split.
-        TrainingError: when a class is missing, or no calibration keeps real below fake.
+        TrainingError: when a class is missing, no calibration keeps real below fake, or the faces
+            are too few for ``method``.
         UnknownChoiceError: when there is no such method.
+
+    Source: log loss and Brier score are proper: Gneiting and Raftery 2007, JASA 102:359.
     """
     require_calibration(faces)
-    names = list(CALIBRATIONS) if method == "best" else [method]
-    fits = {name: choose(CALIBRATIONS, name, what="calibration") for name in names}
+    left_out = _left_out(faces)
+    if method in left_out:
+        raise TrainingError(f"{left_out[method]}; or leave calibration.method at 'best'")
+    names = [name for name in CALIBRATIONS if name not in left_out]
+    fits = {
+        name: choose(CALIBRATIONS, name, what="calibration")
+        for name in (names if method == "best" else [method])
+    }
     weights, targets = balance(faces), smoothed(faces)
-    losses = {}
-    for name, one in fits.items():
-        losses[name] = _unseen_loss(one, faces, targets, weights, seed=seed)
-    best = min(losses, key=lambda name: losses[name])
-    return Fitted(fits[best](faces.logits, targets, weights), losses)
+    unseen = {name: _unseen(one, faces, targets, weights, seed=seed) for name, one in fits.items()}
+    tallies = {name: tally(faces.fake, found, weights) for name, found in unseen.items()}
+    losses = {name: float(log_loss(one)[0]) for name, one in tallies.items()}
+    briers = {name: float(brier(one)[0]) for name, one in tallies.items()}
+    chosen = fits[_chosen(losses, briers)]
+    return Fitted(chosen(faces.logits, targets, weights), losses, briers, left_out)
+
+
+def _chosen(losses: dict[str, float], briers: dict[str, float]) -> str:
+    """Return the best by log loss; where Brier's is another, the one with fewer parameters."""
+    best = {min(scores, key=lambda name: scores[name]) for scores in (losses, briers)}
+    return next(name for name in CALIBRATIONS if name in best)
+
+
+def _left_out(faces: Faces) -> dict[str, str]:
+    """Return the calibrations for which there are too few groups, and how many they take."""
+    kinds = (("real", ~faces.fake), ("fake", faces.fake))
+    groups, kind = min((len(np.unique(faces.groups[of])), kind) for kind, of in kinds)
+    if groups >= ISOTONIC_GROUPS:
+        return {}
+    said = f"isotonic takes {ISOTONIC_GROUPS} groups of each class, there are {groups} of {kind}"
+    return {"isotonic": f"{said} faces"}
 
 
 def require_calibration(faces: Faces) -> None:
@@ -156,21 +213,21 @@ def _cross_entropy(logits: Floats, targets: Floats, weights: Floats) -> float:
     return float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
 
 
-def _unseen_loss(
+def _unseen(
     one: Callable[[Floats, Floats, Floats], Calibration],
     faces: Faces,
     targets: Floats,
     weights: Floats,
     *,
     seed: int,
-) -> float:
-    """Return the weighted log loss of each face under a fit on the other folds."""
+) -> Floats:
+    """Return the probability float64 [N] of each face under a fit on the other folds."""
     folds, unseen = group_folds(faces, seed=seed), np.empty(len(faces))
     for fold in range(FOLDS):
         out, rest = folds == fold, folds != fold
         calibration = one(faces.logits[rest], targets[rest], weights[rest])
         unseen[out] = apply(faces.logits[out], calibration)
-    return float(log_loss(tally(faces.fake, unseen, weights))[0])
+    return unseen
 
 
 def group_folds(faces: Faces, *, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
