@@ -37,7 +37,7 @@ from faceproof.reports.card import card
 from faceproof.runs import RunFolder
 from faceproof.training.calibrate import fit as fit_calibration
 from faceproof.training.fit import started_from
-from faceproof.training.operating_points import Budget, operating_points
+from faceproof.training.operating_points import kept_promises
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 Progress = Callable[[str], None]
@@ -81,7 +81,7 @@ def finish(
     use = _Use("calibration", "calibrate", recipe.calibration.conditions)
     progress(f"calibration on {', '.join(use.conditions)}")
     answers = _predicted(bundle, recipe, manifest, run, use, progress=progress)
-    spec = calibrated(spec, answers, recipe.calibration, manifest)
+    spec = calibrated(spec, answers, recipe.calibration, manifest, progress=progress)
     bundle = write_bundle(run.path / "calibrated", spec, files)
     use = _Use("test", "final-report", recipe.export.conditions)
     progress(f"final report on {', '.join(use.conditions)}")
@@ -133,23 +133,27 @@ def draft(
 
 
 def calibrated(
-    spec: DetectorSpec, answers: pa.Table, promised: CalibrationRecipe, manifest: Manifest
+    spec: DetectorSpec,
+    answers: pa.Table,
+    promised: CalibrationRecipe,
+    manifest: Manifest,
+    *,
+    progress: Progress | None = None,
 ) -> DetectorSpec:
     """Return the spec with calibration and operating points chosen on calibration answers."""
     faces = predictions.judged(answers)
-    calibration = fit_calibration(faces).calibration
-    faces = replace(faces, probabilities=calibrate(faces.logits, calibration))
-    budgets = [Budget(bpcer=share) for share in promised.budgets]
-    points = operating_points(
-        faces,
-        data_sha256=manifest.sha256,
-        budgets=budgets,
-        conditions=promised.conditions,
-    )
+    fitted = fit_calibration(faces, method=promised.method)
+    faces = replace(faces, probabilities=calibrate(faces.logits, fitted.calibration))
+    made = kept_promises(faces, promised, data_sha256=manifest.sha256)
+    if progress is not None:
+        progress(f"calibrated: {fitted}")
+        for one in made.unsupported:
+            progress(f"not promised, {one.name}: {one.reason}")
     chosen = {
-        "calibration": calibration,
-        "operating_points": points,
-        "default_operating_point": Budget(bpcer=promised.default_budget).name,
+        "calibration": fitted.calibration,
+        "operating_points": made.points,
+        "default_operating_point": made.default,
+        "unsupported": made.unsupported,
     }
     return DetectorSpec.model_validate({**dict(spec), **chosen})
 

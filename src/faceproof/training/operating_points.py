@@ -2,78 +2,73 @@
 
 The upper threshold is the lowest that calls no more than the budgeted share of real faces fake
 under every condition, the worst one ruling. The lower is the highest that calls no more than its
-budgeted share of fakes real. Between them a detector is unsure.
+budgeted share of fakes real. Between them a detector is unsure. Both are corrected for the size of
+the split (`faceproof.training.conformal`), so that the budgets are those of new faces.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from faceproof.detector.verdict import ChosenOn, OperatingPoint
+from faceproof.detector.verdict import ChosenOn, OperatingPoint, Unsupported
 from faceproof.errors import TrainingError, UsageError
-from faceproof.evaluation.intervals import (
-    clopper_pearson_upper,
-    clustered_size,
-    effective_size,
-    faces_needed,
-    intraclass,
-)
+from faceproof.evaluation.intervals import clopper_pearson_upper, effective_size
 from faceproof.evaluation.predictions import Faces
-from faceproof.records import Record
 from faceproof.training.calibrate import require_calibration
+from faceproof.training.promises import Budget, in_words, usual
+from faceproof.training.recipe import CalibrationRecipe
+from faceproof.training.support import Cell, cells, certain, too_few
 
 CONDITIONS = ("clean", "jpeg-60", "resize-0.5")
-
-
-class Budget(Record):
-    """How often a detector may err, and over which faces that is counted.
-
-    ``reals`` and ``fakes`` say whether the budget holds for all of them together, or for each
-    source of real faces or each generator of fakes on its own.
-    """
-
-    bpcer: float = Field(gt=0, lt=1)
-    apcer: float = Field(default=0.05, gt=0, lt=1)
-    reals: Literal["pooled", "source"] = "pooled"
-    fakes: Literal["pooled", "generator"] = "pooled"
-
-    @property
-    def name(self) -> str:
-        """The operating point's name.
-
-        >>> Budget(bpcer=0.01).name
-        '1-in-100'
-        """
-        return f"1-in-{1 / self.bpcer:.4g}"
-
-
-BUDGETS = (Budget(bpcer=0.05), Budget(bpcer=0.01), Budget(bpcer=0.005))
+_EVEN = 0.5
 
 
 @dataclass(frozen=True)
-class Cell:
-    """The faces over which a budget holds, and what to call them."""
+class Offer:
+    """A budget, and the cells of real and of fake faces over which it is to hold."""
 
-    name: str
-    faces: Faces
+    budget: Budget
+    conditions: tuple[str, ...]
+    reals: tuple[Cell, ...]
+    fakes: tuple[Cell, ...]
 
-    @property
-    def correlation(self) -> float:
-        """How alike faces of one group are, in [0, 1]."""
-        return intraclass(self.faces.probabilities, self.faces.groups, self.faces.sources)
+    def refusal(self) -> str | None:
+        """Return why these faces cannot support the budget and what would, or None."""
+        for cell in (*self.reals, *self.fakes):
+            if said := too_few(cell) or certain(cell):
+                return said
+        return None
+
+    def point(self, data_sha256: str) -> OperatingPoint:
+        """Return the operating point of an offer that was not refused."""
+        real_below, fake_from = _in_order(
+            min(cell.first_kept for cell in self.fakes), max(map(_lowest_fake_from, self.reals))
+        )
+        return OperatingPoint(
+            name=self.budget.name,
+            real_below=real_below,
+            fake_from=fake_from,
+            promise=_promise(self, fake_from),
+            bpcer_budget=self.budget.bpcer,
+            apcer_budget=self.budget.apcer,
+            basis=_basis(self),
+            chosen_on=ChosenOn(
+                data_sha256=data_sha256,
+                n=min(len(cell.faces) for cell in self.reals),
+                groups=min(cell.groups for cell in self.reals),
+            ),
+        )
 
 
 def operating_points(
     faces: Faces,
     *,
     data_sha256: str,
-    budgets: Iterable[Budget] = BUDGETS,
+    budgets: Iterable[Budget],
     conditions: Sequence[str] = CONDITIONS,
 ) -> dict[str, OperatingPoint]:
     """Return one operating point for each budget, by name; see `operating_point`."""
@@ -99,91 +94,123 @@ def operating_point(
 
     Source: Wilks 1941, Annals of Mathematical Statistics 12:91 (tolerance limits).
     """
+    offer = _offer(faces, budget, conditions)
+    for cell in (*offer.reals, *offer.fakes):
+        if said := too_few(cell):
+            raise UsageError(f"{said}; or ask for a larger budget")
+        if said := certain(cell):
+            raise TrainingError(said)
+    return offer.point(data_sha256)
+
+
+def supported_points(
+    faces: Faces,
+    *,
+    data_sha256: str,
+    budgets: Iterable[Budget],
+    conditions: Sequence[str] = CONDITIONS,
+) -> tuple[dict[str, OperatingPoint], tuple[Unsupported, ...]]:
+    """Return an operating point for each budget that ``faces`` support, and the other budgets.
+
+    Raises:
+        SplitUseError: when a face is not of the calibration split.
+        UsageError: when a condition is missing.
+    """
+    points, left_out = {}, []
+    for budget in budgets:
+        offer = _offer(faces, budget, conditions)
+        if said := offer.refusal():
+            left_out.append(Unsupported(name=budget.name, bpcer_budget=budget.bpcer, reason=said))
+        else:
+            points[budget.name] = offer.point(data_sha256)
+    return points, tuple(left_out)
+
+
+@dataclass(frozen=True)
+class KeptPromises:
+    """The operating points that a recipe comes to, the default one, and what could not be kept."""
+
+    points: dict[str, OperatingPoint]
+    default: str
+    unsupported: tuple[Unsupported, ...]
+
+
+def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str) -> KeptPromises:
+    """Return the operating points of a recipe: what it names is kept, the rest where possible.
+
+    Raises:
+        UsageError, TrainingError: what it names, or everything, is not supported by ``faces``.
+    """
+    how = {"data_sha256": data_sha256, "conditions": promised.conditions}
+    named = [Budget(bpcer=share) for share in promised.required]
+    rest = [Budget(bpcer=share) for share in promised.asked if share not in promised.required]
+    points = operating_points(faces, budgets=named, **how)
+    more, unsupported = supported_points(faces, budgets=rest, **how)
+    points = {**points, **more}
+    if not points:
+        raise UsageError(f"{unsupported[0].reason}; or ask for larger calibration.budgets")
+    made = {Budget(bpcer=share).name: share for share in promised.asked}
+    made = {name: share for name, share in made.items() if name in points}
+    default = promised.default_budget or usual(made.values())
+    ordered = {name: points[name] for name in made}
+    return KeptPromises(ordered, Budget(bpcer=default).name, unsupported)
+
+
+def _offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> Offer:
     require_calibration(faces)
-    reals = list(_cells(faces.where(~faces.fake), conditions, budget.reals, "real"))
-    fakes = list(_cells(faces.where(faces.fake), conditions, budget.fakes, "fake"))
-    for cell, share in [(c, budget.bpcer) for c in reals] + [(c, budget.apcer) for c in fakes]:
-        _refuse_too_few(cell, share)
-    fake_from = max(_lowest_fake_from(cell, budget.bpcer) for cell in reals)
-    real_below = min(fake_from, *(_highest_real_below(cell, budget.apcer) for cell in fakes))
-    return OperatingPoint(
-        name=budget.name,
-        real_below=real_below,
-        fake_from=fake_from,
-        promise=_promise(budget, reals, fake_from, conditions),
-        bpcer_budget=budget.bpcer,
-        chosen_on=ChosenOn(data_sha256=data_sha256, n=min(len(cell.faces) for cell in reals)),
+    reals, fakes = faces.where(~faces.fake), faces.where(faces.fake)
+    return Offer(
+        budget,
+        tuple(conditions),
+        tuple(cells(reals, conditions, budget.reals, budget.bpcer)),
+        tuple(cells(fakes, conditions, budget.fakes, budget.apcer)),
     )
 
 
-def _cells(faces: Faces, conditions: Sequence[str], split_by: str, kind: str) -> Iterator[Cell]:
-    """Yield the faces of each condition, or of each source or generator under it."""
-    for condition in conditions:
-        worn = faces.where(faces.conditions == condition)
-        if not len(worn):
-            raise UsageError(
-                f"the promise covers {condition!r}, but no {kind} calibration face was judged "
-                f"under it: predict with that condition"
-            )
-        if split_by == "pooled":
-            yield Cell(condition, worn)
-            continue
-        names = worn.sources if split_by == "source" else worn.generators
-        for name in np.unique(names):
-            yield Cell(f"{condition}, {name}", worn.where(names == name))
+def _lowest_fake_from(cell: Cell) -> float:
+    """Return the threshold halfway between the first face that is not to be called and the next."""
+    probabilities, kept = cell.faces.probabilities, cell.first_kept
+    following = np.min(probabilities[probabilities > kept], initial=1.0)
+    return float(max((kept + following) / 2, np.nextafter(kept, 1.0)))
 
 
-def _refuse_too_few(cell: Cell, budget: float) -> None:
-    """Refuse a promise that these faces could not show even if none of them were in error."""
-    faces, needed = cell.faces, faces_needed(budget)
-    worth = clustered_size(faces.groups, cell.correlation)
-    if math.floor(worth) < needed:
-        kind = "fake" if faces.fake.any() else "real"
-        raise UsageError(
-            f"the calibration split cannot support a promise of at most {budget:.2%} errors on "
-            f"{kind} faces ({cell.name}): it holds {len(faces)} of them, worth {worth:.0f} "
-            f"independent ones. It takes at least {needed} independent ones, about "
-            f"{math.ceil(needed * len(faces) / worth)} like these; or ask for a larger budget"
-        )
+def _in_order(real_below: float, fake_from: float) -> tuple[float, float]:
+    """Return the two thresholds; where every one between them keeps both promises, one of them.
 
-
-def _lowest_fake_from(cell: Cell, budget: float) -> float:
-    """Return the threshold from which at most ``budget`` of the faces are called fake.
-
-    It lies halfway between the last face that must not be called and the next one above.
+    It is the one nearest to even odds: nothing is called against the detector's own word.
     """
-    falling = np.sort(cell.faces.probabilities)[::-1]
-    last = falling[math.floor(budget * len(falling) + 1e-9)]
-    if last >= 1.0:
-        raise TrainingError(
-            f"no threshold calls at most {budget:.2%} of the real faces fake ({cell.name}): the "
-            f"detector is certain, wrongly, of {int((falling >= 1).sum())} of {len(falling)}"
-        )
-    return float((last + np.min(falling[falling > last], initial=1.0)) / 2)
+    if real_below <= fake_from:
+        return real_below, fake_from
+    both = min(max(_EVEN, fake_from), real_below)
+    return both, both
 
 
-def _highest_real_below(cell: Cell, budget: float) -> float:
-    """Return the threshold below which at most ``budget`` of the faces are called real."""
-    rising = np.sort(cell.faces.probabilities)
-    return float(rising[math.floor(budget * len(rising) + 1e-9)])
-
-
-def _promise(
-    budget: Budget, reals: Sequence[Cell], fake_from: float, conditions: Sequence[str]
-) -> str:
-    worst = max(reals, key=lambda cell: (cell.faces.probabilities >= fake_from).mean())
+def _promise(offer: Offer, fake_from: float) -> str:
+    worst = max(offer.reals, key=lambda cell: (cell.faces.probabilities >= fake_from).mean())
     hits = worst.faces.probabilities >= fake_from
     worth = effective_size(hits, worst.faces.groups, correlation=worst.correlation)
     size = max(1, math.floor(worth))
     upper = clopper_pearson_upper(math.ceil(hits.mean() * size - 1e-9), size)
-    each = {"source": " of each source", "generator": " of each generator", "pooled": ""}
     return (
-        f"at most {_in_words(budget.bpcer)} real faces{each[budget.reals]} called fake, and at "
-        f"most {_in_words(budget.apcer)} fakes{each[budget.fakes]} called real, on the "
-        f"calibration faces as each of {', '.join(conditions)}; worst {worst.name}: "
-        f"{hits.mean():.2%} of {len(hits)}, below {upper:.2%} with 95 % confidence"
+        f"at most {_shares(offer.budget)}, on the calibration faces as each of "
+        f"{', '.join(offer.conditions)}; worst {worst.name}: {hits.mean():.2%} of {len(hits)}, "
+        f"below {upper:.2%} with 95 % confidence"
     )
 
 
-def _in_words(share: float) -> str:
-    return f"1 in {1 / share:.4g}"
+def _basis(offer: Offer) -> str:
+    reals, fakes = (min(cell.groups for cell in cells) for cells in (offer.reals, offer.fakes))
+    return (
+        f"conformal risk control, each class apart: over the draw of the calibration split, the "
+        f"expected share in a new group of faces like these is at most {_shares(offer.budget)}, "
+        f"as each of {', '.join(offer.conditions)}; from {reals:,} groups of real and {fakes:,} "
+        f"of fake faces"
+    )
+
+
+def _shares(budget: Budget) -> str:
+    each = {"source": " of each source", "generator": " of each generator", "pooled": ""}
+    return (
+        f"{in_words(budget.bpcer)} real faces{each[budget.reals]} called fake, and at most "
+        f"{in_words(budget.apcer)} fakes{each[budget.fakes]} called real"
+    )

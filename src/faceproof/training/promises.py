@@ -72,3 +72,12 @@ def usual(shares: Iterable[float]) -> float:
     """
     there = sorted(shares)
     return next((share for share in there if share >= USUAL), there[-1])
+
+
+def in_words(share: float) -> str:
+    """Return a share as one in so many.
+
+    >>> in_words(0.005)
+    '1 in 200'
+    """
+    return f"1 in {1 / share:.4g}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from faceproof.data.manifest import Manifest
+from faceproof.data.manifest import SPLITS, Manifest
 from faceproof.errors import TrainingError
-from faceproof.evaluation.intervals import faces_needed
 from faceproof.runs import RunFolder
-from faceproof.training.operating_points import Budget
-from faceproof.training.recipe import Recipe
+from faceproof.training.promises import Budget
+from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 #: What may change between two starts of one run without making it another training.
 _FREE_SECTIONS = ("calibration", "device", "export")
@@ -22,24 +22,65 @@ def refuse_poor_data(recipe: Recipe, manifest: Manifest) -> None:
     Raises:
         TrainingError: a split lacks a class, or has too few faces for the recipe's promises.
     """
-    tightest = min(recipe.calibration.budgets)
+    refuse_few_faces(recipe.calibration, manifest, splits=SPLITS)
+
+
+def refuse_few_faces(
+    promised: CalibrationRecipe, manifest: Manifest, *, splits: Collection[str]
+) -> None:
+    """Refuse data whose ``splits`` lack a class, or have too few faces for what is promised.
+
+    Raises:
+        TrainingError: naming the split, what it holds and what it takes.
+    """
+    budgets = _without_which_nothing(promised)
     needed = {
         "train": {"real": 1, "fake": 1},
         "validation": {"real": 1, "fake": 1},
         "calibration": {
-            "real": faces_needed(tightest),
-            "fake": faces_needed(Budget(bpcer=tightest).apcer),
+            "real": max(budget.reals_needed for budget in budgets),
+            "fake": max(budget.fakes_needed for budget in budgets),
         },
         "test": {"real": 1, "fake": 1},
     }
-    for split, classes in needed.items():
+    for split, classes in ((name, needed[name]) for name in splits):
         for label, count in classes.items():
             found = sum(row.split == split and row.label == label for row in manifest.rows)
             if found < count:
                 raise TrainingError(
                     f"the split {split} holds {found} {label} faces and needs {count} or more: "
+                    f"{_takes(budgets) if split == 'calibration' else ''}"
                     "take more pictures, or ask for larger calibration.budgets"
                 )
+
+
+def promises_in_doubt(promised: CalibrationRecipe, manifest: Manifest) -> list[str]:
+    """Return in words which promises the calibration split cannot or may not support.
+
+    Faces of one group may be worth less than their number; how much less, only the answers tell.
+    """
+    rows = [row for row in manifest.rows if row.split == "calibration" and not row.is_fake]
+    groups = len({row.group or row.path for row in rows})
+    budgets = [Budget(bpcer=share) for share in promised.asked]
+    held = f"calibration holds {len(rows):,} of {groups:,} groups"
+    return [
+        f"the promise {budget.name} takes {budget.reals_needed:,} independent real faces and "
+        f"{held}: it {'will' if len(rows) < budget.reals_needed else 'may'} not be made"
+        for budget in budgets
+        if groups < budget.reals_needed
+    ]
+
+
+def _without_which_nothing(promised: CalibrationRecipe) -> list[Budget]:
+    """Return the budgets that must be kept: those named, and where none is, the mildest."""
+    shares = promised.required or (max(promised.asked),)
+    return [Budget(bpcer=share) for share in shares]
+
+
+def _takes(budgets: Sequence[Budget]) -> str:
+    """Return how many real and fake faces each promise takes, in words."""
+    reals = ", ".join(f"{budget.name} takes {budget.reals_needed:,}" for budget in budgets)
+    return f"of real faces {reals}, of fakes each {budgets[0].fakes_needed:,}; "
 
 
 def changes(run: RunFolder, recipe: Recipe, manifest: Manifest) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from faceproof.data.prepare import PrepareSpec, SourceSpec
 from faceproof.data.public import LAYOUTS
@@ -19,6 +19,7 @@ from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
 from faceproof.tables import choose
+from faceproof.training.promises import LADDER
 
 
 def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
@@ -37,6 +38,7 @@ def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
 Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
 LayoutName = Annotated[str, AfterValidator(_named_in(LAYOUTS, "layout"))]
 Share = Annotated[float, Field(gt=0, lt=1)]
+_AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 Chance = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -200,10 +202,14 @@ class AdversarialRecipe(Record):
 
 
 class DistilRecipe(Record):
-    """Another detector to learn from: ``teacher`` is a bundle; ``weight`` its part of the loss."""
+    """Another detector to learn from: ``teacher`` is a bundle; ``weight`` its part of the loss.
+
+    ``follow`` says whether it is followed always, or only where it is right about the picture.
+    """
 
     teacher: str | None = None
     weight: Chance = 0.5
+    follow: Literal["always", "where_right"] = "always"
     temperature: float = Field(default=2.0, gt=0)
 
 
@@ -219,17 +225,36 @@ class DeviceRecipe(Record):
 
 
 class CalibrationRecipe(Record):
-    """Which conditions calibration looks at, and the false-alarm budgets to promise."""
+    """How probabilities are calibrated, under which conditions, and which promises are made.
 
+    ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
+    "auto", those of `promises.LADDER` that the data supports are made and the others are told.
+    ``default_budget`` is that of the default operating point; left out, `promises.usual` says.
+    """
+
+    method: Literal["best", "temperature", "platt", "isotonic"] = "best"
     conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
-    budgets: tuple[Share, ...] = Field((0.05, 0.02, 0.01), min_length=1)
-    default_budget: Share = 0.01
+    budgets: Annotated[tuple[Share, ...] | None, _AUTO] = Field(None, min_length=1)
+    default_budget: Annotated[Share | None, _AUTO] = None
 
     @model_validator(mode="after")
     def _the_default_is_a_budget(self) -> Self:
-        if self.default_budget not in self.budgets:
+        if self.budgets and self.default_budget and self.default_budget not in self.budgets:
             raise ValueError(f"default_budget {self.default_budget} is none of {self.budgets}")
         return self
+
+    @property
+    def required(self) -> tuple[float, ...]:
+        """The shares that were named: each is kept, or the recipe is refused."""
+        default = () if self.default_budget is None else (self.default_budget,)
+        return tuple(dict.fromkeys((*(self.budgets or ()), *default)))
+
+    @property
+    def asked(self) -> tuple[float, ...]:
+        """All shares that are promised where the data supports them; those named and no others."""
+        if self.budgets is not None:
+            return self.required
+        return tuple(sorted({*LADDER, *self.required}, reverse=True))
 
 
 class ExportRecipe(Record):
