@@ -111,7 +111,7 @@ def write_bundle(folder: Path, spec: DetectorSpec, files: Mapping[str, bytes]) -
     named = {file.name for file in spec.files}
     if named != set(files):
         raise BundleError(f"files given: {sorted(files)}; files named: {sorted(named)}")
-    _refuse_foreign(folder)
+    refuse_foreign(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         fresh = Path(place) / "fresh"
@@ -152,8 +152,12 @@ def _put_in_place(fresh: Path, folder: Path, *, aside: Path) -> None:
         raise
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Refuse to replace anything but a bundle and the files that it names."""
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to replace anything but a bundle and the files that it names.
+
+    Raises:
+        BundleError: ``folder`` is a file, or holds something else.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
