@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from faceproof.detector import Detector
+from faceproof.detector import Detector, calibrated_logits
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.detector import locate
 from faceproof.detector.inputs import crop_difference, renormalised
@@ -37,7 +37,7 @@ class Teacher:
         self._student = student.input
         spec = Bundle.read(locate(bundle)).spec
         self._own = spec.preprocessing.input
-        self._line = spec.calibration.line
+        self._calibration = spec.calibration
         self._detectors: dict[str, Detector] = {}
         if differs := crop_difference(student.crop, spec.preprocessing.crop):
             raise TrainingError(
@@ -55,8 +55,7 @@ class Teacher:
         ready = renormalised(pixels, self._student, self._own)
         with torch.autocast(device, enabled=False):
             logits = self._detector(device).logits(ready)
-        slope, intercept = self._line
-        answers = np.asarray(slope * logits + intercept, np.float32)
+        answers = calibrated_logits(logits, self._calibration).astype(np.float32)
         return torch.from_numpy(answers).to(inputs.device)
 
     def _detector(self, device: str) -> Detector:
