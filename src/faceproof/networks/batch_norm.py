@@ -41,6 +41,11 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
     return seen
 
 
+def has_batch_norm(module: nn.Module) -> bool:
+    """Return whether any batch norm in the module keeps running statistics."""
+    return bool(_norms(module))
+
+
 def freeze_batch_norm(module: nn.Module) -> int:
     """Return how many batch norms now use, and keep, the running statistics that they have.
 

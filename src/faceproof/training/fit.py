@@ -17,7 +17,6 @@ from faceproof.export import export_onnx
 from faceproof.networks import (
     build,
     load_starting_weights,
-    reestimate_batch_norm,
     set_trainable,
 )
 from faceproof.networks.batch_norm import set_momentum
@@ -28,6 +27,7 @@ from faceproof.training.loop import Trainer
 from faceproof.training.readiness import changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
 from faceproof.training.state import averaged_state
+from faceproof.training.statistics import renew_statistics
 from faceproof.training.step import Teacher
 from faceproof.training.stopping import Stopped
 from faceproof.training.stream import (
@@ -35,7 +35,6 @@ from faceproof.training.stream import (
     PreparedPictures,
     TrainingStream,
     balanced,
-    batches,
 )
 from faceproof.training.teacher import Teacher as DetectorTeacher
 
@@ -97,12 +96,9 @@ def starting_network(
     progress(f"started from {started}")
     if fabric.is_global_zero:
         _started_from(recipe, started.sha256).write(run.path / "started_from.json")
-    if recipe.network.batch_norm_pictures:
-        count = max(1, recipe.network.batch_norm_pictures // recipe.schedule.batch_size)
-        progress(f"batch norm statistics anew, from {count * recipe.schedule.batch_size} faces")
-        network = network.to(fabric.device).to(memory_format=torch.channels_last)
-        with fabric.autocast():
-            reestimate_batch_norm(network, _inputs(stream, recipe, fabric, count))
+    network = network.to(fabric.device).to(memory_format=torch.channels_last)
+    if faces := renew_statistics(network, stream, fabric, recipe):
+        progress(f"batch norm statistics anew, from {faces} faces")
     return network
 
 
@@ -141,15 +137,6 @@ def _pictures(recipe: Recipe, manifest: Manifest) -> tuple[TrainingStream, Plain
         TrainingStream(PreparedPictures(prepared, train, landmarks), recipe),
         PlainFaces(PreparedPictures(prepared, chosen, landmarks), recipe.network.preprocessing),
     )
-
-
-def _inputs(
-    stream: TrainingStream, recipe: Recipe, fabric: Fabric, count: int
-) -> Iterator[torch.Tensor]:
-    """Yield ``count`` batches of training inputs without their targets, on the device."""
-    size, workers = recipe.schedule.batch_size, recipe.device.loader_workers
-    for inputs, _ in batches(stream, range(count * size), size=size, workers=workers):
-        yield inputs.to(fabric.device, memory_format=torch.channels_last)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from faceproof.training.optimizers import optimizer_for
 from faceproof.training.recipe import Recipe
 from faceproof.training.schedule import rates
 from faceproof.training.state import State, averaged
+from faceproof.training.statistics import renew_statistics
 from faceproof.training.step import Step, Taken, Teacher
 from faceproof.training.stopping import Stopped, noting_signals
 from faceproof.training.stream import PlainFaces, TrainingStream, batches
@@ -75,7 +76,7 @@ class Trainer:
                 if state.step % _LOGGED_EVERY == 0:
                     self._tell(taken, (state.step - first) / (time.monotonic() - started))
                 if state.step == schedule.steps or state.step % schedule.validate_steps == 0:
-                    self._validate(validation)
+                    self._validate(stream, validation)
                 done, stop = self._is_done(), self._agreed(request.number)
                 if done or stop or state.step % schedule.checkpoint_steps == 0:
                     self._save("last.pt", state.checkpoint() | {"parts": self._step.parts})
@@ -121,8 +122,13 @@ class Trainer:
         state.step += 1
         return taken
 
-    def _validate(self, faces: PlainFaces) -> None:
-        """Score the averaged network on validation faces; keep it where it is the best so far."""
+    def _validate(self, stream: TrainingStream, faces: PlainFaces) -> None:
+        """Score the averaged network on validation faces; keep it where it is the best so far.
+
+        The mean of past weights has statistics that no past network had: they are measured anew.
+        """
+        if self._recipe.network.batch_norm == "precise":
+            renew_statistics(self.state.average, stream, self._fabric, self._recipe)
         values = validate(self.state.average, faces, self._fabric, self._recipe)
         best = self.state.judged(values["validation_auc"])
         if best:

@@ -78,8 +78,10 @@ class NetworkRecipe(Record):
     """The network, what it starts from, what it is shown and which of its weights learn.
 
     What ``preprocessing`` leaves open (side, mean, deviation) is what the network was made for.
-    ``trainable`` is an entry of `networks.TRAINABLE`; ``batch_norm`` says whether the backbone's
-    running statistics follow the training pictures, ``batch_norm_momentum`` how fast.
+    ``trainable`` is an entry of `networks.TRAINABLE`. ``batch_norm_pictures`` are the training
+    faces whose statistics batch norm starts with; ``precise`` measures them anew before each
+    validation, ``train`` leaves them to follow the batches (``batch_norm_momentum`` is how fast),
+    and ``frozen`` keeps the backbone's as they are at the start.
     """
 
     name: str = "densenet121"
@@ -89,9 +91,9 @@ class NetworkRecipe(Record):
     started_from: Text = "random initialisation"
     started_from_licence: Text = "none"
     trainable: Literal["all", "head", "head_and_norms"] = "all"
-    batch_norm: Literal["train", "frozen"] = "train"
+    batch_norm: Literal["precise", "train", "frozen"] = "precise"
     batch_norm_momentum: float = Field(default=0.1, gt=0, le=1)
-    batch_norm_pictures: int = Field(default=1024, ge=0)
+    batch_norm_pictures: int = Field(default=512, ge=0)
 
     @model_validator(mode="before")
     @classmethod
