@@ -44,7 +44,8 @@ def test_the_least_recipe_is_filled_with_defaults(least):
     made_for = input_defaults("densenet121")
     assert recipe.network.preprocessing.crop.size == made_for.size == 224
     assert recipe.network.preprocessing.input.mean == made_for.mean
-    assert recipe.calibration.default_budget in recipe.calibration.budgets
+    assert recipe.calibration.budgets is recipe.calibration.default_budget is None
+    assert recipe.calibration.asked == (0.05, 0.01, 0.005, 0.001)
     assert recipe.export.conditions == ("clean", "jpeg-60", "resize-0.5")
 
 
@@ -97,13 +98,44 @@ def test_a_misspelt_key_is_named_with_the_nearest(least, override, said):
         ("data.licence=''", "data.licence: String should have at least 1 character"),
         ("export.name=My Detector", "export.name: String should match pattern"),
         ("calibration.budgets=[]", "calibration.budgets: "),
-        ("calibration.default_budget=0.3", "calibration: default_budget 0.3 is none of"),
+        (
+            "calibration={ budgets = [0.05], default_budget = 0.3 }",
+            "calibration: default_budget 0.3 is none of",
+        ),
+        ("calibration.budgets=atuo", "calibration.budgets: Input should be a valid tuple"),
+        ("calibration.method=plat", "calibration.method: Input should be 'best', 'temperature'"),
     ],
 )
 def test_a_wrong_value_is_named(least, override, said):
     with pytest.raises(RecipeError) as refused:
         read_recipe(least, (override,))
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "asked", "required"),
+    [
+        (("calibration.budgets=auto",), (0.05, 0.01, 0.005, 0.001), ()),
+        (("calibration.budgets=[0.05, 0.02]",), (0.05, 0.02), (0.05, 0.02)),
+        (("calibration.default_budget=0.02",), (0.05, 0.02, 0.01, 0.005, 0.001), (0.02,)),
+        (
+            ("calibration.budgets=[0.05, 0.02]", "calibration.default_budget=0.05"),
+            (0.05, 0.02),
+            (0.05, 0.02),
+        ),
+    ],
+)
+def test_promises_that_are_named_are_required_and_the_ladder_is_not(
+    least, overrides, asked, required
+):
+    promised = read_recipe(least, overrides).calibration
+    assert (promised.asked, promised.required) == (asked, required)
+
+
+def test_the_default_recipe_promises_what_it_always_did():
+    promised = read_recipe(DEFAULT).calibration
+    assert promised.required == promised.asked == (0.05, 0.01, 0.005)
+    assert promised.default_budget == 0.005
 
 
 @pytest.mark.parametrize(

@@ -86,12 +86,13 @@ class Isotonic(Record):
         x, y = np.asarray(self.logits), np.asarray(self.calibrated)
         below, above = (logits - x[0]) * self.slope + y[0], (logits - x[-1]) * self.slope + y[-1]
         if len(x) == 1:
-            return above
+            return np.asarray(above)
         left = np.clip(np.searchsorted(x, logits, side="right") - 1, 0, len(x) - 2)
         share = np.clip((logits - x[left]) / (x[left + 1] - x[left]), 0, 1)
         # Rounded, a + (b - a) may lie above b.
         between = np.minimum(y[left] + share * (y[left + 1] - y[left]), y[left + 1])
-        return np.where(logits < x[0], below, np.where(logits > x[-1], above, between))
+        inside = np.where(logits > x[-1], above, between)
+        return np.asarray(np.where(logits < x[0], below, inside))
 
 
 Calibration = Annotated[Identity | Temperature | Platt | Isotonic, Field(discriminator="method")]

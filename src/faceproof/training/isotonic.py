@@ -57,7 +57,7 @@ def isotonic(logits: Floats, targets: Floats, weights: Floats, *, slope: float) 
     places, index = np.unique(np.append(logits, ends), return_inverse=True)
     mass = np.bincount(index, weights=np.append(weights, [1.0, 1.0]))
     hits = np.bincount(index, weights=np.append(weights * targets, [1.0, 0.0]))
-    blocks = pooled(hits / mass, mass)
+    blocks = pooled(np.asarray(hits / mass, np.float64), np.asarray(mass, np.float64))
     centres = np.add.reduceat(mass * places, blocks.starts) / blocks.weights
     odds = np.log(blocks.values) - np.log1p(-blocks.values)
     rising = np.append(True, (np.diff(centres) > 0) & (np.diff(odds) > 0))  # but for rounding

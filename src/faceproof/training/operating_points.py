@@ -141,11 +141,13 @@ def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str
     Raises:
         UsageError, TrainingError: what it names, or everything, is not supported by ``faces``.
     """
-    how = {"data_sha256": data_sha256, "conditions": promised.conditions}
+    worn = promised.conditions
     named = [Budget(bpcer=share) for share in promised.required]
     rest = [Budget(bpcer=share) for share in promised.asked if share not in promised.required]
-    points = operating_points(faces, budgets=named, **how)
-    more, unsupported = supported_points(faces, budgets=rest, **how)
+    points = operating_points(faces, data_sha256=data_sha256, budgets=named, conditions=worn)
+    more, unsupported = supported_points(
+        faces, data_sha256=data_sha256, budgets=rest, conditions=worn
+    )
     points = {**points, **more}
     if not points:
         raise UsageError(f"{unsupported[0].reason}; or ask for larger calibration.budgets")
