@@ -102,11 +102,14 @@ def _transposed(planes: Planes, rng: Generator) -> Planes:
     The four phases of the result have taps of their own; where those add up differently, a
     checkerboard lies over the picture.
     """
-    height, width, channels = planes.shape
+    # One row more on each side: at the border the zeros between must go on as well.
+    wider = _planes(cv2.copyMakeBorder(planes, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
+    height, width, channels = wider.shape
     spread = np.zeros((2 * height, 2 * width, channels), np.float32)
-    spread[::2, ::2] = planes
+    spread[::2, ::2] = wider
     tent = np.array([1, 3, 3, 1], np.float32) / 4
-    return _filtered(spread, _uneven(np.outer(tent, tent), rng))
+    kernel = _uneven(np.outer(tent, tent), rng)
+    return np.ascontiguousarray(_filtered(spread, kernel)[2:-2, 2:-2])
 
 
 def _nearest(planes: Planes, rng: Generator) -> Planes:
