@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -13,16 +15,19 @@ pytestmark = pytest.mark.train
 
 from faceproof.data.manifest import Manifest  # noqa: E402
 from faceproof.data.prepare import read_faces  # noqa: E402
-from faceproof.errors import TrainingError  # noqa: E402
+from faceproof.errors import ManifestError, TrainingError  # noqa: E402
 from faceproof.imaging.decode import decode  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
 from faceproof.training.fit import _pictures  # noqa: E402
 from faceproof.training.stream import (  # noqa: E402
     ByWeight,
+    PlainFaces,
     PreparedPictures,
+    ShardedPictures,
     TrainingStream,
     balanced,
     batches,
+    pictures_of,
 )
 
 
@@ -180,3 +185,111 @@ class TestBalanced:
         rows = self.rows(manifest)
         chosen = balanced(rows, 9, seed=0)
         assert sorted(chosen, key=rows.index) == list(chosen)
+
+
+@pytest.fixture(scope="module", params=["webdataset", "parquet"])
+def sharded(request, prepared, tmp_path_factory):
+    """The prepared folder's shards alone: the pictures do not lie there."""
+    from faceproof.data.manifest_files import read_manifest
+    from faceproof.data.preparing.shards import write_shards
+    from faceproof.data.preparing.spec import ShardsSpec
+
+    folder = tmp_path_factory.mktemp("sharded")
+    found = read_manifest(prepared / "manifest.parquet")
+    sizes = [(prepared / path).stat().st_size for path in found.table["path"]]
+    hashes = [(prepared / path).stem for path in found.table["path"]]
+    assert len(set(hashes)) == len(hashes)
+    table = found.table.with_columns(
+        pl.Series("weight", [1.0] * len(sizes)), pl.Series("bytes", sizes)
+    )
+    points = read_faces(prepared / "faces.parquet")
+    landmarks = np.stack([points[path] for path in table["path"]])
+    spec = ShardsSpec(kind=request.param, most_pictures=9)
+    write_shards(Manifest(table, root=prepared), landmarks, folder / "shards", spec, seed=0)
+    return folder
+
+
+class TestShards:
+    def test_the_stream_is_the_same_bit_for_bit(self, mini, manifest, landmarks, sharded):
+        rows = manifest.take("train", purpose="fit")
+        recipe = mini("augment.swap=0.3", "data.reading='shards'", f"data.prepared='{sharded}'")
+        pictures = pictures_of(recipe.data, rows, landmarks)
+        assert isinstance(pictures, ShardedPictures)
+        plain = pictures_of(mini().data, rows, landmarks)
+        assert not isinstance(plain, ShardedPictures)
+        one, other = (TrainingStream(each, recipe) for each in (pictures, plain))
+        for number in range(30):
+            (inputs, target), (expected, label) = one[number], other[number]
+            assert torch.equal(inputs, expected)
+            assert target == label
+
+    def test_workers_read_them_as_well(self, mini, manifest, landmarks, sharded):
+        rows = manifest.take("validation", purpose="choose")
+        faces = PlainFaces(ShardedPictures(sharded, rows, landmarks), mini().network.preprocessing)
+        found = torch.cat([i for i, _ in batches(faces, range(16), size=4, workers=2)])
+        assert torch.equal(found, torch.stack([faces[number][0] for number in range(16)]))
+
+    def test_a_damaged_picture_is_an_error_that_names_it(
+        self, mini, manifest, landmarks, sharded, tmp_path
+    ):
+        copied = tmp_path / "copied"
+        shutil.copytree(sharded, copied)
+        rows = manifest.take("train", purpose="fit")
+        pictures = ShardedPictures(copied, rows, landmarks)
+        place = pictures._places[4]
+        with place.shard.open("r+b") as shard:
+            shard.seek(place.start + place.size // 2)
+            shard.write(b"damage")
+        with pytest.raises(TrainingError, match=rf"{rows[4].path}: its sha256 differs in"):
+            pictures[4]
+        assert pictures[5].pixels.shape == (96, 96, 3)
+
+    def test_without_shards_it_says_what_to_do(self, mini, manifest, landmarks):
+        recipe = mini("data.reading='shards'")
+        rows = manifest.take("train", purpose="fit")
+        with pytest.raises(ManifestError, match="has no shards: make them with"):
+            pictures_of(recipe.data, rows, landmarks)
+
+
+class TestUnreadable:
+    @pytest.fixture
+    def broken(self, mini, manifest, prepared, landmarks, tmp_path):
+        """Validation faces of which one is cut off and one is gone."""
+        rows = manifest.take("validation", purpose="choose")
+        for row in rows:
+            shutil.copy(prepared / row.path, tmp_path / row.path)
+        cut = tmp_path / rows[2].path
+        cut.write_bytes(cut.read_bytes()[:700])
+        (tmp_path / rows[9].path).unlink()
+        pictures = PreparedPictures(tmp_path, rows, landmarks)
+        return PlainFaces(pictures, mini().network.preprocessing)
+
+    @pytest.mark.parametrize("number", [2, 9])
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_the_file_and_the_remedy_are_named(self, broken, number, workers):
+        path = broken._pictures.rows[number].path
+        loader = batches(broken, range(number - 1, 16, 20), size=4, workers=workers)
+        assert len(list(loader)) == 1
+        with pytest.raises(TrainingError, match="run `faceproof data prepare` again") as caught:
+            list(batches(broken, range(number, 16, 20), size=4, workers=workers))
+        assert path in str(caught.value)
+        assert "Traceback" not in str(caught.value)
+
+    def test_batches_before_it_are_whole(self, broken):
+        seen = iter(batches(broken, [0, 1, 2, 3], size=2, workers=1))
+        assert len(next(seen)[1]) == 2
+        with pytest.raises(TrainingError):
+            next(seen)
+
+
+def test_balance_of_the_recipe_decides_what_is_drawn(mini, manifest, prepared, landmarks):
+    """Two thirds of the fakes are of one generator; with balance both come alike."""
+    rows = tuple(
+        replace(row, generator="rouge" if row.is_fake and i % 3 == 0 else row.generator)
+        for i, row in enumerate(manifest.take("train", purpose="fit"))
+    )
+    recipe = mini("data.balance=['class', 'generator']")
+    draw = TrainingStream(PreparedPictures(prepared, rows, landmarks), recipe)._draw
+    drawn = Counter(rows[draw(np.random.default_rng([1, n]))].generator for n in range(2000))
+    shares = {name: count / 2000 for name, count in drawn.items()}
+    assert shares == pytest.approx({"none": 0.5, "blush": 0.25, "rouge": 0.25}, abs=0.045)

@@ -6,27 +6,41 @@ So a resumed training sees what an unbroken one would have seen, on any number o
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from torch.utils.data import DataLoader, Dataset, default_collate
 
 from faceproof.data.manifest import Row
-from faceproof.errors import TrainingError
+from faceproof.data.preparing.shard_access import place_of, places
+from faceproof.errors import FaceproofError, TrainingError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import Preprocessing, network_input, prepare
 from faceproof.training.augment import Points, Sample, augmented_crop
-from faceproof.training.recipe import AugmentRecipe, Recipe
+from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe
+from faceproof.training.sampling import BySource, ByWeight, Weighted, balanced, drawing, pools_of
 from faceproof.training.stopping import ignore_signals
 
+__all__ = [
+    "BySource",
+    "ByWeight",
+    "PlainFaces",
+    "PreparedPictures",
+    "ShardedPictures",
+    "TrainingStream",
+    "Weighted",
+    "balanced",
+    "batches",
+    "pictures_of",
+]
+
 Pair = tuple[torch.Tensor, float]
-Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
-Pools = dict[tuple[str, str], Numbers]
 
 
 class PreparedPictures:
@@ -38,10 +52,53 @@ class PreparedPictures:
         self._landmarks = landmarks
 
     def __getitem__(self, index: int) -> Sample:
-        """Return the picture of row ``index``."""
+        """Return the picture of row ``index``.
+
+        Raises:
+            TrainingError: it cannot be read any more.
+        """
         row = self.rows[index]
-        pixels = decode((self._root / row.path).read_bytes(), name=row.path).pixels
+        try:
+            pixels = decode(self._file(index), name=row.path).pixels
+        except (FaceproofError, OSError) as error:
+            raise TrainingError(
+                f"a prepared picture of {self._root} cannot be read any more ({error}): run "
+                "`faceproof data prepare` again, or copy it anew; the training then goes on"
+            ) from error
         return Sample(pixels, self._landmarks[row.path], row.is_fake)
+
+    def _file(self, index: int) -> bytes:
+        """Return the bytes of the file of row ``index``."""
+        return (self._root / self.rows[index].path).read_bytes()
+
+
+class ShardedPictures(PreparedPictures):
+    """The same pictures, read from the shards of the prepared folder.
+
+    Raises:
+        DataError: there are no shards, or not of these rows.
+    """
+
+    def __init__(self, root: Path, rows: tuple[Row, ...], landmarks: Mapping[str, Points]) -> None:
+        super().__init__(root, rows, landmarks)
+        found = places(root, {row.split for row in rows})
+        self._places = [place_of(found, row.path, root) for row in rows]
+
+    def _file(self, index: int) -> bytes:
+        """Return the bytes that the shard holds for row ``index``, which must be those prepared."""
+        place, row = self._places[index], self.rows[index]
+        data = place.read()
+        if hashlib.sha256(data).hexdigest() != row.sha256:
+            raise TrainingError(f"{row.path}: its sha256 differs in {place.shard}")
+        return data
+
+
+def pictures_of(
+    data: DataRecipe, rows: tuple[Row, ...], landmarks: Mapping[str, Points]
+) -> PreparedPictures:
+    """Return the prepared pictures of the rows, from files or from shards as the recipe says."""
+    kind = ShardedPictures if data.reading == "shards" else PreparedPictures
+    return kind(data.prepared, rows, landmarks)
 
 
 class TrainingStream(Dataset[Pair]):
@@ -52,12 +109,11 @@ class TrainingStream(Dataset[Pair]):
         self._augment: AugmentRecipe = recipe.augment
         self._preprocessing = recipe.network.preprocessing
         self._seed = recipe.seed
-        pools = _pools(pictures.rows)
-        shares = {name: source.share for name, source in recipe.data.sources.items()}
-        self._draw = BySource(pools, shares) if shares else ByWeight(pictures.rows)
-        self._real = [pool for (_, label), pool in sorted(pools.items()) if label == "real"]
+        pools = sorted(pools_of(pictures.rows).items())
+        self._real = [pool for (_, label), pool in pools if label == "real"]
         if not self._real:
             raise TrainingError("the training split holds no real face")
+        self._draw = drawing(recipe.data, pictures.rows)
 
     def __getitem__(self, number: int) -> Pair:
         """Return sample ``number`` of the stream."""
@@ -97,9 +153,11 @@ def batches(
     """Return a loader of batches: inputs float32 [size, 3, S, S] and targets [size].
 
     Draws nothing from torch's random state, and gives the same with any number of ``workers``.
+    An error of ours is raised by the iteration as it is, whichever process met it.
     """
-    return DataLoader(
-        samples,
+    return _Loader(
+        _Telling(samples),
+        collate_fn=_together,
         batch_size=size,
         sampler=numbers,
         num_workers=workers,
@@ -109,65 +167,46 @@ def batches(
     )
 
 
+class _Telling(Dataset[Pair | FaceproofError]):
+    """Samples, or the error that was met in their place.
+
+    Torch wraps what a worker raises into its own traceback; so nothing is raised there.
+    """
+
+    def __init__(self, samples: Dataset[Pair]) -> None:
+        self._samples = samples
+
+    def __getitem__(self, number: int) -> Pair | FaceproofError:
+        """Return sample ``number``, or why there is none."""
+        try:
+            return self._samples[number]
+        except FaceproofError as error:
+            return error
+
+
+class _Loader(DataLoader[Pair]):
+    """A loader that raises the errors which its workers met."""
+
+    def __iter__(self) -> Iterator[Pair]:  # type: ignore[override]
+        """Yield the batches.
+
+        Raises:
+            FaceproofError: the first that stands in the place of a sample.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, FaceproofError):
+                raise batch
+            yield batch
+
+
+def _together(samples: list[Pair | FaceproofError]) -> Pair | FaceproofError:
+    """Return a batch, or the first error in it."""
+    errors = (sample for sample in samples if isinstance(sample, FaceproofError))
+    return next(errors, None) or default_collate(samples)
+
+
 def _start_worker(_: int) -> None:
     """Leave the cores to the network, and the signals to the process that trains."""
     cv2.setNumThreads(0)
+    threadpool_limits(1)
     ignore_signals()
-
-
-def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
-    """Return at most ``count`` rows, as evenly over source and class as they allow."""
-    rng = np.random.default_rng(seed)
-    pools = {key: list(rng.permutation(pool)) for key, pool in sorted(_pools(rows).items())}
-    chosen: list[int] = []
-    while pools and len(chosen) < count:
-        for key in list(pools):
-            chosen.append(int(pools[key].pop()))
-            if not pools[key]:
-                del pools[key]
-    return tuple(rows[index] for index in sorted(chosen[:count]))
-
-
-class BySource:
-    """Draws a row: the source by its share, then the class, then any picture of it."""
-
-    def __init__(self, pools: Pools, shares: Mapping[str, float]) -> None:
-        self._pools = pools
-        self._sources = sorted({source for source, _ in pools})
-        weights = np.array([shares[name] for name in self._sources])
-        self._chances = weights / weights.sum()
-
-    def __call__(self, rng: np.random.Generator) -> int:
-        """Return the number of a row."""
-        source = self._sources[int(rng.choice(len(self._sources), p=self._chances))]
-        labels = [label for label in ("real", "fake") if (source, label) in self._pools]
-        pool = self._pools[source, labels[int(rng.integers(len(labels)))]]
-        return int(pool[int(rng.integers(len(pool)))])
-
-
-class ByWeight:
-    """Draws a row: the class evenly, then a picture by the weight that `data prepare` gave it."""
-
-    def __init__(self, rows: tuple[Row, ...]) -> None:
-        self._pools: list[Numbers] = []
-        self._edges: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
-        weights = np.array([float(row.attributes.get("weight", 1.0)) for row in rows])
-        fake = np.array([row.is_fake for row in rows], np.bool_)
-        for pool in (np.flatnonzero(~fake), np.flatnonzero(fake)):
-            if weights[pool].sum() > 0:
-                self._pools.append(pool)
-                self._edges.append(np.cumsum(weights[pool]))
-
-    def __call__(self, rng: np.random.Generator) -> int:
-        """Return the number of a row."""
-        label = int(rng.integers(len(self._pools)))
-        edges = self._edges[label]
-        return int(self._pools[label][np.searchsorted(edges, rng.random() * edges[-1], "right")])
-
-
-def _pools(rows: tuple[Row, ...]) -> Pools:
-    """Return the row numbers of each source and class."""
-    pools: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        pools[row.source, row.label].append(index)
-    return {key: np.array(pool) for key, pool in pools.items()}

@@ -1,0 +1,135 @@
+"""Shards read at random: the file of any picture, by its key, from where it lies in its shard."""
+
+from __future__ import annotations
+
+import mmap
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from faceproof.data.preparing.folder import SHARDS
+from faceproof.data.preparing.shards.sample import key_of
+from faceproof.data.preparing.shards.write import INDEX, ShardFile, ShardIndex
+from faceproof.errors import DataError, ManifestError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the bytes of a picture lie: shard, first byte and size."""
+
+    shard: Path
+    start: int
+    size: int
+
+    def read(self) -> bytes:
+        """Return the bytes; the shard is opened anew, so that processes share nothing."""
+        with self.shard.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.size)
+
+
+def places(folder: Path, splits: Iterable[str]) -> dict[str, Place]:
+    """Return where the pictures of the splits lie in the shards of a prepared folder, by key.
+
+    Raises:
+        ManifestError: the folder has no shards.
+        DataError: a shard is missing, cut off, or holds something else.
+    """
+    shards, wanted = folder / SHARDS, set(splits)
+    if not (shards / INDEX).is_file():
+        raise ManifestError(
+            f"{folder} has no shards: make them with `faceproof data prepare --shards webdataset`, "
+            'or set data.reading = "files"'
+        )
+    index = ShardIndex.read(shards / INDEX)
+    found: dict[str, Place] = {}
+    for shard in index.shards:
+        if shard.split in wanted:
+            found.update(_pictures(_whole(shards, shard), index.kind))
+    return found
+
+
+def place_of(found: Mapping[str, Place], path: str, folder: Path) -> Place:
+    """Return where the picture of a prepared path lies.
+
+    Raises:
+        DataError: it is in no shard, so these are the shards of another set.
+    """
+    try:
+        return found[key_of(path)]
+    except KeyError:
+        raise DataError(
+            f"{path} is in none of the shards of {folder}, which were made of another set: "
+            'run `faceproof data prepare` again with --shards, or set data.reading = "files"'
+        ) from None
+
+
+def _whole(shards: Path, shard: ShardFile) -> Path:
+    """Return the path of a shard that is as large as it was written.
+
+    Raises:
+        DataError: it is not, or is missing.
+    """
+    path = shards / shard.name
+    size = path.stat().st_size if path.is_file() else None
+    if size != shard.bytes:
+        said = "is missing" if size is None else f"has {size} bytes and had {shard.bytes}"
+        raise DataError(f"{path} {said}: copy it again, or run `faceproof data prepare` again")
+    return path
+
+
+def _pictures(path: Path, kind: str) -> Iterator[tuple[str, Place]]:
+    """Yield key and place of each picture of a shard.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    try:
+        yield from _LISTERS[kind](path)
+    except (tarfile.TarError, OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path} is no whole shard of this kind ({error}): copy it again"
+        ) from error
+
+
+def _in_tar(path: Path) -> Iterator[tuple[str, Place]]:
+    """Yield the pictures of a tar file; only its headers are read."""
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            if member.isfile() and not member.name.endswith(".json"):
+                name = PurePosixPath(member.name)
+                yield name.stem, Place(path, member.offset_data, member.size)
+
+
+def _in_parquet(path: Path) -> Iterator[tuple[str, Place]]:
+    """Yield the pictures of a Parquet file.
+
+    They lie in it one after another as they are, for they are written without compression; where a
+    page ends something stands between two. Parquet does not say where, so each is looked for from
+    the end of the one before.
+    """
+    from pyarrow import parquet
+
+    with (
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        parquet.ParquetFile(path) as table,
+    ):
+        end = 0
+        for number in range(table.num_row_groups):
+            rows = table.read_row_group(number, columns=["key", "image.bytes"])
+            keys, images = rows["key"].to_pylist(), rows["image"].combine_chunks().field("bytes")
+            for key, image in zip(keys, images, strict=True):
+                data = image.as_py()
+                start = content.find(data, end)
+                if start < 0:
+                    raise DataError(f"{path} is compressed: run `faceproof data prepare` again")
+                end = start + len(data)
+                yield key, Place(path, start, len(data))
+
+
+_LISTERS: dict[str, Callable[[Path], Iterator[tuple[str, Place]]]] = {
+    "webdataset": _in_tar,
+    "parquet": _in_parquet,
+}
