@@ -38,6 +38,8 @@ def by_sklearn(name, fake, scores, weights):
         "f1": lambda: oracle.f1_score(fake, called, zero_division=0, **w),
         "bpcer": lambda: 1 - oracle.recall_score(~fake, ~called, **w),
         "apcer": lambda: 1 - oracle.recall_score(fake, scores >= AT.real_below, **w),
+        "real_coverage": lambda: oracle.recall_score(~fake, ~called, **w),
+        "fake_coverage": lambda: oracle.recall_score(fake, scores >= AT.real_below, **w),
         "brier": lambda: oracle.brier_score_loss(fake, scores, **w),
         "log_loss": lambda: oracle.log_loss(fake, np.clip(scores, 1e-15, 1 - 1e-15), **w),
         "eer": lambda: crossing(*oracle.roc_curve(fake, scores, drop_intermediate=False, **w)[:2]),

@@ -112,7 +112,7 @@ def test_pictures_without_an_answer_are_a_rate(found):
 
 def test_a_slice_without_reals_has_what_fakes_alone_can_show(found):
     names = {f.metric for f in found if f.slice == "generator=gan" and f.condition == "clean"}
-    fakes_alone = ["apcer", "recall", "fake_unsure_rate"]
+    fakes_alone = ["apcer", "recall", "fake_unsure_rate", "fake_coverage"]
     assert names == {f"{name}@{point.name}" for name in fakes_alone for point in POINTS}
     assert one(found, "recall@lax", "source=drawn").n == 29
 

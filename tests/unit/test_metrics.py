@@ -28,6 +28,8 @@ AT = Thresholds(real_below=0.35, fake_from=0.65)
         ("unsure_rate", 2 / 9),
         ("real_unsure_rate", 1 / 4),
         ("fake_unsure_rate", 1 / 5),
+        ("real_coverage", 3 / 4),
+        ("fake_coverage", 4 / 5),
         ("eer", 1 / 4),
         ("tpr_at_fpr_1", 3 / 5),
         ("brier", (sum(p**2 for p in REALS) + sum((1 - p) ** 2 for p in FAKES)) / 9),

@@ -41,10 +41,12 @@ REPORTED = (
     "unsure_rate",
     "real_unsure_rate",
     "fake_unsure_rate",
+    "real_coverage",
+    "fake_coverage",
 )
 """The metrics of an evaluation, in their order."""
 
-_OF_REALS = ("bpcer", "real_unsure_rate")
+_OF_REALS = ("bpcer", "real_unsure_rate", "real_coverage")
 
 
 class Judged(Record):

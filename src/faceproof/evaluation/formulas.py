@@ -116,6 +116,20 @@ def fake_unsure_rate(counts: Tally, at: Thresholds = HALF) -> Floats:
     return _share(lower - upper, counts.fakes)
 
 
+def real_coverage(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of real faces not called fake, float64 [B] in [0, 1]: real or unsure.
+
+    Source: coverage of a prediction set, Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a
+    Random World; `unsure` is the set of both classes.
+    """
+    return np.asarray(1 - bpcer(counts, at))
+
+
+def fake_coverage(counts: Tally, at: Thresholds = HALF) -> Floats:
+    """Return the share of fake faces not called real, float64 [B] in [0, 1]: fake or unsure."""
+    return np.asarray(1 - apcer(counts, at))
+
+
 def eer(counts: Tally, _: Thresholds = HALF) -> Floats:
     """Return the rate at which false alarms and misses are equal, float64 [B] in [0, 1].
 

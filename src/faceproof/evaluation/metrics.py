@@ -55,6 +55,14 @@ def _called_real(_: Bools, scores: Floats, at: Thresholds) -> Bools:
     return np.asarray(scores < at.real_below)
 
 
+def _not_called_fake(_: Bools, scores: Floats, at: Thresholds) -> Bools:
+    return np.asarray(scores < at.fake_from)
+
+
+def _not_called_real(_: Bools, scores: Floats, at: Thresholds) -> Bools:
+    return np.asarray(scores >= at.real_below)
+
+
 def _unsure(_: Bools, scores: Floats, at: Thresholds) -> Bools:
     return np.asarray((scores >= at.real_below) & (scores < at.fake_from))
 
@@ -80,6 +88,8 @@ METRICS: dict[str, Metric] = {
     "fake_unsure_rate": Metric(
         formulas.fake_unsure_rate, needs=("fake",), outcome=_unsure, higher_is_better=None
     ),
+    "real_coverage": Metric(formulas.real_coverage, needs=("real",), outcome=_not_called_fake),
+    "fake_coverage": Metric(formulas.fake_coverage, needs=("fake",), outcome=_not_called_real),
     "eer": Metric(formulas.eer, at_thresholds=False, higher_is_better=False),
     "tpr_at_fpr_1": Metric(formulas.tpr_at_fpr_1, at_thresholds=False),
     "brier": Metric(formulas.brier, at_thresholds=False, higher_is_better=False),

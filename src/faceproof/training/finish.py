@@ -53,6 +53,8 @@ _REPORTED = (
     "recall",
     "real_unsure_rate",
     "fake_unsure_rate",
+    "real_coverage",
+    "fake_coverage",
     "ece",
 )
 
