@@ -5,7 +5,7 @@ import re
 import pytest
 
 from faceproof.data.manifest import Manifest, Row
-from faceproof.detector import DetectorSpec, Finding, StartedFrom
+from faceproof.detector import DetectorSpec, Finding, StartedFrom, Unsupported
 from faceproof.evaluation.findings import composition
 from faceproof.reports.card import TITLES, card
 
@@ -124,7 +124,72 @@ def test_every_operating_point_with_its_promise_and_what_it_came_to(spec):
         "| balanced (default) | 0.4 | 0.6 | at most 1 real face in 100 called fake | "
         "100 real faces of calibration |" in text
     )
-    assert "| strict | real called fake | 0.10 % [0.00, 1.10], n 1,000 |" in text
+    promised = text.split("### Promised and measured")[1].split("## Results")[0]
+    assert "| operating point | share | promised | clean | jpeg-60 |" in promised
+    assert (
+        "| strict | real called fake | at most 0.10 % | 0.10 % [0.00, 1.10], n 1,000 |" in promised
+    )
+    assert "| strict | real, unsure | - |" not in promised
+
+
+def changed(spec, **fields):
+    return DetectorSpec.model_validate({**dict(spec), **fields})
+
+
+def test_unsure_and_coverage_stand_beside_the_errors(spec):
+    strict = spec.operating_point("strict").model_copy(update={"apcer_budget": 0.05})
+    points = {**spec.operating_points, "strict": strict}
+    more = [
+        finding("real_unsure_rate@strict", 0.2),
+        finding("real_coverage@strict", 0.999),
+        finding("apcer@strict", 0.04),
+        finding("fake_coverage@strict", 0.96),
+    ]
+    text = card(changed(spec, operating_points=points, results=(*spec.results, *more)))
+    told = "0.10 % [0.00, 1.10], n 1,000"
+    assert f"| strict | real called fake | at most 0.10 % | {told} | {told} |" in text
+    for row in (
+        "| strict | real, unsure | - | 20.00 % [19.00, 21.00], n 1,000 | - |",
+        "| strict | real not called fake (coverage) | at least 99.90 % | 99.90 % [98.90, 100.00]",
+        "| strict | fake called real | at most 5.00 % | 4.00 % [3.00, 5.00], n 1,000 | - |",
+        "| strict | fake not called real (coverage) | at least 95.00 % | 96.00 % [95.00, 97.00]",
+    ):
+        assert row in text
+    assert "### Real faces not called fake" not in text
+
+
+def test_a_promise_that_the_test_faces_break_is_said(spec):
+    """Beyond with the whole interval: 2 % [1, 3] is not, 7 % [6, 8] of a promised 1 % is."""
+    said = card(spec).split("Beyond a promise")[1].split("## Results")[0]
+    assert (
+        "- balanced, all, jpeg-60: real called fake 7.00 % [6.00, 8.00], n 1,234, promised at "
+        "most 1.00 %" in said
+    )
+    assert "- balanced, source=shop, jpeg-60" in said
+    assert "clean" not in said
+    kept = [f for f in spec.results if f.condition == "clean"]
+    assert "Beyond a promise" not in card(changed(spec, results=tuple(kept)))
+
+
+def test_promises_that_the_data_cannot_support_are_told_with_what_they_take(spec):
+    assert "cannot support" not in card(spec)
+    left_out = Unsupported(
+        name="1-in-5000", bpcer_budget=0.0002, reason="It takes at least 14,977 independent ones"
+    )
+    text = card(changed(spec, unsupported=(left_out,)))
+    assert (
+        "### Promises that the data cannot support\n\n"
+        "- 1-in-5000: It takes at least 14,977 independent ones." in text
+    )
+
+
+def test_in_what_sense_a_promise_holds_is_said(spec):
+    point = spec.operating_point("strict")
+    chosen_on = point.chosen_on.model_copy(update={"groups": 60})
+    said = point.model_copy(update={"basis": "in the mean, | over draws", "chosen_on": chosen_on})
+    text = card(changed(spec, operating_points={**spec.operating_points, "strict": said}))
+    assert r"- strict, on new faces: in the mean, \| over draws." in text
+    assert "| 100 real faces of calibration, 60 groups |" in text
 
 
 def test_the_worst_generator_is_named(spec):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from faceproof.detector import DetectorSpec, OperatingPoint
+from faceproof.detector import DetectorSpec
 from faceproof.evaluation.findings import COMPOSITION, worst_generator
 from faceproof.evaluation.formulas import ECE_BINS
+from faceproof.reports.card_promises import IN_THIS_SECTION, promises
 from faceproof.reports.markdown import figure, listing, plain, section, table
 
 COMMAND = "faceproof train RECIPE.toml"
@@ -28,6 +29,8 @@ TITLES = {
     "real_unsure_rate": "Real faces it is unsure of",
     "apcer": "Fake faces called real (APCER)",
     "fake_unsure_rate": "Fake faces it is unsure of",
+    "real_coverage": "Real faces not called fake (coverage)",
+    "fake_coverage": "Fake faces not called real (coverage)",
     "recall": "Fake faces called fake",
     "unsure_rate": "Faces it is unsure of",
     "accuracy": "Accuracy, unsure taken as real",
@@ -50,7 +53,7 @@ def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
         _use(),
         _origins(spec),
         _data(spec),
-        _points(spec),
+        promises(spec, _conditions(spec)),
         _results(spec),
         _limits(spec),
         _again(spec, command),
@@ -133,51 +136,11 @@ def _counts(spec: DetectorSpec) -> dict[tuple[str, str], dict[str, int]]:
     return counts
 
 
-def _points(spec: DetectorSpec) -> str:
-    default = spec.operating_point()
-    head = ["operating point", "real below", "fake from", "promise", "chosen on"]
-    return section(
-        "Operating points",
-        "`fake` from the upper threshold on, `real` below the lower, `unsure` between. Error rates "
-        "are 30107-3-style: BPCER is the share of real faces called fake, APCER the share of fake "
-        "faces called real.",
-        table(head, [_point(point, default) for point in spec.operating_points.values()]),
-        _measured(spec),
-    )
-
-
-def _point(point: OperatingPoint, default: OperatingPoint) -> list[str]:
-    name = plain(point.name) + (" (default)" if point.name == default.name else "")
-    on = f"{point.chosen_on.n:,} real faces of {point.chosen_on.split}"
-    thresholds = [f"{point.real_below:.4g}", f"{point.fake_from:.4g}"]
-    return [name, *thresholds, plain(point.promise), on]
-
-
-def _measured(spec: DetectorSpec) -> str:
-    """Return what each promise came to on the test faces of all sources together."""
-    conditions = _conditions(spec)
-    rows = [
-        [
-            plain(name),
-            kind,
-            *(_cell(spec, f"{metric}@{name}", "all", condition) for condition in conditions),
-        ]
-        for name in spec.operating_points
-        for metric, kind in (("bpcer", "real called fake"), ("apcer", "fake called real"))
-        if _tested(spec, f"{metric}@{name}")
-    ]
-    if not rows:
-        return "The promises were not tested on other faces."
-    return "On the test faces of all sources together:\n\n" + table(
-        ["operating point", "share", *map(plain, conditions)], rows
-    )
-
-
 def _results(spec: DetectorSpec) -> str:
     point, blocks = spec.operating_point().name, []
     for name, title in TITLES.items():
         for metric in (name, f"{name}@{point}"):
-            if _tested(spec, metric):
+            if name not in IN_THIS_SECTION and _tested(spec, metric):
                 at = f", at {plain(point)}" if "@" in metric else ""
                 blocks += [f"### {title}{at}", _by_slice(spec, metric)]
     worst = _worst(spec, point)
