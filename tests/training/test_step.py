@@ -166,3 +166,12 @@ class TestDistillation:
     def test_a_weight_of_0_is_no_teacher(self, stepped):
         taught = stepped("distil.weight=0.0", teacher=lambda inputs: torch.ones(len(inputs)))[0]
         assert alike(taught, stepped()[0], 0)
+
+    def test_a_teacher_that_is_followed_where_right_teaches_nothing_wrong(self, stepped, batch):
+        """It errs about every fake: there the labels alone are learned."""
+        only = ("distil.weight=1.0", "distil.follow='where_right'", "optimizer.label_smoothing=0")
+        real = torch.full_like(batch[1], -4.0, dtype=torch.float32)
+        taken = stepped(*only, steps=60, teacher=lambda _: real)[1]
+        assert taken[-1].accuracy >= 0.875
+        always = ("distil.weight=1.0", "optimizer.label_smoothing=0")
+        assert stepped(*always, steps=60, teacher=lambda _: real)[1][-1].accuracy <= 0.5

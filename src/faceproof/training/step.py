@@ -118,10 +118,18 @@ class Step:
         logits = self._model(inputs)
         losses = picture_losses(logits, targets, recipe.optimizer)
         if self._teacher is not None:
-            distil = recipe.distil
-            taught = distillation(logits, self._teacher(inputs), distil.temperature)
-            losses = (1 - distil.weight) * losses + distil.weight * taught
+            told = self._teacher(inputs)
+            taught = distillation(logits, told, recipe.distil.temperature)
+            losses = losses + self._trust(told, targets) * (taught - losses)
         return worst_share(losses, recipe.optimizer.cvar), logits.detach()
+
+    def _trust(self, told: Tensor, targets: Tensor) -> Tensor:
+        """Return the teacher's part of each loss, [N]: none where it errs and is not followed."""
+        distil = self._recipe.distil
+        followed = torch.ones_like(targets)
+        if distil.follow == "where_right":
+            followed = ((told > 0) == (targets > 0.5)).to(targets.dtype)
+        return distil.weight * followed
 
     def _clip(self, taken: Taken, number: int) -> None:
         """Shorten the gradient, which is the same in every process, and so is its refusal."""
