@@ -1,13 +1,13 @@
 """How a network does on faces changed to deceive it, beside the same faces unchanged.
 
 The attacks are white-box: they know the network and the right answer, which no one outside has.
-A condition is named by attack, budget in grey levels and steps: ``fgsm-2``, ``pgd-2x10``; the same
-faces unchanged are `UNATTACKED`. Attacked is the crop that the network reads, not the file.
+Attacked is the crop that the network reads, not the file. Conditions are named as in
+`faceproof.evaluation.under_attack`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,21 +22,32 @@ from faceproof.detector import DetectorSpec, OperatingPoint, calibrate
 from faceproof.detector.calibration import Calibration
 from faceproof.detector.findings import Finding
 from faceproof.errors import UsageError
-from faceproof.evaluation.bootstrap import RESAMPLES
 from faceproof.evaluation.findings import NOT_JUDGED, slice_findings
 from faceproof.evaluation.predict import Judge, largest, predict_rows
 from faceproof.evaluation.predictions import Faces, Origin, judged
+from faceproof.evaluation.under_attack import UNATTACKED, cautions
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
 from faceproof.training.attacks import PixelBox, attacked, in_use, pixel_box
 from faceproof.training.recipe import AdversarialRecipe
 from faceproof.training.stream import balanced
 
+__all__ = [
+    "METRICS",
+    "UNATTACKED",
+    "Subjects",
+    "attacked_findings",
+    "attacked_logits",
+    "cautions",
+    "condition",
+    "fgsm",
+    "pgd",
+    "subjects",
+    "trials",
+]
+
 Inputs = NDArray[np.float32]
 Logits = NDArray[np.float64]
-
-UNATTACKED = "unattacked"
-"""The condition of the very faces that were attacked, unchanged; `clean` is of the whole split."""
 
 METRICS = ("accuracy", "recall", "bpcer")
 
@@ -159,7 +170,6 @@ def attacked_findings(
     data_sha256: str,
     batch_size: int = 32,
     seed: int = 0,
-    number: int = RESAMPLES,
 ) -> list[Finding]:
     """Return `METRICS` at each operating point, of the faces unattacked, then under each attack.
 
@@ -186,8 +196,6 @@ def attacked_findings(
             counted=faces,
             data_sha256=data_sha256,
             metrics=METRICS,
-            number=number,
-            seed=seed,
         )
     return [one for one in found if one.metric not in NOT_JUDGED]
 
@@ -212,36 +220,3 @@ def attacked_logits(
         with torch.no_grad(), in_use(network):
             logits.append(network(batch).double().cpu().numpy())
     return np.concatenate(logits)
-
-
-def cautions(found: Sequence[Finding]) -> Iterator[str]:
-    """Yield in words what makes the accuracy under attack look better than it is.
-
-    A network whose gradients lead nowhere fools an attack and not an attacker: many steps then do
-    less than one, or a wide budget does nothing. Both are told where they exceed the interval.
-
-    Source:
-        Masked gradients: A. Athalye, N. Carlini, D. Wagner, 2018, arXiv:1802.00420, section 3.1.
-    """
-    rates = [one for one in found if one.metric.partition("@")[0] == "accuracy"]
-    at = {(one.metric, one.condition): one for one in rates}
-    for one in rates:
-        single = at.get((one.metric, one.condition.partition("x")[0].replace("pgd", "fgsm")))
-        if one.condition.startswith("pgd") and single and one.low > single.value:
-            yield (
-                f"{one.metric}: {one.value:.3f} under {one.condition} but {single.value:.3f} under "
-                f"{single.condition}: many steps do less than one, so that gradients are masked "
-                "and neither figure shows what an attacker can do"
-            )
-    for metric in dict.fromkeys(one.metric for one in rates):
-        yield from _unmoved([one for one in rates if one.metric == metric])
-
-
-def _unmoved(rates: Sequence[Finding]) -> Iterator[str]:
-    """Yield what is to be said where not even the last, widest attack does anything."""
-    before, last = rates[0], rates[-1]
-    if before.condition == UNATTACKED and last is not before and last.value >= before.low:
-        yield (
-            f"{last.metric}: {last.value:.3f} under {last.condition}, the widest attack tried, and "
-            f"{before.value:.3f} without: look for gradients that are 0 before calling it robust"
-        )
