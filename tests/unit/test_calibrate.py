@@ -8,7 +8,7 @@ import pytest
 from faceproof.detector import Platt, Temperature, calibrate, calibrated_logits, sigmoid
 from faceproof.errors import SplitUseError, TrainingError, UnknownChoiceError, UsageError
 from faceproof.training import calibrate as calibrating
-from faceproof.training.calibrate import CALIBRATIONS, balance, fit, group_folds, smoothed
+from faceproof.training.calibrate import CALIBRATIONS, balance, fit, group_folds, smoothed, unseen
 from faceproof.training.isotonic import ISOTONIC_GROUPS
 from support.calibration_faces import drawn, made, worn
 
@@ -81,20 +81,20 @@ def test_where_the_scores_disagree_the_simpler_one_is_taken(losses, briers, chos
     assert calibrating._chosen(*named) == chosen
 
 
-def test_each_face_is_judged_by_a_fit_that_has_not_seen_its_group():
-    """A fit that remembers every logit is worth nothing on groups that it has not seen."""
-    faces = drawn(600)
-
-    def memory(logits, targets, weights):
-        seen.append(set(logits.tolist()))
-        return Platt(slope=1.0, intercept=0.0)
-
+def test_each_face_is_judged_by_a_fit_that_has_not_seen_its_group(monkeypatch):
     seen: list[set[float]] = []
-    targets, weights = smoothed(faces), balance(faces)
-    calibrating._unseen(memory, faces, targets, weights, seed=0)
-    folds = group_folds(faces)
+
+    def noted(logits, targets, weights):
+        seen.append(set(logits.tolist()))
+        return Platt(slope=1.0, intercept=float(len(seen)))
+
+    monkeypatch.setitem(CALIBRATIONS, "noted", noted)
+    faces = drawn(600)
+    found, folds = unseen(faces, "noted"), group_folds(faces)
     for fold, logits in enumerate(seen):
         assert logits == set(faces.logits[folds != fold].tolist())
+        out = faces.logits[folds == fold]
+        np.testing.assert_allclose(found[folds == fold], sigmoid(out + fold + 1))
 
 
 def test_the_mix_of_classes_and_sources_does_not_matter():

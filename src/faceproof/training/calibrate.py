@@ -118,18 +118,14 @@ def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
     left_out = _left_out(faces)
     if method in left_out:
         raise TrainingError(f"{left_out[method]}; or leave calibration.method at 'best'")
-    names = [name for name in CALIBRATIONS if name not in left_out]
-    fits = {
-        name: choose(CALIBRATIONS, name, what="calibration")
-        for name in (names if method == "best" else [method])
-    }
-    weights, targets = balance(faces), smoothed(faces)
-    unseen = {name: _unseen(one, faces, targets, weights, seed=seed) for name, one in fits.items()}
-    tallies = {name: tally(faces.fake, found, weights) for name, found in unseen.items()}
+    tried = [name for name in CALIBRATIONS if name not in left_out]
+    names = tried if method == "best" else [method]
+    weights = balance(faces)
+    tallies = {name: tally(faces.fake, unseen(faces, name, seed=seed), weights) for name in names}
     losses = {name: float(log_loss(one)[0]) for name, one in tallies.items()}
     briers = {name: float(brier(one)[0]) for name, one in tallies.items()}
-    chosen = fits[_chosen(losses, briers)]
-    return Fitted(chosen(faces.logits, targets, weights), losses, briers, left_out)
+    chosen = CALIBRATIONS[_chosen(losses, briers)]
+    return Fitted(chosen(faces.logits, smoothed(faces), weights), losses, briers, left_out)
 
 
 def _chosen(losses: dict[str, float], briers: dict[str, float]) -> str:
@@ -213,21 +209,20 @@ def _cross_entropy(logits: Floats, targets: Floats, weights: Floats) -> float:
     return float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
 
 
-def _unseen(
-    one: Callable[[Floats, Floats, Floats], Calibration],
-    faces: Faces,
-    targets: Floats,
-    weights: Floats,
-    *,
-    seed: int,
-) -> Floats:
-    """Return the probability float64 [N] of each face under a fit on the other folds."""
-    folds, unseen = group_folds(faces, seed=seed), np.empty(len(faces))
+def unseen(faces: Faces, method: str, *, seed: int = 0) -> Floats:
+    """Return the probability float64 [N] of each face under a fit on other groups.
+
+    Raises:
+        UnknownChoiceError: when there is no such method.
+    """
+    one = choose(CALIBRATIONS, method, what="calibration")
+    weights, targets = balance(faces), smoothed(faces)
+    folds, found = group_folds(faces, seed=seed), np.empty(len(faces))
     for fold in range(FOLDS):
         out, rest = folds == fold, folds != fold
         calibration = one(faces.logits[rest], targets[rest], weights[rest])
-        unseen[out] = apply(faces.logits[out], calibration)
-    return unseen
+        found[out] = apply(faces.logits[out], calibration)
+    return found
 
 
 def group_folds(faces: Faces, *, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

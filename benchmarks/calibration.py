@@ -1,0 +1,229 @@
+"""What calibration and promises chosen on one split come to on another, from a run's answers.
+
+Reads `predictions-calibration.parquet` and `predictions-test.parquet` of a training's run folder
+and prints Markdown tables:
+
+* each calibration's log loss, Brier score and ECE on groups of the calibration split that it was
+  not fitted on, and on test; classes and sources weigh alike, as in fitting;
+* each promise: thresholds, errors promised and measured under each condition, shares of unsure,
+  and coverage (faces without a wrong definite verdict);
+* false alarms of each source of real faces on its own, about which nothing was promised.
+
+    uv run python benchmarks/calibration.py runs/default [--budgets 0.05,0.01] [--resamples 1000]
+
+Intervals are at 95 %, over groups. Nothing is chosen by the test split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from faceproof.detector import Calibration, Finding, Identity, calibrate
+from faceproof.detector.findings import Sha256
+from faceproof.evaluation import predictions
+from faceproof.evaluation.bootstrap import RESAMPLES, resamples
+from faceproof.evaluation.findings import findings
+from faceproof.evaluation.metrics import METRICS
+from faceproof.evaluation.predictions import Faces
+from faceproof.evaluation.tally import Floats, tally
+from faceproof.reports.markdown import plain, table
+from faceproof.training.calibrate import CALIBRATIONS, balance, fit, unseen
+from faceproof.training.operating_points import KeptPromises, kept_promises
+from faceproof.training.recipe import CalibrationRecipe
+
+SCORES = ("log_loss", "brier", "ece")
+RATES = (
+    *("bpcer", "real_unsure_rate", "real_coverage"),
+    *("apcer", "fake_unsure_rate", "fake_coverage"),
+)
+
+
+def report(
+    chosen_on: Faces,
+    test: Faces,
+    promised: CalibrationRecipe,
+    *,
+    data_sha256: Sha256,
+    number: int = RESAMPLES,
+) -> str:
+    """Return the tables for judged faces of the calibration split and of test."""
+    fitted = fit(chosen_on, method=promised.method)
+    chosen_on, test = (with_probabilities(one, fitted.calibration) for one in (chosen_on, test))
+    made = kept_promises(chosen_on, promised, data_sha256=data_sha256)
+    found = findings(
+        test,
+        list(made.points.values()),
+        data_sha256=data_sha256,
+        metrics=RATES,
+        number=number,
+    )
+    by_key = {(one.metric, one.slice, one.condition): one for one in found}
+    return "\n\n".join(
+        [
+            f"{told(chosen_on, 'Calibration')} {told(test, 'Test')} Data {data_sha256[:12]}.",
+            f"Calibrated by {fitted}.",
+            calibrations(chosen_on, test, number=number),
+            thresholds(made),
+            measured(made, by_key, test),
+            by_source(made, by_key, test),
+        ]
+    )
+
+
+def with_probabilities(faces: Faces, calibration: Calibration) -> Faces:
+    """Return the same faces with calibrated probabilities."""
+    return replace(faces, probabilities=calibrate(faces.logits, calibration))
+
+
+def told(faces: Faces, name: str) -> str:
+    """Return how many faces and groups a split holds under its first condition."""
+    worn = faces.where(faces.conditions == faces.conditions[0])
+    counts = [
+        f"{int(kind.sum()):,} {label} in {len(np.unique(worn.groups[kind])):,} groups"
+        for label, kind in (("real", ~worn.fake), ("fake", worn.fake))
+    ]
+    return f"{name}: {', '.join(counts)}, each under {len(np.unique(faces.conditions))} conditions."
+
+
+def calibrations(chosen_on: Faces, test: Faces, *, number: int) -> str:
+    """Return the table of every calibration's scores on unseen groups and on test."""
+    rows = []
+    for name in ("none", *CALIBRATIONS):
+        if name == "none":
+            there, everywhere = calibrate(chosen_on.logits, Identity()), Identity()
+        else:
+            there, everywhere = unseen(chosen_on, name), fit(chosen_on, method=name).calibration
+        here = calibrate(test.logits, everywhere)
+        rows.append(
+            [
+                name,
+                *scored(chosen_on, there, number=number),
+                *scored(test, here, number=number),
+            ]
+        )
+    head = [f"{score}, {where}" for where in ("unseen groups", "test") for score in SCORES]
+    return table(["calibration", *head], rows)
+
+
+def scored(faces: Faces, probabilities: Floats, *, number: int) -> list[str]:
+    """Return each proper score and the calibration error, with intervals over groups."""
+    weights = balance(faces)
+    counts = tally(faces.fake, probabilities, weights)
+    drawn: dict[str, list[Floats]] = {score: [] for score in SCORES}
+    for times in resamples(faces.fake, faces.groups, number=number):
+        again = tally(faces.fake, probabilities, times * weights)
+        for score in SCORES:
+            drawn[score].append(METRICS[score].formula(again))
+    cells = []
+    for score in SCORES:
+        value = float(METRICS[score].formula(counts)[0])
+        low, high = np.quantile(np.concatenate(drawn[score]), [0.025, 0.975])
+        cells.append(f"{value:.4f} [{min(low, value):.4f}, {max(high, value):.4f}]")
+    return cells
+
+
+def thresholds(made: KeptPromises) -> str:
+    """Return the operating points, and the promises that the data cannot support."""
+    rows = [
+        [
+            plain(name) + (" (default)" if name == made.default else ""),
+            f"{point.real_below:.4f}",
+            f"{point.fake_from:.4f}",
+            plain(point.promise),
+        ]
+        for name, point in made.points.items()
+    ]
+    left_out = [[plain(one.name), "-", "-", plain(one.reason)] for one in made.unsupported]
+    return table(["operating point", "real below", "fake from", "promise"], [*rows, *left_out])
+
+
+def measured(made: KeptPromises, found: Mapping[tuple[str, str, str], Finding], test: Faces) -> str:
+    """Return what was promised of all faces and what it came to under each condition."""
+    rows = [
+        [
+            plain(name),
+            condition,
+            f"{100 * (point.bpcer_budget or 0):.2f}",
+            f"{100 * (point.apcer_budget or 0):.2f}",
+            *(shown(found.get((f"{rate}@{name}", "all", condition))) for rate in RATES),
+        ]
+        for name, point in made.points.items()
+        for condition in dict.fromkeys(test.conditions.tolist())
+    ]
+    head = ["real called fake", "real, unsure", "real coverage"]
+    head += ["fake called real", "fake, unsure", "fake coverage"]
+    return "In %, on test:\n\n" + table(
+        ["operating point", "condition", "promised, real", "promised, fake", *head], rows
+    )
+
+
+def by_source(
+    made: KeptPromises, found: Mapping[tuple[str, str, str], Finding], test: Faces
+) -> str:
+    """Return the false alarms of each source, and whether they are beyond the pooled promise."""
+    conditions = list(dict.fromkeys(test.conditions.tolist()))
+    rows = [
+        [
+            plain(name),
+            plain(source),
+            *(alarms(found[f"bpcer@{name}", f"source={source}", one], point) for one in conditions),
+        ]
+        for name, point in made.points.items()
+        for source in np.unique(test.sources[~test.fake])
+    ]
+    return (
+        "Real faces called fake, by source, in %, on test; ! where the whole interval lies beyond "
+        "what is promised of all sources together:\n\n"
+        + table(["operating point", "source", *conditions], rows)
+    )
+
+
+def alarms(found: Finding, point: object) -> str:
+    """Return a rate, marked where not even its lower end is within the budget."""
+    budget = getattr(point, "bpcer_budget", None) or 1.0
+    return f"{shown(found)}, n {found.n:,}" + (" !" if found.low > budget else "")
+
+
+def shown(found: Finding | None) -> str:
+    """Return a rate as percent with its interval."""
+    if found is None:
+        return "-"
+    return f"{100 * found.value:.2f} [{100 * found.low:.2f}, {100 * found.high:.2f}]"
+
+
+def splits(run: Path) -> Iterator[tuple[Faces, Sha256]]:
+    """Yield the judged faces of the calibration split and of test, and their data's hash."""
+    for name in ("calibration", "test"):
+        answers = predictions.read(run / f"predictions-{name}.parquet")
+        yield predictions.judged(answers), predictions.origin_of(answers).data_sha256
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the tables of a run folder."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("run", type=Path, help="a run folder of faceproof train")
+    parser.add_argument("--budgets", default="auto", help="shares such as 0.05,0.01; auto")
+    parser.add_argument("--method", default="best", help="best, or a calibration's name")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES)
+    asked = parser.parse_args(arguments)
+    (chosen_on, sha256), (test, same) = splits(asked.run)
+    if sha256 != same:
+        parser.error(f"{asked.run}: calibration and test are of different data sets")
+    budgets = asked.budgets if asked.budgets == "auto" else asked.budgets.split(",")
+    conditions = tuple(dict.fromkeys(chosen_on.conditions.tolist()))
+    promised = CalibrationRecipe.model_validate(
+        {"budgets": budgets, "method": asked.method, "conditions": conditions}
+    )
+    sys.stdout.write(
+        report(chosen_on, test, promised, data_sha256=sha256, number=asked.resamples) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()
