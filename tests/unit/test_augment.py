@@ -112,6 +112,143 @@ class TestAugmentedCrop:
         assert np.median(likeness) > 0.7
 
 
+#: Each chance of the recipe and what switches it off.
+SWITCHES = {
+    "history_steps": 0,
+    "self_blend": 0.0,
+    "swap": 0.0,
+    "reconstruct": 0.0,
+    "cut": 0.0,
+    "flip": 0.0,
+    "colour": 0.0,
+    "grey": 0.0,
+    "blur": 0.0,
+    "noise": 0.0,
+    "shift": 0.0,
+    "scale": 0.0,
+    "turn_degrees": 0.0,
+}
+BUSY = RECIPE.model_copy(
+    update={
+        "self_blend": 0.2,
+        "swap": 0.2,
+        "reconstruct": 0.2,
+        "grey": 0.3,
+        "blur": 0.4,
+        "noise": 0.4,
+    }
+)
+
+
+class TestAblation:
+    """Switched off, a step changes nothing but itself: the others draw what they drew."""
+
+    def steps(self, monkeypatch, real, recipe, seed) -> dict[str, object]:
+        """Return what each step was given by chance, for one sample."""
+        seen: dict[str, object] = {}
+
+        def noting(name, result, *, of=0):
+            def step(*values, **_):
+                seen[name] = values[of:] if not callable(result) else None
+                return result(*values) if callable(result) else result
+
+            return step
+
+        def drawing(name, back):
+            def step(*values, **_):
+                generator = next(v for v in values if isinstance(v, np.random.Generator))
+                seen[name] = float(generator.random())
+                return back(*values)
+
+            return step
+
+        def first(*values):
+            return values[0]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(augment, "random_self_blend", drawing("self_blend", first))
+            patch.setattr(augment, "swap_face", drawing("swap", first))
+            patch.setattr(augment, "reconstruct", drawing("reconstruct", first))
+            patch.setattr(augment, "cut_out", drawing("cut", first))
+            patch.setattr(augment, "recoloured", drawing("colour", first))
+            patch.setattr(augment, "noise", drawing("noise", first))
+            patch.setattr(augment, "blur", noting("blur", first))
+            patch.setattr(
+                augment, "history_with_points", drawing("history_steps", lambda *v: v[:2])
+            )
+            patch.setattr(
+                augment,
+                "crop_face",
+                lambda _pixels, points, _: seen.update(points=points) or real.pixels,
+            )
+            crop, _ = augmented_crop(real, lambda: real, recipe, CROP, rng(seed))
+            seen["flip"] = bool(np.array_equal(crop, real.pixels[:, ::-1]))
+        return seen
+
+    @pytest.mark.parametrize("off", SWITCHES)
+    def test_a_step_that_is_switched_off_leaves_the_others_as_they_were(
+        self, monkeypatch, real, off
+    ):
+        without = BUSY.model_copy(update={off: SWITCHES[off]})
+        placing = off in ("shift", "scale", "turn_degrees")
+        for seed in range(60):
+            one = self.steps(monkeypatch, real, BUSY, seed)
+            other = self.steps(monkeypatch, real, without, seed)
+            ignored = {off, "points"} if placing else {off}
+            left = [
+                {k: v for k, v in seen.items() if k not in ignored and k != "points"}
+                for seen in (one, other)
+            ]
+            assert left[0] == left[1]
+            if not placing:
+                assert np.array_equal(one["points"], other["points"])
+
+    def test_every_step_is_met(self, monkeypatch, real):
+        met = set()
+        for seed in range(60):
+            met |= set(self.steps(monkeypatch, real, BUSY, seed))
+        assert met >= {"self_blend", "swap", "reconstruct", "cut", "colour", "noise", "blur"}
+
+    def test_a_chance_of_zero_never_happens(self, monkeypatch, real):
+        for seed in range(80):
+            seen = self.steps(monkeypatch, real, NOTHING, seed)
+            assert set(seen) == {"history_steps", "points", "flip"}
+            assert seen["flip"] is False
+
+
+class TestForgeries:
+    def chosen(self, **chances: float) -> Counter:
+        recipe = NOTHING.model_copy(update=chances)
+        places = (np.arange(10_000) + 0.5) / 10_000
+        return Counter(augment._forgery(float(place), recipe) for place in places)
+
+    @pytest.mark.parametrize(
+        "chances",
+        [
+            (0.05, 0.03, 0.1),
+            (0.4, 0.3, 0.3),
+            (0.0, 0.6, 0.3),
+            (0.6, 0.1, 0.2),
+            (0, 0, 1),
+            (1, 0, 0),
+        ],
+    )
+    def test_they_come_by_their_chances_and_exclude_one_another(self, chances):
+        names = ("self_blend", "swap", "reconstruct")
+        found = self.chosen(**dict(zip(names, chances, strict=True)))
+        for name, chance in zip(names, chances, strict=True):
+            assert found[name] / 10_000 == pytest.approx(chance, abs=2e-4)
+        assert found[None] / 10_000 == pytest.approx(1 - sum(chances), abs=3e-4)
+
+    def test_a_reconstruction_is_a_fake_of_the_same_face(self, real):
+        recipe = NOTHING.model_copy(update={"reconstruct": 1.0})
+        made = forged(real, refuse, recipe, rng(1))
+        assert made.is_fake
+        assert np.array_equal(made.landmarks, real.landmarks)
+        difference = made.pixels.astype(float) - real.pixels
+        assert 0.5 < np.sqrt((difference**2).mean()) < 10
+
+
 class TestLabels:
     def test_a_fake_stays_a_fake_and_is_never_forged(self, fake):
         forging = RECIPE.model_copy(update={"self_blend": 1.0})

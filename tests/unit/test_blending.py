@@ -7,7 +7,15 @@ import numpy as np
 import pytest
 
 from faceproof.errors import UnknownChoiceError
-from faceproof.imaging.blending import BLENDS, TEXTURES, self_blend, swap_face
+from faceproof.imaging.blending import (
+    BLENDS,
+    RATIOS,
+    SIDES,
+    TEXTURES,
+    random_self_blend,
+    self_blend,
+    swap_face,
+)
 from faceproof.imaging.face_masks import OUTLINES, affine, face_mask, face_patch, is_face
 from faceproof.imaging.preprocessing import TEMPLATE_112
 
@@ -194,6 +202,73 @@ def test_strength_makes_a_self_blend_more_visible():
         return float(np.mean([np.abs(each.astype(int) - picture(1)).mean() for each in made]))
 
     assert change(2.0) > 1.2 * change(0.5)
+
+
+class TestAsInThePaper:
+    """Shiohara and Yamasaki change either side, and mix with the ratios of `RATIOS`."""
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_the_picture_around_may_be_what_is_changed(self, seed, monkeypatch):
+        """Where the copy covers it whole, and is not moved, the face is as it was."""
+        from faceproof.imaging import blending
+
+        monkeypatch.setattr(blending, "_shifted", lambda pixels, patch, *_: patch.of(pixels))
+        before = picture(1)
+        rng = np.random.default_rng(seed)
+        after = self_blend(before, LANDMARKS, rng, changed="picture", ratio=1.0)
+        mask = face_mask(LANDMARKS, before.shape[:2], np.random.default_rng(seed))
+        around, inside = mask == 0, mask == mask.max()
+        assert np.abs(after[around].astype(int) - before[around]).mean() > 1.5
+        assert inside.any()
+        assert np.array_equal(after[inside], before[inside])
+
+    @pytest.mark.parametrize("ratio", sorted(set(RATIOS)))
+    def test_the_ratio_is_the_largest_weight_of_the_copy(self, ratio):
+        """With less of the copy the change is less, in proportion."""
+        before = picture(1)
+        changes = []
+        for share in (1.0, ratio):
+            after = self_blend(before, LANDMARKS, np.random.default_rng(4), ratio=share)
+            changes.append(after.astype(float) - before)
+        inside = np.abs(changes[0]) > 4
+        assert inside.sum() > 1000
+        assert np.median(changes[1][inside] / changes[0][inside]) == pytest.approx(ratio, abs=0.05)
+
+    def test_both_sides_and_all_ratios_are_drawn(self, monkeypatch):
+        from faceproof.imaging import blending
+
+        drawn = []
+        monkeypatch.setattr(
+            blending, "self_blend", lambda *_, changed, ratio: drawn.append((changed, ratio))
+        )
+        for seed in range(600):
+            random_self_blend(picture(1), LANDMARKS, np.random.default_rng(seed))
+        assert {side for side, _ in drawn} == set(SIDES)
+        assert np.mean([side == "copy" for side, _ in drawn]) == pytest.approx(0.5, abs=0.085)
+        ratios = np.array([ratio for _, ratio in drawn])
+        shares = {value: float((ratios == value).mean()) for value in set(RATIOS)}
+        assert shares == pytest.approx({0.25: 1 / 6, 0.5: 1 / 6, 0.75: 1 / 6, 1: 0.5}, abs=0.085)
+
+    @pytest.mark.parametrize("case", DEGENERATE)
+    def test_landmarks_without_a_face_leave_the_picture_alone(self, case):
+        for seed in range(4):
+            rng = np.random.default_rng(seed)
+            after = random_self_blend(picture(1), DEGENERATE[case], rng)
+            assert np.array_equal(after, picture(1))
+
+    def test_another_side_is_refused_with_the_choices(self):
+        with pytest.raises(UnknownChoiceError, match="picture"):
+            self_blend(picture(1), LANDMARKS, np.random.default_rng(0), changed="pictur")
+
+    def test_coarse_pixels_are_every_second_or_fourth(self):
+        """Nearest, then linear: what is kept are the pixels of the picture themselves."""
+        before = picture(1)
+        for seed in range(6):
+            step = int(np.random.default_rng(seed).choice((2, 4)))
+            after = TEXTURES["coarsened"](before, np.random.default_rng(seed))
+            kept = before[::step, ::step]
+            wanted = cv2.resize(kept, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+            assert np.array_equal(after, wanted)
 
 
 def test_unknown_names_are_refused_with_the_choices():

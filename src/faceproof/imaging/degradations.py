@@ -179,7 +179,7 @@ def _random_screenshot(
 
 def _lowest(pixels: Pixels, factor: float) -> float:
     """Return the smallest factor that leaves a face to be judged: 96 px, or the size it has."""
-    return min(1.0, max(factor, 96 / max(pixels.shape[:2])))
+    return float(min(1.0, max(factor, 96 / max(pixels.shape[:2]))))
 
 
 def _resized(

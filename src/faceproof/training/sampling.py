@@ -53,7 +53,7 @@ def balance(
     sources = [row.source for row in rows]
     within = balanced_weights(_table(rows, sources), order)
     sizes = {name: sources.count(name) for name in set(sources)}
-    return within * np.array([shares[name] / sizes[name] for name in sources])
+    return np.asarray(within * [shares[name] / sizes[name] for name in sources], np.float64)
 
 
 def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:

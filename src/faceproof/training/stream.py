@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -184,7 +185,7 @@ class _Telling(Dataset[Pair | FaceproofError]):
             return error
 
 
-class _Loader(DataLoader[Pair]):
+class _Loader(DataLoader[Any]):
     """A loader that raises the errors which its workers met."""
 
     def __iter__(self) -> Iterator[Pair]:  # type: ignore[override]
