@@ -10,17 +10,20 @@ and prints Markdown tables:
 * false alarms of each source of real faces on its own, about which nothing was promised.
 
     uv run python benchmarks/calibration.py runs/default [--budgets 0.05,0.01] [--resamples 1000]
+    uv run python benchmarks/calibration.py --simulate
 
-Intervals are at 95 %, over groups. Nothing is chosen by the test split.
+Intervals are at 95 %, over groups. Nothing is chosen by the test split. The second form draws
+calibration splits whose true risk is known, and says what four ways to choose a threshold come to.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 
@@ -29,11 +32,13 @@ from faceproof.detector.findings import Sha256
 from faceproof.evaluation import predictions
 from faceproof.evaluation.bootstrap import RESAMPLES, resamples
 from faceproof.evaluation.findings import findings
+from faceproof.evaluation.intervals import clustered_size, intraclass
 from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predictions import Faces
 from faceproof.evaluation.tally import Floats, tally
 from faceproof.reports.markdown import plain, table
 from faceproof.training.calibrate import CALIBRATIONS, balance, fit, unseen
+from faceproof.training.conformal import first_kept, groups_needed
 from faceproof.training.operating_points import KeptPromises, kept_promises
 from faceproof.training.recipe import CalibrationRecipe
 
@@ -197,6 +202,78 @@ def shown(found: Finding | None) -> str:
     return f"{100 * found.value:.2f} [{100 * found.low:.2f}, {100 * found.high:.2f}]"
 
 
+DRAWS = 2000
+RISK = 0.05
+POPULATIONS = {
+    "100 single faces": (100, 1, 0.0),
+    "100 groups of 1 to 3, a tenth of them of 30; correlation 0.3": (100, 30, 0.3),
+    "the same; correlation 0.7": (100, 30, 0.7),
+    "the same; copies": (100, 30, 1.0),
+}
+"""Groups, the size of the large ones, and the correlation of scores within a group."""
+
+
+def simulation() -> str:
+    """Return the mean true risk of thresholds chosen for `RISK` on drawn calibration splits."""
+    ways = {
+        "plain quantile": _plain,
+        "corrected for groups": _over_groups,
+        "corrected for worth": _over_faces,
+    }
+    rows = []
+    for name, population in POPULATIONS.items():
+        rng = np.random.default_rng(0)
+        risks: dict[str, list[float]] = {way: [] for way in (*ways, "both, as used")}
+        while len(risks["both, as used"]) < DRAWS:
+            scores, groups = drawn(rng, *population)
+            if worth(scores, groups) < groups_needed(RISK):
+                continue  # such a split is refused
+            kept = {way: choose(scores, groups) for way, choose in ways.items()}
+            kept["both, as used"] = first_kept(
+                scores, groups, alpha=RISK, worth=worth(scores, groups)
+            )
+            for way, threshold in kept.items():
+                risks[way].append(1 - NormalDist().cdf(threshold))
+        rows.append([name, *(_mean(found) for found in risks.values())])
+    return f"Mean true risk in %, promised {100 * RISK:g}, {DRAWS:,} draws each:\n\n" + table(
+        ["calibration split", *ways, "both, as used"], rows
+    )
+
+
+def drawn(
+    rng: np.random.Generator, groups: int, large: int, correlation: float
+) -> tuple[Floats, Floats]:
+    """Return standard normal scores [N] and their groups [N]."""
+    sizes = np.where(rng.uniform(size=groups) < 0.1, large, rng.integers(1, 4, size=groups))
+    group = np.repeat(np.arange(groups), 1 if large == 1 else sizes)
+    shared, own = rng.normal(size=groups)[group], rng.normal(size=len(group))
+    return np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own, group.astype(float)
+
+
+def worth(scores: Floats, groups: Floats) -> float:
+    """Return how many independent faces these are worth."""
+    return clustered_size(groups, intraclass(scores, groups, np.zeros(len(scores))))
+
+
+def _plain(scores: Floats, _groups: Floats) -> float:
+    return float(np.sort(scores)[::-1][int(RISK * len(scores) + 1e-9)])
+
+
+def _over_groups(scores: Floats, groups: Floats) -> float:
+    return first_kept(scores, groups, alpha=RISK, worth=1e9)
+
+
+def _over_faces(scores: Floats, groups: Floats) -> float:
+    return first_kept(scores, np.arange(len(scores)), alpha=RISK, worth=worth(scores, groups))
+
+
+def _mean(risks: Sequence[float]) -> str:
+    error = float(np.std(risks)) / len(risks) ** 0.5
+    return f"{100 * np.mean(risks):.2f} [{100 * (np.mean(risks) - 1.96 * error):.2f}, " + (
+        f"{100 * (np.mean(risks) + 1.96 * error):.2f}]"
+    )
+
+
 def splits(run: Path) -> Iterator[tuple[Faces, Sha256]]:
     """Yield the judged faces of the calibration split and of test, and their data's hash."""
     for name in ("calibration", "test"):
@@ -207,11 +284,17 @@ def splits(run: Path) -> Iterator[tuple[Faces, Sha256]]:
 def main(arguments: list[str] | None = None) -> None:
     """Print the tables of a run folder."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("run", type=Path, help="a run folder of faceproof train")
+    parser.add_argument("run", type=Path, nargs="?", help="a run folder of faceproof train")
+    parser.add_argument("--simulate", action="store_true", help="drawn splits of known risk")
     parser.add_argument("--budgets", default="auto", help="shares such as 0.05,0.01; auto")
     parser.add_argument("--method", default="best", help="best, or a calibration's name")
     parser.add_argument("--resamples", type=int, default=RESAMPLES)
     asked = parser.parse_args(arguments)
+    if asked.simulate:
+        sys.stdout.write(simulation() + "\n")
+        return
+    if asked.run is None:
+        parser.error("name a run folder, or --simulate")
     (chosen_on, sha256), (test, same) = splits(asked.run)
     if sha256 != same:
         parser.error(f"{asked.run}: calibration and test are of different data sets")
