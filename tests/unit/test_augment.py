@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -240,6 +241,16 @@ class TestForgeries:
             assert found[name] / 10_000 == pytest.approx(chance, abs=2e-4)
         assert found[None] / 10_000 == pytest.approx(1 - sum(chances), abs=3e-4)
 
+    def test_a_picture_that_no_coder_changes_stays_real(self, pixels):
+        recipe = NOTHING.model_copy(update={"reconstruct": 1.0})
+        black = Sample(np.zeros_like(pixels), POINTS, is_fake=False)
+        assert all(forged(black, refuse, recipe, rng(seed)) is black for seed in range(12))
+
+    def test_a_face_that_cannot_be_blended_stays_real(self, pixels):
+        recipe = NOTHING.model_copy(update={"self_blend": 1.0})
+        away = Sample(pixels, POINTS + np.float32(5000), is_fake=False)
+        assert forged(away, refuse, recipe, rng(0)) is away
+
     def test_a_reconstruction_is_a_fake_of_the_same_face(self, real):
         recipe = NOTHING.model_copy(update={"reconstruct": 1.0})
         made = forged(real, refuse, recipe, rng(1))
@@ -263,9 +274,9 @@ class TestLabels:
                 assert not np.array_equal(made.pixels, real.pixels)
 
     def test_it_is_forged_as_often_as_the_recipe_says(self, real, monkeypatch):
-        monkeypatch.setattr(augment, "random_self_blend", lambda pixels, *_: pixels)
-        monkeypatch.setattr(augment, "reconstruct", lambda pixels, *_: pixels)
-        monkeypatch.setattr(augment, "swap_face", lambda pixels, *_: pixels)
+        monkeypatch.setattr(augment, "random_self_blend", lambda pixels, *_: 255 - pixels)
+        monkeypatch.setattr(augment, "reconstruct", lambda pixels, *_: 255 - pixels)
+        monkeypatch.setattr(augment, "swap_face", lambda pixels, *_: 255 - pixels)
         recipe = RECIPE.model_copy(update={"self_blend": 0.2, "swap": 0.1, "reconstruct": 0.15})
         calls = Counter()
 

@@ -59,11 +59,15 @@ def augmented_crop(
 def forged(
     real: Sample, donor: Callable[[], Sample], recipe: AugmentRecipe, rng: Generator
 ) -> Sample:
-    """Return the real sample, or now and then a fake made of it."""
+    """Return the real sample, or now and then a fake made of it.
+
+    Where there is nothing to forge (the face lies outside, the picture is flat), it stays real.
+    """
     kind = _forgery(float(rng.random()), recipe)
-    if kind is None:
+    pixels = real.pixels if kind is None else _FORGERIES[kind](real, donor, rng)
+    if np.array_equal(pixels, real.pixels):
         return real
-    return replace(real, pixels=_FORGERIES[kind](real, donor, rng), is_fake=True)
+    return replace(real, pixels=pixels, is_fake=True)
 
 
 def _forgery(drawn: float, recipe: AugmentRecipe) -> str | None:
