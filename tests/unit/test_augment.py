@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -241,10 +240,13 @@ class TestForgeries:
             assert found[name] / 10_000 == pytest.approx(chance, abs=2e-4)
         assert found[None] / 10_000 == pytest.approx(1 - sum(chances), abs=3e-4)
 
-    def test_a_picture_that_no_coder_changes_stays_real(self, pixels):
+    def test_a_picture_that_a_coder_did_not_change_stays_real(self, pixels):
+        """Black stays black, but where a coder lays a pattern over its colour."""
         recipe = NOTHING.model_copy(update={"reconstruct": 1.0})
         black = Sample(np.zeros_like(pixels), POINTS, is_fake=False)
-        assert all(forged(black, refuse, recipe, rng(seed)) is black for seed in range(12))
+        made = [forged(black, refuse, recipe, rng(seed)) for seed in range(12)]
+        assert sum(one is black for one in made) >= 6
+        assert all(one.is_fake == bool(one.pixels.any()) for one in made)
 
     def test_a_face_that_cannot_be_blended_stays_real(self, pixels):
         recipe = NOTHING.model_copy(update={"self_blend": 1.0})
