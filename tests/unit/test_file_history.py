@@ -53,11 +53,13 @@ def centre_near(pixels: np.ndarray, point: np.ndarray, reach: int = 9) -> np.nda
 @pytest.mark.parametrize("step", HISTORY)
 class TestEveryStep:
     def test_points_stay_on_the_same_features(self, step, dotted):
+        away = []
         for seed in range(12):
             worn, points = HISTORY[step](dotted, DOTS, rng(seed))
             assert points.dtype == np.float32
-            for point in points:
-                assert centre_near(worn, point) == pytest.approx(point, abs=0.5)
+            away += [centre_near(worn, point) - point for point in points]
+        assert np.abs(away).max() < 0.4
+        assert np.abs(np.mean(away, axis=0)).max() < 0.03, "half a pixel is not forgotten"
 
     def test_any_size_goes_through(self, step):
         for height, width in SIZES:
