@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli import check, data, detectors, doctor, evaluate, train
+from faceproof.cli import check, data, detectors, doctor, evaluate, train, update
 from faceproof.cli.exits import Guarded
 
 #: The verbs: each is a function, or an app with verbs of its own.
@@ -20,7 +20,8 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "detectors": detectors.app,
     "doctor": doctor.doctor,
     "evaluate": evaluate.evaluate,
-    "train": train.train,
+    "train": train.app,
+    "update": update.update,
 }
 
 app = typer.Typer(

@@ -12,8 +12,11 @@ from collections.abc import Iterator, Sequence
 from faceproof.detector import DetectorSpec
 from faceproof.evaluation.findings import COMPOSITION, worst_generator
 from faceproof.evaluation.formulas import ECE_BINS
+from faceproof.evaluation.under_attack import is_attack
+from faceproof.reports.attack_section import attack_section
 from faceproof.reports.card_promises import IN_THIS_SECTION, promises
 from faceproof.reports.markdown import figure, listing, plain, section, table
+from faceproof.reports.members import is_of_a_member, members
 
 COMMAND = "faceproof train RECIPE.toml"
 
@@ -52,13 +55,15 @@ def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
         _summary(spec),
         _use(),
         _origins(spec),
+        members(spec),
         _data(spec),
         promises(spec, _conditions(spec)),
         _results(spec),
+        attack_section(spec.results, spec.operating_point().name),
         _limits(spec),
         _again(spec, command),
     )
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _summary(spec: DetectorSpec) -> str:
@@ -157,6 +162,7 @@ def _by_slice(spec: DetectorSpec, metric: str) -> str:
     rows = [
         [plain(name), *(_cell(spec, metric, name, condition) for condition in conditions)]
         for name in slices
+        if not is_of_a_member(name)
     ]
     return table(["faces", *map(plain, conditions)], rows)
 
@@ -186,7 +192,8 @@ def _limits(spec: DetectorSpec) -> str:
     ]
     if not any(re.search(r"\b(age|gender|ethnicity)=", f.slice) for f in spec.results):
         lines.append("Not measured: whether it errs more often on some groups of people.")
-    lines.append("Not measured: pictures made to deceive this detector.")
+    if not any(is_attack(f.condition) for f in spec.results):
+        lines.append("Not measured: pictures made to deceive this detector.")
     return section("Limits", listing(lines))
 
 
@@ -219,7 +226,8 @@ def _again(spec: DetectorSpec, command: str) -> str:
     return section(
         "Make it again",
         f"With the data in place and its hash equal to `{spec.trained_on.data_sha256[:12]}...`, "
-        "one command trains, calibrates, tests and writes this card:",
+        f"one command {'trains' if len(spec.members) == 1 else 'weighs'}, calibrates, tests and "
+        "writes this card:",
         f"```\n{command}\n```",
     )
 
@@ -230,7 +238,7 @@ def _tested(spec: DetectorSpec, metric: str) -> bool:
 
 def _conditions(spec: DetectorSpec) -> list[str]:
     tested = (f.condition for f in spec.results if f.metric != COMPOSITION)
-    return list(dict.fromkeys(tested))
+    return [name for name in dict.fromkeys(tested) if not is_attack(name)]
 
 
 def _named(spec: DetectorSpec, kind: str) -> list[str]:

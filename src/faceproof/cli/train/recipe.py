@@ -1,4 +1,4 @@
-"""faceproof train: from a recipe to a detector."""
+"""faceproof train RECIPE.toml: from a recipe to a detector."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ def train(
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key.")
     ] = None,
 ) -> None:
-    """Train a detector; a broken run goes on where its last checkpoint left it."""
+    """Train a detector; a broken run goes on where its last checkpoint left it.
+
+    `faceproof train combine A B -o C` makes one detector of several instead.
+    """
     from faceproof.networks.requirements import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")

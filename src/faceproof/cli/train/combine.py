@@ -1,0 +1,175 @@
+"""faceproof train combine: several detectors become one."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.errors import UsageError
+from faceproof.sources import printable
+
+if TYPE_CHECKING:
+    from faceproof.data.manifest import Manifest
+    from faceproof.training.combine import Combination
+    from faceproof.training.recipe import CalibrationRecipe
+
+
+def combine(
+    detectors: Annotated[
+        list[str], typer.Argument(metavar="DETECTOR", help="Folders or names, two or more.")
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder of the new detector.")
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="FOLDER|MANIFEST",
+            help="A prepared folder, or a manifest with splits: as they were trained on.",
+        ),
+    ] = Path("data/prepared"),
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Data folder, where the manifest does not say."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where answers are kept; runs/OUTPUT if not named."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What it is called; as its folder if not named.")
+    ] = None,
+    version: Annotated[str, typer.Option(help="Its version.")] = "1.0",
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="How pictures are worn first; may be repeated."),
+    ] = None,
+    budget: Annotated[
+        list[float] | None,
+        typer.Option(
+            metavar="SHARE",
+            help="A share of real faces called fake to promise, such as 0.01; may be repeated.",
+        ),
+    ] = None,
+    default_budget: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="That of the default operating point.")
+    ] = None,
+    allow_other_data: Annotated[
+        bool,
+        typer.Option(
+            "--allow-other-data",
+            help="Take detectors trained on other data; none may have seen these faces.",
+        ),
+    ] = False,
+) -> None:
+    """Make one detector of several, which decide together.
+
+    Weights, calibration and thresholds are chosen on the calibration split; each detector and the
+    whole are measured on the test split. A broken run goes on with the answers that it has.
+    """
+    from faceproof.networks.requirements import require
+
+    require("torch", "timm", "lightning_fabric", "onnx", "polars", "pyarrow", "safetensors")
+    from faceproof.runs import RunFolder
+    from faceproof.training.combine import combine as make_one
+
+    conditions = tuple(dict.fromkeys(condition or ()))
+    how = _how(
+        name or output.resolve().name,
+        version,
+        _promised(conditions, tuple(budget or ()), default_budget),
+        allow_other_data=allow_other_data,
+        command=_command(detectors, data, output, allow_other_data=allow_other_data),
+    )
+    bundle = make_one(
+        detectors,
+        _manifest(data, root),
+        output,
+        RunFolder(run or Path("runs") / output.resolve().name),
+        how=how,
+        progress=_say,
+    )
+    typer.echo(bundle.folder)
+
+
+def _promised(
+    conditions: tuple[str, ...], budgets: tuple[float, ...], default: float | None
+) -> CalibrationRecipe:
+    """Return what is promised under which conditions; what is not named is as in a recipe."""
+    from pydantic import ValidationError
+
+    from faceproof.training.recipe import CalibrationRecipe
+
+    named = {"conditions": conditions, "budgets": budgets, "default_budget": default}
+    try:
+        return CalibrationRecipe.model_validate({key: said for key, said in named.items() if said})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = str(fault["loc"][0] if fault["loc"] else "budget").removesuffix("s")
+        said = fault["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--{where.replace('_', '-')}: {said}") from error
+
+
+def _how(
+    name: str,
+    version: str,
+    promised: CalibrationRecipe,
+    *,
+    allow_other_data: bool,
+    command: str,
+) -> Combination:
+    """Return all that decides the new detector; names that no bundle can have are refused."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from faceproof.detector.spec import Name
+    from faceproof.training.combine import Combination
+
+    for option, said in {"--name": name, "--version": version}.items():
+        try:
+            TypeAdapter(Name).validate_python(said)
+        except ValidationError as error:
+            raise UsageError(
+                f"{option} {said!r}: a name is of at most 64 letters, digits, '.', '_' and '-', "
+                "and begins with a letter or digit"
+            ) from error
+    return Combination(
+        name=name,
+        version=version,
+        promised=promised,
+        conditions=promised.conditions,
+        allow_other_data=allow_other_data,
+        command=command,
+    )
+
+
+def _command(detectors: list[str], data: Path, output: Path, *, allow_other_data: bool) -> str:
+    """Return the command for the card, without the folders of this machine above a name."""
+    names = [Path(one).name if Path(one).is_absolute() else one for one in detectors]
+    folders = [Path(one.name) if one.is_absolute() else one for one in (data, output)]
+    words = ["faceproof", "train", "combine", *names, "--data", folders[0].as_posix()]
+    words += ["--output", folders[1].as_posix()]
+    return shlex.join([*words, *(["--allow-other-data"] if allow_other_data else [])])
+
+
+def _manifest(data: Path, root: Path | None) -> Manifest:
+    """Return the manifest of a prepared folder, or of a file."""
+    from faceproof.data.manifest_files import read_manifest
+    from faceproof.data.preparing.reading import read_prepared
+
+    if data.is_dir():
+        return read_prepared(data)
+    if not data.is_file():
+        raise UsageError(
+            f"there is no data at {printable(str(data))}; name with --data the prepared folder "
+            "that the detectors were trained on, or a manifest with splits"
+        )
+    return read_manifest(data, root=root)
+
+
+def _say(message: str) -> None:
+    """Tell how far it is, on standard error."""
+    typer.echo(message, err=True)
