@@ -61,9 +61,10 @@ def report(
     fitted = fit(chosen_on, method=promised.method)
     chosen_on, test = (with_probabilities(one, fitted.calibration) for one in (chosen_on, test))
     made = kept_promises(chosen_on, promised, data_sha256=data_sha256)
+    plain_points = plain_quantiles(chosen_on, made)
     found = findings(
         test,
-        list(made.points.values()),
+        [*made.points.values(), *plain_points.points.values()],
         data_sha256=data_sha256,
         metrics=RATES,
         number=number,
@@ -73,9 +74,11 @@ def report(
         [
             f"{told(chosen_on, 'Calibration')} {told(test, 'Test')} Data {data_sha256[:12]}.",
             f"Calibrated by {fitted}.",
-            calibrations(chosen_on, test, number=number),
+            calibrations(chosen_on, test, left_out=fitted.left_out, number=number),
             thresholds(made),
             measured(made, by_key, test),
+            "The same from plain quantiles of the calibration split, without correction.",
+            measured(plain_points, by_key, test),
             by_source(made, by_key, test),
         ]
     )
@@ -96,10 +99,10 @@ def told(faces: Faces, name: str) -> str:
     return f"{name}: {', '.join(counts)}, each under {len(np.unique(faces.conditions))} conditions."
 
 
-def calibrations(chosen_on: Faces, test: Faces, *, number: int) -> str:
+def calibrations(chosen_on: Faces, test: Faces, *, left_out: Mapping[str, str], number: int) -> str:
     """Return the table of every calibration's scores on unseen groups and on test."""
     rows = []
-    for name in ("none", *CALIBRATIONS):
+    for name in ("none", *(name for name in CALIBRATIONS if name not in left_out)):
         if name == "none":
             there, everywhere = calibrate(chosen_on.logits, Identity()), Identity()
         else:
@@ -146,6 +149,22 @@ def thresholds(made: KeptPromises) -> str:
     ]
     left_out = [[plain(one.name), "-", "-", plain(one.reason)] for one in made.unsupported]
     return table(["operating point", "real below", "fake from", "promise"], [*rows, *left_out])
+
+
+def plain_quantiles(chosen_on: Faces, made: KeptPromises) -> KeptPromises:
+    """Return the same promises, their thresholds such that calibration faces just keep them."""
+    points = {}
+    for name, point in made.points.items():
+        alarms, misses = point.bpcer_budget or 0.0, point.apcer_budget or 0.0
+        worn = [chosen_on.conditions == one for one in np.unique(chosen_on.conditions)]
+        reals = [np.sort(chosen_on.probabilities[one & ~chosen_on.fake])[::-1] for one in worn]
+        fakes = [np.sort(chosen_on.probabilities[one & chosen_on.fake]) for one in worn]
+        upper = max(float(np.nextafter(one[int(alarms * len(one))], 1.0)) for one in reals)
+        lower = min(float(one[int(misses * len(one))]) for one in fakes)
+        called = f"{name}, plain"
+        where = {"name": called, "fake_from": upper, "real_below": min(lower, upper)}
+        points[called] = point.model_copy(update=where)
+    return KeptPromises(points, "", ())
 
 
 def measured(made: KeptPromises, found: Mapping[tuple[str, str, str], Finding], test: Faces) -> str:
