@@ -38,7 +38,7 @@ RECIPE = Path(__file__).parent / "recipes/ablation.toml"
 SEEN = ("ffhq_stylegan140k", "openforensics")
 UNSEEN = ("dfdc", "stylegan2_hmdghoul", "sdfd")
 TEST_EACH, SPLITS_EACH = 250, {"validation": 100, "calibration": 200}
-CONDITIONS = ("clean", "jpeg-50", "resize-0.5")
+CONDITIONS = ("clean", "jpeg-40", "resize-0.5")
 
 #: name -> what differs from the recipe.
 VARIANTS: dict[str, tuple[str, ...]] = {
