@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from faceproof.data.manifest import Manifest
-from faceproof.detector import DetectorSpec, OperatingPoint, calibrate
+from faceproof.detector import Detector, DetectorSpec, OperatingPoint, calibrate
+from faceproof.detector.bundle import Bundle
 from faceproof.detector.calibration import Calibration
 from faceproof.detector.findings import Finding
 from faceproof.errors import UsageError
@@ -29,7 +30,7 @@ from faceproof.evaluation.under_attack import UNATTACKED, cautions
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
 from faceproof.training.attacks import PixelBox, attacked, in_use, pixel_box
-from faceproof.training.recipe import AdversarialRecipe
+from faceproof.training.recipe import AdversarialRecipe, Recipe
 from faceproof.training.stream import balanced
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "cautions",
     "condition",
     "fgsm",
+    "final_findings",
     "pgd",
     "subjects",
     "trials",
@@ -51,8 +53,40 @@ Logits = NDArray[np.float64]
 
 METRICS = ("accuracy", "recall", "bpcer")
 
+FACES = 256
+"""How many test faces the final report attacks: `trials` cost dozens of passes for each."""
+
 _FEWEST_STEPS, _MOST_STEPS = 10, 100
 _FAR, _WIDEST = 4, 64
+
+
+def final_findings(
+    network: nn.Module, bundle: Bundle, recipe: Recipe, manifest: Manifest, *, workers: int = 2
+) -> list[Finding]:
+    """Return what `trials` do to a calibrated bundle's network on `FACES` test faces.
+
+    At the default operating point; empty where the recipe trains without attacks.
+    """
+    if not recipe.adversarial.share:
+        return []
+    of = subjects(
+        Detector.load(bundle.folder),
+        manifest,
+        split="test",
+        purpose="final-report",
+        root=recipe.data.prepared,
+        count=FACES,
+        workers=workers,
+    )
+    return attacked_findings(
+        network,
+        of,
+        trials(recipe.adversarial),
+        [bundle.spec.operating_point()],
+        calibration=bundle.spec.calibration,
+        input_spec=recipe.network.preprocessing.input,
+        data_sha256=manifest.sha256,
+    )
 
 
 @dataclass(frozen=True)
