@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -12,6 +13,11 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 _LIBRARIES = (
     "faceproof",
@@ -43,9 +49,13 @@ class RunFolder:
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
     def log(self, **values: Any) -> None:
-        """Append one line to ``metrics.jsonl``."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps({"time": _now(), **values}) + "\n")
+        """Append one line to ``metrics.jsonl``, or nothing of it where the disk is full."""
+        line = (json.dumps({"time": _now(), **values}) + "\n").encode()
+        with (self.path / "metrics.jsonl").open("ab", buffering=0) as lines:
+            before = lines.seek(0, os.SEEK_END)
+            if lines.write(line) != len(line):
+                lines.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), lines.name)
 
     def logged(self) -> list[dict[str, Any]]:
         """Return all lines of ``metrics.jsonl``."""
@@ -58,14 +68,45 @@ class RunFolder:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Give a file that takes the place of ``path`` at the end, if all went well.
 
-    So ``path`` is either the old file or the whole new one, whenever the process dies.
+    So ``path`` is either the old file or the whole new one, whenever the process dies. After an
+    error nothing is left of the new one.
     """
     beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool) -> Iterator[bool]:
+    """Give whether the file ``path`` could be locked against every other process.
+
+    With ``wait`` it is waited for. The lock goes with the process, whatever ends it: a file that
+    is left behind locks nothing. Windows, and file systems without locks, keep nobody out.
+    """
+    with path.open("ab") as file:
+        yield _lock(file, wait=wait)
+
+
+def _lock(file: BinaryIO, *, wait: bool) -> bool:
+    """Return whether the open file is this process's now.
+
+    Unlike flock's, this lock is not inherited by a loader's workers, which may outlive a training
+    that was killed by some seconds.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        return error.errno not in {errno.EACCES, errno.EAGAIN}
+    return True
 
 
 def environment() -> dict[str, Any]:

@@ -122,7 +122,7 @@ class TestGoingOn:
     @pytest.fixture
     def again(self, mini, run, monkeypatch):
         """Train again without a step; return what was said and the splits that were judged."""
-        monkeypatch.setattr(Trainer, "_step", None)
+        monkeypatch.setattr(Trainer, "_take", None)
         judged: list[str] = []
         predict = finishing.predict
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,7 +35,36 @@ def test_metrics_are_lines(tmp_path):
     assert all("time" in line for line in run.logged())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no limit of a file's size on Windows")
+def test_a_line_that_does_not_fit_leaves_no_part_of_itself(tmp_path):
+    import resource
+
+    run = RunFolder(tmp_path)
+    run.log(step=10, loss=0.5)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            run.log(step=20, loss=0.4)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    run.log(step=20, loss=0.4)
+    assert [line["step"] for line in run.logged()] == [10, 20]
+
+
 class TestReplacing:
+    def test_after_an_error_nothing_is_left_of_the_new_one(self, tmp_path):
+        def break_off() -> None:
+            with replacing(tmp_path / "last.pt") as file:
+                file.write(b"ne")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            break_off()
+        assert list(tmp_path.iterdir()) == []
+
     def test_the_new_file_takes_the_place_of_the_old_one(self, tmp_path):
         for content in (b"old", b"new"):
             with replacing(tmp_path / "file.json") as file:

@@ -16,17 +16,20 @@ from faceproof.detector.spec import StartedFrom
 from faceproof.export import export_onnx
 from faceproof.networks import (
     build,
+    input_defaults,
     load_starting_weights,
     set_trainable,
 )
 from faceproof.networks.batch_norm import set_momentum
 from faceproof.networks.network import Network
+from faceproof.networks.sides import refuse_side
 from faceproof.runs import RunFolder
 from faceproof.training.journal import Journal
+from faceproof.training.kept import averaged_weights
 from faceproof.training.loop import Trainer
+from faceproof.training.processes import fabric_for, refuse_uneven
 from faceproof.training.readiness import changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
-from faceproof.training.state import averaged_state
 from faceproof.training.statistics import renew_statistics
 from faceproof.training.step import Teacher
 from faceproof.training.stopping import Stopped
@@ -54,8 +57,11 @@ def fit(recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progres
         Stopped: Ctrl-C or SIGTERM; ``last.pt`` is written.
     """
     changed = changes(run, recipe, manifest)
+    refuse_uneven(recipe)
     precision = _precision(recipe.device)
-    fabric = _fabric(recipe.device, precision)
+    if recipe.device.threads:
+        torch.set_num_threads(recipe.device.threads)
+    fabric = fabric_for(recipe.device, precision)
     fabric.launch()
     fabric.seed_everything(recipe.seed, verbose=False)
     progress = progress if fabric.is_global_zero else _silent
@@ -87,7 +93,9 @@ def starting_network(
     recipe: Recipe, stream: TrainingStream, run: RunFolder, fabric: Fabric, progress: Progress
 ) -> Network:
     """Return the network before its first step; a run that goes on needs no starting weights."""
-    network = build(recipe.network.name, head=recipe.network.head)
+    name, side = recipe.network.name, recipe.network.preprocessing.crop.size
+    network = build(name, head=recipe.network.head)
+    refuse_side(network, name, side=side, own=input_defaults(name).size)
     set_trainable(network, recipe.network.trainable)
     set_momentum(network.backbone, recipe.network.batch_norm_momentum)
     if recipe.network.starting_weights is None or (run.path / "last.pt").exists():
@@ -105,12 +113,7 @@ def starting_network(
 def kept_network(recipe: Recipe, run: RunFolder) -> Network:
     """Return the network with the averaged weights of ``best.pt``, or of ``last.pt``."""
     network = build(recipe.network.name, head=recipe.network.head)
-    if recipe.schedule.keep == "best":
-        state = torch.load(run.path / "best.pt", map_location="cpu", weights_only=True)
-    else:
-        kept = torch.load(run.path / "last.pt", map_location="cpu", weights_only=True)
-        state = averaged_state(kept)
-    network.load_state_dict(state)
+    network.load_state_dict(averaged_weights(run.path, keep=recipe.schedule.keep))
     return network.eval()
 
 
@@ -175,19 +178,6 @@ def _helpers_end(fabric: Fabric) -> Iterator[None]:
             raise
     if not fabric.is_global_zero:
         raise SystemExit
-
-
-def _fabric(device: DeviceRecipe, precision: Precision) -> Fabric:
-    """Return the devices that the recipe asks for."""
-    if device.threads:
-        torch.set_num_threads(device.threads)
-    return Fabric(
-        accelerator=device.accelerator,
-        devices=device.devices,
-        precision=precision,
-        num_nodes=device.nodes,
-        strategy="ddp" if device.devices * device.nodes > 1 else "auto",
-    )
 
 
 def _precision(device: DeviceRecipe) -> Precision:

@@ -10,13 +10,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from faceproof.errors import TrainingError
 from faceproof.networks import parameter_groups
 from faceproof.networks.batch_norm import freeze_batch_norm
 from faceproof.networks.network import Network
 from faceproof.runs import RunFolder, replacing
+from faceproof.training.disk import size_of, telling_full_disk
 from faceproof.training.journal import Journal
+from faceproof.training.kept import BEST, LAST, restore
 from faceproof.training.optimizers import optimizer_for
+from faceproof.training.processes import refuse_other_steps
 from faceproof.training.recipe import Recipe
 from faceproof.training.schedule import rates
 from faceproof.training.state import State, averaged
@@ -63,8 +65,8 @@ class Trainer:
         """Train to the end of the schedule, from ``last.pt`` where there is one.
 
         Raises:
-            TrainingError: a gradient that is no number, a batch that does not divide, too
-                little memory.
+            TrainingError: a gradient that is no number, too little memory, a full disk, or a
+                ``last.pt`` that cannot be taken up.
             Stopped: Ctrl-C or SIGTERM, when the step under way is done and ``last.pt`` written.
         """
         self._resume()
@@ -79,7 +81,7 @@ class Trainer:
                     self._validate(stream, validation)
                 done, stop = self._is_done(), self._agreed(request.number)
                 if done or stop or state.step % schedule.checkpoint_steps == 0:
-                    self._save("last.pt", state.checkpoint() | {"parts": self._step.parts})
+                    self._save(LAST, state.checkpoint() | {"parts": self._step.parts})
                 if done:
                     break
                 if stop:
@@ -99,10 +101,6 @@ class Trainer:
     def _batches(self, stream: TrainingStream) -> Iterable[tuple[Tensor, Tensor]]:
         """Return what is left of the schedule, this process's share of each batch."""
         schedule, world = self._recipe.schedule, self._fabric.world_size
-        if schedule.batch_size % world:
-            raise TrainingError(
-                f"batch_size {schedule.batch_size} does not divide by {world} devices"
-            )
         numbers = range(
             self.state.step * schedule.batch_size + self._fabric.global_rank,
             schedule.steps * schedule.batch_size,
@@ -126,13 +124,15 @@ class Trainer:
         """Score the averaged network on validation faces; keep it where it is the best so far.
 
         The mean of past weights has statistics that no past network had: they are measured anew.
+        The first process decides for all, so that they stop at the same step.
         """
         if self._recipe.network.batch_norm == "precise":
             renew_statistics(self.state.average, stream, self._fabric, self._recipe)
-        values = validate(self.state.average, faces, self._fabric, self._recipe)
+        found = validate(self.state.average, faces, self._fabric, self._recipe)
+        values = self._fabric.broadcast(found)
         best = self.state.judged(values["validation_auc"])
         if best:
-            self._save("best.pt", self.state.averaged_weights())
+            self._save(BEST, self.state.averaged_weights())
         self._journal.validated(self.state.step, values, best=best)
 
     def _agreed(self, number: int) -> int:
@@ -144,23 +144,26 @@ class Trainer:
 
     def _resume(self) -> None:
         """Take up the run where ``last.pt`` left it."""
-        path = self._run.path / "last.pt"
-        if path.exists():
-            kept = torch.load(path, map_location="cpu", weights_only=True)
-            self.state.restore(kept)
+        decays = [group["weight_decay"] for group in self.state.optimizer.param_groups]
+        if kept := restore(self.state, self._run.path):
             self._step.parts = int(kept.get("parts", self._step.parts))
+            for group, decay in zip(self.state.optimizer.param_groups, decays, strict=True):
+                group["weight_decay"] = decay  # the recipe's, which may have changed
+        refuse_other_steps(self._fabric, self.state.step, self._run.path)
 
     def _save(self, name: str, content: dict[str, Any]) -> None:
         """Write a checkpoint that is whole whenever the process dies; the first process alone."""
-        if self._fabric.is_global_zero:
-            with replacing(self._run.path / name) as file:
-                torch.save(content, file)
+        if not self._fabric.is_global_zero:
+            return
+        folder, needed = self._run.path, size_of(content)
+        with telling_full_disk(folder, needed=needed), replacing(folder / name) as file:
+            torch.save(content, file)
 
     def _tell(self, taken: Taken, steps_per_second: float) -> None:
         """Log and tell the loss and accuracy of the whole batch, and how long the rest takes."""
         schedule, step = self._recipe.schedule, self.state.step
-        both = torch.tensor([taken.loss, taken.accuracy], device=self._fabric.device)
-        loss, accuracy = torch.as_tensor(self._fabric.all_reduce(both, reduce_op="mean")).tolist()
+        figures = self._fabric.all_reduce(taken.figures, reduce_op="mean")
+        loss, accuracy = torch.as_tensor(figures).tolist()
         self._journal.step(
             step,
             loss=loss,

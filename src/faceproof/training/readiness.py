@@ -15,6 +15,9 @@ from faceproof.training.recipe import CalibrationRecipe, Recipe
 _FREE_SECTIONS = ("calibration", "device", "export")
 _FREE_KEYS = ("data.licence", "data.prepared", "data.root")
 
+#: What the tensors in a checkpoint are of.
+_DECIDE_THE_STATE = ("network.name", "network.head", "optimizer.name")
+
 
 def refuse_poor_data(recipe: Recipe, manifest: Manifest) -> None:
     """Refuse data that cannot be trained, calibrated or tested on.
@@ -50,7 +53,7 @@ def refuse_few_faces(
                 raise TrainingError(
                     f"the split {split} holds {found} {label} faces and needs {count} or more: "
                     f"{_takes(budgets) if split == 'calibration' else ''}"
-                    "take more pictures, or ask for larger calibration.budgets"
+                    f"{_remedy(manifest, split, label)}"
                 )
 
 
@@ -69,6 +72,16 @@ def promises_in_doubt(promised: CalibrationRecipe, manifest: Manifest) -> list[s
         for budget in budgets
         if groups < budget.reals_needed
     ]
+
+
+def _remedy(manifest: Manifest, split: str, label: str) -> str:
+    """Return what helps a split that has too few faces of a class."""
+    rows = [row for row in manifest.rows if row.label == label]
+    if not rows:
+        return f"the whole manifest holds none, and there is no learning without: add {label} faces"
+    if not any(row.split == split for row in rows):
+        return "divide the manifest anew with `faceproof data split`, and prepare what it writes"
+    return "take more pictures, or ask for larger calibration.budgets"
 
 
 def _without_which_nothing(promised: CalibrationRecipe) -> list[Budget]:
@@ -95,9 +108,10 @@ def changes(run: RunFolder, recipe: Recipe, manifest: Manifest) -> list[str]:
     if starts[0]["data_sha256"] != manifest.sha256:
         raise TrainingError(f"{run.path} was trained on other data: name another --output")
     changed = _differences(starts[0]["recipe"], recipe.model_dump(mode="json"))
-    if misfits := [key for key in changed if key.startswith(("network.name", "network.head"))]:
+    if misfits := [key for key in changed if key.startswith(_DECIDE_THE_STATE)]:
+        what = "optimiser" if misfits[0] == "optimizer.name" else "network"
         raise TrainingError(
-            f"{run.path} holds another network ({misfits[0]} differs): name another --output"
+            f"{run.path} holds another {what} ({misfits[0]} differs): name another --output"
         )
     return changed
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule as FabricModule
 from torch import Tensor, nn
 
 from faceproof.errors import TrainingError
 from faceproof.training.attacks import attacked, pixel_box
 from faceproof.training.losses import distillation, picture_losses, worst_share
 from faceproof.training.mixing import mixed
-from faceproof.training.optimizers import climb, descend, steady_statistics
+from faceproof.training.optimizers import climbed
 from faceproof.training.recipe import Recipe
 from faceproof.training.state import seed_step
 
@@ -27,10 +28,22 @@ SMALLEST_PART = 2
 
 @dataclass(frozen=True)
 class Taken:
-    """What one step found: mean loss, and the share of pictures on the right side of 0.5."""
+    """What one step found: ``figures`` are its mean loss and accuracy, float32 [2].
 
-    loss: float
-    accuracy: float
+    They lie on the device: reading them waits for it, which is too slow for every step.
+    """
+
+    figures: Tensor
+
+    @property
+    def loss(self) -> float:
+        """The mean loss."""
+        return float(self.figures[0])
+
+    @property
+    def accuracy(self) -> float:
+        """The share of pictures on the right side of 0.5."""
+        return float(self.figures[1])
 
 
 class Step:
@@ -39,7 +52,7 @@ class Step:
     def __init__(
         self,
         fabric: Fabric,
-        model: nn.Module,
+        model: FabricModule,
         optimizer: torch.optim.Optimizer,
         recipe: Recipe,
         *,
@@ -48,6 +61,8 @@ class Step:
     ) -> None:
         self._fabric = fabric
         self._model = model
+        # The wrapper for several devices counts forward passes, and an attack has too many.
+        self._bare: nn.Module = model.module
         self._optimizer = optimizer
         self._recipe = recipe
         self._teacher = teacher
@@ -75,11 +90,9 @@ class Step:
     def _taken(self, inputs: Tensor, targets: Tensor, number: int) -> Taken:
         taken = self._gradient(inputs, targets, number)
         if radius := self._recipe.optimizer.sam_radius:
-            climbed = climb(self._model.parameters(), radius)
-            self._optimizer.zero_grad(set_to_none=True)
-            with steady_statistics(self._model):
+            with climbed(self._model, radius):
+                self._optimizer.zero_grad(set_to_none=True)
                 self._gradient(inputs, targets, number)
-            descend(climbed)
         self._clip(taken, number)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
@@ -90,14 +103,14 @@ class Step:
         process = self._fabric.global_rank
         seed_step(self._recipe.seed, number, process)
         rng = np.random.default_rng([self._recipe.seed, number, process])
-        loss, hits = 0.0, 0.0
+        figures = torch.zeros(2, device=self._fabric.device)
         for part, wanted, last in self._in_parts(inputs, targets):
             with self._fabric.no_backward_sync(self._model, enabled=not last):
                 part_loss, logits = self._objective(part, wanted, rng)
                 self._fabric.backward(part_loss * (len(part) / len(inputs)))
-            loss += float(part_loss.detach()) * len(part) / len(inputs)
-            hits += float(((logits > 0) == (wanted > 0.5)).sum()) / len(inputs)
-        return Taken(loss, hits)
+            right = ((logits > 0) == (wanted > 0.5)).float().mean()
+            figures += torch.stack([part_loss.detach(), right]) * (len(part) / len(inputs))
+        return Taken(figures)
 
     def _in_parts(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor, bool]]:
         """Yield the batch in ``parts``, on the device, and whether each is the last one."""
@@ -114,7 +127,8 @@ class Step:
         recipe = self._recipe
         inputs, targets = mixed(inputs, targets, recipe.augment, rng)
         if recipe.adversarial.share:
-            inputs = attacked(self._model, inputs, targets, self._box, recipe.adversarial)
+            with self._fabric.autocast():
+                inputs = attacked(self._bare, inputs, targets, self._box, recipe.adversarial)
         logits = self._model(inputs)
         losses = picture_losses(logits, targets, recipe.optimizer)
         if self._teacher is not None:
@@ -143,7 +157,7 @@ class Step:
             raise TrainingError(
                 f"the gradient is no number at step {number} (loss {taken.loss:.4g}): "
                 "lower optimizer.learning_rate, or set device.precision = '32-true'; "
-                "last.pt is of an earlier step"
+                "last.pt, where there is one, is of an earlier step"
             )
 
     def _halve(self, size: int, error: Exception) -> None:

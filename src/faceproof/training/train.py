@@ -10,9 +10,11 @@ from faceproof.data.prepare import prepare_data
 from faceproof.data.preparing.reading import read_prepared
 from faceproof.detector.bundle import Bundle
 from faceproof.networks import input_defaults
-from faceproof.runs import RunFolder
+from faceproof.training.crops import crop_notes
+from faceproof.training.disk import run_folder, telling_full_disk
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
+from faceproof.training.processes import alone_in, first_process, one_after_another
 from faceproof.training.readiness import refuse_poor_data
 from faceproof.training.recipe import DataRecipe, Recipe
 from faceproof.training.schedule import with_steps
@@ -23,19 +25,28 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
 
     Raises:
         RecipeError, ManifestError, TrainingError, ExportError: naming what to change.
+        UsageError: the run folder cannot be made, or another training writes into it.
         Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
     """
     input_defaults(recipe.network.name)  # a misspelt name is told before hours of preparation
-    manifest = _prepared(recipe.data, progress)
-    recipe = with_steps(recipe, manifest.counts().get("train", 0))
-    refuse_poor_data(recipe, manifest)
-    run = RunFolder(output)
-    network = fit(recipe, manifest, run, progress=progress)
-    return finish(recipe, manifest, network, run, progress=progress)
+    run = run_folder(output)
+    with alone_in(run.path), telling_full_disk(run.path):
+        manifest = _prepared(recipe.data, progress)
+        recipe = with_steps(recipe, manifest.counts().get("train", 0))
+        refuse_poor_data(recipe, manifest)
+        for note in crop_notes(recipe.network.preprocessing.crop, recipe.data.prepared):
+            (progress if first_process() else _silent)(note)
+        network = fit(recipe, manifest, run, progress=progress)
+        return finish(recipe, manifest, network, run, progress=progress)
 
 
 def _prepared(data: DataRecipe, progress: Callable[[str], None]) -> Manifest:
     """Return the manifest of the prepared data set; where the recipe has sources, make it."""
-    if data.sources:
+    if not data.sources:
+        return read_prepared(data.prepared)
+    with one_after_another(data.prepared, progress):
         return prepare_data(data.root, data.prepare_spec(), data.prepared, progress=progress)
-    return read_prepared(data.prepared)
+
+
+def _silent(_: str) -> None:
+    """Say nothing: the first process does."""
