@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib.util import find_spec
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from faceproof.errors import MissingExtraError
+from faceproof.networks.requirements import require
 from faceproof.reports.charts import step_ticks
 from faceproof.reports.training_log import History, history
 from faceproof.reports.training_panels import Panel, Trace, panels, thinned
@@ -36,8 +35,7 @@ def write(run: Path, *, title: str = "") -> Path:
     Raises:
         MissingExtraError: matplotlib is not installed; the extra `train` brings it.
     """
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("matplotlib", extra="train")
+    require("matplotlib")
     path = run / FILE
     figure = draw(history(run), title=title or run.name)
     with replacing(path) as file:

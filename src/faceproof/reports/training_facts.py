@@ -69,7 +69,8 @@ class Run:
     @property
     def rows(self) -> Flat:
         """The rows of each split."""
-        return flat(_section(self.facts, "rows"))
+        rows = _section(self.facts, "rows")
+        return {split: f"{n:,}" for split, n in rows.items() if isinstance(n, int)}
 
     @property
     def versions(self) -> Flat:
@@ -87,9 +88,9 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """The steps of the schedule; those that were logged where it is not known."""
+        """The steps of the schedule; 0 where it is not known."""
         found = _section(self.recipe, "schedule").get("steps")
-        return found if isinstance(found, int) else self.history.step
+        return found if isinstance(found, int) else 0
 
     @property
     def stopped_early(self) -> str:
@@ -165,7 +166,7 @@ def _starts(starts: Sequence[dict[str, Any]], run: History) -> Iterator[Start]:
     """Yield every start with the lines that were written until the next one."""
     ends = [*(str(start.get("started", "")) for start in starts[1:]), _NEVER]
     before: Flat = {}
-    for start, end in zip(starts, ends, strict=True):
+    for start, end in zip(starts, ends, strict=False):
         began = str(start.get("started", ""))
         lines = [line for line in run.written if began <= str(line.get("time", "")) < end]
         now = flat(_section(start, "recipe"))
@@ -212,11 +213,14 @@ def _between(began: str, lines: Sequence[Line]) -> timedelta:
 def _of_journal(run: History) -> Iterator[str]:
     """Yield what is wrong with ``metrics.jsonl``."""
     if run.unreadable:
-        yield f"{run.unreadable:,} lines of `metrics.jsonl` cannot be read and are in no curve."
+        yield (
+            "Lines of `metrics.jsonl` that cannot be read, and are in no curve: "
+            f"{run.unreadable:,}."
+        )
     if run.superseded:
         yield (
-            f"{run.superseded:,} lines of `metrics.jsonl` belong to steps that were repeated after "
-            "a start from a checkpoint; the curves show the later ones."
+            "Lines of `metrics.jsonl` of steps that a later start repeated: "
+            f"{run.superseded:,}. The curves show the later ones."
         )
 
 

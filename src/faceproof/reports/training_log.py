@@ -104,7 +104,7 @@ def _line(text: str) -> Line | None:
     except ValueError:
         return None
     known = isinstance(line, dict) and type(line.get("step")) is int
-    return line if known else None
+    return line if known and line["step"] >= 0 else None
 
 
 def _supersedes(line: Line, earlier: Line) -> bool:

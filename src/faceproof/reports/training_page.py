@@ -8,7 +8,6 @@ from pathlib import Path
 
 from faceproof.detector import DetectorSpec
 from faceproof.detector.findings import Finding
-from faceproof.evaluation.findings import COMPOSITION
 from faceproof.reports import charts
 from faceproof.reports.card import TITLES
 from faceproof.reports.evaluation_page import shown
@@ -35,7 +34,7 @@ def write(folder: Path) -> Path:
     """
     page = training_page(read(folder))
     with replacing(folder / FILE) as file:
-        file.write(page.encode())
+        file.write(page.encode("utf-8", "replace"))
     return folder / FILE
 
 
@@ -60,7 +59,7 @@ def training_page(run: Run) -> str:
             columns=columns(run),
             notes=dict.fromkeys(str(line["note"]) for line in run.history.notes),
             sections=sections(run),
-            results=tuple(results(run.bundle.spec)) if run.bundle else (),
+            results=results(run.bundle.spec) if run.bundle else {},
             titles=TITLES,
         )
     )
@@ -79,7 +78,9 @@ def verdict(run: Run) -> str:
     best, step = run.history.best(), run.history.step
     if not step:
         return "No step was logged yet."
-    if run.stopped_early:
+    if not run.steps:
+        state = f"Step {step:,} of a schedule that is not known."
+    elif run.stopped_early:
         state = f"Stopped early at step {step:,} of {run.steps:,}."
     elif run.is_done:
         state = f"Finished after {step:,} steps."
@@ -125,14 +126,14 @@ def sections(run: Run) -> dict[str, dict[str, str]]:
     return {name: rows for name, rows in made.items() if rows}
 
 
-def results(spec: DetectorSpec) -> Iterator[Finding]:
-    """Yield the test's figures on all faces at the default operating point, in the card's order."""
-    point = spec.default_operating_point
+def results(spec: DetectorSpec) -> dict[str, list[Finding]]:
+    """Return the test's figures on all faces at the default operating point, as in the card."""
+    found: dict[str, list[Finding]] = {}
     for metric in TITLES:
-        for finding in spec.results:
-            named = finding.metric in {metric, f"{metric}@{point}"}
-            if named and finding.slice == "all" and finding.metric != COMPOSITION:
-                yield finding
+        names = {metric, f"{metric}@{spec.default_operating_point}"}
+        rows = [one for one in spec.results if one.metric in names and one.slice == "all"]
+        found |= {metric: rows} if rows else {}
+    return found
 
 
 def exact(value: object) -> str:

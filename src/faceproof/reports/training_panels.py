@@ -77,10 +77,12 @@ def ticks(low: float, high: float) -> tuple[float, ...]:
     >>> ticks(0.0, 0.71)
     (0.0, 0.2, 0.4, 0.6, 0.8)
     >>> ticks(0.5, 0.5)
-    (0.0, 0.5, 1.0)
+    (0.0, 0.25, 0.5, 0.75, 1.0)
+    >>> ticks(0.0, 0.0)
+    (0.0, 0.25, 0.5, 0.75, 1.0)
     """
     if high <= low:
-        low, high = (0.0, 2 * high) if high > 0 else (low - 1, low + 1)
+        low, high = min(0.0, 2 * low), max(2 * high, 0.0) or float(low == 0)
     raw = (high - low) / 4
     unit = 10.0 ** math.floor(math.log10(raw))
     step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw * 0.999)

@@ -1,4 +1,4 @@
-"""The journal of a training: ``metrics.jsonl``, the terminal and TensorBoard are told the same."""
+"""The journal of a training: metrics.jsonl, terminal, TensorBoard and page are told the same."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
+from faceproof.errors import MissingExtraError
+from faceproof.reports import training_curves, training_page
+from faceproof.reports.training_facts import read
 from faceproof.reports.training_log import SCORE, history
 from faceproof.runs import RunFolder
 from faceproof.training.tensorboard import Scalars
@@ -49,7 +52,8 @@ class Journal:
     """Keeps and tells the figures of a training; ``show`` is for the first process alone.
 
     Where ``progress`` is a `Display`, the loss moves in its live block; elsewhere every call of
-    `step` is a line. A run that goes on writes to the same files.
+    `step` is a line. A run that goes on writes to the same files. ``run.html`` is made anew at
+    every validation, and with ``curves.png`` at the end.
     """
 
     def __init__(self, run: RunFolder, progress: Progress, *, steps: int, show: bool) -> None:
@@ -60,6 +64,7 @@ class Journal:
         self._moment = Moment(step=0, steps=steps)
         self._scalars: Scalars | None = None
         self._begun = False
+        self._given_up: set[str] = set()
 
     def step(
         self,
@@ -108,6 +113,8 @@ class Journal:
         self._keep(step, **{name: round(value, 5) for name, value in values.items()}, **marked)
         figures = ", ".join(f"{_word(name)} {value:.4f}" for name, value in values.items())
         self._tell(f"step {step}: validation {figures}; {self._standing(step)}")
+        if self._writes:
+            self._try(training_page.FILE, lambda: training_page.write(self._run.path))
 
     def note(self, text: str) -> None:
         """Keep and tell what happened, in words."""
@@ -122,6 +129,9 @@ class Journal:
         if self._scalars is not None:
             self._scalars.close()
             self._scalars = None
+        if self._writes:
+            self._try(training_curves.FILE, self._draw)
+            self._try(training_page.FILE, lambda: training_page.write(self._run.path))
 
     def _at(self, step: int, **changes: object) -> None:
         """Show where the training is."""
@@ -136,17 +146,35 @@ class Journal:
             return
         self._begun = True
         if found := history(self._run.path).best(before=step):
-            self._moment = replace(self._moment, best_step=found["step"], best_score=found[SCORE])
+            score = found.get(SCORE)
+            self._moment = replace(self._moment, best_step=found["step"], best_score=score)
 
     def _keep(self, step: int, **values: float) -> None:
         """Append to ``metrics.jsonl`` and to TensorBoard's file; the first process alone."""
         if not self._writes:
             return
         self._run.log(step=step, **values)
+        figures = {name: value for name, value in values.items() if name != "best"}
+        self._try("tensorboard", lambda: self._add(step, figures))
+
+    def _add(self, step: int, figures: Mapping[str, float]) -> None:
         if self._scalars is None:
             self._scalars = Scalars(self._run.path / "tensorboard", first_step=step)
-        figures = {name: value for name, value in values.items() if name != "best"}
         self._scalars.add(step, figures)
+
+    def _draw(self) -> None:
+        name = training_page.title(read(self._run.path))
+        training_curves.write(self._run.path, title=name)
+
+    def _try(self, what: str, write: Callable[[], object]) -> None:
+        """Write what a training can do without; say it once where that is not possible."""
+        if what in self._given_up:
+            return
+        try:
+            write()
+        except (MissingExtraError, OSError) as error:
+            self._given_up.add(what)
+            self._tell(f"{what} is not written: {error}")
 
     def _standing(self, step: int) -> str:
         """Return how a validation stands beside the best one."""
