@@ -169,6 +169,15 @@ def test_where_the_band_is_empty_the_threshold_is_the_one_nearest_to_even_odds(
     assert low <= point.real_below == point.fake_from <= high
 
 
+def test_the_upper_threshold_lies_halfway_to_the_first_face_that_may_be_called():
+    faces = apart((0.0, 0.999), (0.5, 1.0))
+    point = operating_point(faces, Budget(bpcer=0.05), data_sha256=HASH, conditions=["clean"])
+    reals = np.sort(faces.probabilities[~faces.fake])
+    # (k + 1) / 1001 <= 0.05 holds for k = 49.
+    assert point.fake_from == pytest.approx((reals[-49] + reals[-50]) / 2)
+    assert point.real_below == np.sort(faces.probabilities[faces.fake])[49]
+
+
 def test_equal_probabilities_are_called_alike():
     """Forty reals at the same probability may not be called, though thirty would be allowed."""
     faces = apart((0.0, 0.2), (0.1, 1.0))

@@ -15,7 +15,7 @@ from faceproof.training.disk import run_folder, telling_full_disk
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
 from faceproof.training.processes import alone_in, first_process, one_after_another
-from faceproof.training.readiness import refuse_poor_data
+from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
 from faceproof.training.recipe import DataRecipe, Recipe
 from faceproof.training.schedule import with_steps
 
@@ -34,7 +34,11 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
         manifest = _prepared(recipe.data, progress)
         recipe = with_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)
-        for note in crop_notes(recipe.network.preprocessing.crop, recipe.data.prepared):
+        notes = (
+            *crop_notes(recipe.network.preprocessing.crop, recipe.data.prepared),
+            *promises_in_doubt(recipe.calibration, manifest),
+        )
+        for note in notes:
             (progress if first_process() else _silent)(note)
         network = fit(recipe, manifest, run, progress=progress)
         return finish(recipe, manifest, network, run, progress=progress)
