@@ -275,6 +275,14 @@ class TestUnreadable:
         assert path in str(caught.value)
         assert "Traceback" not in str(caught.value)
 
+    def test_a_face_without_landmarks_is_told_before_the_training(
+        self, manifest, prepared, landmarks
+    ):
+        rows = manifest.take("train", purpose="fit")
+        fewer = {path: points for path, points in landmarks.items() if path != rows[5].path}
+        with pytest.raises(TrainingError, match=f"no landmarks of {rows[5].path}"):
+            PreparedPictures(prepared, rows, fewer)
+
     def test_batches_before_it_are_whole(self, broken):
         seen = iter(batches(broken, [0, 1, 2, 3], size=2, workers=1))
         assert len(next(seen)[1]) == 2

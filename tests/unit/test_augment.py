@@ -147,14 +147,10 @@ class TestAblation:
         """Return what each step was given by chance, for one sample."""
         seen: dict[str, object] = {}
 
-        def noting(name, result, *, of=0):
-            def step(*values, **_):
-                seen[name] = values[of:] if not callable(result) else None
-                return result(*values) if callable(result) else result
+        def first(*values):
+            return values[0]
 
-            return step
-
-        def drawing(name, back):
+        def drawing(name, back=first):
             def step(*values, **_):
                 generator = next(v for v in values if isinstance(v, np.random.Generator))
                 seen[name] = float(generator.random())
@@ -162,25 +158,25 @@ class TestAblation:
 
             return step
 
-        def first(*values):
-            return values[0]
+        def blurred(pixels, sigma):
+            seen["blur"] = sigma
+            return pixels
+
+        def placed(_pixels, points, _crop):
+            seen["points"] = points
+            return real.pixels
 
         with monkeypatch.context() as patch:
-            patch.setattr(augment, "random_self_blend", drawing("self_blend", first))
-            patch.setattr(augment, "swap_face", drawing("swap", first))
-            patch.setattr(augment, "reconstruct", drawing("reconstruct", first))
-            patch.setattr(augment, "cut_out", drawing("cut", first))
-            patch.setattr(augment, "recoloured", drawing("colour", first))
-            patch.setattr(augment, "noise", drawing("noise", first))
-            patch.setattr(augment, "blur", noting("blur", first))
-            patch.setattr(
-                augment, "history_with_points", drawing("history_steps", lambda *v: v[:2])
-            )
-            patch.setattr(
-                augment,
-                "crop_face",
-                lambda _pixels, points, _: seen.update(points=points) or real.pixels,
-            )
+            patch.setattr(augment, "random_self_blend", drawing("self_blend"))
+            patch.setattr(augment, "swap_face", drawing("swap"))
+            patch.setattr(augment, "reconstruct", drawing("reconstruct"))
+            patch.setattr(augment, "cut_out", drawing("cut"))
+            patch.setattr(augment, "recoloured", drawing("colour"))
+            patch.setattr(augment, "noise", drawing("noise"))
+            patch.setattr(augment, "blur", blurred)
+            history = drawing("history_steps", lambda *values: values[:2])
+            patch.setattr(augment, "history_with_points", history)
+            patch.setattr(augment, "crop_face", placed)
             crop, _ = augmented_crop(real, lambda: real, recipe, CROP, rng(seed))
             seen["flip"] = bool(np.array_equal(crop, real.pixels[:, ::-1]))
         return seen

@@ -95,6 +95,9 @@ class TestBalance:
             ("b", "diffusion"): 0.1875,
         }
         assert found == pytest.approx(expected, abs=0.026)
+        weights = balance(rows(), ["class"], {"a": 1.0, "b": 3.0})
+        of_b = np.array([row.source == "b" for row in rows()])
+        assert weights[of_b].sum() == pytest.approx(3 * weights[~of_b].sum())
 
     def test_source_is_refused_where_sources_have_shares(self):
         data = recipe(sources={"a": {"layout": "sdfd", "share": 1.0}}, balance=["class", "source"])

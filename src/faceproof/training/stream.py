@@ -45,9 +45,18 @@ Pair = tuple[torch.Tensor, float]
 
 
 class PreparedPictures:
-    """The prepared pictures of some rows, decoded on request."""
+    """The prepared pictures of some rows, decoded on request.
+
+    Raises:
+        TrainingError: a row has no landmarks.
+    """
 
     def __init__(self, root: Path, rows: tuple[Row, ...], landmarks: Mapping[str, Points]) -> None:
+        if nowhere := next((row.path for row in rows if row.path not in landmarks), None):
+            raise TrainingError(
+                f"faces.parquet of {root} has no landmarks of {nowhere}, which its manifest names: "
+                "run `faceproof data prepare` again"
+            )
         self._root = root
         self.rows = rows
         self._landmarks = landmarks
