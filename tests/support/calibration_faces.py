@@ -3,7 +3,8 @@
 import numpy as np
 
 from faceproof.detector import sigmoid
-from faceproof.evaluation.predictions import Faces
+from faceproof.evaluation import predictions
+from faceproof.evaluation.predictions import Faces, Origin, Prediction
 
 CONDITIONS = ("clean", "jpeg-60", "resize-0.5")
 
@@ -49,3 +50,27 @@ def worn(n=1000, *, seed=0, groups=None) -> Faces:
         groups=np.tile(np.arange(2 * n) if groups is None else groups, 3),
         conditions=np.repeat(CONDITIONS, 2 * n),
     )
+
+
+def answers(faces: Faces, *, split="calibration", purpose="calibrate"):
+    """Return the predictions table of these faces, two sources in turn."""
+    columns = (faces.fake, faces.groups, faces.conditions, faces.logits, faces.probabilities)
+    rows = [
+        Prediction(
+            path=f"{split}-{group}.jpg",
+            source="shop" if number % 2 else "press",
+            generator="gan" if fake else "none",
+            label="fake" if fake else "real",
+            split=split,
+            group=f"{split}-{group}",
+            condition=condition,
+            logit=logit,
+            fake_probability=probability,
+            status="ok",
+        )
+        for number, (fake, group, condition, logit, probability) in enumerate(
+            zip(*(column.tolist() for column in columns), strict=True)
+        )
+    ]
+    origin = Origin(detector_sha256="a" * 64, data_sha256="b" * 64, purpose=purpose)
+    return predictions.table(rows, origin)

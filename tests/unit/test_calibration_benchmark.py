@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from faceproof.evaluation import predictions
-from faceproof.evaluation.predictions import Origin, Prediction
-from support.calibration_faces import worn
+from support.calibration_faces import answers, worn
 
 pytestmark = pytest.mark.train
 
@@ -35,33 +34,8 @@ def run(tmp_path_factory):
     for seed, (split, purpose) in enumerate(
         [("calibration", "calibrate"), ("test", "final-report")]
     ):
-        faces = worn(350, seed=seed)
-        rows = [
-            Prediction(
-                path=f"{split}-{group}.jpg",
-                source="shop" if number % 2 else "press",
-                generator="gan" if fake else "none",
-                label="fake" if fake else "real",
-                split=split,
-                group=f"{split}-{group}",
-                condition=condition,
-                logit=float(logit),
-                fake_probability=float(probability),
-                status="ok",
-            )
-            for number, (fake, group, condition, logit, probability) in enumerate(
-                zip(
-                    faces.fake.tolist(),
-                    faces.groups.tolist(),
-                    faces.conditions.tolist(),
-                    faces.logits,
-                    faces.probabilities,
-                    strict=True,
-                )
-            )
-        ]
-        origin = Origin(detector_sha256="a" * 64, data_sha256="b" * 64, purpose=purpose)
-        predictions.write(predictions.table(rows, origin), folder / f"predictions-{split}.parquet")
+        table = answers(worn(350, seed=seed), split=split, purpose=purpose)
+        predictions.write(table, folder / f"predictions-{split}.parquet")
     return folder
 
 
