@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from faceproof.imaging.alterations import TEXTURES, altered
 from faceproof.imaging.face_masks import (
     OUTLINES,
     Matrix,
@@ -92,20 +93,14 @@ def self_blend(
     patch = patch if ratio is None else _scaled(patch, ratio)
     source = _shifted(pixels, patch, rng, strength)
     if changed == "picture":
-        return _pasted(_altered(pixels, rng, strength), source, patch)
-    return _pasted(pixels, _altered(source, rng, strength), patch)
+        return _pasted(altered(pixels, rng, strength), source, patch)
+    return _pasted(pixels, altered(source, rng, strength), patch)
 
 
 def _scaled(patch: Patch, ratio: float) -> Patch:
     """Return the patch with ``ratio`` as its largest weight."""
     most = max(float(patch.weights.max()), 1e-6)
     return Patch(patch.left, patch.top, patch.weights * np.float32(ratio / most))
-
-
-def _altered(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
-    """Return the pixels in other colours and of another texture."""
-    pixels = _recoloured(pixels, rng, strength)
-    return TEXTURES[str(rng.choice(list(TEXTURES)))](pixels, rng)
 
 
 def swap_face(
@@ -170,73 +165,6 @@ def _warped(pixels: Pixels, matrix: Matrix, patch: Patch, rng: Generator) -> Pix
     return np.asarray(
         cv2.warpAffine(pixels, matrix, patch.size, flags=flags, borderMode=mode), np.uint8
     )
-
-
-def _recoloured(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
-    """Return the pixels with another brightness, contrast, gamma, white balance, saturation."""
-    levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.uniform(-0.15, 0.15) * strength)
-    # Never near zero: a copy that nobody can tell from the original is no fake.
-    shift = (_signed(rng, 0.02, 0.07) + rng.uniform(-0.03, 0.03, 3)) * strength
-    curve = (levels - 0.5) * np.exp(rng.uniform(-0.12, 0.12) * strength) + 0.5 + shift
-    table = np.rint(curve * 255).clip(0, 255).astype(np.uint8)[None]
-    toned = cv2.LUT(np.ascontiguousarray(pixels), table)
-    keep = np.exp(rng.uniform(-0.3, 0.3) * strength)
-    grey = np.array([0.299, 0.587, 0.114])
-    return np.asarray(cv2.transform(toned, keep * np.eye(3) + (1 - keep) * grey), np.uint8)
-
-
-def _signed(rng: Generator, low: float, high: float) -> float:
-    """Return a number whose size lies in [low, high), of either sign."""
-    return float(rng.uniform(low, high) * rng.choice([-1, 1]))
-
-
-def _unchanged(pixels: Pixels, _rng: Generator) -> Pixels:
-    return pixels
-
-
-def _softened(pixels: Pixels, rng: Generator) -> Pixels:
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.5)), np.uint8)
-
-
-def _sharpened(pixels: Pixels, rng: Generator) -> Pixels:
-    blurred = cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.7, 1.5))
-    amount = rng.uniform(0.2, 0.9)
-    return np.asarray(cv2.addWeighted(pixels, 1 + amount, blurred, -amount, 0), np.uint8)
-
-
-def _resampled(pixels: Pixels, rng: Generator) -> Pixels:
-    height, width = pixels.shape[:2]
-    share = rng.uniform(0.35, 0.9)
-    smaller = (max(1, round(width * share)), max(1, round(height * share)))
-    shrunk = cv2.resize(pixels, smaller, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
-
-
-def _coarsened(pixels: Pixels, rng: Generator) -> Pixels:
-    """Return every second or fourth pixel, enlarged again: how the paper takes sharpness away."""
-    height, width = pixels.shape[:2]
-    step = int(rng.choice((2, 4)))
-    smaller = (max(1, width // step), max(1, height // step))
-    shrunk = cv2.resize(pixels, smaller, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _recompressed(pixels: Pixels, rng: Generator) -> Pixels:
-    quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(40, 90))]
-    encoded = cv2.imencode(".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), quality)[1]
-    bgr = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-
-
-#: How the copy's texture differs from the picture around it.
-TEXTURES: dict[str, Callable[[Pixels, Generator], Pixels]] = {
-    "unchanged": _unchanged,
-    "softened": _softened,
-    "sharpened": _sharpened,
-    "resampled": _resampled,
-    "recompressed": _recompressed,
-    "coarsened": _coarsened,
-}
 
 
 def _fit(source: Points, target: Points, rng: Generator) -> Matrix:
