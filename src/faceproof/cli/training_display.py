@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -94,7 +95,7 @@ def training_progress() -> Callable[[str], None]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if console.is_terminal and not console.is_dumb_terminal:
+    if sys.stderr.isatty() and not console.is_dumb_terminal:
         return TrainingDisplay(console)
     return _say
 

@@ -22,6 +22,7 @@ def train(
 
     `faceproof train combine A B -o C` makes one detector of several instead.
     """
+    from faceproof.cli.training_display import training_progress
     from faceproof.networks.requirements import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
@@ -30,14 +31,10 @@ def train(
     from faceproof.training.train import train as run
 
     resolved = read_recipe(recipe, tuple(set_ or ()))
+    say = training_progress()
     try:
-        bundle = run(resolved, output or Path("runs") / recipe.stem, progress=_say)
+        bundle = run(resolved, output or Path("runs") / recipe.stem, progress=say)
     except Stopped as stop:
-        _say(str(stop))
+        say(str(stop))
         raise typer.Exit(stop.exit_code) from None
     typer.echo(bundle.folder)
-
-
-def _say(message: str) -> None:
-    """Tell how far it is, on standard error."""
-    typer.echo(message, err=True)
