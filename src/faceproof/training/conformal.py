@@ -10,7 +10,7 @@ Groups are exchangeable, faces of one group are not. So risk is held twice, and 
   bound is a theorem for groups drawn alike;
 * over faces: each counts once and n is what they are worth in independent faces
   (`faceproof.evaluation.intervals.clustered_size`). It is what is measured later; the bound is
-  exact for single faces and for copies, and held by simulation in between.
+  exact for single faces and for copies in equal number, and held by simulation in between.
 
 Source: Angelopoulos, Bates, Fisch, Lei and Schuster 2024, Conformal Risk Control, ICLR,
 arXiv:2208.02814, theorem 1; classes apart: Vovk 2012, Conditional validity of inductive conformal
