@@ -13,7 +13,7 @@ from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 #: What may change between two starts of one run without making it another training.
 _FREE_SECTIONS = ("calibration", "device", "export")
-_FREE_KEYS = ("data.licence", "data.prepared", "data.root")
+_FREE_KEYS = ("data.licence", "data.prepared", "data.reading", "data.root")
 
 #: What the tensors in a checkpoint are of.
 _DECIDE_THE_STATE = ("network.name", "network.head", "optimizer.name")
