@@ -78,7 +78,7 @@ def gate(
 
     Refused when anything guarded is lost; where the rule is strict, also when nobody can tell.
     """
-    found = changes(pair, _points(old_point, new_point), number=number, seed=seed)
+    found = changes(pair, points(old_point, new_point), number=number, seed=seed)
     names = {f"generator={generator}" for generator in old_generators}
     guarded = tuple(
         Guarded(change=change, outcome=outcome(change, rule.margin))
@@ -114,7 +114,8 @@ def outcome(change: Change, margin: float) -> Outcome:
     return "held" if most <= margin + _ROUNDING else "cannot tell"
 
 
-def _points(old: OperatingPoint, new: OperatingPoint) -> Points:
+def points(old: OperatingPoint, new: OperatingPoint) -> Points:
+    """Return the thresholds of two operating points."""
     return Points(
         Thresholds(old.real_below, old.fake_from), Thresholds(new.real_below, new.fake_from)
     )

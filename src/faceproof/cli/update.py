@@ -1,0 +1,109 @@
+"""faceproof update: a detector learns a new generator, and a gate sees what it forgot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceproof.cli.exits import ALL_CHECKED, FOUND
+from faceproof.cli.update_output import FORMATS
+from faceproof.errors import UsageError
+from faceproof.tables import choose
+
+
+def update(
+    *,
+    data: Annotated[
+        Path,
+        typer.Option(metavar="NEW", help="The new pictures: a manifest, or a prepared folder."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The run folder.")],
+    detector: Annotated[
+        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="What is updated.")
+    ] = "default",
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="OLD", help="Pictures of before, with their splits: replayed, gated."),
+    ] = None,
+    no_replay: Annotated[
+        bool, typer.Option("--no-replay", help="There are no old pictures: forgetting goes unseen.")
+    ] = False,
+    replay_share: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.99, help="Share of old fakes among the fakes drawn; 0: OLD only measures."
+        ),
+    ] = 0.5,
+    margin: Annotated[
+        float,
+        typer.Option(metavar="POINTS", help="Percentage points that anything guarded may lose."),
+    ] = 2.0,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse also where the faces are too few to tell.")
+    ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="POINT", help="Operating point; the detector's own if not given."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key.")
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="table|json", help="How results are written.")
+    ] = "table",
+) -> None:
+    """Teach a detector a new generator; refused when it loses what it could do.
+
+    An accepted detector lies in DIR/bundle, a refused one in DIR/refused, the report in
+    DIR/update.html. Exit codes: 0 accepted, 1 something failed, 2 wrong usage, 3 refused.
+    """
+    from faceproof.networks.requirements import require
+
+    require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
+    write = choose(FORMATS, format_, what="format")
+    _check_replay(replay, no_replay=no_replay)
+    from faceproof.evaluation.gate import Rule
+    from faceproof.training.stopping import Stopped
+    from faceproof.training.updating.update import Wish
+    from faceproof.training.updating.update import update as run
+
+    if not 0 < margin < 100:
+        raise UsageError(f"--margin {margin:g}: write percentage points, between 0 and 100")
+    wish = Wish(
+        detector=detector,
+        data=data,
+        replay=replay,
+        replay_share=replay_share,
+        rule=Rule(margin=margin / 100, strict=strict),
+        at=at,
+        overrides=tuple(set_ or ()),
+    )
+    try:
+        done = run(wish, output, progress=_say)
+    except Stopped as stop:
+        _say(str(stop))
+        raise typer.Exit(stop.exit_code) from None
+    write(done, output)
+    raise typer.Exit(ALL_CHECKED if done.accepted else FOUND)
+
+
+def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
+    """Refuse an update whose forgetting nobody decided to leave unseen.
+
+    Raises:
+        UsageError: neither old pictures nor the word that there are none, or both.
+    """
+    if replay is None and not no_replay:
+        raise UsageError(
+            "no --replay: without old pictures a detector forgets, and nothing shows it. Name the "
+            "manifest that it was trained on, or say --no-replay"
+        )
+    if replay is not None and no_replay:
+        raise UsageError("--no-replay says that there are no old pictures: leave out one of both")
+
+
+def _say(message: str) -> None:
+    """Tell how far it is, on standard error."""
+    typer.echo(message, err=True)

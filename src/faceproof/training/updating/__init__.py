@@ -1,0 +1,1 @@
+"""Continual update: a detector learns a new generator, and a gate sees what it forgot."""

@@ -1,0 +1,174 @@
+"""The recipe of an update: a short, gentle training from the old detector, for few pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from faceproof.detector.bundle import Bundle
+from faceproof.detector.spec import DetectorSpec
+from faceproof.detector.verdict import OperatingPoint
+from faceproof.errors import RecipeError, UsageError
+from faceproof.training.operating_points import Budget
+from faceproof.training.recipe import Recipe
+from faceproof.training.recipe_file import read_recipe
+
+DEFAULTS: dict[str, Any] = {
+    "schedule": {
+        "steps": 300,
+        "batch_size": 32,
+        "head_first_steps": 0,
+        "warmup_steps": 20,
+        "validate_steps": 300,
+        "keep": "last",
+    },
+    "optimizer": {
+        "learning_rate": 3e-4,
+        "backbone_factor": 0.3,
+        "average_decay": 0.98,
+    },
+    "distil": {"weight": 0.5, "temperature": 2.0, "follow": "where_right"},
+}
+"""What suits few pictures; ``--set`` overrides it. The last step is kept: none was chosen."""
+
+_VERSION = re.compile(r"(?P<before>.*)-u(?P<number>\d+)")
+_MOST_VERSION = 60
+
+
+def update_recipe(
+    old: Bundle, point: OperatingPoint, prepared: Path, *, overrides: tuple[str, ...], file: Path
+) -> Recipe:
+    """Return the recipe that updates a detector and keeps the promise of one operating point.
+
+    It is written to ``file`` first.
+
+    Raises:
+        RecipeError: an override is no key, or may not be changed in an update.
+        UsageError: the detector is an ensemble, or the point promises no false-alarm rate.
+    """
+    _refuse_other_promises(old.spec, point)
+    content = _content(old, prepared) | {"calibration": {"default_budget": point.bpcer_budget}}
+    lines = _lines(content)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    plain, wanted = read_recipe(file), read_recipe(file, overrides)
+    _refuse_misfits(plain, wanted)
+    return wanted
+
+
+def single_member(spec: DetectorSpec) -> None:
+    """Refuse an ensemble, whose members would each have to be updated.
+
+    Raises:
+        UsageError: it has several members.
+    """
+    if len(spec.members) > 1:
+        raise UsageError(
+            f"{spec.name} is an ensemble of {len(spec.members)} networks, and an update trains "
+            "one: distil it into a single network first (a recipe with distil.teacher), and "
+            "update that"
+        )
+
+
+def promised_again(point: OperatingPoint) -> str:
+    """Return the name of the candidate's operating point with the same promise."""
+    return Budget(bpcer=point.bpcer_budget or 0.0).name
+
+
+def next_version(version: str) -> str:
+    """Return the version of a detector after one more update.
+
+    >>> next_version("1.0"), next_version("1.0-u1")
+    ('1.0-u1', '1.0-u2')
+    """
+    found = _VERSION.fullmatch(version)
+    before, number = (found["before"], int(found["number"])) if found else (version, 0)
+    return f"{before[:_MOST_VERSION]}-u{number + 1}"
+
+
+def _content(old: Bundle, prepared: Path) -> dict[str, Any]:
+    """Return the recipe as it stands in its file."""
+    spec = old.spec
+    single_member(spec)
+    (member,) = spec.members
+    preprocessing = spec.preprocessing.model_dump(mode="json")
+    if member.input is not None:
+        preprocessing["input"] = member.input.model_dump(mode="json")
+    folder = str(old.folder)
+    return {
+        **DEFAULTS,
+        "data": {"prepared": str(prepared), "licence": spec.licence},
+        "network": {
+            "name": member.network,
+            "head": member.head.model_dump(mode="json"),
+            "preprocessing": preprocessing,
+            "starting_weights": str(old.folder / member.weights.name),
+            "started_from": f"{spec.name} {spec.version}",
+            "started_from_licence": spec.licence,
+            "batch_norm": "frozen",
+            "batch_norm_pictures": 0,
+        },
+        "distil": {**DEFAULTS["distil"], "teacher": folder},
+        "export": {
+            "name": spec.name,
+            "version": next_version(spec.version),
+            "command": "faceproof update",
+            "notes": [
+                *spec.notes,
+                f"Updated from {spec.name} {spec.version}, whose detector.json has SHA-256 "
+                f"{old.sha256}.",
+            ],
+        },
+    }
+
+
+def _refuse_other_promises(spec: DetectorSpec, point: OperatingPoint) -> None:
+    """Refuse an operating point whose promise an update cannot make again."""
+    if point.bpcer_budget:
+        return
+    names = [one.name for one in spec.operating_points.values() if one.bpcer_budget]
+    raise UsageError(
+        f"the operating point {point.name!r} promises no share of real faces called fake, so that "
+        f"the update cannot promise the same: name another with --at ({', '.join(names) or 'none'})"
+    )
+
+
+def _lines(content: dict[str, Any], place: str = "") -> Iterator[str]:
+    """Yield a recipe as lines of TOML, each with its whole key; what is None is left out."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from _lines(value, f"{place}{name}.")
+        elif value is not None:
+            yield f"{place}{name} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _refuse_misfits(plain: Recipe, wanted: Recipe) -> None:
+    """Refuse overrides that would make something else than an update of this detector."""
+    fixed = {
+        "data.prepared": (plain.data.prepared, wanted.data.prepared),
+        "data.sources": (plain.data.sources, wanted.data.sources),
+        "data.balance": (plain.data.balance, wanted.data.balance),
+        "data.reading": (plain.data.reading, wanted.data.reading),
+        "network.name": (plain.network.name, wanted.network.name),
+        "network.head": (plain.network.head, wanted.network.head),
+        "network.preprocessing": (plain.network.preprocessing, wanted.network.preprocessing),
+        "network.starting_weights": (
+            plain.network.starting_weights,
+            wanted.network.starting_weights,
+        ),
+        "calibration.default_budget": (
+            plain.calibration.default_budget,
+            wanted.calibration.default_budget,
+        ),
+        "schedule.keep": (plain.schedule.keep, wanted.schedule.keep),
+        "schedule.patience": (plain.schedule.patience, wanted.schedule.patience),
+    }
+    for key, (before, after) in fixed.items():
+        if before != after:
+            raise RecipeError(
+                f"--set {key}: an update does not change it. Network and promise stay those of "
+                "the old detector (--at names another promise), and the last step is kept: the "
+                "validation faces decide the gate, so that they may choose nothing before"
+            )

@@ -1,0 +1,228 @@
+"""The two sets of an update, new pictures and old ones: read, split, checked, prepared."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from faceproof.data.manifest import Manifest
+from faceproof.data.manifest_files import read_manifest
+from faceproof.data.preparing import FinishSpec, PicturesSpec, Prepared, Preparing, prepare_manifest
+from faceproof.data.preparing.folder import FACES, MANIFEST, RECORD
+from faceproof.data.splitting.divide import SplitSpec, divide
+from faceproof.errors import LeakError, ManifestError, UsageError
+from faceproof.imaging.preprocessing import CropSpec
+
+Progress = Callable[[str], None]
+
+NEW_SHARES = {"train": 0.6, "validation": 0.15, "calibration": 0.1, "test": 0.15}
+"""The splits of new pictures that have none: enough of few must be left to see what they taught."""
+
+_REMEDY = "prepare it again with `faceproof data prepare --detector`"
+_ROOM = 0.25
+_SMALLEST_FACE = 112
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """A manifest, and whether its data folder holds prepared pictures with their landmarks."""
+
+    manifest: Manifest
+    is_prepared: bool
+    name: str
+
+    @property
+    def root(self) -> Path:
+        """The data folder."""
+        return self.manifest.picture_path("")
+
+
+def read_set(path: Path) -> PictureSet:
+    """Return the set of a manifest file, or of a folder that `faceproof data prepare` has made.
+
+    A manifest counts as prepared where its data folder is one, and knows every picture's face.
+
+    Raises:
+        ManifestError: there is no such manifest, or a row breaks the contract.
+    """
+    file = path / MANIFEST if path.is_dir() else path
+    if not file.is_file():
+        raise ManifestError(
+            f"there is no manifest {file}: name a .parquet or .csv of `faceproof data import`, or "
+            "a folder of `faceproof data prepare`"
+        )
+    manifest = read_manifest(file)
+    return PictureSet(manifest, _knows_faces(manifest), str(path))
+
+
+def split_new(new: PictureSet, old: PictureSet | None, *, progress: Progress) -> PictureSet:
+    """Return the new set with every row in a split, and without rows that the old set has.
+
+    What shares a group or a file with the old set follows it.
+
+    Raises:
+        ManifestError: nothing new is left, or one picture is real here and fake there.
+        LeakError: a new picture and an old one are the same, and stand in different splits.
+    """
+    if (new.manifest.table["split"] == "").any():
+        older = [old.manifest] if old else []
+        divided = divide(new.manifest, SplitSpec(shares=NEW_SHARES), older=older)
+        new = PictureSet(divided.manifest, new.is_prepared, new.name)
+        told = ", ".join(f"{n} {split}" for split, n in new.manifest.counts().items())
+        progress(f"{new.name} has no splits: divided into {told}")
+        if divided.left_out:
+            progress(f"left out: {len(divided.left_out)} rows that would join two splits")
+    if old is not None:
+        new = _without_old(new, old, progress=progress)
+    table = new.manifest.table.filter(pl.col("split") != "")
+    if table.is_empty():
+        raise ManifestError(f"{new.name} holds nothing new: every picture of it is known already")
+    return PictureSet(new.manifest.with_table(table), new.is_prepared, new.name)
+
+
+def refuse_without_splits(old: PictureSet) -> None:
+    """Refuse old pictures of which nobody knows which ones the detector has learned.
+
+    Raises:
+        ManifestError: no row has a split.
+    """
+    if not any(old.manifest.counts().values()):
+        raise ManifestError(
+            f"no row of {old.name} has a split: name the manifest that the detector was trained "
+            "on, or divide other old pictures with `faceproof data split`. Forgetting is measured "
+            "on faces that were never learned"
+        )
+
+
+def prepare_set(
+    found: PictureSet,
+    crop: CropSpec,
+    output: Path,
+    *,
+    like: PictureSet | None = None,
+    progress: Progress,
+) -> PictureSet:
+    """Return the set with pictures prepared for a detector with this crop: itself, or a new one.
+
+    It is made in ``output``, as ``like`` was where that was prepared.
+
+    Raises:
+        UsageError: the crop of a prepared set is not that of the detector.
+        ManifestError: no picture could be prepared.
+    """
+    if found.is_prepared:
+        if fault := _crop_fault(found.root, crop):
+            raise UsageError(f"{found.name} {fault}: {_REMEDY}")
+        return found
+    progress(f"{found.name}: finding and cutting out {len(found.manifest)} faces")
+    spec = pictures_spec(crop, like)
+    how = Preparing(workers=os.cpu_count() or 1, say=progress)
+    record = prepare_manifest(found.manifest, output, spec, finish=FinishSpec(probe=False), how=how)
+    if lost := sum(record.problems.values()):
+        progress(f"{lost} of {len(found.manifest)} pictures left out: {output / 'problems.csv'}")
+    if not record.after.rows:
+        raise ManifestError(f"no picture of {found.name} could be prepared: see {output}")
+    return PictureSet(read_manifest(output / MANIFEST), is_prepared=True, name=found.name)
+
+
+def pictures_spec(crop: CropSpec, like: PictureSet | None) -> PicturesSpec:
+    """Return how pictures are prepared for a detector with this crop: as ``like`` was, or roomily.
+
+    Where the old set was equalised and the new one were not, files alone would tell them apart.
+    """
+    known = _record(like.root) if like and like.is_prepared else None
+    if known is not None:
+        equalise = known.spec.equalise and known.spec.equalise.model_copy(
+            update={"side": known.side}
+        )
+        return known.spec.model_copy(update={"equalise": equalise})
+    if crop.method == "whole":
+        return PicturesSpec(keep="picture")
+    return PicturesSpec(crop=roomy(crop))
+
+
+def roomy(crop: CropSpec) -> CropSpec:
+    """Return a crop that shows the face at least as large, with room to be found again and shifted.
+
+    >>> roomy(CropSpec(size=128, margin=0.0))
+    CropSpec(method='five_point', size=192, margin=0.25, fill=(124, 116, 104))
+    """
+    margin = min(1.0, crop.margin + _ROOM)
+    side = max(_SMALLEST_FACE, _face_px(crop))
+    size = min(1024, math.ceil(side * (1 + 2 * margin)))
+    return crop.model_copy(update={"margin": margin, "size": size})
+
+
+def _knows_faces(manifest: Manifest) -> bool:
+    """Return whether the data folder has the landmarks of every row."""
+    if manifest.root is None or not (faces := manifest.root / FACES).is_file():
+        return False
+    known = pl.scan_parquet(faces).select("path").collect()["path"]
+    return bool(manifest.table["path"].is_in(known.implode()).all())
+
+
+def _without_old(new: PictureSet, old: PictureSet, *, progress: Progress) -> PictureSet:
+    """Return the new set without the pictures that the old one has in the same split."""
+    hashes = _hashes(new.manifest).join(_hashes(old.manifest), on="hash", suffix="_old")
+    _refuse(hashes.filter(pl.col("label") != pl.col("label_old")), new, old, "label", ManifestError)
+    splits = hashes.filter(pl.col("split_old") != "", pl.col("split") != pl.col("split_old"))
+    _refuse(splits, new, old, "split", LeakError)
+    if hashes.is_empty():
+        return new
+    rest = new.manifest.table.filter(~pl.col("path").is_in(hashes["path"].implode()))
+    progress(f"{new.name}: {new.manifest.table.height - rest.height} pictures are old ones")
+    return PictureSet(new.manifest.with_table(rest), new.is_prepared, new.name)
+
+
+def _refuse(
+    differing: pl.DataFrame, new: PictureSet, old: PictureSet, column: str, kind: type[Exception]
+) -> None:
+    """Raise an error where the same picture is told to be two things."""
+    if differing.is_empty():
+        return
+    one = differing.row(0, named=True)
+    raise kind(
+        f"{one['path']} of {new.name} is {one['path_old']} of {old.name}, with the {column} "
+        f"{one[column]!r} here and {one[f'{column}_old']!r} there ({differing.height} such): "
+        f"leave it out of the new pictures, or give it the {column} that it had"
+    )
+
+
+def _hashes(manifest: Manifest) -> pl.DataFrame:
+    """Return path, label and split of each row by its file's hash, and by that of its origin."""
+    columns = ["sha256", *(name for name in ("origin_sha256",) if name in manifest.table.columns)]
+    parts = [manifest.table.select("path", "label", "split", hash=pl.col(name)) for name in columns]
+    return pl.concat(parts).filter(pl.col("hash") != "").unique(["path", "hash"])
+
+
+def _record(root: Path) -> Prepared | None:
+    """Return how a folder was prepared, None where it does not say."""
+    return Prepared.read(root / RECORD) if (root / RECORD).is_file() else None
+
+
+def _crop_fault(root: Path, wanted: CropSpec) -> str:
+    """Return why crops of a prepared folder do not do for a detector, nothing where they do."""
+    known = _record(root)
+    if known is None or known.spec.keep == "picture":
+        return ""
+    crop = known.spec.crop
+    if crop.method != wanted.method:
+        return f"is cut as {crop.method}, and the detector reads {wanted.method}"
+    if crop.margin < wanted.margin:
+        return f"is cut with margin {crop.margin:g}, and the detector sees {wanted.margin:g}"
+    if _face_px(crop) < _face_px(wanted):
+        return (
+            f"shows faces at {_face_px(crop):.0f} px, and the detector reads "
+            f"{_face_px(wanted):.0f} px"
+        )
+    return ""
+
+
+def _face_px(crop: CropSpec) -> float:
+    """Return the side of the face's template in the crop, in px."""
+    return crop.size / (1 + 2 * crop.margin)

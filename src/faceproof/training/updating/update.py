@@ -1,0 +1,278 @@
+"""`update`: from a detector and a new generator to a detector that knows both, or a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from faceproof.data.manifest import LABELS, Manifest
+from faceproof.detector.bundle import Bundle
+from faceproof.detector.detector import locate
+from faceproof.detector.verdict import OperatingPoint
+from faceproof.errors import TrainingError, UsageError
+from faceproof.evaluation.evaluate import Judged
+from faceproof.evaluation.gate import Gate, Rule, gate, points
+from faceproof.evaluation.paired import Change, changes, paired
+from faceproof.evaluation.update_record import Learned, Update
+from faceproof.records import Record
+from faceproof.reports.update_page import update_markdown, update_page
+from faceproof.runs import RunFolder
+from faceproof.training.finish import write_reported
+from faceproof.training.fit import fit
+from faceproof.training.readiness import refuse_poor_data
+from faceproof.training.recipe import Recipe
+from faceproof.training.schedule import with_steps
+from faceproof.training.updating.candidate import (
+    Bench,
+    Candidate,
+    candidate,
+    discard,
+    write_refused,
+)
+from faceproof.training.updating.join import joined, old_generators
+from faceproof.training.updating.recipe import promised_again, single_member, update_recipe
+from faceproof.training.updating.sets import (
+    PictureSet,
+    prepare_set,
+    read_set,
+    refuse_without_splits,
+    split_new,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Progress = Callable[[str], None]
+
+ACCEPTED, REFUSED = "bundle", "refused"
+RECORD, REPORT, PAGE = "update.json", "update.md", "update.html"
+REPLAY_SHARE = 0.5
+DEFAULT_RULE = Rule()
+
+_GATED_AS = ("clean",)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of an update.
+
+    ``replay_share`` is the share of old fakes among the fakes drawn; 0 lets the old pictures
+    measure alone. ``at`` names the old detector's operating point that is guarded.
+    """
+
+    detector: str
+    data: Path
+    replay: Path | None = None
+    replay_share: float = REPLAY_SHARE
+    rule: Rule = DEFAULT_RULE
+    at: str | None = None
+    overrides: tuple[str, ...] = ()
+
+
+class Inputs(Record):
+    """What an output folder was made from; another update does not go on in it."""
+
+    detector: str
+    data: str
+    replay: str | None
+    replay_share: float
+
+
+@dataclass(frozen=True)
+class _Job:
+    """An update under way: what was asked, of which detector, with which pictures, and where."""
+
+    wish: Wish
+    old: Bundle
+    recipe: Recipe
+    new: PictureSet
+    replay: PictureSet | None
+    bench: Bench
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.bench.run.path
+
+
+def update(wish: Wish, output: Path, *, progress: Progress) -> Update:
+    """Return what the update did; the detector lies in ``output/bundle`` or ``output/refused``.
+
+    What is done already is not done again. The gate reads the validation split, on which nothing
+    was chosen: the schedule is fixed and its last step kept. The test split is read for an
+    accepted detector alone.
+
+    Raises:
+        UsageError, DataError, TrainingError, ExportError: naming what to change.
+        Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
+    """
+    old = _old_detector(wish.detector)
+    point = old.spec.operating_point(wish.at)
+    run = RunFolder(output)
+    job = _prepared(wish, old, run, point, progress)
+    network = fit(job.recipe, job.bench.manifest, run, progress=progress)
+    made = candidate(job.recipe, old, network, job.bench)
+    decided = _decide(job, made, point)
+    done = _record(job, decided, _keep(job, made, decided))
+    done.write(output / RECORD)
+    (output / REPORT).write_text(update_markdown(done), encoding="utf-8")
+    (output / PAGE).write_text(update_page(done), encoding="utf-8")
+    return done
+
+
+def _old_detector(name: str) -> Bundle:
+    """Return the detector to update, verified."""
+    bundle = Bundle.read(locate(name))
+    single_member(bundle.spec)
+    bundle.verify()
+    return bundle
+
+
+def _prepared(
+    wish: Wish, old: Bundle, run: RunFolder, point: OperatingPoint, progress: Progress
+) -> _Job:
+    """Return the update with everything ready that training needs; what cannot be is told here."""
+    folder = run.path / "data"
+    file = run.path / "recipe.toml"
+    recipe = update_recipe(old, point, folder, overrides=wish.overrides, file=file)
+    new, replay = _sets(wish, old, run.path, progress)
+    _same_inputs(wish, old, new, replay, run.path)
+    manifest = joined(new, replay, folder, replay_share=wish.replay_share if replay else 0.0)
+    _refuse_one_class(manifest, replay)
+    refuse_poor_data(recipe, manifest)
+    bench = Bench(manifest, folder, run, progress)
+    steps = with_steps(recipe, manifest.counts()["train"])
+    return _Job(wish, old, steps, new, replay, bench)
+
+
+def _sets(
+    wish: Wish, old: Bundle, output: Path, progress: Progress
+) -> tuple[PictureSet, PictureSet | None]:
+    """Return the new and the old pictures, split and prepared."""
+    new, replay = read_set(wish.data), read_set(wish.replay) if wish.replay else None
+    if replay is not None:
+        refuse_without_splits(replay)
+    else:
+        progress("NO OLD PICTURES: nothing holds the detector back from forgetting, and nothing")
+        progress("will show what it forgot; name some with --replay")
+    new = split_new(new, replay, progress=progress)
+    crop = old.spec.preprocessing.crop
+    if replay is not None:
+        replay = prepare_set(replay, crop, output / "prepared-replay", progress=progress)
+    folder = output / "prepared-new"
+    return prepare_set(new, crop, folder, like=replay, progress=progress), replay
+
+
+def _same_inputs(
+    wish: Wish, old: Bundle, new: PictureSet, replay: PictureSet | None, output: Path
+) -> None:
+    """Remember what the folder is made from.
+
+    Raises:
+        UsageError: it was made from something else.
+    """
+    inputs = Inputs(
+        detector=old.sha256,
+        data=new.manifest.sha256,
+        replay=replay.manifest.sha256 if replay else None,
+        replay_share=wish.replay_share,
+    )
+    file = output / "inputs.json"
+    before = Inputs.read(file) if file.is_file() else inputs
+    for key in Inputs.model_fields:
+        if getattr(before, key) != getattr(inputs, key):
+            raise UsageError(f"{output} holds an update with another {key}: name another --output")
+    inputs.write(file)
+
+
+def _refuse_one_class(manifest: Manifest, replay: PictureSet | None) -> None:
+    """Refuse an update that would learn from one class alone.
+
+    Raises:
+        TrainingError: naming the class that is missing.
+    """
+    learned = manifest.table.filter(pl.col("split") == "train")["label"].unique().to_list()
+    for label in LABELS:
+        if label not in learned:
+            more = "" if replay else ", or name old pictures with --replay"
+            raise TrainingError(
+                f"no {label} face to learn from: add {label} faces to the new pictures{more}"
+            )
+
+
+def _decide(job: _Job, made: Candidate, old_point: OperatingPoint) -> Gate:
+    """Return what the gate says of the candidate, on validation faces."""
+    before = job.bench.answers(job.old, "validation", _GATED_AS, who="old")
+    after = job.bench.answers(made.bundle, "validation", _GATED_AS, who="new")
+    return gate(
+        paired(before, after),
+        old_point,
+        made.spec.operating_point(promised_again(old_point)),
+        job.wish.rule,
+        old_generators=old_generators(job.replay),
+        data_sha256=job.bench.manifest.sha256,
+        split="validation",
+    )
+
+
+def _keep(job: _Job, made: Candidate, decided: Gate) -> tuple[Change, ...]:
+    """Write the candidate to where it belongs, and return its changes on test if accepted."""
+    if not decided.accepted:
+        write_refused(made, decided, job.bench.manifest, job.folder / REFUSED)
+        discard(job.folder / ACCEPTED)
+        return ()
+    conditions = job.recipe.export.conditions
+    report = job.bench.answers(made.bundle, "test", conditions, who="new")
+    write_reported(
+        made.spec,
+        made.files,
+        report,
+        job.folder / ACCEPTED,
+        manifest=job.bench.manifest,
+        command=job.recipe.export.command,
+    )
+    discard(job.folder / REFUSED)
+    before = job.bench.answers(job.old, "test", conditions[:1], who="old")
+    pair = paired(before, _as(report, conditions[0]))
+    return tuple(changes(pair, points(decided.old_point, decided.new_point)))
+
+
+def _as(answers: pa.Table, condition: str) -> pa.Table:
+    """Return the answers under one condition."""
+    import pyarrow.compute as pc
+
+    return answers.filter(pc.field("condition") == condition)
+
+
+def _record(job: _Job, decided: Gate, tested: tuple[Change, ...]) -> Update:
+    """Return the record of the update."""
+    made = Bundle.read(job.folder / (ACCEPTED if decided.accepted else REFUSED))
+    return Update(
+        old=_judged(job.old),
+        candidate=_judged(made),
+        new_data=_learned(job.new),
+        replay=_learned(job.replay) if job.replay else None,
+        replay_share=job.wish.replay_share if job.replay else 0.0,
+        steps=job.recipe.schedule.steps,
+        gate=decided,
+        tested=tested,
+    )
+
+
+def _judged(bundle: Bundle) -> Judged:
+    return Judged(name=bundle.spec.name, version=bundle.spec.version, sha256=bundle.sha256)
+
+
+def _learned(found: PictureSet) -> Learned:
+    fakes = found.manifest.table.filter(pl.col("split") == "train", pl.col("label") == "fake")
+    counts = dict(fakes.group_by("generator").len().sort("generator").iter_rows())
+    return Learned(
+        name=found.name,
+        data_sha256=found.manifest.sha256,
+        rows=found.manifest.counts(),
+        training_fakes=counts,
+    )
