@@ -70,6 +70,10 @@ def described(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str]]:
         mark = " (default)" if name == spec.default_operating_point else ""
         yield "operating point", f"{name}{mark}: {point.promise}"
         yield "", f"real below {point.real_below:.4g}, fake from {point.fake_from:.4g}"
+        if point.basis:
+            yield "", point.basis
+    for one in spec.unsupported:
+        yield "not promised", f"{one.name}: {one.reason}"
     rows = ", ".join(f"{count} {split}" for split, count in spec.trained_on.rows.items())
     yield "trained on", f"{rows} (data {spec.trained_on.data_sha256[:12]})"
     yield "generators seen", ", ".join(spec.generators_seen)

@@ -12,7 +12,7 @@ from faceproof.evaluation.tally import Floats
 
 ISOTONIC_GROUPS = 500
 """Groups of each class that isotonic regression takes: with fewer than about a thousand in all it
-follows the noise (Niculescu-Mizil and Caruana 2005, ICML, section 4)."""
+follows the noise (Niculescu-Mizil and Caruana 2005, ICML)."""
 
 _EQUAL = 1e-12
 """Steps closer than this are one: what parts them is rounding."""
@@ -51,7 +51,8 @@ def isotonic(logits: Floats, targets: Floats, weights: Floats, *, slope: float) 
     of few faces less so than one of many. ``slope`` leads on beyond the outermost knots, where one
     class stands alone and steps say nothing.
 
-    Source: the two added faces are those of Vovk and Petej 2014, Venn-Abers predictors, UAI.
+    Source: two faces, one of each class, also stand for the next one in Vovk and Petej 2014,
+    Venn-Abers predictors, UAI; theirs stand at its own logit.
     """
     ends = np.array([logits.min(), logits.max()])
     places, index = np.unique(np.append(logits, ends), return_inverse=True)
