@@ -180,7 +180,7 @@ def test_climbed_is_there_and_back_with_statistics_kept(network, fails):
         with pytest.raises(MemoryError):
             there()
     else:
-        assert float(torch.stack(there()).norm()) == pytest.approx(0.5, rel=1e-4)
+        assert torch.stack(there()).norm().item() == pytest.approx(0.5, rel=1e-4)
     assert all(torch.equal(one, before[name]) for name, one in network.named_parameters())
     assert torch.equal(network[1].running_mean, mean)
     assert network[1].momentum == 0.3
