@@ -1,6 +1,7 @@
 """Starting weights: everything that fits, or an error that says what does not."""
 
 import hashlib
+import json
 import random
 import re
 from collections import OrderedDict
@@ -13,7 +14,12 @@ pytest.importorskip("safetensors")
 from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
-from faceproof.errors import SourceNotFoundError, TrainingError  # noqa: E402
+from faceproof.errors import (  # noqa: E402
+    BundleHashError,
+    BundleSchemaError,
+    SourceNotFoundError,
+    TrainingError,
+)
 from faceproof.networks import HeadSpec, build, load_starting_weights  # noqa: E402
 from faceproof.networks.heads import build_head  # noqa: E402
 from faceproof.networks.network import Network  # noqa: E402
@@ -204,6 +210,89 @@ def test_a_hub_out_of_reach_is_told(monkeypatch):
 
     with pytest.raises(TrainingError, match="check the connection"):
         load_starting_weights(build("test_resnet"), "test_resnet.r160_in1k")
+
+
+def saved_bundle(folder, **networks):
+    """Write so much of a detector's folder as names the weights of its members."""
+    folder.mkdir()
+    members = []
+    for name, network in networks.items():
+        path = folder / f"{name}.safetensors"
+        save_file({n: t.half() if t.ndim > 1 else t for n, t in network.state_dict().items()}, path)
+        weights = {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        members.append({"name": name, "network": "small", "weights": weights})
+    spec = {"schema": "faceproof.detector/1", "members": members}
+    (folder / "detector.json").write_text(json.dumps(spec), encoding="utf-8")
+    return folder
+
+
+def halved(network):
+    return {n: t.half() if t.ndim > 1 else t for n, t in network.state_dict().items()}
+
+
+class TestADetector:
+    def test_it_fills_backbone_and_head(self, tmp_path):
+        saved, network = small(), small()
+        folder = saved_bundle(tmp_path / "mine", only=saved)
+
+        read = load_starting_weights(network, folder)
+
+        assert as_read(network, halved(saved))
+        assert read.source == "mine:only"
+        assert set(read.used) == set(network.state_dict())
+        assert read.sha256 == hashlib.sha256((folder / "only.safetensors").read_bytes()).hexdigest()
+
+    def test_a_head_of_another_size_stays_as_it_is(self, tmp_path):
+        saved, network = small(), small(hidden=9)
+        before = {n: t.clone() for n, t in network.head.state_dict().items()}
+
+        read = load_starting_weights(network, saved_bundle(tmp_path / "mine", only=saved))
+
+        kept = {n: t.half() if t.ndim > 1 else t for n, t in saved.backbone.state_dict().items()}
+        assert as_read(network.backbone, kept)
+        assert as_read(network.head, before)
+        assert set(read.ignored) == {n for n in saved.state_dict() if n.startswith("head.")}
+
+    def test_the_only_member_that_fits_is_taken(self, tmp_path):
+        saved, network = small(), small()
+        folder = saved_bundle(tmp_path / "mine", other=build("test_resnet"), ours=saved)
+        assert load_starting_weights(network, folder).source == "mine:ours"
+        assert as_read(network, halved(saved))
+
+    def test_of_two_that_fit_one_is_named(self, tmp_path):
+        first, second, network = small(), small(), small()
+        folder = saved_bundle(tmp_path / "mine", a=first, b=second)
+        with pytest.raises(TrainingError, match=r"2 of them fit.*mine:a \(small\), .*mine:b"):
+            load_starting_weights(network, folder)
+        assert load_starting_weights(network, f"{folder}:b").source == "mine:b"
+        assert as_read(network, halved(second))
+
+    def test_no_member_of_that_name(self, tmp_path):
+        folder = saved_bundle(tmp_path / "mine", a=small())
+        with pytest.raises(TrainingError, match=r"mine:a \(small\)"):
+            load_starting_weights(small(), f"{folder}:z")
+
+    def test_another_network_is_told_and_nothing_is_loaded(self, tmp_path):
+        network = small()
+        before = {n: t.clone() for n, t in network.state_dict().items()}
+        with pytest.raises(TrainingError, match=r"mine:a does not fit the network"):
+            load_starting_weights(network, saved_bundle(tmp_path / "mine", a=build("test_resnet")))
+        assert as_read(network, before)
+
+    def test_a_file_that_was_exchanged_is_refused(self, tmp_path):
+        folder = saved_bundle(tmp_path / "mine", a=small())
+        save_file(small().state_dict(), folder / "a.safetensors")
+        with pytest.raises(BundleHashError, match="is not the file"):
+            load_starting_weights(small(), folder)
+
+    @pytest.mark.parametrize("name", ["../a.safetensors", "a.pt", "/a.safetensors"])
+    def test_a_file_outside_is_never_opened(self, tmp_path, name):
+        folder = saved_bundle(tmp_path / "mine", a=small())
+        spec = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
+        spec["members"][0]["weights"]["name"] = name
+        (folder / "detector.json").write_text(json.dumps(spec), encoding="utf-8")
+        with pytest.raises(BundleSchemaError, match="does not name the weights"):
+            load_starting_weights(small(), folder)
 
 
 def test_no_such_file_is_told(tmp_path):

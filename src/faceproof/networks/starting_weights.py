@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceproof.errors import SourceNotFoundError
+from faceproof.networks.bundle_weights import bundle_and_member, member_weights
 from faceproof.networks.checkpoints import download, is_on_hub, misfit, read, tensors_sha256
 from faceproof.networks.requirements import require
 from faceproof.records import Record
@@ -50,15 +51,20 @@ class StartingWeights(Record):
 def load_starting_weights(network: Network, path: str | Path) -> StartingWeights:
     """Return what was read from a checkpoint into the network, all of it or nothing.
 
-    ``path`` is a safetensors file, a ``.pt`` with tensors alone, or a name of timm's hub such as
-    ``densenet121.tv_in1k``. It fills the backbone, and the checkpoint's own last layer is left
-    aside; a file that was saved from one of our networks fills the head as well.
+    ``path`` is a safetensors file, a ``.pt`` with tensors alone, a name of timm's hub such as
+    ``densenet121.tv_in1k``, or the folder of a detector, with ``:member`` behind it where several
+    would do. It fills the backbone, and the checkpoint's own last layer is left aside; a file that
+    was saved from one of our networks fills the head as well. A detector fills the head where
+    that is alike, and else leaves its own aside.
 
     Raises:
-        SourceNotFoundError: neither a file nor a name of timm's hub.
+        SourceNotFoundError: neither a file, nor a detector, nor a name of timm's hub.
         TrainingError: the file is no checkpoint, holds code, or does not fit the network.
+        BundleError: the detector's folder cannot be trusted.
     """
     require("torch", "timm", "safetensors")
+    if found_bundle := bundle_and_member(path):
+        return _from_bundle(network, *found_bundle)
     state, digest = _fetch(path)
     found = _today(state)
     whole = any(name.startswith("backbone.") for name in found)
@@ -70,6 +76,28 @@ def load_starting_weights(network: Network, path: str | Path) -> StartingWeights
     )
 
 
+def _from_bundle(network: Network, folder: Path, member: str) -> StartingWeights:
+    """Return what was read from a member of a detector: its backbone, and its head if alike."""
+    name, found, digest = member_weights(folder, member, network.backbone.state_dict())
+    source = f"{folder.resolve().name}:{name}"
+    head = {key: tensor for key, tensor in found.items() if key.startswith("head.")}
+    alike = _shapes(head) == _shapes(
+        {f"head.{key}": tensor for key, tensor in network.head.state_dict().items()}
+    )
+    used = {key: tensor for key, tensor in found.items() if alike or key not in head}
+    if alike:
+        _fill(network.state_dict(), used, source=source)
+    else:
+        bare = {key.removeprefix("backbone."): tensor for key, tensor in used.items()}
+        _fill(network.backbone.state_dict(), bare, source=source)
+    ignored = tuple(key for key in found if key not in used)
+    return StartingWeights(source=source, sha256=digest, used=tuple(used), ignored=ignored)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
 def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
     """Return the tensors and the SHA-256 of a file, or of a name of timm's hub."""
     path = Path(source)
@@ -79,7 +107,7 @@ def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
         state = download(str(source))
         return state, tensors_sha256(state)
     raise SourceNotFoundError(
-        f"no starting weights at {source}: name a .safetensors or .pt file, "
+        f"no starting weights at {source}: name a .safetensors or .pt file, a detector's folder, "
         "or a pretrained network of timm's such as 'densenet121.tv_in1k'"
     )
 
