@@ -1,4 +1,4 @@
-"""`faceproof train combine` from folders to a folder, and its place beside `faceproof train RECIPE`."""
+"""`faceproof train combine` from folders to a folder, beside `faceproof train RECIPE.toml`."""
 
 from __future__ import annotations
 
