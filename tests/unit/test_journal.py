@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sys
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from faceproof.cli.training_display import TrainingDisplay, told, training_progress
-from faceproof.errors import MissingExtraError
+from faceproof.errors import MissingExtraError, TrainingError
 from faceproof.reports import training_curves
 from faceproof.reports.training_log import Curve, history
 from faceproof.runs import RunFolder
@@ -102,6 +103,28 @@ def test_a_note_stands_at_the_step_that_it_is_of(tmp_path):
         (10, "one"),
         (10, "two"),
     ]
+
+
+def test_a_line_that_was_cut_short_takes_no_other_with_it(tmp_path):
+    step(journal(tmp_path), 10)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"time": "2026')
+    step(journal(tmp_path), 20)
+    found = history(tmp_path)
+    assert found.curve("loss").steps == (10, 20)
+    assert found.unreadable == 1
+
+
+@pytest.mark.train
+def test_a_full_disk_is_told_in_words(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+
+    def full(self, **_) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "log", full)
+    with pytest.raises(TrainingError, match="full"):
+        step(journal(tmp_path), 10)
 
 
 class TestThePage:
@@ -247,14 +270,16 @@ class TestDisplay:
         validated = Moment(step=1, steps=2, validation=VALUES, best_step=1000, best_score=0.9)
         assert told(validated) == ["validation AUC 0.9000, best 0.9000 at step 1,000"]
 
-    def test_a_pipe_gets_plain_lines(self, capsys):
+    def test_a_pipe_gets_plain_lines(self, capsys, monkeypatch):
+        """Also where colours are asked for."""
+        monkeypatch.setenv("FORCE_COLOR", "1")
         progress = training_progress()
         assert not isinstance(progress, TrainingDisplay)
         progress("a line")
         assert capsys.readouterr() == ("", "a line\n")
 
     def test_a_terminal_gets_the_display(self, monkeypatch):
-        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         monkeypatch.setenv("TERM", "xterm")
         assert isinstance(training_progress(), TrainingDisplay)
         monkeypatch.setenv("TERM", "dumb")

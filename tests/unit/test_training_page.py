@@ -248,6 +248,16 @@ class TestOtherRuns:
         text = text_of(page_of(made))
         assert "Stopped early at step 30 of 60. Best: step 30" in text
         assert text.count(note) == 1
+        made = folder(tmp_path, lines=[*LINES[:4], line(30, 4, note=note), trained(60, 9)])
+        assert "Finished after 60 steps." in text_of(page_of(made))
+
+    def test_a_run_whose_last_weights_are_kept(self, tmp_path):
+        schedule = RECIPE["schedule"] | {"keep": "last"}
+        start = START | {"recipe": RECIPE | {"schedule": schedule}}
+        text = text_of(page_of(folder(tmp_path, starts=[start])))
+        assert "the detector has the weights of the last step" in text
+        assert "its weights are the detector's" not in text
+        assert "looked at 2 times. What" in text
 
     def test_a_recipe_that_was_changed(self, tmp_path):
         longer = RECIPE | {"schedule": {"steps": 90, "batch_size": 8}}
@@ -294,8 +304,8 @@ class TestCharts:
     def test_values_stand_where_their_ticks_stand(self):
         one = self.drawn(0.25, 1.0, floor=0.0, best=50)
         (curve,) = one.curves
-        assert curve.dots == ((198.0, 156.5), (348.0, 14.0))
-        assert curve.line == "198.0,156.5 348.0,14.0"
+        assert curve.dots == ((201.0, 156.5), (348.0, 14.0))
+        assert curve.line == "201.0,156.5 348.0,14.0"
         assert [(tick.text, tick.at) for tick in one.upright] == [
             ("0", 204.0),
             ("0.25", 156.5),
@@ -304,7 +314,7 @@ class TestCharts:
             ("1", 14.0),
         ]
         assert [tick.text for tick in one.across] == ["0", "25", "50", "75", "100"]
-        assert one.best == 198.0
+        assert one.best == 201.0
 
     @pytest.mark.parametrize("values", [(0.5,), (0.0, 0.0), (-3.0, -3.0), (1e-9, 3e8), (3e38, 1.0)])
     def test_every_curve_stays_in_its_frame(self, values):

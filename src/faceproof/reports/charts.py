@@ -8,7 +8,7 @@ from faceproof.reports.training_log import Curve
 from faceproof.reports.training_panels import Panel, Style, Trace, thinned, ticks
 
 WIDTH, HEIGHT = 360, 236
-LEFT, RIGHT, TOP, FOOT = 48, 348, 14, 204
+LEFT, RIGHT, TOP, FOOT = 54, 348, 14, 204
 
 _MOST_POINTS = 400
 _MOST_DOTS = 60

@@ -94,10 +94,16 @@ class Run:
 
     @property
     def stopped_early(self) -> str:
-        """The note of early stopping, empty where there is none."""
-        notes = [str(line["note"]) for line in self.history.notes]
-        early = [note for note in notes if note.startswith("stopped early")]
-        return early[-1] if early else ""
+        """The note of early stopping, empty where there is none or the training went on."""
+        last = [
+            str(line["note"]) for line in self.history.notes if line["step"] >= self.history.step
+        ]
+        return next((note for note in last if note.startswith("stopped early")), "")
+
+    @property
+    def keeps_last(self) -> bool:
+        """Whether the last weights become the detector, whatever validation says."""
+        return _section(self.recipe, "schedule").get("keep") == "last"
 
     @property
     def is_done(self) -> bool:

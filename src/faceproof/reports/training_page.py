@@ -97,10 +97,11 @@ def cautions(run: Run) -> Iterator[str]:
     """Yield what has to be known before the figures are read."""
     if run.history.validations:
         looks = len(run.history.validations)
-        times = "once" if looks == 1 else f"{looks:,} times, and the best step chosen by them"
+        times = "once" if looks == 1 else f"{looks:,} times"
+        chosen = "" if looks == 1 or run.keeps_last else ", and the best step chosen by them"
         yield (
-            f"Validation is no test: the same faces were looked at {times}. What the detector can "
-            "do is measured on the test split alone."
+            f"Validation is no test: the same faces were looked at {times}{chosen}. What the "
+            "detector can do is measured on the test split alone."
         )
     if run.bundle is None:
         yield "There is no detector yet, so that nothing has been calibrated or tested."

@@ -138,7 +138,7 @@ def _auc(run: History) -> Panel:
         "auc",
         "ROC-AUC",
         tuple(_validation(run, "validation_auc")),
-        "Of the averaged network on validation faces; the highest chooses the best step.",
+        "Of the averaged network on validation faces; the first of the highest is the best step.",
         ceiling=1.0,
     )
 

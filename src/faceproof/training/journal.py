@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from faceproof.errors import MissingExtraError
@@ -65,6 +66,8 @@ class Journal:
         self._scalars: Scalars | None = None
         self._begun = False
         self._given_up: set[str] = set()
+        if show:
+            _end_torn_line(run.path / "metrics.jsonl")
 
     def step(
         self,
@@ -119,7 +122,7 @@ class Journal:
     def note(self, text: str) -> None:
         """Keep and tell what happened, in words."""
         if self._writes:
-            self._run.log(step=self._moment.step or history(self._run.path).step, note=text)
+            self._log(self._moment.step or history(self._run.path).step, note=text)
         self._tell(text)
 
     def close(self) -> None:
@@ -153,9 +156,24 @@ class Journal:
         """Append to ``metrics.jsonl`` and to TensorBoard's file; the first process alone."""
         if not self._writes:
             return
-        self._run.log(step=step, **values)
+        self._log(step, **values)
         figures = {name: value for name, value in values.items() if name != "best"}
         self._try("tensorboard", lambda: self._add(step, figures))
+
+    def _log(self, step: int, **values: object) -> None:
+        """Append to ``metrics.jsonl``.
+
+        Raises:
+            TrainingError: the disk is full.
+        """
+        try:
+            self._run.log(step=step, **values)
+        except OSError:
+            # Imported late: it imports torch, and a journal can be kept and read without.
+            from faceproof.training.disk import telling_full_disk
+
+            with telling_full_disk(self._run.path):
+                raise
 
     def _add(self, step: int, figures: Mapping[str, float]) -> None:
         if self._scalars is None:
@@ -182,6 +200,13 @@ class Journal:
         if best.best_score is None or best.best_step == step:
             return "the best so far"
         return f"best {best.best_score:.4f} at step {best.best_step}"
+
+
+def _end_torn_line(path: Path) -> None:
+    """Give a line that a full disk cut short its end, so that the next one stands for itself."""
+    if path.exists() and not path.read_bytes().endswith(b"\n"):
+        with path.open("ab") as lines:
+            lines.write(b"\n")
 
 
 def _word(name: str) -> str:
