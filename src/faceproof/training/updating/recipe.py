@@ -12,7 +12,7 @@ from faceproof.detector.bundle import Bundle
 from faceproof.detector.spec import DetectorSpec
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.errors import RecipeError, UsageError
-from faceproof.training.operating_points import Budget
+from faceproof.training.promises import Budget
 from faceproof.training.recipe import Recipe
 from faceproof.training.recipe_file import read_recipe
 
@@ -165,6 +165,8 @@ def _refuse_misfits(plain: Recipe, wanted: Recipe) -> None:
         "schedule.keep": (plain.schedule.keep, wanted.schedule.keep),
         "schedule.patience": (plain.schedule.patience, wanted.schedule.patience),
     }
+    if wanted.device.devices * wanted.device.nodes > 1:
+        raise RecipeError("an update runs on one device: leave device.devices and nodes at 1")
     for key, (before, after) in fixed.items():
         if before != after:
             raise RecipeError(
