@@ -244,11 +244,19 @@ class TestShards:
             pictures[4]
         assert pictures[5].pixels.shape == (96, 96, 3)
 
-    def test_without_shards_it_says_what_to_do(self, mini, manifest, landmarks):
-        recipe = mini("data.reading='shards'")
-        rows = manifest.take("train", purpose="fit")
+    def test_a_training_reads_them_where_the_recipe_says_so(
+        self, mini, manifest, prepared, sharded
+    ):
+        shutil.copy(prepared / "faces.parquet", sharded / "faces.parquet")
+        recipe = mini("data.reading='shards'", f"data.prepared='{sharded}'")
+        stream, faces = _pictures(recipe, manifest)
+        plain, _ = _pictures(mini(), manifest)
+        assert torch.equal(stream[5][0], plain[5][0])
+        assert isinstance(faces._pictures, ShardedPictures)
+
+    def test_without_shards_it_says_what_to_do(self, mini, manifest):
         with pytest.raises(ManifestError, match="has no shards: make them with"):
-            pictures_of(recipe.data, rows, landmarks)
+            _pictures(mini("data.reading='shards'"), manifest)
 
 
 class TestUnreadable:

@@ -35,9 +35,9 @@ from faceproof.training.step import Teacher
 from faceproof.training.stopping import Stopped
 from faceproof.training.stream import (
     PlainFaces,
-    PreparedPictures,
     TrainingStream,
     balanced,
+    pictures_of,
 )
 from faceproof.training.teacher import Teacher as DetectorTeacher
 
@@ -132,13 +132,13 @@ def _started_from(recipe: Recipe, sha256: str) -> StartedFrom:
 
 def _pictures(recipe: Recipe, manifest: Manifest) -> tuple[TrainingStream, PlainFaces]:
     """Return the training stream and the validation faces."""
-    prepared, seen = recipe.data.prepared, recipe.schedule.validation_pictures
-    landmarks = read_faces(prepared / "faces.parquet")
+    data, seen = recipe.data, recipe.schedule.validation_pictures
+    landmarks = read_faces(data.prepared / "faces.parquet")
     train = manifest.take("train", purpose="fit")
     chosen = balanced(manifest.take("validation", purpose="choose"), seen, recipe.seed)
     return (
-        TrainingStream(PreparedPictures(prepared, train, landmarks), recipe),
-        PlainFaces(PreparedPictures(prepared, chosen, landmarks), recipe.network.preprocessing),
+        TrainingStream(pictures_of(data, train, landmarks), recipe),
+        PlainFaces(pictures_of(data, chosen, landmarks), recipe.network.preprocessing),
     )
 
 
