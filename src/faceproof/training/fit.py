@@ -27,7 +27,7 @@ from faceproof.runs import RunFolder
 from faceproof.training.journal import Journal
 from faceproof.training.kept import averaged_weights
 from faceproof.training.loop import Trainer
-from faceproof.training.processes import fabric_for, refuse_uneven
+from faceproof.training.processes import fabric_for, kill_helpers, refuse_uneven
 from faceproof.training.readiness import changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
 from faceproof.training.statistics import renew_statistics
@@ -169,13 +169,16 @@ def _try_export(recipe: Recipe, progress: Progress) -> None:
 
 @contextmanager
 def _helpers_end(fabric: Fabric) -> Iterator[None]:
-    """End the helper processes of a training in good order, whether it was finished or stopped."""
+    """End the helper processes of a training: in good order, or at once after an error."""
     try:
         yield
         fabric.barrier()
     except Stopped:
         if fabric.is_global_zero:
             raise
+    except BaseException:
+        kill_helpers(fabric)
+        raise
     if not fabric.is_global_zero:
         raise SystemExit
 

@@ -116,7 +116,7 @@ def fabric_for(device: DeviceRecipe, precision: str) -> Fabric:
         return Fabric(
             accelerator=device.accelerator,
             devices=device.devices,
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision,
             num_nodes=device.nodes,
             strategy="ddp" if device.devices * device.nodes > 1 else "auto",
         )
@@ -126,6 +126,15 @@ def fabric_for(device: DeviceRecipe, precision: str) -> Fabric:
             f"device.accelerator = {device.accelerator!r} with device.devices = {device.devices} "
             f"cannot be had here ({reason}): set both to what `faceproof doctor` lists"
         ) from error
+
+
+def kill_helpers(fabric: Fabric) -> None:
+    """End the processes that this one started, which may wait for it in an exchange for long.
+
+    Those that torchrun started are ended by torchrun.
+    """
+    for helper in getattr(fabric.strategy.launcher, "procs", ()):
+        helper.kill()
 
 
 def _by_torchrun() -> bool:
