@@ -30,8 +30,8 @@ from faceproof.training.recipe import CalibrationRecipe  # noqa: E402
 from faceproof.training.weighting import WEIGHTINGS, fit_weights  # noqa: E402
 
 VGGFACE2 = InputSpec(mean=(0.5, 0.5, 0.5), std=(128 / 255,) * 3)
-#: How far real and fake lie apart for each detector; "poor" tells nothing.
-TELLS = {"first": 1.5, "second": 1.5, "poor": 0.0}
+#: How far real and fake lie apart for each detector; "poor" has it wrong.
+TELLS = {"first": 1.5, "second": 1.5, "poor": -0.3}
 PROMISED = CalibrationRecipe(conditions=("clean",), budgets=(0.1,), default_budget=0.1)
 Make = Callable[..., Path]
 
@@ -190,10 +190,15 @@ class TestTheWhole:
         assert "| together |" in card
         assert "one command weighs, calibrates" in card
 
-    def test_a_member_that_tells_nothing_gets_next_to_no_weight(self, make, combined):
+    def test_a_member_that_has_it_wrong_is_left_out_and_that_is_said(self, make, combined):
         whole, _ = combined(make("first"), make("poor"))
-        shares = {m.name: m.weight for m in whole.spec.members}
-        assert shares["first"] > 0.9
+        assert [member.name for member in whole.spec.members] == ["first"]
+        card = (whole.bundle.folder / "CARD.md").read_text(encoding="utf-8")
+        assert "left out: it got no weight" in card
+        (auc,) = [
+            f for f in whole.spec.results if (f.metric, f.slice) == ("roc_auc", "member=poor")
+        ]
+        assert auc.value < 0.5
 
     def test_calibration_and_points_are_chosen_on_calibration_as_one(
         self, make, combined, manifest
@@ -359,6 +364,12 @@ class TestWeights:
         assert chosen.losses[chosen.name] == min(chosen.losses.values())
         assert chosen.losses["fitted"] < chosen.losses["equal"] - 0.1
         assert chosen.weights[0] > 0.95
+
+    def test_a_way_that_a_member_spoils_is_passed_over(self, manifest, make):
+        faces = faces_of(manifest, make)
+        chosen = fit_weights(faces, np.stack([faces.logits, -9 * faces.logits], axis=1))
+        assert chosen.weights == (1.0, 0.0)
+        assert "equal" not in chosen.losses
 
     def test_where_all_are_as_good_the_simplest_is_taken(self, manifest, make):
         faces = faces_of(manifest, make)

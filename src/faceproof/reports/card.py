@@ -226,7 +226,7 @@ def _again(spec: DetectorSpec, command: str) -> str:
     return section(
         "Make it again",
         f"With the data in place and its hash equal to `{spec.trained_on.data_sha256[:12]}...`, "
-        f"one command {'trains' if len(spec.members) == 1 else 'weighs'}, calibrates, tests and "
+        f"one command {'weighs' if members(spec) else 'trains'}, calibrates, tests and "
         "writes this card:",
         f"```\n{command}\n```",
     )

@@ -20,7 +20,7 @@ from faceproof.detector import Bundle, Detector, DetectorSpec, write_bundle
 from faceproof.detector.bundle import refuse_foreign
 from faceproof.detector.inputs import renormalised
 from faceproof.detector.scorers import usable_cores
-from faceproof.errors import DataError, ExportError
+from faceproof.errors import DataError, ExportError, TrainingError, UsageError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.members import MEMBER, member_findings, speed_finding
 from faceproof.evaluation.speed import cpu_ms
@@ -94,7 +94,7 @@ def combine(
     whole = Detector.load(write_bundle(run.path / "calibrated", spec, files).folder)
     _refuse_other_answers(whole, sources, weighting)
     rivals = [
-        replace(source, spec=calibrated(source.spec, table, how.promised, manifest))
+        replace(source, spec=_calibrated_alone(source, table, manifest, how.promised))
         for source, table in zip(sources, answers, strict=True)
     ]
     tables = asked.about("test", "final-report", how.conditions)
@@ -167,6 +167,16 @@ def _weighed(answers: Sequence[pa.Table]) -> Weighting:
     """Return the weights that go with each detector's answers about the calibration split."""
     faces = [predictions.judged(table) for table in answers]
     return fit_weights(faces[0], np.stack([one.logits for one in faces], axis=1))
+
+
+def _calibrated_alone(
+    source: Source, answers: pa.Table, manifest: Manifest, promised: CalibrationRecipe
+) -> DetectorSpec:
+    """Return a detector's record as if it had been calibrated here; its own where none can be."""
+    try:
+        return calibrated(source.spec, answers, promised, manifest)
+    except (TrainingError, UsageError):
+        return source.spec
 
 
 def _told(sources: Sequence[Source], weighting: Weighting) -> str:

@@ -83,10 +83,14 @@ def fit_weights(faces: Faces, logits: Floats, *, seed: int = 0) -> Weighting:
     """
     require_calibration(faces)
     targets, weights = smoothed(faces), balance(faces)
-    losses = {
-        name: _unseen_loss(one, faces, logits, targets, weights, seed=seed)
-        for name, one in WEIGHTINGS.items()
-    }
+    losses: dict[str, float] = {}
+    for name, one in WEIGHTINGS.items():
+        try:
+            losses[name] = _unseen_loss(one, faces, logits, targets, weights, seed=seed)
+        except TrainingError as error:  # a member that tells nothing spoils some ways, not all
+            useless = error
+    if not losses:
+        raise useless
     best = min(losses, key=lambda name: losses[name])
     chosen = np.round(WEIGHTINGS[best](logits, targets, weights), _DIGITS)
     return Weighting(best, tuple(chosen.tolist()), losses)

@@ -105,13 +105,14 @@ def _promised(
     from faceproof.training.recipe import CalibrationRecipe
 
     named = {"conditions": conditions, "budgets": budgets, "default_budget": default}
+    said = {key: value for key, value in named.items() if value not in (None, ())}
     try:
-        return CalibrationRecipe.model_validate({key: said for key, said in named.items() if said})
+        return CalibrationRecipe.model_validate(said)
     except ValidationError as error:
         fault = error.errors()[0]
         where = str(fault["loc"][0] if fault["loc"] else "budget").removesuffix("s")
-        said = fault["msg"].removeprefix("Value error, ")
-        raise UsageError(f"--{where.replace('_', '-')}: {said}") from error
+        problem = fault["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--{where.replace('_', '-')}: {problem}") from error
 
 
 def _how(
