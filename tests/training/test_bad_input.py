@@ -25,6 +25,8 @@ from faceproof.cli import app  # noqa: E402
 from faceproof.data.manifest import Manifest  # noqa: E402
 from faceproof.data.manifest_files import read_manifest, write_manifest  # noqa: E402
 from faceproof.data.preparing.spec import PicturesSpec  # noqa: E402
+from faceproof.detector.bundle import Bundle  # noqa: E402
+from faceproof.detector.detector import locate  # noqa: E402
 from faceproof.imaging.preprocessing import CropSpec  # noqa: E402
 from faceproof.networks.network import Network  # noqa: E402
 from faceproof.runs import RunFolder  # noqa: E402
@@ -32,6 +34,7 @@ from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import processes  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
 from faceproof.training.disk import telling_full_disk  # noqa: E402
+from faceproof.training.journal import Journal  # noqa: E402
 
 #: Limits of file sizes and locks between processes, as on Linux and macOS.
 UNIX = importlib.util.find_spec("resource") is not None
@@ -40,8 +43,9 @@ on_unix = pytest.mark.skipif(not UNIX, reason="limits and locks as on Linux and 
 
 @pytest.fixture(autouse=True)
 def without_what_comes_before_and_after(monkeypatch):
-    """Leave out the trial export, and all that follows the training itself."""
+    """Leave out the trial export, pages and curves, and all that follows the training itself."""
     monkeypatch.setattr(fitting, "_try_export", lambda *_: None)
+    monkeypatch.setattr(Journal, "_try", lambda *_: None)
     done = SimpleNamespace(folder="the bundle")
     monkeypatch.setattr(training, "finish", lambda *_, **__: done)
 
@@ -174,6 +178,25 @@ class TestCropsThatWereCutOtherwise:
             (own / "prepare.json").write_text(content, encoding="utf-8")
             said = train(*from_folder(own))
             assert (said.exit_code, said.stderr) == (0, "")
+
+
+def test_a_crop_unlike_that_of_the_detector_to_start_from(train, monkeypatch):
+    monkeypatch.setattr(training, "fit", lambda *_, **__: None)
+    folder = locate("default")
+    crop = Bundle.read(folder).spec.preprocessing.crop
+    start = f"network.starting_weights={folder.as_posix()!r}"
+    same = (f"network.preprocessing.crop.{key}={value}" for key, value in like(crop))
+    said = train(start, *same)
+    assert (said.exit_code, said.stderr) == (0, "")
+    said = train(start, f"network.preprocessing.crop.size={crop.size + 32}")
+    assert said.exit_code == 0
+    assert f"size {crop.size + 32} against {crop.size}" in said.stderr
+    assert "set network.preprocessing.crop to that" in said.stderr
+
+
+def like(crop: CropSpec) -> Iterator[tuple[str, object]]:
+    """Yield the keys and values of a crop as ``--set`` takes them."""
+    yield from crop.model_dump(mode="json").items()
 
 
 class TestNumbersAndMemory:

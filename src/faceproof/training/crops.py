@@ -9,8 +9,11 @@ from pydantic import ValidationError
 
 from faceproof.data.preparing.folder import RECORD
 from faceproof.data.preparing.spec import PicturesSpec
+from faceproof.detector.bundle import Bundle
+from faceproof.detector.inputs import crop_difference
 from faceproof.errors import TrainingError
 from faceproof.imaging.preprocessing import CropSpec
+from faceproof.networks.bundle_weights import bundle_and_member
 
 _ENLARGED = 1.05
 
@@ -45,6 +48,24 @@ def crop_notes(crop: CropSpec, prepared: Path) -> list[str]:
         "those in use mostly are not, and the detector may take that for a trace: set "
         f"network.preprocessing.crop.size = {fits} or less, or prepare again with --size "
         f"{round(cut.size * factor)}"
+    ]
+
+
+def start_notes(crop: CropSpec, starting_weights: str | None) -> list[str]:
+    """Return in words how the crop differs from that of the detector that training starts from.
+
+    Raises:
+        BundleError: the detector's folder cannot be trusted.
+    """
+    found = bundle_and_member(starting_weights) if starting_weights else None
+    if found is None:
+        return []
+    differs = crop_difference(crop, Bundle.read(found[0]).spec.preprocessing.crop)
+    if not differs:
+        return []
+    return [
+        f"the recipe's crop is not that of {found[0]}, which it starts from ({differs}): what the "
+        "detector knows holds for its own crop; set network.preprocessing.crop to that"
     ]
 
 

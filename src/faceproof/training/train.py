@@ -10,7 +10,7 @@ from faceproof.data.prepare import prepare_data
 from faceproof.data.preparing.reading import read_prepared
 from faceproof.detector.bundle import Bundle
 from faceproof.networks import input_defaults
-from faceproof.training.crops import crop_notes
+from faceproof.training.crops import crop_notes, start_notes
 from faceproof.training.disk import run_folder, telling_full_disk
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
@@ -34,8 +34,10 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
         manifest = _prepared(recipe.data, progress)
         recipe = with_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)
+        crop = recipe.network.preprocessing.crop
         notes = (
-            *crop_notes(recipe.network.preprocessing.crop, recipe.data.prepared),
+            *crop_notes(crop, recipe.data.prepared),
+            *start_notes(crop, recipe.network.starting_weights),
             *promises_in_doubt(recipe.calibration, manifest),
         )
         for note in notes:
