@@ -29,7 +29,12 @@ from faceproof.training.recipe_file import read_recipe  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
 from faceproof.training.updating import update as updating  # noqa: E402
 
-FAST = ("schedule.steps=6", "schedule.batch_size=8", "export.conditions=['clean']")
+FAST = (
+    "schedule.steps=6",
+    "schedule.batch_size=8",
+    "calibration.conditions=['clean']",
+    "export.conditions=['clean']",
+)
 PLAIN = ("device.accelerator='cpu'", "device.precision='32-true'", "device.loader_workers=0")
 
 
@@ -285,6 +290,9 @@ class TestBadInput:
     def test_a_key_that_an_update_does_not_change(self, refused, override):
         said = refused(UsageError, overrides=(override,))
         assert f"--set {override.partition('=')[0]}: an update does not change it" in said
+
+    def test_several_devices(self, refused):
+        assert "runs on one device" in refused(UsageError, overrides=("device.devices=2",))
 
     def test_a_misspelt_key_is_named_with_the_nearest(self, refused):
         assert "did you mean 'steps'" in refused(UsageError, overrides=("schedule.stepz=3",))

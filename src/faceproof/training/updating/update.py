@@ -21,9 +21,11 @@ from faceproof.evaluation.update_record import Learned, Update
 from faceproof.records import Record
 from faceproof.reports.update_page import update_markdown, update_page
 from faceproof.runs import RunFolder
+from faceproof.training.disk import run_folder, telling_full_disk
 from faceproof.training.finish import write_reported
 from faceproof.training.fit import fit
-from faceproof.training.readiness import refuse_poor_data
+from faceproof.training.processes import alone_in
+from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
 from faceproof.training.recipe import Recipe
 from faceproof.training.schedule import with_steps
 from faceproof.training.updating.candidate import (
@@ -112,15 +114,16 @@ def update(wish: Wish, output: Path, *, progress: Progress) -> Update:
     """
     old = _old_detector(wish.detector)
     point = old.spec.operating_point(wish.at)
-    run = RunFolder(output)
-    job = _prepared(wish, old, run, point, progress)
-    network = fit(job.recipe, job.bench.manifest, run, progress=progress)
-    made = candidate(job.recipe, old, network, job.bench)
-    decided = _decide(job, made, point)
-    done = _record(job, decided, _keep(job, made, decided))
-    done.write(output / RECORD)
-    (output / REPORT).write_text(update_markdown(done), encoding="utf-8")
-    (output / PAGE).write_text(update_page(done), encoding="utf-8")
+    run = run_folder(output)
+    with alone_in(run.path), telling_full_disk(run.path):
+        job = _prepared(wish, old, run, point, progress)
+        network = fit(job.recipe, job.bench.manifest, run, progress=progress)
+        made = candidate(job.recipe, old, network, job.bench)
+        decided = _decide(job, made, point)
+        done = _record(job, decided, _keep(job, made, decided))
+        done.write(output / RECORD)
+        (output / REPORT).write_text(update_markdown(done), encoding="utf-8")
+        (output / PAGE).write_text(update_page(done), encoding="utf-8")
     return done
 
 
@@ -144,6 +147,8 @@ def _prepared(
     manifest = joined(new, replay, folder, replay_share=wish.replay_share if replay else 0.0)
     _refuse_one_class(manifest, replay)
     refuse_poor_data(recipe, manifest)
+    for note in promises_in_doubt(recipe.calibration, manifest):
+        progress(note)
     bench = Bench(manifest, folder, run, progress)
     steps = with_steps(recipe, manifest.counts()["train"])
     return _Job(wish, old, steps, new, replay, bench)
