@@ -31,7 +31,7 @@ from faceproof.imaging.preprocessing import CropSpec  # noqa: E402
 from faceproof.networks.network import Network  # noqa: E402
 from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
-from faceproof.training import processes  # noqa: E402
+from faceproof.training import loop, processes  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
 from faceproof.training.disk import telling_full_disk  # noqa: E402
 from faceproof.training.journal import Journal  # noqa: E402
@@ -227,11 +227,22 @@ class TestNumbersAndMemory:
         assert "too little memory" not in again.stderr
 
     def test_too_little_memory_for_anything_says_what_to_set(self, train, monkeypatch):
-        def hungry(network, _pictures):
-            raise MemoryError
+        forward = Network.forward
+
+        def hungry(network, pictures):
+            if network.training:
+                raise MemoryError
+            return forward(network, pictures)
 
         monkeypatch.setattr(Network, "forward", hungry)
         refused(train(), 1, "too little memory for 2 pictures", "smaller schedule.batch_size")
+
+    def test_too_little_memory_for_validation(self, train, monkeypatch):
+        def hungry(*_: object) -> None:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+        monkeypatch.setattr(loop, "validate", hungry)
+        refused(train(), 1, "outside of a training step", "smaller schedule.batch_size")
 
 
 @contextmanager

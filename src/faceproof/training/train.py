@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.prepare import prepare_data
 from faceproof.data.preparing.reading import read_prepared
 from faceproof.detector.bundle import Bundle
+from faceproof.errors import TrainingError
 from faceproof.networks import input_defaults
 from faceproof.training.crops import crop_notes, start_notes
 from faceproof.training.disk import run_folder, telling_full_disk
@@ -18,6 +20,7 @@ from faceproof.training.processes import alone_in, first_process, one_after_anot
 from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
 from faceproof.training.recipe import DataRecipe, Recipe
 from faceproof.training.schedule import with_steps
+from faceproof.training.step import is_out_of_memory
 
 
 def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> Bundle:
@@ -30,7 +33,7 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
     """
     input_defaults(recipe.network.name)  # a misspelt name is told before hours of preparation
     run = run_folder(output)
-    with alone_in(run.path), telling_full_disk(run.path):
+    with alone_in(run.path), telling_full_disk(run.path), _telling_little_memory():
         manifest = _prepared(recipe.data, progress)
         recipe = with_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)
@@ -52,6 +55,21 @@ def _prepared(data: DataRecipe, progress: Callable[[str], None]) -> Manifest:
         return read_prepared(data.prepared)
     with one_after_another(data.prepared, progress):
         return prepare_data(data.root, data.prepare_spec(), data.prepared, progress=progress)
+
+
+@contextmanager
+def _telling_little_memory() -> Iterator[None]:
+    """Tell in words of too little memory where no step is under way, which would take less."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            "too little memory, outside of a training step: set a smaller schedule.batch_size, "
+            "which validation takes whole, a smaller crop or network, or fewer "
+            "device.loader_workers, and run the same command again; last.pt is kept"
+        ) from error
 
 
 def _silent(_: str) -> None:
