@@ -69,7 +69,7 @@ class TestDrawn:
         assert list(lines["best step 50"].get_xdata()) == [50, 50]
         shown = [text.get_text() for text in found["Accuracy"].get_legend().get_texts()]
         assert shown == ["training", "training, smoothed", "validation, attacked", "best step 50"]
-        assert found["Loss"].get_ylim() == (0.0, 0.2)
+        assert found["Loss"].get_ylim() == (0.0, 0.4)
 
     def test_a_single_value_is_a_dot(self):
         figure = draw(History(training=TRAINING[:1]), title="mini")
