@@ -141,7 +141,7 @@ def _changes(changes: Iterable[Change]) -> str:
 
 def _data(update: Update) -> list[Sequence[str]]:
     """Return the rows of the table of both sets, as `DATA_HEAD` names them."""
-    rows = [("new", *_row(update.new_data))]
+    rows: list[Sequence[str]] = [("new", *_row(update.new_data))]
     return [*rows, ("old", *_row(update.replay))] if update.replay else rows
 
 
