@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--signal", type=int, default=0)
     parser.add_argument("--at", default="", help="send the signal when this is told")
     parser.add_argument("--helpers-too", action="store_true", help="as a terminal does")
+    parser.add_argument("--helpers-alone", action="store_true", help="as a lack of memory does")
     asked = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     fit._try_export = lambda *_: None
@@ -54,7 +55,8 @@ def main() -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
         if asked.signal and text.startswith(asked.at):
-            for process in [*helpers(), os.getpid()] if asked.helpers_too else [os.getpid()]:
+            others = helpers() if asked.helpers_too or asked.helpers_alone else []
+            for process in others if asked.helpers_alone else [*others, os.getpid()]:
                 os.kill(process, asked.signal)
 
     recipe = read_recipe(asked.folder / "recipe.toml", tuple(asked.overrides))
