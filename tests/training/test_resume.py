@@ -18,6 +18,13 @@ pytestmark = [
 PROGRAM = Path(__file__).with_name("program.py")
 #: A worker, batch norm, dropout and averaging: whatever could forget its state.
 OVERRIDES = ("network.name=test_resnet", "device.loader_workers=1", "schedule.steps=8")
+#: All that draws or counts, at once.
+EVERYTHING = (
+    *("schedule.accumulate=2", "schedule.thaw_steps=3", "schedule.patience=5"),
+    *("optimizer.sam_radius=0.05", "optimizer.cvar=0.7", "optimizer.loss=focal"),
+    *("augment.mixup=0.5", "augment.cutmix=0.5", "augment.reconstruct=0.2"),
+    *("adversarial.share=0.5", "adversarial.steps=2", "network.batch_norm=precise"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +90,17 @@ def test_killed_between_two_checkpoints(train, unbroken, tmp_path):
     assert_same(tmp_path, unbroken)
 
 
+def test_killed_with_everything_on(train, tmp_path):
+    """Attacks, mixing, sharpness, parts, counters: the same bits after SIGKILL."""
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert train(whole, *EVERYTHING)[0] == 0
+    kill = (f"--signal={int(signal.SIGKILL)}", "--at=step 6: validation")
+    assert train(cut, *EVERYTHING, *kill)[0] == -signal.SIGKILL
+    assert step_of(cut) == 3
+    assert train(cut, *EVERYTHING)[0] == 0
+    assert_same(cut, whole)
+
+
 @pytest.mark.parametrize("options", [(), ("--helpers-too",)], ids=["alone", "with its worker"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "ctrl-c"])
 def test_stopped_by_a_signal(train, unbroken, tmp_path, number, options):
@@ -105,7 +123,7 @@ from faceproof.training import loop
 def step(self, *batch):
     os.kill(os.getpid(), signal.SIGINT)
     os.kill(os.getpid(), signal.SIGINT)
-loop.Trainer._step = step
+loop.Trainer._take = step
 sys.argv = ["program.py", {str(prepared)!r}, {str(tmp_path)!r}]
 exec(open({str(PROGRAM)!r}).read())
 """
