@@ -220,6 +220,8 @@ def _exported(network: nn.Module, side: int) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the successor needs onnxscript
+            # Vision transformers ask for their side while they run; the side is always the same.
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)
             torch.onnx.export(
                 network,
                 (torch.zeros(2, 3, side, side),),
