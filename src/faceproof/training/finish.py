@@ -35,7 +35,7 @@ from faceproof.export import new_member
 from faceproof.networks.network import Network
 from faceproof.reports.card import card
 from faceproof.runs import RunFolder
-from faceproof.training.attacked import attacked_findings, subjects, trials
+from faceproof.training.attacked import FACES, final_findings
 from faceproof.training.calibrate import fit as fit_calibration
 from faceproof.training.fit import started_from
 from faceproof.training.operating_points import kept_promises
@@ -45,9 +45,6 @@ Progress = Callable[[str], None]
 Files = dict[str, bytes]
 
 _TOLD_EVERY = 1000
-
-#: An attack takes a dozen passes of each face, forward and back.
-_ATTACKED = 400
 
 _REPORTED = (
     "roc_auc",
@@ -93,8 +90,9 @@ def finish(
     progress(f"final report on {', '.join(use.conditions)}")
     report = _predicted(bundle, recipe, manifest, run, use, progress=progress)
     if recipe.adversarial.share:
-        progress(f"attacks on at most {_ATTACKED} faces of test")
-        spec = _tried(spec, bundle, network, recipe, manifest)
+        progress(f"attacks on at most {FACES} faces of test")
+        under = final_findings(network, bundle, recipe, manifest, workers=usable_cores())
+        spec = DetectorSpec.model_validate({**dict(spec), "results": (*spec.results, *under)})
     return write_reported(
         spec,
         files,
@@ -139,31 +137,6 @@ def draft(
         notes=recipe.export.notes,
     )
     return spec, files
-
-
-def _tried(
-    spec: DetectorSpec, bundle: Bundle, network: Network, recipe: Recipe, manifest: Manifest
-) -> DetectorSpec:
-    """Return the spec with what white-box attacks do to its network on faces of test."""
-    of = subjects(
-        Detector.load(bundle.folder, threads=usable_cores()),
-        manifest,
-        split="test",
-        purpose="final-report",
-        root=recipe.data.prepared,
-        count=_ATTACKED,
-        workers=usable_cores(),
-    )
-    found = attacked_findings(
-        network,
-        of,
-        trials(recipe.adversarial),
-        list(spec.operating_points.values()),
-        calibration=spec.calibration,
-        input_spec=spec.preprocessing.input,
-        data_sha256=manifest.sha256,
-    )
-    return DetectorSpec.model_validate({**dict(spec), "results": (*spec.results, *found)})
 
 
 def calibrated(
