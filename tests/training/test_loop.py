@@ -73,6 +73,7 @@ def test_what_it_leaves_behind(tmp_path, mini, manifest):
     network = fit(recipe, manifest, run, progress=said.append)
     left = {path.name for path in run.path.iterdir()} - {"tensorboard", "run.html", "curves.png"}
     assert left == {"best.pt", "last.pt", "metrics.jsonl", "run.json"}
+    assert {"run.html", "curves.png"} <= {path.name for path in run.path.iterdir()}
     (start,) = run.starts()
     assert start["data_sha256"] == manifest.sha256
     assert start["rows"] == manifest.counts()

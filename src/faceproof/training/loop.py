@@ -75,6 +75,7 @@ class Trainer:
         with noting_signals() as request:
             for inputs, targets in () if self._is_done() else self._batches(stream):
                 taken = self._take(inputs, targets)
+                self._journal.advance(state.step)
                 if state.step % _LOGGED_EVERY == 0:
                     self._tell(taken, (state.step - first) / (time.monotonic() - started))
                 if state.step == schedule.steps or state.step % schedule.validate_steps == 0:

@@ -12,6 +12,7 @@ from faceproof.data.preparing.reading import read_prepared
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
 from faceproof.networks import input_defaults
+from faceproof.reports import training_page
 from faceproof.training.crops import crop_notes, start_notes
 from faceproof.training.disk import run_folder, telling_full_disk
 from faceproof.training.finish import finish
@@ -37,16 +38,21 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
         manifest = _prepared(recipe.data, progress)
         recipe = with_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)
-        crop = recipe.network.preprocessing.crop
-        notes = (
-            *crop_notes(crop, recipe.data.prepared),
-            *start_notes(crop, recipe.network.starting_weights),
-            *promises_in_doubt(recipe.calibration, manifest),
-        )
-        for note in notes:
-            (progress if first_process() else _silent)(note)
+        if first_process():
+            for doubt in _doubts(recipe, manifest):
+                progress(doubt)
         network = fit(recipe, manifest, run, progress=progress)
-        return finish(recipe, manifest, network, run, progress=progress)
+        bundle = finish(recipe, manifest, network, run, progress=progress)
+        training_page.write(run.path)
+        return bundle
+
+
+def _doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
+    """Yield what to know before hours of training, though it forbids nothing."""
+    crop = recipe.network.preprocessing.crop
+    yield from crop_notes(crop, recipe.data.prepared)
+    yield from start_notes(crop, recipe.network.starting_weights)
+    yield from promises_in_doubt(recipe.calibration, manifest)
 
 
 def _prepared(data: DataRecipe, progress: Callable[[str], None]) -> Manifest:
@@ -70,7 +76,3 @@ def _telling_little_memory() -> Iterator[None]:
             "which validation takes whole, a smaller crop or network, or fewer "
             "device.loader_workers, and run the same command again; last.pt is kept"
         ) from error
-
-
-def _silent(_: str) -> None:
-    """Say nothing: the first process does."""
