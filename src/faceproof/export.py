@@ -221,7 +221,7 @@ def _exported(network: nn.Module, side: int) -> bytes:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the successor needs onnxscript
             # Vision transformers ask for their side while they run; the side is always the same.
-            warnings.simplefilter("ignore", torch.jit.TracerWarning)
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             torch.onnx.export(
                 network,
                 (torch.zeros(2, 3, side, side),),

@@ -155,3 +155,12 @@ def test_parts_that_memory_forced_are_kept(mini, both, monkeypatch):
     whole, cut = both(mini(*SHORT))
     assert_same(whole, cut)
     assert sum("too little memory" in line.get("note", "") for line in cut.logged()) == 1
+
+
+def test_what_the_recipe_says_of_weight_decay_holds_from_then_on(tmp_path, mini, manifest):
+    """Rates are set at every step; the decay would come back with the optimiser's state."""
+    run = RunFolder(tmp_path / "run")
+    fit(mini("schedule.steps=2"), manifest, run, progress=silent)
+    fit(mini("schedule.steps=3", "optimizer.weight_decay=0.5"), manifest, run, progress=silent)
+    groups = torch.load(run.path / "last.pt", weights_only=True)["optimizer"]["param_groups"]
+    assert {group["weight_decay"] for group in groups} == {0.0, 0.5}

@@ -61,7 +61,7 @@ class Step:
     ) -> None:
         self._fabric = fabric
         self._model = model
-        # The wrapper for several devices counts forward passes, and an attack has too many.
+        # Attacks ask this one: the wrapper for several devices prepares to exchange gradients.
         self._bare: nn.Module = model.module
         self._optimizer = optimizer
         self._recipe = recipe
