@@ -360,10 +360,10 @@ class TestWeights:
     def test_the_best_on_unseen_groups_is_taken(self, manifest, make):
         faces = faces_of(manifest, make)
         noise = np.random.default_rng(1).normal(size=len(faces))
-        chosen = fit_weights(faces, np.stack([faces.logits, 30 * noise], axis=1))
+        chosen = fit_weights(faces, np.stack([faces.logits, 3 * noise], axis=1))
         assert chosen.losses[chosen.name] == min(chosen.losses.values())
-        assert chosen.losses["fitted"] < chosen.losses["equal"] - 0.1
-        assert chosen.weights[0] > 0.95
+        assert chosen.losses["fitted"] < chosen.losses["equal"] - 0.05
+        assert chosen.weights[0] > 0.9
 
     def test_a_way_that_a_member_spoils_is_passed_over(self, manifest, make):
         faces = faces_of(manifest, make)
