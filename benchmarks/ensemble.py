@@ -64,6 +64,8 @@ def main() -> None:
     asked = _arguments()
     manifest = read_prepared(asked.data)
     detectors = [Detector.load(name, threads=usable_cores()) for name in asked.detectors]
+    for detector in detectors:
+        detector.operating_point(asked.at)  # a missing one is told before an hour of answers
     answers = _answers(asked, detectors, manifest)
     speeds = cpu_ms([Detector.load(name) for name in asked.detectors], repeats=asked.repeats)
     measured = [
