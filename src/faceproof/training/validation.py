@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -57,12 +55,16 @@ def _under_attack(
     network: nn.Module, faces: PlainFaces, fabric: Fabric, recipe: Recipe
 ) -> dict[str, float]:
     """Return the accuracy without and under the recipe's attack, on the same faces."""
-    box, right, clean, seen = pixel_box(recipe.network.preprocessing.input, fabric.device), 0, 0, 0
+    box = pixel_box(recipe.network.preprocessing.input, fabric.device)
+    # The same starts at every validation, so that accuracies compare.
+    start, right, clean, seen = torch.Generator().manual_seed(recipe.seed), 0, 0, 0
     for inputs, target in _loaded(faces, recipe, min(ATTACKED_MOST, len(faces))):
         ready = inputs.to(fabric.device, memory_format=torch.channels_last)
         wanted = target.to(fabric.device, torch.float32)
         with fabric.autocast():
-            worse = attacked(network, ready, wanted, box, recipe.adversarial, share=1.0)
+            worse = attacked(
+                network, ready, wanted, box, recipe.adversarial, share=1.0, generator=start
+            )
             with torch.no_grad():
                 clean += _right(network(ready), wanted)
                 right += _right(network(worse), wanted)
