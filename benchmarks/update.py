@@ -1,14 +1,17 @@
 """What a detector learns of a new generator from few pictures, and what it forgets of the old ones.
 
 A detector that never saw the fakes of one source is updated with 50, 200 and 800 of them, with and
-without replay of old pictures. Without replay it sees the new fakes and as many real faces of one
-source; the old pictures calibrate, gate and test alone. Every row of the table is the *test* split,
-which decided nothing, also of refused candidates; changes are paired, with 95 % intervals over
-groups, each detector at its own thresholds with the same promise.
+without replay of old pictures. Beside the new fakes lie as many real faces of one source, or half
+of those there are. Without replay nothing else is learned from; the old pictures calibrate, gate
+and test alone. Every row of the table is the *test* split, which decided nothing, also of refused
+candidates; changes are paired, with 95 % intervals over groups, each detector at its own thresholds
+with the same promise.
 
-    uv run --extra train python benchmarks/update.py --detector runs/base/bundle [--counts 50 200]
+    uv run --extra train python benchmarks/update.py --detector runs/base/bundle --old SOURCE ...
 
-A run that is finished, or broken off, goes on. ``--table`` prints what is there and trains nothing.
+``--old`` names the sources that the detector was trained and calibrated on: with others its
+thresholds move for another reason than what it learns. A run that is finished, or broken off, goes
+on. ``--table`` prints what is there and trains nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +65,7 @@ class Sets:
 def main() -> None:
     """Update as often as is asked for, and print the table."""
     asked = arguments()
-    sets = manifests(asked.data, asked.work / "sets", asked.source, asked.reals, asked.counts)
+    sets = manifests(asked)
     if not asked.table:
         for count in asked.counts:
             for mode in asked.modes:
@@ -79,6 +82,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--reals", default="ffhq_stylegan140k", help="whose real faces go with them"
     )
+    parser.add_argument("--old", nargs="+", help="the old sources; all others if not given")
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS))
     parser.add_argument("--modes", nargs="+", choices=list(MODES), default=list(MODES)[:2])
     parser.add_argument("--steps", type=int, default=None, help="those of an update if not given")
@@ -88,14 +92,16 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def manifests(data: Path, folder: Path, source: str, reals: str, counts: Sequence[int]) -> Sets:
+def manifests(asked: argparse.Namespace) -> Sets:
     """Write the manifests of the measurement, over the pictures of the prepared set."""
+    folder, source, counts = asked.work / "sets", asked.source, asked.counts
     folder.mkdir(parents=True, exist_ok=True)
-    whole = read_manifest(data / "manifest.parquet")
+    whole = read_manifest(asked.data / "manifest.parquet")
     fakes = divided(whole.table.filter(source=source, label="fake"))
-    pool = in_order(whole.table.filter(source=reals, label="real", split="train"))
-    beside = pool.head(max(counts))
-    rest = whole.table.filter(pl.col("source") != source).join(beside, on="path", how="anti")
+    pool = in_order(whole.table.filter(source=asked.reals, label="real", split="train"))
+    beside = pool.head(min(max(counts), pool.height // 2))
+    is_old = pl.col("source").is_in(asked.old) if asked.old else pl.col("source") != source
+    rest = whole.table.filter(is_old).join(beside, on="path", how="anti")
     old = whole.with_table(pl.concat(some(rest)))
     new = {count: folder / f"new-{count}.parquet" for count in counts}
     for count, path in new.items():
