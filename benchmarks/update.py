@@ -48,7 +48,7 @@ MODES: dict[str, tuple[float, tuple[str, ...]]] = {
     "neither replay nor teacher": (0.0, ("distil.weight=0.0",)),
 }
 #: Old pictures of each source and class that are used of each split.
-EACH = {"train": 400, "validation": 150, "calibration": 120, "test": 200}
+EACH = {"train": 800, "validation": 280, "calibration": 250, "test": 300}
 #: New fakes that are set aside; those of the test split stay there.
 ASIDE = {"validation": 39, "calibration": 39}
 
