@@ -21,8 +21,8 @@ from faceproof.detector import Bundle, Detector
 from faceproof.detector.findings import Finding
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.runs import RunFolder
-from faceproof.training.attacked import attacked_findings, cautions, fgsm, pgd, subjects
 from faceproof.training.fit import kept_network
+from faceproof.training.optimising.attacked import attacked_findings, cautions, fgsm, pgd, subjects
 from faceproof.training.recipe_file import read_recipe
 
 PLAIN = "all of it"

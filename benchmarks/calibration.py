@@ -37,9 +37,9 @@ from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predictions import Faces
 from faceproof.evaluation.tally import Floats, tally
 from faceproof.reports.markdown import plain, table
-from faceproof.training.calibrate import CALIBRATIONS, balance, fit, unseen
-from faceproof.training.conformal import first_kept, groups_needed
-from faceproof.training.operating_points import KeptPromises, kept_promises
+from faceproof.training.promising.calibrate import CALIBRATIONS, balance, fit, unseen
+from faceproof.training.promising.conformal import first_kept, groups_needed
+from faceproof.training.promising.operating_points import KeptPromises, kept_promises
 from faceproof.training.recipe import CalibrationRecipe
 
 SCORES = ("log_loss", "brier", "ece")

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from faceproof.detector import calibrated_logits
-from faceproof.training.calibrate import fit_platt, fit_temperature
-from faceproof.training.isotonic import isotonic, pooled
+from faceproof.training.promising.calibrate import fit_platt, fit_temperature
+from faceproof.training.promising.isotonic import isotonic, pooled
 
 pytestmark = pytest.mark.train
 

@@ -17,7 +17,7 @@ from faceproof.networks.network import Network
 from faceproof.runs import RunFolder
 from faceproof.training import fit
 from faceproof.training.recipe_file import read_recipe
-from faceproof.training.stopping import Stopped
+from faceproof.training.running.stopping import Stopped
 
 
 def plain(_name: str, *, head: object) -> Network:

@@ -31,10 +31,11 @@ from faceproof.imaging.preprocessing import CropSpec  # noqa: E402
 from faceproof.networks.network import Network  # noqa: E402
 from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
-from faceproof.training import loop, processes  # noqa: E402
+from faceproof.training import loop  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
-from faceproof.training.disk import telling_full_disk  # noqa: E402
-from faceproof.training.journal import Journal  # noqa: E402
+from faceproof.training.running import processes  # noqa: E402
+from faceproof.training.running.disk import telling_full_disk  # noqa: E402
+from faceproof.training.running.journal import Journal  # noqa: E402
 
 #: Limits of file sizes and locks between processes, as on Linux and macOS.
 UNIX = importlib.util.find_spec("resource") is not None

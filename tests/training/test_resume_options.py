@@ -17,8 +17,8 @@ from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training.fit import fit  # noqa: E402
-from faceproof.training.journal import Journal  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
+from faceproof.training.running.journal import Journal  # noqa: E402
 
 #: Checkpoints at steps 2 and 4; what breaks at step 3 has forgotten one step.
 SHORT = ("schedule.steps=5", "schedule.validate_steps=2", "schedule.checkpoint_steps=2")

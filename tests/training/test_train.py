@@ -24,7 +24,7 @@ from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
 from faceproof.training.readiness import refuse_poor_data  # noqa: E402
-from faceproof.training.stopping import Stopped  # noqa: E402
+from faceproof.training.running.stopping import Stopped  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
 
 LONGER = ("schedule.steps=24", "schedule.batch_size=16", "schedule.validate_steps=12")

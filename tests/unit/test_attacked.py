@@ -19,7 +19,7 @@ from faceproof.evaluation.predictions import Faces  # noqa: E402
 from faceproof.evaluation.under_attack import is_attack  # noqa: E402
 from faceproof.imaging.faces import Face  # noqa: E402
 from faceproof.imaging.preprocessing import InputSpec, network_input, prepare  # noqa: E402
-from faceproof.training.attacked import (  # noqa: E402
+from faceproof.training.optimising.attacked import (  # noqa: E402
     FACES,
     METRICS,
     UNATTACKED,
@@ -34,7 +34,7 @@ from faceproof.training.attacked import (  # noqa: E402
     subjects,
     trials,
 )
-from faceproof.training.attacks import pixel_box  # noqa: E402
+from faceproof.training.optimising.attacks import pixel_box  # noqa: E402
 from faceproof.training.recipe import AdversarialRecipe, Recipe  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -327,7 +327,7 @@ def test_without_a_face_there_is_nothing_to_attack(folder, tiny_bundle):
 
 
 def test_the_final_report_has_attacks_where_training_had(folder, tiny_bundle, monkeypatch):
-    monkeypatch.setattr("faceproof.training.attacked.YuNet", CentreFinder)
+    monkeypatch.setattr("faceproof.training.optimising.attacked.YuNet", CentreFinder)
     bundle = Bundle.read(tiny_bundle)
     spec = bundle.spec
     recipe = Recipe.model_validate(

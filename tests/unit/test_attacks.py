@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits  # noqa: E402
 
 from faceproof.errors import UnknownChoiceError  # noqa: E402
 from faceproof.imaging.preprocessing import InputSpec, network_input  # noqa: E402
-from faceproof.training.attacks import ATTACKS, attacked, pixel_box  # noqa: E402
+from faceproof.training.optimising.attacks import ATTACKS, attacked, pixel_box  # noqa: E402
 from faceproof.training.recipe import AdversarialRecipe  # noqa: E402
 
 pytestmark = pytest.mark.train

@@ -9,8 +9,8 @@ import pytest
 from skimage import data
 
 from faceproof.imaging.preprocessing import CropSpec
-from faceproof.training import augment
-from faceproof.training.augment import (
+from faceproof.training.feeding import augment
+from faceproof.training.feeding.augment import (
     Sample,
     augmented_crop,
     cut_out,

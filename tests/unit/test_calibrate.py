@@ -7,9 +7,16 @@ import pytest
 
 from faceproof.detector import Platt, Temperature, calibrate, calibrated_logits, sigmoid
 from faceproof.errors import SplitUseError, TrainingError, UnknownChoiceError, UsageError
-from faceproof.training import calibrate as calibrating
-from faceproof.training.calibrate import CALIBRATIONS, balance, fit, group_folds, smoothed, unseen
-from faceproof.training.isotonic import ISOTONIC_GROUPS
+from faceproof.training.promising import calibrate as calibrating
+from faceproof.training.promising.calibrate import (
+    CALIBRATIONS,
+    balance,
+    fit,
+    group_folds,
+    smoothed,
+    unseen,
+)
+from faceproof.training.promising.isotonic import ISOTONIC_GROUPS
 from support.calibration_faces import drawn, made, worn
 
 

@@ -24,10 +24,10 @@ from faceproof.evaluation import predictions  # noqa: E402
 from faceproof.evaluation.predictions import Origin, Prediction  # noqa: E402
 from faceproof.imaging.preprocessing import InputSpec, network_input  # noqa: E402
 from faceproof.runs import RunFolder  # noqa: E402
-from faceproof.training import combine as combining  # noqa: E402
-from faceproof.training.combine import Combination, combine  # noqa: E402
+from faceproof.training.combining import combine as combining  # noqa: E402
+from faceproof.training.combining.combine import Combination, combine  # noqa: E402
+from faceproof.training.combining.weighting import WEIGHTINGS, fit_weights  # noqa: E402
 from faceproof.training.recipe import CalibrationRecipe  # noqa: E402
-from faceproof.training.weighting import WEIGHTINGS, fit_weights  # noqa: E402
 
 VGGFACE2 = InputSpec(mean=(0.5, 0.5, 0.5), std=(128 / 255,) * 3)
 #: How far real and fake lie apart for each detector; "poor" has it wrong.

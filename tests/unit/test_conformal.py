@@ -9,7 +9,7 @@ import pytest
 
 from faceproof.errors import UsageError
 from faceproof.evaluation.intervals import clustered_size, intraclass
-from faceproof.training.conformal import corrected, first_kept, groups_needed
+from faceproof.training.promising.conformal import corrected, first_kept, groups_needed
 
 ALPHA = 0.1
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from faceproof.detector import Calibration, DetectorSpec, Isotonic, calibrate, calibrated_logits
-from faceproof.training.isotonic import isotonic, pooled
+from faceproof.training.promising.isotonic import isotonic, pooled
 
 CURVE = Isotonic(logits=(-1.0, 0.0, 2.0), calibrated=(-3.0, 1.0, 2.0), slope=0.5)
 

@@ -16,8 +16,8 @@ from faceproof.errors import MissingExtraError, TrainingError
 from faceproof.reports import training_curves
 from faceproof.reports.training_log import Curve, history
 from faceproof.runs import RunFolder
-from faceproof.training.journal import Journal, Moment
-from faceproof.training.tensorboard import Scalars
+from faceproof.training.running.journal import Journal, Moment
+from faceproof.training.running.tensorboard import Scalars
 
 VALUES = {"validation_auc": 0.9, "validation_accuracy": 0.8, "validation_loss": 0.4}
 

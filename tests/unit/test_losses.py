@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch.nn.functional import binary_cross_entropy_with_logits, kl_div  # noqa: E402
 
 from faceproof.errors import UnknownChoiceError  # noqa: E402
-from faceproof.training.losses import (  # noqa: E402
+from faceproof.training.optimising.losses import (  # noqa: E402
     LOSSES,
     distillation,
     picture_losses,

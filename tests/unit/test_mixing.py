@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from faceproof.training.mixing import cutmix, mixed, mixup  # noqa: E402
+from faceproof.training.optimising.mixing import cutmix, mixed, mixup  # noqa: E402
 from faceproof.training.recipe import AugmentRecipe  # noqa: E402
 
 pytestmark = pytest.mark.train

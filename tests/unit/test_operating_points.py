@@ -7,13 +7,13 @@ import pytest
 
 from faceproof.detector import OperatingPoint, sigmoid
 from faceproof.errors import SplitUseError, TrainingError, UsageError
-from faceproof.training.operating_points import (
+from faceproof.training.promising.operating_points import (
     kept_promises,
     operating_point,
     operating_points,
     supported_points,
 )
-from faceproof.training.promises import LADDER, Budget, usual
+from faceproof.training.promising.promises import LADDER, Budget, usual
 from faceproof.training.recipe import CalibrationRecipe
 from support.calibration_faces import CONDITIONS, made, worn
 

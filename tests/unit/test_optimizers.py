@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from faceproof.errors import UnknownChoiceError  # noqa: E402
-from faceproof.training.optimizers import (  # noqa: E402
+from faceproof.training.optimising.optimizers import (  # noqa: E402
     OPTIMIZERS,
     climb,
     climbed,

@@ -8,7 +8,7 @@ import pytest
 
 from faceproof.data.manifest import SPLITS, Manifest, Row
 from faceproof.errors import TrainingError
-from faceproof.training.promises import LADDER, Budget, least_faces
+from faceproof.training.promising.promises import LADDER, Budget, least_faces
 from faceproof.training.readiness import promises_in_doubt, refuse_few_faces
 from faceproof.training.recipe import CalibrationRecipe
 

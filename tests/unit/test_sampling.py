@@ -9,8 +9,8 @@ import pytest
 
 from faceproof.data.manifest import Row
 from faceproof.errors import TrainingError
+from faceproof.training.feeding.sampling import BySource, ByWeight, Weighted, balance, drawing
 from faceproof.training.recipe import DataRecipe
-from faceproof.training.sampling import BySource, ByWeight, Weighted, balance, drawing
 
 DRAWS = 6000
 

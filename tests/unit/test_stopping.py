@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from faceproof.training.stopping import SIGNALS, Stopped, ignore_signals, noting_signals
+from faceproof.training.running.stopping import SIGNALS, Stopped, ignore_signals, noting_signals
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no SIGTERM to oneself on Windows")
 

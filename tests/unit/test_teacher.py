@@ -24,8 +24,8 @@ from faceproof.imaging.preprocessing import (  # noqa: E402
     Preprocessing,
     network_input,
 )
-from faceproof.training import teacher as teaching  # noqa: E402
-from faceproof.training.teacher import Teacher  # noqa: E402
+from faceproof.training.optimising import teacher as teaching  # noqa: E402
+from faceproof.training.optimising.teacher import Teacher  # noqa: E402
 
 OTHER = InputSpec(mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
 

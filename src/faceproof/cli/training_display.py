@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from faceproof.training.journal import Moment
+    from faceproof.training.running.journal import Moment
 
 _EVERY_SECONDS = 0.1
 

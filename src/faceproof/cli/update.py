@@ -65,7 +65,7 @@ def update(
     write = choose(FORMATS, format_, what="format")
     _check_replay(replay, no_replay=no_replay)
     from faceproof.evaluation.gate import Rule
-    from faceproof.training.stopping import Stopped
+    from faceproof.training.running.stopping import Stopped
     from faceproof.training.updating.update import Wish
     from faceproof.training.updating.update import update as run
 

@@ -1,7 +1,7 @@
 """Reading findings of attacked faces: which they are, and what makes them look too good.
 
 A condition is named by attack, budget in grey levels and steps: ``fgsm-2``, ``pgd-2x10``; the same
-faces unchanged are `UNATTACKED`. `faceproof.training.attacked` makes them.
+faces unchanged are `UNATTACKED`. `faceproof.training.optimising.attacked` makes them.
 """
 
 from __future__ import annotations

@@ -35,10 +35,10 @@ from faceproof.export import new_member
 from faceproof.networks.network import Network
 from faceproof.reports.card import card
 from faceproof.runs import RunFolder
-from faceproof.training.attacked import FACES, final_findings
-from faceproof.training.calibrate import fit as fit_calibration
 from faceproof.training.fit import started_from
-from faceproof.training.operating_points import kept_promises
+from faceproof.training.optimising.attacked import FACES, final_findings
+from faceproof.training.promising.calibrate import fit as fit_calibration
+from faceproof.training.promising.operating_points import kept_promises
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 Progress = Callable[[str], None]

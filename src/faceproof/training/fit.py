@@ -24,22 +24,22 @@ from faceproof.networks.batch_norm import set_momentum
 from faceproof.networks.network import Network
 from faceproof.networks.sides import refuse_side
 from faceproof.runs import RunFolder
-from faceproof.training.journal import Journal
-from faceproof.training.kept import averaged_weights
-from faceproof.training.loop import Trainer
-from faceproof.training.processes import fabric_for, kill_helpers, refuse_uneven
-from faceproof.training.readiness import changes
-from faceproof.training.recipe import DeviceRecipe, Recipe
-from faceproof.training.statistics import renew_statistics
-from faceproof.training.step import Teacher
-from faceproof.training.stopping import Stopped
-from faceproof.training.stream import (
+from faceproof.training.feeding.stream import (
     PlainFaces,
     TrainingStream,
     balanced,
     pictures_of,
 )
-from faceproof.training.teacher import Teacher as DetectorTeacher
+from faceproof.training.loop import Trainer
+from faceproof.training.optimising.teacher import Teacher as DetectorTeacher
+from faceproof.training.readiness import changes
+from faceproof.training.recipe import DeviceRecipe, Recipe
+from faceproof.training.running.journal import Journal
+from faceproof.training.running.kept import averaged_weights
+from faceproof.training.running.processes import fabric_for, kill_helpers, refuse_uneven
+from faceproof.training.running.stopping import Stopped
+from faceproof.training.statistics import renew_statistics
+from faceproof.training.step import Teacher
 
 Progress = Callable[[str], None]
 Precision = Literal["bf16-mixed", "32-true"]

@@ -8,7 +8,7 @@ from typing import Any
 from faceproof.data.manifest import SPLITS, Manifest
 from faceproof.errors import TrainingError
 from faceproof.runs import RunFolder
-from faceproof.training.promises import Budget
+from faceproof.training.promising.promises import Budget
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 #: What may change between two starts of one run without making it another training.

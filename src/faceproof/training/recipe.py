@@ -19,7 +19,7 @@ from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
 from faceproof.tables import choose
-from faceproof.training.promises import LADDER
+from faceproof.training.promising.promises import LADDER
 
 
 def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:

@@ -9,8 +9,8 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from faceproof.networks.batch_norm import has_batch_norm, reestimate_batch_norm
+from faceproof.training.feeding.stream import TrainingStream, batches
 from faceproof.training.recipe import Recipe
-from faceproof.training.stream import TrainingStream, batches
 
 
 def renew_statistics(

@@ -13,13 +13,13 @@ from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
 from faceproof.networks import input_defaults
 from faceproof.reports import training_page
-from faceproof.training.crops import crop_notes, start_notes
-from faceproof.training.disk import run_folder, telling_full_disk
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
-from faceproof.training.processes import alone_in, first_process, one_after_another
 from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
 from faceproof.training.recipe import DataRecipe, Recipe
+from faceproof.training.running.crops import crop_notes, start_notes
+from faceproof.training.running.disk import run_folder, telling_full_disk
+from faceproof.training.running.processes import alone_in, first_process, one_after_another
 from faceproof.training.schedule import with_steps
 from faceproof.training.step import is_out_of_memory
 

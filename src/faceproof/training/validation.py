@@ -7,9 +7,9 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from faceproof.evaluation.metrics import measure
-from faceproof.training.attacks import attacked, pixel_box
+from faceproof.training.feeding.stream import PlainFaces, batches
+from faceproof.training.optimising.attacks import attacked, pixel_box
 from faceproof.training.recipe import Recipe
-from faceproof.training.stream import PlainFaces, batches
 
 #: A bound on the faces that are attacked at a validation; an attack costs several passes.
 ATTACKED_MOST = 256

@@ -13,7 +13,7 @@ from faceproof.sources import printable
 
 if TYPE_CHECKING:
     from faceproof.data.manifest import Manifest
-    from faceproof.training.combine import Combination
+    from faceproof.training.combining.combine import Combination
     from faceproof.training.recipe import CalibrationRecipe
 
 
@@ -75,7 +75,7 @@ def combine(
 
     require("torch", "timm", "lightning_fabric", "onnx", "polars", "pyarrow", "safetensors")
     from faceproof.runs import RunFolder
-    from faceproof.training.combine import combine as make_one
+    from faceproof.training.combining.combine import combine as make_one
 
     conditions = tuple(dict.fromkeys(condition or ()))
     how = _how(
@@ -127,7 +127,7 @@ def _how(
     from pydantic import TypeAdapter, ValidationError
 
     from faceproof.detector.spec import Name
-    from faceproof.training.combine import Combination
+    from faceproof.training.combining.combine import Combination
 
     for option, said in {"--name": name, "--version": version}.items():
         try:

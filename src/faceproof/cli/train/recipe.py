@@ -27,7 +27,7 @@ def train(
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
     from faceproof.training.recipe_file import read_recipe
-    from faceproof.training.stopping import Stopped
+    from faceproof.training.running.stopping import Stopped
     from faceproof.training.train import train as run
 
     resolved = read_recipe(recipe, tuple(set_ or ()))

@@ -12,7 +12,7 @@ from faceproof.detector.bundle import Bundle
 from faceproof.detector.spec import DetectorSpec
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.errors import RecipeError, UsageError
-from faceproof.training.promises import Budget
+from faceproof.training.promising.promises import Budget
 from faceproof.training.recipe import Recipe
 from faceproof.training.recipe_file import read_recipe
 

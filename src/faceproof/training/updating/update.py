@@ -21,12 +21,12 @@ from faceproof.evaluation.update_record import Learned, Update
 from faceproof.records import Record
 from faceproof.reports.update_page import update_markdown, update_page
 from faceproof.runs import RunFolder
-from faceproof.training.disk import run_folder, telling_full_disk
 from faceproof.training.finish import write_reported
 from faceproof.training.fit import fit
-from faceproof.training.processes import alone_in
 from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
 from faceproof.training.recipe import Recipe
+from faceproof.training.running.disk import run_folder, telling_full_disk
+from faceproof.training.running.processes import alone_in
 from faceproof.training.schedule import with_steps
 from faceproof.training.updating.candidate import (
     Bench,

@@ -18,7 +18,7 @@ from faceproof.errors import TrainingError
 from faceproof.evaluation.formulas import log_loss
 from faceproof.evaluation.predictions import Faces
 from faceproof.evaluation.tally import Bools, Floats, tally
-from faceproof.training.calibrate import (
+from faceproof.training.promising.calibrate import (
     balance,
     fit_platt,
     group_folds,

@@ -3,7 +3,7 @@
 The upper threshold is the lowest that calls no more than the budgeted share of real faces fake
 under every condition, the worst one ruling. The lower is the highest that calls no more than its
 budgeted share of fakes real. Between them a detector is unsure. Both are corrected for the size of
-the split (`faceproof.training.conformal`), so that the budgets are those of new faces.
+the split (`faceproof.training.promising.conformal`), so that the budgets are those of new faces.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from faceproof.detector.verdict import ChosenOn, OperatingPoint, Unsupported
 from faceproof.errors import TrainingError, UsageError
 from faceproof.evaluation.intervals import clopper_pearson_upper, effective_size
 from faceproof.evaluation.predictions import Faces
-from faceproof.training.calibrate import require_calibration
-from faceproof.training.promises import Budget, in_words, usual
+from faceproof.training.promising.calibrate import require_calibration
+from faceproof.training.promising.promises import Budget, in_words, usual
+from faceproof.training.promising.support import Cell, cells, certain, too_few
 from faceproof.training.recipe import CalibrationRecipe
-from faceproof.training.support import Cell, cells, certain, too_few
 
 CONDITIONS = ("clean", "jpeg-60", "resize-0.5")
 _EVEN = 0.5

@@ -29,9 +29,9 @@ from faceproof.evaluation.predictions import Faces, Origin, judged
 from faceproof.evaluation.under_attack import UNATTACKED, cautions
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
-from faceproof.training.attacks import PixelBox, attacked, in_use, pixel_box
+from faceproof.training.feeding.stream import balanced
+from faceproof.training.optimising.attacks import PixelBox, attacked, in_use, pixel_box
 from faceproof.training.recipe import AdversarialRecipe, Recipe
-from faceproof.training.stream import balanced
 
 __all__ = [
     "METRICS",

@@ -20,7 +20,7 @@ from faceproof.evaluation.formulas import brier, log_loss
 from faceproof.evaluation.predictions import Faces
 from faceproof.evaluation.tally import Floats, tally
 from faceproof.tables import choose
-from faceproof.training.isotonic import ISOTONIC_GROUPS, isotonic
+from faceproof.training.promising.isotonic import ISOTONIC_GROUPS, isotonic
 
 FOLDS = 5
 _STEPS = 100

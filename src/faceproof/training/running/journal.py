@@ -13,7 +13,7 @@ from faceproof.reports import training_curves, training_page
 from faceproof.reports.training_facts import read
 from faceproof.reports.training_log import SCORE, history
 from faceproof.runs import RunFolder
-from faceproof.training.tensorboard import Scalars
+from faceproof.training.running.tensorboard import Scalars
 
 Progress = Callable[[str], None]
 
@@ -170,7 +170,7 @@ class Journal:
             self._run.log(step=step, **values)
         except OSError:
             # Imported late: it imports torch, and a journal can be kept and read without.
-            from faceproof.training.disk import telling_full_disk
+            from faceproof.training.running.disk import telling_full_disk
 
             with telling_full_disk(self._run.path):
                 raise

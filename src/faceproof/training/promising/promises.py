@@ -9,7 +9,7 @@ from pydantic import Field
 
 from faceproof.evaluation.intervals import faces_needed
 from faceproof.records import Record
-from faceproof.training.conformal import groups_needed
+from faceproof.training.promising.conformal import groups_needed
 
 LADDER = (0.05, 0.01, 0.005, 0.001)
 """The shares of real faces called fake that are promised where nobody asks for others."""

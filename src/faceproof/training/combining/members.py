@@ -9,7 +9,7 @@ from faceproof.data.manifest import Manifest
 from faceproof.detector import Detector, DetectorSpec, Identity, Member, TrainedOn
 from faceproof.detector.inputs import crop_difference
 from faceproof.errors import UsageError
-from faceproof.training.weighting import Weighting
+from faceproof.training.combining.weighting import Weighting
 
 _LONGEST = 60  # of 64 characters that a name may have: the rest tells two of one name apart
 

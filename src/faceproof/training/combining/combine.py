@@ -27,11 +27,11 @@ from faceproof.evaluation.speed import cpu_ms
 from faceproof.evaluation.together import answered, predict_together
 from faceproof.export import varied_inputs
 from faceproof.runs import RunFolder
+from faceproof.training.combining.members import Source, labelled, merged, refuse_unfit
+from faceproof.training.combining.weighting import Weighting, fit_weights
 from faceproof.training.finish import calibrated, kept, now_and_then, write_reported
-from faceproof.training.members import Source, labelled, merged, refuse_unfit
 from faceproof.training.readiness import refuse_few_faces
 from faceproof.training.recipe import CalibrationRecipe
-from faceproof.training.weighting import Weighting, fit_weights
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ import numpy as np
 from faceproof.errors import UsageError
 from faceproof.evaluation.intervals import clustered_size, intraclass
 from faceproof.evaluation.predictions import Faces
-from faceproof.training.conformal import first_kept, groups_needed
-from faceproof.training.promises import least_faces
+from faceproof.training.promising.conformal import first_kept, groups_needed
+from faceproof.training.promising.promises import least_faces
 
 
 @dataclass(frozen=True)

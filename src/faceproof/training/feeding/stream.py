@@ -23,10 +23,17 @@ from faceproof.data.preparing.shard_access import place_of, places
 from faceproof.errors import FaceproofError, TrainingError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import Preprocessing, network_input, prepare
-from faceproof.training.augment import Points, Sample, augmented_crop
+from faceproof.training.feeding.augment import Points, Sample, augmented_crop
+from faceproof.training.feeding.sampling import (
+    BySource,
+    ByWeight,
+    Weighted,
+    balanced,
+    drawing,
+    pools_of,
+)
 from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe
-from faceproof.training.sampling import BySource, ByWeight, Weighted, balanced, drawing, pools_of
-from faceproof.training.stopping import ignore_signals
+from faceproof.training.running.stopping import ignore_signals
 
 __all__ = [
     "BySource",

@@ -1,0 +1,1 @@
+"""Several detectors become one: whose answers weigh how much, calibrated as one."""

@@ -1,0 +1,1 @@
+"""From logits to honest probabilities, and to thresholds that keep a promise."""
