@@ -17,6 +17,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from faceproof.data.manifest import Row
 from faceproof.data.prepare import read_faces
 from faceproof.data.preparing.reading import read_prepared
 from faceproof.evaluation import predictions
-from faceproof.evaluation.metrics import confusion, measure
+from faceproof.evaluation.metrics import measure
 from faceproof.evaluation.predictions import Faces
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import CropSpec, InputSpec, Points, Preprocessing, prepare
@@ -53,6 +54,9 @@ AS_USED = Preprocessing(
     crop=CropSpec(method="whole", size=512),
     input=InputSpec(mean=(0.5 / 255,) * 3, std=(1 / 255,) * 3),
 )
+Planned = tuple[Recipe, RunFolder]
+#: Whether a face is fake, and whether it is called so: TN, FP, FN, TP.
+CELLS = ((False, False), (False, True), (True, False), (True, True))
 METRICS = ("accuracy", "precision", "recall", "f1")
 
 
@@ -75,11 +79,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/seeds"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--only", nargs="+", choices=list(RECIPES), default=list(RECIPES))
+    parser.add_argument("--table", action="store_true", help="train nothing, show what is there")
     asked = parser.parse_args()
     every: list[Answers] = []
     curves = []
     for name in asked.only:
-        runs = [one_run(name, seed, asked.prepared, asked.output) for seed in asked.seeds]
+        wanted = [planned(name, seed, asked.prepared, asked.output) for seed in asked.seeds]
+        runs = [one for one in wanted if is_finished(one) or not asked.table]
+        if not runs:
+            continue
+        for one in runs:
+            finish(one)
         curves.append((name, runs))
         every += answers(name, runs)
         if name == "B as published":
@@ -88,8 +98,8 @@ def main() -> None:
     print(jumps_table(curves))
 
 
-def one_run(name: str, seed: int, prepared: Path, output: Path) -> tuple[Recipe, RunFolder]:
-    """Train one recipe with one seed, or find it trained; return its recipe and run folder."""
+def planned(name: str, seed: int, prepared: Path, output: Path) -> Planned:
+    """Return the recipe of one run, and its folder."""
     network = read_recipe(RECIPES[name], (f"data.prepared={prepared}",)).network.name
     overrides = (
         f"seed={seed}",
@@ -99,15 +109,23 @@ def one_run(name: str, seed: int, prepared: Path, output: Path) -> tuple[Recipe,
     )
     recipe = read_recipe(RECIPES[name], overrides)
     recipe = with_steps(recipe, read_prepared(prepared).counts()["train"])
-    folder = output / f"{RECIPES[name].stem}-{seed}"
-    if not (folder / "bundle").exists():
-        train(
-            recipe, folder, progress=lambda text: print(f"{folder.name}: {text}", file=sys.stderr)
-        )
-    return recipe, RunFolder(folder)
+    return recipe, RunFolder(output / f"{RECIPES[name].stem}-{seed}")
 
 
-def answers(name: str, runs: list[tuple[Recipe, RunFolder]]) -> Iterator[Answers]:
+def is_finished(run: Planned) -> bool:
+    """Return whether a run has come to its bundle."""
+    return (run[1].path / "bundle").exists()
+
+
+def finish(run: Planned) -> None:
+    """Train one run to its bundle, from wherever it was left."""
+    recipe, folder = run
+    if not is_finished(run):
+        tell = partial(print, f"{folder.path.name}:", file=sys.stderr)
+        train(recipe, folder.path, progress=tell)
+
+
+def answers(name: str, runs: list[Planned]) -> Iterator[Answers]:
     """Yield what the runs answered on test, one for each condition."""
     tables = [
         predictions.judged(predictions.read(run.path / "predictions-test.parquet"))
@@ -135,7 +153,7 @@ def pooled(name: str, condition: str, faces: list[Faces], score: list[np.ndarray
     )
 
 
-def as_used(runs: list[tuple[Recipe, RunFolder]], prepared: Path) -> Answers:
+def as_used(runs: list[Planned], prepared: Path) -> Answers:
     """Return the answers of seed B's networks with the inputs of its prediction script."""
     import torch
 
@@ -230,22 +248,32 @@ def told(value: float, bounds: tuple[float, float]) -> str:
 
 
 def matrix(one: Answers) -> str:
-    """Return the confusion matrix of all runs together."""
-    (tn, fp), (fn, tp) = confusion(one.fake, one.score).tolist()
+    """Return the confusion matrix of all runs together: true and false reals and fakes."""
+    called = one.score >= 0.5
+    counts = [(one.fake == is_fake) & (called == is_called) for is_fake, is_called in CELLS]
+    tn, fp, fn, tp = (int(cell.sum()) for cell in counts)
     return f"{tn} {fp} / {fn} {tp}"
 
 
-def jumps_table(curves: list[tuple[str, list[tuple[Recipe, RunFolder]]]]) -> str:
-    """Return the Markdown table of validation accuracy: its way, and its largest fall."""
-    head = ["recipe", "seed", "validation accuracy, in order", "largest fall"]
-    lines, key = [f"| {' | '.join(head)} |", "|---|---|---|---|"], "validation_accuracy"
+def jumps_table(curves: list[tuple[str, list[Planned]]]) -> str:
+    """Return the Markdown table of validation: its way, its largest fall and its highest loss."""
+    head = ["recipe", "seed", "validation accuracy, in order", "validation AUC, in order"]
+    head += ["largest fall of AUC", "highest loss"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, runs in curves:
         for recipe, run in runs:
-            way = [one[key] for one in run.logged() if key in one]
-            fall = max([0.0, *(before - after for before, after in pairwise(way))])
-            shown = " ".join(f"{value:.2f}" for value in way)
-            lines.append(f"| {name} | {recipe.seed} | {shown} | {fall:.2f} |")
+            accuracy, ranked, loss = (way(run, key) for key in ("accuracy", "auc", "loss"))
+            fall = max([0.0, *(before - after for before, after in pairwise(ranked))])
+            shown = [" ".join(f"{value:.2f}" for value in one) for one in (accuracy, ranked)]
+            cells = [name, str(recipe.seed), *shown, f"{fall:.2f}", f"{max(loss):.2f}"]
+            lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def way(run: RunFolder, what: str) -> list[float]:
+    """Return a figure of every validation, in order."""
+    key = f"validation_{what}"
+    return [one[key] for one in run.logged() if key in one]
 
 
 if __name__ == "__main__":
