@@ -19,7 +19,7 @@ from faceproof.imaging.degradations import HISTORY, blur, noise, reduce_to
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import CropSpec, crop_face
 from faceproof.imaging.reconstruction import reconstruct
-from faceproof.training.augment import Sample, cut_out, jittered, recoloured
+from faceproof.training.feeding.augment import Sample, cut_out, jittered, recoloured
 from faceproof.training.recipe import AugmentRecipe
 
 ROOT = Path(__file__).parents[1]
