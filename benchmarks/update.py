@@ -31,6 +31,7 @@ from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.data.splitting.splits import unit_hash
 from faceproof.detector import Detector
 from faceproof.detector.scorers import usable_cores
+from faceproof.errors import UsageError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.gate import points
 from faceproof.evaluation.paired import Change, changes, paired
@@ -41,6 +42,7 @@ from faceproof.training.finish import kept
 from faceproof.training.updating.update import RECORD, Wish, update
 
 COUNTS = (50, 200, 800)
+UNSUPPORTED = "unsupported.txt"
 #: name -> the share of old fakes, and what differs from the recipe of an update.
 MODES: dict[str, tuple[float, tuple[str, ...]]] = {
     "replay": (0.5, ()),
@@ -153,7 +155,7 @@ def some(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
 def run(asked: argparse.Namespace, sets: Sets, count: int, mode: str) -> None:
     """Update the detector once, where that is not done already."""
     folder = place(asked, count, mode)
-    if (folder / RECORD).exists():
+    if (folder / RECORD).exists() or (folder / UNSUPPORTED).exists():
         return
     replay_share, overrides = MODES[mode]
     steps = () if asked.steps is None else (f"schedule.steps={asked.steps}",)
@@ -164,7 +166,11 @@ def run(asked: argparse.Namespace, sets: Sets, count: int, mode: str) -> None:
         replay_share=replay_share,
         overrides=(*steps, *overrides, *asked.set),
     )
-    update(wish, folder, progress=lambda line: print(f"{folder.name}: {line}", file=sys.stderr))
+    try:
+        update(wish, folder, progress=lambda line: print(f"{folder.name}: {line}", file=sys.stderr))
+    except UsageError as error:
+        # Too few independent faces for the promise, seen only once the candidate has answered.
+        (folder / UNSUPPORTED).write_text(str(error), encoding="utf-8")
 
 
 def place(asked: argparse.Namespace, count: int, mode: str) -> Path:
@@ -185,6 +191,9 @@ def table(asked: argparse.Namespace, sets: Sets) -> Iterator[str]:
             folder = place(asked, count, mode)
             if (folder / RECORD).exists():
                 yield f"| {' | '.join((str(count), mode, *row(asked, sets, folder)))} |"
+            elif (folder / UNSUPPORTED).exists():
+                cells = ("-", "-", "-", "-", "no thresholds: the calibration faces are too few")
+                yield f"| {' | '.join((str(count), mode, *cells))} |"
     yield ""
     yield f"n: {counts_of(sets.test)}; data SHA-256 {sets.test.sha256[:12]}."
 
