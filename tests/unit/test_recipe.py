@@ -164,8 +164,9 @@ class TestOverrides:
         assert read_recipe(least, (override,)).schedule.steps == value
 
     def test_text_needs_no_quotes_and_may_have_them(self, least):
-        for written in ("resnet50", "'resnet50'", '"resnet50"'):
-            assert read_recipe(least, (f"network.name={written}",)).network.name == "resnet50"
+        name = "inception_resnet_v1"
+        for written in (name, f"'{name}'", f'"{name}"'):
+            assert read_recipe(least, (f"network.name={written}",)).network.name == name
 
     @pytest.mark.parametrize("version", ["2.0", "1.10", "3", "2026-11-22", "true", "'2.0'"])
     def test_text_may_look_like_something_else(self, least, version):

@@ -140,7 +140,7 @@ def results(spec: DetectorSpec) -> dict[str, list[Finding]]:
 def exact(value: object) -> str:
     """Return a figure of the journal with four digits; "-" for none.
 
-    >>> exact(0.96435), exact(None), exact("x")
+    >>> exact(0.96434), exact(None), exact("x")
     ('0.9643', '-', '-')
     """
     return f"{value:.4f}" if isinstance(value, float | int) else "-"
