@@ -21,6 +21,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,13 @@ import polars as pl
 from faceproof.data.manifest import Manifest
 from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.data.splitting.splits import unit_hash
-from faceproof.detector import Detector
-from faceproof.detector.scorers import usable_cores
+from faceproof.detector import Bundle
 from faceproof.errors import UsageError
-from faceproof.evaluation import predictions
 from faceproof.evaluation.gate import points
 from faceproof.evaluation.paired import Change, changes, paired
-from faceproof.evaluation.predict import predict
 from faceproof.evaluation.update_record import Update
 from faceproof.reports.update_page import difference, share
-from faceproof.training.finish import kept
+from faceproof.training.answers import answers
 from faceproof.training.updating.update import RECORD, Wish, update
 
 COUNTS = (50, 200, 800)
@@ -175,7 +173,8 @@ def run(asked: argparse.Namespace, sets: Sets, count: int, mode: str) -> None:
 
 def place(asked: argparse.Namespace, count: int, mode: str) -> Path:
     """Return the run folder of one update."""
-    return asked.work / f"{count}-{mode.replace(' ', '-')}"
+    work: Path = asked.work
+    return work / f"{count}-{mode.replace(' ', '-')}"
 
 
 def table(asked: argparse.Namespace, sets: Sets) -> Iterator[str]:
@@ -202,8 +201,8 @@ def row(asked: argparse.Namespace, sets: Sets, folder: Path) -> tuple[str, ...]:
     """Return the figures of one update on the test split."""
     done = Update.read(folder / RECORD)
     made = folder / ("bundle" if done.accepted else "refused")
-    old = answers(Detector.load(asked.detector, threads=usable_cores()), sets, asked.work / "old")
-    new = answers(Detector.load(made, threads=usable_cores()), sets, folder / "tested")
+    old = tested(Path(asked.detector), sets, asked.work / "old.parquet")
+    new = tested(made, sets, folder / "tested.parquet")
     found = changes(paired(old, new), points(done.gate.old_point, done.gate.new_point))
     (folder / "tested.json").write_text(json.dumps([one.model_dump() for one in found], indent=1))
     names = {f"generator={name}" for name in done.new_data.training_fakes}
@@ -228,24 +227,11 @@ def row(asked: argparse.Namespace, sets: Sets, folder: Path) -> tuple[str, ...]:
     )
 
 
-def answers(detector: Detector, sets: Sets, stem: Path) -> Any:
+def tested(detector: Path, sets: Sets, path: Path) -> Any:
     """Return a detector's answers about the test pictures, kept beside the run."""
-    path = stem.with_suffix(".parquet")
-    origin = predictions.Origin(
-        detector_sha256=detector.sha256, data_sha256=sets.test.sha256, purpose="final-report"
-    )
-    if (found := kept(path, origin, ("clean",))) is not None:
-        return found
-    made = predict(
-        detector,
-        sets.test,
-        split="test",
-        purpose="final-report",
-        root=sets.test.picture_path(""),
-        workers=usable_cores(),
-    )
-    predictions.write(made, path)
-    return made
+    bundle, root = Bundle.read(detector), sets.test.picture_path("")
+    tell = partial(print, file=sys.stderr)
+    return answers(bundle, sets.test, "test", ("clean",), path, root=root, progress=tell)
 
 
 def moved(change: Change) -> str:

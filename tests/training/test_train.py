@@ -19,6 +19,7 @@ from faceproof.detector import Detector  # noqa: E402
 from faceproof.errors import ExportError, RecipeError, TrainingError  # noqa: E402
 from faceproof.evaluation import predictions  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
+from faceproof.training import answers as answering  # noqa: E402
 from faceproof.training import finish as finishing  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
@@ -124,13 +125,13 @@ class TestGoingOn:
         """Train again without a step; return what was said and the splits that were judged."""
         monkeypatch.setattr(Trainer, "_take", None)
         judged: list[str] = []
-        predict = finishing.predict
+        predict = answering.predict
 
         def counted(*arguments, **options):
             judged.append(options["split"])
             return predict(*arguments, **options)
 
-        monkeypatch.setattr(finishing, "predict", counted)
+        monkeypatch.setattr(answering, "predict", counted)
 
         def once_more(*overrides: str) -> tuple[list[str], list[str]]:
             said: list[str] = []

@@ -178,7 +178,7 @@ class TestAccepted:
             raise AssertionError("predicted again")
 
         before = (output / "last.pt").read_bytes()
-        monkeypatch.setattr("faceproof.training.updating.candidate.predict", never)
+        monkeypatch.setattr("faceproof.training.answers.predict", never)
         assert wanted(detector, pictures, prepared, output).exit_code == 0
         assert (output / "last.pt").read_bytes() == before
 

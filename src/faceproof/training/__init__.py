@@ -3,7 +3,7 @@
 The modules here are the way that a training takes: `recipe` and `recipe_file` (what is wanted),
 `train` (the whole way), `readiness` (what is refused before hours of work), `fit`, `loop` and
 `step` (learning), `schedule`, `state`, `statistics` and `validation` (what learning rests on),
-`finish` (the bundle). Beside them stand
+`answers` and `finish` (the bundle). Beside them stand
 
 - `feeding`: what the network is shown;
 - `optimising`: losses, optimisers, mixing, attacks, a teacher;

@@ -8,7 +8,8 @@ where they were made by the same bundle from the same data: a broken report goes
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +18,6 @@ from faceproof.data.manifest import Manifest
 from faceproof.detector import (
     CardFile,
     ChosenOn,
-    Detector,
     DetectorSpec,
     Identity,
     OperatingPoint,
@@ -27,14 +27,13 @@ from faceproof.detector import (
 )
 from faceproof.detector.bundle import Bundle, hash_of
 from faceproof.detector.scorers import usable_cores
-from faceproof.errors import DataError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.findings import composition, findings
-from faceproof.evaluation.predict import predict
 from faceproof.export import new_member
 from faceproof.networks.network import Network
 from faceproof.reports.card import card
 from faceproof.runs import RunFolder
+from faceproof.training.answers import answers
 from faceproof.training.fit import started_from
 from faceproof.training.optimising.attacked import FACES, final_findings
 from faceproof.training.promising.calibrate import fit as fit_calibration
@@ -43,8 +42,6 @@ from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 Progress = Callable[[str], None]
 Files = dict[str, bytes]
-
-_TOLD_EVERY = 1000
 
 _REPORTED = (
     "roc_auc",
@@ -60,15 +57,6 @@ _REPORTED = (
 )
 
 
-@dataclass(frozen=True)
-class _Use:
-    """A split, what it is read for and the conditions that its pictures are put under."""
-
-    split: str
-    purpose: str
-    conditions: tuple[str, ...]
-
-
 def finish(
     recipe: Recipe, manifest: Manifest, network: Network, run: RunFolder, *, progress: Progress
 ) -> Bundle:
@@ -81,14 +69,13 @@ def finish(
     progress("export: torch against onnxruntime")
     spec, files = draft(recipe, manifest, network, run)
     bundle = write_bundle(run.path / "draft", spec, files)
-    use = _Use("calibration", "calibrate", recipe.calibration.conditions)
-    progress(f"calibration on {', '.join(use.conditions)}")
-    answers = _predicted(bundle, recipe, manifest, run, use, progress=progress)
-    spec = calibrated(spec, answers, recipe.calibration, manifest, progress=progress)
+    asked = partial(_asked, manifest=manifest, recipe=recipe, run=run, progress=progress)
+    progress(f"calibration on {', '.join(recipe.calibration.conditions)}")
+    found = asked(bundle, "calibration", recipe.calibration.conditions)
+    spec = calibrated(spec, found, recipe.calibration, manifest, progress=progress)
     bundle = write_bundle(run.path / "calibrated", spec, files)
-    use = _Use("test", "final-report", recipe.export.conditions)
-    progress(f"final report on {', '.join(use.conditions)}")
-    report = _predicted(bundle, recipe, manifest, run, use, progress=progress)
+    progress(f"final report on {', '.join(recipe.export.conditions)}")
+    report = asked(bundle, "test", recipe.export.conditions)
     if recipe.adversarial.share:
         progress(f"attacks on at most {FACES} faces of test")
         under = final_findings(network, bundle, recipe, manifest, workers=usable_cores())
@@ -101,6 +88,21 @@ def finish(
         manifest=manifest,
         command=recipe.export.command,
     )
+
+
+def _asked(
+    bundle: Bundle,
+    split: str,
+    conditions: tuple[str, ...],
+    *,
+    manifest: Manifest,
+    recipe: Recipe,
+    run: RunFolder,
+    progress: Progress,
+) -> pa.Table:
+    """Return the bundle's answers about a split, kept in the run folder."""
+    path, root = run.path / f"predictions-{split}.parquet", recipe.data.prepared
+    return answers(bundle, manifest, split, conditions, path, root=root, progress=progress)
 
 
 def draft(
@@ -188,61 +190,6 @@ def write_reported(
     named = CardFile(name="CARD.md", sha256=hash_of(text))
     final = DetectorSpec.model_validate({**dict(results), "card": named})
     return write_bundle(folder, final, {**files, "CARD.md": text})
-
-
-def _predicted(
-    bundle: Bundle,
-    recipe: Recipe,
-    manifest: Manifest,
-    run: RunFolder,
-    use: _Use,
-    *,
-    progress: Progress,
-) -> pa.Table:
-    """Return the bundle's answers for one use: those in the run folder, or new ones kept there."""
-    path = run.path / f"predictions-{use.split}.parquet"
-    origin = predictions.Origin(
-        detector_sha256=bundle.sha256, data_sha256=manifest.sha256, purpose=use.purpose
-    )
-    if (found := kept(path, origin, use.conditions)) is not None:
-        progress(f"the answers in {path.name} are this detector's: used again")
-        return found
-    answers = predict(
-        Detector.load(bundle.folder, threads=usable_cores()),
-        manifest,
-        use.conditions,
-        split=use.split,
-        purpose=use.purpose,
-        root=recipe.data.prepared,
-        workers=usable_cores(),
-        progress=now_and_then(progress, use.split),
-    )
-    predictions.write(answers, path)
-    return answers
-
-
-def kept(path: Path, origin: predictions.Origin, conditions: tuple[str, ...]) -> pa.Table | None:
-    """Return the answers in a file, where they are of this origin and these conditions."""
-    try:
-        answers = predictions.read(path)
-    except DataError:
-        return None
-    found = set(answers["condition"].unique().to_pylist())
-    same = predictions.origin_of(answers) == origin and found == set(conditions)
-    return answers if same else None
-
-
-def now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
-    """Return what tells every thousandth answer of all that it is told."""
-    told = 0
-
-    def tell(count: int) -> None:
-        nonlocal told
-        if count // _TOLD_EVERY > told:
-            told = count // _TOLD_EVERY
-            progress(f"{split}: {count} answers")
-
-    return tell
 
 
 def _generators(manifest: Manifest) -> tuple[str, ...]:

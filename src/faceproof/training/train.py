@@ -11,7 +11,6 @@ from faceproof.data.prepare import prepare_data
 from faceproof.data.preparing.reading import read_prepared
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
-from faceproof.networks import input_defaults
 from faceproof.reports import training_page
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
@@ -32,7 +31,6 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
         UsageError: the run folder cannot be made, or another training writes into it.
         Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
     """
-    input_defaults(recipe.network.name)  # a misspelt name is told before hours of preparation
     run = run_folder(output)
     with alone_in(run.path), telling_full_disk(run.path), _telling_little_memory():
         manifest = _prepared(recipe.data, progress)

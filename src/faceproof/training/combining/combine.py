@@ -27,9 +27,10 @@ from faceproof.evaluation.speed import cpu_ms
 from faceproof.evaluation.together import answered, predict_together
 from faceproof.export import varied_inputs
 from faceproof.runs import RunFolder
+from faceproof.training.answers import PURPOSES, kept, now_and_then, origin
 from faceproof.training.combining.members import Source, labelled, merged, refuse_unfit
 from faceproof.training.combining.weighting import Weighting, fit_weights
-from faceproof.training.finish import calibrated, kept, now_and_then, write_reported
+from faceproof.training.finish import calibrated, write_reported
 from faceproof.training.readiness import refuse_few_faces
 from faceproof.training.recipe import CalibrationRecipe
 
@@ -82,7 +83,7 @@ def combine(
         progress(f"CAUTION: {caution}")
     refuse_few_faces(how.promised, manifest, splits=("calibration", "test"))
     asked = _Asked(sources, manifest, run, progress)
-    answers = asked.about("calibration", "calibrate", how.promised.conditions)
+    answers = asked.about("calibration", how.promised.conditions)
     weighting = _weighed(answers)
     progress(_told(sources, weighting))
     spec, files = merged(
@@ -97,7 +98,7 @@ def combine(
         replace(source, spec=_calibrated_alone(source, table, manifest, how.promised))
         for source, table in zip(sources, answers, strict=True)
     ]
-    tables = asked.about("test", "final-report", how.conditions)
+    tables = asked.about("test", how.conditions)
     report = _together(tables, whole.spec, weighting, sha256=whole.sha256)
     progress("figures, intervals and speed")
     results = tuple(_beside(rivals, tables, whole, report))
@@ -114,28 +115,32 @@ class _Asked:
     run: RunFolder
     progress: Progress
 
-    def about(self, split: str, purpose: str, conditions: tuple[str, ...]) -> list[pa.Table]:
+    def about(self, split: str, conditions: tuple[str, ...]) -> list[pa.Table]:
         """Return each detector's answers about a split: those kept, and new ones, in one pass."""
         found = {
-            source.label: kept(self._path(split, source), self._origin(source, purpose), conditions)
+            source.label: kept(
+                self._path(split, source),
+                origin(source.detector.sha256, self.manifest, split),
+                conditions,
+            )
             for source in self.sources
         }
         missing = [source for source in self.sources if found[source.label] is None]
         if missing:
             named = ", ".join(source.label for source in missing)
             self.progress(f"{split}: {named} on {', '.join(conditions)}")
-            found |= self._predicted(missing, split, purpose, conditions)
+            found |= self._predicted(missing, split, conditions)
         return self._of_the_same_faces([found[source.label] for source in self.sources])
 
     def _predicted(
-        self, sources: Sequence[Source], split: str, purpose: str, conditions: tuple[str, ...]
+        self, sources: Sequence[Source], split: str, conditions: tuple[str, ...]
     ) -> dict[str, pa.Table]:
         tables = predict_together(
             [source.detector for source in sources],
             self.manifest,
             conditions,
             split=split,
-            purpose=purpose,
+            purpose=PURPOSES[split],
             root=self.manifest.picture_path(""),
             workers=usable_cores(),
             progress=now_and_then(self.progress, split),
@@ -154,13 +159,6 @@ class _Asked:
 
     def _path(self, split: str, source: Source) -> Path:
         return self.run.path / f"predictions-{split}-{source.label}.parquet"
-
-    def _origin(self, source: Source, purpose: str) -> predictions.Origin:
-        return predictions.Origin(
-            detector_sha256=source.detector.sha256,
-            data_sha256=self.manifest.sha256,
-            purpose=purpose,
-        )
 
 
 def _weighed(answers: Sequence[pa.Table]) -> Weighting:

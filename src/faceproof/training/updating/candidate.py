@@ -9,27 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceproof.data.manifest import Manifest
-from faceproof.detector import CardFile, Detector, DetectorSpec, write_bundle
+from faceproof.detector import CardFile, DetectorSpec, write_bundle
 from faceproof.detector.bundle import Bundle, hash_of
-from faceproof.detector.scorers import usable_cores
 from faceproof.errors import BundleError
-from faceproof.evaluation import predictions
 from faceproof.evaluation.findings import composition
 from faceproof.evaluation.gate import Gate
-from faceproof.evaluation.predict import predict
 from faceproof.networks.network import Network
 from faceproof.reports.card import card
 from faceproof.runs import RunFolder
-from faceproof.training.finish import Files, calibrated, draft, kept, now_and_then
+from faceproof.training.answers import answers
+from faceproof.training.finish import Files, calibrated, draft
 from faceproof.training.recipe import Recipe
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Progress = Callable[[str], None]
-
-#: What each split is read for, see `Manifest.take`.
-_PURPOSES = {"validation": "choose", "calibration": "calibrate", "test": "final-report"}
 
 
 @dataclass(frozen=True)
@@ -46,25 +41,16 @@ class Bench:
     ) -> pa.Table:
         """Return a detector's predictions of a split: those in the run folder, or new ones."""
         path = self.run.path / f"predictions-{split}-{who}.parquet"
-        purpose = _PURPOSES[split]
-        origin = predictions.Origin(
-            detector_sha256=bundle.sha256, data_sha256=self.manifest.sha256, purpose=purpose
-        )
-        if (found := kept(path, origin, conditions)) is not None:
-            return found
         self.progress(f"{split} as {', '.join(conditions)}: the {who} detector")
-        made = predict(
-            Detector.load(bundle.folder, threads=usable_cores()),
+        return answers(
+            bundle,
             self.manifest,
+            split,
             conditions,
-            split=split,
-            purpose=purpose,
+            path,
             root=self.root,
-            workers=usable_cores(),
-            progress=now_and_then(self.progress, split),
+            progress=self.progress,
         )
-        predictions.write(made, path)
-        return made
 
 
 @dataclass(frozen=True)
@@ -87,8 +73,8 @@ def candidate(recipe: Recipe, old: Bundle, network: Network, bench: Bench) -> Ca
     spec, files = draft(recipe, bench.manifest, network, bench.run)
     spec = with_ancestors(spec, old.spec)
     bundle = write_bundle(bench.run.path / "draft", spec, files)
-    answers = bench.answers(bundle, "calibration", recipe.calibration.conditions, who="new")
-    spec = calibrated(spec, answers, recipe.calibration, bench.manifest, progress=bench.progress)
+    found = bench.answers(bundle, "calibration", recipe.calibration.conditions, who="new")
+    spec = calibrated(spec, found, recipe.calibration, bench.manifest, progress=bench.progress)
     return Candidate(write_bundle(bench.run.path / "calibrated", spec, files), spec, files)
 
 
