@@ -27,8 +27,10 @@ from faceproof.data.manifest import Row
 from faceproof.data.prepare import read_faces
 from faceproof.data.preparing.reading import read_prepared
 from faceproof.evaluation import predictions
-from faceproof.evaluation.metrics import measure
+from faceproof.evaluation.bootstrap import resamples
+from faceproof.evaluation.metrics import METRICS as METRIC_TABLE
 from faceproof.evaluation.predictions import Faces
+from faceproof.evaluation.tally import HALF, tally
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import CropSpec, InputSpec, Points, Preprocessing, prepare
 from faceproof.networks.network import Network
@@ -198,44 +200,41 @@ def quality_table(every: list[Answers]) -> str:
 
 def value(one: Answers, metric: str) -> float:
     """Return a metric of all runs together; areas under curves are averaged over them."""
-    if metric == "roc_auc":
-        return auc(one)
-    return measure(one.fake, one.score, names=[metric])[metric]
+    return float(measured(one, metric)[0])
 
 
-def auc(one: Answers) -> float:
-    """Return the mean over the runs of the area under the ROC curve."""
-    return float(np.mean([by_run(one, run, "roc_auc") for run in np.unique(one.run)]))
+def interval(one: Answers, metric: str) -> tuple[float, float]:
+    """Return the 95 % percentile interval over resampled groups, which all runs share."""
+    drawn = [measured(one, metric, weights) for weights in resamples(one.fake, one.groups)]
+    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
+    return float(low), float(high)
 
 
-def by_run(one: Answers, run: int, metric: str) -> float:
-    """Return a metric of one run."""
+def measured(one: Answers, metric: str, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return a metric under each row of ``weights`` [B, N], float64 [B]; of one row without."""
+    if metric != "roc_auc":
+        return formula(metric, one.fake, one.score, weights)
+    return np.mean([by_run(one, run, weights) for run in np.unique(one.run)], axis=0)
+
+
+def by_run(one: Answers, run: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the area under the ROC curve of one run, float64 [B]."""
     mine = one.run == run
-    return measure(one.fake[mine], one.score[mine], names=[metric])[metric]
+    part = None if weights is None else weights[:, mine]
+    return formula("roc_auc", one.fake[mine], one.score[mine], part)
+
+
+def formula(
+    metric: str, fake: np.ndarray, score: np.ndarray, weights: np.ndarray | None
+) -> np.ndarray:
+    """Return a metric of the evaluation's table, float64 [B]."""
+    return np.asarray(METRIC_TABLE[metric].formula(tally(fake, score, weights), HALF))
 
 
 def spread(one: Answers) -> str:
     """Return the lowest and highest ROC-AUC of the runs."""
-    each = [by_run(one, run, "roc_auc") for run in np.unique(one.run)]
+    each = [float(by_run(one, run)[0]) for run in np.unique(one.run)]
     return f"{min(each):.3f} to {max(each):.3f}"
-
-
-def interval(one: Answers, metric: str, draws: int = 500) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval over groups, which all runs share."""
-    names, index = np.unique(one.groups, return_inverse=True)
-    members = [np.flatnonzero(index == place) for place in range(len(names))]
-    rng, found = np.random.default_rng(0), []
-    for _ in range(draws):
-        drawn = np.concatenate([members[i] for i in rng.integers(0, len(names), len(names))])
-        part = Answers(
-            one.name, "", one.fake[drawn], one.score[drawn], one.groups[drawn], one.run[drawn]
-        )
-        found.append(
-            auc(part)
-            if metric == "roc_auc"
-            else measure(part.fake, part.score, names=[metric])[metric]
-        )
-    return tuple(np.quantile(found, [0.025, 0.975]).tolist())
 
 
 def told(value: float, bounds: tuple[float, float]) -> str:
