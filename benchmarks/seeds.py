@@ -214,7 +214,7 @@ def measured(one: Answers, metric: str, weights: np.ndarray | None = None) -> np
     """Return a metric under each row of ``weights`` [B, N], float64 [B]; of one row without."""
     if metric != "roc_auc":
         return formula(metric, one.fake, one.score, weights)
-    return np.mean([by_run(one, run, weights) for run in np.unique(one.run)], axis=0)
+    return np.asarray(np.mean([by_run(one, run, weights) for run in np.unique(one.run)], axis=0))
 
 
 def by_run(one: Answers, run: int, weights: np.ndarray | None = None) -> np.ndarray:
