@@ -8,8 +8,8 @@ the confusion matrix, the same pictures saved again as JPEG, and how far validat
 
 Figures of a recipe are those of its seeds' faces pooled; the spread over seeds stands beside. A
 published recipe decides at a logit of 0, ours at a calibrated probability of one half. `B as used`
-is seed B's trained network fed as its own prediction script feeds it: 512 px, 0..255 minus 0.5; that
-the script also swaps the labels is left out.
+is seed B's trained network fed as its own prediction script feeds it: 512 px, 0..255 minus 0.5;
+that the script also swaps the labels is left out.
 """
 
 from __future__ import annotations
@@ -97,8 +97,10 @@ def main() -> None:
         curves.append((name, runs))
         if name == "B as published":
             own = runs[0][0].network.preprocessing
-            for condition in runs[0][0].export.conditions:
-                every.append(by_torch(name, runs, asked.prepared, own, condition))
+            every += [
+                by_torch(name, runs, asked.prepared, own, condition)
+                for condition in runs[0][0].export.conditions
+            ]
             every.append(by_torch("B as used", runs, asked.prepared, AS_USED, "clean"))
         else:
             every += answers(name, runs)
