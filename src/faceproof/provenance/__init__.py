@@ -1,0 +1,5 @@
+"""Evidence beside the pixels: what a picture's file says of its origin.
+
+None of it enters a score. What a file says can be copied, forged or stripped, so that a trace is a
+statement by the file and the lack of one says nothing.
+"""
