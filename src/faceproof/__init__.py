@@ -4,7 +4,7 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 
 >>> import faceproof
 >>> faceproof.Checker.__module__
-'faceproof.checker'
+'faceproof.checker.checker'
 """
 
 from __future__ import annotations

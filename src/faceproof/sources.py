@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from faceproof.errors import (
     SourceError,
@@ -124,17 +124,16 @@ def is_address(name: str) -> bool:
     return _ADDRESS.match(name) is not None
 
 
-def refuse_address(name: str) -> None:
-    """Refuse an address on the net.
+def refuse_address(name: str) -> NoReturn:
+    """Refuse an address where none is fetched.
 
     Raises:
-        UnsupportedSourceError: this is one.
+        UnsupportedSourceError: always.
     """
-    if is_address(name):
-        raise UnsupportedSourceError(
-            f"{printable(name)}: this version does not fetch from the net, a later one will; "
-            "save the picture first and name its file"
-        )
+    raise UnsupportedSourceError(
+        f"{printable(name)}: fetching from the net is switched off here; "
+        "save the picture first and name its file"
+    )
 
 
 def unreadable(name: str, error: OSError) -> SourceUnreadableError:

@@ -134,6 +134,40 @@ def test_a_whole_picture_has_the_quality_of_its_own_crop(detector):
     assert blurred.faces[0].quality.cautions == ("blurred",)
 
 
+def test_the_two_halves_of_a_check_join_sources_of_several_callers(checker):
+    two = np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1)
+    sources = {"two": two, "none": NO_FACE, "broken": b"", "one": ASTRONAUT}
+    opened = [checker.open(source, name=name) for name, source in sources.items()]
+    assert [one.weight for one in opened] == [2, 1, 1, 1]
+    alone = [checker.check(source, name=name) for name, source in sources.items()]
+    assert [told(result) for result in checker.judge(opened)] == [told(one) for one in alone]
+    assert checker.judge([]) == []
+
+
+def test_another_operating_point_needs_no_network(checker, detector, monkeypatch):
+    at_default = checker.check(np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1))
+    strict = checker.at("strict")
+    assert strict.operating_point.name == "strict"
+    assert checker.operating_point.name == "balanced"
+    wanted = strict.check(np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1))
+    nothing = checker.check(NO_FACE)
+    monkeypatch.setattr(Detector, "logits", None)
+    assert told(checker.verdicts_at(at_default, "strict")) == told(wanted)
+    assert wanted.verdict != at_default.verdict
+    assert checker.verdicts_at(nothing, "strict").verdict is None
+    with pytest.raises(UnknownChoiceError):
+        checker.verdicts_at(at_default, "nowhere")
+
+
+def test_verdicts_of_another_detector_are_not_told_anew(checker):
+    result = checker.check(ASTRONAUT)
+    other = result.model_copy(
+        update={"detector": result.detector.model_copy(update={"sha256": "0" * 64})}
+    )
+    with pytest.raises(UsageError, match="check it again"):
+        checker.verdicts_at(other, "balanced")
+
+
 def test_no_face_is_a_status(checker):
     result = checker.check(NO_FACE)
     assert (result.status, result.verdict, result.faces) == ("no_face", None, ())

@@ -15,6 +15,7 @@ from faceproof.sources import (
     PICTURE_SUFFIXES,
     Refused,
     Sources,
+    is_address,
     printable,
     read_names,
     refuse_address,
@@ -81,13 +82,14 @@ def test_a_folder_without_a_picture_is_refused(folder):
     assert str(text.error) == "text: no picture in this folder, only 1 other files"
 
 
-def test_an_address_is_handed_on_and_refused_there():
+def test_an_address_is_handed_on_as_it_is():
     address = "https://example.org/a.jpg?size=[1]"
     assert list(Sources([address])) == [address]
+    assert is_address(address)
+    assert not is_address("C:\\pictures\\a.jpg")
+    assert not is_address("pictures/a:b.jpg")
     with pytest.raises(UnsupportedSourceError, match="save the picture first"):
         refuse_address(address)
-    refuse_address("C:\\pictures\\a.jpg")
-    refuse_address("pictures/a:b.jpg")
 
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")

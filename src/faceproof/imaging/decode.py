@@ -92,7 +92,7 @@ def decode(data: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIM
     try:
         check_bytes(len(data), limits)
         kind = identify(data, name)
-        return Picture(_pixels(data, kind, limits), hashlib.sha256(data).hexdigest(), kind)
+        return Picture(_pixels(data, kind, limits), hashlib.sha256(data).hexdigest(), kind, data)
     except PictureError as error:
         if name is None:
             raise

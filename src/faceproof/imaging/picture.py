@@ -24,13 +24,14 @@ Pixels = npt.NDArray[np.uint8]
 class Picture:
     """An upright picture: ``pixels`` uint8 [H, W, 3] in sRGB, C-contiguous.
 
-    ``sha256`` is that of the file's bytes. Of an array or a Pillow image it is that of its shape
-    and pixels, and ``format`` is then ``"ARRAY"``.
+    ``sha256`` is that of the file's bytes, ``data``. Of an array or a Pillow image it is that of
+    its shape and pixels; ``format`` is then ``"ARRAY"``, and there is no ``data``.
     """
 
     pixels: Pixels = field(repr=False)
     sha256: str
     format: str
+    data: bytes = field(default=b"", repr=False)
 
     @property
     def width(self) -> int:
