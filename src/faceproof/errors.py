@@ -28,6 +28,11 @@
     │   ├── LeakError               leak                one picture or group in two splits
     │   └── SplitUseError           split_use           a split used for what it must not decide
     ├── TrainingError               training            a training that cannot start or go on
+    ├── ServiceError                                    the service does not answer now
+    │   ├── BusyError               busy                it has taken as much as it can hold
+    │   ├── SlowRequestError        slow_request        the request did not arrive in time
+    │   ├── DeadlineError           deadline            there was no answer in the time allowed
+    │   └── StoppingError           stopping            it is shutting down
     └── ExportError                 export              the exported network answers differently
 
 ``code`` is stable: the command line, the API and a JSON result all show the same one.
@@ -199,6 +204,40 @@ class TrainingError(FaceproofError):
     """A training that cannot start or go on."""
 
     code = "training"
+
+
+class ServiceError(FaceproofError):
+    """The service does not answer now; the same request may be answered later."""
+
+    code = "service"
+
+
+class BusyError(ServiceError):
+    """The service has taken as much as it can hold; ``retry_after`` is when to ask again, in s."""
+
+    code = "busy"
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SlowRequestError(ServiceError):
+    """The request did not arrive in time."""
+
+    code = "slow_request"
+
+
+class DeadlineError(ServiceError):
+    """There was no answer in the time allowed."""
+
+    code = "deadline"
+
+
+class StoppingError(ServiceError):
+    """The service is shutting down."""
+
+    code = "stopping"
 
 
 class ExportError(FaceproofError):
