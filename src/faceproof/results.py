@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from faceproof.detector.findings import Sha256
 from faceproof.detector.verdict import Probability, Verdict
 from faceproof.imaging.quality import Quality
+from faceproof.provenance.findings import ContentCredentials, ProvenanceFinding
 from faceproof.records import Document, Record
 
 Status = Literal["ok", "no_face", "error"]
@@ -32,10 +33,28 @@ class CheckedImage(Record):
     format: str
 
 
+class HeatMap(Record):
+    """Where in a face the evidence lies: shares of the logit on a grid over the face's crop.
+
+    ``values`` are rows from the top; positive speaks for fake. ``corners`` are the crop's, in pixels
+    of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
+    ``random_deleted`` are by how much the logit changes when the hottest fifth of the crop, or a
+    random fifth, is deleted; the map is ``reliable`` where the former falls lower.
+    """
+
+    method: Literal["grad-cam"] = "grad-cam"
+    values: tuple[tuple[float, ...], ...]
+    corners: tuple[Point, Point, Point, Point]
+    reliable: bool
+    hottest_deleted: float
+    random_deleted: float
+
+
 class CheckedFace(Record):
     """One face and its verdict; box (x, y, width, height) and landmarks in pixels.
 
-    ``landmarks`` and ``detection_score`` are None where the picture was taken as a face whole.
+    ``landmarks`` and ``detection_score`` are None where the picture was taken as a face whole,
+    ``heatmap`` where none was asked for or the detector has none.
     """
 
     box: tuple[float, float, float, float]
@@ -44,13 +63,14 @@ class CheckedFace(Record):
     quality: Quality
     verdict: Verdict
     fake_probability: Probability
+    heatmap: HeatMap | None = None
 
 
 class Provenance(Record):
     """What the file says about its origin; it never changes the verdict on the pixels."""
 
-    content_credentials: dict[str, JsonValue] | None = None
-    findings: tuple[JsonValue, ...] = ()
+    content_credentials: ContentCredentials | None = None
+    findings: tuple[ProvenanceFinding, ...] = ()
 
 
 class CheckedBy(Record):
@@ -91,3 +111,13 @@ class CheckResult(Document):
         if (self.verdict is None) != (self.status != "ok"):
             raise ValueError(f"status {self.status!r} does not go with verdict {self.verdict!r}")
         return self
+
+
+class Resaved(Record):
+    """What is said of the same picture worn in some way: saved again, made smaller."""
+
+    condition: str
+    status: Status
+    verdict: Verdict | None = None
+    fake_probability: Probability | None = None
+    faces: Annotated[int, Field(ge=0)]

@@ -17,7 +17,7 @@ from faceproof.results import CheckedFace, CheckResult
 GOLDEN = Path(__file__).parents[1] / "golden"
 SCHEMA = json.loads((GOLDEN / "check_result.schema.json").read_text(encoding="utf-8"))
 EXAMPLES = (GOLDEN / "check_results.jsonl").read_text(encoding="utf-8").splitlines()
-OK, TWO_FACES, NO_FACE, ERROR = (json.loads(line) for line in EXAMPLES)
+OK, TWO_FACES, NO_FACE, ERROR, EXPLAINED = (json.loads(line) for line in EXAMPLES)
 
 
 def bare(schema: object) -> object:
@@ -45,10 +45,19 @@ def test_the_keys_stand_in_the_order_of_the_design():
         *("provenance", "detector", "operating_point", "elapsed_ms"),
     ]
     assert list(OK["faces"][0]) == [
-        *("box", "landmarks", "detection_score", "quality", "verdict", "fake_probability")
+        *("box", "landmarks", "detection_score", "quality", "verdict", "fake_probability"),
+        "heatmap",
     ]
     assert OK["schema"] == "faceproof.check/1"
     assert OK["provenance"] == {"content_credentials": None, "findings": []}
+
+
+def test_what_was_written_before_a_field_was_added_is_read():
+    face = {key: value for key, value in OK["faces"][0].items() if key != "heatmap"}
+    assert CheckResult.model_validate(OK | {"faces": [face]}) == CheckResult.model_validate(OK)
+    assert OK["faces"][0]["heatmap"] is None
+    assert EXPLAINED["faces"][0]["heatmap"]["reliable"] is True
+    assert EXPLAINED["provenance"]["findings"][0]["points_to"] == "made_by_ai"
 
 
 def test_an_instance_is_made_by_name_or_by_alias_and_says_schema():
