@@ -1,9 +1,10 @@
-"""Fixtures for all tests, and the tests that wait for the training stack."""
+"""Fixtures for all tests, and the tests that wait for what is not installed."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import struct
 from pathlib import Path
 
@@ -26,32 +27,44 @@ from faceproof.networks.heads import HeadSpec
 
 FIXTURES = Path(__file__).parent / "fixtures"
 NO_HASH = "0" * 64
-LEFT_OUT = pytest.StashKey[int]()
+LEFT_OUT = pytest.StashKey[dict[str, int]]()
+
+
+def chromium() -> str | None:
+    """Return the path of the Chromium on this machine, if there is one."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+
+#: The marks of tests that wait for something, whether it is here, and how to get it.
+WAITING = {
+    "train": (
+        lambda: importlib.util.find_spec("torch") is not None,
+        "the training stack: uv run --extra train pytest",
+    ),
+    "browser": (chromium, "Chromium: apt-get install chromium"),
+}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, and count, the tests marked `train` where torch is not installed."""
-    waiting = [] if _has_torch() else [item for item in items if item.get_closest_marker("train")]
-    config.stash[LEFT_OUT] = len(waiting)
-    if waiting:
-        config.hook.pytest_deselected(items=waiting)
-        items[:] = [item for item in items if item not in set(waiting)]
+    """Leave out, and count, the tests that wait for what is not installed."""
+    config.stash[LEFT_OUT] = {}
+    for mark, (is_here, _) in WAITING.items():
+        waiting = [] if is_here() else [one for one in items if one.get_closest_marker(mark)]
+        config.stash[LEFT_OUT][mark] = len(waiting)
+        if waiting:
+            config.hook.pytest_deselected(items=waiting)
+            items[:] = [item for item in items if item not in set(waiting)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were left out, and how to run them."""
-    tests = terminalreporter.config.stash.get(LEFT_OUT, 0)
+    counts = terminalreporter.config.stash.get(LEFT_OUT, {})
     skipped = terminalreporter.stats.get("skipped", [])
     modules = sum("could not import" in str(report.longrepr) for report in skipped)
-    if tests:
-        terminalreporter.write_line(
-            f"{tests} tests and {modules} test modules need the training stack: "
-            "uv run --extra train pytest"
-        )
-
-
-def _has_torch() -> bool:
-    return importlib.util.find_spec("torch") is not None
+    for mark, count in counts.items():
+        if count:
+            also = f" and {modules} test modules" if mark == "train" else ""
+            terminalreporter.write_line(f"{count} tests{also} need {WAITING[mark][1]}")
 
 
 def _scalars(**values: float) -> bytes:

@@ -36,8 +36,8 @@ class CheckedImage(Record):
 class HeatMap(Record):
     """Where in a face the evidence lies: shares of the logit on a grid over the face's crop.
 
-    ``values`` are rows from the top; positive speaks for fake. ``corners`` are the crop's, in pixels
-    of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
+    ``values`` are rows from the top; positive speaks for fake. ``corners`` are the crop's, in
+    pixels of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
     ``random_deleted`` are by how much the logit changes when the hottest fifth of the crop, or a
     random fifth, is deleted; the map is ``reliable`` where the former falls lower.
     """
