@@ -74,5 +74,5 @@ def _step(room: float) -> int:
     """Return the largest of 1, 5, 10, 50 ... that is at most ``room``; never below 1."""
     if room < 1:
         return 1
-    ten = 10 ** math.floor(math.log10(room))
+    ten = int(10 ** math.floor(math.log10(room)))
     return max(mark * ten for mark in _MARKS if mark * ten <= room)

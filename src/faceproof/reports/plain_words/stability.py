@@ -21,12 +21,23 @@ def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
     changed = [one for one in resaved if one.verdict != result.verdict]
     if not changed:
         return f"The verdict stayed the same in all {len(resaved)} ways of saving it again."
-    said = "; ".join(f"{condition_words(one.condition)}: {_became(one)}" for one in changed)
+    became: dict[str, list[str]] = {}
+    for one in changed:
+        became.setdefault(_outcome(one), []).append(condition_words(one.condition))
+    said = "; ".join(f"{outcome} when {_either(ways)}" for outcome, ways in became.items())
     return (
         f"The verdict stayed the same in {len(same)} of {len(resaved)} ways of saving it again. "
-        f"It changed when the picture was {said}."
+        f"It became {said}."
     )
 
 
-def _became(one: Resaved) -> str:
-    return one.verdict or {"no_face": "no face found"}.get(one.status, "not readable")
+def _outcome(one: Resaved) -> str:
+    if one.verdict:
+        return f"“{one.verdict}”"
+    return (
+        "none, as no face was found," if one.status == "no_face" else "none, as it was unreadable,"
+    )
+
+
+def _either(ways: Sequence[str]) -> str:
+    return " or ".join(filter(None, ["; ".join(ways[:-1]), ways[-1]]))
