@@ -22,12 +22,12 @@ from faceproof.data.shortcuts.features import (
     floor_features,
     measure_shortcuts,
 )
-from faceproof.data.shortcuts.jpeg_header import read_header, standard_table
 from faceproof.data.shortcuts.metadata import READERS
 from faceproof.errors import PictureError
 from faceproof.imaging.decode import decode, load
 from faceproof.imaging.faces import Face
 from faceproof.imaging.formats import FORMATS
+from faceproof.imaging.jpeg_header import read_header, standard_table
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:256, 100:356])
 FACE = Face(

@@ -16,11 +16,11 @@ from faceproof.data.shortcuts.appearance import (
     log_laplacian,
     mean_saturation,
 )
-from faceproof.data.shortcuts.jpeg_header import JpegHeader, read_header
 from faceproof.data.shortcuts.metadata import KINDS, read_metadata, trailing_bytes
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import Face
+from faceproof.imaging.jpeg_header import JpegHeader, read_header
 from faceproof.imaging.picture import Picture
 
 #: Each family, its features, and their words in "WORDS is lower in fakes". What ends in "?" is 1

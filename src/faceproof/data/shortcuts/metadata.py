@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from faceproof.data.shortcuts.jpeg_header import segments
+from faceproof.imaging.jpeg_header import segments
 
 Block = tuple[str, bytes]
 
