@@ -6,11 +6,15 @@
     ├── UsageError                  usage               the caller asked for something impossible
     │   ├── UnknownChoiceError      unknown_choice      a name that is not in a table
     │   ├── RecipeError             recipe              a recipe that cannot be read
+    │   ├── NoHeatMapError          no_heat_map         the detector has no heat maps
     │   └── MissingExtraError       missing_extra       an optional part is not installed
     ├── SourceError                                     something named by the user cannot be judged
     │   ├── SourceNotFoundError     source_not_found    no such file, or a pattern without a match
     │   ├── SourceUnreadableError   source_unreadable   the file system refused
     │   ├── UnsupportedSourceError  unsupported_source  a kind of source this version cannot open
+    │   ├── AddressRefusedError     address_refused     an address on the net that is not gone to
+    │   ├── FetchError              fetch_failed        the server gave no picture
+    │   ├── FetchTimeoutError       fetch_timeout       the server did not give it in time
     │   └── PictureError                                the bytes are no usable picture
     │       ├── EmptyFileError      empty_file          zero bytes
     │       ├── UnsupportedFormatError  unsupported_format  not one of the picture formats
@@ -33,6 +37,11 @@
     │   ├── SlowRequestError        slow_request        the request did not arrive in time
     │   ├── DeadlineError           deadline            there was no answer in the time allowed
     │   └── StoppingError           stopping            it is shutting down
+    ├── FeedbackError               feedback            feedback that says nothing was wrong
+    │   ├── FeedbackNotFoundError   feedback_not_found  no feedback with this name
+    │   ├── FeedbackFullError       feedback_full       the store holds all that it may hold
+    │   ├── FeedbackOffError        feedback_off        this service keeps no feedback
+    │   └── FeedbackStoreError      feedback_store      the database cannot be opened or used
     └── ExportError                 export              the exported network answers differently
 
 ``code`` is stable: the command line, the API and a JSON result all show the same one.
@@ -64,6 +73,12 @@ class RecipeError(UsageError):
     """A recipe that cannot be read."""
 
     code = "recipe"
+
+
+class NoHeatMapError(UsageError):
+    """Heat maps were asked of a detector that has none."""
+
+    code = "no_heat_map"
 
 
 class MissingExtraError(UsageError):
@@ -102,6 +117,24 @@ class UnsupportedSourceError(SourceError):
     """A kind of source that this version cannot open."""
 
     code = "unsupported_source"
+
+
+class AddressRefusedError(SourceError):
+    """An address on the net that is not gone to: not public, or oddly written."""
+
+    code = "address_refused"
+
+
+class FetchError(SourceError):
+    """The server that an address names gave no picture."""
+
+    code = "fetch_failed"
+
+
+class FetchTimeoutError(SourceError):
+    """The server did not give the picture in time."""
+
+    code = "fetch_timeout"
 
 
 class PictureError(SourceError):
@@ -238,6 +271,36 @@ class StoppingError(ServiceError):
     """The service is shutting down."""
 
     code = "stopping"
+
+
+class FeedbackError(FaceproofError):
+    """Feedback that says nothing was wrong, or nothing that can be kept."""
+
+    code = "feedback"
+
+
+class FeedbackNotFoundError(FeedbackError):
+    """No feedback with this name."""
+
+    code = "feedback_not_found"
+
+
+class FeedbackFullError(FeedbackError):
+    """The store of feedback holds all that it may hold."""
+
+    code = "feedback_full"
+
+
+class FeedbackOffError(FeedbackError):
+    """This service keeps no feedback."""
+
+    code = "feedback_off"
+
+
+class FeedbackStoreError(FeedbackError):
+    """The database of feedback cannot be opened, read or written."""
+
+    code = "feedback_store"
 
 
 class ExportError(FaceproofError):
