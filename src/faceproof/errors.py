@@ -22,7 +22,8 @@
     │       ├── TruncatedPictureError   truncated_picture   the end is missing
     │       ├── CorruptPictureError     corrupt_picture     the decoder gave up
     │       ├── FileTooLargeError       file_too_large      more bytes than the limit
-    │       └── PictureTooLargeError    picture_too_large   more pixels or a side beyond the limit
+    │       ├── PictureTooLargeError    picture_too_large   more pixels or a side beyond the limit
+    │       └── TooManyFacesError       too_many_faces      more faces than the limit
     ├── BundleError                 bundle              a detector folder that cannot be trusted
     │   ├── BundleNotFoundError     bundle_not_found    no such folder, or no detector.json in it
     │   ├── BundleSchemaError       bundle_schema       unknown schema version or field
@@ -183,6 +184,12 @@ class PictureTooLargeError(PictureError):
     """More pixels, or a longer side, than the limit."""
 
     code = "picture_too_large"
+
+
+class TooManyFacesError(PictureError):
+    """More faces than the limit."""
+
+    code = "too_many_faces"
 
 
 class BundleError(FaceproofError):
