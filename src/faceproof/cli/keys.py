@@ -1,0 +1,142 @@
+"""faceproof keys: the API keys of a service that strangers can reach."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.errors import UnknownChoiceError, UsageError
+
+if TYPE_CHECKING:
+    from faceproof.frontends.api.guard.key_file import Key, Keys
+
+app = typer.Typer(help="Make, list, rotate and retire API keys.", no_args_is_help=True)
+
+File = Annotated[
+    Path,
+    typer.Option(
+        "--file", envvar="FACEPROOF_SERVE_GUARD__KEYS_FILE", help="The file of the service's keys."
+    ),
+]
+Identity = Annotated[str, typer.Argument(metavar="ID", help="The id that `list` shows.")]
+Days = Annotated[
+    int | None, typer.Option(min=1, max=36_500, help="Days until the key runs out; else never.")
+]
+
+
+@app.command()
+def new(
+    *,
+    name: Annotated[str, typer.Option(help="Whom the key is for, as a list shows it.")],
+    file: File,
+    days: Days = None,
+) -> None:
+    """Make a key and write it to standard output, once: the file has its hash alone."""
+    _require()
+    from faceproof.frontends.api.guard.key_file import Keys, change_keys, new_key, now_utc
+
+    now = now_utc()
+    secret, key = new_key(name, now=now, expires=_after(now, days))
+    change_keys(file, lambda keys: Keys(keys=(*keys.keys, key)))
+    _show_once(secret, key)
+
+
+@app.command("list")
+def list_(*, file: File) -> None:
+    """List the keys: id, state, when made, when over, name. No secret can be shown."""
+    _require()
+    from faceproof.frontends.api.guard.key_file import now_utc, read_keys
+
+    keys, now = read_keys(file).keys, now_utc()
+    for key in keys:
+        over = key.retired or key.expires
+        until = f"{over:%Y-%m-%d %H:%M}" if over else "no end"
+        typer.echo(
+            f"{key.id}  {key.state(now):<7}  {key.created:%Y-%m-%d %H:%M}  {until:<16}  {key.name}"
+        )
+    if not keys:
+        typer.echo("no keys: `faceproof keys new` makes one", err=True)
+
+
+@app.command()
+def rotate(
+    identity: Identity,
+    *,
+    file: File,
+    overlap_days: Annotated[
+        int, typer.Option(min=0, max=3650, help="Days for which the old key still works.")
+    ] = 7,
+    days: Days = None,
+) -> None:
+    """Make a new key with the name of an old one, which runs out after the overlap."""
+    _require()
+    from faceproof.frontends.api.guard.key_file import Keys, change_keys, new_key, now_utc
+
+    now = now_utc()
+    secrets: list[tuple[str, Key]] = []
+
+    def change(keys: Keys) -> Keys:
+        old = _valid(keys, identity, now)
+        ends = now + timedelta(days=overlap_days)
+        shortened = old.model_copy(update={"expires": min(old.expires or ends, ends)})
+        secrets.append(new_key(old.name, now=now, expires=_after(now, days)))
+        return Keys(keys=(*keys.replacing(shortened).keys, secrets[0][1]))
+
+    change_keys(file, change)
+    _show_once(*secrets[0])
+    typer.echo(f"the old key {identity} works for {overlap_days} more days at most", err=True)
+
+
+@app.command()
+def retire(identity: Identity, *, file: File) -> None:
+    """End a key now: a running service refuses it within a second."""
+    _require()
+    from faceproof.frontends.api.guard.key_file import change_keys, now_utc
+
+    def change(keys: Keys) -> Keys:
+        key = _named(keys, identity)
+        return keys.replacing(key.model_copy(update={"retired": key.retired or now_utc()}))
+
+    change_keys(file, change)
+    typer.echo(f"retired {identity}", err=True)
+
+
+def _require() -> None:
+    """Refuse in words where the service is not installed."""
+    from faceproof.networks.requirements import require
+
+    require("fastapi", "prometheus_client", "pydantic_settings", extra="serve")
+
+
+def _show_once(secret: str, key: Key) -> None:
+    """Write the secret alone to standard output, and what is to be known of it beside."""
+    typer.echo(secret)
+    ends = f"until {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else "until it is retired"
+    typer.echo(f"key {key.id} for {key.name}, {ends}; it is not shown again", err=True)
+
+
+def _after(now: datetime, days: int | None) -> datetime | None:
+    return now + timedelta(days=days) if days is not None else None
+
+
+def _named(keys: Keys, identity: str) -> Key:
+    """Return the key of that id.
+
+    Raises:
+        UnknownChoiceError: there is none.
+    """
+    for key in keys.keys:
+        if key.id == identity:
+            return key
+    raise UnknownChoiceError(f"no key has the id {identity!r}: see `faceproof keys list`")
+
+
+def _valid(keys: Keys, identity: str, now: datetime) -> Key:
+    """Return the key of that id, which must still open the service."""
+    key = _named(keys, identity)
+    if key.state(now) != "valid":
+        raise UsageError(f"key {identity} is {key.state(now)}: make another with `keys new`")
+    return key

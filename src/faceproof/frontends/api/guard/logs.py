@@ -1,0 +1,133 @@
+"""One line for each request, as JSON or text, in which nothing stands that a client wrote.
+
+A line has its time, the request's id, method, route template, status, milliseconds, bytes, the id
+of the key, what the checks came to, and the client's network. The picture, its name, addresses and
+their queries, headers and secrets are in none: they are never handed to a logger. A traceback is
+written as frames and types of errors, without values and without the errors' words, which may
+quote what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal
+
+from faceproof.frontends.api.guard.current import CURRENT
+
+REQUESTS = "faceproof.requests"
+
+#: What a record has of its own; the rest came with ``extra=``.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+#: Libraries that log addresses, paths or pieces of bodies where they are asked to say more.
+_TALKATIVE = ("httpcore", "httpcore2", "httpx", "httpx2", "multipart", "python_multipart", "PIL")
+
+
+class JsonLines(logging.Formatter):
+    """Writes a record as one JSON object on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, in ASCII: nothing in it can steer a terminal."""
+        return json.dumps(_fields(record), default=str)
+
+
+class TextLines(logging.Formatter):
+    """Writes a record for people: time, level, event, then ``name=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, its values quoted where they would not be one word."""
+        fields = _fields(record)
+        begin = " ".join(_word(fields.pop(name)) for name in ("time", "level", "event"))
+        return " ".join([begin, *(f"{name}={_word(value)}" for name, value in fields.items())])
+
+
+def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
+    """Return the configuration of logging, for ``uvicorn.run(log_config=...)``.
+
+    uvicorn's own access log, which writes whole addresses, has no handler and is off.
+    """
+    lines = TextLines if form == "text" else JsonLines
+    quiet = {"level": "ERROR"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": {"()": f"{lines.__module__}.{lines.__name__}"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            "faceproof": {"level": "INFO"},
+            REQUESTS: {"level": "CRITICAL" if form == "off" else "INFO"},
+            "uvicorn": {"level": "INFO"},
+            "uvicorn.error": {"level": "INFO"},
+            "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+            **dict.fromkeys(_TALKATIVE, quiet),
+        },
+    }
+
+
+def frames(error: BaseException | None) -> list[str]:
+    """Return the types of an error and of its causes with the places they came through.
+
+    >>> try:
+    ...     int("secret")
+    ... except ValueError as error:
+    ...     said = frames(error)
+    >>> said[0], any("secret" in line for line in said)
+    ('ValueError', False)
+    """
+    said: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        said += [_type_name(error), *_places(error.__traceback__)]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return said
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a line says."""
+    current = CURRENT.get()
+    fields: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "event": _event(record),
+        "logger": record.name,
+    }
+    if current is not None:
+        fields["request_id"] = current.id
+    fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if record.exc_info:
+        fields["traceback"] = frames(record.exc_info[1])
+    return fields
+
+
+def _event(record: logging.LogRecord) -> str:
+    """Return the message; of asyncio's the first line alone, as the next ones quote values."""
+    message = record.getMessage()
+    return message.partition("\n")[0] if record.name == "asyncio" else message
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    """Return ``file:line in function`` from the outermost call to the innermost."""
+    return [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(trace)
+    ]
+
+
+def _word(value: object) -> str:
+    """Return a value that stays one word on a line."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return (
+        text
+        if text and text.isascii() and text.isprintable() and " " not in text
+        else json.dumps(text)
+    )
