@@ -7,13 +7,21 @@ import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from faceproof.detector.bundle import Bundle, hash_of, write_bundle
 from faceproof.detector.calibration import sigmoid
-from faceproof.detector.scorers import Inputs, Logits, OnnxScorer, RunOptions, Scorer, TorchScorer
+from faceproof.detector.scorers import (
+    Inputs,
+    Logits,
+    Maps,
+    OnnxScorer,
+    RunOptions,
+    Scorer,
+    TorchScorer,
+)
 from faceproof.detector.spec import Member, OnnxFile, WeightsFile
 from faceproof.detector.weights import (
     load_weights,
@@ -24,6 +32,7 @@ from faceproof.detector.weights import (
 )
 from faceproof.errors import ExportError
 from faceproof.imaging.preprocessing import Preprocessing, network_input
+from faceproof.imaging.varied import varied_crops
 from faceproof.networks import build
 from faceproof.networks.heads import HeadSpec
 from faceproof.networks.requirements import require
@@ -44,6 +53,8 @@ __all__ = [
 
 OPSET = 17
 TOLERANCE = 1e-4
+MAP_TOLERANCE = 1e-3  # of the hottest cell
+CORNERS = 0.05  # of the pictures
 BATCH_SIZES = (1, 2, 7)
 VARIED = 64
 HALF_FROM = 4096  # elements; below this a cast costs more start-up time than it saves disk
@@ -52,6 +63,7 @@ HALF_FROM = 4096  # elements; below this a cast costs more start-up time than it
 def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     """Return the network as an ONNX file with the weights that `save_weights` stores, verified.
 
+    Beside ``logit`` [N] it gives ``heatmap`` [N, h, w], where `networks.explained` knows how.
     The batch size is free; the side is the preprocessing's. Large weights are stored as fp16
     and cast to fp32 by the graph, which onnxruntime does once, when it loads the file.
 
@@ -59,11 +71,7 @@ def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
         ExportError: torch and ONNX answer differently, or torch cannot export the network.
         MissingExtraError: torch or onnx is not installed.
     """
-    require("torch", "onnx")
-    ready = _as_stored(network)
-    data = _halve(_exported(ready, preprocessing.crop.size))
-    verify_export(ready, data, preprocessing)
-    return data
+    return _export(network, preprocessing)[0]
 
 
 def new_member(
@@ -74,13 +82,14 @@ def new_member(
     Raises:
         ExportError, MissingExtraError: as `export_onnx` does.
     """
-    onnx, weights = export_onnx(network, preprocessing), weights_bytes(network)
+    onnx, heatmap = _export(network, preprocessing)
+    weights = weights_bytes(network)
     member = Member(
         name=name,
         network=backbone,
         head=head,
         weights=WeightsFile(name=f"{name}.safetensors", sha256=hash_of(weights)),
-        onnx=OnnxFile(name=f"{name}.onnx", sha256=hash_of(onnx)),
+        onnx=OnnxFile(name=f"{name}.onnx", sha256=hash_of(onnx), heatmap=heatmap),
     )
     return member, {member.weights.name: weights, member.onnx.name: onnx}
 
@@ -88,15 +97,21 @@ def new_member(
 def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
     """Write ``bundle`` to ``folder`` with every ONNX file made anew from its weights.
 
+    So a bundle from before there were heat maps gets them. What it answers stays the same.
+
     Raises:
         ExportError, MissingExtraError: as `export_onnx` does.
         BundleError: a file of the bundle is missing, or another one.
     """
     files = {file.name: bundle.read_file(file) for file in bundle.spec.files}
+    members = []
     for member in bundle.spec.members:
         network = _network(member, files[member.weights.name])
-        files[member.onnx.name] = export_onnx(network, bundle.spec.preprocessing_of(member))
-    return write_bundle(folder, bundle.spec, files)
+        data, heatmap = _export(network, bundle.spec.preprocessing_of(member))
+        files[member.onnx.name] = data
+        onnx = member.onnx.model_copy(update={"heatmap": heatmap})
+        members.append(member.model_copy(update={"onnx": onnx}))
+    return write_bundle(folder, bundle.spec.model_copy(update={"members": tuple(members)}), files)
 
 
 def verify_answers(bundle: Bundle) -> float:
@@ -120,7 +135,8 @@ def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing)
 
     Both judge the same `varied_inputs`, at every batch size of `BATCH_SIZES`. Logits may differ
     by what a probability of one half allows, or in the same proportion where they are large,
-    so that two networks that are certain for different reasons are told apart too.
+    so that two networks that are certain for different reasons are told apart too. Heat maps are
+    compared where the file has them.
 
     Raises:
         ExportError: with the largest difference.
@@ -133,49 +149,17 @@ def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing)
     for size in BATCH_SIZES:
         ours, theirs = (_in_batches(s, inputs, size) for s in (torch_scorer, onnx_scorer))
         worst = max(worst, _refuse_difference(ours, theirs, size))
+    if onnx_scorer.has_maps:
+        _refuse_other_maps(torch_scorer.explained(inputs)[1], onnx_scorer.explained(inputs)[1])
     return worst
 
 
 def varied_inputs(preprocessing: Preprocessing, count: int = VARIED) -> Inputs:
     """Return seeded network inputs of many kinds, float32 [count, 3, S, S].
 
-    Flat black, white and grey, noise, smooth slopes, hard edges, and 1/f noise, which has the
-    spectrum of photographs.
-
-    Source: Field, "Relations between the statistics of natural images and the response
-    properties of cortical cells", JOSA A 1987.
+    The kinds are those of `faceproof.imaging.varied`.
     """
-    random = np.random.default_rng(20_240_501)
-    side = preprocessing.crop.size
-    crops = [_crop(random, kind % 8, side) for kind in range(count)]
-    return network_input(np.stack(crops), preprocessing.input)
-
-
-def _crop(random: np.random.Generator, kind: int, side: int) -> Any:
-    """Return one crop, uint8 [side, side, 3]."""
-    shape = (side, side, 3)
-    if kind == 0:
-        crop = np.full(shape, random.choice([0.0, 1.0]))
-    elif kind == 1:
-        crop = np.broadcast_to(random.random(3), shape)
-    elif kind == 2:
-        crop = random.random(shape)
-    elif kind == 3:
-        crop = random.integers(0, 2, shape).astype(float)
-    elif kind == 4:
-        crop = np.linspace(random.random(3), random.random((side, 3)), side)
-    else:
-        crop = _photograph_like(random, shape, power=0.5 * (kind - 3))
-    return np.round(np.clip(crop, 0, 1) * 255).astype(np.uint8)
-
-
-def _photograph_like(random: np.random.Generator, shape: tuple[int, int, int], power: float) -> Any:
-    """Return noise whose amplitude falls with frequency to this power, mean 0.5, sd 0.25."""
-    spectrum = np.fft.fft2(random.normal(size=shape), axes=(0, 1))
-    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
-    frequency = np.maximum(np.hypot(rows, columns), 1 / shape[0])
-    picture = np.fft.ifft2(spectrum / frequency[..., None] ** power, axes=(0, 1)).real
-    return 0.5 + 0.25 * (picture - picture.mean()) / picture.std()
+    return network_input(varied_crops(count, preprocessing.crop.size), preprocessing.input)
 
 
 def _in_batches(scorer: Scorer, inputs: Inputs, size: int) -> Logits:
@@ -195,6 +179,22 @@ def _refuse_difference(ours: Logits, theirs: Logits, size: int) -> float:
     )
 
 
+def _refuse_other_maps(ours: Maps, theirs: Maps) -> None:
+    """Refuse maps that differ in more than a few pictures.
+
+    A few may: a ReLU of the head stands at its corner there, and rounding decides its slope.
+    """
+    if ours.shape != theirs.shape:
+        raise ExportError(f"heat maps are {theirs.shape} and not {ours.shape}; nothing is written")
+    size = np.abs(ours).max(axis=(1, 2))
+    differ = np.abs(ours - theirs).max(axis=(1, 2)) > MAP_TOLERANCE * np.maximum(size, 1e-3)
+    if differ.mean() > CORNERS:
+        raise ExportError(
+            f"heat maps of the exported network differ in {differ.sum()} of {len(differ)} "
+            f"pictures by more than {MAP_TOLERANCE:g} of the hottest cell; it is not written"
+        )
+
+
 def _as_stored(network: nn.Module) -> nn.Module:
     """Return a copy on the CPU, in evaluation mode, with the weights that a bundle stores."""
     ready = copy.deepcopy(network).cpu().float().eval()
@@ -208,7 +208,22 @@ def _network(member: Member, weights: bytes) -> nn.Module:
     return network
 
 
-def _exported(network: nn.Module, side: int) -> bytes:
+def _export(
+    network: nn.Module, preprocessing: Preprocessing
+) -> tuple[bytes, Literal["grad-cam"] | None]:
+    """Return the verified ONNX file, and how its heat maps are made, if it has any."""
+    require("torch", "onnx")
+    from faceproof.networks.explained import explained
+
+    ready, side = _as_stored(network), preprocessing.crop.size
+    whole = explained(ready, side=side)
+    outputs = ["logit"] if whole is None else ["logit", "heatmap"]
+    data = _halve(_exported(whole or ready, side, outputs))
+    verify_export(ready, data, preprocessing)
+    return data, "grad-cam" if whole else None
+
+
+def _exported(network: nn.Module, side: int, outputs: list[str]) -> bytes:
     """Return torch's own export, with the batch as free dimension and nothing folded.
 
     Folding would merge batch normalisation into convolutions, and merged weights are no longer
@@ -230,8 +245,8 @@ def _exported(network: nn.Module, side: int) -> bytes:
                 opset_version=OPSET,
                 do_constant_folding=False,
                 input_names=["pixels"],
-                output_names=["logit"],
-                dynamic_axes={"pixels": {0: "n"}, "logit": {0: "n"}},
+                output_names=outputs,
+                dynamic_axes={name: {0: "n"} for name in ("pixels", *outputs)},
             )
     except (RuntimeError, torch.onnx.OnnxExporterError) as error:
         raise ExportError(f"torch cannot export this network: {error}") from error

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from faceproof.detector.bundle import SPEC_FILE, Bundle
 from faceproof.detector.calibration import calibrate
+from faceproof.detector.heatmaps import Explained, joined, put_to_test
 from faceproof.detector.inputs import renormalised
-from faceproof.detector.scorers import SCORERS, Inputs, Logits, RunOptions, Scorer
+from faceproof.detector.scorers import SCORERS, Inputs, Logits, Maps, RunOptions, Scorer
 from faceproof.detector.spec import DetectorSpec
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.errors import BundleError, BundleNotFoundError, UsageError
@@ -85,25 +86,57 @@ class Detector:
             UsageError: the inputs are not those of the detector's preprocessing.
             BundleError: a network answered with something that is not a number.
         """
-        ready = self._checked(inputs)
-        batches = [ready[at : at + self._batch] for at in range(0, len(ready), self._batch)]
-        return np.concatenate([np.empty(0), *map(self._batch_logits, batches)])
+        return np.concatenate([np.empty(0), *map(self._batch_logits, self._batches(inputs))])
 
     def fake_probabilities(self, inputs: Inputs) -> Logits:
         """Return the calibrated probabilities of fake, float64 [N] in [0, 1]."""
         return calibrate(self.logits(inputs), self.spec.calibration)
 
+    def mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
+        """Return what `logits` does, and heat maps that nobody has tested yet, float64 [N, h, w].
+
+        Raises:
+            NoHeatMapError: one of the networks has none.
+            UsageError, BundleError: as `logits` does.
+        """
+        answers = [self._batch_mapped(batch) for batch in self._batches(inputs)]
+        if not answers:
+            return np.empty(0), np.empty((0, 1, 1))
+        logits, maps = zip(*answers, strict=True)
+        return np.concatenate(logits), np.concatenate(maps)
+
+    def explained(self, inputs: Inputs) -> Explained:
+        """Return the same logits with heat maps, each tested by deleting what it calls hottest.
+
+        Raises:
+            NoHeatMapError, UsageError, BundleError: as `mapped` does.
+        """
+        return put_to_test(self, inputs)
+
+    def _batches(self, inputs: Inputs) -> list[Inputs]:
+        ready = self._checked(inputs)
+        return [ready[at : at + self._batch] for at in range(0, len(ready), self._batch)]
+
+    def _each(self, inputs: Inputs) -> Iterator[tuple[Scorer, Inputs]]:
+        """Yield each network with the inputs as it reads them."""
+        for scorer, own in zip(self._scorers, self._reads, strict=True):
+            yield scorer, renormalised(inputs, self.preprocessing.input, own)
+
     def _batch_logits(self, inputs: Inputs) -> Logits:
-        ours = self.preprocessing.input
-        answers = np.stack(
-            [
-                scorer(renormalised(inputs, ours, own))
-                for scorer, own in zip(self._scorers, self._reads, strict=True)
-            ]
-        )
+        return self._mean([scorer(own) for scorer, own in self._each(inputs)])
+
+    def _batch_mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
+        answers = [scorer.explained(own) for scorer, own in self._each(inputs)]
+        logits, maps = zip(*answers, strict=True)
+        return self._mean(logits), self._numbers(joined(maps, self._shares))
+
+    def _mean(self, logits: Sequence[Logits]) -> Logits:
+        return np.asarray(self._shares @ self._numbers(np.stack(logits)), np.float64)
+
+    def _numbers(self, answers: Logits) -> Logits:
         if not np.isfinite(answers).all():
             raise BundleError(f"detector {self.spec.name!r} answered with something not a number")
-        return np.asarray(self._shares @ answers, np.float64)
+        return answers
 
     def _checked(self, inputs: Inputs) -> Inputs:
         side = self.preprocessing.crop.size

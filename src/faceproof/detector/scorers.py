@@ -14,7 +14,7 @@ from faceproof.detector.bundle import Bundle
 from faceproof.detector.onnx_file import refuse_unsafe
 from faceproof.detector.spec import Member
 from faceproof.detector.weights import put_weights
-from faceproof.errors import BundleError, UsageError
+from faceproof.errors import BundleError, NoHeatMapError, UsageError
 from faceproof.networks import build
 from faceproof.records import Record
 from faceproof.tables import choose
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Inputs = npt.NDArray[np.float32]
 Logits = npt.NDArray[np.float64]
+Maps = npt.NDArray[np.float64]
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -56,6 +57,13 @@ class Scorer(Protocol):
     def __call__(self, inputs: Inputs) -> Logits:
         """Return the logits, float64 [N], for float32 [N, 3, S, S]; positive means fake."""
 
+    def explained(self, inputs: Inputs) -> tuple[Logits, Maps]:
+        """Return the same logits, and their heat maps, float64 [N, h, w].
+
+        Raises:
+            NoHeatMapError: the network has none.
+        """
+
 
 class OnnxScorer:
     """Runs an ONNX network, given as bytes, on onnxruntime."""
@@ -64,22 +72,46 @@ class OnnxScorer:
         refuse_unsafe(data, name)
         self._name = name
         self._session = _session(data, name, options)
-        self._input, self._output = _ends(self._session, name)
+        self._input, self._outputs = _ends(self._session, name)
 
     @classmethod
     def open(cls, bundle: Bundle, member: Member, options: RunOptions) -> OnnxScorer:
-        """Return the scorer of a member's ONNX file."""
-        return cls(bundle.read_file(member.onnx), name=member.onnx.name, options=options)
+        """Return the scorer of a member's ONNX file.
+
+        Raises:
+            BundleError: the file cannot be run, or has no heat maps where the bundle says it has.
+        """
+        opened = cls(bundle.read_file(member.onnx), name=member.onnx.name, options=options)
+        if member.onnx.heatmap and not opened.has_maps:
+            raise BundleError(f"{member.onnx.name} lacks the heat maps that the bundle says it has")
+        return opened
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether `explained` has maps to give."""
+        return len(self._outputs) == 2
 
     def __call__(self, inputs: Inputs) -> Logits:
         """Return the logits, float64 [N]."""
         if not len(inputs):
             return np.empty(0)
         try:
-            (answers,) = self._session.run([self._output], {self._input: inputs})
+            (answers,) = self._session.run(self._outputs[:1], {self._input: inputs})
             return np.asarray(answers, np.float64).reshape(len(inputs))
         except Exception as error:  # onnxruntime's errors share no base but this one
             raise BundleError(f"{self._name} gives no logit per picture: {error}") from error
+
+    def explained(self, inputs: Inputs) -> tuple[Logits, Maps]:
+        """Return the logits, float64 [N], and heat maps, float64 [N, h, w]."""
+        if not self.has_maps:
+            raise no_maps(self._name)
+        if not len(inputs):
+            return np.empty(0), np.empty((0, 1, 1))
+        try:
+            logits, maps = self._session.run(self._outputs, {self._input: inputs})
+            return np.asarray(logits, np.float64).reshape(len(inputs)), _maps(maps, len(inputs))
+        except Exception as error:  # onnxruntime's errors share no base but this one
+            raise BundleError(f"{self._name} gives no heat map per picture: {error}") from error
 
 
 class TorchScorer:
@@ -108,6 +140,22 @@ class TorchScorer:
         with torch.inference_mode():
             logits = self._network(torch.from_numpy(inputs).to(self._device))
             return np.asarray(logits.double().cpu().numpy()).reshape(len(inputs))
+
+    def explained(self, inputs: Inputs) -> tuple[Logits, Maps]:
+        """Return the logits, float64 [N], and heat maps, float64 [N, h, w]."""
+        import torch
+
+        from faceproof.networks.explained import explained
+
+        whole = explained(self._network, side=inputs.shape[-1])
+        if whole is None:
+            raise no_maps(type(self._network).__name__)
+        if not len(inputs):
+            return np.empty(0), np.empty((0, 1, 1))
+        with torch.inference_mode():
+            logits, maps = whole(torch.from_numpy(inputs).to(self._device))
+        found = logits.double().cpu().numpy().reshape(len(inputs))
+        return np.asarray(found), _maps(maps.cpu().numpy(), len(inputs))
 
 
 SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {
@@ -160,17 +208,38 @@ def _settings(onnxruntime: Any, options: RunOptions) -> Any:
     return settings
 
 
-def _ends(session: onnxruntime.InferenceSession, name: str) -> tuple[str, str]:
-    """Return the names of the one input and the one output.
+def no_maps(name: str) -> NoHeatMapError:
+    """Return the error that says why a network has no heat maps, and what to do."""
+    return NoHeatMapError(
+        f"{name} has no heat maps: it was exported before there were any, or it does not average "
+        "a feature map at its end (vision transformers do not). Check without heat maps, choose "
+        "another detector, or export this one again (faceproof.export.export_bundle)"
+    )
+
+
+def _maps(answers: object, count: int) -> Maps:
+    """Return heat maps as float64 [count, h, w]; what is of another shape is a ValueError."""
+    maps = np.asarray(answers, np.float64)
+    if maps.ndim != 3 or len(maps) != count or not maps.size:
+        raise ValueError(f"heat maps of the shape {list(maps.shape)} for {count} pictures")
+    return maps
+
+
+def _ends(session: onnxruntime.InferenceSession, name: str) -> tuple[str, list[str]]:
+    """Return the name of the one input, and those of the outputs: logit and perhaps heat map.
 
     Raises:
-        BundleError: there are others, or they are not float32 pictures and logits.
+        BundleError: there are others, or they are not float32 pictures, logits and maps.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
     kinds = [(end.type, len(end.shape)) for end in (*inputs, *outputs)]
-    if len(inputs) != 1 or kinds != [("tensor(float)", 4), ("tensor(float)", 1)]:
-        raise BundleError(f"{name} does not take float32 [N, 3, S, S] to float32 logits [N]")
-    return inputs[0].name, outputs[0].name
+    known = [("tensor(float)", 4), ("tensor(float)", 1), ("tensor(float)", 3)]
+    if len(inputs) != 1 or len(kinds) < 2 or kinds != known[: len(kinds)]:
+        raise BundleError(
+            f"{name} does not take float32 [N, 3, S, S] to float32 logits [N], with or without "
+            "float32 heat maps [N, h, w] beside them"
+        )
+    return inputs[0].name, [end.name for end in outputs]
 
 
 def usable_cores() -> int:

@@ -33,11 +33,13 @@ class WeightsFile(Record):
     sha256: Sha256
 
 
-class OnnxFile(Record):
-    """An ONNX file, named by its content."""
+class OnnxFile(Grown):
+    """An ONNX file, named by its content, and how its heat maps are made, where it has them."""
 
+    LATER = frozenset({"heatmap"})
     name: Annotated[str, _file_name("onnx")]
     sha256: Sha256
+    heatmap: Literal["grad-cam"] | None = None
 
 
 class CardFile(Record):

@@ -82,10 +82,7 @@ def crop_face(pixels: Pixels, landmarks: Points | None, spec: CropSpec) -> Pixel
     A face larger than the crop is reduced with area averaging before it is turned, so that
     the crop of a large photograph has no aliasing.
     """
-    if landmarks is None or spec.method == "whole":
-        matrix = _whole_matrix(pixels.shape, spec)
-    else:
-        matrix = face_matrix(landmarks, spec)
+    matrix = crop_matrix(pixels.shape, landmarks, spec)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 1.0:
         pixels, matrix = _reduced(pixels, matrix, scale, spec.size)
@@ -105,6 +102,13 @@ def network_input(crop: Pixels, spec: InputSpec) -> npt.NDArray[np.float32]:
     std = np.asarray(spec.std, np.float32)
     numbers = crop * (1 / (255 * std)) - np.asarray(spec.mean, np.float32) / std
     return np.ascontiguousarray(np.moveaxis(numbers, -1, -3), np.float32)
+
+
+def crop_matrix(shape: tuple[int, ...], landmarks: Points | None, spec: CropSpec) -> Matrix:
+    """Return the 2 x 3 matrix from a picture of ``shape`` [H, W, ...] to a face's crop."""
+    if landmarks is None or spec.method == "whole":
+        return _whole_matrix(shape, spec)
+    return face_matrix(landmarks, spec)
 
 
 def face_matrix(landmarks: Points, spec: CropSpec) -> Matrix:

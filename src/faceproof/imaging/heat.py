@@ -1,0 +1,64 @@
+"""A heat map laid over the picture that it is of."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from faceproof.imaging.preprocessing import CropSpec, Points, crop_matrix
+
+Pixels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+FINE = 64
+"""Pixels a side on which a coarse map is made smooth before it is turned into the picture."""
+COLOURS = cv2.COLORMAP_INFERNO
+"""Dark to light in even steps, blue to yellow: told apart with any kind of colour vision."""
+
+
+def crop_corners(shape: tuple[int, ...], landmarks: Points | None, spec: CropSpec) -> Floats:
+    """Return the corners of a face's crop in the picture, float64 [4, 2], in pixels (x, y).
+
+    Clockwise from the crop's own upper left, at the outer edges of its pixels; they may lie
+    outside of the picture, whose ``shape`` is [H, W, ...]. ``landmarks`` are None where the
+    picture is taken whole.
+    """
+    matrix = crop_matrix(shape, landmarks, spec)
+    low, high = -0.5, spec.size - 0.5
+    edges = np.array([[low, low], [high, low], [high, high], [low, high]])
+    return np.asarray((edges - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T)
+
+
+def heat_overlay(
+    pixels: Pixels,
+    values: npt.ArrayLike,
+    corners: npt.ArrayLike,
+    *,
+    opacity: float = 0.6,
+    full: float | None = None,
+) -> Pixels:
+    """Return the picture with what speaks for fake coloured, uint8 [H, W, 3].
+
+    ``values`` [h, w] lie over the crop whose ``corners`` [4, 2] `crop_corners` gives. Colour is
+    laid the more thickly the higher the value is, up to ``opacity`` at ``full`` (None: the
+    highest); where nothing speaks for fake the picture stays as it is.
+    """
+    heat = np.maximum(np.asarray(values, np.float64), 0)
+    top = float(heat.max(initial=0)) if full is None else full
+    if top <= 0:
+        return pixels.copy()
+    placed = _placed(np.minimum(heat / top, 1), np.asarray(corners, np.float64), pixels.shape)
+    colours = cv2.applyColorMap(np.round(255 * placed).astype(np.uint8), COLOURS)[..., ::-1]
+    share = (np.clip(opacity, 0, 1) * placed)[..., None]
+    return np.asarray(np.round(pixels + share * (colours - pixels.astype(np.float64))), np.uint8)
+
+
+def _placed(heat: Floats, corners: Floats, shape: tuple[int, ...]) -> Floats:
+    """Return the map where it lies in the picture, float64 [H, W] in [0, 1], 0 outside of it."""
+    fine = cv2.resize(heat, (FINE, FINE), interpolation=cv2.INTER_LINEAR)
+    edges = np.array([[-0.5, -0.5], [FINE - 0.5, -0.5], [FINE - 0.5, FINE - 0.5]], np.float32)
+    matrix = cv2.getAffineTransform(edges, corners[:3].astype(np.float32))
+    return np.asarray(
+        cv2.warpAffine(fine, matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR), np.float64
+    )
