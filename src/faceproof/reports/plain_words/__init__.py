@@ -35,6 +35,7 @@ from faceproof.reports.plain_words.verdicts import (
     percent,
     verdict_words,
 )
+from faceproof.reports.plain_words.visibly import visible
 from faceproof.reports.plain_words.worth import HOW, Worth, rarity_words, worth
 
 __all__ = [
@@ -67,5 +68,6 @@ __all__ = [
     "stability_words",
     "untested",
     "verdict_words",
+    "visible",
     "worth",
 ]

@@ -21,12 +21,14 @@ class Worth:
     """The share of "fake" verdicts that are right, with its interval, and the same in words.
 
     The numbers are None where nothing was measured, or where no "fake" verdict is ever given.
+    ``short`` is `text` without its condition, for a table.
     """
 
     value: float | None
     low: float | None
     high: float | None
     text: str
+    short: str
 
 
 def worth(
@@ -42,7 +44,8 @@ def worth(
         raise ValueError(f"a base rate of {base_rate} is not a share")
     told = budget(spec, point, condition=condition)
     if told.caught is None or told.false_alarms is None:
-        return Worth(None, None, None, "What a “fake” verdict is worth was not measured.")
+        text = "What a “fake” verdict is worth was not measured."
+        return Worth(None, None, None, text, "not measured")
     if base_rate in {0.0, 1.0}:
         return _certain(base_rate)
     return _between(told.caught, told.false_alarms, base_rate)
@@ -81,8 +84,8 @@ def _one_in(base_rate: float) -> int | None:
 def _certain(base_rate: float) -> Worth:
     """Return the answer where there is only one class, whatever the detector says."""
     if base_rate == 0:
-        return Worth(0.0, 0.0, 0.0, "Where no face is fake, every “fake” verdict is wrong.")
-    return Worth(1.0, 1.0, 1.0, "Where every face is fake, every “fake” verdict is right.")
+        return Worth(0.0, 0.0, 0.0, "Where no face is fake, every “fake” verdict is wrong.", "none")
+    return Worth(1.0, 1.0, 1.0, "Where every face is fake, every “fake” verdict is right.", "all")
 
 
 def _between(caught: Finding, alarms: Finding, base_rate: float) -> Worth:
@@ -91,12 +94,11 @@ def _between(caught: Finding, alarms: Finding, base_rate: float) -> Worth:
     high = predictive_value(caught.high, alarms.low, base_rate)
     if value is None or low is None or high is None:
         text = "No “fake” verdict was given in the tests, so that its worth is not known."
-        return Worth(value, low, high, text)
+        return Worth(value, low, high, text, "not known")
     told = share(value, low, high, base=100)
-    return Worth(
-        value,
-        low,
-        high,
-        f"Where {rarity_words(base_rate)} faces {'is' if _one_in(base_rate) else 'are'} fake, "
-        f"{told.about} {told.of} “fake” verdicts are right{told.between}.",
+    few = "is" if _one_in(base_rate) else "are"
+    text = (
+        f"Where {rarity_words(base_rate)} faces {few} fake, {told.about} {told.of} “fake” verdicts "
+        f"are right{told.between}."
     )
+    return Worth(value, low, high, text, f"{told.about} {told.of}{told.between}")

@@ -1,0 +1,67 @@
+"""A case report as one HTML file: nothing is fetched, no script runs, everything is escaped."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from faceproof.detector import DetectorSpec, OperatingPoint
+from faceproof.errors import MissingExtraError
+from faceproof.reports.case_blocks import CaseFacts, Jpeg
+from faceproof.reports.case_evidence import evidence
+from faceproof.reports.case_facts import case_facts
+from faceproof.reports.pages import environment
+from faceproof.results import CheckResult, Resaved
+
+
+def case_html(
+    picture: bytes | None,
+    result: CheckResult,
+    *,
+    detector: DetectorSpec,
+    resaved: Sequence[Resaved] = (),
+    generated: datetime,
+    command: str | None = None,
+) -> str:
+    """Return the case report on one picture as HTML; ``picture`` is the file that was checked.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    case = evidence(picture, result, resaved)
+    return page(case_facts([case], detector, generated=generated, command=command))
+
+
+def page(facts: CaseFacts) -> str:
+    """Return a case report as HTML.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
+    try:
+        made = environment(
+            filters={"uri": data_uri, "kind": _kind, "zones": zones},
+            names={},
+        )
+    except ImportError as error:
+        raise MissingExtraError("jinja2", extra="report") from error
+    html: str = made.get_template("case.html").render(facts=facts)
+    return html
+
+
+def data_uri(picture: Jpeg) -> str:
+    """Return a picture as an address that holds it."""
+    return f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
+
+
+def zones(point: OperatingPoint) -> tuple[float, float, float]:
+    """Return the widths of the bands real, unsure and fake in percent."""
+    real, fake = 100 * point.real_below, 100 * (1 - point.fake_from)
+    return real, 100 - real - fake, fake
+
+
+def _kind(block: Any) -> str:
+    """Return what a block is called in the template."""
+    return type(block).__name__

@@ -1,0 +1,18 @@
+"""Text from elsewhere, made harmless: what does not print is written out."""
+
+from __future__ import annotations
+
+_LONGEST = 400
+
+
+def visible(text: str) -> str:
+    r"""Return text that shows what it holds: control and direction characters are escaped.
+
+    A very long text is cut in the middle, so that a report stays one.
+
+    >>> visible("café\x1b[2J"), visible("a\u202egpj.exe")
+    ('café\\x1b[2J', 'a\\u202egpj.exe')
+    """
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
