@@ -1,0 +1,81 @@
+"""faceproof serve: the REST service."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    import socket
+
+    from faceproof.checker import Checker
+    from faceproof.frontends.api import ServiceSettings
+
+#: What the extra brings, each by the name under which it is imported.
+NEEDED = ("fastapi", "uvicorn", "pydantic_settings", "python_multipart", "prometheus_client")
+
+
+def serve(
+    *,
+    host: Annotated[
+        str, typer.Option(metavar="HOST", help="Address to listen on; 0.0.0.0: every one.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0: any that is free.")
+    ] = 8000,
+    detector: Annotated[
+        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+    ] = "default",
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Operating point; the detector's own default if not given."
+        ),
+    ] = None,
+) -> None:
+    """Answer requests over HTTP until stopped; limits are set in the environment.
+
+    SIGTERM and Ctrl-C finish what was taken. Beyond this machine, API keys and a rate limit
+    are required unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL says otherwise.
+    """
+    _need_extra()
+    from faceproof.frontends.api import create_app
+    from faceproof.frontends.api.guard import required
+    from faceproof.frontends.api.server import bound
+    from faceproof.frontends.api.server import serve as run
+    from faceproof.frontends.api.settings import read_settings
+
+    settings = read_settings()
+    required(host, settings.guard)
+    listener = bound(host, port)
+    with listener:
+        app = create_app(_checker(detector, at, settings), settings)
+        run(app, listener, settings, started=lambda: _say_where(host, listener))
+
+
+def _need_extra() -> None:
+    """Raise MissingExtraError unless the extra is installed."""
+    for name in NEEDED:
+        if importlib.util.find_spec(name) is None:
+            raise MissingExtraError(name, extra="serve")
+
+
+def _checker(detector: str, at: str | None, settings: ServiceSettings) -> Checker:
+    """Return the checker, within the limits of the service."""
+    from faceproof.checker import Checker
+    from faceproof.detector import Detector
+
+    return Checker(
+        Detector.load(detector), at=at, limits=settings.limits, addresses=settings.fetch_policy
+    )
+
+
+def _say_where(host: str, listener: socket.socket) -> None:
+    """Say on standard error where the service listens."""
+    port = listener.getsockname()[1]
+    shown = f"[{host}]" if ":" in host else host
+    typer.echo(f"faceproof: listening on http://{shown}:{port}", err=True)

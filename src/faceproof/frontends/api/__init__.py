@@ -1,0 +1,6 @@
+"""The REST service: `create_app` makes it, `faceproof serve` runs it."""
+
+from faceproof.frontends.api.app import create_app
+from faceproof.frontends.api.settings import ServiceSettings
+
+__all__ = ["ServiceSettings", "create_app"]

@@ -1,0 +1,61 @@
+"""create_app: the REST service around a Checker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from faceproof import __version__
+from faceproof.checker import Checker
+from faceproof.errors import FaceproofError
+from faceproof.frontends.api import guard, openapi, problems
+from faceproof.frontends.api.routes import router
+from faceproof.frontends.api.service import running
+from faceproof.frontends.api.settings import ServiceSettings
+
+#: nginx's number for a client that left before it was answered; nobody receives it.
+CLIENT_LEFT = 499
+
+
+def create_app(checker: Checker, settings: ServiceSettings | None = None) -> FastAPI:
+    """Return the service as an ASGI app; its threads start and end with its lifespan."""
+    used = settings or ServiceSettings()
+    metrics = guard.Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with running(checker, used, metrics) as service:
+            app.state.service = service
+            yield
+
+    app = FastAPI(
+        title="faceproof",
+        summary="Tells real photographs of faces from generated or manipulated ones.",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        exception_handlers={
+            FaceproofError: problems.on_faceproof_error,
+            HTTPException: problems.on_http_error,
+            RequestValidationError: problems.on_invalid,
+            ClientDisconnect: _on_left,
+            Exception: problems.on_bug,
+        },
+    )
+    app.include_router(router)
+    points = list(checker.detector.spec.operating_points)
+    app.openapi = openapi.describer(app, points)  # type: ignore[method-assign]
+    guard.install(app, used.guard, metrics)
+    return app
+
+
+async def _on_left(_: Request, __: Exception) -> Response:
+    """Return what the log counts; the client is gone."""
+    return Response(status_code=CLIENT_LEFT)

@@ -1,0 +1,159 @@
+"""Errors on the wire: RFC 9457 problem details, with the codes of the command line.
+
+Source: RFC 9457, "Problem Details for HTTP APIs", 2023.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Literal
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from faceproof.errors import (
+    BusyError,
+    DeadlineError,
+    FaceproofError,
+    FetchError,
+    FetchTimeoutError,
+    FileTooLargeError,
+    MissingExtraError,
+    PictureTooLargeError,
+    SlowRequestError,
+    SourceError,
+    StoppingError,
+    UsageError,
+)
+from faceproof.records import Grown, Record
+
+MEDIA_TYPE = "application/problem+json"
+
+#: From an error's class to the HTTP status; the nearest ancestor decides.
+STATUSES: Mapping[type[FaceproofError], HTTPStatus] = {
+    FileTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    PictureTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    FetchError: HTTPStatus.BAD_GATEWAY,
+    FetchTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
+    SourceError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    MissingExtraError: HTTPStatus.NOT_IMPLEMENTED,
+    UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    BusyError: HTTPStatus.TOO_MANY_REQUESTS,
+    SlowRequestError: HTTPStatus.REQUEST_TIMEOUT,
+    DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoppingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    FaceproofError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+#: What is wrong with a request before any picture is looked at: from status to code.
+CODES: Mapping[int, str] = {
+    HTTPStatus.BAD_REQUEST: "bad_request",
+    HTTPStatus.UNAUTHORIZED: "unauthorized",
+    HTTPStatus.FORBIDDEN: "forbidden",
+    HTTPStatus.NOT_FOUND: "not_found",
+    HTTPStatus.METHOD_NOT_ALLOWED: "method_not_allowed",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "unsupported_media_type",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "usage",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "internal",
+}
+
+
+class Fault(Record):
+    """One thing wrong with a request: where, as ``query.at``, and what."""
+
+    where: str
+    message: str
+
+
+class Problem(Grown):
+    """RFC 9457 problem details; ``code`` is stable and the same as on the command line."""
+
+    LATER = frozenset({"errors"})
+    type: Literal["about:blank"] = "about:blank"
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    code: str
+    errors: tuple[Fault, ...] = ()
+
+    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+        """Return the HTTP response."""
+        return Response(
+            self.model_dump_json(),
+            status_code=self.status,
+            media_type=MEDIA_TYPE,
+            headers=dict(headers or {}),
+        )
+
+
+def problem(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) -> Problem:
+    """Return problem details titled with the phrase of the status.
+
+    >>> problem(429, "busy", "Come back later.").title
+    'Too Many Requests'
+    """
+    title = HTTPStatus(status).phrase
+    return Problem(title=title, status=status, detail=detail, code=code, errors=errors)
+
+
+def status_of(error: type[FaceproofError]) -> int:
+    """Return the HTTP status of an error.
+
+    >>> from faceproof.errors import CorruptPictureError
+    >>> status_of(CorruptPictureError)
+    422
+    """
+    return int(next(STATUSES[cls] for cls in error.__mro__ if cls in STATUSES))
+
+
+def of_code(code: str, detail: str) -> Problem:
+    """Return the problem of an error that is known by its code, as in a CheckResult."""
+    return problem(status_of(CLASSES[code]), code, detail)
+
+
+async def on_faceproof_error(_: Request, error: Exception) -> Response:
+    """Return the problem of one of our errors; what busy means is said in ``Retry-After``."""
+    code = error.code if isinstance(error, FaceproofError) else "internal"
+    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else {}
+    return of_code(code, str(error)).response(headers)
+
+
+async def on_http_error(_: Request, error: Exception) -> Response:
+    """Return the problem of what the framework refuses."""
+    if not isinstance(error, HTTPException):
+        return await on_bug(_, error)
+    code = CODES.get(error.status_code, "http")
+    return problem(error.status_code, code, str(error.detail)).response(error.headers)
+
+
+async def on_invalid(_: Request, error: Exception) -> Response:
+    """Return the problem of parameters that do not fit; their values are not repeated."""
+    faults = tuple(_faults(error)) if isinstance(error, RequestValidationError) else ()
+    said = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "usage", said, faults).response()
+
+
+async def on_bug(_: Request, __: Exception) -> Response:
+    """Return the problem of a bug, of which a stranger learns nothing."""
+    detail = "the service failed; its log says where"
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail).response()
+
+
+def _faults(error: RequestValidationError) -> Iterator[Fault]:
+    for fault in error.errors():
+        yield Fault(where=".".join(map(str, fault["loc"])), message=str(fault["msg"]))
+
+
+def _below(cls: type[FaceproofError]) -> Iterator[type[FaceproofError]]:
+    """Yield a class and all below it."""
+    yield cls
+    for child in cls.__subclasses__():
+        yield from _below(child)
+
+
+#: Every error by its code.
+CLASSES: Mapping[str, type[FaceproofError]] = {cls.code: cls for cls in _below(FaceproofError)}
