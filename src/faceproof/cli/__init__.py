@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli import check, data, detectors, doctor, evaluate, train, update
+from faceproof.cli import check, data, detectors, doctor, evaluate, serve, train, update
 from faceproof.cli.exits import Guarded
 
 #: The verbs: each is a function, or an app with verbs of its own.
@@ -20,6 +20,7 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "detectors": detectors.app,
     "doctor": doctor.doctor,
     "evaluate": evaluate.evaluate,
+    "serve": serve.serve,
     "train": train.app,
     "update": update.update,
 }
