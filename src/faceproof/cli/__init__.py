@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "doctor": doctor.doctor,
     "evaluate": evaluate.evaluate,
     "serve": serve.serve,
+    "keys": keys.app,
     "train": train.app,
     "update": update.update,
 }
