@@ -1,0 +1,33 @@
+"""The script that Streamlit runs; `faceproof app` starts it.
+
+A page is a function in a module of its own and one line in ``PAGES``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from faceproof.frontends.webapp import check_page
+
+ICON = Path(__file__).parent / "icon.svg"
+
+#: The pages in the order of the menu; the first is the one that opens.
+PAGES = [
+    st.Page(check_page.draw, title="Check", url_path="check", default=True),
+]
+
+
+def main() -> None:
+    """Draw the page that was chosen."""
+    st.set_page_config(
+        page_title="faceproof",
+        page_icon=str(ICON),
+        layout="wide",
+        menu_items={"Get help": None, "Report a bug": None, "About": None},
+    )
+    st.navigation(PAGES, position="top").run()
+
+
+main()

@@ -1,0 +1,105 @@
+"""The ways to give a picture: files, an address, the camera, pictures of ours to try."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from faceproof.errors import FaceproofError
+from faceproof.frontends.webapp.given import Given, each_once, keep, kept_pictures
+from faceproof.frontends.webapp.markdown import escaped
+from faceproof.frontends.webapp.samples import SAMPLES, Sample
+from faceproof.frontends.webapp.settings import MOST_MEGABYTES, MOST_PICTURES, Settings
+
+_ADDRESS, _REFUSED = "address", "address refused"
+_THUMBNAIL = 148
+
+
+def pictures() -> list[Given]:
+    """Draw the ways to give a picture; return all that were given, each once."""
+    ways = ["Upload", "Address", "Camera", "Try a sample"]
+    upload, address, camera, samples = st.tabs(ways, key="way")
+    with upload:
+        files = _uploaded()
+    with address:
+        _from_address()
+    with camera:
+        _from_camera()
+    with samples:
+        _samples()
+    return _as_many_as_fit(each_once([*files, *kept_pictures()]))
+
+
+def _as_many_as_fit(found: list[Given]) -> list[Given]:
+    if len(found) > MOST_PICTURES:
+        st.warning(
+            f"{len(found)} pictures were given; the last {MOST_PICTURES} of them are shown here."
+        )
+    return found[-MOST_PICTURES:]
+
+
+def _uploaded() -> list[Given]:
+    files = st.file_uploader(
+        "Pictures to check: choose them, or drag and drop them here",
+        accept_multiple_files=True,
+        key="upload",
+        max_upload_size=MOST_MEGABYTES,
+        help="JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC. They stay in this computer's memory "
+        "while the page is open and are never written to disk.",
+    )
+    return [Given(file.name, file.getvalue()) for file in files or ()]
+
+
+def _from_address() -> None:
+    if not Settings.read().addresses:
+        st.info("Fetching pictures from the net is switched off here. Save the picture first.")
+        return
+    with st.form("by address", border=False, enter_to_submit=True):
+        address = st.text_input(
+            "Address of a picture on the net",
+            key=_ADDRESS,
+            placeholder="https://example.org/picture.jpg",
+            help="The address of the picture itself, not of a page that shows it. It is fetched "
+            "from this computer; the server there sees that.",
+        )
+        if st.form_submit_button("Fetch and check", icon=":material/download:") and address:
+            st.session_state[_REFUSED] = _fetch(address.strip())
+    if refused := st.session_state.get(_REFUSED):
+        st.error(f"**Not fetched.** {escaped(refused)}", icon=":material/link_off:")
+
+
+def _fetch(address: str) -> str:
+    """Keep the picture at an address; return why it could not be had, or nothing."""
+    from faceproof.imaging.fetching import fetch
+
+    try:
+        with st.spinner("Fetching …"):
+            keep(Given(address, fetch(address, Settings.read().policy()).data))
+    except FaceproofError as error:
+        return str(error)
+    return ""
+
+
+def _from_camera() -> None:
+    if not st.toggle(
+        "Turn the camera on",
+        key="camera on",
+        help="Your browser asks first. The picture stays in this computer's memory.",
+    ):
+        st.caption("A picture taken of a screen or a print is another picture: expect less.")
+        return
+    shot = st.camera_input("Take a picture of a face", key="camera")
+    if shot is not None:
+        keep(Given("camera.jpg", shot.getvalue()))
+
+
+def _samples() -> None:
+    with st.container(horizontal=True, gap="medium"):
+        for sample in SAMPLES:
+            with st.container(width=_THUMBNAIL, gap="small"):
+                _one_sample(sample)
+
+
+def _one_sample(sample: Sample) -> None:
+    st.image(sample.read(), width=_THUMBNAIL, alt=sample.alt)
+    if st.button(sample.title, key=f"sample {sample.file}", help=sample.about, width="stretch"):
+        keep(Given(sample.file, sample.read(), sample.about))

@@ -1,0 +1,63 @@
+"""The picture with its faces framed, and the heat maps over it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from faceproof.frontends.webapp.answers import pixels
+from faceproof.frontends.webapp.given import Given
+from faceproof.frontends.webapp.markdown import escaped
+from faceproof.reports.marked_picture import marked, picture_words
+from faceproof.results import CheckResult
+
+LONGEST = 1200
+_STRONGEST = 100
+_HEAT = "heat"
+_OPACITY = "heat opacity"
+
+
+@st.fragment
+def draw_picture(picture: Given, result: CheckResult) -> None:
+    """Draw the picture, its faces framed and numbered; moving the heat redraws this alone."""
+    place = st.container()
+    opacity = _opacity(result)
+    with place:
+        shown = marked(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
+        st.image(shown, width="stretch", output_format="JPEG", alt=picture_words(result))
+        if picture.about:
+            st.caption(escaped(picture.about))
+
+
+def _opacity(result: CheckResult) -> float | None:
+    """Draw the switch and the slider of the heat maps where there are some; return the opacity."""
+    maps = [face.heatmap for face in result.faces if face.heatmap]
+    if not maps:
+        return None
+    if not st.toggle(
+        "Show where the evidence lies",
+        key=_HEAT,
+        persist_state="session",
+        help="A heat map over each face: where it is warm, the pixels spoke for fake. It shows "
+        "where the detector looked, not what was changed in the picture.",
+    ):
+        return None
+    strength = st.slider(
+        "Strength of the heat map in percent",
+        0,
+        _STRONGEST,
+        50,
+        step=5,
+        key=_OPACITY,
+        persist_state="session",
+    )
+    if unreliable := [one for one in maps if not one.reliable]:
+        st.warning(_unreliable(len(unreliable), len(maps)), icon=":material/priority_high:")
+    return strength / _STRONGEST
+
+
+def _unreliable(count: int, of: int) -> str:
+    which = "This heat map" if of == 1 else f"{count} of these {of} heat maps"
+    return (
+        f"{which} failed a test: hiding the warmest part of the face changed the answer no more "
+        "than hiding another part. Do not read anything into it."
+    )

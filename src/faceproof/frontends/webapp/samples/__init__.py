@@ -1,0 +1,56 @@
+"""Pictures to try the page with; SOURCES.md says where they come from and what their rights are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A picture of ours: its file, a title, what is true of it, and who is to be named."""
+
+    file: str
+    title: str
+    about: str
+    alt: str
+
+    def read(self) -> bytes:
+        """Return the bytes of the file."""
+        return (resources.files(__name__) / self.file).read_bytes()
+
+
+SAMPLES = (
+    Sample(
+        "astronaut.jpg",
+        "A real portrait",
+        "A real photograph of the astronaut Eileen Collins by NASA, in the public domain.",
+        "Portrait of an astronaut in an orange suit before a flag.",
+    ),
+    Sample(
+        "photographer.jpg",
+        "Real, near the line",
+        "A real photograph: “Woman Photographer” by pedrosimoes7, CC BY 2.0, made smaller.",
+        "A woman holds a camera before her.",
+    ),
+    Sample(
+        "couple.jpg",
+        "Two faces",
+        "A real photograph: “Happy couple” by pedrosimoes7, CC BY 2.0, made smaller.",
+        "A couple stands side by side and looks away.",
+    ),
+    Sample(
+        "face-swap.jpg",
+        "A face swap",
+        "A fake: we put the face of Grace Hopper on the portrait of the astronaut. The detector "
+        "has not learned from swaps of this kind.",
+        "The portrait of the astronaut with another woman's face.",
+    ),
+    Sample(
+        "cat.jpg",
+        "No face",
+        "A photograph of Chelsea the cat by Stefan van der Walt, CC0. No human face is in it.",
+        "A ginger cat looks into the camera.",
+    ),
+)
+"""In the order in which the page shows them."""

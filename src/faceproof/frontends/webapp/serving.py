@@ -1,0 +1,105 @@
+"""The page's server: Streamlit in this process, told to keep everything to itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib import resources
+from ipaddress import ip_address
+from typing import Any
+
+from faceproof.errors import MissingExtraError
+from faceproof.frontends.webapp.settings import MOST_MEGABYTES, Settings
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
+
+CONFIG: Mapping[str, Any] = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",
+    "client.showErrorLinks": False,
+    "client.toolbarMode": "minimal",
+    "logger.hideWelcomeMessage": True,
+    "runner.magicEnabled": False,
+    "server.disconnectedSessionTTL": 120,
+    "server.enableAgentApi": False,
+    "server.enableCORS": True,  # protection, not permission: other origins are refused
+    "server.enableStaticServing": False,
+    "server.enableXsrfProtection": True,
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "server.maxUploadSize": MOST_MEGABYTES,
+    "server.runOnSave": False,
+    "theme.light.primaryColor": "#1d4f91",
+    "theme.dark.primaryColor": "#7fb2f0",
+}
+"""What Streamlit is told whatever a configuration file of the user says."""
+
+
+def serve(
+    settings: Settings, *, host: str, port: int, ready: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve the page until Ctrl-C; ``ready`` is told its address once it listens.
+
+    Raises:
+        MissingExtraError: Streamlit is not installed.
+    """
+    try:
+        import streamlit as st
+        from starlette.middleware import Middleware
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(error.name or "streamlit", extra="app") from error
+    from faceproof.frontends.webapp.headers import Headers
+
+    os.environ.update(settings.variables())
+    keep_uploads_in_memory()
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncIterator[None]:
+        ready(f"http://{_in_address(host)}:{st.get_option('server.port')}")
+        yield
+
+    script = resources.files("faceproof.frontends.webapp") / "app.py"
+    page = st.App(str(script), middleware=[Middleware(Headers)], lifespan=lifespan)
+    page.run(config={**CONFIG, **_listening(host, port)})
+
+
+def _listening(host: str, port: int) -> dict[str, Any]:
+    """Return where the server listens, and to which names it answers.
+
+    On this machine alone it answers to this machine's names alone: a page of a stranger whose
+    name was made to lead here is refused.
+    """
+    names = [*LOOPBACK_NAMES] if is_loopback(host) else []
+    return {"server.address": host, "server.port": port, "server.allowedHosts": names}
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a server there is reached from this machine alone.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.1")]
+    [True, True, True, False, False]
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def keep_uploads_in_memory() -> None:
+    """Have Starlette keep an uploaded file in memory: beyond a megabyte it would go to disk.
+
+    The size of an upload is limited by Streamlit while it arrives.
+    """
+    from starlette.formparsers import MultiPartParser
+
+    MultiPartParser.spool_max_size = (MOST_MEGABYTES + 2) * 2**20
+
+
+def _in_address(host: str) -> str:
+    """Return a host as it stands in an address; where all are listened to, this machine's."""
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
+        return "localhost"
+    return f"[{host}]" if ":" in host else host

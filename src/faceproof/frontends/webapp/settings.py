@@ -1,0 +1,84 @@
+"""What the page is told from outside: which detector judges, and which addresses are fetched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from faceproof.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceproof.imaging.fetching import FetchPolicy
+
+DETECTOR = "FACEPROOF_APP_DETECTOR"
+ADDRESSES = "FACEPROOF_APP_ADDRESSES"
+ALLOW_PRIVATE = "FACEPROOF_APP_ALLOW_PRIVATE"
+PORTS = "FACEPROOF_APP_PORTS"
+MOST_PICTURES = 20
+"""Pictures on the page at once; more belong on the page for many files."""
+MOST_MEGABYTES = 64
+"""Of one uploaded file; the same as `faceproof.imaging.picture.Limits` has."""
+
+_ON_OR_OFF = {"on": True, "off": False}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of the page; the environment carries them from the command line to it.
+
+    ``allow_private`` are networks that addresses may lead to although they are not public, and
+    ``ports`` the ports; strangers may name no others.
+    """
+
+    detector: str = "default"
+    addresses: bool = True
+    allow_private: tuple[str, ...] = ()
+    ports: tuple[int, ...] = (80, 443)
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Return the settings that the environment names.
+
+        >>> Settings.read({"FACEPROOF_APP_DETECTOR": "mine", "FACEPROOF_APP_PORTS": "80, 8080"})
+        Settings(detector='mine', addresses=True, allow_private=(), ports=(80, 8080))
+
+        Raises:
+            UsageError: a value is none of those that there are.
+        """
+        said = environment.get(ADDRESSES, "on")
+        ports = _listed(environment.get(PORTS, "80,443"))
+        if said not in _ON_OR_OFF:
+            raise UsageError(f"{ADDRESSES} is {said!r}: on or off")
+        if not all(port.isascii() and port.isdecimal() for port in ports):
+            raise UsageError(f"{PORTS} is {environment[PORTS]!r}: numbers with commas between")
+        return cls(
+            environment.get(DETECTOR, "default"),
+            _ON_OR_OFF[said],
+            _listed(environment.get(ALLOW_PRIVATE, "")),
+            tuple(map(int, ports)),
+        )
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment that names these settings."""
+        return {
+            DETECTOR: self.detector,
+            ADDRESSES: "on" if self.addresses else "off",
+            ALLOW_PRIVATE: ",".join(self.allow_private),
+            PORTS: ",".join(map(str, self.ports)),
+        }
+
+    def policy(self) -> FetchPolicy:
+        """Return where a fetch may go.
+
+        Raises:
+            UsageError: a network or a port is none.
+        """
+        from faceproof.imaging.fetching import FetchPolicy
+
+        return FetchPolicy(allow_private=self.allow_private, ports=frozenset(self.ports))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

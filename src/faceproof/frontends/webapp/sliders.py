@@ -1,0 +1,77 @@
+"""Two sliders: how many false alarms are accepted, and how common fakes are."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from faceproof.detector import DetectorSpec, OperatingPoint
+from faceproof.frontends.webapp.markdown import escaped
+from faceproof.reports import plain_words
+
+BASE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+_FIRST_RATE = 0.01
+_BUDGET, _RATE = "budget", "base rate"
+
+
+def chosen_point(spec: DetectorSpec) -> str:
+    """Return the name of the operating point that the slider stands on, the default at first."""
+    name = st.session_state.get(_BUDGET)
+    return name if name in spec.operating_points else spec.default_operating_point
+
+
+def draw_budget(spec: DetectorSpec, faces: int) -> None:
+    """Draw the slider of false alarms, and what it means on our tests for so many faces."""
+    st.subheader("How careful should it be?", anchor=False)
+    points = ordered_points(spec)
+    if len(points) > 1:
+        st.select_slider(
+            "False alarms: real faces that may be called fake",
+            options=[point.name for point in points],
+            value=spec.default_operating_point,
+            format_func=lambda name: budget_label(spec.operating_points[name]),
+            key=_BUDGET,
+            persist_state="session",
+            help="Fewer false alarms mean that more fakes are missed or left unsure. Moving this "
+            "does not look at the picture again: it moves the lines between the verdicts.",
+        )
+    point = chosen_point(spec)
+    st.markdown(f"**{escaped(plain_words.budget_words(spec, point))}**")
+    if several := plain_words.many_faces_words(spec, point, faces):
+        st.markdown(escaped(several))
+    if details := plain_words.budget_details(spec, point):
+        with st.expander("More of these figures"):
+            st.markdown("\n".join(f"- {escaped(line)}" for line in details))
+
+
+def draw_base_rate(spec: DetectorSpec) -> None:
+    """Draw the slider of how common fakes are, and what a "fake" verdict is then worth."""
+    st.subheader("What is a “fake” verdict worth?", anchor=False)
+    rate = st.select_slider(
+        "How common fakes are where this picture comes from",
+        options=BASE_RATES,
+        value=_FIRST_RATE,
+        format_func=plain_words.rarity_words,
+        key=_RATE,
+        persist_state="session",
+        help="Your own estimate: of the faces that you are shown, how many are fake? Where fakes "
+        "are rare, most alarms are false, whoever raises them.",
+    )
+    told = plain_words.worth(spec, chosen_point(spec), rate)
+    st.markdown(f"**{escaped(told.text)}**")
+    if told.value is not None:
+        st.caption(escaped(plain_words.HOW))
+
+
+def ordered_points(spec: DetectorSpec) -> list[OperatingPoint]:
+    """Return the operating points, the one with most false alarms first."""
+    return sorted(
+        spec.operating_points.values(),
+        key=lambda point: (point.fake_from, -(point.bpcer_budget or 0.0)),
+    )
+
+
+def budget_label(point: OperatingPoint) -> str:
+    """Return an operating point's budget as a share, or its name where it has none."""
+    if not point.bpcer_budget:
+        return point.name
+    return plain_words.rarity_words(point.bpcer_budget)
