@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli import check, data, detectors, doctor, evaluate, serve, train, update
+from faceproof.cli import check, data, detectors, doctor, evaluate, keys, serve, train, update
 from faceproof.cli.exits import Guarded
 
 #: The verbs: each is a function, or an app with verbs of its own.
 VERBS: dict[str, Callable[..., None] | typer.Typer] = {
+    "app": webapp.webapp,
     "check": check.check,
     "data": data.app,
     "detectors": detectors.app,
