@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli import check, data, detectors, doctor, evaluate, keys, serve, train, update
+from faceproof.cli import (
+    check,
+    data,
+    detectors,
+    doctor,
+    evaluate,
+    keys,
+    serve,
+    train,
+    update,
+    webapp,
+)
 from faceproof.cli.exits import Guarded
 
 #: The verbs: each is a function, or an app with verbs of its own.
