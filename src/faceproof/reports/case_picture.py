@@ -85,9 +85,11 @@ def _answer_text(result: CheckResult, spec: DetectorSpec) -> str:
         return "A face that is very small, turned away or covered may not have been seen."
     point = spec.operating_point(result.operating_point)
     told = band_words(result.fake_probability, point)
-    whose = "its probability" if len(result.faces) == 1 else "the most fake face"
     proof = f" {NO_PROOF_OF_REAL}" if result.verdict == "real" else ""
-    return f"{VERDICTS[result.verdict or 'unsure'].sentence} {_capital(whose)}: {told}.{proof}"
+    if len(result.faces) == 1:
+        sentence = VERDICTS[result.faces[0].verdict].sentence
+        return f"{sentence} Probability of a fake: {told}.{proof}"
+    return f"A picture is as fake as its most fake face; probability of a fake: {told}.{proof}"
 
 
 def _capital(text: str) -> str:
@@ -124,7 +126,7 @@ def _card(
         verdict=face.verdict,
         headline=f"Face {number}: {VERDICTS[face.verdict].short}",
         meter=Meter(face.fake_probability, point, told),
-        lines=(f"{_capital(told)}.", f"Size and place: {place}"),
+        lines=(f"Probability of a fake: {told}.", f"Size and place: {place}"),
         cautions=tuple(map(caution_words, face.quality.cautions)),
         crop=views.crop if views else None,
         heat=views.heat if views else None,
@@ -152,7 +154,7 @@ def _saved_again(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
         )
         for one in case.resaved
     )
-    head = ("the picture", "verdict", "most fake face", "faces found")
+    head = ("the picture", "verdict", "probability of a fake", "faces found")
     yield Table("Verdicts on the picture, changed and checked again", head, rows)
     yield Paragraph(SAVED_AGAIN)
 

@@ -88,7 +88,7 @@ def many_faces_words(spec: DetectorSpec, point: str | None, faces: int) -> str:
     most = min(1.0, faces * found.high)
     told = share(most, most, most)
     return (
-        f"A picture is as fake as its most fake face, so {faces} faces are {faces} chances of a "
+        f"With {faces} faces there are {faces} chances of a "
         f"false alarm: {told.of} such pictures with real faces only, up to "
         f"{number(told.high)} could be called fake."
     )

@@ -1,0 +1,110 @@
+"""A case report as PDF: the same blocks as in HTML, on A4, the same bytes for the same facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from io import BytesIO
+from typing import Any
+
+from faceproof.detector import DetectorSpec
+from faceproof.errors import MissingExtraError
+from faceproof.reports.case_blocks import CaseFacts
+from faceproof.reports.case_evidence import evidence
+from faceproof.reports.case_facts import case_facts
+from faceproof.results import CheckResult, Resaved
+
+_MM = 72 / 25.4
+_MARGIN = 20 * _MM
+
+
+def case_pdf(
+    picture: bytes | None,
+    result: CheckResult,
+    *,
+    detector: DetectorSpec,
+    resaved: Sequence[Resaved] = (),
+    generated: datetime,
+    command: str | None = None,
+) -> bytes:
+    """Return the case report on one picture as PDF; ``picture`` is the file that was checked.
+
+    Raises:
+        MissingExtraError: reportlab is not installed.
+    """
+    case = evidence(picture, result, resaved)
+    return document(case_facts([case], detector, generated=generated, command=command))
+
+
+def document(facts: CaseFacts) -> bytes:
+    """Return a case report as PDF.
+
+    Raises:
+        MissingExtraError: reportlab is not installed.
+    """
+    try:
+        import reportlab.platypus  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("reportlab", extra="report") from error
+    # Only a second pass can say on each page how many there are.
+    _, pages = _built(facts, None)
+    return _built(facts, pages)[0]
+
+
+def _built(facts: CaseFacts, pages: int | None) -> tuple[bytes, int]:
+    """Return the file and its number of pages; each page says ``pages`` as theirs."""
+    from reportlab.lib.pagesizes import A4
+    from reportlab.platypus import SimpleDocTemplate
+
+    from faceproof.reports.pdf_blocks import story
+    from faceproof.reports.pdf_text import shown
+
+    file = BytesIO()
+    template = SimpleDocTemplate(
+        file,
+        pagesize=A4,
+        leftMargin=_MARGIN,
+        rightMargin=_MARGIN,
+        topMargin=18 * _MM,
+        bottomMargin=20 * _MM,
+        title=shown(facts.title),
+        author="faceproof",
+        subject=shown(facts.question),
+        creator="faceproof",
+        lang="en",
+        invariant=1,
+    )
+    template.afterFlowable = lambda flowable: _outline(template.canv, flowable)
+
+    def footer(canvas: Any, _: Any) -> None:
+        _footer(canvas, facts, pages)
+
+    template.build(story(facts, template.width), onFirstPage=footer, onLaterPages=footer)
+    return file.getvalue(), template.page
+
+
+def _outline(canvas: Any, flowable: Any) -> None:
+    """Put a heading into the outline, which readers show beside the pages."""
+    level = getattr(flowable, "outline_level", None)
+    if level is not None:
+        name = f"heading-{canvas.getPageNumber()}-{flowable.outline_name}"
+        canvas.bookmarkPage(name)
+        canvas.addOutlineEntry(flowable.outline_title, name, level=level)
+
+
+def _footer(canvas: Any, facts: CaseFacts, pages: int | None) -> None:
+    """Write the report's title and the page's number below a page."""
+    from reportlab.lib.pagesizes import A4
+
+    from faceproof.reports.pdf_text import GREY, TEXT, fitted
+
+    canvas.setViewerPreference("DisplayDocTitle", "true")
+    canvas.saveState()
+    canvas.setFont(TEXT, 8)
+    canvas.setFillColor(GREY)
+    foot = 11 * _MM
+    number = f"Page {canvas.getPageNumber()} of {pages}"
+    canvas.drawRightString(A4[0] - _MARGIN, foot, number)
+    room = A4[0] - 2 * _MARGIN - 80
+    canvas.drawString(_MARGIN, foot, fitted(f"{facts.title}, {facts.made}", 8, room))
+    canvas.restoreState()
