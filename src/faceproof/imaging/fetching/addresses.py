@@ -71,8 +71,14 @@ def is_public(address: Address) -> bool:
     if address.scope_id is not None:
         return False
     if address in _NAT64:
-        return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+        return is_public(carried(address))
     return address in _GLOBAL_6 and address.is_global and not _is_tunnel_or_special(address)
+
+
+def carried(address: Address) -> Address:
+    """Return the IPv4 address that a translator sends to, or the address itself."""
+    translated = isinstance(address, IPv6Address) and address in _NAT64
+    return IPv4Address(int(address) & 0xFFFFFFFF) if translated else address
 
 
 def _is_tunnel_or_special(address: IPv6Address) -> bool:

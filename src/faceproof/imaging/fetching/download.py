@@ -75,11 +75,11 @@ def _ask(locator: Locator, policy: FetchPolicy, deadline: Deadline) -> Fetched |
     from faceproof.imaging.fetching.transport import ask
 
     addresses = resolve(locator.host, locator.port, policy, deadline)
-    with ask(locator, addresses, _headers(), deadline=deadline, trust=policy.trust) as response:
-        try:
+    try:
+        with ask(locator, addresses, _headers(), deadline=deadline, trust=policy.trust) as response:
             return _judged(locator, response, policy)
-        except (FetchError, PictureError) as error:
-            raise type(error)(f"{locator.authority}: {error}") from None
+    except (FetchError, PictureError) as error:
+        raise type(error)(f"{locator.authority}: {error}") from error.__cause__
 
 
 def _judged(locator: Locator, response: Response, policy: FetchPolicy) -> Fetched | str:

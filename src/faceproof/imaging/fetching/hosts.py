@@ -13,6 +13,8 @@ MOST_CHARACTERS = 253
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
+_IDEOGRAPHIC_STOP = "\u3002"  # read as a dot by some, and left as it is by NFKC
+
 #: Names of this machine or this network by their ending: RFC 6761, 6762, 7686 and 8375, and
 #: ICANN's `internal`.
 _INTERNAL = ("localhost", "localdomain", "local", "internal", "home.arpa", "onion", "invalid")
@@ -81,7 +83,7 @@ def _in_ascii(text: str) -> str:
         return text
     import idna
 
-    if unicodedata.normalize("NFKC", text) != text:
+    if _IDEOGRAPHIC_STOP in text or unicodedata.normalize("NFKC", text) != text:
         raise ValueError("the host's name has letters that stand for others; write it plainly")
     if len(text) > MOST_CHARACTERS:
         raise ValueError("the host's name is too long")

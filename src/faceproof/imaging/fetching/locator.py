@@ -14,7 +14,7 @@ from faceproof.imaging.fetching.addresses import Address
 from faceproof.imaging.fetching.hosts import is_internal, read_host
 from faceproof.sources import printable
 
-MOST_CHARACTERS = 2048
+MOST_CHARACTERS = 8000  # what every server should take, RFC 9110 section 4.1
 MOST_SHOWN = 200
 
 _PORTS = {"http": 80, "https": 443}

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from faceproof.errors import UsageError
-from faceproof.imaging.fetching.addresses import Address, Network, as_networks, is_in, is_public
+from faceproof.imaging.fetching.addresses import (
+    Address,
+    Network,
+    as_networks,
+    carried,
+    is_in,
+    is_public,
+)
 from faceproof.imaging.fetching.resolving import SYSTEM_RESOLVER, Resolver
 from faceproof.imaging.picture import DEFAULT_LIMITS
 
@@ -65,9 +72,9 @@ class FetchPolicy:
         >>> policy.permits(ip_address("10.1.2.3")), policy.permits(ip_address("10.2.0.1"))
         (True, False)
         """
-        return not is_in(address, self.refused) and (
-            is_public(address) or is_in(address, self.allowed)
-        )
+        if is_in(address, self.refused) or is_in(carried(address), self.refused):
+            return False
+        return is_public(address) or is_in(address, self.allowed)
 
 
 DEFAULT_POLICY = FetchPolicy()

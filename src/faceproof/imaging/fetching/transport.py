@@ -129,7 +129,7 @@ def ask(
     request = httpcore2.Request("GET", url, headers=[("Host", locator.authority), *headers])
     secured = locator.scheme == "https"
     with (
-        _translated(locator, deadline),
+        _translated(deadline),
         httpcore2.HTTPConnection(
             url.origin,
             ssl_context=(trust or system_trust()) if secured else None,
@@ -160,17 +160,17 @@ def system_trust() -> ssl.SSLContext:
 
 
 @contextmanager
-def _translated(locator: Locator, deadline: Deadline) -> Iterator[None]:
+def _translated(deadline: Deadline) -> Iterator[None]:
     """Turn the errors of the connection into ours."""
     try:
         yield
     except httpcore2.TimeoutException:
         raise deadline.missed() from None
     except httpcore2.NetworkError as error:
-        raise FetchError(f"{locator.authority}: {_reason(error)}") from error
+        raise FetchError(_reason(error)) from error
     except httpcore2.ProtocolError as error:
         problem = "the answer broke off or is no proper one; open the address in a browser"
-        raise FetchError(f"{locator.authority}: {problem}") from error
+        raise FetchError(problem) from error
 
 
 def _reason(error: httpcore2.NetworkError) -> str:
