@@ -38,8 +38,8 @@ class HeatMap(Record):
 
     ``values`` are rows from the top; positive speaks for fake. ``corners`` are the crop's, in
     pixels of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
-    ``random_deleted`` are by how much the logit changes when the hottest fifth of the crop, or a
-    random fifth, is deleted; the map is ``reliable`` where the former falls lower.
+    ``random_deleted`` are by how much the logit changes when the hottest fifth of the crop, or one
+    elsewhere, is deleted; the map is ``reliable`` where the first lowers it most.
     """
 
     method: Literal["grad-cam"] = "grad-cam"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,11 @@ from skimage import data
 
 from faceproof.checker import FACES, Checker, source_name
 from faceproof.detector import Detector
-from faceproof.errors import SourceUnreadableError, UnknownChoiceError, UsageError
+from faceproof.detector.heatmaps import Explained
+from faceproof.errors import NoHeatMapError, SourceUnreadableError, UnknownChoiceError, UsageError
 from faceproof.imaging.faces import Face, YuNet
+from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
+from faceproof.imaging.heat import crop_corners
 from faceproof.imaging.picture import Limits
 from faceproof.imaging.preprocessing import prepare
 from faceproof.results import CheckResult
@@ -176,6 +180,7 @@ def test_no_face_is_a_status(checker):
 
 BAD = {
     "source_not_found": "nowhere.jpg",
+    "address_refused": "http://127.0.0.1/a.jpg",
     "unsupported_source": "https://example.org/a.jpg",
     "empty_file": b"",
     "unsupported_format": b"plainly no picture",
@@ -186,11 +191,89 @@ BAD = {
 
 @pytest.mark.parametrize("code", BAD)
 def test_a_bad_source_is_a_result(detector, code):
-    checker = Checker(detector, limits=Limits(max_bytes=1_000_000))
+    addresses = None if code == "unsupported_source" else DEFAULT_POLICY
+    checker = Checker(detector, limits=Limits(max_bytes=1_000_000), addresses=addresses)
     result = checker.check(BAD[code])
     assert (result.status, result.error.code, result.verdict) == ("error", code, None)
     assert result.image is None
     assert result.error.message
+
+
+class Pictures(BaseHTTPRequestHandler):
+    """Serves one picture."""
+
+    def do_GET(self) -> None:
+        body = png(ASTRONAUT)
+        self.send_response(200)
+        self.send_header("Content-Type", "image/png")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_picture_at_an_address_is_judged_as_its_file_is(detector):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_address[1]
+        address = f"http://127.0.0.1:{port}/astronaut.png"
+        policy = FetchPolicy(ports=frozenset({port}), allow_private=("127.0.0.1/32",))
+        result = Checker(detector, addresses=policy).check(address)
+        server.shutdown()
+    assert result.source == address
+    assert result.image.format == "PNG"
+    wanted = Checker(detector).check(png(ASTRONAUT), name=address)
+    assert told(result) == told(wanted)
+
+
+def test_heat_maps_come_with_each_face_and_change_no_probability(detector, monkeypatch):
+    def explained(self: Detector, inputs: np.ndarray) -> Explained:
+        numbers = np.arange(len(inputs), dtype=np.float64)
+        return Explained(
+            logits=self.logits(inputs),
+            values=np.arange(4.0).reshape(1, 2, 2) + numbers[:, None, None],
+            reliable=numbers > 0,
+            hottest_deleted=-numbers,
+            random_deleted=numbers / 2,
+        )
+
+    two = np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1)
+    monkeypatch.setattr(Detector, "explained", explained)
+    monkeypatch.setattr(Detector, "refuse_without_maps", lambda _: None)
+    result = Checker(detector, heatmaps=True).check(two)
+    first, second = (face.heatmap for face in result.faces)
+    assert first.values == ((0.0, 1.0), (2.0, 3.0))
+    assert second.values == ((1.0, 2.0), (3.0, 4.0))
+    assert (first.reliable, second.reliable) == (False, True)
+    assert (second.hottest_deleted, second.random_deleted) == (-1.0, 0.5)
+    spec = detector.preprocessing.crop
+    for face in result.faces:
+        corners = crop_corners(two.shape, np.array(face.landmarks), spec)
+        assert np.array(face.heatmap.corners) == pytest.approx(corners, abs=0.2)
+    bare = result.model_copy(
+        update={"faces": tuple(f.model_copy(update={"heatmap": None}) for f in result.faces)}
+    )
+    assert told(bare) == told(Checker(detector).check(two))
+
+
+def test_the_map_of_a_whole_picture_lies_over_all_of_it(detector, monkeypatch):
+    def explained(self: Detector, inputs: np.ndarray) -> Explained:
+        one = np.zeros(1)
+        return Explained(self.logits(inputs), np.ones((1, 1, 1)), one > 1, one, one)
+
+    monkeypatch.setattr(Detector, "explained", explained)
+    monkeypatch.setattr(Detector, "refuse_without_maps", lambda _: None)
+    result = Checker(detector, faces="whole", heatmaps=True).check(np.zeros((50, 40, 3), np.uint8))
+    corners = np.array(result.faces[0].heatmap.corners)
+    assert corners.min(axis=0) == pytest.approx([-5.5, -0.5], abs=1)
+    assert corners.max(axis=0) == pytest.approx([44.5, 49.5], abs=1)
+
+
+def test_a_detector_without_heat_maps_says_so_at_once(detector):
+    with pytest.raises(NoHeatMapError, match="has no heat maps"):
+        Checker(detector, heatmaps=True)
 
 
 @pytest.mark.parametrize("source", [None, 42, np.zeros((3, 3)), np.zeros((0, 5, 3), np.uint8), []])

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -16,10 +15,12 @@ from faceproof.checker.answering import Answers, again_at
 from faceproof.checker.choosing import FACES
 from faceproof.checker.loading import Source, load_source, source_name, told
 from faceproof.checker.opened import Opened
+from faceproof.checker.scoring import scores
 from faceproof.detector import Detector
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import FaceproofError, UsageError
 from faceproof.imaging.faces import FaceFinder, YuNet
+from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
 from faceproof.imaging.picture import DEFAULT_LIMITS, Limits, Picture
 from faceproof.imaging.preprocessing import prepare
 from faceproof.imaging.quality import assess
@@ -27,9 +28,6 @@ from faceproof.pipeline import in_batches, in_order
 from faceproof.results import CheckedImage, CheckResult
 from faceproof.sources import printable
 from faceproof.tables import choose
-
-if TYPE_CHECKING:
-    from faceproof.imaging.fetching import FetchPolicy
 
 MOST_WORKERS = 8
 BATCH = 1  # on a processor, more faces at once cost as much a face and only delay the first
@@ -46,15 +44,24 @@ class Checker:
         at: str | None = None,
         limits: Limits = DEFAULT_LIMITS,
         finder: FaceFinder | None = None,
-        addresses: FetchPolicy | None = None,
+        heatmaps: bool = False,
+        addresses: FetchPolicy | None = DEFAULT_POLICY,
     ) -> None:
-        """Raise UnknownChoiceError for an unknown choice of faces or operating point.
+        """Take a detector and how it is asked.
 
-        ``addresses`` says which addresses are fetched, and how; None fetches none.
+        ``heatmaps`` asks for the heat map of each face, which takes a few more runs of the
+        networks. ``addresses`` says which addresses are fetched, and how; None fetches none.
+
+        Raises:
+            UnknownChoiceError: an unknown choice of faces or operating point.
+            NoHeatMapError: the detector has no heat maps.
         """
+        if heatmaps:
+            detector.refuse_without_maps()
         self.detector = detector
         self.operating_point = detector.operating_point(at)
         self.limits = limits
+        self.heatmaps = heatmaps
         self.addresses = addresses
         self._choose_faces = choose(FACES, faces, what="choice of faces")
         self._whole = faces == "whole"
@@ -129,7 +136,7 @@ class Checker:
         """Return the results of opened sources, whose faces meet the networks together."""
         started = time.perf_counter()
         inputs = np.concatenate([self._nothing, *(opened.inputs for opened in batch)])
-        scored = self.detector.fake_probabilities(inputs).tolist()
+        scored = scores(self.detector, inputs, heatmaps=self.heatmaps)
         each = (time.perf_counter() - started) / max(len(scored), 1)
         answers = Answers(self.detector, self.operating_point, whole=self._whole)
         results = []

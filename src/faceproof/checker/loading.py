@@ -10,14 +10,13 @@ import numpy.typing as npt
 
 from faceproof.errors import CorruptPictureError, FaceproofError, PictureTooLargeError
 from faceproof.imaging.decode import decode, load
+from faceproof.imaging.fetching import FetchPolicy, fetch
 from faceproof.imaging.picture import Limits, Picture
 from faceproof.results import CheckError
 from faceproof.sources import Refused, is_address, printable, refuse_address, unreadable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-    from faceproof.imaging.fetching import FetchPolicy
 
 Source: TypeAlias = Union[
     "str", "PathLike[str]", bytes, BinaryIO, "Image", "npt.NDArray[np.uint8]", Refused
@@ -54,8 +53,6 @@ def _fetched(address: str, limits: Limits, policy: FetchPolicy | None) -> Pictur
     """Return the picture at an address."""
     if policy is None:
         refuse_address(address)
-    from faceproof.imaging.fetching import fetch
-
     return decode(fetch(address, policy).data, name=printable(address), limits=limits)
 
 

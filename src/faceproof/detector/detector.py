@@ -12,7 +12,7 @@ from faceproof.detector.bundle import SPEC_FILE, Bundle
 from faceproof.detector.calibration import calibrate
 from faceproof.detector.heatmaps import Explained, joined, put_to_test
 from faceproof.detector.inputs import renormalised
-from faceproof.detector.scorers import SCORERS, Inputs, Logits, Maps, RunOptions, Scorer
+from faceproof.detector.scorers import SCORERS, Inputs, Logits, Maps, RunOptions, Scorer, no_maps
 from faceproof.detector.spec import DetectorSpec
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.errors import BundleError, BundleNotFoundError, UsageError
@@ -112,6 +112,16 @@ class Detector:
             NoHeatMapError, UsageError, BundleError: as `mapped` does.
         """
         return put_to_test(self, inputs)
+
+    def refuse_without_maps(self) -> None:
+        """Refuse to be asked for heat maps that a network does not have.
+
+        Raises:
+            NoHeatMapError: naming the first network without.
+        """
+        for member in self.spec.members:
+            if not member.onnx.heatmap:
+                raise no_maps(member.onnx.name)
 
     def _batches(self, inputs: Inputs) -> list[Inputs]:
         ready = self._checked(inputs)
