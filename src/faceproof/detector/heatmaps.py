@@ -1,8 +1,10 @@
 """Heat maps of a detector: its members' maps joined, and each put to a test of its own.
 
 A map is a claim: here lies the evidence. The test takes the claim at its word. The fifth of the
-crop that the map calls hottest is deleted, and so, each in its turn, are a few fifths of the same
-shape in other places. Where the first does not lower the logit more, the map is not reliable.
+crop that the map calls hottest is deleted, and so, each in its turn, are four fifths of the same
+shape in other places. Only where the first lowers the logit most is the map called reliable. The
+five places are steps on a ring, so that a map that knows nothing of the picture comes first in one
+case of five.
 
 Source: deletion as a test of maps, W. Samek et al., "Evaluating the visualization of what a deep
 neural network has learned", IEEE TNNLS 2017; V. Petsiuk, A. Das, K. Saenko, "RISE", BMVC 2018.
@@ -23,10 +25,10 @@ from faceproof.detector.scorers import Inputs, Logits, Maps
 
 Mask = npt.NDArray[np.bool_]
 
-DELETED = 5
-"""One pixel in so many is deleted."""
-DRAWS = 4
-"""How many fifths in other places the hottest one is compared with."""
+PLACES = 5
+"""One pixel in so many is deleted, and in so many places: the hottest, and four others."""
+STEPS = ((0, 1), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4))
+"""Down and right, in fifths of a side: the ways around a ring of five places, edges joined."""
 BLUR = 1 / 8
 """The blur that deletes, as deviation in sides of the crop."""
 
@@ -45,8 +47,8 @@ class Explained:
     ``values`` float64 [N, h, w] are shares of the logit on a grid over the crop; positive speaks
     for fake. ``hottest_deleted`` and ``random_deleted`` float64 [N] say by how much the logit
     changes when the hottest fifth of the crop is deleted, and on average when a fifth of the same
-    shape is deleted elsewhere. ``reliable`` bool [N] is whether the first lowers the logit, and by
-    more than any of the others.
+    shape is deleted elsewhere. ``reliable`` bool [N] is whether the first lowers the logit more
+    than each of the others.
     """
 
     logits: Logits
@@ -56,19 +58,19 @@ class Explained:
     random_deleted: Logits
 
 
-def put_to_test(detector: Mapping, inputs: Inputs, *, draws: int = DRAWS) -> Explained:
-    """Return logits and heat maps, each map tested with ``draws`` other deletions."""
+def put_to_test(detector: Mapping, inputs: Inputs) -> Explained:
+    """Return logits and heat maps, each map tested by five deletions."""
     logits, maps = detector.mapped(inputs)
     changes = [
-        detector.logits(deletions(picture, heat, draws=draws)) - logit
+        detector.logits(deletions(picture, heat)) - logit
         for picture, heat, logit in zip(inputs, maps, logits, strict=True)
     ]
-    table = np.array(changes).reshape(len(inputs), 1 + draws)
+    table = np.array(changes).reshape(len(inputs), PLACES)
     hottest, others = table[:, 0], table[:, 1:]
     return Explained(
         logits=logits,
         values=maps,
-        reliable=hottest < np.minimum(others.min(axis=1, initial=0.0), 0.0),
+        reliable=hottest < others.min(axis=1),
         hottest_deleted=hottest,
         random_deleted=others.mean(axis=1),
     )
@@ -100,23 +102,32 @@ def covering(cells: int, among: int) -> npt.NDArray[np.float64]:
     return np.asarray(np.maximum(end - start, 0) * cells)
 
 
-def deletions(picture: Inputs, heat: Maps, *, draws: int) -> Inputs:
-    """Return the picture without its hottest fifth, and without ``draws`` fifths elsewhere.
+def deletions(picture: Inputs, heat: Maps) -> Inputs:
+    """Return the picture without its hottest fifth, and without four fifths elsewhere.
 
-    Float32 [1 + draws, 3, S, S]. The others are the hottest fifth's mask moved around the edges
-    by shifts that the picture itself seeds: as large, as ragged, and the same each time.
+    Float32 [5, 3, S, S]. The others are the hottest fifth moved around the joined edges, by steps
+    of which the picture itself seeds the way: as large, as ragged, and the same each time.
     """
-    mask = hottest(heat, side=picture.shape[-1])
-    blank = blurred(picture)
-    masks = [mask, *(np.roll(mask, shift, axis=(0, 1)) for shift in _shifts(picture, draws))]
+    mask, blank = hottest(heat, side=picture.shape[-1]), blurred(picture)
+    masks = (np.roll(mask, shift, axis=(0, 1)) for shift in shifts(picture))
     return np.stack([np.where(one, blank, picture) for one in masks])
+
+
+def shifts(picture: Inputs) -> list[tuple[int, int]]:
+    """Return down and right, in pixels, of five places on a ring; the first is no shift."""
+    side, bits = picture.shape[-1], np.ascontiguousarray(picture).tobytes()
+    down, right = STEPS[zlib.crc32(bits) % len(STEPS)]
+    return [
+        (round(place * down * side / PLACES) % side, round(place * right * side / PLACES) % side)
+        for place in range(PLACES)
+    ]
 
 
 def hottest(heat: Maps, *, side: int) -> Mask:
     """Return which fifth of the pixels is hottest, bool [side, side]; linear between cells."""
     fine = cv2.resize(heat.astype(np.float64), (side, side), interpolation=cv2.INTER_LINEAR)
     mask = np.zeros(side * side, np.bool_)
-    mask[np.argsort(-fine, axis=None, kind="stable")[: side * side // DELETED]] = True
+    mask[np.argsort(-fine, axis=None, kind="stable")[: side * side // PLACES]] = True
     return mask.reshape(side, side)
 
 
@@ -127,11 +138,3 @@ def blurred(picture: Inputs) -> Inputs:
         rows, (0, 0), BLUR * picture.shape[-1], borderType=cv2.BORDER_REFLECT_101
     )
     return np.ascontiguousarray(np.moveaxis(soft, -1, 0))
-
-
-def _shifts(picture: Inputs, draws: int) -> list[tuple[int, int]]:
-    """Return down and right of each move, no two alike and none of nothing."""
-    side = picture.shape[-1]
-    rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(picture).tobytes()))
-    places = 1 + rng.choice(side * side - 1, draws, replace=False)
-    return [(int(place) // side, int(place) % side) for place in places]

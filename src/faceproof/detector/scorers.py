@@ -234,10 +234,11 @@ def _ends(session: onnxruntime.InferenceSession, name: str) -> tuple[str, list[s
     inputs, outputs = session.get_inputs(), session.get_outputs()
     kinds = [(end.type, len(end.shape)) for end in (*inputs, *outputs)]
     known = [("tensor(float)", 4), ("tensor(float)", 1), ("tensor(float)", 3)]
-    if len(inputs) != 1 or len(kinds) < 2 or kinds != known[: len(kinds)]:
+    named = [end.name for end in outputs[1:]] in ([], ["heatmap"])
+    if len(inputs) != 1 or len(kinds) < 2 or kinds != known[: len(kinds)] or not named:
         raise BundleError(
             f"{name} does not take float32 [N, 3, S, S] to float32 logits [N], with or without "
-            "float32 heat maps [N, h, w] beside them"
+            "a second output `heatmap`, float32 [N, h, w]"
         )
     return inputs[0].name, [end.name for end in outputs]
 
