@@ -29,9 +29,9 @@ def drawn() -> dict[str, tuple[str | None, str | None]]:
 
 
 def defined(root: type[FaceproofError] = FaceproofError) -> list[type[FaceproofError]]:
-    """Return ``root`` and every class below it that stands in errors.py."""
+    """Return ``root`` and every class below it that stands in `faceproof.errors`."""
     below = [leaf for child in root.__subclasses__() for leaf in defined(child)]
-    return [cls for cls in (root, *below) if cls.__module__ == errors.__name__]
+    return [cls for cls in (root, *below) if cls.__module__.startswith(f"{errors.__name__}.")]
 
 
 def test_the_drawing_has_every_class_under_its_parent():
@@ -48,6 +48,10 @@ def test_the_drawing_has_every_code():
         name: code for name, code in codes.items() if name not in left_out
     }
     assert all(cls.__subclasses__() for cls in defined() if cls.__name__ in left_out)
+
+
+def test_every_class_is_had_from_the_one_place():
+    assert {cls.__name__ for cls in defined()} == set(errors.__all__)
 
 
 def test_codes_are_unique_and_spelt_alike():
@@ -75,7 +79,7 @@ def test_no_other_module_adds_to_the_tree():
     strangers = [
         f"{path.name}: {node.name}"
         for path in PACKAGE.rglob("*.py")
-        if path.name != "errors.py"
+        if path.parent != PACKAGE / "errors"
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.ClassDef)
         and names & {ast.unparse(base).rpartition(".")[2] for base in node.bases}
