@@ -13,7 +13,7 @@ from faceproof.frontends.webapp.band import STYLE
 from faceproof.frontends.webapp.checkers import spec
 from faceproof.frontends.webapp.faces import draw_faces
 from faceproof.frontends.webapp.given import Given, forget, kept_pictures
-from faceproof.frontends.webapp.markdown import escaped, label
+from faceproof.frontends.webapp.markdown import escaped, label, small
 from faceproof.frontends.webapp.picture import draw_picture
 from faceproof.reports import plain_words
 from faceproof.results import CheckResult
@@ -86,7 +86,7 @@ def _draw_faces(picture: Given, result: CheckResult) -> None:
         else:
             st.info(f"**No face was found.** {plain_words.answer_words(result)}")
         _draw_whole(picture, result)
-        st.caption(escaped(plain_words.PIXELS_ONLY))
+        st.markdown(small(plain_words.PIXELS_ONLY))
 
 
 def _draw_whole(picture: Given, result: CheckResult) -> None:

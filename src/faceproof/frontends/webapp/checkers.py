@@ -16,7 +16,7 @@ def _detector(name: str) -> Detector:
 
 @st.cache_resource(show_spinner=False)
 def _checker(name: str, faces: str) -> Checker:
-    return Checker(_detector(name), faces=faces)
+    return Checker(_detector(name), faces=faces, heatmaps=True)
 
 
 def checker(*, whole: bool = False) -> Checker:

@@ -8,7 +8,7 @@ import streamlit as st
 
 from faceproof.detector import OperatingPoint, Verdict
 from faceproof.frontends.webapp.band import band_html
-from faceproof.frontends.webapp.markdown import escaped
+from faceproof.frontends.webapp.markdown import escaped, small
 from faceproof.reports import plain_words
 from faceproof.results import CheckedFace, CheckResult
 
@@ -23,6 +23,8 @@ _BOXES: Mapping[Verdict, tuple[Callable[..., object], str]] = {
 
 def draw_faces(result: CheckResult, point: OperatingPoint, key: str) -> None:
     """Draw the faces of a picture: a choice where there are several, and the panel of one."""
+    if len(result.faces) > 1:
+        st.markdown(f"**{escaped(plain_words.answer_words(result))}**")
     number = _chosen(result, key) if len(result.faces) > 1 else 0
     draw_face(result.faces[number], point)
     if len(result.faces) > 1:
@@ -52,9 +54,9 @@ def draw_face(face: CheckedFace, point: OperatingPoint) -> None:
     box(f"**{words.short}**  \n{words.sentence}", icon=icon)
     st.html(band_html(face.fake_probability, point))
     st.markdown(f"**{escaped(plain_words.band_words(face.fake_probability, point))}**")
-    st.caption(escaped(plain_words.EVEN_BET))
+    st.markdown(small(plain_words.EVEN_BET))
     if face.verdict == "real":
-        st.caption(escaped(plain_words.NO_PROOF_OF_REAL))
+        st.markdown(small(plain_words.NO_PROOF_OF_REAL))
     _draw_cautions(face)
 
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp.given import Given, each_once, keep, kept_pictures
-from faceproof.frontends.webapp.markdown import escaped
+from faceproof.frontends.webapp.markdown import escaped, small
 from faceproof.frontends.webapp.samples import SAMPLES, Sample
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, MOST_PICTURES, Settings
 
@@ -85,7 +85,7 @@ def _from_camera() -> None:
         key="camera on",
         help="Your browser asks first. The picture stays in this computer's memory.",
     ):
-        st.caption("A picture taken of a screen or a print is another picture: expect less.")
+        st.markdown(small("A picture taken of a screen or a print is another one: expect less."))
         return
     shot = st.camera_input("Take a picture of a face", key="camera")
     if shot is not None:

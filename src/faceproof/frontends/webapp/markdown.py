@@ -25,6 +25,11 @@ def escaped(text: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", visible(text))
 
 
+def small(text: str) -> str:
+    """Return the text as small print: Streamlit's captions are too pale to be read by everyone."""
+    return f":small[{escaped(text)}]"
+
+
 def visible(text: str) -> str:
     r"""Return the text on one line, with a mark for each character that cannot be seen.
 

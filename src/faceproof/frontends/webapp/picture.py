@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from faceproof.frontends.webapp.answers import pixels
 from faceproof.frontends.webapp.given import Given
-from faceproof.frontends.webapp.markdown import escaped
+from faceproof.frontends.webapp.markdown import small
+from faceproof.imaging.picture import Pixels
 from faceproof.reports.marked_picture import marked, picture_words
 from faceproof.results import CheckResult
 
 LONGEST = 1200
+HIGHEST = 720
 _STRONGEST = 100
 _HEAT = "heat"
 _OPACITY = "heat opacity"
@@ -23,9 +27,15 @@ def draw_picture(picture: Given, result: CheckResult) -> None:
     opacity = _opacity(result)
     with place:
         shown = marked(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
-        st.image(shown, width="stretch", output_format="JPEG", alt=picture_words(result))
+        st.image(shown, width=_width(shown), output_format="JPEG", alt=picture_words(result))
         if picture.about:
-            st.caption(escaped(picture.about))
+            st.markdown(small(picture.about))
+
+
+def _width(shown: Pixels) -> Literal["stretch"] | int:
+    """Return the width at which a picture is shown: a tall one must fit on a screen."""
+    height, width = shown.shape[:2]
+    return round(width * HIGHEST / height) if height > width else "stretch"
 
 
 def _opacity(result: CheckResult) -> float | None:

@@ -30,6 +30,9 @@ CONFIG: Mapping[str, Any] = {
     "server.headless": True,
     "server.maxUploadSize": MOST_MEGABYTES,
     "server.runOnSave": False,
+    "theme.headingFontSizes": ["2.25rem", "1.625rem", "1.25rem"],
+    "theme.paddingTop": "2rem",
+    "theme.paddingBottom": "3rem",
     "theme.light.primaryColor": "#1d4f91",
     "theme.dark.primaryColor": "#7fb2f0",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from faceproof.detector import DetectorSpec, OperatingPoint
-from faceproof.frontends.webapp.markdown import escaped
+from faceproof.frontends.webapp.markdown import escaped, small
 from faceproof.reports import plain_words
 
 BASE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -59,7 +59,7 @@ def draw_base_rate(spec: DetectorSpec) -> None:
     told = plain_words.worth(spec, chosen_point(spec), rate)
     st.markdown(f"**{escaped(told.text)}**")
     if told.value is not None:
-        st.caption(escaped(plain_words.HOW))
+        st.markdown(small(plain_words.HOW))
 
 
 def ordered_points(spec: DetectorSpec) -> list[OperatingPoint]:
