@@ -3,3 +3,8 @@
 None of it enters a score. What a file says can be copied, forged or stripped, so that a trace is a
 statement by the file and the lack of one says nothing.
 """
+
+from faceproof.provenance.findings import ContentCredentials, ProvenanceFinding
+from faceproof.provenance.read import read_provenance
+
+__all__ = ["ContentCredentials", "ProvenanceFinding", "read_provenance"]

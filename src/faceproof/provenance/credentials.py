@@ -1,0 +1,105 @@
+"""Content credentials (C2PA): whether a file has them, and what they say.
+
+The library that reads them, c2pa, is an extra. It is loaded when a file carries credentials, is
+given bytes in memory, and is told to fetch nothing: no remote manifest, no revocation list, no
+identity document.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from faceproof.provenance.findings import ContentCredentials, bounded
+from faceproof.provenance.manifests import credentials
+from faceproof.provenance.statements import Statement
+from faceproof.provenance.trust import TrustList
+
+MEDIA_TYPES = {
+    "JPEG": "image/jpeg",
+    "PNG": "image/png",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+    "HEIC": "image/heic",
+}
+ABSENT = ContentCredentials(
+    state="absent",
+    says="The file has no content credentials. That proves nothing: few cameras and programs"
+    " write them, and most web sites strip them.",
+)
+_NO_NETWORK: Mapping[str, Mapping[str, Any]] = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
+    "core": {
+        "allowed_network_hosts": [],
+        "allow_redirects": False,
+        "decode_identity_assertions": False,
+        "max_decompressed_manifest_size_in_mb": 8,
+    },
+}
+
+
+@dataclass(frozen=True)
+class Signed:
+    """The credentials, what they state for the tables, and what is wrong with the trust list."""
+
+    credentials: ContentCredentials
+    statements: tuple[Statement, ...] = ()
+    fault: str = ""
+
+
+def has_credentials(data: bytes) -> bool:
+    """Say whether the bytes may hold content credentials; quick, and never a false no.
+
+    Source: ISO/IEC 19566-5 (JUMBF), annex A; C2PA 2.2, section 11.1.4 (the label "c2pa").
+    """
+    return b"jumb" in data and b"c2pa" in data
+
+
+def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
+    """Return the credentials in a file that may have some.
+
+    Raises:
+        ImportError: c2pa is not installed.
+    """
+    import c2pa  # an extra
+
+    try:
+        store = _store(data, kind, trusted.pem)
+    except c2pa.C2paError.ManifestNotFound:
+        return Signed(ABSENT, fault=trusted.fault)
+    except (c2pa.C2paError, ValueError, RecursionError) as error:
+        if trusted.pem:
+            fault = trusted.fault or f"the trust list was left out ({bounded(str(error), 100)})"
+            return read_credentials(data, kind, TrustList(fault=fault))
+        return Signed(_unreadable(str(error)), fault=trusted.fault)
+    found, statements = credentials(store, list_given=bool(trusted.pem))
+    return Signed(found, statements, trusted.fault)
+
+
+def _store(data: bytes, kind: str, pem: str) -> Mapping[str, Any]:
+    """Return the manifests in a file as c2pa writes them in JSON."""
+    import c2pa
+
+    settings: dict[str, Any] = copy.deepcopy(dict(_NO_NETWORK))
+    if pem:
+        settings["trust"] = {"trust_anchors": pem}
+    with (
+        c2pa.Context.from_dict(settings) as context,
+        c2pa.Reader(MEDIA_TYPES[kind], io.BytesIO(data), context=context) as reader,
+    ):
+        store = json.loads(reader.json())
+    return store if isinstance(store, dict) else {}
+
+
+def _unreadable(why: str) -> ContentCredentials:
+    return ContentCredentials(
+        state="unreadable",
+        says="The file carries content credentials that cannot be read, damaged perhaps:"
+        f" {bounded(why, 200)}",
+    )

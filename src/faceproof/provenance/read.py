@@ -1,0 +1,152 @@
+"""read_provenance: all that the file of a picture says of its origin, in bounded time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from faceproof.provenance.blocks import BLOCKS
+from faceproof.provenance.blocks.block import MOST_BLOCKS, Block
+from faceproof.provenance.camera import camera_finding
+from faceproof.provenance.credentials import ABSENT, Signed, has_credentials, read_credentials
+from faceproof.provenance.editors import editing_findings
+from faceproof.provenance.exif import Exif, read_exif
+from faceproof.provenance.findings import (
+    MOST_FINDINGS,
+    ContentCredentials,
+    ProvenanceFinding,
+    bounded,
+)
+from faceproof.provenance.saving import saving_findings
+from faceproof.provenance.statements import Fault, Statement, statements
+from faceproof.provenance.telling import (
+    credential_findings,
+    remote_findings,
+    source_type_findings,
+    trace_findings,
+)
+from faceproof.provenance.trust import trust_list
+
+Findings = tuple[ProvenanceFinding, ...]
+
+
+@dataclass
+class _Metadata:
+    """What the blocks of a file hold, sorted."""
+
+    told: list[Statement] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    exif: Exif = field(default_factory=Exif)
+    tables: bytes = b""
+
+
+def read_provenance(data: bytes, *, kind: str) -> tuple[ContentCredentials | None, Findings]:
+    """Return the content credentials of a picture's file, and what else it says of its origin.
+
+    ``kind`` is the format as `faceproof.imaging.formats` names it; of a picture that is no file,
+    and of formats that hold no metadata, nothing is said. The credentials are None where the file
+    carries some and c2pa is not installed, and where there is no file. Nothing is raised for a
+    hostile file: what cannot be read is a finding of the kind "unreadable".
+    """
+    if not data or kind not in BLOCKS:
+        return (ABSENT if data else None), ()
+    signed, missing = _signed(data, kind)
+    metadata = _metadata(data, kind)
+    told = [*(signed.statements if signed else ()), *metadata.told]
+    broken = bool(signed) and signed.credentials.state in {"tampered", "invalid"}
+    findings = [
+        *missing,
+        *(credential_findings(signed.credentials, signed.fault) if signed else ()),
+        *trace_findings(told),
+        *source_type_findings(told, broken=broken),
+        *remote_findings(told),
+        *editing_findings(told),
+        *_camera(metadata.exif),
+        *saving_findings(metadata.tables, metadata.told),
+        *map(_unreadable, metadata.faults),
+        *_nothing(metadata, signed),
+    ]
+    return (signed.credentials if signed else None), _bounded(findings)
+
+
+def _bounded(findings: list[ProvenanceFinding]) -> Findings:
+    """Return the findings; where they are too many, the first, and how many are left out."""
+    if len(findings) <= MOST_FINDINGS:
+        return tuple(findings)
+    left_out = len(findings) - MOST_FINDINGS + 1
+    more = ProvenanceFinding(
+        kind="unreadable", says=f"{left_out} more findings are not listed.", where="file"
+    )
+    return (*findings[: MOST_FINDINGS - 1], more)
+
+
+def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
+    """Return the credentials, or that they are there and what reads them is not installed."""
+    if not has_credentials(data):
+        return Signed(ABSENT), ()
+    try:
+        return read_credentials(data, kind, trust_list()), ()
+    except ImportError:
+        return None, (
+            ProvenanceFinding(
+                kind="credentials",
+                says="The file carries content credentials, which were not read:"
+                " pip install 'faceproof[provenance]'.",
+                where="content credentials",
+            ),
+        )
+
+
+def _metadata(data: bytes, kind: str) -> _Metadata:
+    """Return what the blocks of a file hold; of too many, the first."""
+    found = _Metadata()
+    for number, block in enumerate(BLOCKS[kind](data)):
+        if number == MOST_BLOCKS:
+            found.faults.append(
+                Fault(
+                    "metadata",
+                    f"there are more than {MOST_BLOCKS} blocks; the others were not read",
+                )
+            )
+            break
+        _take(found, block)
+    return found
+
+
+def _take(found: _Metadata, block: Block) -> None:
+    if block.kind == "jpeg":
+        found.tables = block.data
+        return
+    exif = read_exif(block.data) if block.kind == "exif" else None
+    if exif and not found.exif.texts:
+        found.exif = exif
+    for told in statements(block, exif):
+        if isinstance(told, Fault):
+            found.faults.append(told)
+        else:
+            found.told.append(told)
+
+
+def _camera(exif: Exif) -> Iterator[ProvenanceFinding]:
+    if finding := camera_finding(exif):
+        yield finding
+
+
+def _unreadable(fault: Fault) -> ProvenanceFinding:
+    return ProvenanceFinding(
+        kind="unreadable",
+        says=bounded(f"{fault.where} cannot be read: {fault.why}", 300) + ".",
+        where=bounded(fault.where),
+    )
+
+
+def _nothing(metadata: _Metadata, signed: Signed | None) -> Iterable[ProvenanceFinding]:
+    """Yield that there is no metadata at all, where that is so."""
+    if metadata.told or metadata.faults or not signed or signed.credentials.state != "absent":
+        return
+    yield ProvenanceFinding(
+        kind="metadata",
+        says="The file carries no metadata. That proves nothing: web sites and messengers strip"
+        " it from photographs and from generated pictures alike.",
+        where="file",
+    )

@@ -1,0 +1,215 @@
+"""TRACES: what image generators, and apps that alter faces, leave in the metadata of their files.
+
+``keys`` are those of `faceproof.provenance.statements`, in small letters. ``known_from`` says where
+our knowledge comes from: "code" for what public code of the generator writes, "readers" for what
+several public programs that read such files look for, "samples" for files and listings in public,
+"name" for a plain search of the maker's name in the fields where programs sign, known from memory
+and without a file to compare with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from faceproof.provenance.findings import PointsTo
+from faceproof.provenance.statements import Statement
+
+KnownFrom = Literal["code", "readers", "samples", "name"]
+
+#: Where programs name themselves.
+PROGRAMS = (
+    *("exif:software", "exif:processingsoftware", "exif:make", "png:software", "xmp:creatortool"),
+    *("xmp:software", "xmp:softwareagent", "iim:originatingprogram", "editor"),
+    *("credentials:claim_generator", "credentials:software_agent"),
+)
+#: Where makers and sources are credited; people stand here too, so that short names mean little.
+CREDITS = (
+    *("xmp:credit", "iim:credit", "iim:source", "png:credit", "png:source", "png:author"),
+    "credentials:signer",
+)
+#: Where prompts and settings are kept.
+TEXTS = (
+    *("png:parameters", "png:comment", "png:description", "png:usercomment", "comment"),
+    *("exif:usercomment", "exif:imagedescription", "exif:xpcomment", "xmp:usercomment"),
+    *("xmp:description", "iim:caption"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A pattern that stands under some keys in files of one generator; ``sample`` matches it."""
+
+    generator: str
+    keys: tuple[str, ...]
+    pattern: str
+    sample: str
+    known_from: KnownFrom
+    points_to: PointsTo = "made_by_ai"
+
+
+def _named(generator: str, pattern: str, sample: str, known_from: KnownFrom = "name") -> Trace:
+    """Return the trace of a generator whose name can be no one else's."""
+    return Trace(generator, (*PROGRAMS, *CREDITS), pattern, sample, known_from)
+
+
+def _program(generator: str, pattern: str, sample: str) -> Trace:
+    """Return the trace of a generator whose name people or places bear too."""
+    return Trace(generator, PROGRAMS, pattern, sample, "name")
+
+
+def _alters(app: str) -> Trace:
+    """Return the trace of an app that alters faces and signs with its name."""
+    return Trace(
+        f"{app}, an app that alters faces", PROGRAMS, rf"^{app}\b", f"{app} 5.1", "name", "edited"
+    )
+
+
+#: The first trace that fits a statement is told, so that the more exact ones stand first.
+TRACES: tuple[Trace, ...] = (
+    Trace("SwarmUI", TEXTS, r'"sui_image_params"', '{"sui_image_params": {"seed": 1}}', "code"),
+    Trace("Fooocus", ("png:fooocus_scheme",), r".", "fooocus", "code"),
+    Trace("Fooocus", TEXTS, r"\bFooocus\b", '{"version": "Fooocus v2.5.5"}', "readers"),
+    Trace(
+        "Stable Diffusion in AUTOMATIC1111, Forge or a like program",
+        TEXTS,
+        r"\bSteps: \d{1,5},[^\n]{0,400}\b(?:Sampler|CFG scale): ",
+        "a portrait\nNegative prompt: hat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1",
+        "readers",
+    ),
+    Trace(
+        "ComfyUI", ("png:prompt", *TEXTS), r'"class_type"\s*:', '{"3": {"class_type": "K"}}', "code"
+    ),
+    Trace(
+        "ComfyUI", ("png:workflow",), r'"(?:nodes|links|last_node_id)"\s*:', '{"nodes": []}', "code"
+    ),
+    Trace(
+        "ComfyUI",
+        ("exif:make", "exif:model", "exif:imagedescription", "exif:usercomment"),
+        r"(?i)^\s*(?:prompt|workflow)\s*:\s*\{",
+        'workflow:{"nodes": []}',
+        "readers",
+    ),
+    Trace(
+        "InvokeAI",
+        ("png:invokeai_metadata", "png:invokeai_graph", "png:sd-metadata", "png:dream"),
+        r".",
+        '{"positive_prompt": "a portrait"}',
+        "code",
+    ),
+    Trace("NovelAI", (*PROGRAMS, *CREDITS), r"^NovelAI\b", "NovelAI Diffusion V4.5", "samples"),
+    Trace(
+        "NovelAI",
+        ("png:comment", "exif:usercomment"),
+        r'"(?:signed_hash|request_type)"\s*:',
+        '{"steps": 28, "uc": "hat", "signed_hash": "x"}',
+        "readers",
+    ),
+    Trace("Draw Things", PROGRAMS, r"\bDraw Things\b", "Draw Things", "readers"),
+    Trace(
+        "Easy Diffusion",
+        ("png:use_stable_diffusion_model", "png:stable diffusion model"),
+        r".",
+        "sd-v1-5",
+        "code",
+    ),
+    Trace(
+        "Midjourney",
+        TEXTS,
+        r"\bJob ID:\s*[0-9a-f]{8}-[0-9a-f]{4}-",
+        "a portrait --v 6.1 Job ID: 6269d474-e4e5-47ee-d5a2-c1edc388fd00",
+        "readers",
+    ),
+    _named("Midjourney", r"(?i)\bMidjourney\b", "Midjourney", "readers"),
+    _named(
+        "OpenAI (DALL-E, ChatGPT, Sora)",
+        r"(?i)\b(?:OpenAI\b|ChatGPT\b|DALL[-\u00b7. ]?E\b|GPT-4o\b|gpt-image)",
+        "OpenAI-API c2pa-rs/0.28.4",
+        "samples",
+    ),
+    _program("OpenAI (DALL-E, ChatGPT, Sora)", r"\bSora\b", "Sora"),
+    _named("Adobe Firefly", r"(?i)(?:\b|_)Firefly\b", "Adobe_Firefly", "samples"),
+    _named(
+        "Google AI (Gemini, Imagen, Google Photos)",
+        r"(?i)\b(?:Made|Edited) with Google AI\b|\bGoogle Generative AI\b",
+        "Made with Google AI",
+        "samples",
+    ),
+    _program("Google AI (Gemini, Imagen, Google Photos)", r"\b(?:Imagen|Gemini)\b", "Imagen 4"),
+    _named(
+        "Microsoft (Bing Image Creator, Designer)",
+        r"(?i)Microsoft[_ ]Responsible[_ ]AI|\bImage Creator\b|\bMicrosoft Designer\b",
+        "Microsoft_Responsible_AI/1.0",
+        "samples",
+    ),
+    _named("Apple Image Playground", r"(?i)\bImage Playground\b", "Apple Image Playground", "code"),
+    _named("Meta AI", r"(?i)\bMeta AI\b|\bImagined with AI\b", "Made with Meta AI"),
+    Trace(
+        "Grok (xAI)",
+        ("exif:imagedescription", "exif:usercomment", "exif:xpcomment"),
+        r"^Signature:\s*[A-Za-z0-9+/]{40,}={0,2}",
+        "Signature: " + 12 * "AbC1",
+        "readers",
+    ),
+    _program("Grok (xAI)", r"\b(?:xAI|Grok)\b", "xAI Grok"),
+    _named(
+        "FLUX (Black Forest Labs)",
+        r"(?i)\bBlack Forest Labs\b|\bAI generated;\w+;flux\b|\bFLUX\.[12]\b",
+        "AI generated;txt2img;flux",
+        "code",
+    ),
+    _named(
+        "Stability AI",
+        r"(?i)\bStability ?AI\b|\bDreamStudio\b|\bStable ?Diffusion\b|\bSDXL\b",
+        "Stability AI",
+    ),
+    Trace(
+        "a generator that carries China's label for AI content",
+        ("xmp:aigc", "png:aigc"),
+        r'"?Label"?\s*:\s*"?[123]\b',
+        '{"Label":"1","ContentProducer":"x","ProduceID":"1"}',
+        "samples",
+    ),
+    Trace(
+        "a generator that carries China's label for AI content",
+        TEXTS,
+        r'\bAIGC\b.{0,40}"Label"\s*:\s*"?[123]\b',
+        '{"AIGC": {"Label":"1","ContentProducer":"x"}}',
+        "samples",
+    ),
+    _named("Leonardo.Ai", r"(?i)\bLeonardo\.? ?AI\b", "Leonardo.Ai"),
+    _program("Ideogram", r"(?i)\bIdeogram\b", "Ideogram AI"),
+    _program(
+        "another image generator",
+        r"(?i)\b(?:Recraft|Playground ?AI|Krea ?AI|NightCafe|Craiyon|Runway ?ML|Seedream|Dreamina"
+        r"|Jimeng|Kling ?AI|Qwen-Image|Kandinsky|Artbreeder|StyleGAN\d?)\b",
+        "NightCafe Creator",
+    ),
+    _named(
+        "an image generator that does not say which",
+        r"(?i)\bAI[- ]generated\b|\bgenerated (?:by|with) AI\b|\btext[- _]to[- _]image\b",
+        "AI generated",
+    ),
+    *map(
+        _alters, ("FaceApp", "Reface", "Facetune", "Facetune2", "FaceMagic", "FacePlay", "Remini")
+    ),
+    *map(
+        _alters, ("Lensa", "YouCam", "BeautyPlus", "Meitu", "MyHeritage", "SNOW", "Faceu", "B612")
+    ),
+)
+
+_BY_KEY: dict[str, list[tuple[Trace, re.Pattern[str]]]] = {}
+for _trace in TRACES:
+    for _key in _trace.keys:
+        _BY_KEY.setdefault(_key, []).append((_trace, re.compile(_trace.pattern)))
+
+
+def traces(statement: Statement) -> Iterator[tuple[Trace, str]]:
+    """Yield the first trace that a statement fits, and the text from there where it is far in."""
+    for trace, pattern in _BY_KEY.get(statement.key.lower(), ()):
+        if found := pattern.search(statement.text):
+            far_in = found.start() > 200
+            yield trace, f"… {statement.text[found.start() :]}" if far_in else statement.text
+            return
