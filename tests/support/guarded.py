@@ -104,7 +104,10 @@ def add_key(file: Path, name: str = "shop", **changes: object) -> tuple[str, str
 
 
 class _Kept(logging.Handler):
-    """Keeps each record as JSON and as text, formatted when it was logged."""
+    """Keeps each record as JSON and as text, formatted when it was logged.
+
+    What the tests' own client says of its requests is left out: it is no part of a service.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,6 +115,8 @@ class _Kept(logging.Handler):
         self.text: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name.startswith(("httpx", "httpcore")):
+            return
         self.json.append(JsonLines().format(record))
         self.text.append(TextLines().format(record))
 

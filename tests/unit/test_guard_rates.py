@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
-from support.guarded import add_key, client, logged, service
 
 from faceproof.frontends.api.guard import GuardSettings
 from faceproof.frontends.api.guard.buckets import NANOSECONDS, Rate
 from faceproof.frontends.api.guard.clients import client_of, network_of
 from faceproof.frontends.api.guard.rates import limits
+from support.guarded import add_key, client, logged, service
 
 SLOW = GuardSettings(requests_per_minute=0.5, burst=3)
 

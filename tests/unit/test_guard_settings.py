@@ -49,7 +49,7 @@ def test_whoever_says_so_serves_anyone():
 
 
 def test_the_message_names_every_address_where_the_host_is_empty():
-    with pytest.raises(UsageError, match="^every address can be reached"):
+    with pytest.raises(UsageError, match=r"^every address can be reached"):
         required("", GuardSettings())
 
 
