@@ -16,7 +16,7 @@ from faceproof.reports.case_blocks import (
     Table,
 )
 from faceproof.reports.case_evidence import Evidence
-from faceproof.reports.case_origin import reproduction, software
+from faceproof.reports.case_origin import Asked, reproduction, software
 from faceproof.reports.case_picture import about_picture, answer
 from faceproof.reports.plain_words import (
     EVEN_BET,
@@ -32,6 +32,7 @@ from faceproof.reports.plain_words import (
     worth,
 )
 
+ASKED = Asked()
 BASE_RATES = (0.01, 0.1, 0.5)
 QUESTION = "Was a face in this picture generated or manipulated by a machine?"
 QUESTION_OF_MANY = "Were faces in these pictures generated or manipulated by a machine?"
@@ -46,13 +47,13 @@ def case_facts(
     spec: DetectorSpec,
     *,
     generated: datetime,
-    command: str | None = None,
+    asked: Asked = ASKED,
     left_out: int = 0,
 ) -> CaseFacts:
     """Return the report on pictures that one detector judged at one operating point.
 
-    ``generated`` has a time zone. ``command`` checks again; None: it is put together from the
-    result. ``left_out`` further pictures were checked, but are not in the report.
+    ``generated`` has a time zone. ``asked`` is how the command line gives the same
+    answers. ``left_out`` further pictures were checked, but are not in the report.
 
     Raises:
         ValueError: there is no case, or ``generated`` has no time zone.
@@ -68,7 +69,7 @@ def case_facts(
         else f"Case report: {len(cases) + left_out:,} pictures",
         question=QUESTION if single else QUESTION_OF_MANY,
         made=made,
-        sections=(*parts, *_shared(cases, spec, made, command)),
+        sections=(*parts, *_shared(cases, spec, made, asked)),
     )
 
 
@@ -109,7 +110,7 @@ _ROW_HEAD = ("number", "picture", "answer", "faces")
 
 
 def _shared(
-    cases: Sequence[Evidence], spec: DetectorSpec, made: str, command: str | None
+    cases: Sequence[Evidence], spec: DetectorSpec, made: str, asked: Asked
 ) -> Iterator[Section]:
     """Yield what holds for all pictures of a report."""
     point = cases[0].result.operating_point
@@ -122,7 +123,7 @@ def _shared(
         (Bullets(tuple(map(visible, untested(spec)))),),
     )
     yield Section("identity", "Who judged, and when", 2, (_identity(cases[0], spec, made),))
-    yield Section("again", "How to check this again", 2, tuple(reproduction(cases, command)))
+    yield Section("again", "How to check this again", 2, tuple(reproduction(cases, asked)))
 
 
 def _meaning(spec: DetectorSpec, name: str) -> Iterator[Block]:

@@ -11,7 +11,8 @@ from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
 from faceproof.reports.case_blocks import CaseFacts
 from faceproof.reports.case_evidence import evidence
-from faceproof.reports.case_facts import case_facts
+from faceproof.reports.case_facts import ASKED, case_facts
+from faceproof.reports.case_origin import Asked
 from faceproof.results import CheckResult, Resaved
 
 _MM = 72 / 25.4
@@ -25,7 +26,7 @@ def case_pdf(
     detector: DetectorSpec,
     resaved: Sequence[Resaved] = (),
     generated: datetime,
-    command: str | None = None,
+    asked: Asked = ASKED,
 ) -> bytes:
     """Return the case report on one picture as PDF; ``picture`` is the file that was checked.
 
@@ -33,7 +34,7 @@ def case_pdf(
         MissingExtraError: reportlab is not installed.
     """
     case = evidence(picture, result, resaved)
-    return document(case_facts([case], detector, generated=generated, command=command))
+    return document(case_facts([case], detector, generated=generated, asked=asked))
 
 
 def document(facts: CaseFacts) -> bytes:

@@ -44,12 +44,12 @@ SAVED_AGAIN = (
     "verdict that does not hold is worth less."
 )
 HEAT = (
-    "Warm places are where the network found what speaks for “fake”. The map shows where it "
-    "looked, and not what is wrong there."
+    "Coloured places, yellow the most, are where the network found what speaks for “fake”. The map "
+    "shows where it looked, and not what is wrong there. It passed its test on this picture."
 )
 HEAT_FAILED = (
-    "This map failed its test: deleting its hottest fifth did not lower the score more than "
-    "deleting a fifth at random. Do not rely on it."
+    "This heat map failed its test on this picture: deleting its hottest fifth did not lower the "
+    "score more than deleting another fifth. Do not rely on it."
 )
 
 
@@ -88,8 +88,8 @@ def _answer_text(result: CheckResult, spec: DetectorSpec) -> str:
     proof = f" {NO_PROOF_OF_REAL}" if result.verdict == "real" else ""
     if len(result.faces) == 1:
         sentence = VERDICTS[result.faces[0].verdict].sentence
-        return f"{sentence} Probability of a fake: {told}.{proof}"
-    return f"A picture is as fake as its most fake face; probability of a fake: {told}.{proof}"
+        return f"{sentence} {told}.{proof}"
+    return f"A picture is as fake as its most fake face. {told}.{proof}"
 
 
 def _capital(text: str) -> str:
@@ -126,7 +126,7 @@ def _card(
         verdict=face.verdict,
         headline=f"Face {number}: {VERDICTS[face.verdict].short}",
         meter=Meter(face.fake_probability, point, told),
-        lines=(f"Probability of a fake: {told}.", f"Size and place: {place}"),
+        lines=(f"{told}.", f"Size and place: {place}"),
         cautions=tuple(map(caution_words, face.quality.cautions)),
         crop=views.crop if views else None,
         heat=views.heat if views else None,

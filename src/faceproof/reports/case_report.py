@@ -11,7 +11,8 @@ from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.errors import MissingExtraError
 from faceproof.reports.case_blocks import CaseFacts, Jpeg
 from faceproof.reports.case_evidence import evidence
-from faceproof.reports.case_facts import case_facts
+from faceproof.reports.case_facts import ASKED, case_facts
+from faceproof.reports.case_origin import Asked
 from faceproof.reports.pages import environment
 from faceproof.results import CheckResult, Resaved
 
@@ -23,7 +24,7 @@ def case_html(
     detector: DetectorSpec,
     resaved: Sequence[Resaved] = (),
     generated: datetime,
-    command: str | None = None,
+    asked: Asked = ASKED,
 ) -> str:
     """Return the case report on one picture as HTML; ``picture`` is the file that was checked.
 
@@ -31,7 +32,7 @@ def case_html(
         MissingExtraError: jinja2 is not installed.
     """
     case = evidence(picture, result, resaved)
-    return page(case_facts([case], detector, generated=generated, command=command))
+    return page(case_facts([case], detector, generated=generated, asked=asked))
 
 
 def page(facts: CaseFacts) -> str:

@@ -88,17 +88,18 @@ def _which(count: int, one: str, several: str) -> str:
 
 
 def band_words(fake_probability: float, point: OperatingPoint) -> str:
-    """Return a probability of fake with the bands of an operating point.
+    r"""Return a probability of fake with the bands of an operating point.
 
     >>> from faceproof.detector import ChosenOn
     >>> on = ChosenOn(data_sha256="0" * 64, n=9)
     >>> at = {"name": "a", "real_below": 0.2, "fake_from": 0.95, "promise": "?", "chosen_on": on}
-    >>> band_words(0.971, OperatingPoint(**at))
-    '97.1 %, in the fake band (real below 20.0 %, unsure between, fake from 95.0 %)'
+    >>> print(band_words(0.971, OperatingPoint(**at)).replace("(", "\n("))
+    Probability of a fake: 97.1 %, in the fake band
+    (real below 20.0 %, unsure between, fake from 95.0 %)
     """
     decimals = _decimals(fake_probability, point)
     told, ends = _percent(fake_probability, decimals), _ends(point, decimals)
-    return f"{told}, in the {decide(fake_probability, point)} band ({ends})"
+    return f"Probability of a fake: {told}, in the {decide(fake_probability, point)} band ({ends})"
 
 
 def bands_words(point: OperatingPoint) -> str:

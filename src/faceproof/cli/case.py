@@ -1,0 +1,196 @@
+"""``check --report FILE``: a case report on what was checked, as HTML or PDF by the name's end."""
+
+from __future__ import annotations
+
+import importlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from faceproof.errors import FaceproofError, MissingExtraError, NoHeatMapError, UsageError
+from faceproof.sources import Refused, is_address
+
+if TYPE_CHECKING:
+    from faceproof.checker import Checker, Source
+    from faceproof.reports.case_blocks import CaseFacts
+    from faceproof.reports.case_evidence import Evidence
+    from faceproof.results import CheckResult
+
+MOST_PICTURES = 200
+"""A report on more would be one that nobody reads, and no browser opens quickly."""
+
+
+def _html(facts: CaseFacts) -> bytes:
+    from faceproof.reports.case_report import page
+
+    return page(facts).encode()
+
+
+def _pdf(facts: CaseFacts) -> bytes:
+    from faceproof.reports.case_pdf import document
+
+    return document(facts)
+
+
+class Kind(NamedTuple):
+    """A kind of report: the library that it needs, and what makes it."""
+
+    library: str
+    render: Callable[[CaseFacts], bytes]
+
+
+KINDS: Mapping[str, Kind] = {
+    ".html": Kind("jinja2", _html),
+    ".htm": Kind("jinja2", _html),
+    ".pdf": Kind("reportlab", _pdf),
+}
+"""The kinds of report, by the end of the file's name."""
+
+
+class CaseReport:
+    """Takes results in order, reduces each at once, and writes the report at the end.
+
+    A result has no pixels: its source is read a second time, and shown only where it is the file
+    that was judged. The first `MOST_PICTURES` results are shown and the others counted.
+    """
+
+    def __init__(self, file: Path, checker: Checker, *, detector: str, faces: str) -> None:
+        """Raise UsageError, before anything is checked, where no report can be written there."""
+        self._file, self._kind = file, _kind_of(file)
+        self._detector, self._faces = detector, faces
+        self._checker, self._explaining = _plain_and_explaining(checker, faces)
+        self._sources: deque[Source] = deque()
+        self._cases: list[Evidence] = []
+        self._left_out = 0
+        self._started = datetime.now(UTC)
+
+    def noting(self, sources: Iterable[Source]) -> Iterator[Source]:
+        """Yield the sources on their way to the checker, whose results `take` gets."""
+        for source in sources:
+            self._sources.append(source)
+            yield source
+
+    def take(self, result: CheckResult) -> None:
+        """Take the next result; from then on only reduced pictures are held of it."""
+        source = self._sources.popleft()
+        if len(self._cases) >= MOST_PICTURES:
+            self._left_out += 1
+        else:
+            self._cases.append(self._case(source, result))
+
+    def close(self) -> None:
+        """Write the report.
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
+        if not self._cases:
+            typer.echo(f"{self._file}: nothing was checked, so there is no report", err=True)
+            return
+        from faceproof.runs import replacing
+
+        data = self._rendered()
+        try:
+            with replacing(self._file) as file:
+                file.write(data)
+        except OSError as error:
+            raise _unwritable(self._file, error.strerror) from error
+        if self._left_out:
+            typer.echo(
+                f"{self._file} holds the first {MOST_PICTURES} sources; {self._left_out} more were "
+                "checked: split them into several reports",
+                err=True,
+            )
+
+    def _rendered(self) -> bytes:
+        from faceproof.reports.case_facts import case_facts
+        from faceproof.reports.case_origin import Asked
+
+        facts = case_facts(
+            self._cases,
+            self._checker.detector.spec,
+            generated=self._started,
+            asked=Asked(self._detector, self._faces),
+            left_out=self._left_out,
+        )
+        return self._kind.render(facts)
+
+    def _case(self, source: Source, result: CheckResult) -> Evidence:
+        """Return what the report shows of one result."""
+        from faceproof.audits import resaved
+        from faceproof.reports.case_evidence import evidence
+
+        data = self._file_of(source) if result.image else None
+        if data is None or result.image is None:
+            return evidence(None, result)
+        if sha256(data).hexdigest() != result.image.sha256:
+            return evidence(data, result)
+        again = resaved(self._checker, data) if result.faces else ()
+        if self._explaining and not any(face.heatmap for face in result.faces):
+            result = self._explaining.check(data, name=result.source)
+        return evidence(data, result, again, limits=self._checker.limits)
+
+    def _file_of(self, source: Source) -> bytes | None:
+        """Return the source's file, read again; None where that does not work."""
+        from faceproof.imaging.fetching import fetch
+        from faceproof.imaging.reading import read_file
+
+        if isinstance(source, Refused):
+            return None
+        try:
+            if isinstance(source, str) and is_address(source):
+                policy = self._checker.addresses
+                return fetch(source, policy).data if policy else None
+            return read_file(Path(str(source)), self._checker.limits)
+        except FaceproofError as error:
+            typer.echo(f"{error}: not shown in the report", err=True)
+            return None
+
+
+def _kind_of(file: Path) -> Kind:
+    """Return the kind of report, whose library is there and whose folder is as well.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+        UsageError: no kind has this ending, or there is no such folder.
+    """
+    kind = KINDS.get(file.suffix.lower())
+    if kind is None:
+        raise UsageError(f"--report {file}: its name must end in .html or .pdf")
+    if not file.parent.is_dir():
+        raise _unwritable(file, "there is no such folder")
+    if file.is_dir():
+        raise _unwritable(file, "it is a folder")
+    try:
+        importlib.import_module(kind.library)
+    except ImportError as error:
+        raise MissingExtraError(kind.library, extra="report") from error
+    return kind
+
+
+def _plain_and_explaining(checker: Checker, faces: str) -> tuple[Checker, Checker | None]:
+    """Return the same checker without heat maps, and with them where the detector has any."""
+    from faceproof.checker import Checker
+
+    make = partial(
+        Checker,
+        checker.detector,
+        faces=faces,
+        at=checker.operating_point.name,
+        limits=checker.limits,
+        addresses=checker.addresses,
+    )
+    try:
+        return make(), make(heatmaps=True)
+    except NoHeatMapError:
+        return make(), None
+
+
+def _unwritable(file: Path, reason: str | None) -> UsageError:
+    return UsageError(f"--report {file} cannot be written: {reason}")
