@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from faceproof.cli.case import CaseReport
 from faceproof.cli.exits import INTERRUPTED
 from faceproof.cli.listing import Listing
 from faceproof.cli.output import FORMATS
@@ -20,7 +21,7 @@ from faceproof.errors import UsageError
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
-    from faceproof.checker import Checker
+    from faceproof.checker import Checker, Source
     from faceproof.results import CheckResult
 
 
@@ -62,6 +63,13 @@ def check(
             "--output", "-o", metavar="FILE", help="Write results there, not to standard output."
         ),
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html|FILE.pdf",
+            help="Also write a case report: what was found, what that is worth, how to check it.",
+        ),
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -80,14 +88,18 @@ def check(
     failing = choose(FAIL_ON, fail_on, what="--fail-on") if fail_on else frozenset[str]()
     listing = Listing(sources, separator=b"\0" if null else b"\n")
     checker = _checker(detector, faces=faces, at=at)
+    case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
     tally = Tally()
     with (
         _stream(output, for_people=format_ == "table") as stream,
         progress_bar(listing.countable()) as bar,
         closing(make_writer(stream, bar.hiding)) as writer,
-        closing(_results(checker, listing)) as results,
+        closing(_results(checker, listing, case.noting if case else iter)) as results,
     ):
-        interrupted = _take(results, (tally.add, writer.write, bar.advance))
+        case_takes = [case.take] if case else []
+        interrupted = _take(results, (tally.add, writer.write, *case_takes, bar.advance))
+    if case:
+        case.close()
     typer.echo(tally.summary(checker, skipped=listing.skipped), err=True)
     raise typer.Exit(INTERRUPTED if interrupted else tally.exit_code(failing))
 
@@ -100,10 +112,12 @@ def _checker(detector: str, *, faces: str, at: str | None) -> Checker:
     return Checker(Detector.load(detector), faces=faces, at=at)
 
 
-def _results(checker: Checker, listing: Listing) -> Generator[CheckResult, None, None]:
-    """Yield the results, group after group."""
+def _results(
+    checker: Checker, listing: Listing, noting: Callable[[Iterable[Source]], Iterator[Source]]
+) -> Generator[CheckResult, None, None]:
+    """Yield the results, group after group; ``noting`` sees the sources on their way."""
     for group in listing:
-        yield from checker.check_many(group)
+        yield from checker.check_many(noting(group))
 
 
 def _take(results: Iterable[CheckResult], takers: Sequence[Callable[[CheckResult], None]]) -> bool:
