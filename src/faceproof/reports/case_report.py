@@ -9,12 +9,14 @@ from typing import Any
 
 from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.errors import MissingExtraError
-from faceproof.reports.case_blocks import CaseFacts, Jpeg
+from faceproof.reports.case_blocks import CaseFacts, Jpeg, Section
 from faceproof.reports.case_evidence import evidence
 from faceproof.reports.case_facts import ASKED, case_facts
 from faceproof.reports.case_origin import Asked
 from faceproof.reports.pages import environment
 from faceproof.results import CheckResult, Resaved
+
+_MOST_SHORTCUTS = 16
 
 
 def case_html(
@@ -43,7 +45,7 @@ def page(facts: CaseFacts) -> str:
     """
     try:
         made = environment(
-            filters={"uri": data_uri, "kind": _kind, "zones": zones},
+            filters={"uri": data_uri, "kind": _kind, "zones": zones, "shortcuts": shortcuts},
             names={},
         )
     except ImportError as error:
@@ -61,6 +63,18 @@ def zones(point: OperatingPoint) -> tuple[float, float, float]:
     """Return the widths of the bands real, unsure and fake in percent."""
     real, fake = 100 * point.real_below, 100 * (1 - point.fake_from)
     return real, 100 - real - fake, fake
+
+
+def shortcuts(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections that the top of the page leads to; many pictures are left to the table.
+
+    >>> shortcuts([Section("answer", "Answer", 2, ()), Section("faces", "The faces", 3, ())])
+    [Section(name='answer', title='Answer', level=2, blocks=())]
+    """
+    main = [section for section in sections if section.level == 2]
+    if len(main) <= _MOST_SHORTCUTS:
+        return main
+    return [section for section in main if not section.name.startswith("picture-")]
 
 
 def _kind(block: Any) -> str:
