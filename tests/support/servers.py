@@ -26,12 +26,14 @@ class Server:
         host: str = LOOPBACK,
         port: int = 0,
         secured: ssl.SSLContext | None = None,
+        greeting: bytes = b"",
     ) -> None:
         self.answers = dict(answers or {})
         self.requests: list[str] = []
         self.connections = 0
         self.stopped = threading.Event()
         self._secured = secured
+        self._greeting = greeting
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=64)
         self.port = self._socket.getsockname()[1]
@@ -68,6 +70,7 @@ class Server:
         """Read one request and answer it; a client that goes away is no error of the server."""
         with contextlib.suppress(OSError), connection:
             connection.settimeout(5)
+            connection.sendall(self._greeting)
             if self._secured:
                 connection = self._secured.wrap_socket(connection, server_side=True)
             with connection:

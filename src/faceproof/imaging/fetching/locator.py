@@ -20,7 +20,7 @@ MOST_SHOWN = 200
 _PORTS = {"http": 80, "https": 443}
 _SHAPE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]+)(?::(?P<port>[1-9][0-9]{0,4}))?")
-_CREDENTIALS = re.compile(r"(?<=//)[^/\\]*@")
+_CREDENTIALS = re.compile(r"^([^A-Za-z/\\]*(?:[A-Za-z][A-Za-z0-9+.-]*:[/\\]*|[/\\]{2}))[^/\\]*@")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def without_query(address: str) -> str:
     >>> without_query("https://me:secret@example.org/a.jpg?key=1#top")
     'https://example.org/a.jpg'
     """
-    shown = _CREDENTIALS.sub("", re.split(r"[?#]", address, maxsplit=1)[0], count=1)
+    shown = _CREDENTIALS.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in printable(shown))
     return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
 

@@ -151,6 +151,7 @@ def system_trust() -> ssl.SSLContext:
     names, and a stranger wrote that.
     """
     context = ssl.create_default_context()
+    context.hostname_checks_common_name = False  # a name stands in the list of names, RFC 9110
     paths = ssl.get_default_verify_paths()
     if not context.cert_store_stats()["x509_ca"] and not (paths.cafile or paths.capath):
         for path in filter(Path.is_file, map(Path, _CERTIFICATES)):
