@@ -107,7 +107,7 @@ def _draw_whole(picture: Given, result: CheckResult) -> None:
 def _draw_evidence(picture: Given, result: CheckResult) -> None:
     detector = spec()
     point = detector.operating_point(result.operating_point)
-    left, right = st.columns(2, gap="large")
+    left, right = st.columns(2, gap="medium", border=True)
     with left:
         sliders.draw_budget(detector, len(result.faces))
     with right:

@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from faceproof.detector import DetectorSpec
+from faceproof.frontends.webapp.answers import is_whole
 from faceproof.frontends.webapp.given import Given
+from faceproof.frontends.webapp.settings import Settings
+from faceproof.reports.case_origin import Asked
 from faceproof.results import CheckResult, Resaved
 
 _NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
@@ -56,8 +59,10 @@ def _html(
 ) -> str:
     from faceproof.reports.case_report import case_html
 
-    now = datetime.now(UTC)
-    return case_html(picture.data, result, detector=spec, resaved=resaved, generated=now)
+    now, asked = datetime.now(UTC), _asked(picture)
+    return case_html(
+        picture.data, result, detector=spec, resaved=resaved, generated=now, asked=asked
+    )
 
 
 def _pdf(
@@ -65,8 +70,15 @@ def _pdf(
 ) -> bytes:
     from faceproof.reports.case_pdf import case_pdf
 
-    now = datetime.now(UTC)
-    return case_pdf(picture.data, result, detector=spec, resaved=resaved, generated=now)
+    now, asked = datetime.now(UTC), _asked(picture)
+    return case_pdf(
+        picture.data, result, detector=spec, resaved=resaved, generated=now, asked=asked
+    )
+
+
+def _asked(picture: Given) -> Asked:
+    """Return how the command line is asked for the same answer."""
+    return Asked(Settings.read().detector, "whole" if is_whole(picture) else "all")
 
 
 def file_stem(name: str) -> str:

@@ -11,7 +11,8 @@ from faceproof.detector import DetectorSpec, OperatingPoint, decide
 from faceproof.frontends.webapp.answers import is_whole
 from faceproof.frontends.webapp.checkers import checker
 from faceproof.frontends.webapp.given import Given
-from faceproof.frontends.webapp.markdown import escaped
+from faceproof.frontends.webapp.markdown import escaped, small
+from faceproof.provenance.findings import ContentCredentials
 from faceproof.reports import plain_words
 from faceproof.results import CheckResult, Resaved
 
@@ -83,13 +84,14 @@ def _verdict(one: Resaved) -> str:
 def draw_provenance(result: CheckResult) -> None:
     """Draw what the file says of its origin, apart from the verdict on the pixels."""
     st.subheader("What the file says of its origin", anchor=False)
-    credentials = result.provenance.content_credentials
-    lines = [credentials.says] if credentials else []
-    lines += [finding.says for finding in result.provenance.findings]
-    if not lines:
-        st.markdown("Nothing was found in the file.")
-    for line in lines:
-        st.markdown(f"- {escaped(line)}")
+    lines = [f"Content credentials: {plain_words.credentials_words(_credentials(result))}"]
+    lines += map(plain_words.finding_words, result.provenance.findings)
+    st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
+    st.markdown(small(plain_words.ABSENCE_PROVES_NOTHING))
+
+
+def _credentials(result: CheckResult) -> ContentCredentials | None:
+    return result.provenance.content_credentials
 
 
 def draw_untested(spec: DetectorSpec) -> None:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 
+from faceproof.reports.plain_words import visible
+
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-# What moves the cursor, hides, or turns the direction of writing makes a name look like another.
-_UNSEEN = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]"
-)
 LONGEST = 80
 
 
 def escaped(text: str) -> str:
-    r"""Return the text as Markdown in which every sign of punctuation stands for itself.
+    r"""Return the text as Markdown that shows it: what does not print is written out.
 
-    Streamlit's Markdown also knows colours, icons and formulas: ``:``, ``$`` are escaped too.
+    Every sign of punctuation is escaped, as Streamlit's Markdown also knows colours, icons and
+    formulas by ``:`` and ``$``.
 
     >>> escaped("a_b*.jpg")
     'a\\_b\\*\\.jpg'
@@ -28,15 +27,6 @@ def escaped(text: str) -> str:
 def small(text: str) -> str:
     """Return the text as small print: Streamlit's captions are too pale to be read by everyone."""
     return f":small[{escaped(text)}]"
-
-
-def visible(text: str) -> str:
-    r"""Return the text on one line, with a mark for each character that cannot be seen.
-
-    >>> visible("gpj.\u202eexe\n")
-    'gpj.�exe�'
-    """
-    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def shortened(text: str, longest: int = LONGEST) -> str:

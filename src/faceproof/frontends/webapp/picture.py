@@ -10,6 +10,7 @@ from faceproof.frontends.webapp.answers import pixels
 from faceproof.frontends.webapp.given import Given
 from faceproof.frontends.webapp.markdown import small
 from faceproof.imaging.picture import Pixels
+from faceproof.reports.case_picture import HEAT, HEAT_FAILED
 from faceproof.reports.marked_picture import marked, picture_words
 from faceproof.results import CheckResult
 
@@ -40,8 +41,7 @@ def _width(shown: Pixels) -> Literal["stretch"] | int:
 
 def _opacity(result: CheckResult) -> float | None:
     """Draw the switch and the slider of the heat maps where there are some; return the opacity."""
-    maps = [face.heatmap for face in result.faces if face.heatmap]
-    if not maps:
+    if not any(face.heatmap for face in result.faces):
         return None
     if not st.toggle(
         "Show where the evidence lies",
@@ -60,14 +60,17 @@ def _opacity(result: CheckResult) -> float | None:
         key=_OPACITY,
         persist_state="session",
     )
-    if unreliable := [one for one in maps if not one.reliable]:
-        st.warning(_unreliable(len(unreliable), len(maps)), icon=":material/priority_high:")
+    _tell(result)
     return strength / _STRONGEST
 
 
-def _unreliable(count: int, of: int) -> str:
-    which = "This heat map" if of == 1 else f"{count} of these {of} heat maps"
-    return (
-        f"{which} failed a test: hiding the warmest part of the face changed the answer no more "
-        "than hiding another part. Do not read anything into it."
-    )
+def _tell(result: CheckResult) -> None:
+    """Say what the heat maps are, and which of them failed their test."""
+    numbered = [(n, face.heatmap) for n, face in enumerate(result.faces, start=1) if face.heatmap]
+    failed = [number for number, heatmap in numbered if not heatmap.reliable]
+    if len(failed) < len(numbered):
+        st.markdown(small(HEAT))
+    if failed:
+        faces = ", ".join(map(str, failed))
+        which = "" if len(numbered) == 1 else f"Face {faces}: "
+        st.warning(f"{which}{HEAT_FAILED}", icon=":material/priority_high:")
