@@ -1,0 +1,173 @@
+"""Feedback: what somebody says is true of a picture that a detector judged otherwise.
+
+The picture itself is not in it, nor its name or address, nor who said so.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from faceproof.detector.findings import Sha256
+from faceproof.detector.verdict import Probability, Verdict
+from faceproof.errors import DataError
+from faceproof.records import Document, Record
+from faceproof.sources import printable
+
+Truth = Literal["real", "fake"]
+
+MOST_NOTE = 500
+MOST_FACES = 1000
+_JOINERS = "\u200c\u200d"
+
+
+def plain(text: str) -> str:
+    r"""Return text with its white space as single blanks, where all else can be seen.
+
+    >>> plain("taken\nby me ")
+    'taken by me'
+
+    Raises:
+        ValueError: it holds a control character, or one that turns the text around it.
+    """
+    text = " ".join(text.split())
+    if any(unicodedata.category(one).startswith("C") and one not in _JOINERS for one in text):
+        raise ValueError("holds characters that cannot be seen: write plain text")
+    return text
+
+
+Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain)]
+Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(plain)]
+GeneratorName = Annotated[str, Field(max_length=64, pattern=r"\A[a-z0-9]+([._-][a-z0-9]+)*\z")]
+Box = tuple[float, float, float, float]
+Side = Annotated[int, Field(ge=1, le=2**31 - 1)]
+Index = Annotated[int, Field(ge=0, lt=MOST_FACES, strict=True)]
+
+
+class FaceQuality(Record):
+    """What the detector said of a face's quality."""
+
+    side_px: int = Field(ge=0, le=2**31 - 1)
+    cautions: tuple[Label, ...] = Field(default=(), max_length=50)
+
+
+class JudgedFace(Record):
+    """A face as it was judged; box (x, y, width, height) in pixels of the upright picture."""
+
+    box: Box
+    quality: FaceQuality
+    verdict: Verdict
+    fake_probability: Probability
+
+
+class JudgedPicture(Record):
+    """The file that was judged; what is None was not said."""
+
+    sha256: Sha256
+    width: Side | None = None
+    height: Side | None = None
+    format: Label | None = None
+
+
+class JudgedBy(Record):
+    """The detector that judged; ``sha256`` is that of its detector.json."""
+
+    name: Label
+    version: Label
+    sha256: Sha256
+
+
+class Feedback(Document):
+    """One piece of feedback as it is kept; ``face`` counts from 0 where one face is meant.
+
+    ``verdict`` is that on this face, or on the picture; None where no face was found.
+    """
+
+    schema_: Literal["faceproof.feedback/1"] = Field(default="faceproof.feedback/1", alias="schema")
+    id: str = Field(pattern=r"\A[0-9a-f]{32}\z")
+    received: datetime
+    truth: Truth
+    generator: GeneratorName | None = None
+    note: Note | None = None
+    face: Index | None = None
+    image: JudgedPicture
+    verdict: Verdict | None
+    fake_probability: Probability | None
+    faces: tuple[JudgedFace, ...] = Field(default=(), max_length=MOST_FACES)
+    detector: JudgedBy
+    operating_point: Label
+
+    @property
+    def face_meant(self) -> int | None:
+        """Which face it is about, None where nobody knows or no face was found.
+
+        Without a number it is the only face; of a picture that is all real, the most fake one,
+        which the verdict was about.
+        """
+        if self.face is not None:
+            return self.face
+        if len(self.faces) == 1:
+            return 0
+        if self.truth == "fake" or not self.faces:
+            return None
+        scores = [face.fake_probability for face in self.faces]
+        return scores.index(max(scores))
+
+    @property
+    def box(self) -> Box | None:
+        """Where that face stands, None where the picture has no other."""
+        meant = self.face_meant
+        return None if meant is None or len(self.faces) < 2 else self.faces[meant].box
+
+
+def seconds(moment: datetime) -> int:
+    """Return a moment as whole seconds since 1970, UTC.
+
+    >>> seconds(datetime(1970, 1, 2, tzinfo=UTC))
+    86400
+    """
+    return int(moment.timestamp())
+
+
+def moment(seconds: int) -> datetime:
+    """Return the moment of whole seconds since 1970, UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def lines(feedback: Iterable[Feedback]) -> Iterator[str]:
+    """Yield feedback as JSON Lines, each with its line end."""
+    for one in feedback:
+        yield one.model_dump_json() + "\n"
+
+
+def read_feedback(path: Path) -> tuple[Feedback, ...]:
+    """Return the feedback of a file of JSON Lines, as `lines` and the command line write it.
+
+    Raises:
+        DataError: the file cannot be read, or a line is no feedback.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            return tuple(_read(file, printable(str(path))))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{printable(str(path))} cannot be read: {error}") from error
+
+
+def _read(file: Iterable[str], name: str) -> Iterator[Feedback]:
+    for number, line in enumerate(file, start=1):
+        if line.isspace():
+            continue
+        try:
+            yield Feedback.model_validate_json(line)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"])) or "the line"
+            raise DataError(
+                f"{name}, line {number}: {where}: {fault['msg']}; `faceproof feedback export` "
+                "writes such files"
+            ) from error
