@@ -22,7 +22,7 @@ from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
 from faceproof.imaging.heat import crop_corners
 from faceproof.imaging.picture import Limits
 from faceproof.imaging.preprocessing import prepare
-from faceproof.results import CheckResult
+from faceproof.results import CheckResult, Provenance
 from faceproof.sources import Refused
 
 # The detector of the tests calls bright faces fake.
@@ -87,10 +87,15 @@ def test_every_kind_of_source_says_the_same(checker, tmp_path):
         "<ndarray>": ASTRONAUT,
     }
     results = {name: checker.check(source) for name, source in sources.items()}
-    same = {"source", "image", "elapsed_ms"}
+    same = {"source", "image", "provenance", "elapsed_ms"}
     assert len({result.model_dump_json(exclude=same) for result in results.values()}) == 1
     assert {r.source for r in results.values()} == {str(path), *sources} - {"path"}
     assert checker.check(ASTRONAUT, name="upload").source == "upload"
+    files = [results[name].provenance for name in (str(path), "path", "<bytes>", "<BytesIO>")]
+    assert files[0].content_credentials.state == "absent"
+    assert files == files[:1] * 4
+    for name in ("<Image>", "<ndarray>"):
+        assert results[name].provenance == Provenance()
 
 
 @pytest.mark.parametrize(

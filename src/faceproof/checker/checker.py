@@ -14,7 +14,7 @@ import numpy as np
 from faceproof.checker.answering import Answers, again_at
 from faceproof.checker.choosing import FACES
 from faceproof.checker.loading import Source, load_source, source_name, told
-from faceproof.checker.opened import Opened
+from faceproof.checker.opened import UNREAD, Opened
 from faceproof.checker.scoring import scores
 from faceproof.detector import Detector
 from faceproof.detector.scorers import usable_cores
@@ -25,7 +25,8 @@ from faceproof.imaging.picture import DEFAULT_LIMITS, Limits, Picture
 from faceproof.imaging.preprocessing import prepare
 from faceproof.imaging.quality import assess
 from faceproof.pipeline import in_batches, in_order
-from faceproof.results import CheckedImage, CheckResult
+from faceproof.provenance import read_provenance
+from faceproof.results import CheckedImage, CheckResult, Provenance
 from faceproof.sources import printable
 from faceproof.tables import choose
 
@@ -172,6 +173,7 @@ class Checker:
             np.stack(inputs) if inputs else self._nothing,
             faces=tuple((face, assess(pixels, face)) for face in faces),
             image=_image(picture),
+            provenance=_provenance(picture),
         )
 
 
@@ -180,3 +182,11 @@ def _image(picture: Picture) -> CheckedImage:
     return CheckedImage(
         sha256=picture.sha256, width=picture.width, height=picture.height, format=picture.format
     )
+
+
+def _provenance(picture: Picture) -> Provenance:
+    """Return what the picture's file says of its origin; of pixels without a file, nothing."""
+    if not picture.data:
+        return UNREAD
+    credentials, findings = read_provenance(picture.data, kind=picture.format)
+    return Provenance(content_credentials=credentials, findings=findings)

@@ -11,7 +11,7 @@ from faceproof.imaging.faces import Face
 from faceproof.imaging.quality import Quality
 from faceproof.results import CheckedImage, CheckError, Provenance
 
-#: Of a source that holds no file: an array, or what could not be opened.
+#: Of a source that is no file: an array, or what could not be opened.
 UNREAD = Provenance()
 
 
