@@ -7,6 +7,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from faceproof.frontends.api.guard.buckets import Rate
 from faceproof.frontends.api.guard.faults import FaultsAnswered
+from faceproof.frontends.api.guard.framing import FramingChecked
 from faceproof.frontends.api.guard.headers import SecurityHeaders
 from faceproof.frontends.api.guard.hosts import HostsChecked
 from faceproof.frontends.api.guard.keys import KeyRing, KeysRequired
@@ -32,7 +33,7 @@ def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = N
     3. CORS, where origins are allowed: before keys, as a browser asks without one whether it may
        ask, and as a page must be able to read why it was refused.
     4. `FaultsAnswered`: inside the headers, so that a 500 has them too.
-    5. `HostsChecked`: before keys, as it costs less and says nothing about them.
+    5. `FramingChecked`, `HostsChecked`: before keys, as they cost less and say nothing about them.
     6. `KeysRequired`, where there is a keys file: before rates, which are those of a key.
     7. `RatesLimited`, where there is a rate: last, so that only what is let in is counted.
 
@@ -51,6 +52,7 @@ def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = N
         allowed_hosts=settings.allowed_hosts,
         allowed_origins=settings.allowed_origins,
     )
+    app.add_middleware(FramingChecked)
     app.add_middleware(FaultsAnswered)
     _allow_origins(app, settings)
     app.add_middleware(SecurityHeaders, tls_in_front=settings.tls_in_front)
