@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from faceproof import __version__
 from faceproof.checker import Checker
-from faceproof.errors import FaceproofError
-from faceproof.frontends.api import guard, openapi, problems
+from faceproof.errors import FaceproofError, ServiceError
+from faceproof.frontends.api import feedback, guard, openapi, problems
 from faceproof.frontends.api.routes import router
 from faceproof.frontends.api.service import running
 from faceproof.frontends.api.settings import ServiceSettings
@@ -24,13 +24,21 @@ CLIENT_LEFT = 499
 
 
 def create_app(checker: Checker, settings: ServiceSettings | None = None) -> FastAPI:
-    """Return the service as an ASGI app; its threads start and end with its lifespan."""
+    """Return the service as an ASGI app; its threads start and end with its lifespan.
+
+    Raises:
+        UsageError: the settings name a keys file, a picture or a database that cannot be used.
+    """
     used = settings or ServiceSettings()
     metrics = guard.Metrics()
+    store = feedback.store_for(used.feedback)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(checker, used, metrics) as service:
+        async with (
+            feedback.kept(store, used.feedback),
+            running(checker, used, metrics) as service,
+        ):
             app.state.service = service
             yield
 
@@ -43,13 +51,16 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
         redoc_url=None,
         exception_handlers={
             FaceproofError: problems.on_faceproof_error,
+            ServiceError: problems.on_service_error,
             HTTPException: problems.on_http_error,
             RequestValidationError: problems.on_invalid,
             ClientDisconnect: _on_left,
             Exception: problems.on_bug,
         },
     )
+    app.state.metrics = metrics
     app.include_router(router)
+    app.include_router(feedback.router(store, used.feedback))
     points = list(checker.detector.spec.operating_points)
     app.openapi = openapi.describer(app, points)  # type: ignore[method-assign]
     guard.install(app, used.guard, metrics)

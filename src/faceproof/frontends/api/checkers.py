@@ -17,6 +17,7 @@ class Choice:
 
     at: str
     faces: str = "all"
+    heatmaps: bool = False
 
 
 class Bounded:
@@ -49,22 +50,29 @@ class Checkers:
         self._made: dict[Choice, Checker] = {}
         self.default = Choice(at=checker.operating_point.name)
 
-    def choice(self, *, at: str | None = None, faces: str = "all") -> Choice:
+    def choice(
+        self, *, at: str | None = None, faces: str = "all", heatmaps: bool = False
+    ) -> Choice:
         """Return a choice that there is.
 
         Raises:
             UnknownChoiceError: no such operating point, or no such choice of faces.
+            NoHeatMapError: the detector has no heat maps.
         """
+        detector = self._given.detector
         choose(FACES, faces, what="choice of faces")
-        point = self._given.detector.operating_point(at or self.default.at)
-        return Choice(at=point.name, faces=faces)
+        if heatmaps:
+            detector.refuse_without_maps()
+        point = detector.operating_point(self.default.at if at is None else at)
+        return Choice(at=point.name, faces=faces, heatmaps=heatmaps)
 
     def __getitem__(self, choice: Choice) -> Checker:
         """Return the checker of a choice."""
         if choice not in self._made:
             base = replace(choice, at=self.default.at)
-            made = self._made.setdefault(base, self._make(base))
-            self._made[choice] = made.at(choice.at)
+            if base not in self._made:
+                self._made[base] = self._make(base)
+            self._made[choice] = self._made[base].at(choice.at)
         return self._made[choice]
 
     def _make(self, choice: Choice) -> Checker:
@@ -76,5 +84,6 @@ class Checkers:
             at=choice.at,
             limits=given.limits,
             finder=bounded if choice.faces == "all" else self._finder,
+            heatmaps=choice.heatmaps,
             addresses=given.addresses,
         )

@@ -17,12 +17,15 @@ from faceproof.frontends.api.settings import ServiceSettings
 from faceproof.frontends.api.sources import fetched, opened_by
 from faceproof.frontends.api.threads import Stage
 from faceproof.frontends.api.uploads import Upload
-from faceproof.results import CheckResult
+from faceproof.results import CheckedBy, CheckResult
 from faceproof.sources import Refused
 
 
 class Observer(Protocol):
     """Takes what metrics are made of."""
+
+    def judged_by(self, detector: CheckedBy, operating_point: str) -> None:
+        """Note which detector judges."""
 
     def checked(self, result: CheckResult) -> None:
         """Count a result."""
@@ -36,6 +39,9 @@ class Observer(Protocol):
 
 class Unobserved:
     """An observer that looks away."""
+
+    def judged_by(self, detector: CheckedBy, operating_point: str) -> None:
+        """Note nothing."""
 
     def checked(self, result: CheckResult) -> None:
         """Count nothing."""

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from faceproof.frontends.api import feedback
 from faceproof.frontends.api.bodies import AddressBody, AddressesBody
 from faceproof.frontends.api.examples import BATCH_EXAMPLE, CHECK_EXAMPLES, PROBLEM_EXAMPLES
 from faceproof.frontends.api.problems import MEDIA_TYPE, Problem
@@ -21,7 +22,7 @@ Responses = dict[int | str, Json]
 COMPONENTS = {
     model.__name__: model
     for model in (AddressBody, AddressesBody, BatchResult, CheckResult, Problem)
-}
+} | feedback.COMPONENTS
 _FILE: Json = {"type": "string", "format": "binary", "description": "A picture."}
 
 

@@ -19,11 +19,17 @@ from faceproof.errors import (
     BusyError,
     DeadlineError,
     FaceproofError,
+    FeedbackError,
+    FeedbackFullError,
+    FeedbackNotFoundError,
+    FeedbackOffError,
+    FeedbackStoreError,
     FetchError,
     FetchTimeoutError,
     FileTooLargeError,
     MissingExtraError,
     PictureTooLargeError,
+    ServiceError,
     SlowRequestError,
     SourceError,
     StoppingError,
@@ -32,6 +38,8 @@ from faceproof.errors import (
 from faceproof.records import Grown, Record
 
 MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER = 5
+"""Seconds after which to ask again where the service knows no better."""
 
 #: From an error's class to the HTTP status; the nearest ancestor decides.
 STATUSES: Mapping[type[FaceproofError], HTTPStatus] = {
@@ -46,6 +54,11 @@ STATUSES: Mapping[type[FaceproofError], HTTPStatus] = {
     SlowRequestError: HTTPStatus.REQUEST_TIMEOUT,
     DeadlineError: HTTPStatus.SERVICE_UNAVAILABLE,
     StoppingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    FeedbackNotFoundError: HTTPStatus.NOT_FOUND,
+    FeedbackOffError: HTTPStatus.NOT_FOUND,
+    FeedbackFullError: HTTPStatus.SERVICE_UNAVAILABLE,
+    FeedbackStoreError: HTTPStatus.SERVICE_UNAVAILABLE,
+    FeedbackError: HTTPStatus.UNPROCESSABLE_ENTITY,
     FaceproofError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
@@ -115,11 +128,21 @@ def of_code(code: str, detail: str) -> Problem:
     return problem(status_of(CLASSES[code]), code, detail)
 
 
-async def on_faceproof_error(_: Request, error: Exception) -> Response:
-    """Return the problem of one of our errors; what busy means is said in ``Retry-After``."""
-    code = error.code if isinstance(error, FaceproofError) else "internal"
-    headers = {"Retry-After": str(error.retry_after)} if isinstance(error, BusyError) else {}
-    return of_code(code, str(error)).response(headers)
+async def on_faceproof_error(request: Request, error: Exception) -> Response:
+    """Return the problem of one of our errors; a bug's words are kept from strangers."""
+    if not isinstance(error, FaceproofError):
+        return await on_bug(request, error)
+    return of_code(error.code, str(error)).response()
+
+
+async def on_service_error(request: Request, error: Exception) -> Response:
+    """Return the problem of a service that cannot answer now, and count it."""
+    if not isinstance(error, ServiceError):
+        return await on_bug(request, error)
+    request.app.state.metrics.rejected(error.code)
+    later = error.retry_after if isinstance(error, BusyError) else RETRY_AFTER
+    headers = {} if isinstance(error, SlowRequestError) else {"Retry-After": str(later)}
+    return of_code(error.code, str(error)).response(headers)
 
 
 async def on_http_error(_: Request, error: Exception) -> Response:

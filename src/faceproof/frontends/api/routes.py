@@ -35,7 +35,7 @@ Asked = Annotated[Wish, Query()]
 async def check(request: Request, wish: Asked) -> Response:
     """Give a verdict on every face of one picture, sent as a file or named by its address."""
     service = _service(request)
-    choice = service.checkers.choice(at=wish.at, faces=wish.faces)
+    choice = service.checkers.choice(**wish.model_dump())
     result = await service.one(request, choice)
     if result.error:
         return of_code(result.error.code, result.error.message).response()
@@ -51,7 +51,7 @@ async def check(request: Request, wish: Asked) -> Response:
 async def check_batch(request: Request, wish: Asked) -> Response:
     """Give one result for each picture, in order; one that cannot be checked says so itself."""
     service = _service(request)
-    choice = service.checkers.choice(at=wish.at, faces=wish.faces)
+    choice = service.checkers.choice(**wish.model_dump())
     results = await service.several(request, choice)
     return _json(BatchResult(results=tuple(results)))
 
@@ -60,7 +60,7 @@ async def check_batch(request: Request, wish: Asked) -> Response:
 async def detectors(request: Request) -> Response:
     """Say which detector judges here, what it promises and what it has seen."""
     service = _service(request)
-    shown = DetectorShown.of(service.detector.bundle, at=service.checkers.default.at)
+    shown = DetectorShown.of(service.detector, at=service.checkers.default.at)
     return _json(Detectors(detectors=(shown,)))
 
 

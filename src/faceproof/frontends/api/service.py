@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from faceproof.checker import Checker
+from faceproof.detector import Detector
 from faceproof.frontends.api.bodies import Bodies
 from faceproof.frontends.api.checkers import Checkers, Choice
 from faceproof.frontends.api.engine import Engine, Observer, Task
@@ -17,7 +18,7 @@ from faceproof.frontends.api.readiness import Readiness
 from faceproof.frontends.api.room import Room
 from faceproof.frontends.api.settings import ServiceSettings
 from faceproof.frontends.api.uploads import Upload
-from faceproof.results import CheckResult
+from faceproof.results import CheckedBy, CheckResult
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ class Service:
         self.engine = Engine(settings, room=self.room, observer=observer)
         addresses = settings.addresses and checker.addresses is not None
         self.bodies = Bodies(settings, addresses=addresses)
+        if observer:
+            observer.judged_by(_named(self.detector), self.checkers.default.at)
         self.readiness = Readiness(settings.ready_picture, settings.ready_verdict)
 
     async def one(self, request: Request, choice: Choice) -> CheckResult:
@@ -58,6 +61,12 @@ class Service:
     async def judge_built_in(self) -> None:
         """Judge the picture that says whether the service is ready."""
         await self.readiness.look(lambda upload: self.judged([upload], self.checkers.default))
+
+
+def _named(detector: Detector) -> CheckedBy:
+    """Return how results name a detector."""
+    spec = detector.spec
+    return CheckedBy(name=spec.name, version=spec.version, sha256=detector.sha256)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from faceproof.errors import UsageError
+from faceproof.frontends.api.feedback import FeedbackSettings
 from faceproof.frontends.api.guard import GuardSettings
 from faceproof.imaging.fetching import FetchPolicy
 from faceproof.imaging.picture import Limits
@@ -109,6 +110,7 @@ class ServiceSettings(BaseSettings):
     )
 
     guard: GuardSettings = GuardSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
 
     @model_validator(mode="after")
     def _limits_agree(self) -> Self:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import ConfigDict, Field
 
 from faceproof.checker import FACES
-from faceproof.detector import Bundle, OperatingPoint
+from faceproof.detector import Detector, OperatingPoint
 from faceproof.detector.findings import Sha256
 from faceproof.detector.verdict import Unsupported
 from faceproof.records import Document, Record
@@ -24,6 +24,9 @@ class Wish(Record):
         default="all",
         description="Which faces are judged; whole: the picture is a face crop already.",
         json_schema_extra={"enum": list(FACES)},
+    )
+    heatmaps: bool = Field(
+        default=False, description="Whether each face says where in it the evidence lies; slower."
     )
 
 
@@ -45,21 +48,23 @@ class DetectorShown(Record):
     operating_points: tuple[OperatingPoint, ...]
     unsupported: tuple[Unsupported, ...]
     generators_seen: tuple[str, ...]
+    heatmaps: bool
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, bundle: Bundle, *, at: str) -> Self:
-        """Return what a bundle says about itself; ``at`` is the service's operating point."""
-        spec = bundle.spec
+    def of(cls, detector: Detector, *, at: str) -> Self:
+        """Return what a detector says about itself; ``at`` is the service's operating point."""
+        spec = detector.spec
         return cls(
             name=spec.name,
             version=spec.version,
-            sha256=bundle.sha256,
+            sha256=detector.sha256,
             licence=spec.licence,
             default_operating_point=at,
             operating_points=tuple(spec.operating_points.values()),
             unsupported=spec.unsupported,
             generators_seen=spec.generators_seen,
+            heatmaps=all(member.onnx.heatmap for member in spec.members),
             notes=spec.notes,
         )
 
