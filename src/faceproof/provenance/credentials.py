@@ -42,6 +42,9 @@ _NO_NETWORK: Mapping[str, Mapping[str, Any]] = {
         "max_decompressed_manifest_size_in_mb": 8,
     },
 }
+# An ordinary file takes some hundred reads, a large GIF 22 000; a hostile one would take minutes.
+MOST_READS = 100_000
+_MOST_TIMES = 16  # that the whole file is read
 
 
 @dataclass(frozen=True)
@@ -69,20 +72,56 @@ def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
     """
     import c2pa  # an extra
 
+    stream = _Metered(data)
     try:
-        store = _store(data, kind, trusted.pem)
+        store = _store(stream, kind, trusted.pem)
     except c2pa.C2paError.ManifestNotFound:
         return Signed(ABSENT, fault=trusted.fault)
     except (c2pa.C2paError, ValueError, RecursionError) as error:
-        if trusted.pem:
+        if trusted.pem and not stream.exhausted:
             fault = trusted.fault or f"the trust list was left out ({bounded(str(error), 100)})"
             return read_credentials(data, kind, TrustList(fault=fault))
-        return Signed(_unreadable(str(error)), fault=trusted.fault)
+        why = "it would take too long" if stream.exhausted else str(error)
+        return Signed(_unreadable(why), fault=trusted.fault)
     found, statements = credentials(store, list_given=bool(trusted.pem))
     return Signed(found, statements, trusted.fault)
 
 
-def _store(data: bytes, kind: str, pem: str) -> Mapping[str, Any]:
+class _Metered(io.BytesIO):
+    """A file in memory that can be read from so many times only; c2pa takes the error for a fault.
+
+    Each read is a call from the library back into Python, which is what takes the time.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._left = MOST_READS
+        self._left_bytes = _MOST_TIMES * len(data)
+
+    @property
+    def exhausted(self) -> bool:
+        """Say whether more was asked for than there is."""
+        return self._left < 0 or self._left_bytes < 0
+
+    def readinto(self, buffer: Any) -> int:
+        """Return how many bytes were read, as `io.BytesIO.readinto` does."""
+        count = super().readinto(buffer)
+        self._left_bytes -= count
+        self._spend()
+        return count
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Return the new position, as `io.BytesIO.seek` does."""
+        self._spend()
+        return super().seek(offset, whence)
+
+    def _spend(self) -> None:
+        self._left -= 1
+        if self.exhausted:
+            raise OSError("more reads than an honest file takes")
+
+
+def _store(stream: io.BytesIO, kind: str, pem: str) -> Mapping[str, Any]:
     """Return the manifests in a file as c2pa writes them in JSON."""
     import c2pa
 
@@ -91,7 +130,7 @@ def _store(data: bytes, kind: str, pem: str) -> Mapping[str, Any]:
         settings["trust"] = {"trust_anchors": pem}
     with (
         c2pa.Context.from_dict(settings) as context,
-        c2pa.Reader(MEDIA_TYPES[kind], io.BytesIO(data), context=context) as reader,
+        c2pa.Reader(MEDIA_TYPES[kind], stream, context=context) as reader,
     ):
         store = json.loads(reader.json())
     return store if isinstance(store, dict) else {}
@@ -100,6 +139,5 @@ def _store(data: bytes, kind: str, pem: str) -> Mapping[str, Any]:
 def _unreadable(why: str) -> ContentCredentials:
     return ContentCredentials(
         state="unreadable",
-        says="The file carries content credentials that cannot be read, damaged perhaps:"
-        f" {bounded(why, 200)}",
+        says=f"The file carries content credentials that cannot be read: {bounded(why, 200)}",
     )

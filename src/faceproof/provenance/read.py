@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from faceproof.imaging.picture import Pixels
 from faceproof.provenance.blocks import BLOCKS
 from faceproof.provenance.blocks.block import MOST_BLOCKS, Block
 from faceproof.provenance.camera import camera_finding
@@ -17,6 +18,7 @@ from faceproof.provenance.findings import (
     ProvenanceFinding,
     bounded,
 )
+from faceproof.provenance.preview import preview_finding
 from faceproof.provenance.saving import saving_findings
 from faceproof.provenance.statements import Fault, Statement, statements
 from faceproof.provenance.telling import (
@@ -40,11 +42,14 @@ class _Metadata:
     tables: bytes = b""
 
 
-def read_provenance(data: bytes, *, kind: str) -> tuple[ContentCredentials | None, Findings]:
+def read_provenance(
+    data: bytes, *, kind: str, pixels: Pixels | None = None
+) -> tuple[ContentCredentials | None, Findings]:
     """Return the content credentials of a picture's file, and what else it says of its origin.
 
     ``kind`` is the format as `faceproof.imaging.formats` names it; of a picture that is no file,
-    and of formats that hold no metadata, nothing is said. The credentials are None where the file
+    and of formats that hold no metadata, nothing is said. ``pixels``, upright, are compared with
+    the preview in the file; without them it is not looked at. The credentials are None where the file
     carries some and c2pa is not installed, and where there is no file. Nothing is raised for a
     hostile file: what cannot be read is a finding of the kind "unreadable".
     """
@@ -53,7 +58,7 @@ def read_provenance(data: bytes, *, kind: str) -> tuple[ContentCredentials | Non
     signed, missing = _signed(data, kind)
     metadata = _metadata(data, kind)
     told = [*(signed.statements if signed else ()), *metadata.told]
-    broken = bool(signed) and signed.credentials.state in {"tampered", "invalid"}
+    broken = signed is not None and signed.credentials.state in {"tampered", "invalid"}
     findings = [
         *missing,
         *(credential_findings(signed.credentials, signed.fault) if signed else ()),
@@ -61,7 +66,7 @@ def read_provenance(data: bytes, *, kind: str) -> tuple[ContentCredentials | Non
         *source_type_findings(told, broken=broken),
         *remote_findings(told),
         *editing_findings(told),
-        *_camera(metadata.exif),
+        *_camera(metadata.exif, pixels),
         *saving_findings(metadata.tables, metadata.told),
         *map(_unreadable, metadata.faults),
         *_nothing(metadata, signed),
@@ -127,8 +132,10 @@ def _take(found: _Metadata, block: Block) -> None:
             found.told.append(told)
 
 
-def _camera(exif: Exif) -> Iterator[ProvenanceFinding]:
+def _camera(exif: Exif, pixels: Pixels | None) -> Iterator[ProvenanceFinding]:
     if finding := camera_finding(exif):
+        yield finding
+    if pixels is not None and (finding := preview_finding(exif, pixels)):
         yield finding
 
 
