@@ -15,6 +15,7 @@ from faceproof.evaluation.formulas import ECE_BINS
 from faceproof.evaluation.under_attack import is_attack
 from faceproof.reports.attack_section import attack_section
 from faceproof.reports.card_promises import IN_THIS_SECTION, promises
+from faceproof.reports.heatmap_section import heatmap_section
 from faceproof.reports.markdown import figure, listing, plain, section, table
 from faceproof.reports.members import is_of_a_member, members
 
@@ -60,6 +61,7 @@ def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
         promises(spec, _conditions(spec)),
         _results(spec),
         attack_section(spec.results, spec.operating_point().name),
+        heatmap_section(spec.results),
         _limits(spec),
         _again(spec, command),
     )
