@@ -29,6 +29,17 @@ def answers(pictures: Sequence[Given], point: str) -> list[CheckResult]:
     return [checker().verdicts_at(found[key], point) for key in wanted]
 
 
+def explained(picture: Given, point: str) -> CheckResult:
+    """Return the answer on a picture that has one, with heat maps: they are made when asked for."""
+    known: dict[tuple[str, str, bool], CheckResult] = st.session_state[_RESULTS]
+    key = _name(picture)
+    if not all(face.heatmap for face in known[key].faces):
+        asked = checker(whole=is_whole(picture), heatmaps=True)
+        with st.spinner("Looking where the evidence lies …"):
+            known[key] = asked.check(picture.data, name=picture.name)
+    return checker().verdicts_at(known[key], point)
+
+
 def _name(picture: Given) -> tuple[str, str, bool]:
     """Return what an answer is kept under: picture, detector, and which faces are judged."""
     return picture.key, checker().detector.sha256, is_whole(picture)

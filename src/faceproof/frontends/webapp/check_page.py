@@ -8,13 +8,13 @@ import streamlit as st
 
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import downloads, evidence, inputs, sliders
-from faceproof.frontends.webapp.answers import answers, is_whole, take_whole
+from faceproof.frontends.webapp.answers import answers, explained, is_whole, take_whole
 from faceproof.frontends.webapp.band import STYLE
 from faceproof.frontends.webapp.checkers import spec
 from faceproof.frontends.webapp.faces import draw_faces
 from faceproof.frontends.webapp.given import Given, forget, kept_pictures
 from faceproof.frontends.webapp.markdown import escaped, label, small
-from faceproof.frontends.webapp.picture import draw_picture
+from faceproof.frontends.webapp.picture import draw_picture, wants_heat
 from faceproof.reports import plain_words
 from faceproof.results import CheckResult
 
@@ -56,29 +56,37 @@ def _chosen(pictures: Sequence[Given], found: Sequence[CheckResult]) -> int:
     key = st.radio(
         "Which one to look at",
         keys,
-        format_func=lambda key: label(pictures[keys.index(key)].name),
-        captions=[escaped(plain_words.answer_words(result)) for result in found],
+        format_func=lambda key: _summary(pictures[keys.index(key)], found[keys.index(key)]),
         key=_SHOWN,
     )
     return keys.index(key)
 
 
+def _summary(picture: Given, result: CheckResult) -> str:
+    return f"**{label(picture.name)}**: {escaped(plain_words.answer_words(result))}"
+
+
 def _draw(picture: Given, result: CheckResult) -> None:
     """Draw all that is said of one picture."""
-    st.header(label(picture.name), anchor=False)
-    if picture in kept_pictures():
-        st.button("Remove this picture", on_click=forget, args=(picture.key,), type="tertiary")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.header(label(picture.name), anchor=False, width="content")
+        if picture in kept_pictures():
+            st.button("Remove", on_click=forget, args=(picture.key,), icon=":material/close:")
     if result.error:
         st.error(f"**This picture could not be checked.** {escaped(result.error.message)}")
     else:
-        _draw_faces(picture, result)
+        result = _draw_faces(picture, result)
         _draw_evidence(picture, result)
 
 
-def _draw_faces(picture: Given, result: CheckResult) -> None:
+def _draw_faces(picture: Given, result: CheckResult) -> CheckResult:
+    """Draw the picture and its faces; return the answer, with heat maps where they were wanted."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        draw_picture(picture, result)
+        heat = wants_heat(result)
+        if heat:
+            result = explained(picture, result.operating_point)
+        draw_picture(picture, result, heat=heat)
     with right:
         if result.faces:
             point = spec().operating_point(result.operating_point)
@@ -87,6 +95,7 @@ def _draw_faces(picture: Given, result: CheckResult) -> None:
             st.info(f"**No face was found.** {plain_words.answer_words(result)}")
         _draw_whole(picture, result)
         st.markdown(small(plain_words.PIXELS_ONLY))
+    return result
 
 
 def _draw_whole(picture: Given, result: CheckResult) -> None:

@@ -28,10 +28,10 @@ def draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) -
             f"Sites and messengers save pictures anew. This tries {len(CONDITIONS)} ways of it "
             "and looks again each time; it takes a few seconds."
         )
-        if not st.button("Save it again and look again", icon=":material/refresh:"):
-            return
-        _try(picture)
-        found = known_resaved(picture, point)
+        if st.button("Save it again and look again", icon=":material/refresh:"):
+            _try(picture)
+            st.rerun()
+        return
     st.markdown(f"**{escaped(plain_words.stability_words(result, found))}**")
     st.table(_rows(found, point), hide_index=True)
 

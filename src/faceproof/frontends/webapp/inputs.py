@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import streamlit as st
+from PIL import Image
 
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp.given import Given, each_once, keep, kept_pictures
@@ -99,7 +102,12 @@ def _samples() -> None:
                 _one_sample(sample)
 
 
+@cache
+def _thumbnail(sample: Sample) -> Image.Image:
+    return sample.thumbnail(2 * _THUMBNAIL)
+
+
 def _one_sample(sample: Sample) -> None:
-    st.image(sample.read(), width=_THUMBNAIL, alt=sample.alt)
+    st.image(_thumbnail(sample), width=_THUMBNAIL, alt=sample.alt)
     if st.button(sample.title, key=f"sample {sample.file}", help=sample.about, width="stretch"):
         keep(Given(sample.file, sample.read(), sample.about))

@@ -6,7 +6,7 @@ import re
 
 from faceproof.reports.plain_words import visible
 
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+.!|~$:&=^@-])")
 LONGEST = 80
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from faceproof.frontends.webapp.answers import pixels
+from faceproof.frontends.webapp.checkers import has_heatmaps
 from faceproof.frontends.webapp.given import Given
 from faceproof.frontends.webapp.markdown import small
 from faceproof.imaging.picture import Pixels
@@ -21,16 +22,32 @@ _HEAT = "heat"
 _OPACITY = "heat opacity"
 
 
+def wants_heat(result: CheckResult) -> bool:
+    """Draw the switch of the heat maps where there can be some; return whether it is on."""
+    return (
+        bool(result.faces)
+        and has_heatmaps()
+        and st.toggle(
+            "Show where the evidence lies",
+            key=_HEAT,
+            persist_state="session",
+            help="A heat map over each face: where it is warm, the pixels spoke for fake. The "
+            "detector looks at each face several times more for it.",
+        )
+    )
+
+
 @st.fragment
-def draw_picture(picture: Given, result: CheckResult) -> None:
+def draw_picture(picture: Given, result: CheckResult, *, heat: bool) -> None:
     """Draw the picture, its faces framed and numbered; moving the heat redraws this alone."""
     place = st.container()
-    opacity = _opacity(result)
-    with place:
-        shown = marked(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
-        st.image(shown, width=_width(shown), output_format="JPEG", alt=picture_words(result))
-        if picture.about:
-            st.markdown(small(picture.about))
+    opacity = _opacity() if heat else None
+    shown = marked(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
+    place.image(shown, width=_width(shown), output_format="JPEG", alt=picture_words(result))
+    if heat:
+        _tell(result)
+    if picture.about:
+        st.markdown(small(picture.about))
 
 
 def _width(shown: Pixels) -> Literal["stretch"] | int:
@@ -39,18 +56,8 @@ def _width(shown: Pixels) -> Literal["stretch"] | int:
     return round(width * HIGHEST / height) if height > width else "stretch"
 
 
-def _opacity(result: CheckResult) -> float | None:
-    """Draw the switch and the slider of the heat maps where there are some; return the opacity."""
-    if not any(face.heatmap for face in result.faces):
-        return None
-    if not st.toggle(
-        "Show where the evidence lies",
-        key=_HEAT,
-        persist_state="session",
-        help="A heat map over each face: where it is warm, the pixels spoke for fake. It shows "
-        "where the detector looked, not what was changed in the picture.",
-    ):
-        return None
+def _opacity() -> float:
+    """Draw the slider of the heat maps; return their opacity in [0, 1]."""
     strength = st.slider(
         "Strength of the heat map in percent",
         0,
@@ -60,7 +67,6 @@ def _opacity(result: CheckResult) -> float | None:
         key=_OPACITY,
         persist_state="session",
     )
-    _tell(result)
     return strength / _STRONGEST
 
 

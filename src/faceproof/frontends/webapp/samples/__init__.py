@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import resources
+from io import BytesIO
+
+from PIL import Image, ImageOps
 
 
 @dataclass(frozen=True)
@@ -19,38 +22,42 @@ class Sample:
         """Return the bytes of the file."""
         return (resources.files(__name__) / self.file).read_bytes()
 
+    def thumbnail(self, side: int) -> Image.Image:
+        """Return the middle of the picture as a square."""
+        return ImageOps.fit(Image.open(BytesIO(self.read())), (side, side))
+
 
 SAMPLES = (
     Sample(
         "astronaut.jpg",
         "A real portrait",
         "A real photograph of the astronaut Eileen Collins by NASA, in the public domain.",
-        "Portrait of an astronaut in an orange suit before a flag.",
+        "Portrait of a smiling astronaut in an orange suit.",
     ),
     Sample(
         "photographer.jpg",
         "Real, near the line",
         "A real photograph: “Woman Photographer” by pedrosimoes7, CC BY 2.0, made smaller.",
-        "A woman holds a camera before her.",
+        "A young woman stands outdoors with a camera in her hands.",
     ),
     Sample(
         "couple.jpg",
         "Two faces",
         "A real photograph: “Happy couple” by pedrosimoes7, CC BY 2.0, made smaller.",
-        "A couple stands side by side and looks away.",
+        "A couple sits on stone steps, both looking to the side.",
     ),
     Sample(
         "face-swap.jpg",
         "A face swap",
         "A fake: we put the face of Grace Hopper on the portrait of the astronaut. The detector "
         "has not learned from swaps of this kind.",
-        "The portrait of the astronaut with another woman's face.",
+        "The portrait of the astronaut, with the face of an older woman with glasses.",
     ),
     Sample(
         "cat.jpg",
         "No face",
         "A photograph of Chelsea the cat by Stefan van der Walt, CC0. No human face is in it.",
-        "A ginger cat looks into the camera.",
+        "The head of a ginger cat.",
     ),
 )
 """In the order in which the page shows them."""

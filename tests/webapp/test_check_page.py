@@ -1,0 +1,236 @@
+"""The page that checks pictures, as a session of its script."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+
+from faceproof import Checker, Detector
+from faceproof.detector import decide
+from faceproof.frontends.webapp import settings
+from faceproof.frontends.webapp.given import Given
+from faceproof.reports import plain_words
+from support.webpage import Page, opened, sample
+
+SCORE = "fake_probabilities"
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many faces the networks looked at, call by call."""
+    seen: list[int] = []
+    honest = Detector.fake_probabilities
+
+    def counted(detector: Detector, inputs: np.ndarray) -> np.ndarray:
+        seen.append(len(inputs))
+        return honest(detector, inputs)
+
+    monkeypatch.setattr(Detector, SCORE, counted)
+    return seen
+
+
+def crowd(rows: int, columns: int) -> bytes:
+    """Return a picture of many faces: one face, again and again."""
+    pixels = cv2.imdecode(np.frombuffer(sample("real-astronaut.jpg"), np.uint8), cv2.IMREAD_COLOR)
+    face = cv2.resize(pixels[30:210, 120:300], (90, 90))
+    return cv2.imencode(".jpg", np.tile(face, (rows, columns, 1)))[1].tobytes()
+
+
+def test_opens_with_a_question_and_four_ways_to_give_a_picture(page: Page):
+    assert [one.value for one in page.at.title] == ["Is this face real?"]
+    ways = [tab.label for tab in page.at.tabs]
+    assert ways == ["Upload", "Address", "Camera", "Try a sample"]
+    assert page.headings == []
+
+
+def test_a_picture_gets_a_verdict_in_words_with_its_band(page: Page, tiny_bundle):
+    page.upload(("party.jpg", sample("real-astronaut.jpg")))
+    detector = Detector.load(tiny_bundle)
+    face = Checker(detector).check(sample("real-astronaut.jpg")).faces[0]
+    words = plain_words.VERDICTS[face.verdict]
+    assert page.headings == ["party.jpg"]
+    assert any(words.short in one and words.sentence in one for one in page.told)
+    band = plain_words.band_words(face.fake_probability, detector.operating_point())
+    assert band in page.text
+    assert f'aria-label="{band}"' in "".join(one.value for one in page.at.html)
+    assert plain_words.PIXELS_ONLY in page.text
+
+
+def test_every_picture_has_a_text_for_those_who_do_not_see_it(page: Page):
+    page.upload(("a.jpg", sample("real-couple.jpg")))
+    assert all(len(alt) > 10 for alt in page.alts)
+    assert "face 1" in page.alts[-1]
+    assert "face 2" in page.alts[-1]
+
+
+def test_headings_go_down_one_level_at_a_time(page: Page):
+    page.upload(("a.jpg", sample("real-couple.jpg")))
+    order = [one.proto.tag for one in page.at.main if one.type in {"title", "header", "subheader"}]
+    levels = [int(tag[1]) for tag in order]
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+
+
+def test_several_faces_are_numbered_and_the_most_fake_is_shown_first(page: Page, tiny_bundle):
+    page.upload(("a.jpg", sample("real-couple.jpg")))
+    faces = Checker(Detector.load(tiny_bundle)).check(sample("real-couple.jpg")).faces
+    (choice,) = page.at.radio
+    assert choice.options == [f"Face {n}: {face.verdict}" for n, face in enumerate(faces, 1)]
+    most = max(range(2), key=lambda place: faces[place].fake_probability)
+    assert choice.value == most
+    choice.set_value(1 - most)
+    page.run()
+    other = Detector.load(tiny_bundle).operating_point()
+    assert plain_words.band_words(faces[1 - most].fake_probability, other) in page.text
+
+
+def test_fifty_faces_are_a_list_and_a_table(page: Page):
+    page.upload(("crowd.jpg", crowd(5, 10)))
+    (choice,) = [one for one in page.at.selectbox if "faces were found" in one.label]
+    assert len(choice.options) == 50
+    (table,) = page.at.table
+    assert len(table.value) == 50
+
+
+def test_a_broken_file_is_told_in_words_and_the_others_are_still_shown(page: Page, tiny_bundle):
+    bad, good = (
+        Given("bad.jpg", b"\xff\xd8\xff broken"),
+        Given("good.jpg", sample("real-hopper.jpg")),
+    )
+    page.upload((bad.name, bad.data), (good.name, good.data))
+    (choice,) = [one for one in page.at.radio if one.label == "Which one to look at"]
+    assert ["bad" in option for option in choice.options] == [True, False]
+    error = Checker(Detector.load(tiny_bundle)).check(bad.data, name=bad.name).error
+    assert any("could not be checked" in one and error.message in one for one in page.told)
+    choice.set_value(good.key)
+    page.run()
+    assert page.headings == ["2 pictures", "good.jpg"]
+
+
+def test_no_face_is_said_and_the_picture_can_be_taken_for_one(page: Page):
+    page.upload(("cat.jpg", sample("no-face-cat.jpg")))
+    assert any("No face was found" in one for one in page.told)
+    (whole,) = [one for one in page.at.toggle if "judge it whole" in one.label]
+    whole.set_value(True)
+    page.run()
+    assert not any("No face was found" in one for one in page.told)
+    assert "Probability of a fake" in page.text
+    (whole,) = [one for one in page.at.toggle if "judge it whole" in one.label]
+    whole.set_value(False)
+    page.run()
+    assert any("No face was found" in one for one in page.told)
+
+
+def test_the_budget_changes_verdicts_without_another_look(page: Page, looks, tiny_bundle):
+    page.upload(("a.jpg", sample("real-astronaut.jpg")))
+    assert looks == [1]
+    page.at.select_slider(key="budget").set_value("strict")
+    page.run()
+    assert looks == [1]
+    strict = Detector.load(tiny_bundle).operating_point("strict")
+    probability = Checker(Detector.load(tiny_bundle)).check(sample("real-astronaut.jpg"))
+    verdict = decide(probability.fake_probability, strict)
+    assert any(plain_words.verdict_words(verdict) in one for one in page.told)
+    assert plain_words.budget_words(Detector.load(tiny_bundle).spec, "strict") in page.text
+
+
+def test_the_same_picture_again_is_not_looked_at_again(page: Page, looks):
+    page.upload(("a.jpg", sample("real-astronaut.jpg")))
+    page.run()
+    assert looks == [1]
+    page.upload(("a.jpg", sample("real-astronaut.jpg")), ("b.jpg", sample("real-hopper.jpg")))
+    assert looks == [1, 1]
+
+
+def test_the_base_rate_says_what_a_fake_verdict_is_worth(monkeypatch):
+    monkeypatch.delenv(settings.DETECTOR, raising=False)
+    page = opened()
+    page.upload(("a.jpg", sample("real-astronaut.jpg")))
+    spec = Detector.load("default").spec
+    for rate in (0.01, 0.2):
+        page.at.select_slider(key="base rate").set_value(rate)
+        page.run()
+        assert plain_words.worth(spec, None, rate).text in page.text
+    assert plain_words.budget_words(spec, None) in page.text
+    assert all(line in page.text for line in plain_words.untested(spec))
+    (heat,) = [one for one in page.at.toggle if "evidence lies" in one.label]
+    heat.set_value(True)
+    page.run()
+    assert page.at.slider(key="heat opacity").value == 50
+
+
+def test_saving_again_is_tried_when_asked_for(page: Page, looks):
+    page.upload(("a.jpg", sample("real-astronaut.jpg")))
+    before = len(looks)
+    page.press("Save it again and look again")
+    assert len(looks) > before
+    (table,) = page.at.table
+    assert len(table.value) == 8
+    assert "ways of saving it again" in page.text
+    after = len(looks)
+    page.at.select_slider(key="budget").set_value("strict")
+    page.run()
+    assert len(looks) == after
+
+
+def test_a_sample_can_be_tried_and_removed(page: Page):
+    page.press("A face swap")
+    assert page.headings == ["face-swap.jpg"]
+    assert "A fake: we put the face" in page.text
+    page.press("Remove")
+    assert page.headings == []
+
+
+def test_the_newest_picture_is_shown(page: Page):
+    page.press("A face swap")
+    page.press("No face")
+    assert page.headings == ["2 pictures", "cat.jpg"]
+    page.press("A real portrait")
+    assert page.headings == ["3 pictures", "astronaut.jpg"]
+
+
+def test_an_address_is_fetched_only_where_the_policy_allows(page: Page, site: str, monkeypatch):
+    page.at.text_input(key="address").set_value(site)
+    page.press("Fetch and check")
+    assert any("Not fetched" in one for one in page.told)
+    assert page.headings == []
+    monkeypatch.setenv(settings.ALLOW_PRIVATE, "127.0.0.0/8")
+    monkeypatch.setenv(settings.PORTS, site.rpartition(":")[2].partition("/")[0])
+    page.press("Fetch and check")
+    assert page.headings == [site]
+    assert not any("Not fetched" in one for one in page.told)
+
+
+def test_addresses_can_be_switched_off(page: Page, monkeypatch):
+    monkeypatch.setenv(settings.ADDRESSES, "off")
+    page.run()
+    assert any("switched off" in one for one in page.told)
+    assert not page.at.text_input
+
+
+@pytest.mark.parametrize(
+    "name", ["**b** <script>x</script> [a](http://b) $x$ :red[y].jpg", "a\u202egpj.exe", "x" * 300]
+)
+def test_a_name_is_shown_and_does_nothing(page: Page, name: str):
+    page.upload((name, sample("real-astronaut.jpg")), ("b.jpg", sample("real-hopper.jpg")))
+    raw = page.at.header[1].value
+    for active in ("**", "<script", "[a](", "$x$", ":red[", "\u202e"):
+        assert active not in raw
+    assert len(page.headings[1]) <= 90
+    assert all(
+        "<script" not in option and "**b**" not in option for option in page.at.radio[0].options
+    )
+
+
+def test_a_detector_that_cannot_be_loaded_is_told_in_words(monkeypatch, tmp_path):
+    monkeypatch.setenv(settings.DETECTOR, str(tmp_path / "none"))
+    page = opened()
+    assert any("The detector cannot be loaded" in one for one in page.told)
+
+
+def test_too_many_pictures_are_said(page: Page, monkeypatch):
+    files = [(f"{n}.jpg", b"broken %d" % n) for n in range(settings.MOST_PICTURES + 2)]
+    page.upload(*files)
+    assert any("22 pictures were given" in one for one in page.told)
+    assert page.headings[0] == "20 pictures"
