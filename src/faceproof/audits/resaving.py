@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Sequence
 
@@ -39,13 +40,15 @@ def resaved(
         UnknownChoiceError: a condition is not in `DEGRADATIONS`.
     """
     picture = decode(data, limits=checker.limits)
+    plain = copy.copy(checker)
+    plain.heatmaps = False  # they would cost as much again, and are not told
     ways = [(name, choose(DEGRADATIONS, name, what="condition")) for name in conditions]
     # One worn picture at a time; what is held of each are its faces.
     opened = [
-        checker.open(wear(picture.pixels, _dice(picture.sha256, name)), name=name)
+        plain.open(wear(picture.pixels, _dice(picture.sha256, name)), name=name)
         for name, wear in ways
     ]
-    return tuple(map(_told, checker.judge(opened)))
+    return tuple(map(_told, plain.judge(opened)))
 
 
 def _dice(sha256: str, condition: str) -> np.random.Generator:
