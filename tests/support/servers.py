@@ -134,7 +134,7 @@ class Names:
 def trusting(*servers: Server, **changes: object) -> FetchPolicy:
     """Return a policy that lets 127.0.0.1 be gone to, at the ports of these servers."""
     standard = {
-        "seconds": 5.0,
+        "seconds": 20.0,
         "ports": frozenset({80, 443, *(server.port for server in servers)}),
         "allow_private": ("127.0.0.1/32",),
         "resolver": Names(pictures_example=LOOPBACK, other_example=LOOPBACK),
@@ -149,12 +149,21 @@ def watched() -> Iterator[list[tuple[str, int]]]:
     Looking up a name fails too, so that no test asks the machine's own resolver.
     """
     gone: list[tuple[str, int]] = []
-    connect, look_up = socket.socket.connect, socket.getaddrinfo
+    create, connect = socket.create_connection, socket.socket.connect
+    look_up = socket.getaddrinfo
+
+    def stay(address: tuple[str, int]) -> None:
+        if not ip_address(address[0]).is_loopback:
+            gone.append((address[0], address[1]))
+            raise ConnectionRefusedError(111, "a test stays on loopback")
+
+    def creating(address: tuple[str, int], *rest: object, **options: object) -> socket.socket:
+        stay(address)  # before a socket of the family is made, which not every machine has
+        return create(address, *rest, **options)
 
     def connecting(self: socket.socket, address: tuple[str, int]) -> None:
+        stay(address)
         gone.append((address[0], address[1]))
-        if not ip_address(address[0]).is_loopback:
-            raise ConnectionRefusedError(111, "a test stays on loopback")
         connect(self, address)
 
     def looking_up(host: str, *args: object, **options: object) -> object:
@@ -162,8 +171,9 @@ def watched() -> Iterator[list[tuple[str, int]]]:
         return look_up(host, *args, **options)
 
     socket.socket.connect, socket.getaddrinfo = connecting, looking_up
+    socket.create_connection = creating
     try:
         yield gone
     finally:
         del socket.socket.connect
-        socket.getaddrinfo = look_up
+        socket.create_connection, socket.getaddrinfo = create, look_up

@@ -222,7 +222,7 @@ def test_the_deadline_is_one_for_all(answer):
         started = time.monotonic()
         with pytest.raises(FetchTimeoutError, match=r"within 0\.3 seconds"):
             fetch(server.url("/a.jpg"), trusting(server, seconds=0.3))
-        assert 0.25 < time.monotonic() - started < 2.0
+        assert 0.25 < time.monotonic() - started < 4.0
 
 
 def test_redirects_share_the_deadline():

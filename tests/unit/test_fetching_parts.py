@@ -1,8 +1,9 @@
 """The parts of a fetch: addresses, hosts, locators, look-ups and the policy."""
 
+import pickle
 import threading
 import time
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
@@ -11,7 +12,7 @@ from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, witho
 from faceproof.imaging.fetching.addresses import is_public
 from faceproof.imaging.fetching.deadline import Deadline
 from faceproof.imaging.fetching.locator import locate
-from faceproof.imaging.fetching.resolving import MOST_LOOKUPS, SystemResolver, resolve
+from faceproof.imaging.fetching.resolving import MOST_LOOKUPS, resolve, system_resolver
 from faceproof.imaging.picture import DEFAULT_LIMITS
 
 #: First and last address of ranges that are not public, and the public neighbours of some.
@@ -38,6 +39,14 @@ PUBLIC = """
 def test_what_is_not_public_is_refused(text):
     assert not is_public(ip_address(text))
     assert not DEFAULT_POLICY.permits(ip_address(text))
+
+
+@pytest.mark.parametrize("text", REFUSED.split())
+def test_our_own_ranges_do_not_lean_on_those_of_this_python(text, monkeypatch):
+    for kind in (IPv4Address, IPv6Address):
+        monkeypatch.setattr(kind, "is_global", True)
+        monkeypatch.setattr(kind, "is_multicast", False)
+    assert not is_public(ip_address(text))
 
 
 @pytest.mark.parametrize("text", PUBLIC.split())
@@ -132,6 +141,7 @@ def test_the_default_policy():
     assert DEFAULT_POLICY.allow_private == DEFAULT_POLICY.refuse == ()
     assert FetchPolicy() == DEFAULT_POLICY
     assert hash(FetchPolicy()) == hash(DEFAULT_POLICY)
+    assert pickle.loads(pickle.dumps(FetchPolicy(seconds=3.0))) == FetchPolicy(seconds=3.0)
 
 
 def look_up(resolver, *, seconds=5.0):
@@ -172,7 +182,7 @@ def test_a_refusal_does_not_tell_the_address():
 def test_the_system_s_resolver_gives_all_addresses(monkeypatch):
     infos = [(0, 0, 0, "", ("1.1.1.1", 80)), (0, 0, 0, "", ("2606:4700::1", 80, 0, 0))]
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: infos)
-    assert SystemResolver()("a.example", 80, 5.0) == ["1.1.1.1", "2606:4700::1"]
+    assert system_resolver("a.example", 80, 5.0) == ["1.1.1.1", "2606:4700::1"]
 
 
 @pytest.mark.parametrize("error", [OSError("no such name"), UnicodeError("odd name")])
@@ -181,7 +191,7 @@ def test_the_system_s_resolver_has_no_addresses_for_what_it_does_not_know(monkey
         raise error
 
     monkeypatch.setattr("socket.getaddrinfo", fail)
-    assert SystemResolver()("a.example", 80, 5.0) == []
+    assert system_resolver("a.example", 80, 5.0) == []
 
 
 def test_a_look_up_that_hangs_is_left_behind_and_not_too_many_of_them(monkeypatch):
@@ -193,21 +203,22 @@ def test_a_look_up_that_hangs_is_left_behind_and_not_too_many_of_them(monkeypatc
         return []
 
     monkeypatch.setattr("socket.getaddrinfo", hang)
-    resolver = SystemResolver()
+    slots = threading.BoundedSemaphore(MOST_LOOKUPS)
+    monkeypatch.setattr("faceproof.imaging.fetching.resolving._SLOTS", slots)
     started = time.monotonic()
     for number in range(MOST_LOOKUPS + 3):
         with pytest.raises(TimeoutError):
-            resolver(f"{number}.example", 80, 0.01)
-    assert time.monotonic() - started < 3
+            system_resolver(f"{number}.example", 80, 0.01)
+    assert time.monotonic() - started < 8
     assert len(running) == MOST_LOOKUPS
     answered.set()
-    assert resolver("again.example", 80, 5.0) == []
+    assert system_resolver("again.example", 80, 5.0) == []
 
 
 def test_a_hanging_look_up_ends_at_the_deadline(monkeypatch):
     answered = threading.Event()
     monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answered.wait(10) and [])
-    policy = FetchPolicy(seconds=0.2, resolver=SystemResolver())
+    policy = FetchPolicy(seconds=0.2)
     with pytest.raises(FetchTimeoutError):
         fetch("http://a.example/", policy)
     answered.set()

@@ -16,7 +16,7 @@ from faceproof.imaging.fetching.addresses import (
     is_in,
     is_public,
 )
-from faceproof.imaging.fetching.resolving import SYSTEM_RESOLVER, Resolver
+from faceproof.imaging.fetching.resolving import Resolver, system_resolver
 from faceproof.imaging.picture import DEFAULT_LIMITS
 
 MOST_SECONDS = 600.0
@@ -38,7 +38,7 @@ class FetchPolicy:
     ports: frozenset[int] = frozenset({80, 443})
     allow_private: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
-    resolver: Resolver = SYSTEM_RESOLVER
+    resolver: Resolver = system_resolver
     trust: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:

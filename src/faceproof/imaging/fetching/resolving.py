@@ -6,7 +6,6 @@ import queue
 import socket
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Protocol
 
@@ -16,6 +15,8 @@ from faceproof.imaging.fetching.deadline import Deadline
 
 MOST_ADDRESSES = 64  # a name has a few; a hostile one may have thousands
 MOST_LOOKUPS = 32
+
+_SLOTS = threading.BoundedSemaphore(MOST_LOOKUPS)
 
 
 class Resolver(Protocol):
@@ -40,49 +41,40 @@ class Permissions(Protocol):
         """Return whether this address may be connected to."""
 
 
-@dataclass(frozen=True)
-class SystemResolver:
-    """The system's own look-up, which has no time limit: it is left behind in a thread of its own.
+def system_resolver(host: str, port: int, seconds: float) -> Sequence[str]:
+    """Return the addresses of a name in the system's order of preference; none where it has none.
 
-    No more than ``MOST_LOOKUPS`` are under way at once, so that names that are never answered
+    The system's look-up has no time limit, so that it runs in a thread of its own and is left
+    behind. No more than ``MOST_LOOKUPS`` are under way at once: names that are never answered
     cannot fill the process with threads.
+
+    Raises:
+        TimeoutError: it takes longer than ``seconds``.
     """
-
-    _slots: threading.Semaphore = field(
-        default_factory=lambda: threading.Semaphore(MOST_LOOKUPS), compare=False, repr=False
-    )
-
-    def __call__(self, host: str, port: int, seconds: float) -> Sequence[str]:
-        """Return the addresses of a name in the system's order of preference.
-
-        Raises:
-            TimeoutError: it takes longer than ``seconds``.
-        """
-        if not self._slots.acquire(timeout=seconds):
-            raise TimeoutError
-        answers: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
-        threading.Thread(
-            target=self._look_up, args=(host, port, answers), name=f"look up {host}", daemon=True
-        ).start()
-        try:
-            return answers.get(timeout=seconds)
-        except queue.Empty:
-            raise TimeoutError from None
-
-    def _look_up(self, host: str, port: int, answers: queue.SimpleQueue[Sequence[str]]) -> None:
-        """Put the addresses of the name; none where it is not known."""
-        found: list[str] = []
-        try:
-            infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            found = [str(info[4][0]) for info in infos]
-        except (OSError, UnicodeError):
-            found = []
-        finally:
-            self._slots.release()
-            answers.put(found)
+    if not _SLOTS.acquire(timeout=seconds):
+        raise TimeoutError
+    answers: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+    work = (host, port, answers, _SLOTS)
+    threading.Thread(target=_ask_system, args=work, name=f"look up {host}", daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError from None
 
 
-SYSTEM_RESOLVER = SystemResolver()
+def _ask_system(
+    host: str, port: int, answers: queue.SimpleQueue[list[str]], slots: threading.Semaphore
+) -> None:
+    """Put the addresses of the name, none where it is not known, and free the slot."""
+    found: list[str] = []
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = [str(info[4][0]) for info in infos]
+    except (OSError, UnicodeError):
+        found = []
+    finally:
+        slots.release()
+        answers.put(found)
 
 
 def resolve(
