@@ -49,6 +49,7 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat what the client called Host
         exception_handlers={
             FaceproofError: problems.on_faceproof_error,
             ServiceError: problems.on_service_error,
