@@ -63,6 +63,11 @@ def test_what_is_told_is_true(per_minute, burst):
     assert rate.take("a").granted
 
 
+@pytest.mark.parametrize("per_minute", [7, 61, 999_983, 0.7])
+def test_the_rate_is_never_rounded_up(per_minute):
+    assert Rate(per_minute, burst=1).interval * per_minute >= 60 * NANOSECONDS
+
+
 def test_a_refusal_costs_nothing():
     clock = Clock()
     rate = Rate(60, burst=1, clock=clock)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
 from faceproof.frontends.api.guard.buckets import Rate
+from faceproof.frontends.api.guard.described import describe
 from faceproof.frontends.api.guard.faults import FaultsAnswered
 from faceproof.frontends.api.guard.framing import FramingChecked
 from faceproof.frontends.api.guard.headers import SecurityHeaders
@@ -45,6 +47,8 @@ def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = N
     metrics = metrics or Metrics()
     if settings.metrics:
         app.add_route(METRICS_PATH, metrics.endpoint, methods=["GET"], include_in_schema=False)
+    if isinstance(app, FastAPI):
+        describe(app, settings)
     _limit(app, settings)
     _ask_for_keys(app, settings)
     app.add_middleware(
