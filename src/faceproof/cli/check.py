@@ -13,6 +13,7 @@ import typer
 
 from faceproof.cli.case import CaseReport
 from faceproof.cli.exits import INTERRUPTED
+from faceproof.cli.heatmaps import HeatMapFolder
 from faceproof.cli.listing import Listing
 from faceproof.cli.output import FORMATS
 from faceproof.cli.progress import progress_bar
@@ -70,6 +71,12 @@ def check(
             help="Also write a case report: what was found, what that is worth, how to check it.",
         ),
     ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write a PNG for each face: where it spoke for fake."
+        ),
+    ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -87,37 +94,42 @@ def check(
     make_writer = choose(FORMATS, format_, what="format")
     failing = choose(FAIL_ON, fail_on, what="--fail-on") if fail_on else frozenset[str]()
     listing = Listing(sources, separator=b"\0" if null else b"\n")
-    checker = _checker(detector, faces=faces, at=at)
+    checker = _checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
     case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
+    maps = HeatMapFolder(heatmaps, checker) if heatmaps else None
+    seeing = [one for one in (case, maps) if one]
     tally = Tally()
     with (
         _stream(output, for_people=format_ == "table") as stream,
         progress_bar(listing.countable()) as bar,
         closing(make_writer(stream, bar.hiding)) as writer,
-        closing(_results(checker, listing, case.noting if case else iter)) as results,
+        closing(_results(checker, listing, seeing)) as results,
     ):
-        case_takes = [case.take] if case else []
-        interrupted = _take(results, (tally.add, writer.write, *case_takes, bar.advance))
+        shown = [one.take for one in seeing]
+        interrupted = _take(results, (tally.add, writer.write, *shown, bar.advance))
     if case:
         case.close()
     typer.echo(tally.summary(checker, skipped=listing.skipped), err=True)
     raise typer.Exit(INTERRUPTED if interrupted else tally.exit_code(failing))
 
 
-def _checker(detector: str, *, faces: str, at: str | None) -> Checker:
+def _checker(detector: str, *, faces: str, at: str | None, heatmaps: bool) -> Checker:
     """Return the checker that was asked for."""
     from faceproof.checker import Checker
     from faceproof.detector import Detector
 
-    return Checker(Detector.load(detector), faces=faces, at=at)
+    return Checker(Detector.load(detector), faces=faces, at=at, heatmaps=heatmaps)
 
 
 def _results(
-    checker: Checker, listing: Listing, noting: Callable[[Iterable[Source]], Iterator[Source]]
+    checker: Checker, listing: Listing, seeing: Sequence[CaseReport | HeatMapFolder]
 ) -> Generator[CheckResult, None, None]:
-    """Yield the results, group after group; ``noting`` sees the sources on their way."""
+    """Yield the results, group after group; ``seeing`` note the sources on their way."""
     for group in listing:
-        yield from checker.check_many(noting(group))
+        sources: Iterable[Source] = group
+        for one in seeing:
+            sources = one.noting(sources)
+        yield from checker.check_many(sources)
 
 
 def _take(results: Iterable[CheckResult], takers: Sequence[Callable[[CheckResult], None]]) -> bool:
