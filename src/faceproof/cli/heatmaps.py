@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,14 +12,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceproof.errors import FaceproofError, UsageError
+from faceproof.runs import replacing
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from faceproof.checker import Checker
-    from faceproof.checker.loading import Source
+    from faceproof.checker import Checker, Source
     from faceproof.results import CheckedFace, CheckResult
 
     Pixels = npt.NDArray[np.uint8]
@@ -85,16 +84,13 @@ class HeatMapFolder:
     def _write(self, image: Image, result: CheckResult, number: int) -> None:
         from PIL.PngImagePlugin import PngInfo
 
-        assert_image = result.image
-        sha256 = assert_image.sha256 if assert_image else ""
-        said = f"face {number} of {sha256}"
-        info = PngInfo()
+        sha256 = result.image.sha256 if result.image else ""
+        said, info = f"face {number} of {sha256}", PngInfo()
         info.add_text(MARK, said)
         path = free_path(self._folder, f"{safe_stem(result.source)}-{sha256[:12]}-{number}", said)
         try:
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as out:
-                image.save(out, "PNG", pnginfo=info)
-            os.replace(out.name, path)  # noqa: PTH105
+            with replacing(path) as file:
+                image.save(file, "PNG", pnginfo=info)
         except OSError as error:
             raise UsageError(
                 f"--heatmaps: {path} cannot be written ({error.strerror}); name another folder"

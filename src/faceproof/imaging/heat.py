@@ -15,6 +15,11 @@ FINE = 64
 """Pixels a side on which a coarse map is made smooth before it is turned into the picture."""
 COLOURS = cv2.COLORMAP_INFERNO
 """Dark to light in even steps, blue to yellow: told apart with any kind of colour vision."""
+CLEAR = 2.0
+"""What the cells of a map add up to when all are as hot as is fully coloured, at the least.
+
+A map of weak evidence is so weakly coloured, and not stretched until it looks like much.
+"""
 
 
 def crop_corners(shape: tuple[int, ...], landmarks: Points | None, spec: CropSpec) -> Floats:
@@ -41,13 +46,12 @@ def heat_overlay(
     """Return the picture with what speaks for fake coloured, uint8 [H, W, 3].
 
     ``values`` [h, w] lie over the crop whose ``corners`` [4, 2] `crop_corners` gives. Colour is
-    laid the more thickly the higher the value is, up to ``opacity`` at ``full`` (None: the
-    highest); where nothing speaks for fake the picture stays as it is.
+    laid the more thickly the higher the value is, up to ``opacity`` at ``full`` (None: at the
+    highest value, or `CLEAR` shared by all cells where that is more); where nothing speaks for
+    fake the picture stays as it is.
     """
     heat = np.maximum(np.asarray(values, np.float64), 0)
-    top = float(heat.max(initial=0)) if full is None else full
-    if top <= 0:
-        return pixels.copy()
+    top = max(heat.max(initial=0), CLEAR / heat.size) if full is None else full
     placed = _placed(np.minimum(heat / top, 1), np.asarray(corners, np.float64), pixels.shape)
     colours = cv2.applyColorMap(np.round(255 * placed).astype(np.uint8), COLOURS)[..., ::-1]
     share = (np.clip(opacity, 0, 1) * placed)[..., None]
