@@ -212,7 +212,7 @@ class TestBudget:
 
 
 class TestWorth:
-    @given(st.floats(0.001, 0.999), st.floats(0, 1), st.floats(0, 1))
+    @given(st.floats(0.001, 0.999), *[st.just(0.0) | st.floats(1e-6, 1)] * 2)
     def test_bayes_is_counting(self, base_rate, caught, alarms):
         """Of a million faces, the fake ones among those called fake, counted."""
         fakes = 1_000_000 * base_rate

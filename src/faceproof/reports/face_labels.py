@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 from PIL import ImageDraw, ImageFont
 
 from faceproof.detector import Verdict
 
+Boxes = npt.NDArray[np.float64]
 Colour = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _SMALLEST_TEXT, _LARGEST_TEXT = 11, 40
@@ -59,12 +62,6 @@ class Box(NamedTuple):
         """Its shorter side."""
         return min(self.width, self.height)
 
-    def overlap(self, other: Box) -> float:
-        """Return the area that both cover."""
-        wide = min(self.right, other.right) - max(self.left, other.left)
-        high = min(self.bottom, other.bottom) - max(self.top, other.top)
-        return max(wide, 0.0) * max(high, 0.0)
-
 
 @dataclass(frozen=True)
 class Label:
@@ -84,22 +81,24 @@ def placed_labels(
     Where even the best place of the whole label covers another one, the number stands alone: the
     frame and the sign say the verdict as well.
     """
+    frames = np.array(boxes, np.float64).reshape(-1, 4)
     placed: list[Label] = []
     for number, (box, verdict) in enumerate(zip(boxes, verdicts, strict=True), start=1):
-        taken = [label.place for label in placed]
-        others = [other for other in boxes if other is not box]
+        taken = np.array([label.place for label in placed], np.float64).reshape(-1, 4)
         size = _text_size(box, picture)
-        best = None
         for text in (f"{number} {verdict}", f"{number}"):
-            extent = _extent(text, size)
-            where = min(
-                _candidates(box, extent, picture), key=lambda at: _cost(at, taken, others, box)
-            )
-            best = Label(where, text, verdict, size)
-            if not any(where.overlap(other) for other in taken):
+            places = list(_candidates(box, _extent(text, size), picture))
+            covered = [_covered(place, taken) for place in places]
+            costs = [
+                10 * labels
+                + 2 * _covered(place, frames)
+                - _covered(place, frames[number - 1 :][:1])
+                for place, labels in zip(places, covered, strict=True)
+            ]
+            best = int(np.argmin(costs))
+            if not covered[best]:
                 break
-        if best:
-            placed.append(best)
+        placed.append(Label(places[best], text, verdict, size))
     return placed
 
 
@@ -167,10 +166,11 @@ def _candidates(box: Box, extent: tuple[float, float], picture: tuple[int, int])
         yield Box(left, top, left + wide, top + high)
 
 
-def _cost(at: Box, taken: Sequence[Box], others: Sequence[Box], own: Box) -> float:
-    """Return how bad a place is: it covers other labels, other faces, or the face itself."""
-    covered = sum(map(at.overlap, taken)) * 10 + sum(map(at.overlap, others)) * 2
-    return covered + at.overlap(own)
+def _covered(place: Box, others: Boxes) -> float:
+    """Return the area of a place that others [N, 4] cover, counted once for each of them."""
+    wide = np.minimum(others[:, 2], place.right) - np.maximum(others[:, 0], place.left)
+    high = np.minimum(others[:, 3], place.bottom) - np.maximum(others[:, 1], place.top)
+    return float((np.maximum(wide, 0) * np.maximum(high, 0)).sum())
 
 
 def _inset(box: Box, by: float) -> tuple[float, float, float, float]:

@@ -109,7 +109,8 @@ def _frame(draw: ImageDraw.ImageDraw, box: Box, verdict: Verdict, unit: float) -
     """Draw a frame in colour, lined with white and black so that it stands out anywhere."""
     half = unit * LOOKS[verdict].weight / 2
     half = min(half, max(0.5, box.side / 24))
-    layers = ((half + 2 * unit / 3, _BLACK), (half + unit / 3, _WHITE), (half, LOOKS[verdict].fill))
+    rim = max(1.0, unit / 2.5)  # a whole pixel each, or one hides the other
+    layers = ((half + 2 * rim, _BLACK), (half + rim, _WHITE), (half, LOOKS[verdict].fill))
     strokes = _strokes(box, verdict, unit)
     for by, colour in layers:
         for stroke in strokes:
