@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from faceproof.cli.exits import ALL_CHECKED, FOUND
 from faceproof.cli.update_output import FORMATS
 from faceproof.errors import UsageError
 from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    from faceproof.training.updating.regression import Told
 
 
 def update(
@@ -39,6 +42,23 @@ def update(
     margin: Annotated[
         float,
         typer.Option(metavar="POINTS", help="Percentage points that anything guarded may lose."),
+    ] = 2.0,
+    feedback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE|URL",
+            help="Feedback to judge beside: a .jsonl of `feedback export`, or its database.",
+        ),
+    ] = None,
+    feedback_pictures: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The pictures that were kept for the feedback."),
+    ] = None,
+    feedback_margin: Annotated[
+        float,
+        typer.Option(
+            metavar="POINTS", help="Percentage points by which more of them may be wrong."
+        ),
     ] = 2.0,
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse also where the faces are too few to tell.")
@@ -71,14 +91,19 @@ def update(
 
     if not 0 < margin < 100:
         raise UsageError(f"--margin {margin:g}: write percentage points, between 0 and 100")
+    if not 0 <= feedback_margin < 100:
+        raise UsageError(
+            f"--feedback-margin {feedback_margin:g}: write percentage points, 0 to 100"
+        )
     wish = Wish(
         detector=detector,
         data=data,
         replay=replay,
         replay_share=replay_share,
-        rule=Rule(margin=margin / 100, strict=strict),
+        rule=Rule(margin=margin / 100, strict=strict, feedback_margin=feedback_margin / 100),
         at=at,
         overrides=tuple(set_ or ()),
+        feedback=_told(feedback, feedback_pictures),
     )
     try:
         done = run(wish, output, progress=_say)
@@ -87,6 +112,25 @@ def update(
         raise typer.Exit(stop.exit_code) from None
     write(done, output)
     raise typer.Exit(ALL_CHECKED if done.accepted else FOUND)
+
+
+def _told(feedback: str | None, pictures: Path | None) -> Told | None:
+    """Return the feedback that the gate judges, None where none was named.
+
+    Raises:
+        UsageError: feedback without a folder of pictures, or the other way round.
+    """
+    if (feedback is None) != (pictures is None):
+        raise UsageError(
+            "--feedback and --feedback-pictures go together: feedback is kept without pictures, "
+            "which are found in that folder by their SHA-256"
+        )
+    if feedback is None or pictures is None:
+        return None
+    from faceproof.cli.feedback_source import read, shown
+    from faceproof.training.updating.regression import Told
+
+    return Told(read(feedback), shown(feedback), pictures)
 
 
 def _check_replay(replay: Path | None, *, no_replay: bool) -> None:

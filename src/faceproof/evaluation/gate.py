@@ -3,6 +3,9 @@
 The share of fakes caught is guarded for each old generator, the share of real faces called fake for
 each source of real faces. The rule is that of a non-inferiority trial: what is allowed to be lost
 is stated before, and the interval of the change says whether n is large enough to tell.
+
+Feedback is guarded more simply. Those pictures are no sample of anything: each is one that somebody
+complained of. They are counted, and the count may not grow beyond its own margin.
 """
 
 from __future__ import annotations
@@ -15,12 +18,15 @@ from pydantic import Field
 from faceproof.detector.findings import Sha256
 from faceproof.detector.verdict import OperatingPoint
 from faceproof.evaluation.bootstrap import RESAMPLES
-from faceproof.evaluation.paired import Change, Pair, Points, changes
+from faceproof.evaluation.paired import Change, Pair, Points, changes, error_changes
 from faceproof.evaluation.tally import Thresholds
 from faceproof.records import Record
 
 MARGIN = 0.02
 """What an old generator's recall or a real source's specificity may lose: 2 of 100 faces."""
+
+FEEDBACK = "source=feedback"
+"""The slice under which feedback stands among what is guarded."""
 
 _ROUNDING = 1e-9
 
@@ -28,10 +34,15 @@ Outcome = Literal["held", "lost", "cannot tell"]
 
 
 class Rule(Record):
-    """What may be lost, as a share, and whether what cannot be told is refused as well."""
+    """What may be lost, as a share, and whether what cannot be told is refused as well.
+
+    ``feedback_margin`` is the share of the pictures of feedback, real or fake, that may be judged
+    wrongly beyond those that the old detector judges wrongly.
+    """
 
     margin: float = Field(default=MARGIN, gt=0, lt=1)
     strict: bool = False
+    feedback_margin: float = Field(default=MARGIN, ge=0, lt=1)
 
 
 class Guarded(Record):
@@ -71,6 +82,8 @@ def gate(
     old_generators: Collection[str],
     data_sha256: str,
     split: str,
+    feedback: Pair | None = None,
+    cautions: Sequence[str] = (),
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> Gate:
@@ -78,13 +91,15 @@ def gate(
 
     Refused when anything guarded is lost; where the rule is strict, also when nobody can tell.
     """
-    found = changes(pair, points(old_point, new_point), number=number, seed=seed)
+    at = points(old_point, new_point)
+    found = changes(pair, at, number=number, seed=seed)
     names = {f"generator={generator}" for generator in old_generators}
     guarded = tuple(
         Guarded(change=change, outcome=outcome(change, rule.margin))
         for change in found
         if _is_guarded(change, names)
     )
+    told = () if feedback is None else tuple(_of_feedback(feedback, at, rule))
     bad = {"lost", "cannot tell"} if rule.strict else {"lost"}
     return Gate(
         rule=rule,
@@ -93,10 +108,10 @@ def gate(
         old_point=old_point,
         new_point=new_point,
         not_judged=pair.not_judged,
-        guarded=guarded,
+        guarded=(*guarded, *told),
         others=tuple(change for change in found if not _is_guarded(change, names)),
-        cautions=tuple(_cautions(found, guarded, names, pair.not_judged)),
-        accepted=not any(one.outcome in bad for one in guarded),
+        cautions=(*cautions, *_cautions(found, guarded, names, pair.not_judged)),
+        accepted=not any(one.outcome in bad for one in (*guarded, *told)),
     )
 
 
@@ -114,11 +129,22 @@ def outcome(change: Change, margin: float) -> Outcome:
     return "held" if most <= margin + _ROUNDING else "cannot tell"
 
 
+def feedback_outcome(change: Change, margin: float) -> Outcome:
+    """Return what became of feedback of one class: ``lost`` when too many more are wrong now."""
+    loss, _, _ = change.losses
+    return "lost" if loss > margin + _ROUNDING else "held"
+
+
 def points(old: OperatingPoint, new: OperatingPoint) -> Points:
     """Return the thresholds of two operating points."""
     return Points(
         Thresholds(old.real_below, old.fake_from), Thresholds(new.real_below, new.fake_from)
     )
+
+
+def _of_feedback(pair: Pair, at: Points, rule: Rule) -> Iterable[Guarded]:
+    for change in error_changes(pair, at, name=FEEDBACK):
+        yield Guarded(change=change, outcome=feedback_outcome(change, rule.feedback_margin))
 
 
 def _is_guarded(change: Change, generators: Collection[str]) -> bool:

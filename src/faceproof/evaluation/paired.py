@@ -125,6 +125,13 @@ def changes(pair: Pair, at: Points, *, number: int = RESAMPLES, seed: int = 0) -
     return found
 
 
+def error_changes(pair: Pair, at: Points, *, name: str) -> list[Change]:
+    """Return the changes of recall and of BPCER on all of a pair's faces, as the slice ``name``."""
+    parts = {"recall": pair.where(pair.old.fake), "bpcer": pair.where(~pair.old.fake)}
+    found = [_change(metric, part, at, number=0, seed=0) for metric, part in parts.items()]
+    return [one.model_copy(update={"slice": name}) for one in found if one is not None]
+
+
 def rate_change(old: Bools, new: Bools, groups: ArrayLike, *, correlation: float = 1.0) -> Interval:
     """Return the interval of the change of a share, from hits bool [N] before and after.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from faceproof.evaluation.gate import Gate
 from faceproof.evaluation.paired import Change
-from faceproof.evaluation.update_record import Learned, Update
+from faceproof.evaluation.update_record import Learned, Regression, Update
 from faceproof.reports.markdown import NUMBERS, listing, plain, section, table
 from faceproof.reports.pages import environment
 
@@ -29,6 +29,7 @@ def update_page(update: Update) -> str:
             verdict=verdict(update.gate),
             rule=rule(update.gate),
             drawn=_drawn(update),
+            feedback=feedback(update),
             guarded=[(one.change, one.outcome) for one in update.gate.guarded],
             others=[(change, "-") for change in update.gate.others],
             tested=[(change, "-") for change in update.tested],
@@ -54,6 +55,7 @@ def update_markdown(update: Update) -> str:
         ),
         section("What else changed", _changes(update.gate.others)),
         section("Test", _changes(update.tested) if update.accepted else UNTESTED),
+        section("Feedback", plain(feedback(update))) if update.feedback else "",
         section("Data", table(DATA_HEAD, data), f"{update.steps:,} steps; {_drawn(update)}."),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -84,6 +86,38 @@ def rule(gate: Gate) -> str:
         f"On the {gate.split} split, which chose nothing, each detector at its own operating point "
         f"({gate.old_point.name}, {gate.new_point.name}). What may be lost: "
         f"{points(gate.rule.margin)}; what cannot be told {unclear}."
+    )
+
+
+def feedback(update: Update) -> str:
+    """Return what became of feedback, nothing where none was asked."""
+    told = update.feedback
+    if told is None:
+        return ""
+    named = f": {', '.join(told.newly_wrong_names)}" if told.newly_wrong_names else ""
+    return (
+        f"{told.name}: {left_out(told)}. Wrong were {told.wrong_before:,} before and are "
+        f"{told.wrong_after:,} now; judged rightly before and wrongly now: "
+        f"{told.newly_wrong:,}{named}. These pictures were neither learned from nor chosen on. "
+        f"They are no sample: somebody complained of each. The update is refused when, of the real "
+        f"or of the fake ones, more than {points(update.gate.rule.feedback_margin)} are wrong now "
+        "that were not before, those put right counted against it."
+    )
+
+
+def left_out(told: Regression) -> str:
+    """Return how much feedback was judged, and why the rest was not."""
+    why = {
+        "told before": told.repeated,
+        "called real by one and fake by another": told.contradicted,
+        "without saying which of several faces": told.unclear,
+        "whose picture was not found": told.not_found,
+        "on pictures that are among those of the update, or nearly": told.known,
+        "in which not both detectors found a face, or that cannot be read": told.not_judged,
+    }
+    said = [f"{count:,} {reason}" for reason, count in why.items() if count]
+    return "; left out: ".join(
+        [f"{told.judged:,} of {told.told:,} judged", *([", ".join(said)] if said else [])]
     )
 
 

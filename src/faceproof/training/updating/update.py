@@ -13,12 +13,12 @@ from faceproof.data.manifest import LABELS, Manifest
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.detector import locate
 from faceproof.detector.verdict import OperatingPoint
-from faceproof.errors import TrainingError, UsageError
+from faceproof.errors import TrainingError
 from faceproof.evaluation.evaluate import Judged
+from faceproof.evaluation.feedback_set import FeedbackSet
 from faceproof.evaluation.gate import Gate, Rule, gate, points
 from faceproof.evaluation.paired import Change, changes, paired
 from faceproof.evaluation.update_record import Learned, Update
-from faceproof.records import Record
 from faceproof.reports.update_page import update_markdown, update_page
 from faceproof.runs import RunFolder
 from faceproof.training.finish import write_reported
@@ -35,8 +35,17 @@ from faceproof.training.updating.candidate import (
     discard,
     write_refused,
 )
+from faceproof.training.updating.inputs import Inputs, same_inputs
 from faceproof.training.updating.join import joined, old_generators
 from faceproof.training.updating.recipe import promised_again, single_member, update_recipe
+from faceproof.training.updating.regression import (
+    Compared,
+    Told,
+    cases,
+    cautions,
+    compared,
+    regression,
+)
 from faceproof.training.updating.sets import (
     PictureSet,
     prepare_set,
@@ -63,7 +72,8 @@ class Wish:
     """What is asked of an update.
 
     ``replay_share`` is the share of old fakes among the fakes drawn; 0 lets the old pictures
-    measure alone. ``at`` names the old detector's operating point that is guarded.
+    measure alone. ``at`` names the old detector's operating point that is guarded. ``feedback`` is
+    judged by the gate, and neither learned from nor chosen on.
     """
 
     detector: str
@@ -73,15 +83,7 @@ class Wish:
     rule: Rule = DEFAULT_RULE
     at: str | None = None
     overrides: tuple[str, ...] = ()
-
-
-class Inputs(Record):
-    """What an output folder was made from; another update does not go on in it."""
-
-    detector: str
-    data: str
-    replay: str | None
-    replay_share: float
+    feedback: Told | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ class _Job:
     new: PictureSet
     replay: PictureSet | None
     bench: Bench
+    feedback: FeedbackSet | None
 
     @property
     def folder(self) -> Path:
@@ -119,8 +122,9 @@ def update(wish: Wish, output: Path, *, progress: Progress) -> Update:
         job = _prepared(wish, old, run, point, progress)
         network = fit(job.recipe, job.bench.manifest, run, progress=progress)
         made = candidate(job.recipe, old, network, job.bench)
-        decided = _decide(job, made, point)
-        done = _record(job, decided, _keep(job, made, decided))
+        answers = compared(job.feedback, job.old, made.bundle, job.folder)
+        decided = _decide(job, made, point, answers)
+        done = _record(job, decided, _keep(job, made, decided), answers)
         done.write(output / RECORD)
         (output / REPORT).write_text(update_markdown(done), encoding="utf-8")
         (output / PAGE).write_text(update_page(done), encoding="utf-8")
@@ -143,7 +147,7 @@ def _prepared(
     file = run.path / "recipe.toml"
     recipe = update_recipe(old, point, folder, overrides=wish.overrides, file=file)
     new, replay = _sets(wish, old, run.path, progress)
-    _same_inputs(wish, old, new, replay, run.path)
+    same_inputs(_inputs(wish, old, new, replay), run.path)
     manifest = joined(new, replay, folder, replay_share=wish.replay_share if replay else 0.0)
     _refuse_one_class(manifest, replay)
     refuse_poor_data(recipe, manifest)
@@ -151,7 +155,9 @@ def _prepared(
         progress(note)
     bench = Bench(manifest, folder, run, progress)
     steps = with_steps(recipe, manifest.counts()["train"])
-    return _Job(wish, old, steps, new, replay, bench)
+    sets = [part for part in (new, replay) if part]
+    feedback = cases(wish.feedback, sets, progress) if wish.feedback else None
+    return _Job(wish, old, steps, new, replay, bench, feedback)
 
 
 def _sets(
@@ -172,26 +178,13 @@ def _sets(
     return prepare_set(new, crop, folder, like=replay, progress=progress), replay
 
 
-def _same_inputs(
-    wish: Wish, old: Bundle, new: PictureSet, replay: PictureSet | None, output: Path
-) -> None:
-    """Remember what the folder is made from.
-
-    Raises:
-        UsageError: it was made from something else.
-    """
-    inputs = Inputs(
+def _inputs(wish: Wish, old: Bundle, new: PictureSet, replay: PictureSet | None) -> Inputs:
+    return Inputs(
         detector=old.sha256,
         data=new.manifest.sha256,
         replay=replay.manifest.sha256 if replay else None,
         replay_share=wish.replay_share,
     )
-    file = output / "inputs.json"
-    before = Inputs.read(file) if file.is_file() else inputs
-    for key in Inputs.model_fields:
-        if getattr(before, key) != getattr(inputs, key):
-            raise UsageError(f"{output} holds an update with another {key}: name another --output")
-    inputs.write(file)
 
 
 def _refuse_one_class(manifest: Manifest, replay: PictureSet | None) -> None:
@@ -209,7 +202,9 @@ def _refuse_one_class(manifest: Manifest, replay: PictureSet | None) -> None:
             )
 
 
-def _decide(job: _Job, made: Candidate, old_point: OperatingPoint) -> Gate:
+def _decide(
+    job: _Job, made: Candidate, old_point: OperatingPoint, answers: Compared | None
+) -> Gate:
     """Return what the gate says of the candidate, on validation faces."""
     before = job.bench.answers(job.old, "validation", _GATED_AS, who="old")
     after = job.bench.answers(made.bundle, "validation", _GATED_AS, who="new")
@@ -221,6 +216,8 @@ def _decide(job: _Job, made: Candidate, old_point: OperatingPoint) -> Gate:
         old_generators=old_generators(job.replay),
         data_sha256=job.bench.manifest.sha256,
         split="validation",
+        feedback=answers.pair if answers else None,
+        cautions=cautions(job.feedback, answers),
     )
 
 
@@ -253,7 +250,9 @@ def _as(answers: pa.Table, condition: str) -> pa.Table:
     return answers.filter(pc.field("condition") == condition)
 
 
-def _record(job: _Job, decided: Gate, tested: tuple[Change, ...]) -> Update:
+def _record(
+    job: _Job, decided: Gate, tested: tuple[Change, ...], answers: Compared | None
+) -> Update:
     """Return the record of the update."""
     made = Bundle.read(job.folder / (ACCEPTED if decided.accepted else REFUSED))
     return Update(
@@ -264,6 +263,7 @@ def _record(job: _Job, decided: Gate, tested: tuple[Change, ...]) -> Update:
         replay_share=job.wish.replay_share if job.replay else 0.0,
         steps=job.recipe.schedule.steps,
         gate=decided,
+        feedback=regression(job.feedback, answers, decided) if job.feedback else None,
         tested=tested,
     )
 

@@ -1,0 +1,147 @@
+"""faceproof feedback: what people say of wrong verdicts, listed, written out, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.cli.feedback_source import JSON_LINES, opened, read, shown
+from faceproof.cli.table import visible
+from faceproof.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceproof.evaluation.feedback import Feedback
+
+app = typer.Typer(
+    help="List, write out and delete what people said of wrong verdicts.", no_args_is_help=True
+)
+
+Database = Annotated[
+    str,
+    typer.Option(
+        "--database",
+        metavar="FILE|URL",
+        envvar="FACEPROOF_SERVE_FEEDBACK__DATABASE",
+        help="The service's database: an SQLite file, postgresql://..., or default.",
+    ),
+]
+
+HEAD = ("id", "received", "truth", "verdict", "probability", "generator", "picture", "detector")
+
+
+@app.command("list")
+def list_(*, database: Database = "default") -> None:
+    """List the feedback, the oldest first."""
+    with closing(opened(database)) as store:
+        rows = [HEAD, *map(_cells, store)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+    typer.echo(f"{len(rows) - 1:,} in {visible(shown(database))}", err=True)
+
+
+@app.command()
+def export(
+    *,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A .jsonl; a .csv or .parquet is a manifest."
+        ),
+    ],
+    pictures: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="For a manifest: the pictures that were kept."),
+    ] = None,
+    database: Database = "default",
+) -> None:
+    """Write the feedback to a file that `update --feedback` reads, or a manifest of its pictures.
+
+    A manifest has a row for each picture that lies in FOLDER; what is left out is counted.
+    """
+    feedback = read(database)
+    if output.suffix.lower() == JSON_LINES:
+        _write_lines(feedback, output)
+        typer.echo(f"{len(feedback):,} written to {output}", err=True)
+        return
+    if output.suffix.lower() not in {".csv", ".parquet"}:
+        raise UsageError(f"--output {output}: name a .jsonl, or a .csv or .parquet for a manifest")
+    if pictures is None:
+        raise UsageError("a manifest names pictures, and none are kept: say --pictures FOLDER")
+    typer.echo(_write_manifest(feedback, pictures, output, shown(database)), err=True)
+
+
+@app.command()
+def prune(
+    *,
+    days: Annotated[
+        int, typer.Option("--older-than", metavar="DAYS", min=0, help="What is older is deleted.")
+    ],
+    database: Database = "default",
+) -> None:
+    """Delete feedback that was received longer ago than so many days."""
+    with closing(opened(database)) as store:
+        from faceproof.frontends.api.feedback.keeping import prune as run
+
+        typer.echo(f"{run(store, days):,} deleted", err=True)
+
+
+@app.command()
+def erase(
+    name: Annotated[
+        str, typer.Argument(metavar="ID|SHA256", help="One piece of feedback, or one picture's.")
+    ],
+    *,
+    database: Database = "default",
+) -> None:
+    """Delete one piece of feedback, or all on the picture with this SHA-256."""
+    with closing(opened(database)) as store:
+        typer.echo(f"{store.erase(name):,} deleted", err=True)
+
+
+def _cells(one: Feedback) -> tuple[str, ...]:
+    probability = "" if one.fake_probability is None else f"{one.fake_probability:.3f}"
+    face = "" if one.face is None else f" face {one.face}"
+    return (
+        one.id,
+        f"{one.received:%Y-%m-%d %H:%M}",
+        one.truth,
+        one.verdict or "no face",
+        probability,
+        one.generator or "",
+        f"{one.image.sha256[:12]}{face}",
+        visible(f"{one.detector.name} {one.detector.version}"),
+    )
+
+
+def _write_lines(feedback: Iterable[Feedback], path: Path) -> None:
+    """Write JSON Lines, for the user alone: what people say is nobody else's business."""
+    from faceproof.evaluation.feedback import lines
+
+    try:
+        path.touch(mode=0o600)
+        with path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(lines(feedback))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _write_manifest(feedback: tuple[Feedback, ...], pictures: Path, path: Path, name: str) -> str:
+    """Write a row for each picture that is there, and return what was left out in words."""
+    from faceproof.networks.requirements import require
+
+    require("polars", "pyarrow", extra="data")
+    from faceproof.data.manifest_files import write_manifest
+    from faceproof.evaluation.feedback_set import feedback_set, in_words, manifest_of
+
+    found = feedback_set(feedback, pictures, name=name)
+    manifest, several = manifest_of(found)
+    write_manifest(manifest, path)
+    said = in_words(found.counts, len(found.cases))
+    more = f"; {several:,} with several faces, of which a manifest names none" if several else ""
+    return f"{len(manifest):,} rows written to {path} ({said}{more})"
