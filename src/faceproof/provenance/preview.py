@@ -41,7 +41,7 @@ def preview_finding(exif: Exif, pixels: Pixels) -> ProvenanceFinding | None:
     if alike is None or alike >= LEAST_CORRELATION:
         return None
     return ProvenanceFinding(
-        kind="editing_software",
+        kind="metadata",
         says="The small preview inside the file does not show what the picture shows: the picture"
         " was changed, cropped or replaced after the preview was made.",
         value=f"correlation {alike:.2f} of 1",
@@ -67,7 +67,7 @@ def _small(pixels: Pixels) -> Grey:
     """Return grey levels, float32 [32, 32]."""
     step = max(min(pixels.shape[:2]) // (8 * _SIDE), 1)
     square = cv2.resize(pixels[::step, ::step], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    return np.asarray(square, np.float32).mean(axis=2)
+    return np.asarray(square.mean(axis=2), np.float32)
 
 
 def _without_bars(preview: Pixels) -> Pixels:

@@ -49,9 +49,11 @@ def read_provenance(
 
     ``kind`` is the format as `faceproof.imaging.formats` names it; of a picture that is no file,
     and of formats that hold no metadata, nothing is said. ``pixels``, upright, are compared with
-    the preview in the file; without them it is not looked at. The credentials are None where the file
-    carries some and c2pa is not installed, and where there is no file. Nothing is raised for a
-    hostile file: what cannot be read is a finding of the kind "unreadable".
+    the preview in the file; without them it is not looked at.
+
+    The credentials are None where the file carries some and c2pa is not installed, and where there
+    is no file. Nothing is raised for a hostile file: what cannot be read is a finding of the kind
+    "unreadable".
     """
     if not data or kind not in BLOCKS:
         return (ABSENT if data else None), ()
