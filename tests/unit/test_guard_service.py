@@ -98,6 +98,55 @@ def test_describing_changes_nothing_of_what_it_was_given():
     assert json.dumps(plain) == before
 
 
+def part(disposition: bytes, data: bytes = b"c4nary") -> bytes:
+    """Return a multipart body with one part."""
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; ' + disposition
+    return head + b"\r\n\r\n" + data + b"\r\n--x--\r\n"
+
+
+HOSTILE = {
+    "application/json": (
+        b"[" * 500_000,
+        b'{"url":' * 50_000,
+        b'{"url": ' + b"9" * 100_000 + b"}",
+        b'{"url": "file:///c4nary"}',
+        b'{"url": "gopher://c4nary.example:70/c4nary?c4nary"}',
+        b'{"url": "http://c4nary:c4nary@127.0.0.1/c4nary?c4nary"}',
+        b'{"url": "http://127.0.0.1:1/c4nary?c4nary#c4nary"}',
+        b'{"url": "http://a\\u0000c4nary/"}',
+        b'{"c4nary": "c4nary"}',
+        b'\xff\xfe{"c4nary',
+    ),
+    "multipart/form-data; boundary=x": (
+        part(b'filename="c4nary.jpg"'),
+        part(b'filename="c4nary\x00\r.jpg"'),
+        part(b"filename*=utf-8''%00c4nary%ff"),
+        part(b'filename="c4nary.svg"', b'<svg><image href="http://c4nary/"/></svg>'),
+        part(b'filename="a.png"', picture()[:60]) + b"c4nary",
+        b"--x\r\n" + b"c4nary: c4nary\r\n" * 10_000,
+        b"c4nary" * 10_000,
+    ),
+    "multipart/form-data; boundary=" + "c4nary" * 1000: (b"c4nary",),
+    "text/c4nary": (b"c4nary",),
+}
+
+
+def test_hostile_bodies_are_told_what_is_wrong_and_leave_no_trace(tiny_bundle, capfd):
+    with client_of(tiny_bundle) as asking, logged() as said:
+        answers = [
+            asking.post(path, content=body, headers={"Content-Type": kind}, params={"at": "strict"})
+            for path in ("/v1/check", "/v1/check/batch", "/v1/feedback")
+            for kind, bodies in HOSTILE.items()
+            for body in bodies
+        ]
+        counted = asking.get("/metrics").text
+    assert {answer.status_code for answer in answers} <= {200, 400, 404, 413, 415, 422}
+    printed = capfd.readouterr()
+    everything = "\n".join([*said.json, *said.text, printed.out, printed.err, counted])
+    assert "c4nary" not in everything
+    assert sum('"request"' in line for line in said.json) == len(answers) + 1
+
+
 @pytest.mark.parametrize("path", ["/v1/check/", "/v1/detectors/", "/healthz/"])
 def test_no_answer_sends_a_client_elsewhere(tiny_bundle, path):
     """A redirect would repeat the name that the client gave as Host, and the upload."""
