@@ -1,5 +1,6 @@
 """https: the certificate is checked against the host's name, wherever the connection goes."""
 
+import gc
 import ssl
 
 import pytest
@@ -78,6 +79,22 @@ def test_http_where_https_is_expected_fails(authority):
 def test_a_handshake_that_never_ends_is_given_up(authority):
     with Server() as server, pytest.raises(FetchTimeoutError):
         fetched(server, trust=authority.trust(), seconds=0.3)
+
+
+def test_a_connection_that_came_too_late_is_closed(authority, monkeypatch):
+    """The deadline passes between connecting and the handshake."""
+    left = iter([5.0, 5.0])
+
+    def nothing_left(deadline):
+        try:
+            return next(left)
+        except StopIteration:
+            raise deadline.missed() from None
+
+    monkeypatch.setattr("faceproof.imaging.fetching.deadline.Deadline.left", nothing_left)
+    with Server() as server, pytest.raises(FetchTimeoutError):
+        fetched(server, trust=authority.trust())
+    gc.collect()  # a socket that was left open would warn now
 
 
 def test_a_redirect_from_https_to_http_is_refused(authority, tmp_path):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,9 +36,15 @@ _CERTIFICATES = (
 class Wire(httpcore2.NetworkStream):
     """A connection that never waits longer than the deadline, nor takes more bytes than allowed."""
 
-    def __init__(self, stream: httpcore2.NetworkStream, deadline: Deadline) -> None:
+    def __init__(
+        self,
+        stream: httpcore2.NetworkStream,
+        deadline: Deadline,
+        trust: ssl.SSLContext | None,
+    ) -> None:
         self._stream = stream
         self._deadline = deadline
+        self._trust = trust
         self._allowed = MOST_HEAD_BYTES
 
     def allow(self, size: int) -> None:
@@ -67,9 +73,14 @@ class Wire(httpcore2.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore2.NetworkStream:
-        """Return the same over TLS, the certificate checked against the host's name."""
-        secured = self._stream.start_tls(ssl_context, server_hostname, self._deadline.left())
-        return Wire(secured, self._deadline)
+        """Return the same over TLS, the certificate checked against the host's name.
+
+        The library's context is not used: it would be changed for every connection, while other
+        threads read it.
+        """
+        trust = self._trust or system_trust()
+        secured = self._stream.start_tls(trust, server_hostname, self._deadline.left())
+        return Wire(secured, self._deadline, self._trust)
 
     def get_extra_info(self, info: str) -> object:
         """Return what the connection says of itself."""
@@ -79,10 +90,17 @@ class Wire(httpcore2.NetworkStream):
 class Pinned(httpcore2.NetworkBackend):
     """Connects to the addresses that were checked, in order, whatever host is asked for."""
 
-    def __init__(self, addresses: tuple[Address, ...], deadline: Deadline) -> None:
+    def __init__(
+        self,
+        addresses: tuple[Address, ...],
+        deadline: Deadline,
+        trust: ssl.SSLContext | None,
+    ) -> None:
         self._addresses = addresses
         self._deadline = deadline
+        self._trust = trust
         self._system = httpcore2.SyncBackend()
+        self._made: list[httpcore2.NetworkStream] = []
 
     def connect_tcp(
         self,
@@ -105,7 +123,14 @@ class Pinned(httpcore2.NetworkBackend):
         return self._connect(last, port, self._deadline.left())
 
     def _connect(self, address: Address, port: int, seconds: float) -> Wire:
-        return Wire(self._system.connect_tcp(str(address), port, timeout=seconds), self._deadline)
+        stream = self._system.connect_tcp(str(address), port, timeout=seconds)
+        self._made.append(stream)
+        return Wire(stream, self._deadline, self._trust)
+
+    def close(self) -> None:
+        """Close what was connected and came to nothing before the library took it over."""
+        for stream in self._made:
+            stream.close()
 
 
 @contextmanager
@@ -127,13 +152,13 @@ def ask(
         scheme=locator.scheme, host=str(locator.host), port=locator.port, target=locator.target
     )
     request = httpcore2.Request("GET", url, headers=[("Host", locator.authority), *headers])
-    secured = locator.scheme == "https"
     with (
         _translated(deadline),
+        closing(Pinned(addresses, deadline, trust)) as backend,
         httpcore2.HTTPConnection(
             url.origin,
-            ssl_context=(trust or system_trust()) if secured else None,
-            network_backend=Pinned(addresses, deadline),
+            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # not used, see Wire
+            network_backend=backend,
         ) as connection,
     ):
         response = connection.handle_request(request)
@@ -151,6 +176,7 @@ def system_trust() -> ssl.SSLContext:
     names, and a stranger wrote that.
     """
     context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
     context.hostname_checks_common_name = False  # a name stands in the list of names, RFC 9110
     paths = ssl.get_default_verify_paths()
     if not context.cert_store_stats()["x509_ca"] and not (paths.cafile or paths.capath):
