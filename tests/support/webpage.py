@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[2]
@@ -73,5 +72,4 @@ class Page:
 
 def opened() -> Page:
     """Return the page as it opens, with the detector that the environment names."""
-    st.cache_resource.clear()
     return Page(AppTest.from_file(str(APP), default_timeout=120)).run()

@@ -1,0 +1,168 @@
+"""Parts of the page that need no session: the band, names, settings, samples, headers, uploads."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from starlette.requests import Request
+
+from faceproof import Checker, Detector
+from faceproof.detector import ChosenOn, OperatingPoint
+from faceproof.errors import UsageError
+from faceproof.frontends.webapp import downloads, serving
+from faceproof.frontends.webapp.band import band_html
+from faceproof.frontends.webapp.given import Given, each_once
+from faceproof.frontends.webapp.headers import Headers, headers
+from faceproof.frontends.webapp.samples import SAMPLES
+from faceproof.frontends.webapp.settings import Settings
+from faceproof.frontends.webapp.sliders import budget_label, ordered_points
+from faceproof.imaging.decode import decode
+from faceproof.imaging.picture import DEFAULT_LIMITS
+from support.webpage import sample
+
+
+def point(low: float, high: float) -> OperatingPoint:
+    chosen_on = ChosenOn(data_sha256="0" * 64, n=9)
+    return OperatingPoint(
+        name="p", real_below=low, fake_from=high, promise="?", chosen_on=chosen_on
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.2, 0.95), (0.5, 0.5), (0.0, 1.0)])
+@pytest.mark.parametrize("probability", [0.0, 0.5, 1.0])
+def test_the_bands_fill_the_bar_and_the_mark_lies_on_it(low, high, probability):
+    html = band_html(probability, point(low, high))
+    widths = [float(number) for number in re.findall(r"width:([\d.]+)%", html)]
+    assert sum(widths) == pytest.approx(100, abs=0.02)
+    assert float(re.search(r"left:([\d.]+)%", html)[1]) == pytest.approx(100 * probability)
+    assert ("cannot tell" in html) == (high > low)
+    assert 'role="img" aria-label="' in html
+
+
+def test_settings_come_through_the_environment_as_they_were():
+    settings = Settings("mine", addresses=False, allow_private=("10.0.0.0/8",), ports=(80, 8080))
+    assert Settings.read(settings.variables()) == settings
+    assert Settings.read(Settings().variables()) == Settings()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{"FACEPROOF_APP_ADDRESSES": "perhaps"}, {"FACEPROOF_APP_PORTS": "eighty"}],
+)
+def test_settings_that_mean_nothing_are_refused(environment):
+    with pytest.raises(UsageError, match=next(iter(environment))):
+        Settings.read(environment)
+
+
+def test_samples_are_small_and_what_they_are_said_to_be():
+    checker = Checker(Detector.load("default"))
+    faces = {one.file: len(checker.check(one.read()).faces) for one in SAMPLES}
+    assert faces == {
+        "astronaut.jpg": 1,
+        "photographer.jpg": 1,
+        "couple.jpg": 2,
+        "face-swap.jpg": 1,
+        "cat.jpg": 0,
+    }
+    assert sum(len(one.read()) for one in SAMPLES) < 200_000
+    assert all(one.alt and one.about for one in SAMPLES)
+
+
+def test_pictures_that_were_given_twice_are_one():
+    pictures = [Given("a.jpg", b"1"), Given("a.jpg", b"1"), Given("b.jpg", b"1")]
+    assert [one.name for one in each_once(pictures)] == ["a.jpg", "b.jpg"]
+
+
+def test_operating_points_go_from_many_false_alarms_to_few():
+    spec = Detector.load("default").spec
+    points = ordered_points(spec)
+    assert [budget_label(one) for one in points] == ["1 in 20", "1 in 100", "1 in 200"]
+
+
+def test_downloads_are_the_answer_and_reports_on_it(monkeypatch):
+    given = {}
+
+    def button(label, data, name, mime, **_):
+        given[mime] = (name, data() if callable(data) else data)
+
+    monkeypatch.setattr(downloads.st, "download_button", button)
+    data = sample("real-astronaut.jpg")
+    detector = Detector.load("default")
+    result = Checker(detector).check(data, name="a b.jpg")
+    downloads.draw_downloads(Given("a b.jpg", data), result, detector.spec, ())
+    name, text = given["application/json"]
+    assert name == "a-b-faceproof.json"
+    assert json.loads(text) == json.loads(result.model_dump_json(by_alias=True))
+    _, page = given["text/html"]
+    assert decode(data).sha256 in page
+    assert detector.sha256 in page
+    assert given["application/pdf"][1].startswith(b"%PDF-")
+
+
+async def _answer(app: object) -> list[dict]:
+    sent: list[dict] = []
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    await app({"type": "http"}, None, send)
+    return sent
+
+
+def test_every_answer_carries_the_headers():
+    async def plain(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    start, _ = asyncio.run(_answer(Headers(plain)))
+    got = dict(start["headers"])
+    assert got[b"a"] == b"b"
+    assert got.keys() >= {name.encode() for name in headers()}
+    policy = headers()["content-security-policy"]
+    assert "http:" not in policy
+    assert "https:" not in policy
+    assert "script-src 'self' 'wasm-unsafe-eval' 'sha256-" in policy
+    assert "'unsafe-eval'" not in policy
+
+
+def test_an_upload_stays_in_memory(monkeypatch):
+    """Without our setting Starlette moves a file of more than a megabyte to disk."""
+    from starlette.formparsers import MultiPartParser
+
+    monkeypatch.setattr(MultiPartParser, "spool_max_size", MultiPartParser.spool_max_size)
+    assert _rolled(3)
+    serving.keep_uploads_in_memory()
+    assert not _rolled(3)
+    assert MultiPartParser.spool_max_size > DEFAULT_LIMITS.max_bytes
+
+
+def _rolled(megabytes: int) -> bool:
+    """Return whether a file of this size came to lie on disk."""
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+        + bytes(megabytes * 2**20)
+        + b"\r\n--x--\r\n"
+    )
+    messages = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> dict:
+        return next(messages)
+
+    async def parse() -> bool:
+        kind = (b"content-type", b"multipart/form-data; boundary=x")
+        request = Request({"type": "http", "method": "PUT", "headers": [kind]}, receive)
+        async with request.form() as form:
+            return form["f"].file._rolled
+
+    return asyncio.run(parse())
+
+
+def test_streamlit_is_told_to_keep_to_itself():
+    """A misspelt option would be refused when the page starts; here it is told at once."""
+    from streamlit import config
+
+    known = config._config_options_template
+    assert serving.CONFIG.keys() <= known.keys()
+    assert serving.CONFIG["browser.gatherUsageStats"] is False
+    assert serving.CONFIG["server.maxUploadSize"] * 2**20 == DEFAULT_LIMITS.max_bytes
