@@ -7,7 +7,7 @@ from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.guard import GuardSettings, install
+from faceproof.frontends.api.guard import GuardSettings, hosts, install
 from support.guarded import add_key, client, service
 
 EVERY_KIND = (
@@ -139,6 +139,14 @@ def test_this_machine_answers_to_its_own_names(host):
 )
 def test_a_rebound_name_is_refused(host):
     assert ask(host) == 421
+
+
+def test_a_socket_for_both_families_is_the_same_loopback():
+    """Bound to ``::``, an IPv4 connection is seen as a mapped address."""
+    scope = {"type": "http", "server": ("::ffff:127.0.0.1", 8000)}
+    assert hosts._through_loopback(scope)
+    assert not hosts._through_loopback({**scope, "server": ("::ffff:192.0.2.1", 8000)})
+    assert not hosts._through_loopback({**scope, "server": None})
 
 
 def test_names_may_be_allowed():

@@ -10,8 +10,18 @@ from faceproof.errors import UsageError
 from faceproof.frontends.api.guard import GuardSettings, required
 from faceproof.frontends.api.guard.settings import is_loopback
 
-LOOPBACK = ("localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]")
-BEYOND = ("0.0.0.0", "::", "", "192.168.1.7", "my-pc", "localhost.example.org", "127.1", "0")
+LOOPBACK = ("localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1")
+BEYOND = (
+    "0.0.0.0",
+    "::",
+    "",
+    "192.168.1.7",
+    "::ffff:192.0.2.1",
+    "my-pc",
+    "localhost.example.org",
+    "127.1",
+    "0",
+)
 
 
 class Service(BaseSettings):

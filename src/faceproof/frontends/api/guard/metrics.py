@@ -8,7 +8,6 @@ Source: Prometheus, "Metric and label naming" and "Writing exporters", for names
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -72,7 +71,7 @@ class Metrics:
             registry=self.registry,
         )
         self._faces = self._counter("faces", "Faces judged, by verdict.", "verdict")
-        self._queue = self._gauge("queue_depth", "Pictures that wait for the networks.")
+        self._queue = self._gauge("queue_depth", "Pictures taken and not answered.")
         self._batches = Histogram(
             "faceproof_batch_faces",
             "Faces that met the networks together.",
@@ -139,12 +138,7 @@ class Metrics:
         if refused is not None:
             self._refused.labels(refused).inc()
 
-    def expose(self, accept: str = "", names: Iterable[str] = ()) -> Response:
-        """Return all counters in the text format that the scraper asks for."""
-        encode, media_type = choose_encoder(accept)
-        chosen = self.registry.restricted_registry(list(names)) if names else self.registry
-        return Response(encode(chosen), headers={"Content-Type": media_type})
-
     async def endpoint(self, request: Request) -> Response:
-        """Answer ``GET /metrics``."""
-        return self.expose(request.headers.get("accept", ""))
+        """Answer ``GET /metrics`` in the text format that the scraper asks for."""
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(self.registry), headers={"Content-Type": media_type})

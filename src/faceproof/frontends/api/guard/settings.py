@@ -145,7 +145,8 @@ def is_loopback(host: str) -> bool:
     """
     bare = host.removeprefix("[").removesuffix("]")
     try:
-        return ip_address(bare).is_loopback
+        address = ip_address(bare)
+        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
     except ValueError:
         return bare.lower() == "localhost"
 
