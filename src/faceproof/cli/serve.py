@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from faceproof.frontends.api import ServiceSettings
 
 #: What the extra brings, each by the name under which it is imported.
-NEEDED = ("fastapi", "uvicorn", "pydantic_settings", "python_multipart", "prometheus_client")
+NEEDED = (
+    *("fastapi", "uvicorn", "pydantic_settings", "python_multipart", "prometheus_client"),
+    "sqlalchemy",
+)
 
 
 def serve(

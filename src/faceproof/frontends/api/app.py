@@ -15,8 +15,9 @@ from faceproof import __version__
 from faceproof.checker import Checker
 from faceproof.errors import FaceproofError, ServiceError
 from faceproof.frontends.api import feedback, guard, openapi, problems
+from faceproof.frontends.api.readiness import Readiness
 from faceproof.frontends.api.routes import router
-from faceproof.frontends.api.service import running
+from faceproof.frontends.api.service import Service, running
 from faceproof.frontends.api.settings import ServiceSettings
 
 #: nginx's number for a client that left before it was answered; nobody receives it.
@@ -31,13 +32,14 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
     """
     used = settings or ServiceSettings()
     metrics = guard.Metrics()
+    readiness = Readiness(used.ready_picture, used.ready_verdict)
     store = feedback.store_for(used.feedback)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
             feedback.kept(store, used.feedback),
-            running(checker, used, metrics) as service,
+            running(Service(checker, used, readiness=readiness, observer=metrics)) as service,
         ):
             app.state.service = service
             yield

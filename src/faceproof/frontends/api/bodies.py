@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from faceproof.errors import FileTooLargeError, SlowRequestError, UnsupportedSourceError
+from faceproof.errors import (
+    FileTooLargeError,
+    SlowRequestError,
+    StoppingError,
+    UnsupportedSourceError,
+)
 from faceproof.frontends.api.room import Holding
 from faceproof.frontends.api.settings import ServiceSettings
 from faceproof.frontends.api.uploads import Upload, Uploads, boundary_of, read_uploads
@@ -56,6 +62,14 @@ class Bodies:
 
     def __init__(self, settings: ServiceSettings, *, addresses: bool) -> None:
         self._settings, self._addresses = settings, addresses
+        self._reading: set[asyncio.Timeout] = set()
+        self._stopped = False
+
+    def give_up(self) -> None:
+        """Read no further: whose body is still arriving is told that the service has stopped."""
+        self._stopped = True
+        for timeout in self._reading:
+            timeout.reschedule(asyncio.get_running_loop().time())
 
     async def one(self, request: Request, holding: Holding) -> Upload | str:
         """Return the one file or address of a request.
@@ -91,16 +105,33 @@ class Bodies:
         """Return the files of a multipart body, or what a JSON body says."""
         boundary = boundary_of(request.headers.get("content-type", ""))
         chunks = self._chunks(request, holding, self._most(request, json=boundary is None))
+        async with self._in_time():
+            if boundary is None:
+                return _parsed(named, b"".join([chunk async for chunk in chunks]))
+            limit = self._settings.max_file_bytes
+            uploads = Uploads(boundary, max_file_bytes=limit, max_files=files)
+            return await read_uploads(chunks, uploads)
+
+    @asynccontextmanager
+    async def _in_time(self) -> AsyncIterator[None]:
+        """Give a body its time.
+
+        Raises:
+            SlowRequestError: it was not enough.
+            StoppingError: the service stopped before it was over.
+        """
+        seconds = self._settings.upload_seconds
+        timeout = asyncio.timeout(seconds)
+        self._reading.add(timeout)
         try:
-            async with asyncio.timeout(self._settings.upload_seconds):
-                if boundary is None:
-                    return _parsed(named, b"".join([chunk async for chunk in chunks]))
-                limit = self._settings.max_file_bytes
-                uploads = Uploads(boundary, max_file_bytes=limit, max_files=files)
-                return await read_uploads(chunks, uploads)
+            async with timeout:
+                yield
         except TimeoutError as error:
-            seconds = self._settings.upload_seconds
+            if self._stopped:
+                raise StoppingError("the service stopped before the body arrived") from error
             raise SlowRequestError(f"the body did not arrive in {seconds:g} seconds") from error
+        finally:
+            self._reading.discard(timeout)
 
     def _most(self, request: Request, *, json: bool) -> int:
         """Return how many bytes the body may have, after refusing what announces more.

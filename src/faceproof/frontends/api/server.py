@@ -55,7 +55,7 @@ class PatientServer(Server):
             (b"connection", b"close"),
         ]
         loop = asyncio.get_running_loop()
-        overdue = loop.call_later(self._seconds, service.engine.give_up)
+        overdue = loop.call_later(self._seconds, service.give_up)
         await self._quiet(min(LAST_WORDS, self._seconds))
         await super().shutdown(sockets)
         overdue.cancel()

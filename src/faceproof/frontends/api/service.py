@@ -27,9 +27,14 @@ class Service:
     """A detector behind a queue; made in the event loop that it runs in."""
 
     def __init__(
-        self, checker: Checker, settings: ServiceSettings, observer: Observer | None = None
+        self,
+        checker: Checker,
+        settings: ServiceSettings,
+        *,
+        readiness: Readiness,
+        observer: Observer | None = None,
     ) -> None:
-        self.detector = checker.detector
+        self.detector, self.readiness = checker.detector, readiness
         self.checkers = Checkers(checker, max_faces=settings.max_faces)
         self.room = Room(places=settings.max_waiting, bytes_=settings.max_held_bytes)
         self.engine = Engine(settings, room=self.room, observer=observer)
@@ -37,7 +42,6 @@ class Service:
         self.bodies = Bodies(settings, addresses=addresses)
         if observer:
             observer.judged_by(_named(self.detector), self.checkers.default.at)
-        self.readiness = Readiness(settings.ready_picture, settings.ready_verdict)
 
     async def one(self, request: Request, choice: Choice) -> CheckResult:
         """Return the result of the one picture in a request."""
@@ -58,6 +62,11 @@ class Service:
         checker = self.checkers[choice]
         return await self.engine.check([Task(choice, checker, source) for source in sources])
 
+    def give_up(self) -> None:
+        """Answer all who still wait that the service has stopped."""
+        self.bodies.give_up()
+        self.engine.give_up()
+
     async def judge_built_in(self) -> None:
         """Judge the picture that says whether the service is ready."""
         await self.readiness.look(lambda upload: self.judged([upload], self.checkers.default))
@@ -70,11 +79,8 @@ def _named(detector: Detector) -> CheckedBy:
 
 
 @asynccontextmanager
-async def running(
-    checker: Checker, settings: ServiceSettings, observer: Observer | None = None
-) -> AsyncIterator[Service]:
+async def running(service: Service) -> AsyncIterator[Service]:
     """Give a service that has judged the built-in picture, and end it."""
-    service = Service(checker, settings, observer)
     try:
         await service.judge_built_in()
         yield service

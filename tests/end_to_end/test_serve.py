@@ -1,0 +1,243 @@
+"""`faceproof serve` as a process: what it answers, whom it does not wait for, how it ends."""
+
+import importlib.util
+import json
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from faceproof.cli import app
+from faceproof.cli.serve import NEEDED
+from support.served import rest, served, status, upload
+from support.service import picture
+
+WHITE = picture()
+#: Takes a while to decode, and is small on the wire.
+LARGE = picture(side=2000)
+
+
+@pytest.fixture(scope="module")
+def running():
+    """What is started once and ended with this module."""
+    with ExitStack() as stack:
+        yield SimpleNamespace(stack=stack, service=None)
+
+
+@pytest.fixture
+def impatient(running, tiny_bundle, tmp_path):
+    """A service with little patience, for all tests that do not end it."""
+    if running.service is None:
+        impatience = {"head_seconds": 1, "upload_seconds": 1, "keep_alive_seconds": 1}
+        started = served(tiny_bundle, tmp_path, max_connections=150, **impatience)
+        running.service = running.stack.enter_context(started)
+    return running.service
+
+
+def content(answer):
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+def drip(connection, data):
+    """Send byte after byte, until the service has had enough."""
+    for byte in data:
+        connection.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def closes_within(connection, seconds):
+    """Return whether the service closes the connection in time."""
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_it_answers_over_http(impatient):
+    assert content(impatient.ask(upload(WHITE)))["verdict"] == "fake"
+    assert content(impatient.get("/healthz")) == {"status": "alive"}
+    assert content(impatient.get("/v1/detectors"))["detectors"][0]["name"] == "bright"
+
+
+def test_what_is_no_http_is_a_problem(impatient):
+    answer = impatient.ask(b"rubbish\r\n\r\n")
+    assert status(answer) == 400
+    assert b"application/problem+json" in answer
+    assert content(answer)["code"] == "bad_request"
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
+def test_a_head_that_does_not_come_is_not_waited_for(impatient, begun):
+    with impatient.open() as connection:
+        connection.sendall(begun)
+        begun_at = time.monotonic()
+        assert closes_within(connection, 10)
+        assert 0.5 < time.monotonic() - begun_at < 5
+
+
+def test_a_head_that_drips_is_not_waited_for(impatient):
+    with impatient.open() as connection:
+        begun_at = time.monotonic()
+        connection.settimeout(0.1)
+        with pytest.raises(OSError):  # noqa: PT011 (reset, broken pipe: as the system has it)
+            drip(connection, b"GET /healthz HTTP/1.1\r\nX-Slow: " + b"x" * 200)
+        assert time.monotonic() - begun_at < 5
+
+
+def test_a_body_that_drips_is_answered_and_not_waited_for(impatient):
+    request = upload(WHITE)
+    head, _, body = request.replace(b"Connection: close\r\n", b"").partition(b"\r\n\r\n")
+    with impatient.open() as connection:
+        connection.sendall(head + b"\r\n\r\n" + body[:50])
+        answer = connection.recv(65536)
+        assert status(answer) == 408
+        with pytest.raises(OSError):  # noqa: PT011 (as above)
+            drip(connection, b"x" * 200)
+
+
+def test_a_body_that_announces_too_much_is_refused_and_still_read_for_a_moment(impatient):
+    """So that a client that sends all before it reads finds its answer."""
+    head = upload(WHITE).partition(b"\r\n\r\n")[0].replace(b"Connection: close\r\n", b"")
+    length = next(line for line in head.split(b"\r\n") if line.startswith(b"Content-Length"))
+    with impatient.open() as connection:
+        connection.sendall(head.replace(length, b"Content-Length: 100000000") + b"\r\n\r\n")
+        connection.sendall(bytes(2_000_000))
+        assert status(connection.recv(65536)) == 413
+
+
+def test_silent_connections_do_not_keep_others_out(impatient):
+    silent = [impatient.open() for _ in range(200)]
+    try:
+        for connection in silent[::2]:
+            connection.sendall(b"GET / HTTP/1.1\r\n")
+        begun = time.monotonic()
+        assert status(impatient.get("/healthz")) == 200
+        assert status(impatient.ask(upload(WHITE))) == 200
+        assert time.monotonic() - begun < 5
+        assert closes_within(silent[0], 5)
+    finally:
+        for connection in silent:
+            connection.close()
+
+
+def test_a_connection_is_used_again(impatient):
+    with impatient.open() as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert status(connection.recv(65536)) == 200
+        assert closes_within(connection, 10)
+
+
+def test_a_signal_in_the_middle_loses_nothing(tiny_bundle, tmp_path):
+    with served(tiny_bundle, tmp_path) as service, ExitStack() as stack:
+        idle = stack.enter_context(service.open())
+        idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert status(idle.recv(65536)) == 200
+        begun = threading.Barrier(13)
+
+        def ask():
+            path = "/v1/check/batch?faces=whole"
+            request = upload(LARGE, path=path, copies=2, close=False)
+            with service.open(seconds=60) as connection:
+                connection.sendall(request[:-10])
+                begun.wait()
+                connection.sendall(request[-10:])
+                return rest(connection)
+
+        with ThreadPoolExecutor(12) as pool:
+            asked = [pool.submit(ask) for _ in range(12)]
+            begun.wait()
+            service.terminate()
+            answers = [one.result() for one in asked]
+        assert service.code() == 0
+        assert [status(answer) for answer in answers] == [200] * 12
+        verdicts = [one["verdict"] for answer in answers for one in content(answer)["results"]]
+        assert verdicts == ["fake"] * 24
+        with pytest.raises(OSError, match="refused"):
+            service.open()
+
+
+def test_the_end_does_not_wait_for_ever(tiny_bundle, tmp_path):
+    with served(tiny_bundle, tmp_path, shutdown_seconds=1) as service, service.open() as connection:
+        connection.sendall(upload(WHITE)[:-10])
+        time.sleep(0.3)
+        service.terminate()
+        answer = rest(connection)
+        assert (status(answer), content(answer)["code"]) == (503, "stopping")
+        assert service.code(seconds=10) == 0
+
+
+def test_ctrl_c_ends_it_in_order(tiny_bundle, tmp_path):
+    with served(tiny_bundle, tmp_path) as service:
+        service.process.send_signal(signal.SIGINT)
+        assert service.code() == 0
+        assert "Traceback" not in service.said.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (["--host", "0.0.0.0"], {}, "no API key and no rate limit"),
+        (["--host", "no.such.host.invalid"], {"GUARD__OPEN_TO_ALL": "1"}, "no such host here"),
+        ([], {"MAX_FILE_BYTE": "1"}, "did you mean 'FACEPROOF_SERVE_MAX_FILE_BYTES'?"),
+        ([], {"MAX_FILES": "many"}, "FACEPROOF_SERVE_MAX_FILES: Input should be a valid integer"),
+        ([], {"MAX_FILES": "200"}, "max_files is above max_waiting"),
+        ([], {"MAX_BODY_BYTES": "9999999999"}, "max_body_bytes is above max_held_bytes"),
+        ([], {"GUARD__BURST": "0"}, "FACEPROOF_SERVE_GUARD__BURST: "),
+        ([], {"READY_PICTURE": "nowhere.jpg"}, "ready_picture nowhere.jpg: No such file"),
+        (["--detector", "nowhere"], {}, "no detector 'nowhere'"),
+        (["--at", "nowhere"], {}, "unknown operating point 'nowhere'"),
+    ],
+)
+def test_wrong_usage_is_told_in_a_line(words, environment, said, tiny_bundle, not_served):
+    done = not_served(["--detector", str(tiny_bundle), "--port", "0", *words], environment)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.startswith("faceproof: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_port_in_use_is_told(tiny_bundle, not_served):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = not_served(["--detector", str(tiny_bundle), "--port", port], {})
+    assert done.exit_code == 2
+    assert f"127.0.0.1 port {port} cannot be listened on" in done.stderr
+    assert "--port" in done.stderr
+
+
+@pytest.mark.parametrize("missing", NEEDED)
+def test_a_missing_extra_is_told(missing, monkeypatch, not_served):
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: there(name) if name != missing else None
+    )
+    done = not_served([], {})
+    assert done.exit_code == 2
+    assert "pip install 'faceproof[serve]'" in done.stderr
+
+
+@pytest.fixture
+def not_served(monkeypatch):
+    """Run the command as far as the service, which is not started."""
+
+    def refuse(*_, **__):
+        raise AssertionError("it was started")
+
+    def run(words, environment):
+        given = {f"FACEPROOF_SERVE_{name}": value for name, value in environment.items()}
+        return CliRunner().invoke(app, ["serve", *words], env=given)
+
+    monkeypatch.setattr("faceproof.frontends.api.server.serve", refuse)
+    return run
