@@ -72,7 +72,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("detector", nargs="?", default="default", help="name or folder")
     parser.add_argument("--data", type=Path, help="prepared data set; without it cost alone")
     parser.add_argument("--number", type=int, default=400, help="pictures of the sample")
-    parser.add_argument("--seeds", type=int, default=2, help="shuffles of the weights")
+    parser.add_argument("--seeds", type=int, default=1, help="shuffles of the weights")
     parser.add_argument("--rounds", type=int, default=15, help="turns of the cost")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--into", type=Path, help="write the detector there with the findings")

@@ -59,7 +59,7 @@ def test_each_picture_gives_a_png_that_is_hot_where_it_is_bright(
     assert shown.shape == (480 + 52, 480, 3)
     assert np.ptp(shown[430, 50]) > 40
     assert np.ptp(shown[60, 400]) < 10
-    assert '"method": "grad-cam"' in answer.output
+    assert '"method":"grad-cam"' in answer.output
 
 
 def test_without_the_option_nothing_is_explained(picture: Path, bundle: Path) -> None:

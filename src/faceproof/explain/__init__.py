@@ -5,6 +5,6 @@ are studied over many faces.
 """
 
 from faceproof.explain.faces import StudiedFaces, studied
-from faceproof.explain.study import study
+from faceproof.explain.sanity import study
 
 __all__ = ["StudiedFaces", "studied", "study"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,15 @@ class StudiedFaces:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def first(self, number: int) -> StudiedFaces:
+        """Return the first faces alone."""
+        return replace(
+            self,
+            inputs=self.inputs[:number],
+            fake=self.fake[:number],
+            groups=self.groups[:number],
+        )
 
 
 def studied(
