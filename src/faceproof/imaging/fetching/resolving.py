@@ -108,7 +108,9 @@ def _look_up(host: str, port: int, resolver: Resolver, deadline: Deadline) -> tu
     except ValueError:
         raise AddressRefusedError(f"{host}: the name leads to no proper address") from None
     if not found:
-        raise FetchError(f"{host}: there is no such host; look at the spelling")
+        raise FetchError(
+            f"{host}: no such host is known here; look at the spelling, and whether you are online"
+        )
     if len(found) > MOST_ADDRESSES:
         raise AddressRefusedError(f"{host}: the name leads to more than {MOST_ADDRESSES} addresses")
     return found
