@@ -75,6 +75,8 @@ UNICODE = _spelt(
     ("ideographic-stops", "127\u30020\u30020\u30021", "UTS 46 makes them dots"),
     ("half-width-stops", "127\uff610\uff610\uff611", "UTS 46 makes them dots"),
     ("ideographic-in-name", "pictures\u3002example", "the same in a name"),
+    ("full-width-dot-in-name", "pictures\uff0eexample", "UTS 46 makes it a dot"),
+    ("half-width-stop-in-name", "pictures\uff61example", "UTS 46 makes it a dot"),
     ("circled-digits", "\u2460\u2461\u2466.\u24ea.\u24ea.\u2460", "NFKC makes them plain"),
     ("superscripts", "\xb9\xb2\u2077.0.0.1", "NFKC makes them plain"),
     ("arabic-digits", "\u0661\u0662\u0667.\u0660.\u0660.\u0661", "int() of Python reads them"),

@@ -11,6 +11,7 @@ from faceproof.errors import AddressRefusedError, FetchError, FetchTimeoutError,
 from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, without_query
 from faceproof.imaging.fetching.addresses import is_public
 from faceproof.imaging.fetching.deadline import Deadline
+from faceproof.imaging.fetching.hosts import read_host
 from faceproof.imaging.fetching.locator import locate
 from faceproof.imaging.fetching.resolving import MOST_LOOKUPS, resolve, system_resolver
 from faceproof.imaging.picture import DEFAULT_LIMITS
@@ -53,6 +54,18 @@ def test_our_own_ranges_do_not_lean_on_those_of_this_python(text, monkeypatch):
 def test_what_is_public_is_permitted(text):
     assert is_public(ip_address(text))
     assert DEFAULT_POLICY.permits(ip_address(text))
+
+
+def test_an_allowed_network_holds_no_address_with_a_zone():
+    policy = FetchPolicy(allow_private=("fe80::/10",))
+    assert policy.permits(ip_address("fe80::1"))
+    assert not policy.permits(ip_address("fe80::1%1"))
+
+
+@pytest.mark.parametrize("text", ["[fe80::1%eth0]", "[::1%1]", "127\uff0e0\uff0e0\uff0e1", "127.1"])
+def test_a_host_is_refused_by_itself_too(text):
+    with pytest.raises(ValueError, match=r"zone|stand for others|four decimal"):
+        read_host(text)
 
 
 @pytest.mark.parametrize(
