@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from faceproof.detector import SCORERS, Bundle, Detector, RunOptions, Scorer, scorers
-from faceproof.errors import BundleHashError, UsageError
+from faceproof.errors import BundleHashError, NoHeatMapError, UsageError
 
 Open = Callable[[Path], Scorer]
 RUNTIMES = [
@@ -100,6 +100,12 @@ def test_its_own_file_must_be_the_named_one(runtime: str, tiny_bundle: Path) -> 
 def test_an_impossible_device_is_a_usage_error(runtime: str, tiny_bundle: Path) -> None:
     with pytest.raises(UsageError):
         opened(runtime, tiny_bundle, device="abacus")
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_a_network_without_heat_maps_says_so(runtime: str, tiny_bundle: Path, count: int) -> None:
+    with pytest.raises(NoHeatMapError, match="has no heat maps"):
+        opened(runtime, tiny_bundle).explained(pictures(count))
 
 
 def test_detector_runs_on_it(runtime: str, tiny_bundle: Path) -> None:

@@ -14,7 +14,7 @@ def test_what_is_written_again_keeps_its_bytes():
 
 
 def test_what_an_old_bundle_does_not_say_is_nothing(tiny_spec):
-    for later in ("basis", "apcer_budget", "unsupported", "groups"):
+    for later in ("basis", "apcer_budget", "unsupported", "groups", "heatmap"):
         assert f'"{later}"'.encode() not in tiny_spec.to_json()
     point = tiny_spec.operating_point()
     assert (point.basis, point.apcer_budget, point.chosen_on.groups) == (None, None, None)

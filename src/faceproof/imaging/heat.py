@@ -52,10 +52,26 @@ def heat_overlay(
     """
     heat = np.maximum(np.asarray(values, np.float64), 0)
     top = max(heat.max(initial=0), CLEAR / heat.size) if full is None else full
-    placed = _placed(np.minimum(heat / top, 1), np.asarray(corners, np.float64), pixels.shape)
+    places, laid = np.asarray(corners, np.float64), pixels.copy()
+    part, corner = _reached(places, pixels.shape)
+    if laid[part].size:
+        laid[part] = _coloured(laid[part], np.minimum(heat / top, 1), places - corner, opacity)
+    return laid
+
+
+def _reached(corners: Floats, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], Floats]:
+    """Return the part of a picture that a map may reach, and where its upper left pixel lies."""
+    low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, [shape[1], shape[0]]).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 2, low, [shape[1], shape[0]]).astype(int)
+    return (slice(low[1], high[1]), slice(low[0], high[0])), low.astype(np.float64)
+
+
+def _coloured(part: Pixels, heat: Floats, corners: Floats, opacity: float) -> Pixels:
+    """Return pixels under a map of [0, 1]."""
+    placed = _placed(heat, corners, part.shape)
     colours = cv2.applyColorMap(np.round(255 * placed).astype(np.uint8), COLOURS)[..., ::-1]
     share = (np.clip(opacity, 0, 1) * placed)[..., None]
-    return np.asarray(np.round(pixels + share * (colours - pixels.astype(np.float64))), np.uint8)
+    return np.asarray(np.round(part + share * (colours - part.astype(np.float64))), np.uint8)
 
 
 def _placed(heat: Floats, corners: Floats, shape: tuple[int, ...]) -> Floats:
