@@ -8,7 +8,6 @@ import pytest
 
 from faceproof import Checker, Detector
 from faceproof.frontends.api.problems import MEDIA_TYPE
-from faceproof.frontends.api.sources import NamedBytes
 from support.service import app_of, client_of, picture, run
 
 WHITE, BLACK = picture(255), picture(0)
@@ -38,7 +37,7 @@ def problem(answer):
 
 def test_an_answer_is_what_the_checker_says(client, tiny_bundle):
     expected = Checker(Detector.load(tiny_bundle), faces="whole", at="strict").check(
-        NamedBytes(WHITE, "a.png"), name="a.png"
+        WHITE, name="a.png"
     )
     answer = client.post("/v1/check?faces=whole&at=strict", files=sent())
     assert answer.status_code == 200

@@ -177,6 +177,13 @@ def test_verdicts_of_another_detector_are_not_told_anew(checker):
         checker.verdicts_at(other, "balanced")
 
 
+def test_bytes_with_a_name_are_told_as_their_file_is(checker, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for data in (png(ASTRONAUT), png(ASTRONAUT)[:900], b"", b"plainly no picture"):
+        Path("a.png").write_bytes(data)
+        assert told(checker.check(data, name="a.png")) == told(checker.check("a.png"))
+
+
 def test_no_face_is_a_status(checker):
     result = checker.check(NO_FACE)
     assert (result.status, result.verdict, result.faces) == ("no_face", None, ())

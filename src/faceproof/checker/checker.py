@@ -92,8 +92,9 @@ class Checker:
     def check(self, source: Source, *, name: str | None = None) -> CheckResult:
         """Return the verdict on one picture: a path, address, bytes, stream, image or array.
 
-        Images are Pillow's, arrays uint8 [H, W, 3] in sRGB. ``name`` is the result's ``source``,
-        for pictures that have none of their own. What cannot be checked is a result with an error.
+        Images are Pillow's, arrays uint8 [H, W, 3] in sRGB. ``name`` is the result's ``source``;
+        give it with bytes, so that they are told as their file is. What cannot be checked is a
+        result with an error.
         """
         return self.judge([self.open(source, name=name)])[0]
 
@@ -126,11 +127,13 @@ class Checker:
         The first half of `check`, for who joins the pictures of several callers to one batch.
         """
         started = time.perf_counter()
-        name = source_name(source) if name is None else printable(name)
+        given = None if name is None else printable(name)
+        called = given or source_name(source)
         try:
-            opened = self._prepared(name, load_source(source, self.limits, self.addresses))
+            picture = load_source(source, self.limits, self.addresses, name=given)
+            opened = self._prepared(called, picture)
         except (FaceproofError, OSError, MemoryError, cv2.error) as error:
-            opened = Opened(name, self._nothing, error=told(error, name))
+            opened = Opened(called, self._nothing, error=told(error, called))
         return replace(opened, seconds=time.perf_counter() - started)
 
     def judge(self, batch: Sequence[Opened]) -> list[CheckResult]:

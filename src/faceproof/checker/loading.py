@@ -35,8 +35,12 @@ def source_name(source: Source) -> str:
     return printable(fsdecode(path)) if path else f"<{type(source).__name__}>"
 
 
-def load_source(source: Source, limits: Limits, addresses: FetchPolicy | None) -> Picture:
+def load_source(
+    source: Source, limits: Limits, addresses: FetchPolicy | None, *, name: str | None = None
+) -> Picture:
     """Return the decoded picture; an address is fetched as the policy allows.
+
+    ``name`` is that of the file whose bytes are the source.
 
     Raises:
         SourceError: it cannot be had, or is no picture.
@@ -46,6 +50,8 @@ def load_source(source: Source, limits: Limits, addresses: FetchPolicy | None) -
         raise source.error
     if isinstance(source, str) and is_address(source):
         return _fetched(source, limits, addresses)
+    if isinstance(source, bytes):
+        return decode(source, name=name, limits=limits)
     return load(source, limits=limits)
 
 

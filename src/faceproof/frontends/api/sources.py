@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import io
-
 from faceproof.checker import Checker, Opened
 from faceproof.errors import SourceError, UnsupportedSourceError
 from faceproof.frontends.api.uploads import Upload
 from faceproof.imaging.fetching import FetchPolicy, fetch, without_query
 from faceproof.sources import Refused
-
-
-class NamedBytes(io.BytesIO):
-    """Bytes in memory with the name of the file that they were.
-
-    Of the name only the ending counts: what is named like a picture and is none is said to be so.
-    """
-
-    def __init__(self, data: bytes, name: str) -> None:
-        super().__init__(data)
-        self.name = name
 
 
 def fetched(address: str, policy: FetchPolicy | None) -> Upload | Refused:
@@ -37,4 +24,4 @@ def opened_by(checker: Checker, source: Upload | Refused) -> Opened:
     """Return the opened picture, or its error."""
     if isinstance(source, Refused):
         return checker.open(source)
-    return checker.open(NamedBytes(source.data, source.name), name=source.name)
+    return checker.open(source.data, name=source.name)
