@@ -108,7 +108,6 @@ def test_one_changed_bit_is_tampering(signed, part):
 def test_credentials_moved_to_another_picture_are_tampering(signed):
     start = signed.find(b"\xff\xeb")
     length = int.from_bytes(signed[start + 2 : start + 4], "big")
-    assert signed.count(b"\xff\xeb") == 1
     other = saved("JPEG", picture(seed=9))
     found, _ = read(with_segment(other, 0xEB, signed[start + 4 : start + 2 + length]))
     assert found.state == "tampered"
@@ -125,8 +124,8 @@ def test_a_camera_named_by_broken_credentials_points_to_nothing(authority):
 
 @pytest.mark.usefixtures("trusting")
 def test_a_certificate_that_has_expired_makes_them_invalid(authority):
-    data = authority.signed(saved("JPEG"), ends=timedelta(seconds=1))
-    deadline = time.monotonic() + 10
+    data = authority.signed(saved("JPEG"), ends=timedelta(seconds=3))
+    deadline = time.monotonic() + 20
     while (found := read(data)[0]).state == "trusted" and time.monotonic() < deadline:
         time.sleep(0.2)
     assert found.state == "invalid"
@@ -171,7 +170,8 @@ def test_what_cannot_be_read_is_told(store):
     assert findings[0].kind == "unreadable"
 
 
-def test_a_file_that_would_be_read_without_end_is_given_up():
+def test_a_file_that_would_be_read_without_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(reading, "MOST_READS", 2000)
     parts = b"!\xfe" + b"\x01a" * 2 * reading.MOST_READS + b"\0"
     store = b"!\xff\x0bC2PA_GIF\x01\0\0\x20\0\0\0\x40jumb\0\0\0\x1ejumdc2pa" + bytes(10) + b"\0;"
     found, _ = read(b"GIF89a" + bytes(7) + parts + store, "GIF")

@@ -19,20 +19,26 @@ _ORDERS = {b"II": "<", b"MM": ">"}
 
 @dataclass(frozen=True)
 class Directory:
-    """The raw ``values`` of a directory's tags, their byte ``order``, where the ``next`` one is."""
+    """The raw ``values`` of a directory's tags, their byte ``order``, where the ``next`` one is.
 
-    values: dict[int, bytes] = field(default_factory=dict)
+    The values are views: thousands of tags may claim the same megabyte.
+    """
+
+    values: dict[int, memoryview] = field(default_factory=dict)
     order: str = "<"
     next: int = 0
 
+    def raw(self, tag: int) -> bytes:
+        """Return the bytes of a tag; none where it is not there."""
+        return bytes(self.values.get(tag, b""))
+
     def text(self, tag: int) -> str:
         """Return the value of a tag as text; empty where there is none."""
-        raw = self.values.get(tag, b"").partition(b"\0")[0]
-        return raw.decode("utf-8", errors="replace").strip()
+        return self.raw(tag).partition(b"\0")[0].decode("utf-8", errors="replace").strip()
 
     def number(self, tag: int) -> int:
         """Return the value of a tag as a whole number; 0 where it is none."""
-        raw = self.values.get(tag, b"")[:8]
+        raw = self.raw(tag)[:8]
         length = len(raw) if len(raw) in {1, 2, 4, 8} else 2
         return int.from_bytes(raw[:length], "little" if self.order == "<" else "big")
 
@@ -52,7 +58,7 @@ def read_directory(data: bytes, start: int | None = None) -> Directory | None:
             (start,) = struct.unpack_from(order + offset, data, 8 if big else 4)
         (count,) = struct.unpack_from(order + head, data, start)
         position = start + struct.calcsize(order + head)
-        values: dict[int, bytes] = {}
+        values: dict[int, memoryview] = {}
         for _ in range(min(count, MOST_TAGS)):
             tag, kind, many, raw = struct.unpack_from(order + entry, data, position)
             position += struct.calcsize(order + entry)
@@ -64,14 +70,14 @@ def read_directory(data: bytes, start: int | None = None) -> Directory | None:
     return Directory(values, order, _next(data, order + offset, position))
 
 
-def _value(data: bytes, offset: str, size: int, raw: bytes) -> bytes | None:
-    """Return the bytes of a value, which stand in the entry when they fit; None where they lie."""
+def _value(data: bytes, offset: str, size: int, raw: bytes) -> memoryview | None:
+    """Return a value, which stands in the entry when it fits; None where it lies outside."""
     if not 0 < size <= MOST_VALUE_BYTES:
         return None
     if size <= len(raw):
-        return raw[:size]
+        return memoryview(raw)[:size]
     (start,) = struct.unpack(offset, raw)
-    return data[start : start + size] if start + size <= len(data) else None
+    return memoryview(data)[start : start + size] if start + size <= len(data) else None
 
 
 def _next(data: bytes, offset: str, position: int) -> int:

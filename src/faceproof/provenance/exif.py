@@ -77,7 +77,7 @@ def _texts(directory: Directory, names: Mapping[int, str]) -> dict[str, str]:
 
 def _text(directory: Directory, tag: int) -> str:
     if tag in _UTF16:
-        return directory.values.get(tag, b"").decode("utf-16-le", errors="replace").strip("\0 ")
+        return directory.raw(tag).decode("utf-16-le", errors="replace").strip("\0 ")
     return directory.text(tag)
 
 
@@ -86,7 +86,7 @@ def _user_comment(directory: Directory) -> dict[str, str]:
 
     AUTOMATIC1111 writes UTF-16 with the high byte first whatever the order of the file.
     """
-    raw = directory.values.get(_USER_COMMENT, b"")
+    raw = directory.raw(_USER_COMMENT)
     alphabet, text = raw[:8], raw[8:]
     if alphabet == b"UNICODE\0":
         high_first = text[:1] == b"\0" or (directory.order == ">" and text[1:2] != b"\0")

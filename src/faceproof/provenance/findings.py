@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -30,13 +29,6 @@ LONGEST_WORDS = 600
 Words = Annotated[str, Field(min_length=1, max_length=LONGEST_WORDS)]
 Value = Annotated[str, Field(max_length=LONGEST_VALUE)]
 Values = Annotated[tuple[Value, ...], Field(max_length=MOST_LISTED)]
-
-# Control characters could rewrite a terminal, those of direction could turn a sentence round, and
-# half a surrogate pair is no Unicode.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff"
-    "\ufff9-\uffff]+"
-)
 
 
 class ProvenanceFinding(Record):
@@ -79,10 +71,14 @@ class ContentCredentials(Record):
 
 
 def bounded(text: str, longest: int = LONGEST_VALUE) -> str:
-    r"""Return text on one line that is safe to show: no control characters, a bounded length.
+    r"""Return text on one line that is safe to show: printable characters, a bounded length.
+
+    Control characters could rewrite a terminal, those of direction could turn a sentence round, and
+    half a surrogate pair is no Unicode.
 
     >>> bounded("a\nb\x1b[31m"), bounded("abcdef", 4)
     ('a b [31m', 'abc…')
     """
-    shown = " ".join(_UNPRINTABLE.sub(" ", text[: 4 * longest]).split())
+    printable = (letter if letter.isprintable() else " " for letter in text[: 4 * longest])
+    shown = " ".join("".join(printable).split())
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"

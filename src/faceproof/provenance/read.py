@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from faceproof.imaging.picture import Pixels
 from faceproof.provenance.blocks import BLOCKS
-from faceproof.provenance.blocks.block import MOST_BLOCKS, Block
+from faceproof.provenance.blocks.block import MOST_BLOCKS, MOST_BYTES_TOGETHER, Block
 from faceproof.provenance.camera import camera_finding
 from faceproof.provenance.credentials import ABSENT, Signed, has_credentials, read_credentials
 from faceproof.provenance.editors import editing_findings
@@ -105,16 +105,12 @@ def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
 
 
 def _metadata(data: bytes, kind: str) -> _Metadata:
-    """Return what the blocks of a file hold; of too many, the first."""
-    found = _Metadata()
+    """Return what the blocks of a file hold; of too many or too long ones, the first."""
+    found, size = _Metadata(), 0
     for number, block in enumerate(BLOCKS[kind](data)):
-        if number == MOST_BLOCKS:
-            found.faults.append(
-                Fault(
-                    "metadata",
-                    f"there are more than {MOST_BLOCKS} blocks; the others were not read",
-                )
-            )
+        size += len(block.data) if block.kind != "exif" else 0
+        if number == MOST_BLOCKS or size > MOST_BYTES_TOGETHER:
+            found.faults.append(Fault("metadata", "there is too much of it; the rest was not read"))
             break
         _take(found, block)
     return found

@@ -75,7 +75,7 @@ TRACES: tuple[Trace, ...] = (
     Trace(
         "Stable Diffusion in AUTOMATIC1111, Forge or a like program",
         TEXTS,
-        r"\bSteps: \d{1,5},[^\n]{0,400}\b(?:Sampler|CFG scale): ",
+        r"\bSteps: \d{1,5},(?:(?!Steps: )[^\n]){0,400}?\b(?:Sampler|CFG scale): ",
         "a portrait\nNegative prompt: hat\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1",
         "readers",
     ),
@@ -200,6 +200,8 @@ TRACES: tuple[Trace, ...] = (
     ),
 )
 
+_LONGEST_NAME = 2000  # no program's name is longer; texts are searched whole
+_SHORT = frozenset((*PROGRAMS, *CREDITS))
 _BY_KEY: dict[str, list[tuple[Trace, re.Pattern[str]]]] = {}
 for _trace in TRACES:
     for _key in _trace.keys:
@@ -208,8 +210,9 @@ for _trace in TRACES:
 
 def traces(statement: Statement) -> Iterator[tuple[Trace, str]]:
     """Yield the first trace that a statement fits, and the text from there where it is far in."""
-    for trace, pattern in _BY_KEY.get(statement.key.lower(), ()):
-        if found := pattern.search(statement.text):
-            far_in = found.start() > 200
-            yield trace, f"… {statement.text[found.start() :]}" if far_in else statement.text
+    key = statement.key.lower()
+    text = statement.text[:_LONGEST_NAME] if key in _SHORT else statement.text
+    for trace, pattern in _BY_KEY.get(key, ()):
+        if found := pattern.search(text):
+            yield trace, f"… {text[found.start() :]}" if found.start() > 200 else text
             return

@@ -9,9 +9,13 @@ from typing import Literal
 BlockKind = Literal["exif", "xmp", "iim", "text", "comment", "jpeg", "editor", "unreadable"]
 
 #: More than any honest file holds; what lies behind is said to be unread.
-MOST_BLOCKS = 512
+MOST_BLOCKS = 128
 #: The longest block that is read, and the most that a compressed one may unpack to.
 MOST_BYTES = 1 << 20
+#: How much of all blocks together is read.
+MOST_BYTES_TOGETHER = 4 << 20
+#: The most boxes or resources that are walked through in one place.
+MOST_PARTS = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from faceproof.provenance.blocks.block import MOST_BLOCKS, Block, bounded_block, unreadable
+from faceproof.provenance.blocks.block import MOST_PARTS, Block, bounded_block, unreadable
 
 _XMP_TYPE = b"application/rdf+xml\0"
 
@@ -44,7 +44,7 @@ def _blocks(data: bytes) -> Iterator[Block]:
 
 def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, start and end of what the boxes hold, until one makes no sense."""
-    for _ in range(MOST_BLOCKS):
+    for _ in range(MOST_PARTS):
         if start + 8 > end:
             return
         size, kind = struct.unpack_from(">I4s", data, start)
@@ -89,12 +89,12 @@ def _places(data: bytes, start: int, end: int) -> dict[int, tuple[int, int]]:
     wide = 4 if version == 2 else 2
     reader = _Numbers(data, start + 6, end)
     places = {}
-    for _ in range(min(reader.take(wide), 4 * MOST_BLOCKS)):
+    for _ in range(min(reader.take(wide), 4 * MOST_PARTS)):
         item = reader.take(wide)
         method = reader.take(2) & 15 if version else 0
         reader.take(2)
         begin, pieces = reader.take(base), reader.take(2)
-        for _ in range(min(pieces, MOST_BLOCKS)):
+        for _ in range(min(pieces, MOST_PARTS)):
             reader.take(index)
             from_, size = begin + reader.take(offset), reader.take(length)
             if method == 0 and pieces == 1 and from_ + size <= len(data):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from faceproof.provenance.blocks.block import MOST_BLOCKS, Block, bounded_block
+from faceproof.provenance.blocks.block import MOST_PARTS, Block, bounded_block
 
 _IPTC = 0x0404
 
@@ -16,7 +16,7 @@ _IPTC = 0x0404
 def resources(data: bytes) -> Iterator[Block]:
     """Yield the resource that holds IPTC's captions, where it is whole."""
     position = 0
-    for _ in range(MOST_BLOCKS):
+    for _ in range(MOST_PARTS):
         if data[position : position + 4] != b"8BIM" or position + 12 > len(data):
             return
         (number,) = struct.unpack_from(">H", data, position + 4)

@@ -19,8 +19,8 @@ def tiff_blocks(data: bytes) -> Iterator[Block]:
     yield Block("exif", "TIFF tags", data)
     first = read_directory(data) or Directory()
     if _XMP in first.values:
-        yield bounded_block("xmp", "XMP", first.values[_XMP])
+        yield bounded_block("xmp", "XMP", first.raw(_XMP))
     if _IPTC in first.values:
-        yield bounded_block("iim", "IPTC", first.values[_IPTC])
+        yield bounded_block("iim", "IPTC", first.raw(_IPTC))
     if _PHOTOSHOP in first.values:
-        yield from resources(first.values[_PHOTOSHOP])
+        yield from resources(first.raw(_PHOTOSHOP))
