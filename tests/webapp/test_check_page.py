@@ -220,9 +220,7 @@ def test_a_name_is_shown_and_does_nothing(page: Page, name: str):
     for active in ("**", "<", "[a](", "$x$", ":red[", "\u202e"):
         assert active not in UNESCAPED.sub("", raw)
     assert len(page.headings[1]) <= 90
-    assert all(
-        "<script" not in option and "**b**" not in option for option in page.at.radio[0].options
-    )
+    assert not any(":red[" in option for option in page.at.radio[0].options)
 
 
 def test_a_detector_that_cannot_be_loaded_is_told_in_words(monkeypatch, tmp_path):

@@ -95,8 +95,8 @@ def test_downloads_are_the_answer_and_reports_on_it(monkeypatch):
     assert name == "a-b-faceproof.json"
     assert json.loads(text) == json.loads(result.model_dump_json(by_alias=True))
     _, page = given["text/html"]
-    assert decode(data).sha256 in page
-    assert detector.sha256 in page
+    assert decode(data).sha256.encode() in page
+    assert detector.sha256.encode() in page
     assert given["application/pdf"][1].startswith(b"%PDF-")
 
 

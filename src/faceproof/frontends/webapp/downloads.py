@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -26,59 +28,41 @@ def draw_downloads(
         "The report holds the picture, the verdicts, the figures behind them, and the hashes of "
         "picture and detector. It needs no net to be read."
     )
-    name = file_stem(picture.name)
+    # Streamlit makes a report when its button is pressed, outside of the session.
+    asked = Asked(Settings.read().detector, "whole" if is_whole(picture) else "all")
+    given = {"detector": spec, "resaved": resaved, "asked": asked}
+    made = partial(_report, picture.data, result, given)
     with st.container(horizontal=True):
-        st.download_button(
-            "Report (PDF)",
-            lambda: _pdf(picture, result, spec, resaved),
-            f"{name}-faceproof.pdf",
-            "application/pdf",
-            on_click="ignore",
-            icon=":material/picture_as_pdf:",
-        )
-        st.download_button(
-            "Report (HTML)",
-            lambda: _html(picture, result, spec, resaved),
-            f"{name}-faceproof.html",
-            "text/html",
-            on_click="ignore",
-            icon=":material/description:",
-        )
-        st.download_button(
-            "Data (JSON)",
-            result.model_dump_json(by_alias=True, indent=2),
-            f"{name}-faceproof.json",
-            "application/json",
-            on_click="ignore",
-            icon=":material/data_object:",
-        )
+        for label, suffix, media_type, icon, data in (
+            ("Report (PDF)", "pdf", "application/pdf", "picture_as_pdf", partial(made, "pdf")),
+            ("Report (HTML)", "html", "text/html", "description", partial(made, "html")),
+            ("Data (JSON)", "json", "application/json", "data_object", _json(result)),
+        ):
+            st.download_button(
+                label,
+                data,
+                f"{file_stem(picture.name)}-faceproof.{suffix}",
+                media_type,
+                on_click="ignore",
+                icon=f":material/{icon}:",
+            )
 
 
-def _html(
-    picture: Given, result: CheckResult, spec: DetectorSpec, resaved: tuple[Resaved, ...]
-) -> str:
+def _json(result: CheckResult) -> str:
+    return result.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def _report(
+    data: bytes, result: CheckResult, given: dict[str, Any], kind: Literal["html", "pdf"]
+) -> bytes:
+    """Return a case report on the picture, of this moment."""
+    from faceproof.reports.case_pdf import case_pdf
     from faceproof.reports.case_report import case_html
 
-    now, asked = datetime.now(UTC), _asked(picture)
-    return case_html(
-        picture.data, result, detector=spec, resaved=resaved, generated=now, asked=asked
-    )
-
-
-def _pdf(
-    picture: Given, result: CheckResult, spec: DetectorSpec, resaved: tuple[Resaved, ...]
-) -> bytes:
-    from faceproof.reports.case_pdf import case_pdf
-
-    now, asked = datetime.now(UTC), _asked(picture)
-    return case_pdf(
-        picture.data, result, detector=spec, resaved=resaved, generated=now, asked=asked
-    )
-
-
-def _asked(picture: Given) -> Asked:
-    """Return how the command line is asked for the same answer."""
-    return Asked(Settings.read().detector, "whole" if is_whole(picture) else "all")
+    now = datetime.now(UTC)
+    if kind == "pdf":
+        return case_pdf(data, result, generated=now, **given)
+    return case_html(data, result, generated=now, **given).encode()
 
 
 def file_stem(name: str) -> str:
