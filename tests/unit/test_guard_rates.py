@@ -201,6 +201,7 @@ PROXY = GuardSettings(trusted_proxies="10.0.0.0/8, 2001:db8:ffff::/48").trusted_
         ("::ffff:10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
         ("2001:db8:ffff::1", ["203.0.113.9"], "203.0.113.9"),
         ("10.0.0.1", ["10.0.0.2," * 10_000 + "203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["203.0.113.9" + ",10.0.0.2" * 40], "10.0.0.2"),
     ],
 )
 def test_forwarded_addresses_are_believed_of_trusted_proxies_alone(peer, forwarded, expected):
