@@ -171,6 +171,12 @@ def test_a_heat_map_stands_beside_its_face_with_what_it_is_worth(spec, reliable,
     assert card.heat_words in page(facts)
 
 
+def test_a_map_without_colour_is_said_to_be_one(spec):
+    cold = heatmap().model_copy(update={"values": ((0.0, -1.0), (-0.5, 0.0))})
+    result = checked(FILE, "real").model_copy(update={"faces": (face(0, "real", heatmap=cold),)})
+    assert "nothing in this face spoke for" in html(result, spec)
+
+
 def test_hostile_names_and_metadata_are_text(spec):
     mark = '<img src=x onerror="alert(1)">{{ 7 * 7 }}'
     result = checked(FILE, "fake", source=HOSTILE, provenance=origin(says=mark, value=mark))

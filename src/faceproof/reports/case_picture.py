@@ -47,6 +47,7 @@ HEAT = (
     "Coloured places, yellow the most, are where the network found what speaks for “fake”. The map "
     "shows where it looked, and not what is wrong there. It passed its test on this picture."
 )
+HEAT_EMPTY = "The heat map has no colour: nothing in this face spoke for “fake”."
 HEAT_FAILED = (
     "This heat map failed its test on this picture: deleting its hottest fifth did not lower the "
     "score more than deleting another fifth. Do not rely on it."
@@ -137,6 +138,8 @@ def _card(
 def _heat_words(heatmap: HeatMap | None) -> str:
     if heatmap is None:
         return ""
+    if max(map(max, heatmap.values)) <= 0:
+        return HEAT_EMPTY
     return HEAT if heatmap.reliable else HEAT_FAILED
 
 

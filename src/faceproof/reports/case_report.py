@@ -14,6 +14,7 @@ from faceproof.reports.case_evidence import evidence
 from faceproof.reports.case_facts import ASKED, case_facts
 from faceproof.reports.case_origin import Asked
 from faceproof.reports.pages import environment
+from faceproof.reports.plain_words import unbroken
 from faceproof.results import CheckResult, Resaved
 
 _MOST_SHORTCUTS = 16
@@ -44,10 +45,7 @@ def page(facts: CaseFacts) -> str:
         MissingExtraError: jinja2 is not installed.
     """
     try:
-        made = environment(
-            filters={"uri": data_uri, "kind": _kind, "zones": zones, "shortcuts": shortcuts},
-            names={},
-        )
+        made = environment(filters=_FILTERS, names={})
     except ImportError as error:
         raise MissingExtraError("jinja2", extra="report") from error
     html: str = made.get_template("case.html").render(facts=facts)
@@ -80,3 +78,13 @@ def shortcuts(sections: Sequence[Section]) -> list[Section]:
 def _kind(block: Any) -> str:
     """Return what a block is called in the template."""
     return type(block).__name__
+
+
+_FILTERS = {
+    "uri": data_uri,
+    "kind": _kind,
+    "zones": zones,
+    "shortcuts": shortcuts,
+    "unbroken": unbroken,
+}
+"""What the template calls, beside what all templates may."""

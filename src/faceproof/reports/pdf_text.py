@@ -13,6 +13,7 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Paragraph
 
 from faceproof.detector import Verdict
+from faceproof.reports.plain_words import unbroken
 
 TEXT, BOLD, CODE = "Faceproof", "Faceproof-Bold", "Courier"
 INK, GREY, LINE = HexColor("#22262b"), HexColor("#5a626b"), HexColor("#d5d2cb")
@@ -64,7 +65,7 @@ def paragraph(text: str, form: ParagraphStyle) -> Any:
     if form.fontName == CODE:
         ascii_only = "".join(c if " " <= c <= "~" else _escaped(c) for c in text)
         return Paragraph(escape(ascii_only), form)
-    return Paragraph(escape(shown(text)), form)
+    return Paragraph(escape(shown(unbroken(text))), form)
 
 
 def heading(text: str, form: ParagraphStyle, *, level: int, name: str) -> Any:

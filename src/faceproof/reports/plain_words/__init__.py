@@ -35,7 +35,7 @@ from faceproof.reports.plain_words.verdicts import (
     percent,
     verdict_words,
 )
-from faceproof.reports.plain_words.visibly import visible
+from faceproof.reports.plain_words.visibly import unbroken, visible
 from faceproof.reports.plain_words.worth import HOW, Worth, rarity_words, worth
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "percent",
     "rarity_words",
     "stability_words",
+    "unbroken",
     "untested",
     "verdict_words",
     "visible",

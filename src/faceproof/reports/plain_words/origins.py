@@ -34,9 +34,9 @@ POINTS: Mapping[PointsTo, str] = {
     "made_by_ai": "if true, speaks for a generated picture",
     "edited": "if true, speaks for an edited picture",
     "captured": "if true, speaks for a photograph",
-    "nothing": "speaks for nothing by itself",
+    "nothing": "",
 }
-"""What a finding speaks for, if the file tells the truth."""
+"""What a finding speaks for, if the file tells the truth; most speak for nothing."""
 
 STATES: Mapping[CredentialState, str] = {
     "absent": "None",
@@ -53,10 +53,10 @@ def finding_words(finding: ProvenanceFinding) -> str:
     """Return one thing that a file says of its origin, with where it stands.
 
     >>> finding_words(ProvenanceFinding(kind="camera", says="A camera is named.", where="EXIF"))
-    'A camera is named. (EXIF; speaks for nothing by itself)'
+    'A camera is named. (EXIF)'
     """
     place = f"{finding.where}: “{finding.value}”" if finding.value else finding.where
-    return f"{finding.says} ({place}; {POINTS[finding.points_to]})"
+    return f"{finding.says} ({'; '.join(filter(None, [place, POINTS[finding.points_to]]))})"
 
 
 def credentials_words(credentials: ContentCredentials | None) -> str:

@@ -93,7 +93,7 @@ def band_words(fake_probability: float, point: OperatingPoint) -> str:
     >>> from faceproof.detector import ChosenOn
     >>> on = ChosenOn(data_sha256="0" * 64, n=9)
     >>> at = {"name": "a", "real_below": 0.2, "fake_from": 0.95, "promise": "?", "chosen_on": on}
-    >>> print(band_words(0.971, OperatingPoint(**at)).replace("(", "\n("))
+    >>> print(band_words(0.971, OperatingPoint(**at)).replace(" (", "\n("))
     Probability of a fake: 97.1 %, in the fake band
     (real below 20.0 %, unsure between, fake from 95.0 %)
     """

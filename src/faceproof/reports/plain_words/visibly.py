@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _LONGEST = 400
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def visible(text: str) -> str:
@@ -16,3 +17,12 @@ def visible(text: str) -> str:
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def unbroken(text: str) -> str:
+    """Return text in which no line ends between a number and its percent sign.
+
+    >>> unbroken("from 95.2 %") == "from 95.2\N{NO-BREAK SPACE}%"
+    True
+    """
+    return text.replace(" %", f"{_NO_BREAK}%")
