@@ -2,9 +2,8 @@
 
 ``keys`` are those of `faceproof.provenance.statements`, in small letters. ``known_from`` says where
 our knowledge comes from: "code" for what public code of the generator writes, "readers" for what
-several public programs that read such files look for, "samples" for files and listings in public,
-"name" for a plain search of the maker's name in the fields where programs sign, known from memory
-and without a file to compare with.
+several public programs that read such files look for, "samples" for published files and listings of
+what such files hold, "memory" for what we remember and had no file of to compare with.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Literal
 from faceproof.provenance.findings import PointsTo
 from faceproof.provenance.statements import Statement
 
-KnownFrom = Literal["code", "readers", "samples", "name"]
+KnownFrom = Literal["code", "readers", "samples", "memory"]
 
 #: Where programs name themselves.
 PROGRAMS = (
@@ -50,20 +49,20 @@ class Trace:
     points_to: PointsTo = "made_by_ai"
 
 
-def _named(generator: str, pattern: str, sample: str, known_from: KnownFrom = "name") -> Trace:
+def _named(generator: str, pattern: str, sample: str, known_from: KnownFrom = "memory") -> Trace:
     """Return the trace of a generator whose name can be no one else's."""
     return Trace(generator, (*PROGRAMS, *CREDITS), pattern, sample, known_from)
 
 
 def _program(generator: str, pattern: str, sample: str) -> Trace:
     """Return the trace of a generator whose name people or places bear too."""
-    return Trace(generator, PROGRAMS, pattern, sample, "name")
+    return Trace(generator, PROGRAMS, pattern, sample, "memory")
 
 
 def _alters(app: str) -> Trace:
     """Return the trace of an app that alters faces and signs with its name."""
     return Trace(
-        f"{app}, an app that alters faces", PROGRAMS, rf"^{app}\b", f"{app} 5.1", "name", "edited"
+        f"{app}, an app that alters faces", PROGRAMS, rf"^{app}\b", f"{app} 5.1", "memory", "edited"
     )
 
 
@@ -80,10 +79,18 @@ TRACES: tuple[Trace, ...] = (
         "readers",
     ),
     Trace(
-        "ComfyUI", ("png:prompt", *TEXTS), r'"class_type"\s*:', '{"3": {"class_type": "K"}}', "code"
+        "ComfyUI",
+        ("png:prompt", *TEXTS),
+        r'"class_type"\s*:',
+        '{"3": {"class_type": "K"}}',
+        "readers",
     ),
     Trace(
-        "ComfyUI", ("png:workflow",), r'"(?:nodes|links|last_node_id)"\s*:', '{"nodes": []}', "code"
+        "ComfyUI",
+        ("png:workflow",),
+        r'"(?:nodes|links|last_node_id)"\s*:',
+        '{"nodes": []}',
+        "readers",
     ),
     Trace(
         "ComfyUI",
@@ -151,7 +158,7 @@ TRACES: tuple[Trace, ...] = (
         ("exif:imagedescription", "exif:usercomment", "exif:xpcomment"),
         r"^Signature:\s*[A-Za-z0-9+/]{40,}={0,2}",
         "Signature: " + 12 * "AbC1",
-        "readers",
+        "memory",
     ),
     _program("Grok (xAI)", r"\b(?:xAI|Grok)\b", "xAI Grok"),
     _named(

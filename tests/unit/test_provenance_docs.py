@@ -1,0 +1,56 @@
+"""The page on provenance shows the tables of the code, every kind and every state."""
+
+import importlib.util
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from faceproof.provenance.blocks.block import MOST_BLOCKS, MOST_BYTES, MOST_BYTES_TOGETHER
+from faceproof.provenance.credentials import MOST_READS
+from faceproof.provenance.directories import MOST_TAGS
+from faceproof.provenance.findings import LONGEST_VALUE, CredentialState, FindingKind, PointsTo
+from faceproof.provenance.preview import LEAST_CORRELATION
+from faceproof.provenance.trust import VARIABLE
+from faceproof.provenance.xmp import DEEPEST, MOST_PROPERTIES
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "explanation" / "provenance.md").read_text(encoding="utf-8")
+
+
+def tables():
+    """Return the module that prints the tables."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "provenance.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["generators", "source types", "editors"])
+def test_the_page_shows_the_table(name):
+    expected = "\n".join(tables().TABLES[name]())
+    assert expected in PAGE, "run: uv run python docs/provenance.py"
+
+
+@pytest.mark.parametrize("word", [*get_args(FindingKind), *get_args(PointsTo)])
+def test_the_page_explains(word):
+    assert f"| `{word}` |" in PAGE
+
+
+@pytest.mark.parametrize("state", get_args(CredentialState))
+def test_the_page_explains_the_state(state):
+    assert f'| `"state": "{state}"` |' in PAGE
+
+
+def test_the_page_names_the_bounds():
+    for bound in (
+        f"{MOST_BLOCKS} blocks and {MOST_BYTES_TOGETHER >> 20} MiB together",
+        f"together, {MOST_BYTES >> 20} MiB each",
+        f"{MOST_TAGS} tags",
+        f"{DEEPEST} levels deep and {MOST_PROPERTIES} properties",
+        f"{MOST_READS:,}".replace(",", " ") + " reads",
+        f"cut at\n{LONGEST_VALUE}",
+        f"correlation of {LEAST_CORRELATION}",
+        f"export {VARIABLE}=",
+    ):
+        assert bound in PAGE
