@@ -94,6 +94,13 @@ def test_a_proper_address_has_one_spelling(address, read):
     assert str(locate(read or address, ports={80, 443})) == (read or address)
 
 
+@pytest.mark.parametrize("user", ["me", "me:secret", "", "pictures.example:80"])
+def test_credentials_are_told_as_such_and_not_repeated(user):
+    with pytest.raises(AddressRefusedError, match="user's name or password") as caught:
+        locate(f"http://{user}@a.example/", ports={80})
+    assert str(caught.value).startswith("http://a.example/: ")
+
+
 def test_names_of_a_local_network_are_read_where_private_addresses_are_allowed():
     assert locate("http://intranet/a", ports={80}, internal_names=True).host == "intranet"
     with pytest.raises(AddressRefusedError, match="local network"):

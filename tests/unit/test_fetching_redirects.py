@@ -25,6 +25,7 @@ FORBIDDEN = {
     "credentials": ("http://me:secret@pictures.example:PORT/a.jpg", "credentials"),
     "backslash": ("http:\\\\10.0.0.1\\", "slashes to browsers"),
     "backslash-path": ("/\\10.0.0.1/", "two slashes to browsers"),
+    "tab": ("http://pictures.exam\tple:PORT/a.jpg", "dropped by browsers and by urllib"),
     "no-break-space": ("http://10.0.0.1\xa0/", "a blank to some"),
     "file": ("file:///etc/passwd", "another scheme"),
     "gopher": ("gopher://127.0.0.1:PORT/_", "another scheme"),

@@ -103,7 +103,7 @@ def _located(address: str) -> Locator:
     if "@" in shape["authority"]:
         raise ValueError("an address must not hold a user's name or password")
     authority = _AUTHORITY.fullmatch(shape["authority"])
-    if authority is None or "%" in shape["authority"]:
+    if authority is None:
         raise ValueError("the host or the port is not properly written")
     port = int(authority["port"] or _PORTS[scheme])
     return Locator(scheme, read_host(authority["host"]), port, _target(shape["rest"]))
