@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from faceproof.checker import Checker
 from faceproof.cli import app
-from faceproof.cli.heatmaps import MARK, HeatMapFolder, safe_stem
+from faceproof.cli.heatmaps import MARK, HeatMapFolder, safe_stem, words
 from faceproof.detector import Detector, DetectorSpec
 from faceproof.errors import NoHeatMapError, UsageError
 from support.mapped import MappedBundle
@@ -96,6 +96,24 @@ def test_what_stands_there_already_is_left_alone(
     assert (path.read_bytes() if path.is_file() else None) == before
     assert other.read_text() == "precious"
     assert sorted(one.name for one in maps.iterdir()) == sorted([path.name, f"{path.stem}-2.png"])
+
+
+@pytest.mark.parametrize(
+    ("values", "reliable", "said"),
+    [
+        (((-0.1, 0.2),), True, "Coloured: what spoke for fake (map passed its test)"),
+        (((-0.1, 0.2),), False, "UNRELIABLE: this map failed its deletion test"),
+        (((-0.1, 0.0),), True, "Nothing is coloured: no part spoke for fake"),
+    ],
+)
+def test_the_words_below_say_what_the_map_is_worth(
+    picture: Path, checker: Checker, values: object, reliable: bool, said: str
+) -> None:
+    (face,) = checker.check(str(picture)).faces
+    heat = face.heatmap.model_copy(update={"values": values, "reliable": reliable})
+    verdict, worth = words(face.model_copy(update={"heatmap": heat}), 3)
+    assert verdict == f"Face 3: {face.verdict}, probability of fake {face.fake_probability:.3f}"
+    assert worth == said
 
 
 def test_two_pictures_of_one_name_do_not_collide(

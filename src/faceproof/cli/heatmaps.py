@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from faceproof.checker import Checker, Source
-    from faceproof.results import CheckedFace, CheckResult
+    from faceproof.results import CheckedFace, CheckResult, HeatMap
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -148,13 +148,16 @@ def drawn(pixels: Pixels, face: CheckedFace, number: int) -> Image:
 
 def words(face: CheckedFace, number: int) -> tuple[str, str]:
     """Return what stands below a drawn face: its verdict, and what its heat map is worth."""
-    passed = face.heatmap is not None and face.heatmap.reliable
-    return (
-        f"Face {number}: {face.verdict}, probability of fake {face.fake_probability:.3f}",
-        "Coloured: what spoke for fake (map passed its test)"
-        if passed
-        else "UNRELIABLE map: it failed its deletion test",
-    )
+    verdict = f"Face {number}: {face.verdict}, probability of fake {face.fake_probability:.3f}"
+    return verdict, _worth(face.heatmap)
+
+
+def _worth(heat: HeatMap | None) -> str:
+    if heat is None or max(max(row) for row in heat.values) <= 0:
+        return "Nothing is coloured: no part spoke for fake"
+    if not heat.reliable:
+        return "UNRELIABLE: this map failed its deletion test"
+    return "Coloured: what spoke for fake (map passed its test)"
 
 
 def _around(pixels: Pixels, corners: npt.NDArray[np.float64]) -> tuple[Pixels, tuple[int, int]]:
