@@ -7,24 +7,31 @@ from typing import Annotated
 import typer
 
 from faceproof.errors import UsageError
+from faceproof.frontends.webapp.settings import DETECTOR
 
 
 def webapp(
     *,
     detector: Annotated[
-        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+        str,
+        typer.Option(
+            "--detector",
+            "-d",
+            metavar="NAME|FOLDER",
+            envvar=DETECTOR,
+            help="Which detector judges.",
+        ),
     ] = "default",
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Where it listens; see --open.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0: a free one.")] = 8501,
-    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser.")] = True,
-    addresses: Annotated[
-        bool,
-        typer.Option(
-            "--addresses/--no-addresses", help="Fetch pictures from addresses on the net."
-        ),
-    ] = True,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Open no browser; print the address alone.")
+    ] = False,
+    no_addresses: Annotated[
+        bool, typer.Option("--no-addresses", help="Fetch no pictures from addresses on the net.")
+    ] = False,
     open_: Annotated[
         bool,
         typer.Option(
@@ -49,12 +56,12 @@ def webapp(
         )
     Detector.load(detector)  # what is wrong with it is told here, not on the page
     settings = dataclasses.replace(Settings.read(), detector=detector)
-    if not addresses:
+    if no_addresses:
         settings = dataclasses.replace(settings, addresses=False)
 
     def ready(address: str) -> None:
         typer.echo(f"The page is at {address} (Ctrl-C ends it).", err=True)
-        if browser:
+        if not no_browser:
             _open_browser(address)
 
     serve(settings, host=host, port=port, ready=ready)
