@@ -184,14 +184,23 @@ class TestBudget:
     @pytest.mark.parametrize("point", POINTS)
     def test_details_name_the_worst_source_and_generator(self, default, recorded, point):
         details = " ".join(plain_words.budget_details(default, point))
-        for metric, choose, kind in (("bpcer", max, "source="), ("recall", min, "generator=")):
+        for words, metric, choose, kind in (
+            ("Most false alarms", "bpcer", max, "all"),
+            ("Fewest caught", "recall", min, "all"),
+            ("Most false alarms of a source", "bpcer", max, "source="),
+            ("Fewest caught of a generator", "recall", min, "generator="),
+        ):
             found = [
                 one
                 for (name, _, slice_), one in recorded.items()
                 if name == f"{metric}@{point}" and slice_.startswith(kind)
             ]
             worst = choose(found, key=lambda one: one["value"])
-            assert f"{worst['slice'].removeprefix(kind)}, pictures" in details
+            name = f", {worst['slice'].removeprefix(kind)}".removesuffix(", ")
+            way = plain_words.condition_words(worst["condition"])
+            told = share(worst["value"], worst["low"], worst["high"])
+            assert f"{words}{name}, pictures {way}: of 1000" in details
+            assert f"{told.about}{told.between}." in details
         assert f"{recorded[f'bpcer@{point}', 'clean', 'all']['n']:,} real" in details
         assert f"{recorded[f'recall@{point}', 'clean', 'all']['n']:,} fake" in details
 

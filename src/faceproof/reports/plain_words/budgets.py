@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from faceproof.detector import DetectorSpec, Finding
 from faceproof.reports.plain_words.conditions import condition_words
-from faceproof.reports.plain_words.measured import measured, worst
+from faceproof.reports.plain_words.measured import ALL, measured, worst
 from faceproof.reports.plain_words.shares import Share, number, share
+
+
+class _Worst(NamedTuple):
+    """A share of faces, and among which slices its worst value is looked for."""
+
+    words: str
+    metric: str
+    faces: str
+    choose: Callable[..., Finding]
+    slices: str
+
+
+_WORST = (
+    _Worst("Most false alarms", "bpcer", "real faces", max, ALL),
+    _Worst("Fewest caught", "recall", "fakes", min, ALL),
+    _Worst("Most false alarms of a source", "bpcer", "real faces", max, "source="),
+    _Worst("Fewest caught of a generator", "recall", "such fakes", min, "generator="),
+)
 
 
 @dataclass(frozen=True)
@@ -100,20 +119,13 @@ def shared(finding: Finding) -> Share:
 
 
 def _details(spec: DetectorSpec, told: Budget) -> Iterator[str]:
-    unsure = [
-        f"{one.of} {kind} {one.about}{one.between}"
-        for kind, one in (
-            (kind, shared(found))
-            for kind, found in (("real faces", told.real_unsure), ("fakes", told.fake_unsure))
-            if found
-        )
-    ]
+    kinds = (("real faces", told.real_unsure), ("fakes", told.fake_unsure))
+    unsure = [_counted(kind, found) for kind, found in kinds if found]
     if unsure:
         yield f"Left unsure: {' and '.join(unsure)}."
     if told.missed:
-        one = shared(told.missed)
-        yield f"Called real: {one.of} fakes {one.about}{one.between}."
-    yield from _worst_cases(spec, told)
+        yield f"Called real: {_counted('fakes', told.missed)}."
+    yield from _worst_cases(spec, told.point)
     if told.false_alarms and told.caught:
         yield (
             f"Counted over {told.false_alarms.n:,} real and {told.caught.n:,} fake test faces, "
@@ -122,27 +134,20 @@ def _details(spec: DetectorSpec, told: Budget) -> Iterator[str]:
         )
 
 
-def _worst_cases(spec: DetectorSpec, told: Budget) -> Iterator[str]:
-    alarms, caught = f"bpcer@{told.point}", f"recall@{told.point}"
-    if found := worst(spec, alarms, max, kind="source="):
-        one = shared(found)
-        yield (
-            f"Most false alarms of a source: {found.slice.removeprefix('source=')}, pictures "
-            f"{condition_words(found.condition)}: {one.of} real faces {one.about}{one.between} "
-            "would be called fake."
-        )
-    if found := worst(spec, caught, min, kind="generator="):
-        one = shared(found)
-        yield (
-            f"Fewest caught of a generator: {found.slice.removeprefix('generator=')}, pictures "
-            f"{condition_words(found.condition)}: {one.of} such fakes {one.about}{one.between}."
-        )
-    if found := worst(spec, caught, min):
-        one = shared(found)
-        yield (
-            f"Fewest caught after a change to the picture: {condition_words(found.condition)}: "
-            f"{one.of} fakes {one.about}{one.between}."
-        )
+def _worst_cases(spec: DetectorSpec, point: str) -> Iterator[str]:
+    """Yield the worst that was measured, of all test faces and of a part of them."""
+    for case in _WORST:
+        found = worst(spec, f"{case.metric}@{point}", case.choose, kind=case.slices)
+        if found:
+            name = "" if case.slices == ALL else f", {found.slice.removeprefix(case.slices)}"
+            way = condition_words(found.condition)
+            yield f"{case.words}{name}, pictures {way}: {_counted(case.faces, found)}."
+
+
+def _counted(kind: str, found: Finding) -> str:
+    """Return a share of faces of a kind with its interval."""
+    one = shared(found)
+    return f"{one.of} {kind} {one.about}{one.between}"
 
 
 def _false_alarms(found: Finding | None) -> str:
