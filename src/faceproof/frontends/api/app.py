@@ -65,7 +65,9 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
     app.include_router(router)
     app.include_router(feedback.router(store, used.feedback))
     points = list(checker.detector.spec.operating_points)
-    app.openapi = openapi.describer(app, points)  # type: ignore[method-assign]
+    app.openapi = openapi.describer(  # type: ignore[method-assign]
+        app, points, max_files=used.max_files
+    )
     guard.install(app, used.guard, metrics)
     return app
 

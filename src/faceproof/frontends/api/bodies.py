@@ -41,7 +41,9 @@ class AddressBody(Record):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"url": "https://example.org/a.jpg"}]}
     )
-    url: Address
+    url: Address = Field(
+        json_schema_extra={"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}
+    )
 
 
 class AddressesBody(Record):

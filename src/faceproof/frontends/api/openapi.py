@@ -97,18 +97,21 @@ CARD_RESPONSES: Responses = {
 READY_RESPONSES: Responses = _problems(503)
 
 
-def describer(app: FastAPI, operating_points: Sequence[str]) -> Callable[[], Json]:
-    """Return the function that describes the app, once."""
+def describer(
+    app: FastAPI, operating_points: Sequence[str], *, max_files: int
+) -> Callable[[], Json]:
+    """Return the function that describes the app, once; what it may be asked is filled in."""
 
     def describe() -> Json:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(app, operating_points)
+            app.openapi_schema = _described(app)
+            _fill_in(app.openapi_schema, operating_points, max_files)
         return app.openapi_schema
 
     return describe
 
 
-def _described(app: FastAPI, operating_points: Sequence[str]) -> Json:
+def _described(app: FastAPI) -> Json:
     """Return the OpenAPI document of the app."""
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes
@@ -120,12 +123,33 @@ def _described(app: FastAPI, operating_points: Sequence[str]) -> Json:
         )
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
-    for parameter in _parameters(document):
-        if parameter["name"] == "at":
-            parameter["schema"] = {"type": "string", "enum": list(operating_points)}
+    _spell_patterns(schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return document
+
+
+def _spell_patterns(schema: Any) -> None:
+    """Write the ends of patterns as JSON Schema has them; ours are those of Rust."""
+    if isinstance(schema, dict):
+        pattern = schema.get("pattern")
+        if isinstance(pattern, str):
+            schema["pattern"] = pattern.replace(r"\A", "^").replace(r"\z", "$")
+    for inner in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(inner, dict | list):
+            _spell_patterns(inner)
+
+
+def _fill_in(document: Json, operating_points: Sequence[str], max_files: int) -> None:
+    """Write into the document what this detector and these settings allow."""
+    for parameter in _parameters(document):
+        if parameter["name"] == "at":
+            parameter["schema"] = {"type": "string", "enum": list(operating_points)}
+    batch = document["paths"]["/v1/check/batch"]["post"]["requestBody"]["content"]
+    files = batch["multipart/form-data"]["schema"]["properties"]["file"]
+    addresses = document["components"]["schemas"]["AddressesBody"]["properties"]["urls"]
+    for several in (files, addresses):
+        several["maxItems"] = max_files
 
 
 def _parameters(document: Json) -> list[Json]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from faceproof.errors import (
     BusyError,
@@ -145,12 +146,26 @@ async def on_service_error(request: Request, error: Exception) -> Response:
     return of_code(error.code, str(error)).response(headers)
 
 
-async def on_http_error(_: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: Exception) -> Response:
     """Return the problem of what the framework refuses."""
     if not isinstance(error, HTTPException):
-        return await on_bug(_, error)
+        return await on_bug(request, error)
     code = CODES.get(error.status_code, "http")
-    return problem(error.status_code, code, str(error.detail)).response(error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(allowed(request)) or headers.get("Allow", "")
+    return problem(error.status_code, code, str(error.detail)).response(headers)
+
+
+def allowed(request: Request) -> list[str]:
+    """Return the methods of an address; Starlette names those of its first route alone."""
+    described = request.app.openapi()["paths"].items()
+    return sorted(
+        method.upper()
+        for template, methods in described
+        if compile_path(template)[0].match(request.scope["path"])
+        for method in methods
+    )
 
 
 async def on_invalid(_: Request, error: Exception) -> Response:

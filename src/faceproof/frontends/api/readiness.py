@@ -22,7 +22,7 @@ class Readiness:
 
     def __init__(self, picture: Path | None, verdict: str) -> None:
         """Read the picture; raise UsageError where it cannot be read."""
-        self._upload = _read(picture)
+        self.upload = _read(picture)
         self._right = verdict
         self._judged: str | None = "the built-in picture was not judged yet"
         self.stopping = False
@@ -35,9 +35,9 @@ class Readiness:
     async def look(self, judge: Callable[[Upload], Awaitable[Sequence[CheckResult]]]) -> None:
         """Judge the picture and remember whether the answer was right."""
         try:
-            (result,) = await judge(self._upload)
+            (result,) = await judge(self.upload)
         except FaceproofError as error:
-            self._judged = f"{self._upload.name} could not be judged: {error}"
+            self._judged = f"{self.upload.name} could not be judged: {error}"
             return
         self._judged = fault(result, self._right)
 

@@ -81,6 +81,7 @@ def _named(detector: Detector) -> CheckedBy:
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Service]:
     """Give a service that has judged the built-in picture, and end it."""
+    service.readiness.stopping = False
     try:
         await service.judge_built_in()
         yield service
