@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -38,6 +39,14 @@ def test_a_missing_extra_is_told(monkeypatch):
     code, said = run()
     assert code == 2
     assert "pip install 'faceproof[app]'" in said
+
+
+def test_a_port_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = run("--port", str(port))
+    assert code == 2
+    assert f"port {port}" in said
 
 
 @contextmanager

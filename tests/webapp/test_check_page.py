@@ -1,7 +1,10 @@
 """The page that checks pictures, as a session of its script."""
 
 import itertools
+import os
 import re
+import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -234,3 +237,31 @@ def test_too_many_pictures_are_said(page: Page, monkeypatch):
     page.upload(*files)
     assert any("22 pictures were given" in one for one in page.told)
     assert page.headings[0] == "20 pictures"
+
+
+def test_a_picture_of_the_camera_can_be_removed(page: Page):
+    assert not page.at.camera_input
+    page.at.toggle(key="camera on").set_value(True)
+    page.run()
+    page.at.camera_input(key="camera").upload("shot.jpg", sample("real-hopper.jpg"), "image/jpeg")
+    page.run()
+    assert page.headings == ["camera.jpg"]
+    page.press("Remove")
+    assert page.headings == []
+
+
+def test_nothing_is_written_to_disk(page: Page):
+    opened_files: list[object] = []
+    listening = True
+
+    def hook(event: str, arguments: tuple) -> None:
+        if listening and event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            opened_files.append(arguments[0])
+
+    sys.addaudithook(hook)
+    page.upload(("a.jpg", sample("real-couple.jpg")), ("b.jpg", b"broken"))
+    page.press("Save it again and look again")
+    page.press("A face swap")
+    with Path(os.devnull).open("w"):
+        listening = False
+    assert [str(one) for one in opened_files if "__pycache__" not in str(one)] == [os.devnull]

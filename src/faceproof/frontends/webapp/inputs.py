@@ -13,7 +13,7 @@ from faceproof.frontends.webapp.markdown import escaped, small
 from faceproof.frontends.webapp.samples import SAMPLES, Sample
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, MOST_PICTURES, Settings
 
-_ADDRESS, _REFUSED = "address", "address refused"
+_ADDRESS, _REFUSED, _CAMERA = "address", "address refused", "camera"
 _THUMBNAIL = 148
 
 
@@ -90,8 +90,12 @@ def _from_camera() -> None:
     ):
         st.markdown(small("A picture taken of a screen or a print is another one: expect less."))
         return
-    shot = st.camera_input("Take a picture of a face", key="camera")
-    if shot is not None:
+    st.camera_input("Take a picture of a face", key=_CAMERA, on_change=_keep_shot)
+
+
+def _keep_shot() -> None:
+    """Keep the picture that was just taken; a picture that is cleared stays until removed."""
+    if shot := st.session_state.get(_CAMERA):
         keep(Given("camera.jpg", shot.getvalue()))
 
 

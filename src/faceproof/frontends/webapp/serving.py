@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib import resources
 from ipaddress import ip_address
 from typing import Any
 
-from faceproof.errors import MissingExtraError
+from faceproof.errors import MissingExtraError, UsageError
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, Settings
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
@@ -46,6 +47,7 @@ def serve(
 
     Raises:
         MissingExtraError: Streamlit is not installed.
+        UsageError: the port is taken, or there is no such host.
     """
     try:
         import streamlit as st
@@ -54,6 +56,7 @@ def serve(
         raise MissingExtraError(error.name or "streamlit", extra="app") from error
     from faceproof.frontends.webapp.headers import Headers
 
+    _refuse_taken(host, port)
     os.environ.update(settings.variables())
     keep_uploads_in_memory()
 
@@ -65,6 +68,18 @@ def serve(
     script = resources.files("faceproof.frontends.webapp") / "app.py"
     page = st.App(str(script), middleware=[Middleware(Headers)], lifespan=lifespan)
     page.run(config={**CONFIG, **_listening(host, port)})
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Refuse a host and port where nothing can listen: Streamlit would log it and stop."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise UsageError(
+            f"the page cannot listen on {host}, port {port}: {error.strerror}; name another port, "
+            "or 0 for a free one"
+        ) from error
 
 
 def _listening(host: str, port: int) -> dict[str, Any]:
