@@ -142,9 +142,10 @@ def bare_forward(detector: Detector, *, spinning: bool) -> Forward:
         )
         for member in detector.spec.members
     ]
-    names = [session.get_inputs()[0].name for session in sessions]
+    ends = [(one.get_outputs()[0].name, one.get_inputs()[0].name) for one in sessions]
     return lambda inputs: [
-        session.run(None, {name: inputs}) for session, name in zip(sessions, names, strict=True)
+        session.run([logit], {pixels: inputs})
+        for session, (logit, pixels) in zip(sessions, ends, strict=True)
     ]
 
 

@@ -1,0 +1,146 @@
+"""How much of the networks' bare speed the REST service keeps.
+
+Starts `faceproof serve` on 127.0.0.1 and measures, in turns, so that a busy machine slows all of
+them alike:
+
+* bare: onnxruntime's forward pass on tensors that are ready, at the fastest of several batch
+  sizes, on all cores;
+* no service: `Checker.check_many` over the same files, in this process;
+* 1, 8, 32 at once: so many clients, each with a connection that is kept, sending the next picture
+  when it has the answer to the last.
+
+    uv run python benchmarks/serve_load.py [--detector NAME|FOLDER] [--count 200] [--rounds 3]
+
+The pictures are those of check_speed.py, JPEG files of 256 px with one face. The best turn of each
+counts. Every answer must be 200 with one face. "clients" is the share of a core that sending and
+reading took, which is lost to the service where all cores are busy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from check_speed import BATCH_SIZES, check_all, fastest_bare, made, ready_inputs, timed
+from faceproof import Checker, Detector
+from faceproof.detector.scorers import usable_cores
+from serving import Client, Service, quantile, service, upload
+
+SIDE = 256
+AT_ONCE = (1, 8, 32)
+
+
+@dataclass(frozen=True)
+class Load:
+    """One turn of one kind: its pictures, seconds, answer times and CPU seconds."""
+
+    what: str
+    count: int
+    seconds: float
+    answers: tuple[float, ...] = ()
+    client_cpu: float = 0.0
+    service_cpu: float = 0.0
+
+    @property
+    def a_second(self) -> float:
+        """Pictures a second."""
+        return self.count / self.seconds
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--detector", default="default", help="name or folder")
+    parser.add_argument("--count", type=int, default=200, help="pictures of each turn")
+    parser.add_argument("--rounds", type=int, default=3, help="turns; the best of each counts")
+    wish = parser.parse_args()
+    detector = Detector.load(wish.detector)
+    with tempfile.TemporaryDirectory() as folder, service(wish.detector) as running:
+        files = list(made(Path(folder), SIDE, wish.count))
+        kinds = kinds_of(detector, files, running)
+        turns = [[kind() for kind in kinds] for _ in range(wish.rounds)]
+    best = [min(kind, key=lambda one: one.seconds) for kind in zip(*turns, strict=True)]
+    print(f"{detector.spec.name} {detector.spec.version}, {usable_cores()} usable cores\n")
+    print_table(best)
+
+
+def kinds_of(
+    detector: Detector, files: Sequence[Path], running: Service
+) -> list[Callable[[], Load]]:
+    """Return what is measured, the bare forward pass first."""
+    inputs = ready_inputs(detector, files)
+    bare, run_bare = fastest_bare(detector, inputs[: BATCH_SIZES[-1]])
+    requests = [upload(path.read_bytes()) for path in files]
+    checker = Checker(detector)
+    return [
+        partial(alone, bare, partial(run_bare, inputs), len(files)),
+        partial(alone, "no service", partial(check_all, checker, files), len(files)),
+        *(partial(loaded, running, requests, at_once) for at_once in AT_ONCE),
+    ]
+
+
+def alone(what: str, work: Callable[[], object], count: int) -> Load:
+    """Return how long the work took in this process."""
+    return Load(what, count, timed(what, work, count).seconds)
+
+
+def loaded(running: Service, requests: Sequence[bytes], at_once: int) -> Load:
+    """Return how long the service took for all requests, so many at once."""
+    started, mine, theirs = time.perf_counter(), time.process_time(), running.cpu_seconds
+    answers = asyncio.run(all_asked(running.port, requests, at_once))
+    seconds = time.perf_counter() - started
+    return Load(
+        f"{at_once} at once",
+        len(requests),
+        seconds,
+        tuple(answers),
+        time.process_time() - mine,
+        running.cpu_seconds - theirs,
+    )
+
+
+async def all_asked(port: int, requests: Sequence[bytes], at_once: int) -> list[float]:
+    """Return the seconds of every answer."""
+    waiting = iter(requests)
+    found = await asyncio.gather(*(asked(Client(port), waiting) for _ in range(at_once)))
+    return [seconds for one in found for seconds in one]
+
+
+async def asked(client: Client, waiting: Iterator[bytes]) -> list[float]:
+    """Return the seconds of the answers to the requests that this client took."""
+    seconds = []
+    for request in waiting:
+        answer = await client.ask(request)
+        if answer.status != 200 or len(answer.content["faces"]) != 1:
+            raise SystemExit(f"wrong answer: {answer.status} {answer.body[:300]!r}")
+        seconds.append(answer.seconds)
+    await client.close()
+    return seconds
+
+
+def print_table(loads: Sequence[Load]) -> None:
+    """Print what was measured as a Markdown table."""
+    print("| | pictures/s | ratio to bare | p50 ms | p99 ms | clients | service |")
+    print("|---|---|---|---|---|---|---|")
+    for one in loads:
+        cells = list(of_service(one)) if one.answers else [""] * 4
+        ratio = f"{one.a_second / loads[0].a_second:.2f}"
+        print(f"| {' | '.join([one.what, f'{one.a_second:.1f}', ratio, *cells])} |")
+
+
+def of_service(load: Load) -> Iterator[str]:
+    """Yield the cells that only the service has: answer times, and cores that were busy."""
+    for share in (0.5, 0.99):
+        yield f"{quantile(load.answers, share):.0f}"
+    for cpu in (load.client_cpu, load.service_cpu):
+        yield f"{cpu / load.seconds:.2f} cores"
+
+
+if __name__ == "__main__":
+    main()
