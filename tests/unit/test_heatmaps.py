@@ -136,9 +136,22 @@ def test_a_bundle_that_claims_maps_it_lacks_is_refused(made: Made) -> None:
         made("bright")
 
 
+class Broken:
+    """A stand-in for a network whose logit is a number, and whose map is none."""
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        return np.zeros(len(inputs))
+
+    def explained(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(len(inputs)), np.full((len(inputs), 2, 2), np.nan)
+
+
 def test_a_map_that_is_no_number_is_refused(made: Made) -> None:
+    whole = made("bright-4x4")
     with pytest.raises(BundleError, match="not a number"):
-        made("bright-4x4").mapped(np.full((1, 3, 32, 32), np.inf, np.float32))
+        whole.mapped(np.full((1, 3, 32, 32), np.inf, np.float32))
+    with pytest.raises(BundleError, match="not a number"):
+        Detector(whole.bundle, [Broken()]).explained(SPOTS)
 
 
 def test_a_file_with_another_second_output_is_refused() -> None:

@@ -115,8 +115,8 @@ def _data(spec: DetectorSpec) -> str:
     return section(
         "Data",
         f"Pictures by split: {rows} (data SHA-256 `{spec.trained_on.data_sha256}`). Epochs were "
-        "chosen on validation, calibration and thresholds on calibration; test was read once, for "
-        "this card.",
+        "chosen on validation, calibration and thresholds on calibration; test was read for the "
+        "figures of this card alone.",
         _composition(spec),
         f"Generators seen in training: {generators}.",
     )
