@@ -17,7 +17,7 @@ from faceproof.reports.case_evidence import evidence
 from faceproof.reports.case_facts import case_facts
 from faceproof.reports.case_pdf import case_pdf, document
 from faceproof.reports.case_report import page
-from faceproof.reports.pdf_blocks import BLOCKS
+from faceproof.reports.pdf_blocks import BLOCKS, ESCAPED
 from faceproof.reports.pdf_text import TEXT, fitted, shown
 from support.cases import (
     WHEN,
@@ -146,6 +146,19 @@ def test_any_name_makes_a_report(spec, name):
     told = words(data)
     first = name[0]
     assert (first if first == "a" else first.encode("unicode_escape").decode()) in told
+
+
+def test_a_command_that_cannot_be_written_says_so(spec):
+    for name, told in (("фото.png", True), ("photo.png", False)):
+        data = case_pdf(FILE, checked(FILE, "fake", source=name), detector=spec, generated=WHEN)
+        assert (re.sub(r"\s", "", ESCAPED) in words(data)) == told
+
+
+def test_each_of_several_pictures_starts_a_page(spec):
+    cases = [evidence(FILE, checked(FILE, source=f"{n}.png")) for n in "ab"]
+    pages = read(document(case_facts(cases, spec, generated=WHEN))).pages
+    heading = re.compile(r"^[12]\. [ab]\.png$", re.MULTILINE)
+    assert [len(heading.findall(one.extract_text())) for one in pages[:3]] == [0, 1, 1]
 
 
 def test_letters_that_the_font_has_stay():

@@ -325,6 +325,11 @@ class TestBands:
         assert "in the unsure band" in told
         assert "in the fake band" in plain_words.band_words(at.fake_from, at)
 
+    def test_no_more_digits_than_tell_it_from_the_thresholds(self):
+        at = bands(0.2, 0.9522)
+        assert plain_words.percent(0.95218, at) == "95.218 %"
+        assert plain_words.percent(0.5, at) == "50.0 %"
+
     @pytest.mark.parametrize(("probability", "told"), [(1e-6, "less than 0.1 %"), (0.0, "0.0 %")])
     def test_small(self, default, probability, told):
         assert plain_words.percent(probability, default.operating_point()) == told

@@ -106,7 +106,7 @@ def _answers(cases: Sequence[Evidence], left_out: int) -> Iterator[Block]:
     yield Paragraph(ONE_PIECE, note=True)
 
 
-_ROW_HEAD = ("number", "picture", "answer", "faces")
+_ROW_HEAD = ("no.", "picture", "answer", "faces")
 
 
 def _shared(

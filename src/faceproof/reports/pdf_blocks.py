@@ -8,7 +8,15 @@ from typing import Any
 
 from reportlab.graphics.shapes import Drawing, Line, Rect, String
 from reportlab.lib.colors import white
-from reportlab.platypus import CondPageBreak, Image, KeepTogether, Spacer, Table, TableStyle
+from reportlab.platypus import (
+    CondPageBreak,
+    Image,
+    KeepTogether,
+    PageBreak,
+    Spacer,
+    Table,
+    TableStyle,
+)
 
 from faceproof.reports.case_blocks import (
     Answer,
@@ -56,6 +64,10 @@ CELL = style("cell", 9, spaceAfter=0)
 MONO = style("mono", 8.5, fontName=CODE, spaceAfter=0)
 BULLET = style("bullet", 9.5, leftIndent=12, bulletIndent=2, spaceAfter=3)
 
+ESCAPED = (
+    "This PDF has no font for some letters of these commands and writes them as their codes. Type "
+    "the letters themselves, or take the commands from the report as HTML."
+)
 _PICTURE_HEIGHT = 290
 _CROP = 92
 
@@ -73,7 +85,8 @@ def story(facts: CaseFacts, width: float) -> list[Any]:
 
 
 def _section(section: Section, width: float) -> Iterator[Any]:
-    yield CondPageBreak(90)
+    # Each of several pictures starts a page: it can be taken out of the report by itself.
+    yield PageBreak() if section.name.startswith("picture-") else CondPageBreak(90)
     level = section.level
     yield heading(section.title, HEADINGS[level], level=level - 1, name=section.name)
     for block in section.blocks:
@@ -121,7 +134,7 @@ def _table(block: TableBlock, width: float) -> Iterator[Any]:
 def _columns(rows: Sequence[Sequence[str]], width: float) -> list[float]:
     """Return the widths of columns, shared by their longest cells within bounds."""
     longest = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    shares = [min(max(length, 7), 45) for length in longest]
+    shares = [min(max(length, 8), 45) for length in longest]
     room = min(width, 6.5 * sum(shares))
     return [room * share / sum(shares) for share in shares]
 
@@ -190,6 +203,8 @@ def _code(block: Code, width: float) -> Iterator[Any]:
     lines = [paragraph(line, MONO) for line in block.lines]
     yield _boxed(lines, width, LINE)
     yield Spacer(1, 6)
+    if not "".join(block.lines).isascii():
+        yield paragraph(ESCAPED, BODY)
 
 
 def _boxed(content: list[Any], width: float, tone: Any, *, fill: Any = white) -> Any:
