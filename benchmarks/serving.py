@@ -133,13 +133,13 @@ class Client:
     """One connection that is kept, and opened anew where the service closed it."""
 
     def __init__(self, port: int) -> None:
-        self._port = port
+        self.port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, *parts: bytes, pause: float = 0.0) -> Answer:
         """Send the parts of a request with pauses between, and return the answer."""
         if self._streams is None:
-            self._streams = await asyncio.open_connection(HOST, self._port)
+            self._streams = await asyncio.open_connection(HOST, self.port)
         reader, writer = self._streams
         started = time.perf_counter()
         for place, part in enumerate(parts):
