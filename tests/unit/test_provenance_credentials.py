@@ -4,6 +4,7 @@ import io
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import c2pa
@@ -164,7 +165,9 @@ def test_ingredients_are_counted(authority, signed):
 
 @pytest.mark.parametrize("store", [b"", b"\xff" * 40, b"\0\0\0\x08jumb" * 300])
 def test_what_cannot_be_read_is_told(store):
-    data = with_chunk(saved("PNG"), b"caBX", b"\0\0\0\x28jumb\0\0\0\x20jumdc2pa" + store)
+    data = with_chunk(
+        saved("PNG"), b"caBX", b"\0\0\0\x28jumb\0\0\0\x20" + reading.STORE_HEAD + store
+    )
     found, findings = read(data, "PNG")
     assert found.state == "unreadable"
     assert findings[0].kind == "unreadable"
@@ -173,8 +176,8 @@ def test_what_cannot_be_read_is_told(store):
 def test_a_file_that_would_be_read_without_end_is_given_up(monkeypatch):
     monkeypatch.setattr(reading, "MOST_READS", 2000)
     parts = b"!\xfe" + b"\x01a" * 2 * reading.MOST_READS + b"\0"
-    store = b"!\xff\x0bC2PA_GIF\x01\0\0\x20\0\0\0\x40jumb\0\0\0\x1ejumdc2pa" + bytes(10) + b"\0;"
-    found, _ = read(b"GIF89a" + bytes(7) + parts + store, "GIF")
+    store = b"!\xff\x0bC2PA_GIF\x01\0\0\x20\0\0\0\x40jumb\0\0\0\x1e" + reading.STORE_HEAD
+    found, _ = read(b"GIF89a" + bytes(7) + parts + store + b"\0;", "GIF")
     assert found.state == "unreadable"
     assert "too long" in found.says
 
@@ -269,7 +272,16 @@ def fetching(data):
         reading.read_credentials(data, "JPEG", TrustList())
 
 
-def test_a_remote_manifest_is_not_fetched(authority):
+BANS = (
+    reading._NO_NETWORK,
+    {"verify": reading._NO_NETWORK["verify"]},
+    {"core": reading._NO_NETWORK["core"]},
+)
+
+
+@pytest.mark.parametrize("ban", BANS, ids=["both", "flags", "hosts"])
+def test_a_remote_manifest_is_not_fetched(authority, monkeypatch, ban):
+    monkeypatch.setattr(reading, "_NO_NETWORK", ban)
     with Listener() as listener:
         data = authority.signed(saved("JPEG"), remote=listener.address)
         found, _ = read(data)
@@ -285,7 +297,9 @@ def test_a_remote_manifest_is_not_fetched(authority):
         assert listener.visits > 0
 
 
-def test_revocation_is_not_asked_for(authority):
+@pytest.mark.parametrize("ban", BANS, ids=["both", "flags", "hosts"])
+def test_revocation_is_not_asked_for(authority, monkeypatch, ban):
+    monkeypatch.setattr(reading, "_NO_NETWORK", ban)
     with Listener() as listener:
         data = authority.signed(saved("JPEG"), ocsp=listener.address)
         assert read(data)[0].state == "untrusted"
@@ -339,3 +353,10 @@ def test_a_remote_address_in_xmp_alone_is_told():
     data = saved("JPEG", xmp=xmp({"dcterms:provenance": "https://example.org/manifest"}))
     told = read_provenance(data, kind="JPEG")[1][0]
     assert (told.kind, told.where) == ("credentials", "XMP dcterms:provenance")
+
+
+def test_many_threads_read_at_once(signed):
+    plain = saved("JPEG")
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda data: read(data)[0].state, [signed, plain] * 20))
+    assert found == ["untrusted", "absent"] * 20

@@ -33,6 +33,9 @@ ABSENT = ContentCredentials(
     says="The file has no content credentials. That proves nothing: few cameras and programs"
     " write them, and most web sites strip them.",
 )
+#: How the box that describes a store of manifests begins, behind its length: its name and type.
+STORE_HEAD = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
+# The flags and the empty list of hosts each forbid the network alone.
 _NO_NETWORK: Mapping[str, Mapping[str, Any]] = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
     "core": {
@@ -57,11 +60,11 @@ class Signed:
 
 
 def has_credentials(data: bytes) -> bool:
-    """Say whether the bytes may hold content credentials; quick, and never a false no.
+    """Say whether the bytes hold the head of a box of content credentials, in any container.
 
-    Source: ISO/IEC 19566-5 (JUMBF), annex A; C2PA 2.2, section 11.1.4 (the label "c2pa").
+    Source: ISO/IEC 19566-5 (JUMBF), annex A; C2PA 2.2, section 11.1.4 (type of the store).
     """
-    return b"jumb" in data and b"c2pa" in data
+    return STORE_HEAD in data
 
 
 def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
