@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from faceproof.errors import UsageError
@@ -81,6 +82,10 @@ def test_all_others_get_one_answer(asking, secret, file):
     ours = {"x-request-id"}
     assert len({tuple((n, v) for n, v in a.headers.items() if n not in ours) for a in answers}) == 1
     assert expired not in str(bodies)
+
+
+def test_no_more_of_a_header_is_hashed_than_a_key_may_have():
+    assert len(keys.presented(Headers({"x-api-key": "x" * 60_000}))) < 1000
 
 
 @pytest.mark.parametrize(
