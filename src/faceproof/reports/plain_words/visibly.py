@@ -6,16 +6,16 @@ _LONGEST = 400
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def visible(text: str) -> str:
+def visible(text: str, *, longest: int = _LONGEST) -> str:
     r"""Return text that shows what it holds: control and direction characters are escaped.
 
-    A very long text is cut in the middle, so that a report stays one.
+    One longer than ``longest`` is cut in the middle, so that a report stays one.
 
     >>> visible("café\x1b[2J"), visible("a\u202egpj.exe")
     ('café\\x1b[2J', 'a\\u202egpj.exe')
     """
-    if len(text) > _LONGEST:
-        text = f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
+    if len(text) > longest:
+        text = f"{text[: longest // 2]} … {text[-longest // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
