@@ -166,6 +166,16 @@ def test_fifty_faces_have_labels_that_leave_one_another_alone():
     assert all(label.size >= 11 for label in labels)
 
 
+def test_labels_of_neighbours_give_way():
+    """Each alone would stand above its face, where the two would cover one another."""
+    boxes = [Box(300, 200, 330, 236), Box(334, 200, 364, 236)]
+    one, two = placed_labels(boxes, ["unsure", "fake"], (800, 600))
+    assert (one.text, two.text) == ("1 unsure", "2 fake")
+    assert not touch(one.place, two.place)
+    alone = placed_labels(boxes[1:], ["fake"], (800, 600))[0]
+    assert touch(one.place, alone.place)
+
+
 def test_a_crowd_without_room_keeps_its_numbers_inside_the_picture():
     size = (640, 480)
     rng = np.random.default_rng(3)

@@ -448,7 +448,11 @@ class TestStability:
 class TestUntested:
     def test_of_the_default_detector(self, default, recorded):
         told = " ".join(plain_words.untested(default))
-        tested = {slice_ for metric, _, slice_ in recorded if metric != COMPOSITION}
+        tested = {
+            slice_
+            for metric, _, slice_ in recorded
+            if metric != COMPOSITION and not metric.startswith("heatmap_")
+        }
         for slice_ in tested - {"all"}:
             assert slice_.partition("=")[2] in told
         for note in default.notes:
@@ -460,6 +464,10 @@ class TestUntested:
         assert told[0].startswith("This detector was not tested at all")
         assert told[1] == "Learned from fakes of: lamp."
         assert told[-1] == "for tests"
+
+    def test_a_test_of_heat_maps_is_no_test_of_verdicts(self, tiny_spec):
+        spec = measured(tiny_spec, finding("heatmap_reliable", 0.7, 0.6, 0.8))
+        assert plain_words.untested(spec)[0].startswith("This detector was not tested at all")
 
     def test_what_was_measured_is_not_said_to_be_missing(self, tiny_spec):
         spec = measured(

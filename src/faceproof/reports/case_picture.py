@@ -45,12 +45,13 @@ SAVED_AGAIN = (
 )
 HEAT = (
     "Coloured places, yellow the most, are where the network found what speaks for “fake”. The map "
-    "shows where it looked, and not what is wrong there. It passed its test on this picture."
+    "shows where it looked, and not what is wrong there. It passed its test on this picture; a map "
+    "that knows nothing passes one time in five."
 )
 HEAT_EMPTY = "The heat map has no colour: nothing in this face spoke for “fake”."
 HEAT_FAILED = (
     "This heat map failed its test on this picture: deleting its hottest fifth did not lower the "
-    "score more than deleting another fifth. Do not rely on it."
+    "score more than deleting any other fifth that was tried. Do not rely on it."
 )
 
 

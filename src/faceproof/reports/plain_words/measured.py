@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from faceproof.detector import DetectorSpec, Finding
+from faceproof.evaluation.heatmaps import is_of_heatmaps
 from faceproof.evaluation.under_attack import is_attack
 
 # Named in `faceproof.evaluation` as well, whose modules need polars: the page has none of it, and
@@ -43,9 +44,10 @@ def worst(
 
 
 def tests(spec: DetectorSpec) -> Iterator[Finding]:
-    """Yield the findings on test faces of the whole detector: no counts, no single member."""
+    """Yield the findings on verdicts of the whole detector: no counts, maps or single member."""
     for one in spec.results:
-        if one.metric != COMPOSITION and not one.slice.startswith(MEMBER):
+        about_verdicts = one.metric != COMPOSITION and not is_of_heatmaps(one.metric)
+        if about_verdicts and not one.slice.startswith(MEMBER):
             yield one
 
 
