@@ -74,6 +74,13 @@ def test_corners_are_those_that_the_crop_is_cut_between(name: str) -> None:
             assert crop[row, column, :2] == pytest.approx([x / 3, y / 2], abs=2)
 
 
+def test_corners_are_the_outer_edges_of_pixels() -> None:
+    """Of a face that is as the template already, so that crop and picture are the same pixels."""
+    corners = crop_corners((112, 112, 3), TEMPLATE_112.astype(np.float32), CropSpec(size=112))
+    edges = [[-0.5, -0.5], [111.5, -0.5], [111.5, 111.5], [-0.5, 111.5]]
+    assert corners == pytest.approx(np.array(edges), abs=1e-3)
+
+
 def test_a_whole_picture_is_its_own_crop() -> None:
     corners = crop_corners((480, 640, 3), None, SPEC)
     assert corners.min(axis=0) == pytest.approx([0, -80], abs=3)

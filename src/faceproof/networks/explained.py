@@ -27,6 +27,9 @@ from torch import Tensor, nn
 from faceproof.networks.inception_resnet_v1 import InceptionResnetV1
 from faceproof.networks.network import Network
 
+# What torch says where layers that stand one after the other are not used so.
+_UNFIT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError)
+
 AGREEMENT = 1e-3
 """How near the parts, put together, must come to the network's own logit, relative to it."""
 
@@ -160,16 +163,20 @@ def _agreeing(network: Network, parts: _Parts, side: int) -> Explained | None:
     place = next(network.parameters()).device
     noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(place)
     with torch.no_grad():
-        features = parts.features(noise)
-        if features.ndim != 4 or not _near(parts.pool(features).flatten(1), features.mean((2, 3))):
-            return None
-        whole = Explained(network, parts, grid=(features.shape[2], features.shape[3])).eval()
         logits = network(noise)
         try:
-            found, _ = whole(noise)
-        except RuntimeError:  # what torch says where layers do not fit each other
+            return _if_alike(network, parts, noise, logits)
+        except _UNFIT:
             return None
-        return whole if _near(found, logits) else None
+
+
+def _if_alike(network: Network, parts: _Parts, noise: Tensor, logits: Tensor) -> Explained | None:
+    """Return the parts as a module, if they average a feature map and give these logits."""
+    features = parts.features(noise)
+    if features.ndim != 4 or not _near(parts.pool(features).flatten(1), features.mean((2, 3))):
+        return None
+    whole = Explained(network, parts, grid=(features.shape[2], features.shape[3])).eval()
+    return whole if _near(whole(noise)[0], logits) else None
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
