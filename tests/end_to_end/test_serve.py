@@ -45,9 +45,9 @@ def content(answer):
 
 
 def drip(connection, data):
-    """Send byte after byte, until the service has had enough."""
-    for byte in data:
-        connection.sendall(bytes([byte]))
+    """Send byte after byte, or piece after piece, until the service has had enough."""
+    for piece in data:
+        connection.sendall(bytes([piece]) if isinstance(piece, int) else piece)
         time.sleep(0.05)
 
 
@@ -112,6 +112,14 @@ def test_a_body_that_announces_too_much_is_refused_and_still_read_for_a_moment(i
         connection.sendall(head.replace(length, b"Content-Length: 100000000") + b"\r\n\r\n")
         connection.sendall(bytes(2_000_000))
         assert status(connection.recv(65536)) == 413
+
+
+def test_an_answer_that_is_not_read_is_not_kept(impatient):
+    with impatient.open() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with pytest.raises(OSError):  # noqa: PT011 (reset, broken pipe: as the system has it)
+            drip(connection, [request * 500, *[request] * 100])
 
 
 def test_silent_connections_do_not_keep_others_out(impatient):

@@ -64,7 +64,7 @@ class Held:
     def __init__(self, checker: Checker) -> None:
         self._checker = checker
         self.gate, self.begun = threading.Event(), threading.Event()
-        self.batches: list[int] = []
+        self.batches: list[list[str]] = []
         self.opened = 0
 
     def open(self, source: Any, *, name: str | None = None) -> Opened:
@@ -75,6 +75,6 @@ class Held:
     def judge(self, batch: Sequence[Opened]) -> list[CheckResult]:
         """Judge as the checker does, when the gate is open."""
         self.begun.set()
-        self.batches.append(len(batch))
+        self.batches.append([opened.source for opened in batch])
         assert self.gate.wait(10)
         return self._checker.judge(batch)

@@ -108,17 +108,16 @@ class Batcher:
 
     async def _judge(self, batch: Sequence[Waiting]) -> None:
         """Judge a batch; where that fails, each picture alone, so that one harms no other."""
-        self._batched(sum(waiting.opened.weight for waiting in batch))
         loop = asyncio.get_running_loop()
         opened = [waiting.opened for waiting in batch]
         try:
+            self._batched(sum(one.weight for one in opened))
             results = await loop.run_in_executor(self._pool, batch[0].judge, opened)
+            for waiting, result in zip(batch, results, strict=True):
+                if not waiting.answer.done():
+                    waiting.answer.set_result(result)
         except Exception as error:  # noqa: BLE001 (handed to who asked, whatever it is)
             await self._failed(batch, error)
-            return
-        for waiting, result in zip(batch, results, strict=True):
-            if not waiting.answer.done():
-                waiting.answer.set_result(result)
 
     async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
         """Hand the error to the one who asked, or judge the pictures one by one."""

@@ -1,8 +1,9 @@
 """PatientProtocol: uvicorn's HTTP/1.1 with an end to the patience with clients that send nothing.
 
-uvicorn has a time limit for idle connections, but none for a head that arrives byte by byte, nor
-for a body that goes on after its answer. Here one limit holds for both: a connection that has no
-request under way and has not begun the next one in time is closed. Where there are more open
+uvicorn has a time limit for idle connections, but none for a head that arrives byte by byte, for
+a body that goes on after its answer, nor for a client that does not read what it asked for. Here
+one limit holds for all: a connection that has no request under way and has not begun the next one
+in time is closed, and so is one that has not taken its answer in time. Where there are more open
 connections than allowed, the one that has waited longest without a request is closed, so that a
 new client is heard however many silent ones there are.
 """
@@ -41,6 +42,7 @@ class PatientProtocol(H11Protocol):
         """Take what uvicorn gives."""
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the time for the first head."""
@@ -52,6 +54,7 @@ class PatientProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the time."""
         self._stop()
+        self._read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -64,6 +67,16 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
         if not self.transport.is_closing() and self.cycle.response_complete:
             self.config.silent[self] = None
+
+    def pause_writing(self) -> None:
+        """Start the time for the client to read what waits for it."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.config.head_seconds, self.give_up)
+
+    def resume_writing(self) -> None:
+        """Stop the time: enough was read."""
+        self._read()
+        super().resume_writing()
 
     def give_up(self) -> None:
         """Close the connection: what was asked of it has been answered, or never came."""
@@ -92,3 +105,8 @@ class PatientProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import cv2
 from fastapi import FastAPI
 from uvicorn import Server
 
@@ -103,6 +104,7 @@ def serve(
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, call ``started`` when the first one is heard."""
     raise_file_limit()
+    cv2.setNumThreads(1)  # pictures are opened side by side already
     config = ServiceConfig(
         app,
         head_seconds=settings.head_seconds,

@@ -81,7 +81,9 @@ class ServiceSettings(BaseSettings):
     )
 
     head_seconds: float = Field(
-        default=10.0, gt=0, description="Time for the head of a request to arrive."
+        default=10.0,
+        gt=0,
+        description="Time for a request's head to arrive, and for an answer to be read.",
     )
     upload_seconds: float = Field(
         default=30.0, gt=0, description="Time for the body of a request to arrive; then 408."
@@ -93,7 +95,7 @@ class ServiceSettings(BaseSettings):
         default=20, ge=1, description="How long an idle connection is kept open."
     )
     shutdown_seconds: int = Field(
-        default=30, ge=0, description="Time to finish what was taken, when the service is stopped."
+        default=25, ge=0, description="Time to finish what was taken, when the service is stopped."
     )
     max_connections: int = Field(
         default=8192,
