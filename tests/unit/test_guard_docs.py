@@ -1,4 +1,4 @@
-"""The page on securing the service names what there is: settings, metrics, fields of a line, codes."""
+"""The page on securing the service names all there is: settings, metrics, fields, codes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from faceproof.frontends.api.guard import GuardSettings, Metrics
 from faceproof.frontends.api.guard.described import described
 from support.guarded import add_key, client, logged
 
-PAGE = (
-    Path(__file__).parents[2].joinpath("docs", "how-to", "secure-the-service.md").read_text("utf-8")
-)
+HOW_TO = Path(__file__).parents[2] / "docs" / "how-to"
+PAGE = HOW_TO.joinpath("secure-the-service.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> list[list[str]]:

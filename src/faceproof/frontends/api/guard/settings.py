@@ -97,7 +97,9 @@ class GuardSettings(BaseModel):
         description="Addresses or networks whose X-Forwarded-For is believed; empty: nobody's.",
     )
     allowed_hosts: Hosts = Field(
-        default=(), description="Names by which the service may be called; empty: see the page."
+        default=(),
+        description="Names by which the service may be called; empty: any, through loopback "
+        "localhost alone.",
     )
     allowed_origins: Origins = Field(
         default=(), description="Web pages that may call from a browser; empty: no CORS."
