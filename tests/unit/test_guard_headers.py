@@ -149,6 +149,14 @@ def test_a_socket_for_both_families_is_the_same_loopback():
     assert not hosts._through_loopback({**scope, "server": None})
 
 
+def test_two_names_are_none():
+    checked = hosts.HostsChecked(service())
+    scope = {"type": "http", "server": ("127.0.0.1", 8000)}
+    assert checked._is_ours(scope, ["localhost"])
+    assert not checked._is_ours(scope, ["localhost", "evil.example"])
+    assert not checked._is_ours(scope, [])
+
+
 def test_names_may_be_allowed():
     settings = GuardSettings(allowed_hosts="api.example.org")
     assert ask("API.example.org:443", settings=settings) == 200
