@@ -65,7 +65,7 @@ def source_types() -> Iterator[str]:
 
 def editors() -> Iterator[str]:
     """Yield the paragraph that lists the editing programs."""
-    yield ", ".join(name for name, _ in EDITORS) + "."
+    yield "; ".join(program.name for program in EDITORS) + "."
 
 
 TABLES = {"generators": traces, "source types": source_types, "editors": editors}

@@ -17,6 +17,7 @@ NAME_SPACES = {
     "photoshop": "http://ns.adobe.com/photoshop/1.0/",
     "exif": "http://ns.adobe.com/exif/1.0/",
     "dc": "http://purl.org/dc/elements/1.1/",
+    "crs": "http://ns.adobe.com/camera-raw-settings/1.0/",
     "dcterms": "http://purl.org/dc/terms/",
     "TC260": "http://www.tc260.org.cn/ns/AIGC/1.0/",
 }

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -337,3 +339,15 @@ def test_many_tags_that_claim_the_same_megabyte_cost_no_gigabyte():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 50_000_000
+
+
+def test_reading_an_ordinary_file_loads_no_library_of_credentials(tmp_path):
+    path = tmp_path / "plain.jpg"
+    path.write_bytes(saved("JPEG", exif=camera_exif()))
+    program = (
+        "import sys, pathlib, faceproof.provenance as p\n"
+        "p.read_provenance(pathlib.Path(sys.argv[1]).read_bytes(), kind='JPEG')\n"
+        "sys.exit(bool({'c2pa', 'cryptography'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert done.returncode == 0

@@ -100,17 +100,27 @@ SIGNATURES = {
     "Microsoft Paint or Photos": "Microsoft Windows Photo Viewer 6.1",
     "PaintShop Pro": "PaintShop Pro 22.00",
     "Paint.NET": "Paint.NET 5.0",
-    "Samsung photo editor": "Samsung PhotoEditor",
     "Capture One": "Capture One 23 Windows",
+    "a photo editor": "Samsung PhotoEditor",
+    "the GD library, much used by web sites": "CREATOR: gd-jpeg v1.0, quality = 90",
+    "FFmpeg, much used to take frames out of videos": "Lavc58.54.100",
 }
 
 
-@pytest.mark.parametrize("program", [name for name, _ in EDITORS])
+@pytest.mark.parametrize("program", EDITORS, ids=lambda program: program.name)
 def test_an_editor_is_named_by_how_it_signs(program):
-    signature = SIGNATURES.get(program, f"{program} 3.1")
+    signature = SIGNATURES.get(program.name, f"{program.name} 3.1")
     (found,) = findings(*placed("exif:software", signature), "editing_software")
-    assert found.says.startswith(f"The file says that {program} saved or edited it.")
-    assert (found.value, found.points_to) == (signature, "edited")
+    did = "saved or edited it." if program.edits else "saved it."
+    assert found.says.startswith(f"The file says that {program.name} {did}")
+    assert (found.value, found.points_to) == (signature, "edited" if program.edits else "nothing")
+
+
+def test_settings_of_camera_raw_are_seen_without_a_signature():
+    data = saved("JPEG", xmp=xmp({"crs:Exposure2012": "+0.35"}))
+    (found,) = findings("JPEG", data, "editing_software")
+    assert (found.where, found.points_to) == ("XMP crs:Exposure2012", "edited")
+    assert "Adobe Camera Raw" in found.says
 
 
 def test_one_program_is_told_once_and_firmware_not_at_all():
