@@ -73,7 +73,9 @@ def about_picture(
     result = case.result
     if result.faces:
         yield Section(f"faces{suffix}", "The faces", level, tuple(_faces(case, spec)))
-        yield Section(f"again-saved{suffix}", "Saved again", level, tuple(_saved_again(case, spec)))
+        yield Section(
+            f"again-saved{suffix}", "Saved again", level, tuple(_saved_again(case, spec, suffix))
+        )
     if result.image:
         title = "What the file says of its origin"
         yield Section(f"origin{suffix}", title, level, tuple(_origin(result)))
@@ -144,7 +146,7 @@ def _heat_words(heatmap: HeatMap | None) -> str:
     return HEAT if heatmap.reliable else HEAT_FAILED
 
 
-def _saved_again(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
+def _saved_again(case: Evidence, spec: DetectorSpec, suffix: str) -> Iterator[Block]:
     yield Paragraph(stability_words(case.result, case.resaved))
     if not case.resaved:
         return
@@ -159,7 +161,8 @@ def _saved_again(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
         for one in case.resaved
     )
     head = ("the picture", "verdict", "probability of a fake", "faces found")
-    yield Table("Verdicts on the picture, changed and checked again", head, rows)
+    which = f"picture {suffix.removeprefix('-')}" if suffix else "the picture"
+    yield Table(f"Verdicts on {which}, changed and checked again", head, rows)
     yield Paragraph(SAVED_AGAIN)
 
 
