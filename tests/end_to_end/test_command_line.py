@@ -172,10 +172,10 @@ def test_standard_input_can_stand_among_others_but_once(pictures, faceproof):
     assert faceproof("check", "-", "-").code == 2
 
 
-def test_an_address_is_a_result_with_an_error(pictures, faceproof):
-    answer = faceproof("check", "https://example.org/a.jpg", "-f", "jsonl")
+def test_an_address_that_is_not_public_is_a_result_with_an_error(pictures, faceproof):
+    answer = faceproof("check", "http://127.0.0.1/a.jpg", "-f", "jsonl")
     (line,) = answer.out.splitlines()
-    assert json.loads(line)["error"]["code"] == "unsupported_source"
+    assert json.loads(line)["error"]["code"] == "address_refused"
     assert answer.code == 1
 
 

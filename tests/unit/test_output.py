@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 
 from faceproof.cli import progress, table
-from faceproof.cli.output import CSV_COLUMNS, FORMATS
+from faceproof.cli.output import FORMATS
 from faceproof.cli.table import TableWriter, fitted
 from faceproof.cli.tally import Tally
+from faceproof.reports.csv_rows import CSV_COLUMNS, csv_text
 from faceproof.results import CheckResult
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "check_results.jsonl"
 RESULTS = [CheckResult.model_validate_json(line) for line in GOLDEN.read_text("utf-8").splitlines()]
-ONE, TWO_FACES, NO_FACE, ERROR = RESULTS
+ONE, TWO_FACES, NO_FACE, ERROR, EXPLAINED = RESULTS
 
 
 def written(name: str, results: list[CheckResult]) -> str:
@@ -76,6 +77,7 @@ def test_csv_numbers_the_faces():
             ("2", "2", "unsure"),
             ("0", "", ""),
             ("0", "", ""),
+            ("1", "1", "fake"),
         )
     ]
     assert rows[1]["cautions"] == "small blurred"
@@ -97,6 +99,7 @@ def test_the_table_in_a_pipe_is_plain_and_cuts_nothing(monkeypatch):
         "zażółć/日本.jpg  2/2 at 256,256  unsure   0.500",
         "wall.png                         no face",
         r"caf\xe9.jpg                      error           caf\xe9.jpg: the file is empty",
+        "made.png         1/1             fake     0.970  the file says: made by AI",
     ]
 
 
@@ -147,3 +150,23 @@ def test_counting_gives_up_in_time():
     assert progress.count_within(iter(range(5))) == 5
     assert progress.count_within(iter(range(5)), seconds=-1) is None
     assert progress.count_within([]) == 0
+
+
+def test_what_the_file_says_of_itself_is_not_missed():
+    assert "the file says: made by AI" in written("table", [EXPLAINED])
+    assert "the file says" not in written("table", [ONE, NO_FACE])
+    (row,) = csv.DictReader(io.StringIO(written("csv", [EXPLAINED])))
+    assert (row["content_credentials"], row["file_says"]) == ("untrusted", "made_by_ai")
+
+
+@pytest.mark.parametrize("name", ["=1+1.jpg", "+a", "-a", "@a", "\ta", "\ra"])
+def test_a_name_is_no_formula_in_a_spreadsheet_and_as_it_is_for_machines(name):
+    result = ONE.model_copy(update={"source": name})
+    (safe,) = csv.DictReader(io.StringIO(csv_text([result]), newline=""))
+    (bare,) = csv.DictReader(io.StringIO(written("csv", [result]), newline=""))
+    assert (safe["source"], bare["source"]) == (f"'{name}", name)
+    assert {**safe, "source": name} == bare
+
+
+def test_a_spreadsheet_has_every_row_of_the_command_line():
+    assert csv_text(RESULTS) == written("csv", RESULTS)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 from faceproof.cli.tally import outcome
+from faceproof.reports.csv_rows import file_says
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -99,12 +100,13 @@ class TableWriter:
 
 def rows(result: CheckResult) -> list[Row]:
     """Return a row for each face, or one that says why there is none."""
-    picture = visible(result.source)
+    picture, said = visible(result.source), _said(result)
     if not result.faces:
-        why = visible(result.error.message) if result.error else ""
+        why = visible(result.error.message) if result.error else said
         return [Row(picture, "", outcome(result), "", why)]
+    count = len(result.faces)
     return [
-        Row(picture, _place(face, number, len(result.faces)), face.verdict, _p(face), _words(face))
+        Row(picture, _place(face, number, count), face.verdict, _p(face), _words(face, said))
         for number, face in enumerate(result.faces, start=1)
     ]
 
@@ -144,5 +146,13 @@ def _p(face: CheckedFace) -> str:
     return f"{face.fake_probability:.3f}"
 
 
-def _words(face: CheckedFace) -> str:
-    return ", ".join(face.quality.cautions).replace("_", " ")
+def _words(face: CheckedFace, said: str) -> str:
+    cautions = [one.replace("_", " ") for one in face.quality.cautions]
+    return ", ".join([*cautions, *filter(None, [said])])
+
+
+def _said(result: CheckResult) -> str:
+    """Return what a reader must not miss of what the file says of its origin."""
+    telling = {"made_by_ai": "made by AI", "edited": "edited"}
+    said = [telling[one] for one in file_says(result) if one in telling]
+    return f"the file says: {', '.join(said)}" if said else ""

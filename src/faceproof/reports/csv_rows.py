@@ -1,0 +1,106 @@
+"""Results as rows, one for each face: the CSV of the command line and of the page."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from faceproof.results import CheckedFace, CheckResult
+
+CSV_COLUMNS = (
+    *("source", "status", "error_code", "error_message", "width", "height", "sha256"),
+    *("verdict", "fake_probability", "faces", "face", "face_verdict", "face_fake_probability"),
+    *("face_x", "face_y", "face_width", "face_height", "detection_score", "side_px", "cautions"),
+    *("detector", "detector_version", "operating_point", "elapsed_ms"),
+    *("content_credentials", "file_says"),
+)
+
+#: What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_rows(result: CheckResult) -> Iterator[dict[str, object]]:
+    """Yield one row for each face, or the one row of a source without faces."""
+    error, image, said = result.error, result.image, result.provenance.content_credentials
+    row: dict[str, object] = {
+        "source": result.source,
+        "status": result.status,
+        "error_code": error.code if error else None,
+        "error_message": error.message if error else None,
+        "width": image.width if image else None,
+        "height": image.height if image else None,
+        "sha256": image.sha256 if image else None,
+        "verdict": result.verdict,
+        "fake_probability": result.fake_probability,
+        "faces": len(result.faces),
+        "detector": result.detector.name,
+        "detector_version": result.detector.version,
+        "operating_point": result.operating_point,
+        "elapsed_ms": result.elapsed_ms,
+        "content_credentials": said.state if said else None,
+        "file_says": " ".join(file_says(result)),
+    }
+    for number, face in enumerate(result.faces, start=1):
+        yield row | {"face": number} | _face_columns(face)
+    if not result.faces:
+        yield row
+
+
+def _face_columns(face: CheckedFace) -> dict[str, object]:
+    """Return the columns that describe one face."""
+    return {
+        "face_verdict": face.verdict,
+        "face_fake_probability": face.fake_probability,
+        **dict(zip(("face_x", "face_y", "face_width", "face_height"), face.box, strict=True)),
+        "detection_score": face.detection_score,
+        "side_px": face.quality.side_px,
+        "cautions": " ".join(face.quality.cautions),
+    }
+
+
+def file_says(result: CheckResult) -> list[str]:
+    """Return what the file's statements on its origin point to, each once."""
+    points = {finding.points_to for finding in result.provenance.findings}
+    return sorted(points - {"nothing"})
+
+
+class CsvTable:
+    """Writes a header, then rows; whatever a name holds, a row stays one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._plain = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
+        self._quoting = csv.DictWriter(
+            stream, CSV_COLUMNS, lineterminator="\n", quoting=csv.QUOTE_ALL
+        )
+        self._plain.writeheader()
+
+    def write(self, row: Mapping[str, object]) -> None:
+        """Write a row, quoted where a carriage return would be taken for its end."""
+        breaks = any(isinstance(cell, str) and "\r" in cell for cell in row.values())
+        (self._quoting if breaks else self._plain).writerow(row)
+
+
+def csv_text(results: Iterable[CheckResult]) -> str:
+    """Return the rows as CSV for a spreadsheet, in which no cell is a formula.
+
+    Text that a spreadsheet would take for one, as a file's name may be, begins with an apostrophe.
+    What machines read, ``faceproof check --format csv``, says every name as it is.
+
+    Source: OWASP, "CSV Injection".
+    """
+    stream = io.StringIO()
+    table = CsvTable(stream)
+    for result in results:
+        for row in csv_rows(result):
+            table.write(_harmless(row))
+    return stream.getvalue()
+
+
+def _harmless(row: Mapping[str, object]) -> dict[str, object]:
+    return {
+        column: f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+        for column, cell in row.items()
+    }
