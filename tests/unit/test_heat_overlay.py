@@ -114,6 +114,14 @@ def test_hotter_is_brighter_and_changes_more() -> None:
     assert grey[-2] > grey[0] + 150
 
 
+def test_colours_are_those_of_inferno_in_red_green_and_blue() -> None:
+    picture = np.zeros((160, 160, 3), np.uint8)
+    corners = crop_corners(picture.shape, None, SPEC)
+    for value, colour in ((1.0, (252, 255, 164)), (0.5, (188 / 2, 55 / 2, 84 / 2))):
+        laid = heat_overlay(picture, np.full((5, 5), value), corners, opacity=1.0, full=1.0)
+        assert laid[80, 80] == pytest.approx(colour, abs=3)
+
+
 def test_weak_evidence_is_painted_weakly() -> None:
     """On a scale of its own it would look like strong evidence."""
     picture = np.full((160, 160, 3), 128, np.uint8)
