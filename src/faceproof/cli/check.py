@@ -31,7 +31,7 @@ def check(
         list[str],
         typer.Argument(
             metavar="SOURCES",
-            help="Files, folders and all below them, patterns, addresses of pictures on the net, or "
+            help="Files, folders and all below them, patterns, addresses on the net, or "
             "- for names on standard input.",
             show_default=False,
         ),
