@@ -21,7 +21,7 @@ def sample(name: str) -> bytes:
 
 def plain(markdown: str) -> str:
     """Return Markdown of the page as a reader sees it, but for its stars."""
-    return ESCAPED.sub(r"\1", markdown)
+    return ESCAPED.sub(r"\1", markdown).replace("\N{WORD JOINER}", "")
 
 
 @dataclass

@@ -226,6 +226,13 @@ def test_a_name_is_shown_and_does_nothing(page: Page, name: str):
     assert not any(":red[" in option for option in page.at.radio[0].options)
 
 
+def test_an_address_in_a_name_is_no_link_and_an_icon_no_icon(page: Page):
+    name = "http://evil.example https://e.example www.evil.example a@b.example :material/home:.jpg"
+    page.upload((name, sample("no-face-cat.jpg")))
+    shown = page.at.header[0].value.replace("\\", "")
+    assert not any(active in shown for active in ("http:", "https:", "www.", "a@", ":material"))
+
+
 def test_a_detector_that_cannot_be_loaded_is_told_in_words(monkeypatch, tmp_path):
     monkeypatch.setenv(settings.DETECTOR, str(tmp_path / "none"))
     page = opened()

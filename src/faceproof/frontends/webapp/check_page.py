@@ -92,7 +92,7 @@ def _draw_faces(picture: Given, result: CheckResult) -> CheckResult:
             point = spec().operating_point(result.operating_point)
             draw_faces(result, point, picture.key)
         else:
-            st.info(f"**No face was found.** {plain_words.answer_words(result)}")
+            st.info(plain_words.answer_words(result), icon=":material/face:")
         _draw_whole(picture, result)
         st.markdown(small(plain_words.PIXELS_ONLY))
     return result
@@ -116,12 +116,12 @@ def _draw_whole(picture: Given, result: CheckResult) -> None:
 def _draw_evidence(picture: Given, result: CheckResult) -> None:
     detector = spec()
     point = detector.operating_point(result.operating_point)
-    left, right = st.columns(2, gap="medium", border=True)
-    with left:
-        sliders.draw_budget(detector, len(result.faces))
-    with right:
-        sliders.draw_base_rate(detector)
     if result.faces:
+        left, right = st.columns(2, gap="medium", border=True)
+        with left:
+            sliders.draw_budget(detector, len(result.faces))
+        with right:
+            sliders.draw_base_rate(detector)
         evidence.draw_stability(picture, result, point)
     evidence.draw_provenance(result)
     evidence.draw_untested(detector)

@@ -7,21 +7,27 @@ import re
 from faceproof.reports.plain_words import visible
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+.!|~$:&=^@-])")
+# What Streamlit makes a link or an icon of though its signs are escaped; a joiner has no width.
+_ACTIVE = re.compile(r"(?<=http)(?=s?://)|(?<=www)(?=\.)|(?=@)|(?<=:)(?=material)", re.IGNORECASE)
+_JOINER = "\N{WORD JOINER}"
 LONGEST = 80
+_MOST = 10_000
 
 
 def escaped(text: str) -> str:
     r"""Return the text as Markdown that shows it: what does not print is written out.
 
     Every sign of punctuation is escaped, as Streamlit's Markdown also knows colours, icons and
-    formulas by ``:`` and ``$``.
+    formulas by ``:`` and ``$``. Addresses and mail addresses become no links.
 
     >>> escaped("a_b*.jpg")
     'a\\_b\\*\\.jpg'
     >>> escaped(":red[x] $y$")
     '\\:red\\[x\\] \\$y\\$'
+    >>> escaped("www.example.org")
+    'www\u2060\\.example\\.org'
     """
-    return _PUNCTUATION.sub(r"\\\1", visible(text))
+    return _PUNCTUATION.sub(r"\\\1", _ACTIVE.sub(_JOINER, visible(text, longest=_MOST)))
 
 
 def small(text: str) -> str:

@@ -1,0 +1,152 @@
+"""The page for many pictures: a table to sort and filter, and the answers to take along."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from faceproof.errors import FaceproofError
+from faceproof.frontends.webapp import sliders
+from faceproof.frontends.webapp.band import STYLE
+from faceproof.frontends.webapp.batch_answers import Batch, batch_answers
+from faceproof.frontends.webapp.batch_table import OUTCOMES, draw_table, outcome_of
+from faceproof.frontends.webapp.checkers import spec
+from faceproof.frontends.webapp.faces import draw_faces
+from faceproof.frontends.webapp.given import Given
+from faceproof.frontends.webapp.markdown import escaped, label, small
+from faceproof.frontends.webapp.picture import draw_picture
+from faceproof.frontends.webapp.settings import MOST_MEGABYTES
+from faceproof.reports import plain_words
+from faceproof.reports.csv_rows import csv_text
+from faceproof.results import CheckResult
+
+MOST_FILES = 300
+MOST_TOTAL_MEGABYTES = 512
+_UPLOAD, _OUTCOMES, _NAME = "batch upload", "batch outcomes", "batch name"
+
+
+def draw() -> None:
+    """Draw the page."""
+    st.html(STYLE)
+    st.title("Many pictures at once", anchor=False)
+    st.markdown(
+        "Give up to 300 pictures. Each gets the same verdict as on its own, and one row in a table. "
+        "For whole folders, the command line has no such limit: `faceproof check FOLDER`."
+    )
+    try:
+        detector = spec()
+    except FaceproofError as error:
+        st.error(f"**The detector cannot be loaded.** {escaped(str(error))}")
+        return
+    pictures = _uploaded()
+    if not pictures:
+        return
+    batch = batch_answers(pictures, sliders.chosen_point(detector))
+    _draw_summary(batch.results)
+    _draw_rows(batch)
+    _draw_downloads(batch.results)
+    with st.container(border=True):
+        sliders.draw_budget(detector, sum(len(one.faces) for one in batch.results))
+    st.markdown(small(plain_words.PIXELS_ONLY))
+
+
+def _uploaded() -> list[tuple[str, Given]]:
+    """Return the uploaded pictures by their upload's id, as many as fit in memory."""
+    files = st.file_uploader(
+        "Pictures to check: choose them, or drag and drop them here",
+        accept_multiple_files=True,
+        key=_UPLOAD,
+        max_upload_size=MOST_MEGABYTES,
+        help="They stay in this computer's memory while the page is open and are never written to "
+        "disk.",
+    )
+    fitting, total = [], 0
+    for file in files or ():
+        total += file.size
+        if len(fitting) == MOST_FILES or total > MOST_TOTAL_MEGABYTES * 2**20:
+            break
+        fitting.append((file.file_id, Given(file.name, file.getvalue())))
+    if files and len(fitting) < len(files):
+        st.warning(
+            f"{len(files)} pictures were given; the first {len(fitting)} are judged here. This page "
+            f"takes {MOST_FILES} pictures, or {MOST_TOTAL_MEGABYTES} MB. For more, use "
+            "`faceproof check FOLDER` on the command line."
+        )
+    return fitting
+
+
+def _draw_summary(results: Sequence[CheckResult]) -> None:
+    """Say in a sentence what came of them all."""
+    outcomes = [outcome_of(result) for result in results]
+    counts = {words: outcomes.count(words) for words in OUTCOMES}
+    told = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    noun = "picture" if len(results) == 1 else "pictures"
+    st.header(f"{len(results)} {noun}: {told}", anchor=False)
+
+
+def _draw_rows(batch: Batch) -> None:
+    """Draw the filters, the table of what they leave, and the picture of the chosen row."""
+    left, right = st.columns(2)
+    wanted = left.multiselect(
+        "Show only",
+        list(OUTCOMES),
+        key=_OUTCOMES,
+        placeholder="All answers",
+        help="Nothing chosen: all of them.",
+    )
+    part = right.text_input(
+        "Name contains", key=_NAME, placeholder="Part of a file's name", max_chars=200
+    )
+    shown = [
+        place
+        for place, result in enumerate(batch.results)
+        if (not wanted or outcome_of(result) in wanted)
+        and part.casefold() in result.source.casefold()
+    ]
+    if not shown:
+        st.info("No picture fits these filters.")
+        return
+    chosen = draw_table([batch.results[place] for place in shown])
+    if chosen is not None:
+        _draw_one(batch.pictures[shown[chosen]], batch.results[shown[chosen]])
+
+
+def _draw_one(picture: Given, result: CheckResult) -> None:
+    """Draw the picture of a row with its faces."""
+    st.subheader(label(picture.name), anchor=False)
+    if result.error:
+        st.error(f"**This picture could not be checked.** {escaped(result.error.message)}")
+        return
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        draw_picture(picture, result, heat=False)
+    with right:
+        if result.faces:
+            draw_faces(result, spec().operating_point(result.operating_point), picture.key)
+        else:
+            st.info(f"**No face was found.** {plain_words.answer_words(result)}")
+        st.markdown(small("The page “Check” has the evidence, a report and heat maps."))
+
+
+def _draw_downloads(results: Sequence[CheckResult]) -> None:
+    """Draw the buttons that give all answers, whatever the filters show."""
+    with st.container(horizontal=True):
+        st.download_button(
+            "All answers (CSV)",
+            lambda: csv_text(results),
+            "faceproof.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/table:",
+            help="A row for each face, for a spreadsheet.",
+        )
+        st.download_button(
+            "All answers (JSON lines)",
+            lambda: "".join(result.model_dump_json() + "\n" for result in results),
+            "faceproof.jsonl",
+            "application/x-ndjson",
+            on_click="ignore",
+            icon=":material/data_object:",
+            help="One object for each picture, as `faceproof check --format jsonl` writes it.",
+        )
