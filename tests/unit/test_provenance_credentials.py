@@ -1,7 +1,9 @@
 """Content credentials: signed, tampered, absent and broken told apart, and nothing fetched."""
 
+import builtins
 import io
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -183,12 +185,25 @@ def test_a_file_that_would_be_read_without_end_is_given_up(monkeypatch):
 
 
 def test_without_c2pa_they_are_said_to_be_unread_and_how_to_read_them(signed, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "c2pa", None)
+    monkeypatch.setitem(sys.modules, "c2pa", None)
     found, findings = read(signed)
     assert found is None
     assert [finding.kind for finding in findings] == ["credentials"]
     assert "pip install 'faceproof[provenance]'" in findings[0].says
     assert read(saved("JPEG"))[0].state == "absent"
+
+
+def test_a_c2pa_that_cannot_be_loaded_is_told(signed, monkeypatch):
+    def refuse(name, *rest):
+        if name == "c2pa":
+            raise RuntimeError("no library for this platform")
+        return imported(name, *rest)
+
+    imported = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    found, findings = read(signed)
+    assert found is None
+    assert "c2pa cannot be loaded: no library for this platform" in findings[0].says
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 from faceproof.provenance.findings import ContentCredentials, bounded
@@ -71,10 +72,9 @@ def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
     """Return the credentials in a file that may have some.
 
     Raises:
-        ImportError: c2pa is not installed.
+        ImportError: c2pa is not installed, or cannot be loaded on this machine.
     """
-    import c2pa  # an extra
-
+    c2pa = _library()
     stream = _Metered(data)
     try:
         store = _store(stream, kind, trusted.pem)
@@ -88,6 +88,15 @@ def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
         return Signed(_unreadable(why), fault=trusted.fault)
     found, statements = credentials(store, list_given=bool(trusted.pem))
     return Signed(found, statements, trusted.fault)
+
+
+def _library() -> ModuleType:
+    """Return c2pa, an extra, whose native part may not fit the machine."""
+    try:
+        import c2pa
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ImportError(f"c2pa cannot be loaded: {error}") from error
+    return c2pa  # type: ignore[no-any-return]
 
 
 class _Metered(io.BytesIO):
@@ -126,8 +135,7 @@ class _Metered(io.BytesIO):
 
 def _store(stream: io.BytesIO, kind: str, pem: str) -> Mapping[str, Any]:
     """Return the manifests in a file as c2pa writes them in JSON."""
-    import c2pa
-
+    c2pa = _library()
     settings: dict[str, Any] = copy.deepcopy(dict(_NO_NETWORK))
     if pem:
         settings["trust"] = {"trust_anchors": pem}

@@ -93,12 +93,13 @@ def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
         return Signed(ABSENT), ()
     try:
         return read_credentials(data, kind, trust_list()), ()
-    except ImportError:
+    except ImportError as error:
+        missing = isinstance(error, ModuleNotFoundError)
+        remedy = "pip install 'faceproof[provenance]'" if missing else bounded(str(error), 200)
         return None, (
             ProvenanceFinding(
                 kind="credentials",
-                says="The file carries content credentials, which were not read:"
-                " pip install 'faceproof[provenance]'.",
+                says=f"The file carries content credentials, which were not read: {remedy}.",
                 where="content credentials",
             ),
         )
