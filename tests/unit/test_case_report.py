@@ -18,7 +18,7 @@ from faceproof.errors import MissingExtraError
 from faceproof.imaging.quality import Quality
 from faceproof.reports import plain_words
 from faceproof.reports.case_blocks import FaceCard, Jpeg, Picture
-from faceproof.reports.case_evidence import CHANGED, NOT_GIVEN, evidence
+from faceproof.reports.case_evidence import CHANGED, MOST_CROPS, NOT_GIVEN, evidence
 from faceproof.reports.case_facts import BASE_RATES, QUESTION, case_facts
 from faceproof.reports.case_origin import Asked
 from faceproof.reports.case_report import case_html, page
@@ -276,6 +276,15 @@ def test_what_is_held_of_a_large_picture_is_small():
     assert max(held.shown.width, held.shown.height) <= 1200
     assert all(max(one.width, one.height) <= 320 for one in jpegs[1:])
     assert sum(len(one.data) for one in jpegs) < 300_000
+
+
+def test_of_a_crowd_the_first_faces_are_cut_out_and_all_are_told(spec):
+    case = evidence(FILE, checked(FILE, *["real"] * 65))
+    assert len(case.faces) == MOST_CROPS == 60
+    reader = read(page(case_facts([case], spec, generated=WHEN)), VOID)
+    assert len(reader.all("img")) == 61
+    assert "Face65:Nosignofafakefound" in words(reader)
+    assert "Thefirst60facesarecutout" in words(reader)
 
 
 @pytest.mark.parametrize("box", [(-30, -30, 60, 60), (395, 290, 40, 40), (0, 0, 400, 300)])

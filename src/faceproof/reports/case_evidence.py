@@ -19,6 +19,8 @@ from faceproof.results import CheckedFace, CheckResult, Resaved
 
 SHOWN_PX = 1200
 CROP_PX = 320
+MOST_CROPS = 60
+"""Of how many faces of a picture crops are held; those of a crowd are seen in the picture alone."""
 _AROUND = 1.6  # side of a face's crop over the longer side of its box
 _QUALITY = 86
 NOT_GIVEN = "The picture itself is not in this report."
@@ -65,7 +67,8 @@ def evidence(
     except PictureError:
         return Evidence(result, tuple(resaved), missing=NOT_SHOWN)
     shown = jpeg(marked(pixels, result, longest=SHOWN_PX), picture_words(result))
-    views = tuple(_views(pixels, face, n) for n, face in enumerate(result.faces, start=1))
+    shown_faces = enumerate(result.faces[:MOST_CROPS], start=1)
+    views = tuple(_views(pixels, face, number) for number, face in shown_faces)
     return Evidence(result, tuple(resaved), shown, views, "")
 
 

@@ -115,6 +115,8 @@ def _faces(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
     many = many_faces_words(spec, result.operating_point, len(result.faces))
     if many:
         yield Paragraph(many)
+    if 0 < len(case.faces) < len(result.faces):
+        yield Paragraph(f"The first {len(case.faces)} faces are cut out of the picture.")
     for number, (face, views) in enumerate(zip_longest(result.faces, case.faces), start=1):
         yield _card(number, face, views, point)
 
