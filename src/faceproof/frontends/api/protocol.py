@@ -15,6 +15,7 @@ from typing import Any
 
 import h11
 from uvicorn import Config
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from faceproof.frontends.api.problems import MEDIA_TYPE, problem
@@ -77,6 +78,14 @@ class PatientProtocol(H11Protocol):
         """Stop the time: enough was read."""
         self._read()
         super().resume_writing()
+
+    def answer_and_close(self) -> None:
+        """Let the answer under way be the last one here, and say so in its head.
+
+        Without that a client would send its next request to a connection that is closed.
+        """
+        if self.cycle is not None and not self.cycle.response_started:
+            self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
 
     def give_up(self) -> None:
         """Close the connection: what was asked of it has been answered, or never came."""

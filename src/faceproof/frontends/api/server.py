@@ -18,10 +18,11 @@ from contextlib import contextmanager, suppress
 import cv2
 from fastapi import FastAPI
 from uvicorn import Server
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from faceproof.errors import UsageError
 from faceproof.frontends.api.guard import server_options
-from faceproof.frontends.api.protocol import ServiceConfig
+from faceproof.frontends.api.protocol import PatientProtocol, ServiceConfig
 from faceproof.frontends.api.settings import ServiceSettings
 
 BACKLOG = 2048
@@ -51,10 +52,11 @@ class PatientServer(Server):
         service.readiness.stopping = True
         for server in self.servers:
             server.close()
-        self.server_state.default_headers = [
-            *self.server_state.default_headers,
-            (b"connection", b"close"),
-        ]
+        headers = self.server_state.default_headers
+        self.server_state.default_headers = [*headers, CLOSE_HEADER]
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, PatientProtocol):
+                connection.answer_and_close()
         loop = asyncio.get_running_loop()
         overdue = loop.call_later(self._seconds, service.give_up)
         await self._quiet(min(LAST_WORDS, self._seconds))
