@@ -22,12 +22,15 @@ from faceproof.data.manifest_files import read_manifest  # noqa: E402
 from faceproof.detector import Detector  # noqa: E402
 from faceproof.detector.bundle import Bundle, write_bundle  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError, UsageError  # noqa: E402
-from faceproof.evaluation.predictions import origin_of, read  # noqa: E402
+from faceproof.evaluation.feedback import Feedback, lines, read_feedback  # noqa: E402
+from faceproof.evaluation.predictions import Prediction, origin_of, read, write  # noqa: E402
+from faceproof.evaluation.predictions import table as predictions_table  # noqa: E402
 from faceproof.evaluation.update_record import Update  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training.recipe_file import read_recipe  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
 from faceproof.training.updating import update as updating  # noqa: E402
+from support.feedback import feedback  # noqa: E402
 
 FAST = (
     "schedule.steps=6",
@@ -207,6 +210,109 @@ class TestRefused:
     def test_json_is_the_record(self, output, detector, pictures, prepared):
         result = wanted(detector, pictures, prepared, output, "--strict", "--format", "json")
         assert json.loads(result.stdout) == json.loads((output / "update.json").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def told(pictures, tmp_path_factory) -> tuple[Path, Path]:
+    """A file of feedback and the folder of the pictures that were kept for it."""
+    folder = tmp_path_factory.mktemp("kept")
+    head = data.astronaut()[10:210, 110:310, ::-1]  # blue, green, red
+    heads = {"real": head, "fake": head[:, ::-1] // 2}
+    wide = np.full((300, 520, 3), 70, np.uint8)
+    for name, left in (("real", 20), ("fake", 300)):
+        canvas = wide.copy()
+        canvas[60:260, left : left + 200] = heads[name]
+        cv2.imwrite(str(folder / f"{name}.png"), canvas)
+    shutil.copyfile(pictures.parent / "503.png", folder / "learned.png")
+    again = cv2.imread(str(pictures.parent / "504.png"))
+    cv2.imwrite(str(folder / "again.jpg"), cv2.resize(again, (160, 160)))
+    given = [
+        on_file(folder / "real.png", 1, truth="real"),
+        on_file(folder / "fake.png", 2, truth="fake", generator="leaf"),
+        on_file(folder / "learned.png", 3, truth="fake"),
+        on_file(folder / "again.jpg", 4, truth="fake"),
+        feedback(5),
+    ]
+    (folder / "told.jsonl").write_text("".join(lines(given)), encoding="utf-8")
+    return folder / "told.jsonl", folder
+
+
+class TestFeedback:
+    @pytest.fixture
+    def judged(self, told, output, detector, pictures, prepared):
+        """Go on with the accepted update, and let feedback be judged."""
+
+        def judged(kept: Path = told[1]):
+            words = ("--feedback", told[0], "--feedback-pictures", kept)
+            return output, wanted(detector, pictures, prepared, output, *words)
+
+        return judged
+
+    def test_it_is_a_slice_of_its_own_and_what_is_left_out_is_counted(self, judged):
+        output, result = judged()
+        assert result.exit_code in {0, 3}, result.output
+        assert "2 pictures to judge of 5 told; 1 not in the folder; 2 known" in result.stderr
+        assert "have no perceptual hash" in result.stderr, "those of the replay"
+        done = Update.read(output / "update.json")
+        assert (done.feedback.told, done.feedback.known, done.feedback.not_found) == (5, 2, 1)
+        assert done.feedback.judged == 2
+        told = [one for one in done.gate.guarded if one.change.slice == "source=feedback"]
+        assert {one.change.metric for one in told} == {"bpcer", "recall"}
+        assert {one.change.n for one in told} == {1}
+        for name in ("update.md", "update.html"):
+            text = (output / name).read_text(encoding="utf-8")
+            assert "source=feedback" in text.replace("\\", "")
+            assert "neither learned from nor chosen on" in text
+            assert "2 of 5 judged" in text
+
+    def test_it_is_in_nothing_that_is_learned_or_chosen_on(self, judged, told):
+        output, _ = judged()
+        manifest = read_manifest(output / "data" / "manifest.parquet")
+        kept = {one.image.sha256 for one in read_feedback(told[0])[:2]}
+        assert not kept & {*manifest.table["sha256"], *manifest.table["origin_sha256"]}
+        assert "feedback" not in set(manifest.table["source"])
+        for file in output.glob("predictions-*"):
+            answers = read(file)
+            is_feedback = "feedback" in file.name
+            assert (origin_of(answers).purpose == "regression") == is_feedback
+            assert (set(answers["source"].to_pylist()) == {"feedback"}) == is_feedback
+
+    def test_more_wrong_than_before_is_refused(self, judged):
+        """The candidate's answers are turned round: what was right is wrong."""
+        output, _ = judged()
+        for who, right in (("old", True), ("new", False)):
+            file = output / f"predictions-feedback-{who}.parquet"
+            rows = read(file).to_pylist()
+            for row in rows:
+                row["fake_probability"] = float((row["label"] == "fake") == right)
+            turned = [Prediction(**row) for row in rows]
+            write(predictions_table(turned, origin_of(read(file))), file)
+        _, result = judged()
+        assert result.exit_code == 3
+        assert "source=feedback" in result.stderr
+        done = Update.read(output / "update.json")
+        assert (done.feedback.wrong_before, done.feedback.wrong_after) == (0, 2)
+        assert done.feedback.newly_wrong_names == ("fake.png", "real.png")
+        assert (output / "refused").is_dir()
+        assert "fake.png, real.png" in (output / "update.html").read_text(encoding="utf-8")
+
+    def test_feedback_that_is_not_there_decides_nothing_and_says_so(self, judged, tmp_path):
+        _, result = judged(tmp_path)
+        assert result.exit_code == 0
+        assert "none of the 5 pieces of feedback could be judged" in result.stderr
+
+    def test_one_without_the_other(self, detector, pictures, prepared, told, tmp_path):
+        for words in (("--feedback", told[0]), ("--feedback-pictures", told[1])):
+            result = wanted(detector, pictures, prepared, tmp_path / "out", *words)
+            assert result.exit_code == 2
+            assert "go together" in result.stderr
+
+
+def on_file(path: Path, number: int, **told: object) -> Feedback:
+    """Return feedback on the picture in a file."""
+    given = feedback(number, **told)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return given.model_copy(update={"image": given.image.model_copy(update={"sha256": digest})})
 
 
 class TestWithoutReplay:

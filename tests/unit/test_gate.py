@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceproof.detector import ChosenOn, OperatingPoint
-from faceproof.evaluation.gate import Gate, Rule, gate, outcome
+from faceproof.evaluation.gate import FEEDBACK, Gate, Rule, gate, outcome
 from faceproof.evaluation.paired import Change, Pair
 from faceproof.evaluation.predictions import Faces
 
@@ -179,3 +179,75 @@ def test_the_rule(change, low, high, n, expected):
     assert outcome(made, 0.02) == expected
     worse = {"metric": "bpcer", "change": -change, "low": -high, "high": -low}
     assert outcome(made.model_copy(update=worse), 0.02) == expected
+
+
+def with_feedback(before, after, fakes, *, rule=None) -> Gate:
+    """Return what the gate says where all else holds; probabilities and bool [n] of feedback."""
+    told, n = np.array(fakes), len(fakes)
+
+    def side(values) -> Faces:
+        return Faces(
+            fake=told,
+            logits=np.array(values),
+            probabilities=np.array(values),
+            sources=np.full(n, "feedback"),
+            generators=np.where(told, "unknown", "none"),
+            groups=np.arange(n).astype(str),
+            conditions=np.full(n, "clean"),
+            splits=np.full(n, ""),
+            statuses=np.full(n, "ok"),
+        )
+
+    same = faces(perfect(50), 50)
+    return gate(
+        Pair(same, same, 0),
+        point(),
+        point(),
+        rule or Rule(),
+        old_generators=("gan",),
+        data_sha256="d" * 64,
+        split="validation",
+        feedback=Pair(side(before), side(after), 0),
+        cautions=("mind this",),
+        number=20,
+    )
+
+
+class TestFeedback:
+    def slices(self, found: Gate) -> dict[str, str]:
+        return {
+            one.change.metric: one.outcome for one in found.guarded if one.change.slice == FEEDBACK
+        }
+
+    def test_both_classes_stand_in_a_slice_of_their_own(self):
+        found = with_feedback([1.0, 1.0, 0.0], [0.0, 1.0, 1.0], [False, False, True])
+        assert self.slices(found) == {"bpcer": "held", "recall": "held"}
+        recall, bpcer = (one.change for one in found.guarded if one.change.slice == FEEDBACK)
+        assert (recall.n, recall.old, recall.new) == (1, 0.0, 1.0)
+        assert (bpcer.n, bpcer.old, bpcer.new) == (2, 1.0, 0.5)
+        assert found.accepted
+        assert found.cautions[0] == "mind this"
+
+    def test_one_more_of_few_is_lost_though_one_face_would_decide_nothing_elsewhere(self):
+        found = with_feedback([0.0, 0.0, 1.0], [1.0, 0.0, 1.0], [False, False, True])
+        assert self.slices(found) == {"bpcer": "lost", "recall": "held"}
+        assert not found.accepted
+
+    def test_one_class_does_not_make_up_for_the_other(self):
+        found = with_feedback([1.0, 1.0, 1.0], [0.0, 0.0, 0.0], [False, False, True])
+        assert self.slices(found) == {"bpcer": "held", "recall": "lost"}
+        assert not found.accepted
+
+    def test_as_many_put_right_as_made_wrong_is_held(self):
+        found = with_feedback([1.0, 0.0], [0.0, 1.0], [False, False])
+        assert self.slices(found) == {"bpcer": "held"}
+
+    @pytest.mark.parametrize(("margin", "accepted"), [(0.0, False), (0.24, False), (0.25, True)])
+    def test_the_margin_is_that_of_feedback(self, margin, accepted):
+        rule = Rule(margin=0.9, feedback_margin=margin)
+        found = with_feedback([0.0] * 4, [1.0, 0.0, 0.0, 0.0], [False] * 4, rule=rule)
+        assert found.accepted is accepted
+
+    def test_strict_does_not_refuse_few(self):
+        found = with_feedback([0.0], [0.0], [False], rule=Rule(margin=0.9, strict=True))
+        assert self.slices(found) == {"bpcer": "held"}

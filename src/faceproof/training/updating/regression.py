@@ -8,14 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import polars as pl
-
-from faceproof.data.duplicates import NEAR_BITS, hash_array, near_pairs_between, perceptual_hash
 from faceproof.detector import Detector
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.scorers import usable_cores
-from faceproof.errors import SourceError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.feedback import Box, Feedback
 from faceproof.evaluation.feedback_set import Case, FeedbackSet, feedback_set, in_words
@@ -24,9 +19,9 @@ from faceproof.evaluation.paired import Pair, paired
 from faceproof.evaluation.predict import Pixels, Points, largest, predict_rows
 from faceproof.evaluation.predictions import Origin
 from faceproof.evaluation.update_record import Regression
-from faceproof.imaging.decode import load
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.training.answers import kept
+from faceproof.training.updating.known import known_pictures, unhashed
 from faceproof.training.updating.sets import PictureSet
 
 if TYPE_CHECKING:
@@ -39,7 +34,6 @@ CONDITIONS = ("clean",)
 MOST_NAMED = 100
 
 _SAME_FACE = 0.5
-_IS_HASH = pl.col("phash").str.contains("^[0-9a-f]{64}$").fill_null(value=False)
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,8 @@ def cases(told: Told, sets: Sequence[PictureSet], progress: Progress) -> Feedbac
     Raises:
         ManifestError: there is no folder of pictures.
     """
-    found = without_known(feedback_set(told.feedback, told.pictures, name=told.name), sets)
+    found = feedback_set(told.feedback, told.pictures, name=told.name)
+    found = found.without(known_pictures(found, sets, finder=YuNet()))
     progress(f"feedback of {told.name}: {in_words(found.counts, len(found.cases))}")
     if count := unhashed(sets):
         progress(
@@ -65,27 +60,6 @@ def cases(told: Told, sets: Sequence[PictureSet], progress: Progress) -> Feedbac
             "saved again, nobody knows"
         )
     return found
-
-
-def without_known(found: FeedbackSet, sets: Sequence[PictureSet]) -> FeedbackSet:
-    """Return the set without pictures that the update learns from, chooses on or is tested with.
-
-    The same file is known by its SHA-256, one saved again by its perceptual hash, as far as the
-    sets have such hashes (`unhashed` counts the rest). A picture that was cut otherwise is not
-    known.
-    """
-    tables = [part.manifest.table for part in sets]
-    names = ("sha256", "origin_sha256")
-    known = {digest for table in tables for name in names for digest in _column(table, name)}
-    same = {case.path for case in found.cases if case.row.sha256 in known}
-    rest = sorted({case.path for case in found.cases} - same)
-    return found.without(same | set(_near(found.root, rest, tables)))
-
-
-def unhashed(sets: Sequence[PictureSet]) -> int:
-    """Return how many pictures of the sets have no perceptual hash to compare with."""
-    tables = [part.manifest.table for part in sets]
-    return sum(table.height - len(_hashes(table)) for table in tables)
 
 
 def judged(found: FeedbackSet, bundle: Bundle, file: Path, *, finder: FaceFinder) -> pa.Table:
@@ -214,34 +188,3 @@ def _joined(tables: Sequence[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
     return pa.concat_tables(tables)
-
-
-def _column(table: pl.DataFrame, name: str) -> list[str]:
-    return table[name].to_list() if name in table.columns else []
-
-
-def _hashes(table: pl.DataFrame) -> pl.Series:
-    """Return the perceptual hashes that a manifest has."""
-    if "phash" not in table.columns:
-        return pl.Series("phash", [], pl.String)
-    return table.filter(_IS_HASH)["phash"]
-
-
-def _near(root: Path, paths: Sequence[str], tables: Sequence[pl.DataFrame]) -> Iterator[str]:
-    """Yield the paths of pictures that are nearly one of the manifests'."""
-    known = pl.concat([_hashes(table) for table in tables])
-    looked = [(path, digest) for path in paths if (digest := _perceptual(root / path))]
-    if not looked or known.is_empty():
-        return
-    hashes = hash_array(pl.Series("phash", [digest for _, digest in looked]))
-    pairs = near_pairs_between(hashes, hash_array(known), distance=NEAR_BITS)
-    for row in np.unique(pairs[:, 0]).tolist():
-        yield looked[row][0]
-
-
-def _perceptual(path: Path) -> str | None:
-    """Return the perceptual hash of a picture, None where it cannot be read: it is not judged."""
-    try:
-        return perceptual_hash(load(path).pixels).hex()
-    except SourceError:
-        return None

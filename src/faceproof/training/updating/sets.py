@@ -135,7 +135,7 @@ def pictures_spec(crop: CropSpec, like: PictureSet | None) -> PicturesSpec:
 
     Where the old set was equalised and the new one were not, files alone would tell them apart.
     """
-    known = _record(like.root) if like and like.is_prepared else None
+    known = record_of(like.root) if like and like.is_prepared else None
     if known is not None:
         equalise = known.spec.equalise and known.spec.equalise.model_copy(
             update={"side": known.side}
@@ -200,14 +200,14 @@ def _hashes(manifest: Manifest) -> pl.DataFrame:
     return pl.concat(parts).filter(pl.col("hash") != "").unique(["path", "hash"])
 
 
-def _record(root: Path) -> Prepared | None:
+def record_of(root: Path) -> Prepared | None:
     """Return how a folder was prepared, None where it does not say."""
     return Prepared.read(root / RECORD) if (root / RECORD).is_file() else None
 
 
 def _crop_fault(root: Path, wanted: CropSpec) -> str:
     """Return why crops of a prepared folder do not do for a detector, nothing where they do."""
-    known = _record(root)
+    known = record_of(root)
     if known is None or known.spec.keep == "picture":
         return ""
     crop = known.spec.crop

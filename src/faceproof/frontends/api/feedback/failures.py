@@ -24,6 +24,7 @@ WORDS: tuple[tuple[str, str], ...] = (
     ("does not exist", "does not exist, or has lost its tables: create the database"),
     ("permission denied", "refuses the user: grant it the right to create and use tables"),
     ("timeout", "does not answer in time: is the server overloaded or the net slow"),
+    ("resolve host", "cannot be reached: no machine has that name"),
     ("connection", "cannot be reached: is the server running, and is the address right"),
 )
 
