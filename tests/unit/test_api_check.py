@@ -243,6 +243,21 @@ def test_bytes_of_all_bodies_are_limited(tiny_bundle):
         assert client.app.state.service.room.held == 0
 
 
+def test_what_is_fetched_is_held_too(tiny_bundle, monkeypatch):
+    fetched = type("Fetched", (), {"data": WHITE + bytes(500)})
+    monkeypatch.setattr("faceproof.frontends.api.sources.fetch", lambda *_: fetched)
+    with client_of(tiny_bundle, max_held_bytes=2000, max_body_bytes=2000) as client:
+        room = client.app.state.service.room
+        room.held = 1900
+        answer = client.post("/v1/check", json={"url": "https://example.org/a.png"})
+        assert problem(answer) == (429, "busy")
+        assert room.held == 1900
+        room.held = 0
+        answer = client.post("/v1/check", json={"url": "https://example.org/a.png"})
+        assert answer.status_code == 200
+        assert room.held == 0
+
+
 def test_a_body_that_comes_too_slowly_is_given_up(tiny_bundle):
     async def work():
         app = app_of(tiny_bundle, upload_seconds=0.1)

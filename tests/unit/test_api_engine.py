@@ -144,17 +144,19 @@ def test_who_is_cancelled_gives_the_place_back_and_is_not_judged(held):
         engine = engine_of()
         first = asyncio.create_task(engine.check([Task("k", held, upload())]))
         await until(held.begun.is_set)
-        waiting = asyncio.create_task(engine.check([Task("k", held, upload())] * 3))
+        left = Upload("left.png", picture())
+        waiting = asyncio.create_task(engine.check([Task("k", held, left)] * 3))
         await until(lambda: held.opened == 4)
         await asyncio.sleep(0.02)
         waiting.cancel()
         await until(lambda: engine.room.waiting == 1)
         held.gate.set()
         await first
+        await engine.check([Task("k", held, upload())])
         await engine.close()
 
     run(work)
-    assert len(held.batches) == 1
+    assert held.batches == [["a.png"], ["a.png"]]
 
 
 def test_a_late_answer_is_refused_and_its_place_is_free_when_its_thread_is(held):
