@@ -8,11 +8,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from faceproof.errors import UsageError
-from faceproof.frontends.api.guard import GuardSettings, keys
+from faceproof.frontends.api.guard import GuardSettings, install, keys
 from faceproof.frontends.api.guard.key_file import now_utc
 from faceproof.frontends.api.guard.keys import KeyRing
 from support.guarded import add_key, client, logged, service
@@ -215,11 +218,15 @@ def test_metrics_may_be_opened(file, secret):
     assert opened.post(CHECK).status_code == 401
 
 
-def test_a_websocket_is_refused_with_and_without_a_key(asking, secret):
-    from starlette.websockets import WebSocketDisconnect
+def test_a_websocket_is_refused_where_a_route_would_take_it(file, secret):
+    async def talk(socket: WebSocket) -> None:
+        await socket.accept()
 
+    app = Starlette(routes=[WebSocketRoute("/talk", talk)])
+    install(app, GuardSettings(keys_file=file))
     for headers in ({}, {"X-API-Key": secret}):
-        with pytest.raises(WebSocketDisconnect), asking.websocket_connect(CHECK, headers=headers):
+        opening = TestClient(app).websocket_connect("/talk", headers=headers)
+        with pytest.raises(WebSocketDisconnect), opening:
             raise AssertionError("the socket was opened")
 
 
