@@ -1,6 +1,7 @@
 """Addresses that try to reach what they must not: refused, and nobody is connected to."""
 
 import contextlib
+import socket
 
 import pytest
 
@@ -85,6 +86,22 @@ def test_addresses_are_tried_in_order_and_only_those_that_were_checked(listener)
     with watched() as gone, pytest.raises(FetchError):
         fetch(f"http://a.example:{listener.port}/a.jpg", strict(listener, names))
     assert [host for host, _ in gone] == ["93.184.216.34", "1.1.1.1", "2606:4700::1111"]
+
+
+def test_an_address_that_is_silent_takes_its_share_of_the_time_and_no_more(listener, monkeypatch):
+    create, waited = socket.create_connection, []
+
+    def silent(address, timeout, **options):
+        waited.append(timeout)
+        if address[0] == PUBLIC:
+            raise TimeoutError
+        return create(address, timeout, **options)
+
+    monkeypatch.setattr("socket.create_connection", silent)
+    names = Names(a_example=[[PUBLIC, LOOPBACK]])
+    policy = trusting(listener, resolver=names, seconds=8.0)
+    assert fetch(listener.url("/a.jpg", host="a.example"), policy).data == b"secret"
+    assert 1.0 < waited[0] <= 4.0 < waited[1] <= 8.0
 
 
 def test_the_next_address_is_taken_where_one_does_not_answer(listener):

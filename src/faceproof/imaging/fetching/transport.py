@@ -161,11 +161,7 @@ def ask(
             network_backend=backend,
         ) as connection,
     ):
-        response = connection.handle_request(request)
-        try:
-            yield response
-        finally:
-            response.close()
+        yield connection.handle_request(request)
 
 
 @cache
