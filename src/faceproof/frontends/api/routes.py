@@ -70,7 +70,7 @@ async def detectors(request: Request) -> Response:
     responses=openapi.DETECTOR_RESPONSES,
 )
 async def detector(request: Request, name: str) -> Response:
-    """Return the detector's `detector.json`, byte for byte."""
+    """Return the detector's `detector.json`, measured results included."""
     bundle = _named(request, name).detector.bundle
     return Response(bundle.spec.to_json(), media_type="application/json")
 
