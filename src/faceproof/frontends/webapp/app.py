@@ -9,13 +9,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from faceproof.frontends.webapp import check_page
+from faceproof.frontends.webapp import batch_page, check_page, detector_page
 
 ICON = Path(__file__).parent / "icon.svg"
 
 #: The pages in the order of the menu; the first is the one that opens.
 PAGES = [
     st.Page(check_page.draw, title="Check", url_path="check", default=True),
+    st.Page(batch_page.draw, title="Many pictures", url_path="many"),
+    st.Page(detector_page.draw, title="The detector", url_path="detector"),
 ]
 
 

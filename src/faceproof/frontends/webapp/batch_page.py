@@ -31,8 +31,8 @@ def draw() -> None:
     st.html(STYLE)
     st.title("Many pictures at once", anchor=False)
     st.markdown(
-        "Give up to 300 pictures. Each gets the same verdict as on its own, and one row in a table. "
-        "For whole folders, the command line has no such limit: `faceproof check FOLDER`."
+        f"Give up to {MOST_FILES} pictures. Each gets the same verdict as on its own, and one row "
+        "in a table. For whole folders, the command line has no limit: `faceproof check FOLDER`."
     )
     try:
         detector = spec()
@@ -61,7 +61,8 @@ def _uploaded() -> list[tuple[str, Given]]:
         help="They stay in this computer's memory while the page is open and are never written to "
         "disk.",
     )
-    fitting, total = [], 0
+    fitting: list[tuple[str, Given]] = []
+    total = 0
     for file in files or ():
         total += file.size
         if len(fitting) == MOST_FILES or total > MOST_TOTAL_MEGABYTES * 2**20:
@@ -69,8 +70,8 @@ def _uploaded() -> list[tuple[str, Given]]:
         fitting.append((file.file_id, Given(file.name, file.getvalue())))
     if files and len(fitting) < len(files):
         st.warning(
-            f"{len(files)} pictures were given; the first {len(fitting)} are judged here. This page "
-            f"takes {MOST_FILES} pictures, or {MOST_TOTAL_MEGABYTES} MB. For more, use "
+            f"{len(files)} pictures were given; the first {len(fitting)} are judged here. This "
+            f"page takes {MOST_FILES} pictures, or {MOST_TOTAL_MEGABYTES} MB. For more, use "
             "`faceproof check FOLDER` on the command line."
         )
     return fitting
