@@ -272,6 +272,7 @@ def test_a_flat_preview_says_nothing_and_a_broken_one_is_told():
         b'<!DOCTYPE x [<!ENTITY % a SYSTEM "file:///etc/hostname"> %a;]><x/>',
         b"<x>&undeclared;</x>",
         b"<x>" * 100_000,
+        b"<x>" * 100 + b"</x>" * 100,
         b"<x><y></x>",
         b"",
         b"\xff\xfe<\0x\0/\0>\0",

@@ -94,11 +94,13 @@ def _places(data: bytes, start: int, end: int) -> dict[int, tuple[int, int]]:
         method = reader.take(2) & 15 if version else 0
         reader.take(2)
         begin, pieces = reader.take(base), reader.take(2)
-        for _ in range(min(pieces, MOST_PARTS)):
-            reader.take(index)
-            from_, size = begin + reader.take(offset), reader.take(length)
-            if method == 0 and pieces == 1 and from_ + size <= len(data):
-                places[item] = from_, from_ + size
+        if pieces != 1:
+            reader.skip(pieces * (index + offset + length))
+            continue
+        reader.skip(index)
+        from_, size = begin + reader.take(offset), reader.take(length)
+        if method == 0 and from_ + size <= len(data):
+            places[item] = from_, from_ + size
     return places
 
 
@@ -107,6 +109,10 @@ class _Numbers:
 
     def __init__(self, data: bytes, position: int, end: int) -> None:
         self._data, self._position, self._end = data, position, end
+
+    def skip(self, width: int) -> None:
+        """Pass over ``width`` bytes."""
+        self._position += width
 
     def take(self, width: int) -> int:
         """Return the next number of ``width`` bytes; 0 where that is none."""
