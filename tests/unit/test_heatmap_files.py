@@ -76,7 +76,7 @@ def test_a_second_run_takes_the_place_of_the_first(
     assert len(list((tmp_path / "maps").iterdir())) == 1
 
 
-@pytest.mark.parametrize("what", ["text", "png", "folder", "link"])
+@pytest.mark.parametrize("what", ["text", "png", "folder", "link", "link to nothing"])
 def test_what_stands_there_already_is_left_alone(
     picture: Path, bundle: Path, tmp_path: Path, what: str
 ) -> None:
@@ -90,11 +90,13 @@ def test_what_stands_there_already_is_left_alone(
         "png": lambda: Image.new("RGB", (3, 3)).save(path),
         "folder": path.mkdir,
         "link": lambda: path.symlink_to(other),
+        "link to nothing": lambda: path.symlink_to(tmp_path / "gone"),
     }[what]()
     before = path.read_bytes() if path.is_file() else None
     assert checked(picture, "-d", bundle, "--heatmaps", maps).exit_code == 0
     assert (path.read_bytes() if path.is_file() else None) == before
     assert other.read_text() == "precious"
+    assert path.is_symlink() == what.startswith("link")
     assert sorted(one.name for one in maps.iterdir()) == sorted([path.name, f"{path.stem}-2.png"])
 
 
