@@ -12,13 +12,14 @@ from support.service import SAMPLES, client_of, picture, run
 HOPPER = SAMPLES / "real-hopper.jpg"
 
 
-def test_a_service_that_judges_wrongly_runs_and_is_not_ready(tiny_bundle):
+def test_a_service_that_judges_wrongly_runs_says_so_and_is_not_ready(tiny_bundle, caplog):
     """The tiny detector calls dark faces real, and the portrait is dark."""
     with client_of(tiny_bundle, ready_verdict="fake") as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["code"] == "not_ready"
         assert answer.json()["detail"] == f"{BUILT_IN} is fake, and the verdict was real"
+        assert "not ready: built-in.jpg is fake" in caplog.text
         assert client.get("/healthz").status_code == 200
         assert client.post("/v1/check", files={"file": ("a.png", picture())}).status_code == 200
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,8 @@ from faceproof.frontends.api.uploads import Upload
 from faceproof.results import CheckResult
 
 BUILT_IN = "built-in.jpg"
+
+_LOG = logging.getLogger(__name__)
 
 
 class Readiness:
@@ -38,8 +41,10 @@ class Readiness:
             (result,) = await judge(self.upload)
         except FaceproofError as error:
             self._judged = f"{self.upload.name} could not be judged: {error}"
-            return
-        self._judged = fault(result, self._right)
+        else:
+            self._judged = fault(result, self._right)
+        if self._judged is not None:
+            _LOG.warning("not ready: %s", self._judged)
 
 
 def fault(result: CheckResult, right: str) -> str | None:
