@@ -102,6 +102,7 @@ BAD = {
     "web-page": (answered(b"<p>", kind="text/html"), UnsupportedFormatError, "web page"),
     "json": (answered(b"{}", kind="application/json"), UnsupportedFormatError, "no picture"),
     "odd-kind": (answered(b"x", kind="image"), UnsupportedFormatError, "no picture"),
+    "markup-as-kind": (answered(b"x", kind="image/<b>"), UnsupportedFormatError, "no picture"),
     "kind-in-tail": (answered(b"x", kind="text/x; a=image/png"), UnsupportedFormatError, ""),
     "two-kinds": (answered(b"x", "Content-Type: text/html"), FetchError, "contradicts"),
     "huge": (answered(bytes(LIMIT + 1)), FileTooLargeError, "limit"),
@@ -237,6 +238,16 @@ def test_redirects_share_the_deadline():
 def test_more_than_was_announced_is_not_read():
     with Server({"/a.jpg": answered(PICTURE, length=9)}) as server:
         assert fetch(server.url("/a.jpg"), trusting(server)).data == PICTURE[:9]
+
+
+def test_a_large_picture_is_taken_in_one_piece_and_in_chunks():
+    """It has more bytes than a head may have; small chunks may cost as much again."""
+    large = bytes(range(256)) * 4000
+    parts = [large[start : start + 8] for start in range(0, len(large), 8)]
+    with Server({"/a.jpg": answered(large), "/b.jpg": chunked(*parts, b"")}) as server:
+        for path in ("/a.jpg", "/b.jpg"):
+            policy = trusting(server, max_bytes=len(large))
+            assert fetch(server.url(path), policy).data == large
 
 
 def test_exactly_the_limit_is_taken():
