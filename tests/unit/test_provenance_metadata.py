@@ -352,3 +352,20 @@ def test_reading_an_ordinary_file_loads_no_library_of_credentials(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
     assert done.returncode == 0
+
+
+def test_the_items_of_a_list_carry_its_name_and_attributes_their_own():
+    packet = (
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"'
+        b' xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:o="urn:other">'
+        b'<rdf:Description rdf:about="x" dc:format="image/png"><dc:title><rdf:Alt>'
+        b'<rdf:li xml:lang="en">one</rdf:li><rdf:li> two </rdf:li></rdf:Alt></dc:title>'
+        b"<o:thing>three</o:thing></rdf:Description></rdf:RDF>"
+    )
+    found = [one for one in read_xmp(packet) if not one[0].endswith(":lang")]
+    assert found == [
+        ("dc:format", "image/png"),
+        ("dc:title", "one"),
+        ("dc:title", "two"),
+        (":thing", "three"),
+    ]
