@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import logging.config
@@ -11,8 +12,10 @@ from datetime import datetime
 import pytest
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.guard import GuardSettings, server_options
+from faceproof.frontends.api.guard import GuardSettings, Metrics, server_options
+from faceproof.frontends.api.guard.current import CURRENT
 from faceproof.frontends.api.guard.logs import JsonLines, TextLines, frames, log_config
+from faceproof.frontends.api.guard.watch import Watched
 from support.guarded import add_key, client, logged, service
 
 #: Each stands where a client can write; none may stand in a log.
@@ -147,6 +150,18 @@ def test_a_line_is_one_line_without_control_characters():
         line = form.format(record)
         assert line.isprintable()
         assert line.isascii()
+
+
+def test_a_request_that_is_over_is_not_named_in_what_is_logged_later():
+    async def answer(scope, receive, send) -> None:
+        assert CURRENT.get() is not None
+
+    async def ask() -> None:
+        watched = Watched(answer, metrics=Metrics())
+        await watched({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)
+        assert CURRENT.get() is None
+
+    asyncio.run(ask())
 
 
 def test_text_lines_are_words():

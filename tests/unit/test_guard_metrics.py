@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
@@ -12,7 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from faceproof.frontends.api.guard import GuardSettings, Metrics, install
-from support.guarded import DETECTOR, client, result, service
+from support.guarded import DETECTOR, client, logged, result, service
 
 
 def values(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
@@ -130,7 +131,9 @@ def test_a_refusal_is_counted_once_wherever_it_is_told():
     app.add_route("/full", full)
     install(app, GuardSettings(requests_per_minute=0.5, burst=1), metrics)
     asking = TestClient(app)
-    assert [asking.get("/full").status_code for _ in range(2)] == [429, 429]
+    with logged() as said:
+        assert [asking.get("/full").status_code for _ in range(2)] == [429, 429]
+    assert [json.loads(line)["refused"] for line in said.json] == ["queue_full", "rate"]
     metrics.rejected("shutdown")
     expected = {("queue_full",): 1, ("rate",): 1, ("shutdown",): 1}
     assert values(metrics, "refused_total") == expected
