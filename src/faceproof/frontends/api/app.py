@@ -58,7 +58,6 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
             HTTPException: problems.on_http_error,
             RequestValidationError: problems.on_invalid,
             ClientDisconnect: _on_left,
-            Exception: problems.on_bug,
         },
     )
     app.state.metrics = metrics

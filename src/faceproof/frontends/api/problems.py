@@ -129,27 +129,21 @@ def of_code(code: str, detail: str) -> Problem:
     return problem(status_of(CLASSES[code]), code, detail)
 
 
-async def on_faceproof_error(request: Request, error: Exception) -> Response:
-    """Return the problem of one of our errors; a bug's words are kept from strangers."""
-    if not isinstance(error, FaceproofError):
-        return await on_bug(request, error)
+async def on_faceproof_error(_: Request, error: FaceproofError) -> Response:
+    """Return the problem of one of our errors."""
     return of_code(error.code, str(error)).response()
 
 
-async def on_service_error(request: Request, error: Exception) -> Response:
+async def on_service_error(request: Request, error: ServiceError) -> Response:
     """Return the problem of a service that cannot answer now, and count it."""
-    if not isinstance(error, ServiceError):
-        return await on_bug(request, error)
     request.app.state.metrics.rejected(error.code)
     later = error.retry_after if isinstance(error, BusyError) else RETRY_AFTER
     headers = {} if isinstance(error, SlowRequestError) else {"Retry-After": str(later)}
     return of_code(error.code, str(error)).response(headers)
 
 
-async def on_http_error(request: Request, error: Exception) -> Response:
+async def on_http_error(request: Request, error: HTTPException) -> Response:
     """Return the problem of what the framework refuses."""
-    if not isinstance(error, HTTPException):
-        return await on_bug(request, error)
     code = CODES.get(error.status_code, "http")
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -168,17 +162,11 @@ def allowed(request: Request) -> list[str]:
     )
 
 
-async def on_invalid(_: Request, error: Exception) -> Response:
+async def on_invalid(_: Request, error: RequestValidationError) -> Response:
     """Return the problem of parameters that do not fit; their values are not repeated."""
-    faults = tuple(_faults(error)) if isinstance(error, RequestValidationError) else ()
+    faults = tuple(_faults(error))
     said = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "usage", said, faults).response()
-
-
-async def on_bug(_: Request, __: Exception) -> Response:
-    """Return the problem of a bug, of which a stranger learns nothing."""
-    detail = "the service failed; its log says where"
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail).response()
 
 
 def _faults(error: RequestValidationError) -> Iterator[Fault]:
