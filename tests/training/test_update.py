@@ -217,7 +217,8 @@ def told(pictures, tmp_path_factory) -> tuple[Path, Path]:
     """A file of feedback and the folder of the pictures that were kept for it."""
     folder = tmp_path_factory.mktemp("kept")
     head = data.astronaut()[10:210, 110:310, ::-1]  # blue, green, red
-    heads = {"real": head, "fake": head[:, ::-1] // 2}
+    # Mirrored: the new pictures show the same face, and would be known again.
+    heads = {"real": head[:, ::-1], "fake": head[:, ::-1] // 2}
     wide = np.full((300, 520, 3), 70, np.uint8)
     for name, left in (("real", 20), ("fake", 300)):
         canvas = wide.copy()
