@@ -16,6 +16,7 @@ from faceproof.imaging.formats import FORMATS
 from faceproof.provenance import read_provenance
 from faceproof.provenance.blocks import BLOCKS
 from faceproof.provenance.credentials import MEDIA_TYPES
+from faceproof.provenance.exif import read_exif
 from faceproof.provenance.findings import MOST_FINDINGS
 from faceproof.provenance.xmp import XmpError, read_xmp
 from support.metadata import (
@@ -158,6 +159,13 @@ def test_a_camera_is_told_and_neither_place_nor_people():
     assert found.points_to == "captured"
 
 
+def test_what_a_camera_did_not_record_is_told_as_such():
+    found = one(saved("JPEG", exif=exif(Make="Canon", Model="EOS R5")), "JPEG", "camera")
+    assert found.value == (
+        "Canon EOS R5; no time taken; exposure recorded: no; position recorded: no"
+    )
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF"])
 def test_nothing_private_is_ever_told(kind):
     caption = xmp({"dc:description": "Ann Example", "photoshop:Credit": "Ann Example"})
@@ -204,6 +212,8 @@ def test_tables_of_a_makers_own_are_told_as_such():
     assert "tables of its maker's own" in mixed.value
     grey = one(saved("JPEG", picture().convert("L"), quality=80), "JPEG", "saved_again")
     assert grey.value == "quality 80 of 100; the usual tables; without colour"
+    grey_own = saved("JPEG", picture().convert("L"), qtables=own[:1])
+    assert "tables of its maker's own" in one(grey_own, "JPEG", "saved_again").value
 
 
 def test_the_mark_of_facebook_and_instagram_is_told():
@@ -369,3 +379,19 @@ def test_the_items_of_a_list_carry_its_name_and_attributes_their_own():
         ("dc:title", "two"),
         (":thing", "three"),
     ]
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "comment",
+    [
+        b"UNICODE\0" + "Steps".encode("utf-16-be"),
+        b"UNICODE\0" + "Steps".encode("utf-16-le"),
+        b"ASCII\0\0\0Steps",
+    ],
+)
+def test_a_comment_is_read_in_each_of_its_alphabets(order, comment):
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    first = struct.pack(order + "IHHHIII", 8, 1, 0x8769, 4, 1, 26, 0)
+    second = struct.pack(order + "HHHIII", 1, 0x9286, 7, len(comment), 44, 0)
+    assert read_exif(head + first + second + comment).texts == {"UserComment": "Steps"}
