@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -30,7 +31,7 @@ from faceproof.frontends.api.feedback import (
 from faceproof.frontends.api.feedback.desk import MOST_WAITING
 from faceproof.frontends.api.feedback.engines import CONNECTIONS
 from faceproof.frontends.api.feedback.reading import LONGEST_BODY
-from support.feedback import NOON, a_face, a_result, feedback, sha
+from support.feedback import a_face, a_result, feedback, sha
 
 
 def an_app(store: FeedbackStore | None, settings: FeedbackSettings | None = None) -> FastAPI:
@@ -272,7 +273,7 @@ class TestDatabaseDown:
 
 
 class TestKeeping:
-    def test_old_rows_go_at_the_start_and_again(self, store, monkeypatch):
+    def test_old_rows_go_at_the_start_and_again(self, store):
         async def days() -> list[int]:
             counts = []
             store.add(feedback(1))
@@ -286,12 +287,14 @@ class TestKeeping:
 
         assert asyncio.run(asyncio.wait_for(days(), 30)) == [0, 0]
 
-    def test_what_is_young_stays(self, store, monkeypatch):
-        from datetime import UTC, datetime
-
-        young = feedback(1).model_copy(update={"received": datetime.now(UTC)})
+    def test_what_is_young_stays(self, store):
+        now = datetime.now(UTC)
+        young, old = (
+            feedback(days).model_copy(update={"received": now - timedelta(days=days)})
+            for days in (29, 31)
+        )
         store.add(young)
-        store.add(feedback(2, days=(young.received - NOON).days - 31))
+        store.add(old)
 
         async def once() -> None:
             async with kept(store, FeedbackSettings(retention_days=30)):
