@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from faceproof.errors import CorruptPictureError, FaceproofError, PictureTooLargeError
 from faceproof.imaging.decode import decode, load
-from faceproof.imaging.fetching import FetchPolicy, fetch
+from faceproof.imaging.fetching import FetchPolicy, fetch, without_query
 from faceproof.imaging.picture import Limits, Picture
 from faceproof.results import CheckError
 from faceproof.sources import Refused, is_address, printable, refuse_address, unreadable
@@ -59,7 +59,7 @@ def _fetched(address: str, limits: Limits, policy: FetchPolicy | None) -> Pictur
     """Return the picture at an address."""
     if policy is None:
         refuse_address(address)
-    return decode(fetch(address, policy).data, name=printable(address), limits=limits)
+    return decode(fetch(address, policy).data, name=without_query(address), limits=limits)
 
 
 def told(error: Exception, name: str) -> CheckError:

@@ -213,7 +213,7 @@ def no_maps(name: str) -> NoHeatMapError:
     return NoHeatMapError(
         f"{name} has no heat maps: it was exported before there were any, or it does not average "
         "a feature map at its end (vision transformers do not). Check without heat maps, choose "
-        "another detector, or export this one again (faceproof.export.export_bundle)"
+        "another detector, or export this one again: faceproof export --detector OLD -o NEW"
     )
 
 

@@ -72,11 +72,12 @@ def _from_address() -> None:
 
 def _fetch(address: str) -> str:
     """Keep the picture at an address; return why it could not be had, or nothing."""
-    from faceproof.imaging.fetching import fetch
+    from faceproof.imaging.fetching import fetch, without_query
 
     try:
         with st.spinner("Fetching …"):
-            keep(Given(address, fetch(address, Settings.read().policy()).data))
+            data = fetch(address, Settings.read().policy()).data
+            keep(Given(without_query(address), data))
     except FaceproofError as error:
         return str(error)
     return ""

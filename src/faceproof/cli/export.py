@@ -1,0 +1,52 @@
+"""faceproof export: a detector's networks made anew from their weights, as what runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    from faceproof.detector import Bundle
+
+
+def export(
+    *,
+    detector: Annotated[
+        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the new one goes.")
+    ],
+    to: Annotated[str, typer.Option(metavar="onnx", help="What the networks become.")] = "onnx",
+) -> None:
+    """Write the detector to a folder, its networks exported anew from its weights.
+
+    A detector that was exported before there were heat maps has them then. Refused where the
+    exported networks answer differently from the trained ones.
+    """
+    write = choose(EXPORTS, to, what="--to")
+    from faceproof.detector import Bundle
+    from faceproof.detector.detector import locate
+
+    bundle = write(Bundle.read(locate(detector)), output)
+    mapped = sum(bool(member.onnx.heatmap) for member in bundle.spec.members)
+    typer.echo(
+        f"{output}: {bundle.spec.name} {bundle.spec.version}, {len(bundle.spec.members)} exported, "
+        f"{mapped} of them with heat maps; SHA-256 {bundle.sha256}",
+        err=True,
+    )
+
+
+def _onnx(bundle: Bundle, folder: Path) -> Bundle:
+    from faceproof.export import export_bundle
+
+    return export_bundle(bundle, folder)
+
+
+#: What a detector's networks can become.
+EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _onnx}
