@@ -99,7 +99,8 @@ def test_the_table_in_a_pipe_is_plain_and_cuts_nothing(monkeypatch):
         "zażółć/日本.jpg  2/2 at 256,256  unsure   0.500",
         "wall.png                         no face",
         r"caf\xe9.jpg                      error           caf\xe9.jpg: the file is empty",
-        "made.png         1/1             fake     0.970  the file says: made by AI",
+        "made.png         1/1             fake     0.970  the file says: made by AI, "
+        "credentials: untrusted",
     ]
 
 

@@ -191,5 +191,7 @@ def _provenance(picture: Picture) -> Provenance:
     """Return what the picture's file says of its origin; of pixels without a file, nothing."""
     if not picture.data:
         return UNREAD
-    credentials, findings = read_provenance(picture.data, kind=picture.format)
+    credentials, findings = read_provenance(
+        picture.data, kind=picture.format, pixels=picture.pixels
+    )
     return Provenance(content_credentials=credentials, findings=findings)

@@ -155,4 +155,8 @@ def _said(result: CheckResult) -> str:
     """Return what a reader must not miss of what the file says of its origin."""
     telling = {"made_by_ai": "made by AI", "edited": "edited"}
     said = [telling[one] for one in file_says(result) if one in telling]
-    return f"the file says: {', '.join(said)}" if said else ""
+    parts = [f"the file says: {', '.join(said)}"] if said else []
+    credentials = result.provenance.content_credentials
+    if credentials and credentials.state != "absent":
+        parts.append(f"credentials: {credentials.state}")
+    return ", ".join(parts)
