@@ -289,9 +289,9 @@ def jumps_table(curves: list[tuple[str, list[Planned]]]) -> str:
 
 
 def way(run: RunFolder, what: str) -> list[float]:
-    """Return a figure of every validation, in order."""
+    """Return a figure of every validation, in order; a step that was done twice counts once."""
     key = f"validation_{what}"
-    return [one[key] for one in run.logged() if key in one]
+    return list({one["step"]: one[key] for one in run.logged() if key in one}.values())
 
 
 if __name__ == "__main__":
