@@ -73,3 +73,24 @@ def test_public_names_are_imported_on_first_use_and_listed():
 
 def test_help_takes_less_than_half_a_second_of_cpu():
     assert min(run(HELP)["cpu"] for _ in range(3)) < 0.5
+
+
+QUIET_CHECK = """
+from faceproof import Checker, Detector
+import numpy as np
+Checker(Detector.load("default"), faces="whole").check(np.zeros((64, 64, 3), np.uint8))
+"""
+
+
+@pytest.mark.parametrize(
+    "program", [QUIET_CHECK, "from faceproof.cli.doctor import devices; list(devices())"]
+)
+def test_nothing_is_kept_below_the_home_folder(program, tmp_path):
+    """onnxruntime keeps an id and a database there unless it is told otherwise before its import."""
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        env=environment | {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+    )
+    assert list(tmp_path.rglob("*")) == []

@@ -73,11 +73,10 @@ def extras() -> Iterator[Line]:
 
 def devices() -> Iterator[Line]:
     """Yield what networks can run on."""
-    import onnxruntime
-
+    from faceproof.detector.runtime import quiet_onnxruntime
     from faceproof.detector.scorers import PROVIDERS, usable_cores
 
-    available = set(onnxruntime.get_available_providers())
+    available = set(quiet_onnxruntime().get_available_providers())
     names = [name for name, provider in PROVIDERS.items() if provider in available]
     state: Literal["ok", "wrong"] = "ok" if "cpu" in names else "wrong"
     yield Line("ok", "usable cores", str(usable_cores()))

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.onnx_file import refuse_unsafe
+from faceproof.detector.runtime import SILENT, quiet_onnxruntime
 from faceproof.detector.spec import Member
 from faceproof.detector.weights import put_weights
 from faceproof.errors import BundleError, NoHeatMapError, UsageError
@@ -35,9 +36,6 @@ PROVIDERS = {
     "openvino": "OpenVINOExecutionProvider",
     "rocm": "ROCMExecutionProvider",
 }
-
-
-SILENT = 4  # onnxruntime's errors are raised; what it writes to standard error says no more
 
 
 class RunOptions(Record):
@@ -166,11 +164,8 @@ SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {
 
 def _session(data: bytes, name: str, options: RunOptions) -> onnxruntime.InferenceSession:
     """Return a quiet session over the very bytes that were verified."""
-    import onnxruntime
-
+    onnxruntime = quiet_onnxruntime()
     provider = choose(PROVIDERS, options.device, what="device")
-    onnxruntime.set_default_logger_severity(SILENT)
-    onnxruntime.disable_telemetry_events()
     if provider not in onnxruntime.get_available_providers():
         raise UsageError(_no_provider(options.device))
     try:

@@ -53,6 +53,14 @@ class ServiceSettings(BaseSettings):
     fetch_seconds: float = Field(
         default=15.0, gt=0, le=300, description="Time for an address to give its picture; then 504."
     )
+    refused_networks: tuple[str, ...] = Field(
+        default=(),
+        description="Networks no address may lead to, public ones of yours; a JSON list.",
+    )
+    allowed_networks: tuple[str, ...] = Field(
+        default=(),
+        description="Networks an address may lead to although they are private; a JSON list.",
+    )
 
     max_waiting: int = Field(
         default=128,
@@ -132,7 +140,12 @@ class ServiceSettings(BaseSettings):
         """Which addresses are fetched, and how; None: none."""
         if not self.addresses:
             return None
-        return FetchPolicy(max_bytes=self.max_file_bytes, seconds=self.fetch_seconds)
+        return FetchPolicy(
+            max_bytes=self.max_file_bytes,
+            seconds=self.fetch_seconds,
+            allow_private=self.allowed_networks,
+            refuse=self.refused_networks,
+        )
 
 
 def read_settings(**given: object) -> ServiceSettings:

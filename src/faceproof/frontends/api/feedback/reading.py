@@ -52,7 +52,7 @@ async def _body(request: Request) -> bytes:
 def _parsed(body: bytes) -> GivenFeedback:
     """Return what the body says; its values are not repeated where they do not fit."""
     try:
-        return GivenFeedback.model_validate_json(body)
+        return GivenFeedback.model_validate_json(body, strict=True)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
         said = "; ".join(f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:20])
