@@ -82,11 +82,12 @@ Checker(Detector.load("default"), faces="whole").check(np.zeros((64, 64, 3), np.
 """
 
 
-@pytest.mark.parametrize(
-    "program", [QUIET_CHECK, "from faceproof.cli.doctor import devices; list(devices())"]
-)
+QUIET_DOCTOR = "from faceproof.cli.doctor import devices; list(devices())"
+
+
+@pytest.mark.parametrize("program", [QUIET_CHECK, QUIET_DOCTOR])
 def test_nothing_is_kept_below_the_home_folder(program, tmp_path):
-    """onnxruntime keeps an id and a database there unless it is told otherwise before its import."""
+    """onnxruntime keeps an id and a database there unless it is told otherwise before."""
     environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
     subprocess.run(
         [sys.executable, "-c", program],

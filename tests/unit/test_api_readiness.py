@@ -75,6 +75,16 @@ def test_settings_come_from_the_environment(monkeypatch):
     assert read_settings(addresses=False).fetch_policy is None
 
 
+def test_networks_of_the_operators_own_are_opened_and_closed(monkeypatch):
+    monkeypatch.setenv("FACEPROOF_SERVE_REFUSED_NETWORKS", '["203.0.114.0/24"]')
+    monkeypatch.setenv("FACEPROOF_SERVE_ALLOWED_NETWORKS", '["10.1.0.0/16"]')
+    policy = read_settings().fetch_policy
+    assert (policy.refuse, policy.allow_private) == (("203.0.114.0/24",), ("10.1.0.0/16",))
+    monkeypatch.setenv("FACEPROOF_SERVE_ALLOWED_NETWORKS", '["home"]')
+    with pytest.raises(UsageError, match="networks"):
+        _ = read_settings().fetch_policy
+
+
 def test_a_misspelt_variable_is_refused(monkeypatch):
     monkeypatch.setenv("FACEPROOF_SERVE_GUARD__KEY_FILE", "keys.json")
     with pytest.raises(UsageError, match="did you mean 'FACEPROOF_SERVE_GUARD__KEYS_FILE'"):

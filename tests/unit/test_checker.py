@@ -179,9 +179,9 @@ def test_verdicts_of_another_detector_are_not_told_anew(checker):
 
 def test_bytes_with_a_name_are_told_as_their_file_is(checker, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for data in (png(ASTRONAUT), png(ASTRONAUT)[:900], b"", b"plainly no picture"):
-        Path("a.png").write_bytes(data)
-        assert told(checker.check(data, name="a.png")) == told(checker.check("a.png"))
+    for file in (png(ASTRONAUT), png(ASTRONAUT)[:900], b"", b"plainly no picture"):
+        Path("a.png").write_bytes(file)
+        assert told(checker.check(file, name="a.png")) == told(checker.check("a.png"))
 
 
 def test_no_face_is_a_status(checker):
