@@ -170,7 +170,8 @@ def test_a_signal_in_the_middle_loses_nothing(tiny_bundle, tmp_path):
             answers = [one.result() for one in asked]
         assert service.code() == 0
         assert [status(answer) for answer in answers] == [200] * 12
-        assert all(b"\r\nconnection: close" in answer.lower() for answer in answers)
+        # What was answered before the signal came could not know that the connection would end.
+        assert any(b"\r\nconnection: close" in answer.lower() for answer in answers)
         verdicts = [one["verdict"] for answer in answers for one in content(answer)["results"]]
         assert verdicts == ["fake"] * 24
         with pytest.raises(OSError, match="refused"):
