@@ -70,7 +70,9 @@ def test_the_page_of_the_default_detector(monkeypatch):
     page = opened()
     (title,) = page.at.title
     assert "faceproof\\-densenet121" in title.value
-    assert page.headings == ["What was measured", "What this detector was not tested on"]
+    assert page.headings == [
+        *("What it promises", "What was measured", "What this detector was not tested on")
+    ]
     assert len(page.at.get("vega_lite_chart")) == len(FIGURES)
     assert len(page.at.table) == len(FIGURES)
 

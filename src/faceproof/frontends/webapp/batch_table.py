@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from faceproof.frontends.webapp.markdown import escaped, shortened
+from faceproof.frontends.webapp.markdown import escaped, shortened, small
 from faceproof.reports import plain_words
 from faceproof.reports.csv_rows import file_says
 from faceproof.reports.plain_words import visible
@@ -50,7 +50,9 @@ def draw_table(results: Sequence[CheckResult]) -> int | None:
             "Faces": st.column_config.NumberColumn(width="small"),
         },
     )
-    st.caption("A click on a column's head sorts; a click on a row's box shows its picture below.")
+    st.markdown(
+        small("A click on a column's head sorts; a click on a row's box shows its picture below.")
+    )
     rows = event["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(results) else None
 

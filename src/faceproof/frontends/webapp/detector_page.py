@@ -31,6 +31,7 @@ def draw() -> None:
     st.title(f"The detector: {escaped(spec.name)} {escaped(spec.version)}", anchor=False)
     st.markdown(f"SHA-256 of its description: `{detector.sha256}`")
     point = sliders.chosen_point(spec)
+    st.header("What it promises", anchor=False)
     sliders.draw_budget(spec, faces=1)
     _draw_figures(spec, point)
     _draw_untested(spec)

@@ -1,0 +1,137 @@
+"""A real page in a process of its own, a site to fetch from, and Chromium to look at it."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from conftest import chromium
+from support.webpage import sample
+
+PATIENCE_MS = 60_000
+expect.set_options(timeout=60_000)
+
+
+@dataclass
+class App:
+    """The running page: its address, and the folders that are all it may write to."""
+
+    address: str
+    folders: tuple[Path, ...]
+
+    def files(self) -> set[str]:
+        """Return what lies in the folders."""
+        return {str(path) for folder in self.folders for path in folder.rglob("*")}
+
+
+@dataclass
+class Seen:
+    """What a browser asked for, and what it complained of."""
+
+    addresses: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self, page: Page) -> None:
+        """Take note of all requests and of errors on the console."""
+        page.on("request", lambda one: self.addresses.append(one.url))
+        page.on("pageerror", lambda one: self.complaints.append(str(one)))
+        page.on(
+            "console",
+            lambda one: self.complaints.append(one.text) if one.type == "error" else None,
+        )
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """The addresses that were not on this machine."""
+        own = re.compile(r"(https?|wss?)://127\.0\.0\.1[:/]|data:|blob:")
+        return [one for one in self.addresses if not own.match(one)]
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[str]:
+    """The address of a server of the tests' own that has one picture."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = sample("real-hopper.jpg")
+            self.send_response(200)
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/hopper.jpg"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def app(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """The page with the default detector, which may fetch from the tests' own site."""
+    folders = tuple(tmp_path_factory.mktemp(name) for name in ("home", "tmp", "work"))
+    home, temporary, work = folders
+    given = {
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "FACEPROOF_APP_ALLOW_PRIVATE": "127.0.0.1/32",
+        "FACEPROOF_APP_PORTS": str(re.findall(r":(\d+)/", site)[0]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    command = [sys.executable, "-m", "faceproof", "app", "--port", "0", "--no-browser"]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=work, env=os.environ | given
+    )
+    try:
+        lines = iter(process.stderr.readline, "")
+        found = next(filter(None, (re.search(r"http://127\.0\.0\.1:\d+", one) for one in lines)))
+        yield App(found[0], folders)
+    finally:
+        process.kill()
+        _, told = process.communicate()
+    assert "Traceback" not in told
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def page(browser: Browser, app: App, seen: Seen) -> Iterator[Page]:
+    """The page as it opens; nothing that it does may leave this machine or end in an error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE_MS)
+    opened = context.new_page()
+    seen.watch(opened)
+    opened.goto(app.address)
+    opened.get_by_role("heading", level=1).wait_for()
+    yield opened
+    context.close()
+    assert seen.elsewhere == []
+    assert seen.complaints == []
