@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from conftest import chromium
 from support.webpage import sample
@@ -45,10 +45,11 @@ class Seen:
         """Take note of all requests and of errors on the console."""
         page.on("request", lambda one: self.addresses.append(one.url))
         page.on("pageerror", lambda one: self.complaints.append(str(one)))
-        page.on(
-            "console",
-            lambda one: self.complaints.append(one.text) if one.type == "error" else None,
-        )
+        page.on("console", self._note)
+
+    def _note(self, one: ConsoleMessage) -> None:
+        if one.type == "error":
+            self.complaints.append(f"{one.text} {one.location}")
 
     @property
     def elsewhere(self) -> list[str]:

@@ -196,8 +196,8 @@ def test_many_pictures_have_a_table_a_filter_and_a_csv(page):
 
 def test_a_row_of_many_shows_its_picture(page):
     visit(page, "Many pictures")
-    grid = page.get_by_test_id("stDataFrame").locator("canvas").first
-    grid.click(position={"x": 16, "y": 52})
+    expect(page.get_by_test_id("data-grid-canvas")).to_be_visible()
+    page.get_by_test_id("stDataFrame").click(position={"x": 16, "y": 52})
     expect(page.get_by_role("heading", name="real-couple.jpg")).to_be_visible()
     expect(verdict(page, VERDICTS["unsure"])).to_be_visible()
 

@@ -1,0 +1,120 @@
+"""Draw the pictures of the page in docs/: a check, light, dark and on a phone, and its neighbours.
+
+uv run --extra app python docs/screenshots.py
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "samples"
+COUPLE = "real-couple.jpg"
+MANY = (COUPLE, "real-hopper.jpg", "no-face-cat.jpg", "real-photographer.jpg")
+WIDE, PHONE = (1200, 1120), (390, 1100)
+PATIENCE_MS = 90_000
+COLOURS = 256
+ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+VERDICT = "Cannot tell"
+
+
+def main() -> None:
+    """Serve the page, open it in Chromium, and keep what it shows."""
+    expect.set_options(timeout=PATIENCE_MS)
+    with served() as address, sync_playwright() as playwright:
+        # What the system has, else what playwright installed.
+        system = shutil.which("chromium") or shutil.which("chromium-browser")
+        browser = playwright.chromium.launch(executable_path=system, args=["--no-sandbox"])
+        check(opened(browser, address), "page-check.png", heat=True)
+        check(opened(browser, address, scheme="dark"), "page-dark.png", heat=False)
+        check(opened(browser, address, size=PHONE), "page-phone.png", heat=False)
+        many(opened(browser, address))
+        detector(opened(browser, address))
+        browser.close()
+
+
+@contextmanager
+def served() -> Iterator[str]:
+    """Serve the page on a free port of this machine; give its address."""
+    command = [
+        *(sys.executable, "-c", "from faceproof.cli import main; main()"),
+        *("app", "--port", "0", "--no-browser"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        found = filter(None, map(ADDRESS.search, iter(process.stderr.readline, "")))
+        yield next(found)[0]
+    finally:
+        process.terminate()
+        process.communicate()
+
+
+def opened(
+    browser: Browser, address: str, *, size: tuple[int, int] = WIDE, scheme: str = "light"
+) -> Page:
+    """Return the page as it opens in a window of this size."""
+    width, height = size
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(address)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    return page
+
+
+def check(page: Page, name: str, *, heat: bool) -> None:
+    """Keep the check of a picture with two faces."""
+    give(page, COUPLE)
+    expect(page.get_by_text(VERDICT, exact=True)).to_be_visible()
+    if heat:
+        page.get_by_text("Show where the evidence lies").click()
+        expect(page.get_by_role("slider", name=re.compile("Strength of the heat"))).to_be_visible()
+    page.get_by_role("heading", name=COUPLE).evaluate("one => one.scrollIntoView()")
+    keep(page, name)
+
+
+def many(page: Page) -> None:
+    """Keep the table of several pictures."""
+    page.get_by_role("link", name="Many pictures").click()
+    expect(page.get_by_role("heading", name="Many pictures at once")).to_be_visible()
+    give(page, *MANY)
+    expect(page.get_by_role("heading", name=f"{len(MANY)} pictures")).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame").locator("canvas").first).to_be_visible()
+    keep(page, "page-many.png")
+
+
+def detector(page: Page) -> None:
+    """Keep the first plots of the detector."""
+    page.get_by_role("link", name="The detector").click()
+    title = page.get_by_role("heading", name="What was measured")
+    expect(page.get_by_test_id("stVegaLiteChart").nth(1).locator("svg, canvas")).to_be_visible()
+    title.evaluate("one => one.scrollIntoView()")
+    keep(page, "page-detector.png")
+
+
+def give(page: Page, *names: str) -> None:
+    """Give samples to the page."""
+    page.locator("input[type=file]").set_input_files([SAMPLES / name for name in names])
+
+
+def keep(page: Page, name: str) -> None:
+    """Write what stands in the window, once the script has run, in few colours."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+    page.mouse.move(0, 0)
+    page.wait_for_load_state("networkidle")
+    shown = page.screenshot(animations="disabled")
+    few = Image.open(io.BytesIO(shown)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    few.save(ROOT / "docs" / name, optimize=True)
+    page.close()
+
+
+if __name__ == "__main__":
+    main()
