@@ -100,14 +100,20 @@ def detector(page: Page) -> None:
 
 
 def give(page: Page, *names: str) -> None:
-    """Give samples to the page."""
+    """Give samples to the page, once it is ready for them."""
+    settle(page)
     page.locator("input[type=file]").set_input_files([SAMPLES / name for name in names])
+
+
+def settle(page: Page) -> None:
+    """Wait until the script has run."""
+    app = page.get_by_test_id("stApp")
+    expect(app).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def keep(page: Page, name: str) -> None:
     """Write what stands in the window, once the script has run, in few colours."""
-    app = page.get_by_test_id("stApp")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
+    settle(page)
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
     shown = page.screenshot(animations="disabled")
