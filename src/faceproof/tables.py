@@ -22,7 +22,7 @@ def choose(table: Mapping[str, T], name: str, *, what: str = "choice") -> T:
     >>> choose({"auc": 0, "eer": 1}, "acu", what="metric")
     Traceback (most recent call last):
     ...
-    faceproof.errors.UnknownChoiceError: unknown metric 'acu', did you mean 'auc'? Choices: auc, eer
+    faceproof.errors.usage.UnknownChoiceError: unknown metric 'acu', did you mean 'auc'? Choices: auc, eer
     """
     if name in table:
         return table[name]

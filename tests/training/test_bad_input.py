@@ -259,6 +259,7 @@ def file_limit(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 class TestAFullDisk:
     @on_unix
     def test_while_the_first_checkpoint_is_written(self, train, tmp_path):

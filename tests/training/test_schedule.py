@@ -52,6 +52,7 @@ def test_the_head_learns_first_then_the_last_stage_then_those_before_it():
     assert rates(20, GROUPS, full, schedule) == full
 
 
+@pytest.mark.slow
 class TestEarlyStopping:
     """Validation scores are given: 0.5, 0.6, 0.6, 0.55 ... one after each step."""
 

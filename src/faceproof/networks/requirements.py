@@ -17,7 +17,7 @@ def require(*libraries: str, extra: str = "train") -> None:
     >>> require("json", "no_torch")
     Traceback (most recent call last):
     ...
-    faceproof.errors.MissingExtraError: no_torch is not installed: pip install 'faceproof[train]'
+    faceproof.errors.usage.MissingExtraError: no_torch is not installed: pip install 'faceproof[train]'
     """
     for library in libraries:
         if find_spec(library) is None:

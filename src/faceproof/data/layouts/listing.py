@@ -93,7 +93,7 @@ def refuse_unused(options: ListingOptions, layout: str, *, used: tuple[str, ...]
     >>> refuse_unused(ListingOptions(levels=("age",)), "utkface")
     Traceback (most recent call last):
     ...
-    faceproof.errors.UsageError: the layout utkface takes no --levels; it takes no such option
+    faceproof.errors.usage.UsageError: the layout utkface takes no --levels; it takes no such option
     """
     given = [name for name in ListingOptions.model_fields if getattr(options, name)]
     if wrong := [name for name in given if name not in used]:

@@ -47,7 +47,7 @@ def draw() -> None:
     _draw_rows(batch)
     _draw_downloads(batch.results)
     with st.container(border=True):
-        sliders.draw_budget(detector, sum(len(one.faces) for one in batch.results))
+        sliders.draw_budget(detector, faces=1)
     st.markdown(small(plain_words.PIXELS_ONLY))
 
 

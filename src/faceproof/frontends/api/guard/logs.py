@@ -60,8 +60,9 @@ def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
         "loggers": {
             "faceproof": {"level": "INFO"},
             REQUESTS: {"level": "CRITICAL" if form == "off" else "INFO"},
-            "uvicorn": {"level": "INFO"},
-            "uvicorn.error": {"level": "INFO"},
+            # Said because others that run uvicorn (Streamlit does) switch it off.
+            "uvicorn": {"level": "INFO", "propagate": True},
+            "uvicorn.error": {"level": "INFO", "propagate": True},
             "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
             **dict.fromkeys(_TALKATIVE, quiet),
         },
