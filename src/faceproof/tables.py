@@ -17,12 +17,12 @@ def choose(table: Mapping[str, T], name: str, *, what: str = "choice") -> T:
     Raises:
         UnknownChoiceError: naming the nearest entry and all of them.
 
-    >>> choose({"auc": 0, "eer": 1}, "eer")
+    >>> choose({"cat": 0, "dog": 1}, "dog")
     1
-    >>> choose({"auc": 0, "eer": 1}, "acu", what="metric")
+    >>> choose({"cat": 0, "dog": 1}, "ct", what="pet")
     Traceback (most recent call last):
     ...
-    faceproof.errors.usage.UnknownChoiceError: unknown metric 'acu', did you mean 'auc'? Choices: auc, eer
+    faceproof.errors.usage.UnknownChoiceError: unknown pet 'ct', did you mean 'cat'? Choices: cat, dog
     """
     if name in table:
         return table[name]

@@ -14,10 +14,10 @@ def require(*libraries: str, extra: str = "train") -> None:
         MissingExtraError: naming the first that cannot, and the ``extra`` that brings it.
 
     >>> require("json")
-    >>> require("json", "no_torch")
+    >>> require("json", "nope")
     Traceback (most recent call last):
     ...
-    faceproof.errors.usage.MissingExtraError: no_torch is not installed: pip install 'faceproof[train]'
+    faceproof.errors.usage.MissingExtraError: nope is not installed: pip install 'faceproof[train]'
     """
     for library in libraries:
         if find_spec(library) is None:
