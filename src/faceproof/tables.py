@@ -17,12 +17,12 @@ def choose(table: Mapping[str, T], name: str, *, what: str = "choice") -> T:
     Raises:
         UnknownChoiceError: naming the nearest entry and all of them.
 
-    >>> choose({"cat": 0, "ox": 1}, "ox")
+    >>> choose({"cat": 0, "o": 1}, "o")
     1
-    >>> choose({"cat": 0, "ox": 1}, "ct", what="pet")
+    >>> choose({"cat": 0, "o": 1}, "ca", what="pet")
     Traceback (most recent call last):
     ...
-    faceproof.errors.usage.UnknownChoiceError: unknown pet 'ct', did you mean 'cat'? Choices: cat, ox
+    faceproof.errors.usage.UnknownChoiceError: unknown pet 'ca', did you mean 'cat'? Choices: cat, o
     """
     if name in table:
         return table[name]
