@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from conftest import chromium
-from support.webpage import sample
+from support.webpage import picture_site
 
 PATIENCE_MS = 60_000
 expect.set_options(timeout=60_000)
@@ -61,25 +59,8 @@ class Seen:
 @pytest.fixture(scope="session")
 def site() -> Iterator[str]:
     """The address of a server of the tests' own that has one picture."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            data = sample("real-hopper.jpg")
-            self.send_response(200)
-            self.send_header("Content-Type", "image/jpeg")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *args: object) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hopper.jpg"
-        server.shutdown()
-        thread.join()
+    with picture_site("real-hopper.jpg") as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,3 +77,27 @@ class Page:
 def opened() -> Page:
     """Return the page as it opens, with the detector that the environment names."""
     return Page(AppTest.from_file(str(APP), default_timeout=120)).run()
+
+
+@contextmanager
+def picture_site(name: str) -> Iterator[str]:
+    """Give the address, on this machine, of a picture of samples/."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = sample(name)
+            self.send_response(200)
+            self.send_header("Content-Type", "image/jpeg")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/{name.removeprefix('real-')}"
+        server.shutdown()
+        thread.join()
