@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.prepare import read_faces
+from faceproof.data.preparing.reading import landmarks_of
 from faceproof.detector.spec import StartedFrom
 from faceproof.export import export_onnx
 from faceproof.networks import (
@@ -45,9 +45,17 @@ Progress = Callable[[str], None]
 Precision = Literal["bf16-mixed", "32-true"]
 
 
-def fit(recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progress) -> Network:
+def fit(
+    recipe: Recipe,
+    manifest: Manifest,
+    run: RunFolder,
+    *,
+    made: Path | None = None,
+    progress: Progress,
+) -> Network:
     """Return the network with the averaged weights of the best validation, trained or resumed.
 
+    ``made`` is the folder of round trips, where the recipe has them.
     On several devices each helper process ends here; the one that was started goes on.
 
     Raises:
@@ -67,7 +75,7 @@ def fit(recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progres
     progress = progress if fabric.is_global_zero else _silent
     if changed:
         progress(f"goes on with another recipe than it began with: {', '.join(changed)}")
-    stream, faces = _pictures(recipe, manifest)
+    stream, faces = _pictures(recipe, manifest, made)
     network = starting_network(recipe, stream, run, fabric, progress)
     if fabric.is_global_zero:
         if not run.starts():
@@ -130,10 +138,12 @@ def _started_from(recipe: Recipe, sha256: str) -> StartedFrom:
     )
 
 
-def _pictures(recipe: Recipe, manifest: Manifest) -> tuple[TrainingStream, PlainFaces]:
+def _pictures(
+    recipe: Recipe, manifest: Manifest, made: Path | None
+) -> tuple[TrainingStream, PlainFaces]:
     """Return the training stream and the validation faces."""
     data, seen = recipe.data, recipe.schedule.validation_pictures
-    landmarks = read_faces(data.prepared / "faces.parquet")
+    landmarks = landmarks_of(data.prepared, made)
     train = manifest.take("train", purpose="fit")
     chosen = balanced(manifest.take("validation", purpose="choose"), seen, recipe.seed)
     return (

@@ -55,11 +55,13 @@ class DataRecipe(Record):
     Without ``sources``, ``prepared`` is a folder that `faceproof data prepare` has made.
     ``balance`` evens out what is drawn in training, one inside of the other; empty, the weights of
     the prepared set stand. ``reading`` says whether pictures come from files or from shards.
+    ``shares`` are the shares of the sources of a prepared folder, for `ResolutionRecipe`.
     """
 
     root: Path = Path("data/raw")
     prepared: Path = Path("data/prepared")
     licence: Text
+    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     sources: dict[str, TrainingSource] = Field(default_factory=dict)
     split_seed: int = 0
     balance: tuple[Literal["class", "generator", "source"], ...] = ()
@@ -72,6 +74,52 @@ class DataRecipe(Record):
             for name, source in self.sources.items()
         }
         return PrepareSpec(sources=plain, seed=self.split_seed)
+
+
+class ResolutionRecipe(Record):
+    """One distribution of face widths for both classes, in px; even on a logarithmic scale.
+
+    A face is as wide as the side of the square that a crop without margin shows. ``own_width`` is
+    the share of a source's draws that keep the width they have, for sources whose two classes
+    share one distribution. The pictures of ``fixed_width`` exist at one width only.
+    """
+
+    narrowest: float = Field(default=72, ge=16)
+    widest: float = Field(default=320, le=1024)
+    own_width: dict[str, Chance] = Field(default_factory=dict)
+    fixed_width: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if self.narrowest >= self.widest:
+            raise ValueError(f"narrowest {self.narrowest:g} is not below widest {self.widest:g}")
+        return self
+
+
+class RoundTripRecipe(Record):
+    """Real faces sent through an autoencoder and back, made once and kept in ``data.prepared``.
+
+    ``counts`` is how many faces of each split are sent; each split's fakes are made of its own
+    real faces. ``latent_noise`` is the largest standard deviation of the noise on the latents.
+    """
+
+    autoencoder: Path
+    counts: dict[Literal["train", "validation", "calibration", "test"], int]
+    latent_noise: float = Field(default=0.1, ge=0, le=1)
+    threads: int = Field(default=1, ge=1)
+
+
+class StageRecipe(Record):
+    """What changes from a step on; what is not named stays as it was before that step.
+
+    ``strength`` multiplies the chances of augmentation, from 0 (none) to 1 (as `AugmentRecipe`
+    has them). ``forgeries`` are shares of all draws.
+    """
+
+    from_step: int = Field(ge=0)
+    shares: dict[str, Annotated[float, Field(gt=0)]] | None = None
+    forgeries: dict[str, Chance] | None = None
+    strength: float | None = Field(default=None, ge=0, le=1)
 
 
 class NetworkRecipe(Record):
@@ -117,10 +165,13 @@ class AugmentRecipe(Record):
     """Chances and strengths of what is done to a training picture; all drawn per picture.
 
     ``mixup`` and ``cutmix`` are chances per batch, and ``mix_alpha`` both parameters of the Beta
-    distribution that draws their share.
+    distribution that draws their share. ``save`` is the chance of one save at the drawn width, and
+    ``save_quality`` the range of its JPEG or WebP quality.
     """
 
     history_steps: int = Field(default=3, ge=0, le=8)
+    save: Chance = 0.0
+    save_quality: tuple[int, int] = (50, 96)
     self_blend: Chance = 0.05
     swap: Chance = 0.03
     reconstruct: Chance = 0.0
@@ -274,6 +325,10 @@ class Recipe(Record):
 
     seed: int = Field(default=0, ge=0)
     data: DataRecipe
+    resolution: ResolutionRecipe | None = None
+    round_trip: RoundTripRecipe | None = None
+    forgeries: dict[str, Chance] = Field(default_factory=dict)
+    stages: tuple[StageRecipe, ...] = ()
     network: NetworkRecipe = Field(default_factory=lambda: NetworkRecipe.model_validate({}))
     augment: AugmentRecipe = AugmentRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
@@ -283,3 +338,12 @@ class Recipe(Record):
     device: DeviceRecipe = DeviceRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
     export: ExportRecipe
+
+    @model_validator(mode="after")
+    def _stages_ascend(self) -> Self:
+        steps = [stage.from_step for stage in self.stages]
+        if steps != sorted(set(steps)):
+            raise ValueError(f"stages begin at steps {steps}: each must begin after the one before")
+        if (self.stages or self.forgeries) and self.resolution is None:
+            raise ValueError("stages and forgeries need a section [resolution]")
+        return self

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.prepare import prepare_data
-from faceproof.data.preparing.reading import read_prepared
+from faceproof.data.preparing.reading import read_prepared, with_made
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
 from faceproof.reports import training_page
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
+from faceproof.training.forging.pool import make_round_trips
 from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
 from faceproof.training.recipe import DataRecipe, Recipe
 from faceproof.training.running.crops import crop_notes, start_notes
@@ -34,12 +35,14 @@ def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> B
     run = run_folder(output)
     with alone_in(run.path), telling_full_disk(run.path), _telling_little_memory():
         manifest = _prepared(recipe.data, progress)
+        made = make_round_trips(recipe, manifest, progress=progress)
+        manifest = with_made(manifest, made)
         recipe = with_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)
         if first_process():
             for doubt in _doubts(recipe, manifest):
                 progress(doubt)
-        network = fit(recipe, manifest, run, progress=progress)
+        network = fit(recipe, manifest, run, made=made, progress=progress)
         bundle = finish(recipe, manifest, network, run, progress=progress)
         training_page.write(run.path)
         return bundle

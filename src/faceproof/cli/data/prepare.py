@@ -47,7 +47,11 @@ def prepare(
         typer.Option(metavar="NAME|FOLDER", help="Cut as this detector does in use."),
     ] = None,
     keep: Annotated[
-        str, typer.Option(metavar="crop|picture", help="Keep the face, or the whole picture.")
+        str,
+        typer.Option(
+            metavar="crop|picture|face",
+            help="Keep the aligned crop, the whole picture, or the face at its own width.",
+        ),
     ] = "crop",
     equalise: Annotated[
         bool,
@@ -162,7 +166,8 @@ def _crop(size: int | None, margin: float | None, detector: str | None, keep: st
     if detector is None:
         typed = {"size": size, "margin": margin}
         wanted = {name: value for name, value in typed.items() if value is not None}
-        return _record(CropSpec, **({"size": 256, "margin": 0.25} | wanted))
+        usual = {"size": 384, "margin": 0.35} if keep == "face" else {"size": 256, "margin": 0.25}
+        return _record(CropSpec, **(usual | wanted))
     if len(given) > 1:
         raise UsageError(f"--detector says {given[0][2:]} itself: leave {given[0]} out")
     from faceproof.detector import Bundle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -28,6 +28,10 @@ from faceproof.tables import choose
 
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
+
+# A file of which the region around the face is a larger share than this is kept as it is.
+_KEPT_WHOLE = 0.6
+_PLAIN_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,26 @@ def prepare_picture(job: Job, shop: Workshop) -> Done | Dropped:
     return _written(_kept(file, landmarks, shop.spec), job, shop, len(faces))
 
 
+def face_width(landmarks: Points) -> float:
+    """Return the side in px of the square that a crop of this face without margin shows."""
+    unit = face_matrix(landmarks, CropSpec(size=112, margin=0.0))
+    return 112 / float(np.sqrt(np.linalg.det(unit[:, :2])))
+
+
+def region_around(
+    landmarks: Points, size: tuple[int, int], spec: CropSpec
+) -> tuple[int, int, int, int]:
+    """Return left, top, right, bottom of the upright box around a crop, inside (width, height)."""
+    matrix = face_matrix(landmarks, spec)
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float64) * spec.size
+    points = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    low = np.floor(points.min(axis=0)).astype(int)
+    high = np.ceil(points.max(axis=0)).astype(int)
+    left, top = np.clip(low, 0, [size[0] - 1, size[1] - 1])
+    right, bottom = np.clip(high, [left + 1, top + 1], size)
+    return int(left), int(top), int(right), int(bottom)
+
+
 def side_that_counts(pixels: Pixels, landmarks: Points, spec: PicturesSpec) -> float:
     """Return what is brought to one size: the face's side, or the picture's longest, in px.
 
@@ -105,8 +129,7 @@ def side_that_counts(pixels: Pixels, landmarks: Points, spec: PicturesSpec) -> f
     """
     if spec.keep == "picture":
         return float(max(pixels.shape[:2]))
-    unit = face_matrix(landmarks, CropSpec(size=112, margin=0.0))
-    return 112 / float(np.sqrt(np.linalg.det(unit[:, :2])))
+    return face_width(landmarks)
 
 
 def crop_landmarks(landmarks: Points, spec: CropSpec) -> Points:
@@ -159,11 +182,33 @@ def _kept(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_File, Po
     """Return what is kept of a picture, and the landmarks in it."""
     if spec.keep == "picture":
         return file, landmarks
+    if spec.keep == "face":
+        return _face_region(file, landmarks, spec)
     crop = crop_face(file.pixels, landmarks, spec.crop)
     kind = choose(FORMATS, spec.format, what="format")
     outside = share_outside(landmarks, (file.pixels.shape[1], file.pixels.shape[0]), spec.crop)
     made = _File(kind.encode(crop), crop, kind.name, kind.quality, outside)
     return made, crop_landmarks(landmarks, spec.crop)
+
+
+def _face_region(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_File, Points]:
+    """Return the part of the picture around the face, at most ``crop.size`` px wide a face."""
+    height, width = file.pixels.shape[:2]
+    outside = share_outside(landmarks, (width, height), spec.crop)
+    left, top, right, bottom = region_around(landmarks, (width, height), spec.crop)
+    scale = min(1.0, spec.crop.size / face_width(landmarks))
+    share = (right - left) * (bottom - top) / (width * height)
+    if scale == 1.0 and share > _KEPT_WHOLE and file.format in _PLAIN_FORMATS:
+        return replace(file, outside=outside), landmarks
+    part = np.ascontiguousarray(file.pixels[top:bottom, left:right])
+    points = landmarks - np.array([left, top], np.float32)
+    if scale < 1.0:
+        size = (max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale)))
+        ratio = np.array(size, np.float32) / part.shape[1::-1]
+        part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        points = np.asarray((points + 0.5) * ratio - 0.5, np.float32)
+    kind = choose(FORMATS, spec.format, what="format")
+    return _File(kind.encode(part), part, kind.name, kind.quality, outside), points
 
 
 def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: int) -> Done:

@@ -4,9 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
 from faceproof.data.manifest import Manifest
 from faceproof.data.manifest_files import read_manifest
 from faceproof.errors import ManifestError
+
+#: The folder of fakes that were made of a prepared folder's real faces.
+MADE = "made"
+
+
+def landmarks_of(folder: Path, made: Path | None = None) -> dict[str, npt.NDArray[np.float32]]:
+    """Return path -> landmarks float32 [5, 2] of a prepared folder, and of fakes made of it."""
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    for part in (folder, *(() if made is None else (made,))):
+        table = pl.read_parquet(part / "faces.parquet")
+        points = table["landmarks"].explode().to_numpy().astype(np.float32).reshape(-1, 5, 2)
+        found |= dict(zip(table["path"].to_list(), points, strict=True))
+    return found
+
+
+def with_made(manifest: Manifest, made: Path | None) -> Manifest:
+    """Return the manifest of a prepared folder with the fakes that were made of it."""
+    if made is None:
+        return manifest
+    table = pl.read_parquet(made / "manifest.parquet")
+    return Manifest(pl.concat([manifest.table, table], how="diagonal_relaxed"), root=manifest.root)
 
 
 def read_prepared(folder: Path) -> Manifest:

@@ -44,10 +44,16 @@ class Equalising(Record):
 
 
 class PicturesSpec(Record):
-    """What decides the pictures of a prepared folder, together with the pictures it is made of."""
+    """What decides the pictures of a prepared folder, together with the pictures it is made of.
+
+    ``keep`` is "crop" (the aligned crop), "picture" (the whole file) or "face": the part of the
+    picture around the face, upright and at the face's own width, reduced only where the face is
+    wider than ``crop.size`` px. A file with nothing to cut away and nothing to reduce is kept as
+    it is; any other is written without loss.
+    """
 
     crop: CropSpec = CropSpec(size=256, margin=0.25)
-    keep: Literal["crop", "picture"] = "crop"
+    keep: Literal["crop", "picture", "face"] = "crop"
     format: Literal["png", "webp", "jpeg"] = "png"
     equalise: Equalising | None = None
     seed: int = Field(default=0, ge=0)

@@ -14,9 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from faceproof.imaging.blending import random_self_blend, swap_face
-from faceproof.imaging.degradations import blur, history_with_points, noise, tone
+from faceproof.imaging.degradations import (
+    SUBSAMPLINGS,
+    blur,
+    history_with_points,
+    jpeg,
+    noise,
+    tone,
+    webp,
+)
 from faceproof.imaging.preprocessing import CropSpec, crop_face
 from faceproof.imaging.reconstruction import reconstruct
+from faceproof.training.feeding.resolution import Drawn, face_widths, reduce_face
 from faceproof.training.recipe import AugmentRecipe
 
 Pixels = npt.NDArray[np.uint8]
@@ -54,6 +63,46 @@ def augmented_crop(
     if flipping.random() < recipe.flip:
         face = np.ascontiguousarray(face[:, ::-1])
     return face, sample.is_fake
+
+
+def matched_crop(
+    sample: Sample,
+    drawn: Drawn,
+    donor: Callable[[], Sample],
+    recipe: AugmentRecipe,
+    crop: CropSpec,
+    rng: Generator,
+    *,
+    strength: float,
+) -> tuple[Pixels, bool]:
+    """Return the crop of a face of the drawn width, uint8 [S, S, 3], and whether it is fake.
+
+    The face is reduced to the width first, then forged, changed in tone, saved and cropped: the
+    order in which a published picture comes about. ``strength`` multiplies every chance.
+    """
+    reducing, forging, cutting, wearing, placing, flipping = rng.spawn(6)
+    factor = drawn.width / float(face_widths(sample.landmarks[None])[0])
+    pixels, points = reduce_face(sample.pixels, sample.landmarks, factor, reducing)
+    sample = replace(sample, pixels=pixels, landmarks=points)
+    if drawn.forgery is not None:
+        made = _FORGERIES[drawn.forgery](sample, donor, forging)
+        if not np.array_equal(made, sample.pixels):
+            sample = replace(sample, pixels=made, is_fake=True)
+    sample = cut_out(sample, cutting) if cutting.random() < strength * recipe.cut else sample
+    sample = worn(sample, recipe, wearing, strength=strength)
+    face = crop_face(sample.pixels, jittered(sample.landmarks, recipe, placing), crop)
+    if flipping.random() < recipe.flip:
+        face = np.ascontiguousarray(face[:, ::-1])
+    return face, sample.is_fake
+
+
+def save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> Pixels:
+    """Return the picture after one save, as JPEG five times in six, else as WebP."""
+    level = int(rng.integers(quality[0], quality[1] + 1))
+    if rng.random() < 1 / 6:
+        return webp(pixels, level)
+    chroma = str(rng.choice(list(SUBSAMPLINGS), p=(0.65, 0.25, 0.07, 0.03)))
+    return jpeg(pixels, level, subsampling=chroma)
 
 
 def forged(
@@ -122,18 +171,27 @@ def cut_out(sample: Sample, rng: Generator) -> Sample:
     )
 
 
-def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator) -> Sample:
-    """Return the sample after colour changes, blur, noise and a random file history."""
-    colouring, greying, blurring, graining, filing = rng.spawn(5)
+def worn(
+    sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: float = 1.0
+) -> Sample:
+    """Return the sample after colour changes, blur, noise and a random file history.
+
+    ``strength`` multiplies the chances of all but the one save of ``recipe.save``.
+    """
+    colouring, greying, blurring, graining, filing, saving = rng.spawn(6)
     pixels = sample.pixels
-    if colouring.random() < recipe.colour:
+    if colouring.random() < strength * recipe.colour:
         pixels = recoloured(pixels, colouring)
-    if greying.random() < recipe.grey:
+    if greying.random() < strength * recipe.grey:
         pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if blurring.random() < recipe.blur:
+    if blurring.random() < strength * recipe.blur:
         pixels = blur(pixels, float(blurring.uniform(0.3, 1.3)))
-    if graining.random() < recipe.noise:
+    if graining.random() < strength * recipe.noise:
         pixels = noise(pixels, float(graining.uniform(1, 7)), graining)
+    if saving.random() < recipe.save:
+        pixels = save_once(pixels, recipe.save_quality, saving)
+    if strength < 1 and filing.random() >= strength:
+        return replace(sample, pixels=pixels)
     after, points = history_with_points(
         pixels, sample.landmarks, filing, steps=recipe.history_steps
     )

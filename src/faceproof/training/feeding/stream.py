@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,14 @@ from faceproof.data.preparing.shard_access import place_of, places
 from faceproof.errors import FaceproofError, TrainingError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import Preprocessing, network_input, prepare
-from faceproof.training.feeding.augment import Points, Sample, augmented_crop
+from faceproof.training.feeding.augment import (
+    Pixels,
+    Points,
+    Sample,
+    augmented_crop,
+    matched_crop,
+)
+from faceproof.training.feeding.resolution import WidthMatched, face_widths, reduce_face
 from faceproof.training.feeding.sampling import (
     BySource,
     ByWeight,
@@ -32,7 +40,7 @@ from faceproof.training.feeding.sampling import (
     drawing,
     pools_of,
 )
-from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe
+from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe, StageRecipe
 from faceproof.training.running.stopping import ignore_signals
 
 __all__ = [
@@ -66,7 +74,7 @@ class PreparedPictures:
             )
         self._root = root
         self.rows = rows
-        self._landmarks = landmarks
+        self.landmarks = landmarks
 
     def __getitem__(self, index: int) -> Sample:
         """Return the picture of row ``index``.
@@ -82,7 +90,7 @@ class PreparedPictures:
                 f"a prepared picture of {self._root} cannot be read any more ({error}): run "
                 "`faceproof data prepare` again, or copy it anew; the training then goes on"
             ) from error
-        return Sample(pixels, self._landmarks[row.path], row.is_fake)
+        return Sample(pixels, self.landmarks[row.path], row.is_fake)
 
     def _file(self, index: int) -> bytes:
         """Return the bytes of the file of row ``index``."""
@@ -118,6 +126,40 @@ def pictures_of(
     return kind(data.prepared, rows, landmarks)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """How samples are drawn from number ``first`` on, and the strength of their augmentation."""
+
+    first: int
+    draw: WidthMatched
+    strength: float
+
+
+def stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
+    """Return the stages of a recipe with matched resolution, the first at 0; none without.
+
+    Raises:
+        TrainingError: a share names a source without training pictures, or a width none has.
+    """
+    if recipe.resolution is None:
+        return []
+    rows = pictures.rows
+    labels = [(row.source, row.label) for row in rows]
+    widths = face_widths(np.stack([pictures.landmarks[row.path] for row in rows]))
+    shares, forgeries, strength = recipe.data.shares, recipe.forgeries, 1.0
+    stages: list[Stage] = []
+    starts = recipe.stages
+    if not starts or starts[0].from_step > 0:
+        starts = (StageRecipe(from_step=0), *starts)
+    for stage in starts:
+        shares = shares if stage.shares is None else stage.shares
+        forgeries = forgeries if stage.forgeries is None else stage.forgeries
+        strength = strength if stage.strength is None else stage.strength
+        draw = WidthMatched(labels, widths, recipe.resolution, shares, forgeries)
+        stages.append(Stage(stage.from_step * recipe.schedule.batch_size, draw, strength))
+    return stages
+
+
 class TrainingStream(Dataset[Pair]):
     """Training samples by number: normalised crop float32 [3, S, S] and target 0.0 or 1.0."""
 
@@ -130,16 +172,36 @@ class TrainingStream(Dataset[Pair]):
         self._real = [pool for (_, label), pool in pools if label == "real"]
         if not self._real:
             raise TrainingError("the training split holds no real face")
-        self._draw = drawing(recipe.data, pictures.rows)
+        self._stages = stages_of(recipe, pictures)
+        self._draw = None if self._stages else drawing(recipe.data, pictures.rows)
 
     def __getitem__(self, number: int) -> Pair:
         """Return sample ``number`` of the stream."""
         rng = np.random.default_rng([self._seed, number])
-        sample = self._pictures[self._draw(rng)]
-        donor = partial(self._donor, rng)
         spec = self._preprocessing
-        crop, is_fake = augmented_crop(sample, donor, self._augment, spec.crop, rng)
+        if self._draw is None:
+            crop, is_fake = self._matched(number, rng)
+        else:
+            sample, donor = self._pictures[self._draw(rng)], partial(self._donor, rng)
+            crop, is_fake = augmented_crop(sample, donor, self._augment, spec.crop, rng)
         return torch.from_numpy(network_input(crop, spec.input)), float(is_fake)
+
+    def _matched(self, number: int, rng: np.random.Generator) -> tuple[Pixels, bool]:
+        """Return sample ``number`` of a stream with matched resolution, as its stage has it."""
+        stage = next(one for one in reversed(self._stages) if number >= one.first)
+        drawn = stage.draw(rng)
+        donor = partial(self._reduced_donor, stage, drawn.width, rng)
+        sample, spec = self._pictures[drawn.row], self._preprocessing.crop
+        return matched_crop(
+            sample, drawn, donor, self._augment, spec, rng, strength=stage.strength
+        )
+
+    def _reduced_donor(self, stage: Stage, width: float, rng: np.random.Generator) -> Sample:
+        """Return another real face at the drawn width."""
+        sample = self._pictures[stage.draw.real(width, rng)]
+        factor = width / float(face_widths(sample.landmarks[None])[0])
+        pixels, points = reduce_face(sample.pixels, sample.landmarks, factor, rng)
+        return Sample(pixels, points, is_fake=False)
 
     def _donor(self, rng: np.random.Generator) -> Sample:
         """Return any real face."""

@@ -70,12 +70,15 @@ def start_notes(crop: CropSpec, starting_weights: str | None) -> list[str]:
 
 
 def _cut(prepared: Path) -> CropSpec | None:
-    """Return the crop that the prepared pictures are; None for whole ones and older folders."""
+    """Return the crop that the prepared pictures reach; None for whole ones and older folders."""
     try:
         said = json.loads((prepared / RECORD).read_bytes())["spec"]
         spec = PicturesSpec.model_validate(said)
     except (OSError, ValueError, LookupError, TypeError, ValidationError):
         return None
+    if spec.keep == "face":  # its size is the width of a face, not the side of a crop
+        side = round(spec.crop.size * (1 + 2 * spec.crop.margin))
+        return spec.crop.model_copy(update={"size": side})
     return spec.crop if spec.keep == "crop" else None
 
 

@@ -84,7 +84,7 @@ def _alike(root: Path, paths: Sequence[str], part: PictureSet, finder: FaceFinde
 def _crop(part: PictureSet) -> CropSpec | None:
     """Return how a set's pictures were cut, None where they are whole: its hashes are of those."""
     known = record_of(part.root)
-    return None if known is None or known.spec.keep == "picture" else known.spec.crop
+    return None if known is None or known.spec.keep != "crop" else known.spec.crop
 
 
 def _is_cut_there(cut: Pixels, known: Bytes, files: Sequence[Path]) -> bool:

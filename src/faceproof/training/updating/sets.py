@@ -208,7 +208,7 @@ def record_of(root: Path) -> Prepared | None:
 def _crop_fault(root: Path, wanted: CropSpec) -> str:
     """Return why crops of a prepared folder do not do for a detector, nothing where they do."""
     known = record_of(root)
-    if known is None or known.spec.keep == "picture":
+    if known is None or known.spec.keep != "crop":
         return ""
     crop = known.spec.crop
     if crop.method != wanted.method:
