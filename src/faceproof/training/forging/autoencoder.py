@@ -48,13 +48,16 @@ def round_trip(
     Gaussian noise is added to the latents; its standard deviation is drawn from ``latent_noise``
     (low, high), in units of the latents. A side that is not a multiple of 8 px is padded by
     reflection and cut back. The same generator state and number of threads give the same bytes.
+
+    The work is done on the device of the autoencoder's weights.
     """
     import torch
 
     height, width = pixels.shape[:2]
+    device = next(autoencoder.parameters()).device
     sigma = float(rng.uniform(*latent_noise))
     with torch.inference_mode():
-        latents = autoencoder.encode(_planes(pixels))
+        latents = autoencoder.encode(_planes(pixels).to(device))
         noise = rng.standard_normal(tuple(latents.shape), np.float32)
         decoded = autoencoder.decode(latents + torch.from_numpy(noise).to(latents) * sigma)
         levels = (decoded[0] * 255).round().to(torch.uint8).permute(1, 2, 0)
@@ -62,7 +65,7 @@ def round_trip(
 
 
 def _planes(pixels: Pixels) -> Tensor:
-    """Return the padded picture, float32 [1, 3, 8 h, 8 w] in [0, 1], last in memory its colours."""
+    """Return the padded picture, float32 [1, 3, 8 h, 8 w] in [0, 1]."""
     import torch
 
     from faceproof.training.forging.tiny_autoencoder import REDUCTION
