@@ -121,12 +121,8 @@ def listed(lists: Path, mirrors: Path) -> dict[str, Callable[[], Iterable[Row]]]
         "stylegan2_hmdghoul": lambda: folder_of(
             mirrors, "hmdghoul/generated-faces", "images/", "stylegan2", demographic
         ),
-        "stylegan2_basemax": lambda: folder_of(
-            mirrors, "BaseMax/FakeFaces", "faces/", "stylegan2"
-        ),
-        "sdfd": lambda: folder_of(
-            mirrors, "gebaltso/SDFD", "allImages/", "stable-diffusion-2.1"
-        ),
+        "stylegan2_basemax": lambda: folder_of(mirrors, "BaseMax/FakeFaces", "faces/", "stylegan2"),
+        "sdfd": lambda: folder_of(mirrors, "gebaltso/SDFD", "allImages/", "stable-diffusion-2.1"),
         "sfhq_tiles": lambda: sfhq_tiles(tiles),
         "sd3_faker": lambda: plain(two, "sd3_faker"),
         "utkface": lambda: folder_of(
@@ -218,7 +214,11 @@ def dfdc(mirrors: Path) -> Iterator[Row]:
 
 
 def folder_of(
-    mirrors: Path, repository: str, folder: str, generator: str, about: Callable[[str], dict[str, str]] | None = None
+    mirrors: Path,
+    repository: str,
+    folder: str,
+    generator: str,
+    about: Callable[[str], dict[str, str]] | None = None,
 ) -> Iterator[Row]:
     """Yield every picture of one folder."""
     label = "real" if generator == "none" else "fake"

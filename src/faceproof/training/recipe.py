@@ -100,10 +100,12 @@ class RoundTripRecipe(Record):
     """Real faces sent through an autoencoder and back, made once and kept in ``data.prepared``.
 
     ``counts`` is how many faces of each split are sent; each split's fakes are made of its own
-    real faces. ``latent_noise`` is the largest standard deviation of the noise on the latents.
+    real faces. ``latent_noise`` is the largest standard deviation of the noise on the latents, and
+    ``widest`` the widest face in px: the time of a round trip grows with its area.
     """
 
     autoencoder: Path
+    widest: float = Field(default=200, ge=32)
     counts: dict[Literal["train", "validation", "calibration", "test"], int]
     latent_noise: float = Field(default=0.1, ge=0, le=1)
     threads: int = Field(default=1, ge=1)

@@ -25,7 +25,9 @@ from faceproof.imaging.degradations import (
 )
 from faceproof.imaging.preprocessing import CropSpec, crop_face
 from faceproof.imaging.reconstruction import reconstruct
+from faceproof.tables import choose
 from faceproof.training.feeding.resolution import Drawn, face_widths, reduce_face
+from faceproof.training.forging.table import FORGERIES, RealFace
 from faceproof.training.recipe import AugmentRecipe
 
 Pixels = npt.NDArray[np.uint8]
@@ -35,11 +37,12 @@ Generator = np.random.Generator
 
 @dataclass(frozen=True)
 class Sample:
-    """A decoded picture, its landmarks float32 [5, 2] and its class."""
+    """A decoded picture, its landmarks float32 [5, 2], its class and the group of its person."""
 
     pixels: Pixels
     landmarks: Points
     is_fake: bool
+    group: str = ""
 
 
 def augmented_crop(
@@ -85,15 +88,21 @@ def matched_crop(
     pixels, points = reduce_face(sample.pixels, sample.landmarks, factor, reducing)
     sample = replace(sample, pixels=pixels, landmarks=points)
     if drawn.forgery is not None:
-        made = _FORGERIES[drawn.forgery](sample, donor, forging)
-        if not np.array_equal(made, sample.pixels):
-            sample = replace(sample, pixels=made, is_fake=True)
+        forgery = choose(FORGERIES, drawn.forgery, what="forgery")
+        made = forgery.make(real_face(sample), lambda: real_face(donor()), forging)
+        sample = replace(sample, pixels=made.pixels, is_fake=made.is_fake)
     sample = cut_out(sample, cutting) if cutting.random() < strength * recipe.cut else sample
     sample = worn(sample, recipe, wearing, strength=strength)
     face = crop_face(sample.pixels, jittered(sample.landmarks, recipe, placing), crop)
     if flipping.random() < recipe.flip:
         face = np.ascontiguousarray(face[:, ::-1])
     return face, sample.is_fake
+
+
+def real_face(sample: Sample) -> RealFace:
+    """Return the sample as a forgery takes it."""
+    groups = (sample.group,) if sample.group else ()
+    return RealFace(sample.pixels, sample.landmarks, groups)
 
 
 def save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> Pixels:
@@ -171,9 +180,7 @@ def cut_out(sample: Sample, rng: Generator) -> Sample:
     )
 
 
-def worn(
-    sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: float = 1.0
-) -> Sample:
+def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: float = 1.0) -> Sample:
     """Return the sample after colour changes, blur, noise and a random file history.
 
     ``strength`` multiplies the chances of all but the one save of ``recipe.save``.

@@ -159,12 +159,18 @@ class WidthMatched:
             if its_label != label or not self._shares.get(name):
                 continue
             matched = 1 - self._spec.own_width.get(name, 0.0)
-            start = int(np.searchsorted(pool.widths, width * (1 - _CLOSE)))
-            there = _FEW if name in self._spec.fixed_width else len(pool.rows) - start
+            there = self._rows_at(name, pool, width)
             if there and matched:
                 names.append(name)
                 weights.append(self._shares[name] * matched * min(1.0, there / _FEW))
         return names, _normalised(weights)
+
+    def _rows_at(self, name: str, pool: _Pool, width: float) -> int:
+        """Return how many pictures of a source can be shown at a width."""
+        start = int(np.searchsorted(pool.widths, width * (1 - _CLOSE)))
+        if name not in self._spec.fixed_width:
+            return len(pool.rows) - start
+        return len(pool.rows) if pool.widths[0] <= width <= pool.widths[-1] else 0
 
     def _share_of(self, label: str) -> float:
         return sum(share for name, share in self._shares.items() if (name, label) in self._pools)
@@ -174,7 +180,11 @@ class WidthMatched:
         for label in self._classes:
             if not self._reachable(label, self._spec.widest)[0]:
                 widest = max(
-                    (float(pool.widths[-1]) for key, pool in self._pools.items() if key[1] == label),
+                    (
+                        float(pool.widths[-1])
+                        for key, pool in self._pools.items()
+                        if key[1] == label
+                    ),
                     default=0.0,
                 )
                 raise TrainingError(

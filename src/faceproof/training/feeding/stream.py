@@ -40,6 +40,7 @@ from faceproof.training.feeding.sampling import (
     drawing,
     pools_of,
 )
+from faceproof.training.forging.table import ForgingResources, validate_forgeries
 from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe, StageRecipe
 from faceproof.training.running.stopping import ignore_signals
 
@@ -90,7 +91,7 @@ class PreparedPictures:
                 f"a prepared picture of {self._root} cannot be read any more ({error}): run "
                 "`faceproof data prepare` again, or copy it anew; the training then goes on"
             ) from error
-        return Sample(pixels, self.landmarks[row.path], row.is_fake)
+        return Sample(pixels, self.landmarks[row.path], row.is_fake, row.group)
 
     def _file(self, index: int) -> bytes:
         """Return the bytes of the file of row ``index``."""
@@ -155,6 +156,7 @@ def stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
         shares = shares if stage.shares is None else stage.shares
         forgeries = forgeries if stage.forgeries is None else stage.forgeries
         strength = strength if stage.strength is None else stage.strength
+        validate_forgeries(forgeries, ForgingResources())
         draw = WidthMatched(labels, widths, recipe.resolution, shares, forgeries)
         stages.append(Stage(stage.from_step * recipe.schedule.batch_size, draw, strength))
     return stages
@@ -192,16 +194,14 @@ class TrainingStream(Dataset[Pair]):
         drawn = stage.draw(rng)
         donor = partial(self._reduced_donor, stage, drawn.width, rng)
         sample, spec = self._pictures[drawn.row], self._preprocessing.crop
-        return matched_crop(
-            sample, drawn, donor, self._augment, spec, rng, strength=stage.strength
-        )
+        return matched_crop(sample, drawn, donor, self._augment, spec, rng, strength=stage.strength)
 
     def _reduced_donor(self, stage: Stage, width: float, rng: np.random.Generator) -> Sample:
         """Return another real face at the drawn width."""
         sample = self._pictures[stage.draw.real(width, rng)]
         factor = width / float(face_widths(sample.landmarks[None])[0])
         pixels, points = reduce_face(sample.pixels, sample.landmarks, factor, rng)
-        return Sample(pixels, points, is_fake=False)
+        return Sample(pixels, points, is_fake=False, group=sample.group)
 
     def _donor(self, rng: np.random.Generator) -> Sample:
         """Return any real face."""

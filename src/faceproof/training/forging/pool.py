@@ -21,9 +21,11 @@ import numpy.typing as npt
 import polars as pl
 
 from faceproof.data.manifest import Manifest, Row
+from faceproof.data.preparing.pictures import region_around
 from faceproof.data.preparing.reading import MADE, landmarks_of
 from faceproof.errors import TrainingError
 from faceproof.imaging.decode import decode
+from faceproof.imaging.preprocessing import CropSpec
 from faceproof.pipeline import in_order
 from faceproof.runs import replacing
 from faceproof.training.feeding.resolution import WidthMatched, face_widths, reduce_face
@@ -34,7 +36,9 @@ Progress = Callable[[str], None]
 
 SOURCE, GENERATOR = "round_trip", "taef2-round-trip"
 _SPLITS = ("train", "validation", "calibration", "test")
-_REPORTED_EVERY = 200
+_REPORTED_EVERY = 100
+#: What is sent through the autoencoder: the crop with room for the shifts of augmentation.
+_REGION = CropSpec(size=160, margin=0.15)
 
 
 def make_round_trips(recipe: Recipe, manifest: Manifest, *, progress: Progress) -> Path | None:
@@ -76,6 +80,7 @@ def _key(recipe: Recipe, manifest: Manifest) -> str:
         "autoencoder": hashlib.sha256(wanted.autoencoder.read_bytes()).hexdigest(),
         "counts": dict(wanted.counts),
         "latent_noise": wanted.latent_noise,
+        "widest": wanted.widest,
         "resolution": None
         if recipe.resolution is None
         else [recipe.resolution.narrowest, recipe.resolution.widest],
@@ -101,7 +106,7 @@ def _split_of(
         raise TrainingError(f"round_trip.counts names {split}, which has no real face with a share")
     widths = face_widths(np.stack([landmarks[row.path] for row in rows]))
     spec = recipe.resolution or ResolutionRecipe()
-    widest = min(spec.widest, float(widths.max()) * 0.99)
+    widest = min(wanted.widest, spec.widest, float(widths.max()) * 0.99)
     shares = recipe.data.shares or dict.fromkeys((row.source for row in rows), 1.0)
     kept = {name: shares[name] for name in {row.source for row in rows}}
     draw = WidthMatched.of_class(rows, widths, spec.narrowest, widest, kept)
@@ -167,6 +172,9 @@ class _Maker:
         pixels = decode(Path(job["file"]).read_bytes()).pixels
         points = np.asarray(job["landmarks"], np.float32)
         pixels, points = reduce_face(pixels, points, job["factor"], rng)
+        left, top, right, bottom = region_around(points, pixels.shape[1::-1], _REGION)
+        pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+        points = points - np.array([left, top], np.float32)
         fake = round_trip(pixels, self._network, rng, latent_noise=(0.0, self._noise))
         target.parent.mkdir(parents=True, exist_ok=True)
         data = bytes(cv2.imencode(".png", cv2.cvtColor(fake, cv2.COLOR_RGB2BGR))[1])
