@@ -402,8 +402,8 @@ def blobs(mirrors: Path, repository: str, paths: list[str]) -> Iterator[bytes | 
     command = ["git", "--git-dir", str(folder), "cat-file", "--batch"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         asked, answer = process.stdin, process.stdout
-        assert asked is not None
-        assert answer is not None
+        if asked is None or answer is None:
+            raise SystemExit("git cannot be started")
         for path in paths:
             if path not in tree(folder):
                 yield None

@@ -72,10 +72,10 @@ def matched_crop(
     sample: Sample,
     drawn: Drawn,
     donor: Callable[[], Sample],
-    recipe: AugmentRecipe,
-    crop: CropSpec,
     rng: Generator,
     *,
+    recipe: AugmentRecipe,
+    crop: CropSpec,
     strength: float,
 ) -> tuple[Pixels, bool]:
     """Return the crop of a face of the drawn width, uint8 [S, S, 3], and whether it is fake.
