@@ -193,8 +193,15 @@ class TrainingStream(Dataset[Pair]):
         stage = next(one for one in reversed(self._stages) if number >= one.first)
         drawn = stage.draw(rng)
         donor = partial(self._reduced_donor, stage, drawn.width, rng)
-        sample, spec = self._pictures[drawn.row], self._preprocessing.crop
-        return matched_crop(sample, drawn, donor, self._augment, spec, rng, strength=stage.strength)
+        return matched_crop(
+            self._pictures[drawn.row],
+            drawn,
+            donor,
+            rng,
+            recipe=self._augment,
+            crop=self._preprocessing.crop,
+            strength=stage.strength,
+        )
 
     def _reduced_donor(self, stage: Stage, width: float, rng: np.random.Generator) -> Sample:
         """Return another real face at the drawn width."""

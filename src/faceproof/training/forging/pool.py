@@ -219,10 +219,8 @@ def _write(made: list[_Made], folder: Path) -> None:
     """Write landmarks and manifest; the manifest last, which says that all is there."""
     paths = [f"{MADE}/{folder.name}/{one.target}" for one in made]
     points = [[value for point in one.landmarks for value in point] for one in made]
-    schema = {"path": pl.String, "landmarks": pl.List(pl.Float32)}
-    pl.DataFrame({"path": paths, "landmarks": points}, schema=schema).write_parquet(
-        folder / "faces.parquet"
-    )
+    listed = pl.Series("landmarks", points, dtype=pl.List(pl.Float32))
+    pl.DataFrame([pl.Series("path", paths), listed]).write_parquet(folder / "faces.parquet")
     same: dict[str, Any] = {
         "label": "fake",
         "generator": GENERATOR,
