@@ -11,6 +11,7 @@ import pytest
 from faceproof.errors import RecipeError
 from faceproof.networks import input_defaults
 from faceproof.training.recipe import Recipe
+from faceproof.training.promising.promises import LADDER
 from faceproof.training.recipe_file import _keys, read_recipe
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -132,10 +133,14 @@ def test_promises_that_are_named_are_required_and_the_ladder_is_not(
     assert (promised.asked, promised.required) == (asked, required)
 
 
-def test_the_default_recipe_promises_what_it_always_did():
+def test_the_default_recipe_promises_what_each_family_supports():
     promised = read_recipe(DEFAULT).calibration
-    assert promised.required == promised.asked == (0.05, 0.01, 0.005)
-    assert promised.default_budget == 0.005
+    assert promised.required == ()
+    assert promised.asked == LADDER
+    pooled = [source for family in promised.families.values() for source in family]
+    shares = read_recipe(DEFAULT).data.shares
+    assert set(pooled) <= set(shares)
+    assert len(promised.families) == 7
 
 
 @pytest.mark.parametrize(

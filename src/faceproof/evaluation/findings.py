@@ -7,7 +7,7 @@ Slices are ``all``, ``source=NAME`` and, for what is measured on fakes alone, ``
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -55,10 +55,13 @@ def findings(
     *,
     data_sha256: str,
     metrics: Iterable[str] = tuple(METRICS),
+    families: Mapping[str, Sequence[str]] | None = None,
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Finding]:
     """Return what ``faces`` show, in the order of their conditions; all statuses belong in here.
+
+    ``families`` pool sources (name to sources) into slices of their own.
 
     Raises:
         UnknownChoiceError: when a metric is not in `METRICS`.
@@ -67,7 +70,7 @@ def findings(
     of_fakes = {name: metric for name, metric in table.items() if metric.needs == ("fake",)}
     found: list[Finding] = []
     for condition in dict.fromkeys(faces.conditions.tolist()):
-        for name, part in slices(faces.where(faces.conditions == condition)):
+        for name, part in slices(faces.where(faces.conditions == condition), families):
             slice_ = _Slice(name, condition, part, data_sha256)
             if name.startswith("generator="):
                 found += slice_.measured(of_fakes, points, number=number, seed=seed)
@@ -101,9 +104,17 @@ def slice_findings(
     ]
 
 
-def slices(faces: Faces) -> Iterator[tuple[str, Faces]]:
-    """Yield the name and the faces of each slice: all, each source, the fakes of each generator."""
+def slices(
+    faces: Faces, families: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[tuple[str, Faces]]:
+    """Yield the name and the faces of each slice.
+
+    The slices are all faces, each family, each source, and the fakes of each generator.
+    """
     yield "all", faces
+    for name, sources in (families or {}).items():
+        if (mask := np.isin(faces.sources, sources)).any():
+            yield f"family={name}", faces.where(mask)
     for source in np.unique(faces.sources):
         yield f"source={source}", faces.where(faces.sources == source)
     fakes = faces.where(faces.fake)

@@ -7,7 +7,7 @@ where they were made by the same bundle from the same data: a broken report goes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -87,6 +87,7 @@ def finish(
         run.path / "bundle",
         manifest=manifest,
         command=recipe.export.command,
+        families=recipe.calibration.families,
     )
 
 
@@ -175,6 +176,7 @@ def write_reported(
     *,
     manifest: Manifest,
     command: str,
+    families: Mapping[str, Sequence[str]] | None = None,
 ) -> Bundle:
     """Write the bundle with its results, beside those it has, and its card, and return it."""
     found = findings(
@@ -182,6 +184,7 @@ def write_reported(
         list(spec.operating_points.values()),
         data_sha256=manifest.sha256,
         metrics=_REPORTED,
+        families=families,
     )
     results = DetectorSpec.model_validate(
         {**dict(spec), "results": (*composition(manifest), *spec.results, *found)}

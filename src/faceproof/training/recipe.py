@@ -285,12 +285,22 @@ class CalibrationRecipe(Record):
     ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
     "auto", those of `promises.LADDER` that the data supports are made and the others are told.
     ``default_budget`` is that of the default operating point; left out, `promises.usual` says.
+    ``families`` pool sources of real faces (name to sources): a budget then holds for each family
+    that has enough calibration groups, and the others are named in the promise.
     """
 
     method: Literal["best", "temperature", "platt", "isotonic"] = "best"
     conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
     budgets: Annotated[tuple[Share, ...] | None, _AUTO] = Field(None, min_length=1)
     default_budget: Annotated[Share | None, _AUTO] = None
+    families: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _a_source_has_one_family(self) -> Self:
+        sources = [source for family in self.families.values() for source in family]
+        if twice := sorted({source for source in sources if sources.count(source) > 1}):
+            raise ValueError(f"families: {twice[0]!r} is in two families")
+        return self
 
     @model_validator(mode="after")
     def _the_default_is_a_budget(self) -> Self:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from faceproof.evaluation.intervals import clopper_pearson_upper, effective_size
 from faceproof.evaluation.predictions import Faces
 from faceproof.training.promising.calibrate import require_calibration
 from faceproof.training.promising.promises import Budget, in_words, usual
-from faceproof.training.promising.support import Cell, cells, certain, too_few
+from faceproof.training.promising.support import Cell, cells, certain, in_families, too_few
 from faceproof.training.recipe import CalibrationRecipe
 
 CONDITIONS = ("clean", "jpeg-60", "resize-0.5")
@@ -35,6 +36,7 @@ class Offer:
     conditions: tuple[str, ...]
     reals: tuple[Cell, ...]
     fakes: tuple[Cell, ...]
+    left_out: tuple[str, ...] = ()
 
     def refusal(self) -> str | None:
         """Return why these faces cannot support the budget and what would, or None."""
@@ -142,8 +144,12 @@ def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str
         UsageError, TrainingError: what it names, or everything, is not supported by ``faces``.
     """
     worn = promised.conditions
-    named = [Budget(bpcer=share) for share in promised.required]
-    rest = [Budget(bpcer=share) for share in promised.asked if share not in promised.required]
+    reals: Literal["pooled", "family"] = "pooled"
+    if promised.families:
+        faces, reals = in_families(faces, promised.families), "family"
+    named = [Budget(bpcer=share, reals=reals) for share in promised.required]
+    asked = [share for share in promised.asked if share not in promised.required]
+    rest = [Budget(bpcer=share, reals=reals) for share in asked]
     points = operating_points(faces, data_sha256=data_sha256, budgets=named, conditions=worn)
     more, unsupported = supported_points(
         faces, data_sha256=data_sha256, budgets=rest, conditions=worn
@@ -161,11 +167,19 @@ def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str
 def _offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> Offer:
     require_calibration(faces)
     reals, fakes = faces.where(~faces.fake), faces.where(faces.fake)
+    found = tuple(cells(reals, conditions, budget.reals, budget.bpcer))
+    small: tuple[Cell, ...] = ()
+    if budget.reals == "family":
+        small = tuple(cell for cell in found if too_few(cell))
+        small = () if len(small) == len(found) else small
+    left_out = sorted({cell.name.rpartition(", ")[2] for cell in small})
+    kept = tuple(cell for cell in found if cell.name.rpartition(", ")[2] not in left_out)
     return Offer(
         budget,
         tuple(conditions),
-        tuple(cells(reals, conditions, budget.reals, budget.bpcer)),
+        kept,
         tuple(cells(fakes, conditions, budget.fakes, budget.apcer)),
+        tuple(left_out),
     )
 
 
@@ -196,8 +210,15 @@ def _promise(offer: Offer, fake_from: float) -> str:
     return (
         f"at most {_shares(offer.budget)}, on the calibration faces as each of "
         f"{', '.join(offer.conditions)}; worst {worst.name}: {hits.mean():.2%} of {len(hits)}, "
-        f"below {upper:.2%} with 95 % confidence"
+        f"below {upper:.2%} with 95 % confidence{_not_promised(offer)}"
     )
+
+
+def _not_promised(offer: Offer) -> str:
+    """Return which families have too few calibration faces for the promise."""
+    if not offer.left_out:
+        return ""
+    return f"; not promised, for too few calibration faces: {', '.join(offer.left_out)}"
 
 
 def _basis(offer: Offer) -> str:
@@ -211,7 +232,12 @@ def _basis(offer: Offer) -> str:
 
 
 def _shares(budget: Budget) -> str:
-    each = {"source": " of each source", "generator": " of each generator", "pooled": ""}
+    each = {
+        "family": " of each family",
+        "source": " of each source",
+        "generator": " of each generator",
+        "pooled": "",
+    }
     return (
         f"{in_words(budget.bpcer)} real faces{each[budget.reals]} called fake, and at most "
         f"{in_words(budget.apcer)} fakes{each[budget.fakes]} called real"

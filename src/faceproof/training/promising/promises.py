@@ -22,12 +22,12 @@ class Budget(Record):
     """How often a detector may err, and over which faces that is counted.
 
     ``reals`` and ``fakes`` say whether the budget holds for all of them together, or for each
-    source of real faces or each generator of fakes on its own.
+    source or family of real faces or each generator of fakes on its own.
     """
 
     bpcer: float = Field(gt=0, lt=1)
     apcer: float = Field(default=0.05, gt=0, lt=1)
-    reals: Literal["pooled", "source"] = "pooled"
+    reals: Literal["pooled", "source", "family"] = "pooled"
     fakes: Literal["pooled", "generator"] = "pooled"
 
     @property

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -54,7 +54,9 @@ class Cell:
 
 
 def cells(faces: Faces, conditions: Sequence[str], split_by: str, share: float) -> Iterator[Cell]:
-    """Yield the faces of each condition, or of each source or generator under it.
+    """Yield the faces of each condition, or of each source, family or generator under it.
+
+    The sources of ``faces`` are families where these are asked for (`in_families`).
 
     Raises:
         UsageError: under a condition there is no face.
@@ -70,9 +72,29 @@ def cells(faces: Faces, conditions: Sequence[str], split_by: str, share: float) 
         if split_by == "pooled":
             yield Cell(condition, worn, share)
             continue
-        names = worn.sources if split_by == "source" else worn.generators
+        names = worn.generators if split_by == "generator" else worn.sources
         for name in np.unique(names):
             yield Cell(f"{condition}, {name}", worn.where(names == name), share)
+
+
+def in_families(faces: Faces, families: Mapping[str, Sequence[str]]) -> Faces:
+    """Return the faces with the family of each real face as its source.
+
+    Raises:
+        UsageError: a real face is of a source that no family holds.
+    """
+    family_of = {source: name for name, sources in families.items() for source in sources}
+    unknown = sorted(set(faces.sources[~faces.fake].tolist()) - set(family_of))
+    if unknown:
+        raise UsageError(
+            f"calibration.families: the source {unknown[0]!r} has real calibration faces and is in "
+            "no family; add it to one"
+        )
+    named = [
+        source if fake else family_of[source]
+        for source, fake in zip(faces.sources.tolist(), faces.fake.tolist(), strict=True)
+    ]
+    return replace(faces, sources=np.asarray(named, np.str_))
 
 
 def too_few(cell: Cell) -> str | None:
