@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from faceproof.provenance.directories import Directory, read_directory
+from faceproof.imaging.containers.tiff import Directory, read_directory
 
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _THUMBNAIL_AT, _THUMBNAIL_BYTES, _ORIENTATION = 0x0201, 0x0202, 0x0112
