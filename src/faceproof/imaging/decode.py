@@ -26,7 +26,7 @@ from faceproof.errors import (
 )
 from faceproof.imaging.colour import srgb
 from faceproof.imaging.containers.base import Container
-from faceproof.imaging.containers.tiff import exif_orientation
+from faceproof.imaging.containers.directory import exif_orientation
 from faceproof.imaging.formats import FORMATS, identify
 from faceproof.imaging.picture import (
     DEFAULT_LIMITS,

@@ -2,6 +2,7 @@
 
 * `base`: Container, what every reader returns, and the bounds for hostile files
 * `jpeg`, `png`, `tiff`, `heif`, `others` (GIF, WebP, BMP): the readers
+* `directory`: the tags of TIFF and EXIF
 * `jpeg_header`: quantisation tables, subsampling and the quality of a JPEG
 
 `faceproof.imaging.formats.FORMATS` maps the name of a format to its reader.

@@ -28,8 +28,8 @@ from faceproof.imaging.containers.base import (
     photoshop_blocks,
     unreadable,
 )
+from faceproof.imaging.containers.directory import exif_orientation
 from faceproof.imaging.containers.jpeg_header import FRAMES, JpegHeader, read_header
-from faceproof.imaging.containers.tiff import exif_orientation
 
 # A progressive scan visits every block, however few bytes it has: 64 scans of 100 megapixels.
 MAX_SCANNED_PIXELS = 6_400_000_000

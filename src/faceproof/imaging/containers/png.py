@@ -28,7 +28,7 @@ from faceproof.imaging.containers.base import (
     photoshop_blocks,
     unreadable,
 )
-from faceproof.imaging.containers.tiff import exif_orientation
+from faceproof.imaging.containers.directory import exif_orientation
 
 _SIGNATURE_BYTES = 8
 _NEEDED = frozenset({b"PLTE", b"tRNS", b"IDAT", b"IEND"})
