@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from faceproof.imaging.containers.base import MAX_BLOCK_BYTES, inflate
 from faceproof.provenance import ContentCredentials, ProvenanceFinding, read_provenance
-from faceproof.provenance.blocks import BLOCKS
-from faceproof.provenance.blocks.block import MOST_BYTES, unpacked
+from faceproof.provenance.credentials import MEDIA_TYPES
 from faceproof.provenance.exif import read_exif
 from faceproof.provenance.findings import bounded
 from faceproof.provenance.iim import read_iim
@@ -105,7 +105,7 @@ def read_changed(kind, file, data):
     read(bytes(changed), kind)
 
 
-@pytest.mark.parametrize("kind", BLOCKS)
+@pytest.mark.parametrize("kind", MEDIA_TYPES)
 @FILES
 @given(data=st.binary(max_size=400))
 @example(b"")
@@ -181,8 +181,8 @@ def test_xml_is_data_or_refused(parts):
 @CASES
 @given(st.binary(max_size=200) | st.binary(max_size=50).map(zlib.compress))
 def test_unpacking_is_bounded(packed):
-    data = unpacked(packed)
-    assert data is None or len(data) <= MOST_BYTES
+    data = inflate(packed)
+    assert data is None or len(data) <= MAX_BLOCK_BYTES
 
 
 @CASES

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from faceproof.errors import CorruptPictureError, PictureTooLargeError
-from faceproof.imaging.containers.jpeg import jpeg
-from faceproof.imaging.containers.tiff import tiff
+from faceproof.imaging.containers.jpeg import Jpeg
+from faceproof.imaging.containers.tiff import Tiff
 from faceproof.imaging.decode import Limits, decode
 
 MEGABYTE = 1 << 20
@@ -109,9 +109,9 @@ def test_scans_without_end_are_refused():
     frame = data.index(b"\xff\xc2")
     large = data[: frame + 5] + struct.pack(">HH", 10_000, 10_000) + data[frame + 9 :]
     start = large.index(b"\xff\xda")
-    jpeg(large)
+    Jpeg(large).pixel_data()
     with pytest.raises(PictureTooLargeError, match="many scans"):
-        jpeg(large[:-2] + large[start : start + 10] * 60 + b"\xff\xd9")
+        Jpeg(large[:-2] + large[start : start + 10] * 60 + b"\xff\xd9").pixel_data()
 
 
 def test_run_length_bmp_is_limited_because_its_decoder_is_slow():
@@ -125,7 +125,7 @@ def test_overlapping_tags_are_not_read():
     """A hundred tags that each name the same 10 MB."""
     others = [(tag, 1, 10_000_000, 100) for tag in range(1000, 1100)]
     data = tiff_file(*SMALL, *STRIP, *others, room=10_001_000)
-    assert len(tiff(data).data) < len(data) + 1000
+    assert len(Tiff(data).pixel_data().data) < len(data) + 1000
     assert decode(data).width == 64
 
 

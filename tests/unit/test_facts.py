@@ -13,9 +13,10 @@ from PIL import Image
 from skimage import data
 
 from faceproof.data.duplicates import perceptual_hash
+from faceproof.data.importing import facts as importing_facts
 from faceproof.data.importing.facts import Facts, measure
-from faceproof.data.importing.jpeg_quality import jpeg_quality
 from faceproof.errors import TruncatedPictureError
+from faceproof.imaging.containers.jpeg import Jpeg
 
 ASTRONAUT = Image.fromarray(data.astronaut()).resize((48, 40))
 
@@ -24,6 +25,10 @@ def saved(image: Image.Image = ASTRONAUT, kind: str = "JPEG", **options: object)
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
+
+
+def jpeg_quality(file: bytes) -> int | None:
+    return importing_facts.jpeg_quality(Jpeg(file))
 
 
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
@@ -47,7 +52,7 @@ def test_other_kinds_of_jpeg_too(quality):
 def test_the_table_of_the_first_layer_counts_not_that_of_the_colours():
     fine, coarse = [2] * 64, [90] * 64
     assert jpeg_quality(saved(qtables=[fine, coarse])) > 90
-    assert jpeg_quality(saved(qtables=[coarse, fine])) < 40
+    assert jpeg_quality(saved(qtables=[coarse, fine])) < 50
 
 
 #: A table of the kind that Photoshop writes at its quality 10: row by row, flat at the end.

@@ -6,9 +6,13 @@ from typing import get_args
 
 import pytest
 
-from faceproof.provenance.blocks.block import MOST_BLOCKS, MOST_BYTES, MOST_BYTES_TOGETHER
+from faceproof.imaging.containers.base import (
+    MAX_BLOCK_BYTES,
+    MAX_BLOCKS,
+    MAX_TAGS,
+    MAX_TOTAL_BYTES,
+)
 from faceproof.provenance.credentials import MOST_READS
-from faceproof.provenance.directories import MOST_TAGS
 from faceproof.provenance.findings import LONGEST_VALUE, CredentialState, FindingKind, PointsTo
 from faceproof.provenance.preview import LEAST_CORRELATION
 from faceproof.provenance.trust import VARIABLE
@@ -44,9 +48,9 @@ def test_the_page_explains_the_state(state):
 
 def test_the_page_names_the_bounds():
     for bound in (
-        f"{MOST_BLOCKS} blocks and {MOST_BYTES_TOGETHER >> 20} MiB together",
-        f"together, {MOST_BYTES >> 20} MiB each",
-        f"{MOST_TAGS} tags",
+        f"{MAX_BLOCKS} blocks and {MAX_TOTAL_BYTES >> 20} MiB together",
+        f"together, {MAX_BLOCK_BYTES >> 20} MiB each",
+        f"{MAX_TAGS} tags",
         f"{DEEPEST} levels deep and {MOST_PROPERTIES} properties",
         f"{MOST_READS:,}".replace(",", " ") + " reads",
         f"cut at\n{LONGEST_VALUE}",

@@ -18,16 +18,17 @@ from faceproof.data.shortcuts.features import (
     FAMILIES,
     FEATURES,
     FLOOR,
+    METADATA_FORMATS,
     as_row,
     floor_features,
     measure_shortcuts,
 )
-from faceproof.data.shortcuts.metadata import READERS
 from faceproof.errors import PictureError
+from faceproof.imaging.containers.jpeg import Jpeg
+from faceproof.imaging.containers.jpeg_header import standard_table
 from faceproof.imaging.decode import decode, load
 from faceproof.imaging.faces import Face
 from faceproof.imaging.formats import FORMATS
-from faceproof.imaging.jpeg_header import read_header, standard_table
 
 ASTRONAUT = np.ascontiguousarray(data.astronaut()[:256, 100:356])
 FACE = Face(
@@ -115,7 +116,7 @@ def test_one_format_is_hot_and_only_a_jpeg_has_tables(kind):
     hot = [name for name in FAMILIES["format"] if name.startswith("is_") and measured[name] == 1]
     assert hot == [f"is_{kind.lower()}"]
     assert math.isnan(measured["quality"]) == (kind != "JPEG")
-    assert math.isnan(measured["metadata_bytes"]) == (kind not in READERS)
+    assert math.isnan(measured["metadata_bytes"]) == (kind not in METADATA_FORMATS)
 
 
 def test_every_format_that_can_be_read_has_its_feature():
@@ -183,7 +184,7 @@ def test_a_grey_jpeg_has_one_table_and_no_chroma():
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 3, 20, 24, 100, 170, 200, 400])
 def test_a_cut_header_is_read_as_far_as_it_goes(cut):
-    header = read_header(saved(ASTRONAUT)[:cut])
+    header = Jpeg(saved(ASTRONAUT)[:cut]).jpeg_header
     assert header.tables <= 2
     assert math.isnan(header.quality) or header.quality == 75
 
@@ -202,7 +203,7 @@ def test_a_table_of_16_bits_and_padding_before_a_marker(padding):
         + frame
         + b"\xff\xda\0\2"
     )
-    header = read_header(file)
+    header = Jpeg(file).jpeg_header
     assert (header.quality, header.layers, header.tables) == (20, 1, 1)
 
 

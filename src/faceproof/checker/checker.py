@@ -192,6 +192,9 @@ def _provenance(picture: Picture) -> Provenance:
     if not picture.data:
         return UNREAD
     credentials, findings = read_provenance(
-        picture.data, kind=picture.format, pixels=picture.pixels
+        picture.data,
+        kind=picture.format,
+        pixels=picture.pixels,
+        container=picture.container,
     )
     return Provenance(content_credentials=credentials, findings=findings)

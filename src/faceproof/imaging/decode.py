@@ -25,7 +25,8 @@ from faceproof.errors import (
     UnsupportedSourceError,
 )
 from faceproof.imaging.colour import srgb
-from faceproof.imaging.containers.container import exif_orientation
+from faceproof.imaging.containers.base import Container
+from faceproof.imaging.containers.directory import exif_orientation
 from faceproof.imaging.formats import FORMATS, identify
 from faceproof.imaging.picture import (
     DEFAULT_LIMITS,
@@ -92,7 +93,9 @@ def decode(data: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIM
     try:
         check_bytes(len(data), limits)
         kind = identify(data, name)
-        return Picture(_pixels(data, kind, limits), hashlib.sha256(data).hexdigest(), kind, data)
+        container = FORMATS[kind].container(data)
+        pixels = _pixels(container, kind, limits)
+        return Picture(pixels, hashlib.sha256(data).hexdigest(), kind, data, container)
     except PictureError as error:
         if name is None:
             raise
@@ -135,14 +138,14 @@ def load(
     )
 
 
-def _pixels(data: bytes, kind: str, limits: Limits) -> Pixels:
-    container = FORMATS[kind].reduce(data)
-    check_size(container.size, limits, kind=kind)
+def _pixels(container: Container, kind: str, limits: Limits) -> Pixels:
+    file = container.pixel_data()
+    check_size(file.size, limits, kind=kind)
     with _translated():
-        image = FORMATS[kind].open(io.BytesIO(container.data))
+        image = FORMATS[kind].open(io.BytesIO(file.data))
         check_size(image.size, limits, kind=kind)
         image.load()
-        orientation = container.orientation or exif_orientation(image.info.get("exif") or b"")
+        orientation = file.orientation or exif_orientation(image.info.get("exif") or b"")
         return srgb(image, orientation=orientation)
 
 

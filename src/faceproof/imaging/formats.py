@@ -1,4 +1,4 @@
-"""The picture formats that can be read: how a file of each begins, and who reduces and opens it."""
+"""The picture formats that can be read: how a file of each begins, its reader and its decoder."""
 
 from __future__ import annotations
 
@@ -27,24 +27,22 @@ from faceproof.errors import (
     TruncatedPictureError,
     UnsupportedFormatError,
 )
-from faceproof.imaging.containers.bmp import bmp
-from faceproof.imaging.containers.container import Container
-from faceproof.imaging.containers.gif import gif
-from faceproof.imaging.containers.heif import avif, heic
-from faceproof.imaging.containers.jpeg import jpeg
-from faceproof.imaging.containers.png import png
-from faceproof.imaging.containers.tiff import tiff
-from faceproof.imaging.containers.webp import webp
+from faceproof.imaging.containers.base import Container
+from faceproof.imaging.containers.heif import Avif, Heic
+from faceproof.imaging.containers.jpeg import Jpeg
+from faceproof.imaging.containers.others import Bmp, Gif, Webp
+from faceproof.imaging.containers.png import Png
+from faceproof.imaging.containers.tiff import Tiff
 from faceproof.imaging.foreign import other_file, other_picture
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a file ``begins``, its ``suffixes``, who reduces it to pixels, and who opens that."""
+    """How a file ``begins``, its ``suffixes``, the reader of its ``container``, its decoder."""
 
     begins: Callable[[bytes], object]
     suffixes: tuple[str, ...]
-    reduce: Callable[[bytes], Container]
+    container: Callable[[bytes], Container]
     open: Callable[[io.BytesIO], Image.Image]
 
 
@@ -89,27 +87,27 @@ FORMATS = {
     "JPEG": Format(
         _begins(rb"\xff\xd8\xff"),
         (".jpg", ".jpeg", ".jpe", ".jfif"),
-        jpeg,
+        Jpeg,
         JpegImagePlugin.JpegImageFile,
     ),
     "PNG": Format(
-        _begins(rb"\x89PNG\r\n\x1a\n"), (".png", ".apng"), png, PngImagePlugin.PngImageFile
+        _begins(rb"\x89PNG\r\n\x1a\n"), (".png", ".apng"), Png, PngImagePlugin.PngImageFile
     ),
     "WEBP": Format(
-        _begins(rb"RIFF....WEBPVP8[ XL]"), (".webp",), webp, WebPImagePlugin.WebPImageFile
+        _begins(rb"RIFF....WEBPVP8[ XL]"), (".webp",), Webp, WebPImagePlugin.WebPImageFile
     ),
-    "GIF": Format(_begins(rb"GIF8[79]a"), (".gif",), gif, GifImagePlugin.GifImageFile),
+    "GIF": Format(_begins(rb"GIF8[79]a"), (".gif",), Gif, GifImagePlugin.GifImageFile),
     "BMP": Format(
-        _begins(rb"BM.{12}[\x0c(48@lp|]\0\0\0"), (".bmp", ".dib"), bmp, BmpImagePlugin.BmpImageFile
+        _begins(rb"BM.{12}[\x0c(48@lp|]\0\0\0"), (".bmp", ".dib"), Bmp, BmpImagePlugin.BmpImageFile
     ),
     "TIFF": Format(
         _begins(rb"(?:II|MM)(?:[*+]\0|\0[*+])"),
         (".tif", ".tiff"),
-        tiff,
+        Tiff,
         TiffImagePlugin.TiffImageFile,
     ),
-    "AVIF": Format(_is_avif, (".avif", ".avifs"), avif, AvifImagePlugin.AvifImageFile),
-    "HEIC": Format(_is_heic, (".heic", ".heif", ".hif"), heic, _open_heic),
+    "AVIF": Format(_is_avif, (".avif", ".avifs"), Avif, AvifImagePlugin.AvifImageFile),
+    "HEIC": Format(_is_heic, (".heic", ".heif", ".hif"), Heic, _open_heic),
 }
 SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
 

@@ -15,6 +15,7 @@ from faceproof.errors import (
     FileTooLargeError,
     PictureTooLargeError,
 )
+from faceproof.imaging.containers.base import Container
 from faceproof.records import Record
 
 Pixels = npt.NDArray[np.uint8]
@@ -25,13 +26,15 @@ class Picture:
     """An upright picture: ``pixels`` uint8 [H, W, 3] in sRGB, C-contiguous.
 
     ``sha256`` is that of the file's bytes, ``data``. Of an array or a Pillow image it is that of
-    its shape and pixels; ``format`` is then ``"ARRAY"``, and there is no ``data``.
+    its shape and pixels; ``format`` is then ``"ARRAY"``, and there is no ``data``. ``container`` is
+    the parsed file.
     """
 
     pixels: Pixels = field(repr=False)
     sha256: str
     format: str
     data: bytes = field(default=b"", repr=False)
+    container: Container | None = field(default=None, repr=False)
 
     @property
     def width(self) -> int:

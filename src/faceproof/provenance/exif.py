@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from faceproof.provenance.directories import Directory, read_directory
+from faceproof.imaging.containers.directory import Directory, read_directory
 
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _THUMBNAIL_AT, _THUMBNAIL_BYTES, _ORIENTATION = 0x0201, 0x0202, 0x0112
@@ -51,7 +51,7 @@ class Exif:
 def read_exif(data: bytes) -> Exif | None:
     """Return what an EXIF block says; None where its first directory makes no sense."""
     first = read_directory(data)
-    if first is None:
+    if not first.is_whole:
         return None
     second = _below(data, first, _EXIF_DIRECTORY)
     texts = _texts(first, _FIRST) | _texts(second, _SECOND) | _user_comment(second)
@@ -68,7 +68,8 @@ def read_exif(data: bytes) -> Exif | None:
 def _below(data: bytes, first: Directory, tag: int) -> Directory:
     """Return the directory that a tag points at; an empty one where there is none."""
     start = first.number(tag)
-    return (read_directory(data, start) if start else None) or Directory()
+    below = read_directory(data, start) if start else Directory()
+    return below if below.is_whole else Directory()
 
 
 def _texts(directory: Directory, names: Mapping[int, str]) -> dict[str, str]:
@@ -97,8 +98,8 @@ def _user_comment(directory: Directory) -> dict[str, str]:
 
 
 def _thumbnail(data: bytes, first: Directory) -> bytes:
-    second = read_directory(data, first.next) if first.next else None
-    if second is None:
+    second = read_directory(data, first.next) if first.next else Directory()
+    if not second.is_whole:
         return b""
     start, size = second.number(_THUMBNAIL_AT), second.number(_THUMBNAIL_BYTES)
     return data[start : start + size] if 0 < size <= _MOST_THUMBNAIL_BYTES else b""

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from faceproof.imaging.containers.base import MAX_BLOCKS, MAX_TOTAL_BYTES, Block, Container
+from faceproof.imaging.formats import FORMATS
 from faceproof.imaging.picture import Pixels
-from faceproof.provenance.blocks import BLOCKS
-from faceproof.provenance.blocks.block import MOST_BLOCKS, MOST_BYTES_TOGETHER, Block
 from faceproof.provenance.camera import camera_finding
-from faceproof.provenance.credentials import ABSENT, Signed, has_credentials, read_credentials
+from faceproof.provenance.credentials import (
+    ABSENT,
+    MEDIA_TYPES,
+    Signed,
+    has_credentials,
+    read_credentials,
+)
 from faceproof.provenance.editors import editing_findings
 from faceproof.provenance.exif import Exif, read_exif
 from faceproof.provenance.findings import (
@@ -39,26 +45,31 @@ class _Metadata:
     told: list[Statement] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     exif: Exif = field(default_factory=Exif)
-    tables: bytes = b""
 
 
 def read_provenance(
-    data: bytes, *, kind: str, pixels: Pixels | None = None
+    data: bytes,
+    *,
+    kind: str,
+    pixels: Pixels | None = None,
+    container: Container | None = None,
 ) -> tuple[ContentCredentials | None, Findings]:
     """Return the content credentials of a picture's file, and what else it says of its origin.
 
     ``kind`` is the format as `faceproof.imaging.formats` names it; of a picture that is no file,
     and of formats that hold no metadata, nothing is said. ``pixels``, upright, are compared with
-    the preview in the file; without them it is not looked at.
+    the preview in the file; without them it is not looked at. ``container`` is the parsed file,
+    where it is at hand.
 
     The credentials are None where the file carries some and c2pa is not installed, and where there
     is no file. Nothing is raised for a hostile file: what cannot be read is a finding of the kind
     "unreadable".
     """
-    if not data or kind not in BLOCKS:
+    if not data or kind not in MEDIA_TYPES:
         return (ABSENT if data else None), ()
     signed, missing = _signed(data, kind)
-    metadata = _metadata(data, kind)
+    container = container or FORMATS[kind].container(data)
+    metadata = _metadata(container)
     told = [*(signed.statements if signed else ()), *metadata.told]
     broken = signed is not None and signed.credentials.state in {"tampered", "invalid"}
     findings = [
@@ -69,7 +80,7 @@ def read_provenance(
         *remote_findings(told),
         *editing_findings(told),
         *_camera(metadata.exif, pixels),
-        *saving_findings(metadata.tables, metadata.told),
+        *saving_findings(container.jpeg_header, metadata.told),
         *map(_unreadable, metadata.faults),
         *_nothing(metadata, signed),
     ]
@@ -105,12 +116,12 @@ def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
         )
 
 
-def _metadata(data: bytes, kind: str) -> _Metadata:
+def _metadata(container: Container) -> _Metadata:
     """Return what the blocks of a file hold; of too many or too long ones, the first."""
     found, size = _Metadata(), 0
-    for number, block in enumerate(BLOCKS[kind](data)):
+    for number, block in enumerate(container.blocks()):
         size += len(block.data) if block.kind != "exif" else 0
-        if number == MOST_BLOCKS or size > MOST_BYTES_TOGETHER:
+        if number == MAX_BLOCKS or size > MAX_TOTAL_BYTES:
             found.faults.append(Fault("metadata", "there is too much of it; the rest was not read"))
             break
         _take(found, block)
@@ -118,9 +129,6 @@ def _metadata(data: bytes, kind: str) -> _Metadata:
 
 
 def _take(found: _Metadata, block: Block) -> None:
-    if block.kind == "jpeg":
-        found.tables = block.data
-        return
     exif = read_exif(block.data) if block.kind == "exif" else None
     if exif and not found.exif.texts:
         found.exif = exif

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from faceproof.imaging.jpeg_header import JpegHeader, read_header, standard_table
+from faceproof.imaging.containers.jpeg_header import JpegHeader, standard_table
 from faceproof.provenance.findings import ProvenanceFinding, bounded
 from faceproof.provenance.statements import Statement
 
@@ -19,12 +19,12 @@ _SAMPLING = {
 _META_MARK = "FBMD"
 
 
-def saving_findings(tables: bytes, statements: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
-    """Yield what the tables of a JPEG (empty for other formats) and the captions tell of saving."""
-    if tables:
-        header = read_header(tables)
-        if header.luma:
-            yield _compression(header)
+def saving_findings(
+    header: JpegHeader | None, statements: Iterable[Statement]
+) -> Iterator[ProvenanceFinding]:
+    """Yield the signs of saving in a JPEG's header (None for other formats) and in the captions."""
+    if header and header.luma:
+        yield _compression(header)
     for statement in statements:
         if statement.key == "iim:SpecialInstructions" and statement.text.startswith(_META_MARK):
             yield ProvenanceFinding(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from faceproof.provenance.blocks import Block
+from faceproof.imaging.containers.base import Block
 from faceproof.provenance.exif import Exif
 from faceproof.provenance.iim import read_iim
 from faceproof.provenance.xmp import XmpError, read_xmp

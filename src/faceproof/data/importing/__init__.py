@@ -2,6 +2,6 @@
 
 * `import_data`: the whole of it; `reading`: one listed file after another; `table`: rows and
   official splits; `summary`: what is told at the end
-* `facts`, `jpeg_quality`: what is measured of a picture file
+* `facts`: what is measured of a picture file
 * `videos`, `video_frames`: frames evenly spread over a video
 """

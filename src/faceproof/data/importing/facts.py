@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from faceproof.data.duplicates import perceptual_hash
-from faceproof.data.importing.jpeg_quality import jpeg_quality
+from faceproof.imaging.containers.base import Container
 from faceproof.imaging.decode import decode
 
 
@@ -14,7 +14,7 @@ class Facts:
     """One picture's file: who it is, what it looks like, how large it is, how it was saved.
 
     ``width`` and ``height`` are those of the upright picture; ``jpeg_quality`` is 1 to 100, and
-    None where the file is no JPEG.
+    None where the file is not a JPEG.
     """
 
     sha256: str
@@ -40,5 +40,14 @@ def measure(data: bytes, name: str) -> Facts:
         height=picture.height,
         bytes=len(data),
         format=picture.format,
-        jpeg_quality=jpeg_quality(data) if picture.format == "JPEG" else None,
+        jpeg_quality=jpeg_quality(picture.container),
     )
+
+
+def jpeg_quality(container: Container | None) -> int | None:
+    """Return the libjpeg quality, 1 to 100, nearest to a file's luma table.
+
+    None where the file is not a JPEG, or has no table.
+    """
+    header = container.jpeg_header if container else None
+    return int(header.quality) if header and header.luma else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import cv2
@@ -16,12 +17,16 @@ from faceproof.data.shortcuts.appearance import (
     log_laplacian,
     mean_saturation,
 )
-from faceproof.data.shortcuts.metadata import KINDS, read_metadata, trailing_bytes
+from faceproof.imaging.containers.base import Container
+from faceproof.imaging.containers.jpeg_header import JpegHeader
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import Face
-from faceproof.imaging.jpeg_header import JpegHeader, read_header
 from faceproof.imaging.picture import Picture
+
+#: The formats whose metadata is measured.
+METADATA_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
+_METADATA_KINDS = ("exif", "icc", "xmp", "iptc", "comment", "jfif", "adobe", "credentials")
 
 #: Each family, its features, and their words in "WORDS is lower in fakes". What ends in "?" is 1
 #: where it is so and 0 where it is not, and is told as a share of the pictures.
@@ -65,7 +70,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "optimised": "own Huffman tables?",
     },
     "metadata": {
-        **{f"has_{kind}": f"{kind} block?" for kind in KINDS},
+        **{f"has_{kind}": f"{kind} block?" for kind in _METADATA_KINDS},
         "metadata_bytes": "size of the metadata in bytes",
         "trailing_bytes": "data behind the end of the JPEG in bytes",
         "density_unit": "unit of the density field",
@@ -122,7 +127,6 @@ FLOOR: dict[str, str] = {
     "floor_saturation": "mean saturation",
 }
 _FLOOR_SIDE, _FLOOR_QUALITY = 256, 75
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 
 Floats = npt.NDArray[np.float64]
 
@@ -139,13 +143,14 @@ def measure_shortcuts(
         PictureError: the bytes are no usable picture.
     """
     seen = picture or decode(data)
-    jpeg = read_header(data) if seen.format == "JPEG" else None
+    container = seen.container
+    jpeg = container.jpeg_header if container else None
     return {
         **_file(data, seen),
         **_dimensions(seen.width, seen.height),
-        **_format(data, seen.format, jpeg),
+        **_format(seen.format, container),
         **(_quantisation(jpeg) if jpeg else dict.fromkeys(FAMILIES["quantisation"], math.nan)),
-        **_metadata(data, seen.format),
+        **_metadata(seen.format, container),
         **appearance(seen.pixels),
         **_framing(seen, faces),
     }
@@ -193,12 +198,10 @@ def _dimensions(width: int, height: int) -> dict[str, float]:
     }
 
 
-def _format(data: bytes, kind: str, jpeg: JpegHeader | None) -> dict[str, float]:
+def _format(kind: str, container: Container | None) -> dict[str, float]:
     one_hot = {name: float(name == f"is_{kind.lower()}") for name in FAMILIES["format"]}
-    channels = float(jpeg.layers) if jpeg else math.nan
-    if kind == "PNG" and len(data) > 25:
-        channels = float(_PNG_CHANNELS.get(data[25], math.nan))
-    return {**one_hot, "channels": channels}
+    channels = container.channels if container else None
+    return {**one_hot, "channels": math.nan if channels is None else float(channels)}
 
 
 def _quantisation(jpeg: JpegHeader) -> dict[str, float]:
@@ -226,16 +229,21 @@ def _entries(table: tuple[int, ...]) -> Floats:
     return np.array(table or (math.nan,) * 64, np.float64)
 
 
-def _metadata(data: bytes, kind: str) -> dict[str, float]:
-    found = read_metadata(data, kind)
-    if found is None:
+def _metadata(kind: str, container: Container | None) -> dict[str, float]:
+    if container is None or kind not in METADATA_FORMATS:
         return dict.fromkeys(FAMILIES["metadata"], math.nan)
+    size: Counter[str] = Counter()
+    for part in container.parts:
+        if part.kind != "pixels":
+            size[part.kind] += container.size_of(part)
+    unit, density = container.density or (math.nan, math.nan)
+    trailing = container.trailing_bytes
     return {
-        **{f"has_{name}": float(found.size[name] > 0) for name in KINDS},
-        "metadata_bytes": float(found.size.total()),
-        "trailing_bytes": trailing_bytes(data, kind),
-        "density_unit": found.density_unit,
-        "density": found.density,
+        **{f"has_{name}": float(size[name] > 0) for name in _METADATA_KINDS},
+        "metadata_bytes": float(size.total()),
+        "trailing_bytes": math.nan if trailing is None else float(trailing),
+        "density_unit": float(unit),
+        "density": float(density),
     }
 
 

@@ -1,68 +1,187 @@
-"""AVIF and HEIC, two codings in the same boxes: their size, and whether their end is there.
+"""Avif and Heic, two codings in the same boxes: their size, end, EXIF and XMP.
 
-Source: ISO/IEC 14496-12, 4.2 (boxes), 8.11 (meta); ISO/IEC 23008-12, 6.5.3 (ispe), annex A (Exif).
+Source: ISO/IEC 14496-12, 4.2 (boxes), 8.11.1 (meta), 8.11.3 (iloc), 8.11.6 (iinf, infe);
+ISO/IEC 23008-12, 6.5.3 (ispe), annex A (Exif).
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from faceproof.errors import TruncatedPictureError
-from faceproof.imaging.containers.container import MAX_SEGMENTS, Container
+from faceproof.errors import PictureError, TruncatedPictureError
+from faceproof.imaging.containers.base import (
+    MAX_NESTED_PARTS,
+    MAX_PARTS,
+    Block,
+    Container,
+    Part,
+    PixelData,
+    bounded_block,
+    unreadable,
+)
 
 _NEEDED = frozenset({b"ftyp", b"meta", b"mdat", b"moov"})
 _SIZE_PROPERTY = re.compile(rb"ispe\0{4}(.{4})(.{4})", re.DOTALL)
 _EXIF_ITEM = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL)
+_XMP_TYPE = b"application/rdf+xml\0"
+
+_NO_BOX = Part("other", b"", 0, 0)
 
 
-def avif(data: bytes) -> Container:
-    """Return an AVIF with its EXIF hidden.
+class _Heif(Container):
+    """An ISO media file: its outermost boxes, until one makes no sense."""
 
-    A property outside EXIF turns the picture, and Pillow warns of broken EXIF.
-    """
-    start, end = _meta(data)
-    shown = _EXIF_ITEM.sub(rb"\1skip", data[start:end])
-    return Container(data[:start] + shown + data[end:], _largest(shown), orientation=None)
+    def _walk(self) -> tuple[Sequence[Part], PictureError | None]:
+        data = self.data
+        boxes = list(_boxes(data, 0, len(data), most=MAX_PARTS))
+        meta = (box for box in boxes if box.name == b"meta" and box.end <= len(data))
+        self._meta = next(meta, _NO_BOX)
+        if boxes and boxes[-1].end > len(data) and boxes[-1].name in _NEEDED:
+            return boxes, TruncatedPictureError("the end of the file is missing")
+        if all(box.name != b"mdat" for box in boxes) and b"idat" not in self.body(self._meta):
+            return boxes, TruncatedPictureError(
+                "the end of the file is missing, and with it the picture"
+            )
+        return boxes, None
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the EXIF and the XMP."""
+        try:
+            yield from _item_blocks(self.data, self._meta)
+        except (struct.error, IndexError):
+            yield unreadable("metadata of the HEIF container", "its boxes make no sense")
 
 
-def heic(data: bytes) -> Container:
-    """Return a HEIC as it is; its decoder turns the picture itself."""
-    start, end = _meta(data)
-    return Container(data, _largest(data[start:end]))
+class Avif(_Heif):
+    """An AVIF."""
+
+    def pixel_data(self) -> PixelData:
+        """Return the AVIF with its EXIF hidden.
+
+        A property outside EXIF turns the picture, and Pillow warns of broken EXIF.
+        """
+        if self.fault:
+            raise self.fault
+        data, meta = self.data, self._meta
+        shown = _EXIF_ITEM.sub(rb"\1skip", self.body(meta))
+        file = data[: meta.start] + shown + data[meta.end :]
+        return PixelData(file, _largest(shown), orientation=None)
+
+
+class Heic(_Heif):
+    """A HEIC."""
+
+    def pixel_data(self) -> PixelData:
+        """Return the HEIC as it is; its decoder turns the picture itself."""
+        if self.fault:
+            raise self.fault
+        return PixelData(self.data, _largest(self.body(self._meta)))
 
 
 def _largest(meta: bytes) -> tuple[int, int]:
-    """Return the size of the largest picture, (0, 0) where none has one."""
+    """Return the size of the largest image, (0, 0) where none has one."""
     sizes = [struct.unpack(">II", b"".join(size)) for size in _SIZE_PROPERTY.findall(meta)]
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     return width, height
 
 
-def _meta(data: bytes) -> tuple[int, int]:
-    """Return start and end of the box that describes the pictures, (0, 0) where there is none."""
-    found, pixels = (0, 0), False
-    for kind, start, end in _boxes(data):
-        if end > len(data) and kind in _NEEDED:
-            raise TruncatedPictureError("the end of the file is missing")
-        if kind == b"meta":
-            found = start, end
-        pixels |= kind == b"mdat"
-    if not pixels and b"idat" not in data[slice(*found)]:
-        raise TruncatedPictureError("the end of the file is missing, and with it the picture")
+def _boxes(data: bytes, start: int, end: int, *, most: int = MAX_NESTED_PARTS) -> Iterator[Part]:
+    """Yield the boxes between ``start`` and ``end``; only the last may claim to end behind it."""
+    for _ in range(most):
+        if start + 8 > end:
+            return
+        size, name = struct.unpack_from(">I4s", data, start)
+        head = 8
+        if size == 1 and start + 16 <= end:
+            (size,) = struct.unpack_from(">Q", data, start + 8)
+            head = 16
+        stop = start + size if size else end
+        if stop < start + head:
+            return
+        yield Part("pixels" if name == b"mdat" else "other", name, start + head, stop)
+        start = stop
+
+
+def _nested(data: bytes, start: int, end: int) -> Iterator[Part]:
+    """Yield the boxes that lie between ``start`` and ``end`` as a whole."""
+    return (box for box in _boxes(data, start, end) if box.end <= end)
+
+
+def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
+    """Yield the items of the kinds Exif and XMP that the box ``meta`` describes."""
+    inner = list(_nested(data, meta.start + 4, meta.end))
+    info = next((box for box in inner if box.name == b"iinf"), None)
+    locations = next((box for box in inner if box.name == b"iloc"), None)
+    if info is None or locations is None:
+        return
+    where = _locations(data, locations)
+    for item, kind in _items(data, info):
+        if item not in where:
+            yield unreadable(kind, "it lies outside the file, or in pieces")
+            continue
+        content = data[where[item][0] : where[item][1]]
+        if kind == "XMP":
+            yield bounded_block("xmp", kind, content)
+        else:
+            skipped = 4 + int.from_bytes(content[:4], "big")
+            yield bounded_block("exif", kind, content[skipped:].removeprefix(b"Exif\0\0"))
+
+
+def _items(data: bytes, info: Part) -> Iterator[tuple[int, str]]:
+    """Yield the number and the kind, "EXIF" or "XMP", of the items that hold metadata."""
+    start = info.start + (6 if data[info.start] == 0 else 8)
+    for box in _nested(data, start, info.end):
+        at, version = box.start, data[box.start]
+        if box.name != b"infe" or version < 2:
+            continue
+        width = 2 if version == 2 else 4
+        item = int.from_bytes(data[at + 4 : at + 4 + width], "big")
+        rest = data[at + 6 + width : box.end]
+        if rest.startswith(b"Exif"):
+            yield item, "EXIF"
+        elif rest.startswith(b"mime") and _XMP_TYPE in rest:
+            yield item, "XMP"
+
+
+def _locations(data: bytes, box: Part) -> dict[int, tuple[int, int]]:
+    """Return start and end in the file of the items that lie there in one piece."""
+    version = data[box.start]
+    sizes = data[box.start + 4], data[box.start + 5]
+    offset, length, base = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
+    index = sizes[1] & 15 if version else 0
+    wide = 4 if version == 2 else 2
+    reader = _Numbers(data, box.start + 6, box.end)
+    found = {}
+    for _ in range(min(reader.take(wide), 4 * MAX_NESTED_PARTS)):
+        item = reader.take(wide)
+        method = reader.take(2) & 15 if version else 0
+        reader.take(2)
+        begin, pieces = reader.take(base), reader.take(2)
+        if pieces != 1:
+            reader.skip(pieces * (index + offset + length))
+            continue
+        reader.skip(index)
+        from_, size = begin + reader.take(offset), reader.take(length)
+        if method == 0 and from_ + size <= len(data):
+            found[item] = from_, from_ + size
     return found
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of the outermost boxes, until one makes no sense."""
-    start = 0
-    for _ in range(MAX_SEGMENTS):
-        if start + 16 > len(data):
-            return
-        size, kind, long_size = struct.unpack_from(">I4sQ", data, start)
-        size = {0: len(data) - start, 1: long_size}.get(size, size)
-        if size < 8:
-            return
-        yield kind, start, start + size
-        start += size
+class _Numbers:
+    """Unsigned numbers of any width, one after the other."""
+
+    def __init__(self, data: bytes, position: int, end: int) -> None:
+        self._data, self._position, self._end = data, position, end
+
+    def skip(self, width: int) -> None:
+        """Pass over ``width`` bytes."""
+        self._position += width
+
+    def take(self, width: int) -> int:
+        """Return the next number of ``width`` bytes; raise IndexError behind the end."""
+        start, self._position = self._position, self._position + width
+        if self._position > self._end:
+            raise IndexError(start)
+        return int.from_bytes(self._data[start : self._position], "big")

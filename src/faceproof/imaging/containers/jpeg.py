@@ -1,109 +1,204 @@
-"""JPEG without comments, previews and metadata other than its colour profile.
+"""Jpeg: the segments of a JPEG up to its first scan.
 
-Source: ITU-T T.81, annex B.
+Source: ITU-T T.81, annex B; CIPA DC-008 (Exif); Adobe XMP part 3, section 1.1.3; ICC.1, annex B.4.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 from faceproof.errors import (
     CorruptPictureError,
+    PictureError,
     PictureTooLargeError,
     TruncatedPictureError,
     UnsupportedFormatError,
 )
-from faceproof.imaging.containers.container import MAX_SEGMENTS, Container, exif_orientation
+from faceproof.imaging.containers.base import (
+    MAX_PARTS,
+    Block,
+    Container,
+    Part,
+    PartKind,
+    PixelData,
+    bounded_block,
+    photoshop_blocks,
+    unreadable,
+)
+from faceproof.imaging.containers.directory import exif_orientation
+from faceproof.imaging.containers.jpeg_header import FRAMES, JpegHeader, read_header
 
 # A progressive scan visits every block, however few bytes it has: 64 scans of 100 megapixels.
 MAX_SCANNED_PIXELS = 6_400_000_000
 
-_EXIF = 0xE1
-_START_OF_SCAN = 0xDA
-_END_OF_PICTURE = 0xD9
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_TABLES = frozenset({0xC4, 0xCC, 0xDB, 0xDD})
-_PROGRESSIVE_FRAMES = frozenset({0xC2, 0xCA})
-_DECODABLE_FRAMES = _PROGRESSIVE_FRAMES | {0xC0, 0xC1, 0xC9}
+_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
+# Frames, Huffman and arithmetic tables, quantisation tables, restart interval.
+_CODING = FRAMES | {b"\xc4", b"\xcc", b"\xdb", b"\xdd"}
+_NEEDED_METADATA = frozenset({"jfif", "icc", "adobe"})  # what the colours of the pixels mean
+_PROGRESSIVE_FRAMES = frozenset({b"\xc2", b"\xca"})
+_DECODABLE_FRAMES = _PROGRESSIVE_FRAMES | {b"\xc0", b"\xc1", b"\xc9"}
 # Padding (FF), stuffing (00), TEM (01), restarts (D0-D7) and start of image (D8) head no segment.
 _MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
 
-
-def jpeg(data: bytes) -> Container:
-    """Return what the pixels of a JPEG depend on."""
-    whole = memoryview(data)
-    kept: list[bytes | memoryview] = [b"\xff\xd8"]
-    size, layers, orientation = (0, 0), 0, None
-    for marker, start, end in _segments(data):
-        if marker in _FRAMES:
-            size, layers = _frame(marker, data[start:end])
-        elif marker == _EXIF and orientation is None and data.startswith(b"Exif\0\0", start + 4):
-            orientation = exif_orientation(data[start + 4 : end])
-        elif marker == _START_OF_SCAN:
-            _check_scans(data, start, size, layers)
-        if _shapes_pixels(marker, data[start : start + 16]):
-            kept.append(whole[start:end])
-    if data.rfind(b"\xff\xd9") < 2:
-        raise TruncatedPictureError("the end of the JPEG is missing")
-    return Container(b"".join(kept), size, orientation or 1)
+_EXIF = b"Exif\0\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_LONG_XMP = b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_SAVE_FOR_WEB = b"Ducky"
+# First bytes and kind of the segments that carry metadata, by marker.
+_KINDS: Mapping[bytes, tuple[tuple[bytes, PartKind], ...]] = {
+    **{bytes([marker]): () for marker in range(0xE0, 0xF0)},
+    b"\xe0": ((b"JFIF\0", "jfif"),),
+    b"\xe1": ((_EXIF, "exif"), (_XMP, "xmp"), (_LONG_XMP, "xmp")),
+    b"\xe2": ((b"ICC_PROFILE\0", "icc"),),
+    b"\xeb": ((b"JP", "credentials"),),
+    b"\xed": ((_PHOTOSHOP, "iptc"),),
+    b"\xee": ((b"Adobe", "adobe"),),
+    b"\xfe": ((b"", "comment"),),
+}
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, start and end of each segment; the last is the scan with all that follows."""
-    position = 2
-    for _ in range(MAX_SEGMENTS):
-        found = _MARKER.search(data, position)
-        if found is None:
-            raise TruncatedPictureError("the JPEG ends in its header")
-        start, marker = found.start(), data[found.end() - 1]
-        position = _end(data, start, marker)
-        if marker == _START_OF_SCAN:
-            yield marker, start, len(data)
-            return
-        yield marker, start, position
-    raise CorruptPictureError("the JPEG has more segments than any encoder writes")
+class Jpeg(Container):
+    """A JPEG: its segments, the last of which is the header of the first scan."""
+
+    def _walk(self) -> tuple[Sequence[Part], PictureError | None]:
+        data, position = self.data, 2
+        parts: list[Part] = []
+        for _ in range(MAX_PARTS):
+            found = _MARKER.search(data, position)
+            if found is None:
+                return parts, TruncatedPictureError("the JPEG ends in its header")
+            start, name = found.end() + 2, found[0][1:]
+            length = int.from_bytes(data[start - 2 : start], "big")
+            position = start - 2 + length
+            if name == _END_OF_IMAGE:
+                return parts, CorruptPictureError("the JPEG holds no picture")
+            if length >= 2:
+                kind = _kind(data, name, start) if name in _KINDS else "pixels"
+                parts.append(Part(kind, name, start, position))
+            if max(start, position) > len(data):
+                return parts, TruncatedPictureError("the JPEG ends in its header")
+            if length < 2:
+                return parts, CorruptPictureError("a segment of the JPEG has an impossible length")
+            if name == _START_OF_SCAN:
+                return parts, None
+        return parts, CorruptPictureError("the JPEG has more segments than any encoder writes")
+
+    def pixel_data(self) -> PixelData:
+        """Return the JPEG without previews, comments and metadata other than its colour profile."""
+        data, size, layers = self.data, (0, 0), 0
+        for part in self.parts:
+            if part.name in FRAMES and part.end <= len(data):
+                size, layers = _frame(part.name, self.body(part))
+        if self.fault:
+            raise self.fault
+        scans = self.parts[-1].start - 4
+        _check_scans(data, scans, size, layers)
+        if data.rfind(b"\xff\xd9") < 2:
+            raise TruncatedPictureError("the end of the JPEG is missing")
+        needed = [
+            data[part.start - 4 : part.end]
+            for part in self.parts[:-1]
+            if part.name in _CODING or part.kind in _NEEDED_METADATA
+        ]
+        file = b"".join([b"\xff\xd8", *needed, memoryview(data)[scans:]])
+        exif = [part for part in self.parts if part.kind == "exif"][:1]
+        return PixelData(file, size, exif_orientation(self.body(exif[0])) if exif else 1)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the metadata in the segments before the first scan."""
+        long_xmp = []
+        for part in self.parts:
+            if part.kind == "pixels":
+                continue
+            body = self.body(part)
+            if part.name == b"\xe1" and body.startswith(_LONG_XMP):
+                long_xmp.append(body[len(_LONG_XMP) :])
+            else:
+                yield from _segment_blocks(part, body)
+        if long_xmp:
+            yield _join_xmp(long_xmp)
+
+    @cached_property
+    def jpeg_header(self) -> JpegHeader:
+        """How the JPEG is compressed, as far as its header is whole."""
+        return read_header([(part.name, self.data[part.start : part.end]) for part in self.parts])
+
+    @property
+    def channels(self) -> int:
+        """Number of components of the frame."""
+        return self.jpeg_header.layers
+
+    @property
+    def density(self) -> tuple[int, int] | None:
+        """Unit and dots across of the JFIF segment; None without one."""
+        bodies = [self.body(part) for part in self.parts if part.kind == "jfif"]
+        whole = [body for body in bodies if len(body) >= 10]
+        return struct.unpack_from(">BH", whole[-1], 7) if whole else None
+
+    @property
+    def trailing_bytes(self) -> int:
+        """Number of bytes behind the last end-of-image marker."""
+        return len(self.data) - self.data.rfind(b"\xff\xd9") - 2
 
 
-def _end(data: bytes, start: int, marker: int) -> int:
-    if marker == _END_OF_PICTURE:
-        raise CorruptPictureError("the JPEG holds no picture")
-    length = int.from_bytes(data[start + 2 : start + 4], "big")
-    if start + 2 + max(length, 2) > len(data):
-        raise TruncatedPictureError("the JPEG ends in its header")
-    if length < 2:
-        raise CorruptPictureError("a segment of the JPEG has an impossible length")
-    return start + 2 + length
+def _kind(data: bytes, name: bytes, start: int) -> PartKind:
+    """Return the kind of a segment by its marker and its first bytes."""
+    for first, kind in _KINDS[name]:
+        if data.startswith(first, start):
+            return kind
+    return "other"
 
 
-def _frame(marker: int, segment: bytes) -> tuple[tuple[int, int], int]:
+def _frame(name: bytes, body: bytes) -> tuple[tuple[int, int], int]:
     """Return the size of a frame, and the layers of its only scan, 0 where it has more."""
-    if len(segment) < 10:
+    if len(body) < 6:
         raise CorruptPictureError("the JPEG's frame header is too short")
-    bits, height, width, layers = struct.unpack_from(">BHHB", segment, 4)
-    if marker not in _DECODABLE_FRAMES or bits != 8 or layers not in {1, 3, 4}:
+    bits, height, width, layers = struct.unpack_from(">BHHB", body)
+    if name not in _DECODABLE_FRAMES or bits != 8 or layers not in {1, 3, 4}:
         raise UnsupportedFormatError(
-            f"a rare kind of JPEG ({bits} bits, {layers} layers, process {marker - 0xC0});"
+            f"a rare kind of JPEG ({bits} bits, {layers} layers, process {name[0] - 0xC0});"
             " save it as an ordinary one"
         )
-    return (width, height), 0 if marker in _PROGRESSIVE_FRAMES else layers
-
-
-def _shapes_pixels(marker: int, segment: bytes) -> bool:
-    """Say whether a segment holds tables, frame, scan, profile, or what the layers mean."""
-    if 0xE0 <= marker <= 0xEF:
-        return segment.startswith((b"\xff\xe0", b"\xff\xe2", b"\xff\xee")) and segment.startswith(
-            (b"JFIF\0", b"ICC_PROFILE\0", b"Adobe"), 4
-        )
-    return marker in _FRAMES or marker in _TABLES or marker == _START_OF_SCAN
+    return (width, height), 0 if name in _PROGRESSIVE_FRAMES else layers
 
 
 def _check_scans(data: bytes, start: int, size: tuple[int, int], layers: int) -> None:
-    """Refuse scans without end, which a decoder expects where the first has not all the layers."""
+    """Reject scans without end, which a decoder expects where the first has not all the layers."""
     if data[start + 4 : start + 5] == bytes([layers]):
         return
     if size[0] * size[1] * data.count(b"\xff\xda", start) > MAX_SCANNED_PIXELS:
         raise PictureTooLargeError(
             "its many scans would take minutes to decode; save it again as baseline JPEG"
         )
+
+
+def _segment_blocks(part: Part, body: bytes) -> Iterator[Block]:
+    """Yield the readable metadata of one segment."""
+    if part.kind == "exif":
+        yield Block("exif", "EXIF", body[len(_EXIF) :])
+    elif part.kind == "xmp":
+        yield Block("xmp", "XMP", body[len(_XMP) :])
+    elif part.kind == "iptc":
+        yield from photoshop_blocks(body[len(_PHOTOSHOP) :])
+    elif part.kind == "comment":
+        yield Block("comment", "JPEG comment", body)
+    elif part.name == b"\xec" and body.startswith(_SAVE_FOR_WEB):
+        yield Block("editor", "JPEG segment 'Ducky'", b"Adobe Photoshop, Save for Web")
+
+
+def _join_xmp(parts: list[bytes]) -> Block:
+    """Return the long form of XMP from its parts: digest, length, offset and bytes of each."""
+    where = "extended XMP"
+    pieces = {}
+    for part in parts:
+        if len(part) >= 40 and part[:32] == parts[0][:32]:
+            pieces[int.from_bytes(part[36:40], "big")] = part[40:]
+    length = int.from_bytes(parts[0][32:36], "big")
+    joined = b"".join(pieces[offset] for offset in sorted(pieces))
+    if len(joined) != length:
+        return unreadable(where, "parts of it are missing")
+    return bounded_block("xmp", where, joined)

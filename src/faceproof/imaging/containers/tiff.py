@@ -1,24 +1,39 @@
-"""TIFF and BigTIFF: a new directory with the tags that the pixels of the first picture depend on.
+"""Tiff: the first image of a TIFF or BigTIFF.
 
 Tags may be many, huge, overlapping or contradictory, and both decoders that Pillow employs believe
-them.
+them. `Tiff.pixel_data` therefore writes a new directory.
 
-Source: TIFF 6.0, section 2 and part 2; Adobe TIFF technical notes 1 and 2; libtiff's BigTIFF.
+Source: TIFF 6.0, section 2 and part 2; Adobe TIFF technical notes 1 and 2; Adobe XMP part 3,
+section 3.1.
 """
 
 from __future__ import annotations
 
 import operator
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from faceproof.errors import CorruptPictureError, TruncatedPictureError, UnsupportedFormatError
-from faceproof.imaging.containers.container import Container
+from faceproof.errors import (
+    CorruptPictureError,
+    PictureError,
+    TruncatedPictureError,
+    UnsupportedFormatError,
+)
+from faceproof.imaging.containers.base import (
+    Block,
+    Container,
+    Part,
+    PixelData,
+    bounded_block,
+    photoshop_blocks,
+)
+from faceproof.imaging.containers.directory import CODES, Directory, Entry, read_directory
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _ORIENTATION = 256, 257, 258, 259, 274
 _TILE_WIDTH, _TILE_HEIGHT, _PROFILE = 322, 323, 34675
 _SUBFILE, _SUB_DIRECTORIES, _DNG_VERSION = 254, 330, 50706
+_XMP, _IPTC, _PHOTOSHOP = 700, 33723, 34377
 # photometric, fill order, samples, rows per strip, planes, fax, predictor, inks, chroma position
 _ONE_NUMBER = frozenset({_WIDTH, _HEIGHT, _COMPRESSION, _TILE_WIDTH, _TILE_HEIGHT})
 _ONE_NUMBER |= {262, 266, 277, 278, 284, 292, 293, 317, 332, 531}
@@ -31,9 +46,6 @@ _HINTS = frozenset({_ORIENTATION, _SUBFILE, _SUB_DIRECTORIES, _DNG_VERSION})
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32946, 32771, 32773, 32809, 34676, 34677})
 _COMPRESSIONS |= {34925, 50000}
 
-_KINDS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18)
-_CODES = dict(zip(_KINDS, (*"BsHI", "2I", *"bshi", "2i", *"fdIQqQ"), strict=True))
-_BYTES = {kind: struct.calcsize("<" + code) for kind, code in _CODES.items()}
 _WHOLE_NUMBERS = frozenset({1, 3, 4, 16})
 _LONG, _LONG8 = 4, 16
 
@@ -54,29 +66,58 @@ class _Tag:
         """Return the values; none where they are no whole numbers."""
         if self.kind not in _WHOLE_NUMBERS:
             return ()
-        return struct.unpack(f"{self.order}{self.count}{_CODES[self.kind]}", self.value)
+        return struct.unpack(f"{self.order}{self.count}{CODES[self.kind]}", self.value)
 
     def number(self) -> int:
         """Return the first value; 0 where it is no whole number."""
         return next(iter(self.numbers()), 0)
 
 
-def tiff(data: bytes) -> Container:
-    """Return what the pixels of a TIFF's first picture depend on, as a plain TIFF."""
-    order = "<" if data[:2] == b"II" else ">"
-    tags: dict[int, _Tag] = {}
-    for tag, found in _tags(data, order):
-        tags.setdefault(tag, found)  # of several, the first counts, as in libtiff
-    _refuse_rare(tags)
-    _check_end(data, tags)
-    size = _number(tags, _WIDTH), _number(tags, _HEIGHT)
-    tile = _number(tags, _TILE_WIDTH) * _number(tags, _TILE_HEIGHT)
-    if tile > 2 * size[0] * size[1] + _ROOM_FOR_TILES:
-        raise CorruptPictureError("the TIFF's tiles are far larger than its picture")
-    orientation = _number(tags, _ORIENTATION)
-    return Container(
-        _rewritten(data, order, tags), size, orientation if 1 <= orientation <= 8 else 1
-    )
+class Tiff(Container):
+    """A TIFF: the entries of its first directory; it has no parts in a row."""
+
+    def _walk(self) -> tuple[Sequence[Part], PictureError | None]:
+        self._directory = read_directory(self.data)
+        if self._directory.is_whole:
+            return (), None
+        return (), TruncatedPictureError("the TIFF ends before its first directory does")
+
+    def pixel_data(self) -> PixelData:
+        """Return the first image as a plain TIFF with a new directory."""
+        tags: dict[int, _Tag] = {}
+        for tag, found in self._tags():
+            tags.setdefault(tag, found)  # of several, the first counts, as in libtiff
+        _refuse_rare(tags)
+        _check_end(self.data, tags)
+        size = _number(tags, _WIDTH), _number(tags, _HEIGHT)
+        tile = _number(tags, _TILE_WIDTH) * _number(tags, _TILE_HEIGHT)
+        if tile > 2 * size[0] * size[1] + _ROOM_FOR_TILES:
+            raise CorruptPictureError("the TIFF's tiles are far larger than its picture")
+        orientation = _number(tags, _ORIENTATION)
+        file = _rewrite(self.data, self._directory.order, tags)
+        return PixelData(file, size, orientation if 1 <= orientation <= 8 else 1)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield the first directory as EXIF, and the XMP and the IPTC in it."""
+        yield Block("exif", "TIFF tags", self.data)
+        first = Directory() if self.fault else self._directory
+        if _XMP in first.values:
+            yield bounded_block("xmp", "XMP", first.raw(_XMP))
+        if _IPTC in first.values:
+            yield bounded_block("iim", "IPTC", first.raw(_IPTC))
+        if _PHOTOSHOP in first.values:
+            yield from photoshop_blocks(first.raw(_PHOTOSHOP))
+
+    def _tags(self) -> Iterator[tuple[int, _Tag]]:
+        """Yield the tags that matter for the pixels, with their values."""
+        order = self._directory.order
+        for entry in filter(_matters, self._directory.entries):
+            if not entry.is_inside:
+                raise TruncatedPictureError("the TIFF ends before the values of its tags")
+            value = entry.held[entry.start : entry.end]
+            yield entry.tag, _Tag(entry.kind, entry.n_values, value, order)
+        if self.fault:
+            raise self.fault
 
 
 def _number(tags: dict[int, _Tag], tag: int) -> int:
@@ -84,7 +125,7 @@ def _number(tags: dict[int, _Tag], tag: int) -> int:
 
 
 def _refuse_rare(tags: dict[int, _Tag]) -> None:
-    """Refuse what would be read as another picture, or not at all."""
+    """Reject what would be read as another picture, or not at all."""
     preview = _number(tags, _SUBFILE) & 1 and _SUB_DIRECTORIES in tags
     if _DNG_VERSION in tags or preview:
         raise UnsupportedFormatError(
@@ -100,7 +141,7 @@ def _refuse_rare(tags: dict[int, _Tag]) -> None:
 
 
 def _check_end(data: bytes, tags: dict[int, _Tag]) -> None:
-    """Refuse pixels that lie, in part or in whole, behind the end of the file."""
+    """Reject pixels that lie, in part or in whole, behind the end of the file."""
     for offsets, counts in _WHERE_PIXELS_LIE:
         if offsets in tags and counts in tags:
             ends = map(operator.add, tags[offsets].numbers(), tags[counts].numbers())
@@ -108,57 +149,28 @@ def _check_end(data: bytes, tags: dict[int, _Tag]) -> None:
                 raise TruncatedPictureError("the end of the TIFF is missing")
 
 
-def _tags(data: bytes, order: str) -> Iterator[tuple[int, _Tag]]:
-    """Yield the tags of the first directory that matter, with their values."""
-    big = 43 in data[2:4]
-    head, entry = ("Q", "HHQ8s") if big else ("H", "HHI4s")
-    try:
-        (start,) = struct.unpack_from(order + ("Q" if big else "I"), data, 8 if big else 4)
-        (count,) = struct.unpack_from(order + head, data, start)
-        start += struct.calcsize(order + head)
-        step = struct.calcsize(order + entry)
-        for position in range(start, start + step * min(count, 0xFFFF), step):
-            tag, kind, values, field = struct.unpack_from(order + entry, data, position)
-            if _matters(tag, kind, values):
-                yield (
-                    tag,
-                    _Tag(kind, values, _value(data, order, _BYTES[kind] * values, field), order),
-                )
-    except (struct.error, OverflowError) as error:
-        raise TruncatedPictureError("the TIFF ends before its first directory does") from error
-
-
-def _matters(tag: int, kind: int, count: int) -> bool:
-    if kind not in _BYTES or count == 0:
+def _matters(entry: Entry) -> bool:
+    """Say whether the pixels depend on an entry."""
+    if entry.kind not in CODES or entry.n_values == 0:
         return False
-    if tag == _PROFILE:
-        return _BYTES[kind] * count <= _MAX_PROFILE_BYTES
-    if tag in _MANY_VALUES:
-        if count > _MAX_VALUES:
+    if entry.tag == _PROFILE:
+        return entry.end - entry.start <= _MAX_PROFILE_BYTES
+    if entry.tag in _MANY_VALUES:
+        if entry.n_values > _MAX_VALUES:
             raise CorruptPictureError("the TIFF has more strips than any encoder writes")
         return True
-    return tag in _ONE_NUMBER or tag in _HINTS
+    return entry.tag in _ONE_NUMBER or entry.tag in _HINTS
 
 
-def _value(data: bytes, order: str, size: int, field: bytes) -> bytes:
-    """Return the bytes of a value, which stand in the directory when they fit."""
-    if size <= len(field):
-        return field[:size]
-    (offset,) = struct.unpack(order + ("Q" if len(field) == 8 else "I"), field)
-    if offset + size > len(data):
-        raise TruncatedPictureError("the TIFF ends before the values of its tags")
-    return data[offset : offset + size]
-
-
-def _rewritten(data: bytes, order: str, tags: dict[int, _Tag]) -> bytes:
-    """Return the file with a plain directory behind it that holds the tags for the pixels alone."""
-    kept = [
+def _rewrite(data: bytes, order: str, tags: dict[int, _Tag]) -> bytes:
+    """Return the file with a plain directory behind it that holds the tags for the pixels only."""
+    needed = [
         (tag, _plain(tag, tags[tag])) for tag in sorted(tags) if tag in _ONE_NUMBER | _MANY_VALUES
     ]
     start = len(data) + len(data) % 2
-    values_at = start + 2 + 12 * len(kept) + 4
-    directory, values = [struct.pack(order + "H", len(kept))], b""
-    for tag, (kind, count, value) in kept:
+    values_at = start + 2 + 12 * len(needed) + 4
+    directory, values = [struct.pack(order + "H", len(needed))], b""
+    for tag, (kind, count, value) in needed:
         field = value.ljust(4, b"\0")
         if len(value) > 4:
             field = struct.pack(order + "I", values_at + len(values))

@@ -1,9 +1,9 @@
-"""How a JPEG was compressed: its tables, its layers, and the quality that a table speaks of."""
+"""JpegHeader: how a JPEG is compressed, and the quality that its quantisation table belongs to."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,10 +11,10 @@ import numpy as np
 
 Table = tuple[int, ...]
 
-_START_OF_SCAN, _TABLES, _HUFFMAN, _RESTART = 0xDA, 0xDB, 0xC4, 0xDD
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
-_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
+#: Markers of frames (SOF0 to SOF15), as the byte behind FF. Source: ITU-T T.81, table B.1.
+FRAMES = frozenset(bytes([marker]) for marker in range(0xC0, 0xD0)) - {b"\xc4", b"\xc8", b"\xcc"}
+_TABLES, _HUFFMAN, _RESTART = b"\xdb", b"\xc4", b"\xdd"
+_PROGRESSIVE = frozenset({b"\xc2", b"\xc6", b"\xca", b"\xce"})
 
 # ITU-T T.81, tables K.1 and K.2, row by row.
 _LUMA = (
@@ -35,7 +35,12 @@ _LUMA_AC = 0x10
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What stands before the first scan; tables have 64 entries in zigzag order, or none."""
+    """What precedes the first scan; tables have 64 entries in zigzag order, or none.
+
+    ``tables`` and ``layers`` count quantisation tables and components, ``sampling`` is luma
+    samples for each chroma sample across and down, (0, 0) without chroma. ``optimised`` is 1.0 for
+    Huffman tables of the file's own, 0.0 for the usual ones, NaN without any.
+    """
 
     luma: Table
     chroma: Table
@@ -53,18 +58,23 @@ class JpegHeader:
 
     @property
     def standard(self) -> float:
-        """1 where the luma table is exactly that of a quality, 0 where it is another's own."""
+        """1.0 where the luma table is exactly libjpeg's for that quality, 0.0 for any other."""
         return nearest_quality(self.luma)[1]
 
 
-def read_header(data: bytes) -> JpegHeader:
-    """Return how a JPEG is compressed; what its header does not say is empty, 0 or NaN."""
+def read_header(segments: Iterable[tuple[bytes, bytes]]) -> JpegHeader:
+    """Return how a JPEG is compressed, from the markers and bodies of its segments.
+
+    What the segments do not contain is empty, 0 or NaN.
+
+    Source: ITU-T T.81, annex B.2.
+    """
     tables: dict[int, Table] = {}
     frame, progressive, restart, optimised = b"", False, 0, math.nan
-    for marker, body in segments(data):
+    for marker, body in segments:
         if marker == _TABLES:
             tables.update(_quantisation(body))
-        elif marker in _FRAMES:
+        elif marker in FRAMES:
             frame, progressive = body, marker in _PROGRESSIVE
         elif marker == _RESTART:
             restart = int.from_bytes(body[:2], "big")
@@ -78,29 +88,13 @@ def read_header(data: bytes) -> JpegHeader:
     )
 
 
-def segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield marker and body of each segment up to the first scan, as far as they make sense.
-
-    Source: ITU-T T.81, annex B.
-    """
-    position = 2
-    while (start := data.find(b"\xff", position)) >= 0 and start + 4 <= len(data):
-        marker = data[start + 1]
-        if marker in {0x00, 0xFF} or marker in _WITHOUT_LENGTH:
-            position = start + 1 + (marker != 0xFF)
-            continue
-        length = int.from_bytes(data[start + 2 : start + 4], "big")
-        if marker == _START_OF_SCAN or length < 2:
-            return
-        yield marker, data[start + 4 : start + 2 + length]
-        position = start + 2 + length
-
-
 @lru_cache(maxsize=1024)
 def nearest_quality(table: Table) -> tuple[float, float]:
-    """Return the quality whose luma table differs least from this one, and 1 if it is the same.
+    """Return the quality whose luma table differs least from this one, and 1.0 if it is the same.
 
-    NaN twice for an empty table. Of qualities with the same table the highest is taken.
+    NaN twice for an empty table. The quality is exact for libjpeg, libjpeg-turbo, Pillow and
+    OpenCV. Photoshop, cameras and MozJPEG have tables of their own: 0.0 marks the quality as an
+    estimate.
 
     Source: the scaling of the Independent JPEG Group's library, jcparam.c.
 
@@ -114,8 +108,9 @@ def nearest_quality(table: Table) -> tuple[float, float]:
     return float(best), float(differences[best - 1] == 0)
 
 
+@lru_cache(maxsize=256)
 def standard_table(quality: int, *, chroma: bool = False) -> Table:
-    """Return the 64 entries, in zigzag order, that the usual library writes for a quality."""
+    """Return the 64 entries, in zigzag order, that libjpeg writes for a quality, 1 to 100."""
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
     base = _CHROMA if chroma else _LUMA
     return tuple(min(max((base[i] * scale + 50) // 100, 1), 255) for i in _zigzag())
@@ -161,7 +156,7 @@ def _layers(frame: bytes) -> list[tuple[tuple[int, int], int]]:
 
 
 def _sampling(factors: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return how many luma samples there are for one of chroma, across and down; (0, 0): no chroma.
+    """Return the luma samples for each chroma sample, across and down; (0, 0) without chroma.
 
     >>> _sampling([(2, 2), (1, 1), (1, 1)])
     (2, 2)
@@ -172,7 +167,7 @@ def _sampling(factors: list[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _luma_codes(body: bytes) -> bytes:
-    """Return the 16 counts of the luma AC table in a segment, empty where it is not in it."""
+    """Return the 16 counts of the luma AC table in a segment; empty where it has none."""
     position = 0
     while position + 17 <= len(body):
         codes = body[position + 1 : position + 17]
