@@ -26,10 +26,10 @@ import polars as pl
 
 from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.evaluation import predictions
-from faceproof.evaluation.bootstrap import bootstrap
+from faceproof.evaluation.intervals import bootstrap
 from faceproof.evaluation.metrics import measure
 from faceproof.evaluation.predictions import Faces
-from faceproof.training.recipe_file import read_recipe
+from faceproof.training.recipe import read_recipe
 from faceproof.training.train import train
 
 RECIPE = Path(__file__).parent / "recipes/ablation.toml"

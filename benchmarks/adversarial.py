@@ -19,12 +19,12 @@ from pathlib import Path
 from ablations import RECIPE, run, slug, view
 from faceproof.data.manifest_files import read_manifest
 from faceproof.detector import Bundle, Detector
-from faceproof.detector.findings import Finding
-from faceproof.detector.verdict import OperatingPoint
+from faceproof.detector.spec import Finding, OperatingPoint
+from faceproof.evaluation.finding_names import cautions
 from faceproof.runs import RunFolder
+from faceproof.training.attack_report import attacked_findings, fgsm, pgd, subjects
 from faceproof.training.fit import kept_network
-from faceproof.training.optimising.attacked import attacked_findings, cautions, fgsm, pgd, subjects
-from faceproof.training.recipe_file import read_recipe
+from faceproof.training.recipe import read_recipe
 
 ON = (
     "schedule.steps=60",

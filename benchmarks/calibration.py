@@ -28,18 +28,17 @@ from statistics import NormalDist
 import numpy as np
 
 from faceproof.detector import Calibration, Finding, Identity, calibrate
-from faceproof.detector.findings import Sha256
+from faceproof.detector.spec import Sha256
 from faceproof.evaluation import predictions
-from faceproof.evaluation.bootstrap import RESAMPLES, resamples
 from faceproof.evaluation.findings import findings
-from faceproof.evaluation.intervals import clustered_size, intraclass
+from faceproof.evaluation.formulas import Floats, tally
+from faceproof.evaluation.intervals import RESAMPLES, clustered_size, intraclass, resamples
 from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predictions import Faces
-from faceproof.evaluation.tally import Floats, tally
-from faceproof.reports.markdown import plain, table
-from faceproof.training.promising.calibrate import CALIBRATIONS, balance, fit, unseen
-from faceproof.training.promising.conformal import first_kept, groups_needed
-from faceproof.training.promising.operating_points import KeptPromises, kept_promises
+from faceproof.reports.markup import plain, table
+from faceproof.training.calibration import CALIBRATIONS, balance, fit, unseen
+from faceproof.training.operating_points import KeptPromises, kept_promises
+from faceproof.training.promises import first_kept, groups_needed
 from faceproof.training.recipe import CalibrationRecipe
 
 SCORES = ("log_loss", "brier", "ece")

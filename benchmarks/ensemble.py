@@ -26,16 +26,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.reading import read_prepared
+from faceproof.data.preparing.folder import read_prepared
 from faceproof.detector import Detector, Finding
 from faceproof.detector.scorers import usable_cores
 from faceproof.evaluation import predictions
-from faceproof.evaluation.members import member_findings
+from faceproof.evaluation.findings import FACES, REPEATS, Speed, cpu_ms, member_findings
 from faceproof.evaluation.paired import auc_change, paired
+from faceproof.evaluation.predict import predict_together
 from faceproof.evaluation.predictions import Origin
-from faceproof.evaluation.speed import FACES, REPEATS, Speed, cpu_ms
-from faceproof.evaluation.together import predict_together
-from faceproof.reports.markdown import figure, plain, table
+from faceproof.reports.markup import figure, plain, table
 
 PURPOSE = "final-report"
 HEAD = (

@@ -28,13 +28,13 @@ from skimage import data
 from faceproof import Checker, Detector
 from faceproof.data.manifest_files import read_manifest
 from faceproof.detector import write_bundle
-from faceproof.evaluation.heatmaps import is_of_heatmaps
+from faceproof.evaluation.finding_names import is_of_heatmaps
 from faceproof.explain import studied, study
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import prepare
 from faceproof.reports.card import card
-from faceproof.reports.heatmap_section import heatmap_section
+from faceproof.reports.card_sections import heatmap_section
 
 FACES = 8
 FACE = (180, 30, 420, 270)  # left, top, right, bottom of the face in the astronaut's picture

@@ -22,8 +22,7 @@ from pathlib import Path
 from statistics import median
 
 from faceproof import Checker, Detector
-from faceproof.imaging.decode import load
-from faceproof.imaging.picture import Picture
+from faceproof.imaging.decode import Picture, load
 from faceproof.provenance import read_provenance
 from faceproof.provenance.credentials import STORE_HEAD
 

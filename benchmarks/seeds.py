@@ -25,22 +25,21 @@ from pathlib import Path
 import numpy as np
 
 from faceproof.data.manifest import Row
-from faceproof.data.preparing.reading import read_prepared
+from faceproof.data.preparing.folder import read_prepared
 from faceproof.errors import ExportError
 from faceproof.evaluation import predictions
-from faceproof.evaluation.bootstrap import resamples
+from faceproof.evaluation.formulas import HALF, tally
+from faceproof.evaluation.intervals import resamples
 from faceproof.evaluation.metrics import METRICS as METRIC_TABLE
 from faceproof.evaluation.predictions import Faces
-from faceproof.evaluation.tally import HALF, tally
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.preprocessing import CropSpec, InputSpec, Preprocessing, prepare
-from faceproof.networks.network import Network
+from faceproof.networks.modules import Network
 from faceproof.runs import RunFolder
 from faceproof.training.fit import kept_network
-from faceproof.training.recipe import Recipe
-from faceproof.training.recipe_file import read_recipe
-from faceproof.training.schedule import with_steps
+from faceproof.training.optimizers import with_steps
+from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.train import train
 
 HERE = Path(__file__).parent

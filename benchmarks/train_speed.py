@@ -42,11 +42,11 @@ from faceproof.data.manifest import Row
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.networks import build, parameter_groups
 from faceproof.runs import RunFolder
-from faceproof.training.feeding.stream import PlainFaces, PreparedPictures, TrainingStream, batches
 from faceproof.training.loop import Trainer
-from faceproof.training.optimising.optimizers import optimizer_for
+from faceproof.training.optimizers import optimizer_for
 from faceproof.training.recipe import Recipe
-from faceproof.training.running.journal import Journal
+from faceproof.training.run.journal import Journal
+from faceproof.training.stream import PlainFaces, PreparedPictures, TrainingStream, batches
 
 Batch = tuple[Tensor, Tensor]
 

@@ -29,14 +29,13 @@ import polars as pl
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.manifest_files import read_manifest, write_manifest
-from faceproof.data.splitting.splits import unit_hash
+from faceproof.data.splitting.stratified import unit_hash
 from faceproof.detector import Bundle
 from faceproof.errors import UsageError
-from faceproof.evaluation.gate import points
+from faceproof.evaluation.gate import Update, points
 from faceproof.evaluation.paired import Change, changes, paired
-from faceproof.evaluation.update_record import Update
 from faceproof.reports.update_page import difference, share
-from faceproof.training.answers import answers
+from faceproof.training.finish import answers
 from faceproof.training.updating.update import RECORD, Wish, update
 
 COUNTS = (50, 200, 800)

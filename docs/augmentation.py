@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from faceproof.imaging.blending import self_blend, swap_face
 from faceproof.imaging.decode import load
 from faceproof.imaging.degradations import HISTORY, blur, noise, reduce_to
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import CropSpec, crop_face
-from faceproof.imaging.reconstruction import reconstruct
-from faceproof.training.feeding.augment import Sample, cut_out, jittered, recoloured
+from faceproof.training.augment import Sample, cut_out, jittered, recoloured
+from faceproof.training.forging.blending import self_blend, swap_face
+from faceproof.training.forging.reconstruction import reconstruct
 from faceproof.training.recipe import AugmentRecipe
 
 ROOT = Path(__file__).parents[1]

@@ -6,9 +6,8 @@ uv run python docs/provenance.py
 import sys
 from collections.abc import Iterator
 
-from faceproof.provenance.editors import EDITORS
-from faceproof.provenance.source_types import DIGITAL_SOURCE_TYPES
-from faceproof.provenance.traces import CREDITS, PROGRAMS, TEXTS, TRACES, Trace
+from faceproof.provenance.records import DIGITAL_SOURCE_TYPES
+from faceproof.provenance.traces import CREDITS, EDITORS, PROGRAMS, TEXTS, TRACES, Trace
 
 GROUPS = {
     "where programs name themselves": PROGRAMS,

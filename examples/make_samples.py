@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from faceproof.imaging.blending import self_blend, swap_face
 from faceproof.imaging.decode import load
-from faceproof.imaging.face_masks import Pixels, Points
 from faceproof.imaging.faces import YuNet
+from faceproof.training.forging.blending import self_blend, swap_face
+from faceproof.training.forging.masks import Pixels, Points
 
 SAMPLES = Path(__file__).resolve().parent.parent / "samples"
 

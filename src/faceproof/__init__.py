@@ -4,7 +4,7 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 
 >>> import faceproof
 >>> faceproof.Checker.__module__
-'faceproof.checker.checker'
+'faceproof.checker'
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from faceproof.checker import Checker
     from faceproof.detector import Detector
     from faceproof.errors import FaceproofError
-    from faceproof.imaging.picture import Limits
+    from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
 
@@ -39,7 +39,7 @@ _HOMES = {
     "Checker": "faceproof.checker",
     "Detector": "faceproof.detector",
     "FaceproofError": "faceproof.errors",
-    "Limits": "faceproof.imaging.picture",
+    "Limits": "faceproof.imaging.decode",
     "Sources": "faceproof.sources",
 }
 

@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
-from faceproof.detector.bundle import Bundle, hash_of, write_bundle
+from faceproof.detector.bundle import (
+    Bundle,
+    hash_of,
+    put_weights,
+    rounded,
+    weights_bytes,
+    write_bundle,
+)
 from faceproof.detector.calibration import sigmoid
 from faceproof.detector.scorers import (
     Inputs,
@@ -23,33 +31,15 @@ from faceproof.detector.scorers import (
     TorchScorer,
 )
 from faceproof.detector.spec import Member, OnnxFile, WeightsFile
-from faceproof.detector.weights import (
-    load_weights,
-    put_weights,
-    rounded,
-    save_weights,
-    weights_bytes,
-)
 from faceproof.errors import ExportError
 from faceproof.imaging.preprocessing import Preprocessing, network_input
-from faceproof.imaging.varied import varied_crops
 from faceproof.networks import build
 from faceproof.networks.heads import HeadSpec
-from faceproof.networks.requirements import require
+from faceproof.tables import require
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = [
-    "export_bundle",
-    "export_onnx",
-    "load_weights",
-    "new_member",
-    "save_weights",
-    "varied_inputs",
-    "verify_answers",
-    "verify_export",
-]
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -157,7 +147,7 @@ def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing)
 def varied_inputs(preprocessing: Preprocessing, count: int = VARIED) -> Inputs:
     """Return seeded network inputs of many kinds, float32 [count, 3, S, S].
 
-    The kinds are those of `faceproof.imaging.varied`.
+    The kinds are those of `faceproof.export`.
     """
     return network_input(varied_crops(count, preprocessing.crop.size), preprocessing.input)
 
@@ -213,7 +203,7 @@ def _export(
 ) -> tuple[bytes, Literal["grad-cam"] | None]:
     """Return the verified ONNX file, and how its heat maps are made, if it has any."""
     require("torch", "onnx")
-    from faceproof.networks.explained import explained
+    from faceproof.networks.gradcam import explained
 
     ready, side = _as_stored(network), preprocessing.crop.size
     whole = explained(ready, side=side)
@@ -281,3 +271,49 @@ def _casts(graph: Any) -> Iterator[Any]:
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
         yield helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT)
+
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def varied_crops(count: int, side: int) -> Pixels:
+    """Return seeded crops, uint8 [count, side, side, 3], of eight kinds in turn.
+
+    Flat black, white and grey, noise, smooth slopes, hard edges, and 1/f noise, which has the
+    spectrum of photographs.
+
+    Source: Field, "Relations between the statistics of natural images and the response
+    properties of cortical cells", JOSA A 1987.
+    """
+    random = np.random.default_rng(20_240_501)
+    return np.stack([_crop(random, kind % 8, side) for kind in range(count)])
+
+
+def _crop(random: np.random.Generator, kind: int, side: int) -> Pixels:
+    """Return one crop, uint8 [side, side, 3]."""
+    shape = (side, side, 3)
+    crop: npt.NDArray[np.floating]
+    if kind == 0:
+        crop = np.full(shape, random.choice([0.0, 1.0]))
+    elif kind == 1:
+        crop = np.broadcast_to(random.random(3), shape)
+    elif kind == 2:
+        crop = random.random(shape)
+    elif kind == 3:
+        crop = random.integers(0, 2, shape).astype(float)
+    elif kind == 4:
+        crop = np.linspace(random.random(3), random.random((side, 3)), side)
+    else:
+        crop = _photograph_like(random, shape, power=0.5 * (kind - 3))
+    return np.round(np.clip(crop, 0, 1) * 255).astype(np.uint8)
+
+
+def _photograph_like(
+    random: np.random.Generator, shape: tuple[int, int, int], power: float
+) -> npt.NDArray[np.float64]:
+    """Return noise whose amplitude falls with frequency to this power, mean 0.5, sd 0.25."""
+    spectrum = np.fft.fft2(random.normal(size=shape), axes=(0, 1))
+    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.fftfreq(shape[1])
+    frequency = np.maximum(np.hypot(rows, columns), 1 / shape[0])
+    picture = np.fft.ifft2(spectrum / frequency[..., None] ** power, axes=(0, 1)).real
+    return np.asarray(0.5 + 0.25 * (picture - picture.mean()) / picture.std())

@@ -6,10 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from faceproof.detector.findings import Sha256
-from faceproof.detector.verdict import Probability, Verdict
-from faceproof.imaging.quality import Quality
-from faceproof.provenance.findings import ContentCredentials, ProvenanceFinding
+from faceproof.detector.spec import Probability, Sha256, Verdict
+from faceproof.imaging.faces import Quality
+from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from faceproof.records import Document, Record
 
 Status = Literal["ok", "no_face", "error"]

@@ -1,12 +1,13 @@
-"""Look-up in the visible tables of choices."""
+"""Look-up in the visible tables of choices, and the extras that some choices need."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TypeVar
 
-from faceproof.errors import UnknownChoiceError
+from faceproof.errors import MissingExtraError, UnknownChoiceError
 
 T = TypeVar("T")
 
@@ -22,7 +23,7 @@ def choose(table: Mapping[str, T], name: str, *, what: str = "choice") -> T:
     >>> choose({"cat": 0, "o": 1}, "ca", what="pet")
     Traceback (most recent call last):
     ...
-    faceproof.errors.usage.UnknownChoiceError: unknown pet 'ca', did you mean 'cat'? Choices: cat, o
+    faceproof.errors.UnknownChoiceError: unknown pet 'ca', did you mean 'cat'? Choices: cat, o
     """
     if name in table:
         return table[name]
@@ -35,3 +36,20 @@ def nearest(name: str, names: Mapping[str, object] | list[str]) -> str:
     """Return ", did you mean 'x'?" for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def require(*libraries: str, extra: str = "train") -> None:
+    """Return if every library can be imported.
+
+    Raises:
+        MissingExtraError: naming the first that cannot, and the ``extra`` that brings it.
+
+    >>> require("json")
+    >>> require("json", "nope")
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.MissingExtraError: nope is not installed: pip install 'faceproof[train]'
+    """
+    for library in libraries:
+        if find_spec(library) is None:
+            raise MissingExtraError(library, extra=extra)

@@ -13,7 +13,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
-from faceproof.reports.plain_words import VERDICTS, VerdictWords
+from faceproof.reports.words import VERDICTS, VerdictWords
 from support.webpage import SAMPLES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]

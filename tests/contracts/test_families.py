@@ -18,8 +18,8 @@ from faceproof.networks import (  # noqa: E402
     parameter_groups,
     set_trainable,
 )
-from faceproof.networks.batch_norm import freeze_batch_norm  # noqa: E402
-from faceproof.networks.sides import refuse_side  # noqa: E402
+from faceproof.networks.modules import refuse_side  # noqa: E402
+from faceproof.networks.parameters import freeze_batch_norm  # noqa: E402
 
 pytestmark = pytest.mark.train
 

@@ -102,7 +102,7 @@ def test_a_file_that_changes_after_it_was_judged_is_not_shown(work, faceproof, m
     def read_file(path: Path, limits: object) -> bytes:
         return path.read_bytes() + b"\0"
 
-    monkeypatch.setattr("faceproof.imaging.reading.read_file", read_file)
+    monkeypatch.setattr("faceproof.imaging.decode.read_file", read_file)
     assert faceproof("check", "dark.jpg", "--report", "case.html").code == 0
     page = (work / "case.html").read_text(encoding="utf-8")
     assert "The file was changed after it was checked" in page

@@ -21,7 +21,7 @@ from faceproof.data.manifest_files import read_manifest, write_manifest  # noqa:
 from faceproof.detector import Detector, DetectorSpec, write_bundle  # noqa: E402
 from faceproof.imaging.degradations import encode_jpeg  # noqa: E402
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing  # noqa: E402
-from faceproof.training.combining import combine as combining  # noqa: E402
+from faceproof.training import combine as combining  # noqa: E402
 
 #: Real and fake faces: as few as a promise of one false alarm in five takes.
 COUNTS = {"calibration": (14, 59), "test": (6, 6)}

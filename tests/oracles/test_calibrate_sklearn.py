@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from faceproof.detector import calibrated_logits
-from faceproof.training.promising.calibrate import fit_platt, fit_temperature
-from faceproof.training.promising.isotonic import isotonic, pooled
+from faceproof.training.calibration import fit_platt, fit_temperature, isotonic, pooled
 
 pytestmark = pytest.mark.train
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as oracle
 from sklearn.calibration import calibration_curve
 
-from faceproof.evaluation.curves import precision_recall_curve, reliability, roc_curve
+from faceproof.evaluation.formulas import precision_recall_curve, reliability, roc_curve
 from faceproof.evaluation.metrics import METRICS
 
 

@@ -13,7 +13,7 @@ from faceproof.detector.scorers import OnnxScorer, RunOptions, TorchScorer  # no
 from faceproof.export import export_onnx, varied_inputs  # noqa: E402
 from faceproof.imaging.preprocessing import CropSpec, Preprocessing  # noqa: E402
 from faceproof.networks import HeadSpec, build  # noqa: E402
-from faceproof.networks.explained import explained  # noqa: E402
+from faceproof.networks.gradcam import explained  # noqa: E402
 
 HIDDEN = HeadSpec(hidden=8)
 LINEAR = HeadSpec(hidden=0)

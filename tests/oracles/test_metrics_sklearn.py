@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from faceproof.evaluation.formulas import Thresholds, tally
 from faceproof.evaluation.metrics import METRICS, confusion
-from faceproof.evaluation.tally import Thresholds, tally
 
 pytestmark = pytest.mark.train
 

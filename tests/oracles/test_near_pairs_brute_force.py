@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceproof.data import components, hamming
-from faceproof.data.components import merged, near_clusters
-from faceproof.data.duplicates import MOST_ALIKE, near_pairs, near_pairs_between
+from faceproof.data import duplicates, hamming
+from faceproof.data.duplicates import (
+    MOST_ALIKE,
+    merged,
+    near_clusters,
+    near_pairs,
+    near_pairs_between,
+)
 
 UNHURRIED = settings(deadline=None, max_examples=60)  # a busy machine is no fault of a search
 
@@ -146,7 +151,7 @@ def test_clusters_are_those_of_the_pairs(values, distance, seed, step):
 @pytest.mark.parametrize("noise", [0.02, 0.07, 0.085, 0.1, 0.2])
 def test_clusters_of_a_crowd(noise, monkeypatch):
     """Frames of two scenes, near one another or only just, or not at all."""
-    monkeypatch.setattr(components, "_PENDING", 50)
+    monkeypatch.setattr(duplicates, "_PENDING", 50)
     rng = np.random.default_rng(3)
     scenes = rng.integers(0, 256, (2, 32), np.uint8)[rng.integers(0, 2, 400)]
     hashes = scenes ^ np.packbits(rng.random((400, 256)) < noise, axis=1)

@@ -10,10 +10,8 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-from faceproof.data.shortcuts.folds import numbered
 from faceproof.data.shortcuts.intervals import auc_interval, roc_auc, students_t
-from faceproof.data.shortcuts.model import fit, importance
-from faceproof.data.shortcuts.probe import probe
+from faceproof.data.shortcuts.probe import fit, importance, numbered, probe
 
 NAMES = ("bytes", "luma", "contrast", "width")
 FAMILY = {"file": [0], "brightness": [1, 2], "dimensions": [3]}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from faceproof.training.combining.weighting import nonnegative_logistic
+from faceproof.training.members import nonnegative_logistic
 
 
 def cross_entropy(at, inputs, targets, weights):

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceproof.data.manifest import SPLITS, Manifest
-from faceproof.data.splitting.divide import SplitSpec, divide
 from faceproof.data.splitting.protocols import left_out, write_protocols
+from faceproof.data.splitting.split import SplitSpec, divide
 
 UNHURRIED = settings(deadline=None, max_examples=25)  # a busy machine is no fault of a split
 FIT = ("train", "validation", "calibration")

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 
 from faceproof.errors import AddressRefusedError, FaceproofError
 from faceproof.imaging.fetching import FetchPolicy, fetch, without_query
-from faceproof.imaging.fetching.addresses import carried, is_public
-from faceproof.imaging.fetching.deadline import Deadline
-from faceproof.imaging.fetching.locator import locate
-from faceproof.imaging.fetching.resolving import resolve
+from faceproof.imaging.fetching.address import carried, is_public, locate
+from faceproof.imaging.fetching.policy import Deadline, resolve
 from support.servers import Names, watched
 
 PORTS = {80, 443}

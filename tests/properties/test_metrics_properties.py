@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.metrics import METRICS, confusion, measure
-from faceproof.evaluation.tally import Thresholds
 
 # Hundredths: ties are common, and a monotone change cannot merge two of them.
 PERCENT = st.integers(0, 100)

@@ -13,13 +13,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from faceproof.data.preparing.journal import Journal, Start, begin, first_end, read_outcomes
-from faceproof.data.preparing.outcomes import Done, Dropped
+from faceproof.data.preparing.folder import Journal, Start, begin, first_end, read_outcomes
 from faceproof.data.preparing.pictures import crop_landmarks, jobs
-from faceproof.data.preparing.shards.sample import Sample, SampleFacts
-from faceproof.data.preparing.shards.webdataset import read_tar, write_tar
-from faceproof.data.preparing.spec import PicturesSpec
-from faceproof.data.preparing.weights import BALANCES, balanced_weights
+from faceproof.data.preparing.shards import Sample, SampleFacts, read_tar, write_tar
+from faceproof.data.preparing.spec import BALANCES, Done, Dropped, PicturesSpec, balanced_weights
 from faceproof.imaging.preprocessing import CropSpec, face_matrix
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)

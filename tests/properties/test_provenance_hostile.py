@@ -10,14 +10,10 @@ from hypothesis import strategies as st
 
 from faceproof.imaging.containers.base import MAX_BLOCK_BYTES, inflate
 from faceproof.provenance import ContentCredentials, ProvenanceFinding, read_provenance
-from faceproof.provenance.credentials import MEDIA_TYPES
-from faceproof.provenance.exif import read_exif
-from faceproof.provenance.findings import bounded
-from faceproof.provenance.iim import read_iim
-from faceproof.provenance.manifests import credentials
-from faceproof.provenance.statements import Statement
+from faceproof.provenance.credentials import MEDIA_TYPES, credentials
+from faceproof.provenance.metadata import XmpError, read_exif, read_iim, read_xmp
+from faceproof.provenance.records import Statement, bounded
 from faceproof.provenance.traces import traces
-from faceproof.provenance.xmp import XmpError, read_xmp
 from support.metadata import (
     EXIF_DIRECTORY,
     GPS_DIRECTORY,

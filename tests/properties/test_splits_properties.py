@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceproof.data.manifest import SPLITS, Manifest, Row
-from faceproof.data.splitting.splits import assign_splits, unit_hash
+from faceproof.data.splitting.stratified import assign_splits, unit_hash
 
 UNHURRIED = settings(deadline=None, max_examples=60)  # a busy machine is no fault of a split
 

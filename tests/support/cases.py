@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from faceproof.detector import DetectorSpec, Finding, Verdict
-from faceproof.imaging.quality import Quality
-from faceproof.provenance.findings import ContentCredentials, ProvenanceFinding
+from faceproof.imaging.faces import Quality
+from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from faceproof.results import (
     CheckedBy,
     CheckedFace,

@@ -11,10 +11,10 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.guard import GuardSettings, Metrics, install
-from faceproof.frontends.api.guard.key_file import Keys, change_keys, new_key, now_utc
-from faceproof.frontends.api.guard.logs import JsonLines, TextLines
-from faceproof.imaging.quality import Quality
+from faceproof.frontends.api.security import GuardSettings, Metrics, install
+from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
+from faceproof.frontends.api.security.request_log import JsonLines, TextLines
+from faceproof.imaging.faces import Quality
 from faceproof.results import CheckedBy, CheckedFace, CheckError, CheckResult
 
 DETECTOR = CheckedBy(name="bright", version="1.0", sha256="0" * 64)

@@ -107,7 +107,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(folder: Path, *overrides: str):
     """Return the recipe with ``overrides`` such as ``schedule.steps=3``."""
-    from faceproof.training.recipe_file import read_recipe
+    from faceproof.training.recipe import read_recipe
 
     return read_recipe(folder / "recipe.toml", overrides)
 

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from faceproof.data.manifest_files import read_manifest
-from faceproof.networks.network import Network
+from faceproof.networks.modules import Network
 from faceproof.runs import RunFolder
 from faceproof.training import fit
-from faceproof.training.recipe_file import read_recipe
-from faceproof.training.running.stopping import Stopped
+from faceproof.training.recipe import read_recipe
+from faceproof.training.run.stopping import Stopped
 
 
 def plain(_name: str, *, head: object) -> Network:

@@ -28,14 +28,14 @@ from faceproof.data.preparing.spec import PicturesSpec  # noqa: E402
 from faceproof.detector.bundle import Bundle  # noqa: E402
 from faceproof.detector.detector import locate  # noqa: E402
 from faceproof.imaging.preprocessing import CropSpec  # noqa: E402
-from faceproof.networks.network import Network  # noqa: E402
+from faceproof.networks.modules import Network  # noqa: E402
 from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
-from faceproof.training.running import processes  # noqa: E402
-from faceproof.training.running.disk import telling_full_disk  # noqa: E402
-from faceproof.training.running.journal import Journal  # noqa: E402
+from faceproof.training.run import processes  # noqa: E402
+from faceproof.training.run.checkpoint import telling_full_disk  # noqa: E402
+from faceproof.training.run.journal import Journal  # noqa: E402
 
 #: Limits of file sizes and locks between processes, as on Linux and macOS.
 UNIX = importlib.util.find_spec("resource") is not None

@@ -22,11 +22,11 @@ from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training.fit import fit, kept_network  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
+from faceproof.training.optimizers import rate_factor  # noqa: E402
 from faceproof.training.recipe import ScheduleRecipe  # noqa: E402
-from faceproof.training.running.journal import Journal  # noqa: E402
-from faceproof.training.running.stopping import Stopped  # noqa: E402
-from faceproof.training.schedule import rate_factor  # noqa: E402
-from faceproof.training.state import averaged, seed_step  # noqa: E402
+from faceproof.training.run.checkpoint import averaged, seed_step  # noqa: E402
+from faceproof.training.run.journal import Journal  # noqa: E402
+from faceproof.training.run.stopping import Stopped  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training.fit import fit  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
-from faceproof.training.running.journal import Journal  # noqa: E402
+from faceproof.training.run.journal import Journal  # noqa: E402
 
 #: Checkpoints at steps 2 and 4; what breaks at step 3 has forgotten one step.
 SHORT = ("schedule.steps=5", "schedule.validate_steps=2", "schedule.checkpoint_steps=2")
@@ -142,7 +142,7 @@ def test_early_stopping_counts_on(mini, both, monkeypatch):
 
 def test_parts_that_memory_forced_are_kept(mini, both, monkeypatch):
     """A run that had to halve its batches does not try the whole ones again."""
-    from faceproof.networks.network import Network
+    from faceproof.networks.modules import Network
 
     forward = Network.forward
 

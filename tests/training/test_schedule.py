@@ -12,8 +12,8 @@ from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training.fit import fit  # noqa: E402
+from faceproof.training.optimizers import rate_factor, rates, with_steps  # noqa: E402
 from faceproof.training.recipe import ScheduleRecipe  # noqa: E402
-from faceproof.training.schedule import rate_factor, rates, with_steps  # noqa: E402
 
 GROUPS = ["backbone.a.matrices", "backbone.b.vectors", "backbone.b.matrices", "head.matrices"]
 

@@ -18,7 +18,8 @@ from faceproof.data.prepare import read_faces  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError  # noqa: E402
 from faceproof.imaging.decode import decode  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
-from faceproof.training.feeding.stream import (  # noqa: E402
+from faceproof.training.fit import _pictures  # noqa: E402
+from faceproof.training.stream import (  # noqa: E402
     ByWeight,
     PlainFaces,
     PreparedPictures,
@@ -28,7 +29,6 @@ from faceproof.training.feeding.stream import (  # noqa: E402
     batches,
     pictures_of,
 )
-from faceproof.training.fit import _pictures  # noqa: E402
 
 
 @pytest.fixture

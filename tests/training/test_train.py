@@ -19,13 +19,13 @@ from faceproof.detector import Detector  # noqa: E402
 from faceproof.errors import ExportError, RecipeError, TrainingError  # noqa: E402
 from faceproof.evaluation import predictions  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
-from faceproof.training import answers as answering  # noqa: E402
+from faceproof.training import finish as answering  # noqa: E402
 from faceproof.training import finish as finishing  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
-from faceproof.training.readiness import refuse_poor_data  # noqa: E402
-from faceproof.training.running.stopping import Stopped  # noqa: E402
+from faceproof.training.preflight import refuse_poor_data  # noqa: E402
+from faceproof.training.run.stopping import Stopped  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
 
 LONGER = ("schedule.steps=24", "schedule.batch_size=16", "schedule.validate_steps=12")
@@ -222,9 +222,9 @@ class TestExitCodes:
         assert "cannot be read as a recipe" in result.stderr
 
     def test_a_missing_training_stack(self, prepared, monkeypatch):
-        from faceproof.networks import requirements
+        from faceproof import tables
 
-        monkeypatch.setattr(requirements, "find_spec", lambda name: None)
+        monkeypatch.setattr(tables, "find_spec", lambda name: None)
         result = faceproof("train", prepared / "recipe.toml")
         assert result.exit_code == 2
         assert "pip install 'faceproof[train]'" in result.stderr

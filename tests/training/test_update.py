@@ -23,11 +23,11 @@ from faceproof.detector import Detector  # noqa: E402
 from faceproof.detector.bundle import Bundle, write_bundle  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError, UsageError  # noqa: E402
 from faceproof.evaluation.feedback import Feedback, lines, read_feedback  # noqa: E402
+from faceproof.evaluation.gate import Update  # noqa: E402
 from faceproof.evaluation.predictions import Prediction, origin_of, read, write  # noqa: E402
 from faceproof.evaluation.predictions import table as predictions_table  # noqa: E402
-from faceproof.evaluation.update_record import Update  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
-from faceproof.training.recipe_file import read_recipe  # noqa: E402
+from faceproof.training.recipe import read_recipe  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
 from faceproof.training.updating import update as updating  # noqa: E402
 from support.feedback import feedback  # noqa: E402
@@ -181,7 +181,7 @@ class TestAccepted:
             raise AssertionError("predicted again")
 
         before = (output / "last.pt").read_bytes()
-        monkeypatch.setattr("faceproof.training.answers.predict", never)
+        monkeypatch.setattr("faceproof.training.finish.predict", never)
         assert wanted(detector, pictures, prepared, output).exit_code == 0
         assert (output / "last.pt").read_bytes() == before
 

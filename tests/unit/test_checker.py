@@ -17,10 +17,10 @@ from faceproof.checker import FACES, Checker, source_name
 from faceproof.detector import Detector
 from faceproof.detector.heatmaps import Explained
 from faceproof.errors import NoHeatMapError, SourceUnreadableError, UnknownChoiceError, UsageError
+from faceproof.imaging.decode import Limits
 from faceproof.imaging.faces import Face, YuNet
 from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
 from faceproof.imaging.heat import crop_corners
-from faceproof.imaging.picture import Limits
 from faceproof.imaging.preprocessing import prepare
 from faceproof.results import CheckResult, Provenance
 from faceproof.sources import Refused

@@ -10,10 +10,11 @@ from PIL import Image
 from scipy import stats
 from skimage import data
 
+from faceproof import explain
 from faceproof.data.manifest import Manifest, Row
 from faceproof.detector import Detector, DetectorSpec, Finding
 from faceproof.errors import SplitUseError, UsageError
-from faceproof.evaluation.heatmaps import (
+from faceproof.evaluation.finding_names import (
     BEATS_RANDOM,
     CORRELATION,
     HOTTEST,
@@ -22,11 +23,9 @@ from faceproof.evaluation.heatmaps import (
     another,
     shuffled,
 )
-from faceproof.explain import StudiedFaces, sanity, studied, study
-from faceproof.explain.means import mean_interval
-from faceproof.explain.randomised import rank_correlation
+from faceproof.explain import StudiedFaces, mean_interval, rank_correlation, studied, study
 from faceproof.reports.card import card
-from faceproof.reports.heatmap_section import heatmap_section
+from faceproof.reports.card_sections import heatmap_section
 from support.mapped import MappedBundle
 
 HASH = "e" * 64
@@ -68,7 +67,7 @@ def found(
         wrong = Path(__file__).parents[1] / "fixtures" / "bright-wrong.onnx"
         return [("head.logit", data), ("body", wrong.read_bytes())]
 
-    monkeypatch.setattr(sanity, "cascade", shuffling)
+    monkeypatch.setattr(explain, "cascade", shuffling)
     said: list[str] = []
     findings = study(detector, faces, shuffled_faces=40, progress=said.append)
     assert len(said) == 3
@@ -182,7 +181,7 @@ def test_faces_are_drawn_from_the_split_that_the_purpose_may_read(
 @pytest.mark.train
 def test_weights_change_places_from_the_top_down() -> None:
     onnx = pytest.importorskip("onnx")
-    from faceproof.explain.randomised import cascade
+    from faceproof.explain import cascade
 
     rng = np.random.default_rng(2)
     names = ["backbone.conv1.weight.half", "backbone.layer1.0.conv.weight", "head.norm.bias"]

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.train
 
 from faceproof import export  # noqa: E402
 from faceproof.detector import Bundle, Detector, DetectorSpec, write_bundle  # noqa: E402
-from faceproof.detector.onnx_file import refuse_unsafe  # noqa: E402
-from faceproof.detector.weights import put_weights, weights_bytes  # noqa: E402
+from faceproof.detector.bundle import put_weights, weights_bytes  # noqa: E402
+from faceproof.detector.scorers import refuse_unsafe  # noqa: E402
 from faceproof.errors import BundleError, ExportError  # noqa: E402
 from faceproof.imaging.preprocessing import CropSpec, Preprocessing  # noqa: E402
 from faceproof.networks import HeadSpec, build  # noqa: E402

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from faceproof import Checker, Detector
 from faceproof.frontends.webapp import batch_page, settings
-from faceproof.frontends.webapp.batch_table import OUTCOMES, columns, outcome_of
+from faceproof.frontends.webapp.batch_page import OUTCOMES, columns, outcome_of
 from faceproof.reports.csv_rows import csv_text
 from faceproof.results import CheckResult
 from support.service import picture

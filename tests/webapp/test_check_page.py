@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from faceproof import Checker, Detector
-from faceproof.audits.resaving import resaved
+from faceproof.audits.stability import resaved
 from faceproof.detector import decide
 from faceproof.frontends.webapp import settings
-from faceproof.frontends.webapp.given import Given
-from faceproof.reports import plain_words
+from faceproof.frontends.webapp.answers import Given
+from faceproof.reports import words as plain_words
 from support.webpage import Page, opened, sample
 
 UNESCAPED = re.compile(r"\\.")

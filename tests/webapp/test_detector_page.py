@@ -7,8 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from faceproof.detector import Bundle, CardFile, Detector, Finding, write_bundle
 from faceproof.frontends.webapp import settings
-from faceproof.frontends.webapp.figures import FIGURES, false_alarms_by_source
-from faceproof.frontends.webapp.plots import plot
+from faceproof.frontends.webapp.detector_page import FIGURES, false_alarms_by_source, plot
 from support.webpage import Page
 
 SPEC = Detector.load("default").spec

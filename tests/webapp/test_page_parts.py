@@ -10,15 +10,14 @@ from starlette.requests import Request
 from faceproof import Checker, Detector
 from faceproof.detector import ChosenOn, OperatingPoint
 from faceproof.errors import UsageError
-from faceproof.frontends.webapp import downloads, serving
-from faceproof.frontends.webapp.band import band_html
-from faceproof.frontends.webapp.given import Given, each_once
-from faceproof.frontends.webapp.headers import Headers, headers
+from faceproof.frontends.webapp import check_page, serving
+from faceproof.frontends.webapp.answers import Given, each_once
+from faceproof.frontends.webapp.faces import band_html
 from faceproof.frontends.webapp.samples import SAMPLES
+from faceproof.frontends.webapp.serving import Headers, headers
 from faceproof.frontends.webapp.settings import Settings
 from faceproof.frontends.webapp.sliders import budget_label, ordered_points
-from faceproof.imaging.decode import decode
-from faceproof.imaging.picture import DEFAULT_LIMITS
+from faceproof.imaging.decode import DEFAULT_LIMITS, decode
 from support.webpage import sample
 
 
@@ -86,11 +85,11 @@ def test_downloads_are_the_answer_and_reports_on_it(monkeypatch):
     def button(label, data, name, mime, **_):
         given[mime] = (name, data() if callable(data) else data)
 
-    monkeypatch.setattr(downloads.st, "download_button", button)
+    monkeypatch.setattr(check_page.st, "download_button", button)
     data = sample("real-astronaut.jpg")
     detector = Detector.load("default")
     result = Checker(detector).check(data, name="a b.jpg")
-    downloads.draw_downloads(Given("a b.jpg", data), result, detector.spec, ())
+    check_page.draw_downloads(Given("a b.jpg", data), result, detector.spec, ())
     name, text = given["application/json"]
     assert name == "a-b-faceproof.json"
     assert json.loads(text) == json.loads(result.model_dump_json(by_alias=True))

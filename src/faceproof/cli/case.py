@@ -18,8 +18,7 @@ from faceproof.sources import Refused, is_address
 
 if TYPE_CHECKING:
     from faceproof.checker import Checker, Source
-    from faceproof.reports.case_blocks import CaseFacts
-    from faceproof.reports.case_evidence import Evidence
+    from faceproof.reports.case_blocks import CaseFacts, Evidence
     from faceproof.results import CheckResult
 
 MOST_PICTURES = 200
@@ -109,8 +108,7 @@ class CaseReport:
             )
 
     def _rendered(self) -> bytes:
-        from faceproof.reports.case_facts import case_facts
-        from faceproof.reports.case_origin import Asked
+        from faceproof.reports.case_facts import Asked, case_facts
 
         facts = case_facts(
             self._cases,
@@ -124,7 +122,7 @@ class CaseReport:
     def _case(self, source: Source, result: CheckResult) -> Evidence:
         """Return what the report shows of one result."""
         from faceproof.audits import resaved
-        from faceproof.reports.case_evidence import evidence
+        from faceproof.reports.case_blocks import evidence
 
         data = self._file_of(source) if result.image else None
         if data is None or result.image is None:
@@ -138,8 +136,8 @@ class CaseReport:
 
     def _file_of(self, source: Source) -> bytes | None:
         """Return the source's file, read again; None where that does not work."""
+        from faceproof.imaging.decode import read_file
         from faceproof.imaging.fetching import fetch
-        from faceproof.imaging.reading import read_file
 
         if isinstance(source, Refused):
             return None

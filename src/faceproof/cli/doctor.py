@@ -73,8 +73,7 @@ def extras() -> Iterator[Line]:
 
 def devices() -> Iterator[Line]:
     """Yield what networks can run on."""
-    from faceproof.detector.runtime import quiet_onnxruntime
-    from faceproof.detector.scorers import PROVIDERS, usable_cores
+    from faceproof.detector.scorers import PROVIDERS, quiet_onnxruntime, usable_cores
 
     available = set(quiet_onnxruntime().get_available_providers())
     names = [name for name, provider in PROVIDERS.items() if provider in available]

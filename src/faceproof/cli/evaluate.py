@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceproof.cli.evaluate_output import FORMATS
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
+from faceproof.cli.output import visible
 from faceproof.cli.progress import Bar, progress_bar
 from faceproof.errors import UsageError
 from faceproof.sources import printable
@@ -18,9 +20,9 @@ from faceproof.tables import choose
 
 if TYPE_CHECKING:
     from faceproof.detector import Detector, OperatingPoint
-    from faceproof.evaluation.evaluate import Evaluation
+    from faceproof.evaluation.evaluate import Evaluation, Selection
     from faceproof.evaluation.predict import Find
-    from faceproof.evaluation.selection import Selection
+
 
 #: A pyarrow table; what checks a picture names no library of an extra.
 Table = Any
@@ -68,7 +70,7 @@ def evaluate(
 
     Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. No face is an answer too.
     """
-    from faceproof.networks.requirements import require
+    from faceproof.tables import require
 
     require("polars", "pyarrow", "jinja2", extra="data")
     write = choose(FORMATS, format_, what="format")
@@ -152,7 +154,7 @@ def _detector(name: str) -> Detector:
 def _selection(data: Path, root: Path | None, split: str | None) -> Selection:
     """Return the rows to judge."""
     from faceproof.data.manifest_files import read_manifest
-    from faceproof.evaluation.selection import select
+    from faceproof.evaluation.evaluate import select
 
     if not data.is_file():
         raise UsageError(f"there is no manifest {printable(str(data))}; name a .parquet or .csv")
@@ -205,8 +207,7 @@ def _evaluated(
     seed: int,
 ) -> Evaluation:
     """Return the record of the predictions."""
-    from faceproof.evaluation.evaluate import Judged, evaluation
-    from faceproof.evaluation.selection import cautions
+    from faceproof.evaluation.evaluate import Judged, cautions, evaluation
 
     spec = detector.spec
     typer.echo("figures and intervals", err=True)
@@ -241,3 +242,56 @@ def _write(result: Evaluation, predictions: Table, folder: Path) -> None:
         shown = printable(str(folder))
         raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
     typer.echo(f"report: {printable(str(folder / PAGE))}", err=True)
+
+
+def write_json(evaluation: Evaluation) -> None:
+    """Write the whole record."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    typer.echo(evaluation.model_dump_json(indent=2))
+
+
+def write_table(evaluation: Evaluation) -> None:
+    """Write the main figures of each slice under each condition."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for line in lines(evaluation):
+        typer.echo(line)
+    for caution in evaluation.cautions:
+        typer.echo(f"caution: {visible(caution)}", err=True)
+    if evaluation.left_out:
+        typer.echo(f"left out: {visible(evaluation.left_out[0])}{_more(evaluation)}", err=True)
+
+
+FORMATS: dict[str, Callable[[Evaluation], None]] = {"table": write_table, "json": write_json}
+
+
+def lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the aligned lines of the table, the head first."""
+    from faceproof.reports.evaluation_page import MAIN, SHORT
+
+    table = [
+        ("faces", "condition", "real", "fake", *(SHORT[name] for name in MAIN)),
+        *_rows(evaluation),
+    ]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()
+
+
+def _more(evaluation: Evaluation) -> str:
+    """Return how many more figures are left out, and where that stands."""
+    more = len(evaluation.left_out) - 1
+    return f" (and {more} more like it, on the page)" if more else ""
+
+
+def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
+    """Yield slice, condition, judged faces and the main figures with their intervals."""
+    from faceproof.reports.evaluation_page import MAIN, shown
+
+    for condition in evaluation.conditions:
+        for name in evaluation.slices:
+            found = [evaluation.find(metric, name, condition) for metric in MAIN]
+            counts = (f"{n:,}" for n in evaluation.judged(name, condition))
+            yield visible(name), visible(condition), *counts, *map(shown, found)

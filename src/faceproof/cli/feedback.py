@@ -9,12 +9,55 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.feedback_source import JSON_LINES, opened, read, shown
-from faceproof.cli.table import visible
+from faceproof.cli.output import visible
 from faceproof.errors import UsageError
 
 if TYPE_CHECKING:
     from faceproof.evaluation.feedback import Feedback
+    from faceproof.frontends.api.feedback.store import FeedbackStore
+
+
+JSON_LINES = ".jsonl"
+
+
+def read(name: str) -> tuple[Feedback, ...]:
+    """Return the feedback of a .jsonl file, or of a database.
+
+    Raises:
+        DataError: the file cannot be read, or a line is no feedback.
+        FeedbackStoreError: the database cannot be read.
+    """
+    if name.endswith(JSON_LINES):
+        from faceproof.evaluation.feedback import read_feedback
+
+        return read_feedback(Path(name))
+    with closing(opened(name)) as store:
+        return tuple(store)
+
+
+def opened(database: str) -> FeedbackStore:
+    """Return the store in a database, which must be there.
+
+    Raises:
+        MissingExtraError: the service is not installed.
+        FeedbackStoreError: there is none, or it cannot be opened.
+    """
+    from faceproof.tables import require
+
+    require("sqlalchemy", "fastapi", "pydantic_settings", extra="serve")
+    from faceproof.frontends.api.feedback.store import FeedbackStore
+
+    return FeedbackStore.open(database, create=False)
+
+
+def shown(database: str) -> str:
+    """Return how a source of feedback is named in a report, without a password."""
+    if "://" not in database:
+        return database
+    from faceproof.frontends.api.feedback.database import address
+
+    return str(address(database))
+
 
 app = typer.Typer(
     help="List, write out and delete what people said of wrong verdicts.", no_args_is_help=True
@@ -86,7 +129,7 @@ def prune(
 ) -> None:
     """Delete feedback that was received longer ago than so many days."""
     with closing(opened(database)) as store:
-        from faceproof.frontends.api.feedback.keeping import prune as run
+        from faceproof.frontends.api.feedback.store import prune as run
 
         typer.echo(f"{run(store, days):,} deleted", err=True)
 
@@ -133,7 +176,7 @@ def _write_lines(feedback: Iterable[Feedback], path: Path) -> None:
 
 def _write_manifest(feedback: tuple[Feedback, ...], pictures: Path, path: Path, name: str) -> str:
     """Write a row for each picture that is there, and return what was left out in words."""
-    from faceproof.networks.requirements import require
+    from faceproof.tables import require
 
     require("polars", "pyarrow", extra="data")
     from faceproof.data.manifest_files import write_manifest

@@ -74,7 +74,7 @@ class HeatMapFolder:
 
     def _again(self, source: Source, result: CheckResult) -> Pixels:
         """Return the pixels of the picture that was judged."""
-        from faceproof.checker.loading import load_source
+        from faceproof.checker import load_source
 
         picture = load_source(source, self._checker.limits, self._checker.addresses)
         if result.image is None or picture.sha256 != result.image.sha256:

@@ -11,7 +11,7 @@ import typer
 from faceproof.errors import UnknownChoiceError, UsageError
 
 if TYPE_CHECKING:
-    from faceproof.frontends.api.guard.key_file import Key, Keys
+    from faceproof.frontends.api.security.key_file import Key, Keys
 
 app = typer.Typer(help="Make, list, rotate and retire API keys.", no_args_is_help=True)
 
@@ -36,7 +36,7 @@ def new(
 ) -> None:
     """Make a key and write it to standard output, once: the file has its hash alone."""
     _require()
-    from faceproof.frontends.api.guard.key_file import Keys, change_keys, new_key, now_utc
+    from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
 
     now = now_utc()
     secret, key = new_key(name, now=now, expires=_after(now, days))
@@ -48,7 +48,7 @@ def new(
 def list_(*, file: File) -> None:
     """List the keys: id, state, when made, when over, name. No secret can be shown."""
     _require()
-    from faceproof.frontends.api.guard.key_file import now_utc, read_keys
+    from faceproof.frontends.api.security.key_file import now_utc, read_keys
 
     keys, now = read_keys(file).keys, now_utc()
     for key in keys:
@@ -73,7 +73,7 @@ def rotate(
 ) -> None:
     """Make a new key with the name of an old one, which runs out after the overlap."""
     _require()
-    from faceproof.frontends.api.guard.key_file import Keys, change_keys, new_key, now_utc
+    from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
 
     now = now_utc()
     secrets: list[tuple[str, Key]] = []
@@ -94,7 +94,7 @@ def rotate(
 def retire(identity: Identity, *, file: File) -> None:
     """End a key now: a running service refuses it within a second."""
     _require()
-    from faceproof.frontends.api.guard.key_file import change_keys, now_utc
+    from faceproof.frontends.api.security.key_file import change_keys, now_utc
 
     def change(keys: Keys) -> Keys:
         key = _named(keys, identity)
@@ -106,7 +106,7 @@ def retire(identity: Identity, *, file: File) -> None:
 
 def _require() -> None:
     """Refuse in words where the service is not installed."""
-    from faceproof.networks.requirements import require
+    from faceproof.tables import require
 
     require("fastapi", "prometheus_client", "pydantic_settings", extra="serve")
 

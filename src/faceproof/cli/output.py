@@ -1,16 +1,221 @@
-"""The formats of results: JSON, JSON lines and CSV here, the table in `faceproof.cli.table`."""
+"""The formats of results: a table, JSON, JSON lines and CSV, and what a run comes to."""
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
-from faceproof.cli.table import TableWriter
-from faceproof.reports.csv_rows import CsvTable, csv_rows
+from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
+from faceproof.reports.csv_rows import CsvTable, csv_rows, file_says
 
 if TYPE_CHECKING:
-    from faceproof.results import CheckResult
+    from rich.text import Text
+
+    from faceproof.checker import Checker
+    from faceproof.results import CheckedFace, CheckResult
+
+
+#: With --fail-on, the verdicts that end in exit code 3.
+FAIL_ON: dict[str, frozenset[str]] = {
+    "fake": frozenset({"fake"}),
+    "unsure": frozenset({"fake", "unsure"}),
+}
+
+
+class Tally:
+    """Counts of pictures by verdict, or by why there is none."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._started = time.perf_counter()
+
+    def add(self, result: CheckResult) -> None:
+        """Count one result."""
+        self.counts[outcome(result)] += 1
+
+    def exit_code(self, fail_on: frozenset[str] = frozenset()) -> int:
+        """Return 3 where a verdict of ``fail_on`` was given, else 1 after an error, else 0."""
+        if any(self.counts[verdict] for verdict in fail_on):
+            return FOUND
+        return NOT_ALL_CHECKED if self.counts["error"] else ALL_CHECKED
+
+    def summary(self, checker: Checker, *, skipped: int) -> str:
+        """Return the two lines that end a run: the counts, and the promise behind them."""
+        total, seconds = self.counts.total(), time.perf_counter() - self._started
+        words = ("real", "fake", "unsure", "no face")
+        counted = ", ".join(f"{self.counts[word]} {word}" for word in words)
+        lines = [
+            f"{counting(total, 'source')}: {counted}, {counting(self.counts['error'], 'error')}",
+            f" in {seconds:.1f} s",
+            f" ({counting(skipped, 'other file')} skipped)" if skipped else "",
+        ]
+        spec, point = checker.detector.spec, checker.operating_point
+        return "".join(lines) + f"\n{spec.name} {spec.version}, {point.name}: {point.promise}"
+
+
+def outcome(result: CheckResult) -> str:
+    """Return the result in a word or two: its verdict, `no face` or `error`."""
+    return result.verdict or {"no_face": "no face"}.get(result.status, result.status)
+
+
+def counting(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> counting(1, "error"), counting(2, "error")
+    ('1 error', '2 errors')
+    """
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+PAGE_ROWS = 25
+PAGE_SECONDS = 1.0
+STYLES = {"real": "green", "fake": "bold red", "unsure": "yellow", "error": "magenta"}
+_FEWEST_PICTURE_CELLS = 20
+_CAUTION_CELLS = 24
+
+
+class Row(NamedTuple):
+    """The words of one line."""
+
+    picture: str
+    face: str
+    verdict: str
+    fake: str
+    cautions: str
+
+
+HEADER = Row("picture", "face", "verdict", "fake", "cautions")
+
+
+class TableWriter:
+    """Writes aligned rows; a page is out when it is full, or a second old at the next result.
+
+    Columns only ever grow. On a terminal, long picture names lose their beginning so that a row
+    keeps to the line; in a pipe, nothing is cut.
+    """
+
+    def __init__(self, stream: TextIO, hiding: Callable[[], AbstractContextManager[None]]) -> None:
+        from rich.console import Console
+
+        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._hiding = hiding
+        self._page: list[Row] = []
+        self._headed = False
+        self._begun = time.monotonic()
+        self._widths = [0] * len(HEADER)
+
+    def write(self, result: CheckResult) -> None:
+        """Take one result's rows."""
+        self._page.extend(rows(result))
+        late = time.monotonic() - self._begun > PAGE_SECONDS
+        if late or len(self._page) >= PAGE_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Write what is pending."""
+        if self._page:
+            self._flush()
+
+    def _flush(self) -> None:
+        from rich.cells import cell_len
+
+        if not self._headed:
+            self._page.insert(0, HEADER)
+            self._headed = True
+        for place in range(len(HEADER) - 1):
+            cells = max(cell_len(row[place]) for row in self._page)
+            self._widths[place] = max(self._widths[place], cells)
+        if self._console.is_terminal:
+            self._widths[0] = min(self._widths[0], self._room())
+        with self._hiding():
+            for row in self._page:
+                self._console.print(self._line(row))
+            self._console.file.flush()
+        self._page, self._begun = [], time.monotonic()
+
+    def _room(self) -> int:
+        """Return how many cells a terminal's line leaves for the picture's name."""
+        others = sum(self._widths[1:]) + 2 * (len(HEADER) - 1)
+        return max(self._console.width - others - _CAUTION_CELLS, _FEWEST_PICTURE_CELLS)
+
+    def _line(self, row: Row) -> Text:
+        """Return one row as a line."""
+        from rich.text import Text
+
+        line = Text(style="bold" if row is HEADER else "")
+        for place, (cell, width) in enumerate(zip(row, self._widths, strict=True)):
+            style = STYLES.get(cell, "") if place == HEADER.index("verdict") else ""
+            line.append(fitted(cell, width) if width else cell, style).append("  ")
+        line.rstrip()
+        return line
+
+
+def rows(result: CheckResult) -> list[Row]:
+    """Return a row for each face, or one that says why there is none."""
+    picture, said = visible(result.source), _said(result)
+    if not result.faces:
+        why = visible(result.error.message) if result.error else said
+        return [Row(picture, "", outcome(result), "", why)]
+    count = len(result.faces)
+    return [
+        Row(picture, _place(face, number, count), face.verdict, _p(face), _words(face, said))
+        for number, face in enumerate(result.faces, start=1)
+    ]
+
+
+def visible(text: str) -> str:
+    r"""Return text that cannot steer a terminal: what does not print is escaped.
+
+    >>> visible("café\x1b[2J")
+    'café\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def fitted(text: str, cells: int) -> str:
+    """Return text of exactly that many terminal cells, without its beginning if it is too long.
+
+    >>> fitted("a.jpg", 7), fitted("pictures/a.jpg", 7)
+    ('a.jpg  ', '…/a.jpg')
+    """
+    from rich.cells import cell_len
+
+    if cell_len(text) > cells:
+        while cell_len(text) > cells - 1:
+            text = text[1:]
+        text = f"…{text}"
+    return text + " " * (cells - cell_len(text))
+
+
+def _place(face: CheckedFace, number: int, count: int) -> str:
+    """Return which face this is, and where its middle lies when there are several."""
+    x, y, width, height = face.box
+    where = f" at {x + width / 2:.0f},{y + height / 2:.0f}" if count > 1 else ""
+    return f"{number}/{count}{where}"
+
+
+def _p(face: CheckedFace) -> str:
+    return f"{face.fake_probability:.3f}"
+
+
+def _words(face: CheckedFace, said: str) -> str:
+    cautions = [one.replace("_", " ") for one in face.quality.cautions]
+    return ", ".join([*cautions, *filter(None, [said])])
+
+
+def _said(result: CheckResult) -> str:
+    """Return what a reader must not miss of what the file says of its origin."""
+    telling = {"made_by_ai": "made by AI", "edited": "edited"}
+    said = [telling[one] for one in file_says(result) if one in telling]
+    parts = [f"the file says: {', '.join(said)}"] if said else []
+    credentials = result.provenance.content_credentials
+    if credentials and credentials.state != "absent":
+        parts.append(f"credentials: {credentials.state}")
+    return ", ".join(parts)
+
 
 #: Makes room on the terminal: what shows progress hides while results are written.
 Hiding = Callable[[], AbstractContextManager[None]]

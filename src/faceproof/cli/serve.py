@@ -47,7 +47,7 @@ def serve(
     """
     _need_extra()
     from faceproof.frontends.api import create_app
-    from faceproof.frontends.api.guard import required
+    from faceproof.frontends.api.security import required
     from faceproof.frontends.api.server import bound
     from faceproof.frontends.api.server import serve as run
     from faceproof.frontends.api.settings import read_settings

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
-from faceproof.cli.update_output import FORMATS
+from faceproof.cli.output import visible
 from faceproof.errors import UsageError
+from faceproof.sources import printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
+    from faceproof.evaluation.gate import Update
     from faceproof.training.updating.regression import Told
 
 
@@ -79,13 +84,13 @@ def update(
     An accepted detector lies in DIR/bundle, a refused one in DIR/refused, the report in
     DIR/update.html. Exit codes: 0 accepted, 1 something failed, 2 wrong usage, 3 refused.
     """
-    from faceproof.networks.requirements import require
+    from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
     write = choose(FORMATS, format_, what="format")
     _check_replay(replay, no_replay=no_replay)
     from faceproof.evaluation.gate import Rule
-    from faceproof.training.running.stopping import Stopped
+    from faceproof.training.run.stopping import Stopped
     from faceproof.training.updating.update import Wish
     from faceproof.training.updating.update import update as run
 
@@ -127,7 +132,7 @@ def _told(feedback: str | None, pictures: Path | None) -> Told | None:
         )
     if feedback is None or pictures is None:
         return None
-    from faceproof.cli.feedback_source import read, shown
+    from faceproof.cli.feedback import read, shown
     from faceproof.training.updating.regression import Told
 
     return Told(read(feedback), shown(feedback), pictures)
@@ -151,3 +156,45 @@ def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
 def _say(message: str) -> None:
     """Tell how far it is, on standard error."""
     typer.echo(message, err=True)
+
+
+def write_json(update: Update, _: Path) -> None:
+    """Write the whole record."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    typer.echo(update.model_dump_json(indent=2))
+
+
+def write_table(update: Update, folder: Path) -> None:
+    """Write what was guarded, what the gate said of it, and last where the detector lies."""
+    from faceproof.reports.update_page import verdict
+
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for line in lines(update):
+        typer.echo(line)
+    for caution in update.gate.cautions:
+        typer.echo(f"caution: {visible(caution)}", err=True)
+    said = "accepted" if update.accepted else "REFUSED"
+    typer.echo(f"{said}: {visible(verdict(update.gate))}", err=True)
+    typer.echo(f"report: {printable(str(folder / 'update.html'))}", err=True)
+    typer.echo(folder / ("bundle" if update.accepted else "refused"))
+
+
+FORMATS: dict[str, Callable[[Update, Path], None]] = {"table": write_table, "json": write_json}
+
+
+def lines(update: Update) -> Iterator[str]:
+    """Yield the aligned lines of the table, the head first: what is guarded, then the rest."""
+    from faceproof.reports.update_page import HEAD, cells
+
+    rows = [
+        (*HEAD, "gate"),
+        *((*cells(one.change), one.outcome) for one in update.gate.guarded),
+        *((*cells(change), "-") for change in update.gate.others),
+    ]
+    table = [tuple(map(visible, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(padded).rstrip()

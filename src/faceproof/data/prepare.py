@@ -27,7 +27,7 @@ from faceproof.data.duplicates import clusters, dct_hash_64, near_pairs
 from faceproof.data.manifest import Manifest, Row
 from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.data.public import LAYOUTS, Listed
-from faceproof.data.splitting.splits import assign_splits, unit_hash
+from faceproof.data.splitting.stratified import assign_splits, unit_hash
 from faceproof.errors import FaceproofError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg, resize

@@ -12,22 +12,20 @@ from faceproof.detector.calibration import (
     sigmoid,
 )
 from faceproof.detector.detector import Detector, detectors
-from faceproof.detector.findings import Finding
 from faceproof.detector.scorers import SCORERS, RunOptions, Scorer
 from faceproof.detector.spec import (
     CardFile,
+    ChosenOn,
     DetectorSpec,
+    Finding,
     Member,
     OnnxFile,
+    OperatingPoint,
     StartedFrom,
     TrainedOn,
-    WeightsFile,
-)
-from faceproof.detector.verdict import (
-    ChosenOn,
-    OperatingPoint,
     Unsupported,
     Verdict,
+    WeightsFile,
     decide,
     picture_probability,
 )

@@ -13,8 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from faceproof.detector.findings import Sha256
-from faceproof.detector.verdict import Probability, Verdict
+from faceproof.detector.spec import Probability, Sha256, Verdict
 from faceproof.errors import DataError
 from faceproof.records import Document, Record
 from faceproof.sources import printable

@@ -2,24 +2,37 @@
 
 A metric that depends on thresholds is named with its operating point, as in ``bpcer@1-in-100``.
 Slices are ``all``, ``source=NAME`` and, for what is measured on fakes alone, ``generator=NAME``.
+
+Processor time and not the clock's: what else the machine does then matters least.
+
+The slice ``member=NAME`` holds the same faces as ``all``, judged by one of the detectors that were
+combined, at thresholds chosen in the same way on the same calibration faces.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from faceproof.data.manifest import Manifest
-from faceproof.detector.findings import Finding
-from faceproof.detector.verdict import OperatingPoint
-from faceproof.evaluation.bootstrap import RESAMPLES, bootstrap
-from faceproof.evaluation.intervals import Interval, intraclass, rate_interval
+from faceproof.detector import Detector, OperatingPoint
+from faceproof.detector.spec import Finding
+from faceproof.evaluation import predictions
+from faceproof.evaluation.formulas import HALF, Bools, Thresholds, tally
+from faceproof.evaluation.intervals import RESAMPLES, Interval, bootstrap, intraclass, rate_interval
 from faceproof.evaluation.metrics import METRICS, Metric
 from faceproof.evaluation.predictions import Faces
-from faceproof.evaluation.tally import HALF, Bools, Thresholds, tally
+from faceproof.imaging.preprocessing import network_input
 from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 
 NOT_JUDGED = {"no_face_rate": "no_face", "error_rate": "error"}
 """Findings about the rows without an answer, and the status each counts."""
@@ -213,3 +226,104 @@ class _Slice:
         """Return the finding; percentiles that miss their own value are stretched to hold it."""
         low, high = min(interval.low, value), max(interval.high, value)
         return Finding(metric=metric, value=value, low=low, high=high, n=n, **self._where)
+
+
+#: With nine repeats, the second lowest and the second highest hold the median in 96 % of cases.
+REPEATS, OUTER = 9, 1
+FACES = 8
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Milliseconds of processor time for a face: median of the repeats and its interval."""
+
+    median: float
+    low: float
+    high: float
+    faces: int
+    """How many faces were judged for it."""
+
+
+def cpu_ms(
+    detectors: Sequence[Detector], *, repeats: int = REPEATS, faces: int = FACES
+) -> list[Speed]:
+    """Return the speed of each detector, from inputs of noise to its logits.
+
+    They take turns, so that a slow minute of the machine falls on all of them; each is asked once
+    before, as its first answer takes longer.
+    """
+    inputs = [_noise(detector, faces) for detector in detectors]
+    spent = np.array(
+        [
+            [_seconds(one, noise) for one, noise in zip(detectors, inputs, strict=True)]
+            for _ in range(1 + repeats)
+        ]
+    )[1:]
+    return [_speed(column, faces) for column in np.sort(1000 * spent / faces, axis=0).T]
+
+
+def _noise(detector: Detector, faces: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    side = detector.preprocessing.crop.size
+    crops = np.random.default_rng(0).integers(0, 256, (faces, side, side, 3), dtype=np.uint8)
+    return network_input(crops, detector.preprocessing.input)
+
+
+def _seconds(
+    detector: Detector, inputs: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> float:
+    start = time.process_time()
+    detector.logits(inputs)
+    return time.process_time() - start
+
+
+def _speed(rising: np.ndarray[tuple[int, ...], np.dtype[np.float64]], faces: int) -> Speed:
+    """Return the median of rising values [repeats], and the values one from either end."""
+    outer = min(OUTER, (len(rising) - 1) // 2)
+    return Speed(
+        median=float(np.median(rising)),
+        low=float(rising[outer]),
+        high=float(rising[-1 - outer]),
+        faces=faces * len(rising),
+    )
+
+
+MEMBER = "member="
+"""How the slices of members begin."""
+
+CPU_MS = "cpu_ms"
+"""The metric of findings that say how many milliseconds of processor time a face takes."""
+
+BESIDE = ("roc_auc", "tpr_at_fpr_1", "bpcer", "recall")
+"""What is measured of each member; the last two at an operating point."""
+
+
+def member_findings(slice_: str, answers: pa.Table, point: OperatingPoint) -> Iterator[Finding]:
+    """Yield `BESIDE` of one detector's answers, under each of their conditions."""
+    data_sha256 = predictions.origin_of(answers).data_sha256
+    every = predictions.faces(answers)
+    for condition in dict.fromkeys(every.conditions.tolist()):
+        faces = every.where(every.conditions == condition)
+        found = slice_findings(
+            slice_,
+            condition,
+            faces,
+            [point],
+            counted=faces,
+            data_sha256=data_sha256,
+            metrics=BESIDE,
+        )
+        yield from (one for one in found if one.metric.partition("@")[0] in BESIDE)
+
+
+def speed_finding(slice_: str, speed: Speed, *, condition: str, data_sha256: str) -> Finding:
+    """Return a measured speed as a finding, in milliseconds with two decimals."""
+    return Finding(
+        metric=CPU_MS,
+        value=round(speed.median, 2),
+        low=round(speed.low, 2),
+        high=round(speed.high, 2),
+        n=speed.faces,
+        slice=slice_,
+        condition=condition,
+        data_sha256=data_sha256,
+    )

@@ -4,13 +4,98 @@ Fake is the positive class; scores are fake probabilities in [0, 1]. A rate is a
 never a percentage. The error rates follow ISO/IEC 30107-3 in spirit: BPCER for real faces called
 fake, APCER for fake faces called real, reported per generator with the worst one named. A face
 between the two thresholds is *unsure* and counts as neither error.
+
+Every metric is a function of a tally. A tally holds B weightings of the same faces at once, so
+that the bootstrap of `faceproof.evaluation.intervals` needs no loop over resamples.
+
+Each curve has one point for each distinct score, so that equal scores never get an order.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from faceproof.evaluation.tally import HALF, Floats, Tally, Thresholds
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from faceproof.errors import UsageError
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Thresholds(NamedTuple):
+    """Two thresholds on the fake probability: real below the first, fake from the second on."""
+
+    real_below: float = 0.5
+    fake_from: float = 0.5
+
+
+HALF = Thresholds()
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Weights of real and fake faces at each distinct score, for B weightings of the same faces."""
+
+    scores: Floats
+    """float64 [U], strictly ascending."""
+    real: Floats
+    """float64 [B, U]: weight of the real faces with that score."""
+    fake: Floats
+    """float64 [B, U]: weight of the fake faces with that score."""
+
+    @property
+    def reals(self) -> Floats:
+        """Return the weight of all real faces, float64 [B]."""
+        return np.asarray(self.real.sum(axis=1))
+
+    @property
+    def fakes(self) -> Floats:
+        """Return the weight of all fake faces, float64 [B]."""
+        return np.asarray(self.fake.sum(axis=1))
+
+    def from_score(self, threshold: float) -> tuple[Floats, Floats]:
+        """Return the weight of real and of fake faces scored `threshold` or more, [B] each."""
+        cut = np.searchsorted(self.scores, threshold, side="left")
+        return self.real[:, cut:].sum(axis=1), self.fake[:, cut:].sum(axis=1)
+
+
+def tally(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Tally:
+    """Return the tally of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
+
+    ``weights`` [N] or [B, N], not negative, counts a face more than once; one each when left out.
+
+    Raises:
+        UsageError: when lengths differ, nothing is there, or a score is not a number.
+
+    >>> tally([False, True, True], [0.1, 0.9, 0.9]).fake.tolist()
+    [[0.0, 2.0]]
+    """
+    fake, score = np.asarray(labels, dtype=bool), np.asarray(scores, dtype=np.float64)
+    weight = np.atleast_2d(np.ones(score.shape) if weights is None else np.asarray(weights, float))
+    _check(fake, score, weight)
+    order = np.argsort(score, kind="stable")
+    distinct, starts = np.unique(score[order], return_index=True)
+    weight, fake = weight[:, order], fake[order]
+    sums = [np.where(kind, weight, 0.0) for kind in (~fake, fake)]
+    if len(distinct) < len(score):
+        sums = [np.add.reduceat(one, starts, axis=1) for one in sums]
+    return Tally(scores=distinct, real=sums[0], fake=sums[1])
+
+
+def _check(fake: Bools, score: Floats, weight: Floats) -> None:
+    if score.ndim != 1 or fake.shape != score.shape or weight.shape[1:] != score.shape:
+        raise UsageError(
+            f"labels, scores and weights must have one length, got {fake.shape}, {score.shape} "
+            f"and {weight.shape}"
+        )
+    if not score.size:
+        raise UsageError("no judged face to measure: check the split, the slice and the statuses")
+    if not np.isfinite(score).all():
+        raise UsageError("a score is not a finite number: leave faces that were not judged out")
+
 
 ECE_BINS = 15
 """Bins of the expected calibration error, each with the same share of the faces."""
@@ -183,3 +268,100 @@ def ece(counts: Tally, _: Thresholds = HALF) -> Floats:
     gap = (mass * counts.scores - counts.fake).ravel()
     sums = np.bincount(cells, weights=gap, minlength=ECE_BINS * len(mass))
     return np.asarray(np.abs(sums).reshape(len(mass), ECE_BINS).sum(axis=1) / total[:, 0])
+
+
+@dataclass(frozen=True)
+class Roc:
+    """False and true positive rate, float64 [U + 1] each, from "nothing is fake" on."""
+
+    false_positive_rate: Floats
+    true_positive_rate: Floats
+    thresholds: Floats
+    """float64 [U + 1]: infinite first, then the distinct scores from the highest down."""
+
+
+@dataclass(frozen=True)
+class PrecisionRecall:
+    """Precision and recall, float64 [U] each, from the highest threshold down."""
+
+    precision: Floats
+    recall: Floats
+    thresholds: Floats
+    """float64 [U]: the distinct scores from the highest down."""
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Bins of faces by their probability; a bin that holds no face is left out."""
+
+    mean_probability: Floats
+    """float64 [K]: what the detector said on average."""
+    share_fake: Floats
+    """float64 [K]: how many of them were fake."""
+    counts: NDArray[np.int64]
+
+
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
+    """Return the ROC curve of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
+
+    Raises:
+        UsageError: when there is but one class.
+
+    >>> roc_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]).true_positive_rate.tolist()
+    [0.0, 0.5, 0.5, 1.0, 1.0]
+    """
+    counts = _of_both_classes(labels, scores)
+    real, fake = _from_above(counts)
+    return Roc(
+        np.append(0.0, real / real[-1]),
+        np.append(0.0, fake / fake[-1]),
+        np.append(np.inf, counts.scores[::-1]),
+    )
+
+
+def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRecall:
+    """Return precision against recall of faces: labels bool [N] (true is fake), scores [N].
+
+    Raises:
+        UsageError: when there is but one class.
+
+    >>> precision_recall_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]).recall.tolist()
+    [0.5, 0.5, 1.0, 1.0]
+    """
+    counts = _of_both_classes(labels, scores)
+    real, fake = _from_above(counts)
+    return PrecisionRecall(fake / (real + fake), fake / fake[-1], counts.scores[::-1])
+
+
+def reliability(labels: ArrayLike, scores: ArrayLike, *, bins: int = ECE_BINS) -> Reliability:
+    """Return what was said against what came true, in ``bins`` bins of equal mass.
+
+    The bins are those of `faceproof.evaluation.formulas.ece`: equal scores stay together.
+
+    >>> reliability([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], bins=2).share_fake.tolist()
+    [0.5, 0.5]
+    """
+    counts = tally(labels, scores)
+    fake, mass = counts.fake[0], counts.real[0] + counts.fake[0]
+    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    index = np.minimum((middle * bins).astype(np.intp), bins - 1)
+    held, said, fakes = (
+        np.bincount(index, weights=weight, minlength=bins)
+        for weight in (mass, mass * counts.scores, fake)
+    )
+    there = held > 0
+    return Reliability(
+        said[there] / held[there], fakes[there] / held[there], held[there].astype(np.int64)
+    )
+
+
+def _of_both_classes(labels: ArrayLike, scores: ArrayLike) -> Tally:
+    counts = tally(labels, scores)
+    if not (counts.reals[0] and counts.fakes[0]):
+        raise UsageError("a curve needs real and fake faces, and here is but one class")
+    return counts
+
+
+def _from_above(counts: Tally) -> tuple[Floats, Floats]:
+    """Return how many real and fake faces lie at each score or above, [U] from the highest."""
+    return np.cumsum(counts.real[0, ::-1]), np.cumsum(counts.fake[0, ::-1])

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceproof.errors import UsageError
 from faceproof.evaluation import formulas
-from faceproof.evaluation.tally import HALF, Bools, Floats, Tally, Thresholds, tally
+from faceproof.evaluation.formulas import HALF, Bools, Floats, Tally, Thresholds, tally
 from faceproof.tables import choose
 
 Outcome = Callable[[Bools, Floats, Thresholds], Bools]

@@ -15,21 +15,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from faceproof.detector.findings import Text
+from faceproof.detector.spec import Text
 from faceproof.errors import DataError
-from faceproof.evaluation.bootstrap import RESAMPLES, resamples
-from faceproof.evaluation.formulas import roc_auc
+from faceproof.evaluation.formulas import Bools, Floats, Thresholds, roc_auc, tally
 from faceproof.evaluation.intervals import (
     CONFIDENCE,
+    RESAMPLES,
     Interval,
     clustered_size,
     intraclass,
     rate_interval,
+    resamples,
     wilson,
 )
 from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predictions import Faces, faces, origin_of
-from faceproof.evaluation.tally import Bools, Floats, Thresholds, tally
 from faceproof.records import Record
 
 if TYPE_CHECKING:

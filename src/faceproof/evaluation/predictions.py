@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from faceproof.detector.findings import Sha256
+from faceproof.detector.spec import Sha256
 from faceproof.errors import DataError, MissingExtraError
-from faceproof.evaluation.tally import Bools, Floats
+from faceproof.evaluation.formulas import Bools, Floats
 from faceproof.records import Record
 
 if TYPE_CHECKING:

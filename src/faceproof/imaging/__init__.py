@@ -1,1 +1,1 @@
-"""Pixels in, numbers out: decoding, faces, quality, preprocessing, degradations and blending."""
+"""Pixels in, numbers out: decoding, faces, quality, preprocessing and degradations."""

@@ -5,21 +5,28 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from pydantic import Field
 
 from faceproof.errors import (
     CorruptPictureError,
+    EmptyFileError,
+    FileTooLargeError,
     PictureError,
     PictureTooLargeError,
+    SourceNotFoundError,
+    SourceUnreadableError,
     TruncatedPictureError,
     UnsupportedFormatError,
     UnsupportedSourceError,
@@ -28,17 +35,136 @@ from faceproof.imaging.colour import srgb
 from faceproof.imaging.containers.base import Container
 from faceproof.imaging.containers.directory import exif_orientation
 from faceproof.imaging.formats import FORMATS, identify
-from faceproof.imaging.picture import (
-    DEFAULT_LIMITS,
-    Limits,
-    Picture,
-    Pixels,
-    check_bytes,
-    check_size,
-)
-from faceproof.imaging.reading import read_file, read_stream
+from faceproof.records import Record
 
-__all__ = ["Limits", "Picture", "decode", "load"]
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """An upright picture: ``pixels`` uint8 [H, W, 3] in sRGB, C-contiguous.
+
+    ``sha256`` is that of the file's bytes, ``data``. Of an array or a Pillow image it is that of
+    its shape and pixels; ``format`` is then ``"ARRAY"``, and there is no ``data``. ``container`` is
+    the parsed file.
+    """
+
+    pixels: Pixels = field(repr=False)
+    sha256: str
+    format: str
+    data: bytes = field(default=b"", repr=False)
+    container: Container | None = field(default=None, repr=False)
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+
+class Limits(Record):
+    """What a picture may cost: bytes of its file, pixels in all, pixels along a side.
+
+    Decoding takes 7 to 16 bytes of memory a pixel for a moment, depending on the format.
+    """
+
+    max_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
+    max_pixels: int = Field(default=100_000_000, gt=0)
+    max_side: int = Field(default=30_000, gt=0)
+
+
+DEFAULT_LIMITS = Limits()
+
+
+def check_bytes(size: int, limits: Limits) -> None:
+    """Refuse an empty file and one with too many bytes.
+
+    Raises:
+        EmptyFileError: no bytes.
+        FileTooLargeError: more than the limit.
+    """
+    if size == 0:
+        raise EmptyFileError("the file is empty")
+    if size > limits.max_bytes:
+        raise FileTooLargeError(
+            f"more than the limit of {limits.max_bytes} bytes; save it smaller or raise max_bytes"
+        )
+
+
+def check_size(size: tuple[int, int], limits: Limits, *, kind: str = "") -> None:
+    """Refuse a picture of ``size`` (width, height) that is too large to decode.
+
+    Raises:
+        PictureTooLargeError: more pixels or a longer side than the limits.
+    """
+    width, height = size
+    most = limits.max_pixels
+    if kind == "TIFF" and Image.MAX_IMAGE_PIXELS:  # beyond it, Pillow's TIFF reader warns
+        most = min(most, Image.MAX_IMAGE_PIXELS)
+    if max(size) > limits.max_side or width * height > most:
+        raise PictureTooLargeError(
+            f"{width} x {height} pixels, more than the limit of {limits.max_side} a side"
+            f" or {most} in all; make it smaller, or raise max_side or max_pixels"
+        )
+    if min(size) == 0 < max(size):
+        raise CorruptPictureError(f"it claims to be {width} x {height} pixels")
+
+
+def read_file(path: Path, limits: Limits) -> bytes:
+    """Return the bytes of an ordinary file, whose size is looked at first.
+
+    Raises:
+        SourceNotFoundError: there is no such file.
+        SourceUnreadableError: the file system refused.
+        UnsupportedSourceError: a folder, a pipe or a device.
+        EmptyFileError: no bytes.
+        FileTooLargeError: more than the limit.
+    """
+    try:
+        found = path.stat()
+        _check_kind(path, found.st_mode)
+        check_bytes(found.st_size, limits)
+        with path.open("rb") as file:
+            return file.read(limits.max_bytes + 1)  # it may have grown
+    except (EmptyFileError, FileTooLargeError) as error:
+        raise type(error)(f"{path}: {error}") from None
+    except FileNotFoundError as error:
+        raise SourceNotFoundError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SourceUnreadableError(f"{path}: cannot be read ({reason})") from error
+
+
+def _check_kind(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise UnsupportedSourceError(f"{path}: a folder; name the pictures in it")
+    if not stat.S_ISREG(mode):
+        raise UnsupportedSourceError(f"{path}: a pipe or a device; read it, and give the bytes")
+
+
+def read_stream(stream: BinaryIO, limits: Limits) -> bytes:
+    """Return what is left in a binary stream, at most one byte more than the limit.
+
+    Raises:
+        SourceUnreadableError: the stream is closed or fails.
+        UnsupportedSourceError: it gives text.
+    """
+    parts = []
+    left = limits.max_bytes + 1
+    try:
+        while left > 0 and (part := stream.read(left)):
+            if not isinstance(part, bytes):
+                raise UnsupportedSourceError("the stream gives text; open it in binary mode")
+            parts.append(part)
+            left -= len(part)
+    except (OSError, ValueError) as error:  # ValueError: the stream is closed
+        raise SourceUnreadableError(f"the stream cannot be read ({error})") from error
+    return b"".join(parts)
+
 
 # What Pillow, its codecs and pillow-heif raise for broken files; they promise no common base, and
 # none of these may reach a user. OSError, of which UnidentifiedImageError is one, SyntaxError for

@@ -12,16 +12,20 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from faceproof.errors import UnknownChoiceError
-from faceproof.networks.batch_norm import reestimate_batch_norm
 from faceproof.networks.heads import HeadSpec, build_head
-from faceproof.networks.parameters import TRAINABLE, parameter_groups, set_trainable
-from faceproof.networks.requirements import require
-from faceproof.networks.starting_weights import StartingWeights, load_starting_weights
+from faceproof.networks.parameters import (
+    TRAINABLE,
+    parameter_groups,
+    reestimate_batch_norm,
+    set_trainable,
+)
+from faceproof.networks.weights import StartingWeights, load_starting_weights
+from faceproof.tables import require
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from faceproof.networks.network import Network
+    from faceproof.networks.modules import Network
 
 __all__ = [
     "NETWORKS",
@@ -96,7 +100,7 @@ def build(name: str, *, head: HeadSpec | None = None) -> Network:
         MissingExtraError: torch or timm is not installed.
     """
     require("torch", "timm")
-    from faceproof.networks.network import Network
+    from faceproof.networks.modules import Network
 
     backbone = _backbone(name)
     last = build_head(head or HeadSpec(), features=backbone.features, pooled=backbone.pooled)

@@ -4,7 +4,7 @@ None of it enters a score. What a file says can be copied, forged or stripped, s
 statement by the file and the lack of one says nothing.
 """
 
-from faceproof.provenance.findings import ContentCredentials, ProvenanceFinding
 from faceproof.provenance.read import read_provenance
+from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 
 __all__ = ["ContentCredentials", "ProvenanceFinding", "read_provenance"]

@@ -6,34 +6,34 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from faceproof.imaging.containers.base import MAX_BLOCKS, MAX_TOTAL_BYTES, Block, Container
+from faceproof.imaging.decode import Pixels
 from faceproof.imaging.formats import FORMATS
-from faceproof.imaging.picture import Pixels
-from faceproof.provenance.camera import camera_finding
 from faceproof.provenance.credentials import (
     ABSENT,
     MEDIA_TYPES,
     Signed,
     has_credentials,
     read_credentials,
+    trust_list,
 )
-from faceproof.provenance.editors import editing_findings
-from faceproof.provenance.exif import Exif, read_exif
-from faceproof.provenance.findings import (
+from faceproof.provenance.metadata import Exif, read_exif
+from faceproof.provenance.records import (
     MOST_FINDINGS,
     ContentCredentials,
+    Fault,
     ProvenanceFinding,
+    Statement,
     bounded,
+    statements,
 )
-from faceproof.provenance.preview import preview_finding
-from faceproof.provenance.saving import saving_findings
-from faceproof.provenance.statements import Fault, Statement, statements
-from faceproof.provenance.telling import (
+from faceproof.provenance.saving import camera_finding, preview_finding, saving_findings
+from faceproof.provenance.traces import (
     credential_findings,
+    editing_findings,
     remote_findings,
     source_type_findings,
     trace_findings,
 )
-from faceproof.provenance.trust import trust_list
 
 Findings = tuple[ProvenanceFinding, ...]
 

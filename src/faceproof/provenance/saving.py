@@ -1,12 +1,124 @@
-"""Signs of how, and whether again, a file was saved: none of them speaks for real or fake."""
+"""Signs of how, and whether again, a file was saved: camera, preview, compression."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from faceproof.errors import PictureError
 from faceproof.imaging.containers.jpeg_header import JpegHeader, standard_table
-from faceproof.provenance.findings import ProvenanceFinding, bounded
-from faceproof.provenance.statements import Statement
+from faceproof.imaging.decode import Limits, Pixels, decode
+from faceproof.provenance.metadata import Exif
+from faceproof.provenance.records import ProvenanceFinding, Statement, bounded
+
+# Generators write their names or their workflows into the camera's fields.
+_NO_CAMERA = re.compile(r"^\s*(?:prompt|workflow)\s*:|\{|Black Forest Labs|AI generated", re.I)
+
+
+def camera_finding(exif: Exif, where: str = "EXIF") -> ProvenanceFinding | None:
+    """Return the camera, lens and time that EXIF names; None where it names no camera."""
+    texts = {name: bounded(text, 80) for name, text in exif.texts.items()}
+    camera = _camera(texts.get("Make", ""), texts.get("Model", ""))
+    if not camera or _NO_CAMERA.search(camera):
+        return None
+    taken = texts.get("DateTimeOriginal", "")
+    details = [
+        camera,
+        f"lens {texts['LensModel']}" if "LensModel" in texts else "",
+        f"taken {taken}" if taken else "no time taken",
+        f"exposure recorded: {'yes' if exif.exposure else 'no'}",
+        f"position recorded: {'yes' if exif.position else 'no'}",
+    ]
+    return ProvenanceFinding(
+        kind="camera",
+        says=f"The file says that it was taken with {camera}. "
+        "Such fields stay in a picture that was edited, and can be copied into any other.",
+        value=bounded("; ".join(filter(None, details))),
+        where=f"{where} Make, Model",
+        points_to="captured",
+    )
+
+
+def _camera(make: str, model: str) -> str:
+    """Return the name of a camera without its maker's name twice.
+
+    >>> _camera("Canon", "Canon EOS R5"), _camera("Apple", "iPhone 15")
+    ('Canon EOS R5', 'Apple iPhone 15')
+    """
+    first = make.split(" ", maxsplit=1)[0].lower()
+    return model if first and model.lower().startswith(first) else f"{make} {model}".strip()
+
+
+_LIMITS = Limits(max_bytes=1 << 18, max_pixels=1 << 20, max_side=2000)
+_SIDE = 32
+_WHERE = "EXIF preview"
+# Previews of the same picture correlate above 0.9, whoever scaled them; other pictures about 0.
+LEAST_CORRELATION = 0.5
+_DARK = 16
+_FLAT = 4.0  # grey levels of spread, below which nothing can be compared
+
+Grey = npt.NDArray[np.float32]
+
+
+def preview_finding(exif: Exif, pixels: Pixels) -> ProvenanceFinding | None:
+    """Return that the preview shows something else; None where it does not, or there is none.
+
+    Turned previews are taken for the same: programs turn a picture and forget its preview. So are
+    those with black bars, which cameras put around pictures that are wider than their previews.
+    """
+    if not exif.thumbnail:
+        return None
+    try:
+        preview = decode(exif.thumbnail, limits=_LIMITS).pixels
+    except PictureError as error:
+        return ProvenanceFinding(
+            kind="unreadable", says=f"The EXIF preview cannot be read: {error}."[:600], where=_WHERE
+        )
+    alike = _alikeness(preview, pixels)
+    if alike is None or alike >= LEAST_CORRELATION:
+        return None
+    return ProvenanceFinding(
+        kind="metadata",
+        says="The small preview inside the file does not show what the picture shows: the picture"
+        " was changed, cropped or replaced after the preview was made.",
+        value=f"correlation {alike:.2f} of 1",
+        where=_WHERE,
+        points_to="edited",
+    )
+
+
+def _alikeness(preview: Pixels, pixels: Pixels) -> float | None:
+    """Return the best correlation over quarter turns, in [-1, 1]; None where one is flat."""
+    picture = _small(pixels)
+    tries = [
+        np.rot90(small, turns)
+        for small in (_small(preview), _small(_without_bars(preview)))
+        for turns in range(4)
+    ]
+    if picture.std() < _FLAT or tries[0].std() < _FLAT:
+        return None
+    return max(float(np.corrcoef(picture.ravel(), turned.ravel())[0, 1]) for turned in tries)
+
+
+def _small(pixels: Pixels) -> Grey:
+    """Return grey levels, float32 [32, 32]."""
+    step = max(min(pixels.shape[:2]) // (8 * _SIDE), 1)
+    square = cv2.resize(pixels[::step, ::step], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(square.mean(axis=2), np.float32)
+
+
+def _without_bars(preview: Pixels) -> Pixels:
+    """Return the preview without rows and columns that are black from end to end."""
+    lit = preview.max(axis=2) >= _DARK
+    rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
+    if not rows.size:
+        return preview
+    return preview[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
 
 _SAMPLING = {
     (1, 1): "colour at full size (4:4:4)",

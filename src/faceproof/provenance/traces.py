@@ -1,6 +1,6 @@
-"""TRACES: what image generators, and apps that alter faces, leave in the metadata of their files.
+"""TRACES and EDITORS: what generators, apps and editors leave in the metadata of their files.
 
-``keys`` are those of `faceproof.provenance.statements`, in small letters. ``known_from`` says where
+``keys`` are those of `faceproof.provenance.records`, in small letters. ``known_from`` says where
 our knowledge comes from: "code" for what public code of the generator writes, "readers" for what
 several public programs that read such files look for, "samples" for published files and listings of
 what such files hold, "memory" for what we remember and had no file of to compare with.
@@ -9,12 +9,19 @@ what such files hold, "memory" for what we remember and had no file of to compar
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from faceproof.provenance.findings import PointsTo
-from faceproof.provenance.statements import Statement
+from faceproof.provenance.records import (
+    DIGITAL_SOURCE_TYPES,
+    ContentCredentials,
+    PointsTo,
+    ProvenanceFinding,
+    Statement,
+    bounded,
+    source_type,
+)
 
 KnownFrom = Literal["code", "readers", "samples", "memory"]
 
@@ -223,3 +230,195 @@ def traces(statement: Statement) -> Iterator[tuple[Trace, str]]:
         if found := pattern.search(text):
             yield trace, f"… {text[found.start() :]}" if found.start() > 200 else text
             return
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program and the pattern of its signature, in any letters; ``edits``: it is made to edit."""
+
+    name: str
+    pattern: str
+    edits: bool = True
+
+
+#: The more exact ones stand first.
+EDITORS: tuple[Program, ...] = (
+    Program("Adobe Lightroom", r"Lightroom"),
+    Program("Adobe Camera Raw", r"Camera Raw"),
+    Program("Adobe Photoshop", r"Photoshop"),
+    Program("Adobe Express or Illustrator", r"Adobe (?:Express|Illustrator|Spark)"),
+    Program("GIMP", r"\bGIMP\b"),
+    Program("Snapseed", r"Snapseed"),
+    Program("Canva", r"\bCanva\b"),
+    Program("PicsArt", r"Pics?Art"),
+    Program("Affinity Photo", r"Affinity"),
+    Program("Capture One", r"Capture One"),
+    Program("DxO", r"\bDxO\b"),
+    Program("Luminar", r"\bLuminar\b"),
+    Program("darktable", r"darktable"),
+    Program("RawTherapee", r"RawTherapee"),
+    Program("Pixelmator", r"Pixelmator"),
+    Program("Paint.NET", r"paint\.net"),
+    Program("Microsoft Paint or Photos", r"Microsoft (?:Paint|Windows Photo|Photos)|\bPaint 3D\b"),
+    Program("Pixlr", r"Pixlr"),
+    Program("Photopea", r"Photopea"),
+    Program("Fotor", r"\bFotor\b"),
+    Program("BeFunky", r"BeFunky"),
+    Program("VSCO", r"\bVSCO\b"),
+    Program("PaintShop Pro", r"Paint ?Shop"),
+    Program("ACDSee", r"ACDSee"),
+    Program("Corel", r"\bCorel"),
+    Program("Krita", r"\bKrita\b"),
+    Program("digiKam", r"digiKam"),
+    Program("Picasa", r"\bPicasa\b"),
+    Program("Polarr", r"Polarr"),
+    Program("a photo editor", r"Photo ?Editor"),
+    Program("IrfanView", r"IrfanView"),
+    Program("XnView", r"XnView"),
+    Program("FastStone", r"FastStone"),
+    Program("PhotoScape", r"PhotoScape"),
+    Program("Topaz", r"\bTopaz\b"),
+    Program("ImageMagick, much used by web sites", r"ImageMagick", edits=False),
+    Program("the GD library, much used by web sites", r"\bgd-jpeg\b", edits=False),
+    Program("FFmpeg, much used to take frames out of videos", r"^Lav[cf]\d", edits=False),
+)
+_KEYS = frozenset(
+    (
+        *("exif:software", "exif:processingsoftware", "png:software", "png:comment", "comment"),
+        *("xmp:creatortool", "xmp:softwareagent", "xmp:software", "iim:originatingprogram"),
+        *("credentials:claim_generator", "credentials:software_agent", "editor"),
+    )
+)
+_COMPILED = tuple((program, re.compile(program.pattern, re.IGNORECASE)) for program in EDITORS)
+_RAW_SETTINGS = "XMP crs:"
+_CAMERA_RAW = next(program for program in EDITORS if program.name == "Adobe Camera Raw")
+_DID = {
+    True: "saved or edited it. What was changed",
+    False: "saved it. Whether anything was changed",
+}
+
+
+def editor(statement: Statement) -> Program | None:
+    """Return the program that signed with this statement, where it is in the table.
+
+    >>> editor(Statement("EXIF Software", "exif:Software", "Adobe Photoshop 25.1")).name
+    'Adobe Photoshop'
+    """
+    if statement.where.startswith(_RAW_SETTINGS):
+        return _CAMERA_RAW
+    if statement.key.lower() not in _KEYS:
+        return None
+    text = statement.text[:500]
+    return next((program for program, pattern in _COMPILED if pattern.search(text)), None)
+
+
+def editing_findings(statements: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
+    """Yield one finding for each program that signed, at the first place where it did."""
+    seen: set[Program] = set()
+    for statement in statements:
+        program = editor(statement)
+        if program is None or program in seen:
+            continue
+        seen.add(program)
+        yield ProvenanceFinding(
+            kind="editing_software",
+            says=f"The file says that {program.name} {_DID[program.edits]}, it does not say.",
+            value=bounded(statement.text),
+            where=bounded(statement.where),
+            points_to="edited" if program.edits else "nothing",
+        )
+
+
+_SOURCE_TYPE_KEYS = frozenset(
+    {"xmp:digitalsourcetype", "xmp:digitalsourcefiletype", "credentials:digital_source_type"}
+)
+
+
+def trace_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
+    """Yield one finding for each generator and place that a table's entry fits."""
+    seen: set[tuple[str, str]] = set()
+    for statement in told:
+        for trace, text in traces(statement):
+            if (trace.generator, statement.where) in seen:
+                continue
+            seen.add((trace.generator, statement.where))
+            yield ProvenanceFinding(
+                kind="generator_trace",
+                says=f"{_who(statement)} that the picture comes from {trace.generator}.",
+                value=bounded(text),
+                where=bounded(statement.where),
+                points_to=trace.points_to,
+            )
+
+
+def source_type_findings(
+    told: Iterable[Statement], *, broken: bool = False
+) -> Iterator[ProvenanceFinding]:
+    """Yield one finding for each digital source type; ``broken``: the credentials do not hold.
+
+    That broken credentials speak of a camera points to nothing: they may be of another picture.
+    """
+    seen: set[str] = set()
+    for statement in told:
+        if statement.key.lower() not in _SOURCE_TYPE_KEYS or statement.text in seen:
+            continue
+        seen.add(statement.text)
+        code = source_type(statement.text)
+        known = DIGITAL_SOURCE_TYPES[code] if code else None
+        says = f"it was {known.says}" if known else "it has an origin for which IPTC has no word"
+        points_to = known.points_to if known else "nothing"
+        if broken and _of_credentials(statement) and points_to == "captured":
+            points_to = "nothing"
+        yield ProvenanceFinding(
+            kind="digital_source_type",
+            says=f"{_who(statement)} of the picture that {says}.",
+            value=bounded(code or statement.text),
+            where=bounded(statement.where),
+            points_to=points_to,
+        )
+
+
+def remote_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
+    """Yield that credentials are said to be kept at an address, which is not visited.
+
+    Source: C2PA Technical Specification 2.2, section 11.4.
+    """
+    for statement in told:
+        if statement.key == "xmp:provenance" and "://" in statement.text:
+            yield ProvenanceFinding(
+                kind="credentials",
+                says="The file names an address where content credentials of it are kept. "
+                "faceproof fetches nothing that a file names, so they were not read.",
+                value=bounded(statement.text),
+                where=bounded(statement.where),
+            )
+            return
+
+
+def credential_findings(found: ContentCredentials, fault: str) -> Iterator[ProvenanceFinding]:
+    """Yield that there are credentials, and what is wrong with them or with the trust list."""
+    if found.state != "absent":
+        yield ProvenanceFinding(
+            kind="unreadable" if found.state == "unreadable" else "credentials",
+            says=found.says,
+            value=found.state,
+            where="content credentials",
+            points_to="edited" if found.state == "tampered" else "nothing",
+        )
+    if fault:
+        yield ProvenanceFinding(
+            kind="unreadable",
+            says=bounded(f"The trust list cannot be used: {fault}.", 300),
+            where="trust list",
+        )
+
+
+def _of_credentials(statement: Statement) -> bool:
+    return statement.key.startswith("credentials:")
+
+
+def _who(statement: Statement) -> str:
+    """Return who says it, and what such words are worth."""
+    if _of_credentials(statement):
+        return "The content credentials say"
+    return "The metadata, which anyone can write or copy, say"

@@ -10,14 +10,18 @@ import re
 from collections.abc import Iterator, Sequence
 
 from faceproof.detector import DetectorSpec
+from faceproof.evaluation.finding_names import is_attack
 from faceproof.evaluation.findings import COMPOSITION, worst_generator
 from faceproof.evaluation.formulas import ECE_BINS
-from faceproof.evaluation.under_attack import is_attack
-from faceproof.reports.attack_section import attack_section
-from faceproof.reports.card_promises import IN_THIS_SECTION, promises
-from faceproof.reports.heatmap_section import heatmap_section
-from faceproof.reports.markdown import figure, listing, plain, section, table
-from faceproof.reports.members import is_of_a_member, members
+from faceproof.reports.card_sections import (
+    IN_THIS_SECTION,
+    attack_section,
+    heatmap_section,
+    is_of_a_member,
+    members,
+    promises,
+)
+from faceproof.reports.markup import figure, listing, plain, section, table
 
 COMMAND = "faceproof train RECIPE.toml"
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
+import numpy as np
+
 from faceproof.detector import OperatingPoint, Verdict
+from faceproof.errors import PictureError
+from faceproof.imaging.decode import Limits, Pixels, decode
+from faceproof.imaging.degradations import encode_jpeg, reduce_to
+from faceproof.reports.marked_picture import marked, picture_words
+from faceproof.results import CheckedFace, CheckResult, Resaved
 
 
 @dataclass(frozen=True)
@@ -118,3 +128,112 @@ class CaseFacts:
     question: str
     made: str
     sections: tuple[Section, ...]
+
+
+SHOWN_PX = 1200
+CROP_PX = 320
+MOST_CROPS = 60
+"""Of how many faces of a picture crops are held; those of a crowd are seen in the picture alone."""
+_AROUND = 1.6  # side of a face's crop over the longer side of its box
+_QUALITY = 86
+NOT_GIVEN = "The picture itself is not in this report."
+CHANGED = (
+    "The file was changed after it was checked: its SHA-256 is another one now. It is not shown."
+)
+NOT_SHOWN = "The picture cannot be shown."
+
+
+@dataclass(frozen=True)
+class FaceViews:
+    """A face cut out of its picture, and the same with the heat map if there is one."""
+
+    crop: Jpeg
+    heat: Jpeg | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A result with what is shown of its picture; ``missing`` says why nothing is shown."""
+
+    result: CheckResult
+    resaved: tuple[Resaved, ...] = ()
+    shown: Jpeg | None = None
+    faces: tuple[FaceViews, ...] = ()
+    missing: str = NOT_GIVEN
+
+
+def evidence(
+    picture: bytes | None,
+    result: CheckResult,
+    resaved: Sequence[Resaved] = (),
+    *,
+    limits: Limits | None = None,
+) -> Evidence:
+    """Return what a report shows of one picture; ``picture`` is the file that was checked."""
+    bare = Evidence(result, tuple(resaved))
+    if picture is None or result.image is None:
+        return bare
+    if hashlib.sha256(picture).hexdigest() != result.image.sha256:
+        return Evidence(result, tuple(resaved), missing=CHANGED)
+    try:
+        pixels = decode(picture, limits=limits or _enough(picture, result)).pixels
+    except PictureError:
+        return Evidence(result, tuple(resaved), missing=NOT_SHOWN)
+    shown = jpeg(marked(pixels, result, longest=SHOWN_PX), picture_words(result))
+    shown_faces = enumerate(result.faces[:MOST_CROPS], start=1)
+    views = tuple(_views(pixels, face, number) for number, face in shown_faces)
+    return Evidence(result, tuple(resaved), shown, views, "")
+
+
+def jpeg(pixels: Pixels, alt: str) -> Jpeg:
+    """Return pixels as a JPEG file with its words."""
+    return Jpeg(encode_jpeg(pixels, _QUALITY), pixels.shape[1], pixels.shape[0], alt)
+
+
+def _enough(picture: bytes, result: CheckResult) -> Limits:
+    """Return limits that a picture which was checked before keeps."""
+    image = result.image
+    if image is None:
+        return Limits()
+    side = max(image.width, image.height)
+    return Limits(
+        max_bytes=len(picture), max_pixels=image.width * image.height, max_side=max(side, 1)
+    )
+
+
+def _views(pixels: Pixels, face: CheckedFace, number: int) -> FaceViews:
+    left, top, right, bottom = _around(face, pixels.shape)
+    part = np.ascontiguousarray(pixels[top:bottom, left:right])
+    crop = jpeg(_sized(part), f"Face {number}, cut out of the picture.")
+    if face.heatmap is None:
+        return FaceViews(crop, None)
+    from faceproof.imaging.heat import heat_overlay
+
+    moved = [(x - left, y - top) for x, y in face.heatmap.corners]
+    heat = heat_overlay(part, face.heatmap.values, moved, opacity=0.55)
+    return FaceViews(crop, jpeg(_sized(heat), f"Face {number} with its heat map laid over it."))
+
+
+def _around(face: CheckedFace, shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """Return a square around the face, as far as the picture has it; never empty."""
+    x, y, width, height = face.box
+    half = _AROUND * max(width, height) / 2
+    middle = x + width / 2, y + height / 2
+    left, right = _span(middle[0], half, shape[1])
+    top, bottom = _span(middle[1], half, shape[0])
+    return left, top, right, bottom
+
+
+def _span(middle: float, half: float, length: int) -> tuple[int, int]:
+    start = int(min(max(0, middle - half), length - 1))
+    return start, int(max(start + 1, min(length, middle + half)))
+
+
+def _sized(pixels: Pixels) -> Pixels:
+    """Return a crop of at most `CROP_PX`, a smaller one enlarged to half of that."""
+    side = max(pixels.shape[:2])
+    if 2 * side >= CROP_PX:
+        return reduce_to(pixels, CROP_PX)
+    factor = CROP_PX / 2 / side
+    size = tuple(max(1, round(number * factor)) for number in pixels.shape[1::-1])
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)

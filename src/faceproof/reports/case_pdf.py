@@ -9,10 +9,8 @@ from typing import Any
 
 from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
-from faceproof.reports.case_blocks import CaseFacts
-from faceproof.reports.case_evidence import evidence
-from faceproof.reports.case_facts import ASKED, case_facts
-from faceproof.reports.case_origin import Asked
+from faceproof.reports.case_blocks import CaseFacts, evidence
+from faceproof.reports.case_facts import ASKED, Asked, case_facts
 from faceproof.results import CheckResult, Resaved
 
 _MM = 72 / 25.4
@@ -57,8 +55,7 @@ def _built(facts: CaseFacts, pages: int | None) -> tuple[bytes, int]:
     from reportlab.lib.pagesizes import A4
     from reportlab.platypus import SimpleDocTemplate
 
-    from faceproof.reports.pdf_blocks import story
-    from faceproof.reports.pdf_text import shown
+    from faceproof.reports.pdf import shown, story
 
     file = BytesIO()
     template = SimpleDocTemplate(
@@ -97,7 +94,7 @@ def _footer(canvas: Any, facts: CaseFacts, pages: int | None) -> None:
     """Write the report's title and the page's number below a page."""
     from reportlab.lib.pagesizes import A4
 
-    from faceproof.reports.pdf_text import GREY, TEXT, fitted
+    from faceproof.reports.pdf import GREY, TEXT, fitted
 
     canvas.setViewerPreference("DisplayDocTitle", "true")
     canvas.saveState()

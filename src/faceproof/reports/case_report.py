@@ -9,12 +9,10 @@ from typing import Any
 
 from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.errors import MissingExtraError
-from faceproof.reports.case_blocks import CaseFacts, Jpeg, Section
-from faceproof.reports.case_evidence import evidence
-from faceproof.reports.case_facts import ASKED, case_facts
-from faceproof.reports.case_origin import Asked
-from faceproof.reports.pages import environment
-from faceproof.reports.plain_words import unbroken
+from faceproof.reports.case_blocks import CaseFacts, Jpeg, Section, evidence
+from faceproof.reports.case_facts import ASKED, Asked, case_facts
+from faceproof.reports.markup import environment
+from faceproof.reports.words import unbroken
 from faceproof.results import CheckResult, Resaved
 
 _MOST_SHORTCUTS = 16

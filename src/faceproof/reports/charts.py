@@ -1,11 +1,200 @@
-"""Panels of curves as SVG coordinates, in a frame from (`LEFT`, `TOP`) to (`RIGHT`, `FOOT`)."""
+"""Curves of a training: panels, SVG coordinates for the page, and ``curves.png``."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal
 
-from faceproof.reports.training_log import Curve
-from faceproof.reports.training_panels import Panel, Style, Trace, thinned, ticks
+from faceproof.reports.training_log import Curve, History, history
+from faceproof.runs import replacing
+from faceproof.tables import require
+
+SMOOTHING = 0.9
+"""Weight of what was before in the moving average; 1/(1 - SMOOTHING) logged steps are its reach."""
+
+Style = Literal["raw", "smooth", "validation", "attacked"]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One curve of a panel, its name and how it is drawn."""
+
+    name: str
+    style: Style
+    curve: Curve
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves over one axis of steps; ``floor`` and ``ceiling`` are values it has to show."""
+
+    name: str
+    title: str
+    traces: tuple[Trace, ...]
+    caption: str
+    floor: float | None = None
+    ceiling: float | None = None
+
+    @property
+    def ticks(self) -> tuple[float, ...]:
+        """The values of the upright axis; all curves lie between the first and the last."""
+        seen = [value for trace in self.traces for value in trace.curve.values]
+        low, high = ([] if end is None else [end] for end in (self.floor, self.ceiling))
+        return ticks(min([*seen, *low]), max([*seen, *high]))
+
+    @property
+    def description(self) -> str:
+        """The curves in words, for those who do not see them."""
+        return " ".join(
+            _told(trace) for trace in self.traces if trace.style != "raw" or len(trace.curve) == 1
+        )
+
+
+def panels(run: History) -> tuple[Panel, ...]:
+    """Return the panels of a run, without those of which nothing was kept."""
+    made = (_loss(run), _accuracy(run), _auc(run), _learning_rate(run), _speed(run))
+    return tuple(panel for panel in made if panel.traces)
+
+
+def smoothed(curve: Curve) -> Curve:
+    """Return the exponential moving average of a curve, without a pull to 0 at its start.
+
+    Source: Kingma and Ba, "Adam", 2015, section 3, for the division that takes the pull away.
+
+    >>> smoothed(Curve((1, 2, 3), (1.0, 1.0, 1.0))).values
+    (1.0, 1.0, 1.0)
+    """
+    values, total = [], 0.0
+    for number, value in enumerate(curve.values, start=1):
+        total = SMOOTHING * total + (1 - SMOOTHING) * value
+        values.append(total / (1 - SMOOTHING**number))
+    return Curve(curve.steps, tuple(values))
+
+
+def ticks(low: float, high: float) -> tuple[float, ...]:
+    """Return three to seven round numbers with ``low`` and ``high`` between the outer ones.
+
+    >>> ticks(0.0, 0.71)
+    (0.0, 0.2, 0.4, 0.6, 0.8)
+    >>> ticks(0.5, 0.5)
+    (0.0, 0.25, 0.5, 0.75, 1.0)
+    >>> ticks(0.0, 0.0)
+    (0.0, 0.25, 0.5, 0.75, 1.0)
+    """
+    if high <= low:
+        low, high = min(0.0, 2 * low), max(2 * high, 0.0) or float(low == 0)
+    raw = (high - low) / 4
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return tuple(float(f"{number * step:.12g}") for number in range(first, last + 1))
+
+
+def thinned(curve: Curve, most: int) -> Curve:
+    """Return at most ``most`` points of a curve, the lowest and the highest of each stretch.
+
+    >>> thinned(Curve((1, 2, 3, 4), (0.0, 9.0, 1.0, 2.0)), 2).values
+    (0.0, 9.0)
+    """
+    if len(curve) <= most:
+        return curve
+    stretch = math.ceil(2 * len(curve) / most)
+    kept: list[int] = []
+    for start in range(0, len(curve), stretch):
+        part = range(start, min(start + stretch, len(curve)))
+        kept += sorted(
+            {min(part, key=curve.values.__getitem__), max(part, key=curve.values.__getitem__)}
+        )
+    return Curve(tuple(curve.steps[at] for at in kept), tuple(curve.values[at] for at in kept))
+
+
+def _loss(run: History) -> Panel:
+    return Panel(
+        "loss",
+        "Loss",
+        (*_training(run, "loss"), *_validation(run, "validation_loss")),
+        "Training: one batch at a time of altered pictures, while the network learns. Validation: "
+        "the averaged network on pictures as they are. The two need not meet.",
+        floor=0.0,
+    )
+
+
+def _accuracy(run: History) -> Panel:
+    return Panel(
+        "accuracy",
+        "Accuracy",
+        (
+            *_training(run, "accuracy"),
+            *_validation(run, "validation_accuracy"),
+            *_named(run, "attacked_accuracy", "validation, attacked", "attacked"),
+        ),
+        "Share on the right side of one half, before any threshold is chosen.",
+        ceiling=1.0,
+    )
+
+
+def _auc(run: History) -> Panel:
+    return Panel(
+        "auc",
+        "ROC-AUC",
+        tuple(_validation(run, "validation_auc")),
+        "Of the averaged network on validation faces; the first of the highest is the best step.",
+        ceiling=1.0,
+    )
+
+
+def _learning_rate(run: History) -> Panel:
+    return Panel(
+        "rate",
+        "Learning rate",
+        tuple(_named(run, "learning_rate", "learning rate", "smooth")),
+        "The highest of all groups of weights.",
+        floor=0.0,
+    )
+
+
+def _speed(run: History) -> Panel:
+    return Panel(
+        "speed",
+        "Pictures a second",
+        tuple(_named(run, "pictures_per_second", "pictures a second", "smooth")),
+        "The mean since this start of the training; validations count as well.",
+        floor=0.0,
+    )
+
+
+def _training(run: History, name: str) -> Sequence[Trace]:
+    """Return a figure of training as it is and smoothed."""
+    raw = run.curve(name)
+    if not raw:
+        return ()
+    return (Trace("training", "raw", raw), Trace("training, smoothed", "smooth", smoothed(raw)))
+
+
+def _validation(run: History, name: str) -> Sequence[Trace]:
+    return _named(run, name, "validation", "validation")
+
+
+def _named(run: History, key: str, name: str, style: Style) -> Sequence[Trace]:
+    curve = run.curve(key)
+    return (Trace(name, style, curve),) if curve else ()
+
+
+def _told(trace: Trace) -> str:
+    """Return a curve in a sentence."""
+    steps, values = trace.curve.steps, trace.curve.values
+    name = trace.name[0].upper() + trace.name[1:]
+    if len(values) == 1:
+        return f"{name}: {values[0]:.4g} at step {steps[0]:,}."
+    return (
+        f"{name}: from {values[0]:.4g} at step {steps[0]:,} to {values[-1]:.4g} at step "
+        f"{steps[-1]:,}, between {min(values):.4g} and {max(values):.4g}."
+    )
+
 
 WIDTH, HEIGHT = 360, 236
 LEFT, RIGHT, TOP, FOOT = 54, 348, 14, 204
@@ -101,3 +290,88 @@ def _drawn(trace: Trace, frame: _Frame) -> Drawn:
         " ".join(f"{x},{y}" for x, y in line),
         tuple(frame.points(trace.curve)) if dotted else (),
     )
+
+
+FILE = "curves.png"
+MOST_PANELS = 4
+FIGURE_WIDTH, FIGURE_HEIGHT, DOTS_PER_INCH = 12.0, 8.0, 100
+
+_MOST_FIGURE_POINTS = 2000
+_INK, _QUIET, _LINE = "#22262b", "#626a73", "#e3e0da"
+_TRAINING, _VALIDATION, _ATTACKED = "#2b7a9b", "#c8682a", "#7b4fa0"
+_STYLES: dict[str, dict[str, Any]] = {
+    "raw": {"color": _TRAINING, "alpha": 0.3, "linewidth": 1},
+    "smooth": {"color": _TRAINING, "linewidth": 2},
+    "validation": {"color": _VALIDATION, "linewidth": 2, "marker": "o", "markersize": 5},
+    "attacked": {"color": _ATTACKED, "linewidth": 2, "marker": "s", "markersize": 5},
+}
+
+
+def write(run: Path, *, title: str = "") -> Path:
+    """Return ``curves.png`` in a run folder, drawn anew: 1200 x 800 px.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed; the extra `train` brings it.
+    """
+    require("matplotlib")
+    path = run / FILE
+    figure = draw(history(run), title=title or run.name)
+    with replacing(path) as file:
+        figure.savefig(file, format="png", metadata={"Software": None})
+    return path
+
+
+def draw(run: History, *, title: str) -> Any:
+    """Return matplotlib's figure of a run; nothing of pyplot's state is read or changed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(FIGURE_WIDTH, FIGURE_HEIGHT), dpi=DOTS_PER_INCH, layout="constrained")
+    figure.suptitle(_plain(title), parse_math=False, color=_INK, fontsize=15)
+    shown = panels(run)[:MOST_PANELS]
+    if not shown:
+        figure.text(0.5, 0.5, "nothing was logged yet", ha="center", color=_QUIET, fontsize=13)
+        return figure
+    best = run.best()
+    grid = figure.subplots(math.ceil(len(shown) / 2), min(len(shown), 2), squeeze=False)
+    for axes, panel in zip_longest(grid.flat, shown):
+        if panel is None:
+            axes.set_axis_off()
+        else:
+            _panel(axes, panel, run.step, best["step"] if best else None)
+    return figure
+
+
+def _panel(axes: Any, panel: Panel, steps: int, best: int | None) -> None:
+    for trace in panel.traces:
+        _trace(axes, trace)
+    if best is not None:
+        axes.axvline(best, color=_QUIET, linestyle="--", linewidth=1, label=f"best step {best:,}")
+    axes.set_title(panel.title, color=_INK, fontsize=13, loc="left")
+    axes.set_xlabel("step", color=_QUIET, fontsize=11)
+    _axis(axes, panel.ticks, step_ticks(steps))
+    axes.set_xlim(0, max(steps, 1) * 1.02)
+    axes.set_ylim(panel.ticks[0], panel.ticks[-1])
+    axes.legend(fontsize=10.5, frameon=False, labelcolor=_INK)
+
+
+def _trace(axes: Any, trace: Trace) -> None:
+    style = dict(_STYLES[trace.style])
+    curve = thinned(trace.curve, _MOST_FIGURE_POINTS)
+    if len(curve) == 1:
+        style["marker"] = "o"
+    axes.plot(curve.steps, curve.values, label=trace.name, clip_on=False, **style)
+
+
+def _axis(axes: Any, upright: Sequence[float], across: Sequence[float]) -> None:
+    """Set the same round numbers as on the page."""
+    axes.set_yticks(upright, [f"{value:g}" for value in upright])
+    axes.set_xticks(across, [f"{step:,.0f}" for step in across])
+    axes.tick_params(colors=_QUIET, labelsize=11)
+    axes.grid(axis="y", color=_LINE)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(_LINE)
+
+
+def _plain(title: str) -> str:
+    """Return a title on one line, in characters that every installation can draw."""
+    return " ".join(title.split()).encode("ascii", "replace").decode()[:90]

@@ -10,7 +10,7 @@ from typing import Any
 
 from faceproof.data.inspection.record import Association, Cell, Inspection, RowRef
 from faceproof.data.manifest import SPLITS
-from faceproof.reports.pages import environment
+from faceproof.reports.markup import environment
 
 _VERDICTS = {
     "error": "Do not train or measure on this set before its errors are mended.",

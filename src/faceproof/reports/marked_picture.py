@@ -2,18 +2,190 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
 
 from faceproof.detector import Verdict
+from faceproof.imaging.decode import Pixels
 from faceproof.imaging.degradations import reduce_to, resize
-from faceproof.imaging.picture import Pixels
-from faceproof.reports.face_labels import LOOKS, Box, drawn_label, placed_labels
 from faceproof.results import CheckResult
+
+Boxes = npt.NDArray[np.float64]
+Colour = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_SMALLEST_TEXT, _LARGEST_TEXT = 11, 40
+
+
+class Look(NamedTuple):
+    """How a verdict looks: colour, colour of the text on it, weight of the line, its sign.
+
+    The colours differ in lightness as well, and the text on each has a contrast above 4.5.
+    """
+
+    fill: Colour
+    text: Colour
+    weight: float
+    sign: str
+
+
+LOOKS: Mapping[Verdict, Look] = {
+    "fake": Look((176, 58, 0), (255, 255, 255), 1.5, "triangle"),
+    "unsure": Look((247, 214, 72), (0, 0, 0), 1.0, "diamond"),
+    "real": Look((0, 98, 158), (255, 255, 255), 1.0, "disc"),
+}
+"""How each verdict looks on a picture."""
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels of the shown picture."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """Its width."""
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        """Its height."""
+        return self.bottom - self.top
+
+    @property
+    def side(self) -> float:
+        """Its shorter side."""
+        return min(self.width, self.height)
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label in its place; ``text`` is the number and, where there is room, the verdict."""
+
+    place: Box
+    text: str
+    verdict: Verdict
+    size: int
+
+
+def placed_labels(
+    boxes: Sequence[Box], verdicts: Sequence[Verdict], picture: tuple[int, int]
+) -> list[Label]:
+    """Return a label for each face, all inside the picture, covering one another as little as can.
+
+    Where even the best place of the whole label covers another one, the number stands alone: the
+    frame and the sign say the verdict as well.
+    """
+    frames = np.array(boxes, np.float64).reshape(-1, 4)
+    placed: list[Label] = []
+    for number, (box, verdict) in enumerate(zip(boxes, verdicts, strict=True), start=1):
+        taken = np.array([label.place for label in placed], np.float64).reshape(-1, 4)
+        size = _text_size(box, picture)
+        for text in (f"{number} {verdict}", f"{number}"):
+            places = list(_candidates(box, _extent(text, size), picture))
+            covered = [_covered(place, taken) for place in places]
+            costs = [
+                10 * labels
+                + 2 * _covered(place, frames)
+                - _covered(place, frames[number - 1 :][:1])
+                for place, labels in zip(places, covered, strict=True)
+            ]
+            best = int(np.argmin(costs))
+            if not covered[best]:
+                break
+        placed.append(Label(places[best], text, verdict, size))
+    return placed
+
+
+def drawn_label(draw: ImageDraw.ImageDraw, label: Label) -> None:
+    """Draw a label: a plate lined with white and black, the sign of the verdict, and the text."""
+    look, place = LOOKS[label.verdict], label.place
+    draw.rectangle(place, fill=(0, 0, 0))
+    draw.rectangle(_inset(place, 1), fill=(255, 255, 255))
+    draw.rectangle(_inset(place, 2), fill=look.fill)
+    middle = (place.top + place.bottom) / 2
+    pad = _pad(label.size)
+    radius = 0.34 * label.size
+    _sign(draw, look, (place.left + pad + radius, middle), radius)
+    left = place.left + pad + 2.9 * radius
+    draw.text((left, middle), label.text, fill=look.text, font=_font(label.size), anchor="lm")
+
+
+def _sign(
+    draw: ImageDraw.ImageDraw, look: Look, middle: tuple[float, float], radius: float
+) -> None:
+    x, y = middle
+    if look.sign == "disc":
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=look.text)
+    elif look.sign == "diamond":
+        points = [(x, y - radius), (x + radius, y), (x, y + radius), (x - radius, y)]
+        draw.polygon(points, fill=look.text)
+    else:
+        points = [(x, y - radius), (x + radius, y + radius), (x - radius, y + radius)]
+        draw.polygon(points, fill=look.text)
+
+
+def _text_size(box: Box, picture: tuple[int, int]) -> int:
+    """Return the height of text in px: as large as the face asks for and the picture allows."""
+    wanted, room = 0.17 * max(box.width, box.height), max(picture) / 42
+    return round(max(_SMALLEST_TEXT, min(wanted, room, _LARGEST_TEXT)))
+
+
+def _extent(text: str, size: int) -> tuple[float, float]:
+    """Return width and height of a label with this text."""
+    left, _, right, _ = _font(size).getbbox(text)
+    return right - left + 0.34 * size * 2.9 + 2 * _pad(size), 1.45 * size + 4
+
+
+def _pad(size: int) -> float:
+    return 3 + 0.22 * size
+
+
+def _candidates(box: Box, extent: tuple[float, float], picture: tuple[int, int]) -> Iterator[Box]:
+    """Yield places around a face in the order of liking: above, below, inside, beside."""
+    wide, high = extent
+    corners = [
+        (box.left, box.top - high),
+        (box.right - wide, box.top - high),
+        (box.left, box.bottom),
+        (box.right - wide, box.bottom),
+        (box.left, box.top),
+        (box.right, box.top),
+        (box.left - wide, box.top),
+        (box.right, box.bottom - high),
+        (box.left - wide, box.bottom - high),
+    ]
+    for x, y in corners:
+        left = min(max(0.0, x), max(0.0, picture[0] - 1 - wide))
+        top = min(max(0.0, y), max(0.0, picture[1] - 1 - high))
+        yield Box(left, top, left + wide, top + high)
+
+
+def _covered(place: Box, others: Boxes) -> float:
+    """Return the area of a place that others [N, 4] cover, counted once for each of them."""
+    wide = np.minimum(others[:, 2], place.right) - np.maximum(others[:, 0], place.left)
+    high = np.minimum(others[:, 3], place.bottom) - np.maximum(others[:, 1], place.top)
+    return float((np.maximum(wide, 0) * np.maximum(high, 0)).sum())
+
+
+def _inset(box: Box, by: float) -> tuple[float, float, float, float]:
+    return box.left + by, box.top + by, box.right - by, box.bottom - by
+
+
+@cache
+def _font(size: int) -> Font:
+    """Return the font that comes with Pillow, at a height in px."""
+    return ImageFont.load_default(size)
+
 
 LONGEST = 1600
 _SMALLEST = 640  # A smaller picture is enlarged: no word is legible on 100 px.

@@ -7,13 +7,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from faceproof.detector import DetectorSpec
-from faceproof.detector.findings import Finding
+from faceproof.detector.spec import Finding
 from faceproof.reports import charts
 from faceproof.reports.card import TITLES
+from faceproof.reports.charts import panels
 from faceproof.reports.evaluation_page import shown
-from faceproof.reports.pages import environment
-from faceproof.reports.training_facts import Run, flat, read
-from faceproof.reports.training_panels import panels
+from faceproof.reports.markup import environment
+from faceproof.reports.training_log import Run, flat, read
 from faceproof.runs import replacing
 
 FILE = "run.html"

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from faceproof.evaluation.gate import Gate
+from faceproof.evaluation.gate import Gate, Learned, Regression, Update
 from faceproof.evaluation.paired import Change
-from faceproof.evaluation.update_record import Learned, Regression, Update
-from faceproof.reports.markdown import NUMBERS, listing, plain, section, table
-from faceproof.reports.pages import environment
+from faceproof.reports.markup import NUMBERS, environment, listing, plain, section, table
 
 HEAD = ("faces", "metric", "n", "groups", "old", "new", "change [95 %]")
 """The head of a table of changes; `cells` makes its rows."""

@@ -1,14 +1,13 @@
 """Training: from a recipe to a bundle.
 
-The modules here are the way that a training takes: `recipe` and `recipe_file` (what is wanted),
-`train` (the whole way), `readiness` (what is refused before hours of work), `fit`, `loop` and
-`step` (learning), `schedule`, `state`, `statistics` and `validation` (what learning rests on),
-`answers` and `finish` (the bundle). Beside them stand
+The modules here are the way that a training takes: `recipe` (what is wanted), `train` (the whole
+way), `preflight` (what is refused before hours of work), `stream` and `augment` (what the network
+is shown), `fit`, `loop` and `step` (learning), `losses`, `optimizers`, `attacks` and `validation`
+(what learning rests on), `calibration`, `promises` and `operating_points` (thresholds),
+`attack_report` and `finish` (the bundle); `combine` and `members` make several detectors one.
+The folders are
 
-- `feeding`: what the network is shown;
-- `optimising`: losses, optimisers, mixing, attacks, a teacher;
-- `promising`: calibration and thresholds;
-- `running`: a training as a process that is followed, stopped and taken up again;
-- `combining`: several detectors made one;
+- `forging`: fakes made from photographs;
+- `run`: a training as a process that is followed, stopped and resumed;
 - `updating`: a new generator added to a detector.
 """

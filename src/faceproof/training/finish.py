@@ -18,6 +18,7 @@ from faceproof.data.manifest import Manifest
 from faceproof.detector import (
     CardFile,
     ChosenOn,
+    Detector,
     DetectorSpec,
     Identity,
     OperatingPoint,
@@ -27,20 +28,91 @@ from faceproof.detector import (
 )
 from faceproof.detector.bundle import Bundle, hash_of
 from faceproof.detector.scorers import usable_cores
+from faceproof.errors import DataError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.findings import composition, findings
+from faceproof.evaluation.predict import predict
+from faceproof.evaluation.predictions import Origin
 from faceproof.export import new_member
-from faceproof.networks.network import Network
+from faceproof.networks.modules import Network
 from faceproof.reports.card import card
 from faceproof.runs import RunFolder
-from faceproof.training.answers import answers
+from faceproof.training.attack_report import FACES, final_findings
+from faceproof.training.calibration import fit as fit_calibration
 from faceproof.training.fit import started_from
-from faceproof.training.optimising.attacked import FACES, final_findings
-from faceproof.training.promising.calibrate import fit as fit_calibration
-from faceproof.training.promising.operating_points import kept_promises
+from faceproof.training.operating_points import kept_promises
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 Progress = Callable[[str], None]
+
+#: What each split is read for, see `Manifest.take`.
+PURPOSES = {"validation": "choose", "calibration": "calibrate", "test": "final-report"}
+
+_TOLD_EVERY = 1000
+
+
+def answers(
+    bundle: Bundle,
+    manifest: Manifest,
+    split: str,
+    conditions: tuple[str, ...],
+    path: Path,
+    *,
+    root: Path,
+    progress: Progress,
+) -> pa.Table:
+    """Return a detector's predictions of a split: those in ``path``, or new ones written there.
+
+    ``root`` is the folder that the manifest's paths start from.
+    """
+    if (found := kept(path, origin(bundle.sha256, manifest, split), conditions)) is not None:
+        progress(f"the answers in {path.name} are this detector's: used again")
+        return found
+    made = predict(
+        Detector.load(bundle.folder, threads=usable_cores()),
+        manifest,
+        conditions,
+        split=split,
+        purpose=PURPOSES[split],
+        root=root,
+        workers=usable_cores(),
+        progress=now_and_then(progress, split),
+    )
+    predictions.write(made, path)
+    return made
+
+
+def origin(detector_sha256: str, manifest: Manifest, split: str) -> Origin:
+    """Return where a detector's answers about a split come from."""
+    return Origin(
+        detector_sha256=detector_sha256, data_sha256=manifest.sha256, purpose=PURPOSES[split]
+    )
+
+
+def kept(path: Path, wanted: Origin, conditions: tuple[str, ...]) -> pa.Table | None:
+    """Return the answers in a file, where they are of this origin and these conditions."""
+    try:
+        found = predictions.read(path)
+    except DataError:
+        return None
+    worn = set(found["condition"].unique().to_pylist())
+    same = predictions.origin_of(found) == wanted and worn == set(conditions)
+    return found if same else None
+
+
+def now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
+    """Return what tells every thousandth answer of all that it is told."""
+    told = 0
+
+    def tell(count: int) -> None:
+        nonlocal told
+        if count // _TOLD_EVERY > told:
+            told = count // _TOLD_EVERY
+            progress(f"{split}: {count} answers")
+
+    return tell
+
+
 Files = dict[str, bytes]
 
 _REPORTED = (

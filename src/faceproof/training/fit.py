@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.reading import landmarks_of
+from faceproof.data.preparing.folder import landmarks_of
 from faceproof.detector.spec import StartedFrom
 from faceproof.export import export_onnx
 from faceproof.networks import (
@@ -20,26 +20,20 @@ from faceproof.networks import (
     load_starting_weights,
     set_trainable,
 )
-from faceproof.networks.batch_norm import set_momentum
-from faceproof.networks.network import Network
-from faceproof.networks.sides import refuse_side
+from faceproof.networks.modules import Network, refuse_side
+from faceproof.networks.parameters import set_momentum
 from faceproof.runs import RunFolder
-from faceproof.training.feeding.stream import (
-    PlainFaces,
-    TrainingStream,
-    balanced,
-    pictures_of,
-)
 from faceproof.training.loop import Trainer
-from faceproof.training.optimising.teacher import Teacher as DetectorTeacher
-from faceproof.training.readiness import changes
+from faceproof.training.losses import Teacher as DetectorTeacher
+from faceproof.training.preflight import changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
-from faceproof.training.running.journal import Journal
-from faceproof.training.running.kept import averaged_weights
-from faceproof.training.running.processes import fabric_for, kill_helpers, refuse_uneven
-from faceproof.training.running.stopping import Stopped
-from faceproof.training.statistics import renew_statistics
+from faceproof.training.run.checkpoint import averaged_weights
+from faceproof.training.run.journal import Journal
+from faceproof.training.run.processes import fabric_for, kill_helpers, refuse_uneven
+from faceproof.training.run.stopping import Stopped
 from faceproof.training.step import Teacher
+from faceproof.training.stream import PlainFaces, TrainingStream, balanced, pictures_of
+from faceproof.training.validation import renew_statistics
 
 Progress = Callable[[str], None]
 Precision = Literal["bf16-mixed", "32-true"]

@@ -11,22 +11,26 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from faceproof.networks import parameter_groups
-from faceproof.networks.batch_norm import freeze_batch_norm
-from faceproof.networks.network import Network
+from faceproof.networks.modules import Network
+from faceproof.networks.parameters import freeze_batch_norm
 from faceproof.runs import RunFolder, replacing
-from faceproof.training.feeding.stream import PlainFaces, TrainingStream, batches
-from faceproof.training.optimising.optimizers import optimizer_for
+from faceproof.training.optimizers import optimizer_for, rates
 from faceproof.training.recipe import Recipe
-from faceproof.training.running.disk import size_of, telling_full_disk
-from faceproof.training.running.journal import Journal
-from faceproof.training.running.kept import BEST, LAST, restore
-from faceproof.training.running.processes import refuse_other_steps
-from faceproof.training.running.stopping import Stopped, noting_signals
-from faceproof.training.schedule import rates
-from faceproof.training.state import State, averaged
-from faceproof.training.statistics import renew_statistics
+from faceproof.training.run.checkpoint import (
+    BEST,
+    LAST,
+    State,
+    averaged,
+    restore,
+    size_of,
+    telling_full_disk,
+)
+from faceproof.training.run.journal import Journal
+from faceproof.training.run.processes import refuse_other_steps
+from faceproof.training.run.stopping import Stopped, noting_signals
 from faceproof.training.step import Step, Taken, Teacher
-from faceproof.training.validation import validate
+from faceproof.training.stream import PlainFaces, TrainingStream, batches
+from faceproof.training.validation import renew_statistics, validate
 
 _LOGGED_EVERY = 10
 

@@ -13,12 +13,11 @@ from lightning_fabric.wrappers import _FabricModule as FabricModule
 from torch import Tensor, nn
 
 from faceproof.errors import TrainingError
-from faceproof.training.optimising.attacks import attacked, pixel_box
-from faceproof.training.optimising.losses import distillation, picture_losses, worst_share
-from faceproof.training.optimising.mixing import mixed
-from faceproof.training.optimising.optimizers import climbed
+from faceproof.training.attacks import attacked, pixel_box
+from faceproof.training.losses import distillation, mixed, picture_losses, worst_share
+from faceproof.training.optimizers import climbed
 from faceproof.training.recipe import Recipe
-from faceproof.training.state import seed_step
+from faceproof.training.run.checkpoint import seed_step
 
 Teacher = Callable[[Tensor], Tensor]
 

@@ -8,19 +8,23 @@ from pathlib import Path
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.prepare import prepare_data
-from faceproof.data.preparing.reading import read_prepared, with_made
+from faceproof.data.preparing.folder import read_prepared, with_made
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
 from faceproof.reports import training_page
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
 from faceproof.training.forging.pool import make_round_trips
-from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
+from faceproof.training.optimizers import with_steps
+from faceproof.training.preflight import (
+    crop_notes,
+    promises_in_doubt,
+    refuse_poor_data,
+    start_notes,
+)
 from faceproof.training.recipe import DataRecipe, Recipe
-from faceproof.training.running.crops import crop_notes, start_notes
-from faceproof.training.running.disk import run_folder, telling_full_disk
-from faceproof.training.running.processes import alone_in, first_process, one_after_another
-from faceproof.training.schedule import with_steps
+from faceproof.training.run.checkpoint import run_folder, telling_full_disk
+from faceproof.training.run.processes import alone_in, first_process, one_after_another
 from faceproof.training.step import is_out_of_memory
 
 

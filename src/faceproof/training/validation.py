@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from faceproof.evaluation.metrics import measure
-from faceproof.training.feeding.stream import PlainFaces, batches
-from faceproof.training.optimising.attacks import attacked, pixel_box
+from faceproof.networks.parameters import has_batch_norm, reestimate_batch_norm
+from faceproof.training.attacks import attacked, pixel_box
 from faceproof.training.recipe import Recipe
+from faceproof.training.stream import PlainFaces, TrainingStream, batches
+
+
+def renew_statistics(
+    network: nn.Module, stream: TrainingStream, fabric: Fabric, recipe: Recipe
+) -> int:
+    """Return from how many faces the running statistics now are: 0 where there are none.
+
+    The faces are the first of the stream, always the same and augmented as in training.
+
+    Source: "precise batch norm", B. Wu, J. Johnson, 2021, arXiv:2105.07576, section 3.
+    """
+    size = recipe.schedule.batch_size // recipe.schedule.accumulate
+    count = -(-recipe.network.batch_norm_pictures // size)
+    if not count or not has_batch_norm(network):
+        return 0
+    with fabric.autocast():
+        reestimate_batch_norm(network, _inputs(stream, recipe, fabric, size, count))
+    return count * size
+
+
+def _inputs(
+    stream: TrainingStream, recipe: Recipe, fabric: Fabric, size: int, count: int
+) -> Iterator[Tensor]:
+    """Yield ``count`` batches of training inputs without their targets, on the device."""
+    workers = recipe.device.loader_workers
+    for inputs, _ in batches(stream, range(count * size), size=size, workers=workers):
+        yield inputs.to(fabric.device, memory_format=torch.channels_last)
+
 
 #: A bound on the faces that are attacked at a validation; an attack costs several passes.
 ATTACKED_MOST = 256

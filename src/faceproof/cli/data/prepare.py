@@ -118,7 +118,7 @@ def prepare(
     A run that was broken off goes on where it was. Exit codes: 0 all rows were prepared or have no
     face, 1 some could not be read (see problems.csv), 2 wrong usage.
     """
-    from faceproof.networks.requirements import require
+    from faceproof.tables import require
 
     require("polars", "pyarrow", "sklearn", extra="data")
     from faceproof.data.manifest_files import merge, read_manifest
@@ -210,8 +210,7 @@ def _finish_spec(
 ) -> FinishSpec:
     """Return what is made of the pictures."""
     from faceproof.data.preparing import FinishSpec, ShardsSpec
-    from faceproof.data.preparing.spec import SHARD_KINDS
-    from faceproof.data.preparing.weights import BALANCES
+    from faceproof.data.preparing.spec import BALANCES, SHARD_KINDS
     from faceproof.tables import choose
 
     order = tuple(name.strip() for name in (balance or "").split(",") if name.strip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from faceproof.cli.train import combine, recipe
-from faceproof.cli.train.group import RecipeOrVerb
+from faceproof.cli.train.recipe import RecipeOrVerb
 
 app = typer.Typer(cls=RecipeOrVerb, invoke_without_command=True, subcommand_metavar="")
 

@@ -13,7 +13,7 @@ from faceproof.sources import printable
 
 if TYPE_CHECKING:
     from faceproof.data.manifest import Manifest
-    from faceproof.training.combining.combine import Combination
+    from faceproof.training.combine import Combination
     from faceproof.training.recipe import CalibrationRecipe
 
 
@@ -71,11 +71,11 @@ def combine(
     Weights, calibration and thresholds are chosen on the calibration split; each detector and the
     whole are measured on the test split. A broken run goes on with the answers that it has.
     """
-    from faceproof.networks.requirements import require
+    from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "polars", "pyarrow", "safetensors")
     from faceproof.runs import RunFolder
-    from faceproof.training.combining.combine import combine as make_one
+    from faceproof.training.combine import combine as make_one
 
     conditions = tuple(dict.fromkeys(condition or ()))
     how = _how(
@@ -127,7 +127,7 @@ def _how(
     from pydantic import TypeAdapter, ValidationError
 
     from faceproof.detector.spec import Name
-    from faceproof.training.combining.combine import Combination
+    from faceproof.training.combine import Combination
 
     for option, said in {"--name": name, "--version": version}.items():
         try:
@@ -159,7 +159,7 @@ def _command(detectors: list[str], data: Path, output: Path, *, allow_other_data
 def _manifest(data: Path, root: Path | None) -> Manifest:
     """Return the manifest of a prepared folder, or of a file."""
     from faceproof.data.manifest_files import read_manifest
-    from faceproof.data.preparing.reading import read_prepared
+    from faceproof.data.preparing.folder import read_prepared
 
     if data.is_dir():
         return read_prepared(data)

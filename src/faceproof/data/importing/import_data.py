@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
+import polars as pl
 from pydantic import Field
 
 from faceproof.data.generators import unknown_generator_warning
-from faceproof.data.importing.reading import Reader, Task
-from faceproof.data.importing.table import Rows, settle_splits
+from faceproof.data.importing.measure import OFFICIAL, Reader, Rows, Task, settle_splits
 from faceproof.data.layouts import LAYOUTS
 from faceproof.data.layouts.listing import (
     Entry,
@@ -25,7 +27,7 @@ from faceproof.data.layouts.listing import (
 from faceproof.data.manifest import LABELS, Manifest
 from faceproof.errors import ManifestError, SourceNotFoundError, UsageError
 from faceproof.pipeline import in_order
-from faceproof.records import Record
+from faceproof.records import Document, Record
 from faceproof.sources import is_address, printable
 from faceproof.tables import choose
 
@@ -224,3 +226,109 @@ def _refused(item: Listed) -> Problem | None:
         said = f"label {item.label!r} with generator {item.generator!r}; real goes with none alone"
         return Problem(name, ManifestError.code, said)
     return None
+
+
+class Spread(Record):
+    """The least, the middle and the greatest of some numbers."""
+
+    least: int
+    median: float
+    greatest: int
+
+
+class ClassSummary(Record):
+    """The pictures of one class; counts by name, the most frequent first."""
+
+    pictures: int
+    generators: dict[str, int]
+    official_splits: dict[str, int]
+    formats: dict[str, int]
+    jpeg_qualities: dict[str, int]
+    width: Spread | None
+    height: Spread | None
+    bytes: Spread | None
+
+
+class Doubles(Record):
+    """Pictures that stand in the manifest more than once; they are kept, `inspect` names them.
+
+    ``files`` counts rows beyond the first of equal files, ``paths`` those of equal paths, and
+    ``in_both_classes`` files that are called real and fake.
+    """
+
+    files: int
+    paths: int
+    in_both_classes: int
+
+
+class ImportSummary(Document):
+    """What `faceproof data import --format json` prints."""
+
+    schema_: Literal["faceproof.import/1"] = Field(default="faceproof.import/1", alias="schema")
+    manifest: str
+    sha256: str
+    root: str
+    source: str
+    layout: str
+    all: ClassSummary
+    real: ClassSummary
+    fake: ClassSummary
+    doubles: Doubles
+    problems: dict[str, int]
+    notes: tuple[str, ...]
+
+
+def summarise(imported: Imported, *, manifest: Path, source: str, layout: str) -> ImportSummary:
+    """Return the summary of an import whose manifest stands at ``manifest``."""
+    table = imported.manifest.table
+    codes = Counter(problem.code for problem in imported.problems)
+    return ImportSummary(
+        manifest=str(manifest),
+        sha256=imported.manifest.sha256,
+        root=str(imported.manifest.root),
+        source=source,
+        layout=layout,
+        all=_of_class(table),
+        real=_of_class(table.filter(pl.col("label") == "real")),
+        fake=_of_class(table.filter(pl.col("label") == "fake")),
+        doubles=_doubles(table),
+        problems=dict(codes.most_common()),
+        notes=imported.notes,
+    )
+
+
+def _of_class(table: pl.DataFrame) -> ClassSummary:
+    return ClassSummary(
+        pictures=table.height,
+        generators=_counts(table["generator"]),
+        official_splits=_counts(table[OFFICIAL if OFFICIAL in table.columns else "split"]),
+        formats=_counts(table["format"]),
+        jpeg_qualities=_counts(table["jpeg_quality"]),
+        width=_spread(table["width"]),
+        height=_spread(table["height"]),
+        bytes=_spread(table["bytes"]),
+    )
+
+
+def _counts(column: pl.Series) -> dict[str, int]:
+    """Return how often each value stands there, the most frequent first; the empty one left out."""
+    named = column.cast(pl.String).drop_nulls()
+    counts = named.filter(named != "").alias("value").value_counts(name="n")
+    return dict(counts.sort(["n", "value"], descending=[True, False]).iter_rows())
+
+
+def _spread(column: pl.Series) -> Spread | None:
+    if column.is_empty():
+        return None
+    numbers = column.cast(pl.Int64)
+    least, middle, greatest = numbers.min(), numbers.median(), numbers.max()
+    return Spread.model_validate({"least": least, "median": middle, "greatest": greatest})
+
+
+def _doubles(table: pl.DataFrame) -> Doubles:
+    labels = table.group_by("sha256").agg(pl.col("label").n_unique())
+    return Doubles(
+        files=table.height - labels.height,
+        paths=table.height - table["path"].n_unique(),
+        in_both_classes=labels.filter(pl.col("label") > 1).height,
+    )

@@ -9,25 +9,33 @@ import polars as pl
 from pydantic import Field
 
 from faceproof.data.duplicates import NEAR_BITS
-from faceproof.data.inspection.balance import balance, balance_faults
-from faceproof.data.inspection.contract_faults import contract_faults
-from faceproof.data.inspection.contradictions import contradiction_faults
-from faceproof.data.inspection.facts import (
+from faceproof.data.inspection.composition import (
     attribute_associations,
+    balance,
+    balance_faults,
+    contract_faults,
+    contradiction_faults,
     fact_faults,
     file_associations,
+    generator_faults,
     spreads,
 )
-from faceproof.data.inspection.faults import in_order_of_gravity
-from faceproof.data.inspection.ffhq import ffhq, ffhq_faults
-from faceproof.data.inspection.generators import generator_faults
 from faceproof.data.inspection.leaks import against as shared_with
-from faceproof.data.inspection.leaks import leak_faults, leaks
-from faceproof.data.inspection.near import Hashed, hashed, near
-from faceproof.data.inspection.opened import NOT_OPENED, opened
-from faceproof.data.inspection.record import Fault, Inspection, Leak, ManifestFile, Repeats
+from faceproof.data.inspection.leaks import ffhq, ffhq_faults, leak_faults, leaks
+from faceproof.data.inspection.pictures import NOT_OPENED, opened
+from faceproof.data.inspection.record import (
+    Fault,
+    Inspection,
+    Leak,
+    ManifestFile,
+    Repeats,
+    in_order_of_gravity,
+)
 from faceproof.data.inspection.repeats import (
+    Hashed,
     group_faults,
+    hashed,
+    near,
     official_faults,
     repeat_faults,
     repeats,

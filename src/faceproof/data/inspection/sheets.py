@@ -7,8 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
-from faceproof.data.inspection.opened import Opened, is_inside
-from faceproof.data.inspection.pictures import Look, thumbnail
+from faceproof.data.inspection.pictures import Look, Opened, is_inside, thumbnail
 from faceproof.data.inspection.record import Example, Fault, RowRef, Sheet, Tile
 from faceproof.data.inspection.rows import Given, refs
 from faceproof.pipeline import in_order

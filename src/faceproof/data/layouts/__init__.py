@@ -6,11 +6,8 @@ whatever it could not list, and a `Note` for what is worth telling. `LAYOUTS` na
 docs/reference/layouts.md shows what each expects.
 """
 
-from faceproof.data.layouts.celeb_df import celeb_df
 from faceproof.data.layouts.class_folders import class_folders
 from faceproof.data.layouts.dfdc import dfdc
-from faceproof.data.layouts.faceforensics import faceforensics
-from faceproof.data.layouts.kaggle_140k import kaggle_140k
 from faceproof.data.layouts.listing import (
     Entry,
     Layout,
@@ -19,8 +16,9 @@ from faceproof.data.layouts.listing import (
     Note,
     Problem,
 )
-from faceproof.data.layouts.portraits import ciplab, lfw, openforensics, utkface
+from faceproof.data.layouts.portraits import ciplab, kaggle_140k, lfw, openforensics, utkface
 from faceproof.data.layouts.tabular import columns, hf_datasets
+from faceproof.data.layouts.video_sets import celeb_df, faceforensics
 
 __all__ = ["LAYOUTS", "Entry", "Layout", "Listed", "ListingOptions", "Note", "Problem"]
 

@@ -16,14 +16,22 @@ from faceproof.data.layouts.listing import (
     ListingOptions,
     Note,
     Problem,
+    Tree,
     is_video,
+    read_tree,
     refuse_unused,
     without_suffix,
 )
-from faceproof.data.layouts.signs import better_layout, found_in, told, unexpected
 from faceproof.data.layouts.table_rows import refuse_both
-from faceproof.data.layouts.tree import Tree, read_tree
-from faceproof.data.layouts.words import is_class_word, said_by, split_called
+from faceproof.data.layouts.words import (
+    better_layout,
+    found_in,
+    is_class_word,
+    said_by,
+    split_called,
+    told,
+    unexpected,
+)
 from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import printable
 from faceproof.tables import nearest

@@ -15,16 +15,15 @@ from faceproof.data.layouts.listing import (
     ListingOptions,
     Note,
     Problem,
+    Tree,
     is_video,
+    read_tree,
     refuse_unused,
     without_suffix,
 )
-from faceproof.data.layouts.media_index import MediaIndex, relative
-from faceproof.data.layouts.signs import unexpected
 from faceproof.data.layouts.table_files import open_table
-from faceproof.data.layouts.table_rows import as_text, label_called
-from faceproof.data.layouts.tree import Tree, read_tree
-from faceproof.data.layouts.words import split_called
+from faceproof.data.layouts.table_rows import MediaIndex, as_text, label_called, relative
+from faceproof.data.layouts.words import split_called, unexpected
 from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import printable
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field
 
-from faceproof.errors import UsageError
+from faceproof.errors import ManifestError, UsageError
 from faceproof.records import Record
-from faceproof.sources import PICTURE_SUFFIXES
+from faceproof.sources import PICTURE_SUFFIXES, printable
 
 #: What is sampled into frames; told by the name, as pictures are.
 VIDEO_SUFFIXES = frozenset(
@@ -93,7 +94,7 @@ def refuse_unused(options: ListingOptions, layout: str, *, used: tuple[str, ...]
     >>> refuse_unused(ListingOptions(levels=("age",)), "utkface")
     Traceback (most recent call last):
     ...
-    faceproof.errors.usage.UsageError: the layout utkface takes no --levels; it takes no such option
+    faceproof.errors.UsageError: the layout utkface takes no --levels; it takes no such option
     """
     given = [name for name in ListingOptions.model_fields if getattr(options, name)]
     if wrong := [name for name in given if name not in used]:
@@ -138,3 +139,141 @@ def without_suffix(name: str) -> str:
     """
     suffix = suffix_of(name)
     return name[: -len(suffix)] if suffix in _MEDIA else name
+
+
+# os.path answers where pathlib raises: links that lead nowhere, names that are not UTF-8.
+# ruff: noqa: PTH112, PTH116, PTH118, PTH120
+
+
+_ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"})
+
+
+@dataclass(frozen=True)
+class Tree:
+    """What lies below a folder, as sorted POSIX paths relative to it."""
+
+    root: Path
+    media: tuple[str, ...]
+    tables: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) -> Tree:
+    """Return all files below ``source``; ``tables`` says by name which others a layout reads.
+
+    Raises:
+        ManifestError: there is no such folder.
+    """
+    require_folder(source)
+    media: list[str] = []
+    read: list[str] = []
+    problems: list[Problem] = []
+    for found in _Walk(str(source)):
+        if isinstance(found, Problem):
+            problems.append(found)
+        elif is_medium(name := found.rpartition("/")[2]):
+            media.append(found)
+        elif tables(name):
+            read.append(found)
+        else:
+            problems.append(_no_picture(found))
+    return Tree(source, tuple(media), tuple(read), tuple(problems))
+
+
+def require_folder(source: Path) -> None:
+    """Refuse a source that is no folder.
+
+    Raises:
+        ManifestError: saying what it is instead.
+    """
+    name = printable(str(source))
+    if source.suffix.lower() in _ARCHIVES and source.is_file():
+        raise ManifestError(f"{name} is an archive: unpack it and import the folder")
+    if not source.exists():
+        raise ManifestError(f"{name}: there is no such folder")
+    if not source.is_dir():
+        raise ManifestError(f"{name} is a file, but this layout reads a folder")
+
+
+class _Walk:
+    """The files below a folder in sorted order; folders are entered once and never by a link."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+        self._real_root = os.path.realpath(root)
+        self._entered: set[tuple[int, int]] = set()
+
+    def __iter__(self) -> Iterator[str | Problem]:
+        """Yield relative paths, and a Problem for what cannot be read."""
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                entries = self._listing(folder)
+            except OSError as error:
+                yield _unreadable(folder or ".", error)
+                continue
+            below: list[str] = []
+            for entry in entries:
+                yield from self._one(f"{folder}{entry.name}", entry, below)
+            waiting.extend(reversed(below))
+
+    def _listing(self, folder: str) -> list[os.DirEntry[str]]:
+        """Return the sorted entries of a folder; none where it was entered before."""
+        path = os.path.join(self._root, folder)
+        status = os.stat(path)
+        if (status.st_dev, status.st_ino) in self._entered:
+            return []
+        self._entered.add((status.st_dev, status.st_ino))
+        with os.scandir(path) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+
+    def _one(self, path: str, entry: os.DirEntry[str], below: list[str]) -> Iterator[str | Problem]:
+        """Yield one file or its Problem; a folder joins ``below``."""
+        if printable(entry.name) != entry.name:
+            yield Problem(printable(path), "name_not_utf8", "the name is not UTF-8: rename it")
+        elif entry.is_symlink():
+            yield self._linked(path)
+        elif entry.is_dir():
+            below.append(f"{path}/")
+        elif entry.is_file():
+            yield path
+        else:
+            yield Problem(path, "not_a_picture", "neither a file nor a folder: remove it")
+
+    def _linked(self, path: str) -> str | Problem:
+        """Return the file that a link stands for; a folder is read under its own name alone."""
+        try:
+            target = os.path.realpath(os.path.join(self._root, path), strict=True)
+        except OSError as error:
+            reason = f"the link leads nowhere ({error.strerror}): remove it or bring the file back"
+            return Problem(path, "missing_file", reason)
+        if not _contains(self._real_root, target):
+            reason = "the link leads out of the source folder: put the file itself here, or import "
+            return Problem(path, "path_escapes", f"{reason}the folder it leads to")
+        if not os.path.isdir(target):
+            return path
+        if _contains(target, os.path.dirname(os.path.join(self._real_root, path))):
+            reason = "the link leads back to a folder above it; what is there is listed once"
+            return Problem(path, "symlink_loop", f"{reason}: remove the link")
+        reason = "a link to another folder of this source, which is listed under its own name alone"
+        return Problem(path, "linked_folder", f"{reason}: move the folder here instead of the link")
+
+
+def _contains(folder: str, path: str) -> bool:
+    """Return whether the path is the folder or lies below it; both without links."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def _unreadable(folder: str, error: OSError) -> Problem:
+    """Return the Problem of a folder that the file system refused."""
+    reason = f"the folder cannot be read ({error.strerror or error}): allow it, or leave it out"
+    return Problem(folder.rstrip("/"), "source_unreadable", reason)
+
+
+def _no_picture(path: str) -> Problem:
+    """Return the Problem of a file that is neither picture nor video by its name."""
+    if suffix_of(path) in _ARCHIVES:
+        return Problem(path, "not_a_picture", "an archive: unpack it to import what is inside")
+    reason = "neither a picture nor a video by its name: nothing to do unless it should be one"
+    return Problem(path, "not_a_picture", reason)

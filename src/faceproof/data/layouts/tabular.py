@@ -11,16 +11,14 @@ from faceproof.data.layouts.listing import (
     Entry,
     ListingOptions,
     Note,
+    Tree,
+    read_tree,
     refuse_unused,
     suffix_of,
 )
-from faceproof.data.layouts.media_index import MediaIndex
-from faceproof.data.layouts.signs import unexpected
-from faceproof.data.layouts.table_columns import match_columns
-from faceproof.data.layouts.table_files import TableFile, open_table
-from faceproof.data.layouts.table_rows import RowReader, polarity, refuse_both
-from faceproof.data.layouts.tree import Tree, read_tree
-from faceproof.data.layouts.words import split_called
+from faceproof.data.layouts.table_files import TableFile, match_columns, open_table
+from faceproof.data.layouts.table_rows import MediaIndex, RowReader, polarity, refuse_both
+from faceproof.data.layouts.words import split_called, unexpected
 from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import printable
 

@@ -1,11 +1,28 @@
-"""What the sets of manipulated videos have in common: whole videos, or folders of their frames."""
+"""Sets of manipulated videos: Celeb-DF and FaceForensics++, as videos or frames."""
 
 from __future__ import annotations
 
+import json
 import re
-from pathlib import PurePosixPath
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
-from faceproof.data.layouts.listing import is_video, without_suffix
+from faceproof.data.layouts.listing import (
+    Entry,
+    Listed,
+    ListingOptions,
+    Note,
+    Problem,
+    Tree,
+    is_video,
+    read_tree,
+    refuse_unused,
+    without_suffix,
+)
+from faceproof.data.layouts.words import Identities, misplaced, unexpected
+from faceproof.errors import ManifestError
 
 #: Folders of such sets that hold pictures of something else than faces.
 NOT_FACES = frozenset({"masks", "mask", "models", "landmarks", "bounding_boxes"})
@@ -42,3 +59,235 @@ def below(path: str, names: frozenset[str]) -> tuple[str, ...]:
     folders = PurePosixPath(path.lower()).parent.parts
     start = next((index for index, name in enumerate(folders) if name in names), len(folders))
     return folders[start:]
+
+
+_TEST_LIST = "list_of_testing_videos.txt"
+_PATTERNS = {
+    "celeb-real": re.compile(r"id\d+_\d+"),
+    "celeb-synthesis": re.compile(r"id\d+_id\d+_\d+"),
+    "youtube-real": re.compile(r"\d{5}"),
+}
+_TOPS = frozenset(_PATTERNS)
+_PLACE = "{Celeb-real,YouTube-real}/*.mp4 and Celeb-synthesis/id0_id1_0000.mp4, or their frames"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One file and what its place says."""
+
+    path: str
+    folder: str
+    video: str
+
+    @property
+    def people(self) -> list[str]:
+        """The identities in the name; a video from YouTube is one of its own."""
+        return re.findall(r"id\d+", self.video) or [f"{self.folder}/{self.video}"]
+
+
+def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
+    """Yield Celeb-DF: Celeb-real, YouTube-real and Celeb-synthesis, as videos or frames.
+
+    id0_id1_0000 shows two people, so whoever stands in one name is one group; the whole set has
+    few of them. Videos of List_of_testing_videos.txt (1 = real) are the split `test`, the others
+    have none.
+
+    Source: Li et al., Celeb-DF, CVPR 2020, arXiv:1909.12962; home yuezunli/celeb-deepfakeforensics.
+    That the first version has the same names is taken from memory.
+    """
+    refuse_unused(options, "celeb-df")
+    tree = read_tree(source, tables=lambda name: name.lower() == _TEST_LIST)
+    if not any(below(path, _TOPS) for path in tree.media):
+        raise unexpected(source, "celeb-df", _PLACE, tree)
+    masks = [path for path in tree.media if NOT_FACES & set(below(path, _TOPS))]
+    seen = {path: _seen(path) for path in tree.media if path not in set(masks)}
+    known = [one for one in seen.values() if one]
+    official = _TestList(tree, {(one.folder, one.video) for one in known})
+    yield from official.entries
+    if masks:
+        yield Note(f"{len(masks)} files in folders of masks or landmarks are not listed")
+    people = Identities()
+    for one in known:
+        people.join(one.people)
+    for path, found in seen.items():
+        if not found:
+            yield misplaced(path, _PLACE)
+        elif (found.folder, found.video) not in official.torn:
+            yield _listed(found, people, official.videos)
+    yield from tree.problems
+
+
+def _seen(path: str) -> _Seen | None:
+    """Return what the place of a file says, or nothing where it is not one of the set's."""
+    folder = next(iter(below(path, _TOPS)), "")
+    video = video_name(path, _PATTERNS[folder]) if folder else ""
+    return _Seen(path, folder, video) if video else None
+
+
+def _listed(seen: _Seen, people: Identities, tested: set[tuple[str, str]]) -> Listed:
+    """Return a file as a row."""
+    fake = seen.folder == "celeb-synthesis"
+    return Listed(
+        seen.path,
+        label="fake" if fake else "real",
+        generator="celeb-df-swap" if fake else "none",
+        group=people.group(seen.people[0]),
+        split="test" if (seen.folder, seen.video) in tested else "",
+        attributes={"video": seen.video, "part": seen.folder},
+        video=is_video(seen.path),
+    )
+
+
+class _TestList:
+    """The official test list, whose lines are like "1 YouTube-real/00170.mp4"; 1 is real."""
+
+    def __init__(self, tree: Tree, known: set[tuple[str, str]]) -> None:
+        self.videos: set[tuple[str, str]] = set()
+        self.torn: set[tuple[str, str]] = set()
+        self.entries: list[Note | Problem] = []
+        self._known = known
+        if not tree.tables:
+            note = "no List_of_testing_videos.txt here, so no official split is set"
+            self.entries.append(Note(note))
+        for place in tree.tables:
+            lines = (tree.root / place).read_text(encoding="utf-8-sig").splitlines()
+            for row, line in enumerate(lines, start=1):
+                self.entries += [Problem(place, *wrong, row) for wrong in self._read(line)]
+
+    def _read(self, line: str) -> Iterator[tuple[str, str]]:
+        """Take one line in; yield the code and the reason where something is wrong with it."""
+        label, _, name = line.strip().partition(" ")
+        folder, _, file = name.strip().rpartition("/")
+        video = (folder.lower(), without_suffix(file))
+        if label not in ("0", "1") or video[0] not in _TOPS:
+            if line.strip():
+                yield "bad_row", f"{line!r}: expected '1 YouTube-real/00170.mp4': mend the line"
+            return
+        self.videos.add(video)
+        if (label == "0") != (video[0] == "celeb-synthesis"):
+            self.torn.add(video)
+            reason = f"{line!r}: 1 is real, 0 is fake, and the folder says the opposite"
+            yield "label_conflict", f"{reason}: not listed; mend whichever is wrong"
+        elif video not in self._known:
+            yield "missing_file", f"{name!r}: neither the video nor its frames are here"
+
+
+_FACEFORENSICS_TOPS = frozenset({"original_sequences", "manipulated_sequences"})
+_COMPRESSIONS = frozenset({"raw", "c0", "c23", "c40"})
+_SPLIT_FILES = {"train.json": "train", "val.json": "validation", "test.json": "test"}
+#: 000 and 000_003 (target_source); of actors 01__walking and 01_02__walking__YVGY8LOK.
+_YOUTUBE = re.compile(r"\d{3}(?:_\d{3})?")
+_ACTORS = re.compile(r"\d{2}(?:_\d{2})?__\w+")
+_FACEFORENSICS_PLACE = (
+    "{original_sequences/{youtube,actors},manipulated_sequences/METHOD}/{raw,c23,c40}/"
+    "{videos,images}/..."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _SeenByPath:
+    """One file and what its place says."""
+
+    path: str
+    method: str
+    compression: str
+    video: str
+    people: tuple[str, ...]
+
+
+def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
+    """Yield FaceForensics++ (with DeepFakeDetection), as downloaded or cut into frames.
+
+    The fake 000_003 shows 003's face moved onto 000, so whoever stands in one pair is one group,
+    over all methods and compressions; the official splits never part a pair. They are read from
+    train.json, val.json and test.json where those lie below the folder.
+
+    Source: Roessler et al., FaceForensics++, ICCV 2019, arXiv:1901.08971; dataset/README.md of
+    ondyari/FaceForensics. DeepFakeDetection's names (01_02__meeting_serious__YVGY8LOK) and the form
+    of the split files are as public code that reads the set has them.
+    """
+    refuse_unused(options, "faceforensics")
+    tree = read_tree(source, tables=lambda name: name in _SPLIT_FILES)
+    if not any(below(path, _FACEFORENSICS_TOPS) for path in tree.media):
+        raise unexpected(source, "faceforensics", _FACEFORENSICS_PLACE, tree)
+    masks = [path for path in tree.media if NOT_FACES & set(below(path, _FACEFORENSICS_TOPS))]
+    seen = {path: _seen_by_path(path) for path in tree.media if path not in set(masks)}
+    splits = _official_splits(tree)
+    yield from _notes(masks, splits)
+    people = Identities()
+    for one in filter(None, seen.values()):
+        people.join(one.people)
+    for path, found in seen.items():
+        yield (
+            _listed_faceforensics(found, people, splits)
+            if found
+            else misplaced(path, _FACEFORENSICS_PLACE)
+        )
+    yield from tree.problems
+
+
+def _seen_by_path(path: str) -> _SeenByPath | None:
+    """Return what the place of a file says, or nothing where it is not one of the set's."""
+    top, *folders = below(path, _FACEFORENSICS_TOPS) or ("",)
+    compression = next((name for name in folders if name in _COMPRESSIONS), "")
+    method = folders[0] if folders and folders[0] != compression else "youtube"
+    actors = method in {"actors", "deepfakedetection"}
+    video = video_name(path, _ACTORS if actors else _YOUTUBE)
+    if not (top and compression and video) or (top.startswith("manip") and method == "youtube"):
+        return None
+    kind = "actors" if actors else "youtube"
+    people = tuple(f"{kind}/{number}" for number in video.partition("__")[0].split("_"))
+    return _SeenByPath(path, method, compression, video, people)
+
+
+def _listed_faceforensics(seen: _SeenByPath, people: Identities, splits: dict[str, str]) -> Listed:
+    """Return a file as a row."""
+    real = seen.method in {"youtube", "actors"}
+    return Listed(
+        seen.path,
+        label="real" if real else "fake",
+        generator="none" if real else seen.method,
+        group=people.group(seen.people[0]),
+        split=splits.get(seen.people[0], ""),
+        attributes={
+            "method": seen.method,
+            "compression": seen.compression,
+            "video": seen.video,
+        },
+        video=is_video(seen.path),
+    )
+
+
+def _official_splits(tree: Tree) -> dict[str, str]:
+    """Return the split of each person that the official files name."""
+    found: dict[str, str] = {}
+    for table in tree.tables:
+        split = _SPLIT_FILES[table.rpartition("/")[2]]
+        for pair in _pairs(tree.root / table):
+            found |= {f"youtube/{number}": split for number in pair}
+    return found
+
+
+def _pairs(path: Path) -> list[list[str]]:
+    """Return the pairs of one split file, such as [["720", "672"], ...].
+
+    Raises:
+        ManifestError: it holds something else.
+    """
+    try:
+        pairs = json.loads(path.read_text(encoding="utf-8-sig"))
+    except ValueError as error:
+        raise ManifestError(f"{path}: no JSON ({error}): fetch the split file again") from error
+    if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
+        expected = 'pairs of numbers such as [["720", "672"]]'
+        raise ManifestError(f"{path}: expected {expected}: fetch the split file again")
+    return [[str(number) for number in pair] for pair in pairs]
+
+
+def _notes(masks: list[str], splits: dict[str, str]) -> Iterator[Note]:
+    """Yield what was left out by its folder, and whether the official splits were found."""
+    kinds = Counter(next(iter(NOT_FACES & set(below(path, _FACEFORENSICS_TOPS)))) for path in masks)
+    for kind, count in sorted(kinds.items()):
+        yield Note(f"{count} files in folders called {kind!r} show no faces and are not listed")
+    if not splits:
+        yield Note("no train.json, val.json, test.json here, so no official split is set")

@@ -1,9 +1,16 @@
-"""What names of folders, classes and splits say, in the spellings that data sets use."""
+"""Names of folders, classes and splits: what they say, and what to say of those that are wrong."""
 
 from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from faceproof.data.layouts.listing import Problem, Tree, read_tree, suffix_of
+from faceproof.errors import ManifestError
+from faceproof.sources import printable
 
 _REAL = frozenset(
     {
@@ -80,3 +87,131 @@ def _meaning(token: str, *, folder: bool) -> str:
     if token in _FAKE:
         return "fake"
     return _FOLDER_ONLY.get(token, "") if folder else ""
+
+
+class Identities:
+    """Sets of names, joined pair by pair (union-find).
+
+    >>> people = Identities()
+    >>> people.join(["id3", "id1"])
+    >>> people.join(["id2", "id3"])
+    >>> people.group("id2"), people.group("id9")
+    ('id1', 'id9')
+    """
+
+    def __init__(self) -> None:
+        self._parent: dict[str, str] = {}
+
+    def join(self, names: Iterable[str]) -> None:
+        """Put all of these into one group."""
+        first, *others = (self.group(name) for name in names)
+        for other in others:
+            low, high = sorted((self.group(first), self.group(other)))
+            self._parent[high] = low
+
+    def group(self, name: str) -> str:
+        """Return the smallest name of the group; a name that was never joined is its own."""
+        top = name
+        while (above := self._parent.get(top, top)) != top:
+            top = above
+        while name != top:
+            # Short ways for the next look-up.
+            self._parent[name], name = top, self._parent[name]
+        return top
+
+
+#: Names of files or folders that give a set away, in lower case.
+_SIGNS = {
+    "faceforensics": {"original_sequences", "manipulated_sequences"},
+    "celeb-df": {"celeb-real", "celeb-synthesis", "youtube-real"},
+    "ciplab": {"training_real", "training_fake"},
+    "kaggle-140k": {"real_vs_fake", "real-vs-fake"},
+    "hf-datasets": {"dataset_dict.json", "state.json"},
+    "dfdc": {"metadata.json", "dfdc_train_part_0"},
+}
+_UTKFACE = re.compile(r"\d{1,3}_[01]_[0-4]_\d+")
+_LFW = re.compile(r"(.+)/\1_\d{4}\.jpg$")
+
+
+def unexpected(source: Path, layout: str, expected: str, tree: Tree | None = None) -> ManifestError:
+    """Return the error: what was expected, what was found, and which other layout fits."""
+    tree = tree or read_tree(source, tables=_is_table)
+    other = better_layout(tree)
+    advice = f"; the layout {other} fits it" if other not in ("", layout) else ""
+    return ManifestError(
+        f"{printable(str(source))}: the layout {layout} expects {expected}; "
+        f"found {found_in(tree)}{advice}"
+    )
+
+
+def found_in(tree: Tree) -> str:
+    """Return what lies in a folder in a few words.
+
+    >>> found_in(Tree(Path(), ("a/1.jpg", "a/2.jpg", "b/c/3.jpg"), (), ()))
+    "3 pictures or videos in 'a' (2), 'b/c' (1)"
+    """
+    if not tree.media:
+        others = [p.path for p in tree.problems] + list(tree.tables)
+        return f"no picture or video, only {', '.join(others[:5])}" if others else "an empty folder"
+    return f"{len(tree.media)} pictures or videos in {told(tree.media)}"
+
+
+def told(paths: tuple[str, ...] | list[str], *, most: int = 8) -> str:
+    """Return the folders of these paths with their counts, the fullest first."""
+    counts = Counter(path.rpartition("/")[0] or "." for path in paths)
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{folder!r} ({count})" for folder, count in ranked[:most])
+    return shown + (f" and {len(ranked) - most} more folders" if len(ranked) > most else "")
+
+
+def better_layout(tree: Tree) -> str:
+    """Return the layout that this folder obviously has, or nothing.
+
+    >>> better_layout(Tree(Path(), ("x/training_fake/easy_1_1111.jpg",), (), ()))
+    'ciplab'
+    >>> better_layout(Tree(Path(), ("holiday/1.jpg",), (), ()))
+    ''
+    """
+    names = _names(tree)
+    by_name = next((layout for layout, signs in _SIGNS.items() if names & signs), "")
+    return by_name or _by_pattern(tree.media) or _by_class(names) or _by_table(tree)
+
+
+def _names(tree: Tree) -> set[str]:
+    """Return the names of folders, and of files that are no media, in lower case."""
+    others = [*tree.tables, *(problem.path for problem in tree.problems)]
+    parts = {part for path in others for part in path.lower().split("/")}
+    folders = {path.lower().rpartition("/")[0] for path in tree.media}
+    return parts | {part for folder in folders for part in folder.split("/")}
+
+
+def _by_pattern(media: tuple[str, ...]) -> str:
+    """Return the layout whose pattern most of the names follow."""
+    utkface = sum(_UTKFACE.match(path.rpartition("/")[2]) is not None for path in media)
+    lfw = sum(_LFW.search(path) is not None for path in media)
+    if 2 * utkface > len(media):
+        return "utkface"
+    return "lfw" if 2 * lfw > len(media) else ""
+
+
+def _by_class(names: set[str]) -> str:
+    """Return class-folders where the names say both classes."""
+    said = {said_by(name) for name in names if "." not in name}
+    return "class-folders" if {"real", "fake"} <= said else ""
+
+
+def _by_table(tree: Tree) -> str:
+    """Return columns where there is a table."""
+    listed = [*tree.tables, *(problem.path for problem in tree.problems)]
+    return "columns" if any(_is_table(path) for path in listed) else ""
+
+
+def _is_table(name: str) -> bool:
+    """Return whether the name is a table's."""
+    return suffix_of(name) in {".csv", ".tsv", ".parquet"}
+
+
+def misplaced(path: str, expected: str) -> Problem:
+    """Return the Problem of a picture whose name or place the layout does not know."""
+    reason = f"not {expected}: move or rename it, or import it with another layout"
+    return Problem(path, "not_in_layout", reason)

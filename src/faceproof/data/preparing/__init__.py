@@ -1,17 +1,18 @@
 """From a manifest to pictures ready for training: cropped, equalised, weighted, in shards."""
 
-from faceproof.data.preparing.outcomes import Done, Dropped
 from faceproof.data.preparing.prepare import prepare_manifest
-from faceproof.data.preparing.record import Prepared
 from faceproof.data.preparing.shards import Sample, read_shard
 from faceproof.data.preparing.spec import (
+    Done,
+    Dropped,
     Equalising,
     FinishSpec,
     PicturesSpec,
+    Prepared,
     Preparing,
     ShardsSpec,
+    balanced_weights,
 )
-from faceproof.data.preparing.weights import balanced_weights
 
 __all__ = [
     "Done",

@@ -1,15 +1,34 @@
-"""The prepared folder: what lies where, whether it is ours, and how it is emptied."""
+"""The prepared folder: what lies where, its journal, its tables, and how training reads it.
+
+The first line says what is being prepared; each further line is the outcome of the next row, in
+the order of the rows. A line is complete when its newline is there: what follows the last one was
+cut off, and is forgotten.
+"""
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
 
-from faceproof.errors import DataError, UsageError
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import Field, ValidationError
+
+from faceproof.data.manifest import FACTS, Manifest
+from faceproof.data.manifest_files import read_manifest
+from faceproof.data.preparing.spec import Done, Dropped, PicturesSpec, parse_outcome
+from faceproof.errors import DataError, ManifestError, UsageError
+from faceproof.records import Document
 
 try:
     import fcntl
@@ -91,3 +110,242 @@ def empty_folder(folder: Path) -> None:
             shutil.rmtree(place)
         else:
             place.unlink(missing_ok=True)
+
+
+_SYNCED_EVERY = 64
+
+
+class Start(Document):
+    """What is being prepared: the journal's first line.
+
+    ``rows_sha256`` names the rows and their order; ``side`` is the common side that was chosen.
+    """
+
+    schema_: Literal["faceproof.prepare-journal/1"] = Field(
+        default="faceproof.prepare-journal/1", alias="schema"
+    )
+    spec: PicturesSpec
+    rows_sha256: str
+    side: int | None
+
+
+class Journal:
+    """Appends outcomes to a file; use it as a context, which writes all of them on leaving."""
+
+    def __init__(self, path: Path, *, keep_bytes: int) -> None:
+        self._file = path.open("r+b")
+        self._file.truncate(keep_bytes)
+        self._file.seek(keep_bytes)
+        self._waiting = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._sync()
+        finally:
+            self._file.close()
+
+    def add(self, outcome: Done | Dropped) -> None:
+        """Append one outcome: a killed process keeps it, and a power cut all but a few dozen."""
+        self._file.write(outcome.model_dump_json().encode() + b"\n")
+        self._file.flush()
+        self._waiting += 1
+        if self._waiting >= _SYNCED_EVERY:
+            self._sync()
+
+    def _sync(self) -> None:
+        os.fsync(self._file.fileno())
+        self._waiting = 0
+
+
+def begin(path: Path, start: Start) -> None:
+    """Write a new journal with its first line."""
+    with path.open("wb") as file:
+        file.write(start.model_dump_json().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_start(path: Path) -> Start | None:
+    """Return the first line; None where there is no journal, or none of this version."""
+    try:
+        with path.open("rb") as file:
+            return Start.model_validate_json(file.readline())
+    except (OSError, ValidationError):
+        return None
+
+
+def read_outcomes(path: Path) -> Iterator[tuple[Done | Dropped, int]]:
+    """Yield the outcomes in the order of the rows, and where each ends, in bytes of the file.
+
+    A line that is cut off or damaged ends them: what follows it is forgotten.
+    """
+    with path.open("rb") as file:
+        end = len(file.readline())
+        for line in file:
+            end += len(line)
+            try:
+                outcome = parse_outcome(line if line.endswith(b"\n") else b"")
+            except ValidationError:
+                return
+            yield outcome, end
+
+
+def first_end(path: Path) -> int:
+    """Return where the first line ends, in bytes of the file."""
+    with path.open("rb") as file:
+        return len(file.readline())
+
+
+Landmarks = npt.NDArray[np.float32]
+Problem = tuple[str, Dropped]
+
+_COLUMNS: dict[str, type[pl.DataType]] = {
+    "path": pl.String,
+    "sha256": pl.String,
+    **{name: kind for name, kind in FACTS.items() if name != "weight"},
+    "faces": pl.Int32,
+    "outside": pl.Float64,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Sorted:
+    """The rows of a prepared set, their landmarks float32 [N, 5, 2], and what was left out."""
+
+    table: pl.DataFrame
+    landmarks: Landmarks
+    problems: list[Problem]
+
+
+def sort_out(table: pl.DataFrame, outcomes: Iterable[Done | Dropped]) -> Sorted:
+    """Return the prepared rows, and the problems in the order of the rows.
+
+    The outcomes, one a row, are taken one after another: a million of them would fill the memory.
+    Two files of different bytes may be one picture once they are prepared. Where such a pair
+    stands in two splits, the split that comes first in the manifest keeps it.
+    """
+    problems: dict[int, Dropped] = {}
+    numbers, points = array("q"), array("f")
+    columns: dict[str, list[object]] = {name: [] for name in _COLUMNS}
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, Dropped):
+            problems[number] = outcome
+            continue
+        numbers.append(number)
+        for point in outcome.landmarks:
+            points.extend(point)
+        for name, column in columns.items():
+            column.append(getattr(outcome, name))
+    made = pl.DataFrame(columns, schema=_COLUMNS)
+    prepared = _prepared_rows(table[numbers], made)
+    stays = _stays(prepared)
+    problems |= {numbers[i]: _leak(prepared, int(i)) for i in np.flatnonzero(~stays)}
+    return Sorted(
+        prepared.filter(stays),
+        np.array(points, np.float32).reshape(-1, 5, 2)[stays],
+        [(table["path"][number], problems[number]) for number in sorted(problems)],
+    )
+
+
+def write_faces(paths: pl.Series, landmarks: Landmarks, path: Path) -> None:
+    """Write path and landmarks (10 numbers: x, y of each point) of every prepared picture."""
+    points = pl.Series("landmarks", landmarks.reshape(-1, 10)).cast(pl.List(pl.Float32))
+    pl.DataFrame([paths, points]).write_parquet(path)
+
+
+def write_problems(problems: Sequence[Problem], path: Path) -> None:
+    """Write path, code and reason of every row that has no prepared picture."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(("path", "code", "reason"))
+        lines.writerows((name, problem.code, problem.reason) for name, problem in problems)
+
+
+def _prepared_rows(rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with their new paths, hashes and facts, and where they came from."""
+    said = made.with_columns(
+        jpeg_quality=_quality(rows, made),
+        faces=pl.col("faces").cast(pl.String),
+        outside=pl.col("outside").map_elements("{:.3f}".format, pl.String),
+        origin=rows["path"],
+        origin_sha256=rows["sha256"],
+    )
+    return rows.with_columns(said.get_columns())
+
+
+def _quality(rows: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
+    """Return the JPEG quality of our own saves, and the known one of files kept as they are."""
+    if "jpeg_quality" not in rows.columns:
+        return made["jpeg_quality"]
+    kept = made["sha256"] == rows["sha256"]
+    return rows["jpeg_quality"].cast(pl.Int16).zip_with(kept, made["jpeg_quality"])
+
+
+def _stays(prepared: pl.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows stay: bool [N], False where the picture stands in an earlier split."""
+    split = pl.col("split")
+    first = split.filter(split != "").first().over("sha256")
+    return prepared.select((split == "") | (split == first))["split"].to_numpy()
+
+
+def _leak(prepared: pl.DataFrame, number: int) -> Dropped:
+    """Return the problem of a row whose picture stands in an earlier split."""
+    same = prepared.filter(
+        (pl.col("sha256") == prepared["sha256"][number]) & (pl.col("split") != "")
+    )
+    return Dropped(
+        code="leak",
+        reason=f"once prepared it is the same picture as {same['origin'][0]} in "
+        f"{same['split'][0]}; take one of them out, or put both into one split",
+    )
+
+
+#: The folder of fakes that were made of a prepared folder's real faces.
+MADE = "made"
+
+
+def landmarks_of(folder: Path, made: Path | None = None) -> dict[str, npt.NDArray[np.float32]]:
+    """Return path -> landmarks float32 [5, 2] of a prepared folder, and of fakes made of it."""
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    for part in (folder, *(() if made is None else (made,))):
+        table = pl.read_parquet(part / "faces.parquet")
+        points = table["landmarks"].explode().to_numpy().astype(np.float32).reshape(-1, 5, 2)
+        found |= dict(zip(table["path"].to_list(), points, strict=True))
+    return found
+
+
+def with_made(manifest: Manifest, made: Path | None) -> Manifest:
+    """Return the manifest of a prepared folder with the fakes that were made of it."""
+    if made is None:
+        return manifest
+    table = pl.read_parquet(made / "manifest.parquet")
+    return Manifest(pl.concat([manifest.table, table], how="diagonal_relaxed"), root=manifest.root)
+
+
+def read_prepared(folder: Path) -> Manifest:
+    """Return the manifest of a folder that `faceproof data prepare` has made.
+
+    Raises:
+        ManifestError: there is none, it is not finished, or no row has a split.
+    """
+    manifest, faces = folder / "manifest.parquet", folder / "faces.parquet"
+    if not (manifest.is_file() and faces.is_file()):
+        raise ManifestError(
+            f"{folder} holds no finished data set: make one with `faceproof data prepare`, "
+            "or name what to make it of in data.sources"
+        )
+    found = read_manifest(manifest)
+    if not any(found.counts().values()):
+        raise ManifestError(
+            f"no row of {manifest} has a split: run `faceproof data split` on the manifest, and "
+            "`faceproof data prepare` on what it writes"
+        )
+    return found

@@ -1,9 +1,14 @@
-"""One picture: read, checked, put through its history, its face found, cut out and written."""
+"""One picture: read, checked, put through its history, its face found, cut out and written.
+
+The size, the kernel and the save that a picture had before give its class away where the two
+classes come from different places. After this, the last reduction and the last save of each are
+drawn alike, from a seed and the picture's own hash: the order of the rows does not matter.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,22 +16,108 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from PIL import Image
 
 from faceproof.data.duplicates import perceptual_hash
-from faceproof.data.preparing.encoding import FORMATS
-from faceproof.data.preparing.history import drawn_history, lived
-from faceproof.data.preparing.outcomes import Done, Dropped
-from faceproof.data.preparing.spec import Equalising, PicturesSpec
+from faceproof.data.preparing.spec import Done, Dropped, Equalising, PicturesSpec
 from faceproof.errors import SourceError
-from faceproof.imaging.decode import decode
+from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
+from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import SMALLEST_FACE_PX, FaceFinder
-from faceproof.imaging.picture import DEFAULT_LIMITS
 from faceproof.imaging.preprocessing import CropSpec, crop_face, face_matrix
-from faceproof.imaging.reading import read_file
 from faceproof.sources import printable
 from faceproof.tables import choose
 
 Pixels = npt.NDArray[np.uint8]
+
+#: All of them average over what they reduce: a kernel that does not leaves more aliasing in what
+#: was larger, and the size would still be seen.
+KERNELS = (
+    Image.Resampling.BOX,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.HAMMING,
+    Image.Resampling.BICUBIC,
+    Image.Resampling.LANCZOS,
+)
+
+
+@dataclass(frozen=True)
+class History:
+    """What happens to one picture: the kernel it is reduced by, the quality it is saved at."""
+
+    kernel: Image.Resampling
+    quality: int
+
+
+def drawn_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> History:
+    """Return the history of the picture with this hash, both ends of ``quality`` included.
+
+    >>> drawn_history("ab" * 32, seed=0, quality=(80, 80)).quality
+    80
+    """
+    rng = np.random.default_rng([seed, int(sha256[:16], 16)])
+    kernel = KERNELS[int(rng.integers(len(KERNELS)))]
+    return History(kernel, int(rng.integers(quality[0], quality[1] + 1)))
+
+
+def lived(pixels: Pixels, history: History, *, factor: float) -> bytes:
+    """Return the JPEG file of uint8 [H, W, 3] pixels, both sides scaled by ``factor``.
+
+    A picture is never enlarged: at a factor of 1 or more it keeps its size, and is saved all the
+    same.
+    """
+    return encode_jpeg(_reduced(pixels, history.kernel, factor), history.quality)
+
+
+def _reduced(pixels: Pixels, kernel: Image.Resampling, factor: float) -> Pixels:
+    """Return the picture with both sides scaled by ``factor``, where that is below 1."""
+    height, width = pixels.shape[:2]
+    if factor >= 1:
+        return pixels
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return np.asarray(Image.fromarray(pixels).resize(size, kernel), np.uint8)
+
+
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class PictureFormat:
+    """A file format of crops: its name as `decode` gives it, its suffix and its encoder."""
+
+    name: str
+    suffix: str
+    encode: Callable[[Pixels], bytes]
+    quality: int | None = None
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """Return a PNG file: every pixel as it was."""
+    # On faces, run lengths are both smaller and twice as quick as the default search for matches.
+    strategy = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+    return _encoded(pixels, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy])
+
+
+def encode_webp(pixels: Pixels) -> bytes:
+    """Return a lossless WebP file: every pixel as it was."""
+    # OpenCV takes any quality above 100 for lossless.
+    return _encoded(pixels, ".webp", [cv2.IMWRITE_WEBP_QUALITY, 101])
+
+
+def _encoded(pixels: Pixels, suffix: str, options: list[int]) -> bytes:
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(suffix, bgr, options)[1])
+
+
+FORMATS: dict[str, PictureFormat] = {
+    "png": PictureFormat("PNG", "png", encode_png),
+    "webp": PictureFormat("WEBP", "webp", encode_webp),
+    "jpeg": PictureFormat(
+        "JPEG", "jpg", lambda pixels: encode_jpeg(pixels, _JPEG_QUALITY), _JPEG_QUALITY
+    ),
+}
+
+
 Points = npt.NDArray[np.float32]
 
 # A file of which the region around the face is a larger share than this is kept as it is.

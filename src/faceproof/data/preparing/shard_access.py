@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from faceproof.data.preparing.folder import SHARDS
-from faceproof.data.preparing.shards.sample import key_of
-from faceproof.data.preparing.shards.write import INDEX, ShardFile, ShardIndex
+from faceproof.data.preparing.shards import INDEX, ShardFile, ShardIndex, key_of
 from faceproof.errors import DataError, ManifestError
 
 

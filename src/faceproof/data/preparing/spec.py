@@ -1,18 +1,23 @@
-"""What decides a prepared folder: the pictures in it, and what is made of them afterwards."""
+"""Preparing, Prepared and the outcomes of rows: what decides a prepared folder, and its record."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import Field, TypeAdapter, field_validator
 
+from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import UsageError
 from faceproof.imaging.preprocessing import CropSpec
-from faceproof.records import Record
+from faceproof.records import Document, Record
+from faceproof.tables import choose
 
 _UNITS = {"kb": 1000, "mb": 1000**2, "gb": 1000**3}
 _SIZE = re.compile(r"(?P<count>\d+) *(?P<unit>[kmg]b)?", re.IGNORECASE)
@@ -109,3 +114,165 @@ class Preparing:
     anew: bool = False
     advance: Callable[[object], None] = _silent
     say: Callable[[str], None] = _silent
+
+
+Point = tuple[float, float]
+
+#: These are facts about a picture, not failures: they are counted, and the run is a success.
+STATED = frozenset({"no_face", "too_small", "leak"})
+
+
+class Done(Record):
+    """A prepared picture: where it lies in the folder, what it is, and its largest face.
+
+    ``outside`` is the share of a crop that lies outside of its picture and is filled.
+    """
+
+    outcome: Literal["done"] = "done"
+    path: str
+    sha256: str
+    bytes: int
+    width: int
+    height: int
+    format: str
+    jpeg_quality: int | None
+    phash: str
+    faces: int
+    outside: float
+    landmarks: tuple[Point, Point, Point, Point, Point]
+
+
+class Dropped(Record):
+    """A row without a prepared picture: the code of the reason, and the reason in words."""
+
+    outcome: Literal["dropped"] = "dropped"
+    code: str
+    reason: str
+
+
+Outcome = Annotated[Done | Dropped, Field(discriminator="outcome")]
+_OUTCOMES: TypeAdapter[Done | Dropped] = TypeAdapter(Outcome)
+
+
+def parse_outcome(line: bytes) -> Done | Dropped:
+    """Return the outcome of a line of JSON.
+
+    Raises:
+        ValidationError: the line is none.
+
+    >>> parse_outcome(b'{"outcome": "dropped", "code": "no_face", "reason": "none found"}').code
+    'no_face'
+    """
+    return _OUTCOMES.validate_json(line)
+
+
+#: What can be balanced, and the column that says it.
+BALANCES: dict[str, str] = {"class": "label", "generator": "generator", "source": "source"}
+
+#: A row that counts more often than this is seen so often that it is learned by heart.
+MOST_WEIGHT = 20.0
+
+
+def balanced_weights(table: pl.DataFrame, order: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Return the weight of each row, float64 [N]: their mean is 1 within each split.
+
+    The formula: within a split of n rows, a row weighs n * share / size, where ``share`` is the
+    share of its cell and ``size`` the number of rows in it. The classes come first: with ``class``
+    each has the same share, without it the share that it has of the rows. Inside of each class,
+    ``generator`` and ``source`` divide the share evenly among the values that stand there, one
+    inside of the other in the order given. (Real rows have one generator, ``none``.)
+
+    Raises:
+        UnknownChoiceError: something else is to be balanced.
+    """
+    columns = [choose(BALANCES, name, what="balance") for name in dict.fromkeys(order)]
+    rows, cell = pl.len().over("split"), ["split", "label"]
+    share = 1 / pl.col("label").n_unique().over("split")
+    if "label" not in columns:
+        share = pl.len().over(cell) / rows
+    for column in (name for name in columns if name != "label"):
+        share = share / pl.col(column).n_unique().over(cell)
+        cell = [*cell, column]
+    weights = table.select((rows * share / pl.len().over(cell)).alias("weight"))["weight"]
+    return weights.cast(pl.Float64).to_numpy()
+
+
+def effective_rows(weights: npt.NDArray[np.float64]) -> float:
+    """Return how many equally weighted rows vary as much as these do.
+
+    Source: Kish, "Survey Sampling", 1965.
+
+    >>> effective_rows(np.array([1.0, 1.0, 0.0, 2.0])).__round__(3)
+    2.667
+    """
+    squares = float((weights**2).sum())
+    return float(weights.sum()) ** 2 / squares if squares else 0.0
+
+
+class DataSet(Record):
+    """A set before or after: its hash, and its rows by class."""
+
+    sha256: str
+    rows: int
+    real: int
+    fake: int
+
+
+class Weighing(Record):
+    """The weights of one split: the largest, and how many equal rows vary as much."""
+
+    split: str
+    rows: int
+    most: float
+    effective_rows: float
+
+
+class Prepared(Document):
+    """What `prepare` did; written as ``prepare.json``.
+
+    ``side`` is the common longest side in pixels, where pictures were equalised. ``problems``
+    counts the rows that were left out, by code. ``outside`` is the mean share of a crop that lies
+    outside of its picture, by class. The two probes looked at the same rows.
+    """
+
+    schema_: Literal["faceproof.prepared/1"] = Field(default="faceproof.prepared/1", alias="schema")
+    spec: PicturesSpec
+    finish: FinishSpec
+    side: int | None
+    before: DataSet
+    after: DataSet
+    problems: dict[str, int]
+    outside: dict[str, float]
+    weights: tuple[Weighing, ...]
+    probe_before: ProbeResult | None = None
+    probe_after: ProbeResult | None = None
+    versions: dict[str, str | None]
+
+
+def weighing(table: pl.DataFrame) -> tuple[Weighing, ...]:
+    """Return the weights of each split of a table with the column ``weight``."""
+    return tuple(
+        _weighing(str(split), part["weight"].to_numpy())
+        for (split,), part in table.group_by("split", maintain_order=True)
+    )
+
+
+def outside(table: pl.DataFrame) -> dict[str, float]:
+    """Return the mean share of a crop outside of its picture, by class, of a prepared table."""
+    share = pl.col("outside").cast(pl.Float64).mean().round(4)
+    return dict(table.group_by("label").agg(share).sort("label").iter_rows())
+
+
+def data_set(table: pl.DataFrame, sha256: str) -> DataSet:
+    """Return the hash and the counts of a manifest's table."""
+    fake = int((table["label"] == "fake").sum())
+    return DataSet(sha256=sha256, rows=table.height, real=table.height - fake, fake=fake)
+
+
+def _weighing(split: str, weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Weighing:
+    return Weighing(
+        split=split,
+        rows=len(weights),
+        most=float(weights.max()),
+        effective_rows=effective_rows(weights),
+    )

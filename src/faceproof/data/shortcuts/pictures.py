@@ -16,15 +16,12 @@ from faceproof.data.shortcuts.features import (
     floor_features,
     measure_shortcuts,
 )
-from faceproof.data.shortcuts.folds import sample
 from faceproof.data.shortcuts.intervals import Floats
-from faceproof.data.shortcuts.probe import MOST, probe
+from faceproof.data.shortcuts.probe import MOST, probe, sample
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import DataError, SourceError
-from faceproof.imaging.decode import decode
+from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
 from faceproof.imaging.faces import Face, FaceFinder
-from faceproof.imaging.picture import DEFAULT_LIMITS
-from faceproof.imaging.reading import read_file
 from faceproof.pipeline import in_order
 
 _AHEAD = 4

@@ -3,24 +3,244 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from faceproof.data.shortcuts.features import FAMILIES
-from faceproof.data.shortcuts.folds import fold_of, numbered, sample
-from faceproof.data.shortcuts.intervals import Flags, Floats, Integers, auc_interval
-from faceproof.data.shortcuts.model import (
-    fit,
-    held_out_scores,
-    importance,
-    one_thread,
-    out_of_fold,
-)
+from faceproof.data.shortcuts.features import FAMILIES, FLOOR
+from faceproof.data.shortcuts.intervals import Flags, Floats, Integers, auc_interval, roc_auc
 from faceproof.data.shortcuts.result import GUILTY_FROM, FamilyResult, Guilty, ProbeResult
-from faceproof.data.shortcuts.words import describe
+from faceproof.errors import DataError
+
+FOLDS = 5
+FEWEST_PICTURES = 20
+FEWEST_GROUPS = 2
+
+
+def numbered(groups: Sequence[str] | npt.NDArray[np.generic]) -> Integers:
+    """Return the groups as numbers from 0 without gaps, int64 [N].
+
+    >>> numbered(["b", "a", "b"])
+    array([1, 0, 1])
+    """
+    return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
+
+
+def sample(fake: Flags, *, most: int, seed: int) -> Integers:
+    """Return the places of at most ``most`` pictures, half of each class, in their order.
+
+    Drawn at random, so that sources and groups come up as often as they do among all.
+
+    >>> sample(np.array([True] * 5 + [False]), most=4, seed=0).size
+    3
+    """
+    order = np.random.default_rng(seed).permutation(len(fake))
+    taken = [order[fake[order] == kind][: most // 2] for kind in (False, True)]
+    return np.sort(np.concatenate(taken))
+
+
+def fold_of(fake: Flags, groups: Integers, *, seed: int) -> Integers:
+    """Return the number of the fold in which each picture is held out, int64 [N].
+
+    No group is divided, and the classes are spread evenly; five folds, or as many as the class
+    with fewer groups has groups.
+
+    Raises:
+        DataError: too few pictures or groups of a class.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    fewest = min(_groups(fake, groups, kind) for kind in (False, True))
+    for count in range(min(FOLDS, fewest), 1, -1):
+        divide = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+        fold = np.zeros(len(fake), np.int64)
+        for number, (_, held_out) in enumerate(divide.split(fake[:, None], fake, groups)):
+            fold[held_out] = number
+        if all(np.unique(fake[fold != number]).size == 2 for number in range(count)):
+            return fold
+    raise DataError(
+        "the groups cannot be divided so that both classes are in every part: too few to tell;"
+        " add pictures of other people, videos or originals"
+    )
+
+
+def _groups(fake: Flags, groups: Integers, kind: bool) -> int:  # noqa: FBT001
+    """Return how many groups a class has.
+
+    Raises:
+        DataError: fewer than it takes, or too few pictures.
+    """
+    pictures, count = int((fake == kind).sum()), np.unique(groups[fake == kind]).size
+    name = "fake" if kind else "real"
+    if pictures < FEWEST_PICTURES or count < FEWEST_GROUPS:
+        raise DataError(
+            f"{pictures} {name} pictures in {count} groups are too few to tell whether there is a"
+            f" shortcut: it takes {FEWEST_PICTURES} of each class in {FEWEST_GROUPS} groups"
+        )
+    return count
+
+
+_REPEATS = 3
+#: Classes this near to half of the pictures each need no weights.
+_EVEN_WITHIN = 0.02
+
+
+def classifier(pictures: int, *, seed: int, weighted: bool = True) -> Any:
+    """Return the unfitted classifier for a training part of so many pictures.
+
+    Small trees, both classes of the same weight, the same number of rounds whatever the data: it
+    asks whether there is something to be learned, not how well it can be learned at best.
+    Without ``weighted`` each picture counts the same, which is a good deal faster.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=50,
+        max_bins=63,
+        max_leaf_nodes=8,
+        min_samples_leaf=min(max(pictures // 40, 2), 20),
+        class_weight="balanced" if weighted else None,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def fit(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> list[Any]:
+    """Return for each fold a classifier fitted on all the others; ``table`` is float64 [N, F]."""
+    models = []
+    weighted = abs(float(fake.mean()) - 0.5) > _EVEN_WITHIN
+    for number in range(int(fold.max()) + 1):
+        kept = fold != number
+        model = classifier(int(kept.sum()), seed=seed, weighted=weighted)
+        models.append(model.fit(_without_empty(table[kept]), fake[kept]))
+    return models
+
+
+def _without_empty(table: Floats) -> Floats:
+    """Return the table with zeros in columns of NaN alone, in which no bins can be found."""
+    return np.where(np.isnan(table).all(axis=0), 0.0, table)
+
+
+def held_out_scores(models: list[Any], table: Floats, fold: Integers) -> Floats:
+    """Return the score of each picture by the classifier that did not see its fold, float64 [N]."""
+    scores = np.empty(len(table))
+    for number, model in enumerate(models):
+        held_out = fold == number
+        scores[held_out] = model.predict_proba(table[held_out])[:, 1]
+    return scores
+
+
+def out_of_fold(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> Floats:
+    """Return a score of each picture in [0, 1], fitted on the other folds, float64 [N]."""
+    return held_out_scores(fit(table, fake, fold, seed=seed), table, fold)
+
+
+def importance(
+    models: list[Any], table: Floats, fake: Flags, fold: Integers, *, column: int, seed: int
+) -> float:
+    """Return how much AUC is lost where a column is shuffled within each held-out fold.
+
+    Source: Breiman 2001, Machine Learning 45:5, section 10.
+    """
+    rng = np.random.default_rng(seed)
+    lost = []
+    for _ in range(_REPEATS):
+        shuffled = table.copy()
+        for number in range(len(models)):
+            places = np.flatnonzero(fold == number)
+            shuffled[places, column] = table[rng.permutation(places), column]
+        lost.append(roc_auc(fake, held_out_scores(models, shuffled, fold)))
+    whole = roc_auc(fake, held_out_scores(models, table, fold))
+    return whole - float(np.mean(lost))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep scikit-learn's OpenMP to one thread: as fast on so few rows, and polite to others."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(limits=1):
+        yield
+
+
+_WORDS = {name: said for names in (*FAMILIES.values(), FLOOR) for name, said in names.items()}
+_BYTES = " in bytes"
+# Below this difference the share of pictures that have a value is not what tells.
+_SHARE = 0.05
+
+
+def describe(name: str, fakes: Floats, reals: Floats) -> str:
+    """Return what a feature says of the classes: shares, medians, or the middle halves.
+
+    >>> describe("bytes", np.array([11e3, 12e3, 13e3]), np.array([20e3, 21e3, 22e3]))
+    'file size is lower in fakes: median 12 kB against 21 kB'
+    >>> describe("square", np.array([1.0, 1.0]), np.array([0.0, 1.0]))
+    'square: 100 % of the fakes, 50 % of the reals'
+    """
+    words = _WORDS.get(name, name)
+    has = [float(np.isfinite(values).mean()) for values in (fakes, reals)]
+    if abs(has[0] - has[1]) > _SHARE:
+        return f"{words.rstrip('?')} is known: {_shares(has)}"
+    of_fakes, of_reals = (values[np.isfinite(values)] for values in (fakes, reals))
+    if words.endswith("?"):
+        return f"{words[:-1]}: {_shares([float(of_fakes.mean()), float(of_reals.mean())])}"
+    return _compared(words, of_fakes, of_reals)
+
+
+def _shares(shares: list[float]) -> str:
+    return f"{shares[0]:.0%} of the fakes, {shares[1]:.0%} of the reals".replace("%", " %")
+
+
+def _compared(words: str, fakes: Floats, reals: Floats) -> str:
+    """Return which class has the lower median, where both lie outside of the other's middle fifth.
+
+    Else how often the value comes up whose share differs most, or where the middle halves lie.
+    """
+    name, unit = words.removesuffix(_BYTES), "bytes" if words.endswith(_BYTES) else ""
+    middle = [float(np.median(values)) for values in (fakes, reals)]
+    if _apart(middle[0], reals) and _apart(middle[1], fakes):
+        side = "lower" if middle[0] < middle[1] else "higher"
+        said = [_number(value, unit) for value in middle]
+        return f"{name} is {side} in fakes: median {said[0]} against {said[1]}"
+    if telling := _telling(fakes, reals):
+        return f"{name} is {_number(telling[0], unit)}: {_shares(telling[1:])}"
+    halves = [_half(values, unit) for values in (fakes, reals)]
+    return f"{name} is spread differently: middle half {halves[0]} in fakes, {halves[1]} in reals"
+
+
+def _telling(fakes: Floats, reals: Floats) -> list[float]:
+    """Return the value whose share differs most and its shares, empty where none differs enough."""
+    values, place = np.unique(np.concatenate([fakes, reals]), return_inverse=True)
+    split = np.split(place, [len(fakes)])
+    shares = np.array([np.bincount(part, minlength=len(values)) / len(part) for part in split])
+    most = int(np.argmax(np.abs(shares[0] - shares[1])))
+    if abs(shares[0, most] - shares[1, most]) <= _SHARE:
+        return []
+    return [float(values[most]), float(shares[0, most]), float(shares[1, most])]
+
+
+def _apart(value: float, others: Floats) -> bool:
+    low, high = np.quantile(others, [0.4, 0.6])
+    return not low <= value <= high
+
+
+def _half(values: Floats, unit: str) -> str:
+    low, high = np.quantile(values, [0.25, 0.75])
+    return f"{_number(float(low), unit)} to {_number(float(high), unit)}"
+
+
+def _number(value: float, unit: str) -> str:
+    """Return a number with three digits, bytes in kB and MB."""
+    if unit:
+        for size, name in ((1e6, "MB"), (1e3, "kB")):
+            if abs(value) >= size:
+                return f"{float(f'{value / size:.3g}'):g} {name}"
+        return f"{value:.0f} bytes"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
 
 #: More pictures than this make the interval little narrower and the probe slower.
 MOST = 4000

@@ -1,7 +1,6 @@
 """Split: four parts that share no picture, near-duplicate or group.
 
-* `divide`: the whole of it; `related`: clusters of what must stay together; `remembered`: splits
-  of the time before; `stratified`: quotas of every stratum
+* `split`: a manifest divided, with clusters of what must stay together and earlier splits
+* `stratified`: shares, the hash that proposes, and quotas of every stratum
 * `protocols`: one generator or source left out, as files for others
-* `splits`: shares, and the hash that proposes
 """

@@ -18,7 +18,7 @@ import polars as pl
 from pydantic import Field
 
 from faceproof.data.manifest import LABELS, SPLITS, Manifest
-from faceproof.data.splitting.divide import SplitSpec
+from faceproof.data.splitting.split import SplitSpec
 from faceproof.errors import ManifestError
 from faceproof.records import Document, Record
 from faceproof.tables import choose

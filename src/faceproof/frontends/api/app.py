@@ -14,10 +14,9 @@ from starlette.responses import Response
 from faceproof import __version__
 from faceproof.checker import Checker
 from faceproof.errors import FaceproofError, ServiceError
-from faceproof.frontends.api import feedback, guard, openapi, problems
-from faceproof.frontends.api.readiness import Readiness
+from faceproof.frontends.api import feedback, openapi, problems, security
 from faceproof.frontends.api.routes import router
-from faceproof.frontends.api.service import Service, running
+from faceproof.frontends.api.service import Readiness, Service, running
 from faceproof.frontends.api.settings import ServiceSettings
 
 #: nginx's number for a client that left before it was answered; nobody receives it.
@@ -31,7 +30,7 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
         UsageError: the settings name a keys file, a picture or a database that cannot be used.
     """
     used = settings or ServiceSettings()
-    metrics = guard.Metrics()
+    metrics = security.Metrics()
     readiness = Readiness(used.ready_picture, used.ready_verdict)
     store = feedback.store_for(used.feedback)
 
@@ -67,7 +66,7 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
     app.openapi = openapi.describer(  # type: ignore[method-assign]
         app, points, max_files=used.max_files
     )
-    guard.install(app, used.guard, metrics)
+    security.install(app, used.guard, metrics)
     return app
 
 

@@ -1,24 +1,164 @@
-"""Service: what one running instance holds, and what it does with a request."""
+"""Service: what one running instance holds, and what it does with a request.
+
+`built-in.jpg` is Grace Hopper, official portrait of the United States Navy, 1984, public domain:
+`samples/real-hopper.jpg`, cut around the face, 256 px high, JPEG of quality 90.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from faceproof.checker import Checker
+from faceproof.checker import FACES, Checker
 from faceproof.detector import Detector
-from faceproof.frontends.api.bodies import Bodies
-from faceproof.frontends.api.checkers import Checkers, Choice
+from faceproof.errors import FaceproofError, TooManyFacesError, UsageError
+from faceproof.frontends.api.capacity import Room
 from faceproof.frontends.api.engine import Engine, Observer, Task
-from faceproof.frontends.api.readiness import Readiness
-from faceproof.frontends.api.room import Room
 from faceproof.frontends.api.settings import ServiceSettings
-from faceproof.frontends.api.uploads import Upload
+from faceproof.frontends.api.uploads import Bodies, Upload
+from faceproof.imaging.decode import Pixels
+from faceproof.imaging.faces import Face, FaceFinder, YuNet
 from faceproof.results import CheckedBy, CheckResult
+from faceproof.tables import choose
+
+BUILT_IN = "built-in.jpg"
+
+_LOG = logging.getLogger(__name__)
+
+
+class Readiness:
+    """Whether pictures may be sent here, and why not."""
+
+    def __init__(self, picture: Path | None, verdict: str) -> None:
+        """Read the picture; raise UsageError where it cannot be read."""
+        self.upload = _read(picture)
+        self._right = verdict
+        self._judged: str | None = "the built-in picture was not judged yet"
+        self.stopping = False
+
+    @property
+    def why_not(self) -> str | None:
+        """Why the service is not ready; None where it is."""
+        return "the service is shutting down" if self.stopping else self._judged
+
+    async def look(self, judge: Callable[[Upload], Awaitable[Sequence[CheckResult]]]) -> None:
+        """Judge the picture and remember whether the answer was right."""
+        try:
+            (result,) = await judge(self.upload)
+        except FaceproofError as error:
+            self._judged = f"{self.upload.name} could not be judged: {error}"
+        else:
+            self._judged = fault(result, self._right)
+        if self._judged is not None:
+            _LOG.warning("not ready: %s", self._judged)
+
+
+def fault(result: CheckResult, right: str) -> str | None:
+    """Return what is wrong with a result whose right verdict is known, None where it is right."""
+    if result.error:
+        return f"{result.source} could not be checked: {result.error.message}"
+    if len(result.faces) != 1:
+        return f"{result.source} has one face, and {len(result.faces)} were found"
+    if result.verdict != right:
+        return f"{result.source} is {right}, and the verdict was {result.verdict}"
+    return None
+
+
+def _read(picture: Path | None) -> Upload:
+    """Return the picture that is named, or the built-in one."""
+    if picture is None:
+        return Upload(BUILT_IN, resources.files(__package__).joinpath(BUILT_IN).read_bytes())
+    try:
+        return Upload(picture.name, picture.read_bytes())
+    except OSError as error:
+        raise UsageError(f"ready_picture {picture}: {error.strerror}") from error
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a request asks for beside the picture."""
+
+    at: str
+    faces: str = "all"
+    heatmaps: bool = False
+
+
+class Bounded:
+    """A face finder that refuses a picture with more faces than a request may cost."""
+
+    def __init__(self, finder: FaceFinder, most: int) -> None:
+        self._finder, self._most = finder, most
+
+    def find(self, pixels: Pixels) -> list[Face]:
+        """Return the faces, the largest first.
+
+        Raises:
+            TooManyFacesError: there are more than the service judges in one picture.
+        """
+        faces = self._finder.find(pixels)
+        if len(faces) > self._most:
+            raise TooManyFacesError(
+                f"{len(faces)} faces, and at most {self._most} are judged in one picture: "
+                "send parts of it, or ask for the largest face only"
+            )
+        return faces
+
+
+class Checkers:
+    """Makes checkers from the one that the service was given, each once."""
+
+    def __init__(self, checker: Checker, *, max_faces: int) -> None:
+        self._given, self._max_faces = checker, max_faces
+        self._finder = YuNet()
+        self._made: dict[Choice, Checker] = {}
+        self.default = Choice(at=checker.operating_point.name)
+
+    def choice(
+        self, *, at: str | None = None, faces: str = "all", heatmaps: bool = False
+    ) -> Choice:
+        """Return a choice that there is.
+
+        Raises:
+            UnknownChoiceError: no such operating point, or no such choice of faces.
+            NoHeatMapError: the detector has no heat maps.
+        """
+        detector = self._given.detector
+        choose(FACES, faces, what="choice of faces")
+        if heatmaps:
+            detector.refuse_without_maps()
+        point = detector.operating_point(self.default.at if at is None else at)
+        return Choice(at=point.name, faces=faces, heatmaps=heatmaps)
+
+    def __getitem__(self, choice: Choice) -> Checker:
+        """Return the checker of a choice."""
+        if choice not in self._made:
+            base = replace(choice, at=self.default.at)
+            if base not in self._made:
+                self._made[base] = self._make(base)
+            self._made[choice] = self._made[base].at(choice.at)
+        return self._made[choice]
+
+    def _make(self, choice: Choice) -> Checker:
+        bounded = Bounded(self._finder, self._max_faces)
+        given = self._given
+        return Checker(
+            given.detector,
+            faces=choice.faces,
+            at=choice.at,
+            limits=given.limits,
+            finder=bounded if choice.faces == "all" else self._finder,
+            heatmaps=choice.heatmaps,
+            addresses=given.addresses,
+        )
+
 
 T = TypeVar("T")
 

@@ -12,9 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from faceproof.errors import UsageError
 from faceproof.frontends.api.feedback import FeedbackSettings
-from faceproof.frontends.api.guard import GuardSettings
+from faceproof.frontends.api.security import GuardSettings
+from faceproof.imaging.decode import Limits
 from faceproof.imaging.fetching import FetchPolicy
-from faceproof.imaging.picture import Limits
 from faceproof.tables import nearest
 
 PREFIX = "FACEPROOF_SERVE_"

@@ -8,8 +8,7 @@ from pydantic import ConfigDict, Field
 
 from faceproof.checker import FACES
 from faceproof.detector import Detector, OperatingPoint
-from faceproof.detector.findings import Sha256
-from faceproof.detector.verdict import Unsupported
+from faceproof.detector.spec import Sha256, Unsupported
 from faceproof.records import Document, Record
 from faceproof.results import CheckResult
 

@@ -1,16 +1,101 @@
-"""The answers on the pictures of a session: each picture meets the networks once."""
+"""Answers on the pictures of a session: each meets the networks once, nothing is kept on disk."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import streamlit as st
 
-from faceproof.frontends.webapp.checkers import checker
-from faceproof.frontends.webapp.given import Given
-from faceproof.imaging.decode import decode
-from faceproof.imaging.picture import Pixels
+from faceproof.checker import Checker
+from faceproof.detector import Detector, DetectorSpec
+from faceproof.detector.scorers import usable_cores
+from faceproof.errors import NoHeatMapError
+from faceproof.frontends.webapp.settings import MOST_PICTURES, Settings
+from faceproof.imaging.decode import Pixels, decode
+from faceproof.pipeline import in_order
 from faceproof.results import CheckResult
+
+_KEPT = "pictures kept"
+
+
+@dataclass(frozen=True)
+class Given:
+    """One picture: its name, or the address that it was fetched from, and its file's bytes.
+
+    ``about`` is what we know of a picture of ours: who made it and what is true of it.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+    about: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """What tells this picture from the others of the session."""
+        return f"{hashlib.sha256(self.data).hexdigest()} {self.name}"
+
+
+def keep(picture: Given) -> None:
+    """Add a picture to those of the session; one that is there already moves to the end."""
+    kept = [one for one in kept_pictures() if one.key != picture.key]
+    st.session_state[_KEPT] = [*kept, picture][-MOST_PICTURES:]
+
+
+def forget(key: str) -> None:
+    """Take a picture out of the session's."""
+    st.session_state[_KEPT] = [one for one in kept_pictures() if one.key != key]
+
+
+def kept_pictures() -> list[Given]:
+    """Return the pictures of the session that no widget holds: fetched, taken, ours."""
+    pictures: list[Given] = st.session_state.get(_KEPT, [])
+    return pictures
+
+
+def each_once(pictures: Sequence[Given]) -> list[Given]:
+    """Return the pictures without repeats, in order."""
+    return list({one.key: one for one in pictures}.values())
+
+
+@st.cache_resource(show_spinner="Loading the detector …")
+def _detector(name: str) -> Detector:
+    return Detector.load(name)
+
+
+@st.cache_resource(show_spinner=False)
+def _checker(name: str, faces: str, *, heatmaps: bool) -> Checker:
+    return Checker(_detector(name), faces=faces, heatmaps=heatmaps, addresses=None)
+
+
+def checker(*, whole: bool = False, heatmaps: bool = False) -> Checker:
+    """Return the checker of the page; ``whole``: of pictures that are face crops already.
+
+    It fetches no addresses: `inputs` does, as the picture itself is wanted too.
+
+    Raises:
+        BundleError: the detector cannot be loaded.
+        NoHeatMapError: heat maps are asked for, and the detector has none.
+    """
+    return _checker(Settings.read().detector, "whole" if whole else "all", heatmaps=heatmaps)
+
+
+def has_heatmaps() -> bool:
+    """Return whether the detector has heat maps to give."""
+    try:
+        checker(heatmaps=True)
+    except NoHeatMapError:
+        return False
+    return True
+
+
+def spec() -> DetectorSpec:
+    """Return what the detector says about itself."""
+    return checker().detector.spec
+
 
 _RESULTS, _WHOLE, _DECODED = "results", "taken as faces", "decoded"
 
@@ -84,3 +169,49 @@ def pixels(picture: Given) -> Pixels:
     decoded = decode(picture.data).pixels
     st.session_state[_DECODED] = (picture.key, decoded)
     return decoded
+
+
+_BATCH_KEPT = "batch results"
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures and their answers, in the same order."""
+
+    pictures: tuple[Given, ...]
+    results: tuple[CheckResult, ...]
+
+
+def batch_answers(pictures: Sequence[tuple[str, Given]], point: str) -> Batch:
+    """Return what is said of each picture, given with its upload's id, at an operating point.
+
+    A picture is judged when it is new; another operating point needs no network.
+    """
+    asked = checker()
+    known: Mapping[Key, CheckResult] = st.session_state.get(_BATCH_KEPT, {})
+    wanted = {(upload, asked.detector.sha256): picture for upload, picture in pictures}
+    missing = {key: picture for key, picture in wanted.items() if key not in known}
+    found = {**known, **_judged(asked, missing)}
+    st.session_state[_BATCH_KEPT] = {key: found[key] for key in wanted}
+    return Batch(
+        tuple(wanted.values()), tuple(asked.verdicts_at(found[key], point) for key in wanted)
+    )
+
+
+def _judged(asked: Checker, missing: Mapping[Key, Given]) -> dict[Key, CheckResult]:
+    """Return the answers that are not known yet, with a bar that says how far they are."""
+    if not missing:
+        return {}
+
+    def judge(picture: Given) -> CheckResult:
+        return asked.check(picture.data, name=picture.name)
+
+    bar = st.progress(0.0, "Looking for faces …")
+    workers, found = usable_cores(), {}
+    with closing(in_order(judge, missing.values(), workers=workers, ahead=2 * workers)) as results:
+        for key, result in zip(missing, results, strict=True):
+            found[key] = result
+            bar.progress(len(found) / len(missing), f"{len(found)} of {len(missing)} checked")
+    bar.empty()
+    return found

@@ -2,21 +2,179 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
 
 import streamlit as st
 
+from faceproof.audits.stability import CONDITIONS, resaved
+from faceproof.detector import DetectorSpec, OperatingPoint, decide
 from faceproof.errors import FaceproofError
-from faceproof.frontends.webapp import downloads, evidence, inputs, sliders
-from faceproof.frontends.webapp.answers import answers, explained, is_whole, take_whole
-from faceproof.frontends.webapp.band import STYLE
-from faceproof.frontends.webapp.checkers import spec
-from faceproof.frontends.webapp.faces import draw_faces
-from faceproof.frontends.webapp.given import Given, forget, kept_pictures
+from faceproof.frontends.webapp import inputs, sliders
+from faceproof.frontends.webapp.answers import (
+    Given,
+    answers,
+    checker,
+    explained,
+    forget,
+    is_whole,
+    kept_pictures,
+    spec,
+    take_whole,
+)
+from faceproof.frontends.webapp.faces import STYLE, draw_faces, draw_picture, wants_heat
 from faceproof.frontends.webapp.markdown import escaped, label, small
-from faceproof.frontends.webapp.picture import draw_picture, wants_heat
-from faceproof.reports import plain_words
-from faceproof.results import CheckResult
+from faceproof.frontends.webapp.settings import Settings
+from faceproof.provenance.records import ContentCredentials
+from faceproof.reports import words
+from faceproof.reports.case_facts import Asked
+from faceproof.results import CheckResult, Resaved
+
+_NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def draw_downloads(
+    picture: Given, result: CheckResult, spec: DetectorSpec, resaved: tuple[Resaved, ...]
+) -> None:
+    """Draw the three buttons; a report is made when its button is pressed."""
+    st.subheader("Take the answer along", anchor=False)
+    st.markdown(
+        "The report holds the picture, the verdicts, the figures behind them, and the hashes of "
+        "picture and detector. It needs no net to be read."
+    )
+    # Streamlit makes a report when its button is pressed, outside of the session.
+    asked = Asked(Settings.read().detector, "whole" if is_whole(picture) else "all")
+    given = {"detector": spec, "resaved": resaved, "asked": asked}
+    made = partial(_report, picture.data, result, given)
+    with st.container(horizontal=True):
+        for label, suffix, media_type, icon, data in (
+            ("Report (PDF)", "pdf", "application/pdf", "picture_as_pdf", partial(made, "pdf")),
+            ("Report (HTML)", "html", "text/html", "description", partial(made, "html")),
+            ("Data (JSON)", "json", "application/json", "data_object", _json(result)),
+        ):
+            st.download_button(
+                label,
+                data,
+                f"{file_stem(picture.name)}-faceproof.{suffix}",
+                media_type,
+                on_click="ignore",
+                icon=f":material/{icon}:",
+            )
+
+
+def _json(result: CheckResult) -> str:
+    return result.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def _report(
+    data: bytes, result: CheckResult, given: dict[str, Any], kind: Literal["html", "pdf"]
+) -> bytes:
+    """Return a case report on the picture, of this moment."""
+    from faceproof.reports.case_pdf import case_pdf
+    from faceproof.reports.case_report import case_html
+
+    now = datetime.now(UTC)
+    if kind == "pdf":
+        return case_pdf(data, result, generated=now, **given)
+    return case_html(data, result, generated=now, **given).encode()
+
+
+def file_stem(name: str) -> str:
+    """Return a plain file name without its suffix, from a name or an address.
+
+    >>> file_stem("https://example.org/a/party pic.jpg?x=1"), file_stem("../../é.png")
+    ('party-pic', 'picture')
+    """
+    last = name.partition("?")[0].rstrip("/").rpartition("/")[2].rpartition("\\")[2]
+    stem = _NO_FILE_NAME.sub("-", last.rpartition(".")[0] or last).strip("-.")
+    return stem[:60] or "picture"
+
+
+_RESAVED = "saved again"
+
+
+def draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) -> None:
+    """Draw a button that saves the picture again in several ways, and what came of it."""
+    st.subheader("Does the verdict hold when the picture is saved again?", anchor=False)
+    found = known_resaved(picture, point)
+    if not found:
+        st.markdown(
+            f"Sites and messengers save pictures anew. This tries {len(CONDITIONS)} ways of it "
+            "and looks again each time; it takes a few seconds."
+        )
+        if st.button("Save it again and look again", icon=":material/refresh:"):
+            _try(picture)
+            st.rerun()
+        return
+    st.markdown(f"**{escaped(words.stability_words(result, found))}**")
+    st.table(_rows(found, point), hide_index=True)
+
+
+def known_resaved(picture: Given, point: OperatingPoint) -> tuple[Resaved, ...]:
+    """Return what saving this picture again gave, at an operating point; nothing if not tried."""
+    found: tuple[Resaved, ...] = st.session_state.get(_RESAVED, {}).get(_key(picture), ())
+    return tuple(
+        one
+        if one.fake_probability is None
+        else one.model_copy(update={"verdict": decide(one.fake_probability, point)})
+        for one in found
+    )
+
+
+def _key(picture: Given) -> tuple[str, bool, str]:
+    return picture.key, is_whole(picture), checker().detector.sha256
+
+
+def _try(picture: Given) -> None:
+    """Look at the picture saved again in each way, and remember what came of it."""
+    asked = checker(whole=is_whole(picture))
+    bar = st.progress(0.0, "Saving it again …")
+    found: list[Resaved] = []
+    for place, condition in enumerate(CONDITIONS, start=1):
+        found += resaved(asked, picture.data, conditions=(condition,))
+        bar.progress(place / len(CONDITIONS), f"{place} of {len(CONDITIONS)} ways tried")
+    bar.empty()
+    st.session_state.setdefault(_RESAVED, {})[_key(picture)] = tuple(found)
+
+
+def _rows(found: Sequence[Resaved], point: OperatingPoint) -> dict[str, list[str]]:
+    return {
+        "The picture was": [words.condition_words(one.condition) for one in found],
+        "Verdict": [_verdict(one) for one in found],
+        "Fake": [
+            "-" if one.fake_probability is None else words.percent(one.fake_probability, point)
+            for one in found
+        ],
+        "Faces": [str(one.faces) for one in found],
+    }
+
+
+def _verdict(one: Resaved) -> str:
+    return words.verdict_words(one.verdict) if one.verdict else "no face found"
+
+
+def draw_provenance(result: CheckResult) -> None:
+    """Draw what the file says of its origin, apart from the verdict on the pixels."""
+    st.subheader("What the file says of its origin", anchor=False)
+    lines = [f"Content credentials: {words.credentials_words(_credentials(result))}"]
+    lines += map(words.finding_words, result.provenance.findings)
+    st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
+    st.markdown(small(words.ABSENCE_PROVES_NOTHING))
+
+
+def _credentials(result: CheckResult) -> ContentCredentials | None:
+    return result.provenance.content_credentials
+
+
+def draw_untested(spec: DetectorSpec) -> None:
+    """Draw what the detector was not tested on."""
+    st.subheader("What this detector was not tested on", anchor=False)
+    lines = words.untested(spec)
+    st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
+
 
 _SHOWN, _SEEN = "shown", "seen"
 
@@ -63,7 +221,7 @@ def _chosen(pictures: Sequence[Given], found: Sequence[CheckResult]) -> int:
 
 
 def _summary(picture: Given, result: CheckResult) -> str:
-    return f"**{label(picture.name)}**: {escaped(plain_words.answer_words(result))}"
+    return f"**{label(picture.name)}**: {escaped(words.answer_words(result))}"
 
 
 def _draw(picture: Given, result: CheckResult) -> None:
@@ -92,9 +250,9 @@ def _draw_faces(picture: Given, result: CheckResult) -> CheckResult:
             point = spec().operating_point(result.operating_point)
             draw_faces(result, point, picture.key)
         else:
-            st.info(plain_words.answer_words(result), icon=":material/face:")
+            st.info(words.answer_words(result), icon=":material/face:")
         _draw_whole(picture, result)
-        st.markdown(small(plain_words.PIXELS_ONLY))
+        st.markdown(small(words.PIXELS_ONLY))
     return result
 
 
@@ -122,8 +280,8 @@ def _draw_evidence(picture: Given, result: CheckResult) -> None:
             sliders.draw_budget(detector, len(result.faces))
         with right:
             sliders.draw_base_rate(detector)
-        evidence.draw_stability(picture, result, point)
-    evidence.draw_provenance(result)
-    evidence.draw_untested(detector)
-    resaved = evidence.known_resaved(picture, point)
-    downloads.draw_downloads(picture, result, detector, resaved)
+        draw_stability(picture, result, point)
+    draw_provenance(result)
+    draw_untested(detector)
+    resaved = known_resaved(picture, point)
+    draw_downloads(picture, result, detector, resaved)

@@ -3,17 +3,193 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
+import altair as alt
 import streamlit as st
 
-from faceproof.detector import Detector, DetectorSpec
+from faceproof.detector import Detector, DetectorSpec, Finding
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import sliders
-from faceproof.frontends.webapp.checkers import checker
-from faceproof.frontends.webapp.figures import FIGURES, Figure
+from faceproof.frontends.webapp.answers import checker
 from faceproof.frontends.webapp.markdown import escaped, small
-from faceproof.frontends.webapp.plots import draw_plot
-from faceproof.reports import plain_words
+from faceproof.reports import words
+from faceproof.reports.words import condition_words
+from faceproof.reports.words.budgets import conditions, measured, named
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One measured share: its name, and the finding."""
+
+    name: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Shares to compare, in the order of the record; ``promise`` is a line not to be passed."""
+
+    title: str
+    about: str
+    axis: str
+    bars: tuple[Bar, ...]
+    promise: float | None = None
+
+    def table(self) -> dict[str, list[str]]:
+        """Return the figure as the columns of a table."""
+        found = [bar.finding for bar in self.bars]
+        return {
+            "": [bar.name for bar in self.bars],
+            self.axis: [_percent(one.value) for one in found],
+            "95 % interval": [f"{_percent(one.low)} to {_percent(one.high)}" for one in found],
+            "faces": [f"{one.n:,}" for one in found],
+        }
+
+    def words(self) -> str:
+        """Return the figure in a sentence, for those who do not see it."""
+        told = "; ".join(f"{bar.name} {_percent(bar.finding.value)}" for bar in self.bars)
+        return f"{self.title}. {self.axis}: {told}."
+
+
+def false_alarms_by_source(spec: DetectorSpec, point: str) -> Figure:
+    """Return the share of real faces called fake, by where they come from (BPCER)."""
+    return Figure(
+        "False alarms, by where the real faces come from",
+        "Real faces of the tests that were called fake at this setting, pictures as they were. The "
+        "line is what was promised for all real faces together.",
+        "real faces called fake",
+        tuple(_sliced(spec, f"bpcer@{point}", "source=")),
+        spec.operating_point(point).bpcer_budget,
+    )
+
+
+def misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
+    """Return the share of fakes called real, by what made them (APCER)."""
+    return Figure(
+        "Misses, by what made the fakes",
+        "Fakes of the tests that were called real at this setting, pictures as they were. Fakes "
+        "that were left unsure are not in it.",
+        "fakes called real",
+        tuple(_sliced(spec, f"apcer@{point}", "generator=")),
+    )
+
+
+def caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
+    """Return the share of fakes called fake, by what made them."""
+    return Figure(
+        "Caught, by what made the fakes",
+        "Fakes of the tests that were called fake at this setting, pictures as they were.",
+        "fakes called fake",
+        tuple(_sliced(spec, f"recall@{point}", "generator=")),
+    )
+
+
+def false_alarms_by_condition(spec: DetectorSpec, point: str) -> Figure:
+    """Return the share of real faces called fake, by how their pictures were worn."""
+    return Figure(
+        "False alarms, when the pictures are saved again or made smaller",
+        "The same real faces, their pictures worn in several ways before they were judged.",
+        "real faces called fake",
+        tuple(_worn(spec, f"bpcer@{point}")),
+        spec.operating_point(point).bpcer_budget,
+    )
+
+
+def caught_by_condition(spec: DetectorSpec, point: str) -> Figure:
+    """Return the share of fakes called fake, by how their pictures were worn."""
+    return Figure(
+        "Caught, when the pictures are saved again or made smaller",
+        "The same fakes, their pictures worn in several ways before they were judged.",
+        "fakes called fake",
+        tuple(_worn(spec, f"recall@{point}")),
+    )
+
+
+#: The figures in the order of the page.
+FIGURES: tuple[Callable[[DetectorSpec, str], Figure], ...] = (
+    false_alarms_by_source,
+    false_alarms_by_condition,
+    caught_by_generator,
+    misses_by_generator,
+    caught_by_condition,
+)
+
+
+def _sliced(spec: DetectorSpec, metric: str, kind: str) -> Iterator[Bar]:
+    for name in named(spec, kind):
+        if found := measured(spec, metric, slice_=f"{kind}{name}"):
+            yield Bar(name, found)
+
+
+def _worn(spec: DetectorSpec, metric: str) -> Iterator[Bar]:
+    for condition in conditions(spec):
+        if found := measured(spec, metric, condition=condition):
+            yield Bar(condition_words(condition), found)
+
+
+def _percent(share: float) -> str:
+    """Return a share as a percentage.
+
+    >>> _percent(0.0041)
+    '0.4 %'
+    """
+    return f"{100 * share:.1f} %"
+
+
+ROW_HEIGHT = 34
+_COLOUR = "#3b82d6"  # against white and against the dark ground alike above 3 : 1
+_PROMISE = "#d9480f"
+
+
+def draw_plot(figure: Figure) -> None:
+    """Draw the figure; what it shows stands in words in its description."""
+    st.altair_chart(plot(figure), width="stretch", theme="streamlit")
+
+
+def plot(figure: Figure) -> alt.LayerChart | alt.FacetChart:
+    """Return the chart of a figure."""
+    rows = [
+        {
+            "name": bar.name,
+            "value": bar.finding.value,
+            "low": bar.finding.low,
+            "high": bar.finding.high,
+            "faces": bar.finding.n,
+        }
+        for bar in figure.bars
+    ]
+    order = [bar.name for bar in figure.bars]
+    base = alt.Chart(_data(rows)).encode(
+        y=alt.Y(
+            "name:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, labelOverlap=False)
+        ),
+        tooltip=[
+            alt.Tooltip("name:N", title=" "),
+            alt.Tooltip("value:Q", title=figure.axis, format=".1%"),
+            alt.Tooltip("low:Q", title="from", format=".1%"),
+            alt.Tooltip("high:Q", title="to", format=".1%"),
+            alt.Tooltip("faces:Q", title="faces", format=","),
+        ],
+    )
+    axis = alt.Axis(format="%", title=figure.axis)
+    interval = base.mark_rule(color=_COLOUR, strokeWidth=3).encode(
+        x=alt.X("low:Q", axis=axis), x2="high:Q"
+    )
+    layers = [interval, base.mark_point(color=_COLOUR, filled=True, size=90).encode(x="value:Q")]
+    if figure.promise is not None:
+        promised = alt.Chart(_data([{"promise": figure.promise}]))
+        line = promised.mark_rule(color=_PROMISE, strokeDash=[6, 4], strokeWidth=2)
+        layers.append(line.encode(x="promise:Q"))
+    height = alt.Step(ROW_HEIGHT)
+    return alt.layer(*layers).properties(height=height, description=figure.words())
+
+
+def _data(rows: list[dict[str, Any]]) -> alt.Data:
+    return alt.Data(values=rows)  # type: ignore[no-untyped-call]
+
 
 # A card is the detector's own text: it may be somebody else's. Pictures would be fetched from
 # elsewhere, so that their signs are escaped; HTML is not rendered unless asked for.
@@ -59,7 +235,7 @@ def _draw_figure(figure: Figure) -> None:
 
 def _draw_untested(spec: DetectorSpec) -> None:
     """List what it was not tested on."""
-    if unknown := plain_words.untested(spec):
+    if unknown := words.untested(spec):
         st.header("What this detector was not tested on", anchor=False)
         st.markdown("\n".join(f"- {escaped(one)}" for one in unknown))
 

@@ -1,16 +1,130 @@
-"""One face at a time: its verdict in words, its probability, and what makes it less sure."""
+"""Faces on the page: framed in the picture, and one by one with verdict and probability."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
+from typing import Literal
 
 import streamlit as st
 
 from faceproof.detector import OperatingPoint, Verdict
-from faceproof.frontends.webapp.band import band_html
+from faceproof.frontends.webapp.answers import Given, has_heatmaps, pixels
 from faceproof.frontends.webapp.markdown import escaped, small
-from faceproof.reports import plain_words
+from faceproof.imaging.decode import Pixels
+from faceproof.reports import words as plain_words
+from faceproof.reports.case_facts import HEAT, HEAT_FAILED
+from faceproof.reports.marked_picture import marked, picture_words
+from faceproof.reports.words import band_words
 from faceproof.results import CheckedFace, CheckResult
+
+LONGEST = 1200
+HIGHEST = 720
+_STRONGEST = 100
+_HEAT = "heat"
+_OPACITY = "heat opacity"
+
+
+def wants_heat(result: CheckResult) -> bool:
+    """Draw the switch of the heat maps where there can be some; return whether it is on."""
+    return (
+        bool(result.faces)
+        and has_heatmaps()
+        and st.toggle(
+            "Show where the evidence lies",
+            key=_HEAT,
+            persist_state="session",
+            help="A heat map over each face: where it is warm, the pixels spoke for fake. The "
+            "detector looks at each face several times more for it.",
+        )
+    )
+
+
+@st.fragment
+def draw_picture(picture: Given, result: CheckResult, *, heat: bool) -> None:
+    """Draw the picture, its faces framed and numbered; moving the heat redraws this alone."""
+    place = st.container()
+    opacity = _opacity() if heat else None
+    shown = marked(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
+    place.image(shown, width=_width(shown), output_format="JPEG", alt=picture_words(result))
+    if heat:
+        _tell(result)
+    if picture.about:
+        st.markdown(small(picture.about))
+
+
+def _width(shown: Pixels) -> Literal["stretch"] | int:
+    """Return the width at which a picture is shown: a tall one must fit on a screen."""
+    height, width = shown.shape[:2]
+    return round(width * HIGHEST / height) if height > width else "stretch"
+
+
+def _opacity() -> float:
+    """Draw the slider of the heat maps; return their opacity in [0, 1]."""
+    strength = st.slider(
+        "Strength of the heat map in percent",
+        0,
+        _STRONGEST,
+        50,
+        step=5,
+        key=_OPACITY,
+        persist_state="session",
+    )
+    return strength / _STRONGEST
+
+
+def _tell(result: CheckResult) -> None:
+    """Say what the heat maps are, and which of them failed their test."""
+    numbered = [(n, face.heatmap) for n, face in enumerate(result.faces, start=1) if face.heatmap]
+    failed = [number for number, heatmap in numbered if not heatmap.reliable]
+    if len(failed) < len(numbered):
+        st.markdown(small(HEAT))
+    if failed:
+        faces = ", ".join(map(str, failed))
+        which = "" if len(numbered) == 1 else f"Face {faces}: "
+        st.warning(f"{which}{HEAT_FAILED}", icon=":material/priority_high:")
+
+
+# The colours mix with those of the theme, so that both light and dark keep their contrast; the
+# bands differ in pattern and carry their names, so that colour is never needed.
+STYLE = """
+<style>
+.fp-band { margin: .25rem 0 .75rem; font-size: .875rem; line-height: 1.3; }
+.fp-band .fp-names, .fp-band .fp-ends { display: flex; justify-content: space-between; gap: .5rem; }
+.fp-band .fp-names span { white-space: nowrap; }
+.fp-band .fp-bar { position: relative; display: flex; height: 1.5rem; margin: .25rem 0 .5rem;
+  border: 1px solid currentColor; border-radius: .25rem; }
+.fp-band .fp-bar > i { display: block; height: 100%; }
+.fp-band .fp-real { background: color-mix(in srgb, #1f77d0 35%, transparent); }
+.fp-band .fp-unsure { background: repeating-linear-gradient(135deg,
+  color-mix(in srgb, currentColor 22%, transparent) 0 3px, transparent 3px 8px);
+  border-inline: 1px solid currentColor; }
+.fp-band .fp-fake { background: color-mix(in srgb, #d9480f 70%, transparent); }
+.fp-band .fp-mark { position: absolute; top: -.35rem; bottom: -.35rem; width: 4px;
+  margin-left: -2px; background: currentColor; border-radius: 2px;
+  outline: 2px solid color-mix(in srgb, Canvas 70%, transparent); }
+</style>
+"""
+
+
+def band_html(fake_probability: float, point: OperatingPoint) -> str:
+    """Return the bar with its three bands and a mark, as HTML that a reader hears as one sentence.
+
+    It holds numbers and words of ours alone.
+    """
+    low, high = 100 * point.real_below, 100 * point.fake_from
+    words = band_words(fake_probability, point)
+    unsure = f'<i class="fp-unsure" style="width:{high - low:.2f}%"></i>' if high > low else ""
+    between = "<span>cannot tell</span>" if high > low else ""
+    return (
+        f'<div class="fp-band" role="img" aria-label="{escape(words)}">'
+        f"<div class='fp-names'><span>no sign of a fake</span>{between}<span>fake</span></div>"
+        f"<div class='fp-bar'><i class='fp-real' style='width:{low:.2f}%'></i>{unsure}"
+        f"<i class='fp-fake' style='width:{100 - high:.2f}%'></i>"
+        f"<b class='fp-mark' style='left:{100 * fake_probability:.2f}%'></b></div>"
+        "<div class='fp-ends'><span>0 % fake</span><span>100 % fake</span></div></div>"
+    )
+
 
 MOST_IN_A_ROW = 6
 

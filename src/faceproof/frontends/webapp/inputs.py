@@ -8,7 +8,7 @@ import streamlit as st
 from PIL import Image
 
 from faceproof.errors import FaceproofError
-from faceproof.frontends.webapp.given import Given, each_once, keep, kept_pictures
+from faceproof.frontends.webapp.answers import Given, each_once, keep, kept_pictures
 from faceproof.frontends.webapp.markdown import escaped, small
 from faceproof.frontends.webapp.samples import SAMPLES, Sample
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, MOST_PICTURES, Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from faceproof.reports.plain_words import visible
+from faceproof.reports.words import visible
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+.!|~$:&=^@-])")
 # What Streamlit makes a link or an icon of though its signs are escaped; a joiner has no width.

@@ -19,7 +19,7 @@ PORTS = "FACEPROOF_APP_PORTS"
 MOST_PICTURES = 20
 """Pictures on the page at once; more belong on the page for many files."""
 MOST_MEGABYTES = 64
-"""Of one uploaded file; the same as `faceproof.imaging.picture.Limits` has."""
+"""Of one uploaded file; the same as `faceproof.imaging.decode.Limits` has."""
 
 _ON_OR_OFF = {"on": True, "off": False}
 

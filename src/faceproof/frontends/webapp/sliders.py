@@ -6,7 +6,7 @@ import streamlit as st
 
 from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.frontends.webapp.markdown import escaped, small
-from faceproof.reports import plain_words
+from faceproof.reports import words
 
 BASE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _FIRST_RATE = 0.01
@@ -35,10 +35,10 @@ def draw_budget(spec: DetectorSpec, faces: int) -> None:
             "does not look at the picture again: it moves the lines between the verdicts.",
         )
     point = chosen_point(spec)
-    st.markdown(f"**{escaped(plain_words.budget_words(spec, point))}**")
-    if several := plain_words.many_faces_words(spec, point, faces):
+    st.markdown(f"**{escaped(words.budget_words(spec, point))}**")
+    if several := words.many_faces_words(spec, point, faces):
         st.markdown(escaped(several))
-    if details := plain_words.budget_details(spec, point):
+    if details := words.budget_details(spec, point):
         with st.expander("More of these figures"):
             st.markdown("\n".join(f"- {escaped(line)}" for line in details))
 
@@ -50,16 +50,16 @@ def draw_base_rate(spec: DetectorSpec) -> None:
         "How common fakes are where this picture comes from",
         options=BASE_RATES,
         value=_FIRST_RATE,
-        format_func=plain_words.rarity_words,
+        format_func=words.rarity_words,
         key=_RATE,
         persist_state="session",
         help="Your own estimate: of the faces that you are shown, how many are fake? Where fakes "
         "are rare, most alarms are false, whoever raises them.",
     )
-    told = plain_words.worth(spec, chosen_point(spec), rate)
+    told = words.worth(spec, chosen_point(spec), rate)
     st.markdown(f"**{escaped(told.text)}**")
     if told.value is not None:
-        st.markdown(small(plain_words.HOW))
+        st.markdown(small(words.HOW))
 
 
 def ordered_points(spec: DetectorSpec) -> list[OperatingPoint]:
@@ -74,4 +74,4 @@ def budget_label(point: OperatingPoint) -> str:
     """Return an operating point's budget as a share, or its name where it has none."""
     if not point.bpcer_budget:
         return point.name
-    return plain_words.rarity_words(point.bpcer_budget)
+    return words.rarity_words(point.bpcer_budget)

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import httpcore2
 
 from faceproof.errors import FetchError
-from faceproof.imaging.fetching.addresses import Address
-from faceproof.imaging.fetching.deadline import Deadline
-from faceproof.imaging.fetching.locator import Locator
+from faceproof.imaging.fetching.address import Address, Locator
+from faceproof.imaging.fetching.policy import Deadline
 
 if TYPE_CHECKING:
     from httpcore2 import SOCKET_OPTION

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from numpy.random import Generator
 
 from faceproof.errors import SourceNotFoundError
-from faceproof.networks.checkpoints import misfit, read
-from faceproof.networks.requirements import require
+from faceproof.networks.weights import misfit, read
+from faceproof.tables import require
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from faceproof.imaging.face_masks import Patch, Pixels, Points, Weights, face_patch
+from faceproof.training.forging.masks import Patch, Pixels, Points, Weights, face_patch
 
 SIDES_PX = (56, 128)
 """From where to where the longer side of the reduced face is drawn, in pixels."""

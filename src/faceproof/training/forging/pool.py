@@ -22,16 +22,16 @@ import numpy.typing as npt
 import polars as pl
 
 from faceproof.data.manifest import Manifest, Row
+from faceproof.data.preparing.folder import MADE, landmarks_of
 from faceproof.data.preparing.pictures import region_around
-from faceproof.data.preparing.reading import MADE, landmarks_of
 from faceproof.errors import TrainingError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import CropSpec
 from faceproof.pipeline import in_order
 from faceproof.records import Record
 from faceproof.runs import replacing
-from faceproof.training.feeding.resolution import WidthMatched, face_widths, reduce_face
 from faceproof.training.recipe import Recipe, ResolutionRecipe, RoundTripRecipe
+from faceproof.training.resolution import WidthMatched, face_widths, reduce_face
 
 if TYPE_CHECKING:
     from faceproof.training.forging.tiny_autoencoder import TinyAutoencoder

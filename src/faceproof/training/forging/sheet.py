@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from faceproof.errors import UsageError
-from faceproof.imaging.face_masks import Pixels
 from faceproof.imaging.preprocessing import CropSpec, crop_face
+from faceproof.training.forging.masks import Pixels
 from faceproof.training.forging.table import (
     FORGERIES,
     ForgingResources,

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.random import Generator
 
 from faceproof.errors import TrainingError
-from faceproof.imaging.blending import random_self_blend, swap_face
-from faceproof.imaging.face_masks import Pixels, Points, is_face
-from faceproof.imaging.reconstruction import reconstruct
 from faceproof.tables import choose
 from faceproof.training.forging.autoencoder import round_trip
+from faceproof.training.forging.blending import random_self_blend, swap_face
+from faceproof.training.forging.masks import Pixels, Points, is_face
 from faceproof.training.forging.paste import paste_face
+from faceproof.training.forging.reconstruction import reconstruct
 
 if TYPE_CHECKING:
     from faceproof.training.forging.tiny_autoencoder import TinyAutoencoder

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from faceproof.detector.bundle import Bundle
-from faceproof.detector.spec import DetectorSpec
-from faceproof.detector.verdict import OperatingPoint
+from faceproof.detector.spec import DetectorSpec, OperatingPoint
 from faceproof.errors import RecipeError, UsageError
-from faceproof.training.promising.promises import Budget
-from faceproof.training.recipe import Recipe
-from faceproof.training.recipe_file import read_recipe
+from faceproof.training.promises import Budget
+from faceproof.training.recipe import Recipe, read_recipe
 
 DEFAULTS: dict[str, Any] = {
     "schedule": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,33 +11,28 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from faceproof.data.manifest import LABELS, Manifest
-from faceproof.detector.bundle import Bundle
+from faceproof.detector import CardFile, DetectorSpec, write_bundle
+from faceproof.detector.bundle import Bundle, hash_of
 from faceproof.detector.detector import locate
-from faceproof.detector.verdict import OperatingPoint
-from faceproof.errors import TrainingError
+from faceproof.detector.spec import OperatingPoint
+from faceproof.errors import BundleError, TrainingError, UsageError
 from faceproof.evaluation.evaluate import Judged
 from faceproof.evaluation.feedback_set import FeedbackSet
-from faceproof.evaluation.gate import Gate, Rule, gate, points
+from faceproof.evaluation.findings import composition
+from faceproof.evaluation.gate import Gate, Learned, Rule, Update, gate, points
 from faceproof.evaluation.paired import Change, changes, paired
-from faceproof.evaluation.update_record import Learned, Update
+from faceproof.networks.modules import Network
+from faceproof.records import Record
+from faceproof.reports.card import card
 from faceproof.reports.update_page import update_markdown, update_page
 from faceproof.runs import RunFolder
-from faceproof.training.finish import write_reported
+from faceproof.training.finish import Files, answers, calibrated, draft, write_reported
 from faceproof.training.fit import fit
-from faceproof.training.readiness import promises_in_doubt, refuse_poor_data
+from faceproof.training.optimizers import with_steps
+from faceproof.training.preflight import promises_in_doubt, refuse_poor_data
 from faceproof.training.recipe import Recipe
-from faceproof.training.running.disk import run_folder, telling_full_disk
-from faceproof.training.running.processes import alone_in
-from faceproof.training.schedule import with_steps
-from faceproof.training.updating.candidate import (
-    Bench,
-    Candidate,
-    candidate,
-    discard,
-    write_refused,
-)
-from faceproof.training.updating.inputs import Inputs, same_inputs
-from faceproof.training.updating.join import joined, old_generators
+from faceproof.training.run.checkpoint import run_folder, telling_full_disk
+from faceproof.training.run.processes import alone_in
 from faceproof.training.updating.recipe import promised_again, single_member, update_recipe
 from faceproof.training.updating.regression import (
     Compared,
@@ -48,6 +44,8 @@ from faceproof.training.updating.regression import (
 )
 from faceproof.training.updating.sets import (
     PictureSet,
+    joined,
+    old_generators,
     prepare_set,
     read_set,
     refuse_without_splits,
@@ -57,7 +55,119 @@ from faceproof.training.updating.sets import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
+
+FILE = "inputs.json"
+
+
+class Inputs(Record):
+    """What an output folder was made from; another update does not go on in it."""
+
+    detector: str
+    data: str
+    replay: str | None
+    replay_share: float
+
+
+def same_inputs(inputs: Inputs, output: Path) -> None:
+    """Remember what the folder is made from.
+
+    Raises:
+        UsageError: it was made from something else.
+    """
+    file = output / FILE
+    before = Inputs.read(file) if file.is_file() else inputs
+    for key in Inputs.model_fields:
+        if getattr(before, key) != getattr(inputs, key):
+            raise UsageError(f"{output} holds an update with another {key}: name another --output")
+    inputs.write(file)
+
+
 Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where both detectors answer: the same rows of the same prepared pictures."""
+
+    manifest: Manifest
+    root: Path
+    run: RunFolder
+    progress: Progress
+
+    def answers(
+        self, bundle: Bundle, split: str, conditions: tuple[str, ...], *, who: str
+    ) -> pa.Table:
+        """Return a detector's predictions of a split: those in the run folder, or new ones."""
+        path = self.run.path / f"predictions-{split}-{who}.parquet"
+        self.progress(f"{split} as {', '.join(conditions)}: the {who} detector")
+        return answers(
+            bundle,
+            self.manifest,
+            split,
+            conditions,
+            path,
+            root=self.root,
+            progress=self.progress,
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """The updated detector before it is judged, its spec and the bytes of its files."""
+
+    bundle: Bundle
+    spec: DetectorSpec
+    files: Files
+
+
+def candidate(recipe: Recipe, old: Bundle, network: Network, bench: Bench) -> Candidate:
+    """Return the calibrated candidate, written to the run folder.
+
+    Raises:
+        ExportError: torch and ONNX answer differently.
+        TrainingError, UsageError: the calibration split cannot support what the recipe promises.
+    """
+    bench.progress("export: torch against onnxruntime")
+    spec, files = draft(recipe, bench.manifest, network, bench.run)
+    spec = with_ancestors(spec, old.spec)
+    bundle = write_bundle(bench.run.path / "draft", spec, files)
+    found = bench.answers(bundle, "calibration", recipe.calibration.conditions, who="new")
+    spec = calibrated(spec, found, recipe.calibration, bench.manifest, progress=bench.progress)
+    return Candidate(write_bundle(bench.run.path / "calibrated", spec, files), spec, files)
+
+
+def with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
+    """Return the spec with what the old detector had seen and started from."""
+    seen = tuple(sorted({*spec.generators_seen, *old.generators_seen}))
+    started = (*spec.started_from, *old.started_from)
+    return DetectorSpec.model_validate(
+        {**dict(spec), "generators_seen": seen, "started_from": started}
+    )
+
+
+def write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
+    """Write a refused candidate, which says so itself; it has no figures of the test split."""
+    lost = ", ".join(change.slice for change in gate.of("lost")) or "nobody can tell"
+    note = f"REFUSED by the gate of its update ({lost}): kept for inspection, not for use."
+    spec = {
+        **dict(made.spec),
+        "notes": (note, *made.spec.notes),
+        "results": (*composition(manifest), *made.spec.results),
+    }
+    text = card(DetectorSpec.model_validate(spec), command="faceproof update").encode()
+    named = CardFile(name="CARD.md", sha256=hash_of(text))
+    final = DetectorSpec.model_validate({**spec, "card": named})
+    return write_bundle(folder, final, {**made.files, "CARD.md": text})
+
+
+def discard(folder: Path) -> None:
+    """Remove the bundle of an earlier decision; anything else stays."""
+    try:
+        Bundle.read(folder)
+    except BundleError:
+        return
+    shutil.rmtree(folder)
+
 
 ACCEPTED, REFUSED = "bundle", "refused"
 RECORD, REPORT, PAGE = "update.json", "update.md", "update.html"

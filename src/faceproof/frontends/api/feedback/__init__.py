@@ -4,10 +4,9 @@
 `async with kept(store, settings)` deletes what has grown too old while the service runs.
 """
 
-from faceproof.frontends.api.feedback.keeping import kept, prune, store_for
+from faceproof.frontends.api.feedback.database import FeedbackSettings
 from faceproof.frontends.api.feedback.routes import COMPONENTS, router
-from faceproof.frontends.api.feedback.settings import FeedbackSettings
-from faceproof.frontends.api.feedback.store import Added, FeedbackStore
+from faceproof.frontends.api.feedback.store import Added, FeedbackStore, kept, prune, store_for
 
 __all__ = [
     "COMPONENTS",

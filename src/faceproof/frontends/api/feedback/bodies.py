@@ -9,8 +9,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from faceproof.data.generators import canonical
-from faceproof.detector.findings import Sha256
-from faceproof.detector.verdict import Probability, Verdict
+from faceproof.detector.spec import Probability, Sha256, Verdict
 from faceproof.errors import FeedbackError
 from faceproof.evaluation.feedback import (
     MOST_FACES,

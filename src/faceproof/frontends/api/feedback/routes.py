@@ -2,22 +2,125 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Path, Request
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Path
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
 
-from faceproof.evaluation.feedback import Feedback
-from faceproof.frontends.api.feedback.bodies import (
-    EXAMPLE,
-    GivenFeedback,
-    Receipt,
-    feedback_of,
+from faceproof.errors import (
+    BusyError,
+    FeedbackOffError,
+    FeedbackStoreError,
+    FileTooLargeError,
+    SlowRequestError,
 )
-from faceproof.frontends.api.feedback.desk import Desk
-from faceproof.frontends.api.feedback.reading import read_feedback
-from faceproof.frontends.api.feedback.settings import FeedbackSettings
+from faceproof.evaluation.feedback import Feedback
+from faceproof.frontends.api.feedback.bodies import EXAMPLE, GivenFeedback, Receipt, feedback_of
+from faceproof.frontends.api.feedback.database import (
+    CONNECTIONS,
+    PATIENCE_SECONDS,
+    FeedbackSettings,
+)
 from faceproof.frontends.api.feedback.store import FeedbackStore
+
+MOST_WAITING = 64
+
+_log = logging.getLogger("faceproof.feedback")
+
+T = TypeVar("T")
+
+
+class Desk:
+    """Runs what blocks in threads of its own; None for a store means that feedback is off."""
+
+    def __init__(self, store: FeedbackStore | None) -> None:
+        self._store = store
+        self._limiter = CapacityLimiter(CONNECTIONS)
+        self._here = 0
+
+    async def run(self, work: Callable[[FeedbackStore], T]) -> T:
+        """Return what the work returns, done on the store in a thread.
+
+        Raises:
+            FeedbackOffError: no feedback is kept.
+            BusyError: too many wait for the database.
+            FeedbackStoreError: it refused; why stands in the log, and not in the answer.
+        """
+        store = self._store
+        if store is None:
+            raise FeedbackOffError("this service keeps no feedback")
+        if self._here >= CONNECTIONS + MOST_WAITING:
+            raise BusyError("too much feedback at once", retry_after=PATIENCE_SECONDS)
+        self._here += 1
+        try:
+            return await to_thread.run_sync(work, store, limiter=self._limiter)
+        except FeedbackStoreError as error:
+            _log.error("%s", error)
+            raise FeedbackStoreError(
+                "feedback cannot be kept or read just now: send it again later"
+            ) from None
+        finally:
+            self._here -= 1
+
+
+LONGEST_BODY = 1024 * 1024
+BODY_PATIENCE_SECONDS = 30.0
+
+
+async def read_feedback(request: Request) -> GivenFeedback:
+    """Return what a request says.
+
+    Only JSON is taken: a web page of strangers cannot send that without asking the service first.
+
+    Raises:
+        HTTPException: 415, it is not JSON; 422, naming the fields that do not fit.
+        FileTooLargeError: it is too long.
+        SlowRequestError: it did not arrive in time.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "feedback is JSON: send Content-Type: application/json")
+    try:
+        async with asyncio.timeout(BODY_PATIENCE_SECONDS):
+            body = await _body(request)
+    except TimeoutError as error:
+        raise SlowRequestError(f"the body did not arrive in {BODY_PATIENCE_SECONDS:g} s") from error
+    return _parsed(body)
+
+
+async def _body(request: Request) -> bytes:
+    """Return the whole body, which is given up as soon as it is too long."""
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > LONGEST_BODY:
+            raise FileTooLargeError(
+                f"the body has more than {LONGEST_BODY} bytes: leave out heat maps and landmarks, "
+                "which are not kept"
+            )
+    return bytes(found)
+
+
+def _parsed(body: bytes) -> GivenFeedback:
+    """Return what the body says; its values are not repeated where they do not fit."""
+    try:
+        return GivenFeedback.model_validate_json(body, strict=True)
+    except ValidationError as error:
+        faults = error.errors(include_input=False, include_url=False)
+        said = "; ".join(f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:20])
+        raise HTTPException(422, said) from error
+
+
+def _place(parts: tuple[int | str, ...]) -> str:
+    return ".".join(["body", *map(str, parts)])
+
 
 Name = Annotated[
     str, Path(pattern="^[0-9a-f]{32}$", description="The `id` that giving it was answered with.")

@@ -2,23 +2,184 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Engine, Row, delete, func, or_, select, tuple_
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Row,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from faceproof.errors import FeedbackFullError, FeedbackNotFoundError, FeedbackStoreError
-from faceproof.evaluation.feedback import Feedback, seconds
-from faceproof.frontends.api.feedback.address import Address, address, made_private
-from faceproof.frontends.api.feedback.engines import WRITES, engine_for
-from faceproof.frontends.api.feedback.failures import told
-from faceproof.frontends.api.feedback.rows import feedback_of, row_of
-from faceproof.frontends.api.feedback.schema import FEEDBACK, make_tables
-from faceproof.frontends.api.feedback.settings import MAX_ROWS
+from faceproof.evaluation.feedback import (
+    Feedback,
+    JudgedBy,
+    JudgedFace,
+    JudgedPicture,
+    moment,
+    seconds,
+)
+from faceproof.frontends.api.feedback.database import (
+    MAX_ROWS,
+    OFF,
+    WRITES,
+    Address,
+    FeedbackSettings,
+    address,
+    engine_for,
+    made_private,
+    told,
+)
+
+VERSION = 1
+
+_METADATA = MetaData()
+
+FEEDBACK = Table(
+    "faceproof_feedback",
+    _METADATA,
+    Column("id", String(32), primary_key=True),
+    # What makes two pieces of feedback the same: `store.key_of`.
+    Column("key", String(64), nullable=False, unique=True),
+    # Whole seconds since 1970, UTC.
+    Column("received", BigInteger, nullable=False),
+    Column("truth", String(4), nullable=False),
+    Column("generator", String(64)),
+    Column("note", Text),
+    Column("face", Integer),
+    Column("image_sha256", String(64), nullable=False),
+    Column("image_width", Integer),
+    Column("image_height", Integer),
+    Column("image_format", String(200)),
+    Column("verdict", String(6)),
+    Column("fake_probability", Float),
+    # JSON: box, quality, verdict and probability of each face.
+    Column("faces", Text, nullable=False),
+    Column("detector_name", String(200), nullable=False),
+    Column("detector_version", String(200), nullable=False),
+    Column("detector_sha256", String(64), nullable=False),
+    Column("operating_point", String(200), nullable=False),
+    Index("faceproof_feedback_received", "received", "id"),
+    Index("faceproof_feedback_image", "image_sha256"),
+)
+
+SCHEMA = Table("faceproof_feedback_schema", _METADATA, Column("version", Integer, nullable=False))
+
+#: Two services that start at once make the tables one after the other.
+_LOCK = text("SELECT pg_advisory_xact_lock(706172011)")
+
+
+def make_tables(connection: Connection, *, create: bool) -> None:
+    """Make the tables where there are none, and see that they are of a version that we know.
+
+    Raises:
+        FeedbackStoreError: a newer faceproof made them; or none are there and none are to be made.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK)
+    if not inspect(connection).has_table(SCHEMA.name):
+        if not create:
+            raise FeedbackStoreError("holds no feedback: is it the database of the service?")
+        _METADATA.create_all(connection)
+        connection.execute(insert(SCHEMA).values(version=VERSION))
+    version = connection.execute(select(SCHEMA.c.version)).scalar()
+    if version != VERSION:
+        raise FeedbackStoreError(
+            f"holds feedback of version {version}, and this faceproof knows {VERSION}: "
+            "install a newer faceproof, or name another database"
+        )
+
+
+_FACES = TypeAdapter(tuple[JudgedFace, ...])
+
+
+def key_of(feedback: Feedback) -> str:
+    """Return what two pieces of feedback share that say the same: 64 hexadecimal digits."""
+    face = "" if feedback.face is None else str(feedback.face)
+    parts = (
+        feedback.image.sha256,
+        feedback.detector.sha256,
+        feedback.operating_point,
+        face,
+        feedback.truth,
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def row_of(feedback: Feedback) -> dict[str, Any]:
+    """Return feedback as a row of the table."""
+    return {
+        "id": feedback.id,
+        "key": key_of(feedback),
+        "received": seconds(feedback.received),
+        "truth": feedback.truth,
+        "generator": feedback.generator,
+        "note": feedback.note,
+        "face": feedback.face,
+        "image_sha256": feedback.image.sha256,
+        "image_width": feedback.image.width,
+        "image_height": feedback.image.height,
+        "image_format": feedback.image.format,
+        "verdict": feedback.verdict,
+        "fake_probability": feedback.fake_probability,
+        "faces": _FACES.dump_json(feedback.faces).decode(),
+        "detector_name": feedback.detector.name,
+        "detector_version": feedback.detector.version,
+        "detector_sha256": feedback.detector.sha256,
+        "operating_point": feedback.operating_point,
+    }
+
+
+def feedback_of(row: Row[Any]) -> Feedback:
+    """Return a row of the table as feedback."""
+    return Feedback(
+        id=row.id,
+        received=moment(row.received),
+        truth=row.truth,
+        generator=row.generator,
+        note=row.note,
+        face=row.face,
+        image=JudgedPicture(
+            sha256=row.image_sha256,
+            width=row.image_width,
+            height=row.image_height,
+            format=row.image_format,
+        ),
+        verdict=row.verdict,
+        fake_probability=row.fake_probability,
+        faces=_FACES.validate_json(row.faces),
+        detector=JudgedBy(
+            name=row.detector_name, version=row.detector_version, sha256=row.detector_sha256
+        ),
+        operating_point=row.operating_point,
+    )
+
 
 PAGE = 500
 
@@ -207,3 +368,64 @@ def _by_key(key: str) -> Any:
 
 def _count(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).select_from(FEEDBACK)).scalar_one())
+
+
+DAY_SECONDS = 24 * 60 * 60.0
+RETRY_SECONDS = 10 * 60.0
+
+_log = logging.getLogger("faceproof.feedback")
+
+
+def store_for(settings: FeedbackSettings) -> FeedbackStore | None:
+    """Return the store that settings ask for, not connected yet; None where feedback is off.
+
+    Raises:
+        UsageError: the address is none.
+        MissingExtraError: it is one of PostgreSQL, and psycopg is not installed.
+    """
+    if settings.database == OFF:
+        return None
+    return FeedbackStore(address(settings.database), max_rows=settings.max_rows)
+
+
+@asynccontextmanager
+async def kept(
+    store: FeedbackStore | None, settings: FeedbackSettings, *, every: float = DAY_SECONDS
+) -> AsyncIterator[None]:
+    """Delete what is too old while the service runs, then close the store."""
+    if store is None:
+        yield
+        return
+    task = asyncio.create_task(_clean(store, settings.retention_days, every))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(store.close)
+
+
+def prune(store: FeedbackStore, days: int) -> int:
+    """Delete what was received more than so many days ago, and return how much that was."""
+    return store.prune(datetime.now(UTC) - timedelta(days=days))
+
+
+async def _clean(store: FeedbackStore, days: int, every: float) -> None:
+    """Prune for ever; where the database refuses, sooner again."""
+    while True:
+        await asyncio.sleep(every if await _cleaned(store, days) else min(every, RETRY_SECONDS))
+
+
+async def _cleaned(store: FeedbackStore, days: int) -> bool:
+    """Prune once, and return whether that was possible."""
+    if not store.is_there:  # nothing was given yet: no file is made for that
+        return True
+    try:
+        count = await asyncio.to_thread(prune, store, days)
+    except FeedbackStoreError as error:
+        _log.error("old feedback could not be deleted: %s", error)
+        return False
+    if count:
+        _log.info("deleted %d pieces of feedback, older than %d days", count, days)
+    return True

@@ -1,0 +1,443 @@
+"""Checker: from a picture, or from very many, to CheckResults; every front end calls it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from os import PathLike, fsdecode
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from faceproof.detector import Detector, OperatingPoint, calibrate, decide, picture_probability
+from faceproof.detector.scorers import usable_cores
+from faceproof.errors import CorruptPictureError, FaceproofError, PictureTooLargeError, UsageError
+from faceproof.imaging.decode import DEFAULT_LIMITS, Limits, Picture, Pixels, decode, load
+from faceproof.imaging.faces import Face, FaceFinder, Quality, YuNet, assess
+from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, without_query
+from faceproof.imaging.heat import crop_corners
+from faceproof.imaging.preprocessing import TEMPLATE_112, prepare
+from faceproof.pipeline import in_batches, in_order
+from faceproof.provenance import read_provenance
+from faceproof.results import (
+    CheckedBy,
+    CheckedFace,
+    CheckedImage,
+    CheckError,
+    CheckResult,
+    HeatMap,
+    Provenance,
+)
+from faceproof.sources import Refused, is_address, printable, refuse_address, unreadable
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["FACES", "Checker", "Opened", "Source", "source_name"]
+
+
+#: Of a source that is no file: an array, or what could not be opened.
+UNREAD = Provenance()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A source's faces, ready for the networks as float32 [N, 3, S, S], or its error.
+
+    ``seconds`` is what opening it took.
+    """
+
+    source: str
+    inputs: npt.NDArray[np.float32]
+    faces: tuple[tuple[Face, Quality], ...] = ()
+    image: CheckedImage | None = None
+    provenance: Provenance = UNREAD
+    error: CheckError | None = None
+    seconds: float = 0.0
+
+    @property
+    def weight(self) -> int:
+        """How much of a batch this source fills: its faces, and one where there is none."""
+        return max(len(self.faces), 1)
+
+
+def _all(finder: FaceFinder, pixels: Pixels) -> list[Face]:
+    """Return every face, the largest first."""
+    return finder.find(pixels)
+
+
+def _largest(finder: FaceFinder, pixels: Pixels) -> list[Face]:
+    """Return the largest face, if there is one."""
+    return finder.find(pixels)[:1]
+
+
+def _whole(_: FaceFinder, pixels: Pixels) -> list[Face]:
+    """Return the whole picture as one face, with landmarks where an aligned crop has them."""
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    corner = np.array([(width - side) / 2, (height - side) / 2])
+    landmarks = (TEMPLATE_112 * (side / 112) + corner).astype(np.float32)
+    return [Face((0.0, 0.0, float(width), float(height)), landmarks, 1.0)]
+
+
+#: Which faces of a picture are judged; `whole` takes the picture for a face crop as it is.
+FACES: Mapping[str, Callable[[FaceFinder, Pixels], list[Face]]] = {
+    "all": _all,
+    "largest": _largest,
+    "whole": _whole,
+}
+
+
+Source: TypeAlias = Union[
+    "str", "PathLike[str]", bytes, BinaryIO, "Image", "npt.NDArray[np.uint8]", Refused
+]
+
+
+def source_name(source: Source) -> str:
+    """Return what a result calls its source: the path, or the kind of thing in brackets.
+
+    >>> source_name("party.jpg"), source_name(bytes(3))
+    ('party.jpg', '<bytes>')
+    """
+    if isinstance(source, Refused):
+        return printable(source.source)
+    path = source if isinstance(source, str | PathLike) else getattr(source, "filename", None)
+    return printable(fsdecode(path)) if path else f"<{type(source).__name__}>"
+
+
+def load_source(
+    source: Source, limits: Limits, addresses: FetchPolicy | None, *, name: str | None = None
+) -> Picture:
+    """Return the decoded picture; an address is fetched as the policy allows.
+
+    ``name`` is that of the file whose bytes are the source.
+
+    Raises:
+        SourceError: it cannot be had, or is no picture.
+        UnsupportedSourceError: an address, where there is no policy.
+    """
+    if isinstance(source, Refused):
+        raise source.error
+    if isinstance(source, str) and is_address(source):
+        return _fetched(source, limits, addresses)
+    if isinstance(source, bytes):
+        return decode(source, name=name, limits=limits)
+    return load(source, limits=limits)
+
+
+def _fetched(address: str, limits: Limits, policy: FetchPolicy | None) -> Picture:
+    """Return the picture at an address."""
+    if policy is None:
+        refuse_address(address)
+    return decode(fetch(address, policy).data, name=without_query(address), limits=limits)
+
+
+def told(error: Exception, name: str) -> CheckError:
+    """Return the code and words of an error; those of other libraries are translated."""
+    if isinstance(error, OSError):
+        error = unreadable(name, error)
+    elif isinstance(error, MemoryError):
+        error = PictureTooLargeError(f"{name}: there is not enough memory for this picture")
+    elif not isinstance(error, FaceproofError):
+        error = CorruptPictureError(f"{name}: no face can be looked for in this picture: {error}")
+    return CheckError(code=error.code, message=printable(str(error)))
+
+
+@dataclass(frozen=True)
+class TestedMap:
+    """A heat map ``values`` float64 [h, w] and how it stood its test, as in `HeatMap`."""
+
+    values: npt.NDArray[np.float64]
+    reliable: bool
+    hottest_deleted: float
+    random_deleted: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is said of one face."""
+
+    fake_probability: float
+    heatmap: TestedMap | None = None
+
+
+def scores(detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: bool) -> list[Score]:
+    """Return what the detector says of each face, float32 [N, 3, S, S].
+
+    Raises:
+        NoHeatMapError: heat maps are asked for, and the detector has none.
+    """
+    if not heatmaps:
+        return [Score(one) for one in detector.fake_probabilities(inputs).tolist()]
+    found = detector.explained(inputs)
+    columns = (found.values, found.reliable, found.hottest_deleted, found.random_deleted)
+    maps = [
+        TestedMap(values, bool(reliable), float(hottest), float(random))
+        for values, reliable, hottest, random in zip(*columns, strict=True)
+    ]
+    probabilities = calibrate(found.logits, detector.spec.calibration).tolist()
+    return [Score(*one) for one in zip(probabilities, maps, strict=True)]
+
+
+class Answers:
+    """What one detector says at one operating point."""
+
+    def __init__(self, detector: Detector, point: OperatingPoint, *, whole: bool = False) -> None:
+        """Take the detector; ``whole``: pictures are faces, without landmarks of their own."""
+        self._point = point
+        self._whole = whole
+        self._crop = detector.preprocessing.crop
+        self._by = CheckedBy(
+            name=detector.spec.name, version=detector.spec.version, sha256=detector.sha256
+        )
+
+    def result(self, opened: Opened, scored: Sequence[Score], seconds: float) -> CheckResult:
+        """Return what is said about one source; it is as fake as its most fake face."""
+        pairs = zip(opened.faces, scored, strict=True)
+        faces = tuple(self._face(*found, score, opened.image) for found, score in pairs)
+        most = picture_probability([score.fake_probability for score in scored])
+        return CheckResult(
+            source=opened.source,
+            status="error" if opened.error else "ok" if faces else "no_face",
+            error=opened.error,
+            image=opened.image,
+            verdict=None if most is None else decide(most, self._point),
+            fake_probability=most,
+            faces=faces,
+            provenance=opened.provenance,
+            detector=self._by,
+            operating_point=self._point.name,
+            elapsed_ms=round(1000 * seconds, 3),
+        )
+
+    def _face(
+        self, face: Face, quality: Quality, score: Score, image: CheckedImage | None
+    ) -> CheckedFace:
+        """Return one face with its verdict."""
+        return CheckedFace(
+            box=tuple(rounded(face.box)),
+            landmarks=None if self._whole else rounded(face.landmarks),
+            detection_score=None if self._whole else round(min(face.detection_score, 1.0), 4),
+            quality=quality,
+            verdict=decide(score.fake_probability, self._point),
+            fake_probability=score.fake_probability,
+            heatmap=score.heatmap and self._heatmap(score.heatmap, face, image),
+        )
+
+    def _heatmap(self, found: TestedMap, face: Face, image: CheckedImage | None) -> HeatMap:
+        """Return a heat map at its place in the picture."""
+        shape = (image.height, image.width) if image else (0, 0)
+        points = None if self._whole else face.landmarks
+        return HeatMap(
+            values=rounded(found.values, digits=4),
+            corners=rounded(crop_corners(shape, points, self._crop)),
+            reliable=found.reliable,
+            hottest_deleted=round(found.hottest_deleted, 4),
+            random_deleted=round(found.random_deleted, 4),
+        )
+
+
+def rounded(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
+    """Return numbers as lists; places in a picture to a hundredth of a pixel.
+
+    >>> rounded([1.006, 2])
+    [1.01, 2.0]
+    """
+    return np.round(np.asarray(numbers, np.float64), digits).tolist()
+
+
+def again_at(result: CheckResult, detector: Detector, point: OperatingPoint) -> CheckResult:
+    """Return a result with the verdicts of another operating point of the detector that judged.
+
+    Raises:
+        UsageError: another detector judged.
+    """
+    if result.detector.sha256 != detector.sha256:
+        raise UsageError(
+            f"{result.source} was judged by {result.detector.name} {result.detector.version} "
+            f"({result.detector.sha256[:12]}), not by this detector: check it again"
+        )
+    faces = tuple(
+        face.model_copy(update={"verdict": decide(face.fake_probability, point)})
+        for face in result.faces
+    )
+    most = result.fake_probability
+    verdict = None if most is None else decide(most, point)
+    change = {"faces": faces, "verdict": verdict, "operating_point": point.name}
+    return result.model_copy(update=change)
+
+
+MOST_WORKERS = 8
+BATCH = 1  # on a processor, more faces at once cost as much a face and only delay the first
+
+
+class Checker:
+    """A detector at one of its operating points, ready for pictures; safe between threads."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        faces: str = "all",
+        at: str | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+        finder: FaceFinder | None = None,
+        heatmaps: bool = False,
+        addresses: FetchPolicy | None = DEFAULT_POLICY,
+    ) -> None:
+        """Take a detector and how it is asked.
+
+        ``heatmaps`` asks for the heat map of each face, which takes a few more runs of the
+        networks. ``addresses`` says which addresses are fetched, and how; None fetches none.
+
+        Raises:
+            UnknownChoiceError: an unknown choice of faces or operating point.
+            NoHeatMapError: the detector has no heat maps.
+        """
+        if heatmaps:
+            detector.refuse_without_maps()
+        self.detector = detector
+        self.operating_point = detector.operating_point(at)
+        self.limits = limits
+        self.heatmaps = heatmaps
+        self.addresses = addresses
+        self._choose_faces = choose(FACES, faces, what="choice of faces")
+        self._whole = faces == "whole"
+        self._finder = finder or YuNet()
+        side = detector.preprocessing.crop.size
+        self._nothing = np.empty((0, 3, side, side), np.float32)
+
+    def at(self, name: str | None) -> Checker:
+        """Return this checker at another operating point; it shares the networks.
+
+        Raises:
+            UnknownChoiceError: there is none of this name.
+        """
+        other = copy.copy(self)
+        other.operating_point = self.detector.operating_point(name)
+        return other
+
+    def verdicts_at(self, result: CheckResult, name: str | None) -> CheckResult:
+        """Return a result of this detector with the verdicts of another operating point.
+
+        Raises:
+            UnknownChoiceError: there is none of this name.
+            UsageError: another detector judged.
+        """
+        return again_at(result, self.detector, self.detector.operating_point(name))
+
+    def check(self, source: Source, *, name: str | None = None) -> CheckResult:
+        """Return the verdict on one picture: a path, address, bytes, stream, image or array.
+
+        Images are Pillow's, arrays uint8 [H, W, 3] in sRGB. ``name`` is the result's ``source``;
+        give it with bytes, so that they are told as their file is. What cannot be checked is a
+        result with an error.
+        """
+        return self.judge([self.open(source, name=name)])[0]
+
+    def check_many(
+        self,
+        sources: Iterable[Source],
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
+    ) -> Iterator[CheckResult]:
+        """Return an iterator of the verdicts, in order, each as `check` would give it.
+
+        ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
+        while as many run the networks on ``batch_size`` faces or more (None: 1, which suits a
+        processor; a graphics card wants 64). Sources are taken as they are needed, and no more
+        than two batches, two pictures a worker and a batch a worker are held at once.
+
+        Raises:
+            UsageError: ``batch_size`` is below 1 or ``workers`` below 0.
+        """
+        size = BATCH if batch_size is None else batch_size
+        threads = min(usable_cores(), MOST_WORKERS) if workers is None else workers
+        if size < 1 or threads < 0:
+            raise UsageError(f"batch_size {size} must be 1 or more, workers {threads} 0 or more")
+        return self._check_many(sources, size, threads)
+
+    def open(self, source: Source, *, name: str | None = None) -> Opened:
+        """Return the source with its faces ready for `judge`, or with its error; runs no network.
+
+        The first half of `check`, for who joins the pictures of several callers to one batch.
+        """
+        started = time.perf_counter()
+        given = None if name is None else printable(name)
+        called = given or source_name(source)
+        try:
+            picture = load_source(source, self.limits, self.addresses, name=given)
+            opened = self._prepared(called, picture)
+        except (FaceproofError, OSError, MemoryError, cv2.error) as error:
+            opened = Opened(called, self._nothing, error=told(error, called))
+        return replace(opened, seconds=time.perf_counter() - started)
+
+    def judge(self, batch: Sequence[Opened]) -> list[CheckResult]:
+        """Return the results of opened sources, whose faces meet the networks together."""
+        started = time.perf_counter()
+        inputs = np.concatenate([self._nothing, *(opened.inputs for opened in batch)])
+        scored = scores(self.detector, inputs, heatmaps=self.heatmaps)
+        each = (time.perf_counter() - started) / max(len(scored), 1)
+        answers = Answers(self.detector, self.operating_point, whole=self._whole)
+        results = []
+        for opened in batch:
+            count = len(opened.faces)
+            own, scored = scored[:count], scored[count:]
+            results.append(answers.result(opened, own, opened.seconds + each * count))
+        return results
+
+    def _check_many(
+        self, sources: Iterable[Source], size: int, workers: int
+    ) -> Iterator[CheckResult]:
+        with (
+            closing(
+                in_order(self.open, sources, workers=workers, ahead=2 * (size + workers))
+            ) as opened,
+            closing(in_batches(opened, lambda one: one.weight, weight=size)) as batches,
+            closing(
+                in_order(self.judge, batches, workers=workers, ahead=max(workers, 1))
+            ) as judged,
+        ):
+            for results in judged:
+                yield from results
+
+    def _prepared(self, name: str, picture: Picture) -> Opened:
+        """Return the picture's faces, their quality and their network inputs."""
+        pixels, spec = picture.pixels, self.detector.preprocessing
+        faces = self._choose_faces(self._finder, pixels)
+        points = (None if self._whole else face.landmarks for face in faces)
+        inputs = [prepare(pixels, landmarks, spec) for landmarks in points]
+        return Opened(
+            name,
+            np.stack(inputs) if inputs else self._nothing,
+            faces=tuple((face, assess(pixels, face)) for face in faces),
+            image=_image(picture),
+            provenance=_provenance(picture),
+        )
+
+
+def _image(picture: Picture) -> CheckedImage:
+    """Return what a result says about the picture."""
+    return CheckedImage(
+        sha256=picture.sha256, width=picture.width, height=picture.height, format=picture.format
+    )
+
+
+def _provenance(picture: Picture) -> Provenance:
+    """Return what the picture's file says of its origin; of pixels without a file, nothing."""
+    if not picture.data:
+        return UNREAD
+    credentials, findings = read_provenance(
+        picture.data,
+        kind=picture.format,
+        pixels=picture.pixels,
+        container=picture.container,
+    )
+    return Provenance(content_credentials=credentials, findings=findings)

@@ -1,0 +1,328 @@
+"""Pictures measured: from listed files to what `import` writes of each, and a manifest's table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import polars as pl
+
+from faceproof.data.duplicates import perceptual_hash
+from faceproof.data.importing.videos import sample_video
+from faceproof.data.layouts.listing import RESERVED, Listed, Problem
+from faceproof.data.manifest import CONTRACT, FACTS, SPLITS
+from faceproof.errors import SourceError, SourceUnreadableError, TruncatedPictureError, UsageError
+from faceproof.imaging.containers.base import Container
+from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
+from faceproof.imaging.formats import FORMATS, SUFFIXES
+from faceproof.sources import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One picture's file: who it is, what it looks like, how large it is, how it was saved.
+
+    ``width`` and ``height`` are those of the upright picture; ``jpeg_quality`` is 1 to 100, and
+    None where the file is not a JPEG.
+    """
+
+    sha256: str
+    phash: str
+    width: int
+    height: int
+    bytes: int
+    format: str
+    jpeg_quality: int | None
+
+
+def measure(data: bytes, name: str) -> Facts:
+    """Return the facts of the bytes of a picture's file; ``name`` is for messages.
+
+    Raises:
+        PictureError: one of its leaves says why the bytes are no usable picture.
+    """
+    picture = decode(data, name=name)
+    return Facts(
+        sha256=picture.sha256,
+        phash=perceptual_hash(picture.pixels).hex(),
+        width=picture.width,
+        height=picture.height,
+        bytes=len(data),
+        format=picture.format,
+        jpeg_quality=jpeg_quality(picture.container),
+    )
+
+
+def jpeg_quality(container: Container | None) -> int | None:
+    """Return the libjpeg quality, 1 to 100, nearest to a file's luma table.
+
+    None where the file is not a JPEG, or has no table.
+    """
+    header = container.jpeg_header if container else None
+    return int(header.quality) if header and header.luma else None
+
+
+#: What to do about a file, where the error does not say so itself; by its code.
+REMEDIES = {
+    "corrupt_picture": "fetch the file again, or delete it",
+    "empty_file": "fetch the file again, or delete it",
+    "mislabelled_file": "rename it, or delete it",
+    "source_not_found": "fetch the missing files, or take the row out of the source's table",
+    "source_unreadable": "see to permissions and disk space, then import again",
+    "truncated_picture": "fetch the file again, or delete it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One picture: who listed it, where it lies (below the source, or extracted) and its facts."""
+
+    item: Listed
+    path: str
+    extracted: bool
+    facts: Facts
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something listed, and the name under which it would be extracted."""
+
+    item: Listed
+    place: str = ""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads what is listed below ``folder``; frames and embedded pictures go below ``extract``."""
+
+    folder: Path
+    extract: Path
+    frames: int
+
+    def read(self, task: Task | Problem) -> list[Measured | Problem]:
+        """Return the pictures that a task comes to, or the problems that stand in their place."""
+        if isinstance(task, Problem):
+            return [task]
+        try:
+            return list(self._read(task))
+        except SourceError as error:
+            return [self._problem(task.item, error)]
+        except OSError as error:  # of writing; reading raises ours
+            said = f"{error.filename}: cannot be written ({error.strerror or error})"
+            return [self._problem(task.item, SourceUnreadableError(said))]
+
+    def _read(self, task: Task) -> Iterator[Measured | Problem]:
+        item = task.item
+        if item.video:
+            yield from self._frames(task)
+        elif item.data is not None:
+            yield self._embedded(task, item.data)
+        else:
+            data = read_file(self.folder / item.path, DEFAULT_LIMITS)
+            yield Measured(item, item.path, extracted=False, facts=measure(data, item.path))
+
+    def _embedded(self, task: Task, data: bytes) -> Measured:
+        """Write embedded bytes as they are, once they are known to be a picture."""
+        facts = measure(data, task.item.path)
+        path = _with_suffix(task.place, facts.format)
+        _write(self.extract / path, data)
+        return Measured(task.item, path, extracted=True, facts=facts)
+
+    def _frames(self, task: Task) -> Iterator[Measured | Problem]:
+        """Yield the frames of a video, and a problem where some could not be had."""
+        item, folder = task.item, self.extract / task.place
+        sampled = sample_video(self.folder / item.path, folder, self.frames)
+        for frame in sampled.frames:
+            path = f"{task.place}/{frame.file}"
+            facts = measure(read_file(self.extract / path, DEFAULT_LIMITS), path)
+            said = {"frame": str(frame.number), "seconds": f"{frame.seconds:.3f}"}
+            attributes = {"video": item.path, **said}
+            yield Measured(item, path, extracted=True, facts=facts, attributes=attributes)
+        if sampled.missing:
+            yield self._problem(item, TruncatedPictureError(sampled.missing))
+
+    def _problem(self, item: Listed, error: SourceError) -> Problem:
+        """Return an error as a problem: what is wrong and what to do, without the name again."""
+        path = self.folder / item.path
+        reason = str(error).removeprefix(f"{item.path}: ").removeprefix(f"{path}: ")
+        remedy = REMEDIES.get(error.code)
+        said = f"{reason}; {remedy}" if remedy else reason
+        return Problem(printable(item.path), error.code, printable(said))
+
+
+def _with_suffix(place: str, kind: str) -> str:
+    """Return the name with a suffix of its format.
+
+    >>> _with_suffix("train/7.png", "JPEG"), _with_suffix("v1.5", "PNG")
+    ('train/7.jpg', 'v1.5.png')
+    """
+    suffixes = FORMATS[kind].suffixes
+    own = PurePosixPath(place).suffix
+    if own.lower() in suffixes:
+        return place
+    return (place.removesuffix(own) if own.lower() in SUFFIXES else place) + suffixes[0]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; one that is there and the same is left alone."""
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
+
+
+#: What sources call the splits; any other name is kept as it is, and is no split of ours.
+SPLIT_NAMES = {
+    **{name: name for name in SPLITS},
+    **dict.fromkeys(("training", "tr"), "train"),
+    **dict.fromkeys(("valid", "val", "validate", "dev", "development"), "validation"),
+    **dict.fromkeys(("testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("calib", "cal"), "calibration"),
+}
+OFFICIAL = "official_split"
+
+_MEASURED = ("phash", "width", "height", "bytes", "format", "jpeg_quality")
+_CHUNK_ROWS = 8192
+_EXTRACTED = "_extracted"
+
+
+class Rows:
+    """Takes measured pictures one at a time, and keeps them as columns."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._chunks: list[pl.DataFrame] = []
+        self._open: list[Measured] = []
+
+    def add(self, measured: Measured) -> None:
+        """Take one picture."""
+        self._open.append(measured)
+        if len(self._open) >= _CHUNK_ROWS:
+            self._close()
+
+    def table(self, folder: Path, extract: Path) -> tuple[pl.DataFrame, Path]:
+        """Return the table so far, and the folder that its paths are relative to.
+
+        That is ``folder`` or ``extract``, or the one above both where pictures lie in both.
+        """
+        self._close()
+        table = pl.concat(self._chunks, how="diagonal")
+        kinds = set(table[_EXTRACTED].unique())
+        root = _root(folder, extract, kinds)
+        prefixes = {True: _prefix(extract, root), False: _prefix(folder, root)}
+        prefix = pl.col(_EXTRACTED).replace_strict(prefixes, return_dtype=pl.String)
+        return table.with_columns(path=prefix + pl.col("path")).drop(_EXTRACTED), root
+
+    def _close(self) -> None:
+        """Turn the rows that are open into columns."""
+        names = dict.fromkeys(name for row in self._open for name in _attributes(row))
+        found = [_attributes(row) for row in self._open]
+        rows = [_contract(row, self._source) for row in self._open]
+        facts = {name: [getattr(row.facts, name) for row in self._open] for name in _MEASURED}
+        columns = {name: [row[place] for row in rows] for place, name in enumerate(CONTRACT)}
+        self._chunks.append(
+            pl.DataFrame(
+                {
+                    **columns,
+                    **facts,
+                    **{name: [row.get(name, "") for row in found] for name in names},
+                    _EXTRACTED: [row.extracted for row in self._open],
+                },
+                schema={
+                    **dict.fromkeys(CONTRACT, pl.String),
+                    **{name: FACTS[name] for name in _MEASURED},
+                    **dict.fromkeys(names, pl.String),
+                    _EXTRACTED: pl.Boolean,
+                },
+            )
+        )
+        self._open = []
+
+
+def settle_splits(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
+    """Return the table with official splits in our words, and what to tell about them.
+
+    Where they cannot be ours, because the same picture or group stands in two of them or a name is
+    none of ours, ``split`` is emptied and they stay in the column ``official_split``.
+    """
+    renamed = table.with_columns(split=pl.col("split").str.to_lowercase().replace(SPLIT_NAMES))
+    told = [*_strange(renamed), *_leaks(renamed)]
+    if not told:
+        return renamed, []
+    kept = table.with_columns(pl.lit("").alias("split"), pl.col("split").alias(OFFICIAL))
+    note = (
+        f"{'; '.join(told)}: the official split is kept in the column {OFFICIAL}, and split is "
+        "left empty, for `faceproof data split` to fill"
+    )
+    return kept, [note]
+
+
+def _strange(table: pl.DataFrame) -> list[str]:
+    """Return a line on official splits that have a name of their own."""
+    names = sorted(set(table["split"].unique()) - {"", *SPLITS})
+    return [f"no split of ours is called {' or '.join(map(repr, names))}"] if names else []
+
+
+def _leaks(table: pl.DataFrame) -> list[str]:
+    """Return a line on pictures and one on groups that stand in two official splits."""
+    standing = table.filter(pl.col("split") != "")
+    said = []
+    for key, what in (("sha256", "file"), ("group", "group")):
+        splits = standing.group_by(key).agg(pl.col("split").n_unique())
+        twice = splits.filter(pl.col("split") > 1).height
+        if twice:
+            stand = f"{what}s stand" if twice > 1 else f"{what} stands"
+            said.append(f"{twice} {stand} in more than one official split")
+    return said
+
+
+def _contract(row: Measured, source: str) -> tuple[str, ...]:
+    """Return the values of `CONTRACT`, in its order."""
+    item = row.item
+    known = {
+        "path": row.path,
+        "label": item.label,
+        "generator": item.generator,
+        "source": source,
+        "group": f"{source}/{item.group or item.path}",
+        "sha256": row.facts.sha256,
+        "split": item.split,
+    }
+    return tuple(known[name] for name in CONTRACT)
+
+
+def _attributes(row: Measured) -> dict[str, str]:
+    """Return what the layout says of a picture, and what was found on the way to it."""
+    both = {**row.item.attributes, **row.attributes}
+    taken = RESERVED | {OFFICIAL, _EXTRACTED}
+    return {f"table_{name}" if name in taken else name: said for name, said in both.items()}
+
+
+def _root(folder: Path, extract: Path, kinds: set[bool]) -> Path:
+    """Return the data folder: where the pictures lie, or above both of the places."""
+    if kinds <= {False}:
+        return folder
+    if kinds == {True}:
+        return extract
+    try:
+        return Path(os.path.commonpath([folder.absolute(), extract.absolute()]))
+    except ValueError as error:  # two drives of Windows
+        raise UsageError(
+            f"{folder} and {extract} lie on two drives: name a folder on the first with --extract"
+        ) from error
+
+
+def _prefix(place: Path, root: Path) -> str:
+    """Return what a path below ``place`` begins with, seen from ``root``."""
+    if place == root:
+        return ""
+    try:
+        inner = place.absolute().relative_to(root.absolute()).as_posix()
+    except ValueError:  # no picture lies there
+        return ""
+    return "" if inner == "." else f"{inner}/"

@@ -1,0 +1,344 @@
+"""A manifest divided into four splits, so that nothing that belongs together stands in two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from pydantic import Field
+
+from faceproof.data.duplicates import NEAR_BITS, hash_array, merged, near_clusters
+from faceproof.data.manifest import CONTRACT, SPLITS, Manifest
+from faceproof.data.splitting.stratified import DEFAULT_SHARES, Strata, assign, checked_shares
+from faceproof.errors import UsageError
+from faceproof.records import Record
+from faceproof.tables import nearest
+
+Index = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """Clusters of N rows, int64 [N] each: a cluster is named by the first row in it.
+
+    ``stated`` joins groups and equal files, ``joined`` near-duplicates too;
+    ``without_hash`` rows could not be compared.
+    """
+
+    stated: Index
+    joined: Index
+    without_hash: int
+
+    @property
+    def rows_joined(self) -> int:
+        """The number of rows in clusters that only near-duplicates hold together."""
+        parts = np.bincount(self.joined[np.unique(self.stated)], minlength=len(self.joined))
+        return int((parts[self.joined] > 1).sum())
+
+    @property
+    def count(self) -> int:
+        """The number of clusters."""
+        return len(np.unique(self.joined))
+
+    @property
+    def largest(self) -> int:
+        """The number of rows in the largest cluster."""
+        return int(np.bincount(self.joined).max(initial=0))
+
+
+def related(table: pl.DataFrame, *, near_bits: int) -> Related:
+    """Return the clusters of a manifest's rows.
+
+    Raises:
+        ManifestError: a perceptual hash is none.
+    """
+    alone = np.arange(table.height)
+    stated = merged(alone, np.concatenate([_equal(table, "group"), _equal(table, "sha256")]))
+    hashed = _with_hash(table)
+    if not len(hashed):
+        return Related(stated, stated, table.height)
+    near = near_clusters(
+        hash_array(table["phash"].gather(hashed)), _roots(stated[hashed]), distance=near_bits
+    )
+    links = np.stack([hashed, hashed[near]], axis=1)
+    return Related(stated, merged(stated, links), table.height - len(hashed))
+
+
+def _equal(table: pl.DataFrame, column: str) -> Index:
+    """Return int64 [N, 2]: each row beside the first one of the same value."""
+    rows = table.select(column).with_row_index("row").cast({"row": pl.Int64})
+    return rows.select(pl.col("row").first().over(column).alias("first"), "row").to_numpy()
+
+
+def _with_hash(table: pl.DataFrame) -> Index:
+    """Return the numbers of the rows that have a perceptual hash."""
+    if "phash" not in table.columns:
+        return np.empty(0, np.int64)
+    filled = table["phash"].fill_null("") != ""
+    return np.flatnonzero(filled.to_numpy())
+
+
+def _roots(labels: Index) -> Index:
+    """Return the clusters of equal labels, named by their first member."""
+    _, first, which = np.unique(labels, return_index=True, return_inverse=True)
+    return np.asarray(first[which], np.int64)
+
+
+def remembered(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
+    """Return each row's split ("" where it has none) and ``conflict``, what contradicts it or "".
+
+    An earlier one of ``older`` counts for more than a later one, and all of them for more than the
+    manifest itself; a picture is known by its hash, or else by its path. Where one group or file
+    would stand in two splits, only the rows of what counts for more keep theirs: of two that
+    one manifest knows, that with the same hash and path.
+    """
+    known = manifest.table.select(split=pl.lit(""), rank=pl.lit(0))
+    for rank, memory in enumerate((*older, manifest)):
+        found = _looked_up(manifest, memory).select("split", rank=3 * rank + pl.col("doubt"))
+        taken = (known["split"] == "") & (found["split"] != "")
+        known = known.select(
+            pl.when(taken).then(found[name]).otherwise(name).alias(name) for name in known.columns
+        )
+    table = manifest.table.select("group", "sha256").hstack(known)
+    conflict = pl.coalesce(_contradicted(key) for key in ("group", "sha256")).fill_null("")
+    told = table.with_columns(conflict.alias("conflict"))
+    kept = pl.when(pl.col("conflict") == "").then("split").otherwise(pl.lit("")).alias("split")
+    return told.select(kept, "conflict")
+
+
+def _looked_up(manifest: Manifest, memory: Manifest) -> pl.DataFrame:
+    """Return what ``memory`` says of each row: by its hash, or else by its path.
+
+    ``doubt`` is 0 where both agree, 1 where it is the hash alone, 2 where it is the path.
+    """
+    known = memory.table.select("sha256", "split", _place(memory)).filter(pl.col("split") != "")
+    rows = manifest.table.select("sha256", _place(manifest))
+    by_hash, by_place = (
+        rows.join(known.unique(key).select(key, "split"), on=key, how="left", maintain_order="left")
+        for key in ("sha256", "place")
+    )
+    both = rows.join(
+        known.unique(["sha256", "place"]), on=["sha256", "place"], how="left", maintain_order="left"
+    )
+    return pl.DataFrame({"hash": by_hash["split"], "place": by_place["split"]}).select(
+        pl.coalesce("hash", "place", pl.lit("")).alias("split"),
+        pl.when(both["split"].is_not_null())
+        .then(0)
+        .when(pl.col("hash").is_not_null())
+        .then(1)
+        .otherwise(2)
+        .alias("doubt"),
+    )
+
+
+def _place(manifest: Manifest) -> pl.Expr:
+    """Return where each picture lies; its path where the data folder is not known."""
+    root = "" if manifest.root is None else f"{os.path.abspath(manifest.root)}/"  # noqa: PTH100
+    return pl.concat_str(pl.lit(root), "path").alias("place")
+
+
+def _contradicted(key: str) -> pl.Expr:
+    """Return what is said of a row whose ``key`` stands in another split with more weight."""
+    placed = pl.when(pl.col("split") != "")
+    best = placed.then("split").sort_by(placed.then("rank"), nulls_last=True).first().over(key)
+    said = pl.format(f"its {key} stands in {{}}, it itself in {{}}", best, "split")
+    return placed.then(pl.when(pl.col("split") != best).then(said))
+
+
+Flags = npt.NDArray[np.bool_]
+
+#: A cluster larger than this share of the set is worth a look: near-duplicates may have chained.
+CHAINED_SHARE = 0.05
+_MOST_NAMED = 10
+
+
+class SplitSpec(Record):
+    """What decides the splits, together with the rows and the splits they have already."""
+
+    shares: dict[str, float] = DEFAULT_SHARES
+    seed: int = 0
+    by: tuple[str, ...] = ()
+    near_bits: int = Field(default=NEAR_BITS, ge=0, le=256)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that stays without a split, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """The manifest with its splits, and what is to be told of it.
+
+    ``strata`` and ``counts``, int64 [strata, 4], say where the rows of each stratum went; ``kept``
+    rows had their split before.
+    """
+
+    manifest: Manifest
+    left_out: tuple[LeftOut, ...]
+    warnings: tuple[str, ...]
+    related: Related
+    kept: int
+    strata: tuple[str, ...]
+    counts: Index
+
+
+def divide(manifest: Manifest, spec: SplitSpec, *, older: Sequence[Manifest] = ()) -> Divided:
+    """Return the manifest with every row in a split, but for those that would join two.
+
+    A row that has a split, in ``older`` manifests or its own, keeps it. The rows of a cluster are
+    of one group then; ``group_before`` names the one they were of.
+
+    Raises:
+        UsageError: there is no such column to stratify by, or the shares are not 1 together.
+        ManifestError: a perceptual hash is none.
+    """
+    shares = checked_shares(spec.shares)
+    _refuse_unknown(manifest, spec.by)
+    table, memory = manifest.table, remembered(manifest, older)
+    had = _numbers(memory["split"])
+    found = related(table, near_bits=spec.near_bits)
+    units, torn = _units(found.joined, had, (memory["conflict"] != "").to_numpy())
+    names, strata = _names(table, units), Strata.of(table, spec.by)
+    fixed = _touched(units, had)
+    of_unit = assign(strata, units, names, _only(fixed), shares=shares, seed=spec.seed)
+    # The last entry is that of the rows without a unit.
+    split = np.append(of_unit, -1)[units]
+    counts = strata.counts(split)
+    return Divided(
+        manifest.with_table(_filled(table, split, units, names, torn)),
+        tuple(_left_out(table["path"], memory["conflict"], split, found, had)),
+        tuple(_warnings(table, spec, found, had, torn))
+        + tuple(_empty(strata.names, counts, shares)),
+        found,
+        int((had >= 0).sum()),
+        strata.names,
+        counts,
+    )
+
+
+def _refuse_unknown(manifest: Manifest, by: Sequence[str]) -> None:
+    """Refuse a column that the manifest lacks, or that is no attribute."""
+    known = [name for name in manifest.table.columns if name not in CONTRACT]
+    for name in by:
+        if name not in known:
+            raise UsageError(
+                f"--by names {name!r}{nearest(name, known)}, "
+                f"must be one of {', '.join(known) or '(the manifest has no attributes)'}"
+            )
+
+
+def _numbers(splits: pl.Series) -> Index:
+    """Return int64 [N]: the number of each split, -1 for none."""
+    numbers = {name: number for number, name in enumerate(SPLITS)}
+    return splits.replace_strict(numbers, default=-1, return_dtype=pl.Int64).to_numpy()
+
+
+def _touched(units: Index, had: Index) -> Flags:
+    """Return bool [U, 4]: in which splits each unit has rows already."""
+    touched = np.zeros((units.max(initial=-1) + 1, len(SPLITS)), bool)
+    old = (had >= 0) & (units >= 0)
+    touched[units[old], had[old]] = True
+    return touched
+
+
+def _only(touched: Flags) -> list[int]:
+    """Return the one split that each unit has rows in, -1 where it has none."""
+    only = np.where(touched.any(axis=1), touched.argmax(axis=1), -1)
+    return [int(split) for split in only]
+
+
+def _units(clusters: Index, had: Index, conflict: Flags) -> tuple[Index, Flags]:
+    """Return what is given a split together, int64 [N], and bool [N]: what is torn between two.
+
+    Of a torn cluster, the rows of each split stay together and new ones are in no unit (-1).
+    """
+    _, cluster = np.unique(clusters, return_inverse=True)
+    torn = (_touched(cluster, had).sum(axis=1) > 1)[cluster]
+    key = cluster * (len(SPLITS) + 1) + np.where(torn, had + 1, 0)
+    placed = ~(torn & (had < 0)) & ~conflict
+    units = np.full(len(clusters), -1)
+    units[placed] = np.unique(key[placed], return_inverse=True)[1]
+    return units, torn
+
+
+def _names(table: pl.DataFrame, units: Index) -> list[str]:
+    """Return the smallest group of each unit: what is hashed, and what its group is called."""
+    groups = table.select("group", unit=pl.Series(units)).filter(pl.col("unit") >= 0)
+    return groups.group_by("unit").agg(pl.col("group").min()).sort("unit")["group"].to_list()
+
+
+def _filled(
+    table: pl.DataFrame, split: Index, units: Index, names: list[str], torn: Flags
+) -> pl.DataFrame:
+    """Return the table with split and group, and with the group of before where that changed."""
+    joined = pl.Series("joined", [*names, ""], dtype=pl.String).gather(
+        np.where(units < 0, len(names), units)
+    )
+    whole = pl.Series(~torn & (units >= 0))
+    group = table.select(pl.when(whole).then(joined).otherwise("group").alias("g")).to_series()
+    filled = table.with_columns(
+        pl.Series("split", [*SPLITS, ""]).gather(np.where(split < 0, len(SPLITS), split))
+    )
+    if (group == table["group"]).all():
+        return filled
+    known = pl.col("group_before") if "group_before" in table.columns else pl.lit("")
+    first = pl.when(known != "").then(known).otherwise("group")
+    before = pl.when(pl.col("group") != group).then(first).otherwise(known)
+    return filled.with_columns(before.alias("group_before"), group.alias("group"))
+
+
+def _left_out(
+    paths: pl.Series, conflicts: pl.Series, split: Index, found: Related, had: Index
+) -> Iterator[LeftOut]:
+    """Yield the rows without a split, and why."""
+    touched = _touched(found.joined, had)
+    for row in np.flatnonzero(split < 0):
+        if conflict := conflicts[int(row)]:
+            yield LeftOut(paths[int(row)], f"{conflict}: left out")
+        else:
+            splits = " and ".join(np.array(SPLITS)[touched[found.joined[row]]])
+            yield LeftOut(paths[int(row)], f"bridges {splits}: left out")
+
+
+def _warnings(
+    table: pl.DataFrame, spec: SplitSpec, found: Related, had: Index, torn: Flags
+) -> Iterator[str]:
+    """Yield what one should know of the clusters."""
+    if found.without_hash:
+        yield (
+            f"{found.without_hash} rows have no perceptual hash (column phash): "
+            "they are joined by group and equal files alone"
+        )
+    if found.largest > max(1, CHAINED_SHARE * table.height):
+        yield (
+            f"the largest cluster holds {found.largest} of {table.height} rows: near-duplicates "
+            "may have chained; look at it, or lower --near-bits"
+        )
+    old = np.flatnonzero(torn & (had >= 0))
+    among = related(table[old], near_bits=spec.near_bits).joined
+    leaking = (_touched(among, had[old]).sum(axis=1) > 1)[among]
+    if leaking.any():
+        yield (
+            f"{leaking.sum()} rows already leak: near-duplicates of theirs stand in another split; "
+            "they stay where they are, --anew would move them"
+        )
+
+
+def _empty(names: Sequence[str], counts: Index, shares: Mapping[str, float]) -> Iterator[str]:
+    """Yield which strata have no row in some split, the largest strata first."""
+    order = np.argsort(-counts.sum(axis=1), kind="stable")
+    wanted = [number for number, split in enumerate(SPLITS) if shares[split] > 0]
+    empty = [(stratum, n) for stratum in order for n in wanted if not counts[stratum, n]]
+    for stratum, number in empty[:_MOST_NAMED]:
+        rows = counts[stratum].sum()
+        yield f"no row in {SPLITS[number]} of {names[stratum]} ({rows} rows)"
+    if len(empty) > _MOST_NAMED:
+        yield f"and {len(empty) - _MOST_NAMED} more strata without a row in some split"

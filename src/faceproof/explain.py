@@ -1,0 +1,342 @@
+"""Whether heat maps can be believed: sanity tests of a detector's maps, as findings.
+
+Every picture's own map is put to its test by `faceproof.detector.heatmaps`; here a detector's maps
+are studied over many faces.
+
+A map that stays when the weights are gone shows edges of the picture, not evidence.
+
+Source: J. Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, arXiv:1810.03292,
+cascading randomisation and rank correlation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.typing import ArrayLike
+
+from faceproof.data.manifest import Manifest, Row
+from faceproof.detector import Detector, Finding
+from faceproof.detector.detector import renormalised
+from faceproof.detector.heatmaps import Explained, put_to_test
+from faceproof.detector.scorers import Inputs, Logits, Maps, OnnxScorer, RunOptions
+from faceproof.errors import UsageError
+from faceproof.evaluation.finding_names import (
+    BEATS_RANDOM,
+    CORRELATION,
+    HOTTEST,
+    RANDOM,
+    RELIABLE,
+    another,
+    shuffled,
+)
+from faceproof.evaluation.formulas import Bools
+from faceproof.evaluation.intervals import (
+    CONFIDENCE,
+    RESAMPLES,
+    Interval,
+    intraclass,
+    rate_interval,
+    resamples,
+)
+from faceproof.imaging.decode import load
+from faceproof.imaging.faces import FaceFinder, YuNet
+from faceproof.imaging.preprocessing import Preprocessing, prepare
+from faceproof.tables import require
+
+Names = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class StudiedFaces:
+    """Network inputs float32 [N, 3, S, S], with which are fake, and who belongs together.
+
+    ``without_face`` counts the sampled pictures in which no face was found; they are not here.
+    """
+
+    inputs: npt.NDArray[np.float32]
+    fake: Bools
+    groups: Names
+    data_sha256: str
+    without_face: int = 0
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def first(self, number: int) -> StudiedFaces:
+        """Return the first faces alone."""
+        return replace(
+            self,
+            inputs=self.inputs[:number],
+            fake=self.fake[:number],
+            groups=self.groups[:number],
+        )
+
+
+def studied(
+    manifest: Manifest,
+    preprocessing: Preprocessing,
+    *,
+    root: Path,
+    number: int,
+    split: str = "test",
+    purpose: str = "final-report",
+    seed: int = 0,
+    finder: FaceFinder | None = None,
+) -> StudiedFaces:
+    """Return the largest face of each of ``number`` pictures, drawn from a split by ``seed``.
+
+    Raises:
+        SplitUseError: ``split`` may not be read for this ``purpose``.
+        UsageError: not one face was found.
+    """
+    rows = sample(manifest.take(split, purpose=purpose), number, seed=seed)
+    finder = finder or YuNet()
+    found = [_largest(root / row.path, preprocessing, finder) for row in rows]
+    kept = [(row, face) for row, face in zip(rows, found, strict=True) if face is not None]
+    if not kept:
+        raise UsageError(
+            f"no face in {len(rows)} pictures of the split {split!r}: nothing to study"
+        )
+    return StudiedFaces(
+        inputs=np.stack([face for _, face in kept]),
+        fake=np.array([row.is_fake for row, _ in kept]),
+        groups=np.array([row.group for row, _ in kept]),
+        data_sha256=manifest.sha256,
+        without_face=len(rows) - len(kept),
+    )
+
+
+def sample(rows: Sequence[Row], number: int, *, seed: int) -> list[Row]:
+    """Return ``number`` rows in the order of a seeded shuffle; all where there are fewer."""
+    order = np.random.default_rng(seed).permutation(len(rows))[:number]
+    return [rows[place] for place in order]
+
+
+def _largest(
+    path: Path, preprocessing: Preprocessing, finder: FaceFinder
+) -> npt.NDArray[np.float32] | None:
+    """Return the network input of a picture's largest face; None where there is no face."""
+    pixels = load(path).pixels
+    faces = finder.find(pixels)
+    return prepare(pixels, faces[0].landmarks, preprocessing) if faces else None
+
+
+def mean_interval(
+    values: ArrayLike, fake: ArrayLike, groups: ArrayLike, *, seed: int = 0
+) -> Interval:
+    """Return the normal interval of the mean of ``values`` [N], from resampled groups.
+
+    Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13; clusters
+    after Field and Welsh 2007, JRSS B 69:369.
+    """
+    numbers = np.asarray(values, np.float64)
+    drawn = [
+        (weights @ numbers) / weights.sum(axis=1)
+        for weights in resamples(fake, groups, number=RESAMPLES, seed=seed)
+    ]
+    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(np.concatenate(drawn).std(ddof=1))
+    mean = float(numbers.mean())
+    return Interval(mean - half, mean + half)
+
+
+Floats = npt.NDArray[np.float64]
+
+STAGE_PARTS = 3
+"""How much of a weight's dotted name says which stage it belongs to: head.dense.weight."""
+
+
+def cascade(data: bytes, *, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yield each stage's name, from the logit's down, and the ONNX file shuffled as far as there.
+
+    A tensor's numbers change places among themselves: as large as before, in no order.
+
+    Raises:
+        MissingExtraError: onnx is not installed.
+    """
+    require("onnx")
+    import onnx
+
+    model, rng = onnx.load_from_string(data), np.random.default_rng(seed)
+    for stage, tensors in _stages(model.graph):
+        for tensor in tensors:
+            _shuffle(tensor, rng)
+        yield stage, bytes(model.SerializeToString())
+
+
+def rank_correlation(ours: Maps, theirs: Maps) -> Floats:
+    """Return Spearman's correlation of each pair of maps [N, h, w], float64 [N] in [-1, 1].
+
+    0 where one of the two is flat, so that it ranks nothing.
+
+    >>> ours, theirs = np.array([[[1.0, 2], [3, 9]]]), np.array([[[0.1, 0.2], [0.4, 0.3]]])
+    >>> rank_correlation(ours, theirs).round(2).tolist()
+    [0.8]
+    """
+    one, other = (_centred_ranks(maps.reshape(len(maps), -1)) for maps in (ours, theirs))
+    size = np.sqrt((one**2).sum(axis=1) * (other**2).sum(axis=1))
+    return np.asarray(
+        np.divide((one * other).sum(axis=1), size, np.zeros(len(one)), where=size > 0)
+    )
+
+
+def _stages(graph: Any) -> list[tuple[str, list[Any]]]:
+    """Return the weights of each stage, the last stage first."""
+    stages: dict[str, list[Any]] = {}
+    for tensor in graph.initializer:
+        parts = tensor.name.removesuffix(".half").split(".")[:-1]
+        stages.setdefault(".".join(parts[:STAGE_PARTS]), []).append(tensor)
+    return [*reversed(stages.items())]
+
+
+def _shuffle(tensor: Any, rng: np.random.Generator) -> None:
+    from onnx import numpy_helper
+
+    numbers = numpy_helper.to_array(tensor)
+    mixed = rng.permutation(numbers.ravel()).reshape(numbers.shape)
+    tensor.CopyFrom(numpy_helper.from_array(mixed, tensor.name))
+
+
+def _centred_ranks(rows: Floats) -> Floats:
+    """Return the ranks of each row's numbers less their mean; equal numbers share their ranks."""
+    below = (rows[:, :, None] > rows[:, None, :]).sum(axis=2)
+    equal = (rows[:, :, None] == rows[:, None, :]).sum(axis=2)
+    ranks = below + (equal - 1) / 2
+    return np.asarray(ranks - ranks.mean(axis=1, keepdims=True))
+
+
+Told = Callable[[str], None]
+
+
+def study(
+    detector: Detector,
+    faces: StudiedFaces,
+    *,
+    seeds: int = 1,
+    shuffled_faces: int = 100,
+    progress: Told = lambda _: None,
+) -> list[Finding]:
+    """Return what the sanity tests of a detector's heat maps find on ``faces``.
+
+    Deletion: how often, and by how much, the hottest fifth beats fifths elsewhere. Its controls:
+    the same test of maps that are not the picture's own. Randomisation: how like the maps of the
+    first ``shuffled_faces`` stay when the weights are shuffled, mean over ``seeds`` shuffles, for
+    each network of the detector.
+
+    Raises:
+        NoHeatMapError: a network has none.
+        MissingExtraError: onnx is not installed.
+    """
+    progress("deletion")
+    own = detector.explained(faces.inputs)
+    found = [*_deletion(own, faces)]
+    progress("control: the map of another face")
+    found += _control(_Borrowed(detector, np.roll(own.values, 1, axis=0)), faces, another())
+    for place, member in enumerate(detector.spec.members):
+        progress(f"randomisation of {member.name}")
+        found += _randomisation(detector, faces.first(shuffled_faces), place, seeds=seeds)
+    return found
+
+
+@dataclass(frozen=True)
+class _Borrowed:
+    """A detector whose maps are not those of the pictures at hand."""
+
+    detector: Detector
+    maps: Maps
+
+    def logits(self, inputs: Inputs) -> Logits:
+        """Return the detector's own logits."""
+        return self.detector.logits(inputs)
+
+    def mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
+        """Return its own logits, and the maps that it was given."""
+        return self.detector.logits(inputs), self.maps
+
+
+def _deletion(found: Explained, faces: StudiedFaces) -> Iterator[Finding]:
+    """Yield the findings of the deletion test for all faces, the real and the fake ones."""
+    slices = {"all": np.ones(len(faces), bool), "label=real": ~faces.fake, "label=fake": faces.fake}
+    hits = {RELIABLE: found.reliable, BEATS_RANDOM: found.hottest_deleted < found.random_deleted}
+    falls = {HOTTEST: found.hottest_deleted, RANDOM: found.random_deleted}
+    for name, chosen in slices.items():
+        if not chosen.any():
+            continue
+        for metric, outcome in hits.items():
+            yield _rate(metric, outcome, faces, chosen, name)
+        for metric, values in falls.items():
+            yield _mean(metric, values, faces, chosen, name)
+
+
+def _control(borrowed: _Borrowed, faces: StudiedFaces, slice_: str) -> Iterator[Finding]:
+    """Yield how often maps pass the test that are not the pictures' own."""
+    every = np.ones(len(faces), bool)
+    found = put_to_test(borrowed, faces.inputs)
+    yield _rate(RELIABLE, found.reliable, faces, every, slice_)
+    beats = found.hottest_deleted < found.random_deleted
+    yield _rate(BEATS_RANDOM, beats, faces, every, slice_)
+
+
+def _randomisation(
+    detector: Detector, faces: StudiedFaces, place: int, *, seeds: int
+) -> Iterator[Finding]:
+    """Yield how like one network's maps stay, stage by stage; last, whether the final ones pass."""
+    member, ours = detector.spec.members[place], detector.preprocessing.input
+    inputs = renormalised(faces.inputs, ours, detector.spec.preprocessing_of(member).input)
+    data = detector.bundle.read_file(member.onnx)
+    trained = _maps(data, inputs)
+    every = np.ones(len(faces), bool)
+    likeness: dict[str, list[Logits]] = {}
+    maps = trained
+    for seed in range(seeds):
+        for stage, mixed in cascade(data, seed=seed):
+            maps = _maps(mixed, inputs)
+            likeness.setdefault(stage, []).append(rank_correlation(trained, maps))
+    for stage, each in likeness.items():
+        mean = np.mean(each, axis=0)
+        yield _mean(CORRELATION, mean, faces, every, shuffled(member.name, stage))
+    yield from _control(_Borrowed(detector, maps), faces, shuffled(member.name))
+
+
+def _maps(data: bytes, inputs: Inputs, *, batch: int = 8) -> Maps:
+    scorer = OnnxScorer(data, name="the shuffled network", options=RunOptions())
+    starts = range(0, len(inputs), batch)
+    return np.concatenate([scorer.explained(inputs[at : at + batch])[1] for at in starts])
+
+
+def _rate(
+    metric: str, hits: ArrayLike, faces: StudiedFaces, chosen: ArrayLike, slice_: str
+) -> Finding:
+    """Return the share of the chosen faces that are hits, with its interval over groups."""
+    which = np.asarray(chosen, bool)
+    hit, groups = np.asarray(hits, bool)[which], faces.groups[which]
+    correlation = intraclass(hit.astype(float), groups, faces.fake[which])
+    interval = rate_interval(hit, groups, correlation=correlation)
+    return _finding(metric, hit, interval, faces.data_sha256, slice_)
+
+
+def _mean(
+    metric: str, values: ArrayLike, faces: StudiedFaces, chosen: ArrayLike, slice_: str
+) -> Finding:
+    """Return the mean over the chosen faces, with its interval over groups."""
+    which = np.asarray(chosen, bool)
+    numbers = np.asarray(values, np.float64)[which]
+    interval = mean_interval(numbers, faces.fake[which], faces.groups[which])
+    return _finding(metric, numbers, interval, faces.data_sha256, slice_)
+
+
+def _finding(
+    metric: str, each: ArrayLike, interval: Interval, data_sha256: str, slice_: str
+) -> Finding:
+    """Return the finding of the mean of ``each`` [n]; its interval holds it."""
+    numbers = np.asarray(each, np.float64)
+    value, n = float(numbers.mean()), len(numbers)
+    low, high = min(interval.low, value), max(interval.high, value)
+    where = {"slice": slice_, "data_sha256": data_sha256}
+    return Finding(metric=metric, value=value, low=low, high=high, n=n, **where)

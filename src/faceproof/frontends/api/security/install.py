@@ -1,0 +1,195 @@
+"""Puts the parts of the guard around an app, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+
+from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, problem
+from faceproof.frontends.api.security.keys import KeyRing, KeysRequired
+from faceproof.frontends.api.security.metrics import Metrics
+from faceproof.frontends.api.security.middleware import (
+    FaultsAnswered,
+    FramingChecked,
+    HostsChecked,
+    SecurityHeaders,
+)
+from faceproof.frontends.api.security.rates import Rate, RatesLimited
+from faceproof.frontends.api.security.request_context import METRICS_PATH, OPEN_PATHS
+from faceproof.frontends.api.security.request_log import Watched, log_config
+from faceproof.frontends.api.security.settings import GuardSettings
+
+Json = dict[str, Any]
+
+_SCHEMES: Json = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+_PROBLEM: Json = {"$ref": "#/components/schemas/Problem"}
+_METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
+
+
+def describe(app: FastAPI, settings: GuardSettings) -> None:
+    """Let the description of an app say how it is guarded."""
+    plain = app.openapi
+
+    def guarded() -> Json:
+        return described(plain(), settings)
+
+    app.openapi = guarded  # type: ignore[method-assign]
+
+
+def described(document: Mapping[str, Any], settings: GuardSettings) -> Json:
+    """Return an OpenAPI document with the guard's refusals, and with keys where they are used."""
+    said = deepcopy(dict(document))
+    refusals = dict(_refusals(settings))
+    for path, operations in said.get("paths", {}).items():
+        for method in _METHODS & operations.keys():
+            if path in OPEN_PATHS:
+                operations[method]["security"] = []
+            else:
+                _add(operations[method].setdefault("responses", {}), refusals)
+    components = said.setdefault("components", {})
+    components.setdefault("schemas", {}).setdefault("Problem", Problem.model_json_schema())
+    if settings.keys_file is not None:
+        components["securitySchemes"] = deepcopy(_SCHEMES)
+        said["security"] = [{name: []} for name in _SCHEMES]
+    return said
+
+
+def _refusals(settings: GuardSettings) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Yield status, code and words of what the guard may answer."""
+    yield 400, ("bad_request", "a request has one length")
+    yield 403, ("forbidden", "this page may not call the service")
+    yield 421, ("wrong_host", "not a name of this service")
+    yield 500, ("internal", "the service failed; its log says where")
+    if settings.keys_file is not None:
+        yield 401, ("unauthorized", "send an API key that is valid")
+        yield 503, ("keys_unavailable", "the service cannot read its API keys")
+    if settings.keys_file is not None or settings.requests_per_minute is not None:
+        yield 429, ("too_many_requests", "too many requests: come back in 3 s")
+
+
+def _add(responses: Json, refusals: Mapping[int, tuple[str, str]]) -> None:
+    """Add the refusals to what an operation answers, beside its own of the same status."""
+    for status, (code, detail) in refusals.items():
+        response = responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
+        content = response.setdefault("content", {}).setdefault(MEDIA_TYPE, {"schema": _PROBLEM})
+        example = problem(status, code, detail).model_dump(mode="json")
+        content.setdefault("examples", {}).setdefault(code, {"value": example})
+
+
+def server_options(settings: GuardSettings) -> dict[str, Any]:
+    """Return options for ``uvicorn.Config`` and ``uvicorn.run``.
+
+    uvicorn would log whole addresses, name itself in every answer, and believe what
+    ``X-Forwarded-For`` says when it comes from this machine; WebSockets have no route here.
+
+    >>> options = server_options(GuardSettings())
+    >>> options["access_log"], options["server_header"], options["proxy_headers"], options["ws"]
+    (False, False, False, 'none')
+    """
+    return {
+        "log_config": log_config(settings.log_format),
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "ws": "none",
+    }
+
+
+#: What a page that may call the service may send, and read of an answer.
+_REQUEST_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
+_ANSWER_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
+_FAILURES_AT_ONCE = 20
+
+
+def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = None) -> Metrics:
+    """Return the metrics of the app, which from now on is guarded; call it last.
+
+    From the outside in:
+
+    1. `Watched`: what comes after may refuse or fail, and still has an id, a line and a count.
+    2. `SecurityHeaders`: on every answer, so outside of all that answers.
+    3. CORS, where origins are allowed: before keys, as a browser asks without one whether it may
+       ask, and as a page must be able to read why it was refused.
+    4. `FaultsAnswered`: inside the headers, so that a 500 has them too.
+    5. `FramingChecked`, `HostsChecked`: before keys, as they cost less and say nothing about them.
+    6. `KeysRequired`, where there is a keys file: before rates, which are those of a key.
+    7. `RatesLimited`, where there is a rate: last, so that only what is let in is counted.
+
+    Nothing reads a body before the request has come through all of them.
+
+    Raises:
+        UsageError: the keys file cannot be trusted.
+    """
+    metrics = metrics or Metrics()
+    if settings.metrics:
+        app.add_route(METRICS_PATH, metrics.endpoint, methods=["GET"], include_in_schema=False)
+    if isinstance(app, FastAPI):
+        describe(app, settings)
+    _limit(app, settings)
+    _ask_for_keys(app, settings)
+    app.add_middleware(
+        HostsChecked,
+        allowed_hosts=settings.allowed_hosts,
+        allowed_origins=settings.allowed_origins,
+    )
+    app.add_middleware(FramingChecked)
+    app.add_middleware(FaultsAnswered)
+    _allow_origins(app, settings)
+    app.add_middleware(SecurityHeaders, tls_in_front=settings.tls_in_front)
+    app.add_middleware(
+        Watched,
+        metrics=metrics,
+        trusted_proxies=settings.trusted_proxies,
+        log_addresses=settings.log_addresses,
+    )
+    return metrics
+
+
+def _limit(app: Starlette, settings: GuardSettings) -> None:
+    """Add the rates, where there are some."""
+    if settings.requests_per_minute is None:
+        return
+    rate = Rate(
+        settings.requests_per_minute, burst=settings.burst, most_clients=settings.most_clients
+    )
+    app.add_middleware(RatesLimited, rate=rate, trusted_proxies=settings.trusted_proxies)
+
+
+def _ask_for_keys(app: Starlette, settings: GuardSettings) -> None:
+    """Add the keys, where there is a file of them."""
+    if settings.keys_file is None:
+        return
+    open_metrics = frozenset() if settings.metrics_need_key else frozenset({METRICS_PATH})
+    app.add_middleware(
+        KeysRequired,
+        ring=KeyRing(settings.keys_file),
+        failures=Rate(
+            settings.failures_per_minute,
+            burst=_FAILURES_AT_ONCE,
+            most_clients=settings.most_clients,
+        ),
+        trusted_proxies=settings.trusted_proxies,
+        open_paths=OPEN_PATHS | open_metrics,
+    )
+
+
+def _allow_origins(app: Starlette, settings: GuardSettings) -> None:
+    """Add CORS, where origins are named."""
+    if not settings.allowed_origins:
+        return
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=("GET", "POST"),
+        allow_headers=_REQUEST_HEADERS,
+        expose_headers=_ANSWER_HEADERS,
+    )

@@ -1,0 +1,176 @@
+"""Only who has a key may ask: `Authorization: Bearer` or `X-API-Key`.
+
+Source: RFC 6750, "Bearer Token Usage", 2012, sections 2.1 and 3.
+"""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from faceproof.errors import UsageError
+from faceproof.frontends.api.problems import problem
+from faceproof.frontends.api.security import request_context
+from faceproof.frontends.api.security.key_file import KEY, Key, digest, read_keys
+from faceproof.frontends.api.security.rates import Rate, refusal
+from faceproof.frontends.api.security.request_context import (
+    OPEN_PATHS,
+    client_of,
+    network_of,
+    route_path,
+)
+from faceproof.frontends.api.security.settings import Network
+
+_LOG = logging.getLogger(__name__)
+
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="faceproof"'}
+_WANTED = "send an API key that is valid, as Authorization: Bearer KEY or X-API-Key: KEY"
+_LONGEST_KEY = 256
+_NO_HASH = "0" * 64
+
+
+class KeyRing:
+    """The keys of a file, read again within a second of its change.
+
+    A file that can no longer be trusted, or has gone, keeps its last keys for ``GRACE`` seconds,
+    in which an editor may finish it; after that nobody gets in until it is whole again.
+    """
+
+    SECONDS_BETWEEN_LOOKS = 1.0
+    GRACE = 10.0
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._path, self._clock, self._now = path, clock, now
+        self._keys: Mapping[str, Key] = {}
+        self._signature = _signature(path)
+        self._keys = _by_id(path)
+        self._looked = clock()
+        self._bad_since: float | None = None
+
+    def holder(self, presented: str) -> str | None:
+        """Return the id of the key if it opens the service; all others take the same time."""
+        self._look_again()
+        match = KEY.fullmatch(presented)
+        key = self._keys.get(match["id"]) if match else None
+        same = hmac.compare_digest(digest(presented), key.sha256 if key else _NO_HASH)
+        valid = key is not None and key.state(self._now()) == "valid"
+        return key.id if key and same & valid else None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the file was whole lately."""
+        return self._bad_since is None or self._clock() - self._bad_since < self.GRACE
+
+    def _look_again(self) -> None:
+        """Read the file if it is another one than before, at most once a second."""
+        clock = self._clock()
+        if clock - self._looked < self.SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = clock
+        signature = _signature(self._path)
+        if signature == self._signature and self._bad_since is None:
+            return
+        try:
+            self._keys, self._signature = _by_id(self._path), signature
+            self._bad_since = None
+            _LOG.info("keys file read again", extra={"keys": len(self._keys)})
+        except UsageError as error:
+            self._bad_since = self._bad_since or clock
+            _LOG.error("keys file: %s", error)
+
+
+class KeysRequired:
+    """Lets through who has a valid key, and what anyone may ask; the others get 401."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        ring: KeyRing,
+        failures: Rate,
+        trusted_proxies: tuple[Network, ...] = (),
+        open_paths: frozenset[str] = OPEN_PATHS,
+    ) -> None:
+        self._app, self._ring, self._failures = app, ring, failures
+        self._proxies, self._open = trusted_proxies, open_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
+        if scope["type"] != "http" or route_path(scope) in self._open:
+            await self._app(scope, receive, send)
+            return
+        holder = self._ring.holder(presented(Headers(scope=scope)))
+        if not self._ring.trusted:
+            await self._closed(scope, receive, send)
+        elif holder is None:
+            await self._refuse(scope, receive, send)
+        else:
+            request_context.known_key(holder)
+            await self._app(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401, or 429 to an address that has tried too often."""
+        taken = self._failures.take(network_of(client_of(scope, self._proxies)))
+        if taken.granted:
+            request_context.refused("no_valid_key")
+            answer = problem(HTTPStatus.UNAUTHORIZED, "unauthorized", _WANTED).response(CHALLENGE)
+        else:
+            request_context.refused("too_many_failures")
+            answer = refusal(self._failures, taken, "too many requests without a valid API key")
+        await answer(scope, receive, send)
+
+    async def _closed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 503: no key can be told from a wrong one."""
+        request_context.refused("keys_unavailable")
+        detail = "the service cannot read its API keys; its log says why"
+        answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", detail)
+        await answer.response({"Retry-After": "10"})(scope, receive, send)
+
+
+def presented(headers: Headers) -> str:
+    """Return the one key that stands in the headers, an empty text for none or several.
+
+    >>> presented(Headers({"authorization": "bearer a"})), presented(Headers({"x-api-key": "b"}))
+    ('a', 'b')
+    >>> presented(Headers({"authorization": "Bearer a", "x-api-key": "b"}))
+    ''
+    """
+    found = list(_presented(headers))
+    return found[0][:_LONGEST_KEY] if len(found) == 1 else ""
+
+
+def _presented(headers: Headers) -> Iterator[str]:
+    """Yield every key in the headers."""
+    for value in headers.getlist("authorization"):
+        scheme, _, credentials = value.partition(" ")
+        if scheme.lower() == "bearer":
+            yield credentials.strip()
+    for value in headers.getlist("x-api-key"):
+        yield value.strip()
+
+
+def _by_id(path: Path) -> Mapping[str, Key]:
+    return {key.id: key for key in read_keys(path).keys}
+
+
+def _signature(path: Path) -> tuple[int, ...]:
+    """Return what differs when a file was changed or replaced; nothing of one that has gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,0 +1,256 @@
+"""One line in the log for each request, by the outermost part, which also gives it its id.
+
+A line has its time, the request's id, method, route template, status, milliseconds, bytes, the id
+of the key, what the checks came to, and the client's network. The picture, its name, addresses and
+their queries, headers and secrets are in none: they are never handed to a logger. A traceback is
+written as frames and types of errors, without values and without the errors' words, which may
+quote what was sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Literal
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from faceproof.frontends.api.security.metrics import Metrics
+from faceproof.frontends.api.security.request_context import (
+    CURRENT,
+    Current,
+    client_of,
+    method_of,
+    network_of,
+    request_id,
+    template_of,
+)
+from faceproof.frontends.api.security.settings import Network
+
+REQUESTS = "faceproof.requests"
+
+#: What a record has of its own; the rest came with ``extra=``.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+#: Libraries that log addresses, paths or pieces of bodies where they are asked to say more.
+_TALKATIVE = ("httpcore", "httpcore2", "httpx", "httpx2", "multipart", "python_multipart", "PIL")
+
+
+class JsonLines(logging.Formatter):
+    """Writes a record as one JSON object on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, in ASCII: nothing in it can steer a terminal."""
+        return json.dumps(_fields(record), default=str)
+
+
+class TextLines(logging.Formatter):
+    """Writes a record for people: time, level, event, then ``name=value``."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, its values quoted where they would not be one word."""
+        fields = _fields(record)
+        begin = " ".join(_word(fields.pop(name)) for name in ("time", "level", "event"))
+        return " ".join([begin, *(f"{name}={_word(value)}" for name, value in fields.items())])
+
+
+def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
+    """Return the configuration of logging, for ``uvicorn.run(log_config=...)``.
+
+    uvicorn's own access log, which writes whole addresses, has no handler and is off.
+    """
+    lines = TextLines if form == "text" else JsonLines
+    quiet = {"level": "ERROR"}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": {"()": f"{lines.__module__}.{lines.__name__}"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {
+            "faceproof": {"level": "INFO"},
+            REQUESTS: {"level": "CRITICAL" if form == "off" else "INFO"},
+            # Said because others that run uvicorn (Streamlit does) switch it off.
+            "uvicorn": {"level": "INFO", "propagate": True},
+            "uvicorn.error": {"level": "INFO", "propagate": True},
+            "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
+            **dict.fromkeys(_TALKATIVE, quiet),
+        },
+    }
+
+
+def frames(error: BaseException | None) -> list[str]:
+    """Return the types of an error and of its causes with the places they came through.
+
+    >>> try:
+    ...     int("secret")
+    ... except ValueError as error:
+    ...     said = frames(error)
+    >>> said[0], any("secret" in line for line in said)
+    ('ValueError', False)
+    """
+    said: list[str] = []
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        said += [_type_name(error), *_places(error.__traceback__)]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return said
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    """Return what a line says."""
+    current = CURRENT.get()
+    fields: dict[str, Any] = {
+        "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+        "level": record.levelname.lower(),
+        "event": _event(record),
+        "logger": record.name,
+    }
+    if current is not None:
+        fields["request_id"] = current.id
+    fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if record.exc_info:
+        fields["traceback"] = frames(record.exc_info[1])
+    return fields
+
+
+def _event(record: logging.LogRecord) -> str:
+    """Return the message; of asyncio's the first line alone, as the next ones quote values."""
+    message = record.getMessage()
+    return message.partition("\n")[0] if record.name == "asyncio" else message
+
+
+def _type_name(error: BaseException) -> str:
+    kind = type(error)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _places(trace: TracebackType | None) -> list[str]:
+    """Return ``file:line in function`` from the outermost call to the innermost."""
+    return [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(trace)
+    ]
+
+
+def _word(value: object) -> str:
+    """Return a value that stays one word on a line."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return (
+        text
+        if text and text.isascii() and text.isprintable() and " " not in text
+        else json.dumps(text)
+    )
+
+
+_LOG = logging.getLogger(REQUESTS)
+#: Of a request whose client had gone before there was an answer.
+NO_STATUS = "none"
+
+
+@dataclass
+class Exchange:
+    """What went over the wire for one request."""
+
+    status: int | None = None
+    received: int = 0
+    sent: int = 0
+
+
+class Watched:
+    """Watches each request from its head to the end of its answer; refuses WebSockets."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        metrics: Metrics,
+        trusted_proxies: tuple[Network, ...] = (),
+        log_addresses: bool = True,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._app, self._metrics, self._clock = app, metrics, clock
+        self._proxies, self._log_addresses = trusted_proxies, log_addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass one request on, and tell of it when it has ended, however it ended."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            await self._watch(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        current, exchange = self._current(scope), Exchange()
+        token, begun = CURRENT.set(current), self._clock()
+        self._metrics.begun()
+        try:
+            await self._app(
+                scope, _counting(receive, exchange), _telling(send, exchange, current.id)
+            )
+        finally:
+            self._tell(scope, current, exchange, self._clock() - begun)
+            CURRENT.reset(token)
+
+    def _current(self, scope: Scope) -> Current:
+        """Return what is known of a request from its head."""
+        sent = Headers(scope=scope).get("x-request-id", "")
+        client = network_of(client_of(scope, self._proxies), ipv4=24, ipv6=48)
+        return Current(id=request_id(sent), client=client)
+
+    def _tell(self, scope: Scope, current: Current, exchange: Exchange, seconds: float) -> None:
+        """Write the line of a request, and count it."""
+        route, method = template_of(scope), method_of(scope)
+        self._metrics.answered(
+            (route, method, str(exchange.status or NO_STATUS)),
+            seconds=seconds,
+            received=exchange.received,
+            sent=exchange.sent,
+            refused=current.refused,
+        )
+        line = {
+            "method": method,
+            "route": route,
+            "status": exchange.status,
+            "ms": round(seconds * 1000, 1),
+            "bytes_in": exchange.received,
+            "bytes_out": exchange.sent,
+            "key": current.key,
+            "refused": current.refused,
+            "checks": dict(current.checks) or None,
+            "client": current.client if self._log_addresses else None,
+        }
+        said = {name: value for name, value in line.items() if value is not None}
+        _LOG.info("request", extra=said)
+
+
+def _counting(receive: Receive, exchange: Exchange) -> Receive:
+    """Return ``receive`` that counts the bytes of the body."""
+
+    async def counted() -> Message:
+        message = await receive()
+        exchange.received += len(message.get("body", b""))
+        return message
+
+    return counted
+
+
+def _telling(send: Send, exchange: Exchange, identity: str) -> Send:
+    """Return ``send`` that remembers the answer, and tells the client the request's id."""
+
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            exchange.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = identity
+        exchange.sent += len(message.get("body", b""))
+        await send(message)
+
+    return told

@@ -1,0 +1,371 @@
+"""Starting weights: from a detector's folder, a public checkpoint or timm's hub.
+
+What a bundle is stands in `faceproof.detector`, which is built on networks. Here only so much of
+detector.json is read as names each member's weights.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+import warnings
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from faceproof.errors import BundleHashError, BundleSchemaError, SourceNotFoundError, TrainingError
+from faceproof.records import Record
+from faceproof.tables import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from faceproof.networks.modules import Network
+
+
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Where training scripts put the state dict among the rest of what they save."""
+
+UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+    struct.error,
+)
+"""What torch raises, by experiment, on files with flipped bytes or without their end."""
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Return the file's tensors by name; nothing in it is ever executed.
+
+    Raises:
+        TrainingError: the file is damaged, holds code, or holds no tensors.
+    """
+    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    for wrapper in WRAPPERS:
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not _is_state_dict(state):
+        raise TrainingError(
+            f"{path} holds no state dict (names and tensors): save network.state_dict(), "
+            "best as safetensors"
+        )
+    return dict(state)
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, *UNREADABLE) as error:
+        raise TrainingError(
+            f"{path} cannot be read as safetensors: the file is damaged or cut short; "
+            "fetch it again"
+        ) from error
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # odd pickle protocols: refused anyway
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise TrainingError(
+            f"{path} cannot be read as weights: it is damaged, or holds more than tensors, which "
+            "could run code. Save the state dict as safetensors and name that file"
+        ) from error
+
+
+def _is_state_dict(loaded: Any) -> bool:
+    import torch
+
+    return (
+        isinstance(loaded, dict)
+        and len(loaded) > 0
+        and all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in loaded.items())
+    )
+
+
+def is_on_hub(name: str) -> bool:
+    """Return whether timm knows published weights by this name."""
+    import timm
+
+    return bool(name in timm.list_models(pretrained=True))
+
+
+def download(name: str) -> dict[str, Tensor]:
+    """Return the tensors that timm's hub holds under a name such as ``densenet121.tv_in1k``.
+
+    Raises:
+        TrainingError: the hub cannot be reached.
+    """
+    import timm
+    from timm.models import load_state_dict_from_hf
+
+    origin = timm.create_model(name, pretrained=False).pretrained_cfg["hf_hub_id"]
+    try:
+        return dict(load_state_dict_from_hf(origin, weights_only=True))
+    except UNREADABLE as error:
+        raise TrainingError(
+            f"the weights {name!r} could not be fetched from {origin}: check the connection, "
+            "or name a local .safetensors or .pt file"
+        ) from error
+
+
+def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256, in hexadecimal, of the tensors written as safetensors."""
+    from safetensors.torch import save
+
+    return sha256(save({name: value.contiguous() for name, value in state.items()})).hexdigest()
+
+
+def misfit(source: str, faults: Mapping[str, Sequence[str]]) -> TrainingError:
+    """Return the error for a checkpoint of another network: how many tensors, and some names.
+
+    >>> str(misfit("a.pt", {"missing": ["x", "y"], "unknown": []})).partition(". ")[0]
+    'a.pt does not fit the network: 2 missing (x, y)'
+    """
+    told = [
+        f"{len(names)} {fault} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for fault, names in faults.items()
+        if names
+    ]
+    return TrainingError(
+        f"{source} does not fit the network: {'; '.join(told)}. Nothing was loaded; "
+        "name a checkpoint of the same network, or build the network it was saved from"
+    )
+
+
+SPEC_FILE = "detector.json"
+_DRIVE = re.compile(r"\A[A-Za-z]\Z")
+
+
+class _File(BaseModel):
+    name: str = Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors\z")
+    sha256: str
+
+
+class _Member(BaseModel):
+    name: str
+    network: str
+    weights: _File
+
+
+class _Spec(BaseModel):
+    members: list[_Member]
+
+
+def bundle_and_member(source: str | Path) -> tuple[Path, str] | None:
+    """Return the folder of a detector and the member named after a colon, "" where none is.
+
+    None where ``source`` is something else.
+
+    >>> bundle_and_member("densenet121.tv_in1k") is None
+    True
+    """
+    if (Path(source) / SPEC_FILE).is_file():
+        return Path(source), ""
+    folder, colon, member = str(source).rpartition(":")
+    is_bundle = colon and not _DRIVE.match(folder) and (Path(folder) / SPEC_FILE).is_file()
+    return (Path(folder), member) if is_bundle else None
+
+
+def member_weights(
+    folder: Path, member: str, backbone: Mapping[str, Tensor]
+) -> tuple[str, dict[str, Tensor], str]:
+    """Return a member's name, its tensors, and the SHA-256 of its file.
+
+    It is the member of this name; where the name is "", the only one with the tensors of
+    ``backbone``.
+
+    Raises:
+        BundleSchemaError, BundleHashError: the folder is not the bundle that it says it is.
+        TrainingError: there is no such member, or not exactly one that fits.
+    """
+    members = _members(folder)
+    if not member and len(members) > 1:
+        fitting = [one.name for one in members if _fits(_tensors(folder, one)[0], backbone)]
+        if len(fitting) != 1:
+            raise TrainingError(_which(folder, members, fitting))
+        (member,) = fitting
+    elif not member and members:
+        member = members[0].name
+    chosen = next((one for one in members if one.name == member), None)
+    if chosen is None:
+        raise TrainingError(_which(folder, members, []))
+    return chosen.name, *_tensors(folder, chosen)
+
+
+def _members(folder: Path) -> list[_Member]:
+    path = folder / SPEC_FILE
+    try:
+        return _Spec.model_validate(json.loads(path.read_bytes())).members
+    except (ValidationError, ValueError, RecursionError) as error:
+        raise BundleSchemaError(f"{path} does not name the weights of its members") from error
+
+
+def _tensors(folder: Path, member: _Member) -> tuple[dict[str, Tensor], str]:
+    """Return a member's tensors and the SHA-256 of its file, which is the one that it names."""
+    path = folder / member.weights.name
+    tensors = read(path)
+    found = sha256(path.read_bytes()).hexdigest()
+    if found != member.weights.sha256:
+        raise BundleHashError(
+            f"{path} is not the file that {SPEC_FILE} names: expected SHA-256 "
+            f"{member.weights.sha256}, found {found}; get the whole bundle again"
+        )
+    return tensors, found
+
+
+def _fits(tensors: Mapping[str, Tensor], backbone: Mapping[str, Tensor]) -> bool:
+    own = {
+        name.removeprefix("backbone."): tensor.shape
+        for name, tensor in tensors.items()
+        if name.startswith("backbone.")
+    }
+    return own == {name: tensor.shape for name, tensor in backbone.items()}
+
+
+def _which(folder: Path, members: list[_Member], fitting: list[str]) -> str:
+    names = ", ".join(f"{folder}:{one.name} ({one.network})" for one in members)
+    fit = f"{len(fitting)} of them fit the network" if fitting else "none of that name fits"
+    return f"{folder} has {len(members)} members and {fit}; name one: {names}"
+
+
+OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+"""Old torchvision files say ``denselayer1.norm.1.weight`` for ``denselayer1.norm1.weight``."""
+
+PREFIXES = ("_orig_mod.", "module.", "model.")
+"""What torch.compile, data parallelism and training scripts put before every name."""
+
+COUNTER = "num_batches_tracked"
+"""Missing from files older than torch 0.4.1; counts batches and carries no weight."""
+
+
+class StartingWeights(Record):
+    """What was read: where from, its SHA-256, the tensors used and those left aside.
+
+    ``sha256`` is the file's; for a name of timm's hub, that of the tensors written as safetensors.
+
+    >>> str(StartingWeights(source="a.pt", sha256="0", used=("w",), ignored=("classifier.bias",)))
+    'a.pt: 1 tensor used, left aside: classifier.bias'
+    """
+
+    source: str
+    sha256: str
+    used: tuple[str, ...]
+    ignored: tuple[str, ...]
+
+    def __str__(self) -> str:
+        count = f"{len(self.used)} tensor{'' if len(self.used) == 1 else 's'} used"
+        aside = f", left aside: {', '.join(self.ignored)}" if self.ignored else ""
+        return f"{self.source}: {count}{aside}"
+
+
+def load_starting_weights(network: Network, path: str | Path) -> StartingWeights:
+    """Return what was read from a checkpoint into the network, all of it or nothing.
+
+    ``path`` is a safetensors file, a ``.pt`` with tensors alone, a name of timm's hub such as
+    ``densenet121.tv_in1k``, or the folder of a detector, with ``:member`` behind it where several
+    would do. It fills the backbone, and the checkpoint's own last layer is left aside; a file that
+    was saved from one of our networks fills the head as well. A detector fills the head where
+    that is alike, and else leaves its own aside.
+
+    Raises:
+        SourceNotFoundError: neither a file, nor a detector, nor a name of timm's hub.
+        TrainingError: the file is no checkpoint, holds code, or does not fit the network.
+        BundleError: the detector's folder cannot be trusted.
+    """
+    require("torch", "timm", "safetensors")
+    if found_bundle := bundle_and_member(path):
+        return _from_bundle(network, *found_bundle)
+    state, digest = _fetch(path)
+    found = _today(state)
+    whole = any(name.startswith("backbone.") for name in found)
+    ignored = [name for name in found if name.rpartition(".")[0] in network.classifier]
+    used = {name: value for name, value in found.items() if name not in ignored}
+    _fill((network if whole else network.backbone).state_dict(), used, source=str(path))
+    return StartingWeights(
+        source=Path(path).name, sha256=digest, used=tuple(used), ignored=tuple(ignored)
+    )
+
+
+def _from_bundle(network: Network, folder: Path, member: str) -> StartingWeights:
+    """Return what was read from a member of a detector: its backbone, and its head if alike."""
+    name, found, digest = member_weights(folder, member, network.backbone.state_dict())
+    source = f"{folder.resolve().name}:{name}"
+    head = {key: tensor for key, tensor in found.items() if key.startswith("head.")}
+    alike = _shapes(head) == _shapes(
+        {f"head.{key}": tensor for key, tensor in network.head.state_dict().items()}
+    )
+    used = {key: tensor for key, tensor in found.items() if alike or key not in head}
+    if alike:
+        _fill(network.state_dict(), used, source=source)
+    else:
+        bare = {key.removeprefix("backbone."): tensor for key, tensor in used.items()}
+        _fill(network.backbone.state_dict(), bare, source=source)
+    ignored = tuple(key for key in found if key not in used)
+    return StartingWeights(source=source, sha256=digest, used=tuple(used), ignored=ignored)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors and the SHA-256 of a file, or of a name of timm's hub."""
+    path = Path(source)
+    if path.is_file():
+        return read(path), sha256(path.read_bytes()).hexdigest()
+    if is_on_hub(str(source)):
+        state = download(str(source))
+        return state, tensors_sha256(state)
+    raise SourceNotFoundError(
+        f"no starting weights at {source}: name a .safetensors or .pt file, a detector's folder, "
+        "or a pretrained network of timm's such as 'densenet121.tv_in1k'"
+    )
+
+
+def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under the names of today, without what once wrapped the network."""
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
+    return {OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in state.items()}
+
+
+def _fill(target: dict[str, Tensor], used: dict[str, Tensor], *, source: str) -> None:
+    """Copy ``used`` into ``target`` after every name, shape and number was found right."""
+    import torch
+
+    both = [name for name in used if name in target]
+    faults = {
+        "missing": [n for n in target if n not in used and not n.endswith(COUNTER)],
+        "unknown": [n for n in used if n not in target],
+        "of another shape": [n for n in both if target[n].shape != used[n].shape],
+        "not finite": [n for n in both if not torch.isfinite(used[n]).all()],
+    }
+    if any(faults.values()):
+        raise misfit(source, faults)
+    with torch.no_grad():
+        for name in both:
+            target[name].copy_(used[name])

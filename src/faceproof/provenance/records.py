@@ -1,0 +1,206 @@
+"""ContentCredentials, ProvenanceFinding and Statement: what a file says of its origin.
+
+Source: IPTC NewsCodes, Digital Source Type, cv.iptc.org/newscodes/digitalsourcetype, 2024-10-23.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from faceproof.imaging.containers.base import Block
+from faceproof.provenance.metadata import Exif, XmpError, read_iim, read_xmp
+from faceproof.records import Record
+
+FindingKind = Literal[
+    "generator_trace",
+    "digital_source_type",
+    "editing_software",
+    "camera",
+    "saved_again",
+    "metadata",
+    "credentials",
+    "unreadable",
+]
+PointsTo = Literal["made_by_ai", "edited", "captured", "nothing"]
+CredentialState = Literal["absent", "trusted", "untrusted", "invalid", "tampered", "unreadable"]
+
+MOST_FINDINGS = 64
+MOST_LISTED = 16
+LONGEST_VALUE = 300
+LONGEST_WORDS = 600
+
+Words = Annotated[str, Field(min_length=1, max_length=LONGEST_WORDS)]
+Value = Annotated[str, Field(max_length=LONGEST_VALUE)]
+Values = Annotated[tuple[Value, ...], Field(max_length=MOST_LISTED)]
+
+
+class ProvenanceFinding(Record):
+    """One thing that a file says of its origin, or a sign of how it was saved.
+
+    ``says`` is a plain sentence, ``value`` what stands in the file, cut to a bounded length, and
+    ``where`` the place in the file. ``points_to`` is what it speaks for if the file tells the
+    truth.
+    """
+
+    kind: FindingKind
+    says: Words
+    value: Value = ""
+    where: Value
+    points_to: PointsTo = "nothing"
+
+
+class ContentCredentials(Record):
+    """The signed statement (C2PA) in a file, and whether it holds.
+
+    ``absent``: there is none, which proves nothing. ``trusted``: it fits the file, and its signer
+    stands on the trust list given to faceproof. ``untrusted``: it fits the file, but the signer
+    stands on no list that was given. ``invalid``: it fits the file, but was signed with a
+    certificate that was not good for it, an expired one for example. ``tampered``: the file or the
+    statement was changed after signing. ``unreadable``: there is one, and it cannot be read.
+
+    ``issued`` is when the signer says to have signed, ISO 8601; ``ingredients`` the number of
+    files that the picture is said to be made from; ``validation_codes`` are C2PA's own.
+    """
+
+    state: CredentialState
+    says: Words
+    signer: Value | None = None
+    issued: Value | None = None
+    claim_generator: Value | None = None
+    actions: Values = ()
+    digital_source_types: Values = ()
+    ingredients: Annotated[int, Field(ge=0)] = 0
+    validation_codes: Values = ()
+
+
+def bounded(text: str, longest: int = LONGEST_VALUE) -> str:
+    r"""Return text on one line that is safe to show: printable characters, a bounded length.
+
+    Control characters could rewrite a terminal, those of direction could turn a sentence round, and
+    half a surrogate pair is no Unicode.
+
+    >>> bounded("a\nb\x1b[31m"), bounded("abcdef", 4)
+    ('a b [31m', 'abc…')
+    """
+    printable = (letter if letter.isprintable() else " " for letter in text[: 4 * longest])
+    shown = " ".join("".join(printable).split())
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceType:
+    """What a code says of a picture: "it was ...", and what that points to."""
+
+    says: str
+    points_to: PointsTo = "nothing"
+
+
+DIGITAL_SOURCE_TYPES: Mapping[str, SourceType] = {
+    "trainedAlgorithmicMedia": SourceType("made by a generative AI", "made_by_ai"),
+    "compositeWithTrainedAlgorithmicMedia": SourceType(
+        "put together or changed with parts that a generative AI made", "made_by_ai"
+    ),
+    "compositeSynthetic": SourceType(
+        "put together from parts of which at least one was made by a computer", "edited"
+    ),
+    "algorithmicMedia": SourceType("made by a program that learnt from no examples", "nothing"),
+    "trainedAlgorithmicData": SourceType(
+        "made by a program that learnt from examples", "made_by_ai"
+    ),
+    "algorithmicallyEnhanced": SourceType("changed by a program, without generative AI", "edited"),
+    "humanEdits": SourceType("edited by people, without generative AI", "edited"),
+    "minorHumanEdits": SourceType("edited a little by people", "edited"),
+    "composite": SourceType("put together from several parts", "edited"),
+    "compositeCapture": SourceType("put together from several photographs", "edited"),
+    "digitalCapture": SourceType("taken by a digital camera", "captured"),
+    "computationalCapture": SourceType(
+        "taken by a camera that joined several exposures, without generative AI", "captured"
+    ),
+    "negativeFilm": SourceType("scanned from a negative on film", "captured"),
+    "positiveFilm": SourceType("scanned from a positive on film", "captured"),
+    "print": SourceType("scanned from a print", "captured"),
+    "digitalCreation": SourceType("drawn by a person with a computer"),
+    "digitalArt": SourceType("drawn by a person with a computer"),
+    "softwareImage": SourceType("made with software"),
+    "dataDrivenMedia": SourceType("drawn by a program from data"),
+    "screenCapture": SourceType("captured from a screen"),
+    "virtualRecording": SourceType("recorded in a virtual world"),
+}
+
+_CODE = re.compile(r"([A-Za-z]{3,64})/?\s*$")
+_BY_SMALL_LETTERS = {code.lower(): code for code in DIGITAL_SOURCE_TYPES}
+
+
+def source_type(text: str) -> str | None:
+    """Return the code that an address or a short form names; None where it is none of IPTC's.
+
+    >>> source_type("http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia")
+    'trainedAlgorithmicMedia'
+    >>> source_type("a photo I took") is None
+    True
+    """
+    found = _CODE.search(text[-200:])
+    return _BY_SMALL_LETTERS.get(found[1].lower()) if found else None
+
+
+#: Characters of a text that are looked at, long enough for the largest ComfyUI workflow.
+LONGEST_TEXT = 1 << 19
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A text in a file: ``key`` is "exif:Software", "png:parameters", "xmp:CreatorTool" ..."""
+
+    where: str
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A block of metadata that could not be read, and why."""
+
+    where: str
+    why: str
+
+
+def statements(block: Block, exif: Exif | None) -> Iterator[Statement | Fault]:
+    """Yield what a block says; ``exif`` is the block read, where it is EXIF."""
+    if block.kind == "unreadable":
+        yield Fault(block.where, block.key)
+    elif block.kind == "exif":
+        yield from _of_exif(block, exif)
+    elif block.kind == "xmp":
+        yield from _of_xmp(block)
+    elif block.kind == "iim":
+        for name, text in read_iim(block.data):
+            yield Statement(f"{block.where} {name}", f"iim:{name}", text)
+    elif block.kind == "text":
+        yield Statement(block.where, f"png:{block.key}", _text(block.data))
+    elif block.kind in {"comment", "editor"}:
+        yield Statement(block.where, block.kind, _text(block.data))
+
+
+def _of_exif(block: Block, exif: Exif | None) -> Iterator[Statement | Fault]:
+    if exif is None:
+        yield Fault(block.where, "its directory makes no sense")
+        return
+    for name, text in exif.texts.items():
+        yield Statement(f"{block.where} {name}", f"exif:{name}", text[:LONGEST_TEXT])
+
+
+def _of_xmp(block: Block) -> Iterator[Statement | Fault]:
+    try:
+        for name, text in read_xmp(block.data):
+            yield Statement(f"{block.where} {name}", f"xmp:{name.partition(':')[2]}", text)
+    except XmpError as error:
+        yield Fault(block.where, str(error))
+
+
+def _text(data: bytes) -> str:
+    return data[: 4 * LONGEST_TEXT].decode("utf-8", errors="replace")[:LONGEST_TEXT]

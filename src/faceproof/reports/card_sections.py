@@ -1,0 +1,345 @@
+"""The sections of a card: promises, members, heat maps, and pictures made to deceive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from faceproof.detector import DetectorSpec, Finding, Member, OperatingPoint
+from faceproof.evaluation.finding_names import (
+    BEATS_RANDOM,
+    CORRELATION,
+    HOTTEST,
+    RANDOM,
+    RELIABLE,
+    cautions,
+    is_attack,
+    is_of_heatmaps,
+)
+from faceproof.evaluation.findings import CPU_MS, MEMBER
+from faceproof.reports.markup import figure, listing, plain, section, table
+
+IN_THIS_SECTION = ("real_coverage", "fake_coverage")
+"""The metrics that are shown here alone: elsewhere they repeat what BPCER and APCER say."""
+
+
+@dataclass(frozen=True)
+class _Share:
+    """A share of faces at an operating point, and the end that was promised for it."""
+
+    metric: str
+    kind: str
+    error: bool = True
+    fakes: bool = False
+
+    def promised(self, point: OperatingPoint) -> float | None:
+        """Return the promised end of the share, or None where nothing was promised."""
+        budget = point.apcer_budget if self.fakes else point.bpcer_budget
+        if budget is None or "unsure" in self.metric:
+            return None
+        return budget if self.error else 1 - budget
+
+    def broken(self, point: OperatingPoint, found: Finding) -> bool:
+        """Return whether not even the kinder end of the interval keeps the promise."""
+        promised = self.promised(point)
+        return self.error and promised is not None and found.low > promised
+
+    def in_words(self, point: OperatingPoint) -> str:
+        """Return what was promised for a cell of the table."""
+        promised = self.promised(point)
+        if promised is None:
+            return "-"
+        return f"{'at most' if self.error else 'at least'} {100 * promised:.2f} %"
+
+
+_SHARES = (
+    _Share("bpcer", "real called fake"),
+    _Share("real_unsure_rate", "real, unsure"),
+    _Share("real_coverage", "real not called fake (coverage)", error=False),
+    _Share("apcer", "fake called real", fakes=True),
+    _Share("fake_unsure_rate", "fake, unsure", fakes=True),
+    _Share("fake_coverage", "fake not called real (coverage)", error=False, fakes=True),
+)
+
+
+def promises(spec: DetectorSpec, conditions: list[str]) -> str:
+    """Return the section on operating points, measured under ``conditions`` where it was."""
+    default = spec.operating_point()
+    head = ["operating point", "real below", "fake from", "promise", "chosen on"]
+    points = spec.operating_points.values()
+    return section(
+        "Operating points",
+        "`fake` from the upper threshold on, `real` below the lower, `unsure` between. Error rates "
+        "are 30107-3-style: BPCER is the share of real faces called fake, APCER the share of fake "
+        "faces called real.",
+        table(head, [_point(point, default) for point in points]),
+        listing(
+            f"{plain(point.name)}, on new faces: {plain(point.basis)}."
+            for point in points
+            if point.basis
+        ),
+        _unsupported(spec),
+        _measured(spec, conditions),
+        _broken(spec, conditions),
+    )
+
+
+def _point(point: OperatingPoint, default: OperatingPoint) -> list[str]:
+    name = plain(point.name) + (" (default)" if point.name == default.name else "")
+    groups = f", {point.chosen_on.groups:,} groups" if point.chosen_on.groups else ""
+    on = f"{point.chosen_on.n:,} real faces of {point.chosen_on.split}{groups}"
+    thresholds = [f"{point.real_below:.4g}", f"{point.fake_from:.4g}"]
+    return [name, *thresholds, plain(point.promise), on]
+
+
+def _unsupported(spec: DetectorSpec) -> str:
+    """Return the promises that were left out, and what each would take, or nothing."""
+    if not spec.unsupported:
+        return ""
+    lines = listing(f"{plain(one.name)}: {plain(one.reason)}." for one in spec.unsupported)
+    return f"### Promises that the data cannot support\n\n{lines}"
+
+
+def _measured(spec: DetectorSpec, conditions: list[str]) -> str:
+    """Return what each promise came to on the test faces of all sources together."""
+    rows = [
+        [plain(point.name), share.kind, share.in_words(point), *cells]
+        for point in spec.operating_points.values()
+        for share in _SHARES
+        if any(cells := [_cell(spec, f"{share.metric}@{point.name}", one) for one in conditions])
+    ]
+    if not rows:
+        return "The promises were not tested on other faces."
+    text = "On the test faces of all sources together, intervals over groups of faces:"
+    head = ["operating point", "share", "promised", *map(plain, conditions)]
+    return f"### Promised and measured\n\n{text}\n\n" + table(
+        head, [[cell or "-" for cell in row] for row in rows]
+    )
+
+
+def _cell(spec: DetectorSpec, metric: str, condition: str) -> str:
+    key = (metric, "all", condition)
+    found = (one for one in spec.results if (one.metric, one.slice, one.condition) == key)
+    return next((figure(finding) for finding in found), "")
+
+
+def _broken(spec: DetectorSpec, conditions: list[str]) -> str:
+    """Return where the whole interval lies beyond a promise, of all faces and of each source."""
+    lines = [
+        f"{plain(point.name)}, {plain(found.slice)}, {plain(found.condition)}: {share.kind} "
+        f"{figure(found)}, promised {share.in_words(point)}"
+        for point, share, found in _held_against(spec)
+        if found.condition in conditions and share.broken(point, found)
+    ]
+    if not lines:
+        return ""
+    return (
+        "Beyond a promise, with the whole interval. Promises are made for all sources together: "
+        f"one source may be harder than the mix.\n\n{listing(lines)}"
+    )
+
+
+def _held_against(spec: DetectorSpec) -> Iterator[tuple[OperatingPoint, _Share, Finding]]:
+    """Yield what was measured on all faces and on each source, with the promise about it."""
+    for point in spec.operating_points.values():
+        for share in _SHARES:
+            for found in spec.results:
+                about = found.slice == "all" or found.slice.startswith("source=")
+                if about and found.metric == f"{share.metric}@{point.name}":
+                    yield point, share, found
+
+
+def members(spec: DetectorSpec) -> str:
+    """Return the section, nothing for a detector of one network that was not combined."""
+    labels = _labels(spec)
+    if len(spec.members) == 1 and not labels:
+        return ""
+    return section(
+        "Members",
+        "The logit is the weighted mean of the members' logits; calibration and thresholds are "
+        "those of the mean. Weights were chosen on the calibration split.",
+        table(
+            ["member", "network", "weight", "normalised to mean; deviation"],
+            [_row(spec, member) for member in spec.members],
+        ),
+        *_beside(spec, labels),
+    )
+
+
+def is_of_a_member(slice_: str) -> bool:
+    """Return whether a slice is of a member alone: the tables of the whole leave it out.
+
+    >>> is_of_a_member("member=densenet121"), is_of_a_member("all")
+    (True, False)
+    """
+    return slice_.startswith(MEMBER)
+
+
+def _labels(spec: DetectorSpec) -> list[str]:
+    slices = dict.fromkeys(found.slice for found in spec.results if is_of_a_member(found.slice))
+    return [name.removeprefix(MEMBER) for name in slices]
+
+
+def _row(spec: DetectorSpec, member: Member) -> list[str]:
+    reads = spec.preprocessing_of(member).input
+    numbers = (" ".join(f"{number:.3g}" for number in part) for part in (reads.mean, reads.std))
+    share = member.weight / sum(one.weight for one in spec.members)
+    return [plain(member.name), plain(member.network), f"{share:.4f}", "; ".join(numbers)]
+
+
+def _beside(spec: DetectorSpec, labels: list[str]) -> Iterator[str]:
+    """Yield a table for each condition: each detector alone, and all together."""
+    point = spec.operating_point().name
+    head = [
+        "on the test faces",
+        "ROC-AUC",
+        f"real called fake at {plain(point)}",
+        f"fakes caught at {plain(point)}",
+        "fakes caught at 1 % false alarms on these very faces",
+        "CPU ms a face",
+    ]
+    if not labels:
+        return
+    yield (
+        "Each detector that was combined, with thresholds chosen in the same way on the same "
+        "calibration faces, beside the whole. Milliseconds are of processor time on one machine, "
+        "one thread, from network input to logit: the median of repeats in turn."
+    )
+    for condition in _conditions(spec):
+        rows = [_figures(spec, f"{MEMBER}{label}", condition, plain(label)) for label in labels]
+        together = _figures(spec, "all", condition, "together")
+        yield f"As {plain(condition)}:\n\n" + table(head, [*rows, together])
+
+
+def _conditions(spec: DetectorSpec) -> list[str]:
+    found = (one.condition for one in spec.results if is_of_a_member(one.slice))
+    return list(dict.fromkeys(found))
+
+
+def _figures(spec: DetectorSpec, slice_: str, condition: str, name: str) -> list[str]:
+    """Return one row of the table; a detector's own default operating point counts."""
+    found = {
+        one.metric.partition("@")[0]: one
+        for one in spec.results
+        if (one.slice, one.condition) == (slice_, condition) and _counts(spec, one)
+    }
+    speed = next((o for o in spec.results if (o.metric, o.slice) == (CPU_MS, slice_)), None)
+    metrics = ("roc_auc", "bpcer", "recall", "tpr_at_fpr_1")
+    cells = [figure(found[metric]) if metric in found else "-" for metric in metrics]
+    return [name, *cells, _milliseconds(speed)]
+
+
+def _counts(spec: DetectorSpec, found: Finding) -> bool:
+    _, _, point = found.metric.partition("@")
+    return point in ("", spec.default_operating_point)
+
+
+def _milliseconds(found: Finding | None) -> str:
+    if found is None:
+        return "-"
+    return f"{found.value:.1f} [{found.low:.1f}, {found.high:.1f}]"
+
+
+_TESTED = {"all": "all faces", "label=real": "real faces", "label=fake": "fake faces"}
+
+
+def heatmap_section(results: Sequence[Finding]) -> str:
+    """Return the section; empty where nobody studied the heat maps."""
+    told = [one for one in results if is_of_heatmaps(one.metric)]
+    if not told:
+        return ""
+    return section(
+        "Heat maps",
+        "Grad-CAM at the last feature map, before its ReLU: what each cell of a coarse grid over "
+        "the face adds to the logit. It says what moved this network, not where a face was "
+        "changed.",
+        "Deletion: the fifth of the crop that the map calls hottest is blurred away, and so are "
+        "four fifths of the same shape elsewhere. A map is marked reliable where the first lowers "
+        "the logit most of the five; a map that knows nothing comes first in one of five.",
+        _deletion(told),
+        _cascade(told),
+    )
+
+
+def _deletion(told: Sequence[Finding]) -> str:
+    """Return the table of deletions: of the pictures' own maps, then of maps that are not."""
+    head = [
+        "maps",
+        "lowers the logit most of five",
+        "lowers it more than the others' mean",
+        "change of the logit, hottest deleted",
+        "change of the logit, another fifth deleted",
+    ]
+    slices = dict.fromkeys(one.slice for one in told if one.metric == RELIABLE)
+    found = {(one.slice, one.metric): one for one in told}
+    rows = [
+        [
+            _TESTED.get(name, plain(name.removeprefix("map="))),
+            *(_share(found.get((name, metric))) for metric in (RELIABLE, BEATS_RANDOM)),
+            *(_number(found.get((name, metric))) for metric in (HOTTEST, RANDOM)),
+        ]
+        for name in slices
+    ]
+    return table(head, rows)
+
+
+def _cascade(told: Sequence[Finding]) -> str:
+    """Return the table of rank correlations, stage by stage, or nothing."""
+    rows = [
+        [plain(one.slice.removeprefix("map=")), _number(one)]
+        for one in told
+        if one.metric == CORRELATION
+    ]
+    if not rows:
+        return ""
+    return (
+        "Randomisation: the network's weights are shuffled stage by stage from the logit down. 1 "
+        "is the same order of cells, 0 none in common.\n\n"
+    ) + table(["network", "rank correlation with its own maps"], rows)
+
+
+def _share(finding: Finding | None) -> str:
+    return figure(finding) if finding else "-"
+
+
+def _number(finding: Finding | None) -> str:
+    """Return a number with its interval and its n; it is no share, and may be negative."""
+    if finding is None:
+        return "-"
+    value, low, high = (f"{one:+.3f}" for one in (finding.value, finding.low, finding.high))
+    return f"{value} [{low}, {high}], n {finding.n:,}"
+
+
+_COLUMNS = {
+    "accuracy": "accuracy",
+    "recall": "fake faces called fake",
+    "bpcer": "real faces called fake",
+}
+
+
+def attack_section(results: Sequence[Finding], point: str) -> str:
+    """Return the section at an operating point; empty where nothing was attacked."""
+    told = [one for one in results if is_attack(one.condition)]
+    found = {(one.condition, one.metric): one for one in told}
+    conditions = list(dict.fromkeys(one.condition for one in told))
+    rows = [
+        [
+            plain(name),
+            *(_attack_cell(found.get((name, f"{metric}@{point}"))) for metric in _COLUMNS),
+        ]
+        for name in conditions
+    ]
+    if not rows:
+        return ""
+    return section(
+        "Under attack",
+        "The same test faces unchanged, and changed by an attacker who knows the network, by at "
+        "most as many grey levels of 255 a pixel as the name says: `fgsm-2` in one step, "
+        f"`pgd-2x10` in ten. At {plain(point)}. A better attack can only lower these figures.",
+        table(["faces", *_COLUMNS.values()], rows),
+        listing(plain(caution) for caution in cautions(told)),
+    )
+
+
+def _attack_cell(finding: Finding | None) -> str:
+    return figure(finding) if finding else "-"

@@ -1,0 +1,307 @@
+"""PDF by reportlab: type, and the blocks of a case report as what is set on pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from io import BytesIO
+from typing import Any
+from xml.sax.saxutils import escape
+
+from reportlab.graphics.shapes import Drawing, Line, Rect, String
+from reportlab.lib.colors import HexColor, white
+from reportlab.lib.styles import ParagraphStyle
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.platypus import (
+    CondPageBreak,
+    Image,
+    KeepTogether,
+    PageBreak,
+    Paragraph,
+    Spacer,
+    Table,
+    TableStyle,
+)
+
+from faceproof.detector import Verdict
+from faceproof.reports.case_blocks import (
+    Answer,
+    Block,
+    Bullets,
+    CaseFacts,
+    Code,
+    FaceCard,
+    Facts,
+    Jpeg,
+    Meter,
+    Picture,
+    Section,
+)
+from faceproof.reports.case_blocks import Paragraph as ParagraphBlock
+from faceproof.reports.case_blocks import Table as TableBlock
+from faceproof.reports.words import unbroken
+
+TEXT, BOLD, CODE = "Faceproof", "Faceproof-Bold", "Courier"
+INK, GREY, LINE = HexColor("#22262b"), HexColor("#5a626b"), HexColor("#d5d2cb")
+SOFT, CAUTION = HexColor("#eff2f5"), HexColor("#fbf4e4")
+TONES: dict[Verdict | None, Any] = {
+    "fake": HexColor("#b03a00"),
+    "unsure": HexColor("#8a6500"),
+    "real": HexColor("#00629e"),
+    None: GREY,
+}
+BANDS = (HexColor("#00629e"), HexColor("#f7d648"), HexColor("#b03a00"))
+_ELLIPSIS = "..."
+
+
+@cache
+def fonts() -> None:
+    """Register Bitstream Vera, which comes with reportlab and may be passed on freely."""
+    pdfmetrics.registerFont(TTFont(TEXT, "Vera.ttf"))
+    pdfmetrics.registerFont(TTFont(BOLD, "VeraBd.ttf"))
+    pdfmetrics.registerFontFamily(TEXT, normal=TEXT, bold=BOLD, italic=TEXT, boldItalic=BOLD)
+
+
+def shown(text: str) -> str:
+    r"""Return text with characters that the font lacks written out.
+
+    >>> shown("café"), shown("фото.jpg")
+    ('café', '\\u0444\\u043e\\u0442\\u043e.jpg')
+    """
+    fonts()
+    known = pdfmetrics.getFont(TEXT).face.charToGlyph
+    return "".join(c if ord(c) in known else _escaped(c) for c in text)
+
+
+def style(name: str, size: float, **more: Any) -> ParagraphStyle:
+    """Return a paragraph's style; lines of long names are broken anywhere."""
+    fonts()
+    given = {
+        "fontName": TEXT,
+        "leading": 1.42 * size,
+        "textColor": INK,
+        "spaceAfter": 0.45 * size,
+        "splitLongWords": 1,
+    }
+    return ParagraphStyle(name, fontSize=size, **(given | more))
+
+
+def paragraph(text: str, form: ParagraphStyle) -> Any:
+    """Return a paragraph in which nothing of the text is markup."""
+    if form.fontName == CODE:
+        ascii_only = "".join(c if " " <= c <= "~" else _escaped(c) for c in text)
+        return Paragraph(escape(ascii_only), form)
+    return Paragraph(escape(shown(unbroken(text))), form)
+
+
+def heading(text: str, form: ParagraphStyle, *, level: int, name: str) -> Any:
+    """Return a heading that stands in the outline at a level from 0."""
+    made = paragraph(text, form)
+    made.outline_level, made.outline_name, made.outline_title = level, name, shown(text)
+    return made
+
+
+def fitted(text: str, size: float, room: float) -> str:
+    """Return text that fits into ``room`` points, without its end if it is too long."""
+    text = shown(text)
+    if pdfmetrics.stringWidth(text, TEXT, size) <= room:
+        return text
+    while text and pdfmetrics.stringWidth(text + _ELLIPSIS, TEXT, size) > room:
+        text = text[:-1]
+    return text + _ELLIPSIS
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode() if ord(character) > 127 else "?"
+
+
+BODY = style("body", 9.5)
+SMALL = style("small", 8.5, textColor=GREY)
+KICKER = style("kicker", 10, fontName=BOLD, textColor=GREY)
+TITLE = style("title", 19, fontName=BOLD, leading=24, spaceAfter=4)
+HEADINGS = {
+    2: style("h2", 13, fontName=BOLD, spaceBefore=16, spaceAfter=5, keepWithNext=1),
+    3: style("h3", 10.5, fontName=BOLD, spaceBefore=10, spaceAfter=4, keepWithNext=1),
+}
+HEADLINE = style("headline", 14, fontName=BOLD, leading=18, spaceAfter=4)
+FACE = style("face", 10.5, fontName=BOLD)
+HEAD = style("head", 8.5, fontName=BOLD, textColor=GREY, spaceAfter=0)
+CELL = style("cell", 9, spaceAfter=0)
+MONO = style("mono", 8.5, fontName=CODE, spaceAfter=0)
+BULLET = style("bullet", 9.5, leftIndent=12, bulletIndent=2, spaceAfter=3)
+
+ESCAPED = (
+    "This PDF has no font for some letters of these commands and writes them as their codes. Type "
+    "the letters themselves, or take the commands from the report as HTML."
+)
+_PICTURE_HEIGHT = 290
+_CROP = 92
+
+
+def story(facts: CaseFacts, width: float) -> list[Any]:
+    """Return the whole report for pages with ``width`` points of room."""
+    made = [
+        heading(facts.title, KICKER, level=0, name="title"),
+        paragraph(facts.question, TITLE),
+        paragraph(f"Made by faceproof, {facts.made}.", SMALL),
+    ]
+    for section in facts.sections:
+        made += _section(section, width)
+    return made
+
+
+def _section(section: Section, width: float) -> Iterator[Any]:
+    # Each of several pictures starts a page: it can be taken out of the report by itself.
+    yield PageBreak() if section.name.startswith("picture-") else CondPageBreak(90)
+    level = section.level
+    yield heading(section.title, HEADINGS[level], level=level - 1, name=section.name)
+    for block in section.blocks:
+        yield from BLOCKS[type(block)](block, width)
+
+
+def _answer(block: Answer, width: float) -> Iterator[Any]:
+    words = [paragraph(block.headline, HEADLINE), paragraph(block.text, BODY)]
+    yield _boxed(words, width, TONES[block.verdict])
+    yield Spacer(1, 8)
+
+
+def _paragraph(block: ParagraphBlock, width: float) -> Iterator[Any]:
+    if not block.note:
+        yield paragraph(block.text, BODY)
+        return
+    yield Spacer(1, 3)
+    yield _boxed([paragraph(block.text, BODY)], width, GREY, fill=SOFT)
+    yield Spacer(1, 6)
+
+
+def _bullets(block: Bullets, _: float) -> Iterator[Any]:
+    for item in block.items:
+        made = paragraph(item, BULLET)
+        made.bulletText = "•"
+        yield made
+    yield Spacer(1, 4)
+
+
+def _table(block: TableBlock, width: float) -> Iterator[Any]:
+    rows = [[paragraph(cell, HEAD) for cell in block.head]]
+    rows += [[paragraph(cell, CELL) for cell in row] for row in block.rows]
+    columns = _columns([block.head, *block.rows], width)
+    caption = paragraph(block.caption, style("caption", 8.5, textColor=GREY, keepWithNext=1))
+    table = Table(rows, colWidths=columns, repeatRows=1, hAlign="LEFT")
+    lines = [
+        ("LINEBELOW", (0, 0), (-1, -1), 0.5, LINE),
+        ("LEFTPADDING", (0, 0), (-1, -1), 0),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ]
+    table.setStyle(TableStyle(lines))
+    yield from (caption, table, Spacer(1, 8))
+
+
+def _columns(rows: Sequence[Sequence[str]], width: float) -> list[float]:
+    """Return the widths of columns, shared by their longest cells within bounds."""
+    longest = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    shares = [min(max(length, 8), 45) for length in longest]
+    room = min(width, 6.5 * sum(shares))
+    return [room * share / sum(shares) for share in shares]
+
+
+def _facts(block: Facts, width: float) -> Iterator[Any]:
+    rows = [
+        [paragraph(label, SMALL), paragraph(value, MONO if kind == "code" else CELL)]
+        for label, value, kind in block.rows
+    ]
+    table = Table(rows, colWidths=[0.26 * width, 0.74 * width], hAlign="LEFT")
+    table.setStyle(
+        TableStyle([("LEFTPADDING", (0, 0), (-1, -1), 0), ("VALIGN", (0, 0), (-1, -1), "TOP")])
+    )
+    yield from (table, Spacer(1, 6))
+
+
+def _picture(block: Picture, width: float) -> Iterator[Any]:
+    image = _image(block.jpeg, width, _PICTURE_HEIGHT)
+    image.hAlign = "LEFT"
+    yield KeepTogether([image, Spacer(1, 4), paragraph(block.caption, SMALL)])
+
+
+def _image(jpeg: Jpeg, width: float, height: float) -> Any:
+    """Return a picture as large as the room allows, its file as it is."""
+    factor = min(width / jpeg.width, height / jpeg.height)
+    return Image(BytesIO(jpeg.data), factor * jpeg.width, factor * jpeg.height)
+
+
+def _face(block: FaceCard, width: float) -> Iterator[Any]:
+    views = [_image(one, _CROP, _CROP) for one in (block.crop, block.heat) if one]
+    left = len(views) * (_CROP + 8)
+    room = width - left - 20
+    words = [
+        paragraph(block.headline, FACE),
+        _meter(block.meter, min(room, 240)),
+        *(paragraph(line, BODY) for line in block.lines),
+        *(_boxed([paragraph(text, CELL)], room, GREY, fill=CAUTION) for text in block.cautions),
+    ]
+    if block.heat_words:
+        words.append(paragraph(block.heat_words, SMALL))
+    cells = [*views, words]
+    widths = [*(_CROP + 8 for _ in views), width - left]
+    table = Table([cells], colWidths=widths, hAlign="LEFT")
+    table.setStyle(TableStyle(_box_style(TONES[block.verdict])))
+    yield from (KeepTogether([table]), Spacer(1, 7))
+
+
+def _meter(block: Meter, width: float) -> Any:
+    """Return the bands of an operating point with a needle at the probability."""
+    drawing = Drawing(width, 26)
+    ends = (0.0, block.point.real_below, block.point.fake_from, 1.0)
+    for start, end, colour in zip(ends, ends[1:], BANDS, strict=False):
+        bar = Rect(start * width, 13, (end - start) * width, 7, fillColor=colour)
+        bar.strokeColor, bar.strokeWidth = white, 0.5
+        drawing.add(bar)
+    x = 1.5 + block.fake_probability * (width - 3)
+    drawing.add(Line(x, 10, x, 24, strokeColor=INK, strokeWidth=2.4, strokeLineCap=1))
+    drawing.add(String(0, 3, "0 %: real", fontName=TEXT, fontSize=7, fillColor=GREY))
+    drawing.add(
+        String(width, 3, "100 %: fake", fontName=TEXT, fontSize=7, fillColor=GREY, textAnchor="end")
+    )
+    return drawing
+
+
+def _code(block: Code, width: float) -> Iterator[Any]:
+    lines = [paragraph(line, MONO) for line in block.lines]
+    yield _boxed(lines, width, LINE)
+    yield Spacer(1, 6)
+    if not "".join(block.lines).isascii():
+        yield paragraph(ESCAPED, BODY)
+
+
+def _boxed(content: list[Any], width: float, tone: Any, *, fill: Any = white) -> Any:
+    table = Table([[content]], colWidths=[width], hAlign="LEFT")
+    table.setStyle(TableStyle([*_box_style(tone), ("BACKGROUND", (0, 0), (-1, -1), fill)]))
+    return table
+
+
+def _box_style(tone: Any) -> list[Any]:
+    """Return a thin frame with a strong line in a verdict's colour at the left."""
+    whole = (0, 0), (-1, -1)
+    return [
+        ("BOX", *whole, 0.5, LINE),
+        ("LINEBEFORE", (0, 0), (0, -1), 3, tone),
+        ("VALIGN", *whole, "TOP"),
+        ("LEFTPADDING", *whole, 9),
+        ("RIGHTPADDING", *whole, 7),
+        ("TOPPADDING", *whole, 7),
+        ("BOTTOMPADDING", *whole, 5),
+    ]
+
+
+BLOCKS: Mapping[type[Block], Callable[..., Iterator[Any]]] = {
+    Answer: _answer,
+    ParagraphBlock: _paragraph,
+    Bullets: _bullets,
+    TableBlock: _table,
+    Facts: _facts,
+    Picture: _picture,
+    FaceCard: _face,
+    Code: _code,
+}
+"""How each kind of block is set; a test compares the keys with the kinds that there are."""

@@ -1,0 +1,348 @@
+"""Verdicts, cautions and origins in words: about pixels, and never about a person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from faceproof.detector import DetectorSpec, OperatingPoint, Verdict, decide
+from faceproof.evaluation.finding_names import is_attack
+from faceproof.provenance.records import (
+    ContentCredentials,
+    CredentialState,
+    FindingKind,
+    PointsTo,
+    ProvenanceFinding,
+)
+from faceproof.reports.words.budgets import condition_words, conditions, named, tests
+from faceproof.results import CheckResult
+
+if TYPE_CHECKING:
+    from faceproof.results import Resaved
+
+
+_LONGEST = 400
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def visible(text: str, *, longest: int = _LONGEST) -> str:
+    r"""Return text that shows what it holds: control and direction characters are escaped.
+
+    One longer than ``longest`` is cut in the middle, so that a report stays one.
+
+    >>> visible("café\x1b[2J"), visible("a\u202egpj.exe")
+    ('café\\x1b[2J', 'a\\u202egpj.exe')
+    """
+    if len(text) > longest:
+        text = f"{text[: longest // 2]} … {text[-longest // 2 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def unbroken(text: str) -> str:
+    """Return text in which no line ends between a number and its percent sign.
+
+    >>> unbroken("from 95.2 %") == "from 95.2\N{NO-BREAK SPACE}%"
+    True
+    """
+    return text.replace(" %", f"{_NO_BREAK}%")
+
+
+PIXELS_ONLY = (
+    "A verdict is about the pixels of this file. It says nothing about who is shown, who made the "
+    "picture or why, and it is one piece of evidence among others."
+)
+NO_PROOF_OF_REAL = (
+    "“No sign of a fake” is no proof that the picture is authentic: it means that nothing that "
+    "this detector has learned to see was found."
+)
+EVEN_BET = (
+    "The probability holds where half of all faces are fake. Where fakes are rarer, so is a true "
+    "“fake” verdict."
+)
+NOT_CHECKED = "This picture could not be checked, so there is no verdict."
+NO_FACE = "No face was found, so there is no verdict. This says nothing about the picture."
+
+_MOST_DECIMALS = 8
+
+
+class VerdictWords(NamedTuple):
+    """A verdict in one word for a label, in a few for a headline, and in a sentence."""
+
+    word: str
+    short: str
+    sentence: str
+
+
+VERDICTS: Mapping[Verdict, VerdictWords] = {
+    "fake": VerdictWords(
+        "fake",
+        "Looks generated or manipulated",
+        "The pixels of this face look more like those of generated or manipulated faces than like "
+        "those of photographs.",
+    ),
+    "unsure": VerdictWords(
+        "unsure",
+        "Cannot tell",
+        "The detector cannot tell: this face lies between what it calls real and what it calls "
+        "fake.",
+    ),
+    "real": VerdictWords(
+        "real",
+        "No sign of a fake found",
+        "Nothing that this detector has learned to see in fakes was found in this face.",
+    ),
+}
+"""What each verdict is called; a contract test walks it."""
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """Return a face's verdict in a few words.
+
+    >>> verdict_words("fake")
+    'Looks generated or manipulated'
+    """
+    return VERDICTS[verdict].short
+
+
+def answer_words(result: CheckResult) -> str:
+    """Return the answer for the whole picture in one sentence; it is that of its worst face."""
+    if result.verdict is None:
+        return NO_FACE if result.status == "no_face" else NOT_CHECKED
+    count = len(result.faces)
+    same = sum(face.verdict == result.verdict for face in result.faces)
+    if result.verdict == "real":
+        return f"No sign of a fake was found in {_which(count, 'this face', 'any of these')}."
+    if result.verdict == "unsure":
+        told = _which(count, "this face", f"{same} of these")
+        return f"The detector cannot tell for {told}."
+    if count == 1:
+        return "This face looks generated or manipulated."
+    return (
+        f"{same} of these {count} faces {'look' if same > 1 else 'looks'} generated or manipulated."
+    )
+
+
+def _which(count: int, one: str, several: str) -> str:
+    return one if count == 1 else f"{several} {count} faces"
+
+
+def band_words(fake_probability: float, point: OperatingPoint) -> str:
+    r"""Return a probability of fake with the bands of an operating point.
+
+    >>> from faceproof.detector import ChosenOn
+    >>> on = ChosenOn(data_sha256="0" * 64, n=9)
+    >>> at = {"name": "a", "real_below": 0.2, "fake_from": 0.95, "promise": "?", "chosen_on": on}
+    >>> print(band_words(0.971, OperatingPoint(**at)).replace(" (", "\n("))
+    Probability of a fake: 97.1 %, in the fake band
+    (real below 20.0 %, unsure between, fake from 95.0 %)
+    """
+    decimals = _decimals(fake_probability, point)
+    told, ends = _percent(fake_probability, decimals), _ends(point, decimals)
+    return f"Probability of a fake: {told}, in the {decide(fake_probability, point)} band ({ends})"
+
+
+def bands_words(point: OperatingPoint) -> str:
+    """Return the bands of an operating point in words."""
+    return _ends(point, _decimals(0.5, point))
+
+
+def percent(probability: float, point: OperatingPoint) -> str:
+    """Return a probability as a percentage with as many digits as tell it from the thresholds.
+
+    What is not certain is never written as 0 or 100 %.
+    """
+    return _percent(probability, _decimals(probability, point))
+
+
+def _decimals(probability: float, point: OperatingPoint) -> int:
+    """Return with how many decimals a percentage lies on the same side of both thresholds."""
+    enough = (
+        decimals
+        for decimals in range(1, _MOST_DECIMALS)
+        if all(
+            _told_apart(probability, end, decimals) for end in (point.real_below, point.fake_from)
+        )
+    )
+    return next(enough, _MOST_DECIMALS)
+
+
+def _told_apart(probability: float, end: float, decimals: int) -> bool:
+    rounded, threshold = round(100 * probability, decimals), round(100 * end, decimals)
+    certain = end in {0.0, 1.0}
+    return (rounded >= threshold) == (probability >= end) and (certain or 0 < threshold < 100)
+
+
+def _percent(probability: float, decimals: int) -> str:
+    smallest = 10.0**-decimals
+    rounded = round(100 * probability, decimals)
+    if rounded >= 100 and probability < 1:
+        return f"more than {100 - smallest:.{decimals}f} %"
+    if rounded <= 0 and probability > 0:
+        return f"less than {smallest:.{decimals}f} %"
+    return f"{rounded:.{decimals}f} %"
+
+
+def _ends(point: OperatingPoint, decimals: int) -> str:
+    low, high = _percent(point.real_below, decimals), _percent(point.fake_from, decimals)
+    if point.real_below == point.fake_from:
+        return f"real below {high}, fake from there"
+    return f"real below {low}, unsure between, fake from {high}"
+
+
+CAUTIONS: Mapping[str, str] = {
+    "small": "The face is small: fine traces of a fake may be lost. A larger version of the "
+    "picture is worth looking for.",
+    "blurred": "The face is blurred: what tells real from fake is partly gone.",
+    "dark": "The face is dark: little of it can be judged.",
+    "cut_off": "Part of the face lies outside of the picture.",
+    "low_detection_score": "It is not certain that this is a face at all.",
+}
+"""Every caution of `faceproof.imaging.faces`; a contract test compares the two."""
+
+
+def caution_words(caution: str) -> str:
+    """Return a caution as a sentence; one that a newer version knows by its name alone.
+
+    >>> caution_words("cut_off")
+    'Part of the face lies outside of the picture.'
+    >>> caution_words("hand_over_mouth")
+    'Hand over mouth.'
+    """
+    return CAUTIONS.get(caution, f"{caution.replace('_', ' ').capitalize()}.")
+
+
+def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
+    """Return how the verdict held when the picture was saved again, as `resaved` found."""
+    if not resaved:
+        return "How the verdict holds when the picture is saved again was not tried."
+    if result.verdict is None:
+        return "There is no verdict that could change when the picture is saved again."
+    same = [one for one in resaved if one.verdict == result.verdict]
+    changed = [one for one in resaved if one.verdict != result.verdict]
+    if not changed:
+        return f"The verdict stayed the same in all {len(resaved)} ways of saving it again."
+    became: dict[str, list[str]] = {}
+    for one in changed:
+        became.setdefault(_outcome(one), []).append(condition_words(one.condition))
+    said = "; ".join(f"{outcome} when {_either(ways)}" for outcome, ways in became.items())
+    return (
+        f"The verdict stayed the same in {len(same)} of {len(resaved)} ways of saving it again. "
+        f"It became {said}."
+    )
+
+
+def _outcome(one: Resaved) -> str:
+    if one.verdict:
+        return f"“{one.verdict}”"
+    return (
+        "none, as no face was found," if one.status == "no_face" else "none, as it was unreadable,"
+    )
+
+
+def _either(ways: Sequence[str]) -> str:
+    return " or ".join(filter(None, ["; ".join(ways[:-1]), ways[-1]]))
+
+
+ABSENCE_PROVES_NOTHING = (
+    "What a file says can be copied, forged or removed, so that a trace is a statement by the file "
+    "and the lack of one proves nothing. None of this changes the verdict on the pixels."
+)
+NOT_LOOKED_FOR = "Content credentials were not looked for."
+
+KINDS: Mapping[FindingKind, str] = {
+    "generator_trace": "Trace of a generator",
+    "digital_source_type": "Stated source",
+    "editing_software": "Editing software",
+    "camera": "Camera",
+    "saved_again": "Saved again",
+    "metadata": "Metadata",
+    "credentials": "Content credentials",
+    "unreadable": "Not readable",
+}
+"""What each kind of finding is called."""
+
+POINTS: Mapping[PointsTo, str] = {
+    "made_by_ai": "if true, speaks for a generated picture",
+    "edited": "if true, speaks for an edited picture",
+    "captured": "if true, speaks for a photograph",
+    "nothing": "",
+}
+"""What a finding speaks for, if the file tells the truth; most speak for nothing."""
+
+STATES: Mapping[CredentialState, str] = {
+    "absent": "None",
+    "trusted": "Valid, by a signer on the trust list",
+    "untrusted": "Valid, by a signer on no trust list that was given",
+    "invalid": "Not valid",
+    "tampered": "Changed after signing",
+    "unreadable": "Not readable",
+}
+"""What each state of content credentials is called."""
+
+
+def finding_words(finding: ProvenanceFinding) -> str:
+    """Return one thing that a file says of its origin, with where it stands.
+
+    >>> finding_words(ProvenanceFinding(kind="camera", says="A camera is named.", where="EXIF"))
+    'A camera is named. (EXIF)'
+    """
+    place = f"{finding.where}: “{finding.value}”" if finding.value else finding.where
+    return f"{finding.says} ({'; '.join(filter(None, [place, POINTS[finding.points_to]]))})"
+
+
+def credentials_words(credentials: ContentCredentials | None) -> str:
+    """Return what the signed statement in a file comes to.
+
+    >>> credentials_words(None)
+    'Content credentials were not looked for.'
+    """
+    if credentials is None:
+        return NOT_LOOKED_FOR
+    signer = f" Signer named: {credentials.signer}." if credentials.signer else ""
+    return f"{STATES[credentials.state]}. {credentials.says}{signer}"
+
+
+_GROUPS = re.compile(r"\b(age|gender|ethnicity)=")
+
+
+def untested(spec: DetectorSpec) -> list[str]:
+    """Return in sentences what this detector was not tested on; its maker's notes come last."""
+    return [*_tested(spec), *_groups(spec), *_attacks(spec), *spec.notes]
+
+
+def _tested(spec: DetectorSpec) -> Iterator[str]:
+    if not any(True for _ in tests(spec)):
+        yield "This detector was not tested at all: nothing is known about how often it errs."
+        yield _learned(spec)
+        return
+    generators, sources = named(spec, "generator="), named(spec, "source=")
+    yield (
+        f"Fakes made in other ways than those of the test: {_these(generators)}. "
+        "New generators and other kinds of manipulation may be missed."
+    )
+    unseen = [one for one in spec.generators_seen if one not in {*generators, "none"}]
+    if unseen:
+        yield f"Learned from, but not tested on: fakes of {_these(unseen)}."
+    yield f"Pictures from other sources than those of the test: {_these(sources)}."
+    ways = _these([condition_words(name) for name in conditions(spec)])
+    yield f"Pictures worn in other ways than these: {ways}."
+
+
+def _learned(spec: DetectorSpec) -> str:
+    known = _these([one for one in spec.generators_seen if one != "none"])
+    return f"Learned from fakes of: {known}."
+
+
+def _groups(spec: DetectorSpec) -> Iterator[str]:
+    if not any(_GROUPS.search(one.slice) for one in tests(spec)):
+        yield "Whether it errs more often on some groups of people: not measured."
+
+
+def _attacks(spec: DetectorSpec) -> Iterator[str]:
+    if not any(is_attack(one.condition) for one in tests(spec)):
+        yield "Pictures made to deceive this very detector: not measured."
+
+
+def _these(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"

@@ -1,0 +1,256 @@
+"""How a network does on faces changed to deceive it, beside the same faces unchanged.
+
+The attacks are white-box: they know the network and the right answer, which no one outside has.
+Attacked is the crop that the network reads, not the file. Conditions are named as in
+`faceproof.evaluation.finding_names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from faceproof.data.manifest import Manifest
+from faceproof.detector import Detector, DetectorSpec, OperatingPoint, calibrate
+from faceproof.detector.bundle import Bundle
+from faceproof.detector.calibration import Calibration
+from faceproof.detector.spec import Finding
+from faceproof.errors import UsageError
+from faceproof.evaluation.finding_names import UNATTACKED, cautions
+from faceproof.evaluation.findings import NOT_JUDGED, slice_findings
+from faceproof.evaluation.predict import Judge, largest, predict_rows
+from faceproof.evaluation.predictions import Faces, Origin, judged
+from faceproof.imaging.faces import FaceFinder, YuNet
+from faceproof.imaging.preprocessing import InputSpec, Preprocessing
+from faceproof.training.attacks import PixelBox, attacked, in_use, pixel_box
+from faceproof.training.recipe import AdversarialRecipe, Recipe
+from faceproof.training.stream import balanced
+
+__all__ = [
+    "METRICS",
+    "UNATTACKED",
+    "Subjects",
+    "attacked_findings",
+    "attacked_logits",
+    "cautions",
+    "condition",
+    "fgsm",
+    "final_findings",
+    "pgd",
+    "subjects",
+    "trials",
+]
+
+Inputs = NDArray[np.float32]
+Logits = NDArray[np.float64]
+
+METRICS = ("accuracy", "recall", "bpcer")
+
+FACES = 256
+"""How many test faces the final report attacks: `trials` cost dozens of passes for each."""
+
+_FEWEST_STEPS, _MOST_STEPS = 10, 100
+_FAR, _WIDEST = 4, 64
+
+
+def final_findings(
+    network: nn.Module, bundle: Bundle, recipe: Recipe, manifest: Manifest, *, workers: int = 2
+) -> list[Finding]:
+    """Return what `trials` do to a calibrated bundle's network on `FACES` test faces.
+
+    At the default operating point; empty where the recipe trains without attacks.
+    """
+    if not recipe.adversarial.share:
+        return []
+    of = subjects(
+        Detector.load(bundle.folder),
+        manifest,
+        split="test",
+        purpose="final-report",
+        root=recipe.data.prepared,
+        count=FACES,
+        workers=workers,
+    )
+    return attacked_findings(
+        network,
+        of,
+        trials(recipe.adversarial),
+        [bundle.spec.operating_point()],
+        calibration=bundle.spec.calibration,
+        input_spec=recipe.network.preprocessing.input,
+        data_sha256=manifest.sha256,
+    )
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """Faces to attack: network inputs float32 [N, 3, S, S], and what is known of each."""
+
+    inputs: Inputs
+    faces: Faces
+
+
+def subjects(
+    detector: Judge,
+    manifest: Manifest,
+    *,
+    split: str,
+    purpose: str,
+    root: Path,
+    count: int,
+    finder: FaceFinder | None = None,
+    workers: int = 2,
+) -> Subjects:
+    """Return the faces of at most ``count`` pictures of a split, evenly over source and class.
+
+    They are found and cut as in use; pictures without a face are left out.
+
+    Raises:
+        SplitUseError: when ``split`` may not be read for this ``purpose``.
+        UsageError: there is no face to attack.
+    """
+    rows = balanced(manifest.take(split, purpose=purpose), count, seed=0)
+    keeper = _Keeper(detector)
+    answers = predict_rows(
+        keeper,
+        rows,
+        Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose),
+        ("clean",),
+        root=root,
+        find=partial(largest, finder or YuNet()),
+        workers=workers,
+    )
+    if not keeper.inputs:
+        raise UsageError(f"no face to attack among {len(rows)} pictures of the split {split!r}")
+    return Subjects(np.concatenate(keeper.inputs), judged(answers))
+
+
+class _Keeper:
+    """A detector that keeps what it is asked about."""
+
+    def __init__(self, detector: Judge) -> None:
+        self._detector = detector
+        self.inputs: list[Inputs] = []
+
+    @property
+    def sha256(self) -> str:
+        return self._detector.sha256
+
+    @property
+    def spec(self) -> DetectorSpec:
+        return self._detector.spec
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._detector.preprocessing
+
+    def logits(self, inputs: Inputs, /) -> Logits:
+        self.inputs.append(inputs)
+        return self._detector.logits(inputs)
+
+
+def trials(recipe: AdversarialRecipe) -> tuple[AdversarialRecipe, ...]:
+    """Return the attacks that a network trained under ``recipe`` is tried with.
+
+    One step and many, at the budget it was trained for and at four times that. The many are twice
+    the training's and at least 10, so that a network that has only learned to lead the training's
+    own attack astray is found out.
+
+    Source:
+        What an honest trial needs: N. Carlini et al., 2019, arXiv:1902.06705.
+    """
+    steps = min(_MOST_STEPS, max(_FEWEST_STEPS, 2 * recipe.steps))
+    budgets = dict.fromkeys((recipe.budget, min(_WIDEST, _FAR * recipe.budget)))
+    return tuple(trial for budget in budgets for trial in (fgsm(budget), pgd(budget, steps)))
+
+
+def fgsm(budget: float) -> AdversarialRecipe:
+    """Return the attack of one step at a budget in grey levels."""
+    return AdversarialRecipe(attack="fgsm", budget=budget)
+
+
+def pgd(budget: float, steps: int) -> AdversarialRecipe:
+    """Return the attack of many steps, which together reach two and a half times the budget."""
+    return AdversarialRecipe(
+        attack="pgd", budget=budget, steps=steps, step=min(_WIDEST, 2.5 * budget / steps)
+    )
+
+
+def condition(attack: AdversarialRecipe) -> str:
+    """Return the name of the condition of faces under an attack.
+
+    >>> condition(fgsm(2)), condition(pgd(0.5, 20))
+    ('fgsm-2', 'pgd-0.5x20')
+    """
+    steps = "" if attack.attack == "fgsm" else f"x{attack.steps}"
+    return f"{attack.attack}-{attack.budget:g}{steps}"
+
+
+def attacked_findings(
+    network: nn.Module,
+    of: Subjects,
+    attacks: Sequence[AdversarialRecipe],
+    points: Sequence[OperatingPoint],
+    *,
+    calibration: Calibration,
+    input_spec: InputSpec,
+    data_sha256: str,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> list[Finding]:
+    """Return `METRICS` at each operating point, of the faces unattacked, then under each attack.
+
+    ``network`` takes inputs [N, 3, S, S] to logits [N] on whatever device it lies; its modes and
+    gradients stay as they were. What the class mix does not allow is left out.
+
+    Raises:
+        UsageError: there is no face.
+    """
+    if not len(of.faces):
+        raise UsageError("no face to attack")
+    device = next(network.parameters()).device
+    box, found = pixel_box(input_spec, device), []
+    for attack in (None, *attacks):
+        logits = attacked_logits(network, of, attack, box, batch_size=batch_size, seed=seed)
+        chances = calibrate(logits, calibration)
+        name = condition(attack) if attack else UNATTACKED
+        faces = replace(of.faces, logits=logits, probabilities=chances)
+        found += slice_findings(
+            "all",
+            name,
+            faces,
+            points,
+            counted=faces,
+            data_sha256=data_sha256,
+            metrics=METRICS,
+        )
+    return [one for one in found if one.metric not in NOT_JUDGED]
+
+
+def attacked_logits(
+    network: nn.Module,
+    of: Subjects,
+    attack: AdversarialRecipe | None,
+    box: PixelBox,
+    *,
+    batch_size: int = 32,
+    seed: int = 0,
+) -> Logits:
+    """Return the network's logits under an attack, or None, float64 [N]; ``seed`` starts it."""
+    generator, device = torch.Generator().manual_seed(seed), box.low.device
+    logits = []
+    for at in range(0, len(of.inputs), batch_size):
+        batch = torch.from_numpy(of.inputs[at : at + batch_size]).to(device)
+        fake = torch.from_numpy(of.faces.fake[at : at + batch_size]).to(device, torch.float32)
+        if attack:
+            batch = attacked(network, batch, fake, box, attack, share=1, generator=generator)
+        with torch.no_grad(), in_use(network):
+            logits.append(network(batch).double().cpu().numpy())
+    return np.concatenate(logits)

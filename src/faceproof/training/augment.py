@@ -1,0 +1,230 @@
+"""What a training picture goes through before it is cropped exactly as in use.
+
+Both classes go through the same distribution of histories; the only step that looks at the
+label makes a fake out of a real picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from faceproof.imaging.degradations import (
+    SUBSAMPLINGS,
+    blur,
+    history_with_points,
+    jpeg,
+    noise,
+    tone,
+    webp,
+)
+from faceproof.imaging.preprocessing import CropSpec, crop_face
+from faceproof.tables import choose
+from faceproof.training.forging.blending import random_self_blend, swap_face
+from faceproof.training.forging.reconstruction import reconstruct
+from faceproof.training.forging.table import FORGERIES, RealFace
+from faceproof.training.recipe import AugmentRecipe
+from faceproof.training.resolution import Drawn, face_widths, reduce_face
+
+Pixels = npt.NDArray[np.uint8]
+Points = npt.NDArray[np.float32]
+Generator = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A decoded picture, its landmarks float32 [5, 2], its class and the group of its person."""
+
+    pixels: Pixels
+    landmarks: Points
+    is_fake: bool
+    group: str = ""
+
+
+def augmented_crop(
+    sample: Sample,
+    donor: Callable[[], Sample],
+    recipe: AugmentRecipe,
+    crop: CropSpec,
+    rng: Generator,
+) -> tuple[Pixels, bool]:
+    """Return an augmented face crop, uint8 [S, S, 3], and whether it is fake.
+
+    ``donor`` is asked for another real face when a swap is drawn. Each step has a generator of its
+    own, spawned from ``rng``: one that is switched off leaves what the others draw as it was.
+    """
+    forging, cutting, wearing, placing, flipping = rng.spawn(5)
+    sample = forged(sample, donor, recipe, forging) if not sample.is_fake else sample
+    sample = cut_out(sample, cutting) if cutting.random() < recipe.cut else sample
+    sample = worn(sample, recipe, wearing)
+    points = jittered(sample.landmarks, recipe, placing)
+    face = crop_face(sample.pixels, points, crop)
+    if flipping.random() < recipe.flip:
+        face = np.ascontiguousarray(face[:, ::-1])
+    return face, sample.is_fake
+
+
+def matched_crop(
+    sample: Sample,
+    drawn: Drawn,
+    donor: Callable[[], Sample],
+    rng: Generator,
+    *,
+    recipe: AugmentRecipe,
+    crop: CropSpec,
+    strength: float,
+) -> tuple[Pixels, bool]:
+    """Return the crop of a face of the drawn width, uint8 [S, S, 3], and whether it is fake.
+
+    The face is reduced to the width first, then forged, changed in tone, saved and cropped: the
+    order in which a published picture comes about. ``strength`` multiplies every chance.
+    """
+    reducing, forging, cutting, wearing, placing, flipping = rng.spawn(6)
+    factor = drawn.width / float(face_widths(sample.landmarks[None])[0])
+    pixels, points = reduce_face(sample.pixels, sample.landmarks, factor, reducing)
+    sample = replace(sample, pixels=pixels, landmarks=points)
+    if drawn.forgery is not None:
+        forgery = choose(FORGERIES, drawn.forgery, what="forgery")
+        made = forgery.make(real_face(sample), lambda: real_face(donor()), forging)
+        sample = replace(sample, pixels=made.pixels, is_fake=made.is_fake)
+    sample = cut_out(sample, cutting) if cutting.random() < strength * recipe.cut else sample
+    sample = worn(sample, recipe, wearing, strength=strength)
+    face = crop_face(sample.pixels, jittered(sample.landmarks, recipe, placing), crop)
+    if flipping.random() < recipe.flip:
+        face = np.ascontiguousarray(face[:, ::-1])
+    return face, sample.is_fake
+
+
+def real_face(sample: Sample) -> RealFace:
+    """Return the sample as a forgery takes it."""
+    groups = (sample.group,) if sample.group else ()
+    return RealFace(sample.pixels, sample.landmarks, groups)
+
+
+def save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> Pixels:
+    """Return the picture after one save, as JPEG five times in six, else as WebP."""
+    level = int(rng.integers(quality[0], quality[1] + 1))
+    if rng.random() < 1 / 6:
+        return webp(pixels, level)
+    chroma = str(rng.choice(list(SUBSAMPLINGS), p=(0.65, 0.25, 0.07, 0.03)))
+    return jpeg(pixels, level, subsampling=chroma)
+
+
+def forged(
+    real: Sample, donor: Callable[[], Sample], recipe: AugmentRecipe, rng: Generator
+) -> Sample:
+    """Return the real sample, or now and then a fake made of it.
+
+    Where there is nothing to forge (the face lies outside, the picture is flat), it stays real.
+    """
+    kind = _forgery(float(rng.random()), recipe)
+    pixels = real.pixels if kind is None else _FORGERIES[kind](real, donor, rng)
+    if np.array_equal(pixels, real.pixels):
+        return real
+    return replace(real, pixels=pixels, is_fake=True)
+
+
+def _forgery(drawn: float, recipe: AugmentRecipe) -> str | None:
+    """Return the forgery that a number in [0, 1) stands for, by the chances of the recipe.
+
+    Self-blends lie at the lower end, swaps at the upper one and reconstructions from the middle
+    on, wherever there is room: so one that is switched off leaves the others where they were.
+    """
+    if drawn < recipe.self_blend:
+        return "self_blend"
+    if drawn >= 1 - recipe.swap:
+        return "swap"
+    start = max(recipe.self_blend, min(0.5, 1 - recipe.swap - recipe.reconstruct))
+    return "reconstruct" if start <= drawn < start + recipe.reconstruct else None
+
+
+def _self_blended(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
+    return random_self_blend(real.pixels, real.landmarks, rng)
+
+
+def _swapped(real: Sample, donor: Callable[[], Sample], rng: Generator) -> Pixels:
+    other = donor()
+    return swap_face(real.pixels, real.landmarks, other.pixels, other.landmarks, rng)
+
+
+def _reconstructed(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
+    return reconstruct(real.pixels, rng)
+
+
+_FORGERIES: dict[str, Callable[[Sample, Callable[[], Sample], Generator], Pixels]] = {
+    "self_blend": _self_blended,
+    "swap": _swapped,
+    "reconstruct": _reconstructed,
+}
+
+
+def cut_out(sample: Sample, rng: Generator) -> Sample:
+    """Return the sample cut at random near the face, so that borders say nothing of the class."""
+    height, width = sample.pixels.shape[:2]
+    low, high = sample.landmarks.min(axis=0), sample.landmarks.max(axis=0)
+    reach = float((high - low).max()) * rng.uniform(0.35, 1.5, 4)
+    left, top = (int(max(0, v)) for v in (low[0] - reach[0], low[1] - reach[1]))
+    right, bottom = (
+        int(min(width, high[0] + reach[2] + 1)),
+        int(min(height, high[1] + reach[3] + 1)),
+    )
+    if right - left < 32 or bottom - top < 32:
+        return sample
+    part = np.ascontiguousarray(sample.pixels[top:bottom, left:right])
+    return replace(
+        sample, pixels=part, landmarks=sample.landmarks - np.array([left, top], np.float32)
+    )
+
+
+def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: float = 1.0) -> Sample:
+    """Return the sample after colour changes, blur, noise and a random file history.
+
+    ``strength`` multiplies the chances of all but the one save of ``recipe.save``.
+    """
+    colouring, greying, blurring, graining, filing, saving = rng.spawn(6)
+    pixels = sample.pixels
+    if colouring.random() < strength * recipe.colour:
+        pixels = recoloured(pixels, colouring)
+    if greying.random() < strength * recipe.grey:
+        pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if blurring.random() < strength * recipe.blur:
+        pixels = blur(pixels, float(blurring.uniform(0.3, 1.3)))
+    if graining.random() < strength * recipe.noise:
+        pixels = noise(pixels, float(graining.uniform(1, 7)), graining)
+    if saving.random() < recipe.save:
+        pixels = save_once(pixels, recipe.save_quality, saving)
+    if strength < 1 and filing.random() >= strength:
+        return replace(sample, pixels=pixels)
+    after, points = history_with_points(
+        pixels, sample.landmarks, filing, steps=recipe.history_steps
+    )
+    return replace(sample, pixels=after, landmarks=points)
+
+
+def recoloured(pixels: Pixels, rng: Generator) -> Pixels:
+    """Return the picture with another brightness, contrast, gamma and saturation."""
+    toned = tone(
+        pixels,
+        gain=float(rng.uniform(0.6, 1.25)),
+        offset=float(rng.uniform(-0.05, 0.05)),
+        gamma=float(np.exp(rng.uniform(-0.3, 0.3))),
+    )
+    grey = cv2.cvtColor(cv2.cvtColor(toned, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    keep = float(rng.uniform(0.6, 1.3))
+    return np.asarray(cv2.addWeighted(toned, keep, grey, 1 - keep, 0), np.uint8)
+
+
+def jittered(landmarks: Points, recipe: AugmentRecipe, rng: Generator) -> Points:
+    """Return the landmarks shifted, scaled and turned a little, as if found by another."""
+    centre = landmarks.mean(axis=0)
+    span = float(np.linalg.norm(landmarks - centre, axis=1).mean())
+    angle = np.radians(rng.uniform(-1, 1) * recipe.turn_degrees)
+    scale = np.exp(rng.uniform(-1, 1) * recipe.scale)
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    # A share of the crop's side; the side is about four mean distances of a landmark.
+    shift = rng.uniform(-1, 1, 2) * recipe.shift * 4 * span
+    return np.asarray((landmarks - centre) @ turn.T + centre + shift, np.float32)

@@ -1,0 +1,305 @@
+"""From logits to honest probabilities: fitted on the calibration split and on nothing else.
+
+Each candidate is judged on folds of groups that it was not fitted on: by its log loss, with the
+Brier score as a check, and the chosen one is fitted again on everything. Real and fake weigh the
+same, and so do the sources within each class: the probability is that of an even bet, whatever the
+data's mix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceproof.detector.calibration import Calibration, Isotonic, Platt, Temperature, sigmoid
+from faceproof.detector.calibration import calibrate as apply
+from faceproof.errors import SplitUseError, TrainingError, UsageError
+from faceproof.evaluation.formulas import Floats, brier, log_loss, tally
+from faceproof.evaluation.predictions import Faces
+from faceproof.tables import choose
+
+ISOTONIC_GROUPS = 500
+"""Groups of each class that isotonic regression takes: with fewer than about a thousand in all it
+follows the noise (Niculescu-Mizil and Caruana 2005, ICML)."""
+
+_EQUAL = 1e-12
+"""Steps closer than this are one: what parts them is rounding."""
+
+
+class Blocks(NamedTuple):
+    """A rising step function: the value of each step, its weight, and where it starts; all [B]."""
+
+    values: Floats
+    weights: Floats
+    starts: NDArray[np.int64]
+
+
+def pooled(values: Floats, weights: Floats) -> Blocks:
+    """Return the rising step function nearest to ``values`` [N] in weighted squares.
+
+    It is the nearest in weighted log loss too. The steps rise strictly.
+
+    Source: pool adjacent violators, Ayer et al. 1955, Annals of Mathematical Statistics 26:641.
+    """
+    blocks: list[tuple[float, float, int]] = []
+    for start, (value, weight) in enumerate(zip(values.tolist(), weights.tolist(), strict=True)):
+        while blocks and blocks[-1][0] >= value - _EQUAL:
+            before, mass, start = blocks.pop()  # noqa: PLW2901 - the block grows to the left
+            weight += mass  # noqa: PLW2901
+            value += (before - value) * (mass / weight)  # noqa: PLW2901
+        blocks.append((value, weight, start))
+    steps, masses, starts = zip(*blocks, strict=True)
+    return Blocks(np.asarray(steps), np.asarray(masses), np.asarray(starts))
+
+
+def isotonic(logits: Floats, targets: Floats, weights: Floats, *, slope: float) -> Isotonic:
+    """Return the curve through one knot a block: its mean logit, and the log-odds of its value.
+
+    One face of the other class is added at either end, so that no block is certain, and a block
+    of few faces less so than one of many. ``slope`` leads on beyond the outermost knots, where one
+    class stands alone and steps say nothing.
+
+    Source: two faces, one of each class, also stand for the next one in Vovk and Petej 2014,
+    Venn-Abers predictors, UAI; theirs stand at its own logit.
+    """
+    ends = np.array([logits.min(), logits.max()])
+    places, index = np.unique(np.append(logits, ends), return_inverse=True)
+    mass = np.bincount(index, weights=np.append(weights, [1.0, 1.0]))
+    hits = np.bincount(index, weights=np.append(weights * targets, [1.0, 0.0]))
+    blocks = pooled(np.asarray(hits / mass, np.float64), np.asarray(mass, np.float64))
+    centres = np.add.reduceat(mass * places, blocks.starts) / blocks.weights
+    odds = np.log(blocks.values) - np.log1p(-blocks.values)
+    rising = np.append(True, (np.diff(centres) > 0) & (np.diff(odds) > 0))  # but for rounding
+    return Isotonic(
+        logits=tuple(centres[rising].tolist()),
+        calibrated=tuple(odds[rising].tolist()),
+        slope=slope,
+    )
+
+
+FOLDS = 5
+_STEPS = 100
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The chosen calibration, and each candidate's scores on unseen groups."""
+
+    calibration: Calibration
+    losses: dict[str, float]
+    """Log loss, nats a face."""
+    briers: dict[str, float] = field(default_factory=dict)
+    """Mean squared error of the probability."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Which candidates were not tried, and why."""
+
+    def __str__(self) -> str:
+        """Return in a line what was chosen, by which scores, and what was not tried."""
+        scores = ", ".join(
+            f"{name} {self.losses[name]:.4f} (Brier {self.briers[name]:.4f})"
+            for name in self.losses
+        )
+        reasons = "".join(f"; {reason}" for reason in self.left_out.values())
+        return f"{self.calibration.method}, by log loss on unseen groups: {scores}{reasons}"
+
+
+def fit_platt(logits: Floats, targets: Floats, weights: Floats) -> Platt:
+    """Return the weighted logistic regression of ``targets`` float64 [N] on ``logits`` [N].
+
+    Raises:
+        TrainingError: when the best slope is not positive: the network does not tell the classes.
+
+    Source: Platt 1999; Newton's method after Lin, Lin and Weng 2007, Machine Learning 68:267.
+    """
+    slope, intercept = _newton(np.stack([logits, np.ones_like(logits)], axis=1), targets, weights)
+    if not slope > 1e-6:
+        raise TrainingError(
+            f"the calibration's slope is {slope:.3g}: higher logits do not mean fake. Check the "
+            "labels of the calibration split, and that training has learnt anything"
+        )
+    return Platt(slope=float(slope), intercept=float(intercept))
+
+
+def fit_temperature(logits: Floats, targets: Floats, weights: Floats) -> Temperature:
+    """Return the one number that, dividing ``logits`` [N], gives the least weighted log loss.
+
+    Raises:
+        TrainingError: when no positive temperature helps.
+
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks.
+    """
+    (slope,) = _newton(logits[:, None], targets, weights)
+    if not slope > 1e-6:
+        raise TrainingError(
+            f"no temperature helps (slope {slope:.3g}): higher logits do not mean fake. Check the "
+            "labels of the calibration split, and that training has learnt anything"
+        )
+    return Temperature(temperature=float(1 / slope))
+
+
+def fit_isotonic(logits: Floats, targets: Floats, weights: Floats) -> Isotonic:
+    """Return the isotonic regression of ``targets`` on ``logits`` [N], led on by Platt's slope.
+
+    Raises:
+        TrainingError: when Platt's slope is not positive: the network does not tell the classes.
+    """
+    slope = fit_platt(logits, targets, weights).slope
+    return isotonic(logits, targets, weights, slope=slope)
+
+
+CALIBRATIONS: dict[str, Callable[[Floats, Floats, Floats], Calibration]] = {
+    "temperature": fit_temperature,
+    "platt": fit_platt,
+    "isotonic": fit_isotonic,
+}
+"""What may be fitted, in the order of their parameters: one, two, many."""
+
+
+def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
+    """Return the calibration called ``method``, or the best of `CALIBRATIONS` on unseen groups.
+
+    The least log loss wins. Where another has the least Brier score, the one of the two with fewer
+    parameters is taken. Isotonic regression takes `ISOTONIC_GROUPS` groups of each class.
+
+    Raises:
+        SplitUseError: when a face is not of the calibration split.
+        TrainingError: when a class is missing, no calibration keeps real below fake, or the faces
+            are too few for ``method``.
+        UnknownChoiceError: when there is no such method.
+
+    Source: log loss and Brier score are proper: Gneiting and Raftery 2007, JASA 102:359.
+    """
+    require_calibration(faces)
+    left_out = _left_out(faces)
+    if method in left_out:
+        raise TrainingError(f"{left_out[method]}; or leave calibration.method at 'best'")
+    tried = [name for name in CALIBRATIONS if name not in left_out]
+    names = tried if method == "best" else [method]
+    weights = balance(faces)
+    tallies = {name: tally(faces.fake, unseen(faces, name, seed=seed), weights) for name in names}
+    losses = {name: float(log_loss(one)[0]) for name, one in tallies.items()}
+    briers = {name: float(brier(one)[0]) for name, one in tallies.items()}
+    chosen = CALIBRATIONS[_chosen(losses, briers)]
+    return Fitted(chosen(faces.logits, smoothed(faces), weights), losses, briers, left_out)
+
+
+def _chosen(losses: dict[str, float], briers: dict[str, float]) -> str:
+    """Return the best by log loss; where Brier's is another, the one with fewer parameters."""
+    best = {min(scores, key=lambda name: scores[name]) for scores in (losses, briers)}
+    return next(name for name in CALIBRATIONS if name in best)
+
+
+def _left_out(faces: Faces) -> dict[str, str]:
+    """Return the calibrations for which there are too few groups, and how many they take."""
+    kinds = (("real", ~faces.fake), ("fake", faces.fake))
+    groups, kind = min((len(np.unique(faces.groups[of])), kind) for kind, of in kinds)
+    if groups >= ISOTONIC_GROUPS:
+        return {}
+    said = f"isotonic takes {ISOTONIC_GROUPS} groups of each class, there are {groups} of {kind}"
+    return {"isotonic": f"{said} faces"}
+
+
+def require_calibration(faces: Faces) -> None:
+    """Refuse faces of another split, faces without an answer, and a missing class."""
+    others = sorted(set(faces.splits.tolist()) - {"calibration"})
+    if others:
+        raise SplitUseError(
+            f"calibration and thresholds are chosen on the calibration split alone, got faces of "
+            f"{', '.join(others)}: predict with purpose='calibration'"
+        )
+    if not np.isfinite(faces.logits).all():
+        raise UsageError("faces without an answer cannot calibrate: use predictions.judged")
+    for kind, there in (("real", ~faces.fake), ("fake", faces.fake)):
+        if not there.any():
+            raise TrainingError(f"the calibration split has no judged {kind} face")
+
+
+def balance(faces: Faces) -> Floats:
+    """Return weights float64 [N] with mean 1: classes weigh alike, and sources within a class."""
+    cells = np.char.add(faces.sources, np.where(faces.fake, "\x1ffake", "\x1freal"))
+    _, index, sizes = np.unique(cells, return_inverse=True, return_counts=True)
+    weights = 1.0 / sizes[index]
+    for kind in (faces.fake, ~faces.fake):
+        weights[kind] *= len(weights) / 2 / weights[kind].sum()
+    return np.asarray(weights)
+
+
+def smoothed(faces: Faces) -> Floats:
+    """Return targets float64 [N] a little off 0 and 1, so that perfect separation stays finite.
+
+    Source: Platt 1999, section 2.2.
+    """
+    fakes, reals = int(faces.fake.sum()), int((~faces.fake).sum())
+    return np.where(faces.fake, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
+
+
+def _newton(inputs: Floats, targets: Floats, weights: Floats) -> Floats:
+    """Return the coefficients [K] of a weighted logistic regression on ``inputs`` [N, K]."""
+    scale = np.maximum(np.abs(inputs).max(axis=0), 1e-12)
+    scaled, beta = inputs / scale, np.zeros(inputs.shape[1])
+    for _ in range(_STEPS):
+        p = sigmoid(scaled @ beta)
+        gradient = scaled.T @ (weights * (p - targets))
+        curvature = scaled.T @ (scaled * (weights * p * (1 - p))[:, None])
+        step = np.linalg.solve(curvature + 1e-10 * np.eye(len(beta)), gradient)
+        beta = beta - _shortened(step, beta, scaled, targets, weights)
+        if np.abs(step).max() < 1e-10:
+            break
+    return np.asarray(beta / scale)
+
+
+def _shortened(
+    step: Floats, at: Floats, inputs: Floats, targets: Floats, weights: Floats
+) -> Floats:
+    """Return the Newton step, halved until it does not raise the loss."""
+    start = _cross_entropy(inputs @ at, targets, weights)
+    for _ in range(30):
+        if _cross_entropy(inputs @ (at - step), targets, weights) <= start:
+            return step
+        step = step / 2
+    return np.zeros_like(step)
+
+
+def _cross_entropy(logits: Floats, targets: Floats, weights: Floats) -> float:
+    return float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
+
+
+def unseen(faces: Faces, method: str, *, seed: int = 0) -> Floats:
+    """Return the probability float64 [N] of each face under a fit on other groups.
+
+    Raises:
+        UnknownChoiceError: when there is no such method.
+    """
+    one = choose(CALIBRATIONS, method, what="calibration")
+    weights, targets = balance(faces), smoothed(faces)
+    folds, found = group_folds(faces, seed=seed), np.empty(len(faces))
+    for fold in range(FOLDS):
+        out, rest = folds == fold, folds != fold
+        calibration = one(faces.logits[rest], targets[rest], weights[rest])
+        found[out] = apply(faces.logits[out], calibration)
+    return found
+
+
+def group_folds(faces: Faces, *, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the fold int64 [N] of each face: groups stay whole, each class is spread evenly.
+
+    Raises:
+        TrainingError: when a class has fewer groups than folds.
+    """
+    names, index = np.unique(faces.groups, return_inverse=True)
+    has_fake = np.bincount(index, weights=faces.fake, minlength=len(names)) > 0
+    rng, folds = np.random.default_rng(seed), np.empty(len(names), dtype=np.int64)
+    for kind in (has_fake, ~has_fake):
+        members = rng.permutation(np.flatnonzero(kind))
+        folds[members] = np.arange(len(members)) % FOLDS
+    for label, of in (("fake", faces.fake), ("real", ~faces.fake)):
+        if len(np.unique(folds[index[of]])) < 2:
+            raise TrainingError(
+                f"the calibration split has {len(np.unique(index[of]))} groups of {label} faces, "
+                f"too few to choose a calibration by cross-validation over groups"
+            )
+    return folds[index]

@@ -1,0 +1,245 @@
+"""Several detectors become one with several members, weighed and calibrated as one.
+
+Each detector answers once about the calibration split and once about the test split; all else is a
+pure function of these tables. Weights, calibration and thresholds are chosen on the calibration
+split alone; the test split is read for the final report, in which each detector stands beside the
+whole, its own thresholds chosen in the same way on the same faces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faceproof.data.manifest import Manifest
+from faceproof.detector import Bundle, Detector, DetectorSpec, write_bundle
+from faceproof.detector.bundle import refuse_foreign
+from faceproof.detector.detector import renormalised
+from faceproof.detector.scorers import usable_cores
+from faceproof.errors import DataError, ExportError, TrainingError, UsageError
+from faceproof.evaluation import predictions
+from faceproof.evaluation.findings import MEMBER, cpu_ms, member_findings, speed_finding
+from faceproof.evaluation.predict import answered, predict_together
+from faceproof.export import varied_inputs
+from faceproof.runs import RunFolder
+from faceproof.training.finish import (
+    PURPOSES,
+    calibrated,
+    kept,
+    now_and_then,
+    origin,
+    write_reported,
+)
+from faceproof.training.members import (
+    Source,
+    Weighting,
+    fit_weights,
+    labelled,
+    merged,
+    refuse_unfit,
+)
+from faceproof.training.preflight import refuse_few_faces
+from faceproof.training.recipe import CalibrationRecipe
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from faceproof.detector import Finding
+
+Progress = Callable[[str], None]
+
+_KEYS = ["path", "condition", "status"]
+_TOLERANCE = 1e-3  # in logits; what float32 loses in two networks and a change of normalisation
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What decides a combined detector beside its members and its data."""
+
+    name: str
+    version: str = "1.0"
+    promised: CalibrationRecipe = field(default_factory=CalibrationRecipe)
+    conditions: tuple[str, ...] = ("clean", "jpeg-60", "resize-0.5")
+    allow_other_data: bool = False
+    command: str = "faceproof train combine A B -o OUT"
+
+
+def combine(
+    names: Sequence[str | Path],
+    manifest: Manifest,
+    output: Path,
+    run: RunFolder,
+    *,
+    how: Combination,
+    progress: Progress,
+) -> Bundle:
+    """Return the bundle in ``output`` whose members are those of the detectors called ``names``.
+
+    Answers are kept in the run folder, and a broken run goes on with them.
+
+    Raises:
+        UsageError: fewer than two detectors, one of them twice, members of different crops, or
+            trained on other data than ``manifest`` where that is not allowed.
+        BundleError: a detector is missing or cannot be trusted, or ``output`` is no place for one.
+        TrainingError: the data cannot support what is promised, or the members tell nothing.
+    """
+    refuse_foreign(output)
+    sources = labelled([Detector.load(name, threads=usable_cores()) for name in names])
+    cautions = refuse_unfit(sources, manifest, allow_other_data=how.allow_other_data)
+    for caution in cautions:
+        progress(f"CAUTION: {caution}")
+    refuse_few_faces(how.promised, manifest, splits=("calibration", "test"))
+    asked = _Asked(sources, manifest, run, progress)
+    answers = asked.about("calibration", how.promised.conditions)
+    weighting = _weighed(answers)
+    progress(_told(sources, weighting))
+    spec, files = merged(
+        sources, weighting, manifest, name=how.name, version=how.version, cautions=cautions
+    )
+    spec = calibrated(
+        spec, _together(answers, spec, weighting), how.promised, manifest, progress=progress
+    )
+    whole = Detector.load(write_bundle(run.path / "calibrated", spec, files).folder)
+    _refuse_other_answers(whole, sources, weighting)
+    rivals = [
+        replace(source, spec=_calibrated_alone(source, table, manifest, how.promised))
+        for source, table in zip(sources, answers, strict=True)
+    ]
+    tables = asked.about("test", how.conditions)
+    report = _together(tables, whole.spec, weighting, sha256=whole.sha256)
+    progress("figures, intervals and speed")
+    results = tuple(_beside(rivals, tables, whole, report))
+    spec = DetectorSpec.model_validate({**dict(spec), "results": results})
+    return write_reported(spec, files, report, output, manifest=manifest, command=how.command)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Detectors that are asked about a data set; their answers stay in a run folder."""
+
+    sources: Sequence[Source]
+    manifest: Manifest
+    run: RunFolder
+    progress: Progress
+
+    def about(self, split: str, conditions: tuple[str, ...]) -> list[pa.Table]:
+        """Return each detector's answers about a split: those kept, and new ones, in one pass."""
+        found = {
+            source.label: kept(
+                self._path(split, source),
+                origin(source.detector.sha256, self.manifest, split),
+                conditions,
+            )
+            for source in self.sources
+        }
+        missing = [source for source in self.sources if found[source.label] is None]
+        if missing:
+            named = ", ".join(source.label for source in missing)
+            self.progress(f"{split}: {named} on {', '.join(conditions)}")
+            found |= self._predicted(missing, split, conditions)
+        return self._of_the_same_faces([found[source.label] for source in self.sources])
+
+    def _predicted(
+        self, sources: Sequence[Source], split: str, conditions: tuple[str, ...]
+    ) -> dict[str, pa.Table]:
+        tables = predict_together(
+            [source.detector for source in sources],
+            self.manifest,
+            conditions,
+            split=split,
+            purpose=PURPOSES[split],
+            root=self.manifest.picture_path(""),
+            workers=usable_cores(),
+            progress=now_and_then(self.progress, split),
+        )
+        for source, table in zip(sources, tables, strict=True):
+            predictions.write(table, self._path(split, source))
+        return {source.label: table for source, table in zip(sources, tables, strict=True)}
+
+    def _of_the_same_faces(self, tables: list[pa.Table]) -> list[pa.Table]:
+        if any(not table.select(_KEYS).equals(tables[0].select(_KEYS)) for table in tables):
+            raise DataError(
+                f"the answers kept in {self.run.path} are not about the same faces: remove its "
+                "predictions-*.parquet, or name another --run"
+            )
+        return tables
+
+    def _path(self, split: str, source: Source) -> Path:
+        return self.run.path / f"predictions-{split}-{source.label}.parquet"
+
+
+def _weighed(answers: Sequence[pa.Table]) -> Weighting:
+    """Return the weights that go with each detector's answers about the calibration split."""
+    faces = [predictions.judged(table) for table in answers]
+    return fit_weights(faces[0], np.stack([one.logits for one in faces], axis=1))
+
+
+def _calibrated_alone(
+    source: Source, answers: pa.Table, manifest: Manifest, promised: CalibrationRecipe
+) -> DetectorSpec:
+    """Return a detector's record as if it had been calibrated here; its own where none can be."""
+    try:
+        return calibrated(source.spec, answers, promised, manifest)
+    except (TrainingError, UsageError):
+        return source.spec
+
+
+def _told(sources: Sequence[Source], weighting: Weighting) -> str:
+    """Return the chosen weights in words."""
+    shares = ", ".join(
+        f"{source.label} {weight:g}"
+        for source, weight in zip(sources, weighting.weights, strict=True)
+    )
+    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in weighting.losses.items())
+    return f"weights ({weighting.name}): {shares}; log loss on unseen groups: {losses}"
+
+
+def _together(
+    answers: Sequence[pa.Table], spec: DetectorSpec, weighting: Weighting, *, sha256: str = "0" * 64
+) -> pa.Table:
+    """Return the answers of the whole: the weighted mean of the logits, calibrated."""
+    logits = np.stack([predictions.judged(table).logits for table in answers])
+    mean = np.average(logits, axis=0, weights=weighting.weights)
+    return answered(answers[0], mean, spec.calibration, detector_sha256=sha256)
+
+
+def _refuse_other_answers(whole: Detector, sources: Sequence[Source], weighting: Weighting) -> None:
+    """Refuse a bundle that does not answer as the mean that its weights were fitted for."""
+    inputs = varied_inputs(whole.preprocessing, 16)
+    ours = whole.preprocessing.input
+    parts = [
+        source.detector.logits(renormalised(inputs, ours, source.spec.preprocessing.input))
+        for source in sources
+    ]
+    expected = np.average(parts, axis=0, weights=weighting.weights)
+    found = whole.logits(inputs)
+    if not np.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
+        raise ExportError(
+            f"the combined detector answers otherwise than its members together, by up to "
+            f"{np.abs(found - expected).max():.3g} in logit: it is not written"
+        )
+
+
+def _beside(
+    rivals: Sequence[Source], tables: Sequence[pa.Table], whole: Detector, report: pa.Table
+) -> Iterator[Finding]:
+    """Yield what each detector shows on the test faces, and what the report of the whole lacks."""
+    data_sha256 = predictions.origin_of(report).data_sha256
+    slices = [f"{MEMBER}{rival.label}" for rival in rivals]
+    default = whole.spec.default_operating_point
+    for slice_, rival, table in zip(slices, rivals, tables, strict=True):
+        logits, spec = predictions.judged(table).logits, rival.spec
+        ours = answered(table, logits, spec.calibration, detector_sha256=rival.detector.sha256)
+        point = spec.operating_points.get(default, spec.operating_point())
+        yield from member_findings(slice_, ours, point)
+    for one in member_findings("all", report, whole.operating_point()):
+        if one.metric == "tpr_at_fpr_1":
+            yield one
+    alone = [Detector.load(rival.detector.bundle.folder) for rival in rivals]
+    condition = report["condition"][0].as_py()
+    for slice_, speed in zip([*slices, "all"], cpu_ms([*alone, whole]), strict=True):
+        yield speed_finding(slice_, speed, condition=condition, data_sha256=data_sha256)

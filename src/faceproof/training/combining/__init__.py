@@ -1,1 +1,0 @@
-"""Several detectors become one: whose answers weigh how much, calibrated as one."""

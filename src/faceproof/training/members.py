@@ -1,0 +1,369 @@
+"""Members of a combined detector: which detectors go together, and the record that joins them.
+
+Each way of weighting is judged by its log loss, as calibrated by Platt's line, on folds of groups
+that it was not fitted on; the best one is fitted again on everything. Classes weigh the same, and
+sources within a class, as they do when probabilities are calibrated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from faceproof.data.manifest import Manifest
+from faceproof.detector import Detector, DetectorSpec, Identity, Member, TrainedOn
+from faceproof.detector.calibration import calibrate as apply
+from faceproof.detector.calibration import sigmoid
+from faceproof.detector.detector import crop_difference
+from faceproof.errors import TrainingError, UsageError
+from faceproof.evaluation.formulas import Bools, Floats, log_loss, tally
+from faceproof.evaluation.predictions import Faces
+from faceproof.training.calibration import (
+    balance,
+    fit_platt,
+    group_folds,
+    require_calibration,
+    smoothed,
+)
+
+_STEPS = 200
+_DIGITS = 4
+_AS_GOOD = 1e-6  # nats a face
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """The chosen weights, and each candidate's log loss (nats a face) on unseen groups."""
+
+    name: str
+    weights: tuple[float, ...]
+    """One for each member, none negative, of sum 1 but for their rounding."""
+    losses: dict[str, float]
+
+
+def equal(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+    """Return the same weight for each of K members, float64 [K] of sum 1, from ``logits`` [N, K].
+
+    >>> equal(np.zeros((3, 2)), np.zeros(3), np.ones(3)).tolist()
+    [0.5, 0.5]
+    """
+    del targets, weights
+    return np.full(logits.shape[1], 1 / logits.shape[1])
+
+
+def even(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+    """Return the same weight for each member's own calibrated logits, float64 [K] of sum 1.
+
+    A member that exaggerates counts no more than one that does not.
+    """
+    slopes = [nonnegative_logistic(one[:, None], targets, weights)[0][0] for one in logits.T]
+    return _shares(np.array(slopes))
+
+
+def fitted(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+    """Return the weights of a logistic regression that are not negative, float64 [K] of sum 1."""
+    return _shares(nonnegative_logistic(logits, targets, weights)[0])
+
+
+WEIGHTINGS: Mapping[str, Callable[[Floats, Floats, Floats], Floats]] = {
+    "equal": equal,
+    "even": even,
+    "fitted": fitted,
+}
+"""The simplest first: where two are as good, it is taken."""
+
+
+def fit_weights(faces: Faces, logits: Floats, *, seed: int = 0) -> Weighting:
+    """Return the best of `WEIGHTINGS` for K members with these ``logits`` float64 [N, K].
+
+    ``faces`` are the N judged faces; their own logits are not looked at.
+
+    Raises:
+        SplitUseError: when a face is not of the calibration split.
+        TrainingError: when a class is missing, or no member tells real from fake.
+    """
+    require_calibration(faces)
+    targets, weights = smoothed(faces), balance(faces)
+    losses: dict[str, float] = {}
+    for name, one in WEIGHTINGS.items():
+        try:
+            losses[name] = _unseen_loss(one, faces, logits, targets, weights, seed=seed)
+        except TrainingError as error:  # a member that tells nothing spoils some ways, not all
+            useless = error
+    if not losses:
+        raise useless
+    best = next(name for name in losses if losses[name] <= min(losses.values()) + _AS_GOOD)
+    chosen = np.round(WEIGHTINGS[best](logits, targets, weights), _DIGITS)
+    return Weighting(best, tuple(chosen.tolist()), losses)
+
+
+def _unseen_loss(
+    one: Callable[[Floats, Floats, Floats], Floats],
+    faces: Faces,
+    logits: Floats,
+    targets: Floats,
+    weights: Floats,
+    *,
+    seed: int,
+) -> float:
+    """Return the weighted log loss of each face under weights and a line of the other folds."""
+    folds, unseen = group_folds(faces, seed=seed), np.empty(len(faces))
+    for fold in np.unique(folds):
+        out, rest = folds == fold, folds != fold
+        shares = one(logits[rest], targets[rest], weights[rest])
+        line = fit_platt(logits[rest] @ shares, targets[rest], weights[rest])
+        unseen[out] = apply(logits[out] @ shares, line)
+    return float(log_loss(tally(faces.fake, unseen, weights))[0])
+
+
+def nonnegative_logistic(logits: Floats, targets: Floats, weights: Floats) -> tuple[Floats, float]:
+    """Return coefficients float64 [K], none negative, and intercept of a logistic regression.
+
+    Projected Newton steps: coefficients that rest at zero and would go below stay out of the step.
+
+    Source: Bertsekas 1982, SIAM Journal on Control and Optimization 20:221.
+    """
+    scale = np.maximum(np.abs(logits).max(axis=0), 1e-12)
+    regression = _Regression(
+        np.column_stack([logits / scale, np.ones(len(logits))]),
+        targets,
+        weights,
+        np.arange(logits.shape[1] + 1) < logits.shape[1],
+    )
+    at = np.zeros(logits.shape[1] + 1)
+    for _ in range(_STEPS):
+        moved = regression.after(at, regression.step(at))
+        done, at = np.abs(moved - at).max() < 1e-10, moved
+        if done:
+            break
+    return np.asarray(at[:-1] / scale), float(at[-1])
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """A weighted logistic regression on ``inputs`` [N, K]; those that are ``bounded`` stay >= 0."""
+
+    inputs: Floats
+    targets: Floats
+    weights: Floats
+    bounded: Bools
+
+    def loss(self, at: Floats) -> float:
+        """Return the cross entropy of coefficients [K]."""
+        logits = self.inputs @ at
+        return float((self.weights * (np.logaddexp(0, logits) - self.targets * logits)).sum())
+
+    def step(self, at: Floats) -> Floats:
+        """Return the Newton step [K] of the coefficients that are free to move."""
+        p = sigmoid(self.inputs @ at)
+        gradient = self.inputs.T @ (self.weights * (p - self.targets))
+        free = ~(self.bounded & (at <= 0) & (gradient >= 0))
+        part = self.inputs[:, free]
+        curvature = part.T @ (part * (self.weights * p * (1 - p))[:, None])
+        step = np.zeros_like(at)
+        step[free] = np.linalg.solve(curvature + 1e-9 * np.eye(len(curvature)), gradient[free])
+        return step
+
+    def after(self, at: Floats, step: Floats) -> Floats:
+        """Return where the step leads, halved until the loss does not rise; never below zero."""
+        start = self.loss(at)
+        for _ in range(40):
+            moved = np.where(self.bounded, np.maximum(at - step, 0), at - step)
+            if self.loss(moved) <= start:
+                return moved
+            step = step / 2
+        return at
+
+
+def _shares(coefficients: Floats) -> Floats:
+    """Return the coefficients as shares of their sum."""
+    total = float(coefficients.sum())
+    if not total > 1e-6:
+        raise TrainingError(
+            "no member tells real from fake on the calibration split: higher logits do not mean "
+            "fake. Check its labels, and what each member was trained on"
+        )
+    return coefficients / total
+
+
+_LONGEST = 60  # of 64 characters that a name may have: the rest tells two of one name apart
+
+
+@dataclass(frozen=True)
+class Source:
+    """A detector that is combined: what to call it, and its record.
+
+    ``names`` are those of its members in the whole; a detector that is a combination itself
+    brings all of its own, which keep their shares of its weight.
+    """
+
+    label: str
+    names: tuple[str, ...]
+    detector: Detector
+    spec: DetectorSpec
+
+
+def labelled(detectors: Sequence[Detector]) -> list[Source]:
+    """Return the detectors with names under which no two of them, or of their members, are one."""
+    taken: set[str] = set()
+    return [_labelled(detector, taken) for detector in detectors]
+
+
+def _labelled(detector: Detector, taken: set[str]) -> Source:
+    names = tuple(_unlike(member.name, taken) for member in detector.spec.members)
+    label = names[0] if len(names) == 1 else _unlike(detector.spec.name, taken)
+    return Source(label, names, detector, detector.spec)
+
+
+def _unlike(name: str, taken: set[str]) -> str:
+    """Return the name, or the name with a number, and remember it; case makes no difference."""
+    wanted, number = name, 1
+    while wanted.casefold() in taken:
+        number += 1
+        wanted = f"{name[:_LONGEST]}-{number}"
+    taken.add(wanted.casefold())
+    return wanted
+
+
+def refuse_unfit(
+    sources: Sequence[Source], manifest: Manifest, *, allow_other_data: bool
+) -> tuple[str, ...]:
+    """Return what a reader must know of the members' data; refuse those that do not go together.
+
+    Raises:
+        UsageError: fewer than two detectors, the same one twice, another crop; or, where that is
+            not allowed, one that was trained on other data than ``manifest``.
+    """
+    if len(sources) < 2:
+        raise UsageError("a combination takes two detectors or more: name another one")
+    _refuse_repeated(sources)
+    for source in sources[1:]:
+        _refuse_another_crop(sources[0], source)
+    strangers = [s for s in sources if s.spec.trained_on.data_sha256 != manifest.sha256]
+    if strangers and not allow_other_data:
+        raise UsageError(_stranger(strangers[0], manifest))
+    return tuple(_caution(source) for source in strangers)
+
+
+def _refuse_repeated(sources: Sequence[Source]) -> None:
+    seen: dict[str, str] = {}
+    for source in sources:
+        if (twin := seen.setdefault(source.detector.sha256, source.label)) != source.label:
+            raise UsageError(
+                f"{twin} and {source.label} are the same detector "
+                f"({source.detector.bundle.folder.name}): name each once"
+            )
+
+
+def _refuse_another_crop(first: Source, other: Source) -> None:
+    crop = first.spec.preprocessing.crop
+    if differs := crop_difference(other.spec.preprocessing.crop, crop):
+        raise UsageError(
+            f"members of one detector read one crop, and {other.label} does not read that of "
+            f"{first.label}: {differs}. Train it again with network.preprocessing.crop = "
+            f'{{ method = "{crop.method}", size = {crop.size}, margin = {crop.margin}, '
+            f"fill = {list(crop.fill)} }}"
+        )
+
+
+def _stranger(source: Source, manifest: Manifest) -> str:
+    return (
+        f"{source.label} was trained on other data (SHA-256 "
+        f"{source.spec.trained_on.data_sha256[:12]}...) than this ({manifest.sha256[:12]}...), and "
+        "a bundle does not say whether it has seen faces of this calibration or test split. Name "
+        "with --data what all members were trained on; or, where you know that none has seen "
+        "these faces, say --allow-other-data"
+    )
+
+
+def _caution(source: Source) -> str:
+    return (
+        f"{source.label} was trained on other data (SHA-256 "
+        f"{source.spec.trained_on.data_sha256}) than these calibration and test faces. Had it "
+        "seen any of them, weights, thresholds and results would flatter it"
+    )
+
+
+def merged(
+    sources: Sequence[Source],
+    weighting: Weighting,
+    manifest: Manifest,
+    *,
+    name: str,
+    version: str,
+    cautions: Sequence[str] = (),
+) -> tuple[DetectorSpec, dict[str, bytes]]:
+    """Return the record, not calibrated yet, and the files of the detector of all members.
+
+    A member without weight is left out, and a note says so.
+    """
+    specs = [source.spec for source in sources]
+    files: dict[str, bytes] = {}
+    members: list[Member] = []
+    for source, weight in zip(sources, weighting.weights, strict=True):
+        if weight > 0:
+            for member, contents in _members(source, weight, specs[0]):
+                members.append(member)
+                files |= contents
+    spec = DetectorSpec(
+        name=name,
+        version=version,
+        members=tuple(members),
+        preprocessing=specs[0].preprocessing,
+        calibration=Identity(),
+        operating_points=specs[0].operating_points,
+        default_operating_point=specs[0].default_operating_point,
+        trained_on=TrainedOn(data_sha256=manifest.sha256, rows=manifest.counts()),
+        generators_seen=tuple(sorted({name for one in specs for name in one.generators_seen})),
+        started_from=tuple(dict.fromkeys(start for one in specs for start in one.started_from)),
+        licence=" AND ".join(dict.fromkeys(one.licence for one in specs)),
+        notes=(*_notes(sources, weighting), *cautions, *_own_notes(sources)),
+    )
+    return spec, files
+
+
+def _members(
+    source: Source, weight: float, first: DetectorSpec
+) -> Iterator[tuple[Member, dict[str, bytes]]]:
+    """Yield the members of one detector as members of the whole, with the bytes of their files."""
+    bundle, total = source.detector.bundle, sum(member.weight for member in source.spec.members)
+    for name, member in zip(source.names, source.spec.members, strict=True):
+        reads = source.spec.preprocessing_of(member).input
+        weights = member.weights.model_copy(update={"name": f"{name}.safetensors"})
+        onnx = member.onnx.model_copy(update={"name": f"{name}.onnx"})
+        own = {
+            "name": name,
+            "weight": weight * member.weight / total,
+            "weights": weights,
+            "onnx": onnx,
+            "input": None if reads == first.preprocessing.input else reads,
+        }
+        contents = {
+            weights.name: bundle.read_file(member.weights),
+            onnx.name: bundle.read_file(member.onnx),
+        }
+        yield Member.model_validate({**dict(member), **own}), contents
+
+
+def _notes(sources: Sequence[Source], weighting: Weighting) -> Iterator[str]:
+    """Yield what the weights were made of and chosen for."""
+    losses = ", ".join(f"{name} {loss:.4f}" for name, loss in weighting.losses.items())
+    yield (
+        f"Weights of members: {weighting.name}, the best on unseen groups of the calibration "
+        f"split by log loss in nats a face ({losses})."
+    )
+    for source, weight in zip(sources, weighting.weights, strict=True):
+        spec = source.spec
+        part = f"weight {weight:g}" if weight else "left out: it got no weight"
+        yield (
+            f"{source.label} is the detector {spec.name} {spec.version} (detector.json SHA-256 "
+            f"{source.detector.sha256}), {part}."
+        )
+
+
+def _own_notes(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield what each detector's record notes of it."""
+    for source in sources:
+        yield from (f"{source.label}: {note}" for note in source.spec.notes)

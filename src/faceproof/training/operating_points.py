@@ -1,0 +1,367 @@
+"""Thresholds that keep a promise, chosen on the calibration split.
+
+The upper threshold is the lowest that calls no more than the budgeted share of real faces fake
+under every condition, the worst one ruling. The lower is the highest that calls no more than its
+budgeted share of fakes real. Between them a detector is unsure. Both are corrected for the size of
+the split (`faceproof.training.promises`), so that the budgets are those of new faces.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from faceproof.detector.spec import ChosenOn, OperatingPoint, Unsupported
+from faceproof.errors import TrainingError, UsageError
+from faceproof.evaluation.intervals import (
+    clopper_pearson_upper,
+    clustered_size,
+    effective_size,
+    intraclass,
+)
+from faceproof.evaluation.predictions import Faces
+from faceproof.training.calibration import require_calibration
+from faceproof.training.promises import (
+    Budget,
+    first_kept,
+    groups_needed,
+    in_words,
+    least_faces,
+    usual,
+)
+from faceproof.training.recipe import CalibrationRecipe
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The faces of one class over which a share of errors is promised, and what to call them."""
+
+    name: str
+    faces: Faces
+    share: float
+
+    @property
+    def kind(self) -> str:
+        """Whether they are real or fake."""
+        return "fake" if self.faces.fake.any() else "real"
+
+    @property
+    def groups(self) -> int:
+        """How many groups they are of."""
+        return len(np.unique(self.faces.groups))
+
+    @cached_property
+    def correlation(self) -> float:
+        """How alike faces of one group are, in [0, 1]."""
+        return intraclass(self.faces.probabilities, self.faces.groups, self.faces.sources)
+
+    @property
+    def worth(self) -> float:
+        """How many independent faces they are worth."""
+        return clustered_size(self.faces.groups, self.correlation)
+
+    @cached_property
+    def first_kept(self) -> float:
+        """The probability of the first face, from the wrong end, that must not be misjudged."""
+        towards_error = -1.0 if self.kind == "fake" else 1.0
+        danger = towards_error * self.faces.probabilities
+        kept = first_kept(danger, self.faces.groups, alpha=self.share, worth=self.worth)
+        return towards_error * kept
+
+
+def cells(faces: Faces, conditions: Sequence[str], split_by: str, share: float) -> Iterator[Cell]:
+    """Yield the faces of each condition, or of each source, family or generator under it.
+
+    The sources of ``faces`` are families where these are asked for (`in_families`).
+
+    Raises:
+        UsageError: under a condition there is no face.
+    """
+    for condition in conditions:
+        worn = faces.where(faces.conditions == condition)
+        if not len(worn):
+            kind = "fake" if faces.fake.any() else "real"
+            raise UsageError(
+                f"the promise covers {condition!r}, but no {kind} calibration face was judged "
+                f"under it: predict with that condition"
+            )
+        if split_by == "pooled":
+            yield Cell(condition, worn, share)
+            continue
+        names = worn.generators if split_by == "generator" else worn.sources
+        for name in np.unique(names):
+            yield Cell(f"{condition}, {name}", worn.where(names == name), share)
+
+
+def in_families(faces: Faces, families: Mapping[str, Sequence[str]]) -> Faces:
+    """Return the faces with the family of each real face as its source.
+
+    Raises:
+        UsageError: a real face is of a source that no family holds.
+    """
+    family_of = {source: name for name, sources in families.items() for source in sources}
+    unknown = sorted(set(faces.sources[~faces.fake].tolist()) - set(family_of))
+    if unknown:
+        raise UsageError(
+            f"calibration.families: the source {unknown[0]!r} has real calibration faces and is in "
+            "no family; add it to one"
+        )
+    named = [
+        source if fake else family_of[source]
+        for source, fake in zip(faces.sources.tolist(), faces.fake.tolist(), strict=True)
+    ]
+    return replace(faces, sources=np.asarray(named, np.str_))
+
+
+def too_few(cell: Cell) -> str | None:
+    """Return why these faces could not show the promise even if none of them were in error."""
+    needed, groups = least_faces(cell.share), groups_needed(cell.share)
+    said = (
+        f"the calibration split cannot support a promise of at most {cell.share:.2%} errors on "
+        f"{cell.kind} faces ({cell.name}): it holds {len(cell.faces):,} of them, worth "
+        f"{cell.worth:,.0f} independent ones"
+    )
+    if math.floor(cell.worth) < needed:
+        like_these = math.ceil(needed * len(cell.faces) / cell.worth)
+        takes = f"at least {needed:,} independent ones, about {like_these:,} like these"
+    elif cell.groups < groups:
+        takes = f"{groups:,} groups or more, and these are {cell.groups:,}"
+    else:
+        return None
+    return f"{said}. It takes {takes}"
+
+
+def certain(cell: Cell) -> str | None:
+    """Return why no threshold keeps the promise, where the detector is certain and wrong."""
+    if cell.kind == "fake" or cell.first_kept < 1.0:
+        return None
+    wrong = int((cell.faces.probabilities >= 1).sum())
+    return (
+        f"no threshold calls at most {cell.share:.2%} of the real faces fake ({cell.name}): the "
+        f"detector is certain, wrongly, of {wrong} of {len(cell.faces)}"
+    )
+
+
+CONDITIONS = ("clean", "jpeg-60", "resize-0.5")
+_EVEN = 0.5
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A budget, and the cells of real and of fake faces over which it is to hold."""
+
+    budget: Budget
+    conditions: tuple[str, ...]
+    reals: tuple[Cell, ...]
+    fakes: tuple[Cell, ...]
+    left_out: tuple[str, ...] = ()
+
+    def refusal(self) -> str | None:
+        """Return why these faces cannot support the budget and what would, or None."""
+        for cell in (*self.reals, *self.fakes):
+            if said := too_few(cell) or certain(cell):
+                return said
+        return None
+
+    def point(self, data_sha256: str) -> OperatingPoint:
+        """Return the operating point of an offer that was not refused."""
+        real_below, fake_from = _in_order(
+            min(cell.first_kept for cell in self.fakes), max(map(_lowest_fake_from, self.reals))
+        )
+        return OperatingPoint(
+            name=self.budget.name,
+            real_below=real_below,
+            fake_from=fake_from,
+            promise=_promise(self, fake_from),
+            bpcer_budget=self.budget.bpcer,
+            apcer_budget=self.budget.apcer,
+            basis=_basis(self),
+            chosen_on=ChosenOn(
+                data_sha256=data_sha256,
+                n=min(len(cell.faces) for cell in self.reals),
+                groups=min(cell.groups for cell in self.reals),
+            ),
+        )
+
+
+def operating_points(
+    faces: Faces,
+    *,
+    data_sha256: str,
+    budgets: Iterable[Budget],
+    conditions: Sequence[str] = CONDITIONS,
+) -> dict[str, OperatingPoint]:
+    """Return one operating point for each budget, by name; see `operating_point`."""
+    chosen = (
+        operating_point(faces, budget, data_sha256=data_sha256, conditions=conditions)
+        for budget in budgets
+    )
+    return {point.name: point for point in chosen}
+
+
+def operating_point(
+    faces: Faces, budget: Budget, *, data_sha256: str, conditions: Sequence[str] = CONDITIONS
+) -> OperatingPoint:
+    """Return the operating point that keeps ``budget`` on calibrated, judged ``faces``.
+
+    The upper bound in its promise is exact for a threshold that is itself an order statistic of
+    independent faces; groups enter through their design effect.
+
+    Raises:
+        SplitUseError: when a face is not of the calibration split.
+        UsageError: when a condition is missing, or the faces are too few for the promise.
+        TrainingError: when no threshold keeps it.
+
+    Source: Wilks 1941, Annals of Mathematical Statistics 12:91 (tolerance limits).
+    """
+    offer = _offer(faces, budget, conditions)
+    for cell in (*offer.reals, *offer.fakes):
+        if said := too_few(cell):
+            raise UsageError(f"{said}; or ask for a larger budget")
+        if said := certain(cell):
+            raise TrainingError(said)
+    return offer.point(data_sha256)
+
+
+def supported_points(
+    faces: Faces,
+    *,
+    data_sha256: str,
+    budgets: Iterable[Budget],
+    conditions: Sequence[str] = CONDITIONS,
+) -> tuple[dict[str, OperatingPoint], tuple[Unsupported, ...]]:
+    """Return an operating point for each budget that ``faces`` support, and the other budgets.
+
+    Raises:
+        SplitUseError: when a face is not of the calibration split.
+        UsageError: when a condition is missing.
+    """
+    points, left_out = {}, []
+    for budget in budgets:
+        offer = _offer(faces, budget, conditions)
+        if said := offer.refusal():
+            left_out.append(Unsupported(name=budget.name, bpcer_budget=budget.bpcer, reason=said))
+        else:
+            points[budget.name] = offer.point(data_sha256)
+    return points, tuple(left_out)
+
+
+@dataclass(frozen=True)
+class KeptPromises:
+    """The operating points that a recipe comes to, the default one, and what could not be kept."""
+
+    points: dict[str, OperatingPoint]
+    default: str
+    unsupported: tuple[Unsupported, ...]
+
+
+def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str) -> KeptPromises:
+    """Return the operating points of a recipe: what it names is kept, the rest where possible.
+
+    Raises:
+        UsageError, TrainingError: what it names, or everything, is not supported by ``faces``.
+    """
+    worn = promised.conditions
+    reals: Literal["pooled", "family"] = "pooled"
+    if promised.families:
+        faces, reals = in_families(faces, promised.families), "family"
+    named = [Budget(bpcer=share, reals=reals) for share in promised.required]
+    asked = [share for share in promised.asked if share not in promised.required]
+    rest = [Budget(bpcer=share, reals=reals) for share in asked]
+    points = operating_points(faces, data_sha256=data_sha256, budgets=named, conditions=worn)
+    more, unsupported = supported_points(
+        faces, data_sha256=data_sha256, budgets=rest, conditions=worn
+    )
+    points = {**points, **more}
+    if not points:
+        raise UsageError(f"{unsupported[0].reason}; or ask for larger calibration.budgets")
+    made = {Budget(bpcer=share).name: share for share in promised.asked}
+    made = {name: share for name, share in made.items() if name in points}
+    default = promised.default_budget or usual(made.values())
+    ordered = {name: points[name] for name in made}
+    return KeptPromises(ordered, Budget(bpcer=default).name, unsupported)
+
+
+def _offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> Offer:
+    require_calibration(faces)
+    reals, fakes = faces.where(~faces.fake), faces.where(faces.fake)
+    found = tuple(cells(reals, conditions, budget.reals, budget.bpcer))
+    small: tuple[Cell, ...] = ()
+    if budget.reals == "family":
+        small = tuple(cell for cell in found if too_few(cell))
+        small = () if len(small) == len(found) else small
+    left_out = sorted({cell.name.rpartition(", ")[2] for cell in small})
+    kept = tuple(cell for cell in found if cell.name.rpartition(", ")[2] not in left_out)
+    return Offer(
+        budget,
+        tuple(conditions),
+        kept,
+        tuple(cells(fakes, conditions, budget.fakes, budget.apcer)),
+        tuple(left_out),
+    )
+
+
+def _lowest_fake_from(cell: Cell) -> float:
+    """Return the threshold halfway between the first face that is not to be called and the next."""
+    probabilities, kept = cell.faces.probabilities, cell.first_kept
+    following = np.min(probabilities[probabilities > kept], initial=1.0)
+    return float(max((kept + following) / 2, np.nextafter(kept, 1.0)))
+
+
+def _in_order(real_below: float, fake_from: float) -> tuple[float, float]:
+    """Return the two thresholds; where every one between them keeps both promises, one of them.
+
+    It is the one nearest to even odds: nothing is called against the detector's own word.
+    """
+    if real_below <= fake_from:
+        return real_below, fake_from
+    both = min(max(_EVEN, fake_from), real_below)
+    return both, both
+
+
+def _promise(offer: Offer, fake_from: float) -> str:
+    worst = max(offer.reals, key=lambda cell: (cell.faces.probabilities >= fake_from).mean())
+    hits = worst.faces.probabilities >= fake_from
+    worth = effective_size(hits, worst.faces.groups, correlation=worst.correlation)
+    size = max(1, math.floor(worth))
+    upper = clopper_pearson_upper(math.ceil(hits.mean() * size - 1e-9), size)
+    return (
+        f"at most {_shares(offer.budget)}, on the calibration faces as each of "
+        f"{', '.join(offer.conditions)}; worst {worst.name}: {hits.mean():.2%} of {len(hits)}, "
+        f"below {upper:.2%} with 95 % confidence{_not_promised(offer)}"
+    )
+
+
+def _not_promised(offer: Offer) -> str:
+    """Return which families have too few calibration faces for the promise."""
+    if not offer.left_out:
+        return ""
+    return f"; not promised, for too few calibration faces: {', '.join(offer.left_out)}"
+
+
+def _basis(offer: Offer) -> str:
+    reals, fakes = (min(cell.groups for cell in cells) for cells in (offer.reals, offer.fakes))
+    return (
+        f"conformal risk control, each class apart: over the draw of the calibration split, the "
+        f"expected share in a new group of faces like these is at most {_shares(offer.budget)}, "
+        f"as each of {', '.join(offer.conditions)}; from {reals:,} groups of real and {fakes:,} "
+        f"of fake faces"
+    )
+
+
+def _shares(budget: Budget) -> str:
+    each = {
+        "family": " of each family",
+        "source": " of each source",
+        "generator": " of each generator",
+        "pooled": "",
+    }
+    return (
+        f"{in_words(budget.bpcer)} real faces{each[budget.reals]} called fake, and at most "
+        f"{in_words(budget.apcer)} fakes{each[budget.fakes]} called real"
+    )

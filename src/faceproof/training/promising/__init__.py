@@ -1,1 +1,0 @@
-"""From logits to honest probabilities, and to thresholds that keep a promise."""

@@ -1,0 +1,242 @@
+"""Checkpoints: what a training carries from step to step, a full disk, damaged files."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from faceproof.errors import TrainingError, UsageError
+from faceproof.networks.weights import UNREADABLE
+from faceproof.runs import RunFolder
+
+
+@dataclass
+class State:
+    """Network, averaged network, optimiser, and how far and how well it went."""
+
+    network: nn.Module
+    average: AveragedModel
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    best_score: float = -1.0
+    best_step: int = 0
+    validations_since_best: int = 0
+
+    def judged(self, score: float) -> bool:
+        """Note a validation's score, and return whether it is the best so far."""
+        best = score > self.best_score
+        if best:
+            self.best_score, self.best_step = score, self.step
+        self.validations_since_best = 0 if best else self.validations_since_best + 1
+        return best
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return all that resuming needs."""
+        return {
+            "step": self.step,
+            "best_score": self.best_score,
+            "best_step": self.best_step,
+            "validations_since_best": self.validations_since_best,
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, kept: dict[str, Any]) -> None:
+        """Become what `checkpoint` returned."""
+        self.network.load_state_dict(kept["network"])
+        self.average.load_state_dict(kept["average"])
+        self.optimizer.load_state_dict(kept["optimizer"])
+        self.step = int(kept["step"])
+        self.best_score, self.best_step = float(kept["best_score"]), int(kept["best_step"])
+        self.validations_since_best = int(kept["validations_since_best"])
+
+    def averaged_weights(self) -> dict[str, Tensor]:
+        """Return the averaged network's weights and statistics as they are now, on the CPU."""
+        return {name: tensor.cpu() for name, tensor in self.average.module.state_dict().items()}
+
+
+def averaged_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the averaged network's weights and statistics of a `State.checkpoint`."""
+    inside = "module."
+    return {
+        name.removeprefix(inside): value
+        for name, value in checkpoint["average"].items()
+        if name.startswith(inside)
+    }
+
+
+def seed_step(seed: int, step: int, process: int) -> None:
+    """Decide dropout by seed, step and process alone, so that a resumed step is the same step."""
+    state = np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)
+    torch.manual_seed(int(state[0]))
+
+
+def averaged(network: nn.Module, decay: float) -> AveragedModel:
+    """Return the moving average of the network's weights and statistics, with warm-up.
+
+    After n updates the decay is min(``decay``, (1 + n) / (10 + n)), so that the first, poor
+    weights are soon forgotten. Counters of batches are copied.
+    """
+
+    def mix(averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
+        if torch.is_floating_point(averages[0]):
+            now = min(decay, (1 + float(updates)) / (10 + float(updates)))
+            get_ema_multi_avg_fn(now)(averages, currents, updates)  # type: ignore[no-untyped-call]
+            return
+        for average, current in zip(averages, currents, strict=True):
+            average.copy_(current)
+
+    return AveragedModel(network, multi_avg_fn=mix, use_buffers=True)
+
+
+#: No space, no quota, and a file beyond what the file system or the user is allowed.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_MB = 1e6
+
+
+def run_folder(path: Path) -> RunFolder:
+    """Return the run folder at ``path``, made where it is missing.
+
+    Raises:
+        UsageError: no folder can be there.
+    """
+    try:
+        return RunFolder(path)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be the run folder ({error.strerror}): name another --output"
+        ) from error
+
+
+@contextmanager
+def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[None]:
+    """Tell of a full disk in words; ``needed`` are the bytes that were to be written.
+
+    Raises:
+        TrainingError: the disk is full, with what is needed, what is free and what to do.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch turns the first into the second
+        if not is_full(error):
+            raise
+        raise TrainingError(_told(folder, needed)) from error
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error, or one that led to it, says that the disk is full.
+
+    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(OSError("no such file"))
+    (True, False)
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def size_of(content: Mapping[str, Any]) -> int:
+    """Return the bytes of all tensors in a checkpoint, to which the file adds little.
+
+    >>> size_of({"step": 3, "network": {"weight": torch.zeros(2, 5)}, "best": [torch.zeros(1)]})
+    44
+    """
+    return sum(_bytes(value) for value in content.values())
+
+
+def _bytes(value: object) -> int:
+    if isinstance(value, torch.Tensor):
+        return value.numel() * value.element_size()
+    if isinstance(value, Mapping):
+        return sum(map(_bytes, value.values()))
+    return sum(map(_bytes, value)) if isinstance(value, list | tuple) else 0
+
+
+def _told(folder: Path, needed: int | None) -> str:
+    """Return what is needed and free, and what to do."""
+    last = folder / "last.pt"
+    kept = last.stat().st_size if last.exists() else None
+    takes = f"{needed / _MB:.1f} MB are needed, " if needed is not None else ""
+    if needed is None and kept is not None:
+        takes = f"a checkpoint of this run takes {kept / _MB:.1f} MB, "
+    free = shutil.disk_usage(folder).free / _MB
+    goes_on = "goes on from last.pt, which is whole" if kept is not None else "begins anew"
+    return (
+        f"{folder} cannot be written, the disk is full or a limit is reached: {takes}"
+        f"{free:.1f} MB are free. Make room and run the same command again: it {goes_on}"
+    )
+
+
+LAST, BEST = "last.pt", "best.pt"
+
+
+def restore(state: State, folder: Path) -> dict[str, Any] | None:
+    """Take up the state where ``last.pt`` left it; return what that holds, None where none is.
+
+    Raises:
+        TrainingError: it is damaged, or of another network or optimiser.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    kept = _read(path, _without_last(folder))
+    try:
+        state.restore(kept)
+    except UNREADABLE as error:
+        raise TrainingError(
+            f"{path} does not go with this recipe ({_first_line(error)}): give the recipe the "
+            "network and optimizer that the run began with, or name another --output"
+        ) from error
+    return kept
+
+
+def averaged_weights(folder: Path, *, keep: str) -> dict[str, Tensor]:
+    """Return the averaged weights of the best validation, or with ``keep`` "last" of the last step.
+
+    Raises:
+        TrainingError: the file is damaged or missing.
+    """
+    if keep == "best":
+        remedy = "set schedule.keep = 'last' to take the last weights instead"
+        state: dict[str, Tensor] = _read(folder / BEST, remedy)
+        return state
+    return averaged_state(_read(folder / LAST, _without_last(folder)))
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    """Return what a checkpoint holds."""
+    try:
+        kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        what = "is damaged" if path.exists() else "is missing"
+        raise TrainingError(f"{path} {what} ({_first_line(error)}): {remedy}") from error
+    return kept
+
+
+def _without_last(folder: Path) -> str:
+    """Return what can be done without ``last.pt``."""
+    anew = f"delete it, and the same command begins at step 0 in {folder}"
+    best = folder / BEST
+    if not best.exists():
+        return anew
+    return (
+        f"{anew}; to begin with the best weights so far instead, name another --output and "
+        f"--set network.starting_weights={best}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

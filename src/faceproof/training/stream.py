@@ -1,0 +1,400 @@
+"""The endless, repeatable stream of training pictures.
+
+Sample number i is decided by the seed and i alone: which picture, and all that happens to it.
+So a resumed training sees what an unbroken one would have seen, on any number of devices.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from faceproof.data.manifest import Row
+from faceproof.data.preparing.shard_access import place_of, places
+from faceproof.data.preparing.spec import balanced_weights
+from faceproof.errors import FaceproofError, TrainingError
+from faceproof.imaging.decode import decode
+from faceproof.imaging.preprocessing import Preprocessing, network_input, prepare
+from faceproof.training.augment import Pixels, Points, Sample, augmented_crop, matched_crop
+from faceproof.training.forging.table import ForgingResources, validate_forgeries
+from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe, StageRecipe
+from faceproof.training.resolution import WidthMatched, face_widths, reduce_face
+from faceproof.training.run.stopping import ignore_signals
+
+Numbers = npt.NDArray[np.int64]
+Weights = npt.NDArray[np.float64]
+Pools = dict[tuple[str, str], Numbers]
+Draw = Callable[[np.random.Generator], int]
+
+
+def drawing(data: DataRecipe, rows: tuple[Row, ...]) -> Draw:
+    """Return what draws the number of a row: as ``balance`` says, by shares, or by weights.
+
+    Raises:
+        TrainingError: both ``balance`` and the shares of ``sources`` say how often a source comes.
+    """
+    shares = {name: source.share for name, source in data.sources.items()}
+    if data.balance:
+        return Weighted(balance(rows, data.balance, shares))
+    return BySource(pools_of(rows), shares) if shares else ByWeight(rows)
+
+
+def balance(
+    rows: tuple[Row, ...], order: Sequence[str], shares: Mapping[str, float] | None = None
+) -> Weights:
+    """Return the weight of each row, float64 [N], as `balanced_weights` divides them in ``order``.
+
+    Where sources have ``shares``, these come first, and the order holds inside of each source.
+
+    Raises:
+        TrainingError: the order names the source although sources have shares.
+    """
+    if not shares:
+        return balanced_weights(_table(rows, ["train"] * len(rows)), order)
+    if "source" in order:
+        raise TrainingError(
+            'data.balance names "source", and data.sources gives each source its share: '
+            'take "source" out of data.balance'
+        )
+    # A source in the place of a split: the weights are balanced within each, their mean is 1.
+    sources = [row.source for row in rows]
+    within = balanced_weights(_table(rows, sources), order)
+    sizes = {name: sources.count(name) for name in set(sources)}
+    return np.asarray(within * [shares[name] / sizes[name] for name in sources], np.float64)
+
+
+def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
+    """Return at most ``count`` rows, as evenly over source and class as they allow."""
+    rng = np.random.default_rng(seed)
+    pools = {key: list(rng.permutation(pool)) for key, pool in sorted(pools_of(rows).items())}
+    chosen: list[int] = []
+    while pools and len(chosen) < count:
+        for key in list(pools):
+            chosen.append(int(pools[key].pop()))
+            if not pools[key]:
+                del pools[key]
+    return tuple(rows[index] for index in sorted(chosen[:count]))
+
+
+class Weighted:
+    """Draws a row by its weight, whatever it is."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._edges = np.cumsum(weights)
+
+    def __call__(self, rng: np.random.Generator) -> int:
+        """Return the number of a row."""
+        return _place(self._edges, rng)
+
+
+class BySource:
+    """Draws a row: the source by its share, then the class, then any picture of it."""
+
+    def __init__(self, pools: Pools, shares: Mapping[str, float]) -> None:
+        self._pools = pools
+        self._sources = sorted({source for source, _ in pools})
+        weights = np.array([shares[name] for name in self._sources])
+        self._chances = weights / weights.sum()
+
+    def __call__(self, rng: np.random.Generator) -> int:
+        """Return the number of a row."""
+        source = self._sources[int(rng.choice(len(self._sources), p=self._chances))]
+        labels = [label for label in ("real", "fake") if (source, label) in self._pools]
+        pool = self._pools[source, labels[int(rng.integers(len(labels)))]]
+        return int(pool[int(rng.integers(len(pool)))])
+
+
+class ByWeight:
+    """Draws a row: the class evenly, then a picture by the weight that `data prepare` gave it."""
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self._pools: list[Numbers] = []
+        self._edges: list[Weights] = []
+        weights = np.array([float(row.attributes.get("weight", 1.0)) for row in rows])
+        fake = np.array([row.is_fake for row in rows], np.bool_)
+        for pool in (np.flatnonzero(~fake), np.flatnonzero(fake)):
+            if weights[pool].sum() > 0:
+                self._pools.append(pool)
+                self._edges.append(np.cumsum(weights[pool]))
+
+    def __call__(self, rng: np.random.Generator) -> int:
+        """Return the number of a row."""
+        label = int(rng.integers(len(self._pools)))
+        return int(self._pools[label][_place(self._edges[label], rng)])
+
+
+def pools_of(rows: tuple[Row, ...]) -> Pools:
+    """Return the row numbers of each source and class."""
+    pools: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        pools[row.source, row.label].append(index)
+    return {key: np.array(pool) for key, pool in pools.items()}
+
+
+def _place(edges: Weights, rng: np.random.Generator) -> int:
+    """Return the number of the weight, of which ``edges`` are the sums, that a draw falls on."""
+    place = int(np.searchsorted(edges, rng.random() * edges[-1], "right"))
+    # The product may round up to the last edge.
+    return min(place, len(edges) - 1)
+
+
+def _table(rows: tuple[Row, ...], splits: Sequence[str]) -> pl.DataFrame:
+    """Return what balance is made of: split, label, generator and source of each row."""
+    facts = [(row.label, row.generator, row.source) for row in rows]
+    names = ("label", "generator", "source")
+    columns = zip(*facts, strict=True)
+    return pl.DataFrame({"split": splits, **dict(zip(names, columns, strict=True))})
+
+
+Pair = tuple[torch.Tensor, float]
+
+
+class PreparedPictures:
+    """The prepared pictures of some rows, decoded on request.
+
+    Raises:
+        TrainingError: a row has no landmarks.
+    """
+
+    def __init__(self, root: Path, rows: tuple[Row, ...], landmarks: Mapping[str, Points]) -> None:
+        if nowhere := next((row.path for row in rows if row.path not in landmarks), None):
+            raise TrainingError(
+                f"faces.parquet of {root} has no landmarks of {nowhere}, which its manifest names: "
+                "run `faceproof data prepare` again"
+            )
+        self._root = root
+        self.rows = rows
+        self.landmarks = landmarks
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return the picture of row ``index``.
+
+        Raises:
+            TrainingError: it cannot be read any more.
+        """
+        row = self.rows[index]
+        try:
+            pixels = decode(self._file(index), name=row.path).pixels
+        except (FaceproofError, OSError) as error:
+            raise TrainingError(
+                f"a prepared picture of {self._root} cannot be read any more ({error}): run "
+                "`faceproof data prepare` again, or copy it anew; the training then goes on"
+            ) from error
+        return Sample(pixels, self.landmarks[row.path], row.is_fake, row.group)
+
+    def _file(self, index: int) -> bytes:
+        """Return the bytes of the file of row ``index``."""
+        return (self._root / self.rows[index].path).read_bytes()
+
+
+class ShardedPictures(PreparedPictures):
+    """The same pictures, read from the shards of the prepared folder.
+
+    Raises:
+        DataError: there are no shards, or not of these rows.
+    """
+
+    def __init__(self, root: Path, rows: tuple[Row, ...], landmarks: Mapping[str, Points]) -> None:
+        super().__init__(root, rows, landmarks)
+        found = places(root, {row.split for row in rows})
+        self._places = [place_of(found, row.path, root) for row in rows]
+
+    def _file(self, index: int) -> bytes:
+        """Return the bytes that the shard holds for row ``index``, which must be those prepared."""
+        place, row = self._places[index], self.rows[index]
+        data = place.read()
+        if hashlib.sha256(data).hexdigest() != row.sha256:
+            raise TrainingError(f"{row.path}: its sha256 differs in {place.shard}")
+        return data
+
+
+def pictures_of(
+    data: DataRecipe, rows: tuple[Row, ...], landmarks: Mapping[str, Points]
+) -> PreparedPictures:
+    """Return the prepared pictures of the rows, from files or from shards as the recipe says."""
+    kind = ShardedPictures if data.reading == "shards" else PreparedPictures
+    return kind(data.prepared, rows, landmarks)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How samples are drawn from number ``first`` on, and the strength of their augmentation."""
+
+    first: int
+    draw: WidthMatched
+    strength: float
+
+
+def stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
+    """Return the stages of a recipe with matched resolution, the first at 0; none without.
+
+    Raises:
+        TrainingError: a share names a source without training pictures, or a width none has.
+    """
+    if recipe.resolution is None:
+        return []
+    rows = pictures.rows
+    labels = [(row.source, row.label) for row in rows]
+    widths = face_widths(np.stack([pictures.landmarks[row.path] for row in rows]))
+    shares, forgeries, strength = recipe.data.shares, recipe.forgeries, 1.0
+    stages: list[Stage] = []
+    starts = recipe.stages
+    if not starts or starts[0].from_step > 0:
+        starts = (StageRecipe(from_step=0), *starts)
+    for stage in starts:
+        shares = shares if stage.shares is None else stage.shares
+        forgeries = forgeries if stage.forgeries is None else stage.forgeries
+        strength = strength if stage.strength is None else stage.strength
+        validate_forgeries(forgeries, ForgingResources())
+        draw = WidthMatched(labels, widths, recipe.resolution, shares, forgeries)
+        stages.append(Stage(stage.from_step * recipe.schedule.batch_size, draw, strength))
+    return stages
+
+
+class TrainingStream(Dataset[Pair]):
+    """Training samples by number: normalised crop float32 [3, S, S] and target 0.0 or 1.0."""
+
+    def __init__(self, pictures: PreparedPictures, recipe: Recipe) -> None:
+        self._pictures = pictures
+        self._augment: AugmentRecipe = recipe.augment
+        self._preprocessing = recipe.network.preprocessing
+        self._seed = recipe.seed
+        pools = sorted(pools_of(pictures.rows).items())
+        self._real = [pool for (_, label), pool in pools if label == "real"]
+        if not self._real:
+            raise TrainingError("the training split holds no real face")
+        self._stages = stages_of(recipe, pictures)
+        self._draw = None if self._stages else drawing(recipe.data, pictures.rows)
+
+    def __getitem__(self, number: int) -> Pair:
+        """Return sample ``number`` of the stream."""
+        rng = np.random.default_rng([self._seed, number])
+        spec = self._preprocessing
+        if self._draw is None:
+            crop, is_fake = self._matched(number, rng)
+        else:
+            sample, donor = self._pictures[self._draw(rng)], partial(self._donor, rng)
+            crop, is_fake = augmented_crop(sample, donor, self._augment, spec.crop, rng)
+        return torch.from_numpy(network_input(crop, spec.input)), float(is_fake)
+
+    def _matched(self, number: int, rng: np.random.Generator) -> tuple[Pixels, bool]:
+        """Return sample ``number`` of a stream with matched resolution, as its stage has it."""
+        stage = next(one for one in reversed(self._stages) if number >= one.first)
+        drawn = stage.draw(rng)
+        donor = partial(self._reduced_donor, stage, drawn.width, rng)
+        return matched_crop(
+            self._pictures[drawn.row],
+            drawn,
+            donor,
+            rng,
+            recipe=self._augment,
+            crop=self._preprocessing.crop,
+            strength=stage.strength,
+        )
+
+    def _reduced_donor(self, stage: Stage, width: float, rng: np.random.Generator) -> Sample:
+        """Return another real face at the drawn width."""
+        sample = self._pictures[stage.draw.real(width, rng)]
+        factor = width / float(face_widths(sample.landmarks[None])[0])
+        pixels, points = reduce_face(sample.pixels, sample.landmarks, factor, rng)
+        return Sample(pixels, points, is_fake=False, group=sample.group)
+
+    def _donor(self, rng: np.random.Generator) -> Sample:
+        """Return any real face."""
+        pool = self._real[int(rng.integers(len(self._real)))]
+        return self._pictures[int(pool[int(rng.integers(len(pool)))])]
+
+
+class PlainFaces(Dataset[Pair]):
+    """Faces as in use, without augmentation, for validation."""
+
+    def __init__(self, pictures: PreparedPictures, preprocessing: Preprocessing) -> None:
+        self._pictures = pictures
+        self._preprocessing = preprocessing
+
+    def __len__(self) -> int:
+        return len(self._pictures.rows)
+
+    def __getitem__(self, index: int) -> Pair:
+        """Return the face of row ``index``."""
+        sample = self._pictures[index]
+        ready = prepare(sample.pixels, sample.landmarks, self._preprocessing)
+        return torch.from_numpy(ready), float(sample.is_fake)
+
+
+def batches(
+    samples: Dataset[Pair], numbers: Sequence[int], *, size: int, workers: int
+) -> DataLoader[Pair]:
+    """Return a loader of batches: inputs float32 [size, 3, S, S] and targets [size].
+
+    Draws nothing from torch's random state, and gives the same with any number of ``workers``.
+    An error of ours is raised by the iteration as it is, whichever process met it.
+    """
+    return _Loader(
+        _Telling(samples),
+        collate_fn=_together,
+        batch_size=size,
+        sampler=numbers,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+        generator=torch.Generator(),
+    )
+
+
+class _Telling(Dataset[Pair | FaceproofError]):
+    """Samples, or the error that was met in their place.
+
+    Torch wraps what a worker raises into its own traceback; so nothing is raised there.
+    """
+
+    def __init__(self, samples: Dataset[Pair]) -> None:
+        self._samples = samples
+
+    def __getitem__(self, number: int) -> Pair | FaceproofError:
+        """Return sample ``number``, or why there is none."""
+        try:
+            return self._samples[number]
+        except FaceproofError as error:
+            return error
+
+
+class _Loader(DataLoader[Any]):
+    """A loader that raises the errors which its workers met."""
+
+    def __iter__(self) -> Iterator[Pair]:  # type: ignore[override]
+        """Yield the batches.
+
+        Raises:
+            FaceproofError: the first that stands in the place of a sample.
+        """
+        for batch in super().__iter__():
+            if isinstance(batch, FaceproofError):
+                raise batch
+            yield batch
+
+
+def _together(samples: list[Pair | FaceproofError]) -> Pair | FaceproofError:
+    """Return a batch, or the first error in it."""
+    errors = (sample for sample in samples if isinstance(sample, FaceproofError))
+    return next(errors, None) or default_collate(samples)
+
+
+def _start_worker(_: int) -> None:
+    """Leave the cores to the network, and the signals to the process that trains."""
+    cv2.setNumThreads(0)
+    threadpool_limits(1)
+    ignore_signals()

@@ -1,0 +1,171 @@
+"""The formats of results, and the table's columns and colours."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from faceproof.cli import output, progress
+from faceproof.cli.output import FORMATS, TableWriter, Tally, fitted
+from faceproof.reports.csv_rows import CSV_COLUMNS, csv_text
+from faceproof.results import CheckResult
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "check_results.jsonl"
+RESULTS = [CheckResult.model_validate_json(line) for line in GOLDEN.read_text("utf-8").splitlines()]
+ONE, TWO_FACES, NO_FACE, ERROR, EXPLAINED = RESULTS
+
+
+def written(name: str, results: list[CheckResult]) -> str:
+    stream = io.StringIO()
+    writer = FORMATS[name](stream, nullcontext)
+    for result in results:
+        writer.write(result)
+    writer.close()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_shows_every_source_and_error(name):
+    text = written(name, RESULTS)
+    if name == "json":
+        text = "".join(map(str, json.loads(text)))
+    assert all(result.source.replace("\\", "") in text.replace("\\", "") for result in RESULTS)
+    assert "the file is empty" in text
+    assert text.endswith("\n") or name == "json"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_hides_the_bar_whenever_it_writes(name):
+    stream, hidden = io.StringIO(), []
+
+    @contextmanager
+    def hiding():
+        before = stream.tell()
+        yield
+        hidden.append(stream.tell() - before)
+
+    writer = FORMATS[name](stream, hiding)
+    header = stream.tell()
+    writer.write(ONE)
+    writer.close()
+    assert header + sum(hidden) == stream.tell()
+    assert sum(hidden) > 50
+
+
+def test_nothing_is_valid_too():
+    assert {name: written(name, []) for name in FORMATS} == {
+        "table": "",
+        "json": "[]\n",
+        "jsonl": "",
+        "csv": ",".join(CSV_COLUMNS) + "\n",
+    }
+
+
+def test_csv_numbers_the_faces():
+    rows = list(csv.DictReader(io.StringIO(written("csv", RESULTS))))
+    assert [(row["faces"], row["face"], row["face_verdict"]) for row in rows] == [
+        *(
+            ("1", "1", "fake"),
+            ("2", "1", "real"),
+            ("2", "2", "unsure"),
+            ("0", "", ""),
+            ("0", "", ""),
+            ("1", "1", "fake"),
+        )
+    ]
+    assert rows[1]["cautions"] == "small blurred"
+    assert rows[4]["error_code"] == "empty_file"
+
+
+def test_json_lines_are_out_at_once():
+    stream = io.TextIOWrapper(raw := io.BytesIO(), encoding="utf-8")
+    FORMATS["jsonl"](stream, nullcontext).write(ONE)
+    assert raw.getvalue().endswith(b"}\n")
+
+
+def test_the_table_in_a_pipe_is_plain_and_cuts_nothing(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert written("table", RESULTS).splitlines() == [
+        "picture          face            verdict  fake   cautions",
+        "party.jpg        1/1             fake     0.970",
+        "zażółć/日本.jpg  1/2 at 55,119   real     0.010  small, blurred",
+        "zażółć/日本.jpg  2/2 at 256,256  unsure   0.500",
+        "wall.png                         no face",
+        r"caf\xe9.jpg                      error           caf\xe9.jpg: the file is empty",
+        "made.png         1/1             fake     0.970  the file says: made by AI, "
+        "credentials: untrusted",
+    ]
+
+
+def test_the_table_on_a_terminal_has_colours_and_keeps_to_the_line(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    long = ONE.model_copy(update={"source": "folder/" * 20 + "party.jpg"})
+    lines = written("table", [ONE, long]).splitlines()
+    assert "\x1b[1;31mfake   \x1b[0m" in lines[1]
+    assert "…" in lines[2]
+    assert "party.jpg" in lines[2]
+    assert len(lines[2]) < 70 + 20
+
+
+def test_a_page_is_out_when_it_is_full_or_old(monkeypatch):
+    stream = io.StringIO()
+    writer = TableWriter(stream, nullcontext)
+    for _ in range(output.PAGE_ROWS):
+        writer.write(ONE)
+    assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 1
+    writer.write(ONE)
+    assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 1
+    monkeypatch.setattr(output, "PAGE_SECONDS", -1)
+    writer.write(ONE)
+    assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 3
+    writer.close()
+    assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 3
+
+
+@pytest.mark.parametrize(("text", "cells"), [("日本日本", 5), ("日本", 4), ("", 3), ("abc", 1)])
+def test_cells_are_as_wide_as_they_are_told(text, cells):
+    from rich.cells import cell_len
+
+    assert cell_len(fitted(text, cells)) == cells
+
+
+def test_the_tally_prefers_a_found_verdict_to_an_error():
+    tally = Tally()
+    assert tally.exit_code() == 0
+    tally.add(ERROR)
+    assert (tally.exit_code(), tally.exit_code(frozenset({"fake"}))) == (1, 1)
+    tally.add(ONE)
+    assert (tally.exit_code(), tally.exit_code(frozenset({"fake"}))) == (1, 3)
+
+
+def test_counting_gives_up_in_time():
+    assert progress.count_within(iter(range(5))) == 5
+    assert progress.count_within(iter(range(5)), seconds=-1) is None
+    assert progress.count_within([]) == 0
+
+
+def test_what_the_file_says_of_itself_is_not_missed():
+    assert "the file says: made by AI" in written("table", [EXPLAINED])
+    assert "the file says" not in written("table", [ONE, NO_FACE])
+    (row,) = csv.DictReader(io.StringIO(written("csv", [EXPLAINED])))
+    assert (row["content_credentials"], row["file_says"]) == ("untrusted", "made_by_ai")
+
+
+@pytest.mark.parametrize("name", ["=1+1.jpg", "+a", "-a", "@a", "\ta", "\ra"])
+def test_a_name_is_no_formula_in_a_spreadsheet_and_as_it_is_for_machines(name):
+    result = ONE.model_copy(update={"source": name})
+    (safe,) = csv.DictReader(io.StringIO(csv_text([result]), newline=""))
+    (bare,) = csv.DictReader(io.StringIO(written("csv", [result]), newline=""))
+    assert (safe["source"], bare["source"]) == (f"'{name}", name)
+    assert {**safe, "source": name} == bare
+
+
+def test_a_spreadsheet_has_every_row_of_the_command_line():
+    assert csv_text(RESULTS) == written("csv", RESULTS)

@@ -1,0 +1,130 @@
+"""Metrics on numbers small enough to check by hand."""
+
+import numpy as np
+import pytest
+
+from faceproof.errors import UnknownChoiceError, UsageError
+from faceproof.evaluation.formulas import Thresholds, tally
+from faceproof.evaluation.metrics import METRICS, confusion, measure
+
+REALS, FAKES = [0.05, 0.1, 0.4, 0.7], [0.3, 0.6, 0.8, 0.9, 0.95]
+LABELS = [False] * 4 + [True] * 5
+SCORES = REALS + FAKES
+AT = Thresholds(real_below=0.35, fake_from=0.65)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("roc_auc", (4 + 4 + 4 + 3 + 2) / 20),
+        ("average_precision", (1 + 1 + 1 + 4 / 5 + 5 / 7) / 5),
+        ("accuracy", 6 / 9),
+        ("balanced_accuracy", (3 / 4 + 3 / 5) / 2),
+        ("precision", 3 / 4),
+        ("recall", 3 / 5),
+        ("f1", 6 / 9),
+        ("bpcer", 1 / 4),
+        ("apcer", 1 / 5),
+        ("unsure_rate", 2 / 9),
+        ("real_unsure_rate", 1 / 4),
+        ("fake_unsure_rate", 1 / 5),
+        ("real_coverage", 3 / 4),
+        ("fake_coverage", 4 / 5),
+        ("eer", 1 / 4),
+        ("tpr_at_fpr_1", 3 / 5),
+        ("brier", (sum(p**2 for p in REALS) + sum((1 - p) ** 2 for p in FAKES)) / 9),
+        ("log_loss", -(np.log1p(-np.array(REALS)).sum() + np.log(FAKES).sum()) / 9),
+    ],
+)
+def test_by_hand(name, value):
+    assert measure(LABELS, SCORES, AT, names=[name])[name] == pytest.approx(value, abs=1e-12)
+
+
+def test_the_calibration_error_of_faces_each_in_a_bin_of_its_own():
+    gaps = [*REALS, *(1 - p for p in FAKES)]
+    assert measure(LABELS, SCORES, names=["ece"])["ece"] == pytest.approx(np.mean(gaps))
+
+
+def test_the_calibration_error_is_small_for_honest_and_large_for_bold_probabilities():
+    rng = np.random.default_rng(0)
+    honest = rng.uniform(size=20_000)
+    fake = rng.uniform(size=20_000) < honest
+    bold = np.clip((honest - 0.5) * 3 + 0.5, 0, 1)
+    assert measure(fake, honest, names=["ece"])["ece"] < 0.012
+    assert measure(fake, bold, names=["ece"])["ece"] > 0.1
+
+
+def test_both_thresholds_belong_to_the_verdict_above():
+    """As in `decide`: fake from the upper threshold on, real below the lower."""
+    assert confusion([0, 1, 1], [0.35, 0.65, 0.3499], AT).tolist() == [[0, 1, 0], [1, 0, 1]]
+    assert measure([0, 1], [0.35, 0.65], AT)["unsure_rate"] == 0.5
+
+
+def test_a_perfect_detector():
+    values = measure([0, 0, 1, 1], [0.0, 0.0, 1.0, 1.0])
+    for name, metric in METRICS.items():
+        expected = 1.0 if metric.higher_is_better else 0.0
+        assert values[name] == pytest.approx(expected, abs=1e-12), name
+
+
+def test_one_score_for_all_is_a_coin():
+    values = measure([0, 1, 0, 1], [0.5] * 4)
+    assert values["roc_auc"] == 0.5
+    assert values["eer"] == 0.5
+    assert values["tpr_at_fpr_1"] == 0.0
+    assert values["ece"] == 0.0
+
+
+def test_no_face_called_fake_gives_no_precision_and_no_warning():
+    values = measure([0, 1], [0.1, 0.2], names=["precision", "f1", "recall"])
+    assert values == {"precision": 0.0, "f1": 0.0, "recall": 0.0}
+
+
+def test_confusion_has_a_column_for_unsure():
+    assert confusion(LABELS, SCORES, AT).tolist() == [[2, 1, 1], [1, 1, 3]]
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_missing_class_is_named(name):
+    for kind, labels in (("real", [True, True]), ("fake", [False, False])):
+        if kind in METRICS[name].needs:
+            with pytest.raises(UsageError, match=f"{name} needs {kind} faces"):
+                measure(labels, [0.2, 0.4], names=[name])
+        else:
+            assert measure(labels, [0.2, 0.4], names=[name])[name] >= 0
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_an_outcome_averages_to_its_rate(name):
+    metric, fake, scores = METRICS[name], np.array(LABELS), np.array(SCORES)
+    if metric.outcome is None:
+        return
+    kinds = {"real": ~fake, "fake": fake}
+    over = kinds[metric.needs[0]] if metric.needs else np.ones_like(fake)
+    hits = metric.outcome(fake[over], scores[over], AT)
+    assert hits.mean() == pytest.approx(measure(LABELS, SCORES, AT)[name])
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_many_weightings_at_once_are_each_on_its_own(name):
+    rng = np.random.default_rng(1)
+    scores = np.round(rng.uniform(size=60), 1)
+    fake, weights = rng.uniform(size=60) < 0.5, rng.integers(0, 4, size=(7, 60))
+    together = METRICS[name].formula(tally(fake, scores, weights), AT)
+    assert together.shape == (7,)
+    for one, row in zip(together, weights, strict=True):
+        repeated = measure(np.repeat(fake, row), np.repeat(scores, row), AT, names=[name])
+        assert one == pytest.approx(repeated[name], abs=1e-12)
+
+
+def test_what_cannot_be_measured_is_refused():
+    with pytest.raises(UsageError, match="one length"):
+        tally([True], [0.1, 0.2])
+    with pytest.raises(UsageError, match="one length"):
+        tally([True], [0.1], [1.0, 1.0])
+    with pytest.raises(UsageError, match="not a finite number"):
+        tally([True, False], [0.1, np.nan])
+    with pytest.raises(UsageError, match="no judged face"):
+        tally([], [])
+    with pytest.raises(UnknownChoiceError, match="'roc_auc'"):
+        measure([0, 1], [0.1, 0.2], names=["rocauc"])
