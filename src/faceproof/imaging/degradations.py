@@ -52,13 +52,18 @@ def encode_jpeg(pixels: Pixels, quality: int, *, subsampling: str = "4:2:0") -> 
 
 def jpeg(pixels: Pixels, quality: int, *, subsampling: str = "4:2:0") -> Pixels:
     """Return the picture after one save as JPEG."""
-    return _decoded(encode_jpeg(pixels, quality, subsampling=subsampling))
+    return decode_saved(encode_jpeg(pixels, quality, subsampling=subsampling))
+
+
+def encode_webp(pixels: Pixels, quality: int) -> bytes:
+    """Return the picture as a lossy WebP file."""
+    bgr = cv2.cvtColor(reduce_to(pixels, _WEBP_LONGEST), cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, quality])[1])
 
 
 def webp(pixels: Pixels, quality: int) -> Pixels:
     """Return the picture after one save as lossy WebP."""
-    bgr = cv2.cvtColor(reduce_to(pixels, _WEBP_LONGEST), cv2.COLOR_RGB2BGR)
-    return _decoded(bytes(cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, quality])[1]))
+    return decode_saved(encode_webp(pixels, quality))
 
 
 def resize(pixels: Pixels, factor: float, interpolation: int = cv2.INTER_AREA) -> Pixels:
@@ -143,7 +148,7 @@ def _random_webp(pixels: Pixels, points: Points, rng: np.random.Generator) -> tu
     small, file = reduce_to(pixels, _WEBP_LONGEST), BytesIO()
     quality, method = int(rng.integers(35, 96)), int(rng.integers(0, 5))
     Image.fromarray(small).save(file, "WEBP", quality=quality, method=method)
-    return _decoded(file.getvalue()), _follow(points, pixels, small)
+    return decode_saved(file.getvalue()), _follow(points, pixels, small)
 
 
 def _chain(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
@@ -232,8 +237,8 @@ HISTORY: dict[str, Step] = {
 _CHANCES = (0.35, 0.3, 0.15, 0.08, 0.12)
 
 
-def _decoded(data: bytes) -> Pixels:
-    """Return the pixels of a file that this module has just written."""
+def decode_saved(data: bytes) -> Pixels:
+    """Return the pixels of a file that this module has just encoded."""
     bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 

@@ -16,11 +16,12 @@ import numpy.typing as npt
 from faceproof.imaging.degradations import (
     SUBSAMPLINGS,
     blur,
+    decode_saved,
+    encode_jpeg,
+    encode_webp,
     history_with_points,
-    jpeg,
     noise,
     tone,
-    webp,
 )
 from faceproof.imaging.preprocessing import CropSpec, crop_face
 from faceproof.tables import choose
@@ -36,13 +37,25 @@ Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
+class Saved:
+    """One save of a picture: its quality setting, and its size in bytes for each pixel."""
+
+    quality: int
+    bytes_per_pixel: float
+
+
+@dataclass(frozen=True)
 class Sample:
-    """A decoded picture, its landmarks float32 [5, 2], its class and the group of its person."""
+    """A decoded picture, its landmarks float32 [5, 2], its class and the group of its person.
+
+    ``saved`` describes the last save at the drawn width, if there was one.
+    """
 
     pixels: Pixels
     landmarks: Points
     is_fake: bool
     group: str = ""
+    saved: Saved | None = None
 
 
 def augmented_crop(
@@ -77,8 +90,8 @@ def matched_crop(
     recipe: AugmentRecipe,
     crop: CropSpec,
     strength: float,
-) -> tuple[Pixels, bool]:
-    """Return the crop of a face of the drawn width, uint8 [S, S, 3], and whether it is fake.
+) -> tuple[Pixels, Sample]:
+    """Return the crop of a face of the drawn width, uint8 [S, S, 3], and the sample it shows.
 
     The face is reduced to the width first, then forged, changed in tone, saved and cropped: the
     order in which a published picture comes about. ``strength`` multiplies every chance.
@@ -96,7 +109,7 @@ def matched_crop(
     face = crop_face(sample.pixels, jittered(sample.landmarks, recipe, placing), crop)
     if flipping.random() < recipe.flip:
         face = np.ascontiguousarray(face[:, ::-1])
-    return face, sample.is_fake
+    return face, sample
 
 
 def real_face(sample: Sample) -> RealFace:
@@ -105,13 +118,16 @@ def real_face(sample: Sample) -> RealFace:
     return RealFace(sample.pixels, sample.landmarks, groups)
 
 
-def save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> Pixels:
+def save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> tuple[Pixels, Saved]:
     """Return the picture after one save, as JPEG five times in six, else as WebP."""
     level = int(rng.integers(quality[0], quality[1] + 1))
     if rng.random() < 1 / 6:
-        return webp(pixels, level)
-    chroma = str(rng.choice(list(SUBSAMPLINGS), p=(0.65, 0.25, 0.07, 0.03)))
-    return jpeg(pixels, level, subsampling=chroma)
+        data = encode_webp(pixels, level)
+    else:
+        chroma = str(rng.choice(list(SUBSAMPLINGS), p=(0.65, 0.25, 0.07, 0.03)))
+        data = encode_jpeg(pixels, level, subsampling=chroma)
+    size = len(data) / (pixels.shape[0] * pixels.shape[1])
+    return decode_saved(data), Saved(level, size)
 
 
 def forged(
@@ -196,7 +212,8 @@ def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: flo
     if graining.random() < strength * recipe.noise:
         pixels = noise(pixels, float(graining.uniform(1, 7)), graining)
     if saving.random() < recipe.save:
-        pixels = save_once(pixels, recipe.save_quality, saving)
+        pixels, saved = save_once(pixels, recipe.save_quality, saving)
+        sample = replace(sample, saved=saved)
     if strength < 1 and filing.random() >= strength:
         return replace(sample, pixels=pixels)
     after, points = history_with_points(

@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import landmarks_of
 from faceproof.detector.spec import StartedFrom
+from faceproof.errors import DataError
 from faceproof.export import export_onnx
 from faceproof.networks import (
     build,
@@ -33,6 +34,7 @@ from faceproof.training.run.processes import fabric_for, kill_helpers, refuse_un
 from faceproof.training.run.stopping import Stopped
 from faceproof.training.step import Teacher
 from faceproof.training.stream import PlainFaces, TrainingStream, balanced, pictures_of
+from faceproof.training.stream_report import refuse_shortcuts, report_stream
 from faceproof.training.validation import renew_statistics
 
 Progress = Callable[[str], None]
@@ -70,6 +72,8 @@ def fit(
     if changed:
         progress(f"goes on with another recipe than it began with: {', '.join(changed)}")
     stream, faces = _pictures(recipe, manifest, made)
+    if fabric.is_global_zero and recipe.resolution is not None and not run.starts():
+        _report_shortcuts(recipe, stream, run, progress)
     network = starting_network(recipe, stream, run, fabric, progress)
     if fabric.is_global_zero:
         if not run.starts():
@@ -89,6 +93,23 @@ def fit(
     best = trainer.state
     progress(f"best validation AUC {best.best_score:.4f} at step {best.best_step}")
     return kept_network(recipe, run)
+
+
+def _report_shortcuts(
+    recipe: Recipe, stream: TrainingStream, run: RunFolder, progress: Progress
+) -> None:
+    """Report what predicts the label besides the face, keep it in the run, refuse a shortcut."""
+    own_width = recipe.resolution.own_width if recipe.resolution else {}
+    try:
+        report = report_stream(stream, own_width=own_width, seed=recipe.seed)
+    except DataError as error:
+        progress(str(error))
+        return
+    report.write(run.path / "stream_report.json")
+    for line in report.lines():
+        progress(f"shortcuts of the stream: {line}")
+    if not recipe.data.allow_shortcuts:
+        refuse_shortcuts(report)
 
 
 def starting_network(

@@ -55,13 +55,15 @@ class DataRecipe(Record):
     Without ``sources``, ``prepared`` is a folder that `faceproof data prepare` has made.
     ``balance`` evens out what is drawn in training, one inside of the other; empty, the weights of
     the prepared set stand. ``reading`` says whether pictures come from files or from shards.
-    ``shares`` are the shares of the sources of a prepared folder, for `ResolutionRecipe`.
+    ``shares`` are the shares of the sources of a prepared folder, for `ResolutionRecipe`;
+    ``allow_shortcuts`` trains although the stream's shortcut report refuses it.
     """
 
     root: Path = Path("data/raw")
     prepared: Path = Path("data/prepared")
     licence: Text
     shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    allow_shortcuts: bool = False
     sources: dict[str, TrainingSource] = Field(default_factory=dict)
     split_seed: int = 0
     balance: tuple[Literal["class", "generator", "source"], ...] = ()

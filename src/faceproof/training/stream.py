@@ -31,7 +31,13 @@ from faceproof.imaging.preprocessing import Preprocessing, network_input, prepar
 from faceproof.training.augment import Pixels, Points, Sample, augmented_crop, matched_crop
 from faceproof.training.forging.table import ForgingResources, validate_forgeries
 from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe, StageRecipe
-from faceproof.training.resolution import WidthMatched, face_widths, reduce_face
+from faceproof.training.resolution import (
+    Drawn,
+    WidthMatched,
+    face_widths,
+    reduce_face,
+    sharpness,
+)
 from faceproof.training.run.stopping import ignore_signals
 
 Numbers = npt.NDArray[np.int64]
@@ -230,6 +236,23 @@ def pictures_of(
 
 
 @dataclass(frozen=True)
+class StreamFacts:
+    """What a training sample gives away besides the face.
+
+    ``width`` is the drawn face width in px, ``quality`` and ``bytes_per_pixel`` are those of the
+    last save (NaN without one), and ``sharpness`` is that of the crop.
+    """
+
+    source: str
+    is_fake: bool
+    group: str
+    width: float
+    quality: float
+    bytes_per_pixel: float
+    sharpness: float
+
+
+@dataclass(frozen=True)
 class Stage:
     """How samples are drawn from number ``first`` on, and the strength of their augmentation."""
 
@@ -284,26 +307,47 @@ class TrainingStream(Dataset[Pair]):
         rng = np.random.default_rng([self._seed, number])
         spec = self._preprocessing
         if self._draw is None:
-            crop, is_fake = self._matched(number, rng)
+            _, crop, shown = self._matched(number, rng)
+            is_fake = shown.is_fake
         else:
             sample, donor = self._pictures[self._draw(rng)], partial(self._donor, rng)
             crop, is_fake = augmented_crop(sample, donor, self._augment, spec.crop, rng)
         return torch.from_numpy(network_input(crop, spec.input)), float(is_fake)
 
-    def _matched(self, number: int, rng: np.random.Generator) -> tuple[Pixels, bool]:
+    def facts(self, number: int) -> StreamFacts:
+        """Return what sample ``number`` of a stream with matched resolution looks like.
+
+        Raises:
+            TrainingError: the recipe has no section [resolution].
+        """
+        if self._draw is not None:
+            raise TrainingError("the stream has no matched resolution: add [resolution]")
+        rng = np.random.default_rng([self._seed, number])
+        drawn, crop, shown = self._matched(number, rng)
+        return StreamFacts(
+            source=self._pictures.rows[drawn.row].source,
+            is_fake=shown.is_fake,
+            group=shown.group,
+            width=drawn.width,
+            quality=float("nan") if shown.saved is None else shown.saved.quality,
+            bytes_per_pixel=float("nan") if shown.saved is None else shown.saved.bytes_per_pixel,
+            sharpness=sharpness(crop),
+        )
+
+    def _matched(self, number: int, rng: np.random.Generator) -> tuple[Drawn, Pixels, Sample]:
         """Return sample ``number`` of a stream with matched resolution, as its stage has it."""
         stage = next(one for one in reversed(self._stages) if number >= one.first)
         drawn = stage.draw(rng)
-        donor = partial(self._reduced_donor, stage, drawn.width, rng)
-        return matched_crop(
+        crop, shown = matched_crop(
             self._pictures[drawn.row],
             drawn,
-            donor,
+            partial(self._reduced_donor, stage, drawn.width, rng),
             rng,
             recipe=self._augment,
             crop=self._preprocessing.crop,
             strength=stage.strength,
         )
+        return drawn, crop, shown
 
     def _reduced_donor(self, stage: Stage, width: float, rng: np.random.Generator) -> Sample:
         """Return another real face at the drawn width."""
