@@ -177,7 +177,8 @@ class WidthMatched:
 
     def _refuse_unreachable(self) -> None:
         """Refuse a widest face, or forgeries, that no draw can give."""
-        for label in self._classes:
+        every_width_is_own = self._own > 1 - 1e-9
+        for label in () if every_width_is_own else self._classes:
             if not self._reachable(label, self._spec.widest)[0]:
                 widest = max(
                     (
