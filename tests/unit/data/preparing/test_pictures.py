@@ -21,6 +21,7 @@ from faceproof.data.preparing.pictures import (
     _File,
     crop_landmarks,
     drawn_history,
+    face_width,
     lived,
     prepare_picture,
     share_outside,
@@ -268,3 +269,48 @@ def test_no_kernel_leaves_the_aliasing_of_a_larger_picture(kernel):
     history = drawn_history("ab" * 32, seed=0, quality=(100, 100))
     worn = decode(lived(stripes, type(history)(kernel, 100), factor=0.25)).pixels
     assert np.abs(worn[8:-8, 8:-8].astype(int) - 127).max() <= 12
+
+
+FACE = PicturesSpec(crop=CropSpec(size=120, margin=0.35), keep="face")
+
+
+def test_a_file_with_nothing_to_cut_away_is_kept_byte_for_byte(tmp_path):
+    content = encode_jpeg(head(150), 80)
+    found = done(prepared(tmp_path, content, FACE))
+    assert (tmp_path / found.path).read_bytes() == content
+    assert found.format == "JPEG"
+
+
+def test_a_face_keeps_its_own_width_and_every_pixel(tmp_path):
+    """A part is cut out of a large picture without resampling and without another lossy save."""
+    wide = np.full((400, 500, 3), 90, np.uint8)
+    wide[100:280, 200:380] = head(180)
+    content = encode_jpeg(wide, 90)
+    found = done(prepared(tmp_path, content, FACE))
+    part = decode((tmp_path / found.path).read_bytes()).pixels
+    assert found.format == "PNG"
+    assert part.shape[0] < 300
+    whole = decode(content).pixels
+    face = YuNet().find(whole)[0]
+    left, top = (round(float(v)) for v in (face.landmarks - np.array(found.landmarks))[0])
+    assert np.array_equal(part, whole[top : top + part.shape[0], left : left + part.shape[1]])
+
+
+def test_a_face_wider_than_the_limit_is_reduced_to_it(tmp_path):
+    found = done(prepared(tmp_path, encode_jpeg(head(700), 90), FACE))
+    assert face_width(np.array(found.landmarks, np.float32)) == pytest.approx(120, rel=0.02)
+    assert found.format == "PNG"
+
+
+def test_a_network_sees_a_kept_face_as_it_sees_the_picture(tmp_path):
+    """What is cut away lies outside of the crop in use: not one bit of it differs."""
+    wide = np.full((400, 500, 3), 90, np.uint8)
+    wide[100:280, 200:380] = head(180)
+    content = encode_jpeg(wide, 90)
+    found = done(prepared(tmp_path, content, FACE))
+    part = decode((tmp_path / found.path).read_bytes()).pixels
+    whole = decode(content).pixels
+    crop = CropSpec(size=64, margin=0.1)
+    in_use = crop_face(whole, YuNet().find(whole)[0].landmarks, crop)
+    kept = crop_face(part, np.array(found.landmarks, np.float32), crop)
+    assert np.abs(in_use.astype(int) - kept).max() <= 2
