@@ -144,3 +144,15 @@ def test_the_worst_generator_is_named(found):
     assert worst in rates
     assert worst.value == max(f.value for f in rates)
     assert worst_generator(found, "none") is None
+
+
+def test_families_pool_sources_into_slices_of_their_own(faces):
+    families = {"every": ("mixed", "drawn"), "some": ("mixed",), "none": ("elsewhere",)}
+    names = [name for name, _ in slices(faces, families)]
+    assert names[:3] == ["all", "family=every", "family=some"]
+    assert "family=none" not in names
+    parts = dict(slices(faces, families))
+    assert len(parts["family=every"]) == len(faces)
+    assert set(parts["family=some"].sources) == {"mixed"}
+    found = findings(faces, POINTS, data_sha256=HASH, metrics=["bpcer"], families=families)
+    assert any(one.slice == "family=some" and one.metric == "bpcer@lax" for one in found)

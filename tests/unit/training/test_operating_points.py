@@ -256,3 +256,65 @@ def test_twenty_groups_however_large_do_not_support_one_in_a_hundred():
     operating_point(grouped, Budget(bpcer=0.05), data_sha256=HASH)
     with pytest.raises(UsageError, match="takes 99 groups or more, and these are 20"):
         operating_point(grouped, Budget(bpcer=0.01), data_sha256=HASH)
+
+
+FAMILIES = {"portraits": ("a", "b"), "headshots": ("c",), "films": ("d",)}
+
+
+def of_families(counts, *, seed=0):
+    """Return faces of sources with so many reals each, the later ones harder, and 1000 fakes."""
+    rng = np.random.default_rng(seed)
+    reals = [rng.normal(size=n) - 3 + place for place, n in enumerate(counts.values())]
+    sources = np.repeat([*counts, "fakes"], [*counts.values(), 1000])
+    logits = np.concatenate([*reals, rng.normal(size=1000) + 3])
+    fake = np.repeat([False, True], [sum(counts.values()), 1000])
+    return made(logits, fake, sources=sources)
+
+
+def promised(**changes):
+    return CalibrationRecipe(conditions=("clean",), families=FAMILIES, **changes)
+
+
+def test_a_budget_holds_for_the_worst_family():
+    faces = of_families({"a": 400, "b": 400, "c": 500, "d": 500})
+    kept = kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH)
+    point = kept.points["1-in-100"]
+    for name in "abcd":
+        mine = faces.probabilities[faces.sources == name]
+        assert (mine >= point.fake_from).mean() <= 0.01
+    assert "of each family" in point.promise
+    assert "worst clean, films" in point.promise
+    pooled = kept_promises(
+        faces, CalibrationRecipe(conditions=("clean",), budgets=(0.01,)), data_sha256=HASH
+    )
+    assert pooled.points["1-in-100"].fake_from < point.fake_from
+
+
+def test_sources_of_one_family_are_counted_together():
+    """Neither 200 of a nor 200 of b support one in 100, both together do."""
+    faces = of_families({"a": 200, "b": 200, "c": 500, "d": 500})
+    point = kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH).points["1-in-100"]
+    assert "not promised" not in point.promise
+
+
+def test_a_family_that_is_too_small_is_named_and_not_promised():
+    faces = of_families({"a": 400, "b": 400, "c": 90, "d": 500})
+    point = kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH).points["1-in-100"]
+    assert "not promised, for too few calibration faces: headshots" in point.promise
+
+
+def test_families_that_are_all_too_small_are_refused():
+    faces = of_families({"a": 20, "b": 20, "c": 30, "d": 30})
+    with pytest.raises(UsageError, match="cannot support a promise"):
+        kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH)
+
+
+def test_a_real_source_without_a_family_is_refused():
+    faces = of_families({"a": 400, "stray": 400})
+    with pytest.raises(UsageError, match="'stray' has real calibration faces and is in no family"):
+        kept_promises(faces, promised(budgets=(0.05,)), data_sha256=HASH)
+
+
+def test_a_source_in_two_families_is_refused():
+    with pytest.raises(ValueError, match="'a' is in two families"):
+        CalibrationRecipe(families={"one": ("a",), "two": ("a", "b")})
