@@ -5,6 +5,10 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 >>> import faceproof
 >>> faceproof.Checker.__module__
 'faceproof.checker'
+
+There is a function for each of the commands: `check`, `inspect`, `evaluate` and `train`. They
+return values, and the command line shows those. `inspect` and `evaluate` need the extra `data`,
+`train` needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -13,44 +17,81 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from faceproof.checker import Checker
-    from faceproof.detector import Detector
+    from faceproof.checker import Checker, check
+    from faceproof.data.inspection.inspect import InspectSpec, inspect
+    from faceproof.data.inspection.record import Inspection
+    from faceproof.detector import Bundle, Detector
     from faceproof.errors import FaceproofError
+    from faceproof.evaluation.evaluate import Evaluation, evaluate
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
+    from faceproof.training.train import train
 
     __version__: str
 
 __all__ = [
+    "Bundle",
     "CheckResult",
     "CheckedFace",
     "Checker",
     "Detector",
+    "Evaluation",
     "FaceproofError",
+    "InspectSpec",
+    "Inspection",
     "Limits",
     "Sources",
     "__version__",
+    "check",
+    "evaluate",
+    "inspect",
+    "train",
 ]
 
 _HOMES = {
+    "Bundle": "faceproof.detector",
     "CheckResult": "faceproof.results",
     "CheckedFace": "faceproof.results",
     "Checker": "faceproof.checker",
     "Detector": "faceproof.detector",
+    "Evaluation": "faceproof.evaluation.evaluate",
     "FaceproofError": "faceproof.errors",
+    "InspectSpec": "faceproof.data.inspection.inspect",
+    "Inspection": "faceproof.data.inspection.record",
     "Limits": "faceproof.imaging.decode",
     "Sources": "faceproof.sources",
+    "check": "faceproof.checker",
+    "evaluate": "faceproof.evaluation.evaluate",
+    "inspect": "faceproof.data.inspection.inspect",
+    "train": "faceproof.training.train",
+}
+#: What the modules of some homes import, and the extra that brings it.
+_EXTRAS = {
+    "faceproof.data": ("data", ("polars", "sklearn")),
+    "faceproof.evaluation": ("data", ("polars", "pyarrow")),
+    "faceproof.training": (
+        "train",
+        ("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors"),
+    ),
 }
 
 
 def __getattr__(name: str) -> object:
-    """Return a public name, imported now."""
+    """Return a public name, imported now.
+
+    Raises:
+        MissingExtraError: the extra that it needs is not installed.
+    """
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("faceproof")
     if name not in _HOMES:
         raise AttributeError(f"module 'faceproof' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    extra, libraries = _EXTRAS.get(".".join(home.split(".")[:2]), ("", ()))
+    if libraries:
+        importlib.import_module("faceproof.tables").require(*libraries, extra=extra)
+    return getattr(importlib.import_module(home), name)
 
 
 def __dir__() -> list[str]:

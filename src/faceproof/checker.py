@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from os import PathLike, fsdecode
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union
 
 import cv2
@@ -39,7 +40,7 @@ from faceproof.tables import choose
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FACES", "Checker", "Opened", "Source", "source_name"]
+__all__ = ["FACES", "Checker", "Opened", "Source", "check", "checker_for", "source_name"]
 
 
 #: Of a source that is no file: an array, or what could not be opened.
@@ -421,6 +422,52 @@ class Checker:
             image=_image(picture),
             provenance=_provenance(picture),
         )
+
+
+def check(
+    source: Source,
+    *,
+    detector: Detector | str | Path = "default",
+    faces: str = "all",
+    at: str | None = None,
+    name: str | None = None,
+    heatmaps: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    addresses: FetchPolicy | None = DEFAULT_POLICY,
+) -> CheckResult:
+    """Return the verdict on one picture, as `Checker.check` does.
+
+    ``detector`` is a `Detector`, the folder of one, or ``default``. It is loaded at each call:
+    make a `Checker` for many pictures, or give a loaded one.
+
+    Raises:
+        BundleError: the detector cannot be loaded.
+        UnknownChoiceError: an unknown choice of faces or operating point.
+        NoHeatMapError: the detector has no heat maps.
+
+    >>> check(np.zeros((64, 64, 3), np.uint8)).status
+    'no_face'
+    """
+    checker = checker_for(
+        detector, faces=faces, at=at, heatmaps=heatmaps, limits=limits, addresses=addresses
+    )
+    return checker.check(source, name=name)
+
+
+def checker_for(
+    detector: Detector | str | Path,
+    *,
+    faces: str = "all",
+    at: str | None = None,
+    heatmaps: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
+    addresses: FetchPolicy | None = DEFAULT_POLICY,
+) -> Checker:
+    """Return a `Checker` with a detector, which is loaded where it is a name or a folder."""
+    loaded = detector if isinstance(detector, Detector) else Detector.load(detector)
+    return Checker(
+        loaded, faces=faces, at=at, heatmaps=heatmaps, limits=limits, addresses=addresses
+    )
 
 
 def _image(picture: Picture) -> CheckedImage:

@@ -38,9 +38,7 @@ from faceproof.evaluation.finding_names import (
 )
 from faceproof.evaluation.formulas import Bools
 from faceproof.evaluation.intervals import (
-    CONFIDENCE,
     RESAMPLES,
-    Interval,
     intraclass,
     rate_interval,
     resamples,
@@ -48,6 +46,7 @@ from faceproof.evaluation.intervals import (
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import Preprocessing, prepare
+from faceproof.statistics import CONFIDENCE, Interval
 from faceproof.tables import require
 
 Names = npt.NDArray[np.str_]

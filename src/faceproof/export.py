@@ -20,7 +20,6 @@ from faceproof.detector.bundle import (
     weights_bytes,
     write_bundle,
 )
-from faceproof.detector.calibration import sigmoid
 from faceproof.detector.scorers import (
     Inputs,
     Logits,
@@ -35,6 +34,7 @@ from faceproof.errors import ExportError
 from faceproof.imaging.preprocessing import Preprocessing, network_input
 from faceproof.networks import build
 from faceproof.networks.heads import HeadSpec
+from faceproof.statistics import sigmoid
 from faceproof.tables import require
 
 if TYPE_CHECKING:

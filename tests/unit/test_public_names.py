@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
 
 import faceproof
+from faceproof.errors import MissingExtraError, UnknownChoiceError, UsageError
+
+NEEDS_TORCH = {"train"}
+HEAD = "path,label,generator,source,split,group,sha256"
 
 
-@pytest.mark.parametrize("name", faceproof.__all__)
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    """Return a manifest of twelve grainy pictures, dark ones real and bright ones fake."""
+    rows = [HEAD]
+    for n in range(12):
+        label, generator, light = ("fake", "lamp", 210) if n % 2 else ("real", "none", 60)
+        grain = np.random.default_rng(n).integers(-40, 40, (48, 48, 3))
+        path = tmp_path / f"{n}.png"
+        Image.fromarray((light + grain).clip(0, 255).astype(np.uint8)).save(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        rows.append(f"{path.name},{label},{generator},home,test,g{n},{digest}")
+    (tmp_path / "m.csv").write_text("\n".join(rows), encoding="utf-8")
+    return tmp_path / "m.csv"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.train] if name in NEEDS_TORCH else [])
+        for name in faceproof.__all__
+    ],
+)
 def test_every_public_name_is_there_and_listed(name):
     value = getattr(faceproof, name)
     assert getattr(value, "__name__", name) == name
@@ -16,8 +48,117 @@ def test_every_public_name_is_there_and_listed(name):
 
 def test_the_public_names_are_those_of_the_readme():
     assert {"Checker", "Detector", "CheckResult"} <= set(faceproof.__all__)
+    assert {"check", "inspect", "evaluate", "train"} <= set(faceproof.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'faceproof' has no attribute 'Chekcer'"):
         _ = faceproof.Chekcer
+
+
+def test_types_are_for_all_to_read():
+    assert resources.files(faceproof).joinpath("py.typed").is_file()
+
+
+def test_a_verb_without_its_extra_names_it(monkeypatch):
+    monkeypatch.setattr(
+        "faceproof.tables.find_spec", lambda name: None if name == "timm" else object()
+    )
+    with pytest.raises(MissingExtraError, match=r"timm is not installed: .*faceproof\[train\]"):
+        _ = faceproof.train
+
+
+class TestCheck:
+    def test_returns_what_a_checker_does(self, tiny_bundle):
+        pixels = np.full((48, 48, 3), 220, np.uint8)
+        found = faceproof.check(pixels, detector=tiny_bundle, faces="whole", name="bright")
+        detector = faceproof.Detector.load(tiny_bundle)
+        same = faceproof.Checker(detector, faces="whole").check(pixels, name="bright")
+        timeless = {"elapsed_ms": 0.0}
+        assert found.model_copy(update=timeless) == same.model_copy(update=timeless)
+        loaded = faceproof.check(pixels, detector=detector, faces="whole", name="bright")
+        assert (found.source, loaded.verdict) == ("bright", found.verdict)
+
+    def test_what_cannot_be_checked_is_a_result(self, tiny_bundle, tmp_path):
+        found = faceproof.check(tmp_path / "none.jpg", detector=tiny_bundle)
+        assert (found.status, found.error.code) == ("error", "source_not_found")
+
+    def test_an_unknown_operating_point_is_refused(self, tiny_bundle):
+        with pytest.raises(UnknownChoiceError, match="strict"):
+            faceproof.check(b"", detector=tiny_bundle, at="strict")
+
+
+class TestInspect:
+    def test_takes_a_file_and_returns_its_faults(self, manifest):
+        found = faceproof.inspect(manifest, faceproof.InspectSpec(sample=None))
+        assert isinstance(found, faceproof.Inspection)
+        assert (found.rows, found.sample, found.leaks) == (12, None, ())
+        assert found == faceproof.inspect([manifest], faceproof.InspectSpec(sample=None))
+
+    def test_another_manifest_shows_what_leaks(self, manifest):
+        spec = faceproof.InspectSpec(sample=None)
+        found = faceproof.inspect(manifest, spec, against=str(manifest))
+        assert [one.against for one in found.manifests] == [False, True]
+        assert found.leaks
+
+
+class TestEvaluate:
+    def test_returns_the_record_and_writes_nothing(self, tiny_bundle, manifest, tmp_path):
+        before = sorted(tmp_path.rglob("*"))
+        steps = []
+        found = faceproof.evaluate(
+            tiny_bundle,
+            manifest,
+            conditions=["clean", "jpeg-60", "clean"],
+            faces="whole",
+            resamples=100,
+            progress=lambda *step: steps.append(step),
+        )
+        assert isinstance(found, faceproof.Evaluation)
+        assert found.conditions == ("clean", "jpeg-60")
+        assert found.judged("all", "clean") == (6, 6)
+        assert (found.data.split, found.data.name) == ("test", str(manifest))
+        assert found.find("roc_auc").value == 1
+        assert (steps[0], steps[-1]) == ((0, 24), (24, 24))
+        assert sorted(tmp_path.rglob("*")) == before
+
+    def test_output_holds_the_predictions_and_the_record(self, tiny_bundle, manifest, tmp_path):
+        detector = faceproof.Detector.load(tiny_bundle)
+        out = tmp_path / "out"
+        found = faceproof.evaluate(
+            detector, manifest, output=out, faces="whole", resamples=100, seed=3
+        )
+        assert {path.name for path in out.iterdir()} == {"evaluation.json", "predictions.parquet"}
+        assert faceproof.Evaluation.read(out / "evaluation.json") == found
+        assert found.seed == 3
+
+    @pytest.mark.parametrize(
+        ("changes", "said"),
+        [
+            ({"conditions": ["jpg-60"]}, "unknown condition"),
+            ({"faces": "all"}, "unknown choice of faces"),
+            ({"split": "tests"}, "unknown split"),
+            ({"at": "strict"}, "unknown operating point"),
+            ({"manifest": "none.csv"}, "there is no manifest none.csv"),
+            ({"output": __file__}, "is not a folder"),
+        ],
+    )
+    def test_what_cannot_be_done_is_refused_first(self, tiny_bundle, manifest, changes, said):
+        wanted = {"manifest": manifest, **changes}
+        with pytest.raises(UsageError, match=said):
+            faceproof.evaluate(tiny_bundle, **wanted)
+
+
+@pytest.mark.train
+class TestTrain:
+    def test_a_recipe_file_is_read_with_its_overrides(self, tmp_path):
+        from faceproof.errors import RecipeError
+
+        with pytest.raises(RecipeError, match="cannot be read as a recipe"):
+            faceproof.train(tmp_path / "none.toml", tmp_path / "run")
+        recipe = tmp_path / "recipe.toml"
+        recipe.write_text("[schedule]\n", encoding="utf-8")
+        with pytest.raises(RecipeError, match="epoch"):
+            faceproof.train(recipe, tmp_path / "run", overrides=["schedule.epoch=3"])
+        assert not (tmp_path / "run").exists()
+        assert "torch" in sys.modules

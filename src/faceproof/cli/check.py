@@ -142,7 +142,9 @@ def check(
     make_writer = choose(FORMATS, format_, what="format")
     failing = choose(FAIL_ON, fail_on, what="--fail-on") if fail_on else frozenset[str]()
     listing = Listing(sources, separator=b"\0" if null else b"\n")
-    checker = _checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
+    from faceproof.checker import checker_for
+
+    checker = checker_for(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
     case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
     maps = HeatMapFolder(heatmaps, checker) if heatmaps else None
     seeing = [one for one in (case, maps) if one]
@@ -159,14 +161,6 @@ def check(
         case.close()
     typer.echo(tally.summary(checker, skipped=listing.skipped), err=True)
     raise typer.Exit(INTERRUPTED if interrupted else tally.exit_code(failing))
-
-
-def _checker(detector: str, *, faces: str, at: str | None, heatmaps: bool) -> Checker:
-    """Return the checker that was asked for."""
-    from faceproof.checker import Checker
-    from faceproof.detector import Detector
-
-    return Checker(Detector.load(detector), faces=faces, at=at, heatmaps=heatmaps)
 
 
 def _results(

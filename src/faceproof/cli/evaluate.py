@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,18 +15,15 @@ from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import visible
 from faceproof.cli.progress import Bar, progress_bar
 from faceproof.errors import UsageError
+from faceproof.messages import aligned
 from faceproof.sources import printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
-    from faceproof.detector import Detector, OperatingPoint
-    from faceproof.evaluation.evaluate import Evaluation, Selection
-    from faceproof.evaluation.predict import Find
+    from faceproof.evaluation.evaluate import Evaluation
 
 
-#: A pyarrow table; what checks a picture names no library of an extra.
-Table = Any
-PREDICTIONS, RECORD, PAGE = "predictions.parquet", "evaluation.json", "evaluation.html"
+PAGE = "evaluation.html"
 
 
 def evaluate(
@@ -74,170 +71,61 @@ def evaluate(
 
     require("polars", "pyarrow", "jinja2", extra="data")
     write = choose(FORMATS, format_, what="format")
-    conditions = _conditions(condition)
-    find = choose(_FACES, faces, what="choice of faces")()
-    _check_output(output)
-    judge = _detector(detector)
-    point = judge.operating_point(at)
-    selection = _selection(data, root, split)
-    predictions = _predict(judge, selection, conditions, find)
-    result = _evaluated(
-        predictions, judge, selection, point, faces=faces, number=resamples, seed=seed
-    )
-    _write(result, predictions, output)
+    from faceproof.evaluation.evaluate import evaluate as run
+
+    with _progress() as progress:
+        result = run(
+            detector,
+            data,
+            split=split,
+            conditions=condition or ["clean"],
+            output=output,
+            root=root,
+            at=at,
+            faces=faces,
+            resamples=resamples,
+            seed=seed,
+            progress=progress,
+        )
+    _write_page(result, output)
     write(result)
     read = all(one.error == 0 for one in result.answered)
     raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
 
 
-def _largest() -> Find:
-    from faceproof.evaluation.predict import largest
-    from faceproof.imaging.faces import YuNet
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Return what shows answers on a bar, and then a line for what takes its time after them."""
+    bar, counted = Bar(), 0
+    with ExitStack() as stack:
 
-    return partial(largest, YuNet())
+        def show(count: int, number: int) -> None:
+            nonlocal bar, counted
+            if not count:
+                bar = stack.enter_context(progress_bar(range(number), what="judged"))
+            for _ in range(count - counted):
+                bar.advance()
+            counted = count
+            if count == number:
+                stack.close()
+                typer.echo("figures and intervals", err=True)
 
-
-def _whole() -> Find:
-    from faceproof.evaluation.predict import whole
-
-    return whole
-
-
-_FACES: dict[str, Callable[[], Find]] = {"largest": _largest, "whole": _whole}
-
-
-def _conditions(named: list[str] | None) -> list[str]:
-    """Return the conditions asked for, each once; an unknown one is refused."""
-    from faceproof.imaging.degradations import DEGRADATIONS
-
-    conditions = list(dict.fromkeys(named or ["clean"]))
-    for name in conditions:
-        choose(DEGRADATIONS, name, what="condition")
-    return conditions
+        yield show
 
 
-def _check_output(folder: Path) -> None:
-    """Refuse a folder that holds anything but an earlier evaluation.
-
-    Raises:
-        UsageError: it does, or is no folder.
-    """
-    shown = printable(str(folder))
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{shown} is not a folder; name one that is new or empty")
-    if not folder.exists() or _is_ours(folder):
-        return
-    if any(folder.iterdir()):
-        raise UsageError(
-            f"{shown} is not empty and holds no earlier evaluation; name a new or empty folder"
-        )
-
-
-def _is_ours(folder: Path) -> bool:
-    """Return whether the folder holds an earlier evaluation."""
-    from faceproof.evaluation.evaluate import Evaluation
-
-    try:
-        Evaluation.read(folder / RECORD)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def _detector(name: str) -> Detector:
-    from faceproof.detector import Detector
-    from faceproof.detector.scorers import usable_cores
-
-    return Detector.load(name, threads=usable_cores())
-
-
-def _selection(data: Path, root: Path | None, split: str | None) -> Selection:
-    """Return the rows to judge."""
-    from faceproof.data.manifest_files import read_manifest
-    from faceproof.evaluation.evaluate import select
-
-    if not data.is_file():
-        raise UsageError(f"there is no manifest {printable(str(data))}; name a .parquet or .csv")
-    return select(read_manifest(data, root=root), split, name=printable(str(data)))
-
-
-def _predict(detector: Detector, selection: Selection, conditions: list[str], find: Find) -> Table:
-    """Return the predictions of the rows, with a bar on a terminal."""
-    from faceproof.detector.scorers import usable_cores
-    from faceproof.evaluation.predict import predict_rows
-    from faceproof.evaluation.predictions import Origin
-
-    origin = Origin(
-        detector_sha256=detector.sha256, data_sha256=selection.sha256, purpose=selection.purpose
-    )
-    with progress_bar(range(len(selection.rows) * len(conditions)), what="judged") as bar:
-        return predict_rows(
-            detector,
-            selection.rows,
-            origin,
-            conditions,
-            root=selection.root,
-            find=find,
-            workers=usable_cores(),
-            progress=_counting(bar),
-        )
-
-
-def _counting(bar: Bar) -> Callable[[int], None]:
-    """Return what moves a bar to the number of answers that it is told."""
-    told = 0
-
-    def tell(count: int) -> None:
-        nonlocal told
-        for _ in range(count - told):
-            bar.advance()
-        told = count
-
-    return tell
-
-
-def _evaluated(
-    predictions: Table,
-    detector: Detector,
-    selection: Selection,
-    point: OperatingPoint,
-    *,
-    faces: str,
-    number: int,
-    seed: int,
-) -> Evaluation:
-    """Return the record of the predictions."""
-    from faceproof.evaluation.evaluate import Judged, cautions, evaluation
-
-    spec = detector.spec
-    typer.echo("figures and intervals", err=True)
-    return evaluation(
-        predictions,
-        Judged(name=spec.name, version=spec.version, sha256=detector.sha256),
-        selection.on,
-        point,
-        chosen_faces=faces,
-        cautions=cautions(selection, spec, predictions),
-        number=number,
-        seed=seed,
-    )
-
-
-def _write(result: Evaluation, predictions: Table, folder: Path) -> None:
-    """Write table, record and page.
+def _write_page(result: Evaluation, folder: Path) -> None:
+    """Write the page beside the predictions.
 
     Raises:
         UsageError: the folder cannot be written to.
     """
-    from faceproof.evaluation import predictions as tables
+    from faceproof.evaluation import predictions
+    from faceproof.evaluation.evaluate import PREDICTIONS
     from faceproof.reports.evaluation_page import evaluation_page
 
-    page = evaluation_page(result, predictions)
+    page = evaluation_page(result, predictions.read(folder / PREDICTIONS))
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tables.write(predictions, folder / PREDICTIONS)
         (folder / PAGE).write_text(page, encoding="utf-8")
-        result.write(folder / RECORD)
     except OSError as error:
         shown = printable(str(folder))
         raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
@@ -267,17 +155,14 @@ FORMATS: dict[str, Callable[[Evaluation], None]] = {"table": write_table, "json"
 
 
 def lines(evaluation: Evaluation) -> Iterator[str]:
-    """Yield the aligned lines of the table, the head first."""
+    """Return the aligned lines of the table, the head first."""
     from faceproof.reports.evaluation_page import MAIN, SHORT
 
     table = [
         ("faces", "condition", "real", "fake", *(SHORT[name] for name in MAIN)),
         *_rows(evaluation),
     ]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(padded).rstrip()
+    return aligned(table)
 
 
 def _more(evaluation: Evaluation) -> str:

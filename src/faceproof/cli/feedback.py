@@ -11,6 +11,7 @@ import typer
 
 from faceproof.cli.output import visible
 from faceproof.errors import UsageError
+from faceproof.messages import aligned
 
 if TYPE_CHECKING:
     from faceproof.evaluation.feedback import Feedback
@@ -81,10 +82,8 @@ def list_(*, database: Database = "default") -> None:
     """List the feedback, the oldest first."""
     with closing(opened(database)) as store:
         rows = [HEAD, *map(_cells, store)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
+    for line in aligned(rows):
+        typer.echo(line)
     typer.echo(f"{len(rows) - 1:,} in {visible(shown(database))}", err=True)
 
 

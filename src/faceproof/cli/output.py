@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
+from faceproof.messages import counted
 from faceproof.reports.csv_rows import CsvTable, csv_rows, file_says
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ class Tally:
         """Return the two lines that end a run: the counts, and the promise behind them."""
         total, seconds = self.counts.total(), time.perf_counter() - self._started
         words = ("real", "fake", "unsure", "no face")
-        counted = ", ".join(f"{self.counts[word]} {word}" for word in words)
+        verdicts = ", ".join(f"{self.counts[word]} {word}" for word in words)
+        errors = counted(self.counts["error"], "error", separator="")
         lines = [
-            f"{counting(total, 'source')}: {counted}, {counting(self.counts['error'], 'error')}",
+            f"{counted(total, 'source', separator='')}: {verdicts}, {errors}",
             f" in {seconds:.1f} s",
-            f" ({counting(skipped, 'other file')} skipped)" if skipped else "",
+            f" ({counted(skipped, 'other file', separator='')} skipped)" if skipped else "",
         ]
         spec, point = checker.detector.spec, checker.operating_point
         return "".join(lines) + f"\n{spec.name} {spec.version}, {point.name}: {point.promise}"
@@ -59,15 +61,6 @@ class Tally:
 def outcome(result: CheckResult) -> str:
     """Return the result in a word or two: its verdict, `no face` or `error`."""
     return result.verdict or {"no_face": "no face"}.get(result.status, result.status)
-
-
-def counting(count: int, noun: str) -> str:
-    """Return a count with its noun.
-
-    >>> counting(1, "error"), counting(2, "error")
-    ('1 error', '2 errors')
-    """
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 PAGE_ROWS = 25

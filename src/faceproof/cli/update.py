@@ -13,6 +13,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, FOUND
 from faceproof.cli.output import visible
 from faceproof.errors import UsageError
+from faceproof.messages import aligned
 from faceproof.sources import printable
 from faceproof.tables import choose
 
@@ -185,7 +186,7 @@ FORMATS: dict[str, Callable[[Update, Path], None]] = {"table": write_table, "jso
 
 
 def lines(update: Update) -> Iterator[str]:
-    """Yield the aligned lines of the table, the head first: what is guarded, then the rest."""
+    """Return the aligned lines of the table, the head first: what is guarded, then the rest."""
     from faceproof.reports.update_page import HEAD, cells
 
     rows = [
@@ -193,8 +194,4 @@ def lines(update: Update) -> Iterator[str]:
         *((*cells(one.change), one.outcome) for one in update.gate.guarded),
         *((*cells(change), "-") for change in update.gate.others),
     ]
-    table = [tuple(map(visible, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield "  ".join(padded).rstrip()
+    return aligned([tuple(map(visible, row)) for row in rows])

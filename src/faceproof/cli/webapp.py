@@ -46,7 +46,8 @@ def webapp(
     import dataclasses
 
     from faceproof.detector import Detector
-    from faceproof.frontends.webapp.serving import is_loopback, serve
+    from faceproof.frontends import is_loopback
+    from faceproof.frontends.webapp.serving import serve
     from faceproof.frontends.webapp.settings import Settings
 
     if not (open_ or is_loopback(host)):

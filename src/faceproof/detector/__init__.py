@@ -9,7 +9,6 @@ from faceproof.detector.calibration import (
     Temperature,
     calibrate,
     calibrated_logits,
-    sigmoid,
 )
 from faceproof.detector.detector import Detector, detectors
 from faceproof.detector.scorers import SCORERS, RunOptions, Scorer
@@ -29,6 +28,7 @@ from faceproof.detector.spec import (
     decide,
     picture_probability,
 )
+from faceproof.statistics import sigmoid
 
 __all__ = [
     "SCORERS",

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
 from faceproof.records import Record
+from faceproof.statistics import sigmoid
 
 Knot = Annotated[float, Field(ge=-1e9, le=1e9)]
 
@@ -96,17 +97,6 @@ class Isotonic(Record):
 
 
 Calibration = Annotated[Identity | Temperature | Platt | Isotonic, Field(discriminator="method")]
-
-
-def sigmoid(logits: ArrayLike) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(-x)), float64 in [0, 1], without overflow for any x.
-
-    >>> sigmoid([-1000.0, 0.0, 1000.0]).tolist()
-    [0.0, 0.5, 1.0]
-    """
-    x = np.asarray(logits, dtype=np.float64)
-    small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
 def calibrated_logits(logits: ArrayLike, calibration: Calibration) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""An evaluation: what a detector's answers about a data set come to, as one record.
+"""`evaluate`: from a detector and a manifest to an `Evaluation`, the record of all its figures.
 
 Slices are ``all``, ``source=NAME`` and ``generator=NAME``; the last holds the fakes of one
 generator against *all* real faces of the condition. Everything is a pure function of the
@@ -7,7 +7,7 @@ predictions table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -16,43 +16,29 @@ import numpy as np
 from pydantic import Field
 
 from faceproof.data.manifest import SPLITS, Manifest, Row
-from faceproof.detector import DetectorSpec
+from faceproof.data.manifest_files import read_manifest
+from faceproof.detector import Detector, DetectorSpec
+from faceproof.detector.scorers import usable_cores
 from faceproof.detector.spec import Finding, OperatingPoint, Sha256, Text
 from faceproof.errors import UsageError
-from faceproof.evaluation.findings import slice_findings, slices
+from faceproof.evaluation import predictions as tables
+from faceproof.evaluation.findings import REPORTED, findings, parts
 from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import RESAMPLES
 from faceproof.evaluation.metrics import METRICS, confusion
-from faceproof.evaluation.predictions import STATUSES, Faces, faces
+from faceproof.evaluation.predict import FACES, Find, predict_rows
+from faceproof.evaluation.predictions import STATUSES, Faces, Origin, faces
+from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.records import Document, Record
+from faceproof.sources import printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-REPORTED = (
-    "roc_auc",
-    "average_precision",
-    "eer",
-    "tpr_at_fpr_1",
-    "ece",
-    "accuracy",
-    "balanced_accuracy",
-    "precision",
-    "recall",
-    "f1",
-    "bpcer",
-    "apcer",
-    "unsure_rate",
-    "real_unsure_rate",
-    "fake_unsure_rate",
-    "real_coverage",
-    "fake_coverage",
-)
-"""The metrics of an evaluation, in their order."""
-
-_OF_REALS = ("bpcer", "real_unsure_rate", "real_coverage")
+PREDICTIONS, RECORD = "predictions.parquet", "evaluation.json"
+"""The files that `evaluate` writes."""
 
 
 class Judged(Record):
@@ -134,6 +120,160 @@ class Evaluation(Document):
         return tuple(one.condition for one in self.answered)
 
 
+def evaluate(
+    detector: Detector | str | Path,
+    manifest: Manifest | str | Path,
+    *,
+    split: str | None = None,
+    conditions: Sequence[str] = ("clean",),
+    output: str | Path | None = None,
+    root: str | Path | None = None,
+    at: str | None = None,
+    faces: str = "largest",
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    r"""Return the figures of a detector on labelled pictures, by source, generator and condition.
+
+    ``detector`` is a `Detector`, the folder of one, or ``default``; ``manifest`` a `Manifest` or
+    the file of one. Where ``split`` is None, `test` is judged, or all rows of a manifest without
+    splits. ``conditions`` are names in `DEGRADATIONS`, ``at`` is an operating point (None: the
+    detector's own), and ``faces`` is ``whole`` where each picture is a face crop. ``root`` is the
+    data folder of a manifest that does not name it. ``output`` is a folder, new or empty or of an
+    earlier evaluation, for the predictions and this record. ``progress`` is called with how many
+    answers there are, and how many there will be.
+
+    Raises:
+        UsageError: a file or folder cannot be used, or the split has no row.
+        UnknownChoiceError: there is no such condition, operating point, split or choice of faces.
+        ManifestError: the manifest breaks its contract, or a picture is another than it names.
+
+    >>> import hashlib, tempfile
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = ["path,label,generator,source,split,group,sha256"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     Image.new("RGB", (64, 64), (40 * n, 90, 90)).save(file := folder / f"{n}.png")
+    ...     digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{digest}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> found = evaluate("default", folder / "faces.csv", faces="whole", resamples=100)
+    >>> found.judged("all", "clean"), found.find("roc_auc").n
+    ((3, 3), 6)
+    """
+    names = tuple(dict.fromkeys(conditions))
+    for name in names:
+        choose(DEGRADATIONS, name, what="condition")
+    find = choose(FACES, faces, what="choice of faces")()
+    folder = None if output is None else Path(output)
+    if folder:
+        _check_output(folder)
+    judge = _loaded(detector)
+    point = judge.operating_point(at)
+    selection = _selected(manifest, root, split)
+    predictions = _predicted(judge, selection, names, find, progress or (lambda _, __: None))
+    result = evaluation(
+        predictions,
+        Judged(name=judge.spec.name, version=judge.spec.version, sha256=judge.sha256),
+        selection.on,
+        point,
+        chosen_faces=faces,
+        cautions=cautions(selection, judge.spec, predictions),
+        number=resamples,
+        seed=seed,
+    )
+    if folder:
+        _write(result, predictions, folder)
+    return result
+
+
+def _check_output(folder: Path) -> None:
+    """Reject a folder that holds anything but an earlier evaluation.
+
+    Raises:
+        UsageError: it does, or is not a folder.
+    """
+    shown = printable(str(folder))
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{shown} is not a folder; name one that is new or empty")
+    if not folder.exists() or _is_ours(folder):
+        return
+    if any(folder.iterdir()):
+        raise UsageError(
+            f"{shown} is not empty and holds no earlier evaluation; name a new or empty folder"
+        )
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether the folder holds an earlier evaluation."""
+    try:
+        Evaluation.read(folder / RECORD)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _loaded(detector: Detector | str | Path) -> Detector:
+    if isinstance(detector, Detector):
+        return detector
+    return Detector.load(detector, threads=usable_cores())
+
+
+def _selected(
+    manifest: Manifest | str | Path, root: str | Path | None, split: str | None
+) -> Selection:
+    """Return the rows to judge."""
+    if isinstance(manifest, Manifest):
+        return select(manifest, split, name="<Manifest>")
+    path, shown = Path(manifest), printable(str(manifest))
+    if not path.is_file():
+        raise UsageError(f"there is no manifest {shown}; name a .parquet or .csv")
+    folder = None if root is None else Path(root)
+    return select(read_manifest(path, root=folder), split, name=shown)
+
+
+def _predicted(
+    detector: Detector,
+    selection: Selection,
+    conditions: Sequence[str],
+    find: Find,
+    progress: Callable[[int, int], None],
+) -> pa.Table:
+    """Return the predictions of the rows."""
+    number = len(selection.rows) * len(conditions)
+    progress(0, number)
+    return predict_rows(
+        detector,
+        selection.rows,
+        Origin(
+            detector_sha256=detector.sha256,
+            data_sha256=selection.sha256,
+            purpose=selection.purpose,
+        ),
+        conditions,
+        root=selection.root,
+        find=find,
+        workers=usable_cores(),
+        progress=lambda count: progress(count, number),
+    )
+
+
+def _write(result: Evaluation, predictions: pa.Table, folder: Path) -> None:
+    """Write the predictions, then the record.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tables.write(predictions, folder / PREDICTIONS)
+        result.write(folder / RECORD)
+    except OSError as error:
+        shown = printable(str(folder))
+        raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
+
+
 def evaluation(
     predictions: pa.Table,
     detector: Judged,
@@ -147,20 +287,15 @@ def evaluation(
 ) -> Evaluation:
     """Return the record of these predictions, in the order of their conditions."""
     every = faces(predictions)
-    found: list[Finding] = []
-    for condition in dict.fromkeys(every.conditions.tolist()):
-        for name, part, metrics in _parts(every.where(every.conditions == condition)):
-            found += slice_findings(
-                name,
-                condition,
-                part,
-                [point],
-                counted=_counted(name, part),
-                data_sha256=data.sha256,
-                metrics=metrics,
-                number=number,
-                seed=seed,
-            )
+    found = findings(
+        every,
+        [point],
+        data_sha256=data.sha256,
+        metrics=REPORTED,
+        against_reals=True,
+        number=number,
+        seed=seed,
+    )
     return Evaluation(
         detector=detector,
         data=data,
@@ -176,39 +311,22 @@ def evaluation(
     )
 
 
-def _parts(worn: Faces) -> Iterator[tuple[str, Faces, tuple[str, ...]]]:
-    """Yield each slice of one condition: its name, its faces, and what is measured on them."""
-    for name, part in slices(worn):
-        if not name.startswith("generator="):
-            yield name, part, REPORTED
-            continue
-        generator = name.removeprefix("generator=")
-        against = worn.where(~worn.fake | (worn.generators == generator))
-        yield name, against, tuple(metric for metric in REPORTED if metric not in _OF_REALS)
-
-
-def _counted(name: str, part: Faces) -> Faces:
-    """Return the pictures of a slice itself: of a generator its fakes, without the reals."""
-    return part.where(part.fake) if name.startswith("generator=") else part
-
-
 def _left_out(every: Faces) -> Iterator[str]:
     """Yield in words which figures of which slice the faces do not allow, the same once."""
     said: dict[str, None] = {}
-    for condition in dict.fromkeys(every.conditions.tolist()):
-        for name, part, metrics in _parts(every.where(every.conditions == condition)):
-            judged = part.where(part.statuses == "ok")
-            missing = [
-                kind for kind, of in (("real", ~judged.fake), ("fake", judged.fake)) if not of.any()
+    for part in parts(every, REPORTED, against_reals=True):
+        judged = part.faces.where(part.faces.statuses == "ok")
+        missing = [
+            kind for kind, of in (("real", ~judged.fake), ("fake", judged.fake)) if not of.any()
+        ]
+        if missing:
+            gone = [
+                m for m in part.metrics if not len(judged) or METRICS[m].missing_class(judged.fake)
             ]
-            if missing:
-                gone = [
-                    m for m in metrics if not len(judged) or METRICS[m].missing_class(judged.fake)
-                ]
-                said[
-                    f"{name}, {condition}: no {' and no '.join(missing)} face was judged, so "
-                    f"that there is no {', '.join(gone)}"
-                ] = None
+            said[
+                f"{part.slice}, {part.condition}: no {' and no '.join(missing)} face was judged, "
+                f"so that there is no {', '.join(gone)}"
+            ] = None
     yield from said
 
 

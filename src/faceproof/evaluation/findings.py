@@ -24,10 +24,11 @@ from faceproof.detector import Detector, OperatingPoint
 from faceproof.detector.spec import Finding
 from faceproof.evaluation import predictions
 from faceproof.evaluation.formulas import HALF, Bools, Thresholds, tally
-from faceproof.evaluation.intervals import RESAMPLES, Interval, bootstrap, intraclass, rate_interval
+from faceproof.evaluation.intervals import RESAMPLES, bootstrap, intraclass, rate_interval
 from faceproof.evaluation.metrics import METRICS, Metric
 from faceproof.evaluation.predictions import Faces
 from faceproof.imaging.preprocessing import network_input
+from faceproof.statistics import Interval
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -36,6 +37,42 @@ if TYPE_CHECKING:
 
 NOT_JUDGED = {"no_face_rate": "no_face", "error_rate": "error"}
 """Findings about the rows without an answer, and the status each counts."""
+
+
+REPORTED = (
+    "roc_auc",
+    "average_precision",
+    "eer",
+    "tpr_at_fpr_1",
+    "ece",
+    "accuracy",
+    "balanced_accuracy",
+    "precision",
+    "recall",
+    "f1",
+    "bpcer",
+    "apcer",
+    "unsure_rate",
+    "real_unsure_rate",
+    "fake_unsure_rate",
+    "real_coverage",
+    "fake_coverage",
+)
+"""The metrics of an evaluation, in their order."""
+
+OF_A_BUNDLE = (
+    "roc_auc",
+    "accuracy",
+    "bpcer",
+    "apcer",
+    "recall",
+    "real_unsure_rate",
+    "fake_unsure_rate",
+    "real_coverage",
+    "fake_coverage",
+    "ece",
+)
+"""Those of `REPORTED` that a bundle records at each of its operating points, in their order."""
 
 
 COMPOSITION = "pictures"
@@ -69,28 +106,74 @@ def findings(
     data_sha256: str,
     metrics: Iterable[str] = tuple(METRICS),
     families: Mapping[str, Sequence[str]] | None = None,
+    against_reals: bool = False,
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Finding]:
     """Return what ``faces`` show, in the order of their conditions; all statuses belong in here.
 
-    ``families`` pool sources (name to sources) into slices of their own.
+    ``families`` pool sources (name to sources) into slices of their own. ``against_reals``
+    measures the fakes of a generator against all real faces, as in `parts`.
+
+    Raises:
+        UnknownChoiceError: when a metric is not in `METRICS`.
+    """
+    found: list[Finding] = []
+    for part in parts(faces, metrics, families=families, against_reals=against_reals):
+        found += slice_findings(
+            part.slice,
+            part.condition,
+            part.faces,
+            points,
+            counted=part.counted,
+            data_sha256=data_sha256,
+            metrics=part.metrics,
+            number=number,
+            seed=seed,
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class Part:
+    """A slice under one condition, and which metrics are measured on its ``faces``."""
+
+    slice: str
+    condition: str
+    faces: Faces
+    counted: Faces | None
+    """The pictures whose share without an answer is a finding too; None leaves that out."""
+    metrics: tuple[str, ...]
+
+
+def parts(
+    faces: Faces,
+    metrics: Iterable[str],
+    *,
+    families: Mapping[str, Sequence[str]] | None = None,
+    against_reals: bool = False,
+) -> Iterator[Part]:
+    """Yield each slice under each condition, with the ``metrics`` that it is measured by.
+
+    The fakes of a generator have the metrics of fakes only; ``against_reals`` adds all real faces
+    of the condition to them, and all metrics but those of real faces only.
 
     Raises:
         UnknownChoiceError: when a metric is not in `METRICS`.
     """
     table = {name: choose(METRICS, name, what="metric") for name in metrics}
-    of_fakes = {name: metric for name, metric in table.items() if metric.needs == ("fake",)}
-    found: list[Finding] = []
+    of_fakes = tuple(name for name, metric in table.items() if metric.needs == ("fake",))
+    of_both = tuple(name for name, metric in table.items() if metric.needs != ("real",))
     for condition in dict.fromkeys(faces.conditions.tolist()):
-        for name, part in slices(faces.where(faces.conditions == condition), families):
-            slice_ = _Slice(name, condition, part, data_sha256)
-            if name.startswith("generator="):
-                found += slice_.measured(of_fakes, points, number=number, seed=seed)
+        here = faces.where(faces.conditions == condition)
+        for name, part in slices(here, families):
+            if not name.startswith(_GENERATOR):
+                yield Part(name, condition, part, part, tuple(table))
+            elif against_reals:
+                own = here.generators == name.removeprefix(_GENERATOR)
+                yield Part(name, condition, here.where(~here.fake | own), part, of_both)
             else:
-                found += slice_.not_judged()
-                found += slice_.measured(table, points, number=number, seed=seed)
-    return found
+                yield Part(name, condition, part, None, of_fakes)
 
 
 def slice_findings(
@@ -99,7 +182,7 @@ def slice_findings(
     faces: Faces,
     points: Sequence[OperatingPoint],
     *,
-    counted: Faces,
+    counted: Faces | None,
     data_sha256: str,
     metrics: Iterable[str],
     number: int = RESAMPLES,
@@ -107,14 +190,16 @@ def slice_findings(
 ) -> list[Finding]:
     """Return what the ``faces`` of one slice under one condition show, where they allow it.
 
-    ``counted`` are the pictures whose share without an answer is told.
+    ``counted`` are the pictures whose share without an answer is a finding too, if there are any.
     """
     table = {metric: choose(METRICS, metric, what="metric") for metric in metrics}
     measured = _Slice(name, condition, faces, data_sha256)
-    return [
-        *_Slice(name, condition, counted, data_sha256).not_judged(),
-        *measured.measured(table, points, number=number, seed=seed),
-    ]
+    found: list[Finding] = []
+    if counted is not None:
+        same = counted is faces
+        every = measured if same else _Slice(name, condition, counted, data_sha256)
+        found += every.not_judged()
+    return [*found, *measured.measured(table, points, number=number, seed=seed)]
 
 
 def slices(
@@ -132,7 +217,7 @@ def slices(
         yield f"source={source}", faces.where(faces.sources == source)
     fakes = faces.where(faces.fake)
     for generator in np.unique(fakes.generators):
-        yield f"generator={generator}", fakes.where(fakes.generators == generator)
+        yield f"{_GENERATOR}{generator}", fakes.where(fakes.generators == generator)
 
 
 def worst_generator(found: Iterable[Finding], point: str) -> Finding | None:
@@ -146,6 +231,9 @@ def worst_generator(found: Iterable[Finding], point: str) -> Finding | None:
         if one.metric == f"apcer@{point}" and one.slice.startswith("generator=")
     ]
     return max(measured, key=lambda one: one.value, default=None)
+
+
+_GENERATOR = "generator="
 
 
 class _Slice:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceproof.errors import UsageError
+from faceproof.statistics import mann_whitney
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -119,10 +120,9 @@ def _roc(counts: Tally) -> tuple[Floats, Floats]:
 def roc_auc(counts: Tally, _: Thresholds = HALF) -> Floats:
     """Return the chance that a fake scores above a real, ties half; float64 [B] in [0, 1].
 
-    Source: Hanley and McNeil 1982, Radiology 143:29 (the Mann-Whitney form).
+    Source: `faceproof.statistics.mann_whitney`.
     """
-    below = np.cumsum(counts.real, axis=1) - counts.real / 2
-    return np.asarray((counts.fake * below).sum(axis=1) / (counts.reals * counts.fakes))
+    return mann_whitney(counts.real, counts.fake)
 
 
 def average_precision(counts: Tally, _: Thresholds = HALF) -> Floats:

@@ -12,45 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from statistics import NormalDist
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceproof.detector.calibration import sigmoid
 from faceproof.errors import UsageError
 from faceproof.evaluation.formulas import HALF, Floats, Thresholds, tally
 from faceproof.evaluation.metrics import METRICS
+from faceproof.statistics import CONFIDENCE, Interval, sigmoid, wilson
 from faceproof.tables import choose
 
-CONFIDENCE = 0.95
 FEWEST_GROUPS = 10
 """With fewer groups on the rarer side of a rate, its own clustering cannot be estimated."""
-
-
-class Interval(NamedTuple):
-    """The ends of an interval, both included."""
-
-    low: float
-    high: float
-
-
-def wilson(count: float, n: float, *, confidence: float = CONFIDENCE) -> Interval:
-    """Return the score interval of a rate; ``n`` may be an effective number and need not be whole.
-
-    It keeps close to its promised coverage and never shrinks to a point, not even at 0 of n.
-
-    Source: Wilson 1927, JASA 22:209; recommended by Brown, Cai and DasGupta 2001, Statistical
-    Science 16:101.
-
-    >>> [round(end, 4) for end in wilson(0, 100)]
-    [0.0, 0.037]
-    """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    p, spread = count / n, 1 + z**2 / n
-    centre = (p + z**2 / (2 * n)) / spread
-    half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / spread
-    return Interval(max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)))
 
 
 def clopper_pearson_upper(count: int, n: int, *, confidence: float = CONFIDENCE) -> float:

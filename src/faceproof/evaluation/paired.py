@@ -19,18 +19,16 @@ from faceproof.detector.spec import Text
 from faceproof.errors import DataError
 from faceproof.evaluation.formulas import Bools, Floats, Thresholds, roc_auc, tally
 from faceproof.evaluation.intervals import (
-    CONFIDENCE,
     RESAMPLES,
-    Interval,
     clustered_size,
     intraclass,
     rate_interval,
     resamples,
-    wilson,
 )
 from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predictions import Faces, faces, origin_of
 from faceproof.records import Record
+from faceproof.statistics import CONFIDENCE, Interval, wilson
 
 if TYPE_CHECKING:
     import pyarrow as pa

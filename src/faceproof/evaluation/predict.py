@@ -146,6 +146,18 @@ def whole(_: Pixels) -> list[Points]:
     return [None]
 
 
+def _largest() -> Find:
+    return partial(largest, YuNet())
+
+
+def _whole() -> Find:
+    return whole
+
+
+FACES: dict[str, Callable[[], Find]] = {"largest": _largest, "whole": _whole}
+"""Which face of a picture is judged."""
+
+
 def _origin(detector: Judge, manifest: Manifest, purpose: str) -> Origin:
     return Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose)
 

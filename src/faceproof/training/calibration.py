@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from faceproof.detector.calibration import Calibration, Isotonic, Platt, Temperature, sigmoid
+from faceproof.detector.calibration import Calibration, Isotonic, Platt, Temperature
 from faceproof.detector.calibration import calibrate as apply
 from faceproof.errors import SplitUseError, TrainingError, UsageError
 from faceproof.evaluation.formulas import Floats, brier, log_loss, tally
 from faceproof.evaluation.predictions import Faces
+from faceproof.statistics import sigmoid
 from faceproof.tables import choose
 
 ISOTONIC_GROUPS = 500

@@ -30,7 +30,7 @@ from faceproof.detector.bundle import Bundle, hash_of
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import DataError
 from faceproof.evaluation import predictions
-from faceproof.evaluation.findings import composition, findings
+from faceproof.evaluation.findings import OF_A_BUNDLE, composition, findings
 from faceproof.evaluation.predict import predict
 from faceproof.evaluation.predictions import Origin
 from faceproof.export import new_member
@@ -114,19 +114,6 @@ def now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
 
 
 Files = dict[str, bytes]
-
-_REPORTED = (
-    "roc_auc",
-    "accuracy",
-    "bpcer",
-    "apcer",
-    "recall",
-    "real_unsure_rate",
-    "fake_unsure_rate",
-    "real_coverage",
-    "fake_coverage",
-    "ece",
-)
 
 
 def finish(
@@ -255,7 +242,7 @@ def write_reported(
         predictions.faces(report),
         list(spec.operating_points.values()),
         data_sha256=manifest.sha256,
-        metrics=_REPORTED,
+        metrics=OF_A_BUNDLE,
         families=families,
     )
     results = DetectorSpec.model_validate(

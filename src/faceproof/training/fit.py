@@ -15,6 +15,7 @@ from faceproof.data.preparing.folder import landmarks_of
 from faceproof.detector.spec import StartedFrom
 from faceproof.errors import DataError
 from faceproof.export import export_onnx
+from faceproof.messages import silent
 from faceproof.networks import (
     build,
     input_defaults,
@@ -68,7 +69,7 @@ def fit(
     fabric = fabric_for(recipe.device, precision)
     fabric.launch()
     fabric.seed_everything(recipe.seed, verbose=False)
-    progress = progress if fabric.is_global_zero else _silent
+    progress = progress if fabric.is_global_zero else silent
     if changed:
         progress(f"goes on with another recipe than it began with: {', '.join(changed)}")
     stream, faces = _pictures(recipe, manifest, made)
@@ -217,7 +218,3 @@ def _precision(device: DeviceRecipe) -> Precision:
     # Older versions of torch cannot tell; a CPU with matrix tiles has it.
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16-mixed" if capabilities.get("amx_bf16") else "32-true"
-
-
-def _silent(_: str) -> None:
-    """Say nothing: another process does."""

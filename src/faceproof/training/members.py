@@ -15,11 +15,11 @@ import numpy as np
 from faceproof.data.manifest import Manifest
 from faceproof.detector import Detector, DetectorSpec, Identity, Member, TrainedOn
 from faceproof.detector.calibration import calibrate as apply
-from faceproof.detector.calibration import sigmoid
 from faceproof.detector.detector import crop_difference
 from faceproof.errors import TrainingError, UsageError
 from faceproof.evaluation.formulas import Bools, Floats, log_loss, tally
 from faceproof.evaluation.predictions import Faces
+from faceproof.statistics import sigmoid
 from faceproof.training.calibration import (
     balance,
     fit_platt,

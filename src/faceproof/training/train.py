@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from faceproof.data.prepare import prepare_data
 from faceproof.data.preparing.folder import read_prepared, with_made
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
+from faceproof.messages import silent
 from faceproof.reports import training_page
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
@@ -22,21 +23,36 @@ from faceproof.training.preflight import (
     refuse_poor_data,
     start_notes,
 )
-from faceproof.training.recipe import DataRecipe, Recipe
+from faceproof.training.recipe import DataRecipe, Recipe, read_recipe
 from faceproof.training.run.checkpoint import run_folder, telling_full_disk
 from faceproof.training.run.processes import alone_in, first_process, one_after_another
 from faceproof.training.step import is_out_of_memory
 
 
-def train(recipe: Recipe, output: Path, *, progress: Callable[[str], None]) -> Bundle:
-    """Return the bundle in ``output/bundle`` that the recipe makes; a broken run goes on.
+def train(
+    recipe: Recipe | str | Path,
+    output: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    progress: Callable[[str], None] = silent,
+) -> Bundle:
+    """Return the bundle in ``output/bundle`` that the recipe makes; an interrupted run resumes.
+
+    ``recipe`` is a `Recipe`, or a TOML file with ``overrides`` such as ``schedule.epochs=3``.
+    ``progress`` is called with each message.
 
     Raises:
         RecipeError, ManifestError, TrainingError, ExportError: naming what to change.
         UsageError: the run folder cannot be made, or another training writes into it.
         Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
+
+    >>> from faceproof import train
+    >>> bundle = train("examples/own-data.toml", "runs/own")  # doctest: +SKIP
+    >>> bundle.spec.operating_point().promise  # doctest: +SKIP
     """
-    run = run_folder(output)
+    if not isinstance(recipe, Recipe):
+        recipe = read_recipe(Path(recipe), tuple(overrides))
+    run = run_folder(Path(output))
     with alone_in(run.path), telling_full_disk(run.path), _telling_little_memory():
         manifest = _prepared(recipe.data, progress)
         made = make_round_trips(recipe, manifest, progress=progress)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
-from faceproof.cli.output import counting, visible
+from faceproof.cli.output import visible
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import ManifestError, UsageError
+from faceproof.messages import counted
 from faceproof.sources import printable
 from faceproof.tables import choose
 
@@ -186,8 +187,8 @@ def _import(source: Path, spec: ImportSpec) -> Imported:
             return import_data(source, spec, tell=_say, advance=advance)
     except KeyboardInterrupt:
         _say(
-            f"stopped after {counting(done, 'file')}; no manifest was written, and frames that were"
-            " extracted are not made again next time"
+            f"stopped after {counted(done, 'file', separator='')}; no manifest was written, and "
+            "frames that were extracted are not made again next time"
         )
         raise typer.Exit(INTERRUPTED) from None
 
@@ -223,10 +224,10 @@ def _write_manifest(imported: Imported, output: Path, left_out: Path) -> None:
 
 def _closing(imported: Imported, output: Path, left_out: Path) -> str:
     """Return the last line: what was written where."""
-    written = f"{output}: {counting(len(imported.manifest), 'picture')}"
+    written = f"{output}: {counted(len(imported.manifest), 'picture', separator='')}"
     if not imported.problems:
         return written
-    return f"{written}; {counting(len(imported.problems), 'problem')} in {left_out}"
+    return f"{written}; {counted(len(imported.problems), 'problem', separator='')} in {left_out}"
 
 
 def _exit_code(problems: Iterable[Problem]) -> int:

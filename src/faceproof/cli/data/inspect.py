@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from io import TextIOWrapper
@@ -15,7 +14,6 @@ from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.output import visible
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import UsageError
-from faceproof.sources import printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -84,12 +82,13 @@ def inspect(
     write = choose(FORMATS, format_, what="format")
     from faceproof.data.inspection.inspect import InspectSpec
     from faceproof.data.inspection.record import failing_kinds
+    from faceproof.data.inspection.rows import read_given
 
     failing = failing_kinds(fail_on or "")
     _check_report(report)
     spec = InspectSpec(sample=None if no_pictures else sample, seed=seed, near_bits=near_bits)
-    given = [_read(path, root) for path in manifests]
-    others = [_read(path, None) for path in against or ()]
+    given = [read_given(path, root) for path in manifests]
+    others = [read_given(path) for path in against or ()]
     inspection = _inspect(given, others, spec)
     write(inspection)
     if report:
@@ -107,17 +106,6 @@ def _check_report(report: Path | None) -> None:
         raise UsageError(f"{report} is a folder; name the file to write")
     if report and not report.parent.is_dir():
         raise UsageError(f"{report}: there is no folder {report.parent}; make it first")
-
-
-def _read(path: Path, root: Path | None) -> Given:
-    """Return a manifest as it stands, good or bad."""
-    from faceproof.data.inspection.rows import Given
-    from faceproof.data.manifest_files import read_table
-
-    table, own = read_table(path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Given(printable(str(path)), table, root or own, digest)
 
 
 def _inspect(given: Sequence[Given], others: Sequence[Given], spec: InspectSpec) -> Inspection:

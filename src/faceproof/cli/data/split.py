@@ -10,6 +10,7 @@ import typer
 
 from faceproof.cli.exits import NOT_ALL_CHECKED
 from faceproof.errors import LeakError, UsageError
+from faceproof.messages import aligned
 from faceproof.sources import printable
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def write_split(divided: Divided, shares: Mapping[str, float]) -> None:
         f"near-duplicates joined {found.rows_joined} rows"
     )
     for kind in ("label", "generator", "source"):
-        typer.echo("\n" + "\n".join(aligned(list(table_of(manifest, kind)))))
+        typer.echo("\n" + "\n".join(aligned(list(table_of(manifest, kind)), right=True)))
     typer.echo("\n" + deviation(divided, shares))
     for warning in divided.warnings:
         typer.echo(f"warning: {printable(warning)}", err=True)
@@ -155,18 +156,6 @@ def table_of(manifest: Manifest, kind: str) -> Iterator[Sequence[str]]:
     for value in sorted({value for value, _ in counts}):
         row = [counts.get((value, split), 0) for split in (*SPLITS, "")]
         yield printable(value), *map(str, row), str(sum(row))
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield lines with the first column to the left and the others to the right.
-
-    >>> list(aligned([("label", "all"), ("real", "12")]))
-    ['label  all', 'real    12']
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *others in rows:
-        right = (text.rjust(width) for text, width in zip(others, widths[1:], strict=True))
-        yield "  ".join([first.ljust(widths[0]), *right])
 
 
 def deviation(divided: Divided, shares: Mapping[str, float]) -> str:

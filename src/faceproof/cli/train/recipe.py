@@ -148,14 +148,12 @@ def train(
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
-    from faceproof.training.recipe import read_recipe
     from faceproof.training.run.stopping import Stopped
     from faceproof.training.train import train as run
 
-    resolved = read_recipe(recipe, tuple(set_ or ()))
-    say = training_progress()
+    say, folder = training_progress(), output or Path("runs") / recipe.stem
     try:
-        bundle = run(resolved, output or Path("runs") / recipe.stem, progress=say)
+        bundle = run(recipe, folder, overrides=set_ or (), progress=say)
     except Stopped as stop:
         say(str(stop))
         raise typer.Exit(stop.exit_code) from None

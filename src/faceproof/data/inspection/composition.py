@@ -19,7 +19,6 @@ from faceproof.data.inspection.record import (
     Fault,
     Level,
     Spread,
-    counted,
     fault,
 )
 from faceproof.data.inspection.repeats import IS_SHA256
@@ -33,6 +32,7 @@ from faceproof.data.inspection.rows import (
     refs,
 )
 from faceproof.data.manifest import LABELS, SPLITS, rules
+from faceproof.messages import counted
 
 
 def cramers_v(counts: npt.ArrayLike) -> float | None:

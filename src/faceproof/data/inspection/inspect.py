@@ -1,9 +1,10 @@
-"""From manifests to an `Inspection`: the table first, then the pictures, then what they tell."""
+"""`inspect`: from manifests to an `Inspection` of their rows, then of their pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 import polars as pl
 from pydantic import Field
@@ -41,7 +42,7 @@ from faceproof.data.inspection.repeats import (
     repeats,
     same_files,
 )
-from faceproof.data.inspection.rows import Given, gathered
+from faceproof.data.inspection.rows import Given, gathered, read_given
 from faceproof.data.inspection.sheets import sheets
 from faceproof.errors import ManifestError
 from faceproof.records import Record
@@ -60,20 +61,48 @@ class InspectSpec(Record):
     near_bits: int = Field(default=NEAR_BITS, ge=0, le=64)
 
 
+Manifests = str | Path | Given | Sequence[str | Path | Given]
+
+
 def inspect(
-    given: Sequence[Given],
-    spec: InspectSpec,
+    manifests: Manifests,
+    spec: InspectSpec | None = None,
     *,
-    against: Sequence[Given] = (),
+    against: Manifests = (),
+    root: str | Path | None = None,
     done: Done = lambda _: None,
 ) -> Inspection:
-    """Return what there is to say of the manifests as one set, and of what others share with it.
+    r"""Return the faults of one or more manifests as one data set, and leaks from and into others.
 
-    ``done`` is told of each picture that was opened.
+    Manifests are files, or `Given` where they are read already. ``root`` is the data folder of
+    those that do not name it. ``done`` is called with each picture that was opened.
 
     Raises:
-        ManifestError: there is no row.
+        ManifestError: a file cannot be read, or there is no row.
+
+    >>> import tempfile
+    >>> file = Path(tempfile.mkdtemp()) / "faces.csv"
+    >>> row = f"a.jpg,real,none,home,,amy,{'0' * 64}"
+    >>> text = f"path,label,generator,source,split,group,sha256\n{row}\n{row}\n"
+    >>> _ = file.write_text(text)
+    >>> found = inspect(file, InspectSpec(sample=None))
+    >>> found.rows, found.repeats.extra_copies
+    (2, 1)
     """
+    given, others = _given(manifests, root), _given(against, None)
+    return _inspected(given, others, spec or InspectSpec(), done)
+
+
+def _given(manifests: Manifests, root: str | Path | None) -> list[Given]:
+    """Return the manifests, read."""
+    single = isinstance(manifests, str | Path | Given)
+    each = [manifests] if single else manifests
+    return [one if isinstance(one, Given) else read_given(one, root) for one in each]
+
+
+def _inspected(
+    given: Sequence[Given], against: Sequence[Given], spec: InspectSpec, done: Done
+) -> Inspection:
     table = gathered(given)
     if table.is_empty():
         raise ManifestError(f"{given[0].name} has no rows: import some pictures")

@@ -16,11 +16,11 @@ from faceproof.data.inspection.record import (
     Fault,
     Ffhq,
     Leak,
-    counted,
     fault,
 )
 from faceproof.data.inspection.repeats import IS_PHASH, IS_SHA256, Hashed, differing_bits, hashed
 from faceproof.data.inspection.rows import IS_FAKE, examples, refs
+from faceproof.messages import counted
 
 #: FFHQ's photographs are 00000 to 69999; the first 60,000 are its official training part.
 PHOTOGRAPHS, TRAINING_PART = 70_000, 60_000

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import polars as pl
 
 from faceproof.data.duplicates import perceptual_hash
-from faceproof.data.inspection.record import MOST_EXAMPLES, Fault, Sample, counted, fault
+from faceproof.data.inspection.record import MOST_EXAMPLES, Fault, Sample, fault
 from faceproof.data.inspection.rows import MANIFEST, Given, examples
 from faceproof.data.manifest import LABELS
 from faceproof.data.shortcuts.features import (
@@ -34,6 +34,7 @@ from faceproof.errors import DataError, PictureError, SourceError, SourceNotFoun
 from faceproof.imaging.decode import DEFAULT_LIMITS, Picture, decode, read_file
 from faceproof.imaging.degradations import reduce_to
 from faceproof.imaging.faces import Face, YuNet
+from faceproof.messages import counted
 from faceproof.pipeline import in_order
 
 _ELSEWHERE = r"^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)"

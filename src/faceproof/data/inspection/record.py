@@ -402,15 +402,6 @@ def fault(kind: str, message: str, examples: Sequence[Example], *, count: int) -
     )
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number and a noun that agree.
-
-    >>> counted(1, "pair"), counted(1200, "pair")
-    ('1 pair', '1,200 pairs')
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def in_order_of_gravity(faults: Iterable[Fault]) -> tuple[Fault, ...]:
     """Return the faults, errors first, each severity in the order of `FAULTS`."""
     places = {kind: place for place, kind in enumerate(FAULTS)}

@@ -16,10 +16,10 @@ from faceproof.data.inspection.record import (
     Fault,
     Repeats,
     Shared,
-    counted,
     fault,
 )
 from faceproof.data.inspection.rows import OFFICIAL, examples, part, refs
+from faceproof.messages import counted
 
 Pairs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

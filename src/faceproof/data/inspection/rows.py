@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import polars as pl
 
 from faceproof.data.inspection.record import Example, RowRef
 from faceproof.data.manifest import CONTRACT, FACTS, LABELS
+from faceproof.data.manifest_files import read_table
+from faceproof.sources import printable
 
 #: Place of the manifest among all that were read, and number of the row in it, from 1.
 MANIFEST, ROW = "#manifest", "#row"
@@ -33,6 +36,19 @@ class Given:
     table: pl.DataFrame
     root: Path | None
     sha256: str
+
+
+def read_given(path: str | Path, root: str | Path | None = None) -> Given:
+    """Return a manifest file as it stands; its pictures lie in ``root``, or where it says.
+
+    Raises:
+        ManifestError: the file cannot be read, or a column of the contract is missing.
+    """
+    file = Path(path)
+    table, own = read_table(file)
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    return Given(printable(str(path)), table, own if root is None else Path(root), digest)
 
 
 def gathered(given: Sequence[Given], *, first: int = 0) -> pl.DataFrame:

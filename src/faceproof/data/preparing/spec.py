@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, field_validator
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import UsageError
 from faceproof.imaging.preprocessing import CropSpec
+from faceproof.messages import silent
 from faceproof.records import Document, Record
 from faceproof.tables import choose
 
@@ -99,10 +100,6 @@ class FinishSpec(Record):
     probe: bool = True
 
 
-def _silent(_: object) -> None:
-    """Tell nothing."""
-
-
 @dataclass(frozen=True)
 class Preparing:
     """How a run goes on: in how many threads, from the start or not, and who is told what.
@@ -112,8 +109,8 @@ class Preparing:
 
     workers: int = min(16, os.cpu_count() or 1)
     anew: bool = False
-    advance: Callable[[object], None] = _silent
-    say: Callable[[str], None] = _silent
+    advance: Callable[[object], None] = silent
+    say: Callable[[str], None] = silent
 
 
 Point = tuple[float, float]

@@ -11,6 +11,7 @@ from faceproof.data.shortcuts.pictures import ProbeItem, probe_pictures
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import DataError
 from faceproof.imaging.faces import YuNet
+from faceproof.messages import aligned
 
 Probes = tuple[ProbeResult, ProbeResult] | tuple[None, None]
 
@@ -93,7 +94,8 @@ def summary(prepared: Prepared) -> Iterator[str]:
         before, now = prepared.probe_before, prepared.probe_after
         told = f"{now.n_real} real, {now.n_fake} fake"
         yield f"what predicts the label without a look at faces ({told}):"
-        yield from _aligned(("ROC-AUC [95 % interval]", "before", "after"), *compared(before, now))
+        head = ("ROC-AUC [95 % interval]", "before", "after")
+        yield from (f"  {line}" for line in aligned([head, *compared(before, now)]))
         yield f"after: {now.severity}: {now.says}"
 
 
@@ -130,11 +132,3 @@ def _weights(prepared: Prepared) -> Iterator[str]:
                 f"warning: a row that counts {item.most:.0f} times is learned by heart: balance "
                 "less, or find more pictures of the rare kind"
             )
-
-
-def _aligned(*rows: tuple[str, str, str]) -> Iterator[str]:
-    """Yield the rows of a table with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield ("  " + "  ".join(cells)).rstrip()

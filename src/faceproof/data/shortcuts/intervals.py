@@ -1,4 +1,4 @@
-"""ROC-AUC and its interval when pictures come in groups, without resampling.
+"""The interval of a ROC-AUC when pictures come in groups, without resampling.
 
 Pictures of one group (one person, one video) are not independent: an interval counts them for what
 they are worth together.
@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from faceproof.statistics import CONFIDENCE, roc_auc, sigmoid, wilson
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
-
-CONFIDENCE = 0.95
 
 
 class Auc(NamedTuple):
@@ -27,15 +27,6 @@ class Auc(NamedTuple):
     auc: float
     low: float
     high: float
-
-
-def roc_auc(fake: Flags, scores: Floats) -> float:
-    """Return the chance that a fake scores higher than a real, ties counted half.
-
-    >>> roc_auc(np.array([False, True, True]), np.array([0.1, 0.1, 0.9]))
-    0.75
-    """
-    return float(_shares(scores[fake], scores[~fake]).mean())
 
 
 def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float = 0.0) -> Auc:
@@ -53,7 +44,7 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
     """
     above = _shares(scores[fake], scores[~fake])
     below = 1 - _shares(scores[~fake], scores[fake])
-    auc = float(above.mean())
+    auc = roc_auc(fake, scores)
     number = int(groups.max()) + 1
     fakes = np.bincount(groups[fake], weights=above - auc, minlength=number) / fake.sum()
     reals = np.bincount(groups[~fake], weights=below - auc, minlength=number) / (~fake).sum()
@@ -61,10 +52,10 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
     variance = _variance(fakes, reals, counts) if min(counts) > 1 else 0.0
     error = math.sqrt(max(variance, 0.0) * (1 + mutual * 4 * auc * (1 - auc)))
     if error < 1e-9 or not 0 < auc < 1:
-        return Auc(auc, *_wilson(auc, min(counts)))
+        return Auc(auc, *wilson(auc * min(counts), min(counts)))
     half = students_t(min(counts) - 1) * error / (auc * (1 - auc))
     middle = math.log(auc / (1 - auc))
-    return Auc(auc, _sigmoid(middle - half), _sigmoid(middle + half))
+    return Auc(auc, *map(float, sigmoid([middle - half, middle + half])))
 
 
 def _shares(of: Floats, among: Floats) -> Floats:
@@ -79,18 +70,6 @@ def _variance(fakes: Floats, reals: Floats, counts: list[int]) -> float:
     of_fakes, of_reals, of_both = (count / (count - 1) for count in (*counts, len(fakes)))
     both = 2 * of_both * (fakes * reals).sum()
     return float(of_fakes * (fakes**2).sum() + of_reals * (reals**2).sum() + both)
-
-
-def _wilson(share: float, n: float) -> tuple[float, float]:
-    """Return the score interval of a share of ``n``.
-
-    Source: Wilson 1927, JASA 22:209.
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    centre, spread = share + z**2 / (2 * n), 1 + z**2 / n
-    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    low, high = (centre - half) / spread, (centre + half) / spread
-    return max(0.0, min(low, share)), min(1.0, max(high, share))
 
 
 @lru_cache(maxsize=1024)
@@ -122,7 +101,3 @@ def _within(t: float, freedom: int) -> float:
         total += term
     total *= math.sin(angle)
     return 2 / math.pi * (angle + total) if odd else total
-
-
-def _sigmoid(logit: float) -> float:
-    return 0.5 * (1 + math.tanh(logit / 2))

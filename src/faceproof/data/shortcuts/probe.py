@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from faceproof.data.shortcuts.features import FAMILIES, FLOOR
-from faceproof.data.shortcuts.intervals import Flags, Floats, Integers, auc_interval, roc_auc
+from faceproof.data.shortcuts.intervals import Flags, Floats, Integers, auc_interval
 from faceproof.data.shortcuts.result import GUILTY_FROM, FamilyResult, Guilty, ProbeResult
 from faceproof.errors import DataError
+from faceproof.statistics import roc_auc
 
 FOLDS = 5
 FEWEST_PICTURES = 20

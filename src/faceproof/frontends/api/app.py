@@ -63,9 +63,7 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
     app.include_router(router)
     app.include_router(feedback.router(store, used.feedback))
     points = list(checker.detector.spec.operating_points)
-    app.openapi = openapi.describer(  # type: ignore[method-assign]
-        app, points, max_files=used.max_files
-    )
+    openapi.install(app, points, max_files=used.max_files, guard=used.guard)
     security.install(app, used.guard, metrics)
     return app
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from faceproof.frontends.api import feedback
+from faceproof.frontends.api import feedback, security
 from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, problem
+from faceproof.frontends.api.security.settings import GuardSettings
 from faceproof.frontends.api.uploads import AddressBody, AddressesBody
 from faceproof.frontends.api.wire import BatchResult
 from faceproof.results import CheckResult
@@ -117,7 +118,7 @@ PROBLEM_EXAMPLES = _by_status(
 
 Responses = dict[int | str, Json]
 
-#: Schemas that no route names by its types; `describer` adds them.
+#: Schemas that no route names by its types; `install` adds them.
 COMPONENTS = {
     model.__name__: model
     for model in (AddressBody, AddressesBody, BatchResult, CheckResult, Problem)
@@ -196,18 +197,19 @@ CARD_RESPONSES: Responses = {
 READY_RESPONSES: Responses = _problems(503)
 
 
-def describer(
-    app: FastAPI, operating_points: Sequence[str], *, max_files: int
-) -> Callable[[], Json]:
-    """Return the function that describes the app, once; what it may be asked is filled in."""
+def install(
+    app: FastAPI, operating_points: Sequence[str], *, max_files: int, guard: GuardSettings
+) -> None:
+    """Have the app serve this document, made once: its routes, what they accept, its guard."""
 
-    def describe() -> Json:
+    def document() -> Json:
         if app.openapi_schema is None:
-            app.openapi_schema = _described(app)
-            _fill_in(app.openapi_schema, operating_points, max_files)
+            plain = _described(app)
+            _fill_in(plain, operating_points, max_files)
+            app.openapi_schema = security.described(plain, guard)
         return app.openapi_schema
 
-    return describe
+    app.openapi = document  # type: ignore[method-assign]
 
 
 def _described(app: FastAPI) -> Json:

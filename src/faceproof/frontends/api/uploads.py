@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import python_multipart
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
@@ -24,10 +24,12 @@ from starlette.requests import Request
 
 from faceproof.errors import (
     FileTooLargeError,
+    ServiceError,
     SlowRequestError,
     StoppingError,
     UnsupportedSourceError,
 )
+from faceproof.frontends.api.bodies import bounded, in_time, media_type, parsed
 from faceproof.frontends.api.capacity import Holding
 from faceproof.frontends.api.settings import ServiceSettings
 from faceproof.records import Record
@@ -288,7 +290,7 @@ class Bodies:
         chunks = self._chunks(request, holding, self._most(request, json=boundary is None))
         async with self._in_time():
             if boundary is None:
-                return _parsed(named, b"".join([chunk async for chunk in chunks]))
+                return parsed(named, b"".join([chunk async for chunk in chunks]))
             limit = self._settings.max_file_bytes
             uploads = Uploads(boundary, max_file_bytes=limit, max_files=files)
             return await read_uploads(chunks, uploads)
@@ -301,18 +303,18 @@ class Bodies:
             SlowRequestError: it was not enough.
             StoppingError: the service stopped before it was over.
         """
-        seconds = self._settings.upload_seconds
-        timeout = asyncio.timeout(seconds)
-        self._reading.add(timeout)
-        try:
-            async with timeout:
+        async with in_time(self._settings.upload_seconds, self._late) as timeout:
+            self._reading.add(timeout)
+            try:
                 yield
-        except TimeoutError as error:
-            if self._stopped:
-                raise StoppingError("the service stopped before the body arrived") from error
-            raise SlowRequestError(f"the body did not arrive in {seconds:g} seconds") from error
-        finally:
-            self._reading.discard(timeout)
+            finally:
+                self._reading.discard(timeout)
+
+    def _late(self) -> ServiceError:
+        if self._stopped:
+            return StoppingError("the service stopped before the body arrived")
+        seconds = self._settings.upload_seconds
+        return SlowRequestError(f"the body did not arrive in {seconds:g} seconds")
 
     def _most(self, request: Request, *, json: bool) -> int:
         """Return how many bytes the body may have, after refusing what announces more.
@@ -321,7 +323,7 @@ class Bodies:
             HTTPException: 415, the body is neither multipart nor JSON.
             FileTooLargeError: Content-Length is above the limit.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        kind = media_type(request)
         if json and kind != "application/json":
             wanted = "multipart/form-data with a part 'file', or application/json with 'url'"
             raise HTTPException(415, f"Content-Type is {kind!r}; send {wanted}")
@@ -332,14 +334,12 @@ class Bodies:
         )
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > most:
-            raise _too_large(most)
+            raise FileTooLargeError(_too_large(most))
         return most
 
     async def _chunks(self, request: Request, holding: Holding, most: int) -> AsyncIterator[bytes]:
         """Yield the body's chunks, counted; refuse to go on beyond ``most`` bytes."""
-        async for chunk in request.stream():
-            if holding.bytes + len(chunk) > most:
-                raise _too_large(most)
+        async for chunk in bounded(request, most, too_large=_too_large(most)):
             holding.add(len(chunk))
             yield chunk
 
@@ -349,24 +349,5 @@ class Bodies:
         return addresses
 
 
-def _parsed(named: type[Named], body: bytes) -> Named:
-    """Return what a JSON body says.
-
-    Raises:
-        HTTPException: 422, naming the fields that do not fit.
-    """
-    try:
-        return named.model_validate_json(body)
-    except ValidationError as error:
-        raise HTTPException(422, "; ".join(_faults(error))) from error
-
-
-def _faults(error: ValidationError) -> list[str]:
-    return [
-        f"{'.'.join(['body', *map(str, fault['loc'])])}: {fault['msg']}"
-        for fault in error.errors(include_input=False, include_url=False)
-    ]
-
-
-def _too_large(most: int) -> FileTooLargeError:
-    return FileTooLargeError(f"the body has more than the {most} bytes that it may have")
+def _too_large(most: int) -> str:
+    return f"the body has more than the {most} bytes that it may have"

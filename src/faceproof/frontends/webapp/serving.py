@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib import resources
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from faceproof.errors import MissingExtraError, UsageError
+from faceproof.frontends import is_loopback
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, Settings
 
 Message = MutableMapping[str, Any]
@@ -161,20 +161,6 @@ def _listening(host: str, port: int) -> dict[str, Any]:
     """
     names = [*LOOPBACK_NAMES] if is_loopback(host) else []
     return {"server.address": host, "server.port": port, "server.allowedHosts": names}
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a server there is reached from this machine alone.
-
-    >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.1")]
-    [True, True, True, False, False]
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def keep_uploads_in_memory() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from faceproof.errors import MissingExtraError
+from faceproof.messages import silent
 from faceproof.reports import charts, training_page
 from faceproof.reports.training_log import SCORE, history, read
 from faceproof.runs import RunFolder
@@ -110,7 +111,7 @@ class Journal:
     def __init__(self, run: RunFolder, progress: Progress, *, steps: int, show: bool) -> None:
         self._run = run
         self._writes = show
-        self._tell = progress if show else _silent
+        self._tell = progress if show else silent
         self._display = progress if show and isinstance(progress, Display) else None
         self._moment = Moment(step=0, steps=steps)
         self._scalars: Scalars | None = None
@@ -266,7 +267,3 @@ def _word(name: str) -> str:
     ('AUC', 'loss', 'attacked accuracy')
     """
     return name.removeprefix("validation_").replace("_", " ").replace("auc", "AUC")
-
-
-def _silent(_: str) -> None:
-    """Say nothing: the first process does."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Path
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,10 +16,10 @@ from faceproof.errors import (
     BusyError,
     FeedbackOffError,
     FeedbackStoreError,
-    FileTooLargeError,
     SlowRequestError,
 )
 from faceproof.evaluation.feedback import Feedback
+from faceproof.frontends.api.bodies import bounded, in_time, media_type, parsed
 from faceproof.frontends.api.feedback.bodies import EXAMPLE, GivenFeedback, Receipt, feedback_of
 from faceproof.frontends.api.feedback.database import (
     CONNECTIONS,
@@ -84,42 +82,20 @@ async def read_feedback(request: Request) -> GivenFeedback:
         FileTooLargeError: it is too long.
         SlowRequestError: it did not arrive in time.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
+    if media_type(request) != "application/json":
         raise HTTPException(415, "feedback is JSON: send Content-Type: application/json")
-    try:
-        async with asyncio.timeout(BODY_PATIENCE_SECONDS):
-            body = await _body(request)
-    except TimeoutError as error:
-        raise SlowRequestError(f"the body did not arrive in {BODY_PATIENCE_SECONDS:g} s") from error
-    return _parsed(body)
+    too_large = (
+        f"the body has more than {LONGEST_BODY} bytes: leave out heat maps and landmarks, "
+        "which are not kept"
+    )
+    async with in_time(BODY_PATIENCE_SECONDS, _late):
+        chunks = bounded(request, LONGEST_BODY, too_large=too_large)
+        body = b"".join([chunk async for chunk in chunks])
+    return parsed(GivenFeedback, body, strict=True, most_faults=20)
 
 
-async def _body(request: Request) -> bytes:
-    """Return the whole body, which is given up as soon as it is too long."""
-    found = bytearray()
-    async for chunk in request.stream():
-        found += chunk
-        if len(found) > LONGEST_BODY:
-            raise FileTooLargeError(
-                f"the body has more than {LONGEST_BODY} bytes: leave out heat maps and landmarks, "
-                "which are not kept"
-            )
-    return bytes(found)
-
-
-def _parsed(body: bytes) -> GivenFeedback:
-    """Return what the body says; its values are not repeated where they do not fit."""
-    try:
-        return GivenFeedback.model_validate_json(body, strict=True)
-    except ValidationError as error:
-        faults = error.errors(include_input=False, include_url=False)
-        said = "; ".join(f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults[:20])
-        raise HTTPException(422, said) from error
-
-
-def _place(parts: tuple[int | str, ...]) -> str:
-    return ".".join(["body", *map(str, parts)])
+def _late() -> SlowRequestError:
+    return SlowRequestError(f"the body did not arrive in {BODY_PATIENCE_SECONDS:g} s")
 
 
 Name = Annotated[

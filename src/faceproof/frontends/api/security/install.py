@@ -7,7 +7,6 @@ from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
@@ -33,16 +32,6 @@ _SCHEMES: Json = {
 }
 _PROBLEM: Json = {"$ref": "#/components/schemas/Problem"}
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
-
-
-def describe(app: FastAPI, settings: GuardSettings) -> None:
-    """Let the description of an app say how it is guarded."""
-    plain = app.openapi
-
-    def guarded() -> Json:
-        return described(plain(), settings)
-
-    app.openapi = guarded  # type: ignore[method-assign]
 
 
 def described(document: Mapping[str, Any], settings: GuardSettings) -> Json:
@@ -132,8 +121,6 @@ def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = N
     metrics = metrics or Metrics()
     if settings.metrics:
         app.add_route(METRICS_PATH, metrics.endpoint, methods=["GET"], include_in_schema=False)
-    if isinstance(app, FastAPI):
-        describe(app, settings)
     _limit(app, settings)
     _ask_for_keys(app, settings)
     app.add_middleware(

@@ -25,10 +25,11 @@ from http import HTTPStatus
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from faceproof.frontends import is_loopback
 from faceproof.frontends.api.problems import problem
 from faceproof.frontends.api.security import request_context
 from faceproof.frontends.api.security.request_context import OPEN_PATHS, route_path
-from faceproof.frontends.api.security.settings import PREFIX, is_loopback
+from faceproof.frontends.api.security.settings import PREFIX
 
 #: JSON needs nothing from anywhere, and stands in nobody's frame.
 CLOSED_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
 from faceproof.errors import UsageError
+from faceproof.frontends import is_loopback
 
 Network = IPv4Network | IPv6Network
 
@@ -137,20 +138,6 @@ def required(host: str, settings: GuardSettings) -> None:
             f"{' and '.join(what for what, _ in missing)}: {'; '.join(how for _, how in missing)}; "
             f"or set {PREFIX}OPEN_TO_ALL=true to serve anyone, or bind to 127.0.0.1"
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches ``host``; a name other than localhost counts as no.
-
-    >>> [is_loopback(host) for host in ("localhost", "127.0.0.53", "[::1]", "::", "", "my-pc")]
-    [True, True, True, False, False, False]
-    """
-    bare = host.removeprefix("[").removesuffix("]")
-    try:
-        address = ip_address(bare)
-        return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-    except ValueError:
-        return bare.lower() == "localhost"
 
 
 def _missing(settings: GuardSettings) -> list[tuple[str, str]]:
