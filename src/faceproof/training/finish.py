@@ -27,6 +27,7 @@ from faceproof.detector import (
     write_bundle,
 )
 from faceproof.detector.bundle import Bundle, hash_of
+from faceproof.detector.detector import locate
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import DataError
 from faceproof.evaluation import predictions
@@ -42,6 +43,7 @@ from faceproof.training.calibration import fit as fit_calibration
 from faceproof.training.fit import started_from
 from faceproof.training.operating_points import kept_promises
 from faceproof.training.recipe import CalibrationRecipe, Recipe
+from faceproof.training.replacement import compare_false_alarms, refuse_more_false_alarms
 
 Progress = Callable[[str], None]
 
@@ -123,7 +125,8 @@ def finish(
 
     Raises:
         ExportError: torch and ONNX answer differently.
-        TrainingError, UsageError: the calibration split cannot support what the recipe promises.
+        TrainingError, UsageError: the calibration split cannot support what the recipe promises, or
+            false alarms rose over those of the detector that this one replaces.
     """
     progress("export: torch against onnxruntime")
     spec, files = draft(recipe, manifest, network, run)
@@ -133,6 +136,8 @@ def finish(
     found = asked(bundle, "calibration", recipe.calibration.conditions)
     spec = calibrated(spec, found, recipe.calibration, manifest, progress=progress)
     bundle = write_bundle(run.path / "calibrated", spec, files)
+    if recipe.export.replaces:
+        _refuse_worse(bundle, recipe, manifest, run, progress=progress)
     progress(f"final report on {', '.join(recipe.export.conditions)}")
     report = asked(bundle, "test", recipe.export.conditions)
     if recipe.adversarial.share:
@@ -148,6 +153,40 @@ def finish(
         command=recipe.export.command,
         families=recipe.calibration.families,
     )
+
+
+def _refuse_worse(
+    bundle: Bundle, recipe: Recipe, manifest: Manifest, run: RunFolder, *, progress: Progress
+) -> None:
+    """Refuse a detector with more false alarms on a family than the one that it replaces.
+
+    Both read validation: test decides nothing.
+    """
+    old = Bundle.read(locate(str(recipe.export.replaces)))
+    conditions, root = recipe.calibration.conditions, recipe.data.prepared
+    progress(f"false alarms against {old.spec.name} {old.spec.version}, on validation")
+    tables = [
+        answers(
+            one, manifest, "validation", conditions, run.path / name, root=root, progress=progress
+        )
+        for one, name in (
+            (old, "predictions-validation-old.parquet"),
+            (bundle, "predictions-validation.parquet"),
+        )
+    ]
+    found = compare_false_alarms(
+        tables[0],
+        tables[1],
+        old.spec.operating_points[old.spec.default_operating_point],
+        bundle.spec.operating_points[bundle.spec.default_operating_point],
+        recipe.calibration.families,
+    )
+    for one in found:
+        progress(
+            f"{one.slice} as {one.condition}: false alarms {one.old:.2%} to {one.new:.2%} "
+            f"[{one.low:+.2%}, {one.high:+.2%}], n {one.n}"
+        )
+    refuse_more_false_alarms(found)
 
 
 def _asked(

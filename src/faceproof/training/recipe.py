@@ -325,12 +325,17 @@ class CalibrationRecipe(Record):
 
 
 class ExportRecipe(Record):
-    """The detector's name, the command that makes it, and the conditions of its final report."""
+    """The detector's name, the command that makes it, and the conditions of its final report.
+
+    ``replaces`` is a detector, by name or folder: a new one that calls more real validation faces
+    of any of ``calibration.families`` fake is refused.
+    """
 
     name: Name
     version: Name
     command: str = "faceproof train RECIPE.toml"
     notes: tuple[str, ...] = ()
+    replaces: str | None = None
     conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
 
 
@@ -358,6 +363,8 @@ class Recipe(Record):
         steps = [stage.from_step for stage in self.stages]
         if steps != sorted(set(steps)):
             raise ValueError(f"stages begin at steps {steps}: each must begin after the one before")
+        if self.export.replaces and not self.calibration.families:
+            raise ValueError("export.replaces compares families: add calibration.families")
         if (self.stages or self.forgeries) and self.resolution is None:
             raise ValueError("stages and forgeries need a section [resolution]")
         return self

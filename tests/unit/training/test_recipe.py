@@ -262,3 +262,10 @@ def test_a_recipe_without_sources_trains_on_a_prepared_folder():
     recipe = read_recipe(EXAMPLES / "own-data.toml")
     assert recipe.data.sources == {}
     assert recipe.data.prepared == Path("prepared")
+
+
+def test_a_replaced_detector_is_compared_by_family(tmp_path):
+    recipe = read_recipe(DEFAULT)
+    assert recipe.export.replaces == "default"
+    with pytest.raises(RecipeError, match=r"compares families: add calibration\.families"):
+        read_recipe(DEFAULT, ("calibration.families={}",))
