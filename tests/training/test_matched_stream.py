@@ -12,7 +12,6 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 from safetensors.torch import save_file  # noqa: E402
-from tests.support.forging import small_autoencoder  # noqa: E402
 
 from faceproof.data.preparing.folder import landmarks_of, with_made  # noqa: E402
 from faceproof.errors import FaceproofError, TrainingError  # noqa: E402
@@ -25,6 +24,7 @@ from faceproof.training.stream_report import (  # noqa: E402
     refuse_shortcuts,
     report_stream,
 )
+from support.forging import small_autoencoder  # noqa: E402
 
 MATCHED = (
     "data.sources={}",
