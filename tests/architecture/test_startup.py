@@ -72,13 +72,13 @@ def test_public_names_are_imported_on_first_use_and_listed():
     assert "numpy" not in run(program)["modules"]
 
 
-def test_help_takes_less_than_twice_the_cpu_of_typers_own_help():
+def test_help_takes_less_than_three_times_the_cpu_of_typers_own_help():
     """Seconds depend on the machine: 0.26 on one, 0.95 on another for the same commit."""
     ours, typers = ([], [])
     for _ in range(3):
         ours.append(run(HELP)["cpu"])
         typers.append(run("import typer.rich_utils")["cpu"])
-    assert min(ours) < 2 * min(typers)
+    assert min(ours) < 3 * min(typers)
 
 
 QUIET_CHECK = """

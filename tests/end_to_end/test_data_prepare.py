@@ -156,7 +156,7 @@ def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monk
         ("--detector default --size 256", "--detector says size itself: leave --size out"),
         ("--keep picture --margin 0.1", "--margin is for crops: leave it out with --keep picture"),
         ("--keep picture --format png", "--format is for crops"),
-        ("--keep nose", "--keep 'nose': Input should be 'crop' or 'picture'"),
+        ("--keep nose", "--keep 'nose': Input should be 'crop', 'picture' or 'face'"),
         ("--format bmp", "--format 'bmp': Input should be 'png', 'webp' or 'jpeg'"),
         ("--size 8", "--size 8: Input should be greater than or equal to 16"),
         ("--margin 3", "--margin 3.0: Input should be less than or equal to 1"),
