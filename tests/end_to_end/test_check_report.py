@@ -99,8 +99,12 @@ def test_only_the_first_pictures_are_shown_and_the_others_counted(work, faceproo
 
 
 def test_a_file_that_changes_after_it_was_judged_is_not_shown(work, faceproof, monkeypatch):
+    read = []
+
     def read_file(path: Path, limits: object) -> bytes:
-        return path.read_bytes() + b"\0"
+        """Return the file as it is for the check, and changed for the report."""
+        read.append(path)
+        return path.read_bytes() + b"\0" * (len(read) > 1)
 
     monkeypatch.setattr("faceproof.imaging.decode.read_file", read_file)
     assert faceproof("check", "dark.jpg", "--report", "case.html").code == 0
