@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 from faceproof.data.manifest import Manifest  # noqa: E402
-from faceproof.data.prepare import read_faces  # noqa: E402
+from faceproof.data.preparing.folder import landmarks_of  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError  # noqa: E402
 from faceproof.imaging.decode import decode  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
@@ -38,7 +38,7 @@ def stream(mini, manifest) -> TrainingStream:
 
 @pytest.fixture
 def landmarks(prepared):
-    return read_faces(prepared / "faces.parquet")
+    return landmarks_of(prepared)
 
 
 def test_a_sample_is_numbers_and_a_target(stream):
@@ -78,18 +78,7 @@ def test_classes_come_evenly(stream):
     assert len(set(drawn)) == len(rows)
 
 
-def test_sources_come_by_their_share(mini, manifest, prepared, landmarks):
-    rows = manifest.take("train", purpose="fit")
-    two = tuple(
-        replace(row, source="other" if i % 4 == 0 else "mini") for i, row in enumerate(rows)
-    )
-    recipe = mini("data.sources.other={ layout = 'sdfd', share = 3.0 }")
-    stream = TrainingStream(PreparedPictures(prepared, two, landmarks), recipe)
-    drawn = [two[stream._draw(np.random.default_rng([3, n]))].source for n in range(400)]
-    assert Counter(drawn)["other"] / 400 == pytest.approx(0.75, abs=0.1)
-
-
-def test_without_sources_weights_decide_within_a_class(manifest):
+def test_without_shares_weights_decide_within_a_class(manifest):
     """Every fourth picture weighs nine times as much as the others together with it do each."""
     rows = tuple(
         replace(row, attributes={"weight": "9.0" if i % 4 == 0 else "1.0"})
@@ -202,7 +191,7 @@ def sharded(request, prepared, tmp_path_factory):
     table = found.table.with_columns(
         pl.Series("weight", [1.0] * len(sizes)), pl.Series("bytes", sizes)
     )
-    points = read_faces(prepared / "faces.parquet")
+    points = landmarks_of(prepared)
     landmarks = np.stack([points[path] for path in table["path"]])
     spec = ShardsSpec(kind=request.param, most_pictures=9)
     write_shards(Manifest(table, root=prepared), landmarks, folder / "shards", spec, seed=0)
@@ -265,6 +254,7 @@ class TestUnreadable:
         """Validation faces of which one is cut off and one is gone."""
         rows = manifest.take("validation", purpose="choose")
         for row in rows:
+            (tmp_path / row.path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(prepared / row.path, tmp_path / row.path)
         cut = tmp_path / rows[2].path
         cut.write_bytes(cut.read_bytes()[:700])
