@@ -339,8 +339,8 @@ def read_prepared(folder: Path) -> Manifest:
     manifest, faces = folder / "manifest.parquet", folder / "faces.parquet"
     if not (manifest.is_file() and faces.is_file()):
         raise ManifestError(
-            f"{folder} holds no finished data set: run `faceproof data import`, `split` and "
-            "`prepare`, and name the folder as data.prepared"
+            f"{folder} holds no finished data set: make one with `faceproof data prepare`, "
+            "and name it as data.prepared"
         )
     found = read_manifest(manifest)
     if not any(found.counts().values()):
