@@ -17,18 +17,15 @@ from skimage import data
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-#: The astronaut's five points, and how many faces of each class a split has.
-POINTS = np.array([[200, 102], [247, 103], [221, 125], [199, 143], [239, 144]], np.float32)
+#: How many faces of each class a split has.
 COUNTS = {"train": (12, 12), "validation": (8, 8), "calibration": (14, 64), "test": (8, 8)}
 SIDE = 96
 
 RECIPE = """
 seed = 3
 [data]
-root = "raw"
 prepared = "{prepared}"
 licence = "MIT"
-sources = {{ mini = {{ layout = "sdfd", share = 1.0 }} }}
 [network]
 name = "test_efficientnet_ln"
 head = {{ dropout = 0.2, hidden = 8, hidden_dropout = 0.2 }}
@@ -64,8 +61,8 @@ conditions = ["clean"]
 """
 
 
-def face(number: int, *, is_fake: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return a small portrait and its landmarks; a fake has rosy cheeks all over."""
+def face(number: int, *, is_fake: bool) -> np.ndarray:
+    """Return a small portrait; a fake has rosy cheeks all over."""
     rng = np.random.default_rng(number)
     left, top, span = 110 + rng.integers(0, 30), 10 + rng.integers(0, 30), 190
     head = data.astronaut()[top : top + span, left : left + span]
@@ -73,35 +70,35 @@ def face(number: int, *, is_fake: bool) -> tuple[np.ndarray, np.ndarray]:
     small = small * rng.uniform(0.75, 1.0) + rng.normal(0, 3, small.shape)
     if is_fake:
         small = small * [1.0, 0.6, 0.6] + [40, 0, 0]
-    points = (POINTS - [left, top] + 0.5) * (SIDE / span) - 0.5
-    return small.clip(0, 255).astype(np.uint8), points.astype(np.float32)
+    return small.clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the prepared data set; nobody writes to it."""
     from faceproof.data.manifest import Manifest, Row
-    from faceproof.data.manifest_files import write_manifest
-    from faceproof.data.prepare import _Prepared, _write_faces
+    from faceproof.data.preparing import FinishSpec, PicturesSpec, prepare_manifest
     from faceproof.imaging.degradations import encode_jpeg
 
-    folder = tmp_path_factory.mktemp("prepared")
-    items = []
+    raw, folder = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("prepared")
+    rows: list[Row] = []
     for split, counts in COUNTS.items():
         for label, count in zip(("real", "fake"), counts, strict=True):
             for _ in range(count):
-                pixels, points = face(len(items), is_fake=label == "fake")
-                content = encode_jpeg(pixels, 92)
-                name = f"{len(items):03}.jpg"
-                (folder / name).write_bytes(content)
+                content = encode_jpeg(face(len(rows), is_fake=label == "fake"), 92)
+                name = f"{len(rows):03}.jpg"
+                (raw / name).write_bytes(content)
                 digest = hashlib.sha256(content).hexdigest()
                 generator = "none" if label == "real" else "blush"
-                row = Row(name, label, generator, "mini", name, digest, split)
-                items.append(_Prepared(row, points, 0))
-    write_manifest(Manifest(tuple(item.row for item in items)), folder / "manifest.parquet")
-    _write_faces(items, folder / "faces.parquet")
+                rows.append(Row(name, label, generator, "mini", name, digest, split))
+    found = prepare_manifest(
+        Manifest(tuple(rows), root=raw),
+        folder,
+        PicturesSpec(keep="picture"),
+        finish=FinishSpec(probe=False),
+    )
+    assert found.problems == {}, "the face finder missed some"
     (folder / "recipe.toml").write_text(RECIPE.format(prepared=folder.as_posix()), encoding="utf-8")
-    read(folder).data.prepare_spec().write(folder / "spec.json")
     return folder
 
 

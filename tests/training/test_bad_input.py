@@ -73,9 +73,9 @@ def train(prepared, tmp_path) -> Callable:
     return run
 
 
-def from_folder(folder: Path) -> tuple[str, str]:
-    """Return the overrides that train on a prepared folder, whatever it was made of."""
-    return "data.sources={}", f"data.prepared={folder.as_posix()!r}"
+def from_folder(folder: Path) -> tuple[str]:
+    """Return the override that trains on another prepared folder."""
+    return (f"data.prepared={folder.as_posix()!r}",)
 
 
 def refused(said, code: int, *told: str) -> None:

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 from faceproof.data.manifest import Manifest  # noqa: E402
-from faceproof.data.prepare import read_faces  # noqa: E402
+from faceproof.data.preparing.folder import landmarks_of  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError  # noqa: E402
 from faceproof.imaging.decode import decode  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
@@ -33,12 +33,12 @@ from faceproof.training.stream import (  # noqa: E402
 
 @pytest.fixture
 def stream(mini, manifest) -> TrainingStream:
-    return _pictures(mini(), manifest)[0]
+    return _pictures(mini(), manifest, None)[0]
 
 
 @pytest.fixture
 def landmarks(prepared):
-    return read_faces(prepared / "faces.parquet")
+    return landmarks_of(prepared)
 
 
 def test_a_sample_is_numbers_and_a_target(stream):
@@ -51,7 +51,7 @@ def test_a_sample_is_numbers_and_a_target(stream):
 def test_a_sample_depends_on_its_number_alone(stream, mini, manifest):
     """Whatever was asked before, in this stream or in another one."""
     once = [stream[number] for number in (7, 3, 7, 11)]
-    again = _pictures(mini(), manifest)[0]
+    again = _pictures(mini(), manifest, None)[0]
     torch.manual_seed(9)
     np.random.default_rng(9).random()
     for number, (inputs, target) in zip((7, 3, 7, 11), once, strict=True):
@@ -62,7 +62,7 @@ def test_a_sample_depends_on_its_number_alone(stream, mini, manifest):
 
 
 def test_another_seed_is_another_stream(stream, mini, manifest):
-    other = _pictures(mini("seed=4"), manifest)[0]
+    other = _pictures(mini("seed=4"), manifest, None)[0]
     assert not torch.equal(stream[0][0], other[0][0])
 
 
@@ -78,18 +78,7 @@ def test_classes_come_evenly(stream):
     assert len(set(drawn)) == len(rows)
 
 
-def test_sources_come_by_their_share(mini, manifest, prepared, landmarks):
-    rows = manifest.take("train", purpose="fit")
-    two = tuple(
-        replace(row, source="other" if i % 4 == 0 else "mini") for i, row in enumerate(rows)
-    )
-    recipe = mini("data.sources.other={ layout = 'sdfd', share = 3.0 }")
-    stream = TrainingStream(PreparedPictures(prepared, two, landmarks), recipe)
-    drawn = [two[stream._draw(np.random.default_rng([3, n]))].source for n in range(400)]
-    assert Counter(drawn)["other"] / 400 == pytest.approx(0.75, abs=0.1)
-
-
-def test_without_sources_weights_decide_within_a_class(manifest):
+def test_without_shares_weights_decide_within_a_class(manifest):
     """Every fourth picture weighs nine times as much as the others together with it do each."""
     rows = tuple(
         replace(row, attributes={"weight": "9.0" if i % 4 == 0 else "1.0"})
@@ -128,7 +117,7 @@ def test_without_real_faces_there_is_no_stream(mini, manifest, prepared, landmar
 
 
 def test_validation_faces_are_as_in_use(mini, manifest, prepared, landmarks):
-    _, faces = _pictures(mini(), manifest)
+    _, faces = _pictures(mini(), manifest, None)
     rows = manifest.take("validation", purpose="choose")
     assert len(faces) == len(rows)
     for index in (0, 9):
@@ -202,7 +191,7 @@ def sharded(request, prepared, tmp_path_factory):
     table = found.table.with_columns(
         pl.Series("weight", [1.0] * len(sizes)), pl.Series("bytes", sizes)
     )
-    points = read_faces(prepared / "faces.parquet")
+    points = landmarks_of(prepared)
     landmarks = np.stack([points[path] for path in table["path"]])
     spec = ShardsSpec(kind=request.param, most_pictures=9)
     write_shards(Manifest(table, root=prepared), landmarks, folder / "shards", spec, seed=0)
@@ -249,14 +238,14 @@ class TestShards:
     ):
         shutil.copy(prepared / "faces.parquet", sharded / "faces.parquet")
         recipe = mini("data.reading='shards'", f"data.prepared='{sharded}'")
-        stream, faces = _pictures(recipe, manifest)
-        plain, _ = _pictures(mini(), manifest)
+        stream, faces = _pictures(recipe, manifest, None)
+        plain, _ = _pictures(mini(), manifest, None)
         assert torch.equal(stream[5][0], plain[5][0])
         assert isinstance(faces._pictures, ShardedPictures)
 
     def test_without_shards_it_says_what_to_do(self, mini, manifest):
         with pytest.raises(ManifestError, match="has no shards: make them with"):
-            _pictures(mini("data.reading='shards'"), manifest)
+            _pictures(mini("data.reading='shards'"), manifest, None)
 
 
 class TestUnreadable:
@@ -265,6 +254,7 @@ class TestUnreadable:
         """Validation faces of which one is cut off and one is gone."""
         rows = manifest.take("validation", purpose="choose")
         for row in rows:
+            (tmp_path / row.path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(prepared / row.path, tmp_path / row.path)
         cut = tmp_path / rows[2].path
         cut.write_bytes(cut.read_bytes()[:700])

@@ -94,14 +94,14 @@ class TestCommand:
 
 
 def test_the_detector_answers_as_the_network_that_was_trained(made, mini, manifest, prepared):
-    from faceproof.data.prepare import read_faces
+    from faceproof.data.preparing.folder import landmarks_of
     from faceproof.imaging.decode import decode
     from faceproof.runs import RunFolder
     from faceproof.training.fit import kept_network
 
     run, _ = made
     detector, network = Detector.load(run / "bundle"), kept_network(mini(), RunFolder(run))
-    points = read_faces(prepared / "faces.parquet")
+    points = landmarks_of(prepared)
     inputs = np.stack(
         [
             prepare(

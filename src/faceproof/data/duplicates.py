@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -118,18 +118,6 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> bytes:
     return np.packbits(low > np.median(low)).tobytes()
 
 
-def dct_hash_64(pixels: npt.NDArray[np.uint8]) -> int:
-    """Return the 64-bit DCT hash of uint8 [H, W, 3] sRGB pixels: that of the default recipe.
-
-    Bit i says whether the i-th of the 8 x 8 lowest frequencies (of a 32 x 32 grey copy) lies
-    above their median. Portraits that are aligned alike come near each other by chance.
-
-    Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010.
-    """
-    low = _frequencies(pixels, 32)[:8, :8]
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), "big")
-
-
 def hash_array(column: pl.Series) -> Bytes:
     """Return uint8 [N, 32] of a column of hashes written as 64 hexadecimal digits.
 
@@ -176,16 +164,6 @@ def near_pairs_between(first: Bytes, second: Bytes, *, distance: int) -> Index:
     one, other = _Equal.of(first), _Equal.of(second)
     near = hamming.between(first[one.first], second[other.first], distance)
     return _sorted([_members(pairs, one, other) for pairs in near])
-
-
-def clusters(count: int, pairs: Index | Iterable[tuple[int, int]]) -> list[int]:
-    """Return for each of ``count`` items the smallest index it is connected to.
-
-    >>> clusters(4, [(1, 3)])
-    [0, 1, 2, 1]
-    """
-    links = np.asarray(pairs if isinstance(pairs, np.ndarray) else list(pairs), np.int64)
-    return [int(root) for root in merged(np.arange(count), links.reshape(-1, 2))]
 
 
 @dataclass(frozen=True, slots=True)

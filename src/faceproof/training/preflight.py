@@ -93,9 +93,12 @@ def _pixels_of_a_face(crop: CropSpec) -> float:
     return crop.size / (1 + 2 * crop.margin)
 
 
+#: Keys that earlier versions wrote into run.json, and that decide nothing on a prepared folder.
+_REMOVED_KEYS = ("data.root", "data.split_seed")
+
 #: What may change between two starts of one run without making it another training.
 _FREE_SECTIONS = ("calibration", "device", "export")
-_FREE_KEYS = ("data.licence", "data.prepared", "data.reading", "data.root")
+_FREE_KEYS = ("data.licence", "data.prepared", "data.reading", *_REMOVED_KEYS)
 
 #: What the tensors in a checkpoint are of.
 _DECIDE_THE_STATE = ("network.name", "network.head", "optimizer.name")
@@ -201,6 +204,8 @@ def changes(run: RunFolder, recipe: Recipe, manifest: Manifest) -> list[str]:
 def _differences(before: Any, after: Any, place: str = "") -> list[str]:
     """Return the dotted keys whose values differ, but for those that decide no weight."""
     if place in (*_FREE_SECTIONS, *_FREE_KEYS) or before == after:
+        return []
+    if before == {} and after is None:  # an empty table that earlier versions wrote
         return []
     if not (isinstance(before, dict) and isinstance(after, dict)):
         return [place]

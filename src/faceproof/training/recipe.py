@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from faceproof.data.prepare import PrepareSpec, SourceSpec
-from faceproof.data.public import LAYOUTS
 from faceproof.detector.spec import Name, Text
 from faceproof.errors import RecipeError, UnknownChoiceError
 from faceproof.imaging.degradations import DEGRADATIONS
@@ -36,46 +34,27 @@ def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
 
 
 Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
-LayoutName = Annotated[str, AfterValidator(_named_in(LAYOUTS, "layout"))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 Chance = Annotated[float, Field(ge=0, le=1)]
 
 
-class TrainingSource(SourceSpec):
-    """One public set and its share of what the network sees in training."""
-
-    layout: LayoutName
-    share: float = Field(gt=0)
-
-
 class DataRecipe(Record):
-    """Where pictures lie, which are taken, and the licence of a detector made of them.
+    """The prepared data set, how often its rows are drawn, and the licence of a detector of it.
 
-    Without ``sources``, ``prepared`` is a folder that `faceproof data prepare` has made.
-    ``balance`` evens out what is drawn in training, one inside of the other; empty, the weights of
-    the prepared set stand. ``reading`` says whether pictures come from files or from shards.
+    ``prepared`` is a folder that `faceproof data prepare` has made. ``balance`` evens out what is
+    drawn in training, one inside of the other; empty, the prepared weights apply. ``reading``
+    chooses between picture files and shards.
     ``shares`` are the shares of the sources of a prepared folder, for `ResolutionRecipe`;
     ``allow_shortcuts`` trains although the stream's shortcut report refuses it.
     """
 
-    root: Path = Path("data/raw")
     prepared: Path = Path("data/prepared")
     licence: Text
     shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     allow_shortcuts: bool = False
-    sources: dict[str, TrainingSource] = Field(default_factory=dict)
-    split_seed: int = 0
     balance: tuple[Literal["class", "generator", "source"], ...] = ()
     reading: Literal["files", "shards"] = "files"
-
-    def prepare_spec(self) -> PrepareSpec:
-        """Return what decides the prepared data set."""
-        plain = {
-            name: SourceSpec(layout=source.layout, real=source.real, fake=source.fake)
-            for name, source in self.sources.items()
-        }
-        return PrepareSpec(sources=plain, seed=self.split_seed)
 
 
 class ResolutionRecipe(Record):
@@ -367,10 +346,16 @@ class Recipe(Record):
             raise ValueError("export.replaces compares families: add calibration.families")
         if (self.stages or self.forgeries) and self.resolution is None:
             raise ValueError("stages and forgeries need a section [resolution]")
+        if self.data.shares and self.resolution is None:
+            raise ValueError("data.shares needs a section [resolution]")
         return self
 
 
 Place = tuple[str | int, ...]
+
+#: Keys of the preparation that a recipe once contained, and what replaces them.
+_REMOVED_KEYS = ("data.sources", "data.root", "data.split_seed")
+_SUCCESSOR = "run `faceproof data import`, `split`, `prepare`, and name the folder as data.prepared"
 
 
 def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
@@ -434,10 +419,13 @@ def _toml_value(text: str) -> Any:
 def _explain(error: ValidationError) -> str:
     """Return one fault in words, a misspelt key before any other, with the nearest right one."""
     faults = error.errors()
+    faults.sort(key=lambda one: ".".join(map(str, one["loc"])) not in _REMOVED_KEYS)
     fault = next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] != "extra_forbidden":
         return f"{where}: {fault['msg'].removeprefix('Value error, ')}"
+    if where in _REMOVED_KEYS:
+        return f"{where} is not a key any more: {_SUCCESSOR}"
     *section, key = (str(part) for part in fault["loc"])
     guess = nearest(key, list(_record_at(section).model_fields)) or nearest(
         key, list(_keys(Recipe))
@@ -447,11 +435,11 @@ def _explain(error: ValidationError) -> str:
 
 def _record_at(section: list[str]) -> type[Record]:
     """Return the Record that a section of the recipe is read into."""
-    kind: Any = Recipe
+    record: type[Record] = Recipe
     for part in section:
-        # In a table such as data.sources any key holds the same Record.
-        kind = kind.model_fields[part].annotation if _is_record(kind) else get_args(kind)[1]
-    record: type[Record] = kind
+        # The number of a stage is no field.
+        if part in record.model_fields:
+            record = _record_in(record.model_fields[part].annotation) or record
     return record
 
 
@@ -459,8 +447,13 @@ def _keys(record: type[Record]) -> Iterator[str]:
     """Yield every key that may stand in a recipe, with its sections: ``schedule.steps``."""
     for name, field in record.model_fields.items():
         yield name
-        if _is_record(field.annotation):
-            yield from (f"{name}.{key}" for key in _keys(field.annotation))
+        if section := _record_in(field.annotation):
+            yield from (f"{name}.{key}" for key in _keys(section))
+
+
+def _record_in(kind: Any) -> type[Record] | None:
+    """Return the Record that a field holds, alone, in a tuple or instead of None."""
+    return next((one for one in (kind, *get_args(kind)) if _is_record(one)), None)
 
 
 def _is_record(kind: Any) -> TypeGuard[type[Record]]:

@@ -47,39 +47,13 @@ Draw = Callable[[np.random.Generator], int]
 
 
 def drawing(data: DataRecipe, rows: tuple[Row, ...]) -> Draw:
-    """Return what draws the number of a row: as ``balance`` says, by shares, or by weights.
-
-    Raises:
-        TrainingError: both ``balance`` and the shares of ``sources`` say how often a source comes.
-    """
-    shares = {name: source.share for name, source in data.sources.items()}
-    if data.balance:
-        return Weighted(balance(rows, data.balance, shares))
-    return BySource(pools_of(rows), shares) if shares else ByWeight(rows)
+    """Return what draws the number of a row: by ``balance``, or by the prepared weights."""
+    return Weighted(balance(rows, data.balance)) if data.balance else ByWeight(rows)
 
 
-def balance(
-    rows: tuple[Row, ...], order: Sequence[str], shares: Mapping[str, float] | None = None
-) -> Weights:
-    """Return the weight of each row, float64 [N], as `balanced_weights` divides them in ``order``.
-
-    Where sources have ``shares``, these come first, and the order holds inside of each source.
-
-    Raises:
-        TrainingError: the order names the source although sources have shares.
-    """
-    if not shares:
-        return balanced_weights(_table(rows, ["train"] * len(rows)), order)
-    if "source" in order:
-        raise TrainingError(
-            'data.balance names "source", and data.sources gives each source its share: '
-            'take "source" out of data.balance'
-        )
-    # A source in the place of a split: the weights are balanced within each, their mean is 1.
-    sources = [row.source for row in rows]
-    within = balanced_weights(_table(rows, sources), order)
-    sizes = {name: sources.count(name) for name in set(sources)}
-    return np.asarray(within * [shares[name] / sizes[name] for name in sources], np.float64)
+def balance(rows: tuple[Row, ...], order: Sequence[str]) -> Weights:
+    """Return the weight of each row, float64 [N], by `balanced_weights` in ``order``."""
+    return balanced_weights(_table(rows), order)
 
 
 def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
@@ -104,23 +78,6 @@ class Weighted:
     def __call__(self, rng: np.random.Generator) -> int:
         """Return the number of a row."""
         return _place(self._edges, rng)
-
-
-class BySource:
-    """Draws a row: the source by its share, then the class, then any picture of it."""
-
-    def __init__(self, pools: Pools, shares: Mapping[str, float]) -> None:
-        self._pools = pools
-        self._sources = sorted({source for source, _ in pools})
-        weights = np.array([shares[name] for name in self._sources])
-        self._chances = weights / weights.sum()
-
-    def __call__(self, rng: np.random.Generator) -> int:
-        """Return the number of a row."""
-        source = self._sources[int(rng.choice(len(self._sources), p=self._chances))]
-        labels = [label for label in ("real", "fake") if (source, label) in self._pools]
-        pool = self._pools[source, labels[int(rng.integers(len(labels)))]]
-        return int(pool[int(rng.integers(len(pool)))])
 
 
 class ByWeight:
@@ -157,12 +114,12 @@ def _place(edges: Weights, rng: np.random.Generator) -> int:
     return min(place, len(edges) - 1)
 
 
-def _table(rows: tuple[Row, ...], splits: Sequence[str]) -> pl.DataFrame:
-    """Return what balance is made of: split, label, generator and source of each row."""
+def _table(rows: tuple[Row, ...]) -> pl.DataFrame:
+    """Return what balance is made of: split, label, generator and source of each training row."""
     facts = [(row.label, row.generator, row.source) for row in rows]
     names = ("label", "generator", "source")
     columns = zip(*facts, strict=True)
-    return pl.DataFrame({"split": splits, **dict(zip(names, columns, strict=True))})
+    return pl.DataFrame({"split": ["train"] * len(rows), **dict(zip(names, columns, strict=True))})
 
 
 Pair = tuple[torch.Tensor, float]

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.prepare import prepare_data
 from faceproof.data.preparing.folder import read_prepared, with_made
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
@@ -23,9 +22,9 @@ from faceproof.training.preflight import (
     refuse_poor_data,
     start_notes,
 )
-from faceproof.training.recipe import DataRecipe, Recipe, read_recipe
+from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.run.checkpoint import run_folder, telling_full_disk
-from faceproof.training.run.processes import alone_in, first_process, one_after_another
+from faceproof.training.run.processes import alone_in, first_process
 from faceproof.training.step import is_out_of_memory
 
 
@@ -54,7 +53,7 @@ def train(
         recipe = read_recipe(Path(recipe), tuple(overrides))
     run = run_folder(Path(output))
     with alone_in(run.path), telling_full_disk(run.path), _telling_little_memory():
-        manifest = _prepared(recipe.data, progress)
+        manifest = read_prepared(recipe.data.prepared)
         made = make_round_trips(recipe, manifest, progress=progress)
         manifest = with_made(manifest, made)
         recipe = with_steps(recipe, manifest.counts().get("train", 0))
@@ -74,14 +73,6 @@ def _doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
     yield from crop_notes(crop, recipe.data.prepared)
     yield from start_notes(crop, recipe.network.starting_weights)
     yield from promises_in_doubt(recipe.calibration, manifest)
-
-
-def _prepared(data: DataRecipe, progress: Callable[[str], None]) -> Manifest:
-    """Return the manifest of the prepared data set; where the recipe has sources, make it."""
-    if not data.sources:
-        return read_prepared(data.prepared)
-    with one_after_another(data.prepared, progress):
-        return prepare_data(data.root, data.prepare_spec(), data.prepared, progress=progress)
 
 
 @contextmanager

@@ -15,9 +15,8 @@ from skimage import data
 from faceproof.data.duplicates import (
     MOST_ALIKE,
     NEAR_BITS,
-    clusters,
-    dct_hash_64,
     hash_array,
+    merged,
     near_pairs,
     near_pairs_between,
     perceptual_hash,
@@ -30,50 +29,6 @@ UNHURRIED = settings(deadline=None, max_examples=60)  # a busy machine is no fau
 
 def bits(one: int, other: int) -> int:
     return (one ^ other).bit_count()
-
-
-class TestHash64:
-    def test_a_worn_picture_keeps_its_hash(self):
-        picture = data.astronaut()[:256, 100:356]
-        kept = dct_hash_64(picture)
-        for worn in (jpeg(picture, 40), resize(picture, 0.5), tone(picture, gain=0.7)):
-            assert bits(kept, dct_hash_64(worn)) <= 4
-
-    def test_other_pictures_differ_in_many_bits(self):
-        pictures = (data.astronaut(), data.coffee(), data.chelsea(), data.rocket())
-        hashes = [dct_hash_64(picture) for picture in pictures]
-        assert all(bits(a, b) > 12 for i, a in enumerate(hashes) for b in hashes[:i])
-
-    def test_a_mirrored_picture_is_another_one(self):
-        picture = data.astronaut()
-        mirrored = np.ascontiguousarray(picture[:, ::-1])
-        assert bits(dct_hash_64(picture), dct_hash_64(mirrored)) > 12
-
-    def test_it_is_frozen(self):
-        """Groups, and so splits, hang on it."""
-        y, x = np.indices((64, 64))
-        waves = ((3 * y * y + 7 * x * x + x * y) // 40 % 256).astype(np.uint8)
-        found = dct_hash_64(np.repeat(waves[..., None], 3, axis=2))
-        assert bits(found, 0x8E0C1DF106F883FE) <= 1, "a rounding of the cosine transform at most"
-
-    def test_any_size_has_a_hash_of_64_bits(self):
-        for height, width in ((1, 1), (1, 50), (7, 3), (300, 200)):
-            picture = np.full((height, width, 3), 99, np.uint8)
-            assert dct_hash_64(picture).bit_length() <= 64
-
-    def test_about_half_of_the_bits_are_set(self):
-        assert dct_hash_64(data.astronaut()).bit_count() == 32
-
-    def test_it_is_the_formula(self):
-        """The 8 x 8 lowest frequencies against their median, most significant bit first."""
-        picture = data.chelsea()
-        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(grey, (32, 32), interpolation=cv2.INTER_AREA).astype(float)
-        k, n = np.arange(32)[:, None], np.arange(32)[None]
-        basis = np.cos(np.pi * k * (2 * n + 1) / 64) * np.sqrt(np.where(k == 0, 1, 2) / 32)
-        low = (basis @ small @ basis.T)[:8, :8].ravel()
-        text = "".join("1" if value else "0" for value in low > np.median(low))
-        assert bits(dct_hash_64(picture), int(text, 2)) == 0
 
 
 #: Of the waves below.
@@ -195,18 +150,18 @@ def test_clusters_are_what_can_be_reached(count, draw):
     for middle in range(count):
         reached |= np.outer(reached[:, middle], reached[middle])
     expected = [int(np.argmax(row)) for row in reached]
-    assert clusters(count, iter(pairs)) == expected
-    assert clusters(count, np.array(pairs, np.int64).reshape(-1, 2)) == expected
+    links = np.array(pairs, np.int64).reshape(-1, 2)
+    assert merged(np.arange(count), links).tolist() == expected
 
 
 def test_a_long_chain_is_one_cluster():
     links = np.stack([np.arange(50_000), np.arange(1, 50_001)], axis=1)
     links = np.random.default_rng(0).permutation(links)
-    assert clusters(50_001, links) == [0] * 50_001
+    assert merged(np.arange(50_001), links).tolist() == [0] * 50_001
 
 
 def test_no_item_has_no_cluster():
-    assert clusters(0, iter(())) == []
+    assert merged(np.arange(0), np.empty((0, 2), np.int64)).tolist() == []
     assert near_pairs(np.empty((0, 32), np.uint8), distance=4).shape == (0, 2)
     nothing = np.empty((0, 32), np.uint8)
     assert near_pairs_between(nothing, np.zeros((2, 32), np.uint8), distance=4).shape == (0, 2)

@@ -18,7 +18,6 @@ DEFAULT = EXAMPLES / "default.toml"
 
 LEAST = """
 data.licence = "MIT"
-data.sources.mine = { layout = "utkface", share = 1.0 }
 export.name = "mine"
 export.version = "1"
 """
@@ -34,8 +33,7 @@ def least(tmp_path: Path) -> Path:
 def test_examples_are_recipes(path):
     recipe = read_recipe(path)
     assert recipe.schedule.batch_size % 2 == 0
-    shares = [source.share for source in recipe.data.sources.values()]
-    assert not shares or sum(shares) == pytest.approx(1.0)
+    assert recipe.data.prepared
 
 
 def test_the_least_recipe_is_filled_with_defaults(least):
@@ -69,7 +67,8 @@ def test_a_recipe_survives_json():
         ("shedule.steps=3", "shedule is no key of a recipe, did you mean 'schedule'?"),
         ("schedule.step=3", "schedule.step is no key of a recipe, did you mean 'steps'?"),
         ("network.head.hiden=3", "network.head.hiden is no key of a recipe, did you mean 'hidden'"),
-        ("data.sources.mine.shar=1", "data.sources.mine.shar is no key of a recipe, did you mean"),
+        ("resolution.widst=99", "resolution.widst is no key of a recipe, did you mean 'widest'?"),
+        ("stages=[{ from_stp = 1 }]", "stages.0.from_stp is no key of a recipe, did you mean"),
         ("network.preprocessing.crop.sise=3", "did you mean 'size'?"),
         ("batch_size=3", "batch_size is no key of a recipe, did you mean 'schedule.batch_size'?"),
         ("qqqq=3", "qqqq is no key of a recipe"),
@@ -147,7 +146,6 @@ def test_the_default_recipe_promises_what_each_family_supports():
     [
         ("calibration.conditions=['jpg-60']", "'jpeg-60'"),
         ("export.conditions=['clean', 'resize-05']", "'resize-0.5'"),
-        ("data.sources.mine.layout=utkfaces", "'utkface'"),
     ],
 )
 def test_names_of_tables_are_checked_before_anything_is_trained(least, override, nearest):
@@ -196,16 +194,10 @@ class TestOverrides:
         recipe = read_recipe(least, ("schedule.steps=7", "schedule.steps=8"))
         assert recipe.schedule.steps == 8
 
-    def test_a_source_can_be_changed_and_added(self, least):
-        recipe = read_recipe(
-            least,
-            (
-                "data.sources.mine.share=0.4",
-                "data.sources.more={ layout = 'sdfd', share = 0.6, fake = 10 }",
-            ),
-        )
-        assert recipe.data.sources["mine"].share == 0.4
-        assert recipe.data.sources["more"].fake == 10
+    def test_a_share_can_be_changed_and_added(self):
+        recipe = read_recipe(DEFAULT, ("data.shares.sdfd=0.4", "data.shares.more=0.6"))
+        assert recipe.data.shares["sdfd"] == 0.4
+        assert recipe.data.shares["more"] == 0.6
 
     def test_a_file_is_not_changed(self, least):
         read_recipe(least, ("schedule.steps=7",))
@@ -237,18 +229,37 @@ def test_a_missing_file_is_refused(tmp_path):
         read_recipe(tmp_path / "none.toml")
 
 
-def test_prepare_spec_leaves_out_what_decides_no_picture():
-    recipe = read_recipe(DEFAULT)
-    spec = recipe.data.prepare_spec()
-    assert spec.sources.keys() == recipe.data.sources.keys()
-    assert "share" not in spec.model_dump_json()
-    other = read_recipe(DEFAULT, ("data.sources.dfdc.share=0.9",)).data.prepare_spec()
-    assert other == spec
+@pytest.mark.parametrize("key", ["sources.mine={ layout = 'utkface' }", "root=raw", "split_seed=1"])
+def test_a_key_of_the_old_preparation_names_its_successor(least, key):
+    with pytest.raises(RecipeError) as refused:
+        read_recipe(least, (f"data.{key}", "sched.steps=1"))
+    name = key.split("=")[0].split(".")[0]
+    assert str(refused.value) == (
+        f"{least}: data.{name} is not a key any more: run `faceproof data import`, `split`, "
+        "`prepare`, and name the folder as data.prepared"
+    )
+
+
+def test_shares_need_a_section_that_reads_them(least):
+    with pytest.raises(RecipeError, match=r"data\.shares needs a section \[resolution\]"):
+        read_recipe(least, ("data.shares.mine=1.0",))
+    recipe = read_recipe(least, ("data.shares.mine=1.0", "resolution.widest=300"))
+    assert recipe.data.shares == {"mine": 1.0}
+
+
+#: Tables whose keys are names of sources, forgeries or splits.
+FREE_TABLES = (
+    ("data", "shares"),
+    ("resolution", "own_width"),
+    ("round_trip", "counts"),
+    ("calibration", "families"),
+)
 
 
 def test_a_misspelt_key_can_be_led_to_every_key_of_the_default_recipe():
     content = tomllib.loads(DEFAULT.read_text(encoding="utf-8"))
-    content["data"].pop("sources")
+    for section, table in FREE_TABLES:
+        content[section][table] = {}
 
     def used(section: dict, place: str = "") -> Iterator[str]:
         for name, value in section.items():
@@ -258,9 +269,9 @@ def test_a_misspelt_key_can_be_led_to_every_key_of_the_default_recipe():
     assert set(used(content)) <= set(_keys(Recipe))
 
 
-def test_a_recipe_without_sources_trains_on_a_prepared_folder():
+def test_a_recipe_trains_on_a_prepared_folder():
     recipe = read_recipe(EXAMPLES / "own-data.toml")
-    assert recipe.data.sources == {}
+    assert recipe.data.shares == {}
     assert recipe.data.prepared == Path("prepared")
 
 

@@ -1,4 +1,4 @@
-"""Which picture comes next: by balance, shares or weights, in the frequencies that they say."""
+"""Which picture comes next: by balance or weights, in the frequencies that they say."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from faceproof.data.manifest import Row
-from faceproof.errors import TrainingError
 from faceproof.training.recipe import DataRecipe
-from faceproof.training.stream import BySource, ByWeight, Weighted, balance, drawing
+from faceproof.training.stream import ByWeight, Weighted, balance, drawing
 
 DRAWS = 6000
 
@@ -80,39 +79,13 @@ class TestBalance:
         )
         assert np.array_equal(balance(weighted, ["class"]), plain)
 
-    def test_inside_of_sources_with_shares(self):
-        sources = {
-            "a": {"layout": "sdfd", "share": 1.0},
-            "b": {"layout": "sdfd", "share": 3.0},
-        }
-        draw = drawing(recipe(sources=sources, balance=["class", "generator"]), rows())
-        found = shares_of(draw, "source", "generator")
-        expected = {
-            ("a", "none"): 0.125,
-            ("a", "gan"): 0.125,
-            ("b", "none"): 0.375,
-            ("b", "gan"): 0.1875,
-            ("b", "diffusion"): 0.1875,
-        }
-        assert found == pytest.approx(expected, abs=0.026)
-        weights = balance(rows(), ["class"], {"a": 1.0, "b": 3.0})
-        of_b = np.array([row.source == "b" for row in rows()])
-        assert weights[of_b].sum() == pytest.approx(3 * weights[~of_b].sum())
-
-    def test_source_is_refused_where_sources_have_shares(self):
-        data = recipe(sources={"a": {"layout": "sdfd", "share": 1.0}}, balance=["class", "source"])
-        with pytest.raises(TrainingError, match='take "source" out of data'):
-            drawing(data, rows())
-
 
 def _facts(row: Row) -> tuple[str, ...]:
     return row.path, row.label, row.generator, row.source, row.group, row.sha256, row.split
 
 
-def test_without_balance_shares_or_prepared_weights_decide():
+def test_without_balance_the_prepared_weights_decide():
     assert isinstance(drawing(recipe(), rows()), ByWeight)
-    sources = {name: {"layout": "sdfd", "share": 1.0} for name in "ab"}
-    assert isinstance(drawing(recipe(sources=sources), rows()), BySource)
 
 
 def test_a_row_without_weight_is_never_drawn_and_the_last_one_may_be():

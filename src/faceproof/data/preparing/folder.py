@@ -340,7 +340,7 @@ def read_prepared(folder: Path) -> Manifest:
     if not (manifest.is_file() and faces.is_file()):
         raise ManifestError(
             f"{folder} holds no finished data set: make one with `faceproof data prepare`, "
-            "or name what to make it of in data.sources"
+            "and name it as data.prepared"
         )
     found = read_manifest(manifest)
     if not any(found.counts().values()):

@@ -13,28 +13,18 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from faceproof.data.manifest import SPLITS, Row
+from faceproof.data.manifest import SPLITS
 from faceproof.errors import UsageError
 from faceproof.tables import choose
 
 DEFAULT_SHARES = {"train": 0.70, "validation": 0.06, "calibration": 0.12, "test": 0.12}
-
-
-def assign_splits(
-    rows: tuple[Row, ...], *, seed: int, shares: Mapping[str, float] = DEFAULT_SHARES
-) -> tuple[Row, ...]:
-    """Return the rows with their split, decided by a hash of the group alone.
-
-    A row that is added later never moves an older one, and a group is never divided.
-    """
-    return tuple(replace(row, split=split_at(unit_hash(row.group, seed), shares)) for row in rows)
 
 
 def unit_hash(text: str, seed: int) -> float:

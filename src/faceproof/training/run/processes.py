@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,25 +40,6 @@ def alone_in(folder: Path) -> Iterator[None]:
                 f"another training is writing into {folder}: wait until it ends, or name another "
                 "--output"
             )
-        yield
-
-
-@contextmanager
-def one_after_another(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
-    """Let one process at a time prepare a folder; the next one finds the work done."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    mark = folder.parent / f".{folder.name}.lock"
-    try:
-        mark.touch()
-    except OSError:  # nothing can be prepared on a disk that is read only
-        yield
-        return
-    with locked(mark, wait=False) as mine:
-        if mine:
-            yield
-            return
-    progress(f"waiting for another process that prepares {folder}")
-    with locked(mark, wait=True):
         yield
 
 

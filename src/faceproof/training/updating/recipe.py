@@ -146,7 +146,6 @@ def _refuse_misfits(plain: Recipe, wanted: Recipe) -> None:
     """Refuse overrides that would make something else than an update of this detector."""
     fixed = {
         "data.prepared": (plain.data.prepared, wanted.data.prepared),
-        "data.sources": (plain.data.sources, wanted.data.sources),
         "data.balance": (plain.data.balance, wanted.data.balance),
         "data.reading": (plain.data.reading, wanted.data.reading),
         "network.name": (plain.network.name, wanted.network.name),

@@ -16,7 +16,6 @@ from skimage import data
 
 from faceproof.data.manifest import Manifest, Row
 from faceproof.data.manifest_files import read_manifest
-from faceproof.data.prepare import read_faces
 from faceproof.data.preparing import (
     Equalising,
     FinishSpec,
@@ -32,7 +31,7 @@ from faceproof.data.preparing import prepare as prepare_module
 from faceproof.data.preparing import (
     summary as probing,
 )
-from faceproof.data.preparing.folder import read_prepared
+from faceproof.data.preparing.folder import landmarks_of, read_prepared
 from faceproof.data.preparing.pictures import side_that_counts
 from faceproof.data.preparing.prepare import common_side
 from faceproof.data.preparing.summary import failed, summary
@@ -117,9 +116,9 @@ def test_the_prepared_set_is_the_same_rows_with_new_pictures(raw, tmp_path):
 
 
 def test_faces_are_where_training_looks_for_them(raw, tmp_path):
-    """`read_faces` is what training reads with; the landmarks are those of the crop."""
+    """`landmarks_of` is what training reads with; the landmarks are those of the crop."""
     prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
-    faces = read_faces(tmp_path / "out" / "faces.parquet")
+    faces = landmarks_of(tmp_path / "out")
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
     assert set(faces) == set(made.table["path"])
     for path, points in faces.items():
@@ -548,7 +547,7 @@ def test_training_reads_what_was_prepared(tmp_path):
     found = read_prepared(tmp_path / "out")
     assert found.counts()["train"] == 3
     assert found.picture_path(found.rows[0].path).is_file()
-    assert read_faces(tmp_path / "out" / "faces.parquet").keys() == set(found.table["path"])
+    assert landmarks_of(tmp_path / "out").keys() == set(found.table["path"])
 
 
 def test_a_folder_without_a_data_set_or_a_split_says_what_to_do(tmp_path):
