@@ -67,7 +67,7 @@ _HOMES = {
     "train": "faceproof.training.train",
 }
 #: What the modules of some homes import, and the extra that brings it.
-_EXTRAS = {
+_EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "faceproof.data": ("data", ("polars", "sklearn")),
     "faceproof.evaluation": ("data", ("polars", "pyarrow")),
     "faceproof.training": (

@@ -95,8 +95,7 @@ def inspect(
 
 def _given(manifests: Manifests, root: str | Path | None) -> list[Given]:
     """Return the manifests, read."""
-    single = isinstance(manifests, str | Path | Given)
-    each = [manifests] if single else manifests
+    each = [manifests] if isinstance(manifests, str | Path | Given) else manifests
     return [one if isinstance(one, Given) else read_given(one, root) for one in each]
 
 
