@@ -27,7 +27,6 @@ from faceproof.training.stream_report import (  # noqa: E402
 from support.forging import small_autoencoder  # noqa: E402
 
 MATCHED = (
-    "data.sources={}",
     "data.shares={ mini = 1.0 }",
     "resolution={ narrowest = 20.0, widest = 40.0 }",
     "augment={ history_steps = 0, save = 1.0, cut = 0.0, noise = 0.0, blur = 0.0 }",
