@@ -1,4 +1,4 @@
-"""faceproof tells real photographs of faces from generated or manipulated ones.
+"""faceproof detects generated and manipulated photographs of faces.
 
 The public names are imported on first use, so that ``import faceproof`` costs nothing.
 
@@ -45,7 +45,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    """Return a public name, imported now."""
+    """Return a public name, imported on first use."""
     if name == "__version__":
         return importlib.import_module("importlib.metadata").version("faceproof")
     if name not in _HOMES:
@@ -54,5 +54,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Return the public names and what the module holds already."""
+    """Return the public names and those already defined in the module."""
     return sorted({*globals(), *__all__})
