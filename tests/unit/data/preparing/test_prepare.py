@@ -154,7 +154,7 @@ def test_what_is_left_out_stands_in_a_table_with_its_reason(tmp_path):
     assert prepared.problems == dict.fromkeys(sorted(said.values()), 1)
     assert failed(prepared) == 3
     (line, *_) = summary(prepared)
-    assert line.startswith("6 rows: 1 prepared (1 real, 0 fake); left out: 1 changed, 1 no_face")
+    assert line.startswith("6 rows: 1 prepared (1 real, 0 fake); excluded: 1 changed, 1 no_face")
 
 
 def test_fill_that_tells_the_classes_apart_is_told(tmp_path):
@@ -174,9 +174,9 @@ def test_fill_that_tells_the_classes_apart_is_told(tmp_path):
     assert shares[1] < 0.05
     lines = list(summary(prepared))
     assert lines[1].startswith(
-        f"outside of its picture, and filled: {shares[0]:.0%} of a fake crop"
+        f"mean share outside of its picture, and filled: {shares[0]:.0%} of a fake crop"
     )
-    assert lines[2].startswith("warning: the fill tells the classes apart")
+    assert lines[2].startswith("warning: the fill predicts the class")
     close = PicturesSpec(crop=CropSpec(size=160, margin=-0.1))
     less = prepare_manifest(raw, tmp_path / "close", close, finish=PLAIN)
     assert "outside" not in "".join(summary(less))
@@ -323,7 +323,7 @@ def test_another_spec_or_other_rows_are_refused_with_a_remedy(raw, tmp_path):
     with pytest.raises(UsageError, match=r"otherwise \(seed was 0, is 1\): .* --anew"):
         prepare_manifest(raw, tmp_path / "out", PicturesSpec(seed=1), finish=PLAIN)
     fewer = raw.with_table(raw.table.head(3))
-    with pytest.raises(UsageError, match="other rows: name another folder"):
+    with pytest.raises(UsageError, match="other rows: set another folder"):
         prepare_manifest(fewer, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     assert contents(tmp_path / "out") == before
     anew = prepare_manifest(
@@ -442,7 +442,7 @@ def test_one_class_alone_cannot_be_equalised_unless_the_side_is_given(tmp_path):
 def test_sizes_that_cannot_be_told_are_refused(tmp_path):
     raw = usable(tmp_path / "raw", 2)
     (tmp_path / "raw" / "fake" / "1.jpg").write_bytes(b"")
-    with pytest.raises(UsageError, match="no picture of fake made-up can be opened and shows a f"):
+    with pytest.raises(UsageError, match="no picture of fake made-up can be opened and has a f"):
         common_side(raw.table, tmp_path / "raw", PicturesSpec(), YuNet())
 
 
@@ -466,7 +466,7 @@ def test_weights_stand_in_the_manifest_and_are_told(tmp_path):
     assert kept.weights[0].most == 60.0
     lines = [line for line in summary(kept) if "fill" not in line]
     assert lines[1].startswith("weights in train: 60.00 at the most; its 4 rows vary as much as 1")
-    assert lines[2].startswith("warning: a row that counts 60 times")
+    assert lines[2].startswith("warning: a row with weight 60 is memorised")
 
 
 # the probe
@@ -530,7 +530,7 @@ def test_too_few_pictures_for_a_probe_are_told(tmp_path):
         raw, tmp_path / "out", PicturesSpec(), how=Preparing(say=said.append)
     )
     assert prepared.probe_before is None
-    assert said[-1].startswith("the shortcut probe was left out: ")
+    assert said[-1].startswith("the shortcut probe was skipped: ")
 
 
 # as training reads it
