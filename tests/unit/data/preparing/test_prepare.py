@@ -507,7 +507,7 @@ def test_the_probe_looks_at_the_same_rows_before_and_after(raw, tmp_path, monkey
         assert seed == 4
         assert [(i.is_fake, i.group) for i in items] == [(r.is_fake, r.group) for r in made.rows]
     lines = list(summary(prepared))[1:]
-    (start,) = [i for i, line in enumerate(lines) if line.startswith("what predicts")]
+    (start,) = [i for i, line in enumerate(lines) if line.startswith("prediction of the label")]
     lines = lines[start:]
     assert [line.split() for line in lines[1:5]] == [
         ["ROC-AUC", "[95", "%", "interval]", "before", "after"],

@@ -199,5 +199,5 @@ def test_sizes_as_people_write_them(typed, most_bytes, most_pictures):
 
 @pytest.mark.parametrize("typed", ["", "0", "0MB", "12TB", "-3", "1.5GB", "MB"])
 def test_a_size_that_is_none_is_told(typed):
-    with pytest.raises(UsageError, match="write 512MB"):
+    with pytest.raises(UsageError, match="use 512MB"):
         ShardsSpec.sized("parquet", typed)
