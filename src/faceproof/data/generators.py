@@ -87,6 +87,6 @@ def unknown_generator_warning(name: str) -> str | None:
     if name in GENERATORS:
         return None
     if name == "unknown":
-        return "the generator of some fakes is not named: --generator NAME says it"
+        return "some fakes have no generator: set it with --generator NAME"
     close = nearest(name, dict(GENERATORS)) or "."
     return f"generator {name!r} is not a known one{close} It is kept as written"

@@ -97,7 +97,7 @@ def _walk(data: memoryview, kind: str, depth: int) -> None:
             _refuse(message.forbidden[number], value)
         elif number in message.inside:
             if isinstance(value, int):
-                raise ValueError("it is no ONNX file")
+                raise ValueError("it is not an ONNX file")
             _walk(value, message.inside[number], depth + 1)
 
 
@@ -116,14 +116,14 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         tag, at = _varint(data, at)
         number, wire = tag >> 3, tag & 7
         if not 0 < number < 2**29:
-            raise ValueError("it is no ONNX file")
+            raise ValueError("it is not an ONNX file")
         if wire == 0:
             value, at = _varint(data, at)
             yield number, value
             continue
         length, at = _length(data, at, wire)
         if length > len(data) - at:
-            raise ValueError("it is cut short or no ONNX file")
+            raise ValueError("it is truncated or not an ONNX file")
         yield number, data[at : at + length]
         at += length
 
@@ -133,7 +133,7 @@ def _length(data: memoryview, at: int, wire: int) -> tuple[int, int]:
         return _varint(data, at)
     if wire in (1, 5):
         return (8 if wire == 1 else 4), at
-    raise ValueError("it is no ONNX file")
+    raise ValueError("it is not an ONNX file")
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -144,7 +144,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise ValueError("it is no ONNX file")
+    raise ValueError("it is not an ONNX file")
 
 
 Inputs = npt.NDArray[np.float32]

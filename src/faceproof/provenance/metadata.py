@@ -66,7 +66,7 @@ def read_exif(data: bytes) -> Exif | None:
     return Exif(
         texts={name: text for name, text in texts.items() if text},
         exposure=bool(_EXPOSURE & second.values.keys()),
-        position=len(_below(data, first, _GPS_DIRECTORY).values) > 1,  # one is the version alone
+        position=len(_below(data, first, _GPS_DIRECTORY).values) > 1,  # one is only the version
         orientation=orientation if 1 <= orientation <= 8 else 1,
         thumbnail=_thumbnail(data, first),
     )
@@ -162,7 +162,7 @@ def read_xmp(data: bytes) -> Iterator[tuple[str, str]]:
     try:
         parser.ParseFile(io.BytesIO(packet.removeprefix(b"\xef\xbb\xbf")))
     except expat.ExpatError as error:
-        raise XmpError(f"it is no well-formed XML ({error})") from error
+        raise XmpError(f"it is not well-formed XML ({error})") from error
     yield from reader.found[:MOST_PROPERTIES]
     if len(reader.found) > MOST_PROPERTIES:
         raise XmpError(f"it has more than {MOST_PROPERTIES} properties; the others were not read")

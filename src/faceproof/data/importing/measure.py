@@ -276,7 +276,7 @@ def _leaks(table: pl.DataFrame) -> list[str]:
         splits = standing.group_by(key).agg(pl.col("split").n_unique())
         twice = splits.filter(pl.col("split") > 1).height
         if twice:
-            stand = f"{what}s stand" if twice > 1 else f"{what} stands"
+            stand = f"{what}s occur" if twice > 1 else f"{what} occurs"
             said.append(f"{twice} {stand} in more than one official split")
     return said
 

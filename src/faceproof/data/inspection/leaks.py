@@ -120,7 +120,7 @@ def _trained(table: pl.DataFrame, rows: pl.DataFrame) -> Iterator[Fault]:
     reals = max(rows.height, int(table.select(named.sum()).item()))
     if fakes.height and reals:
         names = ", ".join(fakes["generator"].unique().sort())
-        beside = f"beside {counted(reals, 'photograph')} of FFHQ"
+        beside = f"next to {counted(reals, 'photograph')} of FFHQ"
         message = f"{counted(fakes.height, 'fake')} of {names} {beside}."
         places = fakes["#at"].head(2).to_list()
         yield fault("ffhq-trained", message, examples(table, places), count=fakes.height)

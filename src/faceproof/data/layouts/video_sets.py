@@ -118,7 +118,7 @@ def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 
 def _seen(path: str) -> _Seen | None:
-    """Return what the place of a file says, or nothing where it is not one of the set's."""
+    """Return the facts from the path of a file, or None if it is not in the set."""
     folder = next(iter(below(path, _TOPS)), "")
     video = video_name(path, _PATTERNS[folder]) if folder else ""
     return _Seen(path, folder, video) if video else None
@@ -227,7 +227,7 @@ def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 
 def _seen_by_path(path: str) -> _SeenByPath | None:
-    """Return what the place of a file says, or nothing where it is not one of the set's."""
+    """Return the facts from the path of a file, or None if it is not in the set."""
     top, *folders = below(path, _FACEFORENSICS_TOPS) or ("",)
     compression = next((name for name in folders if name in _COMPRESSIONS), "")
     method = folders[0] if folders and folders[0] != compression else "youtube"

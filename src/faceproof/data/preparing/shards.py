@@ -142,7 +142,7 @@ def read_parquet(path: Path) -> Iterator[Sample]:
                 yield from map(_sample, file.read_row_group(number).to_pylist())
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(
-            f"{path} is no whole shard of this kind ({error}): copy it again"
+            f"{path} is not a complete shard of this kind ({error}): copy it again"
         ) from error
 
 
@@ -221,7 +221,7 @@ def read_tar(path: Path) -> Iterator[Sample]:
             yield from _paired(_files(tar), path.name)
     except (tarfile.TarError, ValidationError, EOFError) as error:
         raise DataError(
-            f"{path} is no whole shard of this kind ({error}): copy it again"
+            f"{path} is not a complete shard of this kind ({error}): copy it again"
         ) from error
 
 
@@ -313,7 +313,7 @@ KINDS: dict[ShardKind, _Kind] = {
 
 
 class ShardFile(Record):
-    """One shard: its name beside the index, its split, its rows, bytes and hash."""
+    """One shard: its name next to the index, its split, its rows, bytes and hash."""
 
     name: str
     split: str

@@ -119,7 +119,7 @@ def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
     where = _locations(data, locations)
     for item, kind in _items(data, info):
         if item not in where:
-            yield unreadable(kind, "it lies outside the file, or in pieces")
+            yield unreadable(kind, "it is outside the file, or fragmented")
             continue
         content = data[where[item][0] : where[item][1]]
         if kind == "XMP":

@@ -186,7 +186,7 @@ def _raw_profile_blocks(key: str, where: str, content: bytes) -> Iterator[Block]
     try:
         data = bytes.fromhex(b"".join(content.split()[2:]).decode("ascii"))
     except ValueError:
-        yield unreadable(where, "it is no hexadecimal text")
+        yield unreadable(where, "it is not hexadecimal text")
         return
     if kind == "iim" and data.startswith(b"8BIM"):
         yield from photoshop_blocks(data)

@@ -62,7 +62,7 @@ _SLOTS = threading.BoundedSemaphore(MOST_LOOKUPS)
 
 
 class Resolver(Protocol):
-    """What knows the addresses of a name."""
+    """Looks up the addresses of a name."""
 
     def __call__(self, host: str, port: int, seconds: float) -> Sequence[str]:
         """Return the IP addresses of a name as texts; empty if it has none.
@@ -77,7 +77,7 @@ class Permissions(Protocol):
 
     @property
     def resolver(self) -> Resolver:
-        """What knows the addresses of a name."""
+        """Looks up the addresses of a name."""
 
     def permits(self, address: Address) -> bool:
         """Return whether this address may be connected to."""
