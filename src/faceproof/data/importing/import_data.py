@@ -223,7 +223,7 @@ def _refused(item: Listed) -> Problem | None:
         said = "it is outside the source; copy it there, or give the folder above both"
         return Problem(name, "path_escapes", said)
     if item.label not in LABELS or (item.label == "real") != (item.generator == "none"):
-        said = f"label {item.label!r} with generator {item.generator!r}; real requires the generator none"
+        said = f"label {item.label!r} with generator {item.generator!r}; real requires none"
         return Problem(name, ManifestError.code, said)
     return None
 

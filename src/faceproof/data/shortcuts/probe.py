@@ -357,5 +357,5 @@ def _together(family: FamilyResult) -> Guilty:
         feature="",
         family=family.name,
         importance=0.0,
-        says=f"the {family.features} features of {family.name} predict the label together, none of them on its own",
+        says=f"the {family.features} features of {family.name} predict only together",
     )
