@@ -132,7 +132,7 @@ def refuse_address(name: str) -> NoReturn:
     """
     raise UnsupportedSourceError(
         f"{printable(name)}: fetching from URLs is disabled here; "
-        "save the picture and give the path of its file"
+        "save the picture first and give the path of its file"
     )
 
 

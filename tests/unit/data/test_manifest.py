@@ -219,7 +219,7 @@ def test_numbers_in_a_parquet_file_of_others_become_text(tmp_path: Path):
 
 
 def test_what_is_no_text_is_refused_by_its_column():
-    with pytest.raises(ManifestError, match="column 'embedding' holds List"):
+    with pytest.raises(ManifestError, match="column 'embedding' has type List"):
         Manifest(foreign(embedding=[[1.0, 2.0]]))
 
 

@@ -129,7 +129,7 @@ def _refuse_rare(tags: dict[int, _Tag]) -> None:
     preview = _number(tags, _SUBFILE) & 1 and _SUB_DIRECTORIES in tags
     if _DNG_VERSION in tags or preview:
         raise UnsupportedFormatError(
-            "a raw file of a camera, with only a preview that can be decoded; export it as JPEG"
+            "a camera's raw file, with only a preview that can be decoded; export it as JPEG"
         )
     compression = _number(tags, _COMPRESSION) or 1
     if compression not in _COMPRESSIONS:

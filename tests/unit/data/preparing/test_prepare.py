@@ -320,7 +320,7 @@ def test_a_folder_without_its_record_is_not_finished(raw, tmp_path, monkeypatch)
 def test_another_spec_or_other_rows_are_refused_with_a_remedy(raw, tmp_path):
     prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     before = contents(tmp_path / "out")
-    with pytest.raises(UsageError, match=r"otherwise \(seed was 0, is 1\): .* --anew"):
+    with pytest.raises(UsageError, match=r"with other options \(seed was 0, is 1\): .* --anew"):
         prepare_manifest(raw, tmp_path / "out", PicturesSpec(seed=1), finish=PLAIN)
     fewer = raw.with_table(raw.table.head(3))
     with pytest.raises(UsageError, match="other rows: set another folder"):

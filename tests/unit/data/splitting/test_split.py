@@ -222,7 +222,7 @@ class TestTold:
             divide(manifest(row("a")), SplitSpec(by=(column,)))
 
     def test_shares_must_be_whole(self):
-        with pytest.raises(UsageError, match=r"0\.9 together"):
+        with pytest.raises(UsageError, match=r"the sum of the shares is 0\.9"):
             divide(manifest(row("a")), SplitSpec(shares={"train": 0.9}))
 
 
