@@ -168,7 +168,7 @@ def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monk
         ("--equalise --equalise-side 8", "--equalise-side 8: Input should be greater than"),
         ("--balance clas", "unknown --balance 'clas', did you mean 'class'?"),
         ("--shards tar", "unknown --shards 'tar'"),
-        ("--shards parquet --shard-size 1.5GB", "shard size '1.5GB': write 512MB"),
+        ("--shards parquet --shard-size 1.5GB", "shard size '1.5GB': use 512MB"),
         ("--shard-size 1GB", "--shard-size says how large shards are: add --shards"),
     ],
 )

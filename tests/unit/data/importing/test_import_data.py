@@ -233,7 +233,7 @@ def test_official_splits_are_kept_in_our_words(imported, theirs, ours):
                 real(f"{n}.jpg", group=f"g{n // 2}", split=("train", "valid")[n % 2])
                 for n in range(4)
             ],
-            "2 groups stand in",
+            "2 groups occur in",
         ),
         ([real("0.jpg", split="train"), real("1.jpg", split="fold 3")], "'fold 3'"),
     ],
