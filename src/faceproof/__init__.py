@@ -1,4 +1,4 @@
-"""faceproof tells real photographs of faces from generated or manipulated ones.
+"""faceproof detects generated and manipulated photographs of faces.
 
 The public names are imported on first use, so that ``import faceproof`` costs nothing.
 
@@ -95,5 +95,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Return the public names and what the module holds already."""
+    """Return the public names and those already defined in the module."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Checker: from a picture, or from very many, to CheckResults; every front end calls it."""
+"""Checker: the verdicts on one picture or many as CheckResults; every front end calls it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["FACES", "Checker", "Opened", "Source", "check", "checker_for", "source_name"]
 
 
-#: Of a source that is no file: an array, or what could not be opened.
+#: Provenance of a source without a file: an array, or a source that could not be opened.
 UNREAD = Provenance()
 
 
@@ -51,7 +51,7 @@ UNREAD = Provenance()
 class Opened:
     """A source's faces, ready for the networks as float32 [N, 3, S, S], or its error.
 
-    ``seconds`` is what opening it took.
+    ``seconds`` is the time that opening it took.
     """
 
     source: str
@@ -64,7 +64,7 @@ class Opened:
 
     @property
     def weight(self) -> int:
-        """How much of a batch this source fills: its faces, and one where there is none."""
+        """Number of faces, at least 1: the source's share of a batch."""
         return max(len(self.faces), 1)
 
 
@@ -87,7 +87,7 @@ def _whole(_: FaceFinder, pixels: Pixels) -> list[Face]:
     return [Face((0.0, 0.0, float(width), float(height)), landmarks, 1.0)]
 
 
-#: Which faces of a picture are judged; `whole` takes the picture for a face crop as it is.
+#: Which faces of a picture are scored; `whole` takes the picture itself as a face crop.
 FACES: Mapping[str, Callable[[FaceFinder, Pixels], list[Face]]] = {
     "all": _all,
     "largest": _largest,
@@ -101,7 +101,7 @@ Source: TypeAlias = Union[
 
 
 def source_name(source: Source) -> str:
-    """Return what a result calls its source: the path, or the kind of thing in brackets.
+    """Return the name of a source in its result: the path, or the type in angle brackets.
 
     >>> source_name("party.jpg"), source_name(bytes(3))
     ('party.jpg', '<bytes>')
@@ -120,8 +120,8 @@ def load_source(
     ``name`` is that of the file whose bytes are the source.
 
     Raises:
-        SourceError: it cannot be had, or is no picture.
-        UnsupportedSourceError: an address, where there is no policy.
+        SourceError: the source cannot be read, or is not a picture.
+        UnsupportedSourceError: an address, but no policy.
     """
     if isinstance(source, Refused):
         raise source.error
@@ -140,19 +140,19 @@ def _fetched(address: str, limits: Limits, policy: FetchPolicy | None) -> Pictur
 
 
 def told(error: Exception, name: str) -> CheckError:
-    """Return the code and words of an error; those of other libraries are translated."""
+    """Return the code and message of an error; errors of other libraries are converted."""
     if isinstance(error, OSError):
         error = unreadable(name, error)
     elif isinstance(error, MemoryError):
-        error = PictureTooLargeError(f"{name}: there is not enough memory for this picture")
+        error = PictureTooLargeError(f"{name}: not enough memory for this picture")
     elif not isinstance(error, FaceproofError):
-        error = CorruptPictureError(f"{name}: no face can be looked for in this picture: {error}")
+        error = CorruptPictureError(f"{name}: face detection failed: {error}")
     return CheckError(code=error.code, message=printable(str(error)))
 
 
 @dataclass(frozen=True)
 class TestedMap:
-    """A heat map ``values`` float64 [h, w] and how it stood its test, as in `HeatMap`."""
+    """A heat map ``values`` float64 [h, w] and the result of its test, as in `HeatMap`."""
 
     values: npt.NDArray[np.float64]
     reliable: bool
@@ -162,17 +162,17 @@ class TestedMap:
 
 @dataclass(frozen=True)
 class Score:
-    """What is said of one face."""
+    """The detector's answer for one face."""
 
     fake_probability: float
     heatmap: TestedMap | None = None
 
 
 def scores(detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: bool) -> list[Score]:
-    """Return what the detector says of each face, float32 [N, 3, S, S].
+    """Return the detector's score of each face of ``inputs``, float32 [N, 3, S, S].
 
     Raises:
-        NoHeatMapError: heat maps are asked for, and the detector has none.
+        NoHeatMapError: ``heatmaps`` is True and the detector has none.
     """
     if not heatmaps:
         return [Score(one) for one in detector.fake_probabilities(inputs).tolist()]
@@ -187,10 +187,10 @@ def scores(detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: boo
 
 
 class Answers:
-    """What one detector says at one operating point."""
+    """Builds the results of one detector at one operating point."""
 
     def __init__(self, detector: Detector, point: OperatingPoint, *, whole: bool = False) -> None:
-        """Take the detector; ``whole``: pictures are faces, without landmarks of their own."""
+        """Take the detector; ``whole``: each picture is one face crop, without landmarks."""
         self._point = point
         self._whole = whole
         self._crop = detector.preprocessing.crop
@@ -199,7 +199,7 @@ class Answers:
         )
 
     def result(self, opened: Opened, scored: Sequence[Score], seconds: float) -> CheckResult:
-        """Return what is said about one source; it is as fake as its most fake face."""
+        """Return the result of one source; its probability is the highest of its faces."""
         pairs = zip(opened.faces, scored, strict=True)
         faces = tuple(self._face(*found, score, opened.image) for found, score in pairs)
         most = picture_probability([score.fake_probability for score in scored])
@@ -245,7 +245,7 @@ class Answers:
 
 
 def rounded(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
-    """Return numbers as lists; places in a picture to a hundredth of a pixel.
+    """Return numbers as lists, rounded to ``digits`` decimals.
 
     >>> rounded([1.006, 2])
     [1.01, 2.0]
@@ -254,14 +254,14 @@ def rounded(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
 
 
 def again_at(result: CheckResult, detector: Detector, point: OperatingPoint) -> CheckResult:
-    """Return a result with the verdicts of another operating point of the detector that judged.
+    """Return a result with the verdicts of another operating point of the same detector.
 
     Raises:
-        UsageError: another detector judged.
+        UsageError: the result is from another detector.
     """
     if result.detector.sha256 != detector.sha256:
         raise UsageError(
-            f"{result.source} was judged by {result.detector.name} {result.detector.version} "
+            f"{result.source} was checked by {result.detector.name} {result.detector.version} "
             f"({result.detector.sha256[:12]}), not by this detector: check it again"
         )
     faces = tuple(
@@ -275,11 +275,11 @@ def again_at(result: CheckResult, detector: Detector, point: OperatingPoint) -> 
 
 
 MOST_WORKERS = 8
-BATCH = 1  # on a processor, more faces at once cost as much a face and only delay the first
+BATCH = 1  # on a CPU a larger batch costs the same per face and only delays the first result
 
 
 class Checker:
-    """A detector at one of its operating points, ready for pictures; safe between threads."""
+    """Checks pictures with a detector at one of its operating points; thread-safe."""
 
     def __init__(
         self,
@@ -292,10 +292,10 @@ class Checker:
         heatmaps: bool = False,
         addresses: FetchPolicy | None = DEFAULT_POLICY,
     ) -> None:
-        """Take a detector and how it is asked.
+        """Take a detector and the options of the check.
 
-        ``heatmaps`` asks for the heat map of each face, which takes a few more runs of the
-        networks. ``addresses`` says which addresses are fetched, and how; None fetches none.
+        ``heatmaps`` adds the heat map of each face, which takes a few more runs of the networks.
+        ``addresses`` is the policy for fetching URLs; None disables fetching.
 
         Raises:
             UnknownChoiceError: an unknown choice of faces or operating point.
@@ -318,7 +318,7 @@ class Checker:
         """Return this checker at another operating point; it shares the networks.
 
         Raises:
-            UnknownChoiceError: there is none of this name.
+            UnknownChoiceError: no operating point has this name.
         """
         other = copy.copy(self)
         other.operating_point = self.detector.operating_point(name)
@@ -328,8 +328,8 @@ class Checker:
         """Return a result of this detector with the verdicts of another operating point.
 
         Raises:
-            UnknownChoiceError: there is none of this name.
-            UsageError: another detector judged.
+            UnknownChoiceError: no operating point has this name.
+            UsageError: the result is from another detector.
         """
         return again_at(result, self.detector, self.detector.operating_point(name))
 
@@ -337,8 +337,8 @@ class Checker:
         """Return the verdict on one picture: a path, address, bytes, stream, image or array.
 
         Images are Pillow's, arrays uint8 [H, W, 3] in sRGB. ``name`` is the result's ``source``;
-        give it with bytes, so that they are told as their file is. What cannot be checked is a
-        result with an error.
+        give it with bytes to report them under the name of their file. A picture that cannot be
+        checked gives a result with an error.
         """
         return self.judge([self.open(source, name=name)])[0]
 
@@ -353,8 +353,8 @@ class Checker:
 
         ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
         while as many run the networks on ``batch_size`` faces or more (None: 1, which suits a
-        processor; a graphics card wants 64). Sources are taken as they are needed, and no more
-        than two batches, two pictures a worker and a batch a worker are held at once.
+        CPU; 64 suits a GPU). Sources are read lazily: at most two batches, two pictures per worker
+        and one batch per worker are in memory.
 
         Raises:
             UsageError: ``batch_size`` is below 1 or ``workers`` below 0.
@@ -368,7 +368,7 @@ class Checker:
     def open(self, source: Source, *, name: str | None = None) -> Opened:
         """Return the source with its faces ready for `judge`, or with its error; runs no network.
 
-        The first half of `check`, for who joins the pictures of several callers to one batch.
+        The first half of `check`, for callers that join several requests into one batch.
         """
         started = time.perf_counter()
         given = None if name is None else printable(name)
@@ -381,7 +381,7 @@ class Checker:
         return replace(opened, seconds=time.perf_counter() - started)
 
     def judge(self, batch: Sequence[Opened]) -> list[CheckResult]:
-        """Return the results of opened sources, whose faces meet the networks together."""
+        """Return the results of opened sources, scored as one batch."""
         started = time.perf_counter()
         inputs = np.concatenate([self._nothing, *(opened.inputs for opened in batch)])
         scored = scores(self.detector, inputs, heatmaps=self.heatmaps)
@@ -471,14 +471,14 @@ def checker_for(
 
 
 def _image(picture: Picture) -> CheckedImage:
-    """Return what a result says about the picture."""
+    """Return the description of the picture in its result."""
     return CheckedImage(
         sha256=picture.sha256, width=picture.width, height=picture.height, format=picture.format
     )
 
 
 def _provenance(picture: Picture) -> Provenance:
-    """Return what the picture's file says of its origin; of pixels without a file, nothing."""
+    """Return the provenance in the picture's file; empty for pixels without a file."""
     if not picture.data:
         return UNREAD
     credentials, findings = read_provenance(

@@ -1,4 +1,4 @@
-"""Every error that faceproof raises on purpose, drawn once.
+"""FaceproofError and its subclasses: every error that faceproof raises on purpose.
 
 ::
 
@@ -8,14 +8,14 @@
     │   ├── RecipeError             recipe              a recipe that cannot be read
     │   ├── NoHeatMapError          no_heat_map         the detector has no heat maps
     │   └── MissingExtraError       missing_extra       an optional part is not installed
-    ├── SourceError                                     something named by the user cannot be judged
+    ├── SourceError                                     a source named by the user cannot be checked
     │   ├── SourceNotFoundError     source_not_found    no such file, or a pattern without a match
     │   ├── SourceUnreadableError   source_unreadable   the file system refused
     │   ├── UnsupportedSourceError  unsupported_source  a kind of source this version cannot open
-    │   ├── AddressRefusedError     address_refused     an address on the net that is not gone to
+    │   ├── AddressRefusedError     address_refused     a URL that is not public, or malformed
     │   ├── FetchError              fetch_failed        the server gave no picture
     │   ├── FetchTimeoutError       fetch_timeout       the server did not give it in time
-    │   └── PictureError                                the bytes are no usable picture
+    │   └── PictureError                                the bytes are not a usable picture
     │       ├── EmptyFileError      empty_file          zero bytes
     │       ├── UnsupportedFormatError  unsupported_format  not one of the picture formats
     │       ├── MislabelledFileError    mislabelled_file    named like a picture, is something else
@@ -32,21 +32,21 @@
     │   ├── ManifestError           manifest            a row or column breaks the contract
     │   ├── LeakError               leak                one picture or group in two splits
     │   └── SplitUseError           split_use           a split used for what it must not decide
-    ├── TrainingError               training            a training that cannot start or go on
-    ├── ServiceError                                    the service does not answer now
-    │   ├── BusyError               busy                it has taken as much as it can hold
+    ├── TrainingError               training            a training that cannot start or resume
+    ├── ServiceError                                    the service cannot answer now
+    │   ├── BusyError               busy                its queue is full
     │   ├── SlowRequestError        slow_request        the request did not arrive in time
     │   ├── DeadlineError           deadline            there was no answer in the time allowed
     │   └── StoppingError           stopping            it is shutting down
-    ├── FeedbackError               feedback            feedback that says nothing was wrong
+    ├── FeedbackError               feedback            feedback without a correction
     │   ├── FeedbackNotFoundError   feedback_not_found  no feedback with this name
-    │   ├── FeedbackFullError       feedback_full       the store holds all that it may hold
-    │   ├── FeedbackOffError        feedback_off        this service keeps no feedback
+    │   ├── FeedbackFullError       feedback_full       the store has reached its limit
+    │   ├── FeedbackOffError        feedback_off        this service does not store feedback
     │   └── FeedbackStoreError      feedback_store      the database cannot be opened or used
-    └── ExportError                 export              the exported network answers differently
+    └── ExportError                 export              the exported network's outputs differ
 
-``code`` is stable: the command line, the API and a JSON result all show the same one.
-A message says what, where and what to do.
+``code`` is stable: the command line, the API and a JSON result all show the same code.
+A message states what failed, the value, the limit and the fix.
 """
 
 from __future__ import annotations
@@ -100,8 +100,7 @@ __all__ = [
 class FaceproofError(Exception):
     """Root of the tree; ``code`` names the kind for machines.
 
-    A class that is only there to be caught has a code too, for errors of a later version that an
-    older program does not know.
+    A base class has a code too: an older program uses it for errors that a later version adds.
 
     >>> FaceproofError("no.jpg: nothing matches").code
     'error'
@@ -129,7 +128,7 @@ class RecipeError(UsageError):
 
 
 class NoHeatMapError(UsageError):
-    """Heat maps were asked of a detector that has none."""
+    """Heat maps were requested from a detector without them."""
 
     code = "no_heat_map"
 
@@ -149,7 +148,7 @@ class MissingExtraError(UsageError):
 
 
 class SourceError(FaceproofError):
-    """Something the user named cannot be judged."""
+    """A source named by the user cannot be checked."""
 
     code = "source"
 
@@ -173,25 +172,25 @@ class UnsupportedSourceError(SourceError):
 
 
 class AddressRefusedError(SourceError):
-    """An address on the net that is not gone to: not public, or oddly written."""
+    """URL refused: not a public address, or malformed."""
 
     code = "address_refused"
 
 
 class FetchError(SourceError):
-    """The server that an address names gave no picture."""
+    """The server at a URL did not send a picture."""
 
     code = "fetch_failed"
 
 
 class FetchTimeoutError(SourceError):
-    """The server did not give the picture in time."""
+    """The server did not send the picture before the deadline."""
 
     code = "fetch_timeout"
 
 
 class PictureError(SourceError):
-    """The bytes are no usable picture."""
+    """The bytes are not a usable picture."""
 
     code = "picture"
 
@@ -209,7 +208,7 @@ class UnsupportedFormatError(PictureError):
 
 
 class MislabelledFileError(PictureError):
-    """Named like a picture, but something else inside."""
+    """The name is that of a picture, the content is not."""
 
     code = "mislabelled_file"
 
@@ -221,7 +220,7 @@ class TruncatedPictureError(PictureError):
 
 
 class CorruptPictureError(PictureError):
-    """The decoder gave up."""
+    """The decoder failed."""
 
     code = "corrupt_picture"
 
@@ -269,7 +268,7 @@ class BundleHashError(BundleError):
 
 
 class ExportError(FaceproofError):
-    """The exported network answers differently from the trained one."""
+    """The outputs of the exported network differ from those of the trained one."""
 
     code = "export"
 
@@ -287,7 +286,7 @@ class ManifestError(DataError):
 
 
 class LeakError(DataError):
-    """One picture or group stands in two splits."""
+    """One picture or group occurs in two splits."""
 
     code = "leak"
 
@@ -299,19 +298,19 @@ class SplitUseError(DataError):
 
 
 class TrainingError(FaceproofError):
-    """A training that cannot start or go on."""
+    """A training that cannot start or resume."""
 
     code = "training"
 
 
 class ServiceError(FaceproofError):
-    """The service does not answer now; the same request may be answered later."""
+    """The service cannot answer now; the same request may succeed later."""
 
     code = "service"
 
 
 class BusyError(ServiceError):
-    """The service has taken as much as it can hold; ``retry_after`` is when to ask again, in s."""
+    """The queue of the service is full; retry after ``retry_after`` seconds."""
 
     code = "busy"
 
@@ -327,7 +326,7 @@ class SlowRequestError(ServiceError):
 
 
 class DeadlineError(ServiceError):
-    """There was no answer in the time allowed."""
+    """There was no answer before the deadline."""
 
     code = "deadline"
 
@@ -339,7 +338,7 @@ class StoppingError(ServiceError):
 
 
 class FeedbackError(FaceproofError):
-    """Feedback that says nothing was wrong, or nothing that can be kept."""
+    """Feedback without a correction, or without anything that can be stored."""
 
     code = "feedback"
 
@@ -351,18 +350,18 @@ class FeedbackNotFoundError(FeedbackError):
 
 
 class FeedbackFullError(FeedbackError):
-    """The store of feedback holds all that it may hold."""
+    """The feedback store has reached its limit."""
 
     code = "feedback_full"
 
 
 class FeedbackOffError(FeedbackError):
-    """No feedback is kept by this service."""
+    """Feedback is disabled in this service."""
 
     code = "feedback_off"
 
 
 class FeedbackStoreError(FeedbackError):
-    """The database of feedback cannot be opened, read or written."""
+    """The feedback database cannot be opened, read or written."""
 
     code = "feedback_store"

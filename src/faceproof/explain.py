@@ -1,9 +1,8 @@
-"""Whether heat maps can be believed: sanity tests of a detector's maps, as findings.
+"""`study`: sanity tests of a detector's heat maps over many faces, as findings.
 
-Every picture's own map is put to its test by `faceproof.detector.heatmaps`; here a detector's maps
-are studied over many faces.
+`faceproof.detector.heatmaps` tests the map of a single picture.
 
-A map that stays when the weights are gone shows edges of the picture, not evidence.
+A map that does not change when the weights are randomised shows edges of the picture, not evidence.
 
 Source: J. Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, arXiv:1810.03292,
 cascading randomisation and rank correlation.
@@ -54,9 +53,9 @@ Names = npt.NDArray[np.str_]
 
 @dataclass(frozen=True)
 class StudiedFaces:
-    """Network inputs float32 [N, 3, S, S], with which are fake, and who belongs together.
+    """Network inputs float32 [N, 3, S, S], with their labels and groups.
 
-    ``without_face`` counts the sampled pictures in which no face was found; they are not here.
+    ``without_face`` counts the sampled pictures without a face, which are excluded.
     """
 
     inputs: npt.NDArray[np.float32]
@@ -69,7 +68,7 @@ class StudiedFaces:
         return len(self.inputs)
 
     def first(self, number: int) -> StudiedFaces:
-        """Return the first faces alone."""
+        """Return only the first ``number`` faces."""
         return replace(
             self,
             inputs=self.inputs[:number],
@@ -93,7 +92,7 @@ def studied(
 
     Raises:
         SplitUseError: ``split`` may not be read for this ``purpose``.
-        UsageError: not one face was found.
+        UsageError: no face was found.
     """
     rows = sample(manifest.take(split, purpose=purpose), number, seed=seed)
     finder = finder or YuNet()
@@ -101,7 +100,7 @@ def studied(
     kept = [(row, face) for row, face in zip(rows, found, strict=True) if face is not None]
     if not kept:
         raise UsageError(
-            f"no face in {len(rows)} pictures of the split {split!r}: nothing to study"
+            f"no face found in {len(rows)} pictures of the split {split!r}; choose another split"
         )
     return StudiedFaces(
         inputs=np.stack([face for _, face in kept]),
@@ -113,7 +112,7 @@ def studied(
 
 
 def sample(rows: Sequence[Row], number: int, *, seed: int) -> list[Row]:
-    """Return ``number`` rows in the order of a seeded shuffle; all where there are fewer."""
+    """Return ``number`` rows in the order of a seeded shuffle; all if there are fewer."""
     order = np.random.default_rng(seed).permutation(len(rows))[:number]
     return [rows[place] for place in order]
 
@@ -121,7 +120,7 @@ def sample(rows: Sequence[Row], number: int, *, seed: int) -> list[Row]:
 def _largest(
     path: Path, preprocessing: Preprocessing, finder: FaceFinder
 ) -> npt.NDArray[np.float32] | None:
-    """Return the network input of a picture's largest face; None where there is no face."""
+    """Return the network input of a picture's largest face; None without a face."""
     pixels = load(path).pixels
     faces = finder.find(pixels)
     return prepare(pixels, faces[0].landmarks, preprocessing) if faces else None
@@ -148,13 +147,13 @@ def mean_interval(
 Floats = npt.NDArray[np.float64]
 
 STAGE_PARTS = 3
-"""How much of a weight's dotted name says which stage it belongs to: head.dense.weight."""
+"""Number of parts of a weight's dotted name that name its stage: head.dense.weight."""
 
 
 def cascade(data: bytes, *, seed: int) -> Iterator[tuple[str, bytes]]:
-    """Yield each stage's name, from the logit's down, and the ONNX file shuffled as far as there.
+    """Yield each stage's name, from the logit down, and the ONNX file shuffled up to that stage.
 
-    A tensor's numbers change places among themselves: as large as before, in no order.
+    The values of each tensor are permuted at random, so that their distribution is unchanged.
 
     Raises:
         MissingExtraError: onnx is not installed.
@@ -172,7 +171,7 @@ def cascade(data: bytes, *, seed: int) -> Iterator[tuple[str, bytes]]:
 def rank_correlation(ours: Maps, theirs: Maps) -> Floats:
     """Return Spearman's correlation of each pair of maps [N, h, w], float64 [N] in [-1, 1].
 
-    0 where one of the two is flat, so that it ranks nothing.
+    The correlation is 0 if one of the two maps is constant.
 
     >>> ours, theirs = np.array([[[1.0, 2], [3, 9]]]), np.array([[[0.1, 0.2], [0.4, 0.3]]])
     >>> rank_correlation(ours, theirs).round(2).tolist()
@@ -203,7 +202,7 @@ def _shuffle(tensor: Any, rng: np.random.Generator) -> None:
 
 
 def _centred_ranks(rows: Floats) -> Floats:
-    """Return the ranks of each row's numbers less their mean; equal numbers share their ranks."""
+    """Return the ranks of each row's numbers minus their mean; ties share the mean rank."""
     below = (rows[:, :, None] > rows[:, None, :]).sum(axis=2)
     equal = (rows[:, :, None] == rows[:, None, :]).sum(axis=2)
     ranks = below + (equal - 1) / 2
@@ -221,12 +220,12 @@ def study(
     shuffled_faces: int = 100,
     progress: Told = lambda _: None,
 ) -> list[Finding]:
-    """Return what the sanity tests of a detector's heat maps find on ``faces``.
+    """Return the findings of the sanity tests of a detector's heat maps on ``faces``.
 
-    Deletion: how often, and by how much, the hottest fifth beats fifths elsewhere. Its controls:
-    the same test of maps that are not the picture's own. Randomisation: how like the maps of the
-    first ``shuffled_faces`` stay when the weights are shuffled, mean over ``seeds`` shuffles, for
-    each network of the detector.
+    Deletion: how often, and by how much, deleting the hottest fifth changes the logit more than
+    deleting a random fifth. Controls: the same test with maps of other pictures. Randomisation:
+    rank correlation of the maps of the first ``shuffled_faces`` before and after the weights are
+    shuffled. It is the mean over ``seeds`` shuffles, for each network of the detector.
 
     Raises:
         NoHeatMapError: a network has none.
@@ -245,7 +244,7 @@ def study(
 
 @dataclass(frozen=True)
 class _Borrowed:
-    """A detector whose maps are not those of the pictures at hand."""
+    """A detector whose maps are those of other pictures."""
 
     detector: Detector
     maps: Maps
@@ -255,12 +254,12 @@ class _Borrowed:
         return self.detector.logits(inputs)
 
     def mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
-        """Return its own logits, and the maps that it was given."""
+        """Return the detector's own logits, and the given maps."""
         return self.detector.logits(inputs), self.maps
 
 
 def _deletion(found: Explained, faces: StudiedFaces) -> Iterator[Finding]:
-    """Yield the findings of the deletion test for all faces, the real and the fake ones."""
+    """Yield the findings of the deletion test for all, real and fake faces."""
     slices = {"all": np.ones(len(faces), bool), "label=real": ~faces.fake, "label=fake": faces.fake}
     hits = {RELIABLE: found.reliable, BEATS_RANDOM: found.hottest_deleted < found.random_deleted}
     falls = {HOTTEST: found.hottest_deleted, RANDOM: found.random_deleted}
@@ -274,7 +273,7 @@ def _deletion(found: Explained, faces: StudiedFaces) -> Iterator[Finding]:
 
 
 def _control(borrowed: _Borrowed, faces: StudiedFaces, slice_: str) -> Iterator[Finding]:
-    """Yield how often maps pass the test that are not the pictures' own."""
+    """Yield how often maps of other pictures pass the deletion test."""
     every = np.ones(len(faces), bool)
     found = put_to_test(borrowed, faces.inputs)
     yield _rate(RELIABLE, found.reliable, faces, every, slice_)
@@ -285,7 +284,7 @@ def _control(borrowed: _Borrowed, faces: StudiedFaces, slice_: str) -> Iterator[
 def _randomisation(
     detector: Detector, faces: StudiedFaces, place: int, *, seeds: int
 ) -> Iterator[Finding]:
-    """Yield how like one network's maps stay, stage by stage; last, whether the final ones pass."""
+    """Yield one network's map correlation by stage, then how often the final maps pass."""
     member, ours = detector.spec.members[place], detector.preprocessing.input
     inputs = renormalised(faces.inputs, ours, detector.spec.preprocessing_of(member).input)
     data = detector.bundle.read_file(member.onnx)

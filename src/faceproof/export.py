@@ -1,4 +1,4 @@
-"""From a torch network to the ONNX file that runs; refused where the two answer differently."""
+"""`export_onnx`: a torch network as an ONNX file, rejected if the outputs of the two differ."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ MAP_TOLERANCE = 1e-3  # of the hottest cell
 CORNERS = 0.05  # of the pictures
 BATCH_SIZES = (1, 2, 7)
 VARIED = 64
-HALF_FROM = 4096  # elements; below this a cast costs more start-up time than it saves disk
+HALF_FROM = 4096  # elements; for smaller tensors a cast costs more time than it saves space
 
 
 def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     """Return the network as an ONNX file with the weights that `save_weights` stores, verified.
 
-    Beside ``logit`` [N] it gives ``heatmap`` [N, h, w], where `networks.explained` knows how.
-    The batch size is free; the side is the preprocessing's. Large weights are stored as fp16
+    Its outputs are ``logit`` [N] and, where `networks.explained` can make one, ``heatmap`` [N, h,
+    w]. The batch size is free; the side is the preprocessing's. Large weights are stored as fp16
     and cast to fp32 by the graph, which onnxruntime does once, when it loads the file.
 
     Raises:
@@ -85,13 +85,13 @@ def new_member(
 
 
 def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
-    """Write ``bundle`` to ``folder`` with every ONNX file made anew from its weights.
+    """Write ``bundle`` to ``folder`` with every ONNX file exported again from its weights.
 
-    So a bundle from before there were heat maps gets them. What it answers stays the same.
+    This adds heat maps to a bundle of an earlier version. Its scores do not change.
 
     Raises:
         ExportError, MissingExtraError: as `export_onnx` does.
-        BundleError: a file of the bundle is missing, or another one.
+        BundleError: a file of the bundle is missing, or its hash differs.
     """
     files = {file.name: bundle.read_file(file) for file in bundle.spec.files}
     members = []
@@ -123,10 +123,10 @@ def verify_answers(bundle: Bundle) -> float:
 def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing) -> float:
     """Return the largest difference in probability between torch and ONNX, at most `TOLERANCE`.
 
-    Both judge the same `varied_inputs`, at every batch size of `BATCH_SIZES`. Logits may differ
-    by what a probability of one half allows, or in the same proportion where they are large,
-    so that two networks that are certain for different reasons are told apart too. Heat maps are
-    compared where the file has them.
+    Both score the same `varied_inputs`, at every batch size of `BATCH_SIZES`. Logits may differ by
+    what a probability of one half allows, or in the same proportion where they are large. This
+    detects differences also where both probabilities are close to 0 or 1. Heat maps are compared if
+    the file has them.
 
     Raises:
         ExportError: with the largest difference.
@@ -162,7 +162,7 @@ def _refuse_difference(ours: Logits, theirs: Logits, size: int) -> float:
     if in_probability <= TOLERANCE and in_logit <= 4 * TOLERANCE:
         return in_probability
     raise ExportError(
-        f"the exported network answers differently at batch size {size}: by {in_probability:.3g} "
+        f"export failed: outputs differ at batch size {size}: by {in_probability:.3g} "
         f"in probability ({TOLERANCE:g} allowed) and by {in_logit:.3g} in logit, relative "
         f"({4 * TOLERANCE:g} allowed); it is not written. Look for layers that depend on the "
         "batch or that ONNX rounds otherwise"
@@ -170,9 +170,9 @@ def _refuse_difference(ours: Logits, theirs: Logits, size: int) -> float:
 
 
 def _refuse_other_maps(ours: Maps, theirs: Maps) -> None:
-    """Refuse maps that differ in more than a few pictures.
+    """Reject maps that differ in more than a few pictures.
 
-    A few may: a ReLU of the head stands at its corner there, and rounding decides its slope.
+    A few may differ: an input of a ReLU is almost 0 there, and rounding decides the slope.
     """
     if ours.shape != theirs.shape:
         raise ExportError(f"heat maps are {theirs.shape} and not {ours.shape}; nothing is written")
@@ -216,7 +216,7 @@ def _export(
 def _exported(network: nn.Module, side: int, outputs: list[str]) -> bytes:
     """Return torch's own export, with the batch as free dimension and nothing folded.
 
-    Folding would merge batch normalisation into convolutions, and merged weights are no longer
+    Folding would merge batch normalisation into convolutions, so that the weights would differ from
     those of the safetensors file. onnxruntime folds when it loads the file.
     """
     import torch
@@ -225,7 +225,7 @@ def _exported(network: nn.Module, side: int, outputs: list[str]) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # the successor needs onnxscript
-            # Vision transformers ask for their side while they run; the side is always the same.
+            # Vision transformers check the input's side in `forward`; the side is always the same.
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             torch.onnx.export(
                 network,
@@ -244,7 +244,7 @@ def _exported(network: nn.Module, side: int, outputs: list[str]) -> bytes:
 
 
 def _halve(data: bytes) -> bytes:
-    """Return the ONNX file with its large weights as fp16, where that changes no number."""
+    """Return the ONNX file with its large weights as fp16, where that is lossless."""
     import onnx
 
     model = onnx.load_from_string(data)

@@ -1,4 +1,4 @@
-"""Work in threads, answers in order, and never more under way than was asked for."""
+"""`in_order`: a map in threads with ordered results; `in_batches`: lists of a minimum weight."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ R = TypeVar("R")
 def in_order(
     function: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
 ) -> Generator[R, None, None]:
-    """Yield ``function(item)`` for each item, in order; at most ``ahead`` items are under way.
+    """Yield ``function(item)`` for each item, in order; at most ``ahead`` items are in progress.
 
-    Items are taken in the caller's thread, so that any iterable will do. However the iteration
-    ends, no work that was not begun is begun, and the threads end before it returns. Without
-    workers everything happens in the caller's thread.
+    Items are taken in the caller's thread, so that any iterable works. When the iteration ends,
+    pending work is cancelled and the threads are joined. With ``workers`` 0 everything runs in the
+    caller's thread.
 
     >>> list(in_order(str.upper, "abc", workers=2, ahead=2))
     ['A', 'B', 'C']
@@ -42,7 +42,7 @@ def in_order(
 def in_batches(
     items: Iterable[T], weigh: Callable[[T], int], *, weight: int
 ) -> Generator[list[T], None, None]:
-    """Yield the items in lists, each closed as soon as it weighs ``weight``; the last may be light.
+    """Yield lists of items, each of total weight ``weight`` or more; the last may weigh less.
 
     >>> list(in_batches("abcde", lambda letter: 3 if letter == "b" else 1, weight=2))
     [['a', 'b'], ['c', 'd'], ['e']]

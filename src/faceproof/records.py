@@ -1,4 +1,4 @@
-"""Record: the closed, frozen base of all that is written to disk or to the wire."""
+"""Record: the frozen base class of everything written to disk or sent over the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 
 
 class Record(BaseModel):
-    """A value that is written down: frozen, no unknown field, no NaN or infinity.
+    """A serialisable value: frozen, without unknown fields, NaN or infinity.
 
     >>> class Point(Record):
     ...     x: float
@@ -25,14 +25,14 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote."""
+        """Return the record that `write` stored at ``path``."""
         return cls.model_validate_json(path.read_bytes())
 
 
 class Grown(Record):
-    """A Record with fields that came later, named in ``LATER``: unwritten where they are empty.
+    """A Record with fields added in a later version, named in ``LATER`` and omitted when empty.
 
-    What was written before them reads, is written and so hashes as it always has.
+    Files of earlier versions still parse, and serialise and hash to the same bytes.
 
     >>> class Point(Grown):
     ...     LATER = frozenset({"name"})
@@ -55,7 +55,7 @@ class Grown(Record):
 
 
 class Document(Record):
-    """A Record that stands alone, as a file or an answer, and names its form in ``schema``.
+    """A Record that is a whole file or answer, and names its format in ``schema``.
 
     A subclass declares it: ``schema_: Literal["faceproof.x/1"]``, with ``schema`` as its alias.
 

@@ -1,4 +1,4 @@
-"""CheckResult: what is said about one source, the same object from every front end."""
+"""CheckResult: the answer for one source, the same object from every front end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Pixels = Annotated[int, Field(ge=1)]
 
 
 class CheckError(Record):
-    """Why a source could not be checked: a stable code of `faceproof.errors`, and words."""
+    """Why a source could not be checked: a stable code of `faceproof.errors`, and a message."""
 
     code: str
     message: str
@@ -33,12 +33,12 @@ class CheckedImage(Record):
 
 
 class HeatMap(Record):
-    """Where in a face the evidence lies: shares of the logit on a grid over the face's crop.
+    """Heat map of a face: contributions to the logit on a grid over the face's crop.
 
-    ``values`` are rows from the top; positive speaks for fake. ``corners`` are the crop's, in
-    pixels of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
-    ``random_deleted`` are by how much the logit changes when the hottest fifth of the crop, or one
-    elsewhere, is deleted; the map is ``reliable`` where the first lowers it most.
+    ``values`` are rows from the top; positive means evidence for fake. ``corners`` are the crop's,
+    in pixels of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
+    ``random_deleted`` are the changes of the logit when the hottest fifth of the crop, or a random
+    fifth, is deleted. The map is ``reliable`` if the first lowers the logit most.
     """
 
     method: Literal["grad-cam"] = "grad-cam"
@@ -52,8 +52,8 @@ class HeatMap(Record):
 class CheckedFace(Record):
     """One face and its verdict; box (x, y, width, height) and landmarks in pixels.
 
-    ``landmarks`` and ``detection_score`` are None where the picture was taken as a face whole,
-    ``heatmap`` where none was asked for or the detector has none.
+    ``landmarks`` and ``detection_score`` are None if the whole picture was taken as the face.
+    ``heatmap`` is None if it was not requested or the detector has none.
     """
 
     box: tuple[float, float, float, float]
@@ -66,14 +66,14 @@ class CheckedFace(Record):
 
 
 class Provenance(Record):
-    """What the file says about its origin; it never changes the verdict on the pixels."""
+    """Evidence of origin in the file; it never changes the verdict on the pixels."""
 
     content_credentials: ContentCredentials | None = None
     findings: tuple[ProvenanceFinding, ...] = ()
 
 
 class CheckedBy(Record):
-    """The detector that judged; ``sha256`` is that of its detector.json."""
+    """The detector that gave the verdict; ``sha256`` is that of its detector.json."""
 
     name: str
     version: str
@@ -81,10 +81,10 @@ class CheckedBy(Record):
 
 
 class CheckResult(Document):
-    """The answer for one source; ``verdict`` and ``fake_probability`` are its most fake face's.
+    """The answer for one source, with the highest ``fake_probability`` of its faces.
 
-    ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and its
-    share of the networks' batch. Time spent waiting for other sources is not in it.
+    ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and its share of
+    the networks' batch. It excludes the time spent waiting for other sources.
     """
 
     schema_: Literal["faceproof.check/1"] = Field(default="faceproof.check/1", alias="schema")
@@ -104,16 +104,16 @@ class CheckResult(Document):
     def _status_agrees(self) -> Self:
         found = "error" if self.error else "ok" if self.faces else "no_face"
         if self.status != found:
-            raise ValueError(f"status is {self.status!r}, but the fields say {found!r}")
+            raise ValueError(f"status is {self.status!r}, but the fields imply {found!r}")
         if (self.verdict is None) != (self.fake_probability is None):
-            raise ValueError("verdict and fake_probability are given together or not at all")
+            raise ValueError("verdict and fake_probability must be given together or both omitted")
         if (self.verdict is None) != (self.status != "ok"):
-            raise ValueError(f"status {self.status!r} does not go with verdict {self.verdict!r}")
+            raise ValueError(f"status {self.status!r} contradicts verdict {self.verdict!r}")
         return self
 
 
 class Resaved(Record):
-    """What is said of the same picture worn in some way: saved again, made smaller."""
+    """The answer for the same picture after a degradation: saved again, made smaller."""
 
     condition: str
     status: Status

@@ -1,4 +1,4 @@
-"""The run folder: what was run, with what, on what, and how it went."""
+"""RunFolder: configuration, versions, data and metrics of one run, on disk."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LIBRARIES = (
 
 
 class RunFolder:
-    """A folder with ``run.json`` (how it was started) and ``metrics.jsonl`` (how it went)."""
+    """A folder with ``run.json`` (one entry per start) and ``metrics.jsonl`` (the metrics)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,7 +49,7 @@ class RunFolder:
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
     def log(self, **values: Any) -> None:
-        """Append one line to ``metrics.jsonl``, or nothing of it where the disk is full."""
+        """Append one line to ``metrics.jsonl``; on a full disk, append nothing."""
         line = (json.dumps({"time": _now(), **values}) + "\n").encode()
         with (self.path / "metrics.jsonl").open("ab", buffering=0) as lines:
             before = lines.seek(0, os.SEEK_END)
@@ -66,10 +66,10 @@ class RunFolder:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes the place of ``path`` at the end, if all went well.
+    """Give a temporary file that replaces ``path`` at the end, if no error was raised.
 
-    So ``path`` is either the old file or the whole new one, whenever the process dies. After an
-    error nothing is left of the new one.
+    If the process dies, ``path`` is either the old file or the complete new one. After an error the
+    temporary file is removed.
     """
     beside = path.with_name(path.name + ".part")
     try:
@@ -85,20 +85,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Give whether the file ``path`` could be locked against every other process.
+    """Give True if the file ``path`` could be locked against every other process.
 
-    With ``wait`` it is waited for. The lock goes with the process, whatever ends it: a file that
-    is left behind locks nothing. Windows, and file systems without locks, keep nobody out.
+    ``wait`` blocks until the lock is free. The lock ends with the process, however it ends: a stale
+    file locks nothing. On Windows, and on file systems without locks, nothing is locked.
     """
     with path.open("ab") as file:
         yield _lock(file, wait=wait)
 
 
 def _lock(file: BinaryIO, *, wait: bool) -> bool:
-    """Return whether the open file is this process's now.
+    """Return whether this process now holds the lock of the open file.
 
-    Unlike flock's, this lock is not inherited by a loader's workers, which may outlive a training
-    that was killed by some seconds.
+    Unlike flock's, this lock is not inherited by a loader's workers, which may run for some seconds
+    after their training was killed.
     """
     if fcntl is None:
         return True
@@ -110,7 +110,7 @@ def _lock(file: BinaryIO, *, wait: bool) -> bool:
 
 
 def environment() -> dict[str, Any]:
-    """Return the versions, the machine's kind and the commit that a run depends on."""
+    """Return the versions, the platform and the commit that a run depends on."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -130,7 +130,7 @@ def _version(name: str) -> str | None:
 def _commit() -> str | None:
     """Return the git commit of this source tree, with ``-dirty`` where files differ from it.
 
-    None for an installed package, also one that lies in somebody else's repository.
+    None for an installed package, also one inside another repository.
     """
     if not _git("ls-files", "--error-unmatch", Path(__file__).name):
         return None
@@ -138,7 +138,7 @@ def _commit() -> str | None:
 
 
 def _git(*arguments: str) -> str:
-    """Return what git says of the folder of this file, nothing where it cannot."""
+    """Return git's output for the folder of this file, an empty string if git fails."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603

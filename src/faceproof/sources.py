@@ -1,4 +1,4 @@
-"""From what a user names to single sources: files, folders, patterns, addresses, lists of names."""
+"""Sources: the files and addresses behind paths, folders, patterns and lists of names."""
 # os.path answers False where pathlib raises: names that are too long, folders without permission.
 # ruff: noqa: PTH110, PTH112, PTH113, PTH116, PTH119, PTH122, PTH207
 
@@ -18,8 +18,8 @@ from faceproof.errors import (
     UnsupportedSourceError,
 )
 
-#: A file in a folder is taken for a picture by its name; a file that is named is always opened.
-#: The same as `imaging.formats.SUFFIXES`, whose import would cost Pillow.
+#: A file found in a folder is selected by its suffix; a file given by name is always opened.
+#: The same as `imaging.formats.SUFFIXES`, whose import would also import Pillow.
 PICTURE_SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
@@ -33,15 +33,15 @@ _READ_BYTES = 1 << 16
 
 
 class ByteStream(Protocol):
-    """Something to read from."""
+    """A binary stream."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Return at most that many bytes, as soon as there are some; none at the end."""
+        """Return at most ``size`` bytes as soon as there are some; no bytes at the end."""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A source that is known not to open before it was tried, and why."""
+    """A source rejected before it was opened, and the error."""
 
     source: str
     error: SourceError
@@ -49,10 +49,10 @@ class Refused:
 
 @dataclass
 class Sources:
-    """The single sources behind names, found while iterating: one folder's listing at a time.
+    """The sources behind names, found while iterating, one folder listing at a time.
 
-    Files stand for themselves, folders for the pictures below them in sorted order, patterns
-    for what they match. ``skipped`` counts the files in folders that are no pictures by name.
+    A file yields itself, a folder the pictures below it in sorted order, a pattern its matches.
+    ``skipped`` counts the files in folders without the suffix of a picture.
     """
 
     names: Iterable[str]
@@ -68,7 +68,7 @@ class Sources:
                 yield from self._pictures_below(path) if os.path.isdir(path) else [path]
 
     def _pictures_below(self, folder: str) -> Iterator[str | Refused]:
-        """Yield what `_walk` finds, or a `Refused` where that is nothing."""
+        """Yield what `_walk` finds, or a `Refused` if it finds nothing."""
         before, found = self.skipped, 0
         for found, path in enumerate(self._walk(folder), start=1):  # noqa: B007
             yield path
@@ -78,7 +78,7 @@ class Sources:
             yield Refused(folder, SourceNotFoundError(message))
 
     def _walk(self, folder: str) -> Iterator[str | Refused]:
-        """Yield the pictures below a folder, sorted; links cannot lead into a folder twice."""
+        """Yield the pictures below a folder, sorted; no folder is entered twice through links."""
         entered: set[tuple[int, int]] = set()
         waiting = [folder]
         while waiting:
@@ -92,7 +92,7 @@ class Sources:
                 yield Refused(path, unreadable(path, error))
 
     def _listing(self, folder: str, entered: set[tuple[int, int]]) -> list[str]:
-        """Return a folder's folders and pictures, sorted; nothing where it was entered before."""
+        """Return the folders and pictures in a folder, sorted; none if it was entered before."""
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in entered:
             return []
@@ -105,9 +105,9 @@ class Sources:
 
 
 def is_picture(path: os.PathLike[str]) -> bool:
-    """Return whether a file in a folder is a picture by its name.
+    """Return whether a file in a folder has the name of a picture.
 
-    A link that leads nowhere is one, so that it is reported; a pipe or a macOS ``._`` file not.
+    True for a broken link, so that it is reported; False for a pipe or a macOS ``._`` file.
     """
     name = os.path.basename(path)
     if os.path.splitext(name)[1].lower() not in PICTURE_SUFFIXES or name.startswith("._"):
@@ -116,7 +116,7 @@ def is_picture(path: os.PathLike[str]) -> bool:
 
 
 def is_address(name: str) -> bool:
-    """Return whether this is an address on the net rather than a path.
+    """Return whether ``name`` is a URL rather than a path.
 
     >>> is_address("https://example.org/a.jpg"), is_address("C:/pictures/a.jpg")
     (True, False)
@@ -125,14 +125,14 @@ def is_address(name: str) -> bool:
 
 
 def refuse_address(name: str) -> NoReturn:
-    """Refuse an address where none is fetched.
+    """Refuse a URL where fetching is disabled.
 
     Raises:
         UnsupportedSourceError: always.
     """
     raise UnsupportedSourceError(
-        f"{printable(name)}: fetching from the net is switched off here; "
-        "save the picture first and name its file"
+        f"{printable(name)}: fetching from URLs is disabled here; "
+        "save the picture first and give the path of its file"
     )
 
 
@@ -151,7 +151,7 @@ def printable(name: str) -> str:
 
 
 def read_names(stream: ByteStream, *, separator: bytes = b"\n") -> Iterator[list[str]]:
-    r"""Yield lists of names as they arrive, so that a slow writer is answered at once.
+    r"""Yield lists of names as they arrive, so that a slow writer gets results at once.
 
     ``stream`` is unbuffered; empty names and the carriage return of a Windows line are dropped.
 
@@ -167,19 +167,19 @@ def read_names(stream: ByteStream, *, separator: bytes = b"\n") -> Iterator[list
 
 
 def _named(raw: list[bytes]) -> Iterator[list[str]]:
-    """Yield one list of the names that are not empty, or nothing."""
+    """Yield one list of the non-empty names, or nothing."""
     names = [os.fsdecode(name.removesuffix(b"\r")) for name in raw]
     if any(names):
         yield [name for name in names if name]
 
 
 def _matches(name: str) -> list[str]:
-    """Return the paths that a name stands for: itself, unless it is a pattern and no file."""
+    """Return the paths that a name matches: itself, unless it is a pattern and not a file."""
     if is_address(name) or os.path.lexists(name) or not glob.has_magic(name):
         return [name]
     return sorted(glob.glob(name, recursive=True))
 
 
 def _escaped(code: int) -> str:
-    """Return the byte behind a surrogate of Python's file names, or the code point."""
+    """Return the escaped byte behind a surrogate of Python's file names, or the code point."""
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"

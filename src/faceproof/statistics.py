@@ -51,8 +51,10 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """
     fake = np.asarray(labels, dtype=bool)
     distinct, place = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
-    counts = [np.bincount(place, weights=kind, minlength=len(distinct)) for kind in (~fake, fake)]
-    return float(mann_whitney(*(one[None] for one in counts))[0])
+    real_counts, fake_counts = (
+        np.bincount(place, weights=kind, minlength=len(distinct))[None] for kind in (~fake, fake)
+    )
+    return float(mann_whitney(real_counts, fake_counts)[0])
 
 
 def wilson(count: float, n: float, *, confidence: float = CONFIDENCE) -> Interval:

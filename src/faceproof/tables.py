@@ -1,4 +1,4 @@
-"""Look-up in the visible tables of choices, and the extras that some choices need."""
+"""`choose`: look-up in a table of choices; `require`: the extras that some choices need."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def require(*libraries: str, extra: str = "train") -> None:
     """Return if every library can be imported.
 
     Raises:
-        MissingExtraError: naming the first that cannot, and the ``extra`` that brings it.
+        MissingExtraError: naming the first that cannot, and the ``extra`` that installs it.
 
     >>> require("json")
     >>> require("json", "nope")

@@ -166,14 +166,14 @@ def test_all_broken_writes_the_problems_and_no_manifest(faces, faceproof):
     ("change", "code", "message"),
     [
         ({2: "nowhere"}, 2, "nowhere: no such folder"),
-        ({2: "faces/real/a.jpg"}, 2, "a.jpg is a file; name the folder"),
+        ({2: "faces/real/a.jpg"}, 2, "a.jpg is a file; give the folder"),
         ({2: "empty"}, 1, "empty"),
         ({4: "class-folder"}, 2, "unknown layout 'class-folder', did you mean 'class-folders'"),
         ({6: "nowhere/m.parquet"}, 2, "there is no folder nowhere; make it first"),
         ({6: "m.xlsx"}, 2, "m.xlsx: a manifest is called NAME.parquet or NAME.csv"),
         ({6: "m"}, 2, "m: a manifest is called"),
         ({6: "folder.csv"}, 2, "folder.csv is a folder"),
-        ({6: "empty/m.csv"}, 2, "write .parquet, which says where they lie"),
+        ({6: "empty/m.csv"}, 2, "write .parquet, which stores the data folder"),
         ({7: "--columns=label"}, 2, "--columns 'label': write OURS=THEIRS"),
         ({7: "--columns=a=b", 8: "--columns=a=c"}, 2, "a was given as b already"),
         ({7: "--columns=label=x"}, 2, "takes no --columns"),
@@ -222,7 +222,7 @@ def test_a_picture_in_two_official_splits_fails_nothing(faces, faceproof):
         (faces / f"{name}.jpg").write_bytes(content)
     answer = faceproof(*IMPORT, "--generator", "stylegan2")
     assert answer.code == 0
-    assert "1 file stands in more than one official split" in answer.err
+    assert "1 file occurs in more than one official split" in answer.err
     assert "official split" in answer.out
     table = read_manifest(Path("m.parquet")).table
     assert set(table["split"]) == {""}

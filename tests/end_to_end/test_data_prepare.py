@@ -125,14 +125,14 @@ def test_what_cannot_be_read_ends_in_1_and_what_has_no_face_in_0(prepare, tmp_pa
     (tmp_path / "m" / "0.jpg").unlink()
     answer = prepare(manifest, "-o", tmp_path / "out", "--no-probe")
     assert answer.code == 1
-    assert "2 rows: 1 prepared (0 real, 1 fake); left out: 1 source_not_found" in answer.err
+    assert "2 rows: 1 prepared (0 real, 1 fake); excluded: 1 source_not_found" in answer.err
     cup = encode_jpeg(data.coffee()[:200, :300], 90)
     (tmp_path / "cup.jpg").write_bytes(cup)
     rows = [Row("cup.jpg", "real", "none", "s", "g", hashlib.sha256(cup).hexdigest())]
     write_manifest(Manifest(rows, root=tmp_path), tmp_path / "cup.csv")
     answer = prepare(tmp_path / "cup.csv", "-o", tmp_path / "none", "--no-probe")
     assert answer.code == 0
-    assert "1 rows: 0 prepared (0 real, 0 fake); left out: 1 no_face" in answer.err
+    assert "1 rows: 0 prepared (0 real, 0 fake); excluded: 1 no_face" in answer.err
 
 
 def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monkeypatch):
@@ -163,12 +163,12 @@ def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monk
         ("--equalise-side 200", "--equalise-side says how to equalise: add --equalise"),
         ("--quality 70-95", "--quality says how to equalise: add --equalise"),
         ("--equalise --quality 70", "--quality '70': write two JPEG qualities, as in 70-95"),
-        ("--equalise --quality 95-70", "the lower quality comes first"),
+        ("--equalise --quality 95-70", "the lower quality must come first"),
         ("--equalise --quality 0-70", "--quality 0: Input should be greater than or equal to 1"),
         ("--equalise --equalise-side 8", "--equalise-side 8: Input should be greater than"),
         ("--balance clas", "unknown --balance 'clas', did you mean 'class'?"),
         ("--shards tar", "unknown --shards 'tar'"),
-        ("--shards parquet --shard-size 1.5GB", "shard size '1.5GB': write 512MB"),
+        ("--shards parquet --shard-size 1.5GB", "shard size '1.5GB': use 512MB"),
         ("--shard-size 1GB", "--shard-size says how large shards are: add --shards"),
     ],
 )

@@ -123,7 +123,7 @@ def test_a_bridge_is_named_and_fails_the_run(split):
     write("new.parquet", bridge, table(4, start=60))
     answer = split("old.parquet", "new.parquet", "-o", "out.parquet")
     assert answer.code == 1
-    said = "its group stands in train, it itself in test: left out"
+    said = "its group is in train, the row itself in test: excluded"
     assert f"shop/0050.jpg: {said}" in answer.err
     assert [path for path, name in splits("out.parquet").items() if not name] == ["shop/0050.jpg"]
 
@@ -134,7 +134,7 @@ def test_very_many_bridges_are_counted(split):
     write("all.parquet", *old, *near)
     answer = split("all.parquet", "-o", "out.parquet")
     assert answer.code == 1
-    assert answer.err.count("bridges train and test: left out") == 20
+    assert answer.err.count("connects train and test: excluded") == 20
     assert "and 10 more rows without a split" in answer.err
     assert "2 rows already leak" in answer.err
 
@@ -163,7 +163,7 @@ def test_a_manifest_that_leaks_can_be_split_anew_only(split):
     leaking.write_parquet("leaking.parquet")
     answer = split("leaking.parquet", "-o", "out.parquet")
     assert answer.code == 1
-    assert "group one stands in test and train" in answer.err
+    assert "group one occurs in test and train" in answer.err
     assert "--anew" in answer.err
     assert not Path("out.parquet").exists()
     assert split("leaking.parquet", "-o", "out.parquet", "--anew").code == 0
@@ -173,7 +173,7 @@ def test_a_manifest_that_leaks_can_be_split_anew_only(split):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--shares", "train=0.5,test=0.4"], "0.9 together, must be 1"),
+        (["--shares", "train=0.5,test=0.4"], "sum of the shares is 0.9, must be 1"),
         (["--shares", "train=0.5,tset=0.5"], "did you mean 'test'"),
         (["--by", "gendre"], "did you mean 'gender'"),
         (["--near-bits", "257"], "256"),

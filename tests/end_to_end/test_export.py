@@ -55,7 +55,7 @@ def test_what_cannot_be_done_is_told(old, tmp_path):
     (tmp_path / "other" / "letter.txt").touch()
     for words, code, said in (
         (("--detector", tmp_path / "nowhere", "-o", tmp_path / "n"), 2, "nowhere"),
-        (("--detector", old, "-o", tmp_path / "other"), 1, "no part of a bundle"),
+        (("--detector", old, "-o", tmp_path / "other"), 1, "not part of a bundle"),
         (("--detector", old, "-o", tmp_path / "n", "--to", "onx"), 2, "onnx"),
     ):
         done = run(*words)

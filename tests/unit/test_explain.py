@@ -174,7 +174,7 @@ def test_faces_are_drawn_from_the_split_that_the_purpose_may_read(
     assert len(draw(4)) + draw(4).without_face == 4
     with pytest.raises(SplitUseError):
         draw(4, split="test", purpose="choose")
-    with pytest.raises(UsageError, match="no face in 0 pictures"):
+    with pytest.raises(UsageError, match="no face found in 0 pictures"):
         draw(4, split="validation", purpose="choose")
 
 

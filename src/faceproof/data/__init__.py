@@ -1,8 +1,8 @@
-"""Data sets: from a folder of pictures to a table that can be trusted.
+"""Data sets: from a folder of pictures to a validated manifest.
 
 * the table: `manifest`, `manifest_files`
-* what sets look like on disk: `layouts`; what makes fakes: `generators`
+* the layout of sets on disk: `layouts`; known generators of fakes: `generators`
 * the four verbs: `importing`, `inspection` with `shortcuts`, `splitting`, `preparing`
-* repeated pictures, for all of them: `duplicates`, `hamming`
-* the recipe of the shipped detector alone: `public`, `prepare`
+* repeated pictures, used by all four: `duplicates`, `hamming`
+* only for the recipe of the shipped detector: `public`, `prepare`
 """

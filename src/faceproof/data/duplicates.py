@@ -1,4 +1,4 @@
-"""Near-duplicate pictures: perceptual hashes, the pairs that are alike, and their clusters."""
+"""`near_pairs`: near-duplicate pictures, their perceptual hashes and clusters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-_MANY = 16  # strings behind one key: from here on those that are joined already are stepped over
-_PENDING = 1 << 20  # pairs that are kept before they are merged
+_MANY = 16  # strings of one key: above this number, strings already joined are skipped
+_PENDING = 1 << 20  # pairs in memory before they are merged
 
 
 def merged(roots: Index, pairs: Index) -> Index:
-    """Return the clusters, int64 [N], with those joined that ``pairs``, int64 [P, 2], connect.
+    """Return the clusters, int64 [N], joined along ``pairs``, int64 [P, 2].
 
     A cluster is named by its smallest member; ``np.arange(N)`` has one for each item.
 
@@ -44,9 +44,9 @@ def merged(roots: Index, pairs: Index) -> Index:
 def near_clusters(hashes: Bytes, roots: Index, *, distance: int) -> Index:
     """Return the clusters, int64 [N], with near ones of uint8 [N, B] joined.
 
-    The same as merging `faceproof.data.duplicates.near_pairs`, which are not all looked at: two
-    that are in one cluster already are not compared, so that ten thousand frames of one scene
-    cost no hundred million comparisons.
+    The same result as merging `faceproof.data.duplicates.near_pairs`, without all comparisons: two
+    strings of one cluster are not compared. Ten thousand frames of one scene thus do not cost a
+    hundred million comparisons.
     """
     if len(hashes) < 2:
         return roots
@@ -62,13 +62,13 @@ def near_clusters(hashes: Bytes, roots: Index, *, distance: int) -> Index:
 
 
 def _neighbours(order: Index, words: Words, roots: Index, distance: int) -> Index:
-    """Return the clusters with each string joined to the next in ``order``, where near."""
+    """Return the clusters with each string joined to the next in ``order`` if near."""
     near = hamming.verified(order[:-1], order[1:], words, words, distance)
     return merged(roots, np.stack(near, axis=1))
 
 
 def _strangers(band: Index, words: Words, roots: Index, used: hamming.Plan, distance: int) -> Index:
-    """Return the clusters with all joined that are near and have near keys in this band."""
+    """Return the clusters after joining all near strings with near keys in this band."""
     order = np.lexsort((roots, band))
     ordered = words[:, order]
     pending: list[Index] = []
@@ -99,17 +99,17 @@ def _pairs_of_strangers(
 
 
 HASH_BYTES = 32
-#: Two pictures whose 256-bit hashes differ in at most so many bits are near-duplicates.
+#: Two pictures whose 256-bit hashes differ in at most this many bits are near-duplicates.
 NEAR_BITS = 31
-#: Of more equal hashes than this (blank pictures, say) one stands for the others.
+#: If more hashes than this are equal (blank pictures, say), one represents the others.
 MOST_ALIKE = 64
 
 
 def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> bytes:
     """Return the 256-bit DCT hash of uint8 [H, W, 3] sRGB pixels, as 32 bytes.
 
-    A bit says whether one of the 16 x 16 lowest frequencies (of a 64 x 64 grey copy, those that
-    are constant along a side left out) lies above their median, row by row, most significant first.
+    A bit is 1 if one of the 16 x 16 lowest frequencies of a 64 x 64 grey copy is above their
+    median, row by row, most significant first. Frequencies constant along a side are excluded.
 
     Source: the cosine transform of Meta's PDQ, "The TMK+PDQF Video-Hashing Algorithm and the PDQ
     Image-Hashing Algorithm", 2019; that page asks for 31 bits at most, too.
@@ -119,16 +119,16 @@ def perceptual_hash(pixels: npt.NDArray[np.uint8]) -> bytes:
 
 
 def hash_array(column: pl.Series) -> Bytes:
-    """Return uint8 [N, 32] of a column of hashes written as 64 hexadecimal digits.
+    """Return a column of hashes, written as 64 hexadecimal digits, as uint8 [N, 32].
 
     Raises:
-        ManifestError: a row has none, or something else.
+        ManifestError: a row has no hash, or an invalid one.
     """
     wrong = column.filter(~column.str.contains("^[0-9a-f]{64}$").fill_null(value=False))
     if len(wrong):
         raise ManifestError(
-            f"phash {wrong[0]!r} is no perceptual hash: 64 hexadecimal digits (0-9, a-f) are; "
-            "import the pictures again, or leave the column out"
+            f"phash {wrong[0]!r} is not a perceptual hash: expected 64 hexadecimal digits; "
+            "import the pictures again, or drop the column"
         )
     joined = bytes.fromhex("".join(column.to_list()))
     return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
@@ -137,10 +137,10 @@ def hash_array(column: pl.Series) -> Bytes:
 def near_pairs(hashes: Bytes, *, distance: int) -> Index:
     """Return int64 [P, 2], sorted, i < j: the rows of uint8 [N, B] that differ in few bits.
 
-    At most ``distance`` bits, that is; every such pair, with one exception that keeps the number
-    of pairs bounded: where more than 64 hashes are equal, the first of them stands for the others,
-    beside each of which it is still given. So every row that has a near one stands in some pair,
-    and clusters are those of all pairs.
+    These are all pairs with at most ``distance`` differing bits, with one exception to bound their
+    number: if more than 64 hashes are equal, the first represents the others, and is paired with
+    each of them. Every row with a near row is in some pair, and the clusters are those of all
+    pairs.
 
     >>> near_pairs(np.array([[0b0001], [0b1111], [0b0011]], np.uint8), distance=1).tolist()
     [[0, 2]]
@@ -168,7 +168,7 @@ def near_pairs_between(first: Bytes, second: Bytes, *, distance: int) -> Index:
 
 @dataclass(frozen=True, slots=True)
 class _Equal:
-    """The rows in an order in which equal hashes stand together, and where each such run is."""
+    """The rows in an order with equal hashes adjacent, and the bounds of each run."""
 
     order: Index
     start: Index
@@ -190,14 +190,14 @@ class _Equal:
 
 
 def _ascending(pairs: Index, same: _Equal) -> Index:
-    """Return the pairs of rows that pairs of runs stand for, the smaller row first."""
+    """Return the pairs of rows for pairs of runs, the smaller row first."""
     return np.sort(_members(pairs, same, same), axis=1)
 
 
 def _members(pairs: Index, one: _Equal, other: _Equal) -> Index:
-    """Return the pairs of rows that pairs of runs stand for: each row with each.
+    """Return the pairs of rows for pairs of runs: each row with each.
 
-    For large runs only the first row of either with each of the other.
+    For large runs, only the first row of either run with each row of the other.
     """
     high, wide = one.size[pairs[:, 0]], other.size[pairs[:, 1]]
     full = high * wide <= MOST_ALIKE**2

@@ -1,4 +1,4 @@
-"""Generators: what is known of whatever makes fakes, as data (generators.toml)."""
+"""Generator: the known generators of fakes and their properties (generators.toml)."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Family = Literal[
 
 
 class Generator(Record):
-    """One generator; what nobody is sure of is left out or called unknown."""
+    """One generator; uncertain facts are omitted or "unknown"."""
 
     name: str = Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")
     family: Family
-    #: The year in which it came out.
+    #: The year of its release.
     year: int | None = Field(default=None, ge=2014, le=2100)
-    #: Title, and arXiv number or venue; a product without a paper says so.
+    #: Title, and arXiv number or venue; products without a paper are marked as such.
     paper: str
-    #: Of the released code or weights; `proprietary` where there are none.
+    #: License of the released code or weights; `proprietary` without a release.
     licence: str
-    #: The faces that it was made from, where that is one known set.
+    #: The training faces, if they are one known set.
     trained_on: str = ""
-    #: Other spellings; case and punctuation never count.
+    #: Other spellings; case and punctuation are ignored.
     aliases: tuple[str, ...] = ()
 
 
@@ -45,7 +45,7 @@ def _load() -> Mapping[str, Generator]:
 
 
 def _key(name: str) -> str:
-    """Return what is left of a name without case and punctuation."""
+    """Return a name in lower case without punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -59,7 +59,7 @@ _BY_KEY = {
 
 @functools.lru_cache(maxsize=4096)
 def known(name: str) -> str:
-    """Return our name of a generator in any spelling, or nothing where it is not known.
+    """Return our name of a generator in any spelling, or an empty string if unknown.
 
     >>> known("StyleGAN2"), known("stable_diffusion_v_1_4"), known("holiday")
     ('stylegan2', 'stable-diffusion-1.4', '')
@@ -69,7 +69,7 @@ def known(name: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def canonical(name: str) -> str:
-    """Return our name of a generator; one that is not known in lower case with hyphens.
+    """Return our name of a generator; an unknown one in lower case with hyphens.
 
     >>> canonical("DALL·E 3"), canonical("My Model_v2"), canonical("")
     ('dall-e-3', 'my-model-v2', '')
@@ -78,7 +78,7 @@ def canonical(name: str) -> str:
 
 
 def unknown_generator_warning(name: str) -> str | None:
-    """Return what to say of a name that is not known, with the nearest that is; else nothing.
+    """Return a warning for an unknown name, with the nearest known one; else an empty string.
 
     >>> unknown_generator_warning("stylegan2")
     >>> unknown_generator_warning("stylgan2")
@@ -87,6 +87,6 @@ def unknown_generator_warning(name: str) -> str | None:
     if name in GENERATORS:
         return None
     if name == "unknown":
-        return "the generator of some fakes is not named: --generator NAME says it"
+        return "some fakes have no generator: set it with --generator NAME"
     close = nearest(name, dict(GENERATORS)) or "."
     return f"generator {name!r} is not a known one{close} It is kept as written"

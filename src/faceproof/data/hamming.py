@@ -1,8 +1,8 @@
-"""Pairs of bit strings that differ in few bits: multi-index hashing, exact, in bounded memory.
+"""Multi-index hashing: all pairs of bit strings that differ in few bits, in bounded memory.
 
-The bits are cut into disjoint bands. Where two strings differ in at most ``distance`` bits, some
-band of theirs differs in at most ``distance // bands``: so only strings whose keys in some band
-are that near are compared in full, and a table finds those.
+The bits are split into disjoint bands. If two strings differ in at most ``distance`` bits, some
+band of them differs in at most ``distance // bands``. So only strings with near keys in some band
+are compared in full, and a table finds those.
 
 Source: Norouzi, Punjani and Fleet, "Fast Exact Search in Hamming Space With Multi-Index Hashing",
 TPAMI 36(6), 2014.
@@ -23,21 +23,21 @@ Index = npt.NDArray[np.int64]
 
 _WIDEST = 22  # bits of a band, whose table then has 2^22 entries
 _LARGEST_RADIUS = 2
-_CANDIDATES = 1 << 20  # compared at once: some 50 MB
-_STEP = 2000  # what one pass over all strings costs beside its comparisons, in comparisons
+_CANDIDATES = 1 << 20  # compared at once: about 50 MB
+_STEP = 2000  # cost of one pass over all strings besides its comparisons, in comparisons
 _ORDER_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """So many bands of so many bits, and how many of these may differ."""
+    """Number of bands, their width in bits, and how many of these may differ."""
 
     bands: int
     width: int
     radius: int
 
     def masks(self) -> list[int]:
-        """Return what a key is XORed with to reach every key within the radius; 0 comes first."""
+        """Return the XOR masks that reach every key within the radius; 0 comes first."""
         return [
             sum(1 << bit for bit in bits)
             for count in range(self.radius + 1)
@@ -69,7 +69,7 @@ def plan(count: int, *, bits: int, distance: int) -> Plan:
 
 
 def words(hashes: Bytes) -> Words:
-    """Return uint64 [K, N] of uint8 [N, B]: the same bits, filled up with zeros."""
+    """Return uint8 [N, B] as uint64 [K, N]: the same bits, padded with zeros."""
     filled = np.zeros((len(hashes), -(-hashes.shape[1] // 8) * 8), np.uint8)
     filled[:, : hashes.shape[1]] = hashes
     return np.ascontiguousarray(filled.view(np.uint64).T)
@@ -86,7 +86,7 @@ def between(first: Bytes, second: Bytes, distance: int) -> Iterator[Index]:
 
 
 def _joined(first: Bytes, second: Bytes, distance: int, *, itself: bool) -> Iterator[Index]:
-    """Yield the near pairs, band by band; a pair only where it is seen first."""
+    """Yield the near pairs, band by band; each pair only in the first band that finds it."""
     if not len(first) or not len(second):
         return
     bits = 8 * first.shape[1]
@@ -96,7 +96,7 @@ def _joined(first: Bytes, second: Bytes, distance: int, *, itself: bool) -> Iter
     for band in range(used.bands):
         rows = np.argsort(own[band], kind="stable")
         columns = rows if itself else np.argsort(others[band], kind="stable")
-        # In the order of their keys, strings that are compared lie side by side in memory.
+        # Sorted by key, strings that are compared are adjacent in memory.
         sorted_words = own_words[:, rows], other_words[:, columns]
         sorted_keys = own[band][rows], others[band][columns]
         for _, start, stop in ranges(*sorted_keys, used, itself=itself):
@@ -109,7 +109,7 @@ def _joined(first: Bytes, second: Bytes, distance: int, *, itself: bool) -> Iter
 def keys_of(hashes: Bytes, used: Plan) -> Index:
     """Return int64 [bands, N]: the key of each string in each band.
 
-    Neighbouring bits of a perceptual hash are alike, so bands take bits from everywhere.
+    Neighbouring bits of a perceptual hash are correlated, so bands take bits from all parts.
     """
     order = np.random.default_rng(_ORDER_SEED).permutation(8 * hashes.shape[1])
     bits = np.unpackbits(hashes, axis=1)
@@ -123,9 +123,9 @@ def keys_of(hashes: Bytes, used: Plan) -> Index:
 def ranges(
     own: Index, others: Index, used: Plan, *, itself: bool
 ) -> Iterator[tuple[int, Index, Index]]:
-    """Yield each mask, and from where to where the sorted ``others`` have the key it leads to.
+    """Yield each mask, and the range in the sorted ``others`` with the masked key.
 
-    A list beside ``itself`` has each pair once: of two keys that reach each other the smaller one.
+    If a list is compared with ``itself``, each pair comes once, from the smaller of the two keys.
     """
     edges = np.zeros(2**used.width + 1, np.int64)
     np.cumsum(np.bincount(others, minlength=2**used.width), out=edges[1:])
@@ -139,7 +139,7 @@ def ranges(
 
 
 def expanded(rows: Index, start: Index, stop: Index) -> Iterator[tuple[Index, Index]]:
-    """Yield each row beside every position from its start to its stop, a chunk at a time."""
+    """Yield each row with every position from its start to its stop, a chunk at a time."""
     some = np.flatnonzero(stop > start)
     rows, start, count = rows[some], start[some], (stop - start)[some]
     done = np.cumsum(count)

@@ -1,4 +1,4 @@
-"""The manifest: the table that is a data set, checked whenever one is made."""
+"""Manifest: the table of a data set, validated on construction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UPWARDS = r"(^|[/\\])\.\.([/\\]|$)"
 def broken_row(
     table: pl.DataFrame, *, labels: tuple[str, ...], splits: tuple[str, ...]
 ) -> str | None:
-    """Return what is wrong with the first row that breaks the contract, or None."""
+    """Return the error of the first row that breaks the contract, or None."""
     found = [
         (number, said.format(**table.row(number, named=True)))
         for rule, said in rules(labels, splits)
@@ -32,40 +32,40 @@ def broken_row(
 
 
 def split_twice(table: pl.DataFrame, key: str) -> str | None:
-    """Return which value of ``key`` stands in two splits, or None; no split is none."""
+    """Return the value of ``key`` that occurs in two splits, or None; "" is not a split."""
     standing = table.lazy().filter(pl.col("split") != "").group_by(key)
     twice = standing.agg(pl.col("split").unique()).filter(pl.col("split").list.len() > 1)
     found = twice.collect().sort(key).head(1)
     if found.is_empty():
         return None
     where = " and ".join(sorted(found["split"][0]))
-    return f"{key} {found[key][0]} stands in {where}; keep it in one"
+    return f"{key} {found[key][0]} occurs in {where}; keep it in one"
 
 
 def rules(labels: tuple[str, ...], splits: tuple[str, ...]) -> Iterable[tuple[pl.Expr, str]]:
-    """Yield what must not be, and how it is told; earlier rules are told first."""
+    """Yield the forbidden conditions and their messages; earlier rules take precedence."""
     label, split, path = pl.col("label"), pl.col("split"), pl.col("path")
     unfilled = pl.any_horizontal(pl.col("group", "source") == "")
     is_hash = pl.col("sha256").str.contains(r"^[0-9a-f]{64}$")
     yield ~label.is_in(labels), f"label is {{label!r}}, must be one of {', '.join(labels)}"
     yield (
         (label == "real") != (pl.col("generator") == "none"),
-        "a row is real exactly when its generator is 'none'; it says {generator!r}",
+        "a row is real exactly if its generator is 'none'; it is {generator!r}",
     )
-    yield pl.col("generator") == "", "generator must be filled"
+    yield pl.col("generator") == "", "generator must not be empty"
     yield (
         ~split.is_in(("", *splits)),
         f"split is {{split!r}}, must be one of {', '.join(splits)}",
     )
-    yield unfilled | ~is_hash, "sha256 (64 hex digits), group and source must be filled"
+    yield unfilled | ~is_hash, "sha256 (64 hex digits), group and source must not be empty"
     yield (
         (path == "") | path.str.contains(_ABSOLUTE) | path.str.contains(_UPWARDS),
-        "the path must stay inside of the data folder; write it relative to that, without '..'",
+        "the path must stay inside the data folder; write it relative to that, without '..'",
     )
 
 
 def _first(table: pl.DataFrame, rule: pl.Expr) -> int | None:
-    """Return the number of the first row that a rule holds for."""
+    """Return the number of the first row that violates a rule."""
     number: int | None = table.select(rule.arg_true().first().alias("n"))["n"][0]
     return number
 
@@ -73,7 +73,7 @@ def _first(table: pl.DataFrame, rule: pl.Expr) -> int | None:
 SPLITS = ("train", "validation", "calibration", "test")
 LABELS = ("real", "fake")
 
-#: What each purpose may read. Nothing is chosen on test data.
+#: The splits that each purpose may read. Nothing is chosen on test data.
 _ALLOWED = {
     "fit": {"train"},
     "choose": {"validation"},
@@ -81,7 +81,7 @@ _ALLOWED = {
     "final-report": {"test"},
 }
 
-#: Columns that are no text: what `import` measures of a file, and the weight that `prepare` gives.
+#: Columns that are not text: facts of a file from `import`, and the weight from `prepare`.
 FACTS: dict[str, type[pl.DataType]] = {
     "phash": pl.String,
     "width": pl.Int32,
@@ -95,7 +95,7 @@ FACTS: dict[str, type[pl.DataType]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture: where it lies under the data folder, what it is, and where it belongs."""
+    """One picture: its path below the data folder, label, generator, group, source and split."""
 
     path: str
     label: str
@@ -108,24 +108,24 @@ class Row:
 
     @property
     def is_fake(self) -> bool:
-        """Fake is the positive class."""
+        """Whether the label is fake, the positive class."""
         return self.label == "fake"
 
 
-#: The columns that every manifest has; what is neither here nor in `FACTS` is an attribute.
+#: The columns of every manifest; a column neither here nor in `FACTS` is an attribute.
 CONTRACT = tuple(f.name for f in fields(Row) if f.name != "attributes")
 
 
 class Manifest:
-    """A data set; making one checks every row and that nothing stands in two splits.
+    """A data set; the constructor validates every row and that splits are disjoint.
 
-    ``table`` holds the columns of `CONTRACT` (text), then those of `FACTS` that are known, then
-    attributes (text, "" where unknown). ``root`` is the data folder that paths are relative to;
-    None where pictures are not needed. A row without a split stands in none.
+    ``table`` has the columns of `CONTRACT` (text), then the known ones of `FACTS`, then attributes
+    (text, "" if unknown). ``root`` is the data folder that paths are relative to; None if pictures
+    are not needed. An empty split means no split.
 
     Raises:
         ManifestError: a row breaks the contract; the message names it.
-        LeakError: a picture or a group stands in two splits.
+        LeakError: a picture or a group occurs in two splits.
     """
 
     def __init__(self, rows: Iterable[Row] | pl.DataFrame, *, root: Path | None = None) -> None:
@@ -142,7 +142,7 @@ class Manifest:
         return self.table.height
 
     def __eq__(self, other: object) -> bool:
-        """Return whether the tables are the same; where they lie does not matter."""
+        """Return whether the tables are equal, regardless of their data folders."""
         return isinstance(other, Manifest) and self.table.equals(other.table)
 
     def __hash__(self) -> int:
@@ -158,26 +158,24 @@ class Manifest:
 
     @property
     def attribute_columns(self) -> tuple[str, ...]:
-        """The names of the columns that say more than the contract asks."""
+        """The names of the columns besides the contract and the facts."""
         return tuple(n for n in self.table.columns if n not in CONTRACT and n not in FACTS)
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what the data set says: every picture's hash, label, generator and split."""
+        """Hash of the data set: of every picture's hash, label, generator and split."""
         line = pl.concat_str("sha256", "label", "generator", "split", separator=" ")
         lines = self.table.select(line.alias("line").sort())["line"]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def take(self, split: str, *, purpose: str) -> tuple[Row, ...]:
-        """Return the rows of ``split``, which must be one that ``purpose`` may read.
+        """Return the rows of ``split``, which ``purpose`` must be allowed to read.
 
         Raises:
             SplitUseError: for instance `test` for anything but the final report.
         """
         if split not in _ALLOWED.get(purpose, set()):
-            raise SplitUseError(
-                f"split {split!r} must not be read to {purpose}; it would decide it"
-            )
+            raise SplitUseError(f"split {split!r} must not be read for the purpose {purpose}")
         return rows_of(self.table.filter(pl.col("split") == split))
 
     def counts(self) -> dict[str, int]:
@@ -190,13 +188,13 @@ class Manifest:
         return Manifest(table, root=self.root)
 
     def picture_path(self, path: str) -> Path:
-        """Return where the picture of a row lies.
+        """Return the absolute path of a row's picture.
 
         Raises:
-            ManifestError: this manifest was made without a data folder.
+            ManifestError: this manifest has no data folder.
         """
         if self.root is None:
-            raise ManifestError(f"{path}: the data folder is not known; name it with --root")
+            raise ManifestError(f"{path}: the data folder is unknown; set it with --root")
         return self.root / path
 
 
@@ -218,7 +216,7 @@ def table_of(rows: Iterable[Row]) -> pl.DataFrame:
 
 
 def rows_of(table: pl.DataFrame) -> tuple[Row, ...]:
-    """Return the rows of a manifest's table; facts are attributes too, as text, where known."""
+    """Return the rows of a manifest's table; known facts are attributes too, as text."""
     rest = table.select(pl.exclude(CONTRACT).cast(pl.String).fill_null(""))
     known = table.select(CONTRACT).iter_rows()
     row: Callable[..., Row] = Row
@@ -231,10 +229,10 @@ def rows_of(table: pl.DataFrame) -> tuple[Row, ...]:
 
 
 def typed(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the table with every column of its type and in order: contract, facts, attributes.
+    """Return the table with typed columns in order: contract, facts, attributes.
 
     Raises:
-        ManifestError: a column is missing, holds what is no text, or a fact is no number.
+        ManifestError: a column is missing or not text, or a fact is not a number.
     """
     missing = [name for name in CONTRACT if name not in table.columns]
     if missing:
@@ -249,16 +247,14 @@ def typed(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _text(column: pl.Series) -> pl.Series:
-    """Return a column as text, "" where it is empty."""
+    """Return a column as text, "" for null."""
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
-        raise ManifestError(
-            f"column {column.name!r} holds {column.dtype}, which is no text: drop it"
-        )
+        raise ManifestError(f"column {column.name!r} has type {column.dtype}, not text: drop it")
     return column.cast(pl.String).fill_null("")
 
 
 def _fact(column: pl.Series) -> pl.Series:
-    """Return a column of `FACTS` in its type, null where it is empty."""
+    """Return a column of `FACTS` in its type, null for empty values."""
     wanted = FACTS[column.name]
     if column.dtype == wanted:
         return column

@@ -1,4 +1,4 @@
-"""Manifests on disk: CSV and Parquet, where their pictures lie, and several as one."""
+"""`read_manifest`: manifests in CSV and Parquet, their data folders, and merging."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from faceproof.data.manifest import CONTRACT, Manifest
 from faceproof.errors import ManifestError
 from faceproof.sources import printable
 
-#: Parquet says where the pictures lie, relative to itself; a CSV lies at their root.
+#: Parquet stores the data folder, relative to itself; a CSV lies in the data folder.
 _ROOT = "faceproof.root"
 
 
 def read_manifest(path: Path, *, root: Path | None = None) -> Manifest:
-    """Return the manifest of a Parquet or CSV file, checked.
+    """Return the validated manifest of a Parquet or CSV file.
 
-    Its pictures lie in ``root``; where that is None, in the folder that the file names, or else
-    in the file's own.
+    Its pictures are in ``root``; if that is None, in the folder that the file names, or else in the
+    file's own folder.
 
     Raises:
         ManifestError: the file cannot be read, a column is missing, a row breaks the contract.
-        LeakError: a picture or a group stands in two splits.
+        LeakError: a picture or a group occurs in two splits.
     """
     table, own = read_table(path)
     return Manifest(table, root=root or own)
 
 
 def read_table(path: Path) -> tuple[pl.DataFrame, Path]:
-    """Return the columns of a manifest as they stand, unchecked, and where its pictures lie.
+    """Return the raw columns of a manifest, not validated, and its data folder.
 
     Raises:
         ManifestError: the file cannot be read, or a column of the contract is missing.
@@ -43,22 +43,22 @@ def read_table(path: Path) -> tuple[pl.DataFrame, Path]:
     if missing:
         raise ManifestError(
             f"{printable(str(path))} lacks the columns {', '.join(missing)}; "
-            "`faceproof data import --layout columns` makes a manifest of any table"
+            "convert any table with `faceproof data import --layout columns`"
         )
     return table, root
 
 
 def write_manifest(manifest: Manifest, path: Path) -> None:
-    """Write Parquet, or CSV where the name ends so, whole or not at all.
+    """Write Parquet, or CSV by the suffix, atomically.
 
     Raises:
-        ManifestError: the file system refused, or a CSV would lie beside its pictures, not above.
+        ManifestError: the file system refused, or a CSV would not be above its pictures.
     """
     part = path.with_name(f".{path.name}.part")
     is_csv = path.suffix.lower() == ".csv"
     table = _below(manifest, path) if is_csv else manifest.table
     try:
-        with part.open("wb") as file:  # polars opens no name that is not UTF-8
+        with part.open("wb") as file:  # polars cannot open names that are not UTF-8
             if is_csv:
                 table.write_csv(file, line_terminator="\n")
             else:
@@ -71,13 +71,13 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
 
 
 def merge(manifests: Sequence[Manifest]) -> Manifest:
-    """Return several manifests as one, over the folder that all of theirs lie in.
+    """Return several manifests merged into one, over the common folder of theirs.
 
-    A row that two of them hold (the same file, equal in the contract's columns) is taken once.
+    A row in two of them (the same file, equal in the contract's columns) is taken once.
 
     Raises:
-        ManifestError: of a row that breaks the contract, as when one is made.
-        LeakError: one says train where another says test.
+        ManifestError: a row breaks the contract.
+        LeakError: a picture or group has different splits in two of them.
     """
     if len(manifests) == 1:
         return manifests[0]
@@ -91,7 +91,7 @@ def moved(manifest: Manifest, root: Path) -> pl.DataFrame:
     """Return the manifest's table with its paths relative to another folder.
 
     Raises:
-        ManifestError: the pictures do not lie below it.
+        ManifestError: the pictures are not below it.
     """
     inner = PurePosixPath(Path(os.path.relpath(_absolute(manifest.root), _absolute(root))))
     if inner == PurePosixPath():
@@ -102,8 +102,8 @@ def moved(manifest: Manifest, root: Path) -> pl.DataFrame:
     if ".." not in inner.parts:
         return table
     raise ManifestError(
-        f"the pictures in {manifest.root} do not lie below {root}: write the manifest into a "
-        "folder above them, or as .parquet, which says where they lie"
+        f"the pictures in {manifest.root} are not below {root}: write the manifest into a "
+        "folder above them, or as .parquet, which stores the data folder"
     )
 
 
@@ -113,7 +113,7 @@ def _below(manifest: Manifest, path: Path) -> pl.DataFrame:
 
 
 def _metadata(manifest: Manifest, path: Path) -> dict[str, str]:
-    """Return what a Parquet file says of where its pictures lie."""
+    """Return the data folder stored in a Parquet file."""
     if manifest.root is None:
         return {}
     inner = os.path.relpath(_absolute(manifest.root), _absolute(path.parent))
@@ -121,14 +121,12 @@ def _metadata(manifest: Manifest, path: Path) -> dict[str, str]:
 
 
 def _common(roots: Sequence[Path | None]) -> Path | None:
-    """Return the folder that all data folders lie in, or None where none of them is known."""
+    """Return the common folder of all data folders, or None if none is known."""
     known = [root for root in roots if root is not None]
     if not known:
         return None
     if len(known) < len(roots):
-        raise ManifestError(
-            "only some of the manifests know their data folder: name it with --root"
-        )
+        raise ManifestError("some of the manifests lack their data folder: set it with --root")
     return Path(os.path.commonpath([_absolute(root) for root in known]))
 
 
@@ -138,16 +136,16 @@ def _absolute(path: Path | None) -> str:
 
 
 def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
-    """Return the table of a CSV file, as spreadsheets write them too, all of it text."""
+    """Return the table of a CSV file, also of a spreadsheet's, with all columns as text."""
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
     try:
         header = _header(path)
         columns = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
-        # Values may hold line ends, and a broken row is named by its number: one thread.
+        # Values may contain line ends, and errors name the number of the row: one thread.
         table = arrow_csv.read_csv(
-            io.BytesIO(path.read_bytes()),  # arrow opens no name that is not UTF-8
+            io.BytesIO(path.read_bytes()),  # arrow cannot open names that are not UTF-8
             read_options=arrow_csv.ReadOptions(use_threads=False),
             parse_options=arrow_csv.ParseOptions(newlines_in_values=True),
             convert_options=columns,
@@ -158,7 +156,7 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
 
 
 def _header(path: Path) -> list[str]:
-    """Return the names of a CSV file's columns, each of which must stand once."""
+    """Return the names of a CSV file's columns, which must be unique."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, strict=True), [])
     if doubled := sorted({name for name in header if header.count(name) > 1}):

@@ -1,4 +1,4 @@
-"""The detector: a bundle read and verified, its networks run, its probabilities judged."""
+"""Detector: a verified bundle, its networks, calibrated probabilities and verdicts."""
 
 from faceproof.detector.bundle import Bundle, write_bundle
 from faceproof.detector.calibration import (

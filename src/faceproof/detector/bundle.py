@@ -1,7 +1,7 @@
-"""A bundle is the folder that is a detector; here it is read, verified and written.
+"""Bundle: the folder of a detector; this module reads, verifies and writes it.
 
-Nothing in the folder is believed: names stay inside, sizes are bounded, only files that
-``detector.json`` names are opened, and their bytes are used only when their SHA-256 agrees.
+The folder is untrusted input. Paths must stay inside it, sizes are bounded, and only files named in
+``detector.json`` are opened. Their bytes are used only if their SHA-256 matches.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def save_weights(network: nn.Module, path: Path) -> Path:
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
-    """Put a file's weights into the network, in the network's own precision.
+    """Load a file's weights into the network, in the network's own precision.
 
     Raises:
         BundleError: the file is not safetensors, or its tensors are not the network's.
@@ -48,7 +48,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
 
 
 def weights_bytes(network: nn.Module) -> bytes:
-    """Return what `save_weights` writes; equal weights give equal bytes."""
+    """Return the bytes that `save_weights` writes; equal weights give equal bytes."""
     require("torch", "safetensors")
     from safetensors.torch import save
 
@@ -56,7 +56,7 @@ def weights_bytes(network: nn.Module) -> bytes:
 
 
 def put_weights(network: nn.Module, data: bytes, *, name: str = "weights") -> None:
-    """Put the weights in safetensors bytes into the network, in the network's own precision.
+    """Load the weights in safetensors bytes into the network, in the network's own precision.
 
     Raises:
         BundleError: the bytes are not safetensors, or their tensors are not the network's.
@@ -68,9 +68,9 @@ def put_weights(network: nn.Module, data: bytes, *, name: str = "weights") -> No
     try:
         network.load_state_dict(load(data))
     except SafetensorError as error:
-        raise BundleError(f"{name} is no safetensors file: {error}") from error
+        raise BundleError(f"{name} is not a safetensors file: {error}") from error
     except RuntimeError as error:
-        raise BundleError(f"{name} holds the weights of another network: {error}") from error
+        raise BundleError(f"{name} contains the weights of another network: {error}") from error
 
 
 def rounded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -82,9 +82,9 @@ def rounded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def fits_half(tensor: torch.Tensor) -> bool:
     """Return whether a tensor is stored as fp16.
 
-    Kernels and matrices are, unless rounding moves an element by more than `MAX_LOSS` of the
-    largest. Biases, scales and the statistics of batch normalisation stay as they are: they
-    are few, and a running variance may be larger or smaller than fp16 can say.
+    Kernels and matrices are, unless rounding changes an element by more than `MAX_LOSS` of the
+    largest. Biases, scales and the statistics of batch normalisation keep their precision: they are
+    few, and a running variance may be outside the range of fp16.
     """
     if not tensor.is_floating_point() or tensor.ndim < 2 or not tensor.numel():
         return False
@@ -95,12 +95,12 @@ def fits_half(tensor: torch.Tensor) -> bool:
 
 SPEC_FILE = "detector.json"
 MAX_BYTES = {".json": 8 << 20, ".md": 8 << 20, ".onnx": 2 << 30, ".safetensors": 2 << 30}
-UPGRADE = "if a newer faceproof made this bundle: pip install --upgrade faceproof"
+UPGRADE = "if a newer faceproof wrote this bundle: pip install --upgrade faceproof"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A detector's folder, what it says of itself, and the SHA-256 of its detector.json."""
+    """A detector's folder, its parsed detector.json, and the SHA-256 of that file."""
 
     folder: Path
     spec: DetectorSpec
@@ -112,7 +112,7 @@ class Bundle:
 
         Raises:
             BundleNotFoundError: no such folder, or no detector.json in it.
-            BundleSchemaError: detector.json does not keep to the schema.
+            BundleSchemaError: detector.json violates the schema.
         """
         path = Path(folder)
         data = _read_inside(path, SPEC_FILE)
@@ -123,19 +123,19 @@ class Bundle:
 
         Raises:
             BundleNotFoundError: the file is missing.
-            BundleHashError: the file is not the one that detector.json names.
+            BundleHashError: the hash is not the one in detector.json.
         """
         data = _read_inside(self.folder, file.name)
         found = hash_of(data)
         if found != file.sha256:
             raise BundleHashError(
                 f"{self.folder / file.name} is not the file that {SPEC_FILE} names: expected "
-                f"SHA-256 {file.sha256}, found {found}; get the whole bundle again"
+                f"SHA-256 {file.sha256}, found {found}; download the whole bundle again"
             )
         return data
 
     def verify(self) -> None:
-        """Read every named file; the first that is missing or another one is an error."""
+        """Verify every named file; raise for the first that is missing or has another hash."""
         for file in self.spec.files:
             self.read_file(file)
 
@@ -149,7 +149,7 @@ def parse_spec(data: bytes) -> DetectorSpec:
     """Return the Record that the bytes of a detector.json hold.
 
     Raises:
-        BundleSchemaError: naming each field that is unknown, missing or wrong, and the remedy.
+        BundleSchemaError: naming each unknown, missing or invalid field, and the fix.
     """
     found = _schema_of(data)
     if found != SCHEMA:
@@ -162,9 +162,9 @@ def parse_spec(data: bytes) -> DetectorSpec:
         problems = "; ".join(
             _problem(detail["loc"], detail["msg"]) for detail in error.errors()[:5]
         )
-        raise BundleSchemaError(f"{SPEC_FILE} is refused: {problems}; {UPGRADE}") from error
+        raise BundleSchemaError(f"{SPEC_FILE} is invalid: {problems}; {UPGRADE}") from error
     if missing := [*_unsaid(spec)]:
-        raise BundleSchemaError(f"{SPEC_FILE} does not say {', '.join(missing)}; write it in full")
+        raise BundleSchemaError(f"{SPEC_FILE} lacks {', '.join(missing)}; write all fields")
     return spec
 
 
@@ -172,11 +172,12 @@ def write_bundle(folder: Path, spec: DetectorSpec, files: Mapping[str, bytes]) -
     """Write a whole bundle at once and return it, read back and verified.
 
     ``files`` are the bytes of every file that ``spec`` names; the hashes in ``spec`` are
-    replaced by theirs. An existing bundle in ``folder`` is replaced only when all is written.
+    replaced by theirs. An existing bundle in ``folder`` is replaced only after all files are
+    written.
 
     Raises:
-        BundleError: a named file is not given, a given one is not named, or ``folder`` holds
-            something else than a bundle.
+        BundleError: a named file is not given, a given one is not named, or ``folder`` contains
+        something other than a bundle.
     """
     named = {file.name for file in spec.files}
     if named != set(files):
@@ -211,7 +212,7 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _put_in_place(fresh: Path, folder: Path, *, aside: Path) -> None:
-    """Rename ``fresh`` to ``folder``; what was there goes aside, and returns should that fail."""
+    """Rename ``fresh`` to ``folder``; the old folder is moved away, and restored on failure."""
     if folder.exists():
         folder.rename(aside)
     try:
@@ -223,19 +224,19 @@ def _put_in_place(fresh: Path, folder: Path, *, aside: Path) -> None:
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Refuse to replace anything but a bundle and the files that it names.
+    """Raise unless ``folder`` contains only a bundle and the files that it names.
 
     Raises:
-        BundleError: ``folder`` is a file, or holds something else.
+        BundleError: ``folder`` is a file, or contains something else.
     """
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise BundleError(f"{folder} is a file: name a new or empty folder")
+        raise BundleError(f"{folder} is a file: use a new or empty folder")
     if foreign := {path.name for path in folder.iterdir()} - _own_names(folder):
         raise BundleError(
-            f"{folder} holds {', '.join(sorted(foreign)[:3])}, which is no part of a bundle: "
-            "name a new or empty folder"
+            f"{folder} contains {', '.join(sorted(foreign)[:3])}, not part of a bundle: "
+            "use a new or empty folder"
         )
 
 
@@ -246,48 +247,48 @@ def _own_names(folder: Path) -> set[str]:
 
 
 def _read_inside(folder: Path, name: str) -> bytes:
-    """Return the bytes of a regular file of bounded size that lies in the folder."""
+    """Return the bytes of a regular file of bounded size inside the folder."""
     path = folder / name
     try:
         if path.resolve(strict=True).parent != folder.resolve(strict=True):
-            raise BundleError(f"{path} leads out of the bundle; put the file itself there")
-        if not stat.S_ISREG(path.stat().st_mode):  # asked first: opening a pipe would wait
-            raise BundleError(f"{path} is no regular file")
+            raise BundleError(f"{path} points outside the bundle; replace the link by the file")
+        if not stat.S_ISREG(path.stat().st_mode):  # checked first: opening a pipe would block
+            raise BundleError(f"{path} is not a regular file")
         with path.open("rb") as stream:
             return _read_bounded(stream, path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BundleNotFoundError(_missing(folder, name)) from error
-    except (OSError, RuntimeError, ValueError) as error:  # also a circle of links, a null in a name
+    except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, a NUL in a name
         raise BundleError(f"{path} cannot be read: {error}") from error
 
 
 def _read_bounded(stream: BinaryIO, path: Path) -> bytes:
     size, limit = os.fstat(stream.fileno()).st_size, MAX_BYTES[path.suffix]
     if size > limit:
-        raise BundleError(f"{path} has {size} bytes, more than {limit}")
+        raise BundleError(f"{path} has {size} bytes, more than the limit of {limit}")
     return stream.read(size)
 
 
 def _missing(folder: Path, name: str) -> str:
     if name == SPEC_FILE:
-        return f"no detector in {str(folder)!r}: name a folder that holds {SPEC_FILE}"
-    return f"{folder / name} is missing; get the whole bundle again"
+        return f"no detector in {str(folder)!r}: give a folder that contains {SPEC_FILE}"
+    return f"{folder / name} is missing; download the whole bundle again"
 
 
 def _schema_of(data: bytes) -> object:
-    """Return what a detector.json gives as its schema; None where it gives nothing."""
+    """Return the schema in a detector.json; None without one."""
     try:
         found = json.loads(data, object_pairs_hook=_once_each)
     except (ValueError, RecursionError) as error:
-        raise BundleSchemaError(f"{SPEC_FILE} is refused: {error}") from error
+        raise BundleSchemaError(f"{SPEC_FILE} is invalid: {error}") from error
     return found.get("schema") if isinstance(found, dict) else None
 
 
 def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Return the pairs of a JSON object; readers differ on which of two equal names counts."""
+    """Return the pairs of a JSON object; raise for equal names, which parsers treat differently."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
-        raise ValueError(f"a field stands there twice, one of {sorted(set(names))}")
+        raise ValueError(f"duplicate field, one of {sorted(set(names))}")
     return dict(pairs)
 
 
@@ -297,7 +298,7 @@ def _problem(place: tuple[int | str, ...], message: str) -> str:
 
 
 def _unsaid(spec: DetectorSpec) -> Iterator[str]:
-    """Yield fields left to a default where another faceproof may have another default."""
+    """Yield omitted fields whose default may differ in other versions of faceproof."""
     if "positive_class" not in spec.model_fields_set:
         yield "positive_class"
     yield from _left_to_default(spec.preprocessing, "preprocessing")
@@ -306,7 +307,7 @@ def _unsaid(spec: DetectorSpec) -> Iterator[str]:
 
 
 def _left_to_default(record: Record, place: str) -> Iterator[str]:
-    """Yield what was not said, but for what is None unless said: that no other default can be."""
+    """Yield the omitted fields, except those with the default None, which cannot change."""
     for name, field in type(record).model_fields.items():
         value = getattr(record, name)
         if name not in record.model_fields_set:

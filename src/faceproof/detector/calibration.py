@@ -1,4 +1,4 @@
-"""From logits to probabilities. Fitting is training's work; here a calibration is applied."""
+"""Calibration: from logits to probabilities; `faceproof.training.calibration` fits it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Temperature(Record):
     """
 
     method: Literal["temperature"] = "temperature"
-    temperature: float = Field(ge=1e-6)  # its inverse must be a number
+    temperature: float = Field(ge=1e-6)  # its inverse must be finite
 
     @property
     def line(self) -> tuple[float, float]:
@@ -42,7 +42,7 @@ class Temperature(Record):
 
 
 class Platt(Record):
-    """A line in logit space: p = sigmoid(slope * logit + intercept).
+    """A linear calibration of the logit: p = sigmoid(slope * logit + intercept).
 
     The slope is positive, so a calibration can never swap real and fake.
     Source: Platt, Probabilistic Outputs for Support Vector Machines, 1999.
@@ -59,12 +59,12 @@ class Platt(Record):
 
 
 class Isotonic(Record):
-    """A rising curve in logit space: straight between knots, with one slope beyond the ends.
+    """A rising curve in logit space: linear between knots, with one slope beyond the ends.
 
-    ``calibrated[i]`` is the calibrated logit at ``logits[i]``. As both rise strictly, calibration
-    never swaps real and fake and makes no ties; as all are finite, nothing is certain.
-    Source: Barlow et al. 1972; one knot a block after Oron and Flournoy 2017, Statistics in
-    Biopharmaceutical Research 9:258.
+    ``calibrated[i]`` is the calibrated logit at ``logits[i]``. Both rise strictly, so that
+    calibration never swaps real and fake and makes no ties. All are finite, so that no probability
+    is 0 or 1. Source: Barlow et al. 1972; one knot a block after Oron and Flournoy 2017, Statistics
+    in Biopharmaceutical Research 9:258.
     """
 
     method: Literal["isotonic"] = "isotonic"
@@ -90,7 +90,7 @@ class Isotonic(Record):
             return np.asarray(above)
         left = np.clip(np.searchsorted(x, logits, side="right") - 1, 0, len(x) - 2)
         share = np.clip((logits - x[left]) / (x[left + 1] - x[left]), 0, 1)
-        # Rounded, a + (b - a) may lie above b.
+        # After rounding, a + (b - a) may be greater than b.
         between = np.minimum(y[left] + share * (y[left + 1] - y[left]), y[left + 1])
         inside = np.where(logits > x[-1], above, between)
         return np.asarray(np.where(logits < x[0], below, inside))
@@ -106,7 +106,7 @@ def calibrated_logits(logits: ArrayLike, calibration: Calibration) -> NDArray[np
     [-2.0, 0.0]
     """
     x = np.asarray(logits, dtype=np.float64)
-    with np.errstate(over="ignore"):  # a logit beyond float64 is simply certain
+    with np.errstate(over="ignore"):  # a logit beyond float64 gives a probability of 0 or 1
         if isinstance(calibration, Isotonic):
             return calibration.along(x)
         slope, intercept = calibration.line

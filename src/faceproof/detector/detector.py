@@ -19,10 +19,10 @@ from faceproof.tables import choose
 
 
 def renormalised(inputs: Inputs, was: InputSpec, now: InputSpec) -> Inputs:
-    """Return inputs normalised by ``was`` as ``now`` would have them, float32 [N, 3, S, S].
+    """Return inputs normalised by ``was`` as normalised by ``now``, float32 [N, 3, S, S].
 
-    Each channel is x * (old std / new std) + (old mean - new mean) / new std, both numbers taken in
-    float64. Float32 loses less than 1e-6 of the range of inputs on the way.
+    Each channel is x * (old std / new std) + (old mean - new mean) / new std, with both factors in
+    float64. The rounding error of float32 is less than 1e-6 of the range of inputs.
 
     >>> grey = np.full((1, 3, 1, 1), 0.5, np.float32)  # of 0..1, with mean 0 and deviation 1
     >>> plain = InputSpec(mean=(0, 0, 0), std=(1, 1, 1))
@@ -40,7 +40,7 @@ def renormalised(inputs: Inputs, was: InputSpec, now: InputSpec) -> Inputs:
 
 
 def crop_difference(ours: CropSpec, theirs: CropSpec) -> str:
-    """Return in words what differs between two crops, nothing where they are the same.
+    """Return the differences between two crops as text, empty if they are equal.
 
     >>> crop_difference(CropSpec(size=160), CropSpec(size=224, margin=0.1))
     'size 160 against 224, margin 0.0 against 0.1'
@@ -56,13 +56,13 @@ def _differences(ours: CropSpec, theirs: CropSpec) -> Iterator[str]:
 
 
 EMBEDDED = Path(__file__).parent
-# A processor gains nothing from large batches and pays with memory: a DenseNet121 needs 250 MB
-# at 8 pictures and 530 MB at 32, with the same time for each. Other devices want work in bulk.
+# On a CPU large batches are not faster and use more memory: a DenseNet121 needs 250 MB at 8
+# pictures and 530 MB at 32, with the same time for each. Other devices need large batches.
 BATCH_ON_CPU, BATCH_ELSEWHERE = 8, 64
 
 
 class Detector:
-    """Networks, calibration and operating points of one bundle, ready to judge."""
+    """Networks, calibration and operating points of one bundle, ready for inference."""
 
     def __init__(
         self, bundle: Bundle, scorers: Sequence[Scorer], *, batch: int = BATCH_ON_CPU
@@ -98,17 +98,17 @@ class Detector:
 
     @property
     def spec(self) -> DetectorSpec:
-        """All that the detector says about itself."""
+        """The content of detector.json."""
         return self.bundle.spec
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 of detector.json, which names every other file by its own."""
+        """The SHA-256 of detector.json, which contains the SHA-256 of every other file."""
         return self.bundle.sha256
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What stands between a picture and `logits`."""
+        """The preprocessing from a picture to the inputs of `logits`."""
         return self.spec.preprocessing
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
@@ -120,7 +120,7 @@ class Detector:
 
         Raises:
             UsageError: the inputs are not those of the detector's preprocessing.
-            BundleError: a network answered with something that is not a number.
+            BundleError: a network returned NaN or infinity.
         """
         return np.concatenate([np.empty(0), *map(self._batch_logits, self._batches(inputs))])
 
@@ -129,7 +129,7 @@ class Detector:
         return calibrate(self.logits(inputs), self.spec.calibration)
 
     def mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
-        """Return what `logits` does, and heat maps that nobody has tested yet, float64 [N, h, w].
+        """Return the logits of `logits`, and untested heat maps, float64 [N, h, w].
 
         Raises:
             NoHeatMapError: one of the networks has none.
@@ -142,7 +142,7 @@ class Detector:
         return np.concatenate(logits), np.concatenate(maps)
 
     def explained(self, inputs: Inputs) -> Explained:
-        """Return the same logits with heat maps, each tested by deleting what it calls hottest.
+        """Return the same logits with heat maps, each tested by deleting its hottest part.
 
         Raises:
             NoHeatMapError, UsageError, BundleError: as `mapped` does.
@@ -150,7 +150,7 @@ class Detector:
         return put_to_test(self, inputs)
 
     def refuse_without_maps(self) -> None:
-        """Refuse to be asked for heat maps that a network does not have.
+        """Raise if a network has no heat maps.
 
         Raises:
             NoHeatMapError: naming the first network without.
@@ -164,7 +164,7 @@ class Detector:
         return [ready[at : at + self._batch] for at in range(0, len(ready), self._batch)]
 
     def _each(self, inputs: Inputs) -> Iterator[tuple[Scorer, Inputs]]:
-        """Yield each network with the inputs as it reads them."""
+        """Yield each network with the inputs in its own normalisation."""
         for scorer, own in zip(self._scorers, self._reads, strict=True):
             yield scorer, renormalised(inputs, self.preprocessing.input, own)
 
@@ -181,7 +181,7 @@ class Detector:
 
     def _numbers(self, answers: Logits) -> Logits:
         if not np.isfinite(answers).all():
-            raise BundleError(f"detector {self.spec.name!r} answered with something not a number")
+            raise BundleError(f"detector {self.spec.name!r} returned NaN or infinity")
         return answers
 
     def _checked(self, inputs: Inputs) -> Inputs:
@@ -201,15 +201,15 @@ def detectors() -> tuple[str, ...]:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """Return the folder of an embedded detector's name, or the path as it is.
+    """Return the folder of an embedded detector's name, or the path unchanged.
 
     Raises:
-        BundleNotFoundError: there is neither.
+        BundleNotFoundError: neither a folder nor an embedded detector.
     """
     if str(name_or_path) in detectors():
         return EMBEDDED / str(name_or_path)
     path = Path(name_or_path)
-    with contextlib.suppress(OSError):  # a name too long, or a folder that may not be looked at
+    with contextlib.suppress(OSError):  # a name too long, or a folder without permission
         if path.is_dir():
             return path
     raise BundleNotFoundError(

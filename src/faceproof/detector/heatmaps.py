@@ -1,10 +1,8 @@
-"""Heat maps of a detector: its members' maps joined, and each put to a test of its own.
+"""`put_to_test`: the joined heat maps of a detector's members, each with a deletion test.
 
-A map is a claim: here lies the evidence. The test takes the claim at its word. The fifth of the
-crop that the map calls hottest is deleted, and so, each in its turn, are four fifths of the same
-shape in other places. Only where the first lowers the logit most is the map called reliable. The
-five places are steps on a ring, so that a map that knows nothing of the picture comes first in one
-case of five.
+The test deletes the hottest fifth of the crop, and then, one at a time, four regions of the same
+shape in other places. The map is reliable only if the first lowers the logit most. The five places
+are steps on a ring, so that a map unrelated to the picture passes in one case of five.
 
 Source: deletion as a test of maps, W. Samek et al., "Evaluating the visualization of what a deep
 neural network has learned", IEEE TNNLS 2017; V. Petsiuk, A. Das, K. Saenko, "RISE", BMVC 2018.
@@ -26,15 +24,15 @@ from faceproof.detector.scorers import Inputs, Logits, Maps
 Mask = npt.NDArray[np.bool_]
 
 PLACES = 5
-"""One pixel in so many is deleted, and in so many places: the hottest, and four others."""
+"""1 / share of deleted pixels, and number of places: the hottest, and four others."""
 STEPS = ((0, 1), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4))
-"""Down and right, in fifths of a side: the ways around a ring of five places, edges joined."""
+"""Shifts down and right in fifths of a side, cyclic, each with a ring of five places."""
 BLUR = 1 / 8
-"""The blur that deletes, as deviation in sides of the crop."""
+"""Standard deviation of the deleting blur, as a fraction of the crop's side."""
 
 
 class Mapping(Protocol):
-    """What is asked: a `faceproof.detector.Detector`, or a stand-in for tests."""
+    """The interface of the tested detector: `faceproof.detector.Detector`, or a test double."""
 
     def logits(self, inputs: Inputs, /) -> Logits: ...  # noqa: D102
     def mapped(self, inputs: Inputs, /) -> tuple[Logits, Maps]: ...  # noqa: D102
@@ -42,13 +40,13 @@ class Mapping(Protocol):
 
 @dataclass(frozen=True)
 class Explained:
-    """Logits float64 [N], and where they come from.
+    """Logits float64 [N], and their heat maps.
 
-    ``values`` float64 [N, h, w] are shares of the logit on a grid over the crop; positive speaks
-    for fake. ``hottest_deleted`` and ``random_deleted`` float64 [N] say by how much the logit
-    changes when the hottest fifth of the crop is deleted, and on average when a fifth of the same
-    shape is deleted elsewhere. ``reliable`` bool [N] is whether the first lowers the logit more
-    than each of the others.
+    ``values`` float64 [N, h, w] are contributions to the logit on a grid over the crop; positive
+    means evidence for fake. ``hottest_deleted`` float64 [N] is the change of the logit when the
+    hottest fifth of the crop is deleted. ``random_deleted`` float64 [N] is the mean change for
+    regions of the same shape elsewhere. ``reliable`` bool [N] is whether the first lowers the logit
+    more than each of the others.
     """
 
     logits: Logits
@@ -79,8 +77,8 @@ def put_to_test(detector: Mapping, inputs: Inputs) -> Explained:
 def joined(maps: Sequence[Maps], shares: npt.NDArray[np.float64]) -> Maps:
     """Return the weighted mean of members' maps [N, h, w] on the finest of their grids.
 
-    A cell's value is spread evenly over the cells that it covers, so that no share is lost: the
-    sum of the mean is the mean of the sums.
+    A cell's value is divided among the cells that it covers, so that sums are preserved: the sum of
+    the mean is the mean of the sums.
     """
     height = max(heat.shape[1] for heat in maps)
     width = max(heat.shape[2] for heat in maps)
@@ -91,7 +89,7 @@ def joined(maps: Sequence[Maps], shares: npt.NDArray[np.float64]) -> Maps:
 
 
 def covering(cells: int, among: int) -> npt.NDArray[np.float64]:
-    """Return which share of each of ``cells`` falls on each of ``among`` as long, [among, cells].
+    """Return the share of each of ``cells`` inside each of ``among`` cells, [among, cells].
 
     >>> covering(1, 2).tolist(), covering(2, 1).tolist()
     ([[0.5], [0.5]], [[1.0, 1.0]])
@@ -103,10 +101,10 @@ def covering(cells: int, among: int) -> npt.NDArray[np.float64]:
 
 
 def deletions(picture: Inputs, heat: Maps) -> Inputs:
-    """Return the picture without its hottest fifth, and without four fifths elsewhere.
+    """Return copies of the picture without its hottest fifth, and without four other regions.
 
-    Float32 [5, 3, S, S]. The others are the hottest fifth moved around the joined edges, by steps
-    of which the picture itself seeds the way: as large, as ragged, and the same each time.
+    Float32 [5, 3, S, S]. The other regions are the hottest fifth after cyclic shifts: equal in area
+    and shape. The picture seeds the direction of the shifts, so that the result is deterministic.
     """
     mask, blank = hottest(heat, side=picture.shape[-1]), blurred(picture)
     masks = (np.roll(mask, shift, axis=(0, 1)) for shift in shifts(picture))
@@ -124,7 +122,7 @@ def shifts(picture: Inputs) -> list[tuple[int, int]]:
 
 
 def hottest(heat: Maps, *, side: int) -> Mask:
-    """Return which fifth of the pixels is hottest, bool [side, side]; linear between cells."""
+    """Return the mask of the hottest fifth of pixels, bool [side, side]; linear between cells."""
     fine = cv2.resize(heat.astype(np.float64), (side, side), interpolation=cv2.INTER_LINEAR)
     mask = np.zeros(side * side, np.bool_)
     mask[np.argsort(-fine, axis=None, kind="stable")[: side * side // PLACES]] = True
@@ -132,7 +130,7 @@ def hottest(heat: Maps, *, side: int) -> Mask:
 
 
 def blurred(picture: Inputs) -> Inputs:
-    """Return the picture without what is finer than `BLUR`, float32 [3, S, S]."""
+    """Return the picture without details finer than `BLUR`, float32 [3, S, S]."""
     rows = np.moveaxis(picture, 0, -1)
     soft = cv2.GaussianBlur(
         rows, (0, 0), BLUR * picture.shape[-1], borderType=cv2.BORDER_REFLECT_101

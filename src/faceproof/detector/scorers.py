@@ -1,8 +1,8 @@
-"""What runs a member's network: onnxruntime everywhere, torch where it is installed.
+"""OnnxScorer and TorchScorer: run a member's network on onnxruntime, or on torch if installed.
 
-onnxruntime follows references from an ONNX file to other files. A bundle's file must hold all
-its numbers itself, and may use standard operators only; this is read from the bytes here,
-before onnxruntime sees them.
+onnxruntime follows references from an ONNX file to other files. A bundle's file must contain all
+its weights, and may use only standard operators. This module validates the bytes before onnxruntime
+parses them.
 
 Source: the Protocol Buffers encoding, and onnx.proto (field numbers) of ONNX 1.17.
 """
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-SILENT = 4  # onnxruntime's errors are raised; what it writes to standard error says no more
+SILENT = 4  # onnxruntime raises its errors; its log on standard error adds no information
 
 
 def quiet_onnxruntime() -> ModuleType:
-    """Return onnxruntime as it neither logs, nor keeps a device's id, nor reports anything.
+    """Import onnxruntime without logging, device id or telemetry, and return it.
 
-    From 1.31 at the latest it writes a database and an id below the home folder as soon as it is
-    imported, so that the environment must say so before. Who has set the variable is not overruled.
+    Since 1.31 at the latest, importing it writes a database and an id below the home folder, so
+    that the environment variable must be set before. A value set by the user is kept.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
@@ -55,7 +55,7 @@ STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 @dataclass(frozen=True)
 class _Message:
-    """The fields that matter in one kind of message; every other field is passed over."""
+    """The relevant fields of one kind of message; every other field is skipped."""
 
     inside: dict[int, str] = field(default_factory=dict)
     forbidden: dict[int, Literal["nonzero", "any", "foreign"]] = field(default_factory=dict)
@@ -77,15 +77,15 @@ MESSAGES: dict[str, _Message] = {
 
 
 def refuse_unsafe(data: bytes, name: str) -> None:
-    """Refuse an ONNX file that points to other files or uses operators beyond the standard's.
+    """Reject an ONNX file that refers to other files or uses non-standard operators.
 
     Raises:
-        BundleError: naming the file and what is wrong with it.
+        BundleError: naming the file and the reason.
     """
     try:
         _walk(memoryview(data), "model", 0)
     except (ValueError, IndexError) as error:
-        raise BundleError(f"{name} is refused: {error}; export the network again") from error
+        raise BundleError(f"{name} is rejected: {error}; export the network again") from error
 
 
 def _walk(data: memoryview, kind: str, depth: int) -> None:
@@ -97,7 +97,7 @@ def _walk(data: memoryview, kind: str, depth: int) -> None:
             _refuse(message.forbidden[number], value)
         elif number in message.inside:
             if isinstance(value, int):
-                raise ValueError("it is no ONNX file")
+                raise ValueError("it is not an ONNX file")
             _walk(value, message.inside[number], depth + 1)
 
 
@@ -116,14 +116,14 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
         tag, at = _varint(data, at)
         number, wire = tag >> 3, tag & 7
         if not 0 < number < 2**29:
-            raise ValueError("it is no ONNX file")
+            raise ValueError("it is not an ONNX file")
         if wire == 0:
             value, at = _varint(data, at)
             yield number, value
             continue
         length, at = _length(data, at, wire)
         if length > len(data) - at:
-            raise ValueError("it is cut short or no ONNX file")
+            raise ValueError("it is truncated or not an ONNX file")
         yield number, data[at : at + length]
         at += length
 
@@ -133,7 +133,7 @@ def _length(data: memoryview, at: int, wire: int) -> tuple[int, int]:
         return _varint(data, at)
     if wire in (1, 5):
         return (8 if wire == 1 else 4), at
-    raise ValueError("it is no ONNX file")
+    raise ValueError("it is not an ONNX file")
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
@@ -144,7 +144,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise ValueError("it is no ONNX file")
+    raise ValueError("it is not an ONNX file")
 
 
 Inputs = npt.NDArray[np.float32]
@@ -162,10 +162,10 @@ PROVIDERS = {
 
 
 class RunOptions(Record):
-    """Where and how wide to run; ``threads`` is how many cores one call may use.
+    """Device and number of ``threads`` (cores) of one call.
 
-    One is the default: calls side by side, as `Checker.check_many` makes them, use the cores
-    better than one call on all of them, whose threads wait for each other in every layer.
+    One is the default: concurrent calls, as in `Checker.check_many`, use the cores better than one
+    call on all cores, whose threads wait for each other in every layer.
     """
 
     device: str = "cpu"
@@ -173,7 +173,7 @@ class RunOptions(Record):
 
 
 class Scorer(Protocol):
-    """A network that is ready to run; safe to call from several threads."""
+    """A network that is ready to run; thread-safe."""
 
     def __call__(self, inputs: Inputs) -> Logits:
         """Return the logits, float64 [N], for float32 [N, 3, S, S]; positive means fake."""
@@ -200,16 +200,16 @@ class OnnxScorer:
         """Return the scorer of a member's ONNX file.
 
         Raises:
-            BundleError: the file cannot be run, or has no heat maps where the bundle says it has.
+            BundleError: the file cannot be run, or lacks the heat maps that the bundle declares.
         """
         opened = cls(bundle.read_file(member.onnx), name=member.onnx.name, options=options)
         if member.onnx.heatmap and not opened.has_maps:
-            raise BundleError(f"{member.onnx.name} lacks the heat maps that the bundle says it has")
+            raise BundleError(f"{member.onnx.name} lacks the heat maps that the bundle declares")
         return opened
 
     @property
     def has_maps(self) -> bool:
-        """Whether `gradcam` has maps to give."""
+        """Whether the network has heat maps."""
         return len(self._outputs) == 2
 
     def __call__(self, inputs: Inputs) -> Logits:
@@ -220,7 +220,7 @@ class OnnxScorer:
             (answers,) = self._session.run(self._outputs[:1], {self._input: inputs})
             return np.asarray(answers, np.float64).reshape(len(inputs))
         except Exception as error:  # onnxruntime's errors share no base but this one
-            raise BundleError(f"{self._name} gives no logit per picture: {error}") from error
+            raise BundleError(f"{self._name} returned no logit per picture: {error}") from error
 
     def explained(self, inputs: Inputs) -> tuple[Logits, Maps]:
         """Return the logits, float64 [N], and heat maps, float64 [N, h, w]."""
@@ -232,7 +232,7 @@ class OnnxScorer:
             logits, maps = self._session.run(self._outputs, {self._input: inputs})
             return np.asarray(logits, np.float64).reshape(len(inputs)), _maps(maps, len(inputs))
         except Exception as error:  # onnxruntime's errors share no base but this one
-            raise BundleError(f"{self._name} gives no heat map per picture: {error}") from error
+            raise BundleError(f"{self._name} returned no heat map per picture: {error}") from error
 
 
 class TorchScorer:
@@ -286,7 +286,7 @@ SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {
 
 
 def _session(data: bytes, name: str, options: RunOptions) -> onnxruntime.InferenceSession:
-    """Return a quiet session over the very bytes that were verified."""
+    """Return a session, without logging, over the bytes that were verified."""
     onnxruntime = quiet_onnxruntime()
     provider = choose(PROVIDERS, options.device, what="device")
     if provider not in onnxruntime.get_available_providers():
@@ -296,26 +296,25 @@ def _session(data: bytes, name: str, options: RunOptions) -> onnxruntime.Inferen
             data, sess_options=_settings(onnxruntime, options), providers=[provider]
         )
     except Exception as error:  # onnxruntime's errors share no base but this one
-        raise BundleError(f"{name} is no network that onnxruntime can run: {error}") from error
-    if session.get_providers()[0] != provider:  # onnxruntime goes on without what fails to start
+        raise BundleError(f"{name} cannot be run by onnxruntime: {error}") from error
+    if session.get_providers()[0] != provider:  # it drops a provider that cannot start
         raise UsageError(_no_provider(options.device))
     return session
 
 
 def _no_provider(device: str) -> str:
     return (
-        f"the installed onnxruntime cannot use device {device!r}: choose 'cpu', or install the "
-        "onnxruntime package made for that device, and its driver, in place of onnxruntime"
+        f"the installed onnxruntime cannot use device {device!r}: choose 'cpu', or replace "
+        "onnxruntime by its package for that device, and install the driver"
     )
 
 
 def _settings(onnxruntime: Any, options: RunOptions) -> Any:
     """Return the session's settings.
 
-    All graph optimisations: they add 0.07 s of CPU to the start of a DenseNet121 and save
-    0.02 s on each picture. A thread count of our own: left to itself, onnxruntime pins threads
-    to cores that a container may not have. No spinning: threads that wait would take the
-    cores from decoding.
+    All graph optimisations: they add 0.07 s of CPU to the start of a DenseNet121 and save 0.02 s on
+    each picture. An explicit thread count: by default onnxruntime pins threads to cores that a
+    container may not have. No spinning: waiting threads would take the cores from decoding.
     """
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = SILENT
@@ -327,19 +326,19 @@ def _settings(onnxruntime: Any, options: RunOptions) -> Any:
 
 
 def no_maps(name: str) -> NoHeatMapError:
-    """Return the error that says why a network has no heat maps, and what to do."""
+    """Return the error for a network without heat maps, with cause and fix."""
     return NoHeatMapError(
-        f"{name} has no heat maps: it was exported before there were any, or it does not average "
+        f"{name} has no heat maps: an earlier version exported it, or it does not average "
         "a feature map at its end (vision transformers do not). Check without heat maps, choose "
         "another detector, or export this one again: faceproof export --detector OLD -o NEW"
     )
 
 
 def _maps(answers: object, count: int) -> Maps:
-    """Return heat maps as float64 [count, h, w]; what is of another shape is a ValueError."""
+    """Return heat maps as float64 [count, h, w]; raise ValueError for another shape."""
     maps = np.asarray(answers, np.float64)
     if maps.ndim != 3 or len(maps) != count or not maps.size:
-        raise ValueError(f"heat maps of the shape {list(maps.shape)} for {count} pictures")
+        raise ValueError(f"heat maps of shape {list(maps.shape)} for {count} pictures")
     return maps
 
 
@@ -347,7 +346,7 @@ def _ends(session: onnxruntime.InferenceSession, name: str) -> tuple[str, list[s
     """Return the name of the one input, and those of the outputs: logit and perhaps heat map.
 
     Raises:
-        BundleError: there are others, or they are not float32 pictures, logits and maps.
+        BundleError: there are other inputs or outputs, or not float32 pictures, logits and maps.
     """
     inputs, outputs = session.get_inputs(), session.get_outputs()
     kinds = [(end.type, len(end.shape)) for end in (*inputs, *outputs)]

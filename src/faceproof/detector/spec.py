@@ -1,4 +1,4 @@
-"""The Records that are ``detector.json``: all that a detector says about itself."""
+"""DetectorSpec: the Records of ``detector.json``, a detector's description of itself."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 class Finding(Record):
     """A metric's value with its interval ``[low, high]``, on ``n`` pictures of hashed data.
 
-    ``condition`` is how the pictures were worn ("clean", "jpeg-60"), ``slice`` which of
-    them were counted ("all", "source=dfdc").
+    ``condition`` is the degradation of the pictures ("clean", "jpeg-60"), ``slice`` the counted
+    subset ("all", "source=dfdc").
     """
 
     metric: Text
@@ -53,15 +53,15 @@ class ChosenOn(Grown):
     split: Literal["calibration", "validation"] = "calibration"
     n: int = Field(ge=1)
     groups: int | None = Field(default=None, ge=1)
-    """Of how many groups the faces are, None where it was not said."""
+    """Number of groups of the faces, None if unknown."""
 
 
 class OperatingPoint(Grown):
-    """Two thresholds, the promise in words, its budget and the data behind it.
+    """Two thresholds, the promise in words, its budget and its calibration data.
 
-    ``bpcer_budget`` is the promised share of real faces called fake (BPCER in the sense
-    of ISO/IEC 30107-3), or None where the promise is of another kind; ``apcer_budget`` that of
-    fakes called real. ``basis`` says in what sense the promise holds for new faces.
+    ``bpcer_budget`` is the promised share of real faces called fake (BPCER in the sense of ISO/IEC
+    30107-3), or None for a promise of another kind. ``apcer_budget`` is that of fakes called real.
+    ``basis`` is the sense in which the promise holds for new faces.
     """
 
     LATER = frozenset({"apcer_budget", "basis"})
@@ -82,7 +82,7 @@ class OperatingPoint(Grown):
 
 
 class Unsupported(Record):
-    """A promise that the calibration split cannot support, and what it would take."""
+    """A promise that the calibration split cannot support, and the data that it needs."""
 
     name: Text
     bpcer_budget: Probability
@@ -90,10 +90,10 @@ class Unsupported(Record):
 
 
 def decide(fake_probability: float, point: OperatingPoint) -> Verdict:
-    """Return fake from the upper threshold on, real below the lower one, else unsure.
+    """Return fake at or above the upper threshold, real below the lower one, else unsure.
 
     Raises:
-        ValueError: the number is no probability.
+        ValueError: the number is not a probability.
     """
     if not 0.0 <= fake_probability <= 1.0:
         raise ValueError(f"{fake_probability} is not a probability")
@@ -103,7 +103,7 @@ def decide(fake_probability: float, point: OperatingPoint) -> Verdict:
 
 
 def picture_probability(face_probabilities: Sequence[float]) -> float | None:
-    """Return the picture's probability of fake, that of its most fake face; None without a face.
+    """Return the picture's probability of fake, the highest of its faces; None without a face.
 
     >>> picture_probability([0.1, 0.9, 0.3])
     0.9
@@ -111,10 +111,10 @@ def picture_probability(face_probabilities: Sequence[float]) -> float | None:
     True
 
     Raises:
-        ValueError: one of the numbers is not a number.
+        ValueError: one of the numbers is NaN.
     """
     if any(math.isnan(p) for p in face_probabilities):
-        raise ValueError("a face's probability is not a number")
+        raise ValueError("a face's probability is NaN")
     return max(face_probabilities, default=None)
 
 
@@ -131,14 +131,14 @@ def _file_name(suffix: str) -> object:
 
 
 class WeightsFile(Record):
-    """A safetensors file, named by its content."""
+    """A safetensors file, with the SHA-256 of its content."""
 
     name: Annotated[str, _file_name("safetensors")]
     sha256: Sha256
 
 
 class OnnxFile(Grown):
-    """An ONNX file, named by its content, and how its heat maps are made, where it has them."""
+    """An ONNX file, with the SHA-256 of its content and the method of its heat maps, if any."""
 
     LATER = frozenset({"heatmap"})
     name: Annotated[str, _file_name("onnx")]
@@ -147,7 +147,7 @@ class OnnxFile(Grown):
 
 
 class CardFile(Record):
-    """A Markdown file, named by its content."""
+    """A Markdown file, with the SHA-256 of its content."""
 
     name: Annotated[str, _file_name("md")]
     sha256: Sha256
@@ -159,7 +159,7 @@ File = WeightsFile | OnnxFile | CardFile
 class Member(Grown):
     """One network of the detector, its two files and its weight in the mean of logits.
 
-    ``input`` is its own normalisation where that is not the detector's.
+    ``input`` is its own normalisation if it differs from the detector's.
     """
 
     LATER = frozenset({"input"})
@@ -189,7 +189,7 @@ class StartedFrom(Record):
 
 
 class DetectorSpec(Grown):
-    """A detector in words and numbers; with the files that it names it is a bundle."""
+    """The description of a detector; with the files that it names it is a bundle."""
 
     LATER = frozenset({"unsupported"})
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
@@ -216,7 +216,7 @@ class DetectorSpec(Grown):
     def _names_agree(self) -> Self:
         for key, point in self.operating_points.items():
             if key != point.name:
-                raise ValueError(f"operating point {key!r} calls itself {point.name!r}")
+                raise ValueError(f"operating point {key!r} has the name {point.name!r}")
         if self.default_operating_point not in self.operating_points:
             raise ValueError(f"default_operating_point {self.default_operating_point!r} is missing")
         _refuse_repeats("member", [member.name for member in self.members])
@@ -225,7 +225,7 @@ class DetectorSpec(Grown):
 
     @property
     def files(self) -> tuple[File, ...]:
-        """Every file of the bundle beside detector.json."""
+        """Every file of the bundle besides detector.json."""
         files: list[File] = [f for member in self.members for f in (member.weights, member.onnx)]
         return (*files, *((self.card,) if self.card else ()))
 
@@ -233,13 +233,13 @@ class DetectorSpec(Grown):
         """Return the named operating point, or the default one.
 
         Raises:
-            UnknownChoiceError: there is none of this name.
+            UnknownChoiceError: no operating point has this name.
         """
         chosen = self.default_operating_point if name is None else name
         return choose(self.operating_points, chosen, what="operating point")
 
     def preprocessing_of(self, member: Member) -> Preprocessing:
-        """Return what stands between a picture and this member: the detector's crop, its input."""
+        """Return this member's preprocessing: the crop of the detector, its own normalisation."""
         own = member.input or self.preprocessing.input
         return Preprocessing(crop=self.preprocessing.crop, input=own)
 
@@ -249,7 +249,7 @@ class DetectorSpec(Grown):
 
 
 def _refuse_repeats(what: str, names: list[str]) -> None:
-    """Refuse two equal names, also those that only a case-sensitive disk keeps apart."""
+    """Reject two equal names, also those equal on a case-insensitive disk."""
     folded = [name.casefold() for name in names]
     if len(set(folded)) < len(folded):
         repeated = next(name for name in names if folded.count(name.casefold()) > 1)

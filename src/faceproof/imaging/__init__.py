@@ -1,1 +1,1 @@
-"""Pixels in, numbers out: decoding, faces, quality, preprocessing and degradations."""
+"""Image processing: decoding, faces, quality, preprocessing and degradations."""

@@ -1,4 +1,4 @@
-"""From any of Pillow's modes and any orientation to upright 8-bit sRGB."""
+"""Conversion of any Pillow mode and any orientation to upright 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image, ImageCms
 
 Convert = Callable[[Image.Image], Image.Image]
 
-# By EXIF orientation: what turns a picture upright, whether the rows of the result are columns of
-# the file, and whether they count from its far end.
+# By EXIF orientation: the transposition to upright, whether the rows of the result are columns of
+# the file, and whether they are in reverse order.
 _TURNS = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT, False, False),
     3: (Image.Transpose.ROTATE_180, False, True),
@@ -23,9 +23,9 @@ _TURNS = {
     7: (Image.Transpose.TRANSVERSE, True, True),
     8: (Image.Transpose.ROTATE_90, True, True),
 }
-# Measured: bands that fit the cache and the heap take a third of the time of one large copy.
+# Measured: bands that fit into the cache take a third of the time of one large copy.
 _BAND_PIXELS = 65_536
-# The largest printing profiles have 3 MB; more is kept from Little CMS, and from the cache below.
+# The largest printing profiles have 3 MB; larger ones are ignored, and never cached below.
 _MAX_PROFILE_BYTES = 4 << 20
 _DEEP = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _GREY = _DEEP | {"1", "L", "LA", "La"}
@@ -37,9 +37,9 @@ _PLAIN = frozenset({"L", "RGB", "CMYK", "LAB"})
 def srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8]:
     """Return the pixels of a loaded picture, uint8 [H, W, 3] in sRGB, turned upright.
 
-    What is transparent is laid on white. A colour profile is followed where it is whole and fits
-    the mode. 16-bit greys span 0 to 65535; 32-bit and float greys the smallest usual range that
-    holds them. The work goes in bands of rows, so that it needs little memory beside its result.
+    Transparent pixels are composed on white. A colour profile is applied if it is valid and matches
+    the mode. 16-bit greys span 0 to 65535, 32-bit and float greys the smallest usual range that
+    contains them. The picture is converted in bands of rows to limit memory.
 
     >>> srgb(Image.new("LA", (2, 1), (0, 0))).tolist()
     [[[255, 255, 255], [255, 255, 255]]]
@@ -60,14 +60,14 @@ def srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8]:
 
 
 def _converter(image: Image.Image) -> Convert:
-    """Return what makes sRGB of the bands of a picture."""
+    """Return the function that converts bands of a picture to sRGB."""
     plain = _plain_converter(image)
     managed = _managed(image.info.get("icc_profile"), image.mode)
     return lambda band: managed(plain(band))
 
 
 def _plain_converter(image: Image.Image) -> Convert:
-    """Return what makes 8-bit L, RGB, CMYK or LAB of a band, without alpha and palette."""
+    """Return the function that converts a band to 8-bit L, RGB, CMYK or LAB without alpha."""
     if image.mode in _DEEP:
         white = _white(image)
         return lambda band: _scaled(band, white)
@@ -80,7 +80,7 @@ def _plain_converter(image: Image.Image) -> Convert:
 
 
 def _white(image: Image.Image) -> float:
-    """Return the value that stands for white."""
+    """Return the value of white."""
     if image.mode.startswith("I;16"):
         return 65535.0
     brightest = float(np.max(image.getextrema()))
@@ -90,13 +90,13 @@ def _white(image: Image.Image) -> float:
 
 
 def _scaled(band: Image.Image, white: float) -> Image.Image:
-    with np.errstate(all="ignore"):  # floats in files may be anything
+    with np.errstate(all="ignore"):  # floats in files are unbounded
         values = np.nan_to_num(np.asarray(band, dtype=np.float32) * np.float32(255.0 / white))
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
 
 
 def _has_clear_colour(image: Image.Image) -> bool:
-    """Say whether one colour is transparent; one of 16 bits cannot be found among 8-bit pixels."""
+    """Return whether one colour is transparent; a 16-bit colour cannot occur in 8-bit pixels."""
     clear = image.info.get("transparency")
     if clear is None or image.mode not in _MAY_HAVE_A_CLEAR_COLOUR:
         return False
@@ -111,7 +111,7 @@ def _on_white(band: Image.Image) -> Image.Image:
 
 
 def _managed(profile: object, mode: str) -> Convert:
-    """Return what takes a band from its own colours to sRGB."""
+    """Return the function that converts a band from its own colours to sRGB."""
     kind = "grey" if mode in _GREY else mode if mode in {"CMYK", "LAB"} else "RGB"
     if isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES:
         followed = _followed(profile, kind)
@@ -122,10 +122,10 @@ def _managed(profile: object, mode: str) -> Convert:
 
 @lru_cache(maxsize=8)
 def _followed(profile: bytes, kind: str) -> Convert | None:
-    """Return what takes a profile's colours to sRGB; None where it is broken, unfit, or is sRGB.
+    """Return the transform from a profile to sRGB; None if it is invalid, unsuitable or is sRGB.
 
-    They are kept, because to build one takes longer than to decode a small picture, and the
-    pictures of one camera share theirs. Little CMS lets threads share them.
+    Transforms are cached: building one takes longer than decoding a small picture, and pictures of
+    one camera have the same profile. Little CMS transforms are thread-safe.
     """
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -1,4 +1,4 @@
-"""From a path, bytes, a stream, a Pillow image or an array to an upright 8-bit sRGB picture."""
+"""Picture: an upright 8-bit sRGB picture from a path, bytes, stream, Pillow image or array."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ Pixels = npt.NDArray[np.uint8]
 class Picture:
     """An upright picture: ``pixels`` uint8 [H, W, 3] in sRGB, C-contiguous.
 
-    ``sha256`` is that of the file's bytes, ``data``. Of an array or a Pillow image it is that of
-    its shape and pixels; ``format`` is then ``"ARRAY"``, and there is no ``data``. ``container`` is
+    ``sha256`` is the hash of the file's bytes, ``data``. For an array or a Pillow image it is the
+    hash of shape and pixels; ``format`` is then ``"ARRAY"`` and ``data`` is None. ``container`` is
     the parsed file.
     """
 
@@ -67,9 +67,9 @@ class Picture:
 
 
 class Limits(Record):
-    """What a picture may cost: bytes of its file, pixels in all, pixels along a side.
+    """Limits of a picture: bytes of its file, pixels in total, pixels along a side.
 
-    Decoding takes 7 to 16 bytes of memory a pixel for a moment, depending on the format.
+    Peak memory while decoding is 7 to 16 bytes a pixel, depending on the format.
     """
 
     max_bytes: int = Field(default=64 * 1024 * 1024, gt=0)
@@ -81,7 +81,7 @@ DEFAULT_LIMITS = Limits()
 
 
 def check_bytes(size: int, limits: Limits) -> None:
-    """Refuse an empty file and one with too many bytes.
+    """Reject an empty file and one with too many bytes.
 
     Raises:
         EmptyFileError: no bytes.
@@ -91,31 +91,31 @@ def check_bytes(size: int, limits: Limits) -> None:
         raise EmptyFileError("the file is empty")
     if size > limits.max_bytes:
         raise FileTooLargeError(
-            f"more than the limit of {limits.max_bytes} bytes; save it smaller or raise max_bytes"
+            f"more than the limit of {limits.max_bytes} bytes; reduce the file or raise max_bytes"
         )
 
 
 def check_size(size: tuple[int, int], limits: Limits, *, kind: str = "") -> None:
-    """Refuse a picture of ``size`` (width, height) that is too large to decode.
+    """Reject a picture of ``size`` (width, height) that is too large to decode.
 
     Raises:
         PictureTooLargeError: more pixels or a longer side than the limits.
     """
     width, height = size
     most = limits.max_pixels
-    if kind == "TIFF" and Image.MAX_IMAGE_PIXELS:  # beyond it, Pillow's TIFF reader warns
+    if kind == "TIFF" and Image.MAX_IMAGE_PIXELS:  # above it, Pillow's TIFF reader warns
         most = min(most, Image.MAX_IMAGE_PIXELS)
     if max(size) > limits.max_side or width * height > most:
         raise PictureTooLargeError(
             f"{width} x {height} pixels, more than the limit of {limits.max_side} a side"
-            f" or {most} in all; make it smaller, or raise max_side or max_pixels"
+            f" or {most} in total; reduce the picture, or raise max_side or max_pixels"
         )
     if min(size) == 0 < max(size):
-        raise CorruptPictureError(f"it claims to be {width} x {height} pixels")
+        raise CorruptPictureError(f"invalid picture size {width} x {height}")
 
 
 def read_file(path: Path, limits: Limits) -> bytes:
-    """Return the bytes of an ordinary file, whose size is looked at first.
+    """Return the bytes of a regular file, after checking its size.
 
     Raises:
         SourceNotFoundError: there is no such file.
@@ -129,7 +129,7 @@ def read_file(path: Path, limits: Limits) -> bytes:
         _check_kind(path, found.st_mode)
         check_bytes(found.st_size, limits)
         with path.open("rb") as file:
-            return file.read(limits.max_bytes + 1)  # it may have grown
+            return file.read(limits.max_bytes + 1)  # the file may have grown
     except (EmptyFileError, FileTooLargeError) as error:
         raise type(error)(f"{path}: {error}") from None
     except FileNotFoundError as error:
@@ -141,24 +141,24 @@ def read_file(path: Path, limits: Limits) -> bytes:
 
 def _check_kind(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise UnsupportedSourceError(f"{path}: a folder; name the pictures in it")
+        raise UnsupportedSourceError(f"{path}: is a folder; give the paths of the pictures in it")
     if not stat.S_ISREG(mode):
-        raise UnsupportedSourceError(f"{path}: a pipe or a device; read it, and give the bytes")
+        raise UnsupportedSourceError(f"{path}: is a pipe or a device; read it, and pass the bytes")
 
 
 def read_stream(stream: BinaryIO, limits: Limits) -> bytes:
-    """Return what is left in a binary stream, at most one byte more than the limit.
+    """Return the rest of a binary stream, at most one byte more than the limit.
 
     Raises:
         SourceUnreadableError: the stream is closed or fails.
-        UnsupportedSourceError: it gives text.
+        UnsupportedSourceError: the stream is in text mode.
     """
     parts = []
     left = limits.max_bytes + 1
     try:
         while left > 0 and (part := stream.read(left)):
             if not isinstance(part, bytes):
-                raise UnsupportedSourceError("the stream gives text; open it in binary mode")
+                raise UnsupportedSourceError("the stream returns text; open it in binary mode")
             parts.append(part)
             left -= len(part)
     except (OSError, ValueError) as error:  # ValueError: the stream is closed
@@ -166,13 +166,12 @@ def read_stream(stream: BinaryIO, limits: Limits) -> bytes:
     return b"".join(parts)
 
 
-# What Pillow, its codecs and pillow-heif raise for broken files; they promise no common base, and
-# none of these may reach a user. OSError, of which UnidentifiedImageError is one, SyntaxError for
-# "not this format" and EOFError for a missing frame are meant; struct.error, IndexError,
+# What Pillow, its codecs and pillow-heif raise for broken files; they have no common base, and none
+# may reach a user. Deliberate: OSError (base of UnidentifiedImageError), SyntaxError for "not this
+# format" and EOFError for a missing frame. From invalid fields: struct.error, IndexError,
 # zlib.error, ValueError, TypeError, KeyError, AttributeError, ArithmeticError (division by zero,
-# overflow) and AssertionError come from fields that make no sense; RuntimeError (of which
-# NotImplementedError and RecursionError are two) from codecs; Warning where the host program turns
-# warnings into errors.
+# overflow) and AssertionError. From codecs: RuntimeError (base of NotImplementedError and
+# RecursionError). Warning: if the host program turns warnings into errors.
 _BROKEN = (
     OSError,
     SyntaxError,
@@ -190,7 +189,7 @@ _BROKEN = (
     Warning,
 )
 _TOO_LARGE = (MemoryError, Image.DecompressionBombError)
-# How the same libraries say, in English, what no class of exception says.
+# Messages of the same libraries for causes without an exception class of their own.
 _CUT = ("truncated", "not enough image data", "unexpected end", "end of file")
 _UNKNOWN = (
     "unsupported",
@@ -202,14 +201,14 @@ _UNKNOWN = (
 
 
 def decode(data: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Return the picture in the bytes of a file; of an animation or several pages, the first.
+    """Return the picture in the bytes of a file; the first one of an animation or several pages.
 
-    What is transparent is laid on white, and of an animated PNG the default picture is taken.
-    ``name`` is for messages, and to see when a file is no picture although it is named like one; a
-    JPEG that is named .png is simply read.
+    Transparent pixels are composed on white; an animated PNG gives its default picture. ``name`` is
+    used in messages, and to detect a file that is not a picture although its suffix is one. A JPEG
+    named .png decodes as usual.
 
     Raises:
-        PictureError: one of its leaves says why the bytes are no usable picture.
+        PictureError: the bytes are not a usable picture; the subclass is the reason.
 
     >>> file = io.BytesIO()
     >>> Image.new("L", (4, 3), 128).save(file, "PNG")
@@ -233,14 +232,14 @@ def load(
     *,
     limits: Limits = DEFAULT_LIMITS,
 ) -> Picture:
-    """Return the picture that a path names, or that bytes, a stream, an image or an array hold.
+    """Return the picture of a path, bytes, a stream, an image or an array.
 
-    A stream is binary and read from where it stands. Of a Pillow image the current frame is taken,
-    and turned upright where it carries EXIF. An array is uint8 [height, width, 3], its colours in
-    the order red, green, blue (not OpenCV's); it is copied.
+    A stream is binary and read from its current position. A Pillow image gives its current frame,
+    turned upright if it has EXIF. An array is uint8 [height, width, 3] in RGB order (not OpenCV's);
+    it is copied.
 
     Raises:
-        SourceError: one of its leaves says why there is no picture.
+        SourceError: there is no usable picture; the subclass is the reason.
 
     >>> load(np.zeros((3, 4, 3), np.uint8)).width
     4
@@ -259,8 +258,8 @@ def load(
         data = read_stream(source, limits)
         return decode(data, name=name if isinstance(name, str) else None, limits=limits)
     raise UnsupportedSourceError(
-        f"a {type(source).__name__} is no source;"
-        " give a path, bytes, a binary stream, a Pillow image or an array"
+        f"a {type(source).__name__} is not a source;"
+        " pass a path, bytes, a binary stream, a Pillow image or an array"
     )
 
 
@@ -277,12 +276,12 @@ def _pixels(container: Container, kind: str, limits: Limits) -> Pixels:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn what libraries raise for broken pictures into our errors."""
+    """Convert exceptions of libraries for broken pictures to PictureError."""
     try:
         yield
     except _TOO_LARGE as error:
         raise PictureTooLargeError(
-            f"decoding it needs more memory than there is ({error or 'MemoryError'})"
+            f"decoding needs more memory than available ({error or 'MemoryError'})"
         ) from error
     except _BROKEN as error:
         raise _our_error(str(error).strip() or type(error).__name__) from error
@@ -293,8 +292,8 @@ def _our_error(reason: str) -> PictureError:
     if any(sign in said for sign in _CUT):
         return TruncatedPictureError(f"the end of the picture is missing ({reason})")
     if any(sign in said for sign in _UNKNOWN):
-        return UnsupportedFormatError(f"a rare kind of picture ({reason}); save it as JPEG or PNG")
-    return CorruptPictureError(f"the picture is damaged ({reason})")
+        return UnsupportedFormatError(f"unsupported kind ({reason}); save it as JPEG or PNG")
+    return CorruptPictureError(f"the picture is corrupt ({reason})")
 
 
 def _from_image(image: Image.Image, limits: Limits) -> Picture:
@@ -311,7 +310,7 @@ def _from_array(array: npt.NDArray[np.generic], limits: Limits) -> Picture:
     if array.dtype != np.uint8 or array.ndim != 3 or shape[2] != 3 or array.size == 0:
         raise UnsupportedSourceError(
             f"an array of shape {shape} and dtype {array.dtype}; it must be uint8"
-            " [height, width, 3], from 0 to 255, its colours in the order red, green, blue"
+            " [height, width, 3], from 0 to 255, in the order red, green, blue"
         )
     check_size((shape[1], shape[0]), limits)
     return _in_memory(np.array(array, dtype=np.uint8, order="C"))

@@ -1,7 +1,7 @@
-"""What happens to a picture between camera and judge: named conditions and random histories.
+"""DEGRADATIONS: named degradations of a picture, and random histories of them.
 
 A degradation takes uint8 [H, W, 3] sRGB pixels and a numpy Generator, and returns pixels of
-the same type; the size may change. The table `DEGRADATIONS` names the conditions of reports.
+the same type; the size may change. The keys of `DEGRADATIONS` are the conditions in reports.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ Points = npt.NDArray[np.float32]
 Step = Callable[[Pixels, Points, np.random.Generator], tuple[Pixels, Points]]
 Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 
-# The longest side that each format can hold; a longer picture is reduced to it before a save.
+# The longest side that each format allows; a longer picture is reduced to it before saving.
 _JPEG_LONGEST = 65_500
 _WEBP_LONGEST = 16_383
 
-#: How JPEG stores colour: at half the width and height, half of one of them, or in full.
+#: Chroma subsampling of JPEG: half the width and height, half of one of them, or full.
 SUBSAMPLINGS: dict[str, int] = {
     "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
     "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
     "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
     "4:4:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440,
 }
-# Phones, programs and sites use the first most, cameras and editors the second.
+# Phones, programs and sites mostly use the first, cameras and editors the second.
 _SUBSAMPLED = (0.6, 0.25, 0.1, 0.05)
 
-# No step enlarges a side by more.
+# Largest enlargement of a side in one step.
 _HIGHEST = 1.3
 _NO_POINTS = np.zeros((0, 2), np.float32)
 _REDUCE = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
@@ -84,7 +84,7 @@ def blur(pixels: Pixels, sigma: float) -> Pixels:
 
 
 def sharpen(pixels: Pixels, amount: float, sigma: float) -> Pixels:
-    """Return the picture plus ``amount`` times what a blur of ``sigma`` px takes from it."""
+    """Return the picture after unsharp masking: ``amount``, and ``sigma`` px of the blur."""
     soft = cv2.GaussianBlur(pixels, (0, 0), sigma)
     return np.asarray(cv2.addWeighted(pixels, 1 + amount, soft, -amount, 0), np.uint8)
 
@@ -110,8 +110,8 @@ def screenshot(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 def random_history(pixels: Pixels, rng: np.random.Generator, *, steps: int = 3) -> Pixels:
     """Return the picture after up to ``steps`` random resizes, saves, chains and screenshots.
 
-    Both classes of a training set must go through the same distribution of these, or the file's
-    history gives the class away.
+    Both classes of a training set must have the same distribution of histories, or the history
+    predicts the label.
     """
     return history_with_points(pixels, _NO_POINTS, rng, steps=steps)[0]
 
@@ -119,7 +119,7 @@ def random_history(pixels: Pixels, rng: np.random.Generator, *, steps: int = 3) 
 def history_with_points(
     pixels: Pixels, points: Points, rng: np.random.Generator, *, steps: int = 3
 ) -> tuple[Pixels, Points]:
-    """Return `random_history` and where points [N, 2] of the picture lie in it, float32 [N, 2]."""
+    """Return `random_history` and the points [N, 2] mapped to its result, float32 [N, 2]."""
     for _ in range(int(rng.integers(0, steps + 1))):
         step = str(rng.choice(list(HISTORY), p=_CHANCES))
         pixels, points = HISTORY[step](pixels, points, rng)
@@ -143,7 +143,7 @@ def _random_jpeg(pixels: Pixels, points: Points, rng: np.random.Generator) -> tu
 def _random_webp(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
     """Return the picture after a save as WebP of any usual quality, by a quick or a slow encoder.
 
-    Pillow and not OpenCV, which knows the slow one only.
+    It uses Pillow, because OpenCV has only the slow encoder.
     """
     small, file = reduce_to(pixels, _WEBP_LONGEST), BytesIO()
     quality, method = int(rng.integers(35, 96)), int(rng.integers(0, 5))
@@ -152,9 +152,9 @@ def _random_webp(pixels: Pixels, points: Points, rng: np.random.Generator) -> tu
 
 
 def _chain(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
-    """Return the picture passed on 2 to 4 times: each time cut by some pixels, and saved as JPEG.
+    """Return the picture after 2 to 4 rounds of cropping by some pixels and saving as JPEG.
 
-    The cut moves the grid of 8 x 8 blocks, so that one save does not repeat the last one.
+    The crop shifts the grid of 8 x 8 blocks, so that a save does not repeat the last one.
     """
     for _ in range(int(rng.integers(2, 5))):
         pixels, points = _cut(pixels, points, rng.integers(0, 8, 4))
@@ -165,10 +165,10 @@ def _chain(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pi
 def _random_screenshot(
     pixels: Pixels, points: Points, rng: np.random.Generator
 ) -> tuple[Pixels, Points]:
-    """Return the picture as a program showed it and a screenshot kept it.
+    """Return a simulated screenshot of the picture in a program.
 
-    Its border is cut, it is scaled to the window, set between bars, sharpened a little and saved
-    as JPEG. The PNG that a screenshot is at first changes no pixel, so none is written.
+    The border is cropped, the picture is scaled to a window, set between bars, sharpened slightly
+    and saved as JPEG. Screenshots are first saved as PNG, which is lossless and therefore skipped.
     """
     height, width = pixels.shape[:2]
     pixels, points = _cut(pixels, points, rng.uniform(0, 0.05, 4) * [width, height, width, height])
@@ -183,7 +183,7 @@ def _random_screenshot(
 
 
 def _lowest(pixels: Pixels, factor: float) -> float:
-    """Return the smallest factor that leaves a face to be judged: 96 px, or the size it has."""
+    """Return the smallest factor that leaves a usable face: 96 px, or its original size."""
     return float(min(1.0, max(factor, 96 / max(pixels.shape[:2]))))
 
 
@@ -196,15 +196,15 @@ def _resized(
 
 
 def _follow(points: Points, before: Pixels, after: Pixels) -> Points:
-    """Return where the points lie in the same picture at another size; pixel centres are whole."""
+    """Return the points scaled to another picture size; integers are pixel centres."""
     ratio = np.array(after.shape[1::-1], np.float32) / np.array(before.shape[1::-1], np.float32)
     return np.asarray((points + 0.5) * ratio - 0.5, np.float32)
 
 
 def _cut(pixels: Pixels, points: Points, margins: npt.NDArray[np.number]) -> tuple[Pixels, Points]:
-    """Return the picture without so many pixels at the left, top, right and bottom.
+    """Return the picture cropped by ``left``, ``top``, ``right`` and ``bottom`` pixels.
 
-    One of which less than 64 px would be left stays as it is.
+    A picture of which less than 64 px would remain is not cropped.
     """
     left, top, right, bottom = (int(margin) for margin in margins)
     height, width = pixels.shape[:2]
@@ -217,7 +217,7 @@ def _cut(pixels: Pixels, points: Points, margins: npt.NDArray[np.number]) -> tup
 def _barred(
     pixels: Pixels, points: Points, share: float, rng: np.random.Generator
 ) -> tuple[Pixels, Points]:
-    """Return the picture between a bar above and one below, together a share of its height."""
+    """Return the picture between two bars, above and below, with a total share of its height."""
     both = int(share * pixels.shape[0])
     above = int(rng.integers(0, both + 1))
     grey = (int(rng.choice((0, 18, 128, 242, 255))),) * 3
@@ -226,7 +226,7 @@ def _barred(
     return np.asarray(barred, np.uint8), points + np.array([0, above], np.float32)
 
 
-#: What `random_history` draws its steps from.
+#: The steps that `random_history` draws from.
 HISTORY: dict[str, Step] = {
     "resize": _random_resize,
     "jpeg": _random_jpeg,
@@ -244,7 +244,7 @@ def decode_saved(data: bytes) -> Pixels:
 
 
 def _plain(change: Callable[[Pixels], Pixels]) -> Degradation:
-    """Return a degradation that needs no randomness."""
+    """Return a degradation that ignores its random generator."""
     return lambda pixels, _rng: change(pixels)
 
 

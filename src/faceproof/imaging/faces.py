@@ -1,4 +1,4 @@
-"""Faces in a picture: boxes, five landmarks and how sure the finder is."""
+"""Face: a detected face with its box, five landmarks and detection score."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faceproof.records import Record
 
 Pixels = npt.NDArray[np.uint8]
 
-#: Faces with a shorter side in the picture than this are not looked for: no verdict on them holds.
+#: Faces with a shorter side in the picture than this are ignored: verdicts are not reliable.
 SMALLEST_FACE_PX = 32
 
 _UPRIGHT_SCORE = 0.9
@@ -31,7 +31,7 @@ _LOG_LEVEL_LOCK = threading.Lock()
 
 @dataclass(frozen=True)
 class Face:
-    """One found face, in pixels of the upright picture.
+    """One detected face, in pixels of the upright picture.
 
     Landmarks are float32 [5, 2]: eye and mouth corner on the left of the picture come first:
     eye, eye, nose tip, mouth corner, mouth corner.
@@ -48,7 +48,7 @@ class Face:
 
 
 class FaceFinder(Protocol):
-    """Anything that finds faces in uint8 [H, W, 3] sRGB pixels."""
+    """A face detector for uint8 [H, W, 3] sRGB pixels."""
 
     def find(self, pixels: Pixels) -> list[Face]:
         """Return the faces, the largest first; an empty list when there is none."""
@@ -56,13 +56,13 @@ class FaceFinder(Protocol):
 
 
 class YuNet:
-    """The YuNet face finder (2023mar) on OpenCV; safe to share between threads.
+    """The YuNet face detector (2023mar) on OpenCV; thread-safe.
 
     The picture is reduced so that a 40 px face keeps about 12 px, never below 640 px a side.
-    A face that stands upright scores above 0.9 nearly always; where the best does not, the
-    three other quarter turns are tried as well and the surest orientation is kept (a picture
-    that lies on its side). Where nothing is found, a small padded copy is searched (a face that
-    fills the frame).
+    An upright face nearly always scores above 0.9. If the best score is lower, the three other
+    quarter turns are tried too and the orientation with the highest score is used (for a picture on
+    its side). If no face is found, a small padded copy is searched (for a face that fills the
+    frame).
 
     Source: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
     """
@@ -80,7 +80,7 @@ class YuNet:
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
     def _surest_turn(self, pixels: Pixels, upright: list[Face]) -> list[Face]:
-        """Return the faces of the orientation whose best face is surest, upright if in doubt."""
+        """Return the faces of the orientation with the highest score, upright for a tie."""
         turned = [_look_turned(pixels, turns, self._search) for turns in (1, 2, 3)]
         surest = max(turned, key=_best_score)
         return surest if _best_score(surest) > _best_score(upright) + _TURN_GAIN else upright
@@ -116,7 +116,7 @@ _Search = Callable[[Pixels], list[Face]]
 
 
 def _create_detector(model: npt.NDArray[np.uint8], threshold: float) -> Any:
-    """Return an OpenCV detector; its chatter about targets is kept off standard error."""
+    """Return an OpenCV detector, without its log messages on standard error."""
     with _LOG_LEVEL_LOCK:
         level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
         try:
@@ -131,9 +131,7 @@ def _yunet_bytes() -> npt.NDArray[np.uint8]:
     path = resources.files("faceproof.imaging") / "yunet" / "face_detection_yunet_2023mar.onnx"
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != _YUNET_SHA256:
-        raise FaceproofError(
-            f"{path} is not the YuNet file of this release: install faceproof again"
-        )
+        raise FaceproofError(f"{path} is not the YuNet file of this release; reinstall faceproof")
     return np.frombuffer(data, np.uint8)
 
 
@@ -143,7 +141,7 @@ def _best_score(faces: list[Face]) -> float:
 
 
 def _look_padded(pixels: Pixels, search: _Search) -> list[Face]:
-    """Look at a copy of at most 256 px with a border of a quarter, for faces that fill it."""
+    """Search a copy of at most 256 px with a border of a quarter, for faces that fill it."""
     height, width = pixels.shape[:2]
     scale = min(1.0, 256 / max(height, width))
     small = pixels if scale == 1.0 else _resize(pixels, scale)
@@ -164,14 +162,14 @@ def _shifted(face: Face, border: int, ratio: npt.NDArray[np.float32]) -> Face:
 
 
 def _look_turned(pixels: Pixels, turns: int, search: _Search) -> list[Face]:
-    """Look at the picture turned by ``turns`` quarters counter-clockwise."""
+    """Search the picture rotated by ``turns`` quarters counter-clockwise."""
     height, width = pixels.shape[:2]
     turned = np.ascontiguousarray(np.rot90(pixels, turns))
     return [_turn_back(face, turns, (height, width)) for face in search(turned)]
 
 
 def _turn_back(face: Face, turns: int, shape: tuple[int, int]) -> Face:
-    """Return a face found in a turned picture in the coordinates of the picture as it was."""
+    """Return a face found in a rotated picture in the coordinates of the original picture."""
     x, y, width, height = face.box
     corners = _unturn(np.array([[x, y], [x + width, y + height]], np.float32), turns, shape)
     (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
@@ -214,7 +212,7 @@ _LOW_DETECTION_SCORE = 0.8
 
 
 class Quality(Record):
-    """The face's shorter side in pixels and what makes a verdict on it less sure."""
+    """The face's shorter side in pixels, and other measures of its quality."""
 
     side_px: int
     cautions: tuple[str, ...] = ()
@@ -236,7 +234,7 @@ def assess(pixels: Pixels, face: Face) -> Quality:
 
 
 def outside_share(shape: tuple[int, ...], face: Face) -> float:
-    """Return the share of the face's box that lies outside of the picture, in [0, 1]."""
+    """Return the share of the face's box outside the picture, in [0, 1]."""
     x, y, width, height = face.box
     inside_x = min(x + width, shape[1]) - max(x, 0.0)
     inside_y = min(y + height, shape[0]) - max(y, 0.0)

@@ -1,4 +1,4 @@
-"""The picture formats that can be read: how a file of each begins, its reader and its decoder."""
+"""FORMATS: the supported picture formats, with the signature, reader and decoder of each."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ _NEVER_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
 def other_picture(data: bytes) -> str | None:
-    """Return what other kind of picture a file seems to be, if it is one.
+    """Return the name of the unsupported picture format that a file appears to have, if any.
 
     >>> other_picture(b"8BPS" + bytes(20))
     'a Photoshop document'
@@ -93,7 +93,7 @@ def other_picture(data: bytes) -> str | None:
 
 
 def other_file(data: bytes) -> str | None:
-    """Return what kind of file that is no picture this seems to be, if it can be told.
+    """Return the kind of a file that is not a picture, if it can be detected.
 
     >>> other_file(b"%PDF-1.7")
     'a PDF document'
@@ -114,7 +114,7 @@ def _is_text(head: bytes) -> bool:
     try:
         head.decode()
     except UnicodeDecodeError as error:
-        # The last character may be cut in two.
+        # The last character may be incomplete.
         return (
             error.start >= len(head) - 3
             and error.reason == "unexpected end of data"
@@ -138,7 +138,7 @@ def _begins(pattern: bytes) -> Callable[[bytes], object]:
 
 
 def _brands(data: bytes) -> set[bytes]:
-    """Return the brands that an ISO media file says it can be read as."""
+    """Return the compatible brands of an ISO media file."""
     if data[4:8] != b"ftyp" or len(data) < 12:
         return set()
     (size,) = struct.unpack_from(">I", data)
@@ -167,9 +167,8 @@ def _open_heic(file: io.BytesIO) -> Image.Image:
     return image
 
 
-# Pillow's classes by name, and never `Image.open`: that warns of large pictures, which only a
-# change of global state could stop, follows an MPO to its other pictures, and knows formats that
-# run other programs (EPS).
+# Pillow's classes by name, never `Image.open`: it warns of large pictures unless global state is
+# changed, reads the other pictures of an MPO, and supports formats that run other programs (EPS).
 FORMATS = {
     "JPEG": Format(
         _begins(rb"\xff\xd8\xff"),
@@ -212,13 +211,13 @@ _SHORTEST = 32
 
 
 def identify(data: bytes, name: str | None = None) -> str:
-    """Return the key in `FORMATS` of the format that a file has, whatever its name says.
+    """Return the key in `FORMATS` of a file's format, by its content and not its name.
 
     Raises:
-        UnsupportedFormatError: it is another picture, or something that cannot be told.
-        MislabelledFileError: it is no picture, though its name ends like one.
-        TruncatedPictureError: a few bytes only.
-        CorruptPictureError: zeros, where the file begins.
+        UnsupportedFormatError: another picture format, or an unknown format.
+        MislabelledFileError: not a picture, although its suffix is that of one.
+        TruncatedPictureError: only a few bytes.
+        CorruptPictureError: the file begins with zeros.
 
     >>> identify(b"GIF89a")
     'GIF'
@@ -238,6 +237,6 @@ def _refuse(data: bytes, suffix: str) -> NoReturn:
         raise UnsupportedFormatError(f"not a picture but {other}")
     if not data[:4096].strip(b"\0"):
         raise CorruptPictureError(
-            "it begins with nothing but zeros: never written whole, or badly recovered"
+            "it begins with nothing but zeros: incompletely written or recovered"
         )
     raise UnsupportedFormatError(f"not a picture in any of the formats {', '.join(FORMATS)}")

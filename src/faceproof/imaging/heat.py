@@ -1,4 +1,4 @@
-"""A heat map laid over the picture that it is of."""
+"""`heat_overlay`: a heat map blended over its picture."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 FINE = 64
-"""Pixels a side on which a coarse map is made smooth before it is turned into the picture."""
+"""Pixels a side to which a coarse map is interpolated before it is warped to the picture."""
 COLOURS = cv2.COLORMAP_INFERNO
-"""Dark to light in even steps, blue to yellow: told apart with any kind of colour vision."""
+"""Dark to light in even steps, blue to yellow: readable with any kind of colour vision."""
 CLEAR = 2.0
-"""What the cells of a map add up to when all are as hot as is fully coloured, at the least.
+"""Smallest sum of a map's cells, all equal, that gives full colour.
 
-A map of weak evidence is so weakly coloured, and not stretched until it looks like much.
+A map of weak evidence therefore has weak colours: it is not normalised to its maximum.
 """
 
 
 def crop_corners(shape: tuple[int, ...], landmarks: Points | None, spec: CropSpec) -> Floats:
     """Return the corners of a face's crop in the picture, float64 [4, 2], in pixels (x, y).
 
-    Clockwise from the crop's own upper left, at the outer edges of its pixels; they may lie
-    outside of the picture, whose ``shape`` is [H, W, ...]. ``landmarks`` are None where the
-    picture is taken whole.
+    Clockwise from the crop's own upper left, at the outer edges of its pixels; they may lie outside
+    the picture, whose ``shape`` is [H, W, ...]. ``landmarks`` are None if the whole picture is the
+    crop.
     """
     matrix = crop_matrix(shape, landmarks, spec)
     low, high = -0.5, spec.size - 0.5
@@ -43,12 +43,12 @@ def heat_overlay(
     opacity: float = 0.6,
     full: float | None = None,
 ) -> Pixels:
-    """Return the picture with what speaks for fake coloured, uint8 [H, W, 3].
+    """Return the picture with the evidence for fake coloured, uint8 [H, W, 3].
 
-    ``values`` [h, w] lie over the crop whose ``corners`` [4, 2] `crop_corners` gives. Colour is
-    laid the more thickly the higher the value is, up to ``opacity`` at ``full`` (None: at the
-    highest value, or `CLEAR` shared by all cells where that is more); where nothing speaks for
-    fake the picture stays as it is.
+    ``values`` [h, w] cover the crop whose ``corners`` [4, 2] `crop_corners` returns. The opacity of
+    the colour rises with the value, up to ``opacity`` at ``full``. None for ``full`` is the highest
+    value, or `CLEAR` divided by the number of cells if that is higher. Pixels without evidence for
+    fake do not change.
     """
     heat = np.maximum(np.asarray(values, np.float64), 0)
     top = max(heat.max(initial=0), CLEAR / heat.size) if full is None else full
@@ -60,14 +60,14 @@ def heat_overlay(
 
 
 def _reached(corners: Floats, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], Floats]:
-    """Return the part of a picture that a map may reach, and where its upper left pixel lies."""
+    """Return the part of a picture that a map covers, and the place of its upper left pixel."""
     low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, [shape[1], shape[0]]).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + 2, low, [shape[1], shape[0]]).astype(int)
     return (slice(low[1], high[1]), slice(low[0], high[0])), low.astype(np.float64)
 
 
 def _coloured(part: Pixels, heat: Floats, corners: Floats, opacity: float) -> Pixels:
-    """Return pixels under a map of [0, 1]."""
+    """Return the pixels blended with a map of values in [0, 1]."""
     placed = _placed(heat, corners, part.shape)
     colours = cv2.applyColorMap(np.round(255 * placed).astype(np.uint8), COLOURS)[..., ::-1]
     share = (np.clip(opacity, 0, 1) * placed)[..., None]
@@ -75,7 +75,7 @@ def _coloured(part: Pixels, heat: Floats, corners: Floats, opacity: float) -> Pi
 
 
 def _placed(heat: Floats, corners: Floats, shape: tuple[int, ...]) -> Floats:
-    """Return the map where it lies in the picture, float64 [H, W] in [0, 1], 0 outside of it."""
+    """Return the map warped to the picture, float64 [H, W] in [0, 1], 0 outside the crop."""
     fine = cv2.resize(heat, (FINE, FINE), interpolation=cv2.INTER_LINEAR)
     edges = np.array([[-0.5, -0.5], [FINE - 0.5, -0.5], [FINE - 0.5, FINE - 0.5]], np.float32)
     matrix = cv2.getAffineTransform(edges, corners[:3].astype(np.float32))

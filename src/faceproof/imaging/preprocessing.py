@@ -1,7 +1,7 @@
-"""The one way from a picture to what a network reads.
+"""Preprocessing: from a picture and a face to the input of a network.
 
-Training, calibration, evaluation, audits, the command line and every front end call
-`prepare`; what it does is recorded in the bundle, so that a detector cannot be fed otherwise.
+Training, calibration, evaluation, audits, the command line and every front end call `prepare`. The
+bundle records its parameters, so that a detector always gets the same preprocessing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
-# Never negative: that would turn dark into bright, and a detector's answer with it.
+# Never negative: that would invert the brightness of the input.
 Deviation = Annotated[float, Field(gt=0)]
 
 #: Eyes, nose tip and mouth corners in a 112 x 112 face crop.
@@ -37,11 +37,11 @@ TEMPLATE_112 = np.array(
 
 
 class CropSpec(Record):
-    """How a face is cut out: aligned on five landmarks, or not at all; ``size`` px square.
+    """How a face is cropped: aligned on five landmarks, or not at all; ``size`` px square.
 
-    ``whole`` fits the whole picture, whatever faces it shows: for networks that were trained so.
-    ``margin`` is the share of the template's side added on each side; ``fill`` is the sRGB
-    colour of what lies outside of the picture.
+    ``whole`` fits the whole picture without face detection, for networks trained in that way.
+    ``margin`` is the share of the template's side added on each side; ``fill`` is the sRGB colour
+    outside the picture.
     """
 
     method: Literal["five_point", "whole"] = "five_point"
@@ -59,7 +59,7 @@ class InputSpec(Record):
 
 
 class Preprocessing(Record):
-    """All that stands between a picture and a network."""
+    """The crop and the normalisation: all steps from a picture to a network's input."""
 
     crop: CropSpec = CropSpec()
     input: InputSpec = InputSpec()
@@ -70,8 +70,8 @@ def prepare(
 ) -> npt.NDArray[np.float32]:
     """Return the network input for one face, float32 [3, S, S].
 
-    ``pixels`` are uint8 [H, W, 3] sRGB; ``landmarks`` float32 [5, 2], or None where the whole
-    picture is a face crop already.
+    ``pixels`` are uint8 [H, W, 3] sRGB; ``landmarks`` float32 [5, 2], or None if the whole picture
+    is a face crop already.
     """
     return network_input(crop_face(pixels, landmarks, spec.crop), spec.input)
 
@@ -112,17 +112,17 @@ def crop_matrix(shape: tuple[int, ...], landmarks: Points | None, spec: CropSpec
 
 
 def face_matrix(landmarks: Points, spec: CropSpec) -> Matrix:
-    """Return the 2 x 3 matrix that takes picture coordinates to crop coordinates."""
+    """Return the 2 x 3 matrix from picture coordinates to crop coordinates."""
     unit = spec.size / (112 * (1 + 2 * spec.margin))
     target = (TEMPLATE_112 + 112 * spec.margin) * unit
     return similarity(np.asarray(landmarks, np.float64), target)
 
 
 def similarity(source: Matrix, target: Matrix) -> Matrix:
-    """Return the 2 x 3 similarity (scale, rotation, shift) that best takes source to target.
+    """Return the 2 x 3 similarity (scale, rotation, shift) that best maps source to target.
 
-    Points are [N, 2]; the fit is least squares. Points that all coincide, and points that no
-    rotation brings nearer to the target, give the shift alone.
+    Points are [N, 2]; the fit is least squares. If all points coincide, or no rotation improves the
+    fit, the result is only the shift.
 
     Source: Umeyama, "Least-squares estimation of transformation parameters between two point
     patterns", PAMI 1991.
@@ -134,7 +134,7 @@ def similarity(source: Matrix, target: Matrix) -> Matrix:
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     x, y = source - source_mean, target - target_mean
     variance = (x**2).sum()
-    # In the plane the best rotation has a closed form; no singular values are needed.
+    # In two dimensions the best rotation has a closed form; no SVD is needed.
     aligned, turned = (x * y).sum(), (x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0]).sum()
     fits = variance > 1e-9 and np.hypot(aligned, turned) > 1e-9 * variance
     cosine, sine = (aligned / variance, turned / variance) if fits else (1.0, 0.0)
@@ -164,7 +164,7 @@ def _reduced(pixels: Pixels, matrix: Matrix, scale: float, size: int) -> tuple[P
 
 
 def _needed(shape: tuple[int, ...], matrix: Matrix, size: int) -> tuple[int, int, int, int]:
-    """Return left, top, right, bottom of the part of the picture that the crop shows."""
+    """Return left, top, right and bottom of the part of the picture inside the crop."""
     corners = np.array([[0.0, 0.0], [size, 0], [size, size], [0, size]])
     points = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
     reach = 2 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))

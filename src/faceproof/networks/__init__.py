@@ -1,7 +1,7 @@
-"""From pictures to logits: float32 [N, 3, H, W] in, one logit per picture out, positive means fake.
+"""NETWORKS: from pictures float32 [N, 3, H, W] to one logit per picture, positive means fake.
 
-`NETWORKS` names the backbones that we know by heart; `build` also takes any name of timm's.
-Importing this package costs nothing: torch and timm are imported when a network is built.
+`NETWORKS` lists the built-in backbones; `build` also accepts any model name of timm.
+torch and timm are imported only when a network is built.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = [
 
 
 class InputDefaults(NamedTuple):
-    """What a backbone was made for: side in pixels; mean and deviation of R, G, B in 0..1."""
+    """Input that a backbone was trained on: side in pixels; mean and std of R, G, B in 0..1."""
 
     size: int
     mean: tuple[float, float, float]
@@ -53,10 +53,10 @@ class InputDefaults(NamedTuple):
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network without its last layer, and what must be known to use it.
+    """A network without its last layer, and its properties.
 
-    ``make`` returns a module from [N, 3, H, W] to [N, features, h, w], or to [N, features] where
-    ``pooled``. ``classifier`` are the names that its public checkpoints give to the layer left out.
+    ``make`` returns a module from [N, 3, H, W] to [N, features, h, w], or to [N, features] if
+    ``pooled``. ``classifier`` are the names of the omitted layer in its public checkpoints.
     """
 
     make: Callable[[], nn.Module]
@@ -80,7 +80,7 @@ def _densenet121() -> nn.Module:
 def _inception_resnet_v1() -> nn.Module:
     from faceproof.networks.inception_resnet_v1 import InceptionResnetV1
 
-    return InceptionResnetV1(dropout=0.0)  # the head brings its own
+    return InceptionResnetV1(dropout=0.0)  # the head has its own
 
 
 NETWORKS: Mapping[str, Backbone] = {
@@ -92,11 +92,11 @@ NETWORKS: Mapping[str, Backbone] = {
 def build(name: str, *, head: HeadSpec | None = None) -> Network:
     """Return the network called ``name``, untrained: float32 [N, 3, H, W] to float32 logits [N].
 
-    ``name`` is looked up in `NETWORKS`, then in timm. In training mode a batch needs two pictures
-    or more, because the head normalises over the batch.
+    ``name`` is looked up in `NETWORKS`, then in timm. In training mode a batch needs at least two
+    pictures, because the head normalises over the batch.
 
     Raises:
-        UnknownChoiceError: neither knows the name.
+        UnknownChoiceError: neither has this name.
         MissingExtraError: torch or timm is not installed.
     """
     require("torch", "timm")
@@ -108,7 +108,7 @@ def build(name: str, *, head: HeadSpec | None = None) -> Network:
 
 
 def input_defaults(name: str) -> InputDefaults:
-    """Return the side, mean and deviation that the network called ``name`` was made for.
+    """Return the side, mean and deviation that the network called ``name`` was trained on.
 
     Raises:
         UnknownChoiceError, MissingExtraError: as `build` does; those of `NETWORKS` need no torch.
@@ -124,7 +124,7 @@ def _backbone(name: str) -> Backbone:
 
 
 def _timm_backbone(name: str) -> Backbone:
-    """Return timm's network with its own pooling; its width is only known once it is made."""
+    """Return timm's network with its own pooling; its width is known only after building it."""
     require("torch", "timm")
     import timm
 
@@ -156,5 +156,5 @@ def _unknown(name: str, names: list[str]) -> str:
     guesses = ", ".join(get_close_matches(name, {*NETWORKS, *names}, n=3, cutoff=0.5))
     return (
         f"unknown network {name!r}; nearest: {guesses or 'none'}. Choices: {', '.join(NETWORKS)}, "
-        f"or one of the {len(names)} names of timm's, listed by timm.list_models()"
+        f"or one of the {len(names)} model names of timm, listed by timm.list_models()"
     )

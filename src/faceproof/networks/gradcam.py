@@ -1,14 +1,15 @@
-"""A network that also says where: logit and heat map in one forward pass (imports torch).
+"""Grad-CAM: a network's logit and heat map in one forward pass (imports torch).
 
-Our networks average their last feature map A [N, C, h, w] over its cells, and a tail of few layers
-takes the averages p to the logit. Grad-CAM weighs each channel by the logit's slope there,
+The networks average their last feature map A [N, C, h, w] over its cells, and a tail of few layers
+maps the averages p to the logit. Grad-CAM weights each channel by the logit's gradient there,
 
     map = sum over c of (d logit / d p_c) * A_c / (h * w),
 
-and the tail is short enough to write its slope down: no automatic differentiation is needed, so
-that the map is exported to ONNX like any other output. With a tail of dense layers, batch norms
-and ReLUs the map's cells and one rest, which the picture sways by the ReLUs' signs alone, add up
-to the logit; in a ReLU-free tail the map is the class activation map of Zhou et al.
+and the gradient of the short tail has a closed form: no automatic differentiation is needed, so
+that the map is exported to ONNX like any other output. With a tail of dense layers, batch norms and
+ReLUs, the cells of the map and a remainder add up to the logit. The remainder depends on the
+picture only through the signs at the ReLUs. In a tail without ReLU the map is the class activation
+map of Zhou et al.
 
 Source:
     Grad-CAM: R. Selvaraju et al., ICCV 2017, arXiv:1610.02391, equations 1 and 2, before its ReLU.
@@ -27,16 +28,16 @@ from torch import Tensor, nn
 from faceproof.networks.inception_resnet_v1 import InceptionResnetV1
 from faceproof.networks.modules import Network
 
-# What torch says where layers that stand one after the other are not used so.
+# What torch raises if consecutive modules are not applied in sequence.
 _UNFIT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError)
 
 AGREEMENT = 1e-3
-"""How near the parts, put together, must come to the network's own logit, relative to it."""
+"""Largest relative difference between the logit of the parts and that of the network."""
 
 
 @dataclass(frozen=True)
 class _Step:
-    """A layer of the tail with what went in and came out, both [N, C] once flattened."""
+    """A layer of the tail with its input and output, both [N, C] once flattened."""
 
     layer: nn.Module
     x: Tensor
@@ -47,7 +48,7 @@ Slope: TypeAlias = Callable[[_Step, Tensor], Tensor]
 
 
 def _unchanged(_: _Step, slope: Tensor) -> Tensor:
-    """Return the slope as it is: dropout rests in evaluation, and shape is no matter."""
+    """Return the slope unchanged: for dropout in evaluation mode, and for reshaping."""
     return slope
 
 
@@ -62,7 +63,7 @@ def _through_batch_norm(step: _Step, slope: Tensor) -> Tensor:
 
 
 def _through_relu(step: _Step, slope: Tensor) -> Tensor:
-    """Return the slope where the ReLU let pass; asked of its output, which the logit needs too."""
+    """Return the slope where the ReLU's output is positive, 0 elsewhere."""
     return slope * (step.y.flatten(1) > 0).to(slope.dtype)
 
 
@@ -74,7 +75,7 @@ def _through_hardswish(step: _Step, slope: Tensor) -> Tensor:
 
 
 def _through_layer_norm(step: _Step, slope: Tensor) -> Tensor:
-    """Return the slope through (x - mean) / deviation, scaled: what moves all alike is lost."""
+    """Return the slope through the scaled (x - mean) / deviation of a layer norm."""
     norm, x = cast(nn.LayerNorm, step.layer), step.x.flatten(1)
     slope, centred = slope * norm.weight, x - x.mean(1, keepdim=True)
     deviation = torch.sqrt((centred**2).mean(1, keepdim=True) + norm.eps)
@@ -94,12 +95,12 @@ SLOPES: Mapping[type[nn.Module], Slope] = {
     nn.Hardswish: _through_hardswish,
     nn.LayerNorm: _through_layer_norm,
 }
-"""How a logit's slope at a layer's output becomes that at its input; of the averages, in tails."""
+"""Type of a layer in the tail: from the logit's slope at its output to that at its input."""
 
 
 @dataclass(frozen=True)
 class _Parts:
-    """A network in three: pictures to feature map, its average, and the tail to the logit."""
+    """A network in three parts: pictures to feature map, pooling, and the tail to the logit."""
 
     features: Callable[[Tensor], Tensor]
     pool: nn.Module
@@ -114,7 +115,7 @@ class _Parts:
 class Explained(nn.Module):
     """Pictures float [N, 3, H, W] to logits [N] and heat maps [N, h, w], both float32.
 
-    Its parameters are the network's own, under the network's own names.
+    Its parameters are those of the network, under the same names.
     """
 
     def __init__(self, network: Network, parts: _Parts, *, grid: tuple[int, int]) -> None:
@@ -125,7 +126,7 @@ class Explained(nn.Module):
         self._parts = parts
 
     def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits as the network gives them, and where in the picture they come from."""
+        """Return the network's logits and their heat maps."""
         features = self._parts.features(pictures)
         x, steps = self._parts.pool(features), []
         for module in self._parts.tail:
@@ -138,11 +139,11 @@ class Explained(nn.Module):
 
 
 def explained(network: nn.Module, *, side: int) -> Explained | None:
-    """Return the network with its heat map for pictures of ``side`` px; None where it has none.
+    """Return the network with its heat map for pictures of ``side`` px, or None.
 
-    It has one where it averages a feature map, and every layer from there on is in `SLOPES`.
-    Whether the parts are rightly told is measured: together they must give the network's logits.
-    The network is left in the mode that it was in.
+    None unless the network averages a feature map and every later layer is in `SLOPES`. The split
+    into parts is verified: together they must give the network's logits. The mode of the network
+    (training or evaluation) is restored.
     """
     if not isinstance(network, Network):
         return None
@@ -159,7 +160,7 @@ def explained(network: nn.Module, *, side: int) -> Explained | None:
 
 
 def _agreeing(network: Network, parts: _Parts, side: int) -> Explained | None:
-    """Return the parts as a module, if they make the network: on seeded noise they are asked."""
+    """Return the parts as a module if they reproduce the network's logits on seeded noise."""
     place = next(network.parameters()).device
     noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(place)
     with torch.no_grad():
@@ -180,12 +181,12 @@ def _if_alike(network: Network, parts: _Parts, noise: Tensor, logits: Tensor) ->
 
 
 def _near(one: Tensor, other: Tensor) -> bool:
-    """Return whether two tensors have one shape and nearly one content."""
+    """Return whether two tensors have the same shape and nearly the same values."""
     return one.shape == other.shape and torch.allclose(one, other, rtol=AGREEMENT, atol=AGREEMENT)
 
 
 def _parts(network: Network) -> _Parts | None:
-    """Return the parts of a network of ours or of timm's, as far as its modules name them."""
+    """Return the parts of a built-in or timm network, as far as its modules name them."""
     backbone, head = network.backbone, tuple(network.head.children())
     if isinstance(head[0], nn.AdaptiveAvgPool2d):
         return _Parts(backbone, head[0], head[1:])
@@ -200,7 +201,7 @@ def _parts(network: Network) -> _Parts | None:
 
 
 def _from_pooling_on(backbone: nn.Module) -> Sequence[nn.Module]:
-    """Return timm's ``global_pool`` and the modules after it, which stand in the order of use."""
+    """Return timm's ``global_pool`` and the modules after it, in the order of use."""
     for owner in (getattr(backbone, "head", None), backbone):
         if isinstance(owner, nn.Module):
             children = dict(owner.named_children())
@@ -211,7 +212,7 @@ def _from_pooling_on(backbone: nn.Module) -> Sequence[nn.Module]:
 
 
 def _slope(steps: Sequence[_Step]) -> Tensor:
-    """Return the logit's slope at the averages, [N, C], or [1, C] where all pictures share it."""
+    """Return the logit's slope at the averages, [N, C], or [1, C] if all pictures share it."""
     slope = torch.ones_like(steps[-1].y[:1])
     for step in reversed(steps):
         slope = SLOPES[_kind(step.layer)](step, slope)
@@ -219,5 +220,5 @@ def _slope(steps: Sequence[_Step]) -> Tensor:
 
 
 def _kind(layer: nn.Module) -> type[nn.Module]:
-    """Return the class of a layer as `SLOPES` knows it; timm's layers are kinds of torch's."""
+    """Return the class of a layer in `SLOPES`; timm's layers are subclasses of torch's."""
     return next((kind for kind in type(layer).__mro__ if kind in SLOPES), type(layer))

@@ -1,4 +1,4 @@
-"""The head: from a backbone's features to one logit."""
+"""HeadSpec: the head, from a backbone's features to one logit."""
 
 from __future__ import annotations
 

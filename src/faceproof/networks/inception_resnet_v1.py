@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 EPSILON = 0.001
-"""Batch norm's guard against division by zero in the public checkpoints (torch's own is 1e-5)."""
+"""Epsilon of batch norm in the public checkpoints (torch's default is 1e-5)."""
 
 STEM_WIDTH, MIDDLE_WIDTH, LAST_WIDTH, EMBEDDING_WIDTH = 256, 896, 1792, 512
 
@@ -35,7 +35,7 @@ def convolution(
 
 
 class Branches(nn.Module):
-    """Branches on the same input, side by side in the channels of the output."""
+    """Branches on the same input, concatenated along the channels of the output."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -178,11 +178,11 @@ class InceptionResnetV1(nn.Module):
         return last
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the bottleneck, [N, 512], before its length is taken out: what a head reads."""
+        """Return the bottleneck, [N, 512], before normalisation: the input of a head."""
         pooled = torch.flatten(self.avgpool_1a(self.features(pictures)), 1)
         bottleneck: Tensor = self.last_bn(self.last_linear(self.dropout(pooled)))
         return bottleneck
 
     def embedding(self, pictures: Tensor) -> Tensor:
-        """Return the identity, [N, 512] of unit length: near for one person, far for two."""
+        """Return the identity, [N, 512] of unit length: close for pictures of the same person."""
         return normalize(self.forward(pictures), dim=1)

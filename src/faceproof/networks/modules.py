@@ -1,4 +1,4 @@
-"""Networks as torch modules: backbone and head as one, and the sides they read (imports torch)."""
+"""Network: backbone and head as one torch module, and the check of its input side."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faceproof.errors import TrainingError
 class Network(nn.Module):
     """A picture's fake logit: float [N, 3, H, W] to float32 [N], positive means fake.
 
-    ``classifier`` are the names that checkpoints of the backbone give to the layer left out.
+    ``classifier`` are the names of the omitted layer in checkpoints of the backbone.
     """
 
     def __init__(
@@ -22,16 +22,16 @@ class Network(nn.Module):
         self.classifier = classifier
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the logits, float32 even under autocast, so that the loss loses no digits."""
+        """Return the logits, float32 even under autocast, so that the loss keeps full precision."""
         logits: Tensor = self.head(self.backbone(pictures))
         return logits.squeeze(1).float()
 
 
 def refuse_side(network: Network, name: str, *, side: int, own: int) -> None:
-    """Refuse crops of ``side`` px that the network called ``name``, made for ``own``, cannot read.
+    """Reject crops of ``side`` px that the network ``name``, made for ``own``, cannot read.
 
-    It reads one black picture, and is left as it was. Vision transformers read their own side
-    alone, networks of convolutions any that is not too small.
+    The network runs on one black picture and is not changed. Vision transformers read only their
+    own side, convolutional networks any that is not too small.
 
     Raises:
         TrainingError: with the side to set.

@@ -1,4 +1,4 @@
-"""Parameters: which of them learn and how fast, and batch norm's running statistics."""
+"""`TRAINABLE`: trainable parameters, learning rates by layer, and batch norm statistics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _head(network: Network) -> list[nn.Parameter]:
 
 
 def _head_and_norms(network: Network) -> list[nn.Parameter]:
-    """Return the head, and of the backbone all vectors of normalising layers."""
+    """Return the head, and all vectors of the backbone's normalising layers."""
     norms = [m for m in network.backbone.modules() if "norm" in type(m).__name__.lower()]
     return _head(network) + [p for norm in norms for p in norm.parameters(recurse=False)]
 
@@ -38,10 +38,10 @@ TRAINABLE: Mapping[str, Callable[[Network], list[nn.Parameter]]] = {
 
 
 def set_trainable(network: Network, what: str) -> int:
-    """Return how many numbers learn from now on: those of ``TRAINABLE[what]`` and no others.
+    """Make only the parameters of ``TRAINABLE[what]`` trainable and return their number.
 
-    Frozen weights say nothing of batch norm's running statistics, which follow the mode: in
-    training mode they move even while the backbone is frozen.
+    Freezing weights does not freeze batch norm's running statistics: in training mode they change
+    even while the backbone is frozen.
 
     Raises:
         UnknownChoiceError: ``what`` is not in `TRAINABLE`.
@@ -63,9 +63,10 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Return an optimiser's groups with ``name``, ``params``, ``lr`` and ``weight_decay``.
 
-    The head learns at ``learning_rate``, the backbone's last stage at ``backbone_factor`` times
-    that, and each stage before it ``layer_decay`` times slower still. Vectors (biases, scales of
-    norms) are not decayed. Frozen parameters are in their groups, to learn once they are thawed.
+    The head has ``learning_rate``, the backbone's last stage ``backbone_factor`` times that, and
+    each earlier stage ``layer_decay`` times the rate of the next. Vectors (biases, scales of norms)
+    are not decayed. Frozen parameters are in their groups, so that they train once they are
+    unfrozen.
 
     Source:
         Layer-wise decay: J. Howard, S. Ruder, 2018, arXiv:1801.06146.
@@ -88,7 +89,7 @@ def parameter_groups(
 
 
 def _stages(module: nn.Module, name: str) -> list[str]:
-    """Return the names of the parts that follow one another, in order, shells taken off."""
+    """Return the names of the consecutive stages, in order, without wrapper modules."""
     parts = [
         (f"{name}.{child_name}", child)
         for child_name, child in module.named_children()
@@ -100,26 +101,27 @@ def _stages(module: nn.Module, name: str) -> list[str]:
 
 
 def _stage_of(parameter: str, stages: list[str]) -> str:
-    """Return the parameter's stage; what hangs on the backbone itself belongs to the first."""
+    """Return the parameter's stage; direct parameters of the backbone are in the first."""
     if parameter.startswith("head."):
         return "head"
     return next((stage for stage in stages if parameter.startswith(f"{stage}.")), stages[0])
 
 
 def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
-    """Return the number of batches whose plain average all running statistics now are.
+    """Recompute all running statistics as the average over batches; return their number.
 
-    The batches, float [N, 3, H, W] each, go through in training mode but without gradient and
-    with dropout off, as in use: dropout before a batch norm, as in our head, inflates the variance
-    that training records. Weights and modes are left as they were. Two thousand pictures in
-    batches of 64 are plenty.
+    The batches, float [N, 3, H, W] each, run in training mode but without gradient and with dropout
+    off, as at inference. Dropout before a batch norm, as in our head, inflates the variance that
+    training records. Weights and modes do not change. Two thousand pictures in batches of 64 are
+    enough.
 
     Source:
-        Statistics anew after training: B. Wu, J. Johnson, 2021, arXiv:2105.07576, section 3.
+        Statistics recomputed after training: B. Wu, J. Johnson, 2021, arXiv:2105.07576, section 3.
         Dropout and batch norm: X. Li et al., 2018, arXiv:1801.05134.
 
     Raises:
-        TrainingError: there was no batch, or one with a single picture. The old statistics stay.
+        TrainingError: there was no batch, or one with a single picture. The statistics are
+            unchanged.
     """
     import torch
 
@@ -130,7 +132,7 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
             network(batch)
             seen += 1
         if not seen:
-            raise TrainingError("batch norm statistics need at least one batch; none was given")
+            raise TrainingError("batch norm statistics need at least one batch; got 0")
     return seen
 
 
@@ -140,9 +142,9 @@ def has_batch_norm(module: nn.Module) -> bool:
 
 
 def freeze_batch_norm(module: nn.Module) -> int:
-    """Return how many batch norms now use, and keep, the running statistics that they have.
+    """Freeze the running statistics of batch norms and return the number of these.
 
-    They stay so until ``train()`` is called again. Their scales and shifts may still learn.
+    They stay frozen until ``train()`` is called again. Their scales and shifts stay trainable.
     """
     norms = _norms(module)
     for norm in norms:
@@ -151,7 +153,7 @@ def freeze_batch_norm(module: nn.Module) -> int:
 
 
 def set_momentum(module: nn.Module, momentum: float) -> None:
-    """Let running statistics forget ``momentum`` of themselves with each batch.
+    """Set the weight of each new batch in the running statistics to ``momentum``.
 
     Keras' ``momentum`` is 1 minus this one: its default of 0.99 is 0.01 here.
     """
@@ -162,15 +164,15 @@ def set_momentum(module: nn.Module, momentum: float) -> None:
 def _check(batch: Tensor) -> None:
     if len(batch) < 2:
         raise TrainingError(
-            "batch norm statistics need batches of 2 pictures or more; leave out the short last one"
+            "batch norm statistics need batches of 2 pictures or more; drop the short last one"
         )
 
 
 @contextmanager
 def _averaging(network: nn.Module) -> Iterator[None]:
-    """Average over all batches (momentum None); then modes and momenta are as before.
+    """Average over all batches (momentum None), then restore modes and momenta.
 
-    After an error the statistics are as before too.
+    After an error the statistics are restored too.
     """
     norms = _norms(network)
     modes = {module: module.training for module in network.modules()}

@@ -1,7 +1,7 @@
-"""Starting weights: from a detector's folder, a public checkpoint or timm's hub.
+"""`load_starting_weights`: weights of a detector's folder, a public checkpoint or timm's hub.
 
-What a bundle is stands in `faceproof.detector`, which is built on networks. Here only so much of
-detector.json is read as names each member's weights.
+`faceproof.detector`, which imports this package, defines bundles. This module reads only the fields
+of detector.json that name each member's weights.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Where training scripts put the state dict among the rest of what they save."""
+"""Keys under which training scripts save the state dict."""
 
 UNREADABLE = (
     ArithmeticError,
@@ -47,11 +47,11 @@ UNREADABLE = (
     ValueError,
     struct.error,
 )
-"""What torch raises, by experiment, on files with flipped bytes or without their end."""
+"""What torch raises, by experiment, on corrupt and truncated files."""
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """Return the file's tensors by name; nothing in it is ever executed.
+    """Return the file's tensors by name; no code in it is executed.
 
     Raises:
         TrainingError: the file is damaged, holds code, or holds no tensors.
@@ -62,7 +62,7 @@ def read(path: Path) -> dict[str, Tensor]:
             state = state[wrapper]
     if not _is_state_dict(state):
         raise TrainingError(
-            f"{path} holds no state dict (names and tensors): save network.state_dict(), "
+            f"{path} does not contain a state dict (names and tensors): save network.state_dict(), "
             "best as safetensors"
         )
     return dict(state)
@@ -76,8 +76,8 @@ def _read_safetensors(path: Path) -> Any:
         return load_file(path)
     except (SafetensorError, *UNREADABLE) as error:
         raise TrainingError(
-            f"{path} cannot be read as safetensors: the file is damaged or cut short; "
-            "fetch it again"
+            f"{path} cannot be read as safetensors: the file is corrupt or truncated; "
+            "download it again"
         ) from error
 
 
@@ -86,11 +86,11 @@ def _read_torch(path: Path) -> Any:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # odd pickle protocols: refused anyway
+            warnings.simplefilter("ignore", UserWarning)  # unusual pickle protocols, rejected below
             return torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise TrainingError(
-            f"{path} cannot be read as weights: it is damaged, or holds more than tensors, which "
+            f"{path} cannot be read as weights: it is corrupt, or has more than tensors, which "
             "could run code. Save the state dict as safetensors and name that file"
         ) from error
 
@@ -106,14 +106,14 @@ def _is_state_dict(loaded: Any) -> bool:
 
 
 def is_on_hub(name: str) -> bool:
-    """Return whether timm knows published weights by this name."""
+    """Return whether timm has published weights of this name."""
     import timm
 
     return bool(name in timm.list_models(pretrained=True))
 
 
 def download(name: str) -> dict[str, Tensor]:
-    """Return the tensors that timm's hub holds under a name such as ``densenet121.tv_in1k``.
+    """Return the tensors of a name on timm's hub, such as ``densenet121.tv_in1k``.
 
     Raises:
         TrainingError: the hub cannot be reached.
@@ -175,9 +175,9 @@ class _Spec(BaseModel):
 
 
 def bundle_and_member(source: str | Path) -> tuple[Path, str] | None:
-    """Return the folder of a detector and the member named after a colon, "" where none is.
+    """Return the folder of a detector and the member named after a colon, "" without one.
 
-    None where ``source`` is something else.
+    None if ``source`` is something else.
 
     >>> bundle_and_member("densenet121.tv_in1k") is None
     True
@@ -194,11 +194,11 @@ def member_weights(
 ) -> tuple[str, dict[str, Tensor], str]:
     """Return a member's name, its tensors, and the SHA-256 of its file.
 
-    It is the member of this name; where the name is "", the only one with the tensors of
+    It is the member of this name, or, if the name is "", the only one with the tensors of
     ``backbone``.
 
     Raises:
-        BundleSchemaError, BundleHashError: the folder is not the bundle that it says it is.
+        BundleSchemaError, BundleHashError: the folder is not a valid bundle.
         TrainingError: there is no such member, or not exactly one that fits.
     """
     members = _members(folder)
@@ -224,14 +224,14 @@ def _members(folder: Path) -> list[_Member]:
 
 
 def _tensors(folder: Path, member: _Member) -> tuple[dict[str, Tensor], str]:
-    """Return a member's tensors and the SHA-256 of its file, which is the one that it names."""
+    """Return a member's tensors and the verified SHA-256 of its file."""
     path = folder / member.weights.name
     tensors = read(path)
     found = sha256(path.read_bytes()).hexdigest()
     if found != member.weights.sha256:
         raise BundleHashError(
             f"{path} is not the file that {SPEC_FILE} names: expected SHA-256 "
-            f"{member.weights.sha256}, found {found}; get the whole bundle again"
+            f"{member.weights.sha256}, found {found}; download the whole bundle again"
         )
     return tensors, found
 
@@ -252,17 +252,17 @@ def _which(folder: Path, members: list[_Member], fitting: list[str]) -> str:
 
 
 OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-"""Old torchvision files say ``denselayer1.norm.1.weight`` for ``denselayer1.norm1.weight``."""
+"""Old torchvision files use ``denselayer1.norm.1.weight`` for ``denselayer1.norm1.weight``."""
 
 PREFIXES = ("_orig_mod.", "module.", "model.")
-"""What torch.compile, data parallelism and training scripts put before every name."""
+"""Prefixes that torch.compile, data parallelism and training scripts add to every name."""
 
 COUNTER = "num_batches_tracked"
-"""Missing from files older than torch 0.4.1; counts batches and carries no weight."""
+"""Missing from files older than torch 0.4.1; a count of batches, not a weight."""
 
 
 class StartingWeights(Record):
-    """What was read: where from, its SHA-256, the tensors used and those left aside.
+    """Loaded weights: the source, its SHA-256, the tensors used and those ignored.
 
     ``sha256`` is the file's; for a name of timm's hub, that of the tensors written as safetensors.
 
@@ -282,17 +282,17 @@ class StartingWeights(Record):
 
 
 def load_starting_weights(network: Network, path: str | Path) -> StartingWeights:
-    """Return what was read from a checkpoint into the network, all of it or nothing.
+    """Load a checkpoint into the network, all of it or nothing, and return what was loaded.
 
-    ``path`` is a safetensors file, a ``.pt`` with tensors alone, a name of timm's hub such as
-    ``densenet121.tv_in1k``, or the folder of a detector, with ``:member`` behind it where several
-    would do. It fills the backbone, and the checkpoint's own last layer is left aside; a file that
-    was saved from one of our networks fills the head as well. A detector fills the head where
-    that is alike, and else leaves its own aside.
+    ``path`` is a safetensors file, a ``.pt`` with only tensors, a name on timm's hub such as
+    ``densenet121.tv_in1k``, or the folder of a detector. ``:member`` after the folder selects one
+    of several members. The checkpoint fills the backbone, and its own last layer is ignored. A file
+    saved from a faceproof network fills the head as well. A detector fills the head if its own has
+    the same shape.
 
     Raises:
-        SourceNotFoundError: neither a file, nor a detector, nor a name of timm's hub.
-        TrainingError: the file is no checkpoint, holds code, or does not fit the network.
+        SourceNotFoundError: neither a file, nor a detector, nor a name on timm's hub.
+        TrainingError: the file is not a checkpoint, contains code, or does not fit the network.
         BundleError: the detector's folder cannot be trusted.
     """
     require("torch", "timm", "safetensors")
@@ -310,7 +310,7 @@ def load_starting_weights(network: Network, path: str | Path) -> StartingWeights
 
 
 def _from_bundle(network: Network, folder: Path, member: str) -> StartingWeights:
-    """Return what was read from a member of a detector: its backbone, and its head if alike."""
+    """Load the backbone of a detector's member, and its head if it has the same shape."""
     name, found, digest = member_weights(folder, member, network.backbone.state_dict())
     source = f"{folder.resolve().name}:{name}"
     head = {key: tensor for key, tensor in found.items() if key.startswith("head.")}
@@ -332,7 +332,7 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors and the SHA-256 of a file, or of a name of timm's hub."""
+    """Return the tensors and the SHA-256 of a file, or of a name on timm's hub."""
     path = Path(source)
     if path.is_file():
         return read(path), sha256(path.read_bytes()).hexdigest()
@@ -341,12 +341,12 @@ def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
         return state, tensors_sha256(state)
     raise SourceNotFoundError(
         f"no starting weights at {source}: name a .safetensors or .pt file, a detector's folder, "
-        "or a pretrained network of timm's such as 'densenet121.tv_in1k'"
+        "or a pretrained network of timm such as 'densenet121.tv_in1k'"
     )
 
 
 def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under the names of today, without what once wrapped the network."""
+    """Return the tensors under current names, without the prefixes of wrappers."""
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
@@ -354,7 +354,7 @@ def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _fill(target: dict[str, Tensor], used: dict[str, Tensor], *, source: str) -> None:
-    """Copy ``used`` into ``target`` after every name, shape and number was found right."""
+    """Copy ``used`` into ``target`` after validating every name, shape and number."""
     import torch
 
     both = [name for name in used if name in target]

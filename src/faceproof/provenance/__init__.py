@@ -1,7 +1,7 @@
-"""Evidence beside the pixels: what a picture's file says of its origin.
+"""`read_provenance`: evidence of a picture's origin in the metadata of its file.
 
-None of it enters a score. What a file says can be copied, forged or stripped, so that a trace is a
-statement by the file and the lack of one says nothing.
+It never changes a score. Metadata can be copied, forged or stripped: a trace is only a claim of the
+file, and a missing trace proves nothing.
 """
 
 from faceproof.provenance.read import read_provenance

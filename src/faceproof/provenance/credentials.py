@@ -1,10 +1,10 @@
-"""Content credentials (C2PA): whether a file has them, and what they say.
+"""`read_credentials`: content credentials (C2PA) of a file, verified against a trust list.
 
-The library that reads them, c2pa, is an extra. It is loaded when a file carries credentials, is
-given bytes in memory, and is told to fetch nothing: no remote manifest, no revocation list, no
+The library that reads them, c2pa, is an extra. It is loaded when a file carries credentials, reads
+bytes in memory, and is configured to fetch nothing: no remote manifest, no revocation list, no
 identity document.
 
-None comes with faceproof: whose word counts is for who acts on it to say.
+faceproof ships no trust list: the user decides which signers to trust.
 
 Source: C2PA Technical Specification 2.2, sections 15 (validation), 18.15 (actions).
 """
@@ -37,7 +37,7 @@ _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 @dataclass(frozen=True, slots=True)
 class TrustList:
-    """Certificates as PEM, empty where none were given; ``fault`` says why a list is unusable."""
+    """Certificates as PEM, empty if none were given; ``fault`` is why a list is unusable."""
 
     pem: str = ""
     fault: str = ""
@@ -61,7 +61,7 @@ def trust_list() -> TrustList:
     return TrustList(pem)
 
 
-# What C2PA calls it when a hash or a signature does not fit, or a part that was signed is gone.
+# C2PA's codes for a hash or signature mismatch, or a missing signed part.
 _CHANGED = ".mismatch"
 _GONE = frozenset(
     {
@@ -75,13 +75,13 @@ _GONE = frozenset(
 _UNTRUSTED = "signingCredential.untrusted"
 _EXPIRED = frozenset({"signingCredential.expired", "claimSignature.outsideValidity"})
 _STATES: Mapping[str, CredentialState] = {"Trusted": "trusted", "Valid": "untrusted"}
-_MOST = 200  # of actions and failures that are looked at
+_MOST = 200  # number of actions and failures that are read
 
 
 def credentials(
     store: Mapping[str, Any], *, list_given: bool
 ) -> tuple[ContentCredentials, tuple[Statement, ...]]:
-    """Return whether a store holds, and what its active manifest states for the tables."""
+    """Return whether a store is valid, and the statements of its active manifest."""
     manifest = _dict(_dict(store.get("manifests")).get(str(store.get("active_manifest"))))
     signature = _dict(manifest.get("signature_info"))
     failures = list(_failures(store))
@@ -109,7 +109,7 @@ def _state(said: str, failures: list[str]) -> CredentialState:
 
 
 def _words(state: CredentialState, signer: str, failures: list[str], *, list_given: bool) -> str:
-    """Return what a state means, in a sentence or two."""
+    """Return the meaning of a state in one or two sentences."""
     signed = bounded(f"The file carries content credentials signed as {signer}", 300)
     if state == "trusted":
         return (
@@ -141,7 +141,7 @@ def _words(state: CredentialState, signer: str, failures: list[str], *, list_giv
 
 
 def _failures(store: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the codes of what failed, in the active manifest and in those it was made from."""
+    """Yield the failure codes of the active manifest and of its ingredients."""
     results = _dict(store.get("validation_results"))
     deltas = [
         _dict(_dict(delta).get("validationDeltas"))
@@ -153,7 +153,7 @@ def _failures(store: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _statements(manifest: Mapping[str, Any], signer: str) -> Iterator[Statement]:
-    """Yield who made, signed and changed the file, as statements like those of metadata."""
+    """Yield creator, signer and editors of the file, as statements like those of metadata."""
     where = "content credentials"
     if signer:
         yield Statement(f"{where}, signer", "credentials:signer", signer)
@@ -179,14 +179,14 @@ def _actions(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _signer(signature: Mapping[str, Any]) -> str:
-    """Return the name and the organisation that the certificate bears."""
+    """Return the name and the organisation in the certificate."""
     name, organisation = str(signature.get("common_name") or ""), str(signature.get("issuer") or "")
     both = f"{name} ({organisation})" if name and organisation else name or organisation
     return bounded(both)
 
 
 def _name(value: object) -> str:
-    """Return a name that is a text, or a record with a name and a version."""
+    """Return a name given as a text, or as a record with a name and a version."""
     record = _dict(value)
     parts = (record.get("name"), record.get("version")) if record else (value,)
     return bounded(" ".join(str(part) for part in parts if part))
@@ -197,7 +197,7 @@ def _texts(told: Iterable[Statement], key: str) -> list[str]:
 
 
 def _listed(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the different values that are not empty, in order, as many as a Record takes."""
+    """Return the distinct non-empty values, in order, at most as many as a Record allows."""
     return tuple(dict.fromkeys(bounded(value) for value in values if value))[:MOST_LISTED]
 
 
@@ -223,9 +223,9 @@ ABSENT = ContentCredentials(
     says="The file has no content credentials. That proves nothing: few cameras and programs"
     " write them, and most web sites strip them.",
 )
-#: How the box that describes a store of manifests begins, behind its length: its name and type.
+#: First bytes, after the length, of the box that describes a manifest store: name and type.
 STORE_HEAD = b"jumdc2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
-# The flags and the empty list of hosts each forbid the network alone.
+# The flags and the empty list of hosts each disable the network on their own.
 _NO_NETWORK: Mapping[str, Mapping[str, Any]] = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
     "core": {
@@ -235,14 +235,14 @@ _NO_NETWORK: Mapping[str, Mapping[str, Any]] = {
         "max_decompressed_manifest_size_in_mb": 8,
     },
 }
-# An ordinary file takes some hundred reads, a large GIF 22 000; a hostile one would take minutes.
+# A usual file takes some hundred reads, a large GIF 22 000; a hostile one would take minutes.
 MOST_READS = 100_000
-_MOST_TIMES = 16  # that the whole file is read
+_MOST_TIMES = 16  # times that the whole file is read
 
 
 @dataclass(frozen=True)
 class Signed:
-    """The credentials, what they state for the tables, and what is wrong with the trust list."""
+    """The credentials, their statements, and the fault of the trust list, if any."""
 
     credentials: ContentCredentials
     statements: tuple[Statement, ...] = ()
@@ -250,7 +250,7 @@ class Signed:
 
 
 def has_credentials(data: bytes) -> bool:
-    """Say whether the bytes hold the head of a box of content credentials, in any container.
+    """Return whether the bytes contain the head of a content credentials box, in any container.
 
     Source: ISO/IEC 19566-5 (JUMBF), annex A; C2PA 2.2, section 11.1.4 (type of the store).
     """
@@ -258,7 +258,7 @@ def has_credentials(data: bytes) -> bool:
 
 
 def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
-    """Return the credentials in a file that may have some.
+    """Return the credentials of a file, if it has any.
 
     Raises:
         ImportError: c2pa is not installed, or cannot be loaded on this machine.
@@ -280,7 +280,7 @@ def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
 
 
 def _library() -> ModuleType:
-    """Return c2pa, an extra, whose native part may not fit the machine."""
+    """Return the module c2pa, an extra; its native part may not load on this machine."""
     try:
         import c2pa
     except (OSError, RuntimeError, ValueError) as error:
@@ -289,9 +289,9 @@ def _library() -> ModuleType:
 
 
 class _Metered(io.BytesIO):
-    """A file in memory that can be read from so many times only; c2pa takes the error for a fault.
+    """A file in memory with a limited number of reads; c2pa reports the error as a fault.
 
-    Each read is a call from the library back into Python, which is what takes the time.
+    Each read is a call from the library back into Python, which is slow.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -301,7 +301,7 @@ class _Metered(io.BytesIO):
 
     @property
     def exhausted(self) -> bool:
-        """Say whether more was asked for than there is."""
+        """Whether more reads were requested than are allowed."""
         return self._left < 0 or self._left_bytes < 0
 
     def readinto(self, buffer: Any) -> int:
@@ -319,11 +319,11 @@ class _Metered(io.BytesIO):
     def _spend(self) -> None:
         self._left -= 1
         if self.exhausted:
-            raise OSError("more reads than an honest file takes")
+            raise OSError("more reads than a valid file needs")
 
 
 def _store(stream: io.BytesIO, kind: str, pem: str) -> Mapping[str, Any]:
-    """Return the manifests in a file as c2pa writes them in JSON."""
+    """Return the manifests in a file as c2pa's JSON."""
     c2pa = _library()
     settings: dict[str, Any] = copy.deepcopy(dict(_NO_NETWORK))
     if pem:

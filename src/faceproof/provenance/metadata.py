@@ -1,4 +1,4 @@
-"""Metadata as it stands in a file: EXIF, XMP and IIM, read without belief in what they claim.
+"""`read_exif` and the XMP and IIM readers: metadata of a file, parsed as untrusted input.
 
 Source: CIPA DC-008 (Exif 2.32), sections 4.6.4 to 4.6.6.
 
@@ -20,7 +20,7 @@ from faceproof.imaging.containers.directory import Directory, read_directory
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _THUMBNAIL_AT, _THUMBNAIL_BYTES, _ORIENTATION = 0x0201, 0x0202, 0x0112
 _USER_COMMENT = 0x9286
-# Artist is looked at because one generator writes its mark there; it is shown only when it matches.
+# Artist is read because one generator writes its name there; it is shown only if it matches.
 _FIRST = {
     0x010E: "ImageDescription",
     0x010F: "Make",
@@ -46,7 +46,7 @@ _MOST_THUMBNAIL_BYTES = 1 << 18
 
 @dataclass(frozen=True)
 class Exif:
-    """What EXIF says: ``texts`` by name, whether exposure and position stand there, the preview."""
+    """Parsed EXIF: ``texts`` by name, whether it has exposure and position, the preview."""
 
     texts: Mapping[str, str] = field(default_factory=dict)
     exposure: bool = False
@@ -56,7 +56,7 @@ class Exif:
 
 
 def read_exif(data: bytes) -> Exif | None:
-    """Return what an EXIF block says; None where its first directory makes no sense."""
+    """Return the parsed EXIF block; None if its first directory is invalid."""
     first = read_directory(data)
     if not first.is_whole:
         return None
@@ -66,14 +66,14 @@ def read_exif(data: bytes) -> Exif | None:
     return Exif(
         texts={name: text for name, text in texts.items() if text},
         exposure=bool(_EXPOSURE & second.values.keys()),
-        position=len(_below(data, first, _GPS_DIRECTORY).values) > 1,  # one is the version alone
+        position=len(_below(data, first, _GPS_DIRECTORY).values) > 1,  # one is only the version
         orientation=orientation if 1 <= orientation <= 8 else 1,
         thumbnail=_thumbnail(data, first),
     )
 
 
 def _below(data: bytes, first: Directory, tag: int) -> Directory:
-    """Return the directory that a tag points at; an empty one where there is none."""
+    """Return the directory that a tag points to; an empty one if there is none."""
     start = first.number(tag)
     below = read_directory(data, start) if start else Directory()
     return below if below.is_whole else Directory()
@@ -90,7 +90,7 @@ def _text(directory: Directory, tag: int) -> str:
 
 
 def _user_comment(directory: Directory) -> dict[str, str]:
-    """Return the comment, whose first eight bytes name its alphabet.
+    """Return the comment, whose first eight bytes name its encoding.
 
     AUTOMATIC1111 writes UTF-16 with the high byte first whatever the order of the file.
     """
@@ -118,7 +118,7 @@ DEEPEST = 64
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _RDF_WORDS = frozenset({f"{_RDF} {name}" for name in ("li", "Bag", "Seq", "Alt", "value")})
-#: The name spaces that are shown by their usual short names; others keep no name.
+#: Namespaces with a usual prefix; properties of others are shown without one.
 _SHORT = {
     "http://iptc.org/std/Iptc4xmpExt/2008-02-29/": "Iptc4xmpExt",
     "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/": "Iptc4xmpCore",
@@ -135,17 +135,17 @@ _SHORT = {
 
 
 class XmpError(ValueError):
-    """XMP that is no well-formed XML, or more of it than is read."""
+    """XMP that is not well-formed XML, or exceeds a limit."""
 
 
 def read_xmp(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield name and text of the properties of an XMP packet, wherever in it they stand.
+    """Yield name and text of the properties of an XMP packet, at any depth.
 
     A property is an attribute, or an element with a text of its own; the items of a list carry the
     list's name.
 
     Raises:
-        XmpError: it is broken, declares entities, or is too deep.
+        XmpError: it is malformed, declares entities, or is nested too deeply.
 
     >>> list(read_xmp(b'<d xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="GIMP"/>'))
     [('xmp:CreatorTool', 'GIMP')]
@@ -162,14 +162,14 @@ def read_xmp(data: bytes) -> Iterator[tuple[str, str]]:
     try:
         parser.ParseFile(io.BytesIO(packet.removeprefix(b"\xef\xbb\xbf")))
     except expat.ExpatError as error:
-        raise XmpError(f"it is no well-formed XML ({error})") from error
+        raise XmpError(f"it is not well-formed XML ({error})") from error
     yield from reader.found[:MOST_PROPERTIES]
     if len(reader.found) > MOST_PROPERTIES:
         raise XmpError(f"it has more than {MOST_PROPERTIES} properties; the others were not read")
 
 
 class _Reader:
-    """Collects properties while the parser walks."""
+    """Collects properties from the parser's events."""
 
     def __init__(self) -> None:
         self.found: list[tuple[str, str]] = []
@@ -204,7 +204,7 @@ class _Reader:
             self.found.append((f"{_SHORT.get(space, '')}:{local}", text[:LONGEST_PROPERTY]))
 
 
-# Writer, place and keywords are left alone: they are of people, not of the picture's making.
+# Writer, place and keywords are not read: they describe people, not the picture's origin.
 _NAMES = {
     5: "ObjectName",
     40: "SpecialInstructions",
@@ -220,13 +220,13 @@ _MOST = 1000
 
 
 def read_iim(data: bytes) -> Iterator[tuple[str, str]]:
-    """Yield name and text of the data sets that speak of origin, as far as they are whole."""
+    """Yield name and text of the complete data sets about the picture's origin."""
     position = 0
     for _ in range(_MOST):
         if position + 5 > len(data) or data[position] != _MARKER:
             return
         record, number, length = struct.unpack_from(">BBH", data, position + 1)
-        if length & 0x8000:  # longer than 32767 bytes: no caption of ours
+        if length & 0x8000:  # longer than 32767 bytes: not a caption
             return
         if record == _APPLICATION_RECORD and number in _NAMES:
             raw = data[position + 5 : position + 5 + length]

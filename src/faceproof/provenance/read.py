@@ -1,4 +1,4 @@
-"""read_provenance: all that the file of a picture says of its origin, in bounded time."""
+"""`read_provenance`: all evidence of origin in a picture's file, in bounded time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Findings = tuple[ProvenanceFinding, ...]
 
 @dataclass
 class _Metadata:
-    """What the blocks of a file hold, sorted."""
+    """The content of a file's metadata blocks, by kind."""
 
     told: list[Statement] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
@@ -54,16 +54,15 @@ def read_provenance(
     pixels: Pixels | None = None,
     container: Container | None = None,
 ) -> tuple[ContentCredentials | None, Findings]:
-    """Return the content credentials of a picture's file, and what else it says of its origin.
+    """Return the content credentials of a picture's file, and the other findings on its origin.
 
-    ``kind`` is the format as `faceproof.imaging.formats` names it; of a picture that is no file,
-    and of formats that hold no metadata, nothing is said. ``pixels``, upright, are compared with
-    the preview in the file; without them it is not looked at. ``container`` is the parsed file,
-    where it is at hand.
+    ``kind`` is the format as `faceproof.imaging.formats` names it; a picture without a file, or of
+    a format without metadata, has no findings. ``pixels``, upright, are compared with the preview
+    in the file; without them the preview is not read. ``container`` is the parsed file, if
+    available.
 
-    The credentials are None where the file carries some and c2pa is not installed, and where there
-    is no file. Nothing is raised for a hostile file: what cannot be read is a finding of the kind
-    "unreadable".
+    The credentials are None if there is no file, or if it carries some and c2pa is not installed.
+    Nothing is raised for a hostile file: unreadable metadata is a finding of the kind "unreadable".
     """
     if not data or kind not in MEDIA_TYPES:
         return (ABSENT if data else None), ()
@@ -88,7 +87,7 @@ def read_provenance(
 
 
 def _bounded(findings: list[ProvenanceFinding]) -> Findings:
-    """Return the findings; where they are too many, the first, and how many are left out."""
+    """Return the findings; if there are too many, the first ones and the number omitted."""
     if len(findings) <= MOST_FINDINGS:
         return tuple(findings)
     left_out = len(findings) - MOST_FINDINGS + 1
@@ -99,7 +98,7 @@ def _bounded(findings: list[ProvenanceFinding]) -> Findings:
 
 
 def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
-    """Return the credentials, or that they are there and what reads them is not installed."""
+    """Return the credentials, or a finding that they exist and c2pa is not installed."""
     if not has_credentials(data):
         return Signed(ABSENT), ()
     try:
@@ -117,7 +116,7 @@ def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
 
 
 def _metadata(container: Container) -> _Metadata:
-    """Return what the blocks of a file hold; of too many or too long ones, the first."""
+    """Return the content of a file's blocks; if they exceed the limits, of the first ones."""
     found, size = _Metadata(), 0
     for number, block in enumerate(container.blocks()):
         size += len(block.data) if block.kind != "exif" else 0
@@ -155,7 +154,7 @@ def _unreadable(fault: Fault) -> ProvenanceFinding:
 
 
 def _nothing(metadata: _Metadata, signed: Signed | None) -> Iterable[ProvenanceFinding]:
-    """Yield that there is no metadata at all, where that is so."""
+    """Yield a finding if the file has no metadata at all."""
     if metadata.told or metadata.faults or not signed or signed.credentials.state != "absent":
         return
     yield ProvenanceFinding(

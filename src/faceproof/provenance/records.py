@@ -1,4 +1,4 @@
-"""ContentCredentials, ProvenanceFinding and Statement: what a file says of its origin.
+"""ContentCredentials, ProvenanceFinding and Statement: evidence of a file's origin.
 
 Source: IPTC NewsCodes, Digital Source Type, cv.iptc.org/newscodes/digitalsourcetype, 2024-10-23.
 """
@@ -40,11 +40,11 @@ Values = Annotated[tuple[Value, ...], Field(max_length=MOST_LISTED)]
 
 
 class ProvenanceFinding(Record):
-    """One thing that a file says of its origin, or a sign of how it was saved.
+    """One statement of a file about its origin, or a sign of how it was saved.
 
-    ``says`` is a plain sentence, ``value`` what stands in the file, cut to a bounded length, and
-    ``where`` the place in the file. ``points_to`` is what it speaks for if the file tells the
-    truth.
+    ``says`` is a plain sentence, ``value`` the text in the file, truncated to a bounded length, and
+    ``where`` the place in the file. ``points_to`` is the origin that it indicates if the metadata
+    is genuine.
     """
 
     kind: FindingKind
@@ -55,16 +55,16 @@ class ProvenanceFinding(Record):
 
 
 class ContentCredentials(Record):
-    """The signed statement (C2PA) in a file, and whether it holds.
+    """The signed statement (C2PA) in a file, and whether it is valid.
 
-    ``absent``: there is none, which proves nothing. ``trusted``: it fits the file, and its signer
-    stands on the trust list given to faceproof. ``untrusted``: it fits the file, but the signer
-    stands on no list that was given. ``invalid``: it fits the file, but was signed with a
-    certificate that was not good for it, an expired one for example. ``tampered``: the file or the
-    statement was changed after signing. ``unreadable``: there is one, and it cannot be read.
+    ``absent``: there is none, which proves nothing. ``trusted``: it matches the file, and its
+    signer is on the configured trust list. ``untrusted``: it matches the file, but the signer is
+    not on a configured trust list. ``invalid``: it matches the file, but its certificate was not
+    valid for it, for example expired. ``tampered``: the file or the statement was changed after
+    signing. ``unreadable``: there is one, and it cannot be read.
 
-    ``issued`` is when the signer says to have signed, ISO 8601; ``ingredients`` the number of
-    files that the picture is said to be made from; ``validation_codes`` are C2PA's own.
+    ``issued`` is the signing time that the signer claims, ISO 8601. ``ingredients`` is the claimed
+    number of source files of the picture. ``validation_codes`` are C2PA's own.
     """
 
     state: CredentialState
@@ -81,8 +81,8 @@ class ContentCredentials(Record):
 def bounded(text: str, longest: int = LONGEST_VALUE) -> str:
     r"""Return text on one line that is safe to show: printable characters, a bounded length.
 
-    Control characters could rewrite a terminal, those of direction could turn a sentence round, and
-    half a surrogate pair is no Unicode.
+    Control characters could rewrite a terminal, direction marks could reverse a sentence, and half
+    a surrogate pair is not valid Unicode.
 
     >>> bounded("a\nb\x1b[31m"), bounded("abcdef", 4)
     ('a b [31m', 'abc…')
@@ -94,7 +94,7 @@ def bounded(text: str, longest: int = LONGEST_VALUE) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SourceType:
-    """What a code says of a picture: "it was ...", and what that points to."""
+    """Meaning of a code ("it was ..."), and the origin that it indicates."""
 
     says: str
     points_to: PointsTo = "nothing"
@@ -137,7 +137,7 @@ _BY_SMALL_LETTERS = {code.lower(): code for code in DIGITAL_SOURCE_TYPES}
 
 
 def source_type(text: str) -> str | None:
-    """Return the code that an address or a short form names; None where it is none of IPTC's.
+    """Return the code that a URL or a short form names; None if it is not one of IPTC's.
 
     >>> source_type("http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia")
     'trainedAlgorithmicMedia'
@@ -148,7 +148,7 @@ def source_type(text: str) -> str | None:
     return _BY_SMALL_LETTERS.get(found[1].lower()) if found else None
 
 
-#: Characters of a text that are looked at, long enough for the largest ComfyUI workflow.
+#: Characters of a text that are searched, enough for the largest ComfyUI workflow.
 LONGEST_TEXT = 1 << 19
 
 
@@ -170,7 +170,7 @@ class Fault:
 
 
 def statements(block: Block, exif: Exif | None) -> Iterator[Statement | Fault]:
-    """Yield what a block says; ``exif`` is the block read, where it is EXIF."""
+    """Yield the texts of a block; ``exif`` is the parsed block if it is EXIF."""
     if block.kind == "unreadable":
         yield Fault(block.where, block.key)
     elif block.kind == "exif":

@@ -1,4 +1,4 @@
-"""Signs of how, and whether again, a file was saved: camera, preview, compression."""
+"""Findings on how a file was saved, and whether repeatedly: camera, preview, compression."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from faceproof.imaging.decode import Limits, Pixels, decode
 from faceproof.provenance.metadata import Exif
 from faceproof.provenance.records import ProvenanceFinding, Statement, bounded
 
-# Generators write their names or their workflows into the camera's fields.
+# Some generators write their names or workflows into the camera's fields.
 _NO_CAMERA = re.compile(r"^\s*(?:prompt|workflow)\s*:|\{|Black Forest Labs|AI generated", re.I)
 
 
 def camera_finding(exif: Exif, where: str = "EXIF") -> ProvenanceFinding | None:
-    """Return the camera, lens and time that EXIF names; None where it names no camera."""
+    """Return the camera, lens and time that EXIF names; None if it names no camera."""
     texts = {name: bounded(text, 80) for name, text in exif.texts.items()}
     camera = _camera(texts.get("Make", ""), texts.get("Model", ""))
     if not camera or _NO_CAMERA.search(camera):
@@ -44,7 +44,7 @@ def camera_finding(exif: Exif, where: str = "EXIF") -> ProvenanceFinding | None:
 
 
 def _camera(make: str, model: str) -> str:
-    """Return the name of a camera without its maker's name twice.
+    """Return the name of a camera, its maker's name only once.
 
     >>> _camera("Canon", "Canon EOS R5"), _camera("Apple", "iPhone 15")
     ('Canon EOS R5', 'Apple iPhone 15')
@@ -56,19 +56,19 @@ def _camera(make: str, model: str) -> str:
 _LIMITS = Limits(max_bytes=1 << 18, max_pixels=1 << 20, max_side=2000)
 _SIDE = 32
 _WHERE = "EXIF preview"
-# Previews of the same picture correlate above 0.9, whoever scaled them; other pictures about 0.
+# Previews of the same picture correlate above 0.9 with any scaler; other pictures about 0.
 LEAST_CORRELATION = 0.5
 _DARK = 16
-_FLAT = 4.0  # grey levels of spread, below which nothing can be compared
+_FLAT = 4.0  # grey levels (standard deviation), below which pictures cannot be compared
 
 Grey = npt.NDArray[np.float32]
 
 
 def preview_finding(exif: Exif, pixels: Pixels) -> ProvenanceFinding | None:
-    """Return that the preview shows something else; None where it does not, or there is none.
+    """Return a finding if the preview shows another picture; None otherwise.
 
-    Turned previews are taken for the same: programs turn a picture and forget its preview. So are
-    those with black bars, which cameras put around pictures that are wider than their previews.
+    Rotated previews count as the same picture: some programs rotate a picture but not its preview.
+    So do previews with black bars, which cameras add if the picture is wider than the preview.
     """
     if not exif.thumbnail:
         return None
@@ -92,7 +92,7 @@ def preview_finding(exif: Exif, pixels: Pixels) -> ProvenanceFinding | None:
 
 
 def _alikeness(preview: Pixels, pixels: Pixels) -> float | None:
-    """Return the best correlation over quarter turns, in [-1, 1]; None where one is flat."""
+    """Return the best correlation over quarter turns, in [-1, 1]; None if one is flat."""
     picture = _small(pixels)
     tries = [
         np.rot90(small, turns)
@@ -126,7 +126,7 @@ _SAMPLING = {
     (2, 2): "colour at half size (4:2:0)",
     (0, 0): "without colour",
 }
-# Facebook and Instagram write this into the captions of what they save again: seen in many
+# Facebook and Instagram write this into the captions of pictures that they save again. Source: many
 # published listings of such files.
 _META_MARK = "FBMD"
 
@@ -172,7 +172,7 @@ def _compression(header: JpegHeader) -> ProvenanceFinding:
 
 
 def _is_usual(header: JpegHeader) -> bool:
-    """Say whether both tables are exactly those that libjpeg writes for a quality."""
+    """Return whether both tables are exactly those that libjpeg writes for a quality."""
     quality = int(header.quality)
     return header.standard == 1 and (
         not header.chroma or header.chroma == standard_table(quality, chroma=True)

@@ -1,9 +1,9 @@
-"""TRACES and EDITORS: what generators, apps and editors leave in the metadata of their files.
+"""TRACES and EDITORS: traces of generators, apps and editors in the metadata of files.
 
-``keys`` are those of `faceproof.provenance.records`, in small letters. ``known_from`` says where
-our knowledge comes from: "code" for what public code of the generator writes, "readers" for what
-several public programs that read such files look for, "samples" for published files and listings of
-what such files hold, "memory" for what we remember and had no file of to compare with.
+``keys`` are those of `faceproof.provenance.records`, in lower case. ``known_from`` is the source of
+a pattern: "code" for public code of the generator, "readers" for several public programs that read
+such files, "samples" for published files and listings of their metadata, "memory" for patterns that
+no available file confirms.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from faceproof.provenance.records import (
 
 KnownFrom = Literal["code", "readers", "samples", "memory"]
 
-#: Where programs name themselves.
+#: Keys in which programs write their names.
 PROGRAMS = (
     *("exif:software", "exif:processingsoftware", "exif:make", "png:software", "xmp:creatortool"),
     *("xmp:software", "xmp:softwareagent", "iim:originatingprogram", "editor"),
     *("credentials:claim_generator", "credentials:software_agent"),
 )
-#: Where makers and sources are credited; people stand here too, so that short names mean little.
+#: Keys of authors and sources; people are named here too, so that short names are ambiguous.
 CREDITS = (
     *("xmp:credit", "iim:credit", "iim:source", "png:credit", "png:source", "png:author"),
     "credentials:signer",
 )
-#: Where prompts and settings are kept.
+#: Keys of prompts and settings.
 TEXTS = (
     *("png:parameters", "png:comment", "png:description", "png:usercomment", "comment"),
     *("exif:usercomment", "exif:imagedescription", "exif:xpcomment", "xmp:usercomment"),
@@ -46,7 +46,7 @@ TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A pattern that stands under some keys in files of one generator; ``sample`` matches it."""
+    """A pattern in the values of some keys in files of one generator; ``sample`` matches it."""
 
     generator: str
     keys: tuple[str, ...]
@@ -57,23 +57,23 @@ class Trace:
 
 
 def _named(generator: str, pattern: str, sample: str, known_from: KnownFrom = "memory") -> Trace:
-    """Return the trace of a generator whose name can be no one else's."""
+    """Return the trace of a generator with an unambiguous name."""
     return Trace(generator, (*PROGRAMS, *CREDITS), pattern, sample, known_from)
 
 
 def _program(generator: str, pattern: str, sample: str) -> Trace:
-    """Return the trace of a generator whose name people or places bear too."""
+    """Return the trace of a generator whose name is also that of people or places."""
     return Trace(generator, PROGRAMS, pattern, sample, "memory")
 
 
 def _alters(app: str) -> Trace:
-    """Return the trace of an app that alters faces and signs with its name."""
+    """Return the trace of an app that alters faces and writes its name into the file."""
     return Trace(
         f"{app}, an app that alters faces", PROGRAMS, rf"^{app}\b", f"{app} 5.1", "memory", "edited"
     )
 
 
-#: The first trace that fits a statement is told, so that the more exact ones stand first.
+#: The first trace that matches a statement is reported, so that specific ones come first.
 TRACES: tuple[Trace, ...] = (
     Trace("SwarmUI", TEXTS, r'"sui_image_params"', '{"sui_image_params": {"seed": 1}}', "code"),
     Trace("Fooocus", ("png:fooocus_scheme",), r".", "fooocus", "code"),
@@ -214,7 +214,7 @@ TRACES: tuple[Trace, ...] = (
     ),
 )
 
-_LONGEST_NAME = 2000  # no program's name is longer; texts are searched whole
+_LONGEST_NAME = 2000  # no program's name is longer; texts are searched in full
 _SHORT = frozenset((*PROGRAMS, *CREDITS))
 _BY_KEY: dict[str, list[tuple[Trace, re.Pattern[str]]]] = {}
 for _trace in TRACES:
@@ -223,7 +223,7 @@ for _trace in TRACES:
 
 
 def traces(statement: Statement) -> Iterator[tuple[Trace, str]]:
-    """Yield the first trace that a statement fits, and the text from there where it is far in."""
+    """Yield the first trace that matches a statement, and the text from the match on."""
     key = statement.key.lower()
     text = statement.text[:_LONGEST_NAME] if key in _SHORT else statement.text
     for trace, pattern in _BY_KEY.get(key, ()):
@@ -234,14 +234,14 @@ def traces(statement: Statement) -> Iterator[tuple[Trace, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program and the pattern of its signature, in any letters; ``edits``: it is made to edit."""
+    """A program and the case-insensitive pattern of its name; ``edits``: it is an editor."""
 
     name: str
     pattern: str
     edits: bool = True
 
 
-#: The more exact ones stand first.
+#: The more specific ones come first.
 EDITORS: tuple[Program, ...] = (
     Program("Adobe Lightroom", r"Lightroom"),
     Program("Adobe Camera Raw", r"Camera Raw"),
@@ -299,7 +299,7 @@ _DID = {
 
 
 def editor(statement: Statement) -> Program | None:
-    """Return the program that signed with this statement, where it is in the table.
+    """Return the program that wrote this statement, if it is in the table.
 
     >>> editor(Statement("EXIF Software", "exif:Software", "Adobe Photoshop 25.1")).name
     'Adobe Photoshop'
@@ -313,7 +313,7 @@ def editor(statement: Statement) -> Program | None:
 
 
 def editing_findings(statements: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
-    """Yield one finding for each program that signed, at the first place where it did."""
+    """Yield one finding for each program, at the first place that names it."""
     seen: set[Program] = set()
     for statement in statements:
         program = editor(statement)
@@ -335,7 +335,7 @@ _SOURCE_TYPE_KEYS = frozenset(
 
 
 def trace_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
-    """Yield one finding for each generator and place that a table's entry fits."""
+    """Yield one finding for each generator and place that matches an entry of the table."""
     seen: set[tuple[str, str]] = set()
     for statement in told:
         for trace, text in traces(statement):
@@ -354,9 +354,9 @@ def trace_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
 def source_type_findings(
     told: Iterable[Statement], *, broken: bool = False
 ) -> Iterator[ProvenanceFinding]:
-    """Yield one finding for each digital source type; ``broken``: the credentials do not hold.
+    """Yield one finding for each digital source type; ``broken``: the credentials are invalid.
 
-    That broken credentials speak of a camera points to nothing: they may be of another picture.
+    A camera named by invalid credentials is not evidence: they may be of another picture.
     """
     seen: set[str] = set()
     for statement in told:
@@ -379,7 +379,7 @@ def source_type_findings(
 
 
 def remote_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
-    """Yield that credentials are said to be kept at an address, which is not visited.
+    """Yield a finding for a URL of remote credentials, which is not fetched.
 
     Source: C2PA Technical Specification 2.2, section 11.4.
     """
@@ -396,7 +396,7 @@ def remote_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
 
 
 def credential_findings(found: ContentCredentials, fault: str) -> Iterator[ProvenanceFinding]:
-    """Yield that there are credentials, and what is wrong with them or with the trust list."""
+    """Yield findings for credentials, and for faults in them or in the trust list."""
     if found.state != "absent":
         yield ProvenanceFinding(
             kind="unreadable" if found.state == "unreadable" else "credentials",
@@ -418,7 +418,7 @@ def _of_credentials(statement: Statement) -> bool:
 
 
 def _who(statement: Statement) -> str:
-    """Return who says it, and what such words are worth."""
+    """Return the source of a statement, and how reliable it is."""
     if _of_credentials(statement):
         return "The content credentials say"
     return "The metadata, which anyone can write or copy, say"

@@ -44,14 +44,14 @@ ROWS = tuple(row(number, split=SPLITS[number % 4]) for number in range(12))
     ("wrong", "said"),
     [
         ({"label": "Fake"}, "label is 'Fake', must be one of real, fake"),
-        ({"label": "fake"}, "real exactly when its generator is 'none'"),
-        ({"generator": "stylegan2"}, "real exactly when its generator is 'none'"),
+        ({"label": "fake"}, "real exactly if its generator is 'none'"),
+        ({"generator": "stylegan2"}, "real exactly if its generator is 'none'"),
         ({"split": "dev"}, "split is 'dev', must be one of train, validation, calibration, test"),
         ({"sha256": "abc"}, "sha256"),
-        ({"group": ""}, "group and source must be filled"),
-        ({"source": ""}, "group and source must be filled"),
-        ({"path": "/etc/passwd"}, "must stay inside of the data folder"),
-        ({"path": "a/../../b.jpg"}, "must stay inside of the data folder"),
+        ({"group": ""}, "group and source must not be empty"),
+        ({"source": ""}, "group and source must not be empty"),
+        ({"path": "/etc/passwd"}, "must stay inside the data folder"),
+        ({"path": "a/../../b.jpg"}, "must stay inside the data folder"),
         ({"attributes": {"label": "old"}}, "an attribute must not be called 'label'"),
     ],
 )
@@ -70,7 +70,7 @@ def test_rows_without_a_split_are_a_manifest_too():
 def test_nothing_stands_in_two_splits(key):
     same = {key: getattr(row(0), key)}
     Manifest((row(0), row(1, **same)))
-    with pytest.raises(LeakError, match=f"{key} {same[key]} stands in test and train"):
+    with pytest.raises(LeakError, match=f"{key} {same[key]} occurs in test and train"):
         Manifest((row(0), row(1, split="test", **same)))
 
 
@@ -219,7 +219,7 @@ def test_numbers_in_a_parquet_file_of_others_become_text(tmp_path: Path):
 
 
 def test_what_is_no_text_is_refused_by_its_column():
-    with pytest.raises(ManifestError, match="column 'embedding' holds List"):
+    with pytest.raises(ManifestError, match="column 'embedding' has type List"):
         Manifest(foreign(embedding=[[1.0, 2.0]]))
 
 
@@ -269,7 +269,7 @@ class TestRoot:
         assert read_manifest(tmp_path / "m.parquet", root=Path("else")).root == Path("else")
 
     def test_without_one_no_picture_can_be_named(self):
-        with pytest.raises(ManifestError, match=r"a\.jpg: .* name it with --root"):
+        with pytest.raises(ManifestError, match=r"a\.jpg: .* set it with --root"):
             Manifest(foreign()).picture_path("a.jpg")
 
 
@@ -288,7 +288,7 @@ class TestMerge:
 
     def test_one_picture_in_two_splits_is_a_leak(self, tmp_path: Path):
         one = Manifest(foreign(), root=tmp_path)
-        with pytest.raises(LeakError, match="stands in test and train"):
+        with pytest.raises(LeakError, match="occurs in test and train"):
             merge([one, Manifest(foreign(split="test"), root=tmp_path)])
 
     def test_an_unknown_folder_is_asked_for(self, tmp_path: Path):

@@ -74,7 +74,7 @@ def test_shared_and_turned_tensors_are_stored_apart() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 8, b"\xff" * 100, b"PK\x03\x04 a pickle in a zip"])
 def test_what_is_no_safetensors_file_is_refused(data: bytes) -> None:
-    with pytest.raises(BundleError, match=r"w\.safetensors is no safetensors file"):
+    with pytest.raises(BundleError, match=r"w\.safetensors is not a safetensors file"):
         put_weights(network(), data, name="w.safetensors")
 
 

@@ -129,7 +129,7 @@ def test_inputs_of_another_preprocessing_are_refused(tiny_bundle: Path, wrong: n
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 def test_an_answer_that_is_no_number_is_an_error(tiny_bundle: Path, wrong: float) -> None:
-    with pytest.raises(BundleError, match="not a number"):
+    with pytest.raises(BundleError, match="NaN or infinity"):
         Detector.load(tiny_bundle).fake_probabilities(flat(wrong))
 
 

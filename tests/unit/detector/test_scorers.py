@@ -68,7 +68,7 @@ def test_an_honest_file_passes() -> None:
 )
 def test_weights_in_another_file_are_refused(way: tuple[int, ...], secret: bytes) -> None:
     with pytest.raises(
-        BundleError, match=r"bad\.onnx is refused: it keeps weights in another file"
+        BundleError, match=r"bad\.onnx is rejected: it keeps weights in another file"
     ):
         refuse_unsafe(BRIGHT + nested(way, number(2, 1) + secret), "bad.onnx")
 
@@ -102,7 +102,7 @@ def test_operator_sets_beyond_the_standard_are_refused(domain: bytes) -> None:
     ],
 )
 def test_what_is_no_onnx_file_is_refused(data: bytes) -> None:
-    with pytest.raises(BundleError, match="is refused"):
+    with pytest.raises(BundleError, match="is rejected"):
         refuse_unsafe(data, "x.onnx")
 
 
@@ -111,4 +111,4 @@ def test_no_bytes_do_harm(noise: bytes, place: int, cut: int) -> None:
     try:
         refuse_unsafe(BRIGHT[:place] + noise + BRIGHT[place + cut :], "x.onnx")
     except BundleError as error:
-        assert "x.onnx is refused" in str(error)  # noqa: PT017
+        assert "x.onnx is rejected" in str(error)  # noqa: PT017

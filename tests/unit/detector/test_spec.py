@@ -62,5 +62,5 @@ def test_thresholds_are_never_chosen_on_test_data() -> None:
 def test_a_picture_is_as_fake_as_its_most_fake_face() -> None:
     assert picture_probability([0.2, 0.8, 0.5]) == 0.8
     assert picture_probability([]) is None
-    with pytest.raises(ValueError, match="not a number"):
+    with pytest.raises(ValueError, match="is NaN"):
         picture_probability([0.2, float("nan")])

@@ -355,7 +355,7 @@ def test_other_arrays_are_refused_in_words(array):
 
 @pytest.mark.parametrize("source", [None, 7, ["a.png"], object()])
 def test_what_is_no_source_is_refused_in_words(source):
-    with pytest.raises(UnsupportedSourceError, match="give a path, bytes"):
+    with pytest.raises(UnsupportedSourceError, match="pass a path, bytes"):
         load(source)
 
 

@@ -224,7 +224,7 @@ def test_rare_kinds_of_jpeg(marker, bits, layers):
     data = bytearray(encoded("JPEG"))
     frame = data.index(b"\xff\xc0")
     data[frame + 1], data[frame + 4], data[frame + 9] = marker, bits, layers
-    with pytest.raises(UnsupportedFormatError, match="a rare kind of JPEG"):
+    with pytest.raises(UnsupportedFormatError, match="unsupported kind of JPEG"):
         decode(bytes(data))
 
 
@@ -274,7 +274,7 @@ def test_a_png_with_damaged_pixels():
     data = bytearray(encoded("PNG"))
     middle = len(data) // 2
     data[middle : middle + 40] = bytes(40)
-    with pytest.raises(CorruptPictureError, match="damaged"):
+    with pytest.raises(CorruptPictureError, match="corrupt"):
         decode(bytes(data), name="a.png")
 
 
@@ -290,7 +290,7 @@ def test_a_png_with_damaged_pixels():
         ),
         (b"GIF89a\1\0\1\0\0\0\0;", "holds no picture"),
         (b"BM" + bytes(12) + b"(\0\0\0" + b"\1\0\0\0" + bytes(100), "1 x 0 pixels"),
-        (b"II*\0\x08\0\0\0\0\0" + bytes(100), "damaged"),
+        (b"II*\0\x08\0\0\0\0\0" + bytes(100), "corrupt"),
     ],
 )
 def test_pictures_that_make_no_sense(data, said):

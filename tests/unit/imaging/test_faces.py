@@ -216,7 +216,7 @@ def test_making_detectors_leaves_opencvs_log_level_alone():
 
 def test_another_model_file_is_refused(monkeypatch):
     monkeypatch.setattr(faces, "_YUNET_SHA256", "0" * 64)
-    with pytest.raises(FaceproofError, match="install faceproof again"):
+    with pytest.raises(FaceproofError, match="reinstall faceproof"):
         YuNet()
 
 

@@ -159,7 +159,7 @@ def test_a_file_that_holds_code_is_refused_and_the_code_does_not_run(tmp_path):
 def test_a_file_without_a_state_dict_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "a.pt")
 
-    with pytest.raises(TrainingError, match="holds no state dict"):
+    with pytest.raises(TrainingError, match="does not contain a state dict"):
         load_starting_weights(small(), tmp_path / "a.pt")
 
 

@@ -270,7 +270,7 @@ class TestRefused:
     def test_a_folder_that_holds_something_else(self, make, combined, tmp_path):
         (tmp_path / "out" / "whole").mkdir(parents=True)
         (tmp_path / "out" / "whole" / "thesis.txt").write_text("years", encoding="utf-8")
-        with pytest.raises(BundleError, match="no part of a bundle"):
+        with pytest.raises(BundleError, match="not part of a bundle"):
             combined(make("first"), make("second"))
 
     def test_a_promise_that_the_data_cannot_support(self, make, combined):

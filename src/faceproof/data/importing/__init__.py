@@ -1,7 +1,6 @@
-"""Import: from a folder, a table or an archive of pictures to a manifest, every file measured.
+"""Import: from a folder or a table of pictures to a manifest, with facts of every file.
 
-* `import_data`: the whole of it; `reading`: one listed file after another; `table`: rows and
-  official splits; `summary`: what is told at the end
-* `facts`: what is measured of a picture file
-* `videos`, `video_frames`: frames evenly spread over a video
+* `import_data`: the entry point, its options and its summary
+* `measure`: reading listed files, their facts, the manifest's table and official splits
+* `videos`: evenly spaced frames of a video
 """

@@ -1,4 +1,4 @@
-"""From a folder of pictures to a manifest: listed by a layout, read side by side, measured."""
+"""`import_data`: list a folder by a layout, read and measure its pictures, build a manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from faceproof.records import Document, Record
 from faceproof.sources import is_address, printable
 from faceproof.tables import choose
 
-#: A source may be one table rather than a folder.
+#: A source may be one table instead of a folder.
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 
 DEFAULT_WORKERS = min(16, os.cpu_count() or 1)
@@ -39,11 +39,11 @@ _AHEAD = 8
 
 
 class ImportSpec(Record):
-    """How a source is imported.
+    """Options of an import.
 
-    ``extract`` is where frames and embedded pictures go; ``below`` is the folder that all pictures
-    must lie in, or None where they may lie anywhere. ``outputs`` are files and folders of ours,
-    which are passed over where they lie in the source.
+    ``extract`` is the folder for frames and embedded pictures. ``below`` is the folder that must
+    contain all pictures, or None for no restriction. ``outputs`` are files and folders of
+    faceproof, which are skipped if they are in the source.
     """
 
     layout: str
@@ -58,7 +58,7 @@ class ImportSpec(Record):
 
 @dataclass(frozen=True)
 class Imported:
-    """A manifest, what is not in it and why, and what there is to tell."""
+    """A manifest, the problems of entries that are not in it, and notes."""
 
     manifest: Manifest
     problems: tuple[Problem, ...]
@@ -66,7 +66,7 @@ class Imported:
 
 
 def _nothing(_: object) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 def import_data(
@@ -76,14 +76,14 @@ def import_data(
     tell: Callable[[str], None] = _nothing,
     advance: Callable[[object], None] = _nothing,
 ) -> Imported:
-    """Return the manifest of a source, every picture of it read once.
+    """Return the manifest of a source; every picture is read once.
 
-    ``tell`` is given each note as soon as it is known, most of them before the first picture is
-    read; ``advance`` is called after each entry of the source.
+    ``tell`` is called with each note immediately, mostly before the first picture is read.
+    ``advance`` is called after each entry of the source.
 
     Raises:
-        UsageError: there is no such source or layout, or an option does not fit it.
-        SourceNotFoundError: the layout finds nothing there.
+        UsageError: there is no such source or layout, or the layout does not support an option.
+        SourceNotFoundError: the layout finds no picture.
     """
     listing = Listing(source, spec, tell)
     rows, problems = Rows(spec.name), []
@@ -101,7 +101,7 @@ def import_data(
     table, root = rows.table(listing.folder, extract)
     if table.is_empty() and not problems:
         raise SourceNotFoundError(
-            f"{printable(str(source))}: the layout {spec.layout} finds no picture there; look at"
+            f"{printable(str(source))}: the layout {spec.layout} finds no picture there; check"
             " the folder, or try another layout"
         )
     table, told = settle_splits(table)
@@ -111,28 +111,28 @@ def import_data(
 
 
 def count_entries(source: Path, spec: ImportSpec) -> Iterator[Entry]:
-    """Yield what there is to read, for counting."""
+    """Yield the entries to read, for counting."""
     return choose(LAYOUTS, spec.layout, what="layout")(checked_source(source), spec.options)
 
 
 def checked_source(source: Path) -> Path:
-    """Return a source that can be listed: a folder, or a table that names pictures beside it.
+    """Return a source that can be listed: a folder, or a table of pictures next to it.
 
     Raises:
-        UsageError: it is missing, an address, or a file of another kind.
+        UsageError: it is missing, a URL, or a file of another kind.
     """
     said = printable(str(source))
     if is_address(source.as_posix().replace(":/", "://", 1)):  # a path has no empty parts
-        raise UsageError(f"{said}: import does not fetch from the net; fetch it first")
+        raise UsageError(f"{said}: import does not fetch from URLs; download it first")
     if not source.exists():
-        raise UsageError(f"{said}: no such folder; name the one that holds the pictures")
+        raise UsageError(f"{said}: no such folder; give the folder of the pictures")
     if source.is_file() and source.suffix.lower() not in TABLE_SUFFIXES:
-        raise UsageError(f"{said} is a file; name the folder that it lies in, or is unpacked in")
+        raise UsageError(f"{said} is a file; give the folder that contains it or its content")
     return source
 
 
 class Listing:
-    """The tasks that a source comes to; ``notes`` grows while it is gone through."""
+    """The tasks of a source; ``notes`` grows during the iteration."""
 
     def __init__(self, source: Path, spec: ImportSpec, tell: Callable[[str], None]) -> None:
         self._source = checked_source(source)
@@ -144,7 +144,7 @@ class Listing:
         self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[Task | Problem]:
-        """Yield what is to be read, and the problems of listing."""
+        """Yield the entries to read, and the problems of listing."""
         own = _Own(self.folder, (*self._spec.outputs, self._spec.extract))
         for entry in self._layout(self._source, self._spec.options):
             if isinstance(entry, Note):
@@ -153,13 +153,13 @@ class Listing:
                 yield entry if isinstance(entry, Problem) else self._task(entry)
 
     def note(self, message: str) -> None:
-        """Tell something once."""
+        """Report a note once."""
         if message not in self.notes:
             self.notes.append(message)
             self._tell(message)
 
     def _task(self, item: Listed) -> Task | Problem:
-        """Return what is to be done for one listed picture, or why nothing can be."""
+        """Return the task of one listed picture, or its problem."""
         if refused := _refused(item):
             return refused
         self._know(item.generator)
@@ -168,26 +168,26 @@ class Listing:
         return Task(item, self._claim(item) if extracted else "")
 
     def _know(self, generator: str) -> None:
-        """Warn of a generator that is seen for the first time and not in the table."""
+        """Warn about a new generator that is not in the table."""
         if generator not in self._generators:
             self._generators.add(generator)
             if warning := unknown_generator_warning(generator):
                 self.note(warning)
 
     def _check_place(self, place: Path) -> None:
-        """Refuse pictures where the manifest could not name them."""
+        """Reject a place of pictures that the manifest cannot refer to."""
         below = self._spec.below
         if below is not None and not absolute(place).is_relative_to(absolute(below)):
             raise UsageError(
-                f"a manifest in CSV lies above its pictures, and {printable(str(place))} does not"
-                f" lie in {below}: write .parquet, which says where they lie, or name another file"
+                f"a CSV manifest must be above its pictures, but {printable(str(place))} is not"
+                f" in {below}: write .parquet, which stores the data folder, or name another file"
             )
 
     def _claim(self, item: Listed) -> str:
-        """Return a name to extract under that nothing else is extracted under."""
+        """Return a unique name for an extracted file."""
         stem = item.path if item.video else without_suffix(item.path)
         suffix, free, number = item.path.removeprefix(stem), stem, 1
-        while free.lower() in self._claimed:  # file systems may not tell a from A
+        while free.lower() in self._claimed:  # file systems may be case-insensitive
             number += 1
             free = f"{stem}-{number}"
         self._claimed.add(free.lower())
@@ -200,7 +200,7 @@ def absolute(path: Path) -> Path:
 
 
 class _Own:
-    """What earlier imports wrote into a folder, by name."""
+    """The files of earlier imports in a folder, by name."""
 
     def __init__(self, folder: Path, written: Iterable[Path]) -> None:
         inside = [path for path in map(absolute, written) if path.is_relative_to(folder)]
@@ -214,22 +214,22 @@ class _Own:
 
 
 def _refused(item: Listed) -> Problem | None:
-    """Return why something listed can be no row of a manifest, or None where it can."""
+    """Return why an entry cannot be a row of a manifest, or None if it can."""
     path, name = PurePosixPath(item.path), printable(item.path)
     if name != item.path:
         said = "its name is not UTF-8, which a manifest cannot hold; rename it"
         return Problem(name, "name_not_utf8", said)
     if path.is_absolute() or ".." in path.parts:
-        said = "it lies outside of the source; copy it there, or name the folder above both"
+        said = "it is outside the source; copy it there, or give the folder above both"
         return Problem(name, "path_escapes", said)
     if item.label not in LABELS or (item.label == "real") != (item.generator == "none"):
-        said = f"label {item.label!r} with generator {item.generator!r}; real goes with none alone"
+        said = f"label {item.label!r} with generator {item.generator!r}; real requires none"
         return Problem(name, ManifestError.code, said)
     return None
 
 
 class Spread(Record):
-    """The least, the middle and the greatest of some numbers."""
+    """Minimum, median and maximum of some numbers."""
 
     least: int
     median: float
@@ -250,10 +250,10 @@ class ClassSummary(Record):
 
 
 class Doubles(Record):
-    """Pictures that stand in the manifest more than once; they are kept, `inspect` names them.
+    """Repeated pictures in the manifest; they are kept, and `inspect` reports them.
 
     ``files`` counts rows beyond the first of equal files, ``paths`` those of equal paths, and
-    ``in_both_classes`` files that are called real and fake.
+    ``in_both_classes`` files labelled both real and fake.
     """
 
     files: int
@@ -262,7 +262,7 @@ class Doubles(Record):
 
 
 class ImportSummary(Document):
-    """What `faceproof data import --format json` prints."""
+    """The output of `faceproof data import --format json`."""
 
     schema_: Literal["faceproof.import/1"] = Field(default="faceproof.import/1", alias="schema")
     manifest: str
@@ -279,7 +279,7 @@ class ImportSummary(Document):
 
 
 def summarise(imported: Imported, *, manifest: Path, source: str, layout: str) -> ImportSummary:
-    """Return the summary of an import whose manifest stands at ``manifest``."""
+    """Return the summary of an import whose manifest is at ``manifest``."""
     table = imported.manifest.table
     codes = Counter(problem.code for problem in imported.problems)
     return ImportSummary(
@@ -311,7 +311,7 @@ def _of_class(table: pl.DataFrame) -> ClassSummary:
 
 
 def _counts(column: pl.Series) -> dict[str, int]:
-    """Return how often each value stands there, the most frequent first; the empty one left out."""
+    """Return the count of each non-empty value, the most frequent first."""
     named = column.cast(pl.String).drop_nulls()
     counts = named.filter(named != "").alias("value").value_counts(name="n")
     return dict(counts.sort(["n", "value"], descending=[True, False]).iter_rows())

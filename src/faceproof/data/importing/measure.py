@@ -1,4 +1,4 @@
-"""Pictures measured: from listed files to what `import` writes of each, and a manifest's table."""
+"""Facts: read listed files, measure each picture, and build the manifest's table."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from faceproof.sources import printable
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One picture's file: who it is, what it looks like, how large it is, how it was saved.
+    """The facts of a picture file: its hash, perceptual hash, size and JPEG quality.
 
     ``width`` and ``height`` are those of the upright picture; ``jpeg_quality`` is 1 to 100, and
-    None where the file is not a JPEG.
+    None if the file is not a JPEG.
     """
 
     sha256: str
@@ -41,7 +41,7 @@ def measure(data: bytes, name: str) -> Facts:
     """Return the facts of the bytes of a picture's file; ``name`` is for messages.
 
     Raises:
-        PictureError: one of its leaves says why the bytes are no usable picture.
+        PictureError: the bytes are not a usable picture; the subclass is the reason.
     """
     picture = decode(data, name=name)
     return Facts(
@@ -58,26 +58,26 @@ def measure(data: bytes, name: str) -> Facts:
 def jpeg_quality(container: Container | None) -> int | None:
     """Return the libjpeg quality, 1 to 100, nearest to a file's luma table.
 
-    None where the file is not a JPEG, or has no table.
+    None if the file is not a JPEG, or has no table.
     """
     header = container.jpeg_header if container else None
     return int(header.quality) if header and header.luma else None
 
 
-#: What to do about a file, where the error does not say so itself; by its code.
+#: The fix for a file, by the error's code, if the message does not contain it.
 REMEDIES = {
     "corrupt_picture": "fetch the file again, or delete it",
     "empty_file": "fetch the file again, or delete it",
     "mislabelled_file": "rename it, or delete it",
-    "source_not_found": "fetch the missing files, or take the row out of the source's table",
-    "source_unreadable": "see to permissions and disk space, then import again",
+    "source_not_found": "fetch the missing files, or remove the row from the source's table",
+    "source_unreadable": "check permissions and disk space, then import again",
     "truncated_picture": "fetch the file again, or delete it",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One picture: who listed it, where it lies (below the source, or extracted) and its facts."""
+    """One picture: its listed entry, its path (below the source, or extracted) and its facts."""
 
     item: Listed
     path: str
@@ -88,7 +88,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something listed, and the name under which it would be extracted."""
+    """A listed entry, and its name if it is extracted."""
 
     item: Listed
     place: str = ""
@@ -96,21 +96,21 @@ class Task:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads what is listed below ``folder``; frames and embedded pictures go below ``extract``."""
+    """Reads the entries below ``folder``; writes frames and embedded pictures to ``extract``."""
 
     folder: Path
     extract: Path
     frames: int
 
     def read(self, task: Task | Problem) -> list[Measured | Problem]:
-        """Return the pictures that a task comes to, or the problems that stand in their place."""
+        """Return the pictures of a task, or the problems in their place."""
         if isinstance(task, Problem):
             return [task]
         try:
             return list(self._read(task))
         except SourceError as error:
             return [self._problem(task.item, error)]
-        except OSError as error:  # of writing; reading raises ours
+        except OSError as error:  # from writing; reading raises ours
             said = f"{error.filename}: cannot be written ({error.strerror or error})"
             return [self._problem(task.item, SourceUnreadableError(said))]
 
@@ -125,14 +125,14 @@ class Reader:
             yield Measured(item, item.path, extracted=False, facts=measure(data, item.path))
 
     def _embedded(self, task: Task, data: bytes) -> Measured:
-        """Write embedded bytes as they are, once they are known to be a picture."""
+        """Write embedded bytes unchanged, after decoding them as a picture."""
         facts = measure(data, task.item.path)
         path = _with_suffix(task.place, facts.format)
         _write(self.extract / path, data)
         return Measured(task.item, path, extracted=True, facts=facts)
 
     def _frames(self, task: Task) -> Iterator[Measured | Problem]:
-        """Yield the frames of a video, and a problem where some could not be had."""
+        """Yield the frames of a video, and a problem if some could not be decoded."""
         item, folder = task.item, self.extract / task.place
         sampled = sample_video(self.folder / item.path, folder, self.frames)
         for frame in sampled.frames:
@@ -145,7 +145,7 @@ class Reader:
             yield self._problem(item, TruncatedPictureError(sampled.missing))
 
     def _problem(self, item: Listed, error: SourceError) -> Problem:
-        """Return an error as a problem: what is wrong and what to do, without the name again."""
+        """Return an error as a problem: the reason and the fix, without the name."""
         path = self.folder / item.path
         reason = str(error).removeprefix(f"{item.path}: ").removeprefix(f"{path}: ")
         remedy = REMEDIES.get(error.code)
@@ -167,7 +167,7 @@ def _with_suffix(place: str, kind: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all; one that is there and the same is left alone."""
+    """Write a file atomically; an existing file with the same content is not rewritten."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ def _write(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
-#: What sources call the splits; any other name is kept as it is, and is no split of ours.
+#: Names of splits in sources; any other name is kept, but is not one of our splits.
 SPLIT_NAMES = {
     **{name: name for name in SPLITS},
     **dict.fromkeys(("training", "tr"), "train"),
@@ -192,7 +192,7 @@ _EXTRACTED = "_extracted"
 
 
 class Rows:
-    """Takes measured pictures one at a time, and keeps them as columns."""
+    """Collects measured pictures one at a time, stored as columns."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -200,7 +200,7 @@ class Rows:
         self._open: list[Measured] = []
 
     def add(self, measured: Measured) -> None:
-        """Take one picture."""
+        """Add one picture."""
         self._open.append(measured)
         if len(self._open) >= _CHUNK_ROWS:
             self._close()
@@ -208,7 +208,7 @@ class Rows:
     def table(self, folder: Path, extract: Path) -> tuple[pl.DataFrame, Path]:
         """Return the table so far, and the folder that its paths are relative to.
 
-        That is ``folder`` or ``extract``, or the one above both where pictures lie in both.
+        That is ``folder`` or ``extract``, or their common parent if pictures are in both.
         """
         self._close()
         table = pl.concat(self._chunks, how="diagonal")
@@ -219,7 +219,7 @@ class Rows:
         return table.with_columns(path=prefix + pl.col("path")).drop(_EXTRACTED), root
 
     def _close(self) -> None:
-        """Turn the rows that are open into columns."""
+        """Convert the pending rows to columns."""
         names = dict.fromkeys(name for row in self._open for name in _attributes(row))
         found = [_attributes(row) for row in self._open]
         rows = [_contract(row, self._source) for row in self._open]
@@ -245,10 +245,10 @@ class Rows:
 
 
 def settle_splits(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """Return the table with official splits in our words, and what to tell about them.
+    """Return the table with official splits under our names, and notes about them.
 
-    Where they cannot be ours, because the same picture or group stands in two of them or a name is
-    none of ours, ``split`` is emptied and they stay in the column ``official_split``.
+    Official splits are not usable if the same picture or group is in two of them, or if a name is
+    not one of ours. Then ``split`` is emptied and they stay in the column ``official_split``.
     """
     renamed = table.with_columns(split=pl.col("split").str.to_lowercase().replace(SPLIT_NAMES))
     told = [*_strange(renamed), *_leaks(renamed)]
@@ -263,20 +263,20 @@ def settle_splits(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
 
 
 def _strange(table: pl.DataFrame) -> list[str]:
-    """Return a line on official splits that have a name of their own."""
+    """Return a note about official splits with unknown names."""
     names = sorted(set(table["split"].unique()) - {"", *SPLITS})
     return [f"no split of ours is called {' or '.join(map(repr, names))}"] if names else []
 
 
 def _leaks(table: pl.DataFrame) -> list[str]:
-    """Return a line on pictures and one on groups that stand in two official splits."""
+    """Return notes about pictures and groups that are in two official splits."""
     standing = table.filter(pl.col("split") != "")
     said = []
     for key, what in (("sha256", "file"), ("group", "group")):
         splits = standing.group_by(key).agg(pl.col("split").n_unique())
         twice = splits.filter(pl.col("split") > 1).height
         if twice:
-            stand = f"{what}s stand" if twice > 1 else f"{what} stands"
+            stand = f"{what}s occur" if twice > 1 else f"{what} occurs"
             said.append(f"{twice} {stand} in more than one official split")
     return said
 
@@ -297,14 +297,14 @@ def _contract(row: Measured, source: str) -> tuple[str, ...]:
 
 
 def _attributes(row: Measured) -> dict[str, str]:
-    """Return what the layout says of a picture, and what was found on the way to it."""
+    """Return the attributes of a picture from the layout, and from its extraction."""
     both = {**row.item.attributes, **row.attributes}
     taken = RESERVED | {OFFICIAL, _EXTRACTED}
     return {f"table_{name}" if name in taken else name: said for name, said in both.items()}
 
 
 def _root(folder: Path, extract: Path, kinds: set[bool]) -> Path:
-    """Return the data folder: where the pictures lie, or above both of the places."""
+    """Return the data folder: the folder of the pictures, or the common parent of both."""
     if kinds <= {False}:
         return folder
     if kinds == {True}:
@@ -313,16 +313,16 @@ def _root(folder: Path, extract: Path, kinds: set[bool]) -> Path:
         return Path(os.path.commonpath([folder.absolute(), extract.absolute()]))
     except ValueError as error:  # two drives of Windows
         raise UsageError(
-            f"{folder} and {extract} lie on two drives: name a folder on the first with --extract"
+            f"{folder} and {extract} are on two drives: set a folder on the first with --extract"
         ) from error
 
 
 def _prefix(place: Path, root: Path) -> str:
-    """Return what a path below ``place`` begins with, seen from ``root``."""
+    """Return the prefix of paths below ``place``, relative to ``root``."""
     if place == root:
         return ""
     try:
         inner = place.absolute().relative_to(root.absolute()).as_posix()
-    except ValueError:  # no picture lies there
+    except ValueError:  # no picture is there
         return ""
     return "" if inner == "." else f"{inner}/"

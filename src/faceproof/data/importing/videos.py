@@ -1,4 +1,4 @@
-"""Videos as pictures: evenly spread frames, kept without loss as PNG files, made once."""
+"""`sample_video`: evenly spaced frames of a video, as lossless PNG files, extracted once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from faceproof.errors import (
 from faceproof.imaging.decode import DEFAULT_LIMITS, check_size
 from faceproof.records import Record
 
-# Nothing but the file itself is opened, whatever a playlist that is named like a video asks for.
+# Only the file itself is opened, even if it is a playlist with the name of a video.
 _SAFELY = {
     "protocol_whitelist": "file",
     "format_whitelist": (
@@ -31,14 +31,14 @@ _SAFELY = {
         "h264,hevc,m4v,mjpeg,rm,dv,mxf,nut,ivf"
     ),
 }
-# To seek costs the decoding of all frames from the key frame before.
+# Seeking decodes all frames from the previous key frame.
 _SEEK_SECONDS = 2.0
 _ASSUMED_RATE = 25.0
 
 
 @dataclass(frozen=True, eq=False)
 class VideoFrame:
-    """One frame: pixels uint8 [H, W, 3] in RGB, its number, and when it is shown in seconds."""
+    """One frame: pixels uint8 [H, W, 3] in RGB, its number, and its time in seconds."""
 
     pixels: npt.NDArray[np.uint8]
     number: int
@@ -47,7 +47,7 @@ class VideoFrame:
 
 @dataclass(frozen=True)
 class Missing:
-    """So many frames could not be decoded, and why."""
+    """The number of frames that could not be decoded, and the reason."""
 
     count: int
     reason: str
@@ -56,11 +56,11 @@ class Missing:
 def spread_frames(path: Path, count: int) -> Iterator[VideoFrame | Missing]:
     """Yield the frames in the middle of ``count`` equal parts of a video, each frame once.
 
-    A number is that of the frame at the video's average rate; where the file does not say how
-    long it is, its frames are counted first.
+    Numbers are those of frames at the video's average rate; if the file has no length, its frames
+    are counted first.
 
     Raises:
-        UnsupportedFormatError: the file is no video that can be read.
+        UnsupportedFormatError: the file is not a readable video.
     """
     with _opened(path) as reader:
         length = reader.length
@@ -107,9 +107,9 @@ def _by_number(reader: _Reader, total: int, count: int) -> Iterator[VideoFrame]:
 
 
 class _Reader:
-    """Goes through an open video; ``seconds`` is when the last decoded frame is shown.
+    """Reads an open video; ``seconds`` is the time of the last decoded frame.
 
-    ``errors`` are what the library raises for broken files, ``period`` how long a frame is shown.
+    ``errors`` are the library's exceptions for broken files, ``period`` is the duration of a frame.
     """
 
     def __init__(self, container: Any) -> None:
@@ -134,28 +134,28 @@ class _Reader:
 
     @property
     def length(self) -> float | None:
-        """Length in seconds; None where the file does not say."""
+        """Length in seconds; None if the file does not contain it."""
         if self._stream.duration:
             length = float(self._stream.duration * self._stream.time_base)
-            # Of an AVI that is cut off, the library shortens the length to what is there.
+            # For a truncated AVI, the library reports only the length of the existing part.
             is_avi = self._container.format.name == "avi"
             return max(length, self._stream.frames * self.period) if is_avi else length
         return self._container.duration / 1e6 if self._container.duration else None
 
     def is_near_end(self, length: float) -> bool:
-        """Return whether what was decoded reaches to the end, as far as that is known.
+        """Return whether decoding reached the end, as far as that is known.
 
-        Where only the length of all streams is known, the sound may be what ends later.
+        If only the length of all streams is known, the sound may end later than the pictures.
         """
         is_known = self._stream.duration or len(self._container.streams) == 1
         slack = 2 * self.period if is_known else 1.0 + 0.05 * length
         return self.seconds + self.period + slack >= length
 
     def shown_at(self, seconds: float) -> Any:
-        """Return the frame that is shown then, as the library has it; None after the end."""
+        """Return the library's frame at this time; None after the end."""
         if self._lost or seconds - self.seconds > _SEEK_SECONDS:
             self._seek(seconds)
-        self._lost = True  # until the next frame was decoded
+        self._lost = True  # until the next frame is decoded
         while self._last is None or self.seconds + self.period <= seconds:
             frame = self.advance()
             if frame is None:
@@ -165,7 +165,7 @@ class _Reader:
         return self._last
 
     def advance(self) -> Any:
-        """Return the next frame as the library has it, or None at the end."""
+        """Return the library's next frame, or None at the end."""
         frame = next(self._frames, None)
         if frame is not None:
             known = frame.time is not None
@@ -173,7 +173,7 @@ class _Reader:
         return frame
 
     def count(self) -> tuple[int, str]:
-        """Return how many frames can be decoded, and what broke that off, if anything did."""
+        """Return how many frames can be decoded, and the error that ended decoding, if any."""
         total = 0
         try:
             while self.advance() is not None:
@@ -190,7 +190,7 @@ class _Reader:
         return VideoFrame(upright, number, max(self.seconds, 0.0))
 
     def _seek(self, seconds: float) -> None:
-        """Go to the key frame before; where a file cannot be sought in, stay."""
+        """Seek to the previous key frame; if seeking fails, keep the position."""
         import av
 
         place = int((self._start + seconds) / self._stream.time_base)
@@ -207,7 +207,7 @@ def _opened(path: Path) -> Iterator[_Reader]:
     """Open a video.
 
     Raises:
-        UnsupportedFormatError: it is none, or one that cannot be read.
+        UnsupportedFormatError: it is not a video, or cannot be read.
     """
     import av
 
@@ -215,28 +215,28 @@ def _opened(path: Path) -> Iterator[_Reader]:
         container = av.open(str(path.absolute()), options=_SAFELY)
     except (av.FFmpegError, ValueError) as error:
         raise UnsupportedFormatError(
-            f"{path}: no video that can be read ({_said(error)}); is it whole? If it plays"
+            f"{path}: not a readable video ({_said(error)}); check that it is complete. If it plays"
             " elsewhere, save it as MP4"
         ) from error
     with container:
         if not container.streams.video:
             raise UnsupportedFormatError(
-                f"{path}: no moving pictures in it: it is cut off, or holds only sound"
+                f"{path}: no video stream: the file is truncated, or has only sound"
             )
         yield _Reader(container)
 
 
 def _said(error: BaseException) -> str:
-    """Return the library's words, without the file's name."""
+    """Return the library's message, without the file's name."""
     return str(getattr(error, "strerror", None) or error)
 
 
-#: Written last into a video's folder: where it stands, the frames are whole.
+#: Written last into a video's folder: if it exists, the frames are complete.
 INDEX = "frames.json"
 
 
 class Frame(Record):
-    """One kept frame: its file, its number in the video, when it is shown, the file's size."""
+    """One stored frame: its file, its number in the video, its time, the file's size."""
 
     file: str
     number: int
@@ -245,7 +245,7 @@ class Frame(Record):
 
 
 class Request(Record):
-    """What was asked for; while it stays the same, the frames are not made again."""
+    """The request; while it does not change, the frames are not extracted again."""
 
     video_bytes: int
     video_changed_ns: int
@@ -253,9 +253,9 @@ class Request(Record):
 
 
 class Sampled(Record):
-    """The frames kept of one video; ``missing`` says which could not be had and why, or nothing.
+    """The stored frames of one video; ``missing`` describes frames that failed, or is empty.
 
-    A video that has fewer frames than were asked for gives all it has, and lacks nothing.
+    A video with fewer frames than requested gives all its frames, and none is missing.
     """
 
     request: Request
@@ -266,14 +266,14 @@ class Sampled(Record):
 def sample_video(video: Path, folder: Path, count: int) -> Sampled:
     """Return ``count`` evenly spread frames of a video, written into ``folder``.
 
-    What an earlier call wrote there of the same file, and is whole, is not made again.
+    Complete frames of the same file from an earlier call are not extracted again.
 
     Raises:
         SourceNotFoundError: there is no such file.
         SourceUnreadableError: the file system refused.
         EmptyFileError: it has no bytes.
-        UnsupportedFormatError: it is no video that can be read.
-        CorruptPictureError: not one frame can be decoded.
+        UnsupportedFormatError: it is not a readable video.
+        CorruptPictureError: no frame can be decoded.
     """
     request = _request(video, count)
     before = _read(folder / INDEX)
@@ -300,7 +300,7 @@ def _request(video: Path, count: int) -> Request:
 
 
 def _read(index: Path) -> Sampled | None:
-    """Return what an earlier call left, or None where that cannot be understood."""
+    """Return the record of an earlier call, or None if it is missing or invalid."""
     try:
         return Sampled.read(index)
     except (FileNotFoundError, ValidationError):
@@ -313,7 +313,7 @@ def _is_whole(sampled: Sampled, folder: Path) -> bool:
 
 
 def _clear(sampled: Sampled | None, folder: Path) -> None:
-    """Make room for other frames; from here on the folder holds no whole set."""
+    """Remove the old frames, the record first, so that the folder counts as incomplete."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
     for frame in sampled.frames if sampled else ():
@@ -344,7 +344,7 @@ def _kept(frame: VideoFrame, folder: Path) -> Frame:
 
 
 def _told(missing: list[Missing], count: int) -> str:
-    """Return how many frames are missing and why, in words; empty where none is."""
+    """Return the number of missing frames and the reasons as text; empty if none is missing."""
     if not missing:
         return ""
     reasons = ", ".join(dict.fromkeys(item.reason for item in missing))

@@ -1,1 +1,1 @@
-"""What is wrong with a data set: balance, repeats, leaks, shortcuts, and pictures to look at."""
+"""Inspection of data sets: balance, repeats, leaks, shortcuts and contact sheets."""

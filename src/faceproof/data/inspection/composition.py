@@ -38,7 +38,7 @@ from faceproof.messages import counted
 def cramers_v(counts: npt.ArrayLike) -> float | None:
     """Return Cramer's V in [0, 1] of a table of counts [rows, columns], corrected for its bias.
 
-    None where it says nothing: fewer than two rows or columns that hold anything.
+    None if it is undefined: fewer than two non-empty rows or columns.
 
     Source: Bergsma, "A bias-correction for Cramer's V and Tschuprow's T", 2013.
 
@@ -63,10 +63,10 @@ def cramers_v(counts: npt.ArrayLike) -> float | None:
 def association(
     table: pl.DataFrame, name: str, value: pl.Expr, *, most: int = 20, by_number: bool = False
 ) -> Association:
-    """Return how a column of text goes with the class; null and "" are unknown.
+    """Return the association of a text column with the class; null and "" are unknown.
 
-    Beyond the ``most`` frequent values, the others are one. The most frequent come first or, where
-    they are told ``by_number``, the smallest.
+    Values after the ``most`` frequent ones are merged. The most frequent come first or, if sorted
+    ``by_number``, the smallest.
     """
     of_class = table.filter(HAS_CLASS).select(IS_FAKE.alias("fake"), value.alias("value"))
     known = of_class.filter(pl.col("value").is_not_null() & (pl.col("value") != ""))
@@ -90,19 +90,19 @@ def association(
 
 
 def _number_in(value: str) -> tuple[float, str]:
-    """Return the first number of a value, so that bands can be told in their order."""
+    """Return the first number of a value, the sort key of bands."""
     found = re.search(r"\d+(\.\d+)?", value.replace(",", ""))
     return (float(found[0]) if found else -1.0, value)
 
 
 def _others(rest: pl.DataFrame) -> Level:
-    """Return the rare values as one."""
+    """Return the rare values merged into one."""
     return Level(
         value=f"{rest.height} others", real=int(rest["real"].sum()), fake=int(rest["fake"].sum())
     )
 
 
-#: A class may be at most this many times as heavy as the other.
+#: The weight of a class may be at most this many times that of the other.
 MOST_UNEVEN = 3.0
 
 
@@ -127,7 +127,7 @@ def balance(table: pl.DataFrame) -> tuple[Cell, ...]:
 
 
 def balance_faults(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield what is wrong with the balance."""
+    """Yield the faults of the balance."""
     of_class = table.filter(HAS_CLASS)
     classes = of_class["label"].unique().to_list()
     if len(classes) < 2:
@@ -145,7 +145,7 @@ def _one_class(table: pl.DataFrame, classes: list[str]) -> Fault:
 
 
 def _empty_classes(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a fault where splits lack a class that the set has."""
+    """Yield a fault if splits lack a class that the set has."""
     held = table.group_by("split").agg(pl.col("label").unique().sort(), pl.len()).sort("split")
     lacking = held.filter((pl.col("label").list.len() < 2) & (pl.col("split") != ""))
     if lacking.height:
@@ -157,7 +157,7 @@ def _empty_classes(table: pl.DataFrame) -> Iterator[Fault]:
 
 
 def _one_sided(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a fault where sources hold one class only."""
+    """Yield a fault if sources have only one class."""
     of_class = table.with_row_index("#at").filter(HAS_CLASS)
     held = of_class.group_by("source").agg(
         pl.col("label").unique(), pl.len().alias("n"), pl.col("#at").min()
@@ -179,7 +179,7 @@ def _one_sided(table: pl.DataFrame) -> Iterator[Fault]:
 
 
 def _imbalance(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a fault where one class outweighs the other in a split."""
+    """Yield a fault if one class outweighs the other in a split."""
     weight = pl.col("weight").fill_null(1.0)
     weighed = table.group_by("split").agg(
         real=weight.filter(~IS_FAKE).sum(), fake=weight.filter(IS_FAKE).sum()
@@ -194,7 +194,7 @@ def _imbalance(table: pl.DataFrame) -> Iterator[Fault]:
 
 
 def contract_faults(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a fault for all rows that `read_manifest` would refuse, with what is wrong."""
+    """Yield a fault for all rows that `read_manifest` would reject, with the reasons."""
     broken = broken_rows(table)
     if broken.is_empty():
         return
@@ -211,7 +211,7 @@ def contract_faults(table: pl.DataFrame) -> Iterator[Fault]:
 
 
 def broken_rows(table: pl.DataFrame) -> pl.DataFrame:
-    """Return ``at`` (place in the table) and ``said`` (what is wrong) of each broken rule."""
+    """Return ``at`` (place in the table) and ``said`` (the message) of each broken rule."""
     misfit = (pl.col(MISFIT) != "", f"{{{MISFIT}}}")
     found = [
         table.select(rule.arg_true().alias("at")).with_columns(said=pl.lit(said))
@@ -221,7 +221,7 @@ def broken_rows(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def generator_faults(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a note where generators are unknown, with the nearest known name of each."""
+    """Yield a note if generators are unknown, with the nearest known name of each."""
     named = table.with_row_index("#at").filter(IS_FAKE & (pl.col("generator") != ""))
     names = named.group_by("generator").agg(pl.col("#at").min()).sort("#at")
     found = [
@@ -236,9 +236,9 @@ def generator_faults(table: pl.DataFrame) -> Iterator[Fault]:
         yield fault("generator", message, examples(table, places, words), count=len(found))
 
 
-#: From this Cramer's V on, a fact of the files or an attribute is told as a fault.
+#: From this Cramer's V on, a fact of the files or an attribute is reported as a fault.
 FILE_V, ATTRIBUTE_V = 0.3, 0.2
-#: Fewer rows than this are no ground for saying that an attribute is unbalanced.
+#: Attributes with fewer rows than this are not reported as unbalanced.
 FEWEST = 50
 MOST_VALUES = 20
 _DEMOGRAPHIC = frozenset({"gender", "sex", "race", "ethnicity", "age", "skin", "fitzpatrick"})
@@ -253,7 +253,7 @@ _NUMBERS = {
 
 
 def file_associations(table: pl.DataFrame) -> tuple[Association, ...]:
-    """Return how format, size, quality and length of the files go with the class."""
+    """Return the association of format, size, quality and length of files with the class."""
     size = pl.concat_str("width", "height", separator=" x ")
     found = (
         association(table, "format", pl.col("format")),
@@ -270,10 +270,10 @@ def spreads(table: pl.DataFrame) -> tuple[Spread, ...]:
 
 
 def attribute_associations(table: pl.DataFrame) -> tuple[Association, ...]:
-    """Return how attributes go with the class, age in bands of ten.
+    """Return the association of attributes with the class, age in bands of ten.
 
-    Demographic ones come first, the least balanced ahead. An attribute of more than 20 values (a
-    name, a number) is left out.
+    Demographic ones come first, then the least balanced. An attribute with more than 20 values (a
+    name, a number) is excluded.
     """
     columns = {name: _banded(name) for name in attribute_columns(table)}
     values = table.select(value.n_unique().alias(name) for name, value in columns.items())
@@ -288,7 +288,7 @@ def attribute_associations(table: pl.DataFrame) -> tuple[Association, ...]:
 def fact_faults(
     table: pl.DataFrame, files: Sequence[Association], attributes: Sequence[Association]
 ) -> Iterator[Fault]:
-    """Yield what differs between the classes, and pictures that are too small."""
+    """Yield differences between the classes, and pictures that are too small."""
     if differing := _beyond(files, FILE_V):
         yield fault("format", _told(differing), [], count=len(differing))
     differing = _beyond(attributes, ATTRIBUTE_V)
@@ -304,7 +304,7 @@ def fact_faults(
 
 
 def is_demographic(name: str) -> bool:
-    """Return whether an attribute says what people are like.
+    """Return whether an attribute is demographic.
 
     >>> is_demographic("perceived_gender"), is_demographic("take")
     (True, False)
@@ -317,13 +317,13 @@ def _is_age(name: str) -> bool:
 
 
 def _beyond(found: Sequence[Association], v: float) -> list[Association]:
-    """Return what goes with the class at least that strongly, the strongest first."""
+    """Return the associations with the class of at least this strength, the strongest first."""
     strong = [one for one in found if one.v is not None and one.v >= v and one.n >= FEWEST]
     return sorted(strong, key=lambda one: -(one.v or 0))
 
 
 def _told(differing: Sequence[Association]) -> str:
-    """Return in words what differs, the worst with where it differs most."""
+    """Return a description of the differences, with the largest difference of the worst."""
     worst = differing[0]
     real, fake = (sum(getattr(level, c) for level in worst.levels) for c in ("real", "fake"))
     level = max(worst.levels, key=lambda one: abs(one.real / real - one.fake / fake))
@@ -336,7 +336,7 @@ def _told(differing: Sequence[Association]) -> str:
 
 
 def _quality(table: pl.DataFrame) -> pl.Expr:
-    """Return JPEG qualities as text: by value where there are few, else in bands of five."""
+    """Return JPEG qualities as text: by value if there are few, else in bands of five."""
     quality = pl.col("jpeg_quality")
     if table["jpeg_quality"].n_unique() <= MOST_VALUES:
         return quality.cast(pl.String)
@@ -344,7 +344,7 @@ def _quality(table: pl.DataFrame) -> pl.Expr:
 
 
 def _bytes(table: pl.DataFrame) -> pl.Expr:
-    """Return lengths of files in ten bands that hold as many rows each."""
+    """Return lengths of files in ten bands with equal numbers of rows."""
     sizes = table.filter(HAS_CLASS)["bytes"].drop_nulls()
     if sizes.n_unique() <= 10:
         return pl.col("bytes").cast(pl.String)
@@ -388,7 +388,7 @@ def _spread(table: pl.DataFrame, name: str, number: pl.Expr) -> Iterator[Spread]
 
 
 def contradiction_faults(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a fault where the rows of one file differ in age, gender or the like."""
+    """Yield a fault if the rows of one file differ in age, gender or the like."""
     names = [name for name in attribute_columns(table) if is_demographic(name)]
     rows = table.select("sha256", *names).with_row_index("#at").filter(IS_SHA256)
     several = rows.filter(pl.col("sha256").is_duplicated())
@@ -406,7 +406,7 @@ def contradiction_faults(table: pl.DataFrame) -> Iterator[Fault]:
 
 
 def _differing(several: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Return for each file of which ``name`` differs: two rows that do, and what they say."""
+    """Return two rows, and their values, for each file whose rows differ in ``name``."""
     known = several.filter(pl.col(name) != "").group_by("sha256").agg("#at", name)
     first, last = (pl.col(name).list.get(pl.col(name).list.arg_min()), pl.col(name).list.max())
     place = [pl.col("#at").list.get(pl.col(name).list.arg_min())]
@@ -421,6 +421,6 @@ def _differing(several: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _example(table: pl.DataFrame, one: dict[str, object]) -> Example:
-    """Return the two rows and what they say."""
+    """Return the two rows and their values."""
     places = [int(str(one["first"])), int(str(one["last"]))]
     return Example(rows=tuple(refs(table, places)), detail=str(one["says"]))

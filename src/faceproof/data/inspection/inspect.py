@@ -51,7 +51,7 @@ Done = Callable[[object], None]
 
 
 class InspectSpec(Record):
-    """How to inspect: so many pictures are opened (0: all; None: none), drawn by ``seed``.
+    """Options: the number of pictures to open (0: all; None: none), drawn by ``seed``.
 
     ``near_bits`` is how many of 256 bits may differ between near-duplicates.
     """
@@ -144,7 +144,7 @@ def _inspected(
 
 
 def _files(given: Sequence[Given], against: Sequence[Given]) -> tuple[ManifestFile, ...]:
-    """Return what was read."""
+    """Return the manifests that were read."""
     return tuple(
         ManifestFile(
             name=one.name, rows=one.table.height, sha256=one.sha256, against=number >= len(given)
@@ -154,7 +154,7 @@ def _files(given: Sequence[Given], against: Sequence[Given]) -> tuple[ManifestFi
 
 
 def _repeats(table: pl.DataFrame, compared: Hashed, bits: int) -> tuple[Iterator[Fault], Repeats]:
-    """Return what is wrong with repeated pictures, and how many there are."""
+    """Return the faults of repeated pictures, and their number."""
     same, found = same_files(table), near(table, compared, distance=bits)
     told = repeats(table, same, found, near_bits=bits)
     faults = repeat_faults(table, compared, same, found)
@@ -164,7 +164,7 @@ def _repeats(table: pl.DataFrame, compared: Hashed, bits: int) -> tuple[Iterator
 def _leaks(
     table: pl.DataFrame, compared: Hashed, others: Sequence[Given], first: int, bits: int
 ) -> tuple[list[Fault], tuple[Leak, ...]]:
-    """Return what leaks from or into other manifests, the first of which has that place."""
+    """Return the leaks from or into other manifests, the first of which has this place."""
     faults: list[Fault] = []
     shared: list[Leak] = []
     for place, one in enumerate(others, start=first):

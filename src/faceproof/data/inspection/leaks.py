@@ -1,4 +1,4 @@
-"""What a data set shares with other manifests: files, looks, groups, FFHQ's numbers."""
+"""Overlap of a data set with other manifests: files, near-duplicates, groups, FFHQ numbers."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from faceproof.messages import counted
 
 #: FFHQ's photographs are 00000 to 69999; the first 60,000 are its official training part.
 PHOTOGRAPHS, TRAINING_PART = 70_000, 60_000
-#: Two rows of one number are the same photograph where at most so many of 256 bits differ:
-#: other crops and colours of one portrait stay below, other people's portraits above.
+#: Two rows of one number are the same photograph if at most this many of 256 bits differ: other
+#: crops and colours of one portrait are below, portraits of other people above.
 LOOSELY_NEAR = 90
-# A number that many reals bear is a frame's, not a photograph's.
+# A number shared by many reals is that of a frame, not of a photograph.
 _MOST_ALIKE = 8
 
 
 def numbered(table: pl.DataFrame) -> pl.DataFrame:
     """Return ``at`` (place), ``number``, ``phash``, ``sha256`` and ``split`` of FFHQ's reals.
 
-    The number is the attribute ``ffhq_id``, or the file's name where that is five digits.
+    The number is the attribute ``ffhq_id``, or the file's name if that is five digits.
     """
     stem = pl.col("path").str.extract(r"(?:^|/)(\d{5})\.[^./]+$")
     given = pl.col("ffhq_id") if "ffhq_id" in table.columns else pl.lit(None, pl.String)
@@ -48,7 +48,7 @@ def numbered(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def ffhq(table: pl.DataFrame) -> Ffhq:
-    """Return how many real rows bear FFHQ's numbers."""
+    """Return how many real rows have FFHQ numbers."""
     numbers = numbered(table)["number"]
     training = int((numbers < TRAINING_PART).sum())
     return Ffhq(
@@ -59,7 +59,7 @@ def ffhq(table: pl.DataFrame) -> Ffhq:
 def meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return pairs of rows of one number in two splits: ``at``, ``at_2``, ``bits``, both splits.
 
-    Both are results of `numbered`; the same file is left out, ``bits`` is null without a hash.
+    Both are results of `numbered`; equal files are excluded, ``bits`` is null without a hash.
     """
     met = one.join(other, on="number", suffix="_2")
     split, split_2 = pl.col("split"), pl.col("split_2")
@@ -74,7 +74,7 @@ def meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 
 def ffhq_faults(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield what FFHQ's numbers tell about the splits of one set."""
+    """Yield the faults in the splits of one set from FFHQ numbers."""
     rows = numbered(table)
     with_split = rows.filter(pl.col("split") != "")
     met = meetings(with_split, with_split).filter(pl.col("at") < pl.col("at_2"))
@@ -83,7 +83,7 @@ def ffhq_faults(table: pl.DataFrame) -> Iterator[Fault]:
 
 
 def meeting_faults(table: pl.DataFrame, other: pl.DataFrame, met: pl.DataFrame) -> Iterator[Fault]:
-    """Yield faults for pairs of `meetings`: those that look alike, and the others."""
+    """Yield faults for pairs of `meetings`: near-duplicates, and the others."""
     alike = (pl.col("bits") <= LOOSELY_NEAR).fill_null(value=False)
     kinds = {
         "ffhq": (met.filter(alike), "the same photograph by their looks, too"),
@@ -113,21 +113,21 @@ def _shown(table: pl.DataFrame, other: pl.DataFrame, pairs: pl.DataFrame) -> Seq
 
 
 def _trained(table: pl.DataFrame, rows: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a note where fakes of generators that learned from FFHQ stand beside its reals."""
+    """Yield a note if the set has both reals of FFHQ and fakes of generators trained on it."""
     learned = [name for name, one in GENERATORS.items() if "ffhq" in _trained_on(one)]
     fakes = table.with_row_index("#at").filter(IS_FAKE & pl.col("generator").is_in(learned))
     named = (pl.col("label") == "real") & pl.col("source").str.to_lowercase().str.contains("ffhq")
     reals = max(rows.height, int(table.select(named.sum()).item()))
     if fakes.height and reals:
         names = ", ".join(fakes["generator"].unique().sort())
-        beside = f"beside {counted(reals, 'photograph')} of FFHQ"
+        beside = f"next to {counted(reals, 'photograph')} of FFHQ"
         message = f"{counted(fakes.height, 'fake')} of {names} {beside}."
         places = fakes["#at"].head(2).to_list()
         yield fault("ffhq-trained", message, examples(table, places), count=fakes.height)
 
 
 def _trained_on(generator: object) -> str:
-    """Return what a generator is known to have learned from, in small letters."""
+    """Return the known training set of a generator, in lower case."""
     return str(getattr(generator, "trained_on", None) or "").lower()
 
 
@@ -137,7 +137,7 @@ _COUNTED = ("same", "near", "groups", "ffhq")
 
 @dataclass(frozen=True, eq=False)
 class Against:
-    """What this set shares with one other.
+    """The overlap of this set with one other.
 
     Each table holds ``at`` (place here), ``at_2`` (place there), ``split`` and ``split_2``.
     """
@@ -151,7 +151,7 @@ class Against:
 
 
 def against(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, *, distance: int) -> Against:
-    """Return what two sets share."""
+    """Return the overlap of two sets."""
     return Against(
         table=table,
         other=other,
@@ -163,7 +163,7 @@ def against(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, *, distance: 
 
 
 def leaks(found: Against, place: int) -> tuple[Leak, ...]:
-    """Return how much every two splits share; ``place`` is the other manifest's."""
+    """Return the overlap of every two splits; ``place`` is that of the other manifest."""
     alike = found.numbers.filter((pl.col("bits") <= LOOSELY_NEAR).fill_null(value=False))
     tables = (found.same, found.near, found.groups, alike)
     counted = [
@@ -178,7 +178,7 @@ def leaks(found: Against, place: int) -> tuple[Leak, ...]:
 
 
 def leak_faults(found: Against, name: str) -> Iterator[Fault]:
-    """Yield what leaks between two sets; what stands in the same split of both does not."""
+    """Yield the leaks between two sets; pictures in the same split of both are not leaks."""
     same, near, groups = (_apart(one) for one in (found.same, found.near, found.groups))
     if same.height or near.height:
         message = (
@@ -202,7 +202,7 @@ def _same(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 
 def _groups(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
-    """Return groups of one source that stand in both sets, by their first rows in each split."""
+    """Return groups of one source that occur in both sets, by their first rows in each split."""
     keys = ["source", "group"]
     mine, theirs = (
         _placed(one, pl.col("group") != "", *keys).unique(
@@ -214,7 +214,7 @@ def _groups(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 
 def _near(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, distance: int) -> pl.DataFrame:
-    """Return rows that look nearly the same, but are not the same file."""
+    """Return near-duplicate rows that are not the same file."""
     theirs = hashed(other)
     pairs = near_pairs_between(own.hashes, theirs.hashes, distance=distance)
     at, at_2 = own.places[pairs[:, 0]], theirs.places[pairs[:, 1]]
@@ -240,12 +240,12 @@ def _placed(table: pl.DataFrame, keep: pl.Expr, *keys: str) -> pl.DataFrame:
 
 
 def _apart(shared: pl.DataFrame) -> pl.DataFrame:
-    """Return what does not stand in the same, known split of both sets."""
+    """Return the rows that are not in the same, known split of both sets."""
     return shared.filter((pl.col("split") != pl.col("split_2")) | (pl.col("split") == ""))
 
 
 def _examples(found: Against, shared: pl.DataFrame, detail: str) -> list[Example]:
-    """Return examples; without a detail, it is how many bits differ."""
+    """Return examples; without a given detail, it is the number of differing bits."""
     shown = shared.head(MOST_EXAMPLES)
     mine, theirs = shown["at"].to_list(), shown["at_2"].to_list()
     details = [
@@ -258,7 +258,7 @@ def _examples(found: Against, shared: pl.DataFrame, detail: str) -> list[Example
 
 
 def _spread(shown: Sequence[Example]) -> list[Example]:
-    """Return the examples, one of the same file and one of near-duplicates ahead."""
+    """Return the examples, beginning with one of the same file and one of near-duplicates."""
     same = [one for one in shown if one.detail == "the same file"]
     near = [one for one in shown if one.detail != "the same file"]
     return [*same[:1], *near[:1], *same[1:], *near[1:]]

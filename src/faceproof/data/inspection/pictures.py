@@ -1,4 +1,4 @@
-"""Pictures of a data set, opened in one pass: which of them, are they intact, what they show."""
+"""Pictures of a data set, opened in one pass: sampling, integrity, faces and features."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ _ELSEWHERE = r"^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)"
 
 
 def presence(table: pl.DataFrame, roots: Sequence[Path | None]) -> Iterator[tuple[str, int, str]]:
-    """Yield kind of fault, place in the table and reason of what is missing or has changed.
+    """Yield kind of fault, place in the table and reason for missing or changed files.
 
-    A path that leads out of the data folder is not followed.
+    A path outside the data folder is not opened.
     """
     inside = (pl.col("path") != "") & ~pl.col("path").str.contains(_ELSEWHERE)
     rows = table.select(MANIFEST, "path", "bytes", inside.alias("inside")).with_row_index("#at")
@@ -54,7 +54,7 @@ def presence(table: pl.DataFrame, roots: Sequence[Path | None]) -> Iterator[tupl
 
 
 def _trouble(path: str, size: int | None) -> tuple[str, str] | None:
-    """Return what is wrong with a file, as far as the file system knows."""
+    """Return the fault of a file that the file system shows."""
     try:
         found = os.stat(path).st_size  # noqa: PTH116 (a million rows: three times as fast)
     except FileNotFoundError:
@@ -62,15 +62,15 @@ def _trouble(path: str, size: int | None) -> tuple[str, str] | None:
     except (OSError, ValueError) as error:
         return "unreadable", getattr(error, "strerror", None) or str(error)
     if size is not None and found != size:
-        return "changed", f"{found:,} bytes, the manifest says {size:,}"
+        return "changed", f"{found:,} bytes, but {size:,} in the manifest"
     return None
 
 
 def sample(table: pl.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return int64 places in the table, ascending: ``n`` of them, or all where that is 0 or less.
+    """Return int64 places in the table, ascending: ``n`` of them, or all if that is 0 or less.
 
-    Each class gives half as far as it has them, and within a class each generator and source
-    equally many.
+    Half are from each class if it has enough, and within a class each generator and source has the
+    same number.
     """
     if n == 0 or table.height <= n:
         return np.arange(table.height)
@@ -87,13 +87,13 @@ def sample(table: pl.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def numbered(table: pl.DataFrame, *columns: str) -> npt.NDArray[np.int64]:
-    """Return int64 [N]: for each row which combination of these columns it has, from 0."""
+    """Return int64 [N]: for each row the number of its combination of these columns, from 0."""
     ranks = table.select(pl.struct(columns).rank("dense")).to_series()
     return ranks.to_numpy().astype(np.int64) - 1
 
 
 def even_shares(sizes: list[int], total: int) -> list[int]:
-    """Return how many to take of each, as evenly as the sizes allow, ``total`` together.
+    """Return how many to take of each, as evenly as the sizes allow; their sum is ``total``.
 
     >>> even_shares([100, 2, 50], 40)
     [19, 2, 19]
@@ -109,17 +109,17 @@ def even_shares(sizes: list[int], total: int) -> list[int]:
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-#: Faces are looked for in a copy of this side first, and at full size where it shows none: faces
-#: fill most of a face set's pictures, and the small copy costs a third.
+#: Faces are detected in a copy of this side first, and at full size if it has none: faces fill most
+#: pictures of a face set, and the small copy takes a third of the time.
 FIRST_SIDE = 128
 DARKEST_LUMA = 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A picture to open: its row's place in the table, where it lies, what it should be.
+    """A picture to open: its row's place in the table, its path and its expected facts.
 
-    ``probe_it`` asks for the features of the shortcut probe, which cost more than all the rest.
+    ``probe_it`` requests the features of the shortcut probe, which take most of the time.
     """
 
     place: int
@@ -131,10 +131,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What one picture was found to be; ``trouble`` is a kind of fault where it is not as it was.
+    """The result for one picture; ``trouble`` is the kind of fault if it changed or is unreadable.
 
-    ``features`` is float64 [F] of the shortcut probe, ``floor`` float64 [5]; both None where they
-    were not asked for. ``shape`` is (width, height), zero where the picture could not be read.
+    ``features`` is float64 [F] of the shortcut probe, ``floor`` float64 [5]; both None if not
+    requested. ``shape`` is (width, height), zero if the picture could not be read.
     """
 
     place: int
@@ -151,14 +151,14 @@ class Look:
 
     @property
     def is_read(self) -> bool:
-        """Whether there are pixels."""
+        """Whether the picture was decoded."""
         return self.shape != (0, 0)
 
 
 def look_at_all(
     wanted: Sequence[Wanted], *, done: Callable[[object], None] = lambda _: None
 ) -> list[Look]:
-    """Return what each picture was found to be; ``done`` is told of each."""
+    """Return the result of each picture; ``done`` is called after each."""
     workers = min(16, os.cpu_count() or 1)
     looks = []
     one = partial(look_at, finder=YuNet())
@@ -170,7 +170,7 @@ def look_at_all(
 
 
 def look_at(wanted: Wanted, *, finder: YuNet) -> Look:
-    """Return what one picture is found to be."""
+    """Return the result of one picture."""
     try:
         data = read_file(wanted.path, DEFAULT_LIMITS)
     except SourceNotFoundError:
@@ -187,7 +187,7 @@ def look_at(wanted: Wanted, *, finder: YuNet) -> Look:
 
 
 def find_faces(pixels: Pixels, finder: YuNet) -> list[Face]:
-    """Return the faces of uint8 [H, W, 3] sRGB pixels, the largest first; in a small copy first."""
+    """Return the faces of uint8 [H, W, 3] sRGB, the largest first; a small copy is tried first."""
     small = reduce_to(pixels, FIRST_SIDE)
     faces = finder.find(small)
     if small.shape == pixels.shape:
@@ -197,7 +197,7 @@ def find_faces(pixels: Pixels, finder: YuNet) -> list[Face]:
 
 
 def thumbnail(path: Path, *, side: int, quality: int = 70) -> bytes | None:
-    """Return a WebP of at most ``side`` px; None where the picture cannot be read."""
+    """Return a WebP of at most ``side`` px; None if the picture cannot be read."""
     try:
         pixels = decode(read_file(path, DEFAULT_LIMITS)).pixels
     except SourceError:
@@ -207,13 +207,13 @@ def thumbnail(path: Path, *, side: int, quality: int = 70) -> bytes | None:
 
 
 def _measured(wanted: Wanted, data: bytes, picture: Picture, finder: YuNet, trouble: str) -> Look:
-    """Return what there is to say of a picture that can be read."""
+    """Return the result of a readable picture."""
     faces = find_faces(picture.pixels, finder)
     features, floor = _probed(data, picture, faces) if wanted.probe_it else (None, None)
     return Look(
         wanted.place,
         trouble=trouble,
-        reason="its bytes are others than the manifest's sha256" if trouble else "",
+        reason="its sha256 differs from the manifest's" if trouble else "",
         faces=len(faces),
         luma=float(cv2.cvtColor(picture.pixels, cv2.COLOR_RGB2GRAY).mean()),
         shape=(picture.width, picture.height),
@@ -226,7 +226,7 @@ def _measured(wanted: Wanted, data: bytes, picture: Picture, finder: YuNet, trou
 
 
 def _probed(data: bytes, picture: Picture, faces: Sequence[Face]) -> tuple[Floats, Floats]:
-    """Return the numbers that the shortcut probe asks for: features and floor."""
+    """Return the input of the shortcut probe: features and floor."""
     features = as_row(measure_shortcuts(data, picture=picture, faces=faces))
     return features, as_row(floor_features(picture), tuple(FLOOR))
 
@@ -239,21 +239,21 @@ def _enlarged(face: Face, ratio: npt.NDArray[np.float64]) -> Face:
 
 
 def _brief(error: SourceError, path: Path) -> str:
-    """Return an error's code and what it says, without the path."""
+    """Return an error's code and message, without the path."""
     return f"{error.code}: {str(error).removeprefix(f'{path}: ')}"
 
 
 _TROUBLES = {
     "missing": "{count} not there.",
     "unreadable": "{count} not readable.",
-    "changed": "{count} with other bytes than the manifest was made of.",
+    "changed": "{count} with another sha256 than in the manifest.",
 }
 _MEASURED = ("phash", "width", "height", "bytes", "format")
 
 
 @dataclass(frozen=True)
 class Opened:
-    """The pictures that were opened, and those of all that are not there (place -> reason)."""
+    """The opened pictures, and all missing ones (place -> reason)."""
 
     sample: Sample | None = None
     looks: tuple[Look, ...] = ()
@@ -263,7 +263,7 @@ class Opened:
     shortcut_note: str = "no picture was opened"
 
     def filled(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Return the table with facts that it lacked and that were measured now."""
+        """Return the table with missing facts filled in from the opened pictures."""
         read = [look for look in self.looks if look.is_read]
         if not read:
             return table
@@ -287,7 +287,7 @@ class Opened:
         )
 
     def faults(self, table: pl.DataFrame) -> Iterator[Fault]:
-        """Yield what is wrong with files and pictures."""
+        """Yield the faults of files and pictures."""
         for kind, said in _TROUBLES.items():
             found = [(place, reason) for trouble, place, reason in self.troubles if trouble == kind]
             if found:
@@ -299,7 +299,7 @@ class Opened:
         yield from self._shortcuts()
 
     def _contents(self, table: pl.DataFrame) -> Iterator[Fault]:
-        """Yield what is wrong with what pictures show."""
+        """Yield the faults in the content of pictures."""
         read = [look for look in self.looks if look.is_read]
         dark = [look for look in read if look.luma < DARKEST_LUMA]
         without = [look for look in read if not look.faces]
@@ -317,7 +317,7 @@ class Opened:
             yield fault("dark", message, where, count=len(dark))
 
     def _shortcuts(self) -> Iterator[Fault]:
-        """Yield what the probe found, where it is grave."""
+        """Yield the faults from a grave result of the probe."""
         kinds = {"severe": "shortcut", "warning": "weak-shortcut"}
         found = self.shortcut
         if found is None or found.severity not in kinds:
@@ -337,7 +337,7 @@ NOT_OPENED = Opened()
 def opened(
     table: pl.DataFrame, given: Sequence[Given], n: int, seed: int, done: Callable[[object], None]
 ) -> Opened:
-    """Return what ``n`` pictures (0: all) were found to be, and which of all are not there."""
+    """Return the results of ``n`` pictures (0: all), and all missing files."""
     absent = presence(table, [one.root for one in given])
     wanted = _wanted(table, given, sample(table, n=n, seed=seed).tolist(), seed)
     looks = look_at_all(wanted, done=done)
@@ -365,7 +365,7 @@ def opened(
 def _wanted(
     table: pl.DataFrame, given: Sequence[Given], places: list[int], seed: int
 ) -> list[Wanted]:
-    """Return the pictures to open; one whose path leads elsewhere is left to the contract."""
+    """Return the pictures to open; paths outside the data folder are faults of the contract."""
     rows = table.select(MANIFEST, "path", "sha256", pl.col("phash").is_null())[places].rows()
     probed = _to_probe(table, places, seed)
     return [
@@ -382,7 +382,7 @@ def _wanted(
 
 
 def _to_probe(table: pl.DataFrame, places: list[int], seed: int) -> set[int]:
-    """Return the places that the shortcut probe looks at; others are spared the cost."""
+    """Return the places that the shortcut probe uses; others are not measured."""
     labels = table["label"]
     known = np.array([place for place in places if labels[place] in LABELS], np.int64)
     fake = np.array([labels[int(place)] == "fake" for place in known], np.bool_)
@@ -390,7 +390,7 @@ def _to_probe(table: pl.DataFrame, places: list[int], seed: int) -> set[int]:
 
 
 def is_inside(path: str) -> bool:
-    """Return whether a row's path stays inside of the data folder.
+    """Return whether a row's path stays inside the data folder.
 
     >>> is_inside("a/b.jpg"), is_inside("../b.jpg"), is_inside("/b.jpg")
     (True, False, False)
@@ -401,7 +401,7 @@ def is_inside(path: str) -> bool:
 def _probed_table(
     table: pl.DataFrame, looks: Sequence[Look], seed: int
 ) -> tuple[ProbeResult | None, str]:
-    """Return what the shortcut probe finds, or None and why it was not made."""
+    """Return the result of the shortcut probe, or None and the reason why it was skipped."""
     labels = table["label"].to_list()
     read = [look for look in looks if look.features is not None and labels[look.place] in LABELS]
     places = [look.place for look in read]

@@ -1,4 +1,4 @@
-"""Inspection: all that was found out about a data set, and the faults that it can have."""
+"""Inspection: the Record of a data set's inspection, and the kinds of faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from faceproof.tables import nearest
 
 
 class RowRef(Record):
-    """One row: its number from 1 in its manifest, and what that says of it."""
+    """One row: its number from 1 in its manifest, and its values there."""
 
     manifest: int = 0
     """Place in `Inspection.manifests`; those of `--against` come after the inspected ones."""
@@ -26,14 +26,14 @@ class RowRef(Record):
 
 
 class Example(Record):
-    """One or two rows that show a fault, and what is to be seen in them."""
+    """One or two rows that show a fault, and the detail."""
 
     rows: tuple[RowRef, ...] = ()
     detail: str = ""
 
 
 class Fault(Record):
-    """One fault: how often, what it says of this set, what it means, what to do, examples."""
+    """One fault: its count, details in this set, meaning, remedy and examples."""
 
     kind: str
     severity: Literal["error", "warning", "note"]
@@ -45,7 +45,7 @@ class Fault(Record):
 
 
 class ManifestFile(Record):
-    """A manifest that was read: the name it was given, its rows and the file's SHA-256."""
+    """A manifest that was read: its name, its rows and the file's SHA-256."""
 
     name: str
     rows: int
@@ -54,7 +54,7 @@ class ManifestFile(Record):
 
 
 class Cell(Record):
-    """How many rows, of which weight together, stand in one combination."""
+    """Number and total weight of the rows of one combination."""
 
     split: str
     label: str
@@ -73,9 +73,9 @@ class Level(Record):
 
 
 class Association(Record):
-    """How a fact or attribute goes with the class: Cramer's V in [0, 1], n rows, the levels.
+    """The association of a fact or attribute with the class: Cramer's V in [0, 1], n, levels.
 
-    ``v`` is None where it says nothing: one class only, or one value only.
+    ``v`` is None if it is undefined: only one class, or only one value.
     """
 
     name: str
@@ -100,10 +100,10 @@ class Spread(Record):
 
 
 class Shared(Record):
-    """How much two parts of the data share; a part is a split and a class.
+    """The overlap of two parts of the data; a part is a split and a class.
 
     ``same`` counts files, ``near`` pairs of near-duplicates that are not the same file, and
-    ``near_in_group`` those of them whose two rows stand in one group.
+    ``near_in_group`` those of them whose two rows are in one group.
     """
 
     first: str
@@ -114,7 +114,7 @@ class Shared(Record):
 
 
 class Repeats(Record):
-    """Repeated pictures: rows compared by content, the bits that count as near, what is shared."""
+    """Repeated pictures: rows compared by content, the near-duplicate limit, the overlaps."""
 
     compared: int
     not_compared: int
@@ -125,7 +125,7 @@ class Repeats(Record):
 
 
 class Leak(Record):
-    """What one split of this set shares with one split of another manifest."""
+    """The overlap of one split of this set with one split of another manifest."""
 
     manifest: int
     split: str
@@ -137,7 +137,7 @@ class Leak(Record):
 
 
 class Ffhq(Record):
-    """Real rows that bear FFHQ numbers: how many in its training and its validation part."""
+    """Real rows with FFHQ numbers: how many in its training and its validation part."""
 
     numbered: int
     training_part: int
@@ -145,7 +145,7 @@ class Ffhq(Record):
 
 
 class Sample(Record):
-    """Which pictures were opened: ``n`` of ``rows``, drawn by ``seed``, and what was in them."""
+    """The opened pictures: ``n`` of ``rows``, drawn by ``seed``, and their content."""
 
     n: int
     rows: int
@@ -172,7 +172,7 @@ class Sheet(Record):
 
 
 class Inspection(Document):
-    """Everything that was found; `write` puts it to disk as JSON."""
+    """The whole result; `write` stores it as JSON."""
 
     schema_: Literal["faceproof.inspection/1"] = Field(
         default="faceproof.inspection/1", alias="schema"
@@ -193,7 +193,7 @@ class Inspection(Document):
     sheets: tuple[Sheet, ...]
 
     def count(self, severity: str) -> int:
-        """Return how many kinds of fault of this severity stand."""
+        """Return the number of kinds of fault of this severity."""
         return sum(one.severity == severity for one in self.faults)
 
 
@@ -201,10 +201,10 @@ Severity = Literal["error", "warning", "note"]
 
 #: From grave to slight.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-#: What `--fail-on any` stands for: every fault, notes among them.
+#: The value of `--fail-on` for every fault, including notes.
 ANY = "any"
 MOST_EXAMPLES = 20
-#: What a word of `--fail-on` stands for beside itself: whoever fears one leak fears all.
+#: Kinds that a word of `--fail-on` includes besides itself: `leak` means every kind of leak.
 _AND = {"leak": frozenset({"official-leak", "ffhq", "group"})}
 
 
@@ -220,172 +220,172 @@ class Kind:
 FAULTS: dict[str, Kind] = {
     "contract": Kind(
         "error",
-        "A row says what no manifest may say, so that nothing else will read this file.",
-        "Correct the rows named here, or make the manifest again with `faceproof data import`.",
+        "A row breaks the contract of manifests: other commands will reject this file.",
+        "Correct the rows named here, or import again with `faceproof data import`.",
     ),
     "leak": Kind(
         "error",
-        "The same picture, or nearly the same, stands on both sides of a split: figures measured "
-        "on the one side flatter a detector that learned the other by heart.",
-        "Split again with `faceproof data split`, which keeps near-duplicates together, or take "
-        "the pictures out of one side.",
+        "The same picture, or a near-duplicate, is on both sides of a split: results on one side "
+        "are too good for a detector that memorised the other.",
+        "Split again with `faceproof data split`, which keeps near-duplicates together, or "
+        "remove the pictures from one side.",
     ),
     "group": Kind(
         "error",
-        "A group (one person, one video, one original) stands in two splits.",
+        "A group (one person, one video, one original) is in two splits.",
         "Split again with `faceproof data split`, which never divides a group.",
     ),
     "ffhq": Kind(
         "error",
-        "The same FFHQ photograph, by its number and its looks, stands on both sides of a split.",
-        "Give both rows the same group and split again, or take one of them out.",
+        "The same FFHQ photograph, by number and perceptual hash, is on both sides of a split.",
+        "Give both rows the same group and split again, or remove one of them.",
     ),
     "official-leak": Kind(
         "error",
-        "The splits that this set came with share pictures: figures that others published on them "
-        "are flattered, and yours would be.",
-        "Split anew with `faceproof data split`, and say so beside your figures.",
+        "The official splits of this set share pictures: results published on them are too good, "
+        "and yours would be.",
+        "Split from scratch with `faceproof data split`, and report that with your results.",
     ),
     "conflict": Kind(
         "error",
-        "The same picture, or nearly the same in another group, is called real in one row and "
-        "fake in another: one of the two is wrong, or a forgery stands apart from its original.",
-        "Look at the pairs; take out the wrong row, or both, or give a fake the group of its "
+        "The same picture, or a near-duplicate in another group, is real in one row and fake in "
+        "another: one label is wrong, or a forgery is not in the group of its original.",
+        "Inspect the pairs; remove the wrong row, or both, or give a fake the group of its "
         "original.",
     ),
     "empty-class": Kind(
         "error",
-        "A split holds only one of the two classes: nothing can be learned, calibrated or "
-        "measured on it.",
+        "A split has only one of the two classes: it cannot be used for training, calibration "
+        "or evaluation.",
         "Split again with `faceproof data split`, which stratifies by class, or add the class.",
     ),
     "shortcut": Kind(
         "error",
-        "What is no face (file size, format, sharpness, borders, framing) tells real from fake "
-        "well: a detector will learn that instead.",
-        "Cut faces out alike and give both classes one history with `faceproof data prepare "
-        "--equalise`, which probes again, or take out what the named features point at.",
+        "Features other than the face (file size, format, sharpness, borders, framing) predict "
+        "the label: a detector will learn those instead.",
+        "Crop all faces in the same way and equalise the history with `faceproof data prepare "
+        "--equalise`, which probes again, or remove the pictures behind the named features.",
     ),
     "missing": Kind(
         "error",
-        "A row names a picture that is not there.",
-        "Bring the file back, name the data folder with --root, or import again.",
+        "A row names a picture that does not exist.",
+        "Restore the file, set the data folder with --root, or import again.",
     ),
     "unreadable": Kind(
         "error",
-        "A picture is there, but cannot be read.",
-        "Get the file again from where it came, or take the row out.",
+        "A picture exists, but cannot be read.",
+        "Fetch the file again, or remove the row.",
     ),
     "changed": Kind(
         "error",
-        "A picture is not the file that the manifest was made of: its bytes have changed.",
-        "Bring the old files back, or import again and treat it as another data set.",
+        "A picture has changed since the import: its sha256 differs from the manifest's.",
+        "Restore the old files, or import again and treat the result as another data set.",
     ),
     "one-class": Kind(
         "warning",
-        "All pictures are of one class, so that no detector can be trained on this set alone.",
-        "Put it together with a set that holds the other class and has the same file history.",
+        "All pictures are of one class, so that no detector can be trained on only this set.",
+        "Combine it with a set of the other class that has the same file history.",
     ),
     "one-sided-source": Kind(
         "warning",
-        "A source gives pictures of one class only, so that whatever marks the source gives the "
-        "class away.",
+        "A source has pictures of only one class, so that any trait of the source predicts the "
+        "class.",
         "Add the other class from the same source, or equalise with `faceproof data prepare "
         "--equalise`, and test on another source.",
     ),
     "imbalance": Kind(
         "warning",
-        "One class is more than three times as heavy as the other.",
+        "The weight of one class is more than three times that of the other.",
         "Balance by weights with `faceproof data prepare`, which copies no file.",
     ),
     "format": Kind(
         "warning",
         "Format, size, quality or length of the files differ between real and fake.",
-        "Put both classes through the same history with `faceproof data prepare --equalise`.",
+        "Give both classes the same history with `faceproof data prepare --equalise`.",
     ),
     "weak-shortcut": Kind(
         "warning",
-        "What is no face tells real from fake better than by chance: a detector must beat this.",
-        "Equalise, and report this figure beside the detector's own.",
+        "Features other than the face predict the label above chance: a detector must beat this.",
+        "Equalise, and report this figure with the detector's own.",
     ),
     "demographic": Kind(
         "warning",
         "An attribute such as gender or age differs between real and fake, so that a detector can "
-        "learn it in place of what makes a fake.",
-        "Balance it by weights, or add what is rare; audit the detector for this attribute.",
+        "learn it instead of traces of forgery.",
+        "Balance it by weights, or add rare values; audit the detector for this attribute.",
     ),
     "duplicate": Kind(
         "warning",
-        "The same file stands in several rows: it weighs more than others.",
+        "The same file occurs in several rows: it has more weight than others.",
         "Keep one row of each.",
     ),
     "contradiction": Kind(
         "warning",
-        "The same file stands in rows that give the person another age, gender or the like: these "
+        "The same file occurs in rows with different age, gender or the like: these "
         "labels are noisy.",
-        "Correct the rows or empty the attribute, and do not build an audit on it alone.",
+        "Correct the rows or clear the attribute, and do not base an audit only on it.",
     ),
     "near-duplicate": Kind(
         "warning",
-        "Nearly the same picture stands in several groups: a later split may divide them.",
-        "Give them one group, or split with `faceproof data split`, which finds them.",
+        "Near-duplicates are in several groups: a later split may divide them.",
+        "Give them one group, or split with `faceproof data split`, which detects them.",
     ),
     "non-face": Kind(
         "warning",
-        "No face was found in a picture: a drawing, a cut that missed, or a very hard one.",
-        "Look at them; take out what is no face, or let `faceproof data prepare` do so.",
+        "No face was found in a picture: a drawing, a wrong crop, or a very hard picture.",
+        "Inspect them; remove pictures without a face, or let `faceproof data prepare` do so.",
     ),
     "blank": Kind(
         "warning",
-        "A picture has hardly any content, like an even surface.",
-        "Take the row out.",
+        "A picture has hardly any content, such as a uniform surface.",
+        "Remove the row.",
     ),
     "dark": Kind(
         "warning",
-        "A picture is so dark that nobody could tell.",
-        "Take the row out, or let `faceproof data prepare` do so.",
+        "A picture is too dark to judge.",
+        "Remove the row, or let `faceproof data prepare` do so.",
     ),
     "small": Kind(
         "note",
-        "A picture is under 64 px on its shorter side: little is left to judge.",
-        "Take it out of training, or say in the report that such pictures were in.",
+        "A picture is under 64 px on its shorter side: it has little information.",
+        "Remove it from training, or state in the report that such pictures were included.",
     ),
     "attribute": Kind(
         "note",
         "Another attribute differs between real and fake.",
-        "Nothing, where it says how the fakes were made; balance it where it shows in pictures.",
+        "None if it describes how the fakes were made; balance it if it is visible in pictures.",
     ),
     "pair": Kind(
         "note",
         "A fake and a real picture of the same group are near-duplicates, as a face swap and its "
         "original are.",
-        "Nothing, where fakes were made from these originals; keep them in one group.",
+        "None if fakes were made from these originals; keep them in one group.",
     ),
     "ffhq-unconfirmed": Kind(
         "note",
-        "Two rows on both sides of a split bear the same FFHQ number, but nothing shows that they "
+        "Two rows on both sides of a split have the same FFHQ number, without evidence that they "
         "are the same photograph.",
-        "Look whether both are from FFHQ; give them one group if so.",
+        "Check whether both are from FFHQ; give them one group if so.",
     ),
     "ffhq-trained": Kind(
         "note",
-        "Fakes of a generator that was trained on FFHQ stand beside FFHQ's photographs: both "
-        "classes share style and framing, and a fake may resemble the photograph it learned from.",
-        "Nothing for training; test on reals and fakes of other origin too.",
+        "The set has FFHQ photographs and fakes of a generator trained on FFHQ: both classes "
+        "share style and framing, and a fake may resemble a training photograph.",
+        "None for training; test on reals and fakes of other origin too.",
     ),
     "generator": Kind(
         "note",
         "A generator's name is not in the table of known ones.",
-        "Correct the spelling, or leave it where the generator is new.",
+        "Correct the spelling, or keep it if the generator is new.",
     ),
     "not-compared": Kind(
         "note",
         "Rows without a perceptual hash were not compared with others: near-duplicates among them "
         "are unknown.",
-        "Make the manifest again with `faceproof data import`, which measures every picture.",
+        "Import again with `faceproof data import`, which measures every picture.",
     ),
 }
-"""Kind of fault -> what it is; the order is that of reports, within a severity."""
+"""Kind of fault -> its description; the order is that of reports, within a severity."""
 
 
 def fault(kind: str, message: str, examples: Sequence[Example], *, count: int) -> Fault:
@@ -409,10 +409,9 @@ def in_order_of_gravity(faults: Iterable[Fault]) -> tuple[Fault, ...]:
 
 
 def failing_kinds(words: str) -> frozenset[str]:
-    """Return the kinds that a list like "leak,conflict", "warning" or "any" stands for.
+    """Return the kinds of a list such as "leak,conflict", "warning" or "any".
 
-    A severity stands for itself and all that is graver; `any` for notes too, and `leak` for every
-    way in which a split may leak.
+    A severity includes all higher ones; `any` also includes notes, and `leak` every kind of leak.
 
     Raises:
         UnknownChoiceError: a word is neither a kind nor a severity; it names the nearest.
@@ -426,7 +425,7 @@ def failing_kinds(words: str) -> frozenset[str]:
 
 
 def _meant(word: str) -> frozenset[str]:
-    """Return the kinds that one word stands for."""
+    """Return the kinds of one word."""
     if word in FAULTS:
         return _AND.get(word, frozenset()) | {word}
     severities = {name: place for place, name in enumerate(SEVERITIES)} | {ANY: len(SEVERITIES)}

@@ -1,4 +1,4 @@
-"""Pictures that stand in a data set more than once, and groups that are divided."""
+"""Repeated pictures in a data set, and divided groups."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from faceproof.messages import counted
 Pairs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-#: A hash of fewer set bits than this is that of an even surface; others have half of 256.
+#: A hash with fewer set bits than this is that of a uniform surface; others have half of 256.
 BLANK_BITS = 64
 
 IS_PHASH = pl.col("phash").str.contains(r"^[0-9a-f]{64}$").fill_null(value=False)
@@ -32,7 +32,7 @@ IS_PHASH = pl.col("phash").str.contains(r"^[0-9a-f]{64}$").fill_null(value=False
 
 @dataclass(frozen=True, eq=False)
 class Hashed:
-    """The rows that can be compared by looks: places int64 [N] in the table, uint8 [N, 32]."""
+    """The rows with perceptual hashes: places int64 [N] in the table, hashes uint8 [N, 32]."""
 
     places: npt.NDArray[np.int64]
     hashes: npt.NDArray[np.uint8]
@@ -41,7 +41,7 @@ class Hashed:
 
 @dataclass(frozen=True, eq=False)
 class NearPairs:
-    """Near-duplicates, not of the same file: places int64 [P, 2], and what their rows share."""
+    """Near-duplicates, not of the same file: places int64 [P, 2], and the rows' agreement."""
 
     pairs: Pairs
     bits: npt.NDArray[np.int64]
@@ -56,7 +56,7 @@ class NearPairs:
 
     @property
     def leaks(self) -> Pairs:
-        """Pairs that stand in two splits."""
+        """Pairs in two splits."""
         return self.at(self.two_splits)
 
     @property
@@ -76,9 +76,9 @@ class NearPairs:
 
 
 def hashed(table: pl.DataFrame) -> Hashed:
-    """Return the rows that have a perceptual hash, those of even surfaces apart.
+    """Return the rows with a perceptual hash, and separately those of uniform surfaces.
 
-    Of the same file in the same part and group, the first row stands for all.
+    If the same file repeats in the same part and group, the first row represents all.
     """
     rows = table.with_row_index("#at").filter(IS_PHASH)
     rows = rows.unique(["sha256", "split", "label", "group"], keep="first", maintain_order=True)
@@ -89,7 +89,7 @@ def hashed(table: pl.DataFrame) -> Hashed:
 
 
 def near(table: pl.DataFrame, compared: Hashed, *, distance: int) -> NearPairs:
-    """Return the pairs of rows that look nearly the same."""
+    """Return the pairs of near-duplicate rows."""
     found = near_pairs(compared.hashes, distance=distance)
     first, second = found[:, 0], found[:, 1]
     codes = {
@@ -111,7 +111,7 @@ def near(table: pl.DataFrame, compared: Hashed, *, distance: int) -> NearPairs:
 
 
 def differing_bits(first: str, second: str) -> int:
-    """Return in how many bits two hashes of hex digits differ.
+    """Return the number of differing bits of two hashes of hex digits.
 
     >>> differing_bits("0f", "00")
     4
@@ -123,9 +123,9 @@ IS_SHA256 = pl.col("sha256").str.contains(r"^[0-9a-f]{64}$")
 
 
 def same_files(table: pl.DataFrame) -> pl.DataFrame:
-    """Return a row for each file that stands in several: ``at`` (places), ``rows``, what differs.
+    """Return one row for each repeated file: ``at`` (places), ``rows`` and their differences.
 
-    ``labels`` and ``splits`` count the different ones; no split is none.
+    ``labels`` and ``splits`` count the distinct ones; an empty split is not counted.
     """
     rows = table.select("sha256", "label", "split").with_row_index("#at").filter(IS_SHA256)
     several = rows.filter(pl.col("sha256").is_duplicated())
@@ -145,7 +145,7 @@ def same_files(table: pl.DataFrame) -> pl.DataFrame:
 def repeats(
     table: pl.DataFrame, same: pl.DataFrame, found: NearPairs, *, near_bits: int
 ) -> Repeats:
-    """Return what is repeated, and how much the parts of the data share."""
+    """Return the repeated pictures, and the overlaps of the parts of the data."""
     return Repeats(
         compared=int(table.select(IS_PHASH.sum()).item()),
         not_compared=int(table.select((~IS_PHASH).sum()).item()),
@@ -159,7 +159,7 @@ def repeats(
 def repeat_faults(
     table: pl.DataFrame, compared: Hashed, same: pl.DataFrame, found: NearPairs
 ) -> Iterator[Fault]:
-    """Yield what is wrong with repeated pictures."""
+    """Yield the faults of repeated pictures."""
     told = _Teller(table, found)
     leaks, conflicts = same.filter(pl.col("splits") > 1), same.filter(pl.col("labels") > 1)
     yield from told.both("leak", leaks, found.leaks, "in two splits")
@@ -172,7 +172,7 @@ def repeat_faults(
 
 
 def official_faults(table: pl.DataFrame, parts: Sequence[Shared]) -> Iterator[Fault]:
-    """Yield a fault where the splits that a source came with share pictures, no other being set."""
+    """Yield a fault if official splits share pictures, for rows without another split."""
     if OFFICIAL not in table.columns or (table["split"] != "").any():
         return
     divided = [one for one in parts if _split_of(one.first) != _split_of(one.second)]
@@ -191,7 +191,7 @@ def _split_of(part: str) -> str:
 
 
 def group_faults(table: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a fault where groups stand in two splits."""
+    """Yield a fault if groups are in two splits."""
     rows = table.with_row_index("#at").filter((pl.col("split") != "") & (pl.col("group") != ""))
     held = rows.group_by("group").agg(
         pl.col("split").unique().sort(), pl.col("#at").first(), pl.len()
@@ -211,7 +211,7 @@ def group_faults(table: pl.DataFrame) -> Iterator[Fault]:
 
 @dataclass(frozen=True)
 class _Teller:
-    """Tells of files and pairs, with examples."""
+    """Builds the faults of files and pairs, with examples."""
 
     table: pl.DataFrame
     found: NearPairs
@@ -261,7 +261,7 @@ def _unlike(table: pl.DataFrame, places: Sequence[int]) -> list[int]:
 
 
 def _mixed(shown: list[Example], files: int) -> list[Example]:
-    """Return the examples, the first of files and the first of pairs ahead."""
+    """Return the examples, beginning with the first of files and the first of pairs."""
     files = min(files, MOST_EXAMPLES)
     return (
         [*shown[:1], *shown[files : files + 1], *shown[1:files], *shown[files + 1 :]]
@@ -271,7 +271,7 @@ def _mixed(shown: list[Example], files: int) -> list[Example]:
 
 
 def _duplicates(told: _Teller, same: pl.DataFrame) -> Iterator[Fault]:
-    """Yield a fault for copies that are neither leak nor conflict."""
+    """Yield a fault for copies that are neither a leak nor a conflict."""
     if same.is_empty():
         return
     extra = int((same["rows"] - 1).sum())
@@ -283,7 +283,7 @@ def _apart(table: pl.DataFrame, compared: Hashed) -> Iterator[Fault]:
     """Yield faults for rows that could not be compared."""
     if len(compared.blank):
         blank = compared.blank.tolist()
-        message = f"{counted(len(blank), 'picture')} of one even surface, not compared with others."
+        message = f"{counted(len(blank), 'picture')} of a flat surface, not compared with others."
         yield fault("blank", message, examples(table, blank[:MOST_EXAMPLES]), count=len(blank))
     without = table.select((~IS_PHASH).arg_true().alias("at"))["at"].to_list()
     if without:
@@ -293,7 +293,7 @@ def _apart(table: pl.DataFrame, compared: Hashed) -> Iterator[Fault]:
 
 
 def _parts(table: pl.DataFrame, found: NearPairs) -> tuple[Shared, ...]:
-    """Return how much every two parts of the data share, where they share anything."""
+    """Return the overlap of every two parts of the data, if there is any."""
     parts = part(table)
     own = pl.DataFrame({"sha256": table["sha256"], "part": parts}).filter(IS_SHA256)
     held = own.group_by("sha256", "part").len()
@@ -311,7 +311,7 @@ def _parts(table: pl.DataFrame, found: NearPairs) -> tuple[Shared, ...]:
 
 
 def _near_parts(parts: pl.Series, found: NearPairs) -> pl.DataFrame:
-    """Return for each pair of near-duplicates the parts it stands in."""
+    """Return for each pair of near-duplicates its parts."""
     one, two = (parts[found.pairs[:, side]] for side in (0, 1))
     return pl.DataFrame({"one": one, "two": two, "in_group": found.same_group}).select(
         first=pl.min_horizontal("one", "two"),

@@ -1,4 +1,4 @@
-"""The rows of one or more manifests as they stand, good or bad, made comparable."""
+"""The raw rows of one or more manifests, valid or not, as one table."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from faceproof.sources import printable
 
 #: Place of the manifest among all that were read, and number of the row in it, from 1.
 MANIFEST, ROW = "#manifest", "#row"
-#: What in the row is of no type that a manifest may hold; "" where all is.
+#: Message for values of a type that a manifest cannot have; "" if all are valid.
 MISFIT = "#misfit"
 _OURS = {*CONTRACT, *FACTS, MANIFEST, ROW, MISFIT}
-#: How a part of the data is called where no split is given.
+#: Name of the part of the data without a split.
 NO_SPLIT = "no split"
-#: The column in which `import` keeps the splits that a source came with.
+#: The column in which `import` keeps the official splits of a source.
 OFFICIAL = "official_split"
 
 IS_FAKE = pl.col("label") == "fake"
@@ -30,7 +30,7 @@ HAS_CLASS = pl.col("label").is_in(LABELS)
 
 @dataclass(frozen=True, eq=False)
 class Given:
-    """A manifest as it was read: ``table`` unchecked, ``root`` its data folder."""
+    """A manifest as read: ``table`` is not validated, ``root`` is its data folder."""
 
     name: str
     table: pl.DataFrame
@@ -52,10 +52,10 @@ def read_given(path: str | Path, root: str | Path | None = None) -> Given:
 
 
 def gathered(given: Sequence[Given], *, first: int = 0) -> pl.DataFrame:
-    """Return the rows of all manifests under each other; ``first`` is the place of the first.
+    """Return the concatenated rows of all manifests; ``first`` is the place of the first.
 
-    Columns: `MANIFEST`, `ROW`, the contract (text, "" where empty), every fact (null where it is
-    unknown or no number), then attributes (text). What cannot be text is left out.
+    Columns: `MANIFEST`, `ROW`, the contract (text, "" if empty), every fact (null if unknown or not
+    a number), then attributes (text). Columns that cannot be text are dropped.
     """
     tables = [
         _comparable(one.table, place)
@@ -90,9 +90,9 @@ def examples(
 
 
 def part(table: pl.DataFrame) -> pl.Series:
-    """Return for each row which part of the data it stands in: its split and class.
+    """Return for each row its part of the data: split and class.
 
-    Where no split is given, the official one of its source stands in.
+    Without a split, the official one of its source is used.
     """
     named = [name for name in ("split", OFFICIAL) if name in table.columns]
     given = (pl.when(pl.col(name) != "").then(pl.col(name)) for name in named)
@@ -127,11 +127,11 @@ def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
 
 
 def _misfits(table: pl.DataFrame) -> pl.Series:
-    """Return for each row what in it is of a wrong type, "" where nothing is."""
+    """Return for each row the message for values of a wrong type, "" if there are none."""
     found = pl.Series(MISFIT, [""] * table.height, pl.String)
     for name, dtype in table.schema.items():
         if not _is_plain(dtype):
-            said = f"column {name!r} holds {dtype}, which is no text: drop it"
+            said = f"column {name!r} has type {dtype}, not text: drop it"
             return pl.Series(MISFIT, [said] * table.height, pl.String)
         if name in FACTS and dtype != FACTS[name]:
             given = table[name].cast(pl.String, strict=False).replace("", None)
@@ -142,19 +142,19 @@ def _misfits(table: pl.DataFrame) -> pl.Series:
 
 
 def _is_plain(dtype: pl.DataType) -> bool:
-    """Return whether values of this type can be told as text."""
+    """Return whether values of this type can be converted to text."""
     return not dtype.is_nested() and dtype not in (pl.Binary, pl.Object)
 
 
 def _text(column: pl.Series) -> pl.Series:
-    """Return a column as text; what is none is empty."""
+    """Return a column as text; "" for null."""
     if not _is_plain(column.dtype):
         return pl.Series(column.name, [""] * len(column), pl.String)
     return column.cast(pl.String, strict=False).fill_null("")
 
 
 def _fact(column: pl.Series, dtype: type[pl.DataType]) -> pl.Series:
-    """Return a column in the type of its fact, null where it is not of it."""
+    """Return a column in the type of its fact, null for other types."""
     if column.dtype == dtype:
         return column
     if not _is_plain(column.dtype):

@@ -1,4 +1,4 @@
-"""Contact sheets: which pictures to show, and why."""
+"""Contact sheets: the pictures to show, by fault or group."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from faceproof.data.inspection.record import Example, Fault, RowRef, Sheet, Tile
 from faceproof.data.inspection.rows import Given, refs
 from faceproof.pipeline import in_order
 
-#: At most so many tiles of a combination, combinations, pairs and tiles of another sheet.
+#: Limits: tiles of a combination, combinations, pairs and tiles of other sheets.
 SAMPLED, COMBINATIONS, PAIRS, OTHERS = 8, 24, 8, 16
 THUMBNAIL_SIDE = 144
 
 _PAIRS = {
     "leak": ("On both sides of a split", "The same or nearly the same picture in two splits."),
-    "ffhq": ("One FFHQ photograph on both sides", "The same number, and the same looks."),
-    "conflict": ("Two labels", "The same or nearly the same picture, called real and fake."),
+    "ffhq": ("One FFHQ photograph on both sides", "The same number, and near-duplicates."),
+    "conflict": ("Two labels", "The same or nearly the same picture, labelled real and fake."),
     "near-duplicate": ("Near-duplicates in two groups", "Nearly the same picture, one class."),
     "pair": ("Fakes and their originals", "Near-duplicates of two classes in one group."),
 }
 
 
 def sheets(table: pl.DataFrame, seen: Opened, faults: Sequence[Fault]) -> tuple[Sheet, ...]:
-    """Return the sheets that have anything to show; none where no picture was opened."""
+    """Return the sheets that are not empty; none if no picture was opened."""
     if seen.sample is None:
         return ()
     of_pairs = (_pairs(kind, title, why, faults) for kind, (title, why) in _PAIRS.items())
@@ -35,7 +35,7 @@ def sheets(table: pl.DataFrame, seen: Opened, faults: Sequence[Fault]) -> tuple[
 
 
 def draw(shown: Sequence[Sheet], given: Sequence[Given]) -> dict[RowRef, bytes]:
-    """Return a WebP thumbnail of each tile's row, where its picture can be read."""
+    """Return a WebP thumbnail of each tile's row whose picture can be read."""
     wanted = list(dict.fromkeys(tile.at for sheet in shown for tile in sheet.tiles))
 
     def one(ref: RowRef) -> bytes | None:
@@ -71,12 +71,12 @@ def _contents(table: pl.DataFrame, seen: Opened) -> Iterator[Sheet]:
     read = [look for look in seen.looks if look.is_read]
     faceless = [look for look in read if not look.faces]
     yield _sheet(
-        table, "non-face", "No face found", "Drawings, missed cuts, very hard ones.", faceless
+        table, "non-face", "No face found", "Drawings, wrong crops, very hard pictures.", faceless
     )
-    why = "Those of the opened pictures with the lowest mean brightness."
+    why = "The opened pictures with the lowest mean brightness."
     yield _sheet(table, "darkest", "Darkest", why, sorted(read, key=lambda look: look.luma))
     if len({look.shape for look in read}) > 1:
-        why = "Those of the opened pictures with the fewest pixels."
+        why = "The opened pictures with the fewest pixels."
         smallest = sorted(read, key=lambda look: look.shape[0] * look.shape[1])
         yield _sheet(table, "smallest", "Smallest", why, smallest)
 

@@ -1,9 +1,9 @@
-"""Layouts: how the public sets, and sets in general, lie on disk.
+"""LAYOUTS: parsers for the folder structures of public and other data sets.
 
-A layout is a function from a source folder and what the user says of it to its pictures, unopened,
-each with label, generator, group, split and attributes; in between it yields a `Problem` for
-whatever it could not list, and a `Note` for what is worth telling. `LAYOUTS` names them all;
-docs/reference/layouts.md shows what each expects.
+A layout is a function from a source folder and the user's options to its pictures, unopened, each
+with label, generator, group, split and attributes. It also yields a `Problem` for each entry that
+it cannot list, and a `Note` for information. `LAYOUTS` has all of them; docs/reference/layouts.md
+documents what each expects.
 """
 
 from faceproof.data.layouts.class_folders import class_folders

@@ -1,4 +1,4 @@
-"""Folders called after their class, in any spelling of real and fake."""
+"""Layout of folders named after their class, in any spelling of real and fake."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ from faceproof.sources import printable
 from faceproof.tables import nearest
 
 _EXPECTED = "folders called real and fake, or in another spelling of these"
-#: Levels that are more than an attribute.
+#: Levels that are not attributes.
 _SPECIAL = frozenset({"generator", "group"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A picture, its label and the folder that gave it: ``folders[at]``."""
+    """A picture, its label and the folder that determined it: ``folders[at]``."""
 
     path: str
     folders: tuple[str, ...]
@@ -54,14 +54,14 @@ class _Placed:
 def class_folders(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield pictures in folders called real and fake, in any spelling, at any depth.
 
-    ``options.real`` and ``options.fake`` name the folders where names are unclear, and come first
-    where both speak; otherwise the words in a name decide, or the name of a known generator. A
-    folder train, val or test anywhere in the path is the split, one called after a generator is
-    the generator. ``options.levels`` names the other folders below the class folder, from above:
-    `generator` and `group` are taken as such, any other is an attribute.
+    ``options.real`` and ``options.fake`` name the folders if names are ambiguous, and take
+    precedence. Otherwise the words in a name decide, or the name of a known generator. A folder
+    train, val or test anywhere in the path is the split, one named after a generator is the
+    generator. ``options.levels`` names the other folders below the class folder, from the top:
+    `generator` and `group` are used as such, any other is an attribute.
 
     Raises:
-        UsageError: names are unclear, or an option names no folder.
+        UsageError: names are ambiguous, or an option names no folder.
         ManifestError: there is no picture, or none of one class.
     """
     refuse_unused(options, "class-folders", used=("real", "fake", "generator", "levels"))
@@ -77,7 +77,7 @@ def class_folders(source: Path, options: ListingOptions) -> Iterator[Entry]:
     _refuse_unclear(source, unclear, clear, options, tree)
     _refuse_empty(source, clear, options, tree)
     if (known_set := better_layout(tree)) not in ("", "class-folders", "columns"):
-        yield Note(f"the layout {known_set} knows this set, with its groups and splits")
+        yield Note(f"the layout {known_set} supports this set, with its groups and splits")
     yield from _polarity(clear)
     yield from _unused_levels(clear, options)
     for one in clear:
@@ -89,7 +89,7 @@ def class_folders(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 
 def _place(path: str, options: ListingOptions) -> _Placed:
-    """Return the label of a picture and the folder that says it; no label where unclear."""
+    """Return the label of a picture and the folder that determines it; "" if ambiguous."""
     folders = tuple(path.split("/")[:-1])
     if named := _named(folders, options):
         return _Placed(path, folders, named[-1][1], named[-1][0])
@@ -100,7 +100,7 @@ def _place(path: str, options: ListingOptions) -> _Placed:
 
 
 def _named(folders: tuple[str, ...], options: ListingOptions) -> list[tuple[int, str]]:
-    """Return the folders that the options name, with their labels, from above.
+    """Return the folders that the options name, with their labels, from the top.
 
     A name may be several folders (dataset/ai), and the dot is the source folder itself.
     """
@@ -120,13 +120,13 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _spelt(folders: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Return the folders whose words say one class, from above."""
+    """Return the folders whose words name one class, from the top."""
     said = [(at, said_by(name)) for at, name in enumerate(folders)]
     return [(at, label) for at, label in said if label in ("real", "fake")]
 
 
 def _made_by(folders: tuple[str, ...]) -> list[tuple[int, str]]:
-    """Return the folders that are called after a known generator."""
+    """Return the folders that are named after a known generator."""
     names = [(at, known(name)) for at, name in enumerate(folders)]
     return [(at, "fake") for at, name in names if name not in ("", "none")]
 
@@ -148,7 +148,7 @@ def _listed(one: _Placed, options: ListingOptions) -> Listed:
 
 
 def _levels(one: _Placed, options: ListingOptions) -> list[str]:
-    """Return the folders below the class folder that are free to mean something."""
+    """Return the folders below the class folder without a meaning so far."""
     below = [name for name in one.folders[one.at + 1 :] if not split_called(name)]
     if "generator" in options.levels:
         return below
@@ -158,7 +158,7 @@ def _levels(one: _Placed, options: ListingOptions) -> list[str]:
 def _generator(one: _Placed, levels: dict[str, str], options: ListingOptions) -> str:
     """Return the generator of a fake: its level's, a folder's, the user's, or `unknown`.
 
-    The class folder itself is none: `deepfakes` beside `real` may hold fakes of any kind.
+    The class folder itself is not one: `deepfakes` next to `real` may hold fakes of any kind.
     """
     if asked := levels.get("generator"):
         return canonical(asked)
@@ -170,17 +170,17 @@ def _generator(one: _Placed, levels: dict[str, str], options: ListingOptions) ->
 
 
 def _check_levels(options: ListingOptions) -> None:
-    """Refuse names of levels that are used twice or kept for the manifest."""
+    """Reject names of levels that are repeated or reserved for the manifest."""
     for name in options.levels:
         if name in RESERVED - _SPECIAL or options.levels.count(name) > 1 or not name:
-            reason = "is a column of the manifest" if name in RESERVED else "stands there twice"
+            reason = "is a column of the manifest" if name in RESERVED else "is repeated"
             raise UsageError(f"--levels: {name!r} {reason}; choose another name")
     if canonical(options.generator) == "none" and not options.real:
-        raise UsageError("--generator none: it means real; say --real NAME of the folder instead")
+        raise UsageError("--generator none means real; use --real NAME of the folder instead")
 
 
 def _refuse_unknown_folders(tree: Tree, options: ListingOptions) -> None:
-    """Refuse options that name no folder with a picture."""
+    """Reject options that do not name a folder with a picture."""
     folders = {path.rpartition("/")[0] for path in tree.media}
     present = {f"/{folder.casefold()}/" for folder in folders}
     for option, names in (("real", options.real), ("fake", options.fake)):
@@ -190,7 +190,7 @@ def _refuse_unknown_folders(tree: Tree, options: ListingOptions) -> None:
                 known_names = sorted({part for folder in folders for part in folder.split("/")})
                 close = nearest(name, known_names)
                 raise UsageError(
-                    f"--{option} {name}: no folder of that name holds a picture{close or '.'} "
+                    f"--{option} {name}: no folder of that name has a picture{close or '.'} "
                     f"Folders: {told(tree.media)}"
                 )
 
@@ -198,25 +198,25 @@ def _refuse_unknown_folders(tree: Tree, options: ListingOptions) -> None:
 def _refuse_unclear(
     source: Path, unclear: list[str], clear: list[_Placed], options: ListingOptions, tree: Tree
 ) -> None:
-    """Refuse folders that say neither class, or both; pictures above class folders may stay."""
+    """Reject folders that name neither class, or both; pictures above class folders are allowed."""
     above = {one.folders[:depth] for one in clear for depth in range(one.at + 1)}
     lost = [path for path in unclear if tuple(path.split("/")[:-1]) not in above]
     if not lost or options.real or options.fake:
         return
     raise UsageError(
-        f"{printable(str(source))}: the names of these folders say neither real nor fake, or "
-        f"both: {told(lost)}; say --real NAME --fake NAME{_advice(tree)}"
+        f"{printable(str(source))}: the names of these folders contain neither real nor fake, or "
+        f"both: {told(lost)}; use --real NAME --fake NAME{_advice(tree)}"
     )
 
 
 def _advice(tree: Tree) -> str:
-    """Return which layout knows more of this folder, or nothing."""
+    """Return advice to use a more specific layout of this folder, or an empty string."""
     other = better_layout(tree)
     return f"; the layout {other} fits it" if other not in ("", "class-folders") else ""
 
 
 def _refuse_empty(source: Path, clear: list[_Placed], options: ListingOptions, tree: Tree) -> None:
-    """Refuse a class without a picture, unless the user named the other class alone."""
+    """Reject a class without a picture, unless the user named only the other class."""
     given = {label for label in ("real", "fake") if getattr(options, label)}
     missing = {"real", "fake"} - {one.label for one in clear}
     if missing and given != {"real", "fake"} - missing:
@@ -224,13 +224,13 @@ def _refuse_empty(source: Path, clear: list[_Placed], options: ListingOptions, t
         other = "fake" if label == "real" else "real"
         raise ManifestError(
             f"{printable(str(source))}: empty class: no picture is {label}, found "
-            f"{found_in(tree)}; where that is meant, say --{other} NAME of the folder alone"
+            f"{found_in(tree)}; if that is intended, use only --{other} NAME of the folder"
             f"{_advice(tree)}"
         )
 
 
 def _polarity(clear: list[_Placed]) -> Iterator[Note]:
-    """Yield for each class which folders counted as it."""
+    """Yield the folders of each class."""
     for label in ("real", "fake"):
         counts = Counter(
             one.folders[one.at] if one.at >= 0 else "." for one in clear if one.label == label
@@ -240,11 +240,11 @@ def _polarity(clear: list[_Placed]) -> Iterator[Note]:
 
 
 def _unused_levels(clear: list[_Placed], options: ListingOptions) -> Iterator[Note]:
-    """Yield a note where folders below the classes were given no meaning."""
+    """Yield a note if folders below the classes have no meaning."""
     deep = [one for one in clear if len(_levels(one, options)) > len(options.levels)]
     if deep:
         shown = _levels(deep[0], options)[len(options.levels)]
         yield Note(
-            f"{len(deep)} files lie in further folders, such as {shown!r}, that mean nothing so "
-            "far; --levels names them from above ('group': pictures that must stay together)"
+            f"{len(deep)} files are in further folders, such as {shown!r}, without a meaning so "
+            "far; --levels names them from the top ('group': pictures that must stay together)"
         )

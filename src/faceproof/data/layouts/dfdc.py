@@ -1,4 +1,4 @@
-"""DFDC, the Deepfake Detection Challenge: videos with metadata.json, or crops with a table."""
+"""Layout of DFDC, the Deepfake Detection Challenge: videos, or crops with a table."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import printable
 
 _TABLES = frozenset({"metadata.json", "metadata.csv", "labels.csv"})
-_EXPECTED = "videos beside metadata.json, or pictures named after videos and a metadata.csv"
-#: What the tables call the video.
+_EXPECTED = "videos next to metadata.json, or pictures named after videos and a metadata.csv"
+#: Names of the video's column in the tables.
 _VIDEO = ("videoname", "filename", "video", "name")
 _OURS = frozenset({*_VIDEO, "label", "split"})
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One video as its table has it."""
+    """One video as listed in its table."""
 
     table: str
     number: int
@@ -50,10 +50,9 @@ class _Row:
 def dfdc(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield DFDC: the videos of metadata.json, or crops and frames that are named after them.
 
-    metadata.json stands in each part and says {"x.mp4": {"label": "FAKE", "split": "train",
+    Each part has a metadata.json with entries {"x.mp4": {"label": "FAKE", "split": "train",
     "original": "y.mp4"}}; a metadata.csv has these as columns, and more. A fake is in the group of
-    the video it was made from. Where all rows have the same split it parts nothing and is left
-    out.
+    the video it was made from. A split that is the same for all rows is ignored.
 
     Source: Dolhansky et al., The DeepFake Detection Challenge Dataset, 2020, arXiv:2006.07397.
     """
@@ -74,10 +73,10 @@ def dfdc(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 
 def _entries(rows: list[_Row], files: dict[str, list[str]]) -> Iterator[Entry]:
-    """Yield the files of every row, or why it has none."""
+    """Yield the files of every row, or a Problem for a row without files."""
     useful = len({row.split for row in rows}) > 1
     if not useful and rows and rows[0].split:
-        yield Note(f"every row has the split {rows[0].split!r}, which parts nothing: left out")
+        yield Note(f"every row has the same split {rows[0].split!r}: ignored")
     seen: set[str] = set()
     for row in rows:
         name = without_suffix(row.name)
@@ -108,12 +107,12 @@ def _read_json(tree: Tree, place: str, options: ListingOptions) -> Iterator[_Row
     """Yield the entries of one metadata.json.
 
     Raises:
-        ManifestError: it is something else.
+        ManifestError: it is not such a file.
     """
     try:
         entries = json.loads((tree.root / place).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        raise ManifestError(f"{place}: no JSON ({error}): fetch the file again") from error
+        raise ManifestError(f"{place}: invalid JSON ({error}): fetch the file again") from error
     if not isinstance(entries, dict) or not all(isinstance(v, dict) for v in entries.values()):
         expected = '{"x.mp4": {"label": "FAKE", "original": "y.mp4"}}'
         raise ManifestError(f"{place}: expected entries such as {expected}: fetch the file again")
@@ -124,14 +123,14 @@ def _read_json(tree: Tree, place: str, options: ListingOptions) -> Iterator[_Row
 def _row(
     place: str, number: int, name: str, about: Mapping[str, Any], options: ListingOptions
 ) -> _Row | Problem:
-    """Return one row, or what is wrong with it."""
+    """Return one row, or its Problem."""
     texts = {key: as_text(value) for key, value in about.items()}
     value = texts.get("label", "")
     if relative(name) is None:
-        reason = f"{name!r} leads out of the source folder: mend the row"
+        reason = f"{name!r} is outside the source folder: correct the row"
         return Problem(name, "path_escapes", reason, number)
     if not (label := label_called(value, options)):
-        reason = f"label {value!r} is neither REAL nor FAKE: mend the row, or say --real {value} "
+        reason = f"label {value!r} is neither REAL nor FAKE: correct it, or use --real {value} "
         return Problem(name, "unknown_label", f"{reason}or --fake {value}", number)
     kept = {key: text for key, text in texts.items() if key not in _OURS and text}
     attributes = {f"table_{key}" if key in RESERVED else key: text for key, text in kept.items()}
@@ -153,23 +152,23 @@ def _listed(path: str, row: _Row, split: str) -> Listed:
 
 
 def _missing(row: _Row, *, seen: set[str]) -> Problem:
-    """Return the Problem of a row without a file, or whose file an earlier row has."""
+    """Return the Problem of a row without a file, or with the file of an earlier row."""
     if without_suffix(row.name) in seen:
         reason = f"a second row for {row.name!r} in {row.table}: remove one"
         return Problem(row.name, "duplicate_row", reason, row.number)
-    reason = f"neither {row.name!r} nor a picture named after it is here: bring it or drop the row"
+    reason = f"neither {row.name!r} nor a picture named after it exists: add it or drop the row"
     return Problem(row.name, "missing_file", reason, row.number)
 
 
 def _left_over(tree: Tree, listed: set[str]) -> Iterator[Note]:
-    """Yield a note of the files that no table names."""
+    """Yield a note about the files that no table names."""
     if left := [path for path in tree.media if path not in listed]:
         shown = ", ".join(left[:3])
-        yield Note(f"{len(left)} pictures or videos stand in no row and are not listed: {shown}")
+        yield Note(f"{len(left)} pictures or videos are in no row and not listed: {shown}")
 
 
 def _refuse_unclear(source: Path, read: list[_Row | Problem]) -> None:
-    """Refuse tables without a label that is understood.
+    """Reject tables without a valid label.
 
     Raises:
         UsageError: naming the first.

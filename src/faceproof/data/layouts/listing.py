@@ -1,4 +1,4 @@
-"""What a layout yields: pictures as their data set lists them, and what it could not list."""
+"""Listed, Problem and Note: what a layout yields for the pictures of a data set."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from faceproof.errors import ManifestError, UsageError
 from faceproof.records import Record
 from faceproof.sources import PICTURE_SUFFIXES, printable
 
-#: What is sampled into frames; told by the name, as pictures are.
+#: Suffixes of videos, which are sampled into frames.
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"}
 )
 _MEDIA = PICTURE_SUFFIXES | VIDEO_SUFFIXES
 
-#: The generator of a fake of which nothing more is known.
+#: The generator of a fake without known generator.
 UNKNOWN = "unknown"
 
-#: Columns that a manifest keeps for itself; a table's own column of that name is `table_NAME`.
+#: Reserved columns of a manifest; a table's own column of that name becomes `table_NAME`.
 RESERVED = frozenset(
     {
         *("path", "label", "generator", "source", "split", "group", "sha256"),
@@ -35,9 +35,9 @@ RESERVED = frozenset(
 class Listed:
     """A picture or video as its data set lists it, unopened.
 
-    ``path`` is POSIX and relative to the source folder (to its folder, where the source is one
-    table); where ``data`` holds the file's bytes it is a name made up from table and row.
-    ``group`` is unique within one source only.
+    ``path`` is POSIX and relative to the source folder (to its folder, if the source is one table).
+    If ``data`` has the file's bytes, it is a generated name from table and row. ``group`` is unique
+    only within one source.
     """
 
     path: str
@@ -52,7 +52,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not listed: where it is, a stable code, what is wrong and what to do."""
+    """An entry that is not listed: its place, a stable code, the reason and the fix."""
 
     path: str
     code: str
@@ -62,22 +62,22 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something to tell on screen that left nothing out, such as which folder counts as real."""
+    """Information for the screen, such as which folder counts as real; nothing was excluded."""
 
     message: str
 
 
 class ListingOptions(Record):
-    """What a user says about a source beyond its layout."""
+    """The user's options for a source besides its layout."""
 
     #: Names of folders, or values of a label column, that are real or fake.
     real: tuple[str, ...] = ()
     fake: tuple[str, ...] = ()
-    #: The generator of all fakes that nothing else names; `none`: all are real.
+    #: The generator of all fakes without another source of it; `none`: all pictures are real.
     generator: str = ""
     #: Our column -> theirs; `#2` is the second column of a table without a header.
     columns: dict[str, str] = Field(default_factory=dict)
-    #: Names of the folder levels below the class folder, from above.
+    #: Names of the folder levels below the class folder, from the top.
     levels: tuple[str, ...] = ()
 
 
@@ -86,10 +86,10 @@ Layout = Callable[[Path, ListingOptions], Iterator[Entry]]
 
 
 def refuse_unused(options: ListingOptions, layout: str, *, used: tuple[str, ...] = ()) -> None:
-    """Refuse options that this layout would ignore.
+    """Reject options that this layout does not support.
 
     Raises:
-        UsageError: naming the option, and what the layout takes instead.
+        UsageError: naming the option, and the supported ones.
 
     >>> refuse_unused(ListingOptions(levels=("age",)), "utkface")
     Traceback (most recent call last):
@@ -103,7 +103,7 @@ def refuse_unused(options: ListingOptions, layout: str, *, used: tuple[str, ...]
 
 
 def suffix_of(path: str) -> str:
-    """Return the ending of a file's name in lower case, with its dot (far faster than pathlib).
+    """Return the suffix of a file's name in lower case, with its dot (faster than pathlib).
 
     >>> suffix_of("a.b/x.JPG"), suffix_of("a.b/x"), suffix_of(".hidden")
     ('.jpg', '', '')
@@ -123,7 +123,7 @@ def is_video(path: str) -> bool:
 
 
 def is_medium(name: str) -> bool:
-    """Return whether the name is that of a picture or a video; ``._`` files of macOS are not.
+    """Return whether the name is that of a picture or a video; False for macOS ``._`` files.
 
     >>> is_medium("a.JPG"), is_medium("._a.jpg"), is_medium("a.txt")
     (True, False, False)
@@ -132,7 +132,7 @@ def is_medium(name: str) -> bool:
 
 
 def without_suffix(name: str) -> str:
-    """Return the name without the ending of a picture or video; any other dot stays.
+    """Return the name without the suffix of a picture or video; any other dot is kept.
 
     >>> without_suffix("a/x.JPG"), without_suffix("v1.5"), without_suffix("y.mp4")
     ('a/x', 'v1.5', 'y')
@@ -141,7 +141,7 @@ def without_suffix(name: str) -> str:
     return name[: -len(suffix)] if suffix in _MEDIA else name
 
 
-# os.path answers where pathlib raises: links that lead nowhere, names that are not UTF-8.
+# os.path returns where pathlib raises: broken links, names that are not UTF-8.
 # ruff: noqa: PTH112, PTH116, PTH118, PTH120
 
 
@@ -150,7 +150,7 @@ _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".ra
 
 @dataclass(frozen=True)
 class Tree:
-    """What lies below a folder, as sorted POSIX paths relative to it."""
+    """The content of a folder, as sorted POSIX paths relative to it."""
 
     root: Path
     media: tuple[str, ...]
@@ -159,7 +159,7 @@ class Tree:
 
 
 def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) -> Tree:
-    """Return all files below ``source``; ``tables`` says by name which others a layout reads.
+    """Return all files below ``source``; ``tables`` selects by name the tables of a layout.
 
     Raises:
         ManifestError: there is no such folder.
@@ -181,18 +181,18 @@ def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) 
 
 
 def require_folder(source: Path) -> None:
-    """Refuse a source that is no folder.
+    """Reject a source that is not a folder.
 
     Raises:
-        ManifestError: saying what it is instead.
+        ManifestError: naming what it is instead.
     """
     name = printable(str(source))
     if source.suffix.lower() in _ARCHIVES and source.is_file():
         raise ManifestError(f"{name} is an archive: unpack it and import the folder")
     if not source.exists():
-        raise ManifestError(f"{name}: there is no such folder")
+        raise ManifestError(f"{name}: no such folder")
     if not source.is_dir():
-        raise ManifestError(f"{name} is a file, but this layout reads a folder")
+        raise ManifestError(f"{name} is a file, but this layout needs a folder")
 
 
 class _Walk:
@@ -204,7 +204,7 @@ class _Walk:
         self._entered: set[tuple[int, int]] = set()
 
     def __iter__(self) -> Iterator[str | Problem]:
-        """Yield relative paths, and a Problem for what cannot be read."""
+        """Yield relative paths, and a Problem for each unreadable entry."""
         waiting = [""]
         while waiting:
             folder = waiting.pop()
@@ -219,7 +219,7 @@ class _Walk:
             waiting.extend(reversed(below))
 
     def _listing(self, folder: str) -> list[os.DirEntry[str]]:
-        """Return the sorted entries of a folder; none where it was entered before."""
+        """Return the sorted entries of a folder; none if it was entered before."""
         path = os.path.join(self._root, folder)
         status = os.stat(path)
         if (status.st_dev, status.st_ino) in self._entered:
@@ -229,7 +229,7 @@ class _Walk:
             return sorted(entries, key=lambda entry: entry.name)
 
     def _one(self, path: str, entry: os.DirEntry[str], below: list[str]) -> Iterator[str | Problem]:
-        """Yield one file or its Problem; a folder joins ``below``."""
+        """Yield one file or its Problem; append a folder to ``below``."""
         if printable(entry.name) != entry.name:
             yield Problem(printable(path), "name_not_utf8", "the name is not UTF-8: rename it")
         elif entry.is_symlink():
@@ -242,38 +242,38 @@ class _Walk:
             yield Problem(path, "not_a_picture", "neither a file nor a folder: remove it")
 
     def _linked(self, path: str) -> str | Problem:
-        """Return the file that a link stands for; a folder is read under its own name alone."""
+        """Return the target file of a link; a folder is read only under its own name."""
         try:
             target = os.path.realpath(os.path.join(self._root, path), strict=True)
         except OSError as error:
-            reason = f"the link leads nowhere ({error.strerror}): remove it or bring the file back"
+            reason = f"the link is broken ({error.strerror}): remove it or restore the file"
             return Problem(path, "missing_file", reason)
         if not _contains(self._real_root, target):
-            reason = "the link leads out of the source folder: put the file itself here, or import "
-            return Problem(path, "path_escapes", f"{reason}the folder it leads to")
+            reason = "the link points outside the source folder: copy the file here, or import "
+            return Problem(path, "path_escapes", f"{reason}the folder of its target")
         if not os.path.isdir(target):
             return path
         if _contains(target, os.path.dirname(os.path.join(self._real_root, path))):
-            reason = "the link leads back to a folder above it; what is there is listed once"
+            reason = "the link points to a folder above it, which is listed once"
             return Problem(path, "symlink_loop", f"{reason}: remove the link")
-        reason = "a link to another folder of this source, which is listed under its own name alone"
+        reason = "the link points to another folder of this source, listed only under its own name"
         return Problem(path, "linked_folder", f"{reason}: move the folder here instead of the link")
 
 
 def _contains(folder: str, path: str) -> bool:
-    """Return whether the path is the folder or lies below it; both without links."""
+    """Return whether the path is the folder or below it; both without links."""
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _unreadable(folder: str, error: OSError) -> Problem:
     """Return the Problem of a folder that the file system refused."""
-    reason = f"the folder cannot be read ({error.strerror or error}): allow it, or leave it out"
+    reason = f"the folder cannot be read ({error.strerror or error}): allow it, or remove it"
     return Problem(folder.rstrip("/"), "source_unreadable", reason)
 
 
 def _no_picture(path: str) -> Problem:
-    """Return the Problem of a file that is neither picture nor video by its name."""
+    """Return the Problem of a file without the name of a picture or video."""
     if suffix_of(path) in _ARCHIVES:
         return Problem(path, "not_a_picture", "an archive: unpack it to import what is inside")
-    reason = "neither a picture nor a video by its name: nothing to do unless it should be one"
+    reason = "not a picture or video by its name: no action needed unless it should be one"
     return Problem(path, "not_a_picture", reason)

@@ -1,4 +1,4 @@
-"""Sets of portraits whose names say what they show: 140k, UTKFace, LFW, CIPLab, OpenForensics."""
+"""Layouts of portrait sets with facts in names: 140k, UTKFace, LFW, CIPLab, OpenForensics."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FFHQ = 70_000
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a folder or a table says of a picture."""
+    """The facts of a picture from a folder or a table."""
 
     label: str
     split: str
@@ -42,13 +42,14 @@ class _Said:
 def kaggle_140k(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield the 140k set or a slice of it: {train,valid,test}/{real,fake} at any depth.
 
-    Folders decide; the set's train.csv, valid.csv and test.csv (path, label_str, label with
-    1 = real) confirm them, or speak where pictures lie in no such folders. A slice without folders
-    of splits (real, fake or ai) has no split. The number of a real picture is that of FFHQ and
+    Folders take precedence; the set's train.csv, valid.csv and test.csv (path, label_str, label
+    with 1 = real) confirm them, or apply to pictures outside such folders. A slice without split
+    folders (real, fake or ai) has no split. The number of a real picture is that of FFHQ and
     becomes `ffhq_id` and the group.
 
     Source: xhlulu, 140k Real and Fake Faces, Kaggle, 2020; FFHQ and StyleGAN: Karras, Laine, Aila,
-    CVPR 2019, arXiv:1812.04948. Columns and polarity as public code that reads the tables has them.
+    CVPR 2019, arXiv:1812.04948. Columns and polarity are those of public code that reads the
+    tables.
     """
     refuse_unused(options, "kaggle-140k")
     tree = read_tree(source, tables=_TABLES.__contains__)
@@ -69,7 +70,7 @@ def kaggle_140k(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 
 def _require_both(source: Path, tree: Tree, said: list[_Said]) -> None:
-    """Refuse a set with an empty class."""
+    """Reject a set with an empty class."""
     labels = {one.label for one in said}
     if missing := sorted({"real", "fake"} - labels):
         expected = f"both classes, but the class {missing[0]!r} is empty"
@@ -77,7 +78,7 @@ def _require_both(source: Path, tree: Tree, said: list[_Said]) -> None:
 
 
 def _folders(path: str) -> _Said | None:
-    """Return what the folders of a picture say, or nothing."""
+    """Return the facts from the folders of a picture, or None."""
     *_, split, label = ("", "", *PurePosixPath(path.lower()).parent.parts)
     if label not in {"real", "fake", "ai"}:
         return None
@@ -100,12 +101,12 @@ def _listed(path: str, said: _Said) -> Listed:
 
 def _conflict(path: str) -> Problem:
     """Return the Problem of a picture whose folder and table disagree."""
-    reason = "its folder and the table give it two labels: mend the table or move the picture"
+    reason = "its folder and the table have different labels: correct the table or move the picture"
     return Problem(path, "label_conflict", reason)
 
 
 def _read_tables(tree: Tree) -> tuple[dict[str, _Said], list[Problem]]:
-    """Return what the tables say of which picture, and the rows that are wrong."""
+    """Return the facts of each picture in the tables, and the Problems of rows."""
     index = MediaIndex(tree.media)
     tabled: dict[str, _Said] = {}
     problems: list[Problem] = []
@@ -136,7 +137,7 @@ def _open(tree: Tree, place: str) -> TableFile:
 def _row(
     index: MediaIndex, place: str, row: int, values: Mapping[str, str]
 ) -> tuple[str, _Said] | Problem:
-    """Return the picture of a row and what the row says of it."""
+    """Return the picture of a row and its facts."""
     name = values.get("path") or values.get("id") or ""
     folder = place.rpartition("/")[0]
     path = index.find(name, folder=folder, row=row)
@@ -147,7 +148,7 @@ def _row(
         return path
     value = values.get("label_str") or values.get("label") or ""
     if not (label := _CLASSES.get(value.strip().lower(), "")):
-        reason = f"label {value!r} is neither real nor fake, 1 (real) nor 0 (fake): mend the row"
+        reason = f"label {value!r} is neither real nor fake, 1 (real) nor 0 (fake): correct the row"
         return Problem(path, "unknown_label", reason, row)
     return path, _Said(label, _TABLES[place.rpartition("/")[2]])
 
@@ -158,17 +159,17 @@ _ETHNICITIES = {"0": "white", "1": "black", "2": "asian", "3": "indian", "4": "o
 _LFW = re.compile(r"(.+)_\d{4}$")
 _CIPLAB = re.compile(r"(easy|mid|hard)_\d+_([01]{4})$")
 _REGIONS = ("left_eye", "right_eye", "nose", "mouth")
-#: Crops of one photograph stand side by side in the numbering of OpenForensics.
+#: Crops of one photograph have consecutive numbers in OpenForensics.
 _BLOCK = 20
 
 
 def utkface(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield UTKFace: photographs, named AGE_GENDER_RACE_DATE, at any depth; all real.
 
-    Names with a part missing, of which the set has a few, are listed without attributes.
+    The few names with a missing part are listed without attributes.
 
     Source: Zhang, Song, Qi, Age Progression/Regression by Conditional Adversarial Autoencoder,
-    CVPR 2017; the meaning of the numbers is that of the set's home page.
+    CVPR 2017; the numbers are explained on the set's home page.
     """
     refuse_unused(options, "utkface")
     tree = read_tree(source)
@@ -176,7 +177,7 @@ def utkface(source: Path, options: ListingOptions) -> Iterator[Entry]:
     _require_most(named.values(), source, "utkface", "names like 25_0_1_20170116.jpg", tree)
     for path, found in named.items():
         if not found:
-            yield Note(f"{path}: not named AGE_GENDER_RACE_DATE, so listed without attributes")
+            yield Note(f"{path}: not named AGE_GENDER_RACE_DATE, listed without attributes")
         yield _real(path, without_suffix(path), _utkface_facts(found))
     yield from tree.problems
 
@@ -184,7 +185,7 @@ def utkface(source: Path, options: ListingOptions) -> Iterator[Entry]:
 def lfw(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield Labeled Faces in the Wild: Name_Surname/Name_Surname_0001.jpg; all real.
 
-    A person is a group. The aligned versions (funneled, deep funneled) are named alike.
+    A person is a group. The aligned versions (funneled, deep funneled) have the same names.
 
     Source: Huang, Ramesh, Berg, Learned-Miller, Labeled Faces in the Wild, University of
     Massachusetts, Technical Report 07-49, 2007.
@@ -198,7 +199,7 @@ def lfw(source: Path, options: ListingOptions) -> Iterator[Entry]:
         if found:
             yield _real(path, found[1], {"person": found[1]})
         else:
-            yield Note(f"{path}: not named {expected}, so listed as a person of its own")
+            yield Note(f"{path}: not named {expected}, listed as a person of its own")
             yield _real(path, without_suffix(path), {})
     yield from tree.problems
 
@@ -206,12 +207,12 @@ def lfw(source: Path, options: ListingOptions) -> Iterator[Entry]:
 def ciplab(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield CIPLab's real and fake faces: training_real and training_fake (easy_12_1110.jpg).
 
-    Fakes were put together by hand from parts of other photographs. The word is how hard people
-    found them; the digits say whether left eye, right eye, nose and mouth were replaced.
+    Fakes were composed by hand from parts of other photographs. The word is the difficulty for
+    people; the digits are whether left eye, right eye, nose and mouth were replaced.
 
     Source: Computational Intelligence and Photography Lab, Yonsei University, Real and Fake
-    Face Detection, Kaggle, 2019. The order of the digits is taken from memory: the set's page
-    shows it in a picture.
+    Face Detection, Kaggle, 2019. The order of the digits is from memory: the set's page shows it
+    only in a picture.
     """
     refuse_unused(options, "ciplab")
     tree = read_tree(source)
@@ -231,9 +232,9 @@ def ciplab(source: Path, options: ListingOptions) -> Iterator[Entry]:
 def openforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield the crops of OpenForensics: Dataset/{Train,Validation,Test}/{Real,Fake}/real_1.jpg.
 
-    A GAN face is blended into the photograph. The set gives no photograph's name, but crops of
-    one stand side by side in the numbering, so 20 numbers are a group. Its own parts share
-    pictures, so they are no splits here: they are the attribute `part`.
+    A GAN face is blended into the photograph. The set does not name the photographs, but crops of
+    one have consecutive numbers, so 20 numbers are a group. Its own parts share pictures, so they
+    are not used as splits, but as the attribute `part`.
 
     Source: Le, Nguyen, Yamagishi, Echizen, OpenForensics, ICCV 2021, arXiv:2107.14480; the
     folders are those of Kaggle's "deepfake and real images".
@@ -243,7 +244,7 @@ def openforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     listed = {path: _crop(path) for path in tree.media}
     if not any(listed.values()):
         raise unexpected(source, "openforensics", "{Train,Validation}/{Real,Fake}/real_1.jpg", tree)
-    yield Note("the set's Train and Validation share pictures: kept as attribute 'part', no split")
+    yield Note("the set's Train and Validation share pictures: kept as attribute 'part'")
     for path, crop in listed.items():
         yield crop or misplaced(path, "{Train,Validation,Test}/{Real,Fake}/NUMBER.jpg")
     yield from tree.problems
@@ -257,7 +258,7 @@ def _name(path: str) -> str:
 def _require_most(
     found: Iterable[re.Match[str] | None], source: Path, layout: str, expected: str, tree: Tree
 ) -> None:
-    """Refuse a folder where fewer than half of the names are as the layout expects."""
+    """Reject a folder in which fewer than half of the names are as the layout expects."""
     hits = [match is not None for match in found]
     if not hits or 2 * sum(hits) < len(hits):
         raise unexpected(source, layout, expected, tree)
@@ -269,7 +270,7 @@ def _real(path: str, group: str, attributes: dict[str, str]) -> Listed:
 
 
 def _utkface_facts(found: re.Match[str] | None) -> dict[str, str]:
-    """Return what a name of UTKFace says."""
+    """Return the facts in a name of UTKFace."""
     if not found:
         return {}
     age, gender, ethnicity = found.groups()
@@ -277,25 +278,25 @@ def _utkface_facts(found: re.Match[str] | None) -> dict[str, str]:
 
 
 def _ciplab_class(path: str) -> str:
-    """Return the class folder of a picture, or nothing."""
+    """Return the class folder of a picture, or an empty string."""
     folders = PurePosixPath(path.lower()).parent.parts
     return next((name for name in folders if name in ("training_real", "training_fake")), "")
 
 
 def _composite(path: str) -> Iterator[Entry]:
-    """Yield a fake of CIPLab, with a note where its name says nothing."""
+    """Yield a fake of CIPLab, with a note if its name is not as expected."""
     about: dict[str, str] = {}
     if found := _CIPLAB.match(without_suffix(_name(path))):
         edited = [name for name, digit in zip(_REGIONS, found[2], strict=True) if digit == "1"]
         about = {"difficulty": found[1], "edited_regions": ",".join(edited)}
     else:
-        yield Note(f"{path}: not named like easy_12_1110.jpg, so listed without attributes")
+        yield Note(f"{path}: not named like easy_12_1110.jpg, listed without attributes")
     group = without_suffix(path)
     yield Listed(path, "fake", "photoshop-composite", group, attributes=about)
 
 
 def _crop(path: str) -> Listed | None:
-    """Return a crop of OpenForensics, or nothing where the place or name is another."""
+    """Return a crop of OpenForensics, or None for another place or name."""
     *_, part, label, name = ("", "", *PurePosixPath(path.lower()).parts)
     number = re.search(r"\d+", name)
     known = part in {"train", "validation", "test"} and label in {"real", "fake"}

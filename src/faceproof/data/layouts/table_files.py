@@ -1,4 +1,4 @@
-"""Tables of any kind as columns and rows (CSV, Parquet, Arrow), and which column means what."""
+"""TableFile: columns and rows of a CSV, Parquet or Arrow file, and the meaning of columns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import printable
 from faceproof.tables import nearest
 
-#: Rows of embedded pictures that are in memory at once.
+#: Number of rows with embedded pictures in memory at once.
 _BATCH = 64
 _DELIMITERS = (",", ";", "\t", "|")
 
@@ -23,8 +23,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 class TableFile:
     """A table: its columns, its rows (counted from 1, the first below a header) and classes.
 
-    ``classes`` has, for columns that hold numbers of classes, the names of those classes, and
-    ``pictures`` the columns that hold whole files; ``nested`` those of lists and the like.
+    ``classes`` are the class names of columns with class numbers, ``pictures`` the columns with
+    whole files, and ``nested`` those with lists and other nested values.
     """
 
     path: Path
@@ -53,7 +53,7 @@ def open_table(path: Path, *, header: bool = True) -> TableFile:
 
 
 def _csv(path: Path, *, header: bool) -> TableFile:
-    """Return a CSV file, as spreadsheets write it too: byte-order mark, semicolons, tabs."""
+    """Return a CSV file, also a spreadsheet's: with byte-order mark, semicolons or tabs."""
     lines = _csv_lines(path)
     first = next(lines, None)
     if not first:
@@ -75,7 +75,7 @@ def _csv_rows(
         if len(values) == len(columns):
             yield row, dict(zip(columns, values, strict=True))
         else:
-            reason = f"{len(values)} values for {len(columns)} columns: mend the row"
+            reason = f"{len(values)} values for {len(columns)} columns: correct the row"
             yield Problem(printable(path.name), "bad_row", reason, row)
 
 
@@ -127,7 +127,7 @@ def _arrow(path: Path) -> TableFile:
 def _numbered(
     path: Path, batches: Iterator[Any]
 ) -> Iterator[tuple[int, Mapping[str, Any]] | Problem]:
-    """Yield the rows of record batches; a damaged one ends the file with a Problem."""
+    """Yield the rows of record batches; a corrupt one ends the file with a Problem."""
     import pyarrow as pa
 
     row = 0
@@ -138,12 +138,12 @@ def _numbered(
                     row += 1
                     yield row, values
     except (OSError, pa.ArrowException) as error:
-        reason = f"damaged after row {row} ({error}): fetch the file again; nothing more is listed"
+        reason = f"corrupt after row {row} ({error}), nothing more is listed: fetch the file again"
         yield Problem(printable(path.name), "bad_table", reason, row + 1)
 
 
 def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
-    """Return a table with what its schema says of classes and pictures."""
+    """Return a table with the classes and pictures from its schema."""
     import pyarrow as pa
 
     features = hub_features(path, schema)
@@ -160,7 +160,7 @@ def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
 
 
 def hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
-    """Return the features that Hugging Face `datasets` wrote into the file or beside it."""
+    """Return the features that Hugging Face `datasets` wrote into or next to the file."""
     inside = (schema.metadata or {}).get(b"huggingface")
     beside = path.parent / "dataset_info.json"
     try:
@@ -171,7 +171,7 @@ def hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
         return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         where = printable(str(path))
-        raise ManifestError(f"{where}: its Hugging Face features are damaged: {error}") from error
+        raise ManifestError(f"{where}: its Hugging Face features are invalid: {error}") from error
 
 
 def _holds_files(kind: Any) -> bool:
@@ -183,9 +183,9 @@ def _holds_files(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-#: Our columns that a table may fill; every other name is that of an attribute.
+#: Our columns that a table may have; every other name is that of an attribute.
 OURS = ("path", "image", "label", "generator", "group", "split")
-#: What others call ours; named in the remedy, never taken without being told.
+#: Common names of our columns; suggested in messages, never used without an option.
 _THEIRS = {
     "path": {"file", "filename", "file_name", "filepath", "file_path", "image", "image_path"}
     | {"img", "img_path", "picture", "videoname", "video", "name", "id"},
@@ -203,17 +203,17 @@ class Columns:
 
 
 def match_columns(table: TableFile, options: ListingOptions) -> Columns:
-    """Return which of the table's columns is which: as told, else those that are called like ours.
+    """Return the meaning of the table's columns, from the options or else by our names.
 
     Raises:
         UsageError: ``options.columns`` names a column that the table lacks.
-        ManifestError: nothing says where the pictures are or whether they are real.
+        ManifestError: no column has the pictures' paths or labels.
     """
     _refuse_unknown(table, options)
     told = {name: theirs for name, theirs in options.columns.items() if name in OURS}
     taken = set(options.columns.values())
     guessed = {name: name for name in OURS if name in table.columns and name not in taken}
-    # A column called image may hold paths; only one of files is taken without being told.
+    # A column called image may hold paths; only one with files is used without an option.
     guessed.pop("image", None)
     if not {"path", "image"} & set(told):
         told |= _picture_column(table)
@@ -225,7 +225,7 @@ def match_columns(table: TableFile, options: ListingOptions) -> Columns:
 
 
 def _refuse_unknown(table: TableFile, options: ListingOptions) -> None:
-    """Refuse a column map that names what the table lacks."""
+    """Reject a column map with a column that the table lacks."""
     for ours, theirs in options.columns.items():
         if theirs and theirs not in table.columns:
             raise UsageError(
@@ -235,41 +235,41 @@ def _refuse_unknown(table: TableFile, options: ListingOptions) -> None:
 
 
 def _picture_column(table: TableFile) -> dict[str, str]:
-    """Return the column of whole files, where there is exactly one or one called image."""
+    """Return the column of whole files, if there is exactly one or one called image."""
     if "image" in table.pictures:
         return {"image": "image"}
     if len(table.pictures) > 1:
         names = ", ".join(table.pictures)
         raise ManifestError(
-            f"{_called(table)}: several columns hold files ({names}): say --columns image=NAME"
+            f"{_called(table)}: several columns hold files ({names}): use --columns image=NAME"
         )
     return {"image": table.pictures[0]} if table.pictures else {}
 
 
 def _require(table: TableFile, ours: Mapping[str, str], options: ListingOptions) -> None:
-    """Refuse a table that does not say where its pictures are or what they are."""
+    """Reject a table without the pictures' paths or labels."""
     if not {"path", "image"} & set(ours):
         raise _lacking(table, "path", "")
     if not ({"label", "generator"} & set(ours) or options.generator):
-        raise _lacking(table, "label", ", or --generator NAME where all are fakes of one kind")
+        raise _lacking(table, "label", ", or --generator NAME if all are fakes of one kind")
 
 
 def _lacking(table: TableFile, ours: str, otherwise: str) -> ManifestError:
-    """Return the error for a column that is needed, with the likeliest one of the table's."""
+    """Return the error for a required column, with the likeliest one of the table."""
     known = [name for name in table.columns if name.lower() in _THEIRS[ours] | {ours}]
     guess = nearest(ours, list(table.columns)).partition("'")[2].partition("'")[0]
     likely = next(iter(known), guess)
     hint = f", did you mean {likely!r}?" if likely else "."
     return ManifestError(
         f"{_called(table)} has no column {ours!r}{hint} It has: {', '.join(table.columns)}. "
-        f"Say --columns {ours}={likely or 'THEIRS'}{otherwise}"
+        f"Use --columns {ours}={likely or 'THEIRS'}{otherwise}"
     )
 
 
 def _attributes(
     table: TableFile, ours: Mapping[str, str], options: ListingOptions
 ) -> tuple[dict[str, str], tuple[Note, ...]]:
-    """Return their column for each attribute, and notes of columns that are left out."""
+    """Return their column for each attribute, and notes about excluded columns."""
     renamed = {
         theirs: name for name, theirs in options.columns.items() if theirs and name not in OURS
     }
@@ -285,21 +285,21 @@ def _attributes(
 
 
 def _left_out(nameless: list[str]) -> Iterator[Note]:
-    """Yield a note of columns without a name."""
+    """Yield a note about columns without a name."""
     if nameless:
         shown = ", ".join(name or "''" for name in nameless)
-        message = f"columns without a name are left out: {shown}; --columns NAME=THEIRS keeps one"
+        message = f"columns without a name are excluded: {shown}; --columns NAME=THEIRS keeps one"
         yield Note(message)
 
 
 def _other_files(table: TableFile, ours: Mapping[str, str]) -> Iterator[Note]:
-    """Yield a note of columns that hold further files or lists, which are no attributes."""
+    """Yield a note about columns with further files or lists, which are not attributes."""
     if others := [n for n in (*table.pictures, *table.nested) if n != ours.get("image")]:
-        yield Note(f"columns that hold other files or lists are left out: {', '.join(others)}")
+        yield Note(f"columns with other files or lists are excluded: {', '.join(others)}")
 
 
 def _attribute(name: str) -> str:
-    """Return the name of an attribute, which must not be that of a column of the manifest's."""
+    """Return the name of an attribute, renamed if the manifest has such a column."""
     return f"table_{name}" if name in RESERVED else name
 
 

@@ -1,4 +1,4 @@
-"""From the rows of a table to listed pictures."""
+"""RowReader: from the rows of a table to listed pictures."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from faceproof.sources import printable
 
 
 class MediaIndex:
-    """The pictures and videos below a folder, by path, by name and by name without ending.
+    """The pictures and videos below a folder, by path, by name and by name without suffix.
 
     >>> index = MediaIndex(["a/1.jpg", "b/2.jpg", "c/2.jpg"])
     >>> index.find("1", folder="")
@@ -47,15 +47,15 @@ class MediaIndex:
                 self._named[key].append(path)
 
     def find(self, value: str, *, folder: str, row: int | None = None) -> str | Problem:
-        """Return the file that a table in ``folder`` calls ``value``, or why there is none.
+        """Return the file that ``value`` names in a table in ``folder``, or the reason of failure.
 
-        A path counts from the table's folder, then from the source folder, then from any below
-        it; a bare name is looked for everywhere. Where no such file is here, one with another
-        ending is meant: a frame is called after its video.
+        A path is relative to the table's folder, else to the source folder, else to any folder
+        below; a bare name is searched everywhere. If there is no such file, one with another suffix
+        matches: a frame is named after its video.
         """
         path = relative(value)
         if path is None:
-            reason = f"{value!r} leads out of the source folder: write paths relative to it"
+            reason = f"{value!r} is outside the source folder: write paths relative to it"
             return Problem(value, "path_escapes", reason, row)
         from_table = relative(posixpath.join(folder, path)) or path
         exact = next((place for place in (from_table, path) if place in self._paths), None)
@@ -70,22 +70,22 @@ class MediaIndex:
         return Problem(value, "missing_file", self._missing(value, path), row)
 
     def _called(self, path: str) -> list[str]:
-        """Return the files that this is the whole or the last part of the path of."""
+        """Return the files whose path is or ends with this one."""
         named = self._named.get(path.rpartition("/")[2], [])
         if "/" not in path:
             return named
         return [one for one in named if f"/{one}".endswith(f"/{path}") or _ends(one, path)]
 
     def _missing(self, value: str, path: str) -> str:
-        """Return why there is no such file, with the one whose name differs in case only."""
+        """Return the message for a missing file, with the one whose name differs only in case."""
         if self._folded is None:
             self._folded = {name.casefold(): paths[0] for name, paths in self._named.items()}
         near = self._folded.get(path.rpartition("/")[2].casefold())
         hint = f" ({near!r} differs in upper and lower case)" if near else ""
-        return f"{value!r} is not below the source folder{hint}: bring it there or mend the row"
+        return f"{value!r} is not below the source folder{hint}: add it or correct the row"
 
     def named_after(self, names: Iterable[str]) -> dict[str, list[str]]:
-        """Return for each name the files that are it, lie in a folder of it, or begin with it.
+        """Return for each name the files with it as their name, their folder or their prefix.
 
         >>> MediaIndex(["x.jpg", "x/1.jpg", "x_2.jpg", "xy.jpg"]).named_after(["x"])
         {'x': ['x.jpg', 'x/1.jpg', 'x_2.jpg']}
@@ -102,12 +102,12 @@ class MediaIndex:
 
 
 def _ends(file: str, path: str) -> bool:
-    """Return whether the path of a file ends with this one, but for the ending of its name."""
+    """Return whether the path of a file ends with this one, ignoring the suffix."""
     return f"/{without_suffix(file)}".endswith(f"/{path}")
 
 
 def relative(value: str) -> str | None:
-    r"""Return the path with forward slashes, or nothing where it leads out of its folder.
+    r"""Return the path with forward slashes, or None if it is outside its folder.
 
     >>> relative("a/../b.jpg"), relative(r"train\x.jpg"), relative("./x.jpg")
     ('b.jpg', 'train/x.jpg', 'x.jpg')
@@ -119,7 +119,7 @@ def relative(value: str) -> str | None:
     return None if outside or re.match(r"[A-Za-z]:|[A-Za-z]+:/", path) else path
 
 
-#: So many rows may say nothing clear before the whole table is refused.
+#: Number of first rows without a usable label after which the table is rejected.
 _PATIENCE = 1000
 _MAGIC = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp"}
 
@@ -128,8 +128,8 @@ _MAGIC = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp
 class RowReader:
     """Reads the rows of one table; iterating yields what they list.
 
-    ``place`` is the table's path below the source, ``split`` the one of rows that name none;
-    ``used`` collects the paths that were listed, ``said`` the values that were taken as a class.
+    ``place`` is the table's path below the source, ``split`` the split of rows without one;
+    ``used`` collects the listed paths, ``said`` the values that were interpreted as a class.
     """
 
     table: TableFile
@@ -145,7 +145,7 @@ class RowReader:
         """Yield a listed picture or a Problem for every row.
 
         Raises:
-            UsageError: no label says real or fake.
+            UsageError: no label means real or fake.
         """
         yield from _clear(self._entries(), self.place)
 
@@ -188,14 +188,14 @@ class RowReader:
     def _picture(
         self, row: int, values: Mapping[str, Any], about: Mapping[str, str]
     ) -> tuple[str, bytes | None] | Problem:
-        """Return the path of a row's picture, with its bytes where the table holds them."""
+        """Return the path of a row's picture, with its bytes if the table has them."""
         name, data = about.get("path", ""), None
         if "image" in self.columns.ours:
             name, data = _embedded(values[self.columns.ours["image"]])
         if data is not None:
             return f"{without_table_suffix(self.place)}/{row:07d}{_ending(data)}", data
         if not name:
-            return Problem(self.place, "missing_file", "the row names no picture: fill it", row)
+            return Problem(self.place, "missing_file", "the row has no picture: add it", row)
         folder = self.place.rpartition("/")[0]
         path = self.index.find(name, folder=folder, row=row)
         return path if isinstance(path, Problem) else (path, None)
@@ -211,10 +211,10 @@ class RowReader:
             label = label_called(value, self.options)
         if not label:
             column = self.columns.ours.get("label", "generator")
-            reason = f"{column} {value!r} says neither real nor fake: say --real {value or 'VALUE'}"
+            reason = f"{column} {value!r} is neither real nor fake: use --real {value or 'VALUE'}"
             return Problem(path, "unknown_label", f"{reason} or --fake {value or 'VALUE'}", row)
         if label == "fake" and generator == "none":
-            reason = f"label {value!r} is fake, but the generator is 'none': mend the row"
+            reason = f"label {value!r} is fake, but the generator is 'none': correct the row"
             return Problem(path, "label_conflict", reason, row)
         self.said[label, value] += 1
         return label
@@ -224,7 +224,7 @@ class RowReader:
         return canonical(about.get("generator", "") or self.options.generator) or UNKNOWN
 
     def _attributes(self, values: Mapping[str, Any]) -> dict[str, str]:
-        """Return the other columns of a row as text, without those that are empty."""
+        """Return the other, non-empty columns of a row as text."""
         texts = {name: self._text(col, values) for name, col in self.columns.attributes.items()}
         return {name: text for name, text in texts.items() if text}
 
@@ -238,7 +238,7 @@ class RowReader:
 
 
 def polarity(said: Counter[tuple[str, str]]) -> Iterator[Note]:
-    """Yield for each class which values counted as it.
+    """Yield the values of each class.
 
     >>> [note.message for note in polarity(Counter({("fake", "AI"): 2}))]
     ["fake: values 'AI' (2 rows)"]
@@ -250,7 +250,7 @@ def polarity(said: Counter[tuple[str, str]]) -> Iterator[Note]:
 
 
 def label_called(value: str, options: ListingOptions) -> str:
-    """Return what a value of a label column means, or nothing; numbers and booleans only as told.
+    """Return the class of a label value, or ""; numbers and booleans only by the options.
 
     >>> label_called("FAKE", ListingOptions()), label_called("1", ListingOptions())
     ('fake', '')
@@ -266,7 +266,7 @@ def label_called(value: str, options: ListingOptions) -> str:
 
 
 def as_text(value: object) -> str:
-    """Return a value of a table as text; nothing for what is none or no single value.
+    """Return a value of a table as text; "" for null and nested values.
 
     >>> as_text(1.0), as_text(0.25), as_text(True), as_text(None), as_text([1])
     ('1', '0.25', 'true', '', '')
@@ -280,7 +280,7 @@ def as_text(value: object) -> str:
 
 
 def without_table_suffix(place: str) -> str:
-    """Return the name under which the pictures inside of a table are listed.
+    """Return the name under which a table's embedded pictures are listed.
 
     >>> without_table_suffix("train/data-00000-of-00001.arrow")
     'train/data-00000-of-00001'
@@ -289,7 +289,7 @@ def without_table_suffix(place: str) -> str:
 
 
 def refuse_both(options: ListingOptions) -> None:
-    """Refuse a name that is said to be real and fake.
+    """Reject a name given as both real and fake.
 
     Raises:
         UsageError: naming it.
@@ -300,7 +300,7 @@ def refuse_both(options: ListingOptions) -> None:
 
 
 def _clear(entries: Iterator[Listed | Problem], place: str) -> Iterator[Listed | Problem]:
-    """Yield the entries, unless nothing among the first of them can be listed."""
+    """Yield the entries; raise if none of the first ones can be listed."""
     waiting: list[Problem] = []
     for entry in entries:
         if isinstance(entry, Listed):
@@ -318,18 +318,18 @@ def _clear(entries: Iterator[Listed | Problem], place: str) -> Iterator[Listed |
 
 
 def _hopeless(problems: list[Problem], place: str) -> UsageError:
-    """Return the error for a table of which nothing can be listed."""
+    """Return the error for a table without a row that can be listed."""
     first = problems[0]
     return UsageError(
-        f"{printable(place)}: nothing in the first {len(problems)} rows can be listed; "
+        f"{printable(place)}: none of the first {len(problems)} rows can be listed; "
         f"row {first.row}: {first.reason}"
     )
 
 
 def _unknown_split(path: str, value: str, row: int) -> Problem:
-    """Return the Problem of a split that is none of ours."""
-    reason = f"split {value!r} is none of train, validation, calibration, test: mend it, or say "
-    return Problem(path, "unknown_split", f"{reason}--columns split= to leave the column out", row)
+    """Return the Problem of an unknown split."""
+    reason = f"split {value!r} is not train, validation, calibration or test: correct it, or use "
+    return Problem(path, "unknown_split", f"{reason}--columns split= to exclude the column", row)
 
 
 def _embedded(value: object) -> tuple[str, bytes | None]:
@@ -340,7 +340,7 @@ def _embedded(value: object) -> tuple[str, bytes | None]:
 
 
 def _ending(data: bytes) -> str:
-    """Return the ending that fits the first bytes of a picture."""
+    """Return the suffix for the first bytes of a picture."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ".webp"
     return next((suffix for magic, suffix in _MAGIC.items() if data.startswith(magic)), ".bin")

@@ -1,4 +1,4 @@
-"""Any table of pictures: CSV and Parquet with a column map, and Hugging Face folders."""
+"""Layouts of tables of pictures: CSV and Parquet with a column map, Hugging Face folders."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _HUB_FILES = frozenset({"dataset_dict.json", "dataset_info.json", "state.json"})
 def columns(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield the pictures that one table names: a CSV, TSV or Parquet file, or the folder of one.
 
-    Paths count from the table's folder or from the source folder; a bare name, with or without
-    ending, is looked for below it. A column of bytes, or of {bytes, path}, holds the pictures
-    themselves. Without a column for the label, a generator tells it: `none` is real. All other
-    columns become attributes; ``split`` and ``generator`` are translated into our names.
+    Paths are relative to the table's folder or to the source folder; a bare name, with or without
+    suffix, is searched below it. A column of bytes, or of {bytes, path}, has the pictures
+    themselves. Without a label column, the generator determines the label: `none` is real. All
+    other columns become attributes; ``split`` and ``generator`` are converted to our names.
     """
     refuse_unused(options, "columns", used=_USED)
     refuse_both(options)
@@ -53,8 +53,8 @@ def columns(source: Path, options: ListingOptions) -> Iterator[Entry]:
 def hf_datasets(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield a folder that Hugging Face's `datasets` saved, or the Parquet files of its hub.
 
-    That is Arrow files with dataset_info.json and state.json, one folder for each split, or
-    `train-00000-of-00002.parquet` and the like. Names of classes are taken from the features.
+    These are Arrow files with dataset_info.json and state.json, one folder for each split, or files
+    such as `train-00000-of-00002.parquet`. The features have the names of classes.
 
     Source: `Dataset.save_to_disk`, `DatasetDict.save_to_disk` and `Dataset.to_parquet`, as datasets
     5.2 writes them.
@@ -64,7 +64,7 @@ def hf_datasets(source: Path, options: ListingOptions) -> Iterator[Entry]:
     tree = read_tree(source, tables=lambda name: name in _HUB_FILES or _is_shard(name))
     shards = [path for path in tree.tables if _is_shard(path)]
     if not shards:
-        expected = "what Dataset.save_to_disk writes (*.arrow, dataset_info.json), or *.parquet"
+        expected = "the files of Dataset.save_to_disk (*.arrow, dataset_info.json), or *.parquet"
         raise unexpected(source, "hf-datasets", expected, tree)
     index = MediaIndex(tree.media)
     used: set[str] = set()
@@ -97,7 +97,7 @@ def split_of(place: str) -> str:
 
 
 def _with_label(table: TableFile, options: ListingOptions) -> ListingOptions:
-    """Return the options with the one column of classes as label, where none is called so."""
+    """Return the options with the only column of classes as label, if no column is called so."""
     if "label" in options.columns or "label" in table.columns or len(table.classes) != 1:
         return options
     found = {"label": next(iter(table.classes))}
@@ -128,11 +128,11 @@ def _one_table(source: Path) -> tuple[Tree, str]:
 
 
 def _unlisted(tree: Tree, used: set[str]) -> Iterator[Note]:
-    """Yield a note of the pictures that no row names."""
+    """Yield a note about the pictures that no row names."""
     left = [path for path in tree.media if path not in used]
     if left:
         shown = ", ".join(left[:3])
-        yield Note(f"{len(left)} pictures or videos stand in no row and are not listed: {shown}")
+        yield Note(f"{len(left)} pictures or videos are in no row and not listed: {shown}")
 
 
 def _is_table(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Sets of manipulated videos: Celeb-DF and FaceForensics++, as videos or frames."""
+"""Layouts of manipulated videos: Celeb-DF and FaceForensics++, as videos or frames."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from faceproof.data.layouts.listing import (
 from faceproof.data.layouts.words import Identities, misplaced, unexpected
 from faceproof.errors import ManifestError
 
-#: Folders of such sets that hold pictures of something else than faces.
+#: Folders of such sets with pictures that do not show faces.
 NOT_FACES = frozenset({"masks", "mask", "models", "landmarks", "bounding_boxes"})
 
 
 def video_name(path: str, pattern: re.Pattern[str]) -> str:
-    r"""Return the video that a file is, or that a picture is a frame of; nothing where unclear.
+    r"""Return the name of a video, or of a frame's video; an empty string if unclear.
 
     A frame's video names its folder (000_003/0001.png) or begins its name (000_003_0001.png).
 
@@ -73,7 +73,7 @@ _PLACE = "{Celeb-real,YouTube-real}/*.mp4 and Celeb-synthesis/id0_id1_0000.mp4, 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One file and what its place says."""
+    """One file and the facts from its path."""
 
     path: str
     folder: str
@@ -81,19 +81,19 @@ class _Seen:
 
     @property
     def people(self) -> list[str]:
-        """The identities in the name; a video from YouTube is one of its own."""
+        """The identities in the name; a video from YouTube is its own identity."""
         return re.findall(r"id\d+", self.video) or [f"{self.folder}/{self.video}"]
 
 
 def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield Celeb-DF: Celeb-real, YouTube-real and Celeb-synthesis, as videos or frames.
 
-    id0_id1_0000 shows two people, so whoever stands in one name is one group; the whole set has
-    few of them. Videos of List_of_testing_videos.txt (1 = real) are the split `test`, the others
-    have none.
+    id0_id1_0000 shows two people, so all people in one name are one group; the whole set has few
+    groups. Videos of List_of_testing_videos.txt (1 = real) are the split `test`, the others have
+    none.
 
     Source: Li et al., Celeb-DF, CVPR 2020, arXiv:1909.12962; home yuezunli/celeb-deepfakeforensics.
-    That the first version has the same names is taken from memory.
+    That the first version has the same names is from memory.
     """
     refuse_unused(options, "celeb-df")
     tree = read_tree(source, tables=lambda name: name.lower() == _TEST_LIST)
@@ -118,7 +118,7 @@ def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 
 def _seen(path: str) -> _Seen | None:
-    """Return what the place of a file says, or nothing where it is not one of the set's."""
+    """Return the facts from the path of a file, or None if it is not in the set."""
     folder = next(iter(below(path, _TOPS)), "")
     video = video_name(path, _PATTERNS[folder]) if folder else ""
     return _Seen(path, folder, video) if video else None
@@ -139,7 +139,7 @@ def _listed(seen: _Seen, people: Identities, tested: set[tuple[str, str]]) -> Li
 
 
 class _TestList:
-    """The official test list, whose lines are like "1 YouTube-real/00170.mp4"; 1 is real."""
+    """The official test list, with lines such as "1 YouTube-real/00170.mp4"; 1 is real."""
 
     def __init__(self, tree: Tree, known: set[tuple[str, str]]) -> None:
         self.videos: set[tuple[str, str]] = set()
@@ -155,21 +155,21 @@ class _TestList:
                 self.entries += [Problem(place, *wrong, row) for wrong in self._read(line)]
 
     def _read(self, line: str) -> Iterator[tuple[str, str]]:
-        """Take one line in; yield the code and the reason where something is wrong with it."""
+        """Parse one line; yield the code and the reason of an error in it."""
         label, _, name = line.strip().partition(" ")
         folder, _, file = name.strip().rpartition("/")
         video = (folder.lower(), without_suffix(file))
         if label not in ("0", "1") or video[0] not in _TOPS:
             if line.strip():
-                yield "bad_row", f"{line!r}: expected '1 YouTube-real/00170.mp4': mend the line"
+                yield "bad_row", f"{line!r}: expected '1 YouTube-real/00170.mp4': correct the line"
             return
         self.videos.add(video)
         if (label == "0") != (video[0] == "celeb-synthesis"):
             self.torn.add(video)
-            reason = f"{line!r}: 1 is real, 0 is fake, and the folder says the opposite"
-            yield "label_conflict", f"{reason}: not listed; mend whichever is wrong"
+            reason = f"{line!r}: 1 is real, 0 is fake, and the folder has the opposite"
+            yield "label_conflict", f"{reason}: not listed; correct the wrong one"
         elif video not in self._known:
-            yield "missing_file", f"{name!r}: neither the video nor its frames are here"
+            yield "missing_file", f"{name!r}: neither the video nor its frames exist"
 
 
 _FACEFORENSICS_TOPS = frozenset({"original_sequences", "manipulated_sequences"})
@@ -186,7 +186,7 @@ _FACEFORENSICS_PLACE = (
 
 @dataclass(frozen=True, slots=True)
 class _SeenByPath:
-    """One file and what its place says."""
+    """One file and the facts from its path."""
 
     path: str
     method: str
@@ -198,13 +198,13 @@ class _SeenByPath:
 def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """Yield FaceForensics++ (with DeepFakeDetection), as downloaded or cut into frames.
 
-    The fake 000_003 shows 003's face moved onto 000, so whoever stands in one pair is one group,
-    over all methods and compressions; the official splits never part a pair. They are read from
-    train.json, val.json and test.json where those lie below the folder.
+    The fake 000_003 shows the face of 003 on 000, so all people in one pair are one group, over all
+    methods and compressions; the official splits never divide a pair. They are read from
+    train.json, val.json and test.json below the folder.
 
     Source: Roessler et al., FaceForensics++, ICCV 2019, arXiv:1901.08971; dataset/README.md of
-    ondyari/FaceForensics. DeepFakeDetection's names (01_02__meeting_serious__YVGY8LOK) and the form
-    of the split files are as public code that reads the set has them.
+    ondyari/FaceForensics. DeepFakeDetection's names (01_02__meeting_serious__YVGY8LOK) and the
+    format of the split files are those of public code that reads the set.
     """
     refuse_unused(options, "faceforensics")
     tree = read_tree(source, tables=lambda name: name in _SPLIT_FILES)
@@ -227,7 +227,7 @@ def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 
 def _seen_by_path(path: str) -> _SeenByPath | None:
-    """Return what the place of a file says, or nothing where it is not one of the set's."""
+    """Return the facts from the path of a file, or None if it is not in the set."""
     top, *folders = below(path, _FACEFORENSICS_TOPS) or ("",)
     compression = next((name for name in folders if name in _COMPRESSIONS), "")
     method = folders[0] if folders and folders[0] != compression else "youtube"
@@ -272,12 +272,14 @@ def _pairs(path: Path) -> list[list[str]]:
     """Return the pairs of one split file, such as [["720", "672"], ...].
 
     Raises:
-        ManifestError: it holds something else.
+        ManifestError: it has other content.
     """
     try:
         pairs = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ManifestError(f"{path}: no JSON ({error}): fetch the split file again") from error
+        raise ManifestError(
+            f"{path}: invalid JSON ({error}): fetch the split file again"
+        ) from error
     if not isinstance(pairs, list) or not all(isinstance(pair, list) for pair in pairs):
         expected = 'pairs of numbers such as [["720", "672"]]'
         raise ManifestError(f"{path}: expected {expected}: fetch the split file again")
@@ -285,7 +287,7 @@ def _pairs(path: Path) -> list[list[str]]:
 
 
 def _notes(masks: list[str], splits: dict[str, str]) -> Iterator[Note]:
-    """Yield what was left out by its folder, and whether the official splits were found."""
+    """Yield the folders that were excluded, and whether the official splits were found."""
     kinds = Counter(next(iter(NOT_FACES & set(below(path, _FACEFORENSICS_TOPS)))) for path in masks)
     for kind, count in sorted(kinds.items()):
         yield Note(f"{count} files in folders called {kind!r} show no faces and are not listed")

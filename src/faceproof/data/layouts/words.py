@@ -1,4 +1,4 @@
-"""Names of folders, classes and splits: what they say, and what to say of those that are wrong."""
+"""Meaning of names of folders, classes and splits, and messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _FAKE = frozenset(
         *("forgeries", "tampered", "altered", "edited", "swapped", "artificial", "df"),
     }
 )
-#: As names of folders these are clear; as values of a column nobody knows what is true.
+#: Clear as names of folders, but ambiguous as values of a column.
 _FOLDER_ONLY = {"true": "real", "false": "fake"}
 _NEGATIONS = frozenset({"not", "non", "no", "anti", "un", "without"})
-#: What is written together with a class: realfaces, FakeImages.
+#: Words joined to a class: realfaces, FakeImages.
 _TAIL = re.compile(r"(?<=.)(images?|imgs?|faces?|photos?|pictures?|pics?|videos?|frames?|data)$")
 _TOKEN = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -43,9 +43,9 @@ _SPLITS = {
 
 @functools.lru_cache(maxsize=4096)
 def said_by(name: str, *, folder: bool = True) -> str:
-    """Return what the name says: ``real``, ``fake``, ``both`` or nothing ("").
+    """Return the class in a name: ``real``, ``fake``, ``both`` or "" for none.
 
-    As a value of a column (``folder=False``) true and false say nothing; a number never does.
+    In a value of a column (``folder=False``) true and false are not classes; numbers never are.
 
     >>> [said_by(name) for name in ("training_real", "0_real", "FakeImages", "AI", "nature")]
     ['real', 'real', 'fake', 'fake', 'real']
@@ -62,7 +62,7 @@ def said_by(name: str, *, folder: bool = True) -> str:
 
 
 def is_class_word(name: str) -> bool:
-    """Return whether the name is one word for a class and nothing more.
+    """Return whether the name is only one word for a class.
 
     >>> is_class_word("Deepfakes"), is_class_word("StyleGAN")
     (True, False)
@@ -72,7 +72,7 @@ def is_class_word(name: str) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def split_called(name: str) -> str:
-    """Return our name of a split, or nothing where this is the name of none.
+    """Return our name of a split, or an empty string for another name.
 
     >>> [split_called(name) for name in ("Train", "valid", "testing", "faces")]
     ['train', 'validation', 'test', '']
@@ -81,7 +81,7 @@ def split_called(name: str) -> str:
 
 
 def _meaning(token: str, *, folder: bool) -> str:
-    """Return what one word says."""
+    """Return the class that one word means."""
     if token in _REAL:
         return "real"
     if token in _FAKE:
@@ -103,7 +103,7 @@ class Identities:
         self._parent: dict[str, str] = {}
 
     def join(self, names: Iterable[str]) -> None:
-        """Put all of these into one group."""
+        """Join all of these into one group."""
         first, *others = (self.group(name) for name in names)
         for other in others:
             low, high = sorted((self.group(first), self.group(other)))
@@ -115,12 +115,12 @@ class Identities:
         while (above := self._parent.get(top, top)) != top:
             top = above
         while name != top:
-            # Short ways for the next look-up.
+            # Shorten the path for the next look-up.
             self._parent[name], name = top, self._parent[name]
         return top
 
 
-#: Names of files or folders that give a set away, in lower case.
+#: Names of files or folders that identify a set, in lower case.
 _SIGNS = {
     "faceforensics": {"original_sequences", "manipulated_sequences"},
     "celeb-df": {"celeb-real", "celeb-synthesis", "youtube-real"},
@@ -134,7 +134,7 @@ _LFW = re.compile(r"(.+)/\1_\d{4}\.jpg$")
 
 
 def unexpected(source: Path, layout: str, expected: str, tree: Tree | None = None) -> ManifestError:
-    """Return the error: what was expected, what was found, and which other layout fits."""
+    """Return the error with what was expected, what was found, and a layout that fits."""
     tree = tree or read_tree(source, tables=_is_table)
     other = better_layout(tree)
     advice = f"; the layout {other} fits it" if other not in ("", layout) else ""
@@ -145,7 +145,7 @@ def unexpected(source: Path, layout: str, expected: str, tree: Tree | None = Non
 
 
 def found_in(tree: Tree) -> str:
-    """Return what lies in a folder in a few words.
+    """Return a short description of a folder's content.
 
     >>> found_in(Tree(Path(), ("a/1.jpg", "a/2.jpg", "b/c/3.jpg"), (), ()))
     "3 pictures or videos in 'a' (2), 'b/c' (1)"
@@ -165,7 +165,7 @@ def told(paths: tuple[str, ...] | list[str], *, most: int = 8) -> str:
 
 
 def better_layout(tree: Tree) -> str:
-    """Return the layout that this folder obviously has, or nothing.
+    """Return the layout that this folder evidently has, or an empty string.
 
     >>> better_layout(Tree(Path(), ("x/training_fake/easy_1_1111.jpg",), (), ()))
     'ciplab'
@@ -178,7 +178,7 @@ def better_layout(tree: Tree) -> str:
 
 
 def _names(tree: Tree) -> set[str]:
-    """Return the names of folders, and of files that are no media, in lower case."""
+    """Return the names of folders, and of files that are not media, in lower case."""
     others = [*tree.tables, *(problem.path for problem in tree.problems)]
     parts = {part for path in others for part in path.lower().split("/")}
     folders = {path.lower().rpartition("/")[0] for path in tree.media}
@@ -195,13 +195,13 @@ def _by_pattern(media: tuple[str, ...]) -> str:
 
 
 def _by_class(names: set[str]) -> str:
-    """Return class-folders where the names say both classes."""
+    """Return class-folders if the names contain both classes."""
     said = {said_by(name) for name in names if "." not in name}
     return "class-folders" if {"real", "fake"} <= said else ""
 
 
 def _by_table(tree: Tree) -> str:
-    """Return columns where there is a table."""
+    """Return columns if there is a table."""
     listed = [*tree.tables, *(problem.path for problem in tree.problems)]
     return "columns" if any(_is_table(path) for path in listed) else ""
 
@@ -212,6 +212,6 @@ def _is_table(name: str) -> bool:
 
 
 def misplaced(path: str, expected: str) -> Problem:
-    """Return the Problem of a picture whose name or place the layout does not know."""
+    """Return the Problem of a picture with an unexpected name or place."""
     reason = f"not {expected}: move or rename it, or import it with another layout"
     return Problem(path, "not_in_layout", reason)

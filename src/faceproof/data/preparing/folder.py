@@ -1,8 +1,8 @@
-"""The prepared folder: what lies where, its journal, its tables, and how training reads it.
+"""The prepared folder: its structure, its journal, its tables, and reading it for training.
 
-The first line says what is being prepared; each further line is the outcome of the next row, in
-the order of the rows. A line is complete when its newline is there: what follows the last one was
-cut off, and is forgotten.
+The journal's first line describes the preparation; each further line is the outcome of the next
+row, in the order of the rows. A line is complete with its newline: an incomplete last line is
+ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-#: The tables of a prepared folder, and its record: all that a finished run has written last.
+#: The tables of a prepared folder, and its record: the files that a run writes last.
 MANIFEST, FACES, PROBLEMS, RECORD = (
     *("manifest.parquet", "faces.parquet"),
     *("problems.csv", "prepare.json"),
@@ -46,24 +46,24 @@ _OURS = (PICTURES, SHARDS, MANIFEST, FACES, PROBLEMS, RECORD, JOURNAL)
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder, or see that it is a prepared one.
+    """Create the folder, or check that it is a prepared one.
 
     Raises:
-        UsageError: it holds something, and no journal of ours.
+        UsageError: it is not empty, and has no journal of ours.
     """
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: name a folder with --output")
+        raise UsageError(f"{folder} is a file: set a folder with --output")
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()) and not (folder / JOURNAL).is_file():
         raise UsageError(
             f"{folder} is not empty and was not made by `faceproof data prepare`: "
-            "name another folder with --output"
+            "set another folder with --output"
         )
 
 
 @contextmanager
 def telling_full_disk(folder: Path) -> Iterator[None]:
-    """Turn what the file system says when a result cannot be written into our error.
+    """Convert the file system's errors in writing a result to DataError.
 
     Raises:
         DataError: the disk is full, or refuses.
@@ -73,18 +73,18 @@ def telling_full_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         reason = "the disk is full" if full else error.strerror or str(error)
-        remedy = "make room" if full else "see to that"
+        remedy = "make room" if full else "fix that"
         raise DataError(
             f"{folder} cannot be written: {reason}; {remedy} and run the same command again, "
-            "what is finished is kept"
+            "finished pictures are kept"
         ) from error
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep a second run out of the folder; a run that dies lets go of it.
+    """Lock the folder against a second run; the lock ends with the process.
 
-    Windows cannot lock a folder: there nothing is kept out.
+    Windows cannot lock a folder: there nothing is locked.
 
     Raises:
         UsageError: another run is writing into it.
@@ -103,7 +103,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def empty_folder(folder: Path) -> None:
-    """Remove what a run writes, and nothing else; the journal, which says that it is ours, last."""
+    """Remove only the files that a run writes; the journal, which marks the folder, last."""
     for name in _OURS:
         place = folder / name
         if place.is_dir() and not place.is_symlink():
@@ -116,9 +116,9 @@ _SYNCED_EVERY = 64
 
 
 class Start(Document):
-    """What is being prepared: the journal's first line.
+    """The description of the preparation: the journal's first line.
 
-    ``rows_sha256`` names the rows and their order; ``side`` is the common side that was chosen.
+    ``rows_sha256`` is the hash of the rows and their order; ``side`` is the chosen common side.
     """
 
     schema_: Literal["faceproof.prepare-journal/1"] = Field(
@@ -130,7 +130,7 @@ class Start(Document):
 
 
 class Journal:
-    """Appends outcomes to a file; use it as a context, which writes all of them on leaving."""
+    """Appends outcomes to a file; a context manager, which flushes them on exit."""
 
     def __init__(self, path: Path, *, keep_bytes: int) -> None:
         self._file = path.open("r+b")
@@ -153,7 +153,7 @@ class Journal:
             self._file.close()
 
     def add(self, outcome: Done | Dropped) -> None:
-        """Append one outcome: a killed process keeps it, and a power cut all but a few dozen."""
+        """Append one outcome: it survives a killed process; a power failure loses a few dozen."""
         self._file.write(outcome.model_dump_json().encode() + b"\n")
         self._file.flush()
         self._waiting += 1
@@ -174,7 +174,7 @@ def begin(path: Path, start: Start) -> None:
 
 
 def read_start(path: Path) -> Start | None:
-    """Return the first line; None where there is no journal, or none of this version."""
+    """Return the first line; None if there is no journal of this version."""
     try:
         with path.open("rb") as file:
             return Start.model_validate_json(file.readline())
@@ -183,9 +183,9 @@ def read_start(path: Path) -> Start | None:
 
 
 def read_outcomes(path: Path) -> Iterator[tuple[Done | Dropped, int]]:
-    """Yield the outcomes in the order of the rows, and where each ends, in bytes of the file.
+    """Yield the outcomes in the order of the rows, and the offset in bytes of the end of each.
 
-    A line that is cut off or damaged ends them: what follows it is forgotten.
+    A truncated or invalid line ends them: everything after it is ignored.
     """
     with path.open("rb") as file:
         end = len(file.readline())
@@ -199,7 +199,7 @@ def read_outcomes(path: Path) -> Iterator[tuple[Done | Dropped, int]]:
 
 
 def first_end(path: Path) -> int:
-    """Return where the first line ends, in bytes of the file."""
+    """Return the offset in bytes of the end of the first line."""
     with path.open("rb") as file:
         return len(file.readline())
 
@@ -218,7 +218,7 @@ _COLUMNS: dict[str, type[pl.DataType]] = {
 
 @dataclass(frozen=True, eq=False)
 class Sorted:
-    """The rows of a prepared set, their landmarks float32 [N, 5, 2], and what was left out."""
+    """The rows of a prepared set, their landmarks float32 [N, 5, 2], and the problems."""
 
     table: pl.DataFrame
     landmarks: Landmarks
@@ -228,9 +228,9 @@ class Sorted:
 def sort_out(table: pl.DataFrame, outcomes: Iterable[Done | Dropped]) -> Sorted:
     """Return the prepared rows, and the problems in the order of the rows.
 
-    The outcomes, one a row, are taken one after another: a million of them would fill the memory.
-    Two files of different bytes may be one picture once they are prepared. Where such a pair
-    stands in two splits, the split that comes first in the manifest keeps it.
+    The outcomes, one per row, are read one at a time: a million of them would fill the memory. Two
+    files with different bytes may become the same picture when prepared. If such a pair is in two
+    splits, the split that comes first in the manifest keeps it.
     """
     problems: dict[int, Dropped] = {}
     numbers, points = array("q"), array("f")
@@ -270,7 +270,7 @@ def write_problems(problems: Sequence[Problem], path: Path) -> None:
 
 
 def _prepared_rows(rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows with their new paths, hashes and facts, and where they came from."""
+    """Return the rows with their new paths, hashes and facts, and their origins."""
     said = made.with_columns(
         jpeg_quality=_quality(rows, made),
         faces=pl.col("faces").cast(pl.String),
@@ -282,7 +282,7 @@ def _prepared_rows(rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
 
 
 def _quality(rows: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
-    """Return the JPEG quality of our own saves, and the known one of files kept as they are."""
+    """Return the JPEG quality of our own saves, and the known one of unchanged files."""
     if "jpeg_quality" not in rows.columns:
         return made["jpeg_quality"]
     kept = made["sha256"] == rows["sha256"]
@@ -290,30 +290,30 @@ def _quality(rows: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
 
 
 def _stays(prepared: pl.DataFrame) -> npt.NDArray[np.bool_]:
-    """Return which rows stay: bool [N], False where the picture stands in an earlier split."""
+    """Return which rows are kept: bool [N], False if the picture is in an earlier split."""
     split = pl.col("split")
     first = split.filter(split != "").first().over("sha256")
     return prepared.select((split == "") | (split == first))["split"].to_numpy()
 
 
 def _leak(prepared: pl.DataFrame, number: int) -> Dropped:
-    """Return the problem of a row whose picture stands in an earlier split."""
+    """Return the problem of a row whose picture is in an earlier split."""
     same = prepared.filter(
         (pl.col("sha256") == prepared["sha256"][number]) & (pl.col("split") != "")
     )
     return Dropped(
         code="leak",
         reason=f"once prepared it is the same picture as {same['origin'][0]} in "
-        f"{same['split'][0]}; take one of them out, or put both into one split",
+        f"{same['split'][0]}; remove one of them, or put both into one split",
     )
 
 
-#: The folder of fakes that were made of a prepared folder's real faces.
+#: The folder of fakes made from a prepared folder's real faces.
 MADE = "made"
 
 
 def landmarks_of(folder: Path, made: Path | None = None) -> dict[str, npt.NDArray[np.float32]]:
-    """Return path -> landmarks float32 [5, 2] of a prepared folder, and of fakes made of it."""
+    """Return path -> landmarks float32 [5, 2] of a prepared folder, and of fakes made from it."""
     found: dict[str, npt.NDArray[np.float32]] = {}
     for part in (folder, *(() if made is None else (made,))):
         table = pl.read_parquet(part / "faces.parquet")
@@ -323,7 +323,7 @@ def landmarks_of(folder: Path, made: Path | None = None) -> dict[str, npt.NDArra
 
 
 def with_made(manifest: Manifest, made: Path | None) -> Manifest:
-    """Return the manifest of a prepared folder with the fakes that were made of it."""
+    """Return the manifest of a prepared folder with the fakes made from it."""
     if made is None:
         return manifest
     table = pl.read_parquet(made / "manifest.parquet")
@@ -334,18 +334,18 @@ def read_prepared(folder: Path) -> Manifest:
     """Return the manifest of a folder that `faceproof data prepare` has made.
 
     Raises:
-        ManifestError: there is none, it is not finished, or no row has a split.
+        ManifestError: there is none, it is incomplete, or no row has a split.
     """
     manifest, faces = folder / "manifest.parquet", folder / "faces.parquet"
     if not (manifest.is_file() and faces.is_file()):
         raise ManifestError(
-            f"{folder} holds no finished data set: make one with `faceproof data prepare`, "
+            f"{folder} has no complete prepared data set: make one with `faceproof data prepare`, "
             "and name it as data.prepared"
         )
     found = read_manifest(manifest)
     if not any(found.counts().values()):
         raise ManifestError(
             f"no row of {manifest} has a split: run `faceproof data split` on the manifest, and "
-            "`faceproof data prepare` on what it writes"
+            "`faceproof data prepare` on its output"
         )
     return found

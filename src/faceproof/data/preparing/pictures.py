@@ -1,8 +1,9 @@
-"""One picture: read, checked, put through its history, its face found, cut out and written.
+"""`prepare_picture`: read, verify, equalise, crop and write one picture.
 
-The size, the kernel and the save that a picture had before give its class away where the two
-classes come from different places. After this, the last reduction and the last save of each are
-drawn alike, from a seed and the picture's own hash: the order of the rows does not matter.
+The earlier size, resampling kernel and compression of a picture predict its class if the two
+classes have different sources. After preparation, the last reduction and the last save of all
+pictures have the same distribution. They depend only on a seed and the picture's own hash, not on
+the order of rows.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from faceproof.tables import choose
 
 Pixels = npt.NDArray[np.uint8]
 
-#: All of them average over what they reduce: a kernel that does not leaves more aliasing in what
-#: was larger, and the size would still be seen.
+#: All of them average over the source pixels: other kernels leave more aliasing in larger pictures,
+#: and the original size would remain detectable.
 KERNELS = (
     Image.Resampling.BOX,
     Image.Resampling.BILINEAR,
@@ -43,7 +44,7 @@ KERNELS = (
 
 @dataclass(frozen=True)
 class History:
-    """What happens to one picture: the kernel it is reduced by, the quality it is saved at."""
+    """The history of one picture: the kernel of its reduction, the quality of its save."""
 
     kernel: Image.Resampling
     quality: int
@@ -63,14 +64,13 @@ def drawn_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> Histor
 def lived(pixels: Pixels, history: History, *, factor: float) -> bytes:
     """Return the JPEG file of uint8 [H, W, 3] pixels, both sides scaled by ``factor``.
 
-    A picture is never enlarged: at a factor of 1 or more it keeps its size, and is saved all the
-    same.
+    A picture is never enlarged: at a factor of 1 or more it keeps its size, but is still saved.
     """
     return encode_jpeg(_reduced(pixels, history.kernel, factor), history.quality)
 
 
 def _reduced(pixels: Pixels, kernel: Image.Resampling, factor: float) -> Pixels:
-    """Return the picture with both sides scaled by ``factor``, where that is below 1."""
+    """Return the picture with both sides scaled by ``factor``, if that is below 1."""
     height, width = pixels.shape[:2]
     if factor >= 1:
         return pixels
@@ -92,15 +92,15 @@ class PictureFormat:
 
 
 def encode_png(pixels: Pixels) -> bytes:
-    """Return a PNG file: every pixel as it was."""
-    # On faces, run lengths are both smaller and twice as quick as the default search for matches.
+    """Return a lossless PNG file."""
+    # On faces, run lengths are both smaller and twice as fast as the default search for matches.
     strategy = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
     return _encoded(pixels, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy])
 
 
 def encode_webp(pixels: Pixels) -> bytes:
-    """Return a lossless WebP file: every pixel as it was."""
-    # OpenCV takes any quality above 100 for lossless.
+    """Return a lossless WebP file."""
+    # For OpenCV, any quality above 100 means lossless.
     return _encoded(pixels, ".webp", [cv2.IMWRITE_WEBP_QUALITY, 101])
 
 
@@ -120,14 +120,14 @@ FORMATS: dict[str, PictureFormat] = {
 
 Points = npt.NDArray[np.float32]
 
-# A file of which the region around the face is a larger share than this is kept as it is.
+# A file is kept unchanged if the region around the face is a larger share of it than this.
 _KEPT_WHOLE = 0.6
 _PLAIN_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 
 
 @dataclass(frozen=True)
 class Job:
-    """One row to prepare: where its picture lies, its hash, and where the result goes.
+    """One row to prepare: the path of its picture, its hash, and the path of the result.
 
     ``target`` is relative to the prepared folder and lacks the suffix.
     """
@@ -139,7 +139,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What every picture is prepared with; ``side`` is the common side, where there is one."""
+    """Settings for all pictures; ``side`` is the common side, if there is one."""
 
     root: Path
     output: Path
@@ -150,7 +150,7 @@ class Workshop:
 
 @dataclass(frozen=True)
 class _File:
-    """The bytes of a picture file and what is in them."""
+    """The bytes of a picture file and its decoded picture."""
 
     data: bytes
     pixels: Pixels
@@ -160,9 +160,9 @@ class _File:
 
 
 def jobs(table: pl.DataFrame) -> Iterator[Job]:
-    """Yield what is to do for each row of a manifest's table, in order.
+    """Yield the job of each row of a manifest's table, in order.
 
-    A result is named by its origin's hash, with a number where several rows share that.
+    A result is named by its origin's hash, with a number if several rows have the same.
     """
     copy = pl.int_range(pl.len()).over("sha256").alias("copy")
     columns = table.select("path", "sha256", "label", copy)
@@ -172,7 +172,7 @@ def jobs(table: pl.DataFrame) -> Iterator[Job]:
 
 
 def prepare_picture(job: Job, shop: Workshop) -> Done | Dropped:
-    """Return the prepared picture of one row, written to the folder, or why there is none.
+    """Write the prepared picture of one row and return it, or the problem.
 
     Raises:
         OSError: the result cannot be written.
@@ -214,9 +214,9 @@ def region_around(
 
 
 def side_that_counts(pixels: Pixels, landmarks: Points, spec: PicturesSpec) -> float:
-    """Return what is brought to one size: the face's side, or the picture's longest, in px.
+    """Return the side that is equalised, in px: the face's side, or the picture's longest.
 
-    The side of a face is that of the square that a crop without margin shows.
+    The side of a face is that of the square of a crop without margin.
     """
     if spec.keep == "picture":
         return float(max(pixels.shape[:2]))
@@ -224,14 +224,14 @@ def side_that_counts(pixels: Pixels, landmarks: Points, spec: PicturesSpec) -> f
 
 
 def crop_landmarks(landmarks: Points, spec: CropSpec) -> Points:
-    """Return the landmarks float32 [5, 2] where they lie in the crop that `crop_face` makes."""
+    """Return the landmarks float32 [5, 2] in the crop of `crop_face`."""
     matrix = face_matrix(landmarks, spec)
     points = landmarks.astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
     return np.asarray(points, np.float32)
 
 
 def share_outside(landmarks: Points, size: tuple[int, int], spec: CropSpec) -> float:
-    """Return the share of a crop, 0 to 1, that lies outside of a picture of (width, height)."""
+    """Return the share of a crop, 0 to 1, outside a picture of (width, height)."""
     width, height = size
     matrix = face_matrix(landmarks, spec)
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
@@ -250,7 +250,7 @@ def _read(job: Job, shop: Workshop) -> _File | Dropped:
     picture = decode(data, name=job.path)
     if min(picture.width, picture.height) < SMALLEST_FACE_PX:
         size = f"{picture.width} x {picture.height}"
-        reason = f"{size} pixels; faces under {SMALLEST_FACE_PX} px are not looked for"
+        reason = f"{size} pixels; faces under {SMALLEST_FACE_PX} px are not detected"
         return Dropped(code="too_small", reason=reason)
     return _File(data, picture.pixels, picture.format)
 
@@ -258,19 +258,19 @@ def _read(job: Job, shop: Workshop) -> _File | Dropped:
 def _equalised(
     file: _File, landmarks: Points, job: Job, spec: Equalising, shop: Workshop
 ) -> tuple[_File, Points]:
-    """Return the picture after the history that its hash draws, and the landmarks in it."""
+    """Return the picture after the history drawn from its hash, and the landmarks in it."""
     history = drawn_history(job.sha256, seed=shop.spec.seed, quality=spec.quality)
     factor = (shop.side or 0) / side_that_counts(file.pixels, landmarks, shop.spec)
     data = lived(file.pixels, history, factor=factor)
     pixels = decode(data).pixels
     ratio = np.array(pixels.shape[1::-1]) / file.pixels.shape[1::-1]
-    # Centres of pixels: the first one's stands at 0, not at its corner.
+    # Coordinates are of pixel centres: 0 is the centre of the first pixel, not its corner.
     moved = np.asarray((landmarks + 0.5) * ratio - 0.5, np.float32)
     return _File(data, pixels, "JPEG", history.quality), moved
 
 
 def _kept(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_File, Points]:
-    """Return what is kept of a picture, and the landmarks in it."""
+    """Return the stored part of a picture, and the landmarks in it."""
     if spec.keep == "picture":
         return file, landmarks
     if spec.keep == "face":
@@ -303,7 +303,7 @@ def _face_region(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_F
 
 
 def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: int) -> Done:
-    """Write the result, and return what it is."""
+    """Write the result, and return its record."""
     file, landmarks = kept
     path = f"{job.target}.{_suffix(file.format)}"
     place = shop.output / path

@@ -1,4 +1,4 @@
-"""A manifest's pictures, one after another, into a prepared folder."""
+"""`prepare_manifest`: prepare a manifest's pictures into a folder."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.pipeline import in_order
 from faceproof.runs import environment
 
-#: Every picture is reduced, those of the smallest part too: what was never resampled is sharper.
+#: Every picture is reduced, also in the smallest part: pictures never resampled are sharper.
 _REDUCED_TO = 0.75
-#: So many pictures of each part are opened, chosen by their paths' hashes.
+#: Number of pictures of each part to open, chosen by the hashes of their paths.
 _LOOKED_AT = 100
 
 
@@ -74,7 +74,7 @@ def common_side(table: pl.DataFrame, root: Path, spec: PicturesSpec, finder: Fac
 
 
 def refuse_one_class(table: pl.DataFrame) -> None:
-    """Refuse a set of one class: there is nothing to be equal to.
+    """Reject a set of one class: there is no other class to equalise with.
 
     Raises:
         UsageError: all rows have one label.
@@ -83,8 +83,8 @@ def refuse_one_class(table: pl.DataFrame) -> None:
     if len(labels) < 2:
         only = f"all {len(table)} rows are {labels[0]}" if labels else "there are no rows"
         raise UsageError(
-            f"--equalise brings both classes to one history, but {only}: name a manifest of the "
-            "other class too, or give the common side with --equalise-side N and prepare the other "
+            f"--equalise gives both classes one history, but {only}: add a manifest of the "
+            "other class, or set the common side with --equalise-side N and prepare the other "
             "class with the same options"
         )
 
@@ -96,7 +96,7 @@ def _median_side(
     sides = list(_sides(part, root, spec, finder))
     if not sides:
         raise UsageError(
-            f"no picture of {name} can be opened and shows a face: look at them, or give the "
+            f"no picture of {name} can be opened and has a face: check them, or set the "
             "common side with --equalise-side N"
         )
     return float(np.median(sides))
@@ -105,7 +105,7 @@ def _median_side(
 def _sides(
     part: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder
 ) -> Iterator[float]:
-    """Yield the sides of some pictures; those without a face and broken ones are left out."""
+    """Yield the sides of some pictures; those without a face and broken ones are skipped."""
     paths = sorted(part["path"], key=lambda path: hashlib.sha256(path.encode()).digest())
     for path in paths[:_LOOKED_AT]:
         try:
@@ -119,10 +119,10 @@ def _sides(
 def finished(
     manifest: Manifest, found: Sorted, shop: Workshop, finish: FinishSpec, how: Preparing
 ) -> Prepared:
-    """Write all but the pictures into the folder, the record last, and return that.
+    """Write everything except the pictures into the folder, the record last; return the record.
 
     Raises:
-        UnknownChoiceError: something else is to be balanced.
+        UnknownChoiceError: an unknown column to balance.
     """
     output, record = shop.output, shop.output / places.RECORD
     record.unlink(missing_ok=True)
@@ -152,7 +152,7 @@ def finished(
 
 
 def weighted(table: pl.DataFrame, finish: FinishSpec) -> pl.DataFrame:
-    """Return the table with its column ``weight``: balanced, as it was, or 1 for every row."""
+    """Return the table with its column ``weight``: balanced, unchanged, or 1 for every row."""
     if finish.balance:
         return table.with_columns(pl.Series("weight", balanced_weights(table, finish.balance)))
     if "weight" in table.columns:
@@ -161,7 +161,7 @@ def weighted(table: pl.DataFrame, finish: FinishSpec) -> pl.DataFrame:
 
 
 def _shards(after: Manifest, found: Sorted, finish: FinishSpec, shop: Workshop) -> None:
-    """Write the shards that are asked for, in the place of those that were there."""
+    """Write the requested shards and replace existing ones."""
     folder = shop.output / places.SHARDS
     if folder.exists():
         shutil.rmtree(folder)
@@ -169,15 +169,15 @@ def _shards(after: Manifest, found: Sorted, finish: FinishSpec, shop: Workshop) 
         write_shards(after, found.landmarks, folder, finish.shards, seed=shop.spec.seed)
 
 
-#: So many of the finished pictures are hashed again before a broken run goes on; of the others
-#: the size is looked at. A power cut may lose what the disk had not yet written.
+#: Number of finished pictures whose hash is verified before an interrupted run resumes; only the
+#: size of the others is checked. A power failure may lose unwritten data.
 _HASHED_AGAIN = 512
 
-_REMEDY = "name another folder with --output, or start this one again with --anew"
+_REMEDY = "set another folder with --output, or start from scratch with --anew"
 
 
 def started(table: pl.DataFrame, root: Path, output: Path, spec: PicturesSpec) -> Start:
-    """Return what is being prepared in ``output``, from its journal where that goes on.
+    """Return the description of the preparation in ``output``, from the journal if it resumes.
 
     Raises:
         UsageError: the journal is of other rows or of another spec.
@@ -191,21 +191,21 @@ def started(table: pl.DataFrame, root: Path, output: Path, spec: PicturesSpec) -
 
 
 def rows_sha256(table: pl.DataFrame) -> str:
-    """Return a hash of what decides the pictures of a table, and of the order of its rows."""
+    """Return a hash of the columns that determine a table's pictures, and of the row order."""
     lines = table.select("path", "sha256", "label", "split").write_csv()
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How many rows are finished, and where the last of them ends in the journal."""
+    """The number of finished rows, and the offset of the last one's end in the journal."""
 
     rows: int
     end: int
 
 
 def finished_rows(output: Path) -> Finished:
-    """Return what is finished: the rows, from the first on, that have their picture still."""
+    """Return the finished rows, from the first on, whose pictures still exist."""
     journal = output / JOURNAL
     last: deque[tuple[Finished, Done | Dropped]] = deque(maxlen=_HASHED_AGAIN)
     found = Finished(0, first_end(journal))
@@ -221,7 +221,7 @@ def finished_rows(output: Path) -> Finished:
 
 
 def _side(table: pl.DataFrame, root: Path, spec: PicturesSpec) -> int | None:
-    """Return the common side, where there is to be one."""
+    """Return the common side, or None without equalisation."""
     if spec.equalise is None:
         return None
     if spec.equalise.side is not None:
@@ -231,7 +231,7 @@ def _side(table: pl.DataFrame, root: Path, spec: PicturesSpec) -> int | None:
 
 
 def _same(start: Start | None, spec: PicturesSpec, rows: str, output: Path) -> Start:
-    """Return the journal's start, which must be of the same pictures, prepared the same way."""
+    """Return the journal's first line, which must match the pictures and the options."""
     if start is None:
         raise UsageError(f"{output} was prepared by another version: {_REMEDY}")
     if start.rows_sha256 != rows:
@@ -239,7 +239,7 @@ def _same(start: Start | None, spec: PicturesSpec, rows: str, output: Path) -> S
     old, new = start.spec.model_dump(), spec.model_dump()
     if changed := [name for name in new if old[name] != new[name]]:
         said = ", ".join(f"{name} was {old[name]}, is {new[name]}" for name in changed)
-        raise UsageError(f"{output} was prepared otherwise ({said}): {_REMEDY}")
+        raise UsageError(f"{output} was prepared with other options ({said}): {_REMEDY}")
     return start
 
 
@@ -262,16 +262,15 @@ def prepare_manifest(
     finish: FinishSpec | None = None,
     how: Preparing | None = None,
 ) -> Prepared:
-    """Return what was prepared in ``output``: pictures, manifest, faces, problems, shards.
+    """Prepare pictures, manifest, faces, problems and shards in ``output``; return the record.
 
-    A run that was broken off goes on where it was, and ends in the same bytes whatever the number
-    of threads. Of a finished folder only what ``finish`` says is made again.
+    An interrupted run resumes, and gives the same bytes for any number of threads. In a finished
+    folder, only the results selected by ``finish`` are written again.
 
     Raises:
-        UsageError: the folder is not ours, or holds another preparation; or there is only one
-            class to equalise.
-        ManifestError: the manifest does not know its data folder.
-        DataError: the folder cannot be written.
+        UsageError: the folder is not ours, or has another preparation; or there is only one class
+        to equalise. ManifestError: the manifest has no data folder. DataError: the folder cannot be
+        written.
     """
     how = how or Preparing()
     root = manifest.picture_path("")
@@ -293,7 +292,7 @@ def prepare_manifest(
 
 
 def _prepare_rest(table: pl.DataFrame, shop: Workshop, how: Preparing) -> None:
-    """Prepare every row that the journal does not hold, and write it there."""
+    """Prepare every row that is not in the journal, and append it."""
     before = finished_rows(shop.output)
     if before.rows:
         how.say(f"{before.rows} of {table.height} rows were finished before")

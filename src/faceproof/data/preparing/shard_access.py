@@ -1,4 +1,4 @@
-"""Shards read at random: the file of any picture, by its key, from where it lies in its shard."""
+"""Random access to shards: the file of any picture, by its key and place in its shard."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from faceproof.errors import DataError, ManifestError
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the bytes of a picture lie: shard, first byte and size."""
+    """The place of a picture's bytes: shard, offset and size."""
 
     shard: Path
     start: int
     size: int
 
     def read(self) -> bytes:
-        """Return the bytes; the shard is opened anew, so that processes share nothing."""
+        """Return the bytes; the shard is opened each time, so that processes share nothing."""
         with self.shard.open("rb") as file:
             file.seek(self.start)
             return file.read(self.size)
 
 
 def places(folder: Path, splits: Iterable[str]) -> dict[str, Place]:
-    """Return where the pictures of the splits lie in the shards of a prepared folder, by key.
+    """Return the places of the splits' pictures in the shards of a prepared folder, by key.
 
     Raises:
         ManifestError: the folder has no shards.
-        DataError: a shard is missing, cut off, or holds something else.
+        DataError: a shard is missing, truncated, or has other content.
     """
     shards, wanted = folder / SHARDS, set(splits)
     if not (shards / INDEX).is_file():
@@ -50,7 +50,7 @@ def places(folder: Path, splits: Iterable[str]) -> dict[str, Place]:
 
 
 def place_of(found: Mapping[str, Place], path: str, folder: Path) -> Place:
-    """Return where the picture of a prepared path lies.
+    """Return the place of the picture of a prepared path.
 
     Raises:
         DataError: it is in no shard, so these are the shards of another set.
@@ -59,21 +59,21 @@ def place_of(found: Mapping[str, Place], path: str, folder: Path) -> Place:
         return found[key_of(path)]
     except KeyError:
         raise DataError(
-            f"{path} is in none of the shards of {folder}, which were made of another set: "
+            f"{path} is in none of the shards of {folder}, which are of another set: "
             'run `faceproof data prepare` again with --shards, or set data.reading = "files"'
         ) from None
 
 
 def _whole(shards: Path, shard: ShardFile) -> Path:
-    """Return the path of a shard that is as large as it was written.
+    """Return the path of a shard after checking its size.
 
     Raises:
-        DataError: it is not, or is missing.
+        DataError: the size differs, or the shard is missing.
     """
     path = shards / shard.name
     size = path.stat().st_size if path.is_file() else None
     if size != shard.bytes:
-        said = "is missing" if size is None else f"has {size} bytes and had {shard.bytes}"
+        said = "is missing" if size is None else f"has {size} bytes, not {shard.bytes}"
         raise DataError(f"{path} {said}: copy it again, or run `faceproof data prepare` again")
     return path
 
@@ -82,13 +82,13 @@ def _pictures(path: Path, kind: str) -> Iterator[tuple[str, Place]]:
     """Yield key and place of each picture of a shard.
 
     Raises:
-        DataError: it holds something else.
+        DataError: it has other content.
     """
     try:
         yield from _LISTERS[kind](path)
     except (tarfile.TarError, OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"{path} is no whole shard of this kind ({error}): copy it again"
+            f"{path} is not a complete shard of this kind ({error}): copy it again"
         ) from error
 
 
@@ -104,9 +104,9 @@ def _in_tar(path: Path) -> Iterator[tuple[str, Place]]:
 def _in_parquet(path: Path) -> Iterator[tuple[str, Place]]:
     """Yield the pictures of a Parquet file.
 
-    They lie in it one after another as they are, for they are written without compression; where a
-    page ends something stands between two. Parquet does not say where, so each is looked for from
-    the end of the one before.
+    The pictures are stored consecutively without compression, with page headers between some of
+    them. Parquet does not record their offsets, so each is searched from the end of the previous
+    one.
     """
     from pyarrow import parquet
 

@@ -1,7 +1,7 @@
-"""Prepared pictures in a few large files, for training on many machines.
+"""`write_shards`: prepared pictures in a few large files, for training on many machines.
 
-The column ``image`` is a struct of ``bytes`` and ``path``, and the schema says so in the way that
-Hugging Face's `datasets` writes it: it opens as a picture there, and as bytes anywhere else.
+The column ``image`` is a struct of ``bytes`` and ``path``, with the schema metadata of Hugging
+Face's `datasets`: it opens as a picture there, and as bytes in other readers.
 
 Source: Aizman, Maltby and Breuel, "High Performance I/O For Large Scale Deep Learning", 2019.
 """
@@ -34,7 +34,7 @@ from faceproof.tables import choose
 
 
 class SampleFacts(Record):
-    """What stands beside the picture: its row, and five landmarks (x, y) in its pixels."""
+    """The facts of a sample: its row, and five landmarks (x, y) in its pixels."""
 
     label: str
     is_fake: int
@@ -82,20 +82,20 @@ def key_of(path: str) -> str:
 
 
 def checked(sample: Sample, shard: str) -> Sample:
-    """Return the sample, whose picture must be the one that was written.
+    """Return the sample after verifying its picture's hash.
 
     Raises:
-        DataError: it is not.
+        DataError: the hash differs.
     """
     if hashlib.sha256(sample.data).hexdigest() != sample.facts.sha256:
         raise DataError(
-            f"{shard}: the picture of {sample.key} is damaged (its sha256 differs): "
+            f"{shard}: the picture of {sample.key} is corrupt (its sha256 differs): "
             "copy the shard again, or write it again with `faceproof data prepare`"
         )
     return sample
 
 
-#: A row group is closed at so many bytes of pictures: what a writer or a reader holds at once.
+#: Size of a row group in bytes of pictures: the memory of a writer or a reader.
 _GROUP_BYTES = 32 * 1000**2
 
 _TEXT = ("label", "generator", "source", "split", "group", "sha256")
@@ -109,7 +109,7 @@ def write_parquet(samples: Iterable[Sample], file: BinaryIO) -> None:
 
     schema = _schema(pa)
     groups = in_batches(samples, lambda sample: len(sample.data), weight=_GROUP_BYTES)
-    # Pictures are compressed already; a dictionary or the least and largest of them is a burden.
+    # Pictures are compressed already; dictionaries and min/max statistics of them are useless.
     with parquet.ParquetWriter(
         file,
         schema,
@@ -123,7 +123,7 @@ def write_parquet(samples: Iterable[Sample], file: BinaryIO) -> None:
 
 
 def row_bytes(picture: int, facts: int) -> int:
-    """Return about how many bytes a sample takes up in a Parquet file."""
+    """Return the approximate number of bytes of a sample in a Parquet file."""
     return picture + facts
 
 
@@ -131,7 +131,7 @@ def read_parquet(path: Path) -> Iterator[Sample]:
     """Yield the samples of a Parquet file, one row group after another.
 
     Raises:
-        DataError: it is no whole Parquet file, or holds something else.
+        DataError: it is not a complete Parquet file, or has other content.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -142,12 +142,12 @@ def read_parquet(path: Path) -> Iterator[Sample]:
                 yield from map(_sample, file.read_row_group(number).to_pylist())
     except (pa.ArrowException, KeyError, ValueError) as error:
         raise DataError(
-            f"{path} is no whole shard of this kind ({error}): copy it again"
+            f"{path} is not a complete shard of this kind ({error}): copy it again"
         ) from error
 
 
 def _schema(pa: Any) -> Any:
-    """Return the columns, described to `datasets` as well."""
+    """Return the columns, with the metadata of `datasets`."""
     columns = {
         "key": pa.string(),
         "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}),
@@ -169,7 +169,7 @@ def _schema(pa: Any) -> Any:
 
 
 def _row(sample: Sample) -> dict[str, object]:
-    """Return a sample as a row; attributes are JSON, for every set has others."""
+    """Return a sample as a row; attributes are JSON, because they differ between sets."""
     facts = sample.facts.model_dump()
     points = [number for point in sample.facts.landmarks for number in point]
     return facts | {
@@ -193,7 +193,7 @@ _BLOCK = 512
 
 
 def write_tar(samples: Iterable[Sample], file: BinaryIO) -> None:
-    """Write the samples; equal samples give equal bytes, whoever writes them and whenever."""
+    """Write the samples; equal samples give equal bytes, on any machine at any time."""
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
             _add(tar, f"{sample.key}.{sample.suffix}", sample.data)
@@ -201,7 +201,7 @@ def write_tar(samples: Iterable[Sample], file: BinaryIO) -> None:
 
 
 def tar_bytes(*sizes: int) -> int:
-    """Return how many bytes files of these sizes take up in a tar file: each a header, and padded.
+    """Return the bytes of files of these sizes in a tar file, with headers and padding.
 
     >>> tar_bytes(1, 512, 513)
     3584
@@ -210,10 +210,10 @@ def tar_bytes(*sizes: int) -> int:
 
 
 def read_tar(path: Path) -> Iterator[Sample]:
-    """Yield the samples of a tar file, nothing of which is unpacked to the disk.
+    """Yield the samples of a tar file, without unpacking it to disk.
 
     Raises:
-        DataError: it is no whole tar file, or holds something else.
+        DataError: it is not a complete tar file, or has other content.
     """
     try:
         _check_end(path)
@@ -221,14 +221,14 @@ def read_tar(path: Path) -> Iterator[Sample]:
             yield from _paired(_files(tar), path.name)
     except (tarfile.TarError, ValidationError, EOFError) as error:
         raise DataError(
-            f"{path} is no whole shard of this kind ({error}): copy it again"
+            f"{path} is not a complete shard of this kind ({error}): copy it again"
         ) from error
 
 
 def _check_end(path: Path) -> None:
-    """Refuse a file without the two empty blocks that end a tar file.
+    """Reject a file without the two empty blocks that end a tar file.
 
-    One that is cut off between two files looks whole to `tarfile`.
+    `tarfile` does not detect a file truncated between two members.
     """
     with path.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
@@ -238,7 +238,7 @@ def _check_end(path: Path) -> None:
 
 
 def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    """Add a file with a header that says nothing of this machine."""
+    """Add a file with a header independent of this machine."""
     header = tarfile.TarInfo(name)
     header.size, header.mtime, header.mode = len(data), 0, 0o644
     tar.addfile(header, io.BytesIO(data))
@@ -277,11 +277,11 @@ READERS: dict[str, Callable[[Path], Iterator[Sample]]] = {
 
 
 def read_shard(path: Path) -> Iterator[Sample]:
-    """Yield the samples of a shard in the order in which they lie there, each one checked.
+    """Yield the samples of a shard in their order, each one verified.
 
     Raises:
-        DataError: the shard is damaged, cut off, or none of ours.
-        UnknownChoiceError: its name ends otherwise than those of shards.
+        DataError: the shard is corrupt, truncated, or not one of ours.
+        UnknownChoiceError: its suffix is not that of a shard.
     """
     read = choose(READERS, path.suffix, what="suffix of a shard")
     try:
@@ -299,7 +299,7 @@ _NO_SPLIT = "all"
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of shard: its suffix, who writes it, and the room for so many bytes of two files."""
+    """A kind of shard: its suffix, its writer, and the size of a sample in it."""
 
     suffix: str
     write: Callable[[Iterable[Sample], BinaryIO], None]
@@ -313,7 +313,7 @@ KINDS: dict[ShardKind, _Kind] = {
 
 
 class ShardFile(Record):
-    """One shard: its name beside the index, its split, its rows, bytes and hash."""
+    """One shard: its name next to the index, its split, its rows, bytes and hash."""
 
     name: str
     split: str

@@ -1,4 +1,4 @@
-"""Preparing, Prepared and the outcomes of rows: what decides a prepared folder, and its record."""
+"""Preparing, Prepared and the outcomes of rows: options of a prepared folder, and its record."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ Quality = Annotated[int, Field(ge=1, le=100)]
 class Equalising(Record):
     """One distribution of file histories for both classes.
 
-    Each picture is reduced until its face, or where whole pictures are kept, its longest side, has
-    ``side`` px (None: chosen from the data), and saved as JPEG with a quality drawn evenly from
-    ``quality``, both ends included. The side of a face is that of a crop without margin.
+    Each picture is reduced until its face (or its longest side, if whole pictures are kept) has
+    ``side`` px (None: chosen from the data). It is then saved as JPEG with a quality drawn
+    uniformly from ``quality``, both ends included. The side of a face is that of a crop without
+    margin.
     """
 
     side: int | None = Field(default=None, ge=16, le=8192)
@@ -43,19 +44,19 @@ class Equalising(Record):
     @field_validator("quality")
     @classmethod
     def _ascends(cls, quality: tuple[int, int]) -> tuple[int, int]:
-        """Refuse a range that is written backwards."""
+        """Reject a range with swapped ends."""
         if quality[0] > quality[1]:
-            raise ValueError("the lower quality comes first")
+            raise ValueError("the lower quality must come first")
         return quality
 
 
 class PicturesSpec(Record):
-    """What decides the pictures of a prepared folder, together with the pictures it is made of.
+    """The options that, with the source pictures, determine the pictures of a prepared folder.
 
     ``keep`` is "crop" (the aligned crop), "picture" (the whole file) or "face": the part of the
-    picture around the face, upright and at the face's own width, reduced only where the face is
-    wider than ``crop.size`` px. A file with nothing to cut away and nothing to reduce is kept as
-    it is; any other is written without loss.
+    picture around the face, upright and at the face's own width, reduced only if the face is wider
+    than ``crop.size`` px. A file that needs neither cropping nor reduction is kept unchanged; any
+    other is written losslessly.
     """
 
     crop: CropSpec = CropSpec(size=256, margin=0.25)
@@ -66,7 +67,7 @@ class PicturesSpec(Record):
 
 
 class ShardsSpec(Record):
-    """How shards are written: a shard ends before it holds more than either limit."""
+    """Options of shards: a shard is closed before it exceeds either limit."""
 
     kind: ShardKind
     most_bytes: int = Field(default=512 * 1000**2, ge=1)
@@ -74,7 +75,7 @@ class ShardsSpec(Record):
 
     @classmethod
     def sized(cls, kind: ShardKind, size: str) -> ShardsSpec:
-        """Return the spec for a size as people write it: ``512MB``, or a number of pictures.
+        """Return the spec for a size such as ``512MB``, or a number of pictures.
 
         Raises:
             UsageError: the size is neither.
@@ -86,14 +87,14 @@ class ShardsSpec(Record):
         """
         found = _SIZE.fullmatch(size.strip())
         if found is None or int(found["count"]) == 0:
-            raise UsageError(f"shard size {size!r}: write 512MB, 2GB or a number of pictures")
+            raise UsageError(f"invalid shard size {size!r}: use 512MB, 2GB or a number of pictures")
         if found["unit"] is None:
             return cls(kind=kind, most_pictures=int(found["count"]))
         return cls(kind=kind, most_bytes=int(found["count"]) * _UNITS[found["unit"].lower()])
 
 
 class FinishSpec(Record):
-    """What is made of the prepared pictures; it may change without preparing them again."""
+    """Options for results from the prepared pictures; changing them needs no new preparation."""
 
     balance: tuple[str, ...] = ()
     shards: ShardsSpec | None = None
@@ -102,9 +103,9 @@ class FinishSpec(Record):
 
 @dataclass(frozen=True)
 class Preparing:
-    """How a run goes on: in how many threads, from the start or not, and who is told what.
+    """Options of a run: number of threads, start from scratch or resume, and callbacks.
 
-    ``advance`` is called once for each row that is finished, ``say`` with each message.
+    ``advance`` is called after each finished row, ``say`` with each message.
     """
 
     workers: int = min(16, os.cpu_count() or 1)
@@ -115,14 +116,14 @@ class Preparing:
 
 Point = tuple[float, float]
 
-#: These are facts about a picture, not failures: they are counted, and the run is a success.
+#: Facts about a picture, not failures: they are counted, and the run succeeds.
 STATED = frozenset({"no_face", "too_small", "leak"})
 
 
 class Done(Record):
-    """A prepared picture: where it lies in the folder, what it is, and its largest face.
+    """A prepared picture: its path in the folder, its facts, and its largest face.
 
-    ``outside`` is the share of a crop that lies outside of its picture and is filled.
+    ``outside`` is the filled share of a crop, outside its picture.
     """
 
     outcome: Literal["done"] = "done"
@@ -140,7 +141,7 @@ class Done(Record):
 
 
 class Dropped(Record):
-    """A row without a prepared picture: the code of the reason, and the reason in words."""
+    """A row without a prepared picture: the code of the reason, and its message."""
 
     outcome: Literal["dropped"] = "dropped"
     code: str
@@ -155,7 +156,7 @@ def parse_outcome(line: bytes) -> Done | Dropped:
     """Return the outcome of a line of JSON.
 
     Raises:
-        ValidationError: the line is none.
+        ValidationError: the line is invalid.
 
     >>> parse_outcome(b'{"outcome": "dropped", "code": "no_face", "reason": "none found"}').code
     'no_face'
@@ -163,24 +164,24 @@ def parse_outcome(line: bytes) -> Done | Dropped:
     return _OUTCOMES.validate_json(line)
 
 
-#: What can be balanced, and the column that says it.
+#: The choices to balance by, and the column of each.
 BALANCES: dict[str, str] = {"class": "label", "generator": "generator", "source": "source"}
 
-#: A row that counts more often than this is seen so often that it is learned by heart.
+#: A row with more weight than this is seen so often that it is memorised.
 MOST_WEIGHT = 20.0
 
 
 def balanced_weights(table: pl.DataFrame, order: Sequence[str]) -> npt.NDArray[np.float64]:
     """Return the weight of each row, float64 [N]: their mean is 1 within each split.
 
-    The formula: within a split of n rows, a row weighs n * share / size, where ``share`` is the
-    share of its cell and ``size`` the number of rows in it. The classes come first: with ``class``
-    each has the same share, without it the share that it has of the rows. Inside of each class,
-    ``generator`` and ``source`` divide the share evenly among the values that stand there, one
-    inside of the other in the order given. (Real rows have one generator, ``none``.)
+    Within a split of n rows, the weight of a row is n * share / size, with ``share`` the share of
+    its cell and ``size`` the number of rows in it. With ``class`` each class has the same share,
+    otherwise its share of the rows. Within each class, ``generator`` and ``source`` divide the
+    share evenly among their values, nested in the given order. (Real rows have one generator,
+    ``none``.)
 
     Raises:
-        UnknownChoiceError: something else is to be balanced.
+        UnknownChoiceError: an unknown choice to balance by.
     """
     columns = [choose(BALANCES, name, what="balance") for name in dict.fromkeys(order)]
     rows, cell = pl.len().over("split"), ["split", "label"]
@@ -195,7 +196,7 @@ def balanced_weights(table: pl.DataFrame, order: Sequence[str]) -> npt.NDArray[n
 
 
 def effective_rows(weights: npt.NDArray[np.float64]) -> float:
-    """Return how many equally weighted rows vary as much as these do.
+    """Return the number of equally weighted rows with the same variance.
 
     Source: Kish, "Survey Sampling", 1965.
 
@@ -207,7 +208,7 @@ def effective_rows(weights: npt.NDArray[np.float64]) -> float:
 
 
 class DataSet(Record):
-    """A set before or after: its hash, and its rows by class."""
+    """A set before or after preparation: its hash, and its rows by class."""
 
     sha256: str
     rows: int
@@ -216,7 +217,7 @@ class DataSet(Record):
 
 
 class Weighing(Record):
-    """The weights of one split: the largest, and how many equal rows vary as much."""
+    """The weights of one split: the largest, and the effective number of rows."""
 
     split: str
     rows: int
@@ -225,11 +226,11 @@ class Weighing(Record):
 
 
 class Prepared(Document):
-    """What `prepare` did; written as ``prepare.json``.
+    """The result of `prepare`, written as ``prepare.json``.
 
-    ``side`` is the common longest side in pixels, where pictures were equalised. ``problems``
-    counts the rows that were left out, by code. ``outside`` is the mean share of a crop that lies
-    outside of its picture, by class. The two probes looked at the same rows.
+    ``side`` is the common longest side in pixels, if pictures were equalised. ``problems`` counts
+    the excluded rows, by code. ``outside`` is the mean share of a crop outside its picture, by
+    class. Both probes used the same rows.
     """
 
     schema_: Literal["faceproof.prepared/1"] = Field(default="faceproof.prepared/1", alias="schema")
@@ -255,7 +256,7 @@ def weighing(table: pl.DataFrame) -> tuple[Weighing, ...]:
 
 
 def outside(table: pl.DataFrame) -> dict[str, float]:
-    """Return the mean share of a crop outside of its picture, by class, of a prepared table."""
+    """Return the mean share of a crop outside its picture, by class, of a prepared table."""
     share = pl.col("outside").cast(pl.Float64).mean().round(4)
     return dict(table.group_by("label").agg(share).sort("label").iter_rows())
 

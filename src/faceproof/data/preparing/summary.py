@@ -1,4 +1,4 @@
-"""What `prepare` did, in a few lines for people."""
+"""Summary of `prepare` in a few lines of text."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Probes = tuple[ProbeResult, ProbeResult] | tuple[None, None]
 
 
 def probe_both(before: Manifest, after: Manifest, *, seed: int, how: Preparing) -> Probes:
-    """Return what files and frames alone say of the label, before and after.
+    """Return the shortcut probes of the files before and after.
 
-    Both look at the rows of ``after``, where they came from and as they are, and choose the same
-    of them. Two times None, and a message, where these rows are too few to tell.
+    Both use the same rows of ``after``: their origins, and the prepared files. If these rows are
+    too few, the result is None twice, and a message.
     """
     origins, now = ("origin", before), ("path", after)
     try:
@@ -32,15 +32,15 @@ def probe_both(before: Manifest, after: Manifest, *, seed: int, how: Preparing) 
             for column, manifest in (origins, now)
         )
     except DataError as error:
-        how.say(f"the shortcut probe was left out: {error}")
+        how.say(f"the shortcut probe was skipped: {error}")
         return None, None
     return first, second
 
 
 def compared(before: ProbeResult, after: ProbeResult) -> list[tuple[str, str, str]]:
-    """Return the rows of a table: what predicts the label, its AUC before, and after.
+    """Return the rows of a table: the predictor of the label, its AUC before, and after.
 
-    First all features together, then each family that is guilty on either side.
+    First all features together, then each family that is guilty before or after.
     """
     names = dict.fromkeys(guilty.family for guilty in (*before.guilty, *after.guilty))
     return [
@@ -63,7 +63,7 @@ def _scored(found: ProbeResult) -> str:
 
 
 def _family(found: ProbeResult, name: str) -> str:
-    """Return the AUC of a family, and how many of its features tell alone."""
+    """Return the AUC of a family, and how many of its features are guilty on their own."""
     for family in found.families:
         if family.name == name:
             guilty = sum(item.family == name for item in found.guilty)
@@ -72,17 +72,17 @@ def _family(found: ProbeResult, name: str) -> str:
     return "the same for all"
 
 
-#: Less fill than this, as a share of the crop, is not worth a word.
+#: Less fill than this, as a share of the crop, is not reported.
 _MUCH_OUTSIDE = 0.05
 
 
 def failed(prepared: Prepared) -> int:
-    """Return how many rows could not be read, or were not what the manifest says."""
+    """Return how many rows could not be read, or differ from the manifest."""
     return sum(count for code, count in prepared.problems.items() if code not in STATED)
 
 
 def summary(prepared: Prepared) -> Iterator[str]:
-    """Yield the lines that end a run: rows, weights, and what the two probes say."""
+    """Yield the last lines of a run: rows, weights, and the results of both probes."""
     after = prepared.after
     yield (
         f"{prepared.before.rows} rows: {after.rows} prepared "
@@ -93,32 +93,32 @@ def summary(prepared: Prepared) -> Iterator[str]:
     if prepared.probe_before and prepared.probe_after:
         before, now = prepared.probe_before, prepared.probe_after
         told = f"{now.n_real} real, {now.n_fake} fake"
-        yield f"what predicts the label without a look at faces ({told}):"
+        yield f"prediction of the label without the faces ({told}):"
         head = ("ROC-AUC [95 % interval]", "before", "after")
         yield from (f"  {line}" for line in aligned([head, *compared(before, now)]))
         yield f"after: {now.severity}: {now.says}"
 
 
 def _left_out(problems: dict[str, int]) -> str:
-    """Return the counts of what was left out, by code."""
+    """Return the counts of excluded rows, by code."""
     if not problems:
         return ""
     counts = ", ".join(f"{count} {code}" for code, count in problems.items())
-    return f"; left out: {counts} (see {PROBLEMS})"
+    return f"; excluded: {counts} (see {PROBLEMS})"
 
 
 def _outside(shares: dict[str, float]) -> Iterator[str]:
-    """Yield how much of the crops is filled, with a warning where that tells the classes apart."""
+    """Yield the filled share of the crops, with a warning if it predicts the class."""
     if max(shares.values(), default=0.0) < _MUCH_OUTSIDE:
         return
     told = ", ".join(f"{share:.0%} of a {label} crop" for label, share in shares.items())
-    yield f"outside of its picture, and filled: {told}, in the mean"
+    yield f"mean share outside of its picture, and filled: {told}"
     if max(shares.values()) - min(shares.values()) >= _MUCH_OUTSIDE:
-        yield "warning: the fill tells the classes apart; a smaller --margin shows less of it"
+        yield "warning: the fill predicts the class; a smaller --margin has less fill"
 
 
 def _weights(prepared: Prepared) -> Iterator[str]:
-    """Yield the largest weight of each split, with a warning where it is too large."""
+    """Yield the largest weight of each split, with a warning if it is too large."""
     for item in prepared.weights:
         if item.most == 1.0:
             continue
@@ -129,6 +129,6 @@ def _weights(prepared: Prepared) -> Iterator[str]:
         )
         if item.most > MOST_WEIGHT:
             yield (
-                f"warning: a row that counts {item.most:.0f} times is learned by heart: balance "
-                "less, or find more pictures of the rare kind"
+                f"warning: a row with weight {item.most:.0f} is memorised: balance "
+                "less, or add pictures of the rare kind"
             )

@@ -1,1 +1,1 @@
-"""What gives a label away without a face being looked at, and how well: the shortcut probe."""
+"""The shortcut probe: features of a file, other than the face, that predict the label."""

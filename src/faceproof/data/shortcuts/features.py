@@ -1,7 +1,7 @@
-"""The numbers that are measured of a picture file, by family, and what each says in words.
+"""FAMILIES: the features of a picture file for the shortcut probe, and their descriptions.
 
-Large pictures are reduced to 512 px first; the 8-px grid alone is looked for in a piece of the
-picture as it is.
+Large pictures are reduced to 512 px first; only the 8-px grid is measured in a part of the picture
+at full size.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _brightness(small: Pixels, luma: Pixels) -> dict[str, float]:
 
 
 def _borders(luma: Pixels) -> dict[str, float]:
-    """Return grey and spread of the outer 2 % on each side, black and white shares of all."""
+    """Return mean and spread of grey in the outer 2 % of each side, and black and white shares."""
     depth = max(1, round(_RING * min(luma.shape)))
     sides = {
         "top": luma[:depth],
@@ -105,9 +105,8 @@ def log_laplacian(luma: Pixels) -> float:
 def high_frequency_share(luma: Pixels) -> float:
     """Return the share of the spectrum above half of the highest frequency, in [0, 1]; 0 if flat.
 
-    Of the magnitudes of a cosine transform, whose mirrored edges add no frequency of their own.
-    Magnitudes and not energies: nearly all of the energy is that of a few slow waves, whatever
-    became of the fast ones.
+    The spectrum is that of a cosine transform, whose mirrored edges add no frequencies. It uses
+    magnitudes instead of energies, because a few low frequencies have nearly all the energy.
     """
     even = luma[: luma.shape[0] // 2 * 2, : luma.shape[1] // 2 * 2]
     if even.size == 0:
@@ -133,11 +132,11 @@ def noise_level(luma: Pixels) -> float:
 
 
 def blockiness(pixels: Pixels, luma: Pixels | None = None) -> dict[str, float]:
-    """Return how much larger steps are at an 8-px grid than between its lines, as a logarithm.
+    """Return the log ratio of steps at an 8-px grid to steps between its lines.
 
-    ``blockiness`` is that of the grid that begins in the corner, where a JPEG's blocks lie;
-    ``blockiness_off_grid`` the largest of other grids: the blocks of a JPEG that was cut later.
-    Of a large picture a piece from the middle is measured, at its own size.
+    ``blockiness`` is that of the grid that begins in the corner, as the blocks of a JPEG do.
+    ``blockiness_off_grid`` is the largest of other grids: the blocks of a JPEG that was cropped
+    later. For a large picture, a part from the middle is measured, at full size.
     """
     height, width = (side // _GRID * _GRID for side in pixels.shape[:2])
     if min(height, width) < 2 * _GRID:
@@ -150,7 +149,7 @@ def blockiness(pixels: Pixels, luma: Pixels | None = None) -> dict[str, float]:
 
 
 def _middle(side: int) -> slice:
-    """Return the middle of a side that is a multiple of 8 px, beginning on the grid."""
+    """Return the middle part of a side: a multiple of 8 px, beginning on the grid."""
     start = max(0, side - LARGEST_SIDE) // 2 // _GRID * _GRID
     return slice(start, min(start + LARGEST_SIDE, side))
 
@@ -175,8 +174,8 @@ def _high(shape: tuple[int, int]) -> Pixels:
 def constant_corners(luma: Pixels) -> dict[str, float]:
     """Return the shares of the picture in areas of one grey that begin in a corner.
 
-    ``constant_corners`` is of any grey, ``black_wedge`` of black: what a turned or padded picture
-    has. Looked for in a copy of 64 px a side.
+    ``constant_corners`` is for any grey, ``black_wedge`` for black, as in rotated or padded
+    pictures. Measured in a copy of 64 px a side.
     """
     small = cv2.resize(luma, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA)
     seen = np.zeros((_SMALL + 2, _SMALL + 2), np.uint8)
@@ -196,8 +195,8 @@ def constant_corners(luma: Pixels) -> dict[str, float]:
 METADATA_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 _METADATA_KINDS = ("exif", "icc", "xmp", "iptc", "comment", "jfif", "adobe", "credentials")
 
-#: Each family, its features, and their words in "WORDS is lower in fakes". What ends in "?" is 1
-#: where it is so and 0 where it is not, and is told as a share of the pictures.
+#: Each family, its features, and their words in "WORDS is lower in fakes". A feature whose words
+#: end in "?" is 1 for yes and 0 for no, and is reported as a share of the pictures.
 FAMILIES: dict[str, dict[str, str]] = {
     "file": {"bytes": "file size in bytes", "bytes_per_pixel": "bytes a pixel"},
     "dimensions": {
@@ -304,11 +303,11 @@ def measure_shortcuts(
 ) -> dict[str, float]:
     """Return the `FEATURES` of one picture file by name; NaN where one does not apply.
 
-    ``picture`` is what the bytes decode to, where that is at hand. ``faces``, the largest first,
-    are those found in it: None where nobody looked, empty where there are none.
+    ``picture`` is the decoded picture, if available. ``faces`` are the faces found in it, the
+    largest first: None without face detection, empty if there are none.
 
     Raises:
-        PictureError: the bytes are no usable picture.
+        PictureError: the bytes are not a usable picture.
     """
     seen = picture or decode(data)
     container = seen.container
@@ -325,7 +324,7 @@ def measure_shortcuts(
 
 
 def floor_features(picture: Picture) -> dict[str, float]:
-    """Return the five statistics of `FLOOR`, of the middle square at 256 px saved as JPEG 75."""
+    """Return the five statistics of `FLOOR` for the middle square at 256 px saved as JPEG 75."""
     side = min(picture.width, picture.height)
     top, left = (picture.height - side) // 2, (picture.width - side) // 2
     square = picture.pixels[top : top + side, left : left + side]
@@ -416,9 +415,9 @@ def _metadata(kind: str, container: Container | None) -> dict[str, float]:
 
 
 def _framing(picture: Picture, faces: Sequence[Face] | None) -> dict[str, float]:
-    """Return where the first face lies, in shares of the picture, and how many there are.
+    """Return the place of the first face, in shares of the picture, and the number of faces.
 
-    The detection score is left out: it is a network's look at the face itself, and no shortcut.
+    The detection score is excluded: a network computes it from the face, so it is not a shortcut.
     """
     measured = dict.fromkeys(FAMILIES["framing"], math.nan)
     if faces is None:

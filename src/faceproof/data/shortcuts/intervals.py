@@ -1,7 +1,7 @@
 """The interval of a ROC-AUC when pictures come in groups, without resampling.
 
-Pictures of one group (one person, one video) are not independent: an interval counts them for what
-they are worth together.
+Pictures of one group (one person, one video) are not independent: the interval accounts for their
+correlation.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Auc(NamedTuple):
 def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float = 0.0) -> Auc:
     """Return the AUC of ``scores`` [N] with its interval; ``groups`` [N] count from 0 without gaps.
 
-    The variance is that between groups, which may hold one class or both; the interval is one of
-    Student's t on the logit scale, so that few groups make it wide. Where it cannot be seen (all
-    fakes score above all reals) Wilson's interval over the groups of the rarer class stands in.
+    The variance is that between groups, which may contain one class or both. The interval uses
+    Student's t on the logit scale, so that few groups make it wide. If the variance is zero (all
+    fakes score above all reals), Wilson's interval over the groups of the rarer class is used.
 
-    ``mutual`` is 1 where the pictures judge each other, as in cross-validation: two pictures that
-    happen to agree then count twice, in each other's fold, and near chance the variance is up to
-    doubled. That share goes with 4 AUC (1 - AUC), which simulations bear out.
+    ``mutual`` is 1 if pictures are scored by models trained on each other, as in cross-validation.
+    Two pictures that happen to agree then count twice, and near an AUC of 0.5 the variance is up to
+    doubled. The increase is proportional to 4 AUC (1 - AUC), which simulations confirm.
 
     Source: Obuchowski 1997, Biometrics 53:567 (DeLong's variance for clustered data).
     """
@@ -59,14 +59,14 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
 
 
 def _shares(of: Floats, among: Floats) -> Floats:
-    """Return for each value the share of ``among`` that lies below it, ties counted half."""
+    """Return for each value the share of ``among`` below it, ties counted half."""
     ordered = np.sort(among)
     below = np.searchsorted(ordered, of, side="left")
     return np.asarray((below + np.searchsorted(ordered, of, side="right")) / (2 * len(ordered)))
 
 
 def _variance(fakes: Floats, reals: Floats, counts: list[int]) -> float:
-    """Return the variance of the AUC from each group's part in it, of its fakes and its reals."""
+    """Return the variance of the AUC from the contributions of each group's fakes and reals."""
     of_fakes, of_reals, of_both = (count / (count - 1) for count in (*counts, len(fakes)))
     both = 2 * of_both * (fakes * reals).sum()
     return float(of_fakes * (fakes**2).sum() + of_reals * (reals**2).sum() + both)
@@ -74,9 +74,9 @@ def _variance(fakes: Floats, reals: Floats, counts: list[int]) -> float:
 
 @lru_cache(maxsize=1024)
 def students_t(freedom: int) -> float:
-    """Return how many standard errors make a two-sided 95 % interval with ``freedom`` left.
+    """Return the number of standard errors of a two-sided 95 % interval of Student's t.
 
-    Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4, solved by halving.
+    Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4, solved by bisection.
 
     >>> round(students_t(10), 4)
     2.2281
@@ -91,7 +91,7 @@ def students_t(freedom: int) -> float:
 
 
 def _within(t: float, freedom: int) -> float:
-    """Return the chance that Student's t lies between -t and t."""
+    """Return the probability that Student's t is between -t and t."""
     angle = math.atan2(t, math.sqrt(freedom))
     odd, cosine = freedom % 2, math.cos(angle)
     term = cosine if odd else 1.0

@@ -1,4 +1,4 @@
-"""Picture files to what could be cheated with: read, measured and probed."""
+"""`probe_pictures`: read and measure picture files, and probe them for shortcuts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _AHEAD = 4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ProbeItem:
-    """A picture with its label and group; ``faces`` where they are known, the largest first."""
+    """A picture with its label and group, and its ``faces`` if known, the largest first."""
 
     source: Path | bytes
     is_fake: bool
@@ -41,7 +41,7 @@ class ProbeItem:
 class Measured:
     """Features float64 [N, F] in the order of `FEATURES`, floor float64 [N, 5], and the items.
 
-    ``unreadable`` counts the items that are not among them, by error code.
+    ``unreadable`` counts the excluded items, by error code.
     """
 
     table: Floats
@@ -59,14 +59,14 @@ def probe_pictures(
     finder: FaceFinder | None = None,
     progress: Callable[[object], None] | None = None,
 ) -> ProbeResult:
-    """Return how well files and frames alone predict the labels of these pictures.
+    """Return how well the files and frames of these pictures predict their labels.
 
-    At most ``most`` of them are read. ``finder`` looks for faces where an item has none given; it
-    costs more than all the rest, and without it the framing is not probed. ``progress`` is called
-    with each picture that is done.
+    At most ``most`` of them are read. ``finder`` detects faces of items without given ones; it
+    takes longer than all other steps, and without it the framing is not probed. ``progress`` is
+    called after each picture.
 
     Raises:
-        DataError: too few pictures or groups of a class to tell.
+        DataError: too few pictures or groups of a class for a result.
     """
     chosen = _sample(list(items), most=most, seed=seed)
     found = measure_pictures(chosen, workers=workers, finder=finder, progress=progress)
@@ -87,7 +87,7 @@ def measure_pictures(
     finder: FaceFinder | None = None,
     progress: Callable[[object], None] | None = None,
 ) -> Measured:
-    """Return the features of all pictures that can be read, in their order."""
+    """Return the features of all readable pictures, in their order."""
 
     def measure(item: ProbeItem) -> tuple[ProbeItem, Floats | None, Floats, str]:
         try:
@@ -123,6 +123,6 @@ def _measure(item: ProbeItem, finder: FaceFinder | None) -> tuple[Floats, Floats
 
 
 def _sample(items: list[ProbeItem], *, most: int, seed: int) -> list[ProbeItem]:
-    """Return the items that are read, evenly by class."""
+    """Return the items to read, evenly by class."""
     fake = np.array([item.is_fake for item in items], np.bool_)
     return [items[place] for place in sample(fake, most=most, seed=seed)]

@@ -1,4 +1,4 @@
-"""How well numbers that know nothing of faces predict the label, and which of them do."""
+"""The shortcut probe: how well features other than the face predict the label, and which."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def numbered(groups: Sequence[str] | npt.NDArray[np.generic]) -> Integers:
 
 
 def sample(fake: Flags, *, most: int, seed: int) -> Integers:
-    """Return the places of at most ``most`` pictures, half of each class, in their order.
+    """Return the indices of at most ``most`` pictures, half of each class, in their order.
 
-    Drawn at random, so that sources and groups come up as often as they do among all.
+    They are drawn at random, so that the shares of sources and groups are those of all pictures.
 
     >>> sample(np.array([True] * 5 + [False]), most=4, seed=0).size
     3
@@ -46,8 +46,8 @@ def sample(fake: Flags, *, most: int, seed: int) -> Integers:
 def fold_of(fake: Flags, groups: Integers, *, seed: int) -> Integers:
     """Return the number of the fold in which each picture is held out, int64 [N].
 
-    No group is divided, and the classes are spread evenly; five folds, or as many as the class
-    with fewer groups has groups.
+    No group is divided, and the classes are distributed evenly over the folds. There are five
+    folds, or as many as the class with fewer groups has groups.
 
     Raises:
         DataError: too few pictures or groups of a class.
@@ -63,7 +63,7 @@ def fold_of(fake: Flags, groups: Integers, *, seed: int) -> Integers:
         if all(np.unique(fake[fold != number]).size == 2 for number in range(count)):
             return fold
     raise DataError(
-        "the groups cannot be divided so that both classes are in every part: too few to tell;"
+        "the groups cannot be divided with both classes in every fold: too few to tell;"
         " add pictures of other people, videos or originals"
     )
 
@@ -72,29 +72,29 @@ def _groups(fake: Flags, groups: Integers, kind: bool) -> int:  # noqa: FBT001
     """Return how many groups a class has.
 
     Raises:
-        DataError: fewer than it takes, or too few pictures.
+        DataError: too few groups or too few pictures.
     """
     pictures, count = int((fake == kind).sum()), np.unique(groups[fake == kind]).size
     name = "fake" if kind else "real"
     if pictures < FEWEST_PICTURES or count < FEWEST_GROUPS:
         raise DataError(
-            f"{pictures} {name} pictures in {count} groups are too few to tell whether there is a"
-            f" shortcut: it takes {FEWEST_PICTURES} of each class in {FEWEST_GROUPS} groups"
+            f"{pictures} {name} pictures in {count} groups are too few to tell:"
+            f" the shortcut probe needs {FEWEST_PICTURES} of each class in {FEWEST_GROUPS} groups"
         )
     return count
 
 
 _REPEATS = 3
-#: Classes this near to half of the pictures each need no weights.
+#: Classes with shares of the pictures this near to one half need no weights.
 _EVEN_WITHIN = 0.02
 
 
 def classifier(pictures: int, *, seed: int, weighted: bool = True) -> Any:
-    """Return the unfitted classifier for a training part of so many pictures.
+    """Return the unfitted classifier for a training part of this many pictures.
 
-    Small trees, both classes of the same weight, the same number of rounds whatever the data: it
-    asks whether there is something to be learned, not how well it can be learned at best.
-    Without ``weighted`` each picture counts the same, which is a good deal faster.
+    It has small trees, equal class weights and a fixed number of rounds: it tests whether there is
+    a signal, and does not maximise accuracy. Without ``weighted`` all pictures count the same,
+    which is much faster.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -121,12 +121,12 @@ def fit(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> list[Any]:
 
 
 def _without_empty(table: Floats) -> Floats:
-    """Return the table with zeros in columns of NaN alone, in which no bins can be found."""
+    """Return the table with zeros in columns of only NaN, which cannot be binned."""
     return np.where(np.isnan(table).all(axis=0), 0.0, table)
 
 
 def held_out_scores(models: list[Any], table: Floats, fold: Integers) -> Floats:
-    """Return the score of each picture by the classifier that did not see its fold, float64 [N]."""
+    """Return the score of each picture by the classifier not trained on its fold, float64 [N]."""
     scores = np.empty(len(table))
     for number, model in enumerate(models):
         held_out = fold == number
@@ -142,7 +142,7 @@ def out_of_fold(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> Flo
 def importance(
     models: list[Any], table: Floats, fake: Flags, fold: Integers, *, column: int, seed: int
 ) -> float:
-    """Return how much AUC is lost where a column is shuffled within each held-out fold.
+    """Return the loss of AUC when a column is shuffled within each held-out fold.
 
     Source: Breiman 2001, Machine Learning 45:5, section 10.
     """
@@ -160,7 +160,7 @@ def importance(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Keep scikit-learn's OpenMP to one thread: as fast on so few rows, and polite to others."""
+    """Limit scikit-learn's OpenMP to one thread: as fast on few rows, and leaves cores free."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(limits=1):
@@ -169,12 +169,12 @@ def one_thread() -> Iterator[None]:
 
 _WORDS = {name: said for names in (*FAMILIES.values(), FLOOR) for name, said in names.items()}
 _BYTES = " in bytes"
-# Below this difference the share of pictures that have a value is not what tells.
+# Below this difference the share of pictures with a value does not separate the classes.
 _SHARE = 0.05
 
 
 def describe(name: str, fakes: Floats, reals: Floats) -> str:
-    """Return what a feature says of the classes: shares, medians, or the middle halves.
+    """Return the difference of a feature between classes: shares, medians, or middle halves.
 
     >>> describe("bytes", np.array([11e3, 12e3, 13e3]), np.array([20e3, 21e3, 22e3]))
     'file size is lower in fakes: median 12 kB against 21 kB'
@@ -196,9 +196,9 @@ def _shares(shares: list[float]) -> str:
 
 
 def _compared(words: str, fakes: Floats, reals: Floats) -> str:
-    """Return which class has the lower median, where both lie outside of the other's middle fifth.
+    """Return which class has the lower median, if each is outside the other's middle fifth.
 
-    Else how often the value comes up whose share differs most, or where the middle halves lie.
+    Otherwise the shares of the value that differs most, or the middle halves of both classes.
     """
     name, unit = words.removesuffix(_BYTES), "bytes" if words.endswith(_BYTES) else ""
     middle = [float(np.median(values)) for values in (fakes, reals)]
@@ -213,7 +213,7 @@ def _compared(words: str, fakes: Floats, reals: Floats) -> str:
 
 
 def _telling(fakes: Floats, reals: Floats) -> list[float]:
-    """Return the value whose share differs most and its shares, empty where none differs enough."""
+    """Return the value whose share differs most and its shares, empty if none differs enough."""
     values, place = np.unique(np.concatenate([fakes, reals]), return_inverse=True)
     split = np.split(place, [len(fakes)])
     shares = np.array([np.bincount(part, minlength=len(values)) / len(part) for part in split])
@@ -243,13 +243,13 @@ def _number(value: float, unit: str) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-#: More pictures than this make the interval little narrower and the probe slower.
+#: More pictures than this hardly narrow the interval and slow the probe.
 MOST = 4000
 
 
 @dataclass(frozen=True, eq=False)
 class _Set:
-    """What is probed: classes, groups and folds of the pictures, all of length N."""
+    """Input of the probe: classes, groups and folds of the pictures, all of length N."""
 
     fake: Flags
     groups: Integers
@@ -261,7 +261,7 @@ class _Set:
         return auc_interval(self.fake, scores, self.groups, mutual=1.0)._asdict()
 
     def alone(self, table: Floats) -> dict[str, float]:
-        """Return AUC and interval of what these columns predict without others."""
+        """Return AUC and interval of a prediction from only these columns."""
         return self.scored(out_of_fold(table, self.fake, self.fold, seed=self.seed))
 
 
@@ -278,10 +278,10 @@ def probe(
     """Return how well a table of features, float64 [N, F] with NaN, predicts the label.
 
     ``names`` are those of its columns, from `FAMILIES`; ``floor`` is float64 [N, 5], in the order
-    of `FLOOR`. At most ``most`` pictures are looked at.
+    of `FLOOR`. At most ``most`` pictures are used.
 
     Raises:
-        DataError: too few pictures or groups of a class to tell.
+        DataError: too few pictures or groups of a class for a result.
     """
     fake, numbers = np.asarray(is_fake, np.bool_), numbered(groups)
     taken = sample(fake, most=most, seed=seed)
@@ -310,14 +310,14 @@ def _probe(data: _Set, columns: dict[str, Floats], floor: Floats | None) -> Prob
 
 
 def _varying(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
-    """Return the columns that are not the same for all pictures, by name."""
+    """Return the columns that are not constant over all pictures, by name."""
     filled = np.nan_to_num(table, nan=np.inf)
     varies = (filled != filled[:1]).any(axis=0)
     return {name: table[:, i] for i, name in enumerate(names) if varies[i]}
 
 
 def _families(data: _Set, columns: dict[str, Floats]) -> Iterator[FamilyResult]:
-    """Yield what each family predicts alone; one in which nothing varies is left out."""
+    """Yield the prediction of each family on its own; constant families are skipped."""
     for name, features in FAMILIES.items():
         own = [columns[feature] for feature in features if feature in columns]
         if own:
@@ -331,7 +331,7 @@ def _family(data: _Set, name: str, table: Floats) -> FamilyResult:
 def _guilty(
     data: _Set, columns: dict[str, Floats], family: FamilyResult, models: list[Any]
 ) -> Iterator[Guilty]:
-    """Yield the features of a guilty family that tell alone, or the family where none does."""
+    """Yield the features of a guilty family that predict on their own, or else the family."""
     if family.low <= GUILTY_FROM:
         return
     alone = {
@@ -352,11 +352,11 @@ def _guilty(
 
 
 def _together(family: FamilyResult) -> Guilty:
-    """Return the entry of a family whose features tell together and not alone."""
+    """Return the entry of a family whose features predict only together."""
     return Guilty(
         **family.model_dump(include={"auc", "low", "high"}),
         feature="",
         family=family.name,
         importance=0.0,
-        says=f"the {family.features} features of {family.name} tell together, none of them alone",
+        says=f"the {family.features} features of {family.name} predict only together",
     )

@@ -1,4 +1,4 @@
-"""What the shortcut probe found, as it is written down, and how bad that is."""
+"""The Record of a shortcut probe's result, and its severity."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from faceproof.records import Record
 
 Severity = Literal["none", "unsure", "note", "warning", "severe"]
 
-#: A family or feature is guilty where the lower end of its own AUC lies above this.
+#: A family or feature is guilty if the lower end of its own AUC is above this.
 GUILTY_FROM = 0.55
 
-#: From which lower end of the AUC on which severity, worst first, and what it means.
+#: The lower end of the AUC from which a severity applies, worst first, and its meaning.
 SEVERITIES: tuple[tuple[float, Severity, str], ...] = (
     (0.75, "severe", "a detector can cheat with this: it need not look at a face to score well"),
     (0.60, "warning", "a part of what a detector learns from this set may be the file, not a face"),
@@ -24,7 +24,7 @@ _NONE = "no shortcut of any use was found among what was measured"
 
 
 class Scored(Record):
-    """How well something alone predicts the label: ROC-AUC with its 95 % interval."""
+    """How well one input predicts the label: ROC-AUC with its 95 % interval."""
 
     auc: float = Field(ge=0, le=1)
     low: float = Field(ge=0, le=1)
@@ -32,18 +32,18 @@ class Scored(Record):
 
 
 class FamilyResult(Scored):
-    """What one family of features predicts without the others; of ``features`` that vary."""
+    """The prediction of one family of features on its own; ``features`` are those that vary."""
 
     name: str
     features: int
 
 
 class Guilty(Scored):
-    """A feature that tells the classes apart alone, what it says in words.
+    """A feature that separates the classes on its own, with a description.
 
-    ``importance`` is how much AUC the probe of all features loses where this one is shuffled; it
-    is small where others say the same. ``feature`` is "" where a family tells, but none of its
-    features does alone.
+    ``importance`` is the loss of AUC of the probe of all features when this one is shuffled; it is
+    small if other features are correlated. ``feature`` is "" if a family predicts the label, but
+    none of its features does on its own.
     """
 
     feature: str
@@ -53,10 +53,10 @@ class Guilty(Scored):
 
 
 class ProbeResult(Scored):
-    """How well files and frames, without a look at faces, predict the label.
+    """How well files and frames, without the faces, predict the label.
 
-    ``families`` and ``guilty`` are sorted by strength. ``floor`` is what five trivial statistics
-    predict after a common re-encoding. ``unreadable`` counts files that were left out, by code.
+    ``families`` and ``guilty`` are sorted by strength. ``floor`` is the prediction of five trivial
+    statistics after a common re-encoding. ``unreadable`` counts the excluded files, by code.
     """
 
     n_real: int
@@ -71,17 +71,17 @@ class ProbeResult(Scored):
 
     @property
     def severity(self) -> Severity:
-        """How bad it is, by the lower end of the interval: see `SEVERITIES`."""
+        """The severity, by the lower end of the interval: see `SEVERITIES`."""
         return severity(self)[0]
 
     @property
     def says(self) -> str:
-        """What it means, in a sentence."""
+        """The meaning of the severity, in a sentence."""
         return severity(self)[1]
 
 
 def severity(scored: Scored) -> tuple[Severity, str]:
-    """Return how bad an AUC is, judged by the lower end of its interval, and what it means.
+    """Return the severity of an AUC by the lower end of its interval, and its meaning.
 
     >>> severity(Scored(auc=0.9, low=0.85, high=0.95))[0]
     'severe'

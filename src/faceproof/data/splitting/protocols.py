@@ -1,8 +1,7 @@
-"""Leave-one-out protocols: what a detector is worth on a generator or source it never saw.
+"""Leave-one-out protocols: tests on a generator or source that is excluded from training.
 
-Each is a CSV file that others can use, named by its hash in ``protocols.json``. Rows of what is
-left out stand in no split but test; the rows that a detector learns from are those of the
-manifest, without them.
+Each is a CSV file that others can use, with its hash in ``protocols.json``. Rows of the excluded
+value are only in the test split; the other splits are those of the manifest without them.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ Kind = Literal["leave-one-generator-out", "leave-one-source-out"]
 
 
 class Protocol(Record):
-    """One CSV file: what it leaves out, how many rows of each class its splits have, its hash.
+    """One CSV file: the excluded value, the rows of each class in its splits, its hash.
 
-    ``moved`` rows of what is left out come to the test from other splits.
+    ``moved`` rows of the excluded value are moved to the test split from other splits.
     """
 
     name: str
@@ -45,7 +44,7 @@ class Protocol(Record):
 
 
 class Protocols(Document):
-    """What stands in ``protocols.json``; ``skipped`` says which protocols cannot be, and why."""
+    """The content of ``protocols.json``; ``skipped`` are impossible protocols, with reasons."""
 
     schema_: Literal["faceproof.protocols/1"] = Field(
         default="faceproof.protocols/1", alias="schema"
@@ -57,10 +56,10 @@ class Protocols(Document):
 
 
 def write_protocols(manifest: Manifest, folder: Path, spec: SplitSpec) -> Protocols:
-    """Return what was written to ``folder``: a CSV for every generator and source, and an index.
+    """Write a CSV for every generator and source and an index to ``folder``; return the index.
 
     Paths in it are relative to the manifest's data folder. A protocol without both classes in
-    train, or without a row to test on, is none.
+    train, or without a test row, is skipped.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Protocol] = []
@@ -82,9 +81,9 @@ def read_protocol(folder: Path, name: str, *, root: Path | None = None) -> Manif
     """Return the manifest of the protocol called ``name``; ``root`` is the data folder.
 
     Raises:
-        ManifestError: there is no index, or the file is not the one that the index names.
+        ManifestError: there is no index, or the file's hash is not that of the index.
         UnknownChoiceError: there is no such protocol.
-        LeakError: a picture or a group stands in two splits.
+        LeakError: a picture or a group occurs in two splits.
     """
     index = {one.name: one for one in read_index(folder).protocols}
     protocol = choose(index, name, what="protocol")
@@ -95,29 +94,29 @@ def read_protocol(folder: Path, name: str, *, root: Path | None = None) -> Manif
     if hashlib.sha256(data).hexdigest() != protocol.sha256:
         raise ManifestError(
             f"{folder / protocol.file} is not the file that {INDEX} names: write the protocols "
-            "again with `faceproof data split --protocols`, or fetch them again"
+            "again with `faceproof data split --protocols`, or download them again"
         )
     return Manifest(pl.read_csv(BytesIO(data), infer_schema=False), root=root)
 
 
 def read_index(folder: Path) -> Protocols:
-    """Return what ``protocols.json`` says.
+    """Return the parsed ``protocols.json``.
 
     Raises:
-        ManifestError: it is missing, or none.
+        ManifestError: it is missing or invalid.
     """
     try:
         return Protocols.read(folder / INDEX)
     except (OSError, ValueError) as error:
-        raise ManifestError(f"{folder / INDEX} is no index of protocols: {error}") from error
+        raise ManifestError(f"{folder / INDEX} is not an index of protocols: {error}") from error
 
 
 def left_out(table: pl.DataFrame, column: str, value: str) -> tuple[pl.DataFrame, int]:
     """Return the rows of the protocol without ``value`` in ``column``, and how many moved to test.
 
-    What is left out stands in test alone: its rows of the test split, and those of other splits
-    of which neither group nor file is among the rows that are left to learn from. Beside a
-    generator stand the real rows of the test split; beside a source stands nothing.
+    The excluded value is only in test: its rows of the test split, and those of other splits whose
+    group and file are not among the remaining training rows. For a generator, the real rows of the
+    test split are added; for a source, nothing is added.
     """
     out, test = pl.col(column) == value, pl.col("split") == "test"
     placed = table.filter(pl.col("split") != "").select(COLUMNS)
@@ -133,7 +132,7 @@ def left_out(table: pl.DataFrame, column: str, value: str) -> tuple[pl.DataFrame
 
 
 def _each(manifest: Manifest) -> Iterator[tuple[Kind, str, str]]:
-    """Yield the kind, column and value of everything that can be left out."""
+    """Yield the kind, column and value of everything that can be excluded."""
     for value in manifest.table["generator"].unique().sort():
         if value != "none":
             yield "leave-one-generator-out", "generator", value
@@ -142,12 +141,12 @@ def _each(manifest: Manifest) -> Iterator[tuple[Kind, str, str]]:
 
 
 def _lack(table: pl.DataFrame, column: str, value: str) -> str:
-    """Return what a protocol lacks to be of use, or an empty string."""
+    """Return why a protocol is not usable, or an empty string."""
     counts = _counts(table)
     for label in LABELS:
         if not counts["train"][label]:
             return f"no {label} row is left in train"
-    return "" if (table[column] == value).any() else "no row of it can stand in test"
+    return "" if (table[column] == value).any() else "it has no row for the test split"
 
 
 def _counts(table: pl.DataFrame) -> dict[str, dict[str, int]]:
@@ -160,7 +159,7 @@ def _counts(table: pl.DataFrame) -> dict[str, dict[str, int]]:
 
 
 def _written(table: pl.DataFrame, folder: Path, kind: Kind, value: str, moved: int) -> Protocol:
-    """Write one CSV file and return what the index says of it."""
+    """Write one CSV file and return its entry in the index."""
     name = f"{kind}-{_file_name(value)}"
     data = table.write_csv(line_terminator="\n").encode()
     (folder / f"{name}.csv").write_bytes(data)
@@ -176,7 +175,7 @@ def _written(table: pl.DataFrame, folder: Path, kind: Kind, value: str, moved: i
 
 
 def _file_name(value: str) -> str:
-    """Return a name that every file system takes, another one for each value.
+    """Return a portable file name, unique for each value.
 
     >>> _file_name("stable-diffusion-2.1"), _file_name("My GAN")
     ('stable-diffusion-2.1', 'my-gan-3df1d1c7')

@@ -1,4 +1,4 @@
-"""A manifest divided into four splits, so that nothing that belongs together stands in two."""
+"""`divide`: assign the rows of a manifest to four splits, keeping related pictures together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Index = npt.NDArray[np.int64]
 class Related:
     """Clusters of N rows, int64 [N] each: a cluster is named by the first row in it.
 
-    ``stated`` joins groups and equal files, ``joined`` near-duplicates too;
+    ``stated`` joins groups and equal files, ``joined`` also near-duplicates;
     ``without_hash`` rows could not be compared.
     """
 
@@ -35,7 +35,7 @@ class Related:
 
     @property
     def rows_joined(self) -> int:
-        """The number of rows in clusters that only near-duplicates hold together."""
+        """The number of rows in clusters joined only by near-duplicates."""
         parts = np.bincount(self.joined[np.unique(self.stated)], minlength=len(self.joined))
         return int((parts[self.joined] > 1).sum())
 
@@ -69,7 +69,7 @@ def related(table: pl.DataFrame, *, near_bits: int) -> Related:
 
 
 def _equal(table: pl.DataFrame, column: str) -> Index:
-    """Return int64 [N, 2]: each row beside the first one of the same value."""
+    """Return int64 [N, 2]: each row with the first row of the same value."""
     rows = table.select(column).with_row_index("row").cast({"row": pl.Int64})
     return rows.select(pl.col("row").first().over(column).alias("first"), "row").to_numpy()
 
@@ -89,12 +89,12 @@ def _roots(labels: Index) -> Index:
 
 
 def remembered(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
-    """Return each row's split ("" where it has none) and ``conflict``, what contradicts it or "".
+    """Return each row's split ("" without one) and ``conflict``, its contradiction or "".
 
-    An earlier one of ``older`` counts for more than a later one, and all of them for more than the
-    manifest itself; a picture is known by its hash, or else by its path. Where one group or file
-    would stand in two splits, only the rows of what counts for more keep theirs: of two that
-    one manifest knows, that with the same hash and path.
+    An earlier one of ``older`` takes precedence over a later one, and all of them over the manifest
+    itself; a picture is identified by its hash, or else by its path. If one group or file would be
+    in two splits, only the rows of the higher precedence keep theirs. Of two rows known to one
+    manifest, the one with the same hash and path takes precedence.
     """
     known = manifest.table.select(split=pl.lit(""), rank=pl.lit(0))
     for rank, memory in enumerate((*older, manifest)):
@@ -111,9 +111,9 @@ def remembered(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
 
 
 def _looked_up(manifest: Manifest, memory: Manifest) -> pl.DataFrame:
-    """Return what ``memory`` says of each row: by its hash, or else by its path.
+    """Return the split of each row in ``memory``: by its hash, or else by its path.
 
-    ``doubt`` is 0 where both agree, 1 where it is the hash alone, 2 where it is the path.
+    ``doubt`` is 0 if both agree, 1 if only the hash matches, 2 if only the path matches.
     """
     known = memory.table.select("sha256", "split", _place(memory)).filter(pl.col("split") != "")
     rows = manifest.table.select("sha256", _place(manifest))
@@ -136,28 +136,28 @@ def _looked_up(manifest: Manifest, memory: Manifest) -> pl.DataFrame:
 
 
 def _place(manifest: Manifest) -> pl.Expr:
-    """Return where each picture lies; its path where the data folder is not known."""
+    """Return each picture's absolute path, or its relative one without a data folder."""
     root = "" if manifest.root is None else f"{os.path.abspath(manifest.root)}/"  # noqa: PTH100
     return pl.concat_str(pl.lit(root), "path").alias("place")
 
 
 def _contradicted(key: str) -> pl.Expr:
-    """Return what is said of a row whose ``key`` stands in another split with more weight."""
+    """Return the message for a row whose ``key`` is in another split with precedence."""
     placed = pl.when(pl.col("split") != "")
     best = placed.then("split").sort_by(placed.then("rank"), nulls_last=True).first().over(key)
-    said = pl.format(f"its {key} stands in {{}}, it itself in {{}}", best, "split")
+    said = pl.format(f"its {key} is in {{}}, the row itself in {{}}", best, "split")
     return placed.then(pl.when(pl.col("split") != best).then(said))
 
 
 Flags = npt.NDArray[np.bool_]
 
-#: A cluster larger than this share of the set is worth a look: near-duplicates may have chained.
+#: A cluster larger than this share of the set is reported: near-duplicates may have chained.
 CHAINED_SHARE = 0.05
 _MOST_NAMED = 10
 
 
 class SplitSpec(Record):
-    """What decides the splits, together with the rows and the splits they have already."""
+    """The options that determine the splits, together with the rows and their earlier splits."""
 
     shares: dict[str, float] = DEFAULT_SHARES
     seed: int = 0
@@ -167,7 +167,7 @@ class SplitSpec(Record):
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A row that stays without a split, and why."""
+    """A row without a split, and the reason."""
 
     path: str
     reason: str
@@ -175,10 +175,10 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Divided:
-    """The manifest with its splits, and what is to be told of it.
+    """The manifest with its splits, and facts for the report.
 
-    ``strata`` and ``counts``, int64 [strata, 4], say where the rows of each stratum went; ``kept``
-    rows had their split before.
+    ``strata`` and ``counts``, int64 [strata, 4], are the rows of each stratum in each split;
+    ``kept`` rows had their split before.
     """
 
     manifest: Manifest
@@ -191,14 +191,14 @@ class Divided:
 
 
 def divide(manifest: Manifest, spec: SplitSpec, *, older: Sequence[Manifest] = ()) -> Divided:
-    """Return the manifest with every row in a split, but for those that would join two.
+    """Return the manifest with every row in a split, except rows that would connect two splits.
 
-    A row that has a split, in ``older`` manifests or its own, keeps it. The rows of a cluster are
-    of one group then; ``group_before`` names the one they were of.
+    A row with a split, in ``older`` manifests or its own, keeps it. The rows of a cluster then have
+    one group; ``group_before`` is their earlier one.
 
     Raises:
-        UsageError: there is no such column to stratify by, or the shares are not 1 together.
-        ManifestError: a perceptual hash is none.
+        UsageError: a column to stratify by is missing, or the shares do not sum to 1.
+        ManifestError: a perceptual hash is invalid.
     """
     shares = checked_shares(spec.shares)
     _refuse_unknown(manifest, spec.by)
@@ -225,24 +225,24 @@ def divide(manifest: Manifest, spec: SplitSpec, *, older: Sequence[Manifest] = (
 
 
 def _refuse_unknown(manifest: Manifest, by: Sequence[str]) -> None:
-    """Refuse a column that the manifest lacks, or that is no attribute."""
+    """Reject a column that the manifest lacks, or that is not an attribute."""
     known = [name for name in manifest.table.columns if name not in CONTRACT]
     for name in by:
         if name not in known:
             raise UsageError(
-                f"--by names {name!r}{nearest(name, known)}, "
+                f"--by has {name!r}{nearest(name, known)}, "
                 f"must be one of {', '.join(known) or '(the manifest has no attributes)'}"
             )
 
 
 def _numbers(splits: pl.Series) -> Index:
-    """Return int64 [N]: the number of each split, -1 for none."""
+    """Return int64 [N]: the number of each split, -1 without one."""
     numbers = {name: number for number, name in enumerate(SPLITS)}
     return splits.replace_strict(numbers, default=-1, return_dtype=pl.Int64).to_numpy()
 
 
 def _touched(units: Index, had: Index) -> Flags:
-    """Return bool [U, 4]: in which splits each unit has rows already."""
+    """Return bool [U, 4]: whether each unit already has rows in each split."""
     touched = np.zeros((units.max(initial=-1) + 1, len(SPLITS)), bool)
     old = (had >= 0) & (units >= 0)
     touched[units[old], had[old]] = True
@@ -250,15 +250,15 @@ def _touched(units: Index, had: Index) -> Flags:
 
 
 def _only(touched: Flags) -> list[int]:
-    """Return the one split that each unit has rows in, -1 where it has none."""
+    """Return the only split with rows of each unit, -1 if there is none."""
     only = np.where(touched.any(axis=1), touched.argmax(axis=1), -1)
     return [int(split) for split in only]
 
 
 def _units(clusters: Index, had: Index, conflict: Flags) -> tuple[Index, Flags]:
-    """Return what is given a split together, int64 [N], and bool [N]: what is torn between two.
+    """Return the units that get one split, int64 [N], and bool [N]: rows torn between two.
 
-    Of a torn cluster, the rows of each split stay together and new ones are in no unit (-1).
+    In a torn cluster, the rows of each split stay together and new rows have no unit (-1).
     """
     _, cluster = np.unique(clusters, return_inverse=True)
     torn = (_touched(cluster, had).sum(axis=1) > 1)[cluster]
@@ -270,7 +270,7 @@ def _units(clusters: Index, had: Index, conflict: Flags) -> tuple[Index, Flags]:
 
 
 def _names(table: pl.DataFrame, units: Index) -> list[str]:
-    """Return the smallest group of each unit: what is hashed, and what its group is called."""
+    """Return the smallest group of each unit: the input of the hash, and the name of its group."""
     groups = table.select("group", unit=pl.Series(units)).filter(pl.col("unit") >= 0)
     return groups.group_by("unit").agg(pl.col("group").min()).sort("unit")["group"].to_list()
 
@@ -278,7 +278,7 @@ def _names(table: pl.DataFrame, units: Index) -> list[str]:
 def _filled(
     table: pl.DataFrame, split: Index, units: Index, names: list[str], torn: Flags
 ) -> pl.DataFrame:
-    """Return the table with split and group, and with the group of before where that changed."""
+    """Return the table with split and group, and the previous group if that changed."""
     joined = pl.Series("joined", [*names, ""], dtype=pl.String).gather(
         np.where(units < 0, len(names), units)
     )
@@ -302,38 +302,38 @@ def _left_out(
     touched = _touched(found.joined, had)
     for row in np.flatnonzero(split < 0):
         if conflict := conflicts[int(row)]:
-            yield LeftOut(paths[int(row)], f"{conflict}: left out")
+            yield LeftOut(paths[int(row)], f"{conflict}: excluded")
         else:
             splits = " and ".join(np.array(SPLITS)[touched[found.joined[row]]])
-            yield LeftOut(paths[int(row)], f"bridges {splits}: left out")
+            yield LeftOut(paths[int(row)], f"connects {splits}: excluded")
 
 
 def _warnings(
     table: pl.DataFrame, spec: SplitSpec, found: Related, had: Index, torn: Flags
 ) -> Iterator[str]:
-    """Yield what one should know of the clusters."""
+    """Yield warnings about the clusters."""
     if found.without_hash:
         yield (
             f"{found.without_hash} rows have no perceptual hash (column phash): "
-            "they are joined by group and equal files alone"
+            "they are joined only by group and equal files"
         )
     if found.largest > max(1, CHAINED_SHARE * table.height):
         yield (
-            f"the largest cluster holds {found.largest} of {table.height} rows: near-duplicates "
-            "may have chained; look at it, or lower --near-bits"
+            f"the largest cluster has {found.largest} of {table.height} rows: near-duplicates "
+            "may have chained; inspect it, or lower --near-bits"
         )
     old = np.flatnonzero(torn & (had >= 0))
     among = related(table[old], near_bits=spec.near_bits).joined
     leaking = (_touched(among, had[old]).sum(axis=1) > 1)[among]
     if leaking.any():
         yield (
-            f"{leaking.sum()} rows already leak: near-duplicates of theirs stand in another split; "
-            "they stay where they are, --anew would move them"
+            f"{leaking.sum()} rows already leak: near-duplicates of them are in another split; "
+            "they keep their split, --anew would move them"
         )
 
 
 def _empty(names: Sequence[str], counts: Index, shares: Mapping[str, float]) -> Iterator[str]:
-    """Yield which strata have no row in some split, the largest strata first."""
+    """Yield warnings for strata without a row in some split, the largest strata first."""
     order = np.argsort(-counts.sum(axis=1), kind="stable")
     wanted = [number for number, split in enumerate(SPLITS) if shares[split] > 0]
     empty = [(stratum, n) for stratum in order for n in wanted if not counts[stratum, n]]

@@ -1,11 +1,11 @@
-"""Four splits with the wanted share of every stratum: a hash proposes, quotas dispose.
+"""Stratified splits: a hash of each cluster and quotas of every stratum decide.
 
-Each cluster proposes the split that the seeded hash of its name falls into, and has it while no
-stratum of its has its share there. So the shares come out close to exact, and most clusters
-stay where they are when others are added, even if nobody remembers where they were.
+Each cluster gets the split selected by the seeded hash of its name, unless a stratum of the cluster
+has reached its quota there. So the shares are close to exact, and most clusters keep their split
+when others are added, without any record of earlier splits.
 
 Source: the quotas are those of iterative stratification (Sechidis, Tsoumakas and Vlahavas,
-"On the Stratification of Multi-Label Data", ECML PKDD 2011); there the rarest label chooses.
+"On the Stratification of Multi-Label Data", ECML PKDD 2011); there the rarest label has precedence.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ DEFAULT_SHARES = {"train": 0.70, "validation": 0.06, "calibration": 0.12, "test"
 
 
 def unit_hash(text: str, seed: int) -> float:
-    """Return a number in [0, 1) that depends on text and seed alone."""
+    """Return a number in [0, 1) that depends only on text and seed."""
     digest = hashlib.sha256(f"{seed}:{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def split_at(position: float, shares: Mapping[str, float]) -> str:
-    """Return the split whose slice of [0, 1) holds ``position``.
+    """Return the split whose part of [0, 1) contains ``position``.
 
     >>> split_at(0.75, DEFAULT_SHARES)
     'validation'
@@ -48,13 +48,13 @@ def split_at(position: float, shares: Mapping[str, float]) -> str:
 
 
 def parse_shares(text: str) -> dict[str, float]:
-    """Return the share of every split, 0 for one that is not named; together they are 1.
+    """Return the share of every split, 0 for one that is not named; their sum is 1.
 
     >>> parse_shares("train=0.8,test=0.2")
     {'train': 0.8, 'validation': 0.0, 'calibration': 0.0, 'test': 0.2}
 
     Raises:
-        UsageError: a share is no number from 0 to 1, stands twice, or their sum is not 1.
+        UsageError: a share is not a number from 0 to 1, is repeated, or the sum is not 1.
         UnknownChoiceError: there is no such split.
     """
     shares: dict[str, float] = {}
@@ -62,7 +62,7 @@ def parse_shares(text: str) -> dict[str, float]:
         name, _, share = (word.strip() for word in part.partition("="))
         choose(dict.fromkeys(SPLITS), name, what="split")
         if name in shares:
-            raise UsageError(f"--shares names {name} twice")
+            raise UsageError(f"--shares has {name} twice")
         shares[name] = _share(name, share)
     return checked_shares(shares)
 
@@ -71,12 +71,12 @@ def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
     """Return the share of every split in their order, 0 for one that is not named.
 
     Raises:
-        UsageError: they are not 1 together.
+        UsageError: the sum is not 1.
     """
     if math.isclose(total := sum(shares.values()), 1.0, abs_tol=1e-6):
         return {name: shares.get(name, 0.0) for name in SPLITS}
     named = ",".join(f"{name}={share:g}" for name, share in shares.items())
-    raise UsageError(f"the shares are {total:g} together, must be 1: {named}")
+    raise UsageError(f"the sum of the shares is {total:g}, must be 1: {named}")
 
 
 def _share(name: str, text: str) -> float:
@@ -91,10 +91,10 @@ def _share(name: str, text: str) -> float:
 
 
 Index = npt.NDArray[np.int64]
-#: How many rows of which strata: what a cluster brings to a split.
+#: Number of rows in each stratum of a cluster.
 Load = Sequence[tuple[int, int]]
 
-#: So a single row has a place until the share is reached, also where that is less than one row.
+#: A single row fits until the share is reached, also if that is less than one row.
 SLACK_ROWS = 0.5 - 1e-9
 
 
@@ -121,7 +121,7 @@ class Strata:
         return cls(tuple(names), codes)
 
     def counts(self, splits: npt.NDArray[np.int64]) -> Index:
-        """Return int64 [strata, splits] of rows; a row whose split is -1 is in none."""
+        """Return the rows as int64 [strata, splits]; a row with split -1 is not counted."""
         placed = splits >= 0
         cells = self.codes[placed] * len(SPLITS) + splits[placed, None]
         found = np.bincount(cells.ravel(), minlength=len(self.names) * len(SPLITS))
@@ -139,8 +139,8 @@ def assign(
 ) -> Index:
     """Return int64 [C]: for each of the clusters the number of its split.
 
-    ``clusters``, int64 [N], says which of them a row belongs to (-1: none, it counts nowhere);
-    ``names`` are what is hashed; ``fixed`` says which split a cluster has already, -1 for none.
+    ``clusters``, int64 [N], is the cluster of each row (-1: none, the row is ignored); ``names``
+    are the inputs of the hash; ``fixed`` is the existing split of each cluster, -1 for none.
     """
     loads = list(_loads(strata, clusters, len(names)))
     ledger = _Ledger.of(strata, clusters, [shares[split] for split in SPLITS])
@@ -157,7 +157,7 @@ def assign(
 
 @dataclass(frozen=True, slots=True)
 class _Ledger:
-    """What each split holds of each stratum, and what it should."""
+    """The rows of each stratum in each split, and the quotas."""
 
     count: list[list[int]]
     quota: list[list[float]]
@@ -175,25 +175,25 @@ class _Ledger:
         )
 
     def add(self, split: int, load: Load) -> None:
-        """Enter a cluster."""
+        """Add a cluster."""
         for stratum, rows in load:
             self.count[stratum][split] += rows
 
     def choose(self, proposed: int, load: Load) -> int:
-        """Return the proposed split, or where it is full, the one that lacks most."""
+        """Return the proposed split, or, if it is full, the one furthest below its quota."""
         if proposed in self.open and self._fits(proposed, load):
             return proposed
         return min(self.open, key=lambda split: self._reluctance(split, load))
 
     def _fits(self, split: int, load: Load) -> bool:
-        """Return whether every stratum comes nearer to its quota; a single row may fill it up."""
+        """Return whether every stratum gets nearer to its quota; a single row may complete it."""
         return all(
             self.count[stratum][split] + rows / 2 < self.quota[stratum][split] + SLACK_ROWS
             for stratum, rows in load
         )
 
     def _reluctance(self, split: int, load: Load) -> tuple[bool, float, float]:
-        """Return what is least where a cluster fits, does least harm, and is missed most."""
+        """Return a sort key, least for the split that fits best and is furthest below its quota."""
         fits = self._fits(split, load)
         cells = [(self.quota[s][split], self.count[s][split], rows) for s, rows in load]
         harm = sum(max(0.0, had + rows - max(quota, had)) for quota, had, rows in cells)
@@ -215,7 +215,7 @@ def _loads(strata: Strata, clusters: Index, count: int) -> Iterator[Load]:
 def _order(
     clusters: list[int], names: Sequence[str], loads: Sequence[Load], seed: int
 ) -> list[int]:
-    """Return the clusters, large ones first (they fit least), those of like size by hash."""
+    """Return the clusters, large ones first (they are hardest to fit), equal sizes by hash."""
 
     def place(cluster: int) -> tuple[int, float]:
         size = max(rows for _, rows in loads[cluster])

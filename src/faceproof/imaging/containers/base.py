@@ -96,7 +96,7 @@ class Container(ABC):
         """Return what the pixels of the first image depend on.
 
         Raises:
-            PictureError: one of its leaves says why the image cannot be decoded.
+            PictureError: the image cannot be decoded; the subclass is the reason.
         """
 
     def blocks(self) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""Directory: the tags of a TIFF, of which EXIF is made too, read without belief in what they claim.
+"""Directory: the tags of a TIFF or of EXIF, parsed as untrusted input.
 
 Source: TIFF 6.0, section 2; the BigTIFF layout of libtiff; CIPA DC-008 (Exif 2.32).
 """
@@ -18,7 +18,7 @@ _TYPES = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18)
 CODES = dict(zip(_TYPES, (*"BsHI", "2I", *"bshi", "2i", *"fdIQqQ"), strict=True))
 _BYTES = {kind: struct.calcsize("<" + code) for kind, code in CODES.items()} | {129: 1}
 _ORDERS = {b"II": "<", b"MM": ">"}
-# How offset, number of entries and entry are written.
+# Layout of offset, number of entries and entry.
 _CLASSIC, _BIG = ("I", "H", "HHI4s"), ("Q", "Q", "HHQ8s")
 _MOST_CLASSIC_TAGS = 0xFFFF
 _ORIENTATION = 0x0112
@@ -57,9 +57,9 @@ class Directory:
 
     @cached_property
     def values(self) -> Mapping[int, memoryview]:
-        """The raw values by tag; of several entries with one tag the first counts.
+        """The raw values by tag; if a tag occurs several times, the first entry counts.
 
-        Values that are too long, or outside the data, are left out. They are views: thousands of
+        Values that are too long, or outside the data, are omitted. They are views: thousands of
         tags may claim the same megabyte.
         """
         found: dict[int, memoryview] = {}
@@ -74,22 +74,22 @@ class Directory:
         return "little" if self.order == "<" else "big"
 
     def raw(self, tag: int) -> bytes:
-        """Return the bytes of a tag; none where it is not there."""
+        """Return the bytes of a tag; empty if it is missing."""
         return bytes(self.values.get(tag, b""))
 
     def text(self, tag: int) -> str:
-        """Return the value of a tag as text; empty where there is none."""
+        """Return the value of a tag as text; empty if it is missing."""
         return self.raw(tag).partition(b"\0")[0].decode("utf-8", errors="replace").strip()
 
     def number(self, tag: int) -> int:
-        """Return the value of a tag as a whole number; 0 where it is none."""
+        """Return the value of a tag as an integer; 0 if it is not one."""
         raw = self.raw(tag)[:8]
         length = len(raw) if len(raw) in {1, 2, 4, 8} else 2
         return int.from_bytes(raw[:length], self.byte_order)
 
 
 def read_directory(data: bytes, start: int | None = None) -> Directory:
-    """Return the directory at ``start``, by default the first; an empty one where there is none."""
+    """Return the directory at ``start``, by default the first; an empty one if there is none."""
     order = _ORDERS.get(data[:2])
     if order is None:
         return Directory()
@@ -113,7 +113,7 @@ def read_directory(data: bytes, start: int | None = None) -> Directory:
 
 
 def exif_orientation(exif: bytes) -> int:
-    """Return the orientation, 1 to 8, in an EXIF block; 1 where it is silent or broken.
+    """Return the orientation, 1 to 8, in an EXIF block; 1 if it is missing or invalid.
 
     Source: CIPA DC-008 (Exif 2.32), tag 0x0112 of the first directory.
 

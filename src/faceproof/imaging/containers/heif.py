@@ -31,7 +31,7 @@ _NO_BOX = Part("other", b"", 0, 0)
 
 
 class _Heif(Container):
-    """An ISO media file: its outermost boxes, until one makes no sense."""
+    """An ISO media file: its outermost boxes, up to the first invalid one."""
 
     def _walk(self) -> tuple[Sequence[Part], PictureError | None]:
         data = self.data
@@ -81,14 +81,14 @@ class Heic(_Heif):
 
 
 def _largest(meta: bytes) -> tuple[int, int]:
-    """Return the size of the largest image, (0, 0) where none has one."""
+    """Return the size of the largest image, (0, 0) if none has one."""
     sizes = [struct.unpack(">II", b"".join(size)) for size in _SIZE_PROPERTY.findall(meta)]
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
     return width, height
 
 
 def _boxes(data: bytes, start: int, end: int, *, most: int = MAX_NESTED_PARTS) -> Iterator[Part]:
-    """Yield the boxes between ``start`` and ``end``; only the last may claim to end behind it."""
+    """Yield the boxes between ``start`` and ``end``; only the last may end behind it."""
     for _ in range(most):
         if start + 8 > end:
             return
@@ -119,7 +119,7 @@ def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
     where = _locations(data, locations)
     for item, kind in _items(data, info):
         if item not in where:
-            yield unreadable(kind, "it lies outside the file, or in pieces")
+            yield unreadable(kind, "it is outside the file, or fragmented")
             continue
         content = data[where[item][0] : where[item][1]]
         if kind == "XMP":
@@ -146,7 +146,7 @@ def _items(data: bytes, info: Part) -> Iterator[tuple[int, str]]:
 
 
 def _locations(data: bytes, box: Part) -> dict[int, tuple[int, int]]:
-    """Return start and end in the file of the items that lie there in one piece."""
+    """Return start and end of the items that are contiguous in the file."""
     version = data[box.start]
     sizes = data[box.start + 4], data[box.start + 5]
     offset, length, base = sizes[0] >> 4, sizes[0] & 15, sizes[1] >> 4
@@ -170,13 +170,13 @@ def _locations(data: bytes, box: Part) -> dict[int, tuple[int, int]]:
 
 
 class _Numbers:
-    """Unsigned numbers of any width, one after the other."""
+    """A reader of consecutive unsigned numbers of any width."""
 
     def __init__(self, data: bytes, position: int, end: int) -> None:
         self._data, self._position, self._end = data, position, end
 
     def skip(self, width: int) -> None:
-        """Pass over ``width`` bytes."""
+        """Skip ``width`` bytes."""
         self._position += width
 
     def take(self, width: int) -> int:

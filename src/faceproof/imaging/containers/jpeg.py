@@ -37,10 +37,10 @@ MAX_SCANNED_PIXELS = 6_400_000_000
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 # Frames, Huffman and arithmetic tables, quantisation tables, restart interval.
 _CODING = FRAMES | {b"\xc4", b"\xcc", b"\xdb", b"\xdd"}
-_NEEDED_METADATA = frozenset({"jfif", "icc", "adobe"})  # what the colours of the pixels mean
+_NEEDED_METADATA = frozenset({"jfif", "icc", "adobe"})  # the colour space of the pixels
 _PROGRESSIVE_FRAMES = frozenset({b"\xc2", b"\xca"})
 _DECODABLE_FRAMES = _PROGRESSIVE_FRAMES | {b"\xc0", b"\xc1", b"\xc9"}
-# Padding (FF), stuffing (00), TEM (01), restarts (D0-D7) and start of image (D8) head no segment.
+# Padding (FF), stuffing (00), TEM (01), restarts (D0-D7) and start of image (D8) start no segment.
 _MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
 
 _EXIF = b"Exif\0\0"
@@ -160,19 +160,19 @@ def _frame(name: bytes, body: bytes) -> tuple[tuple[int, int], int]:
     bits, height, width, layers = struct.unpack_from(">BHHB", body)
     if name not in _DECODABLE_FRAMES or bits != 8 or layers not in {1, 3, 4}:
         raise UnsupportedFormatError(
-            f"a rare kind of JPEG ({bits} bits, {layers} layers, process {name[0] - 0xC0});"
-            " save it as an ordinary one"
+            f"unsupported kind of JPEG ({bits} bits, {layers} layers, process {name[0] - 0xC0});"
+            " save it as a baseline JPEG"
         )
     return (width, height), 0 if name in _PROGRESSIVE_FRAMES else layers
 
 
 def _check_scans(data: bytes, start: int, size: tuple[int, int], layers: int) -> None:
-    """Reject scans without end, which a decoder expects where the first has not all the layers."""
+    """Reject too many scans; only a first scan with fewer than all layers allows more."""
     if data[start + 4 : start + 5] == bytes([layers]):
         return
     if size[0] * size[1] * data.count(b"\xff\xda", start) > MAX_SCANNED_PIXELS:
         raise PictureTooLargeError(
-            "its many scans would take minutes to decode; save it again as baseline JPEG"
+            "the JPEG has too many scans, which take minutes to decode; save it as baseline JPEG"
         )
 
 

@@ -1,4 +1,4 @@
-"""JpegHeader: how a JPEG is compressed, and the quality that its quantisation table belongs to."""
+"""JpegHeader: how a JPEG is compressed, and the quality of its quantisation table."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _CHROMA = (
     *(24, 26, 56, 99, 99, 99, 99, 99, 47, 66, 99, 99, 99, 99, 99, 99),
     *(99,) * 32,
 )
-# How many codes of 1 to 16 bits the usual luma AC table has: ITU-T T.81, table K.5.
+# Numbers of codes of 1 to 16 bits in the usual luma AC table: ITU-T T.81, table K.5.
 _USUAL_CODES = bytes((0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125))
 _LUMA_AC = 0x10
 
 
 @dataclass(frozen=True, slots=True)
 class JpegHeader:
-    """What precedes the first scan; tables have 64 entries in zigzag order, or none.
+    """The header before the first scan; tables have 64 entries in zigzag order, or none.
 
     ``tables`` and ``layers`` count quantisation tables and components, ``sampling`` is luma
     samples for each chroma sample across and down, (0, 0) without chroma. ``optimised`` is 1.0 for
@@ -65,7 +65,7 @@ class JpegHeader:
 def read_header(segments: Iterable[tuple[bytes, bytes]]) -> JpegHeader:
     """Return how a JPEG is compressed, from the markers and bodies of its segments.
 
-    What the segments do not contain is empty, 0 or NaN.
+    Values missing from the segments are empty, 0 or NaN.
 
     Source: ITU-T T.81, annex B.2.
     """
@@ -90,7 +90,7 @@ def read_header(segments: Iterable[tuple[bytes, bytes]]) -> JpegHeader:
 
 @lru_cache(maxsize=1024)
 def nearest_quality(table: Table) -> tuple[float, float]:
-    """Return the quality whose luma table differs least from this one, and 1.0 if it is the same.
+    """Return the quality whose luma table is nearest to this one, and 1.0 if it is equal.
 
     NaN twice for an empty table. The quality is exact for libjpeg, libjpeg-turbo, Pillow and
     OpenCV. Photoshop, cameras and MozJPEG have tables of their own: 0.0 marks the quality as an
@@ -123,7 +123,7 @@ def _all_tables() -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
 
 @lru_cache(maxsize=1)
 def _zigzag() -> list[int]:
-    """Return the places of an 8 x 8 block, row by row, in the order in which tables are written."""
+    """Return the row-major indices of an 8 x 8 block in zigzag order."""
 
     def order(place: int) -> tuple[int, int]:
         row, column = divmod(place, 8)

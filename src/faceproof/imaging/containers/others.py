@@ -1,4 +1,4 @@
-"""Gif, Webp and Bmp: formats of which a short walk finds all that matters.
+"""Gif, Webp and Bmp: formats that need only a short walk over the file.
 
 Source: Graphics Interchange Format, version 89a, CompuServe; Adobe XMP part 3, section 1.1.2; WebP
 Container Specification; RFC 6386 section 9.1 (VP8); RFC 9649 sections 2 and 3 (VP8L);
@@ -43,7 +43,7 @@ _WEBP_KINDS: Mapping[bytes, PartKind] = {
     **dict.fromkeys((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"), "pixels"),
 }
 
-# Pillow unpacks run-length BMP in Python; beyond this it takes seconds.
+# Pillow unpacks run-length BMP in Python; above this it takes seconds.
 MAX_RUN_LENGTH = 16_000_000
 _SHORTEST_BMP = 34
 _CORE_HEADER_BYTES = 12
@@ -51,7 +51,7 @@ _RUN_LENGTH = frozenset({1, 2})
 
 
 class Gif(Container):
-    """A GIF: its extensions before the first image, and the image with all that follows."""
+    """A GIF: its extensions before the first image, and the image with the rest of the file."""
 
     def _walk(self) -> tuple[Sequence[Part], PictureError | None]:
         data, position = self.data, self._palette_end()
@@ -110,7 +110,7 @@ class Gif(Container):
         return 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
 
     def _transparency(self) -> bytes:
-        """Return a control block with nothing but the transparent colour of the last one."""
+        """Return a control block with only the transparent colour of the last one."""
         bodies = [self.body(part) for part in self.parts if part.name == _CONTROL]
         whole = [body for body in bodies if body[0] == 4]
         if not whole:
@@ -119,7 +119,7 @@ class Gif(Container):
 
 
 def _end_of_sub_blocks(data: bytes, position: int) -> tuple[int, PictureError | None]:
-    """Return where a chain of sub-blocks ends, and the error where it has no end."""
+    """Return the end of a chain of sub-blocks, and the error if it has no end."""
     for _ in range(_MAX_SUB_BLOCKS):
         if position >= len(data):
             return position, TruncatedPictureError("the GIF ends before its first picture")
@@ -131,7 +131,7 @@ def _end_of_sub_blocks(data: bytes, position: int) -> tuple[int, PictureError | 
 
 
 def _join_sub_blocks(data: bytes, part: Part) -> bytes:
-    """Return what the sub-blocks of an extension hold together, at most about 1 MiB."""
+    """Return the joined content of an extension's sub-blocks, at most about 1 MiB."""
     pieces, position = [], part.start
     while position < min(part.end, len(data), part.start + MAX_BLOCK_BYTES):
         length = data[position]

@@ -55,7 +55,7 @@ _RAW_KINDS: Mapping[str, BlockKind] = {
 
 
 class Png(Container):
-    """A PNG: its chunks, as far as they make sense, also those behind IEND."""
+    """A PNG: its chunks up to the first invalid one, also those behind IEND."""
 
     def _walk(self) -> tuple[Sequence[Part], PictureError | None]:
         parts, fault = _read_chunks(self.data)
@@ -85,7 +85,7 @@ class Png(Container):
         return PixelData(b"".join([data[:_SIGNATURE_BYTES], *files]), size, exif_orientation(exif))
 
     def blocks(self) -> Iterator[Block]:
-        """Yield the texts, the EXIF and the XMP, wherever among the chunks they are."""
+        """Yield the texts, the EXIF and the XMP, in any order of the chunks."""
         for part in self.parts:
             if part.name in _TEXTS:
                 yield from _text_blocks(part.name.decode(), self.body(part))
@@ -107,7 +107,7 @@ class Png(Container):
     def _size(self, first: Part) -> tuple[int, int]:
         if first.name == b"CgBI":
             raise UnsupportedFormatError(
-                "a PNG in Apple's private variant (CgBI); save it as an ordinary one"
+                "a PNG in Apple's private variant (CgBI); save it as a standard PNG"
             )
         header = self.body(first)
         if first.name != b"IHDR" or len(header) != 13:
@@ -117,7 +117,7 @@ class Png(Container):
 
 
 def _read_chunks(data: bytes) -> tuple[list[Part], PictureError]:
-    """Return the chunks as far as they make sense, and why there are no more."""
+    """Return the chunks up to the first invalid one, and the error that ended the walk."""
     position = _SIGNATURE_BYTES
     parts: list[Part] = []
     for _ in range(MAX_PARTS):
@@ -143,7 +143,7 @@ def _kind(data: bytes, name: bytes, start: int) -> PartKind:
 
 
 def _is_profile(body: bytes) -> bool:
-    """Say whether a chunk holds a whole colour profile that is not too long.
+    """Return whether a chunk holds a complete colour profile within the size limit.
 
     Pillow rejects the whole image when a profile unpacks to more than 1 MiB.
     """
@@ -179,14 +179,14 @@ def _content(kind: str, rest: bytes) -> bytes | None:
 
 
 def _raw_profile_blocks(key: str, where: str, content: bytes) -> Iterator[Block]:
-    """Yield what ImageMagick writes as text: a name, a length, and the bytes in hexadecimal."""
+    """Yield the profile that ImageMagick writes as text: name, length and hexadecimal bytes."""
     kind = _RAW_KINDS.get(key.removeprefix(_RAW).lower())
     if kind is None:
         return
     try:
         data = bytes.fromhex(b"".join(content.split()[2:]).decode("ascii"))
     except ValueError:
-        yield unreadable(where, "it is no hexadecimal text")
+        yield unreadable(where, "it is not hexadecimal text")
         return
     if kind == "iim" and data.startswith(b"8BIM"):
         yield from photoshop_blocks(data)

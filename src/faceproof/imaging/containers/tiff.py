@@ -1,7 +1,7 @@
 """Tiff: the first image of a TIFF or BigTIFF.
 
-Tags may be many, huge, overlapping or contradictory, and both decoders that Pillow employs believe
-them. `Tiff.pixel_data` therefore writes a new directory.
+Tags may be many, huge, overlapping or contradictory, and both decoders that Pillow uses trust them.
+`Tiff.pixel_data` therefore writes a new directory.
 
 Source: TIFF 6.0, section 2 and part 2; Adobe TIFF technical notes 1 and 2; Adobe XMP part 3,
 section 3.1.
@@ -63,18 +63,18 @@ class _Tag:
     order: str
 
     def numbers(self) -> tuple[int, ...]:
-        """Return the values; none where they are no whole numbers."""
+        """Return the values; empty if they are not integers."""
         if self.kind not in _WHOLE_NUMBERS:
             return ()
         return struct.unpack(f"{self.order}{self.count}{CODES[self.kind]}", self.value)
 
     def number(self) -> int:
-        """Return the first value; 0 where it is no whole number."""
+        """Return the first value; 0 if it is not an integer."""
         return next(iter(self.numbers()), 0)
 
 
 class Tiff(Container):
-    """A TIFF: the entries of its first directory; it has no parts in a row."""
+    """A TIFF: the entries of its first directory; it has no sequence of parts."""
 
     def _walk(self) -> tuple[Sequence[Part], PictureError | None]:
         self._directory = read_directory(self.data)
@@ -125,11 +125,11 @@ def _number(tags: dict[int, _Tag], tag: int) -> int:
 
 
 def _refuse_rare(tags: dict[int, _Tag]) -> None:
-    """Reject what would be read as another picture, or not at all."""
+    """Reject a file that would be decoded as another picture, or not at all."""
     preview = _number(tags, _SUBFILE) & 1 and _SUB_DIRECTORIES in tags
     if _DNG_VERSION in tags or preview:
         raise UnsupportedFormatError(
-            "a camera's raw file, of which only the preview could be read; develop it to JPEG"
+            "a camera's raw file, with only a preview that can be decoded; export it as JPEG"
         )
     compression = _number(tags, _COMPRESSION) or 1
     if compression not in _COMPRESSIONS:
@@ -141,7 +141,7 @@ def _refuse_rare(tags: dict[int, _Tag]) -> None:
 
 
 def _check_end(data: bytes, tags: dict[int, _Tag]) -> None:
-    """Reject pixels that lie, in part or in whole, behind the end of the file."""
+    """Reject pixels partly or completely behind the end of the file."""
     for offsets, counts in _WHERE_PIXELS_LIE:
         if offsets in tags and counts in tags:
             ends = map(operator.add, tags[offsets].numbers(), tags[counts].numbers())
@@ -150,7 +150,7 @@ def _check_end(data: bytes, tags: dict[int, _Tag]) -> None:
 
 
 def _matters(entry: Entry) -> bool:
-    """Say whether the pixels depend on an entry."""
+    """Return whether the pixels depend on an entry."""
     if entry.kind not in CODES or entry.n_values == 0:
         return False
     if entry.tag == _PROFILE:

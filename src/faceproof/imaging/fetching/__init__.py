@@ -1,7 +1,7 @@
-"""Pictures from addresses on the net, also from those that strangers name.
+"""`fetch`: download pictures from URLs, also from untrusted ones.
 
-The order of things: `address` takes the address apart, `policy` looks its host up and judges every
-IP address, `transport` connects to one of those, and `download` goes from hop to hop.
+`address` parses the URL, `policy` resolves its host and checks every IP address, `transport`
+connects to one of them, and `download` follows redirects.
 """
 
 from faceproof.imaging.fetching.address import without_query

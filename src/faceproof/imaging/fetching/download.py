@@ -1,4 +1,4 @@
-"""fetch: from an address on the net to the bytes of a picture, by way of checked hops."""
+"""`fetch`: download a picture from a URL, checking every redirect."""
 
 from __future__ import annotations
 
@@ -20,80 +20,80 @@ if TYPE_CHECKING:
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PICTURES = frozenset({200, 203})
 
-#: Kinds that say nothing about what is inside; the decoder looks.
+#: Media types without information; the decoder detects the format.
 _UNSAID = frozenset({"application/octet-stream", "binary/octet-stream"})
 _KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class Headers:
-    """The headers of an answer, by lower-case name."""
+    """The headers of a response, by lower-case name."""
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         self._pairs = [(name.lower(), value) for name, value in pairs]
 
     def one(self, name: str) -> str | None:
-        """Return the value of a header that stands there once, or None where there is none.
+        """Return the value of a header, or None if it is missing.
 
         Raises:
-            FetchError: it stands there with several values, or is no text.
+            FetchError: it occurs with several values, or is not text.
         """
         wanted = name.encode()
         values = {value for found, value in self._pairs if found == wanted}
         if len(values) > 1:
-            raise FetchError(f"the server contradicts itself about {name}")
+            raise FetchError(f"the server sent several values of {name}")
         try:
             return values.pop().decode().strip() if values else None
         except UnicodeDecodeError:
-            raise FetchError(f"the server's {name} cannot be read") from None
+            raise FetchError(f"the server sent an unreadable {name}") from None
 
 
 def location(headers: Headers) -> str:
-    """Return where a redirect leads to, as it is written.
+    """Return the target of a redirect, unparsed.
 
     Raises:
-        FetchError: nowhere.
+        FetchError: the target is missing.
     """
     found = headers.one("location")
     if not found:
-        raise FetchError("the server redirects to nowhere; open the address in a browser")
+        raise FetchError("the server sent a redirect without a target; open the URL in a browser")
     return found
 
 
 def media_type(status: int, headers: Headers) -> str:
-    """Return the kind of what is answered, such as ``image/jpeg``.
+    """Return the media type of the response, such as ``image/jpeg``.
 
     Raises:
-        FetchError: the answer is no success, or is compressed although that was not asked for.
-        UnsupportedFormatError: it is said to be no picture.
+        FetchError: the status is not a success, or the body is compressed without request.
+        UnsupportedFormatError: the media type is not that of a picture.
     """
     if status not in _PICTURES:
-        raise FetchError(f"the server has no picture there, it answers {status}; {_BROWSER}")
+        raise FetchError(f"the server answered with status {status}; {_BROWSER}")
     if (headers.one("content-encoding") or "identity").lower() != "identity":
-        raise FetchError(f"the server compresses what it sends; {_BROWSER}")
+        raise FetchError(f"the server sent a compressed response; {_BROWSER}")
     kind = (headers.one("content-type") or "application/octet-stream").partition(";")[0]
     kind = kind.strip().lower()
     if not _KIND.fullmatch(kind) or not (kind.startswith("image/") or kind in _UNSAID):
         what = "a web page" if kind in {"text/html", "application/xhtml+xml"} else "no picture"
-        raise UnsupportedFormatError(f"this is {what}; name the address of the picture itself")
+        raise UnsupportedFormatError(f"this is {what}; use the URL of the picture itself")
     return kind
 
 
-_BROWSER = "open the address in a browser, save the picture and check the file"
+_BROWSER = "open the URL in a browser, save the picture and check the file"
 
 
 def read_body(headers: Headers, parts: Iterator[bytes], limits: Limits) -> bytes:
-    """Return the body, no more of which is read than the limit.
+    """Return the body, reading at most the limit.
 
     Raises:
-        FetchError: the announced length is no number.
-        EmptyFileError: there is none.
-        FileTooLargeError: it is announced to be, or is, larger than the limit.
+        FetchError: Content-Length is not a number.
+        EmptyFileError: the body is empty.
+        FileTooLargeError: the declared or actual length is above the limit.
     """
     announced = headers.one("content-length")
     if announced is not None:
         if not _LENGTH.fullmatch(announced):
-            raise FetchError("the server announces a length that is no number")
+            raise FetchError("the server sent a Content-Length that is not a number")
         check_bytes(int(announced), limits)
     body = bytearray()
     for part in parts:
@@ -106,9 +106,9 @@ def read_body(headers: Headers, parts: Iterator[bytes], limits: Limits) -> bytes
 
 @dataclass(frozen=True)
 class Fetched:
-    """The bytes of a picture, the address that gave them after all redirects, and their kind.
+    """The bytes of a picture, their URL after all redirects, and their media type.
 
-    ``address`` may hold a query, and with it a secret: show it by way of `without_query`.
+    The query of ``address`` may contain a secret: show it through `without_query`.
     """
 
     data: bytes = field(repr=False)
@@ -117,19 +117,19 @@ class Fetched:
 
 
 def fetch(address: str, policy: FetchPolicy = DEFAULT_POLICY) -> Fetched:
-    """Return the picture at an address of http or https; safe between threads.
+    """Return the picture at an http or https URL; thread-safe.
 
-    Every host on the way is looked up once, all its addresses must be public (or allowed by the
-    policy), and one of those is connected to. No cookie, no credential, no referrer is sent, and
-    proxies named by the environment are not used.
+    Every host, also of redirects, is resolved once. All its IP addresses must be public (or allowed
+    by the policy), and the connection goes to one of them. No cookie, credential or referrer is
+    sent, and proxies from the environment are ignored.
 
     Raises:
-        AddressRefusedError: the address or one on the way is not gone to.
-        FetchError: the server gave no picture.
-        FetchTimeoutError: it did not all happen in time.
-        EmptyFileError: the picture has no bytes.
-        FileTooLargeError: it has more than the policy allows.
-        UnsupportedFormatError: the server says that it is no picture.
+        AddressRefusedError: the URL or a redirect's target is refused.
+        FetchError: the server did not send a picture.
+        FetchTimeoutError: the deadline passed.
+        EmptyFileError: the body is empty.
+        FileTooLargeError: the body is larger than the policy allows.
+        UnsupportedFormatError: the media type is not that of a picture.
     """
     deadline = Deadline(policy.seconds)
     locator = _located(address, policy)
@@ -150,14 +150,14 @@ def _next(locator: Locator, address: str, policy: FetchPolicy) -> Locator:
     following = _located(address, policy)
     if locator.scheme == "https" and following.scheme == "http":
         raise AddressRefusedError(
-            f"{locator.authority}: it redirects from https to http, where others could put"
-            " another picture in its place"
+            f"{locator.authority}: redirect from https to http refused: others could replace"
+            " the picture"
         )
     return following
 
 
 def _ask(locator: Locator, policy: FetchPolicy, deadline: Deadline) -> Fetched | str:
-    """Return the picture, or the address that the server redirects to."""
+    """Return the picture, or the target URL of a redirect."""
     from faceproof.imaging.fetching.transport import ask
 
     addresses = resolve(locator.host, locator.port, policy, deadline)
@@ -169,7 +169,7 @@ def _ask(locator: Locator, policy: FetchPolicy, deadline: Deadline) -> Fetched |
 
 
 def _judged(locator: Locator, response: Response, policy: FetchPolicy) -> Fetched | str:
-    """Return what a server answered: the picture, or the address that it redirects to."""
+    """Return the response of a server: the picture, or the target URL of a redirect."""
     headers = Headers(response.headers)
     if response.status in REDIRECTS:
         return follow(locator, location(headers))
@@ -180,7 +180,7 @@ def _judged(locator: Locator, response: Response, policy: FetchPolicy) -> Fetche
 
 
 def _headers() -> list[tuple[str, str]]:
-    """Return what is sent beside the host."""
+    """Return the request headers besides the host."""
     return [
         ("User-Agent", f"faceproof/{version('faceproof')}"),
         ("Accept", "image/*, application/octet-stream;q=0.5"),

@@ -1,4 +1,4 @@
-"""FetchPolicy: where a fetch may go and what it may cost, its deadline and the look-up of hosts."""
+"""FetchPolicy: allowed networks and limits of a fetch, its deadline and the DNS look-up."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from faceproof.imaging.fetching.address import (
 
 @dataclass(frozen=True)
 class Deadline:
-    """The moment ``seconds`` after it was made."""
+    """A point in time ``seconds`` after its creation."""
 
     seconds: float
     _end: float = field(init=False)
@@ -37,10 +37,10 @@ class Deadline:
         object.__setattr__(self, "_end", time.monotonic() + self.seconds)
 
     def left(self) -> float:
-        """Return the seconds that are left, more than 0.
+        """Return the remaining seconds, more than 0.
 
         Raises:
-            FetchTimeoutError: none are.
+            FetchTimeoutError: the deadline passed.
         """
         left = self._end - time.monotonic()
         if left <= 0:
@@ -48,50 +48,50 @@ class Deadline:
         return left
 
     def missed(self) -> FetchTimeoutError:
-        """Return the error for a deadline that was not kept."""
+        """Return the error for a missed deadline."""
         return FetchTimeoutError(
             f"the picture did not arrive within {self.seconds:g} seconds; try again, or save it"
             " and check the file"
         )
 
 
-MOST_ADDRESSES = 64  # a name has a few; a hostile one may have thousands
+MOST_ADDRESSES = 64  # a usual name has a few; a hostile one may have thousands
 MOST_LOOKUPS = 32
 
 _SLOTS = threading.BoundedSemaphore(MOST_LOOKUPS)
 
 
 class Resolver(Protocol):
-    """What knows the addresses of a name."""
+    """Looks up the addresses of a name."""
 
     def __call__(self, host: str, port: int, seconds: float) -> Sequence[str]:
-        """Return the addresses of a name, written out; none where it has none.
+        """Return the IP addresses of a name as texts; empty if it has none.
 
         Raises:
-            TimeoutError: it takes longer than ``seconds``.
+            TimeoutError: the look-up takes longer than ``seconds``.
         """
 
 
 class Permissions(Protocol):
-    """Who says where to go."""
+    """Decides which IP addresses may be connected to."""
 
     @property
     def resolver(self) -> Resolver:
-        """What knows the addresses of a name."""
+        """Looks up the addresses of a name."""
 
     def permits(self, address: Address) -> bool:
         """Return whether this address may be connected to."""
 
 
 def system_resolver(host: str, port: int, seconds: float) -> Sequence[str]:
-    """Return the addresses of a name in the system's order of preference; none where it has none.
+    """Return the addresses of a name in the system's order of preference; empty if it has none.
 
-    The system's look-up has no time limit, so that it runs in a thread of its own and is left
-    behind. No more than ``MOST_LOOKUPS`` are under way at once: names that are never answered
-    cannot fill the process with threads.
+    The system's look-up has no timeout, so that it runs in a thread of its own, which is abandoned.
+    At most ``MOST_LOOKUPS`` run at once: names that are never answered cannot fill the process with
+    threads.
 
     Raises:
-        TimeoutError: it takes longer than ``seconds``.
+        TimeoutError: the look-up takes longer than ``seconds``.
     """
     if not _SLOTS.acquire(timeout=seconds):
         raise TimeoutError
@@ -107,7 +107,7 @@ def system_resolver(host: str, port: int, seconds: float) -> Sequence[str]:
 def _ask_system(
     host: str, port: int, answers: queue.SimpleQueue[list[str]], slots: threading.Semaphore
 ) -> None:
-    """Put the addresses of the name, none where it is not known, and free the slot."""
+    """Put the addresses of the name, empty if it is unknown, and free the slot."""
     found: list[str] = []
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -126,35 +126,33 @@ def resolve(
 
     Raises:
         AddressRefusedError: one of them is not permitted.
-        FetchError: the name is not known.
-        FetchTimeoutError: it was not answered in time.
+        FetchError: the name is unknown.
+        FetchTimeoutError: there was no answer in time.
     """
     named = isinstance(host, str)
     found = _look_up(host, port, policy.resolver, deadline) if isinstance(host, str) else (host,)
     if not all(policy.permits(address) for address in found):
-        where = "the name leads to an address" if named else "this is an address"
+        where = "the name resolves to an address" if named else "this is an address"
         raise AddressRefusedError(
-            f"{host}: {where} that is not public, and nothing is fetched from there; save the"
+            f"{host}: {where} that is not public, fetching from it is refused; save the"
             " picture and check the file"
         )
     return found
 
 
 def _look_up(host: str, port: int, resolver: Resolver, deadline: Deadline) -> tuple[Address, ...]:
-    """Return the different addresses of a name."""
+    """Return the distinct addresses of a name."""
     try:
         texts = dict.fromkeys(resolver(host, port, deadline.left()))
         found = tuple(ip_address(text) for text in texts)
     except TimeoutError:
-        raise FetchTimeoutError(f"{host}: this name is not answered; try again later") from None
+        raise FetchTimeoutError(f"{host}: no answer to the DNS look-up; try again later") from None
     except ValueError:
-        raise AddressRefusedError(f"{host}: the name leads to no proper address") from None
+        raise AddressRefusedError(f"{host}: the name resolves to a malformed address") from None
     if not found:
-        raise FetchError(
-            f"{host}: no such host is known here; look at the spelling, and whether you are online"
-        )
+        raise FetchError(f"{host}: no such host; check the spelling and the network connection")
     if len(found) > MOST_ADDRESSES:
-        raise AddressRefusedError(f"{host}: the name leads to more than {MOST_ADDRESSES} addresses")
+        raise AddressRefusedError(f"{host}: the name has more than {MOST_ADDRESSES} addresses")
     return found
 
 
@@ -163,12 +161,12 @@ MOST_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class FetchPolicy:
-    """Where a fetch may go and what it may cost; only the public net unless said otherwise.
+    """Allowed networks and limits of a fetch; by default only public addresses.
 
-    ``seconds`` are for everything together: names, connections, redirects and the picture.
-    ``allow_private`` are networks such as ``10.1.0.0/16`` that may be gone to although they are
-    not public; ``refuse`` are networks that may not, and wins. ``trust`` verifies https in the
-    place of the system's certificates.
+    ``seconds`` is the total for names, connections, redirects and the picture. ``allow_private``
+    are networks such as ``10.1.0.0/16`` that are allowed although they are not public; ``refuse``
+    are networks that are refused, and takes precedence. ``trust`` replaces the system's
+    certificates for https.
     """
 
     max_bytes: int = DEFAULT_LIMITS.max_bytes
@@ -181,7 +179,7 @@ class FetchPolicy:
     trust: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
-        """Raise UsageError for what cannot be kept to."""
+        """Raise UsageError for invalid values."""
         if self.max_bytes < 1 or self.max_redirects < 0:
             raise UsageError("max_bytes must be 1 or more, max_redirects 0 or more")
         if not (math.isfinite(self.seconds) and 0 < self.seconds <= MOST_SECONDS):
@@ -195,12 +193,12 @@ class FetchPolicy:
 
     @cached_property
     def allowed(self) -> tuple[Network, ...]:
-        """The networks that may be gone to though they are not public."""
+        """The networks that are allowed although they are not public."""
         return as_networks(self.allow_private)
 
     @cached_property
     def refused(self) -> tuple[Network, ...]:
-        """The networks that may not be gone to."""
+        """The refused networks."""
         return as_networks(self.refuse)
 
     def permits(self, address: Address) -> bool:

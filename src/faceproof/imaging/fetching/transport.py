@@ -1,5 +1,5 @@
-"""One request over one connection to addresses that were checked; all of it by the deadline."""
-# The arguments that are not used are those of the library's interface.
+"""One HTTP request over one connection to checked addresses, within the deadline."""
+# The unused arguments belong to the library's interface.
 # ruff: noqa: ARG002
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_HEAD_BYTES = 256 * 1024  # of a response before its body, interim responses included
 
-#: Where systems keep certificates when Python's own OpenSSL was built for another place.
+#: Certificate files of systems, for a Python whose OpenSSL was built for another path.
 _CERTIFICATES = (
     "/etc/ssl/cert.pem",
     "/etc/ssl/certs/ca-certificates.crt",
@@ -33,7 +33,7 @@ _CERTIFICATES = (
 
 
 class Wire(httpcore2.NetworkStream):
-    """A connection that never waits longer than the deadline, nor takes more bytes than allowed."""
+    """A connection that never waits beyond the deadline, nor reads more bytes than allowed."""
 
     def __init__(
         self,
@@ -47,19 +47,19 @@ class Wire(httpcore2.NetworkStream):
         self._allowed = MOST_HEAD_BYTES
 
     def allow(self, size: int) -> None:
-        """Let that many more bytes through."""
+        """Allow that many more bytes."""
         self._allowed += size
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """Return bytes; the caller's time limit does not count."""
+        """Return bytes; the caller's timeout is ignored."""
         data = self._stream.read(max_bytes, self._deadline.left())
         self._allowed -= len(data)
         if self._allowed < 0:
-            raise FetchError("the server sends far more than belongs to a picture")
+            raise FetchError("the server sends more bytes than allowed")
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send bytes; the caller's time limit does not count."""
+        """Send bytes; the caller's timeout is ignored."""
         self._stream.write(buffer, self._deadline.left())
 
     def close(self) -> None:
@@ -82,12 +82,12 @@ class Wire(httpcore2.NetworkStream):
         return Wire(secured, self._deadline, self._trust)
 
     def get_extra_info(self, info: str) -> object:
-        """Return what the connection says of itself."""
+        """Return a property of the connection."""
         return self._stream.get_extra_info(info)
 
 
 class Pinned(httpcore2.NetworkBackend):
-    """Connects to the addresses that were checked, in order, whatever host is asked for."""
+    """Connects to the checked addresses, in order, for any requested host."""
 
     def __init__(
         self,
@@ -111,7 +111,7 @@ class Pinned(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         """Return a connection to the first address that answers.
 
-        Each gets its share of the time that is left, so that one that is silent costs no picture.
+        Each gets a share of the remaining time, so that a silent address does not use it up.
         """
         *others, last = self._addresses
         for waiting, address in zip(range(len(self._addresses), 1, -1), others, strict=True):
@@ -127,7 +127,7 @@ class Pinned(httpcore2.NetworkBackend):
         return Wire(stream, self._deadline, self._trust)
 
     def close(self) -> None:
-        """Close what was connected and came to nothing before the library took it over."""
+        """Close a connection that failed before the library took it over."""
         for stream in self._made:
             stream.close()
 
@@ -141,11 +141,11 @@ def ask(
     deadline: Deadline,
     trust: ssl.SSLContext | None,
 ) -> Iterator[httpcore2.Response]:
-    """Give the response to one GET, its body still to be read; then close the connection.
+    """Give the response to one GET, with its body unread; then close the connection.
 
     Raises:
-        FetchError: no connection, or the server does not keep to HTTP.
-        FetchTimeoutError: the deadline has passed.
+        FetchError: no connection, or the response violates HTTP.
+        FetchTimeoutError: the deadline passed.
     """
     url = httpcore2.URL(
         scheme=locator.scheme, host=str(locator.host), port=locator.port, target=locator.target
@@ -156,7 +156,7 @@ def ask(
         closing(Pinned(addresses, deadline, trust)) as backend,
         httpcore2.HTTPConnection(
             url.origin,
-            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # not used, see Wire
+            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # ignored, see Wire
             network_backend=backend,
         ) as connection,
     ):
@@ -165,14 +165,14 @@ def ask(
 
 @cache
 def system_trust() -> ssl.SSLContext:
-    """Return what verifies https with the system's certificates.
+    """Return the TLS context that verifies https with the system's certificates.
 
-    OpenSSL verifies on every system: those of Windows and macOS may download what a certificate
-    names, and a stranger wrote that.
+    OpenSSL verifies on every system: the verifiers of Windows and macOS may download URLs in a
+    certificate, which is untrusted input.
     """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
-    context.hostname_checks_common_name = False  # a name stands in the list of names, RFC 9110
+    context.hostname_checks_common_name = False  # the host must be in subjectAltName, RFC 9110
     paths = ssl.get_default_verify_paths()
     if not context.cert_store_stats()["x509_ca"] and not (paths.cafile or paths.capath):
         for path in filter(Path.is_file, map(Path, _CERTIFICATES)):
@@ -183,7 +183,7 @@ def system_trust() -> ssl.SSLContext:
 
 @contextmanager
 def _translated(deadline: Deadline) -> Iterator[None]:
-    """Turn the errors of the connection into ours."""
+    """Convert the errors of the connection to FetchError."""
     try:
         yield
     except httpcore2.TimeoutException:
@@ -191,14 +191,14 @@ def _translated(deadline: Deadline) -> Iterator[None]:
     except httpcore2.NetworkError as error:
         raise FetchError(_reason(error)) from error
     except httpcore2.ProtocolError as error:
-        problem = "the answer broke off or is no proper one; open the address in a browser"
+        problem = "the response is truncated or malformed; open the URL in a browser"
         raise FetchError(problem) from error
 
 
 def _reason(error: httpcore2.NetworkError) -> str:
-    """Return why there is no connection, in words."""
+    """Return the reason of a failed connection as text."""
     if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-        return "its certificate is not trusted, or is that of another host"
+        return "its certificate is not trusted, or belongs to another host"
     if isinstance(error.__cause__, ssl.SSLError):
-        return "no secure connection could be made"
-    return "the connection was refused or broke off; look at the spelling, or try again later"
+        return "the TLS connection failed"
+    return "the connection was refused or closed; check the spelling, or try again later"

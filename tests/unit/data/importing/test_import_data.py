@@ -227,13 +227,13 @@ def test_official_splits_are_kept_in_our_words(imported, theirs, ours):
 @pytest.mark.parametrize(
     ("entries", "said"),
     [
-        ([real("0.jpg", split="train"), real("copy.jpg", split="valid")], "1 file stands in"),
+        ([real("0.jpg", split="train"), real("copy.jpg", split="valid")], "1 file occurs in"),
         (
             [
                 real(f"{n}.jpg", group=f"g{n // 2}", split=("train", "valid")[n % 2])
                 for n in range(4)
             ],
-            "2 groups stand in",
+            "2 groups occur in",
         ),
         ([real("0.jpg", split="train"), real("1.jpg", split="fold 3")], "'fold 3'"),
     ],
@@ -362,11 +362,11 @@ def test_a_folder_that_refuses_to_be_written_is_a_problem_with_its_reason(import
 
 def test_a_manifest_in_csv_must_lie_above_its_pictures_and_says_so_at_once(imported, tmp_path):
     read = []
-    with pytest.raises(UsageError, match=r"write \.parquet, which says where"):
+    with pytest.raises(UsageError, match=r"write \.parquet, which stores the"):
         imported(real("0.jpg"), below=tmp_path / "else", advance=read.append)
     assert read == []
     assert len(imported(real("0.jpg"), below=tmp_path).manifest) == 1
-    with pytest.raises(UsageError, match="out does not lie in"):
+    with pytest.raises(UsageError, match="out is not in"):
         imported(real("0", data=file()), below=tmp_path / "faces")
 
 
@@ -379,8 +379,8 @@ def test_nothing_found_is_refused(imported):
     ("name", "message"),
     [
         ("nowhere", "no such folder"),
-        ("faces/0.jpg", "is a file; name the folder"),
-        ("https://example.org/set", "does not fetch from the net"),
+        ("faces/0.jpg", "is a file; give the folder"),
+        ("https://example.org/set", "does not fetch from URLs"),
     ],
 )
 def test_a_source_that_cannot_be_listed_is_wrong_usage(

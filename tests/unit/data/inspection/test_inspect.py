@@ -439,7 +439,7 @@ def opened(folder: Given) -> Inspection:
     [
         ("missing", ["gone.jpg"], "no such file"),
         ("unreadable", ["cut.jpg"], "truncated_picture: "),
-        ("changed", ["other.jpg"], "its bytes are others than the manifest's sha256"),
+        ("changed", ["other.jpg"], "its sha256 differs from the manifest's"),
         ("non-face", ["noise.jpg"], ""),
         ("dark", ["night.jpg"], "mean brightness "),
     ],

@@ -187,11 +187,11 @@ def test_levels_may_be_generator_and_group(tmp_path):
     ("options", "message"),
     [
         ({"levels": ("label",)}, "'label' is a column of the manifest"),
-        ({"levels": ("a", "a")}, "'a' stands there twice"),
+        ({"levels": ("a", "a")}, "'a' is repeated"),
         ({"real": ("x",), "fake": ("X",)}, "both name 'x'"),
-        ({"real": ("reel",)}, "no folder of that name holds a picture, did you mean 'real'"),
-        ({"fake": ("qqq",)}, "no folder of that name holds a picture. Folders: 'fake'"),
-        ({"generator": "none"}, "it means real"),
+        ({"real": ("reel",)}, "no folder of that name has a picture, did you mean 'real'"),
+        ({"fake": ("qqq",)}, "no folder of that name has a picture. Folders: 'fake'"),
+        ({"generator": "none"}, "none means real"),
     ],
 )
 def test_wrong_options_are_refused(tmp_path, options, message):
@@ -206,7 +206,7 @@ def test_an_empty_class_is_refused_unless_the_other_is_named_alone(tmp_path):
     with pytest.raises(ManifestError, match=r"empty class: no picture is real.*--fake NAME"):
         entries(tmp_path)
     assert labels(tmp_path, fake=("fake",)) == {"fake/2.jpg": "fake"}
-    with pytest.raises(UsageError, match="--real real: no folder of that name holds a picture"):
+    with pytest.raises(UsageError, match="--real real: no folder of that name has a picture"):
         entries(tmp_path, fake=("fake",), real=("real",))
     with pytest.raises(ManifestError, match="empty class: no picture is real"):
         entries(plant(tmp_path, "x/fake/1.jpg"), fake=("fake",), real=("x",))
@@ -216,7 +216,7 @@ def test_a_folder_that_says_both_matters_only_where_nothing_below_says_more(tmp_
     plant(tmp_path, "real_vs_fake/real/1.jpg", "real_vs_fake/fake/2.jpg")
     listed, _, notes = entries(tmp_path)
     assert [one.label for one in listed] == ["fake", "real"]
-    assert any("layout kaggle-140k knows this set" in note.message for note in notes)
+    assert any("layout kaggle-140k supports this set" in note.message for note in notes)
 
 
 def test_videos_are_marked_and_groups_are_single(tmp_path):

@@ -51,7 +51,7 @@ def test_our_own_names_are_taken_without_being_told(tmp_path):
     assert [note.message for note in notes] == [
         "real: values 'REAL' (1 rows)",
         "fake: values 'Fake' (1 rows)",
-        "1 pictures or videos stand in no row and are not listed: sub/c.png",
+        "1 pictures or videos are in no row and not listed: sub/c.png",
     ]
 
 
@@ -94,7 +94,7 @@ def test_several_tables_are_refused_until_one_is_named(tmp_path):
             ManifestError,
             "'label', did you mean 'target'.*label=target, or --g",
         ),
-        ("path,qqq", {}, ManifestError, "'label'. It has: path, qqq. Say --columns label=THEIRS"),
+        ("path,qqq", {}, ManifestError, "'label'. It has: path, qqq. Use --columns label=THEIRS"),
         (
             *("path,label", {"columns": {"age": "labell"}}, UsageError),
             "--columns age=labell.*did you mean 'label'.*It has: path, label",
@@ -131,7 +131,7 @@ def test_bad_rows_are_problems_with_their_number(tmp_path):
 @pytest.mark.parametrize("values", [("1", "0"), ("true", "false"), ("yes", "no"), ("a", "b")])
 def test_labels_that_say_nothing_are_never_guessed(tmp_path, values):
     root = table(tmp_path, f"path,label\na.jpg,{values[0]}\nb.jpg,{values[1]}\n")
-    with pytest.raises(UsageError, match=f"row 1: label '{values[0]}' says neither"):
+    with pytest.raises(UsageError, match=f"row 1: label '{values[0]}' is neither"):
         entries("columns", root)
     listed, _, _ = entries("columns", root, real=(values[0].upper(),), fake=(values[1],))
     assert [one.label for one in listed] == ["real", "fake"]
@@ -139,9 +139,7 @@ def test_labels_that_say_nothing_are_never_guessed(tmp_path, values):
 
 def test_a_table_of_which_nothing_is_here_is_refused_early(tmp_path):
     rows = "".join(f"x{number}.jpg,real\n" for number in range(1500))
-    with pytest.raises(
-        UsageError, match="nothing in the first 1000 rows can be listed; row 1: 'x0"
-    ):
+    with pytest.raises(UsageError, match="none of the first 1000 rows can be listed; row 1: 'x0"):
         entries("columns", table(tmp_path, f"path,label\n{rows}"))
 
 
@@ -241,7 +239,7 @@ def test_parquet_with_paths_and_typed_columns(tmp_path):
     parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
     options = {"columns": {"label": "is_fake"}, "real": ("False",), "fake": ("True",)}
     listed, wrong, notes = entries("columns", tmp_path, **options)
-    assert notes[0].message.endswith("lists are left out: embedding")
+    assert notes[0].message.endswith("lists are excluded: embedding")
     assert [(one.label, one.attributes) for one in listed] == [
         ("real", {"age": "30", "score": "0.5"}),
         ("fake", {"score": "1.25"}),
@@ -277,7 +275,7 @@ def test_a_column_of_bytes_is_one_of_pictures_and_two_are_refused(tmp_path):
     with pytest.raises(ManifestError, match=r"several columns hold files \(jpeg, mask\)"):
         entries("columns", tmp_path)
     listed, _, notes = entries("columns", tmp_path, columns={"image": "jpeg"})
-    assert "other files or lists are left out: mask" in notes[0].message
+    assert "other files or lists are excluded: mask" in notes[0].message
     assert [(one.data, one.attributes) for one in listed] == [(picture("JPEG"), {})]
 
 
@@ -328,7 +326,7 @@ def test_a_saved_dataset_dict_has_splits_and_names_of_classes(tmp_path, inside):
 
 def test_classes_that_are_numbers_are_not_guessed_in_a_saved_dataset(tmp_path):
     save(tmp_path, [0, 1], "0", "1", inside=True)
-    with pytest.raises(UsageError, match="label '0' says neither"):
+    with pytest.raises(UsageError, match="label '0' is neither"):
         entries("hf-datasets", tmp_path)
     listed, _, _ = entries("hf-datasets", tmp_path, real=("1",), fake=("0",), generator="adm")
     assert [(one.label, one.generator) for one in listed] == [("fake", "adm"), ("real", "none")]
@@ -344,7 +342,7 @@ def test_files_of_the_hub_are_split_by_their_names(tmp_path):
         parquet.write_table(data, tmp_path / "data" / f"{name}.parquet")
     listed, _, notes = entries("hf-datasets", tmp_path)
     assert [note.message for note in notes] == [
-        "columns that hold other files or lists are left out: vector",
+        "columns with other files or lists are excluded: vector",
         "fake: values 'ai' (3 rows)",
     ]
     assert [(one.path, one.label, one.split) for one in listed] == [
@@ -359,7 +357,7 @@ def test_damaged_features_are_refused(tmp_path):
     for about in (b"{", b'{"info": 3}', b"{}"):
         marked = data.replace_schema_metadata({"huggingface": about})
         parquet.write_table(marked, tmp_path / "t.parquet")
-        with pytest.raises(ManifestError, match="Hugging Face features are damaged"):
+        with pytest.raises(ManifestError, match="Hugging Face features are invalid"):
             entries("hf-datasets", tmp_path)
 
 

@@ -185,8 +185,8 @@ def test_dfdc_reads_the_json_of_each_part(tmp_path):
     assert all(one.video for one in listed)
     assert [(one.path, one.code, one.row) for one in wrong] == [("ccc.mp4", "missing_file", 3)]
     messages = " ".join(note.message for note in notes)
-    assert "split 'train', which parts nothing" in messages
-    assert "1 pictures or videos stand in no row" in messages
+    assert "has the same split 'train': ignored" in messages
+    assert "1 pictures or videos are in no row" in messages
 
 
 CSV = "\ufeffvideoname,original_width,label,original,split,width\n"
@@ -232,7 +232,7 @@ def test_dfdc_takes_numbers_as_labels_only_where_told(tmp_path):
     [
         ("metadata.csv", "a,b\n1,2\n", "expected the columns label and one of videoname"),
         ("metadata.json", "[1]", "expected entries such as"),
-        ("metadata.json", "{", "no JSON"),
+        ("metadata.json", "{", "invalid JSON"),
     ],
 )
 def test_dfdc_refuses_other_tables(tmp_path, name, text, message):
@@ -245,7 +245,7 @@ def test_dfdc_refuses_other_tables(tmp_path, name, text, message):
 def test_dfdc_refuses_a_table_of_other_videos(tmp_path):
     plant(tmp_path, "x.mp4")
     (tmp_path / "metadata.json").write_text(json.dumps(META), encoding="utf-8")
-    with pytest.raises(ManifestError, match=r"dfdc expects videos beside metadata\.json"):
+    with pytest.raises(ManifestError, match=r"dfdc expects videos next to metadata\.json"):
         entries("dfdc", tmp_path)
 
 

@@ -153,7 +153,7 @@ def test_what_is_left_out_stands_in_a_table_with_its_reason(tmp_path):
     assert prepared.problems == dict.fromkeys(sorted(said.values()), 1)
     assert failed(prepared) == 3
     (line, *_) = summary(prepared)
-    assert line.startswith("6 rows: 1 prepared (1 real, 0 fake); left out: 1 changed, 1 no_face")
+    assert line.startswith("6 rows: 1 prepared (1 real, 0 fake); excluded: 1 changed, 1 no_face")
 
 
 def test_fill_that_tells_the_classes_apart_is_told(tmp_path):
@@ -173,9 +173,9 @@ def test_fill_that_tells_the_classes_apart_is_told(tmp_path):
     assert shares[1] < 0.05
     lines = list(summary(prepared))
     assert lines[1].startswith(
-        f"outside of its picture, and filled: {shares[0]:.0%} of a fake crop"
+        f"mean share outside of its picture, and filled: {shares[0]:.0%} of a fake crop"
     )
-    assert lines[2].startswith("warning: the fill tells the classes apart")
+    assert lines[2].startswith("warning: the fill predicts the class")
     close = PicturesSpec(crop=CropSpec(size=160, margin=-0.1))
     less = prepare_manifest(raw, tmp_path / "close", close, finish=PLAIN)
     assert "outside" not in "".join(summary(less))
@@ -319,10 +319,10 @@ def test_a_folder_without_its_record_is_not_finished(raw, tmp_path, monkeypatch)
 def test_another_spec_or_other_rows_are_refused_with_a_remedy(raw, tmp_path):
     prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     before = contents(tmp_path / "out")
-    with pytest.raises(UsageError, match=r"otherwise \(seed was 0, is 1\): .* --anew"):
+    with pytest.raises(UsageError, match=r"with other options \(seed was 0, is 1\): .* --anew"):
         prepare_manifest(raw, tmp_path / "out", PicturesSpec(seed=1), finish=PLAIN)
     fewer = raw.with_table(raw.table.head(3))
-    with pytest.raises(UsageError, match="other rows: name another folder"):
+    with pytest.raises(UsageError, match="other rows: set another folder"):
         prepare_manifest(fewer, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     assert contents(tmp_path / "out") == before
     anew = prepare_manifest(
@@ -441,7 +441,7 @@ def test_one_class_alone_cannot_be_equalised_unless_the_side_is_given(tmp_path):
 def test_sizes_that_cannot_be_told_are_refused(tmp_path):
     raw = usable(tmp_path / "raw", 2)
     (tmp_path / "raw" / "fake" / "1.jpg").write_bytes(b"")
-    with pytest.raises(UsageError, match="no picture of fake made-up can be opened and shows a f"):
+    with pytest.raises(UsageError, match="no picture of fake made-up can be opened and has a f"):
         common_side(raw.table, tmp_path / "raw", PicturesSpec(), YuNet())
 
 
@@ -465,7 +465,7 @@ def test_weights_stand_in_the_manifest_and_are_told(tmp_path):
     assert kept.weights[0].most == 60.0
     lines = [line for line in summary(kept) if "fill" not in line]
     assert lines[1].startswith("weights in train: 60.00 at the most; its 4 rows vary as much as 1")
-    assert lines[2].startswith("warning: a row that counts 60 times")
+    assert lines[2].startswith("warning: a row with weight 60 is memorised")
 
 
 # the probe
@@ -506,7 +506,7 @@ def test_the_probe_looks_at_the_same_rows_before_and_after(raw, tmp_path, monkey
         assert seed == 4
         assert [(i.is_fake, i.group) for i in items] == [(r.is_fake, r.group) for r in made.rows]
     lines = list(summary(prepared))[1:]
-    (start,) = [i for i, line in enumerate(lines) if line.startswith("what predicts")]
+    (start,) = [i for i, line in enumerate(lines) if line.startswith("prediction of the label")]
     lines = lines[start:]
     assert [line.split() for line in lines[1:5]] == [
         ["ROC-AUC", "[95", "%", "interval]", "before", "after"],
@@ -529,7 +529,7 @@ def test_too_few_pictures_for_a_probe_are_told(tmp_path):
         raw, tmp_path / "out", PicturesSpec(), how=Preparing(say=said.append)
     )
     assert prepared.probe_before is None
-    assert said[-1].startswith("the shortcut probe was left out: ")
+    assert said[-1].startswith("the shortcut probe was skipped: ")
 
 
 # as training reads it

@@ -110,7 +110,7 @@ def test_a_shard_that_was_cut_off_or_lost_is_named(tmp_path, kind):
     shard = sorted((tmp_path / "shards").glob("train-000001.*"))[0]
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-100])
-    with pytest.raises(DataError, match=rf"{shard.name} has {len(whole) - 100} bytes and had"):
+    with pytest.raises(DataError, match=rf"{shard.name} has {len(whole) - 100} bytes, not"):
         places(tmp_path, SPLITS)
     shard.unlink()
     with pytest.raises(DataError, match=rf"{shard.name} is missing: copy it again"):
@@ -123,7 +123,7 @@ def test_a_shard_that_is_something_else_is_named(tmp_path, kind):
     shard = sorted((tmp_path / "shards").glob("train-000001.*"))[0]
     shard.write_bytes(bytes(range(256)) * (shard.stat().st_size // 256 + 1))
     shard.write_bytes(shard.read_bytes()[: _size(tmp_path, shard.name)])
-    with pytest.raises(DataError, match=rf"{shard.name} is no whole shard of this kind"):
+    with pytest.raises(DataError, match=rf"{shard.name} is not a complete shard of this kind"):
         places(tmp_path, SPLITS)
 
 

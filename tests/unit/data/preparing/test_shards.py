@@ -169,7 +169,7 @@ def test_a_picture_that_changed_in_its_shard_is_told(tmp_path, kind):
     write_shards(manifest, landmarks, tmp_path / "s", spec(kind), seed=0)
     (path,) = (tmp_path / "s").glob("train*")
     path.write_bytes(path.read_bytes().replace(b"picture 1 ", b"picture X ", 1))
-    with pytest.raises(DataError, match="is damaged"):
+    with pytest.raises(DataError, match="is corrupt"):
         list(read_shard(path))
 
 
@@ -180,7 +180,7 @@ def test_a_foreign_shard_is_told(tmp_path):
     with pytest.raises(DataError, match=r"one\.png is not followed by its JSON file"):
         list(read_shard(tmp_path / "foreign.tar"))
     parquet.write_table(pa.table({"a": [1]}), tmp_path / "foreign.parquet")
-    with pytest.raises(DataError, match="no whole shard"):
+    with pytest.raises(DataError, match="not a complete shard"):
         list(read_shard(tmp_path / "foreign.parquet"))
     with pytest.raises(UnknownChoiceError, match="suffix of a shard"):
         list(read_shard(tmp_path / "foreign.zip"))
@@ -199,5 +199,5 @@ def test_sizes_as_people_write_them(typed, most_bytes, most_pictures):
 
 @pytest.mark.parametrize("typed", ["", "0", "0MB", "12TB", "-3", "1.5GB", "MB"])
 def test_a_size_that_is_none_is_told(typed):
-    with pytest.raises(UsageError, match="write 512MB"):
+    with pytest.raises(UsageError, match="use 512MB"):
         ShardsSpec.sized("parquet", typed)

@@ -250,9 +250,7 @@ def test_a_family_that_tells_together_and_not_alone_is_named():
     fake = table[:, 1] * table[:, 2] > 0
     result = probe(table, NAMES, fake, list(range(800)))
     assert [(found.feature, found.family) for found in result.guilty] == [("", "brightness")]
-    assert result.guilty[0].says == (
-        "the 2 features of brightness tell together, none of them alone"
-    )
+    assert result.guilty[0].says == ("the 2 features of brightness predict only together")
     assert result.families[0].low > GUILTY_FROM
 
 

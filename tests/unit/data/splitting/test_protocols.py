@@ -160,9 +160,9 @@ class TestFiles:
         index = write_protocols(manifest(rows), tmp_path, SPEC)
         assert [one.left_out for one in index.protocols] == ["a"]
         assert index.skipped == (
-            "without generator b: no row of it can stand in test",
+            "without generator b: it has no row for the test split",
             "without source one: no real row is left in train",
-            "without source two: no row of it can stand in test",
+            "without source two: it has no row for the test split",
         )
 
 
@@ -181,14 +181,14 @@ class TestBelief:
             read_protocol(tmp_path, one.name)
 
     def test_a_missing_index_is_named(self, tmp_path):
-        with pytest.raises(ManifestError, match=r"protocols\.json is no index"):
+        with pytest.raises(ManifestError, match=r"protocols\.json is not an index"):
             read_protocol(tmp_path, "leave-one-generator-out-a")
 
     def test_an_index_with_a_strange_field_is_refused(self, tmp_path):
         write_protocols(manifest(), tmp_path, SPEC)
         said = json.loads((tmp_path / INDEX).read_text())
         (tmp_path / INDEX).write_text(json.dumps(said | {"more": 1}))
-        with pytest.raises(ManifestError, match="no index of protocols"):
+        with pytest.raises(ManifestError, match="not an index of protocols"):
             read_index(tmp_path)
 
     def test_a_misspelt_name_is_told(self, tmp_path):
@@ -200,5 +200,5 @@ class TestBelief:
         write_protocols(manifest(), tmp_path / "p", SPEC)
         text = (tmp_path / "p" / INDEX).read_text()
         (tmp_path / "p" / INDEX).write_text(text.replace('"file": "', '"file": "../'))
-        with pytest.raises(ManifestError, match="no index of protocols"):
+        with pytest.raises(ManifestError, match="not an index of protocols"):
             read_index(tmp_path / "p")

@@ -149,7 +149,7 @@ class TestMemory:
         assert split_of(divided) == {"b": "", "a": "test"}
         (out,) = divided.left_out
         assert out.path == "b.jpg"
-        assert out.reason == "its group stands in test, it itself in train: left out"
+        assert out.reason == "its group is in test, the row itself in train: excluded"
 
     def test_an_old_row_counts_for_more_than_a_copy_of_another(self):
         """The copy is of a, which is in train, and of the group of b, which is in test."""
@@ -169,7 +169,7 @@ class TestMemory:
         divided = divide(manifest(*rows), SplitSpec(shares={"train": 1.0}))
         assert split_of(divided) == {"a": "train", "b": "test", "c": "", "d": "", "e": "train"}
         told = [(out.path, out.reason) for out in divided.left_out]
-        assert told == [(f"{name}.jpg", "bridges train and test: left out") for name in "cd"]
+        assert told == [(f"{name}.jpg", "connects train and test: excluded") for name in "cd"]
         assert divided.manifest.table["group"].to_list() == ["one", "g-b", "one", "one", "g-e"]
         assert not any("leak" in text for text in divided.warnings), "without c, nothing does"
 
@@ -222,7 +222,7 @@ class TestTold:
             divide(manifest(row("a")), SplitSpec(by=(column,)))
 
     def test_shares_must_be_whole(self):
-        with pytest.raises(UsageError, match=r"0\.9 together"):
+        with pytest.raises(UsageError, match=r"the sum of the shares is 0\.9"):
             divide(manifest(row("a")), SplitSpec(shares={"train": 0.9}))
 
 

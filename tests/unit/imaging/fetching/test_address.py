@@ -61,7 +61,7 @@ def test_an_allowed_network_holds_no_address_with_a_zone():
 
 @pytest.mark.parametrize("text", ["[fe80::1%eth0]", "[::1%1]", "127\uff0e0\uff0e0\uff0e1", "127.1"])
 def test_a_host_is_refused_by_itself_too(text):
-    with pytest.raises(ValueError, match=r"zone|stand for others|four decimal"):
+    with pytest.raises(ValueError, match=r"zone|compatibility characters|four decimal"):
         read_host(text)
 
 
@@ -93,7 +93,7 @@ def test_a_proper_address_has_one_spelling(address, read):
 
 @pytest.mark.parametrize("user", ["me", "me:secret", "", "pictures.example:80"])
 def test_credentials_are_told_as_such_and_not_repeated(user):
-    with pytest.raises(AddressRefusedError, match="user's name or password") as caught:
+    with pytest.raises(AddressRefusedError, match="user name or password") as caught:
         locate(f"http://{user}@a.example/", ports={80})
     assert str(caught.value).startswith("http://a.example/: ")
 
@@ -172,7 +172,7 @@ def test_addresses_come_in_the_resolver_s_order_once_each():
 
 
 def test_a_name_that_is_not_known_is_told():
-    with pytest.raises(FetchError, match=r"a\.example: no such host is known"):
+    with pytest.raises(FetchError, match=r"a\.example: no such host; check"):
         look_up(lambda *_: [])
 
 

@@ -252,7 +252,7 @@ class TestJoined:
         folder.mkdir()
         group = old.manifest.table.filter(split="test")["group"][0]
         new = a_set(folder, rows(folder, [("sd", "web")], 4, splits=("train",), group=group))
-        with pytest.raises(LeakError, match=r"/n and .*/o together: group .* stands in"):
+        with pytest.raises(LeakError, match=r"/n and .*/o together: group .* occurs in"):
             joined(new, old, tmp_path / "data", replay_share=0.5)
 
     def test_a_picture_that_is_gone_is_named(self, new, old, tmp_path):
