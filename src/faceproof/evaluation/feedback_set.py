@@ -144,7 +144,7 @@ def in_words(counts: Counts, cases: int) -> str:
     """Return a summary of the cases and of the excluded feedback.
 
     >>> in_words(Counts(told=5, not_found=2, known=1), cases=2)
-    '2 pictures from 5 feedback entries; excluded: 2 not in the folder; 1 known to the update'
+    '2 pictures from 5 feedback entries; 2 not in the folder; 1 known to the update'
     """
     left_out = {
         "told before": counts.repeated,
@@ -154,7 +154,7 @@ def in_words(counts: Counts, cases: int) -> str:
         "known to the update": counts.known,
     }
     said = [f"{count:,} {why}" for why, count in left_out.items() if count]
-    return "; ".join([f"{cases:,} pictures to judge of {counts.told:,} told", *said])
+    return "; ".join([f"{cases:,} pictures from {counts.told:,} feedback entries", *said])
 
 
 def _by_picture(feedback: Iterable[Feedback]) -> Iterable[list[Feedback]]:
