@@ -134,7 +134,7 @@ def test_another_split_must_be_named_and_is_no_test(run, make, tmp_path):
     manifest = make("validation")
     code, out, err = run("--data", manifest, *FAST)
     assert (code, out) == (2, "")
-    assert "no row in the split 'test': it holds 12 validation" in err
+    assert "no rows in the split 'test'; it has 12 validation" in err
     assert not (tmp_path / "out").exists()
     code, _, err = run("--data", manifest, *FAST, "--split", "validation")
     assert code == 0
@@ -175,7 +175,7 @@ def test_one_class_alone_leaves_out_what_needs_both(run, make, tmp_path):
     assert found.find("bpcer").n == 12
     assert found.find("roc_auc") is None
     assert found.find("apcer") is None
-    assert "no fake face was judged, so that there is no roc_auc" in err
+    assert "no fake face was judged; not computed: roc_auc" in err
     assert "all, clean: no fake face was judged" in found.left_out[0]
 
 

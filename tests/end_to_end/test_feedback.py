@@ -119,7 +119,7 @@ def test_erase_one_and_all_of_a_picture(database):
     assert faceproof("erase", sha(2), "--database", database).stderr == "1 deleted\n"
     again = faceproof("erase", sha(2), "--database", database)
     assert again.exit_code == 1
-    assert "no feedback of this name" in again.stderr
+    assert "no feedback with this id" in again.stderr
 
 
 @pytest.mark.parametrize("verb", [("list",), ("prune", "--older-than", "1"), ("erase", "0" * 32)])

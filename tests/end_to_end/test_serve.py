@@ -218,11 +218,15 @@ def test_too_many_connections_cost_the_longest_silent_ones_and_ctrl_c_ends_it(
     ("words", "environment", "said"),
     [
         (["--host", "0.0.0.0"], {}, "no API key and no rate limit"),
-        (["--host", "no.such.host.invalid"], {"GUARD__OPEN_TO_ALL": "1"}, "no such host here"),
+        (
+            ["--host", "no.such.host.invalid"],
+            {"GUARD__OPEN_TO_ALL": "1"},
+            "no.such.host.invalid: cannot bind to this host",
+        ),
         ([], {"MAX_FILE_BYTE": "1"}, "did you mean 'FACEPROOF_SERVE_MAX_FILE_BYTES'?"),
         ([], {"MAX_FILES": "many"}, "FACEPROOF_SERVE_MAX_FILES: Input should be a valid integer"),
-        ([], {"MAX_FILES": "200"}, "max_files is above max_waiting"),
-        ([], {"MAX_BODY_BYTES": "9999999999"}, "max_body_bytes is above max_held_bytes"),
+        ([], {"MAX_FILES": "200"}, "max_files exceeds max_waiting"),
+        ([], {"MAX_BODY_BYTES": "9999999999"}, "max_body_bytes exceeds max_held_bytes"),
         ([], {"GUARD__BURST": "0"}, "FACEPROOF_SERVE_GUARD__BURST: "),
         ([], {"READY_PICTURE": "nowhere.jpg"}, "ready_picture nowhere.jpg: No such file"),
         (["--detector", "nowhere"], {}, "no detector 'nowhere'"),
@@ -244,7 +248,7 @@ def test_a_port_in_use_is_told(tiny_bundle, not_served):
         port = str(taken.getsockname()[1])
         done = not_served(["--detector", str(tiny_bundle), "--port", port], {})
     assert done.exit_code == 2
-    assert f"127.0.0.1 port {port} cannot be listened on" in done.stderr
+    assert f"127.0.0.1 port {port} is not available" in done.stderr
     assert "--port" in done.stderr
 
 

@@ -105,7 +105,7 @@ class TestData:
         [
             (
                 lambda row: row.is_fake,
-                "whole manifest holds none",
+                "whole manifest has none",
             ),
             (lambda row: row.split == "validation" and not row.is_fake, "`faceproof data split`"),
             (lambda row: row.split == "test", "`faceproof data split`"),
@@ -204,7 +204,7 @@ class TestNumbersAndMemory:
     def test_a_loss_that_is_no_number_leaves_the_last_checkpoint(self, train, tmp_path):
         assert train("schedule.steps=3").exit_code == 0
         wild = ("optimizer.learning_rate=1e30", "schedule.warmup_steps=0")
-        refused(train(*wild), 1, "no number at step", "lower optimizer.learning_rate")
+        refused(train(*wild), 1, "not finite at step", "lower optimizer.learning_rate")
         assert step_of(tmp_path / "run") == 3
         assert train().exit_code == 0
         assert step_of(tmp_path / "run") == 6
@@ -276,7 +276,7 @@ class TestAFullDisk:
         before = (tmp_path / "run" / "last.pt").read_bytes()
         with file_limit(50_000):
             said = train()
-        refused(said, 1, "MB are needed", "it goes on from last.pt, which is whole")
+        refused(said, 1, "MB are needed", "it resumes from last.pt, which is intact")
         assert (tmp_path / "run" / "last.pt").read_bytes() == before
         assert train().exit_code == 0
         assert step_of(tmp_path / "run") == 6
@@ -300,7 +300,7 @@ class TestAFullDisk:
 
         with monkeypatch.context() as patch:
             patch.setattr(training, "finish", full)
-            refused(train("schedule.steps=3"), 1, "the disk is full", "goes on from last.pt")
+            refused(train("schedule.steps=3"), 1, "the disk is full", "resumes from last.pt")
         assert train("schedule.steps=3").stdout == "the bundle\n"
 
     def test_another_refusal_is_not_taken_for_it(self, tmp_path):
@@ -322,7 +322,7 @@ class TestTheRunFolder:
             tmp_path / "run" / "run.lock",
         )
         assert other.stdout.readline() == "True\n"
-        refused(train(), 2, "another training is writing into", "another --output")
+        refused(train(), 2, "another training is writing to", "another --output")
         other.kill()
         other.wait()
         assert train().exit_code == 0, "the lock went with the process"
@@ -334,7 +334,7 @@ class TestTheRunFolder:
 
     def test_a_file_in_its_place(self, train, tmp_path):
         (tmp_path / "run").write_bytes(b"")
-        refused(train(), 2, "cannot be the run folder", "another --output")
+        refused(train(), 2, "cannot be created", "another --output")
 
     @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no checkpoint", None])
     def test_a_damaged_checkpoint(self, train, tmp_path, damage):
@@ -396,7 +396,7 @@ class TestTheRecipe:
 class TestDevices:
     def test_a_batch_that_does_not_divide(self, train):
         how = ("device.devices=2", "schedule.batch_size=5")
-        refused(train(*how), 1, "batch_size 5 does not divide by 2 devices", "set it to 4")
+        refused(train(*how), 1, "batch_size 5 is not divisible by 2 devices", "set it to 4")
 
     def test_a_picture_for_each(self, train):
         how = ("device.devices=2", "schedule.batch_size=2")

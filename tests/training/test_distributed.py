@@ -115,7 +115,7 @@ def test_two_processes_stop_together_and_go_on_as_one(train, alone, tmp_path):
     """SIGTERM reaches the first process alone."""
     code, said = train(tmp_path, 2, f"--signal={int(signal.SIGTERM)}", "--at=step 30/40")
     assert code == 143
-    assert said[-1] == "stopped by SIGTERM; the same command goes on"
+    assert said[-1] == "stopped by SIGTERM; the same command resumes"
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 30
     assert train(tmp_path, 1)[0] == 0
     assert_alike(tmp_path, alone)
@@ -145,7 +145,7 @@ def test_torchrun_starts_the_command(torchrun, prepared, tmp_path):
 def test_torchrun_and_the_recipe_must_agree(torchrun, prepared, tmp_path):
     code, _, errors = torchrun(PROGRAM, prepared, tmp_path, "--plain")
     assert code != 0
-    assert "torchrun started 2 processes and the recipe asks for 1" in errors
+    assert "torchrun started 2 processes, but the recipe has 1" in errors
     assert not (tmp_path / "last.pt").exists()
 
 
@@ -167,4 +167,4 @@ def test_a_batch_that_does_not_divide_is_refused(python, prepared, tmp_path):
     process = python(PROGRAM, prepared, tmp_path, *how)
     _, errors = process.communicate(timeout=900)
     assert process.returncode != 0
-    assert "batch_size 5 does not divide by 2 devices" in errors
+    assert "batch_size 5 is not divisible by 2 devices" in errors

@@ -174,7 +174,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, mini, manifest, monkeypat
 
 def test_a_gradient_that_is_no_number_says_what_to_do(tmp_path, mini, manifest):
     recipe = mini("optimizer.learning_rate=1e30", "schedule.warmup_steps=0")
-    with pytest.raises(TrainingError, match=r"no number at step \d.*learning_rate"):
+    with pytest.raises(TrainingError, match=r"not finite at step \d.*learning_rate"):
         trained(tmp_path, recipe, manifest)
 
 
@@ -183,7 +183,7 @@ class TestGoingOnWithAnotherRecipe:
         from faceproof.data.manifest import Manifest
 
         trained(tmp_path, mini("schedule.steps=3"), manifest)
-        with pytest.raises(TrainingError, match="other data: name another --output"):
+        with pytest.raises(TrainingError, match="other data: use another --output"):
             trained(tmp_path, mini("schedule.steps=3"), Manifest(manifest.rows[1:]))
 
     def test_another_network_is_refused(self, tmp_path, mini, manifest):

@@ -87,7 +87,9 @@ class TestEarlyStopping:
         run, said = trained("schedule.patience=2")
         kept = torch.load(run.path / "last.pt", weights_only=True)
         assert (kept["step"], kept["best_step"], kept["best_score"]) == (4, 2, 0.6)
-        assert any("stopped early at step 4: 2 validations without a better one" in s for s in said)
+        assert any(
+            "stopped early at step 4: 2 validations without an improvement" in s for s in said
+        )
 
     def test_a_run_that_stopped_early_is_not_trained_again(self, trained):
         trained("schedule.patience=2")

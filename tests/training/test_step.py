@@ -111,7 +111,7 @@ def test_a_loss_that_is_no_number_says_what_to_do(stepped):
     model = small()
     with torch.no_grad():
         model[0].bias.fill_(float("nan"))
-    with pytest.raises(TrainingError, match=r"no number at step 0 \(loss nan\).*learning_rate"):
+    with pytest.raises(TrainingError, match=r"not finite at step 0 \(loss nan\).*learning_rate"):
         stepped(model=model)
 
 

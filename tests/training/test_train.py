@@ -144,7 +144,7 @@ class TestGoingOn:
     def test_nothing_is_done_twice(self, again, made, run):
         said, judged = again()
         assert judged == []
-        assert sum("used again" in line for line in said) == 2
+        assert sum("reusing this detector's predictions" in line for line in said) == 2
         assert not any("trial export" in line for line in said)
         for name in ("detector.json", "CARD.md"):
             assert (run / "bundle" / name).read_bytes() == (made[0] / "bundle" / name).read_bytes()
@@ -186,10 +186,10 @@ class TestToldBeforeHoursOfWork:
     @pytest.mark.parametrize(
         ("split", "label", "said"),
         [
-            ("train", "fake", "train holds 0 fake faces and needs 1"),
-            ("validation", "real", "validation holds 0 real faces and needs 1"),
-            ("test", "fake", "test holds 0 fake faces and needs 1"),
-            ("calibration", "fake", "calibration holds 0 fake faces and needs 59"),
+            ("train", "fake", "train has 0 fake faces and needs at least 1"),
+            ("validation", "real", "validation has 0 real faces and needs at least 1"),
+            ("test", "fake", "test has 0 fake faces and needs at least 1"),
+            ("calibration", "fake", "calibration has 0 fake faces and needs at least 59"),
         ],
     )
     def test_a_split_without_a_class(self, mini, manifest, split, label, said):
@@ -200,7 +200,7 @@ class TestToldBeforeHoursOfWork:
     def test_too_few_faces_for_the_promise(self, mini, manifest):
         refuse_poor_data(mini(), manifest)
         tight = mini("calibration.budgets=[0.2, 0.01]")
-        with pytest.raises(TrainingError, match=r"14 real faces and needs 299 or more: .*budgets"):
+        with pytest.raises(TrainingError, match=r"14 real faces and needs at least 299: .*budgets"):
             refuse_poor_data(tight, manifest)
 
 
@@ -213,7 +213,7 @@ class TestExitCodes:
         monkeypatch.setattr(training, "train", stop)
         result = faceproof("train", prepared / "recipe.toml", "--output", tmp_path)
         assert result.exit_code == code
-        assert "the same command goes on" in result.stderr
+        assert "the same command resumes" in result.stderr
         assert result.stdout == ""
 
     def test_a_recipe_that_cannot_be_read(self, tmp_path):

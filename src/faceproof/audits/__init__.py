@@ -1,4 +1,4 @@
-"""Audits: how an answer holds where something changes that should not change it."""
+"""Audits: stability of results under changes that should not affect them."""
 
 from faceproof.audits.stability import CONDITIONS, resaved
 

@@ -1,4 +1,4 @@
-"""What a detector says of the same picture when it has been saved again."""
+"""`resaved`: results of a detector on the same picture after re-encoding and resizing."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ CONDITIONS = (
     "resize-0.5+jpeg-60",
     "screenshot",
 )
-"""The ways of saving again that are tried: what phones, messengers and sites do to a picture."""
+"""The tested degradations, typical of phones, messengers and web sites."""
 
 
 def resaved(
     checker: Checker, data: bytes, *, conditions: Sequence[str] = CONDITIONS
 ) -> tuple[Resaved, ...]:
-    """Return what ``checker`` says of a picture worn in each of these ways, in their order.
+    """Return the results of ``checker`` on a picture under each condition, in order.
 
-    ``data`` is the picture's file. Faces are looked for anew. The same file always gives the same
-    answers: what is random in a way of wearing is drawn from the file's SHA-256.
+    ``data`` is the picture's file. Faces are detected again. The same file always gives the same
+    results: random degradations are seeded by the file's SHA-256.
 
     Raises:
-        PictureError: the bytes are no usable picture.
+        PictureError: the bytes cannot be decoded as a picture.
         UnknownChoiceError: a condition is not in `DEGRADATIONS`.
     """
     picture = decode(data, limits=checker.limits)
     plain = copy.copy(checker)
-    plain.heatmaps = False  # they would cost as much again, and are not told
+    plain.heatmaps = False  # they would double the cost, and are not reported
     ways = [(name, choose(DEGRADATIONS, name, what="condition")) for name in conditions]
-    # One worn picture at a time; what is held of each are its faces.
+    # One degraded picture at a time; only its faces are kept in memory.
     opened = [
         plain.open(wear(picture.pixels, _dice(picture.sha256, name)), name=name)
         for name, wear in ways
@@ -52,7 +52,7 @@ def resaved(
 
 
 def _dice(sha256: str, condition: str) -> np.random.Generator:
-    """Return the randomness of one way of wearing one file."""
+    """Return the random generator for one file under one condition."""
     digest = hashlib.sha256(f"{sha256} {condition}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 

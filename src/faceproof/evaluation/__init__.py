@@ -1,1 +1,1 @@
-"""Measuring detectors: predictions once, then metrics and intervals as pure functions of them."""
+"""Evaluation of detectors: a predictions table, then metrics and intervals computed from it."""

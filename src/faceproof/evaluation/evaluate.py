@@ -1,7 +1,7 @@
 """`evaluate`: from a detector and a manifest to an `Evaluation`, the record of all its figures.
 
-Slices are ``all``, ``source=NAME`` and ``generator=NAME``; the last holds the fakes of one
-generator against *all* real faces of the condition. Everything is a pure function of the
+Slices are ``all``, ``source=NAME`` and ``generator=NAME``; the last compares the fakes of one
+generator with *all* real faces of the condition. Everything is a pure function of the
 predictions table.
 """
 
@@ -42,7 +42,7 @@ PREDICTIONS, RECORD = "predictions.parquet", "evaluation.json"
 
 
 class Judged(Record):
-    """The detector that answered."""
+    """The evaluated detector."""
 
     name: Text
     version: Text
@@ -50,7 +50,7 @@ class Judged(Record):
 
 
 class On(Record):
-    """The rows that it answered about: of which manifest, and which split of it ("" is none)."""
+    """The evaluated rows: their manifest, and its split ("" without splits)."""
 
     name: str
     sha256: Sha256
@@ -59,7 +59,7 @@ class On(Record):
 
 
 class Confusion(Record):
-    """Faces of each class by verdict: counts called real, unsure and fake."""
+    """Confusion counts: faces of each class called real, unsure and fake."""
 
     condition: Text
     real: tuple[int, int, int]
@@ -67,7 +67,7 @@ class Confusion(Record):
 
 
 class Answered(Record):
-    """How many pictures under a condition were judged, had no face, or could not be read."""
+    """Number of pictures of a condition that were judged, had no face, or were unreadable."""
 
     condition: Text
     ok: int = Field(ge=0)
@@ -76,7 +76,7 @@ class Answered(Record):
 
 
 class Evaluation(Document):
-    """Figures of one detector on one data set at one operating point, with all they rest on."""
+    """Metrics of one detector on one data set at one operating point, with their provenance."""
 
     schema_: Literal["faceproof.evaluation/1"] = Field(
         default="faceproof.evaluation/1", alias="schema"
@@ -88,15 +88,15 @@ class Evaluation(Document):
     seed: int
     resamples: int
     cautions: tuple[str, ...] = ()
-    """What a reader must know before any figure: the gravest first."""
+    """Warnings to read before any figure, most serious first."""
     left_out: tuple[str, ...] = ()
-    """Figures that these faces do not allow, and why."""
+    """Metrics that cannot be computed from these faces, with the reason."""
     answered: tuple[Answered, ...]
     confusion: tuple[Confusion, ...]
     findings: tuple[Finding, ...]
 
     def find(self, metric: str, slice_: str = "all", condition: str = "clean") -> Finding | None:
-        """Return the finding of a metric, at the operating point where it needs one, or None."""
+        """Return the finding of a metric (at the operating point if it needs one), or None."""
         named = {metric, f"{metric}@{self.operating_point.name}"}
         at = (slice_, condition)
         return next(
@@ -104,7 +104,7 @@ class Evaluation(Document):
         )
 
     def judged(self, slice_: str, condition: str) -> tuple[int, int]:
-        """Return how many real and fake faces of a slice were judged."""
+        """Return the numbers of real and fake faces judged in a slice."""
         both, fakes = (self.find(metric, slice_, condition) for metric in ("accuracy", "apcer"))
         fake = fakes.n if fakes else 0
         return (both.n if both else 0) - fake, fake
@@ -285,7 +285,7 @@ def evaluation(
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Return the record of these predictions, in the order of their conditions."""
+    """Return the evaluation of these predictions, in the order of their conditions."""
     every = faces(predictions)
     found = findings(
         every,
@@ -312,7 +312,7 @@ def evaluation(
 
 
 def _left_out(every: Faces) -> Iterator[str]:
-    """Yield in words which figures of which slice the faces do not allow, the same once."""
+    """Yield one message for each slice whose metrics cannot be computed, without repeats."""
     said: dict[str, None] = {}
     for part in parts(every, REPORTED, against_reals=True):
         judged = part.faces.where(part.faces.statuses == "ok")
@@ -324,8 +324,8 @@ def _left_out(every: Faces) -> Iterator[str]:
                 m for m in part.metrics if not len(judged) or METRICS[m].missing_class(judged.fake)
             ]
             said[
-                f"{part.slice}, {part.condition}: no {' and no '.join(missing)} face was judged, "
-                f"so that there is no {', '.join(gone)}"
+                f"{part.slice}, {part.condition}: no {' and no '.join(missing)} face was judged; "
+                f"not computed: {', '.join(gone)}"
             ] = None
     yield from said
 
@@ -345,7 +345,7 @@ def _confusion(every: Faces, point: OperatingPoint) -> Iterator[Confusion]:
         yield Confusion(condition=condition, real=tuple(counts[0]), fake=tuple(counts[1]))
 
 
-#: What reading a split comes to; nothing but `test` gives figures that chose nothing.
+#: Purpose of reading each split; only `test` gives unbiased figures.
 _PURPOSES = {
     "train": "fit",
     "validation": "choose",
@@ -353,35 +353,35 @@ _PURPOSES = {
     "test": "final-report",
 }
 _CHOSE = {
-    "train": "a detector trained on it has seen these very faces",
-    "validation": "a detector's epochs were or could have been chosen on it",
-    "calibration": "a detector's probabilities and thresholds were or could have been chosen on it",
+    "train": "a detector trained on it has seen these faces",
+    "validation": "it may have selected the detector's epochs",
+    "calibration": "it may have set the detector's calibration and thresholds",
 }
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows to judge, where their pictures lie, and what they are."""
+    """The rows to judge, the folder of their pictures, and their split."""
 
     rows: tuple[Row, ...]
     root: Path
     sha256: str
     purpose: str
     split: str
-    """The split that they are, "" where the manifest has none."""
+    """The split of the rows, "" if the manifest has no splits."""
     name: str
 
     @property
     def on(self) -> On:
-        """The rows as they stand in an evaluation's record."""
+        """The rows as an evaluation records them."""
         return On(name=self.name, sha256=self.sha256, split=self.split, rows=len(self.rows))
 
 
 def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
-    """Return the rows of ``split``; where it is None `test`, or all where there are no splits.
+    """Return the rows of ``split``; None selects `test`, or all rows without splits.
 
     Raises:
-        UsageError: there is no such split, or no row in it.
+        UsageError: the split is unknown or empty.
     """
     if split is not None:
         choose(dict.fromkeys(SPLITS), split, what="split")
@@ -395,14 +395,14 @@ def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
     if not rows:
         held = ", ".join(f"{count:,} {key}" for key, count in counts.items() if count)
         raise UsageError(
-            f"{name} has no row in the split {wanted!r}: it holds {held or 'no splits'}; "
-            f"{'leave --split out' if not held else 'name another with --split'}"
+            f"{name} has no rows in the split {wanted!r}; it has {held or 'no splits'}: "
+            f"{'omit --split' if not held else 'choose another with --split'}"
         )
     return _selection(manifest, rows, _PURPOSES[wanted], wanted, name)
 
 
 def cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> tuple[str, ...]:
-    """Return what a reader must know before any figure, the gravest first."""
+    """Return warnings to read before any figure, most serious first."""
     return tuple(_cautions(selection, spec, predictions))
 
 
@@ -410,41 +410,41 @@ def _selection(
     manifest: Manifest, rows: tuple[Row, ...], purpose: str, split: str, name: str
 ) -> Selection:
     if manifest.root is None:
-        raise UsageError(f"{name}: the data folder is not known; name it with --root")
+        raise UsageError(f"{name}: data folder unknown; set it with --root")
     return Selection(rows, manifest.root, manifest.sha256, purpose, split, name)
 
 
 def _cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> Iterator[str]:
     if said := _CHOSE.get(selection.split):
         yield (
-            f"NOT A TEST: these are figures of the split {selection.split!r}, and {said}. "
-            "They do not say how good the detector is on new faces."
+            f"NOT A TEST: these figures are from the split {selection.split!r}: {said}. "
+            "They do not measure the detector on new faces."
         )
     yield _kinship(selection, spec)
     statuses = predictions["status"].to_pylist()
     gone = sum(status != "ok" for status in statuses)
     if gone == len(statuses):
-        yield "No picture could be judged: is the data folder right? --root names it."
+        yield "No picture could be judged: check the data folder (--root)."
     elif gone:
         yield (
-            f"{gone:,} of {len(statuses):,} pictures were not judged (no face, or not readable) "
-            "and are in no figure; each stands in the predictions table."
+            f"{gone:,} of {len(statuses):,} pictures were not judged (no face, or unreadable) "
+            "and are excluded from all figures; the predictions table lists them."
         )
 
 
 def _kinship(selection: Selection, spec: DetectorSpec) -> str:
-    """Return how the data stands to what the detector was trained on."""
+    """Return a sentence that compares the data with the detector's training data."""
     if selection.sha256 != spec.trained_on.data_sha256:
         return (
-            "This is not the manifest that the detector was trained on, by its hash. Whether it "
-            "shares pictures with it, `faceproof data inspect --against` tells who has both."
+            "By its hash, this is not the manifest that the detector was trained on. Check for "
+            "shared pictures with `faceproof data inspect --against`, if you have both."
         )
     if selection.split == "test":
         return (
-            "This is the very data set that the detector was trained on, by its hash; these are "
-            "its test rows: other people and originals, but the same makers. New data is harder."
+            "By its hash, this is the data set that the detector was trained on. These are its "
+            "test rows: other people and originals, but the same generators. New data is harder."
         )
     return (
-        "THE DETECTOR'S OWN DATA: by its hash, this is the very data set that the detector was "
+        "THE DETECTOR'S OWN DATA: by its hash, this is the data set that the detector was "
         "trained on, and these are not its test rows."
     )

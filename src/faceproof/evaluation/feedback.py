@@ -1,6 +1,6 @@
-"""Feedback: what somebody says is true of a picture that a detector judged otherwise.
+"""`Feedback`: a user's correction of a wrong verdict.
 
-The picture itself is not in it, nor its name or address, nor who said so.
+It contains neither the picture, its name or URL, nor the user.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _JOINERS = "\u200c\u200d"
 
 
 def plain(text: str) -> str:
-    r"""Return text with its white space as single blanks, where all else can be seen.
+    r"""Return text with each run of white space as one space; reject invisible characters.
 
     >>> plain("taken\nby me ")
     'taken by me'
 
     Raises:
-        ValueError: it holds a control character, or one that turns the text around it.
+        ValueError: the text has a control or bidirectional formatting character.
     """
     text = " ".join(text.split())
     if any(unicodedata.category(one).startswith("C") and one not in _JOINERS for one in text):
-        raise ValueError("holds characters that cannot be seen: write plain text")
+        raise ValueError("contains invisible characters: use plain text")
     return text
 
 
@@ -49,7 +49,7 @@ Index = Annotated[int, Field(ge=0, lt=MOST_FACES, strict=True)]
 
 
 class FaceQuality(Record):
-    """What the detector said of a face's quality."""
+    """Quality of a face as the detector reported it."""
 
     side_px: int = Field(ge=0, le=2**31 - 1)
     cautions: tuple[Label, ...] = Field(default=(), max_length=50)
@@ -65,7 +65,7 @@ class JudgedFace(Record):
 
 
 class JudgedPicture(Record):
-    """The file that was judged; what is None was not said."""
+    """The judged file; unknown fields are None."""
 
     sha256: Sha256
     width: Side | None = None
@@ -74,7 +74,7 @@ class JudgedPicture(Record):
 
 
 class JudgedBy(Record):
-    """The detector that judged; ``sha256`` is that of its detector.json."""
+    """The detector of the verdict; ``sha256`` is the hash of its detector.json."""
 
     name: Label
     version: Label
@@ -82,9 +82,9 @@ class JudgedBy(Record):
 
 
 class Feedback(Document):
-    """One piece of feedback as it is kept; ``face`` counts from 0 where one face is meant.
+    """One stored feedback entry; ``face`` is the index of a face from 0, or None.
 
-    ``verdict`` is that on this face, or on the picture; None where no face was found.
+    ``verdict`` is the verdict on this face, or on the picture; None if no face was found.
     """
 
     schema_: Literal["faceproof.feedback/1"] = Field(default="faceproof.feedback/1", alias="schema")
@@ -103,10 +103,10 @@ class Feedback(Document):
 
     @property
     def face_meant(self) -> int | None:
-        """Which face it is about, None where nobody knows or no face was found.
+        """Index of the corrected face; None if it is ambiguous or no face was found.
 
-        Without a number it is the only face; of a picture that is all real, the most fake one,
-        which the verdict was about.
+        Without an index it is the only face. If the whole picture is real, it is the face with
+        the highest fake probability, which decided the verdict.
         """
         if self.face is not None:
             return self.face
@@ -119,13 +119,13 @@ class Feedback(Document):
 
     @property
     def box(self) -> Box | None:
-        """Where that face stands, None where the picture has no other."""
+        """Box of that face, None if the picture has only one."""
         meant = self.face_meant
         return None if meant is None or len(self.faces) < 2 else self.faces[meant].box
 
 
 def seconds(moment: datetime) -> int:
-    """Return a moment as whole seconds since 1970, UTC.
+    """Return a time as whole seconds since 1970, UTC.
 
     >>> seconds(datetime(1970, 1, 2, tzinfo=UTC))
     86400
@@ -134,21 +134,21 @@ def seconds(moment: datetime) -> int:
 
 
 def moment(seconds: int) -> datetime:
-    """Return the moment of whole seconds since 1970, UTC."""
+    """Return the time of whole seconds since 1970, UTC."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def lines(feedback: Iterable[Feedback]) -> Iterator[str]:
-    """Yield feedback as JSON Lines, each with its line end."""
+    """Yield feedback as JSON Lines, each with its line break."""
     for one in feedback:
         yield one.model_dump_json() + "\n"
 
 
 def read_feedback(path: Path) -> tuple[Feedback, ...]:
-    """Return the feedback of a file of JSON Lines, as `lines` and the command line write it.
+    """Parse a JSON Lines file of feedback, as written by `lines` and the command line.
 
     Raises:
-        DataError: the file cannot be read, or a line is no feedback.
+        DataError: the file cannot be read, or a line is malformed.
     """
     try:
         with path.open(encoding="utf-8") as file:
@@ -167,6 +167,6 @@ def _read(file: Iterable[str], name: str) -> Iterator[Feedback]:
             fault = error.errors()[0]
             where = ".".join(map(str, fault["loc"])) or "the line"
             raise DataError(
-                f"{name}, line {number}: {where}: {fault['msg']}; `faceproof feedback export` "
-                "writes such files"
+                f"{name}, line {number}: {where}: {fault['msg']}; use a file that "
+                "`faceproof feedback export` wrote"
             ) from error

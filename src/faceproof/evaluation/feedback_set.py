@@ -1,4 +1,4 @@
-"""A regression set: feedback and the pictures that its reader kept, matched by their SHA-256."""
+"""`FeedbackSet`: a regression set of feedback matched with local pictures by SHA-256."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Case:
-    """One face of one picture, and what it is said to be; ``box`` where the picture has others."""
+    """One face of one picture and its reported class; ``box`` if there are several faces."""
 
     path: str
     feedback: Feedback
 
     @property
     def name(self) -> str:
-        """The picture, and the number of the face where it has others."""
+        """The picture's path, and the index of the face if there are several."""
         box, face = self.feedback.box, self.feedback.face_meant
         return self.path if box is None else f"{self.path}#{face}"
 
     @property
     def box(self) -> Box | None:
-        """Where the face stands, None where the largest one is meant."""
+        """Box of the face, None for the largest one."""
         return self.feedback.box
 
     @property
     def row(self) -> Row:
-        """The picture as a manifest has it; it is in no split."""
+        """The picture as a manifest row without a split."""
         fake = self.feedback.truth == "fake"
         digest = self.feedback.image.sha256
         return Row(
@@ -54,24 +54,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much feedback there was, and why some of it is no case."""
+    """Number of feedback entries, and of those excluded for each reason."""
 
     told: int = 0
     repeated: int = 0
-    """Said of the same face before, by another detector or at another operating point."""
+    """Repeated for the same face, from another detector or operating point."""
     contradicted: int = 0
-    """Real says one, fake the other: of such a picture nothing is taken."""
+    """Contradictory: one entry reports real, another fake; the picture is excluded."""
     unclear: int = 0
-    """Fake, of a picture with several faces, none of which is named."""
+    """Ambiguous: fake, in a picture with several faces, without a face index."""
     not_found: int = 0
     """Its picture is not in the folder."""
     known: int = 0
-    """Its picture, or one like it, is among those of the update."""
+    """Its picture, or a near-duplicate, is in the update's data."""
 
 
 @dataclass(frozen=True)
 class FeedbackSet:
-    """Cases whose pictures lie in ``root``, and what was left out."""
+    """Cases with pictures in ``root``, and the counts of excluded feedback."""
 
     cases: tuple[Case, ...]
     root: Path
@@ -80,7 +80,7 @@ class FeedbackSet:
 
     @property
     def sha256(self) -> str:
-        """Hash of what is judged: picture, face and truth of every case."""
+        """SHA-256 over picture, face and truth of every case."""
         lines = sorted(
             f"{case.row.sha256} {case.row.label} {case.row.generator} {case.box}"
             for case in self.cases
@@ -88,7 +88,7 @@ class FeedbackSet:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def without(self, paths: Iterable[str]) -> FeedbackSet:
-        """Return the set without the pictures of these paths, which are known already."""
+        """Return the set without the pictures of these paths, counted as known."""
         known = set(paths)
         left = tuple(case for case in self.cases if case.path not in known)
         gone = len(self.cases) - len(left)
@@ -96,13 +96,13 @@ class FeedbackSet:
 
 
 def feedback_set(feedback: Sequence[Feedback], pictures: Path, *, name: str) -> FeedbackSet:
-    """Return the cases of feedback whose pictures lie in a folder, or below it.
+    """Return the cases of feedback with pictures in a folder or its subfolders.
 
     Raises:
-        ManifestError: there is no such folder.
+        ManifestError: the folder does not exist.
     """
     if not pictures.is_dir():
-        raise ManifestError(f"{printable(str(pictures))} is no folder of pictures")
+        raise ManifestError(f"{printable(str(pictures))} is not a folder of pictures")
     agreed = [one for of_one in _by_picture(feedback) if not _contradict(of_one) for one in of_one]
     clear = [one for one in agreed if one.face_meant is not None or len(one.faces) < 2]
     single = list({(one.image.sha256, _place(one)): one for one in reversed(clear)}.values())
@@ -120,9 +120,9 @@ def feedback_set(feedback: Sequence[Feedback], pictures: Path, *, name: str) -> 
 
 
 def manifest_of(found: FeedbackSet) -> tuple[Manifest, int]:
-    """Return the cases as a manifest, and how many are left out as only one of their faces counts.
+    """Return the cases as a manifest, and the number of cases that it cannot express.
 
-    Whoever reads a manifest judges the largest face of a picture.
+    A manifest row means the largest face of its picture, so cases of other faces are excluded.
     """
     single = [case for case in found.cases if case.box is None]
     rows = [replace(case.row, attributes=_attributes(case.feedback)) for case in single]
@@ -130,7 +130,7 @@ def manifest_of(found: FeedbackSet) -> tuple[Manifest, int]:
 
 
 def _attributes(feedback: Feedback) -> dict[str, str]:
-    """Return which detector was wrong, and what it said."""
+    """Return the wrong detector and its verdict as manifest attributes."""
     return {
         "detector": f"{feedback.detector.name} {feedback.detector.version}",
         "detector_sha256": feedback.detector.sha256,
@@ -141,20 +141,20 @@ def _attributes(feedback: Feedback) -> dict[str, str]:
 
 
 def in_words(counts: Counts, cases: int) -> str:
-    """Return how many cases there are, and what was left out and why.
+    """Return a summary of the cases and of the excluded feedback.
 
     >>> in_words(Counts(told=5, not_found=2, known=1), cases=2)
-    '2 pictures to judge of 5 told; 2 not in the folder; 1 known to the update'
+    '2 pictures from 5 feedback entries; 2 not in the folder; 1 known to the update'
     """
     left_out = {
         "told before": counts.repeated,
-        "called real and fake": counts.contradicted,
-        "without saying which face": counts.unclear,
+        "reported as real and fake": counts.contradicted,
+        "without a face index": counts.unclear,
         "not in the folder": counts.not_found,
         "known to the update": counts.known,
     }
     said = [f"{count:,} {why}" for why, count in left_out.items() if count]
-    return "; ".join([f"{cases:,} pictures to judge of {counts.told:,} told", *said])
+    return "; ".join([f"{cases:,} pictures from {counts.told:,} feedback entries", *said])
 
 
 def _by_picture(feedback: Iterable[Feedback]) -> Iterable[list[Feedback]]:
@@ -165,12 +165,12 @@ def _by_picture(feedback: Iterable[Feedback]) -> Iterable[list[Feedback]]:
 
 
 def _place(feedback: Feedback) -> int | None:
-    """Return which face is judged, None for the largest one that is found."""
+    """Return the index of the face to judge, None for the largest one."""
     return None if feedback.box is None else feedback.face_meant
 
 
 def _contradict(of_one: Sequence[Feedback]) -> bool:
-    """Return whether all of a picture is said to be real, or a face of it, and fake as well."""
+    """Return whether entries on one picture report both real and fake."""
     fakes = {_place(one) for one in of_one if one.truth == "fake"}
     reals = {_place(one) for one in of_one if one.truth == "real"}
     wholly_real = any(one.truth == "real" and one.face is None for one in of_one)
@@ -178,7 +178,7 @@ def _contradict(of_one: Sequence[Feedback]) -> bool:
 
 
 def _found(wanted: set[str], folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield hash and path of wanted pictures, the path relative to the folder."""
+    """Yield SHA-256 and relative path of the wanted pictures in the folder."""
     for source in Sources([str(folder)]):
         if isinstance(source, Refused):
             continue
@@ -189,7 +189,7 @@ def _found(wanted: set[str], folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _hash(path: Path) -> str | None:
-    """Return the SHA-256 of a file, None where the file system refuses."""
+    """Return the SHA-256 of a file, None if it cannot be read."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Findings of a detector's record by name: about heat maps, and about attacked faces.
+"""Names of findings on heat maps and on attacked faces.
 
-A condition is named by attack, budget in grey levels and steps: ``fgsm-2``, ``pgd-2x10``; the same
-faces unchanged are `UNATTACKED`. `faceproof.training.attack_report` makes them.
+A condition is named by attack, budget in grey levels and steps: ``fgsm-2``, ``pgd-2x10``. The same
+faces unchanged are `UNATTACKED`. `faceproof.training.attack_report` computes the findings.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from faceproof.detector.spec import Finding
 
 RELIABLE = "heatmap_reliable"
-"""The share of faces at which deleting the hottest fifth lowers the logit most of five places."""
+"""Share of faces for which deleting the hottest fifth lowers the logit most of all fifths."""
 BEATS_RANDOM = "heatmap_beats_random"
-"""The share at which it lowers the logit more than the other four places do on average."""
+"""Share of faces for which it lowers the logit more than the mean of the other fifths."""
 HOTTEST = "heatmap_hottest_deleted"
 """The mean change of the logit when the hottest fifth is deleted."""
 RANDOM = "heatmap_random_deleted"
@@ -26,12 +26,12 @@ _ANOTHER, _SHUFFLED = "map=another face's", "map=shuffled "
 
 
 def another() -> str:
-    """Return the slice of pictures tested with the map of another one."""
+    """Return the slice of pictures tested with another picture's map."""
     return _ANOTHER
 
 
 def shuffled(member: str, stage: str = "") -> str:
-    """Return the slice of a network's maps, its weights shuffled down to a stage, or all of them.
+    """Return the slice of maps of a network with weights shuffled down to a stage (or all).
 
     >>> shuffled("densenet121", "head.logit"), shuffled("densenet121")
     ('map=shuffled densenet121 from the logit to head.logit', 'map=shuffled densenet121')
@@ -49,13 +49,13 @@ def is_of_heatmaps(metric: str) -> bool:
 
 
 UNATTACKED = "unattacked"
-"""The condition of the very faces that were attacked, unchanged; `clean` is of the whole split."""
+"""Condition of the attacked faces before the attack; `clean` covers the whole split."""
 
 _ATTACK = re.compile(r"(?P<kind>fgsm|pgd)-(?P<budget>[\d.e+-]+)(?:x(?P<steps>\d+))?")
 
 
 def is_attack(condition: str) -> bool:
-    """Return whether findings under this condition are of attacked faces, or of their originals.
+    """Return whether the condition is an attack, or the originals of attacked faces.
 
     >>> [is_attack(name) for name in ("unattacked", "fgsm-2", "pgd-0.5x10", "clean", "jpeg-60")]
     [True, True, True, False, False]
@@ -64,10 +64,10 @@ def is_attack(condition: str) -> bool:
 
 
 def cautions(found: Sequence[Finding]) -> Iterator[str]:
-    """Yield in words what makes the accuracy under attack look better than it is.
+    """Yield warnings about masked gradients, which overstate the accuracy under attack.
 
-    A network whose gradients lead nowhere fools an attack and not an attacker: many steps then do
-    less than one, or the widest budget does nothing. Both are told where they exceed the interval.
+    A network with masked gradients defeats an attack but not an attacker: many steps then do less
+    than one, or the widest budget has no effect. Both are reported if they exceed the interval.
 
     Source:
         Masked gradients: A. Athalye, N. Carlini, D. Wagner, 2018, arXiv:1802.00420, section 3.1.
@@ -84,23 +84,23 @@ def cautions(found: Sequence[Finding]) -> Iterator[str]:
 
 
 def _overtaken(at: dict[str, Finding]) -> Iterator[str]:
-    """Yield what is to be said of each attack of many steps that does less than one step does."""
+    """Yield a warning for each attack of many steps that is weaker than one step."""
     for name, many in at.items():
         attack = _ATTACK.fullmatch(name)
         single = at.get(f"fgsm-{attack['budget']}") if attack and attack["steps"] else None
         if single and many.low > single.value:
             yield (
                 f"{many.metric}: {many.value:.3f} under {name} but {single.value:.3f} under "
-                f"{single.condition}: many steps do less than one, so that gradients are masked "
-                "and neither figure shows what an attacker can do"
+                f"{single.condition}: many steps do less than one, so the gradients are masked "
+                "and both figures understate an attacker"
             )
 
 
 def _unmoved(rates: list[Finding]) -> Iterator[str]:
-    """Yield what is to be said where not even the last, widest attack does anything."""
+    """Yield a warning if even the widest attack has no effect."""
     before, last = rates[0], rates[-1]
     if before.condition == UNATTACKED and last is not before and last.value >= before.low:
         yield (
             f"{last.metric}: {last.value:.3f} under {last.condition}, the widest attack tried, and "
-            f"{before.value:.3f} without: look for gradients that are 0 before calling it robust"
+            f"{before.value:.3f} without: check for zero gradients before you call it robust"
         )

@@ -1,12 +1,12 @@
-"""From a predictions table to findings: every metric with its interval, by condition and slice.
+"""`findings` of a predictions table: every metric with its interval, by condition and slice.
 
 A metric that depends on thresholds is named with its operating point, as in ``bpcer@1-in-100``.
-Slices are ``all``, ``source=NAME`` and, for what is measured on fakes alone, ``generator=NAME``.
+Slices are ``all``, ``source=NAME`` and, for metrics of fakes only, ``generator=NAME``.
 
-Processor time and not the clock's: what else the machine does then matters least.
+Speed is processor time, not wall time, as it depends less on the load of the machine.
 
-The slice ``member=NAME`` holds the same faces as ``all``, judged by one of the detectors that were
-combined, at thresholds chosen in the same way on the same calibration faces.
+The slice ``member=NAME`` has the same faces as ``all``, judged by one of the combined detectors
+at thresholds chosen in the same way on the same calibration faces.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 NOT_JUDGED = {"no_face_rate": "no_face", "error_rate": "error"}
-"""Findings about the rows without an answer, and the status each counts."""
+"""Findings about rows without a verdict, and the status that each counts."""
 
 
 REPORTED = (
@@ -76,11 +76,11 @@ OF_A_BUNDLE = (
 
 
 COMPOSITION = "pictures"
-"""The metric of findings that say how many pictures of a kind a split holds."""
+"""The metric for the number of pictures of a kind in a split."""
 
 
 def composition(manifest: Manifest) -> list[Finding]:
-    """Return how many pictures of each source and generator each split holds, as findings.
+    """Return the number of pictures by split, source and generator, as findings.
 
     A count is exact: its interval is the count itself.
     """
@@ -110,7 +110,7 @@ def findings(
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Finding]:
-    """Return what ``faces`` show, in the order of their conditions; all statuses belong in here.
+    """Return the findings of ``faces`` (all statuses), in the order of their conditions.
 
     ``families`` pool sources (name to sources) into slices of their own. ``against_reals``
     measures the fakes of a generator against all real faces, as in `parts`.
@@ -188,7 +188,7 @@ def slice_findings(
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Finding]:
-    """Return what the ``faces`` of one slice under one condition show, where they allow it.
+    """Return the findings of one slice under one condition that can be computed.
 
     ``counted`` are the pictures whose share without an answer is a finding too, if there are any.
     """
@@ -223,7 +223,7 @@ def slices(
 def worst_generator(found: Iterable[Finding], point: str) -> Finding | None:
     """Return the highest APCER of a generator at an operating point, under any condition.
 
-    None where no generator was measured there.
+    None if no generator was measured there.
     """
     measured = [
         one
@@ -250,7 +250,7 @@ class _Slice:
         return intraclass(self._faces.probabilities, self._faces.groups, classes)
 
     def not_judged(self) -> Iterator[Finding]:
-        """Yield the rates of pictures without an answer."""
+        """Yield the rates of pictures without a verdict."""
         for name, status in NOT_JUDGED.items():
             hits = self._every.statuses == status
             yield self._finding(name, float(hits.mean()), self._rate(hits, self._every), len(hits))
@@ -258,7 +258,7 @@ class _Slice:
     def measured(
         self, table: dict[str, Metric], points: Sequence[OperatingPoint], *, number: int, seed: int
     ) -> Iterator[Finding]:
-        """Yield each metric that these faces allow, once or at each operating point."""
+        """Yield each metric that can be computed, once or at each operating point."""
         allowed = {name: metric for name, metric in table.items() if self._allows(metric)}
         free = {name: metric for name, metric in allowed.items() if not metric.at_thresholds}
         bound = {name: metric for name, metric in allowed.items() if metric.at_thresholds}
@@ -311,34 +311,34 @@ class _Slice:
         return rate_interval(hits, of.groups, correlation=self._correlation)
 
     def _finding(self, metric: str, value: float, interval: Interval, n: int) -> Finding:
-        """Return the finding; percentiles that miss their own value are stretched to hold it."""
+        """Return the finding; widen the interval if it excludes the value."""
         low, high = min(interval.low, value), max(interval.high, value)
         return Finding(metric=metric, value=value, low=low, high=high, n=n, **self._where)
 
 
-#: With nine repeats, the second lowest and the second highest hold the median in 96 % of cases.
+#: With nine repeats, the second lowest and second highest enclose the median in 96 % of cases.
 REPEATS, OUTER = 9, 1
 FACES = 8
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Milliseconds of processor time for a face: median of the repeats and its interval."""
+    """Processor time per face in milliseconds: median of the repeats and its interval."""
 
     median: float
     low: float
     high: float
     faces: int
-    """How many faces were judged for it."""
+    """Number of faces measured."""
 
 
 def cpu_ms(
     detectors: Sequence[Detector], *, repeats: int = REPEATS, faces: int = FACES
 ) -> list[Speed]:
-    """Return the speed of each detector, from inputs of noise to its logits.
+    """Return the speed of each detector, from noise inputs to logits.
 
-    They take turns, so that a slow minute of the machine falls on all of them; each is asked once
-    before, as its first answer takes longer.
+    The detectors alternate, so that load on the machine affects all of them. Each has one warm-up
+    run.
     """
     inputs = [_noise(detector, faces) for detector in detectors]
     spent = np.array(
@@ -365,7 +365,7 @@ def _seconds(
 
 
 def _speed(rising: np.ndarray[tuple[int, ...], np.dtype[np.float64]], faces: int) -> Speed:
-    """Return the median of rising values [repeats], and the values one from either end."""
+    """Return the median of ascending values [repeats], and the second and second-last value."""
     outer = min(OUTER, (len(rising) - 1) // 2)
     return Speed(
         median=float(np.median(rising)),
@@ -376,17 +376,17 @@ def _speed(rising: np.ndarray[tuple[int, ...], np.dtype[np.float64]], faces: int
 
 
 MEMBER = "member="
-"""How the slices of members begin."""
+"""Prefix of the slices of members."""
 
 CPU_MS = "cpu_ms"
-"""The metric of findings that say how many milliseconds of processor time a face takes."""
+"""The metric for milliseconds of processor time per face."""
 
 BESIDE = ("roc_auc", "tpr_at_fpr_1", "bpcer", "recall")
-"""What is measured of each member; the last two at an operating point."""
+"""The metrics of each member; the last two are at an operating point."""
 
 
 def member_findings(slice_: str, answers: pa.Table, point: OperatingPoint) -> Iterator[Finding]:
-    """Yield `BESIDE` of one detector's answers, under each of their conditions."""
+    """Yield the metrics `BESIDE` of one detector's predictions, for each condition."""
     data_sha256 = predictions.origin_of(answers).data_sha256
     every = predictions.faces(answers)
     for condition in dict.fromkeys(every.conditions.tolist()):

@@ -1,14 +1,14 @@
-"""The formulas: each takes a tally of B weightings and two thresholds, and gives B values.
+"""Metric formulas: functions of a `Tally` of B weightings and two thresholds to B values.
 
 Fake is the positive class; scores are fake probabilities in [0, 1]. A rate is a share in [0, 1],
 never a percentage. The error rates follow ISO/IEC 30107-3 in spirit: BPCER for real faces called
 fake, APCER for fake faces called real, reported per generator with the worst one named. A face
 between the two thresholds is *unsure* and counts as neither error.
 
-Every metric is a function of a tally. A tally holds B weightings of the same faces at once, so
-that the bootstrap of `faceproof.evaluation.intervals` needs no loop over resamples.
+A tally holds B weightings of the same faces at once, so that the bootstrap of
+`faceproof.evaluation.intervals` needs no loop over resamples.
 
-Each curve has one point for each distinct score, so that equal scores never get an order.
+Each curve has one point for each distinct score, so that ties have no order.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ class Tally:
 def tally(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Tally:
     """Return the tally of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
 
-    ``weights`` [N] or [B, N], not negative, counts a face more than once; one each when left out.
+    ``weights`` [N] or [B, N], not negative, count a face more than once; default 1.
 
     Raises:
-        UsageError: when lengths differ, nothing is there, or a score is not a number.
+        UsageError: the lengths differ, there are no faces, or a score is not finite.
 
     >>> tally([False, True, True], [0.1, 0.9, 0.9]).fake.tolist()
     [[0.0, 2.0]]
@@ -89,13 +89,13 @@ def tally(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
 def _check(fake: Bools, score: Floats, weight: Floats) -> None:
     if score.ndim != 1 or fake.shape != score.shape or weight.shape[1:] != score.shape:
         raise UsageError(
-            f"labels, scores and weights must have one length, got {fake.shape}, {score.shape} "
-            f"and {weight.shape}"
+            f"labels, scores and weights must have one length, got shapes {fake.shape}, "
+            f"{score.shape} and {weight.shape}"
         )
     if not score.size:
         raise UsageError("no judged face to measure: check the split, the slice and the statuses")
     if not np.isfinite(score).all():
-        raise UsageError("a score is not a finite number: leave faces that were not judged out")
+        raise UsageError("a score is not a finite number: exclude faces that were not judged")
 
 
 ECE_BINS = 15
@@ -103,7 +103,7 @@ ECE_BINS = 15
 
 
 def _share(part: Floats, whole: Floats) -> Floats:
-    """Return part / whole, float64 [B]; 0 where the whole is 0."""
+    """Return part / whole, float64 [B]; 0 if the whole is 0."""
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
@@ -118,7 +118,7 @@ def _roc(counts: Tally) -> tuple[Floats, Floats]:
 
 
 def roc_auc(counts: Tally, _: Thresholds = HALF) -> Floats:
-    """Return the chance that a fake scores above a real, ties half; float64 [B] in [0, 1].
+    """Return the probability that a fake scores above a real, ties half; float64 [B] in [0, 1].
 
     Source: `faceproof.statistics.mann_whitney`.
     """
@@ -136,20 +136,20 @@ def average_precision(counts: Tally, _: Thresholds = HALF) -> Floats:
 
 
 def accuracy(counts: Tally, at: Thresholds = HALF) -> Floats:
-    """Return the share of faces judged rightly, unsure taken as real; float64 [B] in [0, 1]."""
+    """Return the share of correct verdicts, unsure counted as real; float64 [B] in [0, 1]."""
     alarms, caught = counts.from_score(at.fake_from)
     return _share(counts.reals - alarms + caught, counts.reals + counts.fakes)
 
 
 def balanced_accuracy(counts: Tally, at: Thresholds = HALF) -> Floats:
-    """Return the mean of recall and 1 - BPCER, float64 [B] in [0, 1]: blind to the class mix."""
+    """Return the mean of recall and 1 - BPCER, float64 [B] in [0, 1]: independent of class mix."""
     return np.asarray((recall(counts, at) + 1 - bpcer(counts, at)) / 2)
 
 
 def precision(counts: Tally, at: Thresholds = HALF) -> Floats:
-    """Return the share of fakes among faces called fake, float64 [B]; 0 where none was called fake.
+    """Return the share of fakes among faces called fake, float64 [B]; 0 if none was called fake.
 
-    It depends on the share of fakes in the data, which is seldom the share in use.
+    It depends on the share of fakes in the data, which seldom equals the share in use.
     """
     alarms, caught = counts.from_score(at.fake_from)
     return _share(caught, caught + alarms)
@@ -161,7 +161,7 @@ def recall(counts: Tally, at: Thresholds = HALF) -> Floats:
 
 
 def f1(counts: Tally, at: Thresholds = HALF) -> Floats:
-    """Return the harmonic mean of precision and recall, float64 [B]; 0 where no fake was caught."""
+    """Return the harmonic mean of precision and recall, float64 [B]; 0 if no fake was caught."""
     alarms, caught = counts.from_score(at.fake_from)
     return _share(2 * caught, caught + alarms + counts.fakes)
 
@@ -177,8 +177,8 @@ def bpcer(counts: Tally, at: Thresholds = HALF) -> Floats:
 def apcer(counts: Tally, at: Thresholds = HALF) -> Floats:
     """Return the share of fake faces called real, float64 [B] in [0, 1].
 
-    Source: ISO/IEC 30107-3 in spirit (attack presentation classification error rate), to be read
-    per generator: `faceproof.evaluation.findings` gives it for each and names the worst.
+    Source: ISO/IEC 30107-3 in spirit (attack presentation classification error rate). Report it
+    per generator: `faceproof.evaluation.findings` computes it for each.
     """
     return _share(counts.fakes - counts.from_score(at.real_below)[1], counts.fakes)
 
@@ -216,9 +216,9 @@ def fake_coverage(counts: Tally, at: Thresholds = HALF) -> Floats:
 
 
 def eer(counts: Tally, _: Thresholds = HALF) -> Floats:
-    """Return the rate at which false alarms and misses are equal, float64 [B] in [0, 1].
+    """Return the equal error rate of false alarms and misses, float64 [B] in [0, 1].
 
-    The ROC curve is joined by straight lines and cut by the line on which both rates agree.
+    The ROC curve is interpolated linearly and intersected with the line of equal rates.
     """
     false, true = _roc(counts)
     gap = 1 - true - false
@@ -230,7 +230,7 @@ def eer(counts: Tally, _: Thresholds = HALF) -> Floats:
 
 
 def tpr_at_fpr_1(counts: Tally, _: Thresholds = HALF) -> Floats:
-    """Return the most fakes caught by a threshold with at most 1 % false alarms, float64 [B]."""
+    """Return the highest recall of a threshold with at most 1 % false alarms, float64 [B]."""
     false, true = _roc(counts)
     return np.asarray(np.where(false <= 0.01 + 1e-12, true, 0.0).max(axis=1))
 
@@ -245,7 +245,7 @@ def brier(counts: Tally, _: Thresholds = HALF) -> Floats:
 
 
 def log_loss(counts: Tally, _: Thresholds = HALF) -> Floats:
-    """Return the mean negative log-likelihood in nats, float64 [B]; p kept off 0 and 1."""
+    """Return the mean negative log-likelihood in nats, float64 [B]; p is clipped off 0 and 1."""
     p = np.clip(counts.scores, 1e-15, 1 - 1e-15)
     cost = -(counts.real @ np.log1p(-p) + counts.fake @ np.log(p))
     return _share(cost, counts.reals + counts.fakes)
@@ -256,7 +256,7 @@ def ece(counts: Tally, _: Thresholds = HALF) -> Floats:
 
     A bin's error is the distance between its mean probability and its share of fakes. Faces with
     the same score stay in one bin. It depends on the share of fakes in the data, and is biased
-    upwards: honest probabilities of finitely many faces do not reach 0.
+    upwards: it exceeds 0 on finitely many faces even for calibrated probabilities.
 
     Source: Naeini et al. 2015, AAAI; equal mass after Roelofs et al. 2022, AISTATS (less biased).
     """
@@ -272,7 +272,7 @@ def ece(counts: Tally, _: Thresholds = HALF) -> Floats:
 
 @dataclass(frozen=True)
 class Roc:
-    """False and true positive rate, float64 [U + 1] each, from "nothing is fake" on."""
+    """False and true positive rate, float64 [U + 1] each, from "nothing is fake"."""
 
     false_positive_rate: Floats
     true_positive_rate: Floats
@@ -292,12 +292,12 @@ class PrecisionRecall:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of faces by their probability; a bin that holds no face is left out."""
+    """Bins of faces by probability, without empty bins."""
 
     mean_probability: Floats
-    """float64 [K]: what the detector said on average."""
+    """float64 [K]: mean probability of each bin."""
     share_fake: Floats
-    """float64 [K]: how many of them were fake."""
+    """float64 [K]: share of fakes in each bin."""
     counts: NDArray[np.int64]
 
 
@@ -305,7 +305,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
     """Return the ROC curve of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
 
     Raises:
-        UsageError: when there is but one class.
+        UsageError: there is only one class.
 
     >>> roc_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]).true_positive_rate.tolist()
     [0.0, 0.5, 0.5, 1.0, 1.0]
@@ -320,10 +320,10 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
 
 
 def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRecall:
-    """Return precision against recall of faces: labels bool [N] (true is fake), scores [N].
+    """Return the precision-recall curve of faces: labels bool [N] (true is fake), scores [N].
 
     Raises:
-        UsageError: when there is but one class.
+        UsageError: there is only one class.
 
     >>> precision_recall_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]).recall.tolist()
     [0.5, 0.5, 1.0, 1.0]
@@ -334,9 +334,9 @@ def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRec
 
 
 def reliability(labels: ArrayLike, scores: ArrayLike, *, bins: int = ECE_BINS) -> Reliability:
-    """Return what was said against what came true, in ``bins`` bins of equal mass.
+    """Return predicted probability against share of fakes, in ``bins`` bins of equal mass.
 
-    The bins are those of `faceproof.evaluation.formulas.ece`: equal scores stay together.
+    The bins are the same as in `faceproof.evaluation.formulas.ece`: ties share a bin.
 
     >>> reliability([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], bins=2).share_fake.tolist()
     [0.5, 0.5]
@@ -358,10 +358,10 @@ def reliability(labels: ArrayLike, scores: ArrayLike, *, bins: int = ECE_BINS) -
 def _of_both_classes(labels: ArrayLike, scores: ArrayLike) -> Tally:
     counts = tally(labels, scores)
     if not (counts.reals[0] and counts.fakes[0]):
-        raise UsageError("a curve needs real and fake faces, and here is but one class")
+        raise UsageError("a curve needs real and fake faces, but there is only one class")
     return counts
 
 
 def _from_above(counts: Tally) -> tuple[Floats, Floats]:
-    """Return how many real and fake faces lie at each score or above, [U] from the highest."""
+    """Return the numbers of real and fake faces at each score or above, [U] from the highest."""
     return np.cumsum(counts.real[0, ::-1]), np.cumsum(counts.fake[0, ::-1])

@@ -1,11 +1,11 @@
-"""The gate: may a detector take the place of another, or does it lose what that could do.
+"""`gate` decides whether a new detector may replace an old one.
 
-The share of fakes caught is guarded for each old generator, the share of real faces called fake for
-each source of real faces. The rule is that of a non-inferiority trial: what is allowed to be lost
-is stated before, and the interval of the change says whether n is large enough to tell.
+The gate checks the recall of each old generator and the BPCER of each source of real faces. The
+rule is that of a non-inferiority trial: the allowed loss is fixed in advance, and the interval of
+the change shows whether n is large enough to decide.
 
-Feedback is guarded more simply. Those pictures are no sample of anything: each is one that somebody
-complained of. They are counted, and the count may not grow beyond its own margin.
+The rule for feedback is simpler, as its pictures are not a sample: each is a reported mistake. The
+gate counts the wrong verdicts on them, and limits the increase by a margin of its own.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from faceproof.evaluation.paired import Change, Pair, Points, changes, error_cha
 from faceproof.records import Document, Record
 
 MARGIN = 0.02
-"""What an old generator's recall or a real source's specificity may lose: 2 of 100 faces."""
+"""Allowed loss of an old generator's recall or a real source's specificity: 2 of 100 faces."""
 
 FEEDBACK = "source=feedback"
-"""The slice under which feedback stands among what is guarded."""
+"""The slice of feedback among the checked changes."""
 
 _ROUNDING = 1e-9
 
@@ -34,10 +34,10 @@ Outcome = Literal["held", "lost", "cannot tell"]
 
 
 class Rule(Record):
-    """What may be lost, as a share, and whether what cannot be told is refused as well.
+    """The allowed loss, as a share, and whether an undecided change is rejected.
 
-    ``feedback_margin`` is the share of the pictures of feedback, real or fake, that may be judged
-    wrongly beyond those that the old detector judges wrongly.
+    ``feedback_margin`` is the share of feedback pictures, real or fake, that may be wrong in
+    addition to those that the old detector gets wrong.
     """
 
     margin: float = Field(default=MARGIN, gt=0, lt=1)
@@ -46,14 +46,14 @@ class Rule(Record):
 
 
 class Guarded(Record):
-    """A change that the gate looked at, and what it found."""
+    """A change that the gate checked, and its outcome."""
 
     change: Change
     outcome: Outcome
 
 
 class Gate(Record):
-    """What the gate decided, on which data, at which operating points, and why."""
+    """The gate's decision, with data, operating points and reasons."""
 
     rule: Rule
     data_sha256: Sha256
@@ -63,12 +63,12 @@ class Gate(Record):
     not_judged: int = Field(ge=0)
     guarded: tuple[Guarded, ...]
     others: tuple[Change, ...]
-    """Changes that decide nothing: of all, of new generators, of every ROC-AUC."""
+    """Changes without effect on the decision: overall, new generators, every ROC-AUC."""
     cautions: tuple[str, ...] = ()
     accepted: bool
 
     def of(self, outcome: Outcome) -> tuple[Change, ...]:
-        """Return the guarded changes with this outcome, the greatest loss first."""
+        """Return the checked changes with this outcome, greatest loss first."""
         found = [one.change for one in self.guarded if one.outcome == outcome]
         return tuple(sorted(found, key=lambda change: change.losses, reverse=True))
 
@@ -87,9 +87,9 @@ def gate(
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> Gate:
-    """Return whether the new detector may take the old one's place, and what that rests on.
+    """Return the decision on whether the new detector may replace the old one.
 
-    Refused when anything guarded is lost; where the rule is strict, also when nobody can tell.
+    Rejected if any checked change is a loss; under a strict rule also if one is undecided.
     """
     at = points(old_point, new_point)
     found = changes(pair, at, number=number, seed=seed)
@@ -116,11 +116,11 @@ def gate(
 
 
 def outcome(change: Change, margin: float) -> Outcome:
-    """Return what became of a guarded figure.
+    """Return the outcome of a checked change.
 
-    ``lost``: more than the margin is gone. With so few faces that a single one is more than the
-    margin, one face decides nothing: there the whole interval must lie beyond it. ``held``: the
-    interval leaves no room for such a loss. Anything else nobody can tell from these faces.
+    ``lost``: the loss exceeds the margin. If a single face is more than the margin, the whole
+    interval must exceed it. ``held``: the interval excludes such a loss. Otherwise the faces are
+    too few to decide.
     """
     loss, least, most = change.losses
     one_face_decides = 1 / change.n > margin + _ROUNDING
@@ -130,7 +130,7 @@ def outcome(change: Change, margin: float) -> Outcome:
 
 
 def feedback_outcome(change: Change, margin: float) -> Outcome:
-    """Return what became of feedback of one class: ``lost`` when too many more are wrong now."""
+    """Return the outcome of feedback of one class: ``lost`` if too many more are wrong."""
     loss, _, _ = change.losses
     return "lost" if loss > margin + _ROUNDING else "held"
 
@@ -156,41 +156,41 @@ def _is_guarded(change: Change, generators: Collection[str]) -> bool:
 def _cautions(
     found: Iterable[Change], guarded: Sequence[Guarded], names: Collection[str], not_judged: int
 ) -> Iterable[str]:
-    """Yield what a reader must know of the decision."""
+    """Yield warnings about the decision."""
     measured = {one.change.slice for one in guarded}
     for name in sorted(set(names) - measured):
         yield (
-            f"{name.partition('=')[2]}: none of its fakes was judged, so nobody knows whether it "
-            "is forgotten"
+            f"{name.partition('=')[2]}: none of its fakes was judged, so forgetting cannot be "
+            "ruled out"
         )
     if not any(one.startswith("generator=") for one in measured):
-        yield "no old generator was measured: whether one is forgotten, nobody knows"
+        yield "no old generator was measured, so forgetting cannot be ruled out"
     for change in found:
         new = change.slice.startswith("generator=") and change.slice not in names
         if new and change.metric == "recall" and change.change <= 0:
             yield (
-                f"{change.slice.partition('=')[2]}: no more of the new fakes are caught than "
-                "before; the update taught nothing that shows at this operating point"
+                f"{change.slice.partition('=')[2]}: recall of the new fakes did not rise; "
+                "the update has no effect at this operating point"
             )
     if not_judged:
-        yield f"{not_judged} pictures were not judged by both detectors and are in no figure"
+        yield f"{not_judged} pictures were not judged by both detectors and are excluded"
 
 
 class Learned(Record):
-    """A set of pictures: its manifest, its rows in each split, and its fakes to train on."""
+    """A data set of an update: its manifest, rows by split, and fakes for training."""
 
     name: Text
     data_sha256: Sha256
     rows: dict[str, int]
     training_fakes: dict[str, int]
-    """Training pictures of each generator."""
+    """Number of training pictures by generator."""
 
 
 class Regression(Record):
-    """Feedback in an update: how much was told, what was left out and why, and what it came to.
+    """Feedback in an update: number of entries, exclusions and outcome.
 
-    It was neither learned from nor chosen on; it can refuse a candidate, and nothing else. Wrong
-    is a real face called fake, or a fake one that is not, each detector at its own thresholds.
+    Feedback is used neither for training nor for selection; it can only reject a candidate. Wrong
+    is a real face called fake, or a fake one not called fake, at each detector's own thresholds.
     """
 
     name: Text
@@ -206,11 +206,11 @@ class Regression(Record):
     wrong_after: int = Field(ge=0)
     newly_wrong: int = Field(ge=0)
     newly_wrong_names: tuple[Text, ...] = ()
-    """The first of them, as they lie in the folder of pictures; # and a number is one face."""
+    """The first of them, by path in the folder of pictures; # and a number select one face."""
 
     @property
     def not_judged(self) -> int:
-        """Cases in which a detector found no face, or that cannot be read."""
+        """Number of cases without a face or with an unreadable picture."""
         left_out = self.repeated + self.contradicted + self.unclear + self.not_found + self.known
         return self.told - left_out - self.judged
 
@@ -218,8 +218,8 @@ class Regression(Record):
 class Update(Document):
     """One update, written as ``update.json``.
 
-    ``tested`` compares both detectors on the test split. A refused candidate has none: what is
-    tried again after seeing test figures would have been chosen on them.
+    ``tested`` compares both detectors on the test split. A rejected candidate has none, because a
+    retry after seeing test figures would be selected on them.
     """
 
     schema_: Literal["faceproof.update/1"] = Field(default="faceproof.update/1", alias="schema")
@@ -235,5 +235,5 @@ class Update(Document):
 
     @property
     def accepted(self) -> bool:
-        """Whether the candidate may take the old detector's place."""
+        """Whether the candidate may replace the old detector."""
         return self.gate.accepted

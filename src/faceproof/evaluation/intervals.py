@@ -1,10 +1,9 @@
-"""Intervals of rates, quantiles and any metric, when faces come in groups.
+"""`rate_interval`, `quantile_interval` and `bootstrap`: intervals for grouped faces.
 
-Faces of one group (one person, one video, one original) are not independent: an interval counts
-them for what they are worth together. Two-sided at 95 % unless said otherwise.
+Intervals are two-sided at 95 % unless documented otherwise.
 
-Faces of one group (one person, one video, one original) are not independent, so groups are drawn
-and not faces.
+Faces of one group (one person, one video, one original) are not independent. Rates therefore
+use an effective number of faces, and the bootstrap draws groups instead of faces.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ from faceproof.statistics import CONFIDENCE, Interval, sigmoid, wilson
 from faceproof.tables import choose
 
 FEWEST_GROUPS = 10
-"""With fewer groups on the rarer side of a rate, its own clustering cannot be estimated."""
+"""With fewer groups for the rarer outcome, the clustering of a rate cannot be estimated."""
 
 
 def clopper_pearson_upper(count: int, n: int, *, confidence: float = CONFIDENCE) -> float:
-    """Return the one-sided exact upper bound of a rate: what a promise is held against.
+    """Return the one-sided exact upper bound of a rate, used to check error budgets.
 
-    Wilson's interval may miss its coverage for the smallest rates; this one never does.
+    Wilson's interval can undercover for the smallest rates; this bound never does.
 
     Source: Clopper and Pearson 1934, Biometrika 26:404.
 
@@ -46,7 +45,7 @@ def clopper_pearson_upper(count: int, n: int, *, confidence: float = CONFIDENCE)
 
 
 def _at_most(count: int, n: int, p: float) -> float:
-    """Return the chance of at most ``count`` hits in ``n`` tries of chance 0 < ``p`` < 1."""
+    """Return the probability of at most ``count`` hits in ``n`` trials with 0 < ``p`` < 1."""
     if not 0 < p < 1:
         return float(p <= 0)
     k = np.arange(count + 1)
@@ -56,22 +55,22 @@ def _at_most(count: int, n: int, p: float) -> float:
 
 
 def faces_needed(budget: float, *, confidence: float = CONFIDENCE) -> int:
-    """Return how many faces, none of them in error, it takes to show a rate below ``budget``.
+    """Return the number of faces without error needed to show a rate below ``budget``.
 
     >>> [faces_needed(budget) for budget in (0.05, 0.01, 0.005, 0.001)]
     [59, 299, 598, 2995]
     """
     if not 0 < budget < 1:
-        raise UsageError(f"an error budget must lie between 0 and 1, got {budget}")
+        raise UsageError(f"error budget {budget} is out of range: use a value between 0 and 1")
     return math.ceil(math.log(1 - confidence) / math.log1p(-budget))
 
 
 def quantile_interval(
     values: ArrayLike, quantile: float, *, confidence: float = CONFIDENCE
 ) -> Interval:
-    """Return the interval between two order statistics that holds the true quantile.
+    """Return the confidence interval of a quantile between two order statistics.
 
-    No distribution is assumed; an end that n cannot support is infinite.
+    It is distribution-free; an end for which n is too small is infinite.
 
     Source: David and Nagaraja 2003, Order Statistics, section 7.1.
 
@@ -88,10 +87,10 @@ def quantile_interval(
 
 
 def intraclass(scores: ArrayLike, groups: ArrayLike, strata: ArrayLike) -> float:
-    """Return the correlation in [0, 1] of ``scores`` [N] within a group, strata's means taken out.
+    """Return the correlation in [0, 1] of ``scores`` [N] within groups, after centring strata.
 
-    Ranks are made normal first. A yes-or-no outcome cut from such scores is correlated less than
-    they are, so that this bounds the clustering of any error rate. 1 where nothing can be said.
+    Ranks are transformed to normal first. A binary outcome of such scores is less correlated than
+    the scores, so this bounds the clustering of any error rate. 1 if it cannot be estimated.
 
     Source: one-way analysis of variance, Donner 1986, International Statistical Review 54:67.
     """
@@ -110,7 +109,7 @@ def intraclass(scores: ArrayLike, groups: ArrayLike, strata: ArrayLike) -> float
 
 
 def _normal_ranks(scores: Floats) -> Floats:
-    """Return the normal quantile of each score's middle rank, float64 [N]."""
+    """Return the normal quantile of each score's mid-rank, float64 [N]."""
     _, place, repeats = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(repeats) - repeats / 2) / len(scores)
     quantile = NormalDist().inv_cdf
@@ -123,7 +122,7 @@ def _centred(values: Floats, strata: ArrayLike) -> Floats:
 
 
 def clustered_size(groups: ArrayLike, correlation: float) -> float:
-    """Return how many independent faces those in ``groups`` [N] are worth.
+    """Return the effective number of independent faces in ``groups`` [N].
 
     Source: Kish 1965, Survey Sampling: N / (1 + (mean size over faces - 1) * correlation).
 
@@ -136,10 +135,10 @@ def clustered_size(groups: ArrayLike, correlation: float) -> float:
 
 
 def effective_size(hits: ArrayLike, groups: ArrayLike, *, correlation: float = 1.0) -> float:
-    """Return how many independent faces these ``hits`` bool [N] in ``groups`` [N] are worth.
+    """Return the effective number of faces for ``hits`` bool [N] in ``groups`` [N].
 
-    Faces over the design effect of the rate's variance between groups; where fewer than
-    `FEWEST_GROUPS` groups hold the rarer outcome, `clustered_size` for ``correlation``.
+    It is the number of faces over the design effect of the rate's variance between groups. If
+    fewer than `FEWEST_GROUPS` groups have the rarer outcome: `clustered_size` at ``correlation``.
 
     Source: Korn and Graubard 1998, Survey Methodology 24:193.
     """
@@ -171,10 +170,10 @@ _BLOCK = 2_000_000
 def resamples(
     labels: ArrayLike, groups: ArrayLike, *, number: int = RESAMPLES, seed: int = 0
 ) -> Iterator[Floats]:
-    """Yield weights float64 [b, N], ``number`` rows in all: how often each face was drawn.
+    """Yield weights float64 [b, N], ``number`` rows in total: how often each face was drawn.
 
     Groups are drawn with replacement within three strata (real only, fake only, both), so that
-    no resample lacks a class that is there.
+    every resample has all classes.
     """
     fake = np.asarray(labels, dtype=bool)
     names, index = np.unique(np.asarray(groups), return_inverse=True)
@@ -189,7 +188,7 @@ def resamples(
 
 
 def _draws(members: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return int64 [rows, members]: how often each of ``members`` comes up in as many draws."""
+    """Return int64 [rows, members]: how often each of ``members`` is drawn in as many draws."""
     drawn = rng.integers(0, max(members, 1), (rows, members))
     cells = (drawn + members * np.arange(rows)[:, None]).ravel()
     return np.bincount(cells, minlength=rows * members).reshape(rows, members).astype(np.int64)
@@ -209,10 +208,10 @@ def bootstrap(
     """Return the interval of each metric called ``names``, over resampled groups.
 
     A value in (0, 1) gets a normal interval on the logit scale with the bootstrap's standard
-    error, which keeps its coverage near 1 where percentiles lose it; any other value percentiles.
-    Where all resamples agree (no error at all, or one group a class) the bootstrap knows nothing:
-    Wilson's interval over what the rarer class is worth at the given ``correlation`` within a
-    group (`faceproof.evaluation.intervals.intraclass`) stands in.
+    error, which keeps its coverage near 1, unlike percentiles; any other value gets percentiles.
+    If all resamples agree (no error at all, or one group per class) the fallback is Wilson's
+    interval at the effective size of the rarer class for ``correlation`` within a group
+    (`faceproof.evaluation.intervals.intraclass`).
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap; logit scale after Qin and
     Hotilovac 2008, Statistical Methods in Medical Research 17:207; clusters after Field and Welsh

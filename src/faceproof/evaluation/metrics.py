@@ -1,4 +1,4 @@
-"""What is measured: one table of metrics, each a pure function of labels, scores and thresholds."""
+"""`METRICS`: the table of metrics, pure functions of labels, scores and thresholds."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ Outcome = Callable[[Bools, Floats, Thresholds], Bools]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric as a function of faces, its formula, and what it needs to know about the faces."""
+    """A metric: its formula, required classes and counted faces."""
 
     formula: Callable[[Tally, Thresholds], Floats]
     needs: tuple[str, ...] = ("real", "fake")
-    """The classes that must be present; a rate counts over these alone, or over all where none."""
+    """The required classes; a rate counts only these, or all faces if empty."""
     outcome: Outcome | None = None
-    """For a plain share of faces: which of them count, bool [N] from labels and scores [N]."""
+    """For a share of faces: function from labels and scores [N] to the hits, bool [N]."""
     at_thresholds: bool = True
     higher_is_better: bool | None = True
-    """None where neither direction is good in itself."""
+    """None if neither direction is better."""
 
     def __call__(self, labels: ArrayLike, scores: ArrayLike, at: Thresholds = HALF) -> float:
         """Return the metric of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
 
         Raises:
-            UsageError: when a class that it needs is not there.
+            UsageError: a required class is missing.
         """
         if missing := self.missing_class(labels):
             name = self.formula.__name__
-            raise UsageError(f"{name} needs {missing} faces, and among these there are none")
+            raise UsageError(f"{name} needs {missing} faces, but there are none")
         return float(self.formula(tally(labels, scores), at)[0])
 
     def missing_class(self, labels: ArrayLike) -> str | None:
-        """Return the class ("real" or "fake") that is needed and that the labels lack, or None."""
+        """Return the required class ("real" or "fake") that is missing in the labels, or None."""
         fake = np.asarray(labels, dtype=bool)
         present = {"real": bool((~fake).any()), "fake": bool(fake.any())}
         return next((kind for kind in self.needs if not present[kind]), None)
@@ -98,7 +98,7 @@ METRICS: dict[str, Metric] = {
 }
 
 roc_auc = METRICS["roc_auc"]
-"""The area under the ROC curve, in [0, 1]: what training watches; any rising scores will do."""
+"""The area under the ROC curve, in [0, 1], watched in training; scores need only be ordered."""
 
 
 def measure(
@@ -111,8 +111,8 @@ def measure(
     """Return the metrics called ``names`` of faces: labels bool [N] (true is fake), scores [N].
 
     Raises:
-        UsageError: when a metric needs a class that is not there.
-        UnknownChoiceError: when a name is not in `METRICS`.
+        UsageError: a metric's required class is missing.
+        UnknownChoiceError: a name is not in `METRICS`.
 
     >>> measure([0, 0, 1, 1], [0.1, 0.6, 0.4, 0.9], names=["roc_auc", "bpcer"])
     {'roc_auc': 0.75, 'bpcer': 0.5}

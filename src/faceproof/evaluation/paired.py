@@ -1,7 +1,7 @@
-"""Two detectors on the same faces: how each figure changed, and how sure that is.
+"""`changes`: paired comparison of two detectors on the same faces, with intervals.
 
-What is hard for one detector is mostly hard for the other. The change is therefore measured face
-by face, and its interval is narrower than that of two figures held beside each other.
+Faces that are hard for one detector are mostly hard for the other. The change is therefore
+measured face by face, and its interval is narrower than for unpaired figures.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Change(Record):
-    """A figure of the old and of the new detector, and the change with its interval.
+    """A metric of the old and the new detector, and its change with an interval.
 
     ``change`` is new minus old; ``n`` faces of the slice in ``groups`` groups were judged by both.
     """
@@ -53,7 +53,7 @@ class Change(Record):
 
     @property
     def losses(self) -> tuple[float, float, float]:
-        """What was lost, and the ends of its interval, ascending; a gain is a negative loss.
+        """The loss and the ends of its interval, ascending; a gain is a negative loss.
 
         >>> told = {"n": 9, "groups": 9, "old": 0.0, "new": 0.1, "change": 0.1}
         >>> Change(metric="bpcer", low=0.0, high=0.2, **told).losses
@@ -66,7 +66,7 @@ class Change(Record):
 
 @dataclass(frozen=True)
 class Pair:
-    """What two detectors answered about the same N faces, row by row; both judged all of them."""
+    """Predictions of two detectors for the same N faces, row by row, all judged by both."""
 
     old: Faces
     new: Faces
@@ -78,28 +78,28 @@ class Pair:
 
 
 class Points(NamedTuple):
-    """The thresholds that each detector is used at."""
+    """The thresholds of each detector."""
 
     old: Thresholds
     new: Thresholds
 
 
 def paired(old: pa.Table, new: pa.Table) -> Pair:
-    """Return two predictions tables row by row; faces that either did not judge are counted.
+    """Align two predictions tables row by row; count faces that either did not judge.
 
     Raises:
-        DataError: they are not of the same data, or not of the same pictures and conditions.
+        DataError: their data, pictures or conditions differ.
     """
     if origin_of(old, name="old").data_sha256 != origin_of(new, name="new").data_sha256:
         raise DataError(
-            "the two predictions tables are of different data: let both detectors judge one "
-            "manifest"
+            "the two predictions tables have different data: predict the same manifest "
+            "with both detectors"
         )
     here, there = _keys(old), _keys(new)
     if differing := here.keys() ^ there.keys():
         raise DataError(
-            f"the two predictions tables differ in {len(differing)} pictures or conditions, for "
-            f"instance {min(differing)}: predict the same rows with both detectors"
+            f"the two predictions tables differ in {len(differing)} pictures or conditions, such "
+            f"as {min(differing)}: predict the same rows with both detectors"
         )
     before = faces(old)
     after = faces(new.take([there[key] for key in here]))
@@ -108,10 +108,10 @@ def paired(old: pa.Table, new: pa.Table) -> Pair:
 
 
 def changes(pair: Pair, at: Points, *, number: int = RESAMPLES, seed: int = 0) -> list[Change]:
-    """Return the changes of each condition: of all, of each real source, of each generator.
+    """Return the changes for each condition: overall, by real source and by generator.
 
-    Of all: recall, BPCER and ROC-AUC; of a source its BPCER; of a generator its recall, and its
-    ROC-AUC against the real faces of all sources.
+    Overall: recall, BPCER and ROC-AUC. By source: BPCER. By generator: recall, and ROC-AUC
+    against the real faces of all sources.
     """
     found: list[Change] = []
     for condition in dict.fromkeys(pair.old.conditions.tolist()):
@@ -124,7 +124,7 @@ def changes(pair: Pair, at: Points, *, number: int = RESAMPLES, seed: int = 0) -
 
 
 def error_changes(pair: Pair, at: Points, *, name: str) -> list[Change]:
-    """Return the changes of recall and of BPCER on all of a pair's faces, as the slice ``name``."""
+    """Return the changes of recall and BPCER on all faces of a pair, as the slice ``name``."""
     parts = {"recall": pair.where(pair.old.fake), "bpcer": pair.where(~pair.old.fake)}
     found = [_change(metric, part, at, number=0, seed=0) for metric, part in parts.items()]
     return [one.model_copy(update={"slice": name}) for one in found if one is not None]
@@ -133,9 +133,9 @@ def error_changes(pair: Pair, at: Points, *, name: str) -> list[Change]:
 def rate_change(old: Bools, new: Bools, groups: ArrayLike, *, correlation: float = 1.0) -> Interval:
     """Return the interval of the change of a share, from hits bool [N] before and after.
 
-    The change is the share of faces won minus that lost. Each of them has Wilson's interval at what
-    the faces are worth in their groups, with ``correlation`` as in `rate_interval`; so it does not
-    shrink to a point where no face changed.
+    The change is the share of faces gained minus the share lost. Each has Wilson's interval at the
+    effective size of the groups, with ``correlation`` as in `rate_interval`; so it does not
+    shrink to a point if no face changed.
 
     Source: Zou and Donner 2008, Statistics in Medicine 27:1693 (limits of a difference from the
     limits of its parts, which exclude one another here).
@@ -155,17 +155,17 @@ def rate_change(old: Bools, new: Bools, groups: ArrayLike, *, correlation: float
 
 
 def _joined(one: float, other: float, correlation: float) -> float:
-    """Return how far a difference may be off whose two parts may be off so far."""
+    """Return the margin of a difference from the margins of its two parts."""
     return math.sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
 
 
 def auc_change(
     old: Faces, new: Faces, *, number: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float, Interval]:
-    """Return the ROC-AUC of both and the interval of its change: percentiles over groups.
+    """Return both ROC-AUCs and the interval of the change: bootstrap percentiles over groups.
 
-    Where all resamples agree, as where both separate perfectly, Wilson's interval of no error over
-    the groups of the rarer class stands in.
+    If all resamples agree, as when both separate perfectly, the fallback is Wilson's interval of
+    no error over the groups of the rarer class.
     """
     drawn = [
         roc_auc(tally(new.fake, new.probabilities, weights))
@@ -193,7 +193,7 @@ def _keys(predictions: pa.Table) -> dict[tuple[str, str], int]:
 
 
 def _parts(worn: Pair) -> Iterator[tuple[str, str, Pair]]:
-    """Yield slice, metric and faces of everything that is compared under one condition."""
+    """Yield slice, metric and faces of each comparison under one condition."""
     real, fake = ~worn.old.fake, worn.old.fake
     yield "all", "roc_auc", worn
     yield "all", "recall", worn.where(fake)
@@ -207,7 +207,7 @@ def _parts(worn: Pair) -> Iterator[tuple[str, str, Pair]]:
 
 
 def _change(metric: str, part: Pair, at: Points, *, number: int, seed: int) -> Change | None:
-    """Return the change of one metric, None where these faces do not allow it."""
+    """Return the change of one metric, None if it cannot be computed."""
     if not len(part.old) or METRICS[metric].missing_class(part.old.fake):
         return None
     outcome = METRICS[metric].outcome
@@ -231,7 +231,7 @@ def _change(metric: str, part: Pair, at: Points, *, number: int, seed: int) -> C
 
 
 def _alike(part: Pair) -> float:
-    """Return how alike the changes of faces of one group are, in [0, 1]."""
+    """Return the correlation of changes within groups, in [0, 1]."""
     return intraclass(part.new.logits - part.old.logits, part.old.groups, part.old.sources)
 
 

@@ -1,11 +1,10 @@
-"""Inference for evaluation: a detector, a data set and conditions become a predictions table.
+"""`predict` runs a detector on a data set under conditions into a predictions table.
 
-A picture is worn as a whole, its largest face is then looked for in the worn picture, and that
-face goes through the one function from picture to network input: what is measured is what happens
-in use. A split is read only for the purpose it was made for.
+A condition degrades the whole picture. The largest face of the degraded picture then goes through
+the same preprocessing as in use. A split is read only for its own purpose.
 
-Each picture is opened, worn and searched for its face once, and all detectors see the same crop,
-each normalised as its own networks read it.
+Each picture is decoded, degraded and searched for faces once. All detectors get the same crop,
+normalised for their own networks.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ Find = Callable[[Pixels], list[Points]]
 
 
 class Judge(Protocol):
-    """What answers: a `faceproof.detector.Detector`, or a stand-in for tests."""
+    """Interface for inference: a `faceproof.detector.Detector`, or a test double."""
 
     @property
     def sha256(self) -> str: ...  # noqa: D102
@@ -60,7 +59,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class _Face:
-    """A row under a condition, ready for the network, or why it is not."""
+    """A row under a condition with its network input, or its failure status."""
 
     row: Row
     condition: str
@@ -81,20 +80,20 @@ def predict(
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
 ) -> pa.Table:
-    """Return the predictions table of one split's rows under every condition, in their order.
+    """Return the predictions table of a split's rows under every condition, in order.
 
-    ``root`` is the folder that the manifest's paths start from. ``progress`` is told the number
-    of answers after each batch.
+    ``root`` is the base folder of the manifest's paths. ``progress`` is called with the number of
+    predictions after each batch.
 
     Raises:
-        SplitUseError: when ``split`` may not be read for this ``purpose`` (`Manifest.take`).
-        UnknownChoiceError: when there is no such condition.
-        ManifestError: when a file is not the one that its row names.
-        UsageError: when the split is empty.
+        SplitUseError: ``split`` must not be read for this ``purpose`` (`Manifest.take`).
+        UnknownChoiceError: a condition is unknown.
+        ManifestError: a file's SHA-256 differs from its row.
+        UsageError: the split is empty.
     """
     rows = manifest.take(split, purpose=purpose)
     if not rows:
-        raise UsageError(f"nothing to predict: the manifest has no row in the split {split!r}")
+        raise UsageError(f"nothing to predict: the manifest has no rows in the split {split!r}")
     return predict_rows(
         detector,
         rows,
@@ -120,9 +119,9 @@ def predict_rows(
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
 ) -> pa.Table:
-    """Return the predictions table of rows that the caller may read; the rest is as `predict`.
+    """Return the predictions table of the given rows; otherwise like `predict`.
 
-    ``find`` says which face of a picture is judged: `largest` with a finder, or `whole`.
+    ``find`` selects the face of a picture: `largest` with a finder, or `whole`.
     """
     for name in conditions:
         choose(DEGRADATIONS, name, what="condition")
@@ -137,12 +136,12 @@ def predict_rows(
 
 
 def largest(finder: FaceFinder, pixels: Pixels) -> list[Points]:
-    """Return the landmarks of the largest face, nothing where there is no face."""
+    """Return the landmarks of the largest face, an empty list without a face."""
     return [face.landmarks for face in finder.find(pixels)[:1]]
 
 
 def whole(_: Pixels) -> list[Points]:
-    """Return the one face of a picture that is a face crop already: it has no landmarks."""
+    """Return one face without landmarks, for a picture that is already a face crop."""
     return [None]
 
 
@@ -170,8 +169,8 @@ def _look(
         picture = load(root / row.path)
         if row.sha256 and picture.sha256 != row.sha256:
             raise ManifestError(
-                f"{row.path} has SHA-256 {picture.sha256[:12]}..., but the manifest says "
-                f"{row.sha256[:12]}...: the file has changed; make the manifest again"
+                f"{row.path} has changed: its SHA-256 is {picture.sha256[:12]}..., the manifest "
+                f"has {row.sha256[:12]}...; create the manifest again"
             )
         return [_worn(picture, find, spec, name, row) for name in conditions]
     except (SourceError, OSError, cv2.error):
@@ -179,7 +178,7 @@ def _look(
 
 
 def _worn(picture: Picture, find: Find, spec: Preprocessing, condition: str, row: Row) -> _Face:
-    """Return the face of the picture as it looks under the condition."""
+    """Return the face of the picture degraded by the condition."""
     seed = [int(picture.sha256[:16], 16), zlib.crc32(condition.encode())]
     worn = DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
     found = find(worn)
@@ -212,21 +211,21 @@ def _answers(detector: Judge, faces: Sequence[_Face]) -> Iterator[Prediction]:
 
 
 class Panel:
-    """Detectors of one crop as one judge: the first one's answers are given, all are kept."""
+    """Detectors with the same crop as one judge: returns the first's logits, stores all."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
-        """Take detectors that read the same crop.
+        """Store detectors with the same crop.
 
         Raises:
-            UsageError: one of them reads another, naming what differs.
+            UsageError: their crops differ, with the difference.
         """
         self._detectors = tuple(detectors)
         self._answers: list[Floats] = [np.empty((len(self._detectors), 0))]
         for detector in self._detectors[1:]:
             if differs := crop_difference(detector.preprocessing.crop, self.preprocessing.crop):
                 raise UsageError(
-                    f"detectors {detector.spec.name!r} and {self.spec.name!r} do not read the "
-                    f"same crop: {differs}. Train one of them at the crop of the other"
+                    f"detectors {detector.spec.name!r} and {self.spec.name!r} have different "
+                    f"crops: {differs}. Train one of them with the crop of the other"
                 )
 
     @property
@@ -236,17 +235,17 @@ class Panel:
 
     @property
     def spec(self) -> DetectorSpec:
-        """What the first detector says of itself."""
+        """The first detector's spec."""
         return self._detectors[0].spec
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """What stands between a picture and `logits`: the first detector's."""
+        """The first detector's preprocessing from picture to network input."""
         return self._detectors[0].preprocessing
 
     @property
     def answers(self) -> Floats:
-        """The logits of all that was judged, float64 [detectors, N], in the order of the calls."""
+        """The logits of all judged faces, float64 [detectors, N], in the order of the calls."""
         return np.concatenate(self._answers, axis=1)
 
     def logits(self, inputs: Input) -> Floats:
@@ -274,10 +273,10 @@ def predict_together(
     workers: int = 2,
     progress: Callable[[int], None] | None = None,
 ) -> list[pa.Table]:
-    """Return the predictions table of each detector, the same as `predict` gives it alone.
+    """Return the predictions table of each detector, equal to a separate `predict`.
 
     Raises:
-        UsageError: when the detectors do not read the same crop, and as `predict` does.
+        UsageError: the detectors' crops differ; and the errors of `predict`.
     """
     panel = Panel(detectors)
     table = predict(
@@ -300,7 +299,7 @@ def predict_together(
 def answered(
     table: pa.Table, logits: Floats, calibration: Calibration, *, detector_sha256: str
 ) -> pa.Table:
-    """Return ``table`` with the answers of another detector to the faces that were judged in it.
+    """Return ``table`` with another detector's logits and probabilities.
 
     ``logits`` float64 [judged] are in the order of the rows with status ``ok``.
     """

@@ -1,8 +1,8 @@
-"""The predictions table: what a detector answered, once, for all that is computed later.
+"""`Prediction` and the predictions table, from which all metrics are computed.
 
 One row is one picture under one condition. Inference writes the table (Parquet); every metric,
-interval, calibration and plot is a pure function of it. Rows that were not judged stay in it with
-their status.
+interval, calibration and plot is a pure function of it. Rows that were not judged keep their
+status.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _METADATA = b"faceproof"
 
 
 class Origin(Record):
-    """Which detector answered about which data, and for what the answers may be used."""
+    """The detector, data and purpose of a predictions table."""
 
     schema_: Literal["faceproof.predictions/1"] = Field(
         default="faceproof.predictions/1", alias="schema"
@@ -45,7 +45,7 @@ class Origin(Record):
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row: a picture under a condition, and the answer for its largest face."""
+    """One row: a picture under a condition, and the prediction for its largest face."""
 
     path: str
     source: str
@@ -64,15 +64,15 @@ class Faces:
     """The columns of a predictions table as arrays of one length N."""
 
     fake: Bools
-    """bool [N]: true where the label is fake."""
+    """bool [N]: true for the label fake."""
     logits: Floats
-    """float64 [N]: not a number where the face was not judged."""
+    """float64 [N]: NaN if the face was not judged."""
     probabilities: Floats
-    """float64 [N] in [0, 1]: not a number where the face was not judged."""
+    """float64 [N] in [0, 1]: NaN if the face was not judged."""
     sources: Texts
     generators: Texts
     groups: Texts
-    """str [N]: a row without a group is a group of its own."""
+    """str [N]: a row without a group forms its own group."""
     conditions: Texts
     splits: Texts
     statuses: Texts
@@ -86,10 +86,10 @@ class Faces:
 
 
 def table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
-    """Return the checked table of these rows.
+    """Return the validated table of these rows.
 
     Raises:
-        DataError: when a row breaks the contract.
+        DataError: a row is invalid.
     """
     arrow = _arrow()
     metadata = {_METADATA: origin.model_dump_json(by_alias=True).encode()}
@@ -101,7 +101,7 @@ def table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
 
 
 def write(predictions: pa.Table, path: Path) -> None:
-    """Write a checked table as Parquet."""
+    """Validate a table and write it as Parquet."""
     check(predictions)
     from pyarrow import parquet
 
@@ -109,10 +109,10 @@ def write(predictions: pa.Table, path: Path) -> None:
 
 
 def read(path: Path) -> pa.Table:
-    """Read and check what `write` wrote.
+    """Read and validate a table that `write` wrote.
 
     Raises:
-        DataError: when the file is missing, no Parquet, or breaks the contract.
+        DataError: the file is missing, not Parquet, or invalid.
     """
     arrow = _arrow()
     from pyarrow import parquet
@@ -126,22 +126,22 @@ def read(path: Path) -> pa.Table:
 
 
 def origin_of(predictions: pa.Table, *, name: str = "predictions") -> Origin:
-    """Return the detector, data and purpose that the table's metadata names.
+    """Return the detector, data and purpose from the table's metadata.
 
     Raises:
-        DataError: when the metadata is missing or of another schema.
+        DataError: the metadata is missing or has another schema.
     """
     written = (predictions.schema.metadata or {}).get(_METADATA)
     if written is None:
-        raise DataError(f"{name}: not written by faceproof, its metadata names no detector")
+        raise DataError(f"{name}: not a faceproof predictions table: its metadata has no detector")
     try:
         return Origin.model_validate_json(written)
     except ValidationError as error:
-        raise DataError(f"{name}: metadata of another faceproof: {error}") from error
+        raise DataError(f"{name}: metadata of another faceproof version: {error}") from error
 
 
 def faces(predictions: pa.Table) -> Faces:
-    """Return all rows as arrays, those that were not judged included."""
+    """Return all rows as arrays, including those that were not judged."""
     text = {
         column: np.asarray(predictions[column].to_pylist(), dtype=np.str_)
         for column in ("source", "generator", "group", "path", "condition", "split", "status")
@@ -160,20 +160,21 @@ def faces(predictions: pa.Table) -> Faces:
 
 
 def judged(predictions: pa.Table) -> Faces:
-    """Return the rows with an answer as arrays; `faces` keeps the others for their rate."""
+    """Return the judged rows as arrays; `faces` returns all rows."""
     every = faces(predictions)
     return every.where(every.statuses == "ok")
 
 
 def check(predictions: pa.Table, *, name: str = "predictions") -> None:
-    """Check columns, values and metadata.
+    """Validate columns, values and metadata.
 
     Raises:
-        DataError: naming the first fault, how many rows have it and the first of them.
+        DataError: with the first fault, the number of rows and the first row.
     """
     if not predictions.schema.equals(_schema(), check_metadata=False):
         raise DataError(
-            f"{name}: columns {_described(predictions.schema)}, not {_described(_schema())}"
+            f"{name}: columns are {_described(predictions.schema)}, "
+            f"expected {_described(_schema())}"
         )
     origin_of(predictions, name=name)
     columns = {key: np.asarray(values, object) for key, values in predictions.to_pydict().items()}
@@ -187,18 +188,18 @@ def check(predictions: pa.Table, *, name: str = "predictions") -> None:
 
 
 def _faults(columns: dict[str, NDArray[Any]]) -> dict[str, Bools]:
-    """Return what can be wrong with a row, each with bool [N]."""
+    """Return each possible fault of a row with its mask, bool [N]."""
     logit, probability = (columns[key].astype(float) for key in ("logit", "fake_probability"))
     label, ok = columns["label"], columns["status"] == "ok"
     picture = np.array(list(zip(columns["path"], columns["condition"], strict=True)), object)
     return {
-        "a label that is neither real nor fake": ~np.isin(label, LABELS),
-        "a label that its generator denies": (label == "real") != (columns["generator"] == "none"),
-        "an unknown status": ~np.isin(columns["status"], STATUSES),
-        "a logit where there is no verdict, or none where there is one": ok != np.isfinite(logit),
-        "a probability outside of [0, 1]": ok & ~((probability >= 0) & (probability <= 1)),
-        "a probability without a verdict": ~ok & ~np.isnan(probability),
-        "the same path and condition again": _repeated(picture),
+        "label is neither real nor fake": ~np.isin(label, LABELS),
+        "label contradicts the generator": (label == "real") != (columns["generator"] == "none"),
+        "unknown status": ~np.isin(columns["status"], STATUSES),
+        "logit without status ok, or status ok without logit": ok != np.isfinite(logit),
+        "probability outside [0, 1]": ok & ~((probability >= 0) & (probability <= 1)),
+        "probability without status ok": ~ok & ~np.isnan(probability),
+        "duplicate path and condition": _repeated(picture),
     }
 
 
@@ -212,7 +213,7 @@ def _repeated(pairs: NDArray[Any]) -> Bools:
 
 
 def _floats(predictions: pa.Table, column: str) -> Floats:
-    """Return float64 [N], not a number where the column is null."""
+    """Return float64 [N], NaN where the column is null."""
     values = [np.nan if value is None else value for value in predictions[column].to_pylist()]
     return np.asarray(values, dtype=np.float64)
 

@@ -1,1 +1,1 @@
-"""Reports: what was found, in words and tables that people read."""
+"""Reports: results as text, tables and pages for readers."""

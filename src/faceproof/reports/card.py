@@ -1,7 +1,7 @@
-"""CARD.md: what a detector is, what it was measured to do, and what nobody measured.
+"""`card` generates CARD.md: a detector's description, measured results and limits.
 
-Every figure comes from the detector's own record; there is no room for one written by hand. The
-same record always gives the same bytes.
+Every figure comes from the detector's own record, none is written by hand. The same record always
+gives the same bytes.
 """
 
 from __future__ import annotations
@@ -26,35 +26,35 @@ from faceproof.reports.markup import figure, listing, plain, section, table
 COMMAND = "faceproof train RECIPE.toml"
 
 TITLES = {
-    "roc_auc": "ROC-AUC: the chance that a fake scores above a real face",
+    "roc_auc": "ROC-AUC: the probability that a fake scores above a real face",
     "average_precision": "Average precision",
-    "tpr_at_fpr_1": "Fakes caught by the threshold with 1 % false alarms on these very faces",
+    "tpr_at_fpr_1": "Fakes caught at the threshold with 1 % false alarms on the same faces",
     "eer": "Equal error rate",
-    "ece": f"Expected calibration error, {ECE_BINS} bins of equal mass; never 0 by chance",
+    "ece": f"Expected calibration error, {ECE_BINS} bins of equal mass; above 0 by chance",
     "brier": "Brier score",
     "log_loss": "Log loss in nats",
     "bpcer": "Real faces called fake (BPCER)",
-    "real_unsure_rate": "Real faces it is unsure of",
+    "real_unsure_rate": "Real faces called unsure",
     "apcer": "Fake faces called real (APCER)",
-    "fake_unsure_rate": "Fake faces it is unsure of",
+    "fake_unsure_rate": "Fake faces called unsure",
     "real_coverage": "Real faces not called fake (coverage)",
     "fake_coverage": "Fake faces not called real (coverage)",
     "recall": "Fake faces called fake",
-    "unsure_rate": "Faces it is unsure of",
-    "accuracy": "Accuracy, unsure taken as real",
-    "balanced_accuracy": "Balanced accuracy, unsure taken as real",
+    "unsure_rate": "Faces called unsure",
+    "accuracy": "Accuracy, unsure counted as real",
+    "balanced_accuracy": "Balanced accuracy, unsure counted as real",
     "precision": "Fakes among faces called fake, in this mix of classes",
     "f1": "F1, in this mix of classes",
-    "no_face_rate": "Pictures in which no face was found (in no other figure)",
-    "error_rate": "Pictures that could not be read (in no other figure)",
+    "no_face_rate": "Pictures without a detected face (excluded from other figures)",
+    "error_rate": "Unreadable pictures (excluded from other figures)",
 }
-"""The tables of the card, in their order."""
+"""The tables of the card, in display order."""
 
 _SLICE = re.compile(r"source=(.*),generator=(.*),split=(\w+)", re.DOTALL)
 
 
 def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
-    """Return CARD.md of a detector; ``command`` is what makes it again from the data."""
+    """Return CARD.md of a detector; ``command`` reproduces it from the data."""
     parts = (
         f"# {plain(spec.name)} {plain(spec.version)}",
         _summary(spec),
@@ -79,8 +79,8 @@ def _summary(spec: DetectorSpec) -> str:
         f"A faceproof detector: {networks} on aligned face crops of {size} x {size} px. For each "
         "face it gives a calibrated probability of being generated or manipulated, and a verdict: "
         "`real`, `fake` or `unsure`.\n\n"
-        "This card is generated from `detector.json`; every figure stands there with its data's "
-        "hash. Brackets hold 95 % intervals, n is the number of faces counted."
+        "This card is generated from `detector.json`, which has every figure with the hash of its "
+        "data. Brackets hold 95 % intervals, n is the number of faces counted."
     )
 
 
@@ -88,12 +88,12 @@ def _use() -> str:
     return section(
         "Use",
         "For a first opinion on single photographs with faces, as one signal among others, by "
-        "people who can look at the picture and where it comes from.",
-        "Not for: deciding alone about a person; proving that a picture is authentic (`real` "
-        "means that nothing this detector knows of was found); drawings; video as such; "
-        "generators unlike those named below; finding out who a person is.",
-        "The probability holds for an even bet between real and fake. Where fakes are rare, most "
-        "pictures called fake can still be real: weigh the false alarms below with how rare.",
+        "people who can examine the picture and its origin.",
+        "Not for: deciding about a person without other evidence; proving that a picture is "
+        "authentic (`real` means that the detector found no known sign of a fake); drawings; "
+        "video as such; generators unlike those listed below; identifying a person.",
+        "The probability assumes equal numbers of real and fake faces. If fakes are rare, most "
+        "pictures called fake can still be real: weight the false alarms below by the base rate.",
     )
 
 
@@ -106,8 +106,8 @@ def _origins(spec: DetectorSpec) -> str:
     return section(
         "Licences and origins",
         f"Licence: {plain(spec.licence)}",
-        "Most public face sets are given for research and non-commercial use. Whoever uses this "
-        "detector has to keep to the terms of the data and of the starting weights as well.",
+        "Most public face data sets are licensed for research and non-commercial use. Users of "
+        "this detector must also comply with the terms of the data and of the starting weights.",
         started if rows else "Training started from random weights.",
         listing(map(plain, spec.notes)),
     )
@@ -119,15 +119,15 @@ def _data(spec: DetectorSpec) -> str:
     return section(
         "Data",
         f"Pictures by split: {rows} (data SHA-256 `{spec.trained_on.data_sha256}`). Epochs were "
-        "chosen on validation, calibration and thresholds on calibration; test was read for the "
-        "figures of this card alone.",
+        "chosen on validation, calibration and thresholds on calibration; test was read only "
+        "for the figures of this card.",
         _composition(spec),
         f"Generators seen in training: {generators}.",
     )
 
 
 def _composition(spec: DetectorSpec) -> str:
-    """Return the table of pictures by source, generator and split, or nothing."""
+    """Return the table of pictures by source, generator and split, or an empty string."""
     splits = list(spec.trained_on.rows)
     rows = [
         [plain(source), plain(generator), *(f"{counts.get(split, 0):,}" for split in splits)]
@@ -137,7 +137,7 @@ def _composition(spec: DetectorSpec) -> str:
 
 
 def _counts(spec: DetectorSpec) -> dict[tuple[str, str], dict[str, int]]:
-    """Return the pictures of each source and generator in each split, as far as told."""
+    """Return the recorded numbers of pictures by source, generator and split."""
     counts: dict[tuple[str, str], dict[str, int]] = {}
     for finding in spec.results:
         named = _SLICE.fullmatch(finding.slice)
@@ -174,7 +174,7 @@ def _by_slice(spec: DetectorSpec, metric: str) -> str:
 
 
 def _worst(spec: DetectorSpec, point: str) -> str:
-    """Return the generator that gets past most often, in words, or nothing."""
+    """Return a sentence on the generator with the highest APCER, or an empty string."""
     worst = worst_generator(spec.results, point)
     if worst is None:
         return ""
@@ -189,17 +189,17 @@ def _limits(spec: DetectorSpec) -> str:
     generators, sources = _named(spec, "generator="), _named(spec, "source=")
     lines = [
         f"Tested on fakes of {_these(generators)} and on pictures of {_these(sources)}, as "
-        f"{_these(_conditions(spec))}. Other generators, sources, cameras and ways of saving were "
-        "not tested, and results there can be much worse.",
+        f"{_these(_conditions(spec))}. Other generators, sources, cameras and file histories were "
+        "not tested; results there can be much worse.",
         *_same_makers(spec),
         *_untested(spec, generators),
         *_one_class(spec, sources),
-        "A source's labels are taken as they are; where they are wrong, no detector reaches 1.",
+        "Labels of a source are taken as given; with wrong labels no detector reaches 1.",
     ]
     if not any(re.search(r"\b(age|gender|ethnicity)=", f.slice) for f in spec.results):
-        lines.append("Not measured: whether it errs more often on some groups of people.")
+        lines.append("Not measured: error rates by group of people.")
     if not any(is_attack(f.condition) for f in spec.results):
-        lines.append("Not measured: pictures made to deceive this detector.")
+        lines.append("Not measured: adversarial pictures.")
     return section("Limits", listing(lines))
 
 
@@ -210,8 +210,8 @@ def _same_makers(spec: DetectorSpec) -> Iterator[str]:
     )
     if shared := sorted(trained & tested):
         yield (
-            f"Of {_these(shared)} there are pictures both in training and in the test: other "
-            "people, videos and originals, but the same makers. A new source is harder."
+            f"Both training and test have pictures of {_these(shared)}: other people, videos "
+            "and originals, but the same generators. A new source is harder."
         )
 
 
@@ -225,13 +225,13 @@ def _one_class(spec: DetectorSpec, sources: Sequence[str]) -> Iterator[str]:
     both = {f.slice for f in spec.results if f.metric == "roc_auc"}
     single = [name for name in sources if f"source={name}" not in both]
     if single and both:
-        yield f"Of {_these(single)} the test holds one class alone, so that there is no ROC-AUC."
+        yield f"The test has only one class of {_these(single)}, so there is no ROC-AUC."
 
 
 def _again(spec: DetectorSpec, command: str) -> str:
     return section(
-        "Make it again",
-        f"With the data in place and its hash equal to `{spec.trained_on.data_sha256[:12]}...`, "
+        "Reproduce",
+        f"With data whose hash is `{spec.trained_on.data_sha256[:12]}...`, "
         f"one command {'weighs' if members(spec) else 'trains'}, calibrates, tests and "
         "writes this card:",
         f"```\n{command}\n```",
@@ -248,7 +248,7 @@ def _conditions(spec: DetectorSpec) -> list[str]:
 
 
 def _named(spec: DetectorSpec, kind: str) -> list[str]:
-    """Return the names in slices of a kind, in order; those of the data table are no tests."""
+    """Return the names in slices of a kind, in order, without those of the data table."""
     slices = (f.slice for f in spec.results if f.metric != COMPOSITION)
     return [name.removeprefix(kind) for name in dict.fromkeys(slices) if name.startswith(kind)]
 

@@ -1,4 +1,4 @@
-"""The sections of a card: promises, members, heat maps, and pictures made to deceive."""
+"""Sections of a card: operating points, members, heat maps and adversarial pictures."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from faceproof.evaluation.findings import CPU_MS, MEMBER
 from faceproof.reports.markup import figure, listing, plain, section, table
 
 IN_THIS_SECTION = ("real_coverage", "fake_coverage")
-"""The metrics that are shown here alone: elsewhere they repeat what BPCER and APCER say."""
+"""The metrics shown only here: elsewhere they repeat BPCER and APCER."""
 
 
 @dataclass(frozen=True)
 class _Share:
-    """A share of faces at an operating point, and the end that was promised for it."""
+    """A share of faces at an operating point, and its promised bound."""
 
     metric: str
     kind: str
@@ -33,19 +33,19 @@ class _Share:
     fakes: bool = False
 
     def promised(self, point: OperatingPoint) -> float | None:
-        """Return the promised end of the share, or None where nothing was promised."""
+        """Return the promised bound of the share, or None without a promise."""
         budget = point.apcer_budget if self.fakes else point.bpcer_budget
         if budget is None or "unsure" in self.metric:
             return None
         return budget if self.error else 1 - budget
 
     def broken(self, point: OperatingPoint, found: Finding) -> bool:
-        """Return whether not even the kinder end of the interval keeps the promise."""
+        """Return whether even the better end of the interval breaks the promise."""
         promised = self.promised(point)
         return self.error and promised is not None and found.low > promised
 
     def in_words(self, point: OperatingPoint) -> str:
-        """Return what was promised for a cell of the table."""
+        """Return the promise for a cell of the table."""
         promised = self.promised(point)
         if promised is None:
             return "-"
@@ -63,15 +63,15 @@ _SHARES = (
 
 
 def promises(spec: DetectorSpec, conditions: list[str]) -> str:
-    """Return the section on operating points, measured under ``conditions`` where it was."""
+    """Return the section on operating points, with results under ``conditions`` if measured."""
     default = spec.operating_point()
     head = ["operating point", "real below", "fake from", "promise", "chosen on"]
     points = spec.operating_points.values()
     return section(
         "Operating points",
-        "`fake` from the upper threshold on, `real` below the lower, `unsure` between. Error rates "
-        "are 30107-3-style: BPCER is the share of real faces called fake, APCER the share of fake "
-        "faces called real.",
+        "`fake` at or above the upper threshold, `real` below the lower, `unsure` between. Error "
+        "rates are 30107-3-style: BPCER is the share of real faces called fake, APCER the share of "
+        "fake faces called real.",
         table(head, [_point(point, default) for point in points]),
         listing(
             f"{plain(point.name)}, on new faces: {plain(point.basis)}."
@@ -93,7 +93,7 @@ def _point(point: OperatingPoint, default: OperatingPoint) -> list[str]:
 
 
 def _unsupported(spec: DetectorSpec) -> str:
-    """Return the promises that were left out, and what each would take, or nothing."""
+    """Return the unsupported promises and the data that each needs, or an empty string."""
     if not spec.unsupported:
         return ""
     lines = listing(f"{plain(one.name)}: {plain(one.reason)}." for one in spec.unsupported)
@@ -101,7 +101,7 @@ def _unsupported(spec: DetectorSpec) -> str:
 
 
 def _measured(spec: DetectorSpec, conditions: list[str]) -> str:
-    """Return what each promise came to on the test faces of all sources together."""
+    """Return the table of each promise against the test faces of all sources."""
     rows = [
         [plain(point.name), share.kind, share.in_words(point), *cells]
         for point in spec.operating_points.values()
@@ -124,7 +124,7 @@ def _cell(spec: DetectorSpec, metric: str, condition: str) -> str:
 
 
 def _broken(spec: DetectorSpec, conditions: list[str]) -> str:
-    """Return where the whole interval lies beyond a promise, of all faces and of each source."""
+    """Return the list of broken promises, overall and by source."""
     lines = [
         f"{plain(point.name)}, {plain(found.slice)}, {plain(found.condition)}: {share.kind} "
         f"{figure(found)}, promised {share.in_words(point)}"
@@ -134,13 +134,13 @@ def _broken(spec: DetectorSpec, conditions: list[str]) -> str:
     if not lines:
         return ""
     return (
-        "Beyond a promise, with the whole interval. Promises are made for all sources together: "
+        "The whole interval exceeds the promise. Promises cover all sources together: "
         f"one source may be harder than the mix.\n\n{listing(lines)}"
     )
 
 
 def _held_against(spec: DetectorSpec) -> Iterator[tuple[OperatingPoint, _Share, Finding]]:
-    """Yield what was measured on all faces and on each source, with the promise about it."""
+    """Yield each promise with its findings, overall and by source."""
     for point in spec.operating_points.values():
         for share in _SHARES:
             for found in spec.results:
@@ -150,7 +150,7 @@ def _held_against(spec: DetectorSpec) -> Iterator[tuple[OperatingPoint, _Share, 
 
 
 def members(spec: DetectorSpec) -> str:
-    """Return the section, nothing for a detector of one network that was not combined."""
+    """Return the section on members, or an empty string for a single network."""
     labels = _labels(spec)
     if len(spec.members) == 1 and not labels:
         return ""
@@ -167,7 +167,7 @@ def members(spec: DetectorSpec) -> str:
 
 
 def is_of_a_member(slice_: str) -> bool:
-    """Return whether a slice is of a member alone: the tables of the whole leave it out.
+    """Return whether a slice is of a single member, which other tables exclude.
 
     >>> is_of_a_member("member=densenet121"), is_of_a_member("all")
     (True, False)
@@ -188,22 +188,22 @@ def _row(spec: DetectorSpec, member: Member) -> list[str]:
 
 
 def _beside(spec: DetectorSpec, labels: list[str]) -> Iterator[str]:
-    """Yield a table for each condition: each detector alone, and all together."""
+    """Yield a table for each condition: each member and the combination."""
     point = spec.operating_point().name
     head = [
         "on the test faces",
         "ROC-AUC",
         f"real called fake at {plain(point)}",
         f"fakes caught at {plain(point)}",
-        "fakes caught at 1 % false alarms on these very faces",
+        "fakes caught at 1 % false alarms on the same faces",
         "CPU ms a face",
     ]
     if not labels:
         return
     yield (
-        "Each detector that was combined, with thresholds chosen in the same way on the same "
-        "calibration faces, beside the whole. Milliseconds are of processor time on one machine, "
-        "one thread, from network input to logit: the median of repeats in turn."
+        "Each member with thresholds chosen in the same way on the same calibration faces, next "
+        "to the combination. Milliseconds are processor time on one machine and one thread, "
+        "from network input to logit: the median of alternating repeats."
     )
     for condition in _conditions(spec):
         rows = [_figures(spec, f"{MEMBER}{label}", condition, plain(label)) for label in labels]
@@ -217,7 +217,7 @@ def _conditions(spec: DetectorSpec) -> list[str]:
 
 
 def _figures(spec: DetectorSpec, slice_: str, condition: str, name: str) -> list[str]:
-    """Return one row of the table; a detector's own default operating point counts."""
+    """Return one row of the table, at the detector's default operating point."""
     found = {
         one.metric.partition("@")[0]: one
         for one in spec.results
@@ -244,29 +244,29 @@ _TESTED = {"all": "all faces", "label=real": "real faces", "label=fake": "fake f
 
 
 def heatmap_section(results: Sequence[Finding]) -> str:
-    """Return the section; empty where nobody studied the heat maps."""
+    """Return the section on heat maps, empty without findings on them."""
     told = [one for one in results if is_of_heatmaps(one.metric)]
     if not told:
         return ""
     return section(
         "Heat maps",
-        "Grad-CAM at the last feature map, before its ReLU: what each cell of a coarse grid over "
-        "the face adds to the logit. It says what moved this network, not where a face was "
-        "changed.",
-        "Deletion: the fifth of the crop that the map calls hottest is blurred away, and so are "
-        "four fifths of the same shape elsewhere. A map is marked reliable where the first lowers "
-        "the logit most of the five; a map that knows nothing comes first in one of five.",
+        "Grad-CAM at the last feature map, before its ReLU: the contribution of each cell of a "
+        "coarse grid over the face to the logit. It shows what influenced this network, not "
+        "where a face was changed.",
+        "Deletion: the hottest fifth of the crop is blurred, and so are four other fifths of the "
+        "same shape, one at a time. A map is reliable if the hottest fifth lowers the logit most "
+        "of the five; a random map passes one time in five.",
         _deletion(told),
         _cascade(told),
     )
 
 
 def _deletion(told: Sequence[Finding]) -> str:
-    """Return the table of deletions: of the pictures' own maps, then of maps that are not."""
+    """Return the table of deletions: with the pictures' own maps, then with control maps."""
     head = [
         "maps",
         "lowers the logit most of five",
-        "lowers it more than the others' mean",
+        "lowers it more than the mean of the others",
         "change of the logit, hottest deleted",
         "change of the logit, another fifth deleted",
     ]
@@ -284,7 +284,7 @@ def _deletion(told: Sequence[Finding]) -> str:
 
 
 def _cascade(told: Sequence[Finding]) -> str:
-    """Return the table of rank correlations, stage by stage, or nothing."""
+    """Return the table of rank correlations by stage, or an empty string."""
     rows = [
         [plain(one.slice.removeprefix("map=")), _number(one)]
         for one in told
@@ -294,7 +294,7 @@ def _cascade(told: Sequence[Finding]) -> str:
         return ""
     return (
         "Randomisation: the network's weights are shuffled stage by stage from the logit down. 1 "
-        "is the same order of cells, 0 none in common.\n\n"
+        "means the same order of cells, 0 no correlation.\n\n"
     ) + table(["network", "rank correlation with its own maps"], rows)
 
 
@@ -303,7 +303,7 @@ def _share(finding: Finding | None) -> str:
 
 
 def _number(finding: Finding | None) -> str:
-    """Return a number with its interval and its n; it is no share, and may be negative."""
+    """Return a number (not a share, may be negative) with its interval and its n."""
     if finding is None:
         return "-"
     value, low, high = (f"{one:+.3f}" for one in (finding.value, finding.low, finding.high))
@@ -318,7 +318,7 @@ _COLUMNS = {
 
 
 def attack_section(results: Sequence[Finding], point: str) -> str:
-    """Return the section at an operating point; empty where nothing was attacked."""
+    """Return the section on attacks at an operating point, empty without findings."""
     told = [one for one in results if is_attack(one.condition)]
     found = {(one.condition, one.metric): one for one in told}
     conditions = list(dict.fromkeys(one.condition for one in told))
@@ -333,8 +333,8 @@ def attack_section(results: Sequence[Finding], point: str) -> str:
         return ""
     return section(
         "Under attack",
-        "The same test faces unchanged, and changed by an attacker who knows the network, by at "
-        "most as many grey levels of 255 a pixel as the name says: `fgsm-2` in one step, "
+        "The same test faces unchanged, and changed by an attacker with the network's weights. "
+        "The name gives the budget in grey levels of 255 per pixel: `fgsm-2` in one step, "
         f"`pgd-2x10` in ten. At {plain(point)}. A better attack can only lower these figures.",
         table(["faces", *_COLUMNS.values()], rows),
         listing(plain(caution) for caution in cautions(told)),

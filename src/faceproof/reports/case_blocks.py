@@ -1,4 +1,4 @@
-"""What a case report is made of; every renderer shows each block, so that none can differ."""
+"""`CaseFacts` and the blocks of a case report; every renderer renders each block."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from faceproof.results import CheckedFace, CheckResult, Resaved
 
 @dataclass(frozen=True)
 class Jpeg:
-    """A picture to show: its file, its size in pixels, and what it shows for who cannot see it."""
+    """A JPEG file with its size in pixels and its alternative text."""
 
     data: bytes
     width: int
@@ -30,7 +30,7 @@ class Jpeg:
 
 @dataclass(frozen=True)
 class Answer:
-    """The verdict on one picture in a sentence, as large as it is important."""
+    """The verdict on one picture as a headline and a sentence."""
 
     verdict: Verdict | None
     headline: str
@@ -39,7 +39,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; a ``note`` is set apart, as what a reader must not overlook."""
+    """A paragraph; a ``note`` is highlighted."""
 
     text: str
     note: bool = False
@@ -54,7 +54,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption; the first cell of a row is its head."""
+    """A table with its caption; the first cell of a row is its header."""
 
     caption: str
     head: tuple[str, ...]
@@ -63,14 +63,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Labels and values; hashes and names of files are set in type of one width."""
+    """Labels and values; hashes and file names are monospaced."""
 
     rows: tuple[tuple[str, str, Literal["text", "code"]], ...]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture over the whole width, with its caption."""
+    """A full-width picture with its caption."""
 
     jpeg: Jpeg
     caption: str
@@ -78,7 +78,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Meter:
-    """A probability of fake between the bands of an operating point, drawn and in words."""
+    """A fake probability on the bands of an operating point, as drawing and text."""
 
     fake_probability: float
     point: OperatingPoint
@@ -87,7 +87,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class FaceCard:
-    """One face: how it looks, where the evidence lies, and what is said about it."""
+    """One face: its crop, heat map, verdict and cautions."""
 
     number: int
     verdict: Verdict
@@ -102,7 +102,7 @@ class FaceCard:
 
 @dataclass(frozen=True)
 class Code:
-    """Commands, one a line."""
+    """Commands, one per line."""
 
     lines: tuple[str, ...]
 
@@ -112,7 +112,7 @@ Block = Answer | Paragraph | Bullets | Table | Facts | Picture | FaceCard | Code
 
 @dataclass(frozen=True)
 class Section:
-    """A heading of level 2 or 3 with what stands under it; ``name`` is its place in links."""
+    """A heading of level 2 or 3 with its blocks; ``name`` is its link anchor."""
 
     name: str
     title: str
@@ -122,7 +122,7 @@ class Section:
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """A whole report: its title, what it asks, and its sections in order."""
+    """A whole report: its title, question and sections in order."""
 
     title: str
     question: str
@@ -133,19 +133,17 @@ class CaseFacts:
 SHOWN_PX = 1200
 CROP_PX = 320
 MOST_CROPS = 60
-"""Of how many faces of a picture crops are held; those of a crowd are seen in the picture alone."""
+"""Maximum number of face crops per picture; further faces appear only in the picture."""
 _AROUND = 1.6  # side of a face's crop over the longer side of its box
 _QUALITY = 86
-NOT_GIVEN = "The picture itself is not in this report."
-CHANGED = (
-    "The file was changed after it was checked: its SHA-256 is another one now. It is not shown."
-)
+NOT_GIVEN = "This report does not include the picture."
+CHANGED = "The file was changed after it was checked: its SHA-256 differs. It is not shown."
 NOT_SHOWN = "The picture cannot be shown."
 
 
 @dataclass(frozen=True)
 class FaceViews:
-    """A face cut out of its picture, and the same with the heat map if there is one."""
+    """A face crop, and the same with its heat map if there is one."""
 
     crop: Jpeg
     heat: Jpeg | None
@@ -153,7 +151,7 @@ class FaceViews:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A result with what is shown of its picture; ``missing`` says why nothing is shown."""
+    """A result with views of its picture; ``missing`` is the reason if there are none."""
 
     result: CheckResult
     resaved: tuple[Resaved, ...] = ()
@@ -169,7 +167,7 @@ def evidence(
     *,
     limits: Limits | None = None,
 ) -> Evidence:
-    """Return what a report shows of one picture; ``picture`` is the file that was checked."""
+    """Return the evidence on one picture; ``picture`` is the checked file."""
     bare = Evidence(result, tuple(resaved))
     if picture is None or result.image is None:
         return bare
@@ -186,12 +184,12 @@ def evidence(
 
 
 def jpeg(pixels: Pixels, alt: str) -> Jpeg:
-    """Return pixels as a JPEG file with its words."""
+    """Return pixels as a JPEG with its alternative text."""
     return Jpeg(encode_jpeg(pixels, _QUALITY), pixels.shape[1], pixels.shape[0], alt)
 
 
 def _enough(picture: bytes, result: CheckResult) -> Limits:
-    """Return limits that a picture which was checked before keeps."""
+    """Return decoding limits that admit a picture that was already checked."""
     image = result.image
     if image is None:
         return Limits()
@@ -204,18 +202,18 @@ def _enough(picture: bytes, result: CheckResult) -> Limits:
 def _views(pixels: Pixels, face: CheckedFace, number: int) -> FaceViews:
     left, top, right, bottom = _around(face, pixels.shape)
     part = np.ascontiguousarray(pixels[top:bottom, left:right])
-    crop = jpeg(_sized(part), f"Face {number}, cut out of the picture.")
+    crop = jpeg(_sized(part), f"Face {number}, cropped from the picture.")
     if face.heatmap is None:
         return FaceViews(crop, None)
     from faceproof.imaging.heat import heat_overlay
 
     moved = [(x - left, y - top) for x, y in face.heatmap.corners]
     heat = heat_overlay(part, face.heatmap.values, moved, opacity=0.55)
-    return FaceViews(crop, jpeg(_sized(heat), f"Face {number} with its heat map laid over it."))
+    return FaceViews(crop, jpeg(_sized(heat), f"Face {number} with its heat map overlaid."))
 
 
 def _around(face: CheckedFace, shape: Sequence[int]) -> tuple[int, int, int, int]:
-    """Return a square around the face, as far as the picture has it; never empty."""
+    """Return a square around the face, clipped to the picture and never empty."""
     x, y, width, height = face.box
     half = _AROUND * max(width, height) / 2
     middle = x + width / 2, y + height / 2
@@ -230,7 +228,7 @@ def _span(middle: float, half: float, length: int) -> tuple[int, int]:
 
 
 def _sized(pixels: Pixels) -> Pixels:
-    """Return a crop of at most `CROP_PX`, a smaller one enlarged to half of that."""
+    """Return a crop of at most `CROP_PX`, enlarged to at least half of that."""
     side = max(pixels.shape[:2])
     if 2 * side >= CROP_PX:
         return reduce_to(pixels, CROP_PX)

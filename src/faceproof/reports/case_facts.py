@@ -1,4 +1,4 @@
-"""A case report as blocks: what was asked, answered and measured, and how to check it again."""
+"""`case_facts` builds a case report as blocks: question, verdicts, evidence, how to repeat."""
 
 from __future__ import annotations
 
@@ -59,25 +59,25 @@ _MOST_NAMED = 8
 
 
 def software() -> str:
-    """Return the versions that an answer depends on, in one line."""
+    """Return the versions that a result depends on, in one line."""
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in _LIBRARIES)
     return f"{versions}, Python {platform.python_version()} on {platform.machine()}"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How the command line is asked for the same answers: which detector, which faces."""
+    """Command-line arguments for the same results: detector and faces."""
 
     detector: str = "default"
     faces: str = "all"
 
 
 def reproduction(cases: Sequence[Evidence], asked: Asked) -> Iterator[Block]:
-    """Yield the steps that lead to the same answers, the last ones as commands."""
+    """Yield the steps that reproduce the results, the last ones as commands."""
     yield Bullets(
         (
-            "Compare the SHA-256 of the picture's file with the one in this report: one changed "
-            "byte gives another.",
+            "Compare the SHA-256 of the picture's file with the one in this report: it differs if "
+            "one byte is changed.",
             "Compare the SHA-256 of the detector's detector.json with the one in this report.",
             "Check the picture again. The same file, detector and software give the same verdict; "
             "another kind of processor may change the last digits of a probability.",
@@ -86,12 +86,12 @@ def reproduction(cases: Sequence[Evidence], asked: Asked) -> Iterator[Block]:
     yield Code(tuple(_commands(cases, asked)))
     yield Paragraph(
         "The figures on what a verdict means come from the detector's own record, "
-        "detector.json; each stands there with the hash of the data that it was measured on."
+        "detector.json, which has each with the hash of the data it was measured on."
     )
 
 
 def _commands(cases: Sequence[Evidence], asked: Asked) -> Iterator[str]:
-    """Yield commands for a shell of Linux or macOS; Windows has other names for the first."""
+    """Yield shell commands for Linux or macOS; the first has another name on Windows."""
     names = " ".join(dict.fromkeys(quoted(case.result.source) for case in cases))
     if len(cases) > _MOST_NAMED:
         names = f"{_UNNAMED}..."
@@ -105,7 +105,7 @@ def _commands(cases: Sequence[Evidence], asked: Asked) -> Iterator[str]:
 
 
 def quoted(source: str) -> str:
-    """Return a file's name for a shell, or PICTURE for one that no shell can be given.
+    """Return a file name quoted for a shell, or PICTURE if it cannot be passed to one.
 
     >>> quoted("my party.jpg"), quoted("<bytes>")
     ("'my party.jpg'", 'PICTURE')
@@ -117,23 +117,23 @@ def quoted(source: str) -> str:
 Level = Literal[2, 3]
 
 SAVED_AGAIN = (
-    "The picture was decoded, changed as the table says, and checked again from the start. A "
-    "verdict that does not hold is worth less."
+    "The picture was decoded, changed as listed, and checked again from scratch. A verdict that "
+    "changes is less reliable."
 )
 HEAT = (
-    "Coloured places, yellow the most, are where the network found what speaks for “fake”. The map "
-    "shows where it looked, and not what is wrong there. It passed its test on this picture; a map "
-    "that knows nothing passes one time in five."
+    "Coloured areas, yellow most of all, raised the score for “fake”. The map shows where the "
+    "network found evidence, not what is wrong there. It passed its test on this picture; a random "
+    "map passes one time in five."
 )
-HEAT_EMPTY = "The heat map has no colour: nothing in this face spoke for “fake”."
+HEAT_EMPTY = "The heat map has no colour: nothing in this face raised the score for “fake”."
 HEAT_FAILED = (
     "This heat map failed its test on this picture: deleting its hottest fifth did not lower the "
-    "score more than deleting any other fifth that was tried. Do not rely on it."
+    "score more than deleting any other fifth. Do not rely on it."
 )
 
 
 def answer(case: Evidence, spec: DetectorSpec) -> tuple[Block, ...]:
-    """Return the verdict on one picture and the picture with its faces framed."""
+    """Return the verdict on one picture, and the picture with framed faces."""
     result = case.result
     blocks: list[Block] = [Answer(result.verdict, answer_words(result), _answer_text(result, spec))]
     if case.shown:
@@ -146,7 +146,7 @@ def answer(case: Evidence, spec: DetectorSpec) -> tuple[Block, ...]:
 def about_picture(
     case: Evidence, spec: DetectorSpec, level: Level, suffix: str
 ) -> Iterator[Section]:
-    """Yield the sections on one picture; ``suffix`` tells their links from those of others."""
+    """Yield the sections on one picture; ``suffix`` makes their anchors unique."""
     result = case.result
     if result.faces:
         yield Section(f"faces{suffix}", "The faces", level, tuple(_faces(case, spec)))
@@ -154,7 +154,7 @@ def about_picture(
             f"again-saved{suffix}", "Saved again", level, tuple(_saved_again(case, spec, suffix))
         )
     if result.image:
-        title = "What the file says of its origin"
+        title = "Origin stated by the file"
         yield Section(f"origin{suffix}", title, level, tuple(_origin(result)))
     yield Section(f"file{suffix}", "The file", level, (_file(result),))
 
@@ -163,7 +163,7 @@ def _answer_text(result: CheckResult, spec: DetectorSpec) -> str:
     if result.error:
         return visible(f"{result.error.message} ({result.error.code})")
     if result.fake_probability is None:
-        return "A face that is very small, turned away or covered may not have been seen."
+        return "Very small, turned or covered faces may not have been detected."
     point = spec.operating_point(result.operating_point)
     told = band_words(result.fake_probability, point)
     proof = f" {NO_PROOF_OF_REAL}" if result.verdict == "real" else ""
@@ -181,8 +181,8 @@ def _caption(result: CheckResult) -> str:
     if not result.faces:
         return "The picture, upright. No face was found in it."
     return (
-        "The picture, upright. A full frame with a triangle is fake, a dashed one with a diamond "
-        "unsure, corners with a disc real."
+        "The picture, upright. A solid frame with a triangle means fake, a dashed one with a "
+        "diamond unsure, corners with a disc real."
     )
 
 
@@ -193,7 +193,7 @@ def _faces(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
     if many:
         yield Paragraph(many)
     if 0 < len(case.faces) < len(result.faces):
-        yield Paragraph(f"The first {len(case.faces)} faces are cut out of the picture.")
+        yield Paragraph(f"Crops of the first {len(case.faces)} faces follow.")
     for number, (face, views) in enumerate(zip_longest(result.faces, case.faces), start=1):
         yield _card(number, face, views, point)
 
@@ -202,7 +202,7 @@ def _card(
     number: int, face: CheckedFace, views: FaceViews | None, point: OperatingPoint
 ) -> FaceCard:
     x, y, width, height = face.box
-    place = f"{width:.0f} x {height:.0f} px, its upper left corner at {x:.0f}, {y:.0f}."
+    place = f"{width:.0f} x {height:.0f} px, upper left corner at {x:.0f}, {y:.0f}."
     told = band_words(face.fake_probability, point)
     return FaceCard(
         number=number,
@@ -251,7 +251,7 @@ def _origin(result: CheckResult) -> Iterator[Block]:
     if told.findings:
         yield Bullets(tuple(map(finding_words, told.findings)))
     else:
-        yield Paragraph("No other trace of its origin was found in the file.")
+        yield Paragraph("The file has no other trace of its origin.")
     yield Paragraph(ABSENCE_PROVES_NOTHING)
 
 
@@ -261,7 +261,7 @@ def _file(result: CheckResult) -> Facts:
     ]
     if image := result.image:
         size = f"{image.format}, {image.width} x {image.height} px upright"
-        rows += [("SHA-256", image.sha256, "code"), ("Kind and size", size, "text")]
+        rows += [("SHA-256", image.sha256, "code"), ("Format and size", size, "text")]
     return Facts(tuple(rows))
 
 
@@ -285,14 +285,14 @@ def case_facts(
 ) -> CaseFacts:
     """Return the report on pictures that one detector judged at one operating point.
 
-    ``generated`` has a time zone. ``asked`` is how the command line gives the same
-    answers. ``left_out`` further pictures were checked, but are not in the report.
+    ``generated`` has a time zone. ``asked`` are the command-line arguments for the same
+    results. ``left_out`` is the number of checked pictures that are not in the report.
 
     Raises:
         ValueError: there is no case, or ``generated`` has no time zone.
     """
     if not cases or generated.tzinfo is None:
-        raise ValueError("a report needs a case, and a time with its time zone")
+        raise ValueError("a report needs at least one case and a time with a time zone")
     made = generated.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     single = len(cases) == 1 and not left_out
     parts = _single(cases[0], spec) if single else _many(cases, spec, left_out)
@@ -329,11 +329,11 @@ def _answers(cases: Sequence[Evidence], left_out: int) -> Iterator[Block]:
         )
         for number, case in enumerate(cases, start=1)
     )
-    yield Table("One row a picture, in the order of checking", _ROW_HEAD, rows)
+    yield Table("One row per picture, in the order of checking", _ROW_HEAD, rows)
     if left_out:
         yield Paragraph(
-            f"This report holds the first {len(cases):,} pictures. {left_out:,} more were checked "
-            "in the same run and are not in it: split them into several reports.",
+            f"This report has the first {len(cases):,} pictures. {left_out:,} more were checked "
+            "in the same run and are not included: split them into several reports.",
             note=True,
         )
     yield Paragraph(ONE_PIECE, note=True)
@@ -345,17 +345,17 @@ _ROW_HEAD = ("no.", "picture", "answer", "faces")
 def _shared(
     cases: Sequence[Evidence], spec: DetectorSpec, made: str, asked: Asked
 ) -> Iterator[Section]:
-    """Yield what holds for all pictures of a report."""
+    """Yield the sections shared by all pictures of a report."""
     point = cases[0].result.operating_point
     yield Section("meaning", "What a verdict means here", 2, tuple(_meaning(spec, point)))
-    yield Section("worth", "What a “fake” verdict is worth", 2, tuple(_worth(spec, point)))
+    yield Section("worth", "Reliability of a “fake” verdict", 2, tuple(_worth(spec, point)))
     yield Section(
         "untested",
         "What this detector was not tested on",
         2,
         (Bullets(tuple(map(visible, untested(spec)))),),
     )
-    yield Section("identity", "Who judged, and when", 2, (_identity(cases[0], spec, made),))
+    yield Section("identity", "Detector, software and time", 2, (_identity(cases[0], spec, made),))
     yield Section("again", "How to check this again", 2, tuple(reproduction(cases, asked)))
 
 
@@ -364,7 +364,7 @@ def _meaning(spec: DetectorSpec, name: str) -> Iterator[Block]:
     yield Paragraph(
         f"A face is called real below {percent(point.real_below, point)}, fake from "
         f"{percent(point.fake_from, point)}, and unsure between. This is the operating point "
-        f"“{visible(name)}”, set so that this holds: {visible(point.promise).rstrip('.')}."
+        f"“{visible(name)}”. Its promise is: {visible(point.promise).rstrip('.')}."
     )
     yield Paragraph(budget_words(spec, name))
     yield Bullets((*budget_details(spec, name), EVEN_BET))
@@ -372,11 +372,11 @@ def _meaning(spec: DetectorSpec, name: str) -> Iterator[Block]:
 
 def _worth(spec: DetectorSpec, name: str) -> Iterator[Block]:
     yield Paragraph(
-        "How far a “fake” verdict can be trusted depends on how rare fakes are among the faces "
-        "that are checked. Nobody but the reader can know that."
+        "The reliability of a “fake” verdict depends on the share of fakes among the checked "
+        "faces. Only the reader can estimate that share."
     )
     rows = tuple((rarity_words(rate), worth(spec, name, rate).short) for rate in BASE_RATES)
-    head = ("if this many faces are fake", "so many “fake” verdicts are right")
+    head = ("if this share of faces is fake", "this share of “fake” verdicts is right")
     yield Table(f"At the operating point “{visible(name)}”", head, rows)
     yield Paragraph(HOW)
 

@@ -1,4 +1,4 @@
-"""A case report as PDF: the same blocks as in HTML, on A4, the same bytes for the same facts."""
+"""`case_pdf` renders a case report on A4; the same facts give the same bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def case_pdf(
     generated: datetime,
     asked: Asked = ASKED,
 ) -> bytes:
-    """Return the case report on one picture as PDF; ``picture`` is the file that was checked.
+    """Return the case report on one picture as PDF; ``picture`` is the checked file.
 
     Raises:
         MissingExtraError: reportlab is not installed.
@@ -45,13 +45,13 @@ def document(facts: CaseFacts) -> bytes:
         import reportlab.platypus  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("reportlab", extra="report") from error
-    # Only a second pass can say on each page how many there are.
+    # The number of pages is known only for a second pass.
     _, pages = _built(facts, None)
     return _built(facts, pages)[0]
 
 
 def _built(facts: CaseFacts, pages: int | None) -> tuple[bytes, int]:
-    """Return the file and its number of pages; each page says ``pages`` as theirs."""
+    """Return the file and its number of pages; the footers show ``pages`` as the total."""
     from reportlab.lib.pagesizes import A4
     from reportlab.platypus import SimpleDocTemplate
 
@@ -82,7 +82,7 @@ def _built(facts: CaseFacts, pages: int | None) -> tuple[bytes, int]:
 
 
 def _outline(canvas: Any, flowable: Any) -> None:
-    """Put a heading into the outline, which readers show beside the pages."""
+    """Add a heading to the PDF outline."""
     level = getattr(flowable, "outline_level", None)
     if level is not None:
         name = f"heading-{canvas.getPageNumber()}-{flowable.outline_name}"
@@ -91,7 +91,7 @@ def _outline(canvas: Any, flowable: Any) -> None:
 
 
 def _footer(canvas: Any, facts: CaseFacts, pages: int | None) -> None:
-    """Write the report's title and the page's number below a page."""
+    """Draw the report's title and the page number in the footer."""
     from reportlab.lib.pagesizes import A4
 
     from faceproof.reports.pdf import GREY, TEXT, fitted

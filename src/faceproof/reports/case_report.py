@@ -1,4 +1,4 @@
-"""A case report as one HTML file: nothing is fetched, no script runs, everything is escaped."""
+"""`case_html` renders a case report as one HTML file without requests or scripts, escaped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def case_html(
     generated: datetime,
     asked: Asked = ASKED,
 ) -> str:
-    """Return the case report on one picture as HTML; ``picture`` is the file that was checked.
+    """Return the case report on one picture as HTML; ``picture`` is the checked file.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
@@ -51,7 +51,7 @@ def page(facts: CaseFacts) -> str:
 
 
 def data_uri(picture: Jpeg) -> str:
-    """Return a picture as an address that holds it."""
+    """Return a picture as a data URI."""
     return f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
 
 
@@ -62,7 +62,7 @@ def zones(point: OperatingPoint) -> tuple[float, float, float]:
 
 
 def shortcuts(sections: Sequence[Section]) -> list[Section]:
-    """Return the sections that the top of the page leads to; many pictures are left to the table.
+    """Return the sections linked at the top of the page; pictures are linked by the table.
 
     >>> shortcuts([Section("answer", "Answer", 2, ()), Section("faces", "The faces", 3, ())])
     [Section(name='answer', title='Answer', level=2, blocks=())]
@@ -74,7 +74,7 @@ def shortcuts(sections: Sequence[Section]) -> list[Section]:
 
 
 def _kind(block: Any) -> str:
-    """Return what a block is called in the template."""
+    """Return the block's type name in the template."""
     return type(block).__name__
 
 
@@ -85,4 +85,4 @@ _FILTERS = {
     "shortcuts": shortcuts,
     "unbroken": unbroken,
 }
-"""What the template calls, beside what all templates may."""
+"""Functions of this template in addition to the common ones."""

@@ -1,4 +1,4 @@
-"""Curves of a training: panels, SVG coordinates for the page, and ``curves.png``."""
+"""`panels` and `chart`: training curves for the page (SVG) and ``curves.png``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from faceproof.runs import replacing
 from faceproof.tables import require
 
 SMOOTHING = 0.9
-"""Weight of what was before in the moving average; 1/(1 - SMOOTHING) logged steps are its reach."""
+"""Weight of the previous average; the window is about 1/(1 - SMOOTHING) logged steps."""
 
 Style = Literal["raw", "smooth", "validation", "attacked"]
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One curve of a panel, its name and how it is drawn."""
+    """One curve of a panel, with its name and line style."""
 
     name: str
     style: Style
@@ -30,7 +30,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves over one axis of steps; ``floor`` and ``ceiling`` are values it has to show."""
+    """Curves over one axis of steps; ``floor`` and ``ceiling`` are values within the axis."""
 
     name: str
     title: str
@@ -41,29 +41,29 @@ class Panel:
 
     @property
     def ticks(self) -> tuple[float, ...]:
-        """The values of the upright axis; all curves lie between the first and the last."""
+        """The tick values of the vertical axis; all curves lie between the first and the last."""
         seen = [value for trace in self.traces for value in trace.curve.values]
         low, high = ([] if end is None else [end] for end in (self.floor, self.ceiling))
         return ticks(min([*seen, *low]), max([*seen, *high]))
 
     @property
     def description(self) -> str:
-        """The curves in words, for those who do not see them."""
+        """The curves as alternative text."""
         return " ".join(
             _told(trace) for trace in self.traces if trace.style != "raw" or len(trace.curve) == 1
         )
 
 
 def panels(run: History) -> tuple[Panel, ...]:
-    """Return the panels of a run, without those of which nothing was kept."""
+    """Return the panels of a run, without empty ones."""
     made = (_loss(run), _accuracy(run), _auc(run), _learning_rate(run), _speed(run))
     return tuple(panel for panel in made if panel.traces)
 
 
 def smoothed(curve: Curve) -> Curve:
-    """Return the exponential moving average of a curve, without a pull to 0 at its start.
+    """Return the exponential moving average of a curve, bias-corrected at the start.
 
-    Source: Kingma and Ba, "Adam", 2015, section 3, for the division that takes the pull away.
+    Source: Kingma and Ba, "Adam", 2015, section 3, for the bias correction.
 
     >>> smoothed(Curve((1, 2, 3), (1.0, 1.0, 1.0))).values
     (1.0, 1.0, 1.0)
@@ -76,7 +76,7 @@ def smoothed(curve: Curve) -> Curve:
 
 
 def ticks(low: float, high: float) -> tuple[float, ...]:
-    """Return three to seven round numbers with ``low`` and ``high`` between the outer ones.
+    """Return three to seven round numbers that enclose ``low`` and ``high``.
 
     >>> ticks(0.0, 0.71)
     (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -95,7 +95,7 @@ def ticks(low: float, high: float) -> tuple[float, ...]:
 
 
 def thinned(curve: Curve, most: int) -> Curve:
-    """Return at most ``most`` points of a curve, the lowest and the highest of each stretch.
+    """Return at most ``most`` points of a curve, the minimum and maximum of each interval.
 
     >>> thinned(Curve((1, 2, 3, 4), (0.0, 9.0, 1.0, 2.0)), 2).values
     (0.0, 9.0)
@@ -117,8 +117,8 @@ def _loss(run: History) -> Panel:
         "loss",
         "Loss",
         (*_training(run, "loss"), *_validation(run, "validation_loss")),
-        "Training: one batch at a time of altered pictures, while the network learns. Validation: "
-        "the averaged network on pictures as they are. The two need not meet.",
+        "Training: single batches of augmented pictures, with the network being trained. "
+        "Validation: the averaged network on unchanged pictures. The two need not agree.",
         floor=0.0,
     )
 
@@ -132,7 +132,7 @@ def _accuracy(run: History) -> Panel:
             *_validation(run, "validation_accuracy"),
             *_named(run, "attacked_accuracy", "validation, attacked", "attacked"),
         ),
-        "Share on the right side of one half, before any threshold is chosen.",
+        "Accuracy at threshold 0.5, before any threshold is chosen.",
         ceiling=1.0,
     )
 
@@ -142,7 +142,7 @@ def _auc(run: History) -> Panel:
         "auc",
         "ROC-AUC",
         tuple(_validation(run, "validation_auc")),
-        "Of the averaged network on validation faces; the first of the highest is the best step.",
+        "The averaged network on validation faces; the first maximum is the best step.",
         ceiling=1.0,
     )
 
@@ -152,7 +152,7 @@ def _learning_rate(run: History) -> Panel:
         "rate",
         "Learning rate",
         tuple(_named(run, "learning_rate", "learning rate", "smooth")),
-        "The highest of all groups of weights.",
+        "The highest of all parameter groups.",
         floor=0.0,
     )
 
@@ -160,15 +160,15 @@ def _learning_rate(run: History) -> Panel:
 def _speed(run: History) -> Panel:
     return Panel(
         "speed",
-        "Pictures a second",
-        tuple(_named(run, "pictures_per_second", "pictures a second", "smooth")),
-        "The mean since this start of the training; validations count as well.",
+        "Pictures per second",
+        tuple(_named(run, "pictures_per_second", "pictures per second", "smooth")),
+        "The mean since this start of the training, including validations.",
         floor=0.0,
     )
 
 
 def _training(run: History, name: str) -> Sequence[Trace]:
-    """Return a figure of training as it is and smoothed."""
+    """Return a training metric, raw and smoothed."""
     raw = run.curve(name)
     if not raw:
         return ()
@@ -185,7 +185,7 @@ def _named(run: History, key: str, name: str, style: Style) -> Sequence[Trace]:
 
 
 def _told(trace: Trace) -> str:
-    """Return a curve in a sentence."""
+    """Return a sentence that describes a curve."""
     steps, values = trace.curve.steps, trace.curve.values
     name = trace.name[0].upper() + trace.name[1:]
     if len(values) == 1:
@@ -205,7 +205,7 @@ _MOST_DOTS = 60
 
 @dataclass(frozen=True)
 class Tick:
-    """A place on an axis and its number in words."""
+    """A position on an axis and its label."""
 
     at: float
     text: str
@@ -213,7 +213,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A curve as the points of a polyline and, where they are few, as dots (x, y)."""
+    """A curve as the points of a polyline and, if they are few, as dots (x, y)."""
 
     name: str
     style: Style
@@ -223,7 +223,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Chart:
-    """A panel with all its coordinates; ``best`` is where the best step stands."""
+    """A panel with all its coordinates; ``best`` is the x coordinate of the best step."""
 
     name: str
     title: str
@@ -251,7 +251,7 @@ def chart(panel: Panel, *, steps: int, best: int | None) -> Chart:
 
 
 def step_ticks(steps: int) -> tuple[float, ...]:
-    """Return the whole round numbers of steps that are written below a chart.
+    """Return the round step numbers below a chart.
 
     >>> step_ticks(1600)
     (0.0, 500.0, 1000.0, 1500.0)
@@ -263,7 +263,7 @@ def step_ticks(steps: int) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class _Frame:
-    """From steps and values to coordinates."""
+    """Conversion of steps and values to coordinates."""
 
     steps: int
     low: float
@@ -308,10 +308,10 @@ _STYLES: dict[str, dict[str, Any]] = {
 
 
 def write(run: Path, *, title: str = "") -> Path:
-    """Return ``curves.png`` in a run folder, drawn anew: 1200 x 800 px.
+    """Draw ``curves.png`` in a run folder and return its path: 1200 x 800 px.
 
     Raises:
-        MissingExtraError: matplotlib is not installed; the extra `train` brings it.
+        MissingExtraError: matplotlib is not installed (extra `train`).
     """
     require("matplotlib")
     path = run / FILE
@@ -322,14 +322,14 @@ def write(run: Path, *, title: str = "") -> Path:
 
 
 def draw(run: History, *, title: str) -> Any:
-    """Return matplotlib's figure of a run; nothing of pyplot's state is read or changed."""
+    """Return a matplotlib figure of a run, without use of pyplot's state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(FIGURE_WIDTH, FIGURE_HEIGHT), dpi=DOTS_PER_INCH, layout="constrained")
     figure.suptitle(_plain(title), parse_math=False, color=_INK, fontsize=15)
     shown = panels(run)[:MOST_PANELS]
     if not shown:
-        figure.text(0.5, 0.5, "nothing was logged yet", ha="center", color=_QUIET, fontsize=13)
+        figure.text(0.5, 0.5, "no data logged yet", ha="center", color=_QUIET, fontsize=13)
         return figure
     best = run.best()
     grid = figure.subplots(math.ceil(len(shown) / 2), min(len(shown), 2), squeeze=False)
@@ -363,7 +363,7 @@ def _trace(axes: Any, trace: Trace) -> None:
 
 
 def _axis(axes: Any, upright: Sequence[float], across: Sequence[float]) -> None:
-    """Set the same round numbers as on the page."""
+    """Set the same ticks as on the page."""
     axes.set_yticks(upright, [f"{value:g}" for value in upright])
     axes.set_xticks(across, [f"{step:,.0f}" for step in across])
     axes.tick_params(colors=_QUIET, labelsize=11)
@@ -373,5 +373,5 @@ def _axis(axes: Any, upright: Sequence[float], across: Sequence[float]) -> None:
 
 
 def _plain(title: str) -> str:
-    """Return a title on one line, in characters that every installation can draw."""
+    """Return a title on one line, limited to characters of matplotlib's own font."""
     return " ".join(title.split()).encode("ascii", "replace").decode()[:90]

@@ -1,4 +1,4 @@
-"""Results as rows, one for each face: the CSV of the command line and of the page."""
+"""`csv_rows`: results as CSV rows, one per face, for the command line and the page."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CSV_COLUMNS = (
     *("content_credentials", "file_says"),
 )
 
-#: What a spreadsheet takes for the beginning of a formula.
+#: First characters of a formula in a spreadsheet.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_rows(result: CheckResult) -> Iterator[dict[str, object]]:
-    """Yield one row for each face, or the one row of a source without faces."""
+    """Yield one row for each face, or one row for a source without faces."""
     error, image, said = result.error, result.image, result.provenance.content_credentials
     row: dict[str, object] = {
         "source": result.source,
@@ -62,13 +62,13 @@ def _face_columns(face: CheckedFace) -> dict[str, object]:
 
 
 def file_says(result: CheckResult) -> list[str]:
-    """Return what the file's statements on its origin point to, each once."""
+    """Return the distinct indications of the file's provenance findings."""
     points = {finding.points_to for finding in result.provenance.findings}
     return sorted(points - {"nothing"})
 
 
 class CsvTable:
-    """Writes a header, then rows; whatever a name holds, a row stays one."""
+    """Writes a header, then rows; a name with line breaks does not split a row."""
 
     def __init__(self, stream: TextIO) -> None:
         self._plain = csv.DictWriter(stream, CSV_COLUMNS, lineterminator="\n")
@@ -78,16 +78,16 @@ class CsvTable:
         self._plain.writeheader()
 
     def write(self, row: Mapping[str, object]) -> None:
-        """Write a row, quoted where a carriage return would be taken for its end."""
+        """Write a row, quoted if it contains a carriage return."""
         breaks = any(isinstance(cell, str) and "\r" in cell for cell in row.values())
         (self._quoting if breaks else self._plain).writerow(row)
 
 
 def csv_text(results: Iterable[CheckResult]) -> str:
-    """Return the rows as CSV for a spreadsheet, in which no cell is a formula.
+    """Return the rows as CSV for a spreadsheet, without formula cells.
 
-    Text that a spreadsheet would take for one, as a file's name may be, begins with an apostrophe.
-    What machines read, ``faceproof check --format csv``, says every name as it is.
+    Text that a spreadsheet would parse as a formula, such as a file name, gets an apostrophe.
+    The machine-readable ``faceproof check --format csv`` keeps names unchanged.
 
     Source: OWASP, "CSV Injection".
     """

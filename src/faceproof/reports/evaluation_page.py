@@ -1,6 +1,6 @@
-"""An evaluation as one page: nothing is fetched, nothing is run, plots lie inside as SVG.
+"""`evaluation_page`: an evaluation as one HTML page with SVG plots, without scripts.
 
-A plot is drawn into a square of `SIDE` units whose lower left corner is (`LEFT`, `FOOT`).
+A plot fills a square of `SIDE` units with its lower left corner at (`LEFT`, `FOOT`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MOST_POINTS = 400
 
 @dataclass(frozen=True)
 class Plot:
-    """A line, or dots, in the unit square, with the words that stand for it where it is not seen.
+    """A line, or dots, in the unit square, with alternative text.
 
     ``line`` and ``diagonal`` are points of an SVG polyline; ``dots`` are (x, y, radius).
     """
@@ -42,11 +42,11 @@ class Plot:
     diagonal: str
     dots: tuple[tuple[float, float, float], ...] = ()
     caption: str = ""
-    """Shorter words below the plot, where the description is long."""
+    """Shorter text below the plot if the description is long."""
 
 
 def plots(faces: Faces) -> tuple[Plot, ...]:
-    """Return ROC, precision-recall and reliability of judged faces; what they allow of these."""
+    """Return those plots of ROC, precision-recall and reliability that the faces allow."""
     if not len(faces):
         return ()
     calibration = reliability_plot(faces)
@@ -75,14 +75,14 @@ def roc_plot(faces: Faces) -> Plot:
 
 
 def precision_recall_plot(faces: Faces) -> Plot:
-    """Return precision against recall, as steps, with the share of fakes as what chance reaches."""
+    """Return precision against recall, as steps, with the share of fakes as the chance level."""
     curve = precision_recall_curve(faces.fake, faces.probabilities)
     chance = float(faces.fake.mean())
     half = float(curve.precision[np.argmax(curve.recall >= 0.5)])
     return Plot(
         "pr",
         "Precision and recall",
-        f"Where half of the fakes are caught, {_percent(half)} of the faces called fake are fake; "
+        f"When half of the fakes are caught, {_percent(half)} of the faces called fake are fake; "
         f"{_percent(chance)} of all judged faces are.",
         "recall",
         "precision",
@@ -103,15 +103,15 @@ def reliability_plot(faces: Faces) -> Plot:
         "Reliability",
         f"Mean fake probability and share of fakes in bins of equal mass: {said}.",
         "fake probability",
-        "share that is fake",
+        "share of fakes",
         points(bins.mean_probability, bins.share_fake),
         points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
         tuple(
             (*place(mean, share), 4.0)
             for mean, share in zip(bins.mean_probability, bins.share_fake, strict=True)
         ),
-        f"What was said against what was so, in {len(bins.counts)} bins of equal mass; on the "
-        "dashed line the probabilities are honest for this mix of classes.",
+        f"Predicted against observed share of fakes, in {len(bins.counts)} bins of equal mass; "
+        "on the dashed line the probabilities are calibrated for this mix of classes.",
     )
 
 
@@ -126,7 +126,7 @@ def points(x: Floats, y: Floats) -> str:
 
 
 def place(x: float, y: float) -> tuple[float, float]:
-    """Return where a value in the unit square is drawn.
+    """Return the coordinates of a value in the unit square.
 
     >>> place(0.5, 0.5)
     (164.0, 132.0)
@@ -139,7 +139,7 @@ def _percent(share: float) -> str:
 
 
 MAIN = ("roc_auc", "accuracy", "bpcer", "apcer", "unsure_rate")
-"""The figures that are compared between slices, in the page's and the terminal's tables."""
+"""The metrics compared between slices, in the tables of page and terminal."""
 
 SHORT = {
     "roc_auc": "ROC-AUC",
@@ -152,7 +152,7 @@ SHORT = {
 
 @dataclass(frozen=True)
 class Cell:
-    """A class, a verdict, how many faces of the class got it, and their share of it."""
+    """A class, a verdict, and the number and share of the class's faces with it."""
 
     label: str
     verdict: str
@@ -181,7 +181,7 @@ def evaluation_page(evaluation: Evaluation, predictions: pa.Table) -> str:
 
 
 def plots_by_condition(predictions: pa.Table) -> dict[str, tuple[Plot, ...]]:
-    """Return the plots of each condition that holds a judged face."""
+    """Return the plots of each condition with judged faces."""
     faces = judged(predictions)
     return {
         condition: plots(faces.where(faces.conditions == condition))
@@ -190,7 +190,7 @@ def plots_by_condition(predictions: pa.Table) -> dict[str, tuple[Plot, ...]]:
 
 
 def verdict(evaluation: Evaluation) -> str:
-    """Return the figures that matter most, in a sentence."""
+    """Return a sentence with the main figures."""
     condition = evaluation.conditions[0]
     said = [
         f"{_value(found)} {words}"
@@ -233,7 +233,7 @@ def _value(found: Finding) -> str:
 
 
 def _breakable(found: Finding | None) -> str:
-    """Return the value and its interval, each of which stays on one line."""
+    """Return the value and its interval, with a line break allowed only between them."""
     hard = "\N{NO-BREAK SPACE}"
     return shown(found).replace(" ", hard).replace(f"{hard}[", " [")
 

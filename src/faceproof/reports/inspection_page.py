@@ -1,4 +1,4 @@
-"""An inspection as one page: nothing is fetched, nothing is run, pictures lie inside."""
+"""`inspection_page`: an inspection as one HTML page with embedded pictures, no scripts."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from faceproof.data.manifest import SPLITS
 from faceproof.reports.markup import environment
 
 _VERDICTS = {
-    "error": "Do not train or measure on this set before its errors are mended.",
-    "warning": "Usable with care: no error was found, but warnings stand.",
-    "note": "Nothing is wrong with this set that was looked for.",
+    "error": "Do not train or measure on this data set before its errors are fixed.",
+    "warning": "Usable with care: no errors, but there are warnings.",
+    "note": "No problem was found in this data set.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class BalanceRow:
-    """One source, class and generator: rows of each split, and all of them."""
+    """One source, class and generator: rows by split and in total."""
 
     source: str
     label: str
@@ -64,7 +64,7 @@ def inspection_page(inspection: Inspection, pictures: Mapping[RowRef, bytes]) ->
 
 
 def worst(inspection: Inspection) -> str:
-    """Return the gravest severity that stands, "note" where there is no fault."""
+    """Return the highest severity, "note" without faults."""
     held = {fault.severity for fault in inspection.faults}
     return next((name for name in ("error", "warning") if name in held), "note")
 
@@ -102,28 +102,28 @@ def shares(found: Association) -> list[Share]:
 
 
 def where(inspection: Inspection, ref: RowRef) -> str:
-    """Return a row in words: its number, and its manifest where there are several."""
+    """Return a row's description: its number, and its manifest if there are several."""
     if len(inspection.manifests) == 1:
         return f"row {ref.row:,}"
     return f"row {ref.row:,} of {inspection.manifests[ref.manifest].name}"
 
 
 def strength(v: float | None) -> str:
-    """Return Cramer's V in a word.
+    """Return Cramer's V as a word.
 
     Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, for two classes.
 
     >>> strength(0.05), strength(0.2), strength(0.4), strength(0.7), strength(None)
-    ('none to speak of', 'weak', 'clear', 'strong', 'nothing to compare')
+    ('negligible', 'weak', 'clear', 'strong', 'nothing to compare')
     """
     if v is None:
         return "nothing to compare"
     words = ((0.5, "strong"), (0.3, "clear"), (0.1, "weak"))
-    return next((word for from_, word in words if v >= from_), "none to speak of")
+    return next((word for from_, word in words if v >= from_), "negligible")
 
 
 def _splits(cells: tuple[Cell, ...]) -> list[str]:
-    """Return the splits that hold rows, in their order."""
+    """Return the splits with rows, in order."""
     held = {cell.split for cell in cells}
     return [*(split for split in SPLITS if split in held), *sorted(held - set(SPLITS))]
 
@@ -138,7 +138,7 @@ def _totals(cells: tuple[Cell, ...]) -> dict[tuple[str, str], int]:
 
 
 def _by_name(inspection: Inspection) -> dict[str, list[Any]]:
-    """Return the spreads under the name of what they are of."""
+    """Return the spreads by name of their quantity."""
     named: dict[str, list[Any]] = defaultdict(list)
     for spread in inspection.spreads:
         named[spread.name].append(spread)

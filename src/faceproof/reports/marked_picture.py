@@ -1,4 +1,4 @@
-"""The picture with its faces framed and numbered; the verdict stands at each frame in words."""
+"""`marked`: a picture with a frame, a number and the verdict at each face."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _SMALLEST_TEXT, _LARGEST_TEXT = 11, 40
 
 
 class Look(NamedTuple):
-    """How a verdict looks: colour, colour of the text on it, weight of the line, its sign.
+    """Style of a verdict: colour, text colour, line width and sign.
 
-    The colours differ in lightness as well, and the text on each has a contrast above 4.5.
+    The colours also differ in lightness, and the text on each has a contrast above 4.5.
     """
 
     fill: Colour
@@ -40,11 +40,11 @@ LOOKS: Mapping[Verdict, Look] = {
     "unsure": Look((247, 214, 72), (0, 0, 0), 1.0, "diamond"),
     "real": Look((0, 98, 158), (255, 255, 255), 1.0, "disc"),
 }
-"""How each verdict looks on a picture."""
+"""Style of each verdict on a picture."""
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels of the shown picture."""
+    """A rectangle in pixels of the output picture."""
 
     left: float
     top: float
@@ -63,13 +63,13 @@ class Box(NamedTuple):
 
     @property
     def side(self) -> float:
-        """Its shorter side."""
+        """The shorter side."""
         return min(self.width, self.height)
 
 
 @dataclass(frozen=True)
 class Label:
-    """A label in its place; ``text`` is the number and, where there is room, the verdict."""
+    """A placed label; ``text`` is the number and, if there is room, the verdict."""
 
     place: Box
     text: str
@@ -80,10 +80,10 @@ class Label:
 def placed_labels(
     boxes: Sequence[Box], verdicts: Sequence[Verdict], picture: tuple[int, int]
 ) -> list[Label]:
-    """Return a label for each face, all inside the picture, covering one another as little as can.
+    """Return a label for each face, all inside the picture, with minimal overlap.
 
-    Where even the best place of the whole label covers another one, the number stands alone: the
-    frame and the sign say the verdict as well.
+    If even the best position of the whole label overlaps another one, only the number is shown:
+    frame and sign also show the verdict.
     """
     frames = np.array(boxes, np.float64).reshape(-1, 4)
     placed: list[Label] = []
@@ -107,7 +107,7 @@ def placed_labels(
 
 
 def drawn_label(draw: ImageDraw.ImageDraw, label: Label) -> None:
-    """Draw a label: a plate lined with white and black, the sign of the verdict, and the text."""
+    """Draw a label: a plate with a white and black outline, the verdict's sign and the text."""
     look, place = LOOKS[label.verdict], label.place
     draw.rectangle(place, fill=(0, 0, 0))
     draw.rectangle(_inset(place, 1), fill=(255, 255, 255))
@@ -135,7 +135,7 @@ def _sign(
 
 
 def _text_size(box: Box, picture: tuple[int, int]) -> int:
-    """Return the height of text in px: as large as the face asks for and the picture allows."""
+    """Return the height of text in px, scaled to the face within the limits of the picture."""
     wanted, room = 0.17 * max(box.width, box.height), max(picture) / 42
     return round(max(_SMALLEST_TEXT, min(wanted, room, _LARGEST_TEXT)))
 
@@ -151,7 +151,7 @@ def _pad(size: int) -> float:
 
 
 def _candidates(box: Box, extent: tuple[float, float], picture: tuple[int, int]) -> Iterator[Box]:
-    """Yield places around a face in the order of liking: above, below, inside, beside."""
+    """Yield positions around a face by preference: above, below, inside, at the sides."""
     wide, high = extent
     corners = [
         (box.left, box.top - high),
@@ -171,7 +171,7 @@ def _candidates(box: Box, extent: tuple[float, float], picture: tuple[int, int])
 
 
 def _covered(place: Box, others: Boxes) -> float:
-    """Return the area of a place that others [N, 4] cover, counted once for each of them."""
+    """Return the area that a position shares with others [N, 4], summed over them."""
     wide = np.minimum(others[:, 2], place.right) - np.maximum(others[:, 0], place.left)
     high = np.minimum(others[:, 3], place.bottom) - np.maximum(others[:, 1], place.top)
     return float((np.maximum(wide, 0) * np.maximum(high, 0)).sum())
@@ -188,13 +188,13 @@ def _font(size: int) -> Font:
 
 
 LONGEST = 1600
-_SMALLEST = 640  # A smaller picture is enlarged: no word is legible on 100 px.
+_SMALLEST = 640  # Smaller pictures are enlarged, as no text is legible on 100 px.
 _BLACK, _WHITE = (0, 0, 0), (255, 255, 255)
 
 
 @dataclass(frozen=True)
 class _Stroke:
-    """One straight piece of a frame, ends included; it lies along an axis."""
+    """One axis-aligned segment of a frame, ends included."""
 
     left: float
     top: float
@@ -202,7 +202,7 @@ class _Stroke:
     bottom: float
 
     def widened(self, by: float) -> tuple[float, float, float, float]:
-        """Return its rectangle at half a width of ``by``."""
+        """Return the rectangle of the segment with half-width ``by``."""
         return self.left - by, self.top - by, self.right + by, self.bottom + by
 
 
@@ -216,8 +216,8 @@ def marked(
     """Return the picture with a frame, a number and a verdict at each face, uint8 [H', W', 3].
 
     The longer side is at most ``longest`` and, by enlarging, at least 640 px or ``longest``.
-    A full frame is fake, a dashed one unsure, corners alone are real. ``heat_opacity`` in [0, 1]
-    lays the heat maps over faces that have one.
+    A solid frame is fake, a dashed one unsure, only corners real. ``heat_opacity`` in [0, 1]
+    overlays heat maps on faces that have one.
     """
     if heat_opacity is not None:
         pixels = heated(pixels, result, opacity=heat_opacity)
@@ -249,9 +249,9 @@ def heated(pixels: Pixels, result: CheckResult, *, opacity: float) -> Pixels:
 
 
 def picture_words(result: CheckResult) -> str:
-    """Return what a marked picture shows, for those who do not see it.
+    """Return the alternative text of a marked picture.
 
-    It names at most twelve faces.
+    It lists at most twelve faces.
     """
     if not result.faces:
         return "The picture; no face was found in it."
@@ -262,7 +262,7 @@ def picture_words(result: CheckResult) -> str:
 
 
 def _sized(pixels: Pixels, longest: int) -> Pixels:
-    """Return the picture at a size at which words can be read on it."""
+    """Return the picture at a size at which text is legible."""
     side, least = max(pixels.shape[:2]), min(_SMALLEST, longest)
     if side >= least:
         return reduce_to(pixels, longest)
@@ -270,7 +270,7 @@ def _sized(pixels: Pixels, longest: int) -> Pixels:
 
 
 def _scaled(box: Sequence[float], scale: float, size: tuple[int, int]) -> Box:
-    """Return a face's box in the shown picture, inside of it, never empty."""
+    """Return a face's box in the output picture, clipped and never empty."""
     x, y, width, height = (scale * number for number in box)
     left, top = (min(max(0.0, at), end - 1.0) for at, end in zip((x, y), size, strict=True))
     right, bottom = min(x + width, size[0] - 1.0), min(y + height, size[1] - 1.0)
@@ -278,10 +278,10 @@ def _scaled(box: Sequence[float], scale: float, size: tuple[int, int]) -> Box:
 
 
 def _frame(draw: ImageDraw.ImageDraw, box: Box, verdict: Verdict, unit: float) -> None:
-    """Draw a frame in colour, lined with white and black so that it stands out anywhere."""
+    """Draw a coloured frame with a white and black outline, visible on any background."""
     half = unit * LOOKS[verdict].weight / 2
     half = min(half, max(0.5, box.side / 24))
-    rim = max(1.0, unit / 2.5)  # a whole pixel each, or one hides the other
+    rim = max(1.0, unit / 2.5)  # at least a pixel each, or one hides the other
     layers = ((half + 2 * rim, _BLACK), (half + rim, _WHITE), (half, LOOKS[verdict].fill))
     strokes = _strokes(box, verdict, unit)
     for by, colour in layers:
@@ -300,7 +300,7 @@ def _strokes(box: Box, verdict: Verdict, unit: float) -> list[_Stroke]:
 
 
 def _dashes(side: float, length: float) -> list[tuple[float, float]]:
-    """Return dashes along a side from 0 to 1, a whole one at each corner."""
+    """Return dashes along a side from 0 to 1, with a full dash at each corner."""
     count = max(2, round(side / (2 * length)))
     step = 1 / (2 * count - 1)
     return [(2 * place * step, (2 * place + 1) * step) for place in range(count)]

@@ -1,4 +1,4 @@
-"""HTML templates and Markdown tables, from which nothing breaks out."""
+"""`environment` and `table`: HTML templates and Markdown tables with escaped content."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from faceproof.detector.spec import Finding
 
 
 def environment(*, filters: dict[str, Any], names: dict[str, Any]) -> Any:
-    """Return jinja2's environment over ``templates``: a misspelt name in one is an error.
+    """Return the jinja2 environment of ``templates``, in which undefined names are errors.
 
-    ``filters`` and ``names`` are what a page's template uses beside `marked` and ``count``.
+    ``filters`` and ``names`` are a template's additions to `marked` and ``count``.
     """
     import jinja2
 
@@ -32,7 +32,7 @@ def environment(*, filters: dict[str, Any], names: dict[str, Any]) -> Any:
 
 
 def marked(sentence: str) -> Any:
-    """Return a sentence as HTML, what stands between backticks as code.
+    """Return a sentence as HTML, with text between backticks as code.
 
     >>> str(marked("use `a < b`"))
     'use <code>a &lt; b</code>'
@@ -49,11 +49,11 @@ def marked(sentence: str) -> Any:
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 NUMBERS = frozenset({"roc_auc", "average_precision", "ece", "brier", "log_loss", "f1"})
-"""The metrics that are written as they are; every other one is a share and a percentage."""
+"""The metrics shown as numbers; all others are shares, shown as percentages."""
 
 
 def plain(text: str) -> str:
-    r"""Return text on one line in which no character means anything to Markdown.
+    r"""Return text on one line with Markdown characters escaped.
 
     >>> plain("a|b\n*c*")
     'a\\|b \\*c\\*'
@@ -62,7 +62,7 @@ def plain(text: str) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table of cells that are Markdown already; none without rows.
+    """Return a Markdown table of Markdown cells; an empty string without rows.
 
     >>> print(table(["a", "b"], [["1", "2"]]))
     | a | b |
@@ -93,10 +93,10 @@ def figure(finding: Finding) -> str:
 
 
 def section(title: str, *paragraphs: str) -> str:
-    """Return a section with its heading; empty paragraphs are left out."""
+    """Return a section with its heading, without empty paragraphs."""
     return "\n\n".join([f"## {title}", *(text for text in paragraphs if text)])
 
 
 def listing(items: Iterable[str]) -> str:
-    """Return a bullet list of items that are Markdown already."""
+    """Return a bullet list of Markdown items."""
     return "\n".join(f"- {item}" for item in items)

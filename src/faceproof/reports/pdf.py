@@ -1,4 +1,4 @@
-"""PDF by reportlab: type, and the blocks of a case report as what is set on pages."""
+"""`story`: a case report's blocks as reportlab flowables, with fonts and styles."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ _ELLIPSIS = "..."
 
 @cache
 def fonts() -> None:
-    """Register Bitstream Vera, which comes with reportlab and may be passed on freely."""
+    """Register Bitstream Vera, which reportlab bundles under a free licence."""
     pdfmetrics.registerFont(TTFont(TEXT, "Vera.ttf"))
     pdfmetrics.registerFont(TTFont(BOLD, "VeraBd.ttf"))
     pdfmetrics.registerFontFamily(TEXT, normal=TEXT, bold=BOLD, italic=TEXT, boldItalic=BOLD)
 
 
 def shown(text: str) -> str:
-    r"""Return text with characters that the font lacks written out.
+    r"""Return text with characters missing in the font escaped.
 
     >>> shown("café"), shown("фото.jpg")
     ('café', '\\u0444\\u043e\\u0442\\u043e.jpg')
@@ -75,7 +75,7 @@ def shown(text: str) -> str:
 
 
 def style(name: str, size: float, **more: Any) -> ParagraphStyle:
-    """Return a paragraph's style; lines of long names are broken anywhere."""
+    """Return a paragraph style; long names break anywhere."""
     fonts()
     given = {
         "fontName": TEXT,
@@ -88,7 +88,7 @@ def style(name: str, size: float, **more: Any) -> ParagraphStyle:
 
 
 def paragraph(text: str, form: ParagraphStyle) -> Any:
-    """Return a paragraph in which nothing of the text is markup."""
+    """Return a paragraph with the text's markup escaped."""
     if form.fontName == CODE:
         ascii_only = "".join(c if " " <= c <= "~" else _escaped(c) for c in text)
         return Paragraph(escape(ascii_only), form)
@@ -96,14 +96,14 @@ def paragraph(text: str, form: ParagraphStyle) -> Any:
 
 
 def heading(text: str, form: ParagraphStyle, *, level: int, name: str) -> Any:
-    """Return a heading that stands in the outline at a level from 0."""
+    """Return a heading with an outline entry at a level from 0."""
     made = paragraph(text, form)
     made.outline_level, made.outline_name, made.outline_title = level, name, shown(text)
     return made
 
 
 def fitted(text: str, size: float, room: float) -> str:
-    """Return text that fits into ``room`` points, without its end if it is too long."""
+    """Return text truncated to ``room`` points."""
     text = shown(text)
     if pdfmetrics.stringWidth(text, TEXT, size) <= room:
         return text
@@ -132,15 +132,15 @@ MONO = style("mono", 8.5, fontName=CODE, spaceAfter=0)
 BULLET = style("bullet", 9.5, leftIndent=12, bulletIndent=2, spaceAfter=3)
 
 ESCAPED = (
-    "This PDF has no font for some letters of these commands and writes them as their codes. Type "
-    "the letters themselves, or take the commands from the report as HTML."
+    "This PDF has no font for some letters of these commands and shows their codes. Type the "
+    "letters themselves, or copy the commands from the HTML report."
 )
 _PICTURE_HEIGHT = 290
 _CROP = 92
 
 
 def story(facts: CaseFacts, width: float) -> list[Any]:
-    """Return the whole report for pages with ``width`` points of room."""
+    """Return the whole report for pages with a text width of ``width`` points."""
     made = [
         heading(facts.title, KICKER, level=0, name="title"),
         paragraph(facts.question, TITLE),
@@ -152,7 +152,7 @@ def story(facts: CaseFacts, width: float) -> list[Any]:
 
 
 def _section(section: Section, width: float) -> Iterator[Any]:
-    # Each of several pictures starts a page: it can be taken out of the report by itself.
+    # Each picture starts a page, so that its pages can be separated.
     yield PageBreak() if section.name.startswith("picture-") else CondPageBreak(90)
     level = section.level
     yield heading(section.title, HEADINGS[level], level=level - 1, name=section.name)
@@ -199,7 +199,7 @@ def _table(block: TableBlock, width: float) -> Iterator[Any]:
 
 
 def _columns(rows: Sequence[Sequence[str]], width: float) -> list[float]:
-    """Return the widths of columns, shared by their longest cells within bounds."""
+    """Return the widths of columns in proportion to their longest cells, within bounds."""
     longest = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     shares = [min(max(length, 8), 45) for length in longest]
     room = min(width, 6.5 * sum(shares))
@@ -225,7 +225,7 @@ def _picture(block: Picture, width: float) -> Iterator[Any]:
 
 
 def _image(jpeg: Jpeg, width: float, height: float) -> Any:
-    """Return a picture as large as the room allows, its file as it is."""
+    """Return a picture scaled to fit, with its file unchanged."""
     factor = min(width / jpeg.width, height / jpeg.height)
     return Image(BytesIO(jpeg.data), factor * jpeg.width, factor * jpeg.height)
 
@@ -281,7 +281,7 @@ def _boxed(content: list[Any], width: float, tone: Any, *, fill: Any = white) ->
 
 
 def _box_style(tone: Any) -> list[Any]:
-    """Return a thin frame with a strong line in a verdict's colour at the left."""
+    """Return a thin frame with a bold left line in a verdict's colour."""
     whole = (0, 0), (-1, -1)
     return [
         ("BOX", *whole, 0.5, LINE),
@@ -304,4 +304,4 @@ BLOCKS: Mapping[type[Block], Callable[..., Iterator[Any]]] = {
     FaceCard: _face,
     Code: _code,
 }
-"""How each kind of block is set; a test compares the keys with the kinds that there are."""
+"""Renderer of each type of block; a test compares the keys with the types."""

@@ -1,7 +1,7 @@
-"""A training as its run folder tells it: ``metrics.jsonl``, and the facts beside its curves.
+"""`Run` and `History`: a training run read from its folder, with ``metrics.jsonl``.
 
-A run that was killed goes on from its last checkpoint and repeats the steps after it. The file is
-never rewritten; a line supersedes what stands before it of its own step and of later ones.
+A killed run resumes from its last checkpoint and repeats the steps after it. The file is never
+rewritten; a line supersedes earlier lines of the same step and of later steps.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from faceproof.errors import BundleError
 Line = dict[str, Any]
 
 SCORE = "validation_auc"
-"""The figure that chooses the best step."""
+"""The metric that selects the best step."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Values of one figure by step; what is no finite number is left out."""
+    """Finite values of one metric by step."""
 
     steps: tuple[int, ...]
     values: tuple[float, ...]
@@ -36,11 +36,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class History:
-    """The lines of a run that count, in the order of their steps.
+    """The valid lines of a run, in the order of steps.
 
-    ``written`` are all lines as they stand in the file. ``superseded`` counts those of steps that
-    were repeated, ``unreadable`` those that are no line of a journal (a full disk, a process
-    killed while it wrote).
+    ``written`` are all lines in the file. ``superseded`` counts those of repeated steps,
+    ``unreadable`` those that cannot be parsed (after a full disk, or a process killed while
+    writing).
     """
 
     training: tuple[Line, ...] = ()
@@ -52,20 +52,20 @@ class History:
 
     @property
     def step(self) -> int:
-        """The last step of which anything is known; 0 before the first."""
+        """The last logged step; 0 before the first."""
         return max((int(line["step"]) for line in (*self.training, *self.validations)), default=0)
 
     def curve(self, name: str) -> Curve:
-        """Return a figure by step, of training or of validation as its name says."""
+        """Return a metric of training or validation by step."""
         lines = self.validations if _is_of_validation(name) else self.training
         kept = [line for line in lines if _is_number(line.get(name))]
         steps, values = ([line[key] for line in kept] for key in ("step", name))
         return Curve(tuple(steps), tuple(map(float, values)))
 
     def best(self, *, before: float = math.inf) -> Line | None:
-        """Return the validation that chose ``best.pt``, of those before a step; None before one.
+        """Return the validation that selected ``best.pt`` before a step, or None.
 
-        The loop marks it; in a run of an older version it is the first of the highest AUC.
+        The loop marks it; in runs of older versions it is the first with the highest AUC.
         """
         seen = [line for line in self.validations if line["step"] < before]
         marked = [line for line in seen if line.get("best")]
@@ -75,7 +75,7 @@ class History:
 
 
 def history(run: Path) -> History:
-    """Return what ``metrics.jsonl`` in a run folder tells; empty where there is none."""
+    """Return the history in ``metrics.jsonl`` of a run folder; empty without the file."""
     path = run / "metrics.jsonl"
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
     lines = [_line(one) for one in text.splitlines() if one.strip()]
@@ -93,7 +93,7 @@ def history(run: Path) -> History:
 
 
 def _kept(lines: list[Line]) -> list[Line]:
-    """Return the lines that no later one supersedes."""
+    """Return the lines that are not superseded."""
     kept: list[Line] = []
     for line in lines:
         while kept and _supersedes(line, kept[-1]):
@@ -103,7 +103,7 @@ def _kept(lines: list[Line]) -> list[Line]:
 
 
 def _line(text: str) -> Line | None:
-    """Return a line's values, None for one that is no line of a journal."""
+    """Return a line's values, None if it cannot be parsed."""
     try:
         line = json.loads(text)
     except ValueError:
@@ -113,7 +113,7 @@ def _line(text: str) -> Line | None:
 
 
 def _supersedes(line: Line, earlier: Line) -> bool:
-    """Return whether a later line repeats an earlier one; a step is validated after its loss."""
+    """Return whether a later line repeats an earlier one; validation follows the loss of a step."""
     if line["step"] != earlier["step"]:
         return bool(line["step"] < earlier["step"])
     return not _validates(line) or _validates(earlier)
@@ -144,12 +144,12 @@ _ENVIRONMENT = {
 }
 
 _NEVER = "9999"
-"""Later than any time of a line."""
+"""Upper bound of the time of a line."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """One start of the training: when, where, and the steps that it logged, also repeated ones."""
+    """One start of the training: time, machine and logged steps, including repeated ones."""
 
     started: str
     where: str
@@ -162,12 +162,12 @@ class Start:
 
 @dataclass(frozen=True)
 class Run:
-    """All that the page of a run is made of, but for the drawing."""
+    """The content of a run's page, without drawings."""
 
     name: str
     history: History
     facts: Mapping[str, Any]
-    """What ``run.json`` holds of the last start."""
+    """The entry of the last start in ``run.json``."""
     starts: tuple[Start, ...]
     started_from: str
     bundle: Bundle | None
@@ -181,23 +181,23 @@ class Run:
 
     @property
     def data_sha256(self) -> str:
-        """The hash of the prepared data set, empty where it is not known."""
+        """The hash of the prepared data set, empty if unknown."""
         return str(self.facts.get("data_sha256") or "")
 
     @property
     def rows(self) -> Flat:
-        """The rows of each split."""
+        """Number of rows by split."""
         rows = _section(self.facts, "rows")
         return {split: f"{n:,}" for split, n in rows.items() if isinstance(n, int)}
 
     @property
     def versions(self) -> Flat:
-        """The libraries of the last start."""
+        """Library versions of the last start."""
         return flat(_section(self.facts, "versions"))
 
     @property
     def environment(self) -> Flat:
-        """The machine, the device and the source code of the last start."""
+        """Machine, device and source code of the last start."""
         return {
             name: _word(self.facts.get(key))
             for key, name in _ENVIRONMENT.items()
@@ -206,13 +206,13 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """The steps of the schedule; 0 where it is not known."""
+        """Number of steps of the schedule; 0 if unknown."""
         found = _section(self.recipe, "schedule").get("steps")
         return found if isinstance(found, int) else 0
 
     @property
     def stopped_early(self) -> str:
-        """The note of early stopping, empty where there is none or the training went on."""
+        """The note of early stopping, empty without one or if the training continued."""
         last = [
             str(line["note"]) for line in self.history.notes if line["step"] >= self.history.step
         ]
@@ -220,28 +220,28 @@ class Run:
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the last weights become the detector, whatever validation says."""
+        """Whether the detector gets the last weights, independent of validation."""
         return _section(self.recipe, "schedule").get("keep") == "last"
 
     @property
     def is_done(self) -> bool:
-        """Whether the training has come to its end, early or not."""
+        """Whether the training has ended, early or not."""
         return bool(self.stopped_early) or 0 < self.steps <= self.history.step
 
     @property
     def took(self) -> timedelta:
-        """The time of all starts, each to its last logged line."""
+        """Total time of all starts, each up to its last logged line."""
         return sum((start.took for start in self.starts), timedelta())
 
     @property
     def pictures(self) -> int:
-        """The training pictures seen on the way to the last logged step."""
+        """Number of training pictures seen up to the last logged step."""
         size = _section(self.recipe, "schedule").get("batch_size")
         return self.history.step * size if isinstance(size, int) else 0
 
 
 def read(folder: Path) -> Run:
-    """Return what a run folder holds; what cannot be read there is named in ``faults``."""
+    """Read a run folder; unreadable parts are listed in ``faults``."""
     faults: list[str] = []
     run = history(folder)
     starts = [one for one in _json(folder / "run.json", list, faults) if isinstance(one, dict)]
@@ -259,7 +259,7 @@ def read(folder: Path) -> Run:
 
 
 def flat(content: Mapping[str, Any], place: str = "") -> Flat:
-    """Return dotted keys and their values in words.
+    """Return dotted keys and their values as text.
 
     >>> flat({"a": {"b": 1, "c": None}, "d": ["x", 2]})
     {'a.b': '1', 'a.c': 'none', 'd': 'x, 2'}
@@ -276,7 +276,7 @@ def flat(content: Mapping[str, Any], place: str = "") -> Flat:
 
 
 def _word(value: object) -> str:
-    """Return a value as a person would write it."""
+    """Return a value as readable text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
@@ -287,7 +287,7 @@ def _word(value: object) -> str:
 
 
 def _starts(starts: Sequence[dict[str, Any]], run: History) -> Iterator[Start]:
-    """Yield every start with the lines that were written until the next one."""
+    """Yield every start with its lines up to the next start."""
     ends = [*(str(start.get("started", "")) for start in starts[1:]), _NEVER]
     before: Flat = {}
     for start, end in zip(starts, ends, strict=False):
@@ -315,7 +315,7 @@ def _changes(before: Flat, now: Flat) -> Iterator[str]:
 
 
 def _where(start: Mapping[str, Any]) -> str:
-    """Return the devices of a start in words."""
+    """Return a description of the devices of a start."""
     count, device = start.get("devices"), start.get("device")
     if not device:
         return "unknown"
@@ -326,7 +326,7 @@ def _where(start: Mapping[str, Any]) -> str:
 
 
 def _between(began: str, lines: Sequence[Line]) -> timedelta:
-    """Return the time from a start to its last line; none where either is not known."""
+    """Return the time from a start to its last line; zero if either is unknown."""
     try:
         end = datetime.fromisoformat(str(lines[-1]["time"]))
         return max(end - datetime.fromisoformat(began), timedelta())
@@ -335,27 +335,26 @@ def _between(began: str, lines: Sequence[Line]) -> timedelta:
 
 
 def _of_journal(run: History) -> Iterator[str]:
-    """Yield what is wrong with ``metrics.jsonl``."""
+    """Yield the faults of ``metrics.jsonl``."""
     if run.unreadable:
         yield (
-            "Lines of `metrics.jsonl` that cannot be read, and are in no curve: "
-            f"{run.unreadable:,}."
+            f"Unreadable lines of `metrics.jsonl`, excluded from the curves: {run.unreadable:,}."
         )
     if run.superseded:
         yield (
-            "Lines of `metrics.jsonl` of steps that a later start repeated: "
+            "Lines of `metrics.jsonl` for steps that a later start repeated: "
             f"{run.superseded:,}. The curves show the later ones."
         )
 
 
 def _origin(start: Mapping[str, Any]) -> str:
-    """Return the starting weights in words, empty where none are recorded."""
+    """Return a description of the starting weights, empty if not recorded."""
     known = {"name": "{}", "licence": "licence {}", "source": "from {}", "sha256": "SHA-256 {}"}
     return ", ".join(said.format(start[key]) for key, said in known.items() if start.get(key))
 
 
 def _json(path: Path, kind: type, faults: list[str]) -> Any:
-    """Return a file's content, empty where it is missing or of another kind."""
+    """Return a file's content, empty if it is missing or of another type."""
     if not path.exists():
         return kind()
     try:
@@ -363,13 +362,13 @@ def _json(path: Path, kind: type, faults: list[str]) -> Any:
     except (ValueError, OSError):
         content = None
     if not isinstance(content, kind):
-        faults.append(f"`{path.name}` cannot be read; what it says is missing here.")
+        faults.append(f"`{path.name}` cannot be read; its content is missing here.")
         return kind()
     return content
 
 
 def _bundle(folder: Path, faults: list[str]) -> Bundle | None:
-    """Return the detector that came of the run, None before there is one."""
+    """Return the detector of the run, None before export."""
     if not folder.exists():
         return None
     try:
@@ -380,6 +379,6 @@ def _bundle(folder: Path, faults: list[str]) -> Bundle | None:
 
 
 def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """Return a table inside of another one, empty where there is none."""
+    """Return a nested table, empty if missing."""
     found = content.get(name)
     return found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""A training as one page, ``run.html``: nothing is fetched, nothing is run, curves lie inside."""
+"""`training_page`: a training run as one HTML page, ``run.html``, with SVG curves."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ FIGURES = {
     "attacked_accuracy": "accuracy under attack",
     "validation_loss": "loss",
 }
-"""The figures of a validation and the heads of their columns; others stand behind these."""
+"""The metrics of a validation and their column headers; others follow them."""
 
 
 def write(folder: Path) -> Path:
-    """Return ``run.html`` in a run folder, made anew of what lies there.
+    """Write ``run.html`` in a run folder from its files and return the path.
 
-    The run may be under way, broken or finished; what is missing is said on the page.
+    The run may be active, interrupted or finished; the page notes missing parts.
     """
     page = training_page(read(folder))
     with replacing(folder / FILE) as file:
@@ -67,19 +67,19 @@ def training_page(run: Run) -> str:
 
 
 def title(run: Run) -> str:
-    """Return what is trained: the detector's name, or that of the folder."""
+    """Return the detector's name, or the folder's name."""
     recipe = flat(run.recipe)
     named = " ".join(recipe[key] for key in ("export.name", "export.version") if key in recipe)
     return named or run.name
 
 
 def verdict(run: Run) -> str:
-    """Return how far it came and which step was chosen, in a sentence or two."""
+    """Return one or two sentences on the progress and the best step."""
     best, step = run.history.best(), run.history.step
     if not step:
-        return "No step was logged yet."
+        return "No steps logged yet."
     if not run.steps:
-        state = f"Step {step:,} of a schedule that is not known."
+        state = f"Step {step:,} of an unknown schedule."
     elif run.stopped_early:
         state = f"Stopped early at step {step:,} of {run.steps:,}."
     elif run.is_done:
@@ -94,33 +94,33 @@ def verdict(run: Run) -> str:
 
 
 def cautions(run: Run) -> Iterator[str]:
-    """Yield what has to be known before the figures are read."""
+    """Yield warnings to read before the figures."""
     if run.history.validations:
         looks = len(run.history.validations)
         times = "once" if looks == 1 else f"{looks:,} times"
-        chosen = "" if looks == 1 or run.keeps_last else ", and the best step chosen by them"
+        chosen = "" if looks == 1 or run.keeps_last else " and selected the best step"
         yield (
-            f"Validation is no test: the same faces were looked at {times}{chosen}. What the "
-            "detector can do is measured on the test split alone."
+            f"Validation is not a test: the same faces were used {times}{chosen}. Only the "
+            "test split measures the detector's performance."
         )
     if run.bundle is None:
-        yield "There is no detector yet, so that nothing has been calibrated or tested."
+        yield "There is no detector yet; nothing has been calibrated or tested."
     if any(start.commit.endswith("-dirty") for start in run.starts):
-        yield "The source code differed from its commit, so that the commit does not name it all."
+        yield "The source code differed from its commit, so the commit does not identify it."
     if any(start.changed for start in run.starts):
-        yield "The recipe was changed between two starts: see below what of it."
+        yield "The recipe was changed between two starts: see the changes below."
     yield from run.faults
 
 
 def columns(run: Run) -> dict[str, str]:
-    """Return the figures that validations hold and the heads of their columns."""
+    """Return the metrics of the validations and their column headers."""
     held = {name: name for line in run.history.validations for name in line}
     others = {name: name for name in held if name not in {"time", "step", "best", *FIGURES}}
     return {name: head for name, head in FIGURES.items() if name in held} | others
 
 
 def sections(run: Run) -> dict[str, dict[str, str]]:
-    """Return the keys and values of each table of the recipe, those outside of one first."""
+    """Return the keys and values of each table of the recipe, top-level ones first."""
     loose = {key: value for key, value in run.recipe.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in run.recipe.items() if isinstance(value, dict)}
     made = {"": flat(loose), **{key: flat(value) for key, value in tables.items()}}
@@ -138,7 +138,7 @@ def results(spec: DetectorSpec) -> dict[str, list[Finding]]:
 
 
 def exact(value: object) -> str:
-    """Return a figure of the journal with four digits; "-" for none.
+    """Return a journal value with four digits; "-" for none.
 
     >>> exact(0.96434), exact(None), exact("x")
     ('0.9643', '-', '-')

@@ -1,4 +1,4 @@
-"""An update in words and tables: what was learned, what was lost, and what the gate said."""
+"""`update_page` and `update_markdown`: the report of an update and of its gate."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from faceproof.evaluation.paired import Change
 from faceproof.reports.markup import NUMBERS, environment, listing, plain, section, table
 
 HEAD = ("faces", "metric", "n", "groups", "old", "new", "change [95 %]")
-"""The head of a table of changes; `cells` makes its rows."""
+"""The header of a table of changes; `cells` returns its rows."""
 
 DATA_HEAD = ("pictures", "manifest", "train fakes", "train", "validation", "calibration", "test")
 
-UNTESTED = "Not read: what is tried again after seeing test figures would have been chosen on them."
+UNTESTED = "Not read, because a retry after seeing test figures would be selected on them."
 
 
 def update_page(update: Update) -> str:
-    """Return the HTML of an update: one page, nothing is fetched."""
+    """Return the HTML of an update as one self-contained page."""
     names = {"head": HEAD, "data_head": DATA_HEAD, "untested": UNTESTED}
     page: str = (
         environment(filters={"cells": cells}, names=names)
@@ -49,9 +49,11 @@ def update_markdown(update: Update) -> str:
         plain(verdict(update.gate)),
         cautions,
         section(
-            "What the gate looked at", plain(rule(update.gate)), table((*HEAD, "gate"), guarded)
+            "Changes that the gate checked",
+            plain(rule(update.gate)),
+            table((*HEAD, "gate"), guarded),
         ),
-        section("What else changed", _changes(update.gate.others)),
+        section("Other changes", _changes(update.gate.others)),
         section("Test", _changes(update.tested) if update.accepted else UNTESTED),
         section("Feedback", plain(feedback(update))) if update.feedback else "",
         section("Data", table(DATA_HEAD, data), f"{update.steps:,} steps; {_drawn(update)}."),
@@ -60,67 +62,65 @@ def update_markdown(update: Update) -> str:
 
 
 def verdict(gate: Gate) -> str:
-    """Return in one sentence what the gate decided, and why."""
+    """Return one sentence with the gate's decision and its reason."""
     if gate.accepted:
         unclear = len(gate.of("cannot tell"))
-        held = f"{len(gate.of('held'))} of {len(gate.guarded)} guarded figures held"
-        rest = f"; for {unclear} the faces are too few to tell" if unclear else ""
-        return (
-            f"Nothing guarded was seen to lose more than {points(gate.rule.margin)}: {held}{rest}."
-        )
+        held = f"{len(gate.of('held'))} of {len(gate.guarded)} checked figures held"
+        rest = f"; {unclear} undecided, with too few faces" if unclear else ""
+        return f"No checked figure lost more than {points(gate.rule.margin)}: {held}{rest}."
     bad = [*gate.of("lost"), *(gate.of("cannot tell") if gate.rule.strict else ())]
     said = "; ".join(
         f"{change.slice} {change.metric} from {share(change, change.old)} to "
         f"{share(change, change.new)} (n {change.n:,})"
         for change in bad
     )
-    return f"More than {points(gate.rule.margin)} was lost or may be: {said}."
+    return f"A loss of more than {points(gate.rule.margin)} was found or is possible: {said}."
 
 
 def rule(gate: Gate) -> str:
-    """Return by what rule the gate decided, on which faces."""
-    unclear = "is refused as well" if gate.rule.strict else "is told and accepted"
+    """Return the gate's rule and the faces that it used."""
+    unclear = "are rejected too" if gate.rule.strict else "are reported and accepted"
     return (
-        f"On the {gate.split} split, which chose nothing, each detector at its own operating point "
-        f"({gate.old_point.name}, {gate.new_point.name}). What may be lost: "
-        f"{points(gate.rule.margin)}; what cannot be told {unclear}."
+        f"On the {gate.split} split, which selected nothing, each detector at its own operating "
+        f"point ({gate.old_point.name}, {gate.new_point.name}). Allowed loss: "
+        f"{points(gate.rule.margin)}; undecided changes {unclear}."
     )
 
 
 def feedback(update: Update) -> str:
-    """Return what became of feedback, nothing where none was asked."""
+    """Return the outcome on feedback, an empty string without feedback."""
     told = update.feedback
     if told is None:
         return ""
     named = f": {', '.join(told.newly_wrong_names)}" if told.newly_wrong_names else ""
     return (
-        f"{told.name}: {left_out(told)}. Wrong were {told.wrong_before:,} before and are "
-        f"{told.wrong_after:,} now; judged rightly before and wrongly now: "
-        f"{told.newly_wrong:,}{named}. These pictures were neither learned from nor chosen on. "
-        f"They are no sample: somebody complained of each. The update is refused when, of the real "
-        f"or of the fake ones, more than {points(update.gate.rule.feedback_margin)} are wrong now "
-        "that were not before, those put right counted against it."
+        f"{told.name}: {left_out(told)}. Wrong before: {told.wrong_before:,}; wrong now: "
+        f"{told.wrong_after:,}; right before and wrong now: "
+        f"{told.newly_wrong:,}{named}. These pictures were used neither for training nor for "
+        f"selection. They are not a sample: each is a reported mistake. The update is refused if "
+        f"the net increase of wrong verdicts exceeds {points(update.gate.rule.feedback_margin)} "
+        "of the real or of the fake pictures."
     )
 
 
 def left_out(told: Regression) -> str:
-    """Return how much feedback was judged, and why the rest was not."""
+    """Return the number of judged feedback entries, and of those excluded for each reason."""
     why = {
         "told before": told.repeated,
-        "called real by one and fake by another": told.contradicted,
-        "without saying which of several faces": told.unclear,
-        "whose picture was not found": told.not_found,
-        "on pictures that are among those of the update, or nearly": told.known,
-        "in which not both detectors found a face, or that cannot be read": told.not_judged,
+        "reported as both real and fake": told.contradicted,
+        "without a face index among several faces": told.unclear,
+        "without a local picture": told.not_found,
+        "on pictures of the update or near-duplicates of them": told.known,
+        "without a face for both detectors, or unreadable": told.not_judged,
     }
     said = [f"{count:,} {reason}" for reason, count in why.items() if count]
-    return "; left out: ".join(
+    return "; excluded: ".join(
         [f"{told.judged:,} of {told.told:,} judged", *([", ".join(said)] if said else [])]
     )
 
 
 def points(margin: float) -> str:
-    """Return a margin in words.
+    """Return a margin in percentage points, as text.
 
     >>> points(0.02), points(0.01)
     ('2 percentage points', '1 percentage point')
@@ -129,7 +129,7 @@ def points(margin: float) -> str:
 
 
 def share(change: Change, value: float) -> str:
-    """Return a figure of a change, a share as a percentage.
+    """Return a value of a change, a share as a percentage.
 
     >>> told = {"n": 9, "groups": 9, "old": 0.5, "new": 0.5, "change": 0, "low": 0, "high": 0}
     >>> share(Change(metric="recall", **told), 0.5), share(Change(metric="roc_auc", **told), 0.5)
@@ -139,7 +139,7 @@ def share(change: Change, value: float) -> str:
 
 
 def difference(change: Change) -> str:
-    """Return the change with its interval, of a share in percentage points.
+    """Return the change with its interval, for a share in percentage points.
 
     >>> told = {"n": 9, "groups": 9, "old": 0.5, "new": 0.48, "change": -0.02}
     >>> difference(Change(metric="recall", low=-0.05, high=0.01, **told))
@@ -154,7 +154,7 @@ def difference(change: Change) -> str:
 
 
 def cells(change: Change) -> tuple[str, ...]:
-    """Return the cells of a change's row, as `HEAD` names them."""
+    """Return the cells of a change's row, in the order of `HEAD`."""
     where = "" if change.condition == "clean" else f" as {change.condition}"
     return (
         f"{change.slice}{where}",
@@ -172,7 +172,7 @@ def _changes(changes: Iterable[Change]) -> str:
 
 
 def _data(update: Update) -> list[Sequence[str]]:
-    """Return the rows of the table of both sets, as `DATA_HEAD` names them."""
+    """Return the rows of the table of both data sets, in the order of `DATA_HEAD`."""
     rows: list[Sequence[str]] = [("new", *_row(update.new_data))]
     return [*rows, ("old", *_row(update.replay))] if update.replay else rows
 
@@ -188,5 +188,5 @@ def _row(learned: Learned) -> Sequence[str]:
 
 def _drawn(update: Update) -> str:
     if not update.replay_share:
-        return "no old picture was learned from"
+        return "no old pictures were used for training"
     return f"{100 * update.replay_share:.0f} % of the fakes drawn were old ones"

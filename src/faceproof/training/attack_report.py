@@ -1,7 +1,7 @@
-"""How a network does on faces changed to deceive it, beside the same faces unchanged.
+"""`attacked_findings`: accuracy of a network on attacked faces and on the same faces unchanged.
 
-The attacks are white-box: they know the network and the right answer, which no one outside has.
-Attacked is the crop that the network reads, not the file. Conditions are named as in
+The attacks are white-box: they use the network's weights and the true label, unlike an outsider.
+They change the crop that the network reads, not the file. Conditions are named as in
 `faceproof.evaluation.finding_names`.
 """
 
@@ -54,7 +54,7 @@ Logits = NDArray[np.float64]
 METRICS = ("accuracy", "recall", "bpcer")
 
 FACES = 256
-"""How many test faces the final report attacks: `trials` cost dozens of passes for each."""
+"""Number of test faces that the final report attacks; `trials` cost dozens of passes for each."""
 
 _FEWEST_STEPS, _MOST_STEPS = 10, 100
 _FAR, _WIDEST = 4, 64
@@ -63,9 +63,9 @@ _FAR, _WIDEST = 4, 64
 def final_findings(
     network: nn.Module, bundle: Bundle, recipe: Recipe, manifest: Manifest, *, workers: int = 2
 ) -> list[Finding]:
-    """Return what `trials` do to a calibrated bundle's network on `FACES` test faces.
+    """Return the findings of `trials` on a calibrated bundle's network and `FACES` test faces.
 
-    At the default operating point; empty where the recipe trains without attacks.
+    They hold at the default operating point; empty if the recipe trains without attacks.
     """
     if not recipe.adversarial.share:
         return []
@@ -91,7 +91,7 @@ def final_findings(
 
 @dataclass(frozen=True)
 class Subjects:
-    """Faces to attack: network inputs float32 [N, 3, S, S], and what is known of each."""
+    """Faces to attack: network inputs float32 [N, 3, S, S], and their metadata."""
 
     inputs: Inputs
     faces: Faces
@@ -110,10 +110,10 @@ def subjects(
 ) -> Subjects:
     """Return the faces of at most ``count`` pictures of a split, evenly over source and class.
 
-    They are found and cut as in use; pictures without a face are left out.
+    They are detected and cropped as in use; pictures without a face are skipped.
 
     Raises:
-        SplitUseError: when ``split`` may not be read for this ``purpose``.
+        SplitUseError: ``split`` must not be read for this ``purpose``.
         UsageError: there is no face to attack.
     """
     rows = balanced(manifest.take(split, purpose=purpose), count, seed=0)
@@ -133,7 +133,7 @@ def subjects(
 
 
 class _Keeper:
-    """A detector that keeps what it is asked about."""
+    """A detector that records its inputs."""
 
     def __init__(self, detector: Judge) -> None:
         self._detector = detector
@@ -157,14 +157,14 @@ class _Keeper:
 
 
 def trials(recipe: AdversarialRecipe) -> tuple[AdversarialRecipe, ...]:
-    """Return the attacks that a network trained under ``recipe`` is tried with.
+    """Return the test attacks for a network trained under ``recipe``.
 
-    One step and many, at the budget it was trained for and at four times that. The many are twice
-    the training's and at least 10, so that a network that has only learned to lead the training's
-    own attack astray is found out.
+    They use one step and many steps, at the training budget and at four times that. The many
+    steps are twice the training's and at least 10, which exposes a network that only resists the
+    training's own attack.
 
     Source:
-        What an honest trial needs: N. Carlini et al., 2019, arXiv:1902.06705.
+        Requirements of a fair test: N. Carlini et al., 2019, arXiv:1902.06705.
     """
     steps = min(_MOST_STEPS, max(_FEWEST_STEPS, 2 * recipe.steps))
     budgets = dict.fromkeys((recipe.budget, min(_WIDEST, _FAR * recipe.budget)))
@@ -177,7 +177,7 @@ def fgsm(budget: float) -> AdversarialRecipe:
 
 
 def pgd(budget: float, steps: int) -> AdversarialRecipe:
-    """Return the attack of many steps, which together reach two and a half times the budget."""
+    """Return the attack of many steps, whose total length is two and a half times the budget."""
     return AdversarialRecipe(
         attack="pgd", budget=budget, steps=steps, step=min(_WIDEST, 2.5 * budget / steps)
     )
@@ -205,13 +205,13 @@ def attacked_findings(
     batch_size: int = 32,
     seed: int = 0,
 ) -> list[Finding]:
-    """Return `METRICS` at each operating point, of the faces unattacked, then under each attack.
+    """Return `METRICS` at each operating point, for the unattacked faces, then for each attack.
 
-    ``network`` takes inputs [N, 3, S, S] to logits [N] on whatever device it lies; its modes and
-    gradients stay as they were. What the class mix does not allow is left out.
+    ``network`` maps inputs [N, 3, S, S] to logits [N] on its own device; its modes and gradients
+    are restored. Metrics that need a missing class are skipped.
 
     Raises:
-        UsageError: there is no face.
+        UsageError: there are no faces.
     """
     if not len(of.faces):
         raise UsageError("no face to attack")
@@ -243,7 +243,7 @@ def attacked_logits(
     batch_size: int = 32,
     seed: int = 0,
 ) -> Logits:
-    """Return the network's logits under an attack, or None, float64 [N]; ``seed`` starts it."""
+    """Return the network's logits under an attack (or None), float64 [N], with this ``seed``."""
     generator, device = torch.Generator().manual_seed(seed), box.low.device
     logits = []
     for at in range(0, len(of.inputs), batch_size):

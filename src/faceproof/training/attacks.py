@@ -1,7 +1,7 @@
-"""White-box attacks: pictures changed by a few grey levels so that a network errs.
+"""`ATTACKS`: white-box attacks, small changes of pictures that cause errors of a network.
 
-Budgets and steps are grey levels of 0..255 in every channel of every pixel of the crop (the
-maximum norm); pixels stay within 0..255, and are not rounded to whole levels.
+Budgets and steps are grey levels of 0..255 in every channel of every pixel of the crop (maximum
+norm). Pixels stay within 0..255, and are not rounded to whole levels.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from faceproof.training.recipe import AdversarialRecipe
 
 @dataclass(frozen=True)
 class PixelBox:
-    """What pixels of 0..255 are as network inputs: float32 [3, 1, 1] each."""
+    """Bounds and scale of network inputs for pixels of 0..255: float32 [3, 1, 1] each."""
 
     low: Tensor
     """Black, the lowest valid input."""
     high: Tensor
     """White, the highest valid input."""
     grey_level: Tensor
-    """How far one grey level moves an input."""
+    """Change of an input for one grey level."""
 
     def kept(self, inputs: Tensor, around: Tensor, budget: float) -> Tensor:
-        """Return the nearest inputs within ``budget`` grey levels of ``around`` and in the box."""
+        """Clip inputs to ``budget`` grey levels of ``around`` and to the box."""
         reach = budget * self.grey_level
         near = torch.clamp(inputs, around - reach, around + reach)
         return torch.clamp(near, self.low, self.high)
@@ -42,7 +42,7 @@ Random = torch.Generator | None
 
 
 class Attack(Protocol):
-    """From inputs [N, 3, H, W] and targets [N] to inputs that a model errs on, like them."""
+    """Function from inputs [N, 3, H, W] and targets [N] to adversarial inputs like them."""
 
     def __call__(  # noqa: D102
         self,
@@ -75,12 +75,12 @@ def attacked(
     share: float | None = None,
     generator: Random = None,
 ) -> Tensor:
-    """Return the inputs [N, 3, H, W], a share of them drawn at random and attacked.
+    """Return the inputs [N, 3, H, W] with a random share of them attacked.
 
-    ``share`` is the recipe's unless given; 1 attacks all. Where it is no whole number of pictures,
-    it is kept on average. ``model`` is the bare network, not its wrapper for several devices, which
-    counts forward passes; it is in evaluation mode while it is attacked, and its gradients,
-    statistics and modes stay as they were. ``generator`` None is torch's own.
+    ``share`` defaults to the recipe's; 1 attacks all. A fractional number of pictures is met on
+    average. ``model`` is the bare network, not its wrapper for several devices, which counts
+    forward passes. It runs in evaluation mode during the attack; its gradients, statistics and
+    modes are restored. ``generator`` None is torch's default.
 
     Raises:
         UnknownChoiceError: ``recipe.attack`` is not in `ATTACKS`.
@@ -107,7 +107,7 @@ def fgsm(
     *,
     generator: Random = None,  # noqa: ARG001
 ) -> Tensor:
-    """Return inputs moved by the whole budget in one step; nothing is random.
+    """Return inputs moved by the whole budget in one deterministic step.
 
     Source:
         Fast gradient sign method: I. Goodfellow et al., 2015, arXiv:1412.6572.
@@ -125,7 +125,7 @@ def pgd(
     *,
     generator: Random = None,
 ) -> Tensor:
-    """Return inputs moved in ``steps`` steps from a random place within the budget.
+    """Return inputs moved in ``steps`` steps from a random start within the budget.
 
     One step of 1.25 times the budget is the fast variant of Wong et al.
 
@@ -147,9 +147,9 @@ ATTACKS: Mapping[str, Attack] = {"fgsm": fgsm, "pgd": pgd}
 def _uphill(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the sign of the cross-entropy's gradient, -1, 0 or 1 like ``inputs``.
 
-    Cross-entropy rises with the logit above the target and falls with it below. Following the
-    logit keeps the sign where cross-entropy is so sure that its gradient is rounded to 0, which
-    would make a network look robust.
+    Cross-entropy rises with the logit above the target and falls with it below. The gradient of
+    the logit keeps its sign even if the gradient of cross-entropy is rounded to 0, which would
+    make a network look robust.
 
     Source:
         N. Carlini, D. Wagner, 2017, arXiv:1608.04644, section V.
@@ -175,7 +175,7 @@ def _drawn(count: int, share: float, generator: Random) -> Tensor:
 
 
 def _uniform(like: Tensor, generator: Random) -> Tensor:
-    """Return numbers in [0, 1) of a tensor's shape, drawn where the generator lives."""
+    """Return random numbers in [0, 1) of a tensor's shape, drawn on the generator's device."""
     device = like.device if generator is None else generator.device
     drawn = torch.rand(like.shape, generator=generator, device=device, dtype=torch.float32)
     return drawn.to(like.device, like.dtype)
@@ -183,7 +183,7 @@ def _uniform(like: Tensor, generator: Random) -> Tensor:
 
 @contextmanager
 def in_use(model: nn.Module) -> Iterator[None]:
-    """Put every module of a model in evaluation mode, then each back into its own."""
+    """Put every module of a model in evaluation mode, and restore the modes afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

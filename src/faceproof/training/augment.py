@@ -1,7 +1,7 @@
-"""What a training picture goes through before it is cropped exactly as in use.
+"""`augmented_crop` and `matched_crop`: augmentation of training pictures before cropping.
 
-Both classes go through the same distribution of histories; the only step that looks at the
-label makes a fake out of a real picture.
+Both classes get the same distribution of file histories. The only step that depends on the label
+makes a fake from a real picture.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def augmented_crop(
 ) -> tuple[Pixels, bool]:
     """Return an augmented face crop, uint8 [S, S, 3], and whether it is fake.
 
-    ``donor`` is asked for another real face when a swap is drawn. Each step has a generator of its
-    own, spawned from ``rng``: one that is switched off leaves what the others draw as it was.
+    ``donor`` returns another real face for a swap. Each step has its own generator, spawned from
+    ``rng``: disabling one does not change the draws of the others.
     """
     forging, cutting, wearing, placing, flipping = rng.spawn(5)
     sample = forged(sample, donor, recipe, forging) if not sample.is_fake else sample
@@ -93,8 +93,8 @@ def matched_crop(
 ) -> tuple[Pixels, Sample]:
     """Return the crop of a face of the drawn width, uint8 [S, S, 3], and the sample it shows.
 
-    The face is reduced to the width first, then forged, changed in tone, saved and cropped: the
-    order in which a published picture comes about. ``strength`` multiplies every chance.
+    The face is first scaled to the width, then forged, recoloured, encoded and cropped, in the
+    order of a published picture. ``strength`` multiplies every probability.
     """
     reducing, forging, cutting, wearing, placing, flipping = rng.spawn(6)
     factor = drawn.width / float(face_widths(sample.landmarks[None])[0])
@@ -113,7 +113,7 @@ def matched_crop(
 
 
 def real_face(sample: Sample) -> RealFace:
-    """Return the sample as a forgery takes it."""
+    """Return the sample as input for a forgery."""
     groups = (sample.group,) if sample.group else ()
     return RealFace(sample.pixels, sample.landmarks, groups)
 
@@ -133,9 +133,9 @@ def save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> tuple
 def forged(
     real: Sample, donor: Callable[[], Sample], recipe: AugmentRecipe, rng: Generator
 ) -> Sample:
-    """Return the real sample, or now and then a fake made of it.
+    """Return the real sample, or at random a fake made from it.
 
-    Where there is nothing to forge (the face lies outside, the picture is flat), it stays real.
+    If it cannot be forged (the face is outside, the picture is flat), it stays real.
     """
     kind = _forgery(float(rng.random()), recipe)
     pixels = real.pixels if kind is None else _FORGERIES[kind](real, donor, rng)
@@ -145,10 +145,10 @@ def forged(
 
 
 def _forgery(drawn: float, recipe: AugmentRecipe) -> str | None:
-    """Return the forgery that a number in [0, 1) stands for, by the chances of the recipe.
+    """Return the forgery for a number in [0, 1), by the probabilities of the recipe.
 
-    Self-blends lie at the lower end, swaps at the upper one and reconstructions from the middle
-    on, wherever there is room: so one that is switched off leaves the others where they were.
+    Self-blends are at the lower end, swaps at the upper end and reconstructions start in the
+    middle if possible: disabling one does not move the others.
     """
     if drawn < recipe.self_blend:
         return "self_blend"
@@ -179,7 +179,7 @@ _FORGERIES: dict[str, Callable[[Sample, Callable[[], Sample], Generator], Pixels
 
 
 def cut_out(sample: Sample, rng: Generator) -> Sample:
-    """Return the sample cut at random near the face, so that borders say nothing of the class."""
+    """Return the sample cropped at random near the face, so that borders do not show the class."""
     height, width = sample.pixels.shape[:2]
     low, high = sample.landmarks.min(axis=0), sample.landmarks.max(axis=0)
     reach = float((high - low).max()) * rng.uniform(0.35, 1.5, 4)
@@ -199,7 +199,7 @@ def cut_out(sample: Sample, rng: Generator) -> Sample:
 def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: float = 1.0) -> Sample:
     """Return the sample after colour changes, blur, noise and a random file history.
 
-    ``strength`` multiplies the chances of all but the one save of ``recipe.save``.
+    ``strength`` multiplies all probabilities except that of ``recipe.save``.
     """
     colouring, greying, blurring, graining, filing, saving = rng.spawn(6)
     pixels = sample.pixels
@@ -223,7 +223,7 @@ def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: flo
 
 
 def recoloured(pixels: Pixels, rng: Generator) -> Pixels:
-    """Return the picture with another brightness, contrast, gamma and saturation."""
+    """Return the picture with random brightness, contrast, gamma and saturation."""
     toned = tone(
         pixels,
         gain=float(rng.uniform(0.6, 1.25)),
@@ -236,7 +236,7 @@ def recoloured(pixels: Pixels, rng: Generator) -> Pixels:
 
 
 def jittered(landmarks: Points, recipe: AugmentRecipe, rng: Generator) -> Points:
-    """Return the landmarks shifted, scaled and turned a little, as if found by another."""
+    """Return the landmarks slightly shifted, scaled and rotated, as by another face finder."""
     centre = landmarks.mean(axis=0)
     span = float(np.linalg.norm(landmarks - centre, axis=1).mean())
     angle = np.radians(rng.uniform(-1, 1) * recipe.turn_degrees)

@@ -1,9 +1,8 @@
-"""From logits to honest probabilities: fitted on the calibration split and on nothing else.
+"""`fit` calibrates logits to probabilities on the calibration split only.
 
-Each candidate is judged on folds of groups that it was not fitted on: by its log loss, with the
-Brier score as a check, and the chosen one is fitted again on everything. Real and fake weigh the
-same, and so do the sources within each class: the probability is that of an even bet, whatever the
-data's mix.
+Each candidate is cross-validated over folds of groups, by log loss with the Brier score as a check,
+and the best one is fitted again on all faces. Real and fake have equal weight, and so have the
+sources within each class: the probability assumes equal numbers of both, whatever the data's mix.
 """
 
 from __future__ import annotations
@@ -24,15 +23,15 @@ from faceproof.statistics import sigmoid
 from faceproof.tables import choose
 
 ISOTONIC_GROUPS = 500
-"""Groups of each class that isotonic regression takes: with fewer than about a thousand in all it
-follows the noise (Niculescu-Mizil and Caruana 2005, ICML)."""
+"""Minimum number of groups per class for isotonic regression, which overfits with fewer than about
+a thousand in total (Niculescu-Mizil and Caruana 2005, ICML)."""
 
 _EQUAL = 1e-12
-"""Steps closer than this are one: what parts them is rounding."""
+"""Steps closer than this are merged, as they differ only by rounding."""
 
 
 class Blocks(NamedTuple):
-    """A rising step function: the value of each step, its weight, and where it starts; all [B]."""
+    """An increasing step function: value, weight and start of each step; all [B]."""
 
     values: Floats
     weights: Floats
@@ -40,9 +39,9 @@ class Blocks(NamedTuple):
 
 
 def pooled(values: Floats, weights: Floats) -> Blocks:
-    """Return the rising step function nearest to ``values`` [N] in weighted squares.
+    """Return the increasing step function nearest to ``values`` [N] in weighted squares.
 
-    It is the nearest in weighted log loss too. The steps rise strictly.
+    It is also the nearest in weighted log loss. The steps increase strictly.
 
     Source: pool adjacent violators, Ayer et al. 1955, Annals of Mathematical Statistics 26:641.
     """
@@ -58,14 +57,14 @@ def pooled(values: Floats, weights: Floats) -> Blocks:
 
 
 def isotonic(logits: Floats, targets: Floats, weights: Floats, *, slope: float) -> Isotonic:
-    """Return the curve through one knot a block: its mean logit, and the log-odds of its value.
+    """Return the curve with one knot per block, at its mean logit and the log-odds of its value.
 
-    One face of the other class is added at either end, so that no block is certain, and a block
-    of few faces less so than one of many. ``slope`` leads on beyond the outermost knots, where one
-    class stands alone and steps say nothing.
+    One face of the other class is added at either end, so that no block is certain, and small
+    blocks are less certain than large ones. ``slope`` extrapolates beyond the outermost knots,
+    where there is only one class.
 
-    Source: two faces, one of each class, also stand for the next one in Vovk and Petej 2014,
-    Venn-Abers predictors, UAI; theirs stand at its own logit.
+    Source: Vovk and Petej 2014, Venn-Abers predictors, UAI, also add one face of each class for the
+    next one, but at its own logit.
     """
     ends = np.array([logits.min(), logits.max()])
     places, index = np.unique(np.append(logits, ends), return_inverse=True)
@@ -88,18 +87,18 @@ _STEPS = 100
 
 @dataclass(frozen=True)
 class Fitted:
-    """The chosen calibration, and each candidate's scores on unseen groups."""
+    """The chosen calibration, with each candidate's scores on unseen groups."""
 
     calibration: Calibration
     losses: dict[str, float]
-    """Log loss, nats a face."""
+    """Log loss in nats per face."""
     briers: dict[str, float] = field(default_factory=dict)
     """Mean squared error of the probability."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Which candidates were not tried, and why."""
+    """Candidates that were not tried, with the reason."""
 
     def __str__(self) -> str:
-        """Return in a line what was chosen, by which scores, and what was not tried."""
+        """Return one line with the choice, the scores and the candidates not tried."""
         scores = ", ".join(
             f"{name} {self.losses[name]:.4f} (Brier {self.briers[name]:.4f})"
             for name in self.losses
@@ -112,7 +111,7 @@ def fit_platt(logits: Floats, targets: Floats, weights: Floats) -> Platt:
     """Return the weighted logistic regression of ``targets`` float64 [N] on ``logits`` [N].
 
     Raises:
-        TrainingError: when the best slope is not positive: the network does not tell the classes.
+        TrainingError: the best slope is not positive: the network does not separate the classes.
 
     Source: Platt 1999; Newton's method after Lin, Lin and Weng 2007, Machine Learning 68:267.
     """
@@ -120,33 +119,33 @@ def fit_platt(logits: Floats, targets: Floats, weights: Floats) -> Platt:
     if not slope > 1e-6:
         raise TrainingError(
             f"the calibration's slope is {slope:.3g}: higher logits do not mean fake. Check the "
-            "labels of the calibration split, and that training has learnt anything"
+            "labels of the calibration split, and the validation results of the training"
         )
     return Platt(slope=float(slope), intercept=float(intercept))
 
 
 def fit_temperature(logits: Floats, targets: Floats, weights: Floats) -> Temperature:
-    """Return the one number that, dividing ``logits`` [N], gives the least weighted log loss.
+    """Return the divisor of ``logits`` [N] that minimises the weighted log loss.
 
     Raises:
-        TrainingError: when no positive temperature helps.
+        TrainingError: no positive temperature lowers the loss.
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks.
     """
     (slope,) = _newton(logits[:, None], targets, weights)
     if not slope > 1e-6:
         raise TrainingError(
-            f"no temperature helps (slope {slope:.3g}): higher logits do not mean fake. Check the "
-            "labels of the calibration split, and that training has learnt anything"
+            f"no temperature lowers the loss (slope {slope:.3g}): higher logits do not mean fake. "
+            "Check the labels of the calibration split, and the validation results of the training"
         )
     return Temperature(temperature=float(1 / slope))
 
 
 def fit_isotonic(logits: Floats, targets: Floats, weights: Floats) -> Isotonic:
-    """Return the isotonic regression of ``targets`` on ``logits`` [N], led on by Platt's slope.
+    """Return the isotonic regression of ``targets`` on ``logits`` [N], extended by Platt's slope.
 
     Raises:
-        TrainingError: when Platt's slope is not positive: the network does not tell the classes.
+        TrainingError: Platt's slope is not positive: the network does not separate the classes.
     """
     slope = fit_platt(logits, targets, weights).slope
     return isotonic(logits, targets, weights, slope=slope)
@@ -157,27 +156,27 @@ CALIBRATIONS: dict[str, Callable[[Floats, Floats, Floats], Calibration]] = {
     "platt": fit_platt,
     "isotonic": fit_isotonic,
 }
-"""What may be fitted, in the order of their parameters: one, two, many."""
+"""The calibrations by number of parameters: one, two, many."""
 
 
 def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
     """Return the calibration called ``method``, or the best of `CALIBRATIONS` on unseen groups.
 
-    The least log loss wins. Where another has the least Brier score, the one of the two with fewer
-    parameters is taken. Isotonic regression takes `ISOTONIC_GROUPS` groups of each class.
+    The lowest log loss wins. If another has the lowest Brier score, the one with fewer parameters
+    is used. Isotonic regression needs `ISOTONIC_GROUPS` groups of each class.
 
     Raises:
-        SplitUseError: when a face is not of the calibration split.
-        TrainingError: when a class is missing, no calibration keeps real below fake, or the faces
-            are too few for ``method``.
-        UnknownChoiceError: when there is no such method.
+        SplitUseError: a face is not from the calibration split.
+        TrainingError: a class is missing, no calibration separates the classes, or there are
+            too few faces for ``method``.
+        UnknownChoiceError: ``method`` is unknown.
 
     Source: log loss and Brier score are proper: Gneiting and Raftery 2007, JASA 102:359.
     """
     require_calibration(faces)
     left_out = _left_out(faces)
     if method in left_out:
-        raise TrainingError(f"{left_out[method]}; or leave calibration.method at 'best'")
+        raise TrainingError(f"{left_out[method]}; or set calibration.method to 'best'")
     tried = [name for name in CALIBRATIONS if name not in left_out]
     names = tried if method == "best" else [method]
     weights = balance(faces)
@@ -189,38 +188,38 @@ def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
 
 
 def _chosen(losses: dict[str, float], briers: dict[str, float]) -> str:
-    """Return the best by log loss; where Brier's is another, the one with fewer parameters."""
+    """Return the best by log loss; if the Brier score disagrees, the one with fewer parameters."""
     best = {min(scores, key=lambda name: scores[name]) for scores in (losses, briers)}
     return next(name for name in CALIBRATIONS if name in best)
 
 
 def _left_out(faces: Faces) -> dict[str, str]:
-    """Return the calibrations for which there are too few groups, and how many they take."""
+    """Return the calibrations with too few groups, and the number that each needs."""
     kinds = (("real", ~faces.fake), ("fake", faces.fake))
     groups, kind = min((len(np.unique(faces.groups[of])), kind) for kind, of in kinds)
     if groups >= ISOTONIC_GROUPS:
         return {}
-    said = f"isotonic takes {ISOTONIC_GROUPS} groups of each class, there are {groups} of {kind}"
+    said = f"isotonic needs {ISOTONIC_GROUPS} groups of each class, found {groups} of {kind}"
     return {"isotonic": f"{said} faces"}
 
 
 def require_calibration(faces: Faces) -> None:
-    """Refuse faces of another split, faces without an answer, and a missing class."""
+    """Reject faces of another split, faces without a verdict, and a missing class."""
     others = sorted(set(faces.splits.tolist()) - {"calibration"})
     if others:
         raise SplitUseError(
-            f"calibration and thresholds are chosen on the calibration split alone, got faces of "
+            f"calibration and thresholds need faces of the calibration split, got faces of "
             f"{', '.join(others)}: predict with purpose='calibration'"
         )
     if not np.isfinite(faces.logits).all():
-        raise UsageError("faces without an answer cannot calibrate: use predictions.judged")
+        raise UsageError("calibration needs judged faces only: use predictions.judged")
     for kind, there in (("real", ~faces.fake), ("fake", faces.fake)):
         if not there.any():
             raise TrainingError(f"the calibration split has no judged {kind} face")
 
 
 def balance(faces: Faces) -> Floats:
-    """Return weights float64 [N] with mean 1: classes weigh alike, and sources within a class."""
+    """Return weights float64 [N] with mean 1, equal over classes and over sources in a class."""
     cells = np.char.add(faces.sources, np.where(faces.fake, "\x1ffake", "\x1freal"))
     _, index, sizes = np.unique(cells, return_inverse=True, return_counts=True)
     weights = 1.0 / sizes[index]
@@ -230,7 +229,7 @@ def balance(faces: Faces) -> Floats:
 
 
 def smoothed(faces: Faces) -> Floats:
-    """Return targets float64 [N] a little off 0 and 1, so that perfect separation stays finite.
+    """Return targets float64 [N] slightly off 0 and 1, to keep perfect separation finite.
 
     Source: Platt 1999, section 2.2.
     """
@@ -256,7 +255,7 @@ def _newton(inputs: Floats, targets: Floats, weights: Floats) -> Floats:
 def _shortened(
     step: Floats, at: Floats, inputs: Floats, targets: Floats, weights: Floats
 ) -> Floats:
-    """Return the Newton step, halved until it does not raise the loss."""
+    """Return the Newton step, halved until the loss does not increase."""
     start = _cross_entropy(inputs @ at, targets, weights)
     for _ in range(30):
         if _cross_entropy(inputs @ (at - step), targets, weights) <= start:
@@ -273,7 +272,7 @@ def unseen(faces: Faces, method: str, *, seed: int = 0) -> Floats:
     """Return the probability float64 [N] of each face under a fit on other groups.
 
     Raises:
-        UnknownChoiceError: when there is no such method.
+        UnknownChoiceError: ``method`` is unknown.
     """
     one = choose(CALIBRATIONS, method, what="calibration")
     weights, targets = balance(faces), smoothed(faces)
@@ -286,10 +285,10 @@ def unseen(faces: Faces, method: str, *, seed: int = 0) -> Floats:
 
 
 def group_folds(faces: Faces, *, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the fold int64 [N] of each face: groups stay whole, each class is spread evenly.
+    """Return the fold int64 [N] of each face, with whole groups and even classes.
 
     Raises:
-        TrainingError: when a class has fewer groups than folds.
+        TrainingError: a class has fewer groups than folds.
     """
     names, index = np.unique(faces.groups, return_inverse=True)
     has_fake = np.bincount(index, weights=faces.fake, minlength=len(names)) > 0
@@ -301,6 +300,6 @@ def group_folds(faces: Faces, *, seed: int = 0) -> np.ndarray[tuple[int], np.dty
         if len(np.unique(folds[index[of]])) < 2:
             raise TrainingError(
                 f"the calibration split has {len(np.unique(index[of]))} groups of {label} faces, "
-                f"too few to choose a calibration by cross-validation over groups"
+                f"too few for cross-validation over groups"
             )
     return folds[index]

@@ -1,9 +1,9 @@
-"""Several detectors become one with several members, weighed and calibrated as one.
+"""`combine` merges several detectors into one with weighted members and one calibration.
 
-Each detector answers once about the calibration split and once about the test split; all else is a
-pure function of these tables. Weights, calibration and thresholds are chosen on the calibration
-split alone; the test split is read for the final report, in which each detector stands beside the
-whole, its own thresholds chosen in the same way on the same faces.
+Each detector predicts the calibration split and the test split once; all else is a pure function of
+these tables. Weights, calibration and thresholds are chosen only on the calibration split. The test
+split is read for the final report, which compares each detector with the combination; its own
+thresholds are chosen in the same way on the same faces.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 
 _KEYS = ["path", "condition", "status"]
-_TOLERANCE = 1e-3  # in logits; what float32 loses in two networks and a change of normalisation
+_TOLERANCE = 1e-3  # in logits: float32 rounding of two networks and a change of normalisation
 
 
 @dataclass(frozen=True)
 class Combination:
-    """What decides a combined detector beside its members and its data."""
+    """Settings of a combined detector besides its members and its data."""
 
     name: str
     version: str = "1.0"
@@ -77,15 +77,15 @@ def combine(
     how: Combination,
     progress: Progress,
 ) -> Bundle:
-    """Return the bundle in ``output`` whose members are those of the detectors called ``names``.
+    """Write the combination of the detectors called ``names`` to ``output``; return the bundle.
 
-    Answers are kept in the run folder, and a broken run goes on with them.
+    Predictions are saved in the run folder, so that an interrupted run resumes with them.
 
     Raises:
-        UsageError: fewer than two detectors, one of them twice, members of different crops, or
-            trained on other data than ``manifest`` where that is not allowed.
-        BundleError: a detector is missing or cannot be trusted, or ``output`` is no place for one.
-        TrainingError: the data cannot support what is promised, or the members tell nothing.
+        UsageError: fewer than two detectors, one of them twice, different crops, or training
+            data other than ``manifest`` without permission.
+        BundleError: a detector is missing or invalid, or ``output`` cannot hold a bundle.
+        TrainingError: the data cannot support the promises, or no member separates the classes.
     """
     refuse_foreign(output)
     sources = labelled([Detector.load(name, threads=usable_cores()) for name in names])
@@ -119,7 +119,7 @@ def combine(
 
 @dataclass(frozen=True)
 class _Asked:
-    """Detectors that are asked about a data set; their answers stay in a run folder."""
+    """Detectors with a data set; their predictions are saved in a run folder."""
 
     sources: Sequence[Source]
     manifest: Manifest
@@ -127,7 +127,7 @@ class _Asked:
     progress: Progress
 
     def about(self, split: str, conditions: tuple[str, ...]) -> list[pa.Table]:
-        """Return each detector's answers about a split: those kept, and new ones, in one pass."""
+        """Return each detector's predictions of a split: saved ones, and new ones in one pass."""
         found = {
             source.label: kept(
                 self._path(split, source),
@@ -163,8 +163,8 @@ class _Asked:
     def _of_the_same_faces(self, tables: list[pa.Table]) -> list[pa.Table]:
         if any(not table.select(_KEYS).equals(tables[0].select(_KEYS)) for table in tables):
             raise DataError(
-                f"the answers kept in {self.run.path} are not about the same faces: remove its "
-                "predictions-*.parquet, or name another --run"
+                f"the predictions saved in {self.run.path} are not of the same faces: remove its "
+                "predictions-*.parquet, or use another --run"
             )
         return tables
 
@@ -173,7 +173,7 @@ class _Asked:
 
 
 def _weighed(answers: Sequence[pa.Table]) -> Weighting:
-    """Return the weights that go with each detector's answers about the calibration split."""
+    """Return the weights fitted to the detectors' predictions of the calibration split."""
     faces = [predictions.judged(table) for table in answers]
     return fit_weights(faces[0], np.stack([one.logits for one in faces], axis=1))
 
@@ -181,7 +181,7 @@ def _weighed(answers: Sequence[pa.Table]) -> Weighting:
 def _calibrated_alone(
     source: Source, answers: pa.Table, manifest: Manifest, promised: CalibrationRecipe
 ) -> DetectorSpec:
-    """Return a detector's record as if it had been calibrated here; its own where none can be."""
+    """Return a detector's record recalibrated on this data, or its own if that fails."""
     try:
         return calibrated(source.spec, answers, promised, manifest)
     except (TrainingError, UsageError):
@@ -189,7 +189,7 @@ def _calibrated_alone(
 
 
 def _told(sources: Sequence[Source], weighting: Weighting) -> str:
-    """Return the chosen weights in words."""
+    """Return a description of the chosen weights."""
     shares = ", ".join(
         f"{source.label} {weight:g}"
         for source, weight in zip(sources, weighting.weights, strict=True)
@@ -201,14 +201,14 @@ def _told(sources: Sequence[Source], weighting: Weighting) -> str:
 def _together(
     answers: Sequence[pa.Table], spec: DetectorSpec, weighting: Weighting, *, sha256: str = "0" * 64
 ) -> pa.Table:
-    """Return the answers of the whole: the weighted mean of the logits, calibrated."""
+    """Return the combination's predictions: the weighted mean of the logits, calibrated."""
     logits = np.stack([predictions.judged(table).logits for table in answers])
     mean = np.average(logits, axis=0, weights=weighting.weights)
     return answered(answers[0], mean, spec.calibration, detector_sha256=sha256)
 
 
 def _refuse_other_answers(whole: Detector, sources: Sequence[Source], weighting: Weighting) -> None:
-    """Refuse a bundle that does not answer as the mean that its weights were fitted for."""
+    """Reject a bundle whose logits differ from the weighted mean of its members."""
     inputs = varied_inputs(whole.preprocessing, 16)
     ours = whole.preprocessing.input
     parts = [
@@ -219,7 +219,7 @@ def _refuse_other_answers(whole: Detector, sources: Sequence[Source], weighting:
     found = whole.logits(inputs)
     if not np.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE):
         raise ExportError(
-            f"the combined detector answers otherwise than its members together, by up to "
+            f"the combined detector differs from the weighted mean of its members by up to "
             f"{np.abs(found - expected).max():.3g} in logit: it is not written"
         )
 
@@ -227,7 +227,7 @@ def _refuse_other_answers(whole: Detector, sources: Sequence[Source], weighting:
 def _beside(
     rivals: Sequence[Source], tables: Sequence[pa.Table], whole: Detector, report: pa.Table
 ) -> Iterator[Finding]:
-    """Yield what each detector shows on the test faces, and what the report of the whole lacks."""
+    """Yield the findings of each detector on the test faces, and the combination's speed."""
     data_sha256 = predictions.origin_of(report).data_sha256
     slices = [f"{MEMBER}{rival.label}" for rival in rivals]
     default = whole.spec.default_operating_point

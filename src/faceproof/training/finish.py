@@ -1,8 +1,8 @@
-"""From trained weights to a bundle: export, calibration, thresholds, the final report, the card.
+"""`finish` turns trained weights into a bundle: export, calibration, final report, card.
 
-The calibration split decides the calibration and the thresholds; the test split is read last,
-once, for the report alone. Both tables of predictions stay in the run folder, and are used again
-where they were made by the same bundle from the same data: a broken report goes on cheaply.
+The calibration split determines the calibration and the thresholds. The test split is read last,
+once, only for the report. Both predictions tables are saved in the run folder and used again for
+the same bundle and data, so that an interrupted report resumes cheaply.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from faceproof.training.replacement import compare_false_alarms, refuse_more_fal
 
 Progress = Callable[[str], None]
 
-#: What each split is read for, see `Manifest.take`.
+#: Purpose of reading each split, see `Manifest.take`.
 PURPOSES = {"validation": "choose", "calibration": "calibrate", "test": "final-report"}
 
 _TOLD_EVERY = 1000
@@ -63,12 +63,12 @@ def answers(
     root: Path,
     progress: Progress,
 ) -> pa.Table:
-    """Return a detector's predictions of a split: those in ``path``, or new ones written there.
+    """Return a detector's predictions of a split, loaded from ``path`` or written there.
 
-    ``root`` is the folder that the manifest's paths start from.
+    ``root`` is the base folder of the manifest's paths.
     """
     if (found := kept(path, origin(bundle.sha256, manifest, split), conditions)) is not None:
-        progress(f"the answers in {path.name} are this detector's: used again")
+        progress(f"reusing this detector's predictions in {path.name}")
         return found
     made = predict(
         Detector.load(bundle.folder, threads=usable_cores()),
@@ -85,14 +85,14 @@ def answers(
 
 
 def origin(detector_sha256: str, manifest: Manifest, split: str) -> Origin:
-    """Return where a detector's answers about a split come from."""
+    """Return the origin of a detector's predictions of a split."""
     return Origin(
         detector_sha256=detector_sha256, data_sha256=manifest.sha256, purpose=PURPOSES[split]
     )
 
 
 def kept(path: Path, wanted: Origin, conditions: tuple[str, ...]) -> pa.Table | None:
-    """Return the answers in a file, where they are of this origin and these conditions."""
+    """Return the predictions in a file if origin and conditions match, else None."""
     try:
         found = predictions.read(path)
     except DataError:
@@ -103,14 +103,14 @@ def kept(path: Path, wanted: Origin, conditions: tuple[str, ...]) -> pa.Table | 
 
 
 def now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
-    """Return what tells every thousandth answer of all that it is told."""
+    """Return a callback that reports every thousandth prediction."""
     told = 0
 
     def tell(count: int) -> None:
         nonlocal told
         if count // _TOLD_EVERY > told:
             told = count // _TOLD_EVERY
-            progress(f"{split}: {count} answers")
+            progress(f"{split}: {count} predictions")
 
     return tell
 
@@ -124,7 +124,7 @@ def finish(
     """Return the finished bundle in the run folder.
 
     Raises:
-        ExportError: torch and ONNX answer differently.
+        ExportError: torch and ONNX give different logits.
         TrainingError, UsageError: the calibration split cannot support what the recipe promises, or
             false alarms rose over those of the detector that this one replaces.
     """
@@ -199,7 +199,7 @@ def _asked(
     run: RunFolder,
     progress: Progress,
 ) -> pa.Table:
-    """Return the bundle's answers about a split, kept in the run folder."""
+    """Return the bundle's predictions of a split, saved in the run folder."""
     path, root = run.path / f"predictions-{split}.parquet", recipe.data.prepared
     return answers(bundle, manifest, split, conditions, path, root=root, progress=progress)
 
@@ -207,7 +207,7 @@ def _asked(
 def draft(
     recipe: Recipe, manifest: Manifest, network: Network, run: RunFolder
 ) -> tuple[DetectorSpec, Files]:
-    """Return the spec and files of a detector that is not calibrated yet."""
+    """Return the spec and files of an uncalibrated detector."""
     preprocessing = recipe.network.preprocessing
     member, files = new_member(
         network,
@@ -248,7 +248,7 @@ def calibrated(
     *,
     progress: Progress | None = None,
 ) -> DetectorSpec:
-    """Return the spec with calibration and operating points chosen on calibration answers."""
+    """Return the spec with calibration and operating points from calibration predictions."""
     faces = predictions.judged(answers)
     fitted = fit_calibration(faces, method=promised.method)
     faces = replace(faces, probabilities=calibrate(faces.logits, fitted.calibration))
@@ -276,7 +276,7 @@ def write_reported(
     command: str,
     families: Mapping[str, Sequence[str]] | None = None,
 ) -> Bundle:
-    """Write the bundle with its results, beside those it has, and its card, and return it."""
+    """Write the bundle with the added results and its card, and return it."""
     found = findings(
         predictions.faces(report),
         list(spec.operating_points.values()),

@@ -1,4 +1,4 @@
-"""The training loop: steps, averaging, validation, early stopping, checkpoints, exact resume."""
+"""`Trainer`: the training loop with averaging, validation, checkpoints and exact resume."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ class Trainer:
         self._step = Step(fabric, model, wrapped, recipe, teacher=teacher, note=journal.note)
 
     def run(self, stream: TrainingStream, validation: PlainFaces) -> None:
-        """Train to the end of the schedule, from ``last.pt`` where there is one.
+        """Train to the end of the schedule, from ``last.pt`` if it exists.
 
         Raises:
-            TrainingError: a gradient that is no number, too little memory, a full disk, or a
-                ``last.pt`` that cannot be taken up.
-            Stopped: Ctrl-C or SIGTERM, when the step under way is done and ``last.pt`` written.
+            TrainingError: a non-finite gradient, too little memory, a full disk, or a
+                ``last.pt`` that cannot be resumed.
+            Stopped: Ctrl-C or SIGTERM, after the current step is done and ``last.pt`` written.
         """
         self._resume()
         schedule, state = self._recipe.schedule, self.state
@@ -93,18 +93,18 @@ class Trainer:
                     raise Stopped(stop)
         if state.step < schedule.steps:
             self._journal.note(
-                f"stopped early at step {state.step}: {schedule.patience} validations without a "
-                f"better one than that of step {state.best_step}"
+                f"stopped early at step {state.step}: {schedule.patience} validations without an "
+                f"improvement over step {state.best_step}"
             )
 
     def _is_done(self) -> bool:
-        """Return whether the schedule has ended, or validation has not improved for too long."""
+        """Return whether the schedule or the patience of validation is exhausted."""
         schedule, state = self._recipe.schedule, self.state
         hopeless = 0 < schedule.patience <= state.validations_since_best
         return state.step >= schedule.steps or hopeless
 
     def _batches(self, stream: TrainingStream) -> Iterable[tuple[Tensor, Tensor]]:
-        """Return what is left of the schedule, this process's share of each batch."""
+        """Return this process's share of the remaining batches of the schedule."""
         schedule, world = self._recipe.schedule, self._fabric.world_size
         numbers = range(
             self.state.step * schedule.batch_size + self._fabric.global_rank,
@@ -115,7 +115,7 @@ class Trainer:
         return batches(stream, numbers, size=schedule.batch_size // world, workers=workers)
 
     def _take(self, inputs: Tensor, targets: Tensor) -> Taken:
-        """Take one optimiser step on this process's share of the batch, and average."""
+        """Take one optimiser step on this process's share of the batch, and update the average."""
         state = self.state
         now = rates(state.step, self._groups, self._full_rates, self._recipe.schedule)
         for group, rate in zip(state.optimizer.param_groups, now, strict=True):
@@ -126,10 +126,10 @@ class Trainer:
         return taken
 
     def _validate(self, stream: TrainingStream, faces: PlainFaces) -> None:
-        """Score the averaged network on validation faces; keep it where it is the best so far.
+        """Score the averaged network on validation faces; save it if it is the best so far.
 
-        The mean of past weights has statistics that no past network had: they are measured anew.
-        The first process decides for all, so that they stop at the same step.
+        The batch statistics of the averaged weights are measured again, as no past network had
+        them. The first process decides for all, so that they stop at the same step.
         """
         if self._recipe.network.batch_norm == "precise":
             renew_statistics(self.state.average, stream, self._fabric, self._recipe)
@@ -141,14 +141,14 @@ class Trainer:
         self._journal.validated(self.state.step, values, best=best)
 
     def _agreed(self, number: int) -> int:
-        """Return the signal that any process was sent, 0 for none: they stop at the same step."""
+        """Return the signal received by any process, 0 for none, so that all stop together."""
         if self._fabric.world_size == 1:
             return number
         sent = torch.tensor(number, device=self._fabric.device)
         return int(torch.as_tensor(self._fabric.all_reduce(sent, reduce_op="max")))
 
     def _resume(self) -> None:
-        """Take up the run where ``last.pt`` left it."""
+        """Resume the run from ``last.pt``."""
         decays = [group["weight_decay"] for group in self.state.optimizer.param_groups]
         if kept := restore(self.state, self._run.path):
             self._step.parts = int(kept.get("parts", self._step.parts))
@@ -157,7 +157,7 @@ class Trainer:
         refuse_other_steps(self._fabric, self.state.step, self._run.path)
 
     def _save(self, name: str, content: dict[str, Any]) -> None:
-        """Write a checkpoint that is whole whenever the process dies; the first process alone."""
+        """Write a checkpoint atomically, in the first process only."""
         if not self._fabric.is_global_zero:
             return
         folder, needed = self._run.path, size_of(content)
@@ -165,7 +165,7 @@ class Trainer:
             torch.save(content, file)
 
     def _tell(self, taken: Taken, steps_per_second: float) -> None:
-        """Log and tell the loss and accuracy of the whole batch, and how long the rest takes."""
+        """Log and report the loss and accuracy of the whole batch, and the remaining time."""
         schedule, step = self._recipe.schedule, self.state.step
         figures = self._fabric.all_reduce(taken.figures, reduce_op="mean")
         loss, accuracy = torch.as_tensor(figures).tolist()
@@ -180,7 +180,7 @@ class Trainer:
 
 
 def _groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
-    """Return the optimiser's groups at the recipe's rates."""
+    """Return the optimiser's parameter groups at the recipe's rates."""
     optimizer = recipe.optimizer
     return parameter_groups(
         network,

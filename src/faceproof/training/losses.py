@@ -1,7 +1,7 @@
-"""Losses: what is learned from, mixed pictures and a teacher's answers included.
+"""`picture_losses` and `Teacher`: losses, mixed pictures and distillation.
 
-Fake is the positive class: logits are of fake, targets are fake probabilities in [0, 1]. All is
-computed in float32, whatever precision the network runs in.
+Fake is the positive class: logits are those of fake, targets are fake probabilities in [0, 1].
+Losses are computed in float32, whatever the network's precision.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Loss = Callable[[Tensor, Tensor, OptimizerRecipe], Tensor]
 
 
 def picture_losses(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tensor:
-    """Return the loss of each picture, float32 [N]: labels smoothed, then the recipe's loss.
+    """Return the loss of each picture, float32 [N]: the recipe's loss on smoothed labels.
 
-    ``logits`` and ``targets`` are float [N]. A label keeps ``label_smoothing`` away from 0 and 1.
+    ``logits`` and ``targets`` are float [N]. Targets stay ``label_smoothing`` off 0 and 1.
 
     Raises:
         UnknownChoiceError: ``recipe.loss`` is not in `LOSSES`.
@@ -48,7 +48,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, _: OptimizerRecipe) -> Tensor
 
 
 def focal(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tensor:
-    """Return the focal loss of each picture, [N]: cross-entropy that thinks little of easy ones.
+    """Return the focal loss of each picture, [N]: cross-entropy with low weight on easy ones.
 
     A target between 0 and 1 gives the mean of both labels' losses. The weights are powers of
     logarithms, so that the gradient is finite where a probability is rounded to 0 or 1.
@@ -66,10 +66,10 @@ LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "focal": focal}
 
 
 def worst_share(losses: Tensor, share: float) -> Tensor:
-    """Return the mean of the worst ``share`` of the losses [N], a scalar: all of them where 1.
+    """Return the mean of the worst ``share`` of the losses [N], a scalar; 1 means all.
 
-    This is the conditional value at risk: where ``share`` of N is no whole number, the last loss
-    counts with the fraction. A share below one picture is the worst picture.
+    This is the conditional value at risk: if ``share`` of N is fractional, the last loss is
+    weighted by the fraction. A share below one picture is the worst picture.
 
     Source:
         R. Rockafellar, S. Uryasev, 2002, Journal of Banking and Finance 26:1443, for a sample. As
@@ -84,10 +84,10 @@ def worst_share(losses: Tensor, share: float) -> Tensor:
 
 
 def distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
-    """Return how far each answer is from the teacher's, float32 [N]; 0 where they agree.
+    """Return the distillation loss of each picture, float32 [N]; 0 if student and teacher agree.
 
-    The Kullback-Leibler divergence in nats of both at ``temperature``, times its square, so that
-    gradients are of one size at every temperature. No gradient goes to the teacher.
+    It is the Kullback-Leibler divergence in nats at ``temperature``, times its square, so that the
+    size of gradients does not depend on the temperature. The teacher gets no gradient.
 
     Source:
         G. Hinton, O. Vinyals, J. Dean, 2015, arXiv:1503.02531, section 2.
@@ -105,10 +105,10 @@ Random = np.random.Generator
 def mixed(
     inputs: Tensor, targets: Tensor, recipe: AugmentRecipe, rng: Random
 ) -> tuple[Tensor, Tensor]:
-    """Return inputs [N, 3, H, W] and targets float [N], mixed by their chances or as given.
+    """Return inputs [N, 3, H, W] and targets float [N], mixed at random or unchanged.
 
-    One draw decides between mixup, cutmix and neither; mixed pictures are new tensors. Nothing is
-    drawn where the recipe mixes never.
+    One random number selects mixup, cutmix or neither; mixed pictures are new tensors. A recipe
+    without mixing draws nothing.
     """
     if recipe.mixup + recipe.cutmix == 0:
         return inputs, targets
@@ -121,7 +121,7 @@ def mixed(
 
 
 def mixup(inputs: Tensor, targets: Tensor, alpha: float, rng: Random) -> tuple[Tensor, Tensor]:
-    """Return each picture [N, 3, H, W] averaged with another one, and targets [N] likewise.
+    """Return each picture [N, 3, H, W] averaged with another one, and its target [N] too.
 
     Source:
         H. Zhang et al., 2018, arXiv:1710.09412.
@@ -131,9 +131,9 @@ def mixup(inputs: Tensor, targets: Tensor, alpha: float, rng: Random) -> tuple[T
 
 
 def cutmix(inputs: Tensor, targets: Tensor, alpha: float, rng: Random) -> tuple[Tensor, Tensor]:
-    """Return each picture [N, 3, H, W] with a box out of another; targets [N] by the box's area.
+    """Return each picture [N, 3, H, W] with a box from another; targets [N] by area.
 
-    The box is of the picture's own proportions and is cut at the picture's border.
+    The box has the picture's aspect ratio and is clipped at the picture's border.
 
     Source:
         S. Yun et al., 2019, arXiv:1905.04899.
@@ -148,36 +148,36 @@ def cutmix(inputs: Tensor, targets: Tensor, alpha: float, rng: Random) -> tuple[
 
 
 def _partners(inputs: Tensor, rng: Random) -> Tensor:
-    """Return for each picture the index of another one, or by chance its own, int64 [N]."""
+    """Return a random partner index for each picture (possibly its own), int64 [N]."""
     return torch.from_numpy(rng.permutation(len(inputs))).to(inputs.device)
 
 
 def _stretch(side: int, area: float, rng: Random) -> slice:
-    """Return the part of a side that a box of this share of the area takes, its centre anywhere."""
+    """Return the interval of a side for a box of this share of the area, at a random centre."""
     half, centre = side * np.sqrt(area) / 2, rng.uniform(0, side)
     return slice(max(0, round(centre - half)), min(side, round(centre + half)))
 
 
 def _between(own: Tensor, other: Tensor, share: float) -> Tensor:
-    """Return ``share`` of the one and the rest of the other."""
+    """Return the weighted mean, with weight ``share`` for the first."""
     return share * own + (1 - share) * other
 
 
 class Teacher:
-    """Answers for inputs that were made for a student; one network or several, it is all the same.
+    """A teacher detector of one or several networks, applied to a student's inputs.
 
-    It runs where the inputs are: on the CPU with onnxruntime, on no more threads than torch uses,
-    elsewhere with torch on that device.
+    It runs on the inputs' device: on the CPU with onnxruntime (with at most torch's number of
+    threads), elsewhere with torch.
 
     Source: Hinton, Vinyals and Dean, Distilling the Knowledge in a Neural Network, 2015.
     """
 
     def __init__(self, bundle: str | Path, student: Preprocessing) -> None:
-        """Take the detector of this name or folder as teacher.
+        """Load the detector of this name or folder as teacher.
 
         Raises:
-            BundleError: there is no such detector, or it cannot be trusted.
-            TrainingError: it reads another crop than the student.
+            BundleError: the detector is missing or invalid.
+            TrainingError: its crop differs from the student's.
         """
         self._name = str(bundle)
         self._student = student.input
@@ -187,14 +187,14 @@ class Teacher:
         self._detectors: dict[str, Detector] = {}
         if differs := crop_difference(student.crop, spec.preprocessing.crop):
             raise TrainingError(
-                f"the student does not read the crop of its teacher {self._name}: {differs}. Set "
-                f"network.preprocessing.crop to the teacher's, or name another distil.teacher"
+                f"the student's crop differs from that of its teacher {self._name}: {differs}. Set "
+                f"network.preprocessing.crop to the teacher's, or set another distil.teacher"
             )
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return calibrated logits, float32 [N] without gradient, for [N, 3, S, S] on any device.
 
-        ``inputs`` are normalised as the student reads them.
+        ``inputs`` are normalised for the student.
         """
         device = inputs.device.type
         pixels = inputs.detach().to("cpu", torch.float32).numpy()
@@ -205,7 +205,7 @@ class Teacher:
         return torch.from_numpy(answers).to(inputs.device)
 
     def _detector(self, device: str) -> Detector:
-        """Return the detector, opened once for each device."""
+        """Return the detector, loaded once for each device."""
         if device not in self._detectors:
             self._detectors[device] = self._open(device)
         return self._detectors[device]

@@ -1,8 +1,8 @@
-"""Members of a combined detector: which detectors go together, and the record that joins them.
+"""`fit_weights` and `merged`: weights and record of a combined detector's members.
 
-Each way of weighting is judged by its log loss, as calibrated by Platt's line, on folds of groups
-that it was not fitted on; the best one is fitted again on everything. Classes weigh the same, and
-sources within a class, as they do when probabilities are calibrated.
+Each weighting is cross-validated over folds of groups by its log loss after Platt calibration, and
+the best one is fitted again on all faces. Classes have equal weight, and so have sources within a
+class, as in calibration.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from faceproof.training.calibration import (
 
 _STEPS = 200
 _DIGITS = 4
-_AS_GOOD = 1e-6  # nats a face
+_AS_GOOD = 1e-6  # nats per face
 
 
 @dataclass(frozen=True)
 class Weighting:
-    """The chosen weights, and each candidate's log loss (nats a face) on unseen groups."""
+    """The chosen weights, with each candidate's log loss (nats per face) on unseen groups."""
 
     name: str
     weights: tuple[float, ...]
-    """One for each member, none negative, of sum 1 but for their rounding."""
+    """One for each member, nonnegative, with sum 1 up to rounding."""
     losses: dict[str, float]
 
 
 def equal(logits: Floats, targets: Floats, weights: Floats) -> Floats:
-    """Return the same weight for each of K members, float64 [K] of sum 1, from ``logits`` [N, K].
+    """Return equal weights for K members, float64 [K] with sum 1, from ``logits`` [N, K].
 
     >>> equal(np.zeros((3, 2)), np.zeros(3), np.ones(3)).tolist()
     [0.5, 0.5]
@@ -54,16 +54,16 @@ def equal(logits: Floats, targets: Floats, weights: Floats) -> Floats:
 
 
 def even(logits: Floats, targets: Floats, weights: Floats) -> Floats:
-    """Return the same weight for each member's own calibrated logits, float64 [K] of sum 1.
+    """Return equal weights for the members' own calibrated logits, float64 [K] with sum 1.
 
-    A member that exaggerates counts no more than one that does not.
+    An overconfident member has no more weight than others.
     """
     slopes = [nonnegative_logistic(one[:, None], targets, weights)[0][0] for one in logits.T]
     return _shares(np.array(slopes))
 
 
 def fitted(logits: Floats, targets: Floats, weights: Floats) -> Floats:
-    """Return the weights of a logistic regression that are not negative, float64 [K] of sum 1."""
+    """Return nonnegative weights of a logistic regression, float64 [K] with sum 1."""
     return _shares(nonnegative_logistic(logits, targets, weights)[0])
 
 
@@ -72,17 +72,17 @@ WEIGHTINGS: Mapping[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "even": even,
     "fitted": fitted,
 }
-"""The simplest first: where two are as good, it is taken."""
+"""Simplest first: it wins ties."""
 
 
 def fit_weights(faces: Faces, logits: Floats, *, seed: int = 0) -> Weighting:
     """Return the best of `WEIGHTINGS` for K members with these ``logits`` float64 [N, K].
 
-    ``faces`` are the N judged faces; their own logits are not looked at.
+    ``faces`` are the N judged faces; their own logits are ignored.
 
     Raises:
-        SplitUseError: when a face is not of the calibration split.
-        TrainingError: when a class is missing, or no member tells real from fake.
+        SplitUseError: a face is not from the calibration split.
+        TrainingError: a class is missing, or no member separates real from fake.
     """
     require_calibration(faces)
     targets, weights = smoothed(faces), balance(faces)
@@ -90,7 +90,7 @@ def fit_weights(faces: Faces, logits: Floats, *, seed: int = 0) -> Weighting:
     for name, one in WEIGHTINGS.items():
         try:
             losses[name] = _unseen_loss(one, faces, logits, targets, weights, seed=seed)
-        except TrainingError as error:  # a member that tells nothing spoils some ways, not all
+        except TrainingError as error:  # an uninformative member breaks some weightings, not all
             useless = error
     if not losses:
         raise useless
@@ -108,7 +108,7 @@ def _unseen_loss(
     *,
     seed: int,
 ) -> float:
-    """Return the weighted log loss of each face under weights and a line of the other folds."""
+    """Return the weighted log loss of each face under weights and Platt line of other folds."""
     folds, unseen = group_folds(faces, seed=seed), np.empty(len(faces))
     for fold in np.unique(folds):
         out, rest = folds == fold, folds != fold
@@ -119,9 +119,9 @@ def _unseen_loss(
 
 
 def nonnegative_logistic(logits: Floats, targets: Floats, weights: Floats) -> tuple[Floats, float]:
-    """Return coefficients float64 [K], none negative, and intercept of a logistic regression.
+    """Return nonnegative coefficients float64 [K] and the intercept of a logistic regression.
 
-    Projected Newton steps: coefficients that rest at zero and would go below stay out of the step.
+    It uses projected Newton steps: coefficients at zero that would become negative stay fixed.
 
     Source: Bertsekas 1982, SIAM Journal on Control and Optimization 20:221.
     """
@@ -143,7 +143,7 @@ def nonnegative_logistic(logits: Floats, targets: Floats, weights: Floats) -> tu
 
 @dataclass(frozen=True)
 class _Regression:
-    """A weighted logistic regression on ``inputs`` [N, K]; those that are ``bounded`` stay >= 0."""
+    """A weighted logistic regression on ``inputs`` [N, K]; ``bounded`` coefficients stay >= 0."""
 
     inputs: Floats
     targets: Floats
@@ -151,12 +151,12 @@ class _Regression:
     bounded: Bools
 
     def loss(self, at: Floats) -> float:
-        """Return the cross entropy of coefficients [K]."""
+        """Return the cross-entropy of coefficients [K]."""
         logits = self.inputs @ at
         return float((self.weights * (np.logaddexp(0, logits) - self.targets * logits)).sum())
 
     def step(self, at: Floats) -> Floats:
-        """Return the Newton step [K] of the coefficients that are free to move."""
+        """Return the Newton step [K] of the free coefficients."""
         p = sigmoid(self.inputs @ at)
         gradient = self.inputs.T @ (self.weights * (p - self.targets))
         free = ~(self.bounded & (at <= 0) & (gradient >= 0))
@@ -167,7 +167,7 @@ class _Regression:
         return step
 
     def after(self, at: Floats, step: Floats) -> Floats:
-        """Return where the step leads, halved until the loss does not rise; never below zero."""
+        """Return the projected end of the step, halved until the loss does not increase."""
         start = self.loss(at)
         for _ in range(40):
             moved = np.where(self.bounded, np.maximum(at - step, 0), at - step)
@@ -182,21 +182,21 @@ def _shares(coefficients: Floats) -> Floats:
     total = float(coefficients.sum())
     if not total > 1e-6:
         raise TrainingError(
-            "no member tells real from fake on the calibration split: higher logits do not mean "
-            "fake. Check its labels, and what each member was trained on"
+            "no member separates real from fake on the calibration split: higher logits do not "
+            "mean fake. Check its labels, and the training data of each member"
         )
     return coefficients / total
 
 
-_LONGEST = 60  # of 64 characters that a name may have: the rest tells two of one name apart
+_LONGEST = 60  # of 64 characters of a name: the rest is for a number that makes it unique
 
 
 @dataclass(frozen=True)
 class Source:
-    """A detector that is combined: what to call it, and its record.
+    """A detector to combine: its label and its record.
 
-    ``names`` are those of its members in the whole; a detector that is a combination itself
-    brings all of its own, which keep their shares of its weight.
+    ``names`` are its members' names in the combination. A detector that is itself a combination
+    contributes all its members, which keep their shares of its weight.
     """
 
     label: str
@@ -206,7 +206,7 @@ class Source:
 
 
 def labelled(detectors: Sequence[Detector]) -> list[Source]:
-    """Return the detectors with names under which no two of them, or of their members, are one."""
+    """Return the detectors with unique labels and unique names of members."""
     taken: set[str] = set()
     return [_labelled(detector, taken) for detector in detectors]
 
@@ -218,7 +218,7 @@ def _labelled(detector: Detector, taken: set[str]) -> Source:
 
 
 def _unlike(name: str, taken: set[str]) -> str:
-    """Return the name, or the name with a number, and remember it; case makes no difference."""
+    """Return the name, with a number if it is taken (ignoring case), and record it."""
     wanted, number = name, 1
     while wanted.casefold() in taken:
         number += 1
@@ -230,14 +230,14 @@ def _unlike(name: str, taken: set[str]) -> str:
 def refuse_unfit(
     sources: Sequence[Source], manifest: Manifest, *, allow_other_data: bool
 ) -> tuple[str, ...]:
-    """Return what a reader must know of the members' data; refuse those that do not go together.
+    """Return warnings about the members' data; reject incompatible members.
 
     Raises:
-        UsageError: fewer than two detectors, the same one twice, another crop; or, where that is
-            not allowed, one that was trained on other data than ``manifest``.
+        UsageError: fewer than two detectors, a duplicate, another crop; or, unless allowed,
+            training data other than ``manifest``.
     """
     if len(sources) < 2:
-        raise UsageError("a combination takes two detectors or more: name another one")
+        raise UsageError("a combination needs at least two detectors: add another one")
     _refuse_repeated(sources)
     for source in sources[1:]:
         _refuse_another_crop(sources[0], source)
@@ -253,7 +253,7 @@ def _refuse_repeated(sources: Sequence[Source]) -> None:
         if (twin := seen.setdefault(source.detector.sha256, source.label)) != source.label:
             raise UsageError(
                 f"{twin} and {source.label} are the same detector "
-                f"({source.detector.bundle.folder.name}): name each once"
+                f"({source.detector.bundle.folder.name}): list each once"
             )
 
 
@@ -261,7 +261,7 @@ def _refuse_another_crop(first: Source, other: Source) -> None:
     crop = first.spec.preprocessing.crop
     if differs := crop_difference(other.spec.preprocessing.crop, crop):
         raise UsageError(
-            f"members of one detector read one crop, and {other.label} does not read that of "
+            f"members need the same crop, but that of {other.label} differs from "
             f"{first.label}: {differs}. Train it again with network.preprocessing.crop = "
             f'{{ method = "{crop.method}", size = {crop.size}, margin = {crop.margin}, '
             f"fill = {list(crop.fill)} }}"
@@ -272,17 +272,16 @@ def _stranger(source: Source, manifest: Manifest) -> str:
     return (
         f"{source.label} was trained on other data (SHA-256 "
         f"{source.spec.trained_on.data_sha256[:12]}...) than this ({manifest.sha256[:12]}...), and "
-        "a bundle does not say whether it has seen faces of this calibration or test split. Name "
-        "with --data what all members were trained on; or, where you know that none has seen "
-        "these faces, say --allow-other-data"
+        "may have seen faces of this calibration or test split. Set --data to the training data of "
+        "all members. If you know that none of them has seen these faces, use --allow-other-data"
     )
 
 
 def _caution(source: Source) -> str:
     return (
         f"{source.label} was trained on other data (SHA-256 "
-        f"{source.spec.trained_on.data_sha256}) than these calibration and test faces. Had it "
-        "seen any of them, weights, thresholds and results would flatter it"
+        f"{source.spec.trained_on.data_sha256}) than these calibration and test faces. If it "
+        "has seen any of them, weights, thresholds and results are biased in its favour"
     )
 
 
@@ -295,9 +294,9 @@ def merged(
     version: str,
     cautions: Sequence[str] = (),
 ) -> tuple[DetectorSpec, dict[str, bytes]]:
-    """Return the record, not calibrated yet, and the files of the detector of all members.
+    """Return the uncalibrated record and the files of the combined detector.
 
-    A member without weight is left out, and a note says so.
+    A member of weight 0 is excluded, with a note.
     """
     specs = [source.spec for source in sources]
     files: dict[str, bytes] = {}
@@ -327,7 +326,7 @@ def merged(
 def _members(
     source: Source, weight: float, first: DetectorSpec
 ) -> Iterator[tuple[Member, dict[str, bytes]]]:
-    """Yield the members of one detector as members of the whole, with the bytes of their files."""
+    """Yield one detector's members as members of the combination, with their file contents."""
     bundle, total = source.detector.bundle, sum(member.weight for member in source.spec.members)
     for name, member in zip(source.names, source.spec.members, strict=True):
         reads = source.spec.preprocessing_of(member).input
@@ -348,15 +347,15 @@ def _members(
 
 
 def _notes(sources: Sequence[Source], weighting: Weighting) -> Iterator[str]:
-    """Yield what the weights were made of and chosen for."""
+    """Yield notes on the choice of the weights and on each detector."""
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in weighting.losses.items())
     yield (
         f"Weights of members: {weighting.name}, the best on unseen groups of the calibration "
-        f"split by log loss in nats a face ({losses})."
+        f"split by log loss in nats per face ({losses})."
     )
     for source, weight in zip(sources, weighting.weights, strict=True):
         spec = source.spec
-        part = f"weight {weight:g}" if weight else "left out: it got no weight"
+        part = f"weight {weight:g}" if weight else "excluded: weight 0"
         yield (
             f"{source.label} is the detector {spec.name} {spec.version} (detector.json SHA-256 "
             f"{source.detector.sha256}), {part}."
@@ -364,6 +363,6 @@ def _notes(sources: Sequence[Source], weighting: Weighting) -> Iterator[str]:
 
 
 def _own_notes(sources: Sequence[Source]) -> Iterator[str]:
-    """Yield what each detector's record notes of it."""
+    """Yield the notes of each detector's own record."""
     for source in sources:
         yield from (f"{source.label}: {note}" for note in source.spec.notes)

@@ -1,9 +1,9 @@
-"""Thresholds that keep a promise, chosen on the calibration split.
+"""`operating_point`: thresholds that keep an error budget, chosen on the calibration split.
 
-The upper threshold is the lowest that calls no more than the budgeted share of real faces fake
-under every condition, the worst one ruling. The lower is the highest that calls no more than its
-budgeted share of fakes real. Between them a detector is unsure. Both are corrected for the size of
-the split (`faceproof.training.promises`), so that the budgets are those of new faces.
+The upper threshold is the lowest at which at most the budgeted share of real faces is called fake
+under every condition. The lower threshold is the highest at which at most the budgeted share of
+fakes is called real. Between them the verdict is unsure. Both are corrected for the size of the
+split (`faceproof.training.promises`), so that the budgets hold for new faces.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from faceproof.training.recipe import CalibrationRecipe
 
 @dataclass(frozen=True)
 class Cell:
-    """The faces of one class over which a share of errors is promised, and what to call them."""
+    """The faces of one class for which an error budget is promised, and their name."""
 
     name: str
     faces: Faces
@@ -47,27 +47,27 @@ class Cell:
 
     @property
     def kind(self) -> str:
-        """Whether they are real or fake."""
+        """The class, "real" or "fake"."""
         return "fake" if self.faces.fake.any() else "real"
 
     @property
     def groups(self) -> int:
-        """How many groups they are of."""
+        """Number of groups."""
         return len(np.unique(self.faces.groups))
 
     @cached_property
     def correlation(self) -> float:
-        """How alike faces of one group are, in [0, 1]."""
+        """Correlation within groups, in [0, 1]."""
         return intraclass(self.faces.probabilities, self.faces.groups, self.faces.sources)
 
     @property
     def worth(self) -> float:
-        """How many independent faces they are worth."""
+        """Effective number of independent faces."""
         return clustered_size(self.faces.groups, self.correlation)
 
     @cached_property
     def first_kept(self) -> float:
-        """The probability of the first face, from the wrong end, that must not be misjudged."""
+        """The probability of the first face, from the wrong end, that must be judged correctly."""
         towards_error = -1.0 if self.kind == "fake" else 1.0
         danger = towards_error * self.faces.probabilities
         kept = first_kept(danger, self.faces.groups, alpha=self.share, worth=self.worth)
@@ -75,12 +75,12 @@ class Cell:
 
 
 def cells(faces: Faces, conditions: Sequence[str], split_by: str, share: float) -> Iterator[Cell]:
-    """Yield the faces of each condition, or of each source, family or generator under it.
+    """Yield the faces of each condition, split by source, family or generator if requested.
 
-    The sources of ``faces`` are families where these are asked for (`in_families`).
+    For families, the sources of ``faces`` are the families (`in_families`).
 
     Raises:
-        UsageError: under a condition there is no face.
+        UsageError: a condition has no faces.
     """
     for condition in conditions:
         worn = faces.where(faces.conditions == condition)
@@ -88,7 +88,7 @@ def cells(faces: Faces, conditions: Sequence[str], split_by: str, share: float) 
             kind = "fake" if faces.fake.any() else "real"
             raise UsageError(
                 f"the promise covers {condition!r}, but no {kind} calibration face was judged "
-                f"under it: predict with that condition"
+                f"under it: add that condition to the predictions"
             )
         if split_by == "pooled":
             yield Cell(condition, worn, share)
@@ -102,7 +102,7 @@ def in_families(faces: Faces, families: Mapping[str, Sequence[str]]) -> Faces:
     """Return the faces with the family of each real face as its source.
 
     Raises:
-        UsageError: a real face is of a source that no family holds.
+        UsageError: the source of a real face is in no family.
     """
     family_of = {source: name for name, sources in families.items() for source in sources}
     unknown = sorted(set(faces.sources[~faces.fake].tolist()) - set(family_of))
@@ -119,31 +119,31 @@ def in_families(faces: Faces, families: Mapping[str, Sequence[str]]) -> Faces:
 
 
 def too_few(cell: Cell) -> str | None:
-    """Return why these faces could not show the promise even if none of them were in error."""
+    """Return why these faces cannot support the promise even without errors, or None."""
     needed, groups = least_faces(cell.share), groups_needed(cell.share)
     said = (
         f"the calibration split cannot support a promise of at most {cell.share:.2%} errors on "
-        f"{cell.kind} faces ({cell.name}): it holds {len(cell.faces):,} of them, worth "
+        f"{cell.kind} faces ({cell.name}): it has {len(cell.faces):,} of them, worth "
         f"{cell.worth:,.0f} independent ones"
     )
     if math.floor(cell.worth) < needed:
         like_these = math.ceil(needed * len(cell.faces) / cell.worth)
         takes = f"at least {needed:,} independent ones, about {like_these:,} like these"
     elif cell.groups < groups:
-        takes = f"{groups:,} groups or more, and these are {cell.groups:,}"
+        takes = f"at least {groups:,} groups, and these are {cell.groups:,}"
     else:
         return None
-    return f"{said}. It takes {takes}"
+    return f"{said}. It needs {takes}"
 
 
 def certain(cell: Cell) -> str | None:
-    """Return why no threshold keeps the promise, where the detector is certain and wrong."""
+    """Return why no threshold keeps the promise (certain but wrong scores), or None."""
     if cell.kind == "fake" or cell.first_kept < 1.0:
         return None
     wrong = int((cell.faces.probabilities >= 1).sum())
     return (
         f"no threshold calls at most {cell.share:.2%} of the real faces fake ({cell.name}): the "
-        f"detector is certain, wrongly, of {wrong} of {len(cell.faces)}"
+        f"detector is certain but wrong for {wrong} of {len(cell.faces)}"
     )
 
 
@@ -153,7 +153,7 @@ _EVEN = 0.5
 
 @dataclass(frozen=True)
 class Offer:
-    """A budget, and the cells of real and of fake faces over which it is to hold."""
+    """A budget with the cells of real and fake faces that it covers."""
 
     budget: Budget
     conditions: tuple[str, ...]
@@ -162,14 +162,14 @@ class Offer:
     left_out: tuple[str, ...] = ()
 
     def refusal(self) -> str | None:
-        """Return why these faces cannot support the budget and what would, or None."""
+        """Return why these faces cannot support the budget and what is needed, or None."""
         for cell in (*self.reals, *self.fakes):
             if said := too_few(cell) or certain(cell):
                 return said
         return None
 
     def point(self, data_sha256: str) -> OperatingPoint:
-        """Return the operating point of an offer that was not refused."""
+        """Return the operating point of a supported offer."""
         real_below, fake_from = _in_order(
             min(cell.first_kept for cell in self.fakes), max(map(_lowest_fake_from, self.reals))
         )
@@ -213,16 +213,16 @@ def operating_point(
     independent faces; groups enter through their design effect.
 
     Raises:
-        SplitUseError: when a face is not of the calibration split.
-        UsageError: when a condition is missing, or the faces are too few for the promise.
-        TrainingError: when no threshold keeps it.
+        SplitUseError: a face is not from the calibration split.
+        UsageError: a condition is missing, or there are too few faces for the promise.
+        TrainingError: no threshold keeps it.
 
     Source: Wilks 1941, Annals of Mathematical Statistics 12:91 (tolerance limits).
     """
     offer = _offer(faces, budget, conditions)
     for cell in (*offer.reals, *offer.fakes):
         if said := too_few(cell):
-            raise UsageError(f"{said}; or ask for a larger budget")
+            raise UsageError(f"{said}; or use a larger budget")
         if said := certain(cell):
             raise TrainingError(said)
     return offer.point(data_sha256)
@@ -235,11 +235,11 @@ def supported_points(
     budgets: Iterable[Budget],
     conditions: Sequence[str] = CONDITIONS,
 ) -> tuple[dict[str, OperatingPoint], tuple[Unsupported, ...]]:
-    """Return an operating point for each budget that ``faces`` support, and the other budgets.
+    """Return operating points for the supported budgets, and the unsupported budgets.
 
     Raises:
-        SplitUseError: when a face is not of the calibration split.
-        UsageError: when a condition is missing.
+        SplitUseError: a face is not from the calibration split.
+        UsageError: a condition is missing.
     """
     points, left_out = {}, []
     for budget in budgets:
@@ -253,7 +253,7 @@ def supported_points(
 
 @dataclass(frozen=True)
 class KeptPromises:
-    """The operating points that a recipe comes to, the default one, and what could not be kept."""
+    """The operating points of a recipe, the default one, and the unsupported budgets."""
 
     points: dict[str, OperatingPoint]
     default: str
@@ -261,10 +261,10 @@ class KeptPromises:
 
 
 def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str) -> KeptPromises:
-    """Return the operating points of a recipe: what it names is kept, the rest where possible.
+    """Return the operating points of a recipe: required budgets, and others if supported.
 
     Raises:
-        UsageError, TrainingError: what it names, or everything, is not supported by ``faces``.
+        UsageError, TrainingError: ``faces`` do not support a required budget, or any budget.
     """
     worn = promised.conditions
     reals: Literal["pooled", "family"] = "pooled"
@@ -279,7 +279,7 @@ def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str
     )
     points = {**points, **more}
     if not points:
-        raise UsageError(f"{unsupported[0].reason}; or ask for larger calibration.budgets")
+        raise UsageError(f"{unsupported[0].reason}; or set larger calibration.budgets")
     made = {Budget(bpcer=share).name: share for share in promised.asked}
     made = {name: share for name, share in made.items() if name in points}
     default = promised.default_budget or usual(made.values())
@@ -307,16 +307,16 @@ def _offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> Offer:
 
 
 def _lowest_fake_from(cell: Cell) -> float:
-    """Return the threshold halfway between the first face that is not to be called and the next."""
+    """Return the threshold midway between the first face not to be called fake and the next."""
     probabilities, kept = cell.faces.probabilities, cell.first_kept
     following = np.min(probabilities[probabilities > kept], initial=1.0)
     return float(max((kept + following) / 2, np.nextafter(kept, 1.0)))
 
 
 def _in_order(real_below: float, fake_from: float) -> tuple[float, float]:
-    """Return the two thresholds; where every one between them keeps both promises, one of them.
+    """Return ordered thresholds; if they cross, one threshold between them.
 
-    It is the one nearest to even odds: nothing is called against the detector's own word.
+    It is the one nearest to 0.5, so that verdicts agree with the probability.
     """
     if real_below <= fake_from:
         return real_below, fake_from

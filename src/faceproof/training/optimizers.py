@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules by name, and sharpness-aware steps."""
+"""`optimizer_for` and `rates`: optimisers, learning-rate schedules, sharpness-aware steps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from faceproof.training.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 
 Groups = list[dict[str, Any]]
 Places = list[tuple[Tensor, Tensor]]
-"""Parameters, and the values that they had."""
+"""Parameters with their saved values."""
 
 _MOMENTUM = 0.9
 _TINY = 1e-12
-"""Keeps a gradient of 0 from being divided by its length."""
+"""Avoids division by the norm of a zero gradient."""
 
 
 def optimizer_for(groups: Groups, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
@@ -33,7 +33,7 @@ def optimizer_for(groups: Groups, recipe: OptimizerRecipe) -> torch.optim.Optimi
 
 
 def adamw(groups: Groups, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
-    """Return AdamW: weight decay apart from the gradient.
+    """Return AdamW: weight decay decoupled from the gradient.
 
     Source:
         I. Loshchilov, F. Hutter, 2019, arXiv:1711.05101.
@@ -74,10 +74,10 @@ OPTIMIZERS: Mapping[str, Callable[[Groups, OptimizerRecipe], torch.optim.Optimiz
 
 @torch.no_grad()
 def climb(parameters: Iterable[Tensor], radius: float) -> Places:
-    """Move the parameters ``radius`` up their gradient; return where they stood, for `descend`.
+    """Move the parameters ``radius`` up their gradient; return the old values for `descend`.
 
-    The radius is the length of the step of all parameters together; those without a gradient stay.
-    A gradient of 0 moves nothing.
+    The radius is the norm of the joint step of all parameters; those without a gradient stay. A
+    zero gradient moves nothing.
 
     Source:
         Sharpness-aware minimisation: P. Foret et al., 2021, arXiv:2010.01412.
@@ -92,16 +92,16 @@ def climb(parameters: Iterable[Tensor], radius: float) -> Places:
 
 @torch.no_grad()
 def descend(places: Places) -> None:
-    """Put the parameters back exactly where `climb` found them."""
+    """Restore the parameters to their exact values before `climb`."""
     for parameter, before in places:
         parameter.copy_(before)
 
 
 @contextmanager
 def steady_statistics(network: nn.Module) -> Iterator[None]:
-    """Keep batch norm's running statistics while a network runs in training mode.
+    """Freeze batch norm's running statistics while a network runs in training mode.
 
-    For the second pass of sharpness-aware minimisation, whose weights are not the network's.
+    Used for the second pass of sharpness-aware minimisation, at perturbed weights.
     """
     norms = [
         module
@@ -120,9 +120,9 @@ def steady_statistics(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def climbed(network: nn.Module, radius: float) -> Iterator[None]:
-    """Have the network stand `climb` higher, its batch norm statistics kept, and take it back.
+    """Run the body at weights perturbed by `climb`, with frozen statistics, then restore.
 
-    It comes back after an error too. The gradients that it climbed by are still there.
+    Weights are restored after an error too. The gradients used by `climb` are kept.
     """
     places = climb(network.parameters(), radius)
     try:
@@ -135,7 +135,7 @@ def climbed(network: nn.Module, radius: float) -> Iterator[None]:
 def with_steps(recipe: Recipe, rows: int) -> Recipe:
     """Return the recipe with its ``epochs`` over ``rows`` training faces as optimiser steps.
 
-    An epoch is as many faces as there are; they are drawn, so some come twice and some not at all.
+    An epoch draws as many faces as there are, at random: some come twice, some not at all.
     """
     schedule = recipe.schedule
     if schedule.epochs is None:
@@ -168,9 +168,9 @@ def rate_factor(step: int, schedule: ScheduleRecipe) -> float:
 def rates(
     step: int, groups: Sequence[str], full: Sequence[float], schedule: ScheduleRecipe
 ) -> list[float]:
-    """Return the learning rate of each parameter group at ``step``; 0 while its stage rests.
+    """Return the learning rate of each parameter group at ``step``; 0 while its stage is frozen.
 
-    ``groups`` are names of `networks.parameter_groups`, the backbone's first stage first.
+    ``groups`` are names from `networks.parameter_groups`, first backbone stage first.
 
     Source: gradual unfreezing, J. Howard, S. Ruder, 2018, arXiv:1801.06146.
     """
@@ -182,7 +182,7 @@ def rates(
 
 
 def thawing(groups: Sequence[str], schedule: ScheduleRecipe) -> dict[str, int]:
-    """Return the step from which each stage learns: the head from the first, the last stage next.
+    """Return the step at which each stage unfreezes: the head first, then the last stage.
 
     >>> thawing(["backbone.a.matrices", "backbone.b.matrices", "head.matrices"],
     ...         ScheduleRecipe(head_first_steps=10, thaw_steps=20))
@@ -198,7 +198,7 @@ def thawing(groups: Sequence[str], schedule: ScheduleRecipe) -> dict[str, int]:
 
 
 def stage_of(group: str) -> str:
-    """Return the stage that a parameter group belongs to.
+    """Return the stage of a parameter group.
 
     >>> stage_of("backbone.features.norm5.vectors")
     'backbone.features.norm5'

@@ -1,19 +1,19 @@
-"""Promises: how often a detector may err, which are asked for, and what they take.
+"""`Budget` and `first_kept`: error budgets, conformal risk control, required numbers of faces.
 
-A threshold is moved until its risk, corrected for the few that were seen, is within the promise:
-(n * risk + 1) / (n + 1) <= alpha. Then the expected risk on what comes next is at most alpha, over
-the draw of the calibration split, whatever the detector and the distribution.
+A threshold is moved until its risk, corrected for the sample size, is within the budget:
+(n * risk + 1) / (n + 1) <= alpha. Then the expected risk on new faces is at most alpha, over draws
+of the calibration split, for any detector and distribution.
 
-Groups are exchangeable, faces of one group are not. So risk is held twice, and the stricter rules:
+Groups are exchangeable, faces of one group are not. So risk is bounded twice, by the stricter of:
 
 * over groups: a group's loss is the share of its faces in error and n is the number of groups. The
-  bound is a theorem for groups drawn alike;
-* over faces: each counts once and n is what they are worth in independent faces
-  (`faceproof.evaluation.intervals.clustered_size`). It is what is measured later; the bound is
-  exact for single faces and for copies in equal number, and held by simulation in between.
+  bound is a theorem for exchangeable groups;
+* over faces: each counts once and n is the effective number of independent faces
+  (`faceproof.evaluation.intervals.clustered_size`). This risk is measured later. The bound is exact
+  for single faces and for equal numbers of copies; simulation supports it in between.
 
 Source: Angelopoulos, Bates, Fisch, Lei and Schuster 2024, Conformal Risk Control, ICLR,
-arXiv:2208.02814, theorem 1; classes apart: Vovk 2012, Conditional validity of inductive conformal
+arXiv:2208.02814, theorem 1; classes: Vovk 2012, Conditional validity of inductive conformal
 predictors; groups: Dunn, Wasserman and Ramdas 2023, JASA 118:2491.
 """
 
@@ -36,7 +36,7 @@ _ROUNDING = 1e-9
 
 
 def corrected(risk: ArrayLike, n: ArrayLike) -> Floats:
-    """Return (n * risk + 1) / (n + 1): the risk that is held against the promise.
+    """Return (n * risk + 1) / (n + 1), the risk compared with the budget.
 
     >>> round(float(corrected(0.0, 99)), 12), round(float(corrected(1.0, 99)), 12)
     (0.01, 1.0)
@@ -46,30 +46,30 @@ def corrected(risk: ArrayLike, n: ArrayLike) -> Floats:
 
 
 def groups_needed(alpha: float) -> int:
-    """Return how many groups, none of them in error, keep the corrected risk within ``alpha``.
+    """Return the number of groups without error that keep the corrected risk within ``alpha``.
 
     >>> [groups_needed(alpha) for alpha in (0.05, 0.01, 0.005, 0.001)]
     [19, 99, 199, 999]
     """
     if not 0 < alpha < 1:
-        raise UsageError(f"a risk to control must lie between 0 and 1, got {alpha}")
+        raise UsageError(f"risk {alpha} is out of range: use a value between 0 and 1")
     return math.ceil(1 / alpha - 1 - _ROUNDING)
 
 
 def first_kept(danger: ArrayLike, groups: ArrayLike, *, alpha: float, worth: float) -> float:
-    """Return the highest danger that must not err, where the more dangerous faces may.
+    """Return the highest danger at which errors are not allowed; above it they are.
 
-    ``danger`` float [N] rises with the chance of an error: an error at one value is an error at
-    every higher one. ``worth`` is how many independent faces these are worth.
+    ``danger`` float [N] orders faces: an error at one value implies errors at every higher one.
+    ``worth`` is the effective number of independent faces.
 
     Raises:
-        UsageError: fewer groups, or worth less, than the smallest risk to control takes.
+        UsageError: there are fewer groups, or effective faces, than ``alpha`` needs.
     """
     values, losses = _losses(danger, groups)
     sizes = np.array([len(np.unique(np.asarray(groups))), worth])
     if (corrected(0.0, sizes) > alpha + _ROUNDING).any():
         raise UsageError(
-            f"a risk of {alpha:.2%} takes {groups_needed(alpha)} groups or more: these are "
+            f"a risk of {alpha:.2%} needs at least {groups_needed(alpha)} groups: these are "
             f"{sizes[0]:.0f}, worth {worth:.0f} independent faces"
         )
     may_err = (corrected(losses, sizes[:, None]) <= alpha + _ROUNDING).all(axis=0)
@@ -79,8 +79,8 @@ def first_kept(danger: ArrayLike, groups: ArrayLike, *, alpha: float, worth: flo
 def _losses(danger: ArrayLike, groups: ArrayLike) -> tuple[Floats, Floats]:
     """Return the distinct dangers [U] from the highest down, and both risks [2, U] at each.
 
-    The risk at a danger is that of erring from there up: the mean over groups of the share of a
-    group's faces, and the share of all faces.
+    The risk at a danger counts all faces from there up as errors: the mean over groups of the
+    share of a group's faces, and the share of all faces.
     """
     values, place = np.unique(-np.asarray(danger, dtype=np.float64), return_inverse=True)
     _, group, sizes = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
@@ -90,17 +90,17 @@ def _losses(danger: ArrayLike, groups: ArrayLike) -> tuple[Floats, Floats]:
 
 
 LADDER = (0.05, 0.01, 0.005, 0.001)
-"""The shares of real faces called fake that are promised where nobody asks for others."""
+"""Default budgets: shares of real faces called fake."""
 
 USUAL = 0.01
-"""The share that the default operating point goes down to where nobody asks for another."""
+"""Budget of the default operating point unless another is set."""
 
 
 class Budget(Record):
-    """How often a detector may err, and over which faces that is counted.
+    """An error budget of a detector, and the faces that it covers.
 
-    ``reals`` and ``fakes`` say whether the budget holds for all of them together, or for each
-    source or family of real faces or each generator of fakes on its own.
+    ``reals`` and ``fakes`` select whether the budget holds for all of them together, or separately
+    for each source or family of real faces or each generator of fakes.
     """
 
     bpcer: float = Field(gt=0, lt=1)
@@ -119,7 +119,7 @@ class Budget(Record):
 
     @property
     def reals_needed(self) -> int:
-        """How many independent real faces the promise takes, none of them called fake.
+        """Number of independent real faces needed, with none called fake.
 
         >>> Budget(bpcer=0.001).reals_needed
         2995
@@ -128,22 +128,22 @@ class Budget(Record):
 
     @property
     def fakes_needed(self) -> int:
-        """How many independent fakes the promise takes, none of them called real."""
+        """Number of independent fakes needed, with none called real."""
         return least_faces(self.apcer)
 
 
 def least_faces(share: float) -> int:
-    """Return how many independent faces it takes to promise errors on at most ``share`` of them.
+    """Return the number of independent faces needed to promise an error rate of ``share``.
 
-    They show it with 95 % confidence, and they are enough for `conformal.first_kept`.
+    They show it with 95 % confidence, and are enough for `first_kept`.
     """
     return max(faces_needed(share), groups_needed(share))
 
 
 def usual(shares: Iterable[float]) -> float:
-    """Return the share of the default operating point: the strictest that is no stricter than 1 %.
+    """Return the default operating point's share: the smallest that is at least 1 %.
 
-    Where all are stricter, the mildest.
+    If all are below 1 %, the largest.
 
     >>> usual([0.05, 0.01, 0.005]), usual([0.05, 0.02]), usual([0.005, 0.001])
     (0.01, 0.02, 0.005)
@@ -153,7 +153,7 @@ def usual(shares: Iterable[float]) -> float:
 
 
 def in_words(share: float) -> str:
-    """Return a share as one in so many.
+    """Return a share as "1 in N".
 
     >>> in_words(0.005)
     '1 in 200'

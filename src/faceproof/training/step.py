@@ -1,4 +1,4 @@
-"""One optimiser step: parts of the batch, attacks, mixing, losses, sharpness, clipping."""
+"""`Step`: one optimiser step with attacks, mixing, losses, sharpness and clipping."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from faceproof.training.run.checkpoint import seed_step
 
 Teacher = Callable[[Tensor], Tensor]
 
-#: A batch is never cut into parts of fewer pictures: batch norm needs several.
+#: Minimum number of pictures in a part of a batch: batch norm needs several.
 SMALLEST_PART = 2
 
 
 @dataclass(frozen=True)
 class Taken:
-    """What one step found: ``figures`` are its mean loss and accuracy, float32 [2].
+    """Result of one step: ``figures`` are mean loss and accuracy, float32 [2].
 
-    They lie on the device: reading them waits for it, which is too slow for every step.
+    They are on the device: reading them synchronises, which is too slow for every step.
     """
 
     figures: Tensor
@@ -41,12 +41,12 @@ class Taken:
 
     @property
     def accuracy(self) -> float:
-        """The share of pictures on the right side of 0.5."""
+        """The accuracy at threshold 0.5."""
         return float(self.figures[1])
 
 
 class Step:
-    """Takes optimiser steps on batches; ``parts`` is into how many each batch is cut."""
+    """Takes optimiser steps on batches, each divided into ``parts``."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Step:
     ) -> None:
         self._fabric = fabric
         self._model = model
-        # Attacks ask this one: the wrapper for several devices prepares to exchange gradients.
+        # Attacks use the bare network: the multi-device wrapper would prepare a gradient exchange.
         self._bare: nn.Module = model.module
         self._optimizer = optimizer
         self._recipe = recipe
@@ -70,12 +70,12 @@ class Step:
         self.parts = recipe.schedule.accumulate
 
     def __call__(self, inputs: Tensor, targets: Tensor, *, number: int) -> Taken:
-        """Take step ``number`` on inputs [N, 3, S, S] and targets [N]; its draws are its own.
+        """Take step ``number`` on inputs [N, 3, S, S] and targets [N], with its own random draws.
 
-        Too little memory for the batch halves its parts, says so, and takes the step again.
+        If memory is too small for the batch, halve its parts, log that, and retry the step.
 
         Raises:
-            TrainingError: a gradient that is no number, or too little memory for two pictures.
+            TrainingError: the gradient is not finite, or memory is too small for two pictures.
         """
         while True:
             try:
@@ -98,7 +98,7 @@ class Step:
         return taken
 
     def _gradient(self, inputs: Tensor, targets: Tensor, number: int) -> Taken:
-        """Leave the gradient of the batch, the sum of its parts', and return what it found."""
+        """Accumulate the gradient of the batch over its parts, and return loss and accuracy."""
         process = self._fabric.global_rank
         seed_step(self._recipe.seed, number, process)
         rng = np.random.default_rng([self._recipe.seed, number, process])
@@ -137,7 +137,7 @@ class Step:
         return worst_share(losses, recipe.optimizer.cvar), logits.detach()
 
     def _trust(self, told: Tensor, targets: Tensor) -> Tensor:
-        """Return the teacher's part of each loss, [N]: none where it errs and is not followed."""
+        """Return the teacher's weight in each loss, [N]; 0 for errors if the recipe skips them."""
         distil = self._recipe.distil
         followed = torch.ones_like(targets)
         if distil.follow == "where_right":
@@ -145,7 +145,7 @@ class Step:
         return distil.weight * followed
 
     def _clip(self, taken: Taken, number: int) -> None:
-        """Shorten the gradient, which is the same in every process, and so is its refusal."""
+        """Clip the gradient, with the same result or error in every process."""
         norm: Any = self._fabric.clip_gradients(
             self._model,
             self._optimizer,
@@ -154,23 +154,23 @@ class Step:
         )
         if norm is None or not torch.isfinite(norm):
             raise TrainingError(
-                f"the gradient is no number at step {number} (loss {taken.loss:.4g}): "
+                f"the gradient is not finite at step {number} (loss {taken.loss:.4g}): "
                 "lower optimizer.learning_rate, or set device.precision = '32-true'; "
-                "last.pt, where there is one, is of an earlier step"
+                "last.pt, if it exists, is from an earlier step"
             )
 
     def _halve(self, size: int, error: Exception) -> None:
-        """Cut batches into twice as many parts from now on.
+        """Double the number of parts of each batch from now on.
 
         Raises:
-            TrainingError: parts of two pictures are too large already, or several devices
-                would have to agree on it.
+            TrainingError: parts of two pictures are already too large, or there are several
+                devices, which would have to agree.
         """
         if self._fabric.world_size > 1 or size // (self.parts * 2) < SMALLEST_PART:
             raise TrainingError(
                 f"too little memory for {size // self.parts} pictures at once: set "
                 f"schedule.accumulate to {self.parts * 2} or more, or a smaller "
-                "schedule.batch_size, crop or network; last.pt is of an earlier step"
+                "schedule.batch_size, crop or network; last.pt is from an earlier step"
             ) from error
         self.parts *= 2
         self._note(
@@ -180,7 +180,7 @@ class Step:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether a device, or the machine, refused memory; the CPU's refusal has no class.
+    """Return whether an error means out of memory; on the CPU it has no class of its own.
 
     >>> is_out_of_memory(MemoryError()), is_out_of_memory(RuntimeError("shapes differ"))
     (True, False)

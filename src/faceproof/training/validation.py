@@ -1,4 +1,4 @@
-"""How the averaged network does on validation faces, in between."""
+"""`validate`: metrics of the averaged network on validation faces during training."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from faceproof.training.stream import PlainFaces, TrainingStream, batches
 def renew_statistics(
     network: nn.Module, stream: TrainingStream, fabric: Fabric, recipe: Recipe
 ) -> int:
-    """Return from how many faces the running statistics now are: 0 where there are none.
+    """Measure the running statistics again; return the number of faces used, 0 without any.
 
-    The faces are the first of the stream, always the same and augmented as in training.
+    It uses the first faces of the stream, always the same, augmented as in training.
 
     Source: "precise batch norm", B. Wu, J. Johnson, 2021, arXiv:2105.07576, section 3.
     """
@@ -42,7 +42,7 @@ def _inputs(
         yield inputs.to(fabric.device, memory_format=torch.channels_last)
 
 
-#: A bound on the faces that are attacked at a validation; an attack costs several passes.
+#: Maximum number of attacked faces in a validation; an attack costs several passes.
 ATTACKED_MOST = 256
 
 
@@ -51,8 +51,8 @@ def validate(
 ) -> dict[str, float]:
     """Return ``validation_auc``, ``validation_accuracy`` at 0.5 and ``validation_loss`` (nats).
 
-    With adversarial training also ``attacked_accuracy`` beside ``unattacked_accuracy``, both on
-    the first `ATTACKED_MOST` faces.
+    With adversarial training also ``attacked_accuracy`` and ``unattacked_accuracy``, both on the
+    first `ATTACKED_MOST` faces.
     """
     logits, targets = predicted(network, faces, fabric, recipe)
     loss = float(nn.functional.binary_cross_entropy_with_logits(logits, targets))
@@ -87,7 +87,7 @@ def _under_attack(
 ) -> dict[str, float]:
     """Return the accuracy without and under the recipe's attack, on the same faces."""
     box = pixel_box(recipe.network.preprocessing.input, fabric.device)
-    # The same starts at every validation, so that accuracies compare.
+    # The same random starts at every validation, so that accuracies are comparable.
     start, right, clean, seen = torch.Generator().manual_seed(recipe.seed), 0, 0, 0
     for inputs, target in _loaded(faces, recipe, min(ATTACKED_MOST, len(faces))):
         ready = inputs.to(fabric.device, memory_format=torch.channels_last)
@@ -104,7 +104,7 @@ def _under_attack(
 
 
 def _right(logits: Tensor, wanted: Tensor) -> int:
-    """Return how many logits are on the right side of 0."""
+    """Return the number of logits on the correct side of 0."""
     return int(((logits > 0) == (wanted > 0.5)).sum())
 
 

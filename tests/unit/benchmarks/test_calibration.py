@@ -49,7 +49,7 @@ def test_it_prints_what_was_promised_and_what_came_of_it(benchmark, run, capsys)
     assert "| 1-in-1000 | - | - | the calibration split cannot support" in said
     for name in ("none", "temperature", "platt"):
         assert f"| {name} | 0." in said
-    assert "isotonic takes 500 groups of each class, there are 350" in said
+    assert "isotonic needs 500 groups of each class, found 350" in said
 
 
 def test_the_plain_quantile_uses_the_budget_up(benchmark):

@@ -120,7 +120,7 @@ class TestCounts:
         assert (names, counts) == ([], Counts(told=1, unclear=1))
 
     def test_no_folder(self, tmp_path):
-        with pytest.raises(ManifestError, match="no folder of pictures"):
+        with pytest.raises(ManifestError, match="not a folder of pictures"):
             feedback_set([], tmp_path / "no", name="f")
 
     def test_a_manifest_has_what_a_detector_said_and_leaves_out_one_face_of_several(self, folder):

@@ -125,14 +125,12 @@ def test_without_one_class_the_rest_is_compared():
 
 
 def test_other_data_is_refused(scores):
-    with pytest.raises(DataError, match="of different data"):
+    with pytest.raises(DataError, match="have different data"):
         paired(answers(scores[0]), answers(scores[1], data="e"))
 
 
 def test_other_pictures_are_refused(scores):
-    with pytest.raises(
-        DataError, match=r"differ in 4 pictures or conditions, for instance .'156\.png'"
-    ):
+    with pytest.raises(DataError, match=r"differ in 4 pictures or conditions, such as .'156\.png'"):
         paired(answers(scores[0]), answers(scores[1][:156]))
 
 

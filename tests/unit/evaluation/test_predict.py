@@ -135,13 +135,15 @@ def test_a_split_is_read_for_its_purpose_alone(detector, manifest, folder, split
 def test_the_final_report_reads_the_test_split(detector, manifest, folder):
     own = Manifest(tuple(replace(row, split="test") for row in manifest.rows))
     assert predicted(detector, own, folder, split="test", purpose="final-report").num_rows == 8
-    with pytest.raises(UsageError, match="no row in the split 'calibration'"):
+    with pytest.raises(UsageError, match="no rows in the split 'calibration'"):
         predicted(detector, own, folder)
 
 
 def test_a_changed_file_stops_everything(detector, manifest, folder):
     (folder / "grey.png").write_bytes((folder / "white.png").read_bytes())
-    with pytest.raises(ManifestError, match=r"grey\.png has SHA-256 .* the file has changed"):
+    with pytest.raises(
+        ManifestError, match=r"grey\.png has changed: its SHA-256 is .*the manifest has"
+    ):
         predicted(detector, manifest, folder)
 
 

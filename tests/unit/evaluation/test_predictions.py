@@ -80,16 +80,16 @@ def test_a_row_without_a_group_is_a_group_of_its_own():
     ("row", "fault"),
     [
         (replace(FAKE, label="Fake"), "neither real nor fake"),
-        (replace(FAKE, generator="none"), "its generator denies"),
-        (replace(REAL, generator="g"), "its generator denies"),
+        (replace(FAKE, generator="none"), "label contradicts the generator"),
+        (replace(REAL, generator="g"), "label contradicts the generator"),
         (replace(FAKE, status="fine"), "unknown status"),
-        (replace(FAKE, logit=None), "no verdict, or none where there is one"),
-        (replace(FAKE, logit=float("nan")), "no verdict, or none where there is one"),
-        (replace(FAKE, status="error"), "no verdict, or none where there is one"),
-        (replace(FAKE, fake_probability=1.5), r"outside of \[0, 1\]"),
-        (replace(FAKE, fake_probability=None), r"outside of \[0, 1\]"),
-        (replace(LOST, fake_probability=0.5), "a probability without a verdict"),
-        (replace(REAL, logit=3.0), "the same path and condition again"),
+        (replace(FAKE, logit=None), "logit without status ok, or status ok without logit"),
+        (replace(FAKE, logit=float("nan")), "logit without status ok, or status ok without logit"),
+        (replace(FAKE, status="error"), "logit without status ok, or status ok without logit"),
+        (replace(FAKE, fake_probability=1.5), r"outside \[0, 1\]"),
+        (replace(FAKE, fake_probability=None), r"outside \[0, 1\]"),
+        (replace(LOST, fake_probability=0.5), "probability without status ok"),
+        (replace(REAL, logit=3.0), "duplicate path and condition"),
     ],
 )
 def test_a_broken_row_is_refused_and_named(row, fault):
@@ -113,10 +113,12 @@ def test_files_of_others_are_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read(path)
     parquet.write_table(pa.table({"path": ["a"]}), path)
-    with pytest.raises(DataError, match=r"p\.parquet: columns path string, not path string, sour"):
+    with pytest.raises(
+        DataError, match=r"p\.parquet: columns are path string, expected path string, sour"
+    ):
         read(path)
     parquet.write_table(table([REAL], ORIGIN).replace_schema_metadata({}), path)
-    with pytest.raises(DataError, match="names no detector"):
+    with pytest.raises(DataError, match="its metadata has no detector"):
         read(path)
     changed = {b"faceproof": b'{"schema": "faceproof.predictions/2"}'}
     parquet.write_table(table([REAL], ORIGIN).replace_schema_metadata(changed), path)

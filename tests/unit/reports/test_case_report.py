@@ -183,7 +183,7 @@ def test_a_heat_map_stands_beside_its_face_with_what_it_is_worth(spec, reliable,
 def test_a_map_without_colour_is_said_to_be_one(spec):
     cold = heatmap().model_copy(update={"values": ((0.0, -1.0), (-0.5, 0.0))})
     result = checked(FILE, "real").model_copy(update={"faces": (face(0, "real", heatmap=cold),)})
-    assert "nothing in this face spoke for" in html(result, spec)
+    assert "nothing in this face raised the score for" in html(result, spec)
 
 
 def test_hostile_names_and_metadata_are_text(spec):
@@ -315,7 +315,7 @@ def test_a_time_without_a_zone_is_refused(spec):
             detector=spec,
             generated=datetime(2026, 1, 2),
         )
-    with pytest.raises(ValueError, match="needs a case"):
+    with pytest.raises(ValueError, match="needs at least one case"):
         case_facts([], spec, generated=WHEN)
 
 

@@ -78,4 +78,4 @@ class TestDrawn:
 
     def test_a_run_without_a_line_says_so(self):
         figure = draw(History(), title="mini")
-        assert [text.get_text() for text in figure.texts] == ["mini", "nothing was logged yet"]
+        assert [text.get_text() for text in figure.texts] == ["mini", "no data logged yet"]

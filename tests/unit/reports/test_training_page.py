@@ -198,10 +198,10 @@ class TestPage:
         text = text_of(page)
         for said in (
             "Finished after 60 steps. Best: step 30, validation AUC 0.9000.",
-            "Validation is no test: the same faces were looked at 2 times",
+            "Validation is not a test: the same faces were used 2 times",
             "pictures by split: 31,576 train, 5 test",
-            "Pictures seen in training: 480, 11 min in all",
-            "Lines of metrics.jsonl of steps that a later start repeated: 1.",
+            "Pictures seen in training: 480, 11 min in total",
+            "Lines of metrics.jsonl for steps that a later start repeated: 1.",
             "The source code differed from its commit",
             "30, best 0.9000 0.8000 0.2500 0.4000",
             "60 0.8123 0.8000 0.1250 0.4000",
@@ -231,10 +231,10 @@ class TestPage:
 class TestOtherRuns:
     def test_nothing_but_a_folder(self, tmp_path):
         text = text_of(page_of(tmp_path))
-        assert "No step was logged yet." in text
-        assert "No start was recorded." in text
+        assert "No steps logged yet." in text
+        assert "No starts recorded." in text
         assert "There is no detector yet" in text
-        assert "Validation is no test" not in text
+        assert "Validation is not a test" not in text
 
     def test_a_run_under_way(self, tmp_path):
         text = text_of(page_of(folder(tmp_path, lines=LINES[:3], starts=[START])))
@@ -256,7 +256,7 @@ class TestOtherRuns:
         text = text_of(page_of(folder(tmp_path, starts=[start])))
         assert "the detector has the weights of the last step" in text
         assert "its weights are the detector's" not in text
-        assert "looked at 2 times. What" in text
+        assert "used 2 times. Only" in text
 
     def test_a_recipe_that_was_changed(self, tmp_path):
         longer = RECIPE | {"schedule": {"steps": 90, "batch_size": 8}}
@@ -280,17 +280,17 @@ class TestOtherRuns:
         with (made / "metrics.jsonl").open("a") as file:
             file.write('{"step": 20, "validation_auc": "x", "\\ud800": 1}\n{"step"')
         text = text_of(page_of(made))
-        assert "Lines of metrics.jsonl that cannot be read, and are in no curve: 1." in text
+        assert "Unreadable lines of metrics.jsonl, excluded from the curves: 1." in text
         assert "Best: step 10, validation AUC 0.5000" in text
 
     def test_starts_without_facts(self, tmp_path):
         text = text_of(page_of(folder(tmp_path, starts=[{}, {"started": None, "rows": 3}])))
-        assert "Step 60 of a schedule that is not known." in text
+        assert "Step 60 of an unknown schedule." in text
 
     def test_the_verdict_of_a_run_of_one_validation(self, tmp_path):
         made = read(folder(tmp_path, lines=[validated(60, 1, 0.75)]))
         assert verdict(made) == "Finished after 60 steps. Best: step 60, validation AUC 0.7500."
-        assert "looked at once. What" in training_page(made)
+        assert "used once. Only" in training_page(made)
 
 
 class TestCharts:

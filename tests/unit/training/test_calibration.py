@@ -151,7 +151,7 @@ def test_isotonic_takes_enough_groups_of_each_class():
     few = kinked(ISOTONIC_GROUPS - 1)
     found = fit(few)
     assert set(found.losses) == {"temperature", "platt"}
-    said = "isotonic takes 500 groups of each class, there are 499 of"
+    said = "isotonic needs 500 groups of each class, found 499 of"
     assert said in found.left_out["isotonic"]
     assert said in str(found)
     with pytest.raises(TrainingError, match=said):

@@ -194,7 +194,7 @@ class TestTheWhole:
         whole, _ = combined(make("first"), make("poor"))
         assert [member.name for member in whole.spec.members] == ["first"]
         card = (whole.bundle.folder / "CARD.md").read_text(encoding="utf-8")
-        assert "left out: it got no weight" in card
+        assert "excluded: weight 0" in card
         (auc,) = [
             f for f in whole.spec.results if (f.metric, f.slice) == ("roc_auc", "member=poor")
         ]
@@ -243,7 +243,7 @@ class TestRefused:
         monkeypatch.setattr(combining, "predict_together", None)
 
     def test_one_detector_alone(self, make, combined):
-        with pytest.raises(UsageError, match="two detectors or more"):
+        with pytest.raises(UsageError, match="at least two detectors"):
             combined(make("first"))
 
     def test_the_same_detector_twice(self, make, combined):
@@ -317,7 +317,7 @@ class TestAnswersThatAreThere:
             "kept",
             lambda path, *rest: kept(path, *rest).slice(len(path.stem) % 2),
         )
-        with pytest.raises(DataError, match="not about the same faces"):
+        with pytest.raises(DataError, match="not of the same faces"):
             combined(make("first"), make("second"))
 
 
@@ -330,7 +330,7 @@ def faces_of(manifest: Manifest, make: Make, split: str = "calibration"):
 class TestWeights:
     def test_only_calibration_faces_choose(self, manifest, make):
         faces = faces_of(manifest, make, "test")
-        with pytest.raises(SplitUseError, match="calibration split alone"):
+        with pytest.raises(SplitUseError, match="need faces of the calibration split"):
             fit_weights(faces, np.stack([faces.logits] * 2, axis=1))
 
     @pytest.mark.parametrize("name", WEIGHTINGS)

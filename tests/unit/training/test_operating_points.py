@@ -113,12 +113,12 @@ def test_a_promise_that_too_few_faces_support_is_refused():
         operating_point(worn(500), Budget(bpcer=0.005), data_sha256=HASH)
     assert str(refusal.value) == (
         "the calibration split cannot support a promise of at most 0.50% errors on real faces "
-        "(clean): it holds 500 of them, worth 500 independent ones. It takes at least 598 "
-        "independent ones, about 598 like these; or ask for a larger budget"
+        "(clean): it has 500 of them, worth 500 independent ones. It needs at least 598 "
+        "independent ones, about 598 like these; or use a larger budget"
     )
     faces = worn(500)
     few = faces.where(~faces.fake | np.isin(faces.groups, [str(n) for n in range(500, 520)]))
-    with pytest.raises(UsageError, match=r"errors on fake faces \(clean\): it holds 20"):
+    with pytest.raises(UsageError, match=r"errors on fake faces \(clean\): it has 20"):
         operating_point(few, Budget(bpcer=0.05), data_sha256=HASH)
 
 
@@ -141,7 +141,7 @@ def test_a_condition_without_faces_is_refused():
 def test_a_detector_that_is_certain_and_wrong_cannot_keep_a_promise():
     faces = worn()
     sure = replace(faces, probabilities=np.where(faces.logits > -1.0, 1.0, faces.probabilities))
-    with pytest.raises(TrainingError, match="certain, wrongly"):
+    with pytest.raises(TrainingError, match="certain but wrong"):
         operating_point(sure, BUDGETS[1], data_sha256=HASH)
 
 
@@ -213,9 +213,7 @@ class TestWhatARecipePromises:
             kept_promises(worn(), CalibrationRecipe(default_budget=0.001), data_sha256=HASH)
 
     def test_where_not_even_the_mildest_is_supported_it_is_refused(self):
-        with pytest.raises(
-            UsageError, match=r"at most 5\.00% .* ask for larger calibration\.budgets"
-        ):
+        with pytest.raises(UsageError, match=r"at most 5\.00% .* set larger calibration\.budgets"):
             kept_promises(worn(50), CalibrationRecipe(), data_sha256=HASH)
 
     def test_a_promise_that_no_threshold_keeps_is_told_too(self):
@@ -225,10 +223,10 @@ class TestWhatARecipePromises:
             sure, data_sha256=HASH, budgets=[Budget(bpcer=share) for share in LADDER]
         )
         assert list(points) == ["1-in-20"]
-        assert "certain, wrongly" in left_out[0].reason
+        assert "certain but wrong" in left_out[0].reason
 
     def test_a_missing_condition_is_never_left_out(self):
-        with pytest.raises(UsageError, match="predict with that condition"):
+        with pytest.raises(UsageError, match="add that condition to the predictions"):
             kept_promises(
                 worn(), CalibrationRecipe(conditions=("clean", "jpeg-75")), data_sha256=HASH
             )
@@ -254,7 +252,7 @@ def test_twenty_groups_however_large_do_not_support_one_in_a_hundred():
     faces = worn(1000)
     grouped = replace(faces, groups=np.tile(np.arange(2000) % 20, 3).astype(str))
     operating_point(grouped, Budget(bpcer=0.05), data_sha256=HASH)
-    with pytest.raises(UsageError, match="takes 99 groups or more, and these are 20"):
+    with pytest.raises(UsageError, match="needs at least 99 groups, and these are 20"):
         operating_point(grouped, Budget(bpcer=0.01), data_sha256=HASH)
 
 

@@ -49,7 +49,7 @@ def test_too_few_groups_or_too_little_worth_is_refused():
     nine = np.arange(9)
     assert first_kept(nine, nine, alpha=ALPHA, worth=9) == 8
     for groups, worthy in [(nine, 8.9), (nine // 2, 9)]:
-        with pytest.raises(UsageError, match="takes 9 groups or more"):
+        with pytest.raises(UsageError, match="needs at least 9 groups"):
             first_kept(nine, groups, alpha=ALPHA, worth=worthy)
     with pytest.raises(UsageError, match="between 0 and 1"):
         groups_needed(1.0)
@@ -195,37 +195,37 @@ def test_each_promise_that_is_named_is_refused_with_what_it_takes():
     with pytest.raises(TrainingError) as refused:
         refuse_few_faces(asked(budgets=[0.05, 0.01, 0.001]), manifest(reals=300), splits=SPLITS)
     assert str(refused.value) == (
-        "the split calibration holds 300 real faces and needs 2995 or more: of real faces 1-in-20 "
-        "takes 59, 1-in-100 takes 299, 1-in-1000 takes 2,995, of fakes each 59; take more "
-        "pictures, or ask for larger calibration.budgets"
+        "the split calibration has 300 real faces and needs at least 2995: real faces: 1-in-20 "
+        "needs 59, 1-in-100 needs 299, 1-in-1000 needs 2,995; fakes: 59 each; add more "
+        "pictures, or set larger calibration.budgets"
     )
     refuse_few_faces(asked(budgets=[0.05, 0.01]), manifest(reals=300), splits=SPLITS)
 
 
 def test_of_the_ladder_the_mildest_is_enough():
     refuse_few_faces(asked(), manifest(reals=59), splits=SPLITS)
-    with pytest.raises(TrainingError, match="58 real faces and needs 59"):
+    with pytest.raises(TrainingError, match="58 real faces and needs at least 59"):
         refuse_few_faces(asked(), manifest(reals=58), splits=SPLITS)
-    with pytest.raises(TrainingError, match="58 fake faces and needs 59"):
+    with pytest.raises(TrainingError, match="58 fake faces and needs at least 59"):
         refuse_few_faces(asked(), manifest(reals=59, fakes=58), splits=SPLITS)
 
 
 def test_a_default_that_is_named_is_needed_though_the_ladder_is_not():
-    with pytest.raises(TrainingError, match="100 real faces and needs 299"):
+    with pytest.raises(TrainingError, match="100 real faces and needs at least 299"):
         refuse_few_faces(asked(default_budget=0.01), manifest(reals=100), splits=SPLITS)
 
 
 def test_what_will_not_be_promised_is_told_before_training():
     assert promises_in_doubt(asked(), manifest(reals=600)) == [
-        "the promise 1-in-1000 takes 2,995 independent real faces and calibration holds 600 of "
-        "600 groups: it will not be made"
+        "the promise 1-in-1000 needs 2,995 independent real faces, but calibration has 600 in "
+        "600 groups: it will be omitted"
     ]
 
 
 def test_faces_in_few_groups_may_not_be_enough():
     said = promises_in_doubt(asked(budgets=[0.05, 0.01]), manifest(reals=300, a_group=3))
     assert said == [
-        "the promise 1-in-100 takes 299 independent real faces and calibration holds 300 of 100 "
-        "groups: it may not be made"
+        "the promise 1-in-100 needs 299 independent real faces, but calibration has 300 in 100 "
+        "groups: it may be omitted"
     ]
     assert not promises_in_doubt(asked(budgets=[0.05, 0.01]), manifest(reals=300))

@@ -1,4 +1,4 @@
-"""The REST service: `create_app` makes it, `faceproof serve` runs it."""
+"""REST service: `create_app` builds the ASGI app, `faceproof serve` runs it."""
 
 from faceproof.frontends.api.app import create_app
 from faceproof.frontends.api.settings import ServiceSettings

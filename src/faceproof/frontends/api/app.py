@@ -1,4 +1,4 @@
-"""create_app: the REST service around a Checker."""
+"""`create_app` builds the REST service around a `Checker`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from faceproof.frontends.api.routes import router
 from faceproof.frontends.api.service import Readiness, Service, running
 from faceproof.frontends.api.settings import ServiceSettings
 
-#: nginx's number for a client that left before it was answered; nobody receives it.
+#: nginx's status for a client that disconnected before the response; only the log has it.
 CLIENT_LEFT = 499
 
 
 def create_app(checker: Checker, settings: ServiceSettings | None = None) -> FastAPI:
-    """Return the service as an ASGI app; its threads start and end with its lifespan.
+    """Return the service as an ASGI app; its lifespan starts and stops the threads.
 
     Raises:
-        UsageError: the settings name a keys file, a picture or a database that cannot be used.
+        UsageError: the keys file, picture or database in the settings cannot be used.
     """
     used = settings or ServiceSettings()
     metrics = security.Metrics()
@@ -45,12 +45,12 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
 
     app = FastAPI(
         title="faceproof",
-        summary="Tells real photographs of faces from generated or manipulated ones.",
+        summary="Detects generated and manipulated faces in photographs.",
         version=__version__,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # a redirect would repeat what the client called Host
+        redirect_slashes=False,  # a redirect would repeat the client's Host header
         exception_handlers={
             FaceproofError: problems.on_faceproof_error,
             ServiceError: problems.on_service_error,
@@ -69,5 +69,5 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
 
 
 async def _on_left(_: Request, __: Exception) -> Response:
-    """Return what the log counts; the client is gone."""
+    """Return the status that the log counts; the client has disconnected."""
     return Response(status_code=CLIENT_LEFT)

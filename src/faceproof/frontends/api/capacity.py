@@ -1,4 +1,4 @@
-"""Room: how many pictures and bytes the service holds at once, and when to ask again."""
+"""`Room` limits the pictures and bytes in memory; `Pace` estimates when to retry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SMOOTHING = 0.1
 
 
 class Pace:
-    """How long the service takes for one picture, from one answer to the next under load."""
+    """Estimate of seconds per picture: the interval between responses under load."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -22,36 +22,36 @@ class Pace:
         self._last: float | None = None
 
     def answered(self, *, left: int) -> None:
-        """Note an answer; ``left`` pictures are still waiting, with none there is no pace."""
+        """Record a response; ``left`` pictures are still waiting (0 resets the estimate)."""
         now = self._clock()
         if self._last is not None:
             self._seconds += SMOOTHING * (now - self._last - self._seconds)
         self._last = now if left else None
 
     def seconds_for(self, pictures: int) -> int:
-        """Return whole seconds in which so many pictures will be done, 1 to 60."""
+        """Return the estimated time for this many pictures in whole seconds, 1 to 60."""
         return min(max(math.ceil(pictures * self._seconds), 1), LONGEST_RETRY)
 
 
 class Holding:
-    """Bytes of one request's body, counted as they arrive."""
+    """Byte counter of one request body, updated as chunks arrive."""
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self.bytes = 0
 
     def add(self, size: int) -> None:
-        """Count bytes that have arrived.
+        """Add received bytes.
 
         Raises:
-            BusyError: all requests together would hold too many.
+            BusyError: all requests together would exceed the limit.
         """
         self._room.hold(size)
         self.bytes += size
 
 
 class Room:
-    """Places for pictures and bytes; all of it happens in the event loop's thread."""
+    """Capacity for pictures and bytes; use it only from the event loop's thread."""
 
     def __init__(self, *, places: int, bytes_: int, pace: Pace | None = None) -> None:
         self._places, self._bytes = places, bytes_
@@ -62,7 +62,7 @@ class Room:
 
     @contextmanager
     def holding(self) -> Iterator[Holding]:
-        """Give a counter of bytes, which are free again at the end."""
+        """Yield a byte counter; its bytes are released at the end."""
         holding = Holding(self)
         try:
             yield holding
@@ -70,34 +70,34 @@ class Room:
             self.held -= holding.bytes
 
     def hold(self, size: int) -> None:
-        """Count bytes, or refuse them."""
+        """Reserve bytes, or raise BusyError."""
         if self.held + size > self._bytes:
-            raise self._busy("the service holds as many bytes as it may")
+            raise self._busy("the memory limit for request bodies is reached")
         self.held += size
 
     def check(self, pictures: int = 1) -> None:
-        """Refuse pictures for which there is no place now.
+        """Raise an error if there is no capacity for this many pictures.
 
         Raises:
             StoppingError: the service is shutting down.
-            BusyError: too many are waiting.
+            BusyError: the queue is full.
         """
         if self.closed:
             raise StoppingError("the service is shutting down")
         if self.waiting + pictures > self._places:
-            raise self._busy(f"{self.waiting} pictures are waiting, and {self._places} may")
+            raise self._busy(
+                f"queue full: {self.waiting} pictures are waiting, limit {self._places}"
+            )
 
     def take(self, pictures: int) -> None:
-        """Take places for pictures, each of which is given back with `give_back`."""
+        """Reserve capacity for pictures; release each with `give_back`."""
         self.check(pictures)
         self.waiting += pictures
 
     def give_back(self) -> None:
-        """Free one place: its picture was answered, or nobody waits for it any more."""
+        """Release one place after its picture was answered or cancelled."""
         self.waiting -= 1
         self._pace.answered(left=self.waiting)
 
     def _busy(self, why: str) -> BusyError:
-        return BusyError(
-            f"{why}; ask again later", retry_after=self._pace.seconds_for(self.waiting)
-        )
+        return BusyError(f"{why}; retry later", retry_after=self._pace.seconds_for(self.waiting))

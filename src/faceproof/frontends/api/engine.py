@@ -1,4 +1,4 @@
-"""Engine: from uploads to results, in threads behind an event loop that never computes."""
+"""`Engine` turns uploads into results in worker threads, off the event loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class Stage:
-    """Threads with a queue that is left at once by who is cancelled."""
+    """Thread pool with a queue; a cancelled caller leaves the queue immediately."""
 
     def __init__(self, threads: int, name: str) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -34,8 +34,8 @@ class Stage:
     async def run(self, function: Callable[[], T]) -> T:
         """Return what the function returns, run in a thread.
 
-        Cancelled while it runs, this ends when the thread has ended: until then what it holds
-        is held.
+        When cancelled while the function runs, this waits for the thread to end, so that its
+        resources stay reserved until then.
         """
         async with self._free:
             self.under_way += 1
@@ -45,12 +45,12 @@ class Stage:
                 self.under_way -= 1
 
     def close(self) -> None:
-        """Let the threads end."""
+        """Shut down the threads."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
 async def _to_the_end(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
-    """Return what the function returns; a cancelled caller waits for the thread, then is."""
+    """Return the function's result; a cancelled caller waits for the thread, then raises."""
     future = asyncio.get_running_loop().run_in_executor(pool, function)
     try:
         return await asyncio.shield(future)
@@ -60,11 +60,11 @@ async def _to_the_end(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
 
 
 def fetched(address: str, policy: FetchPolicy | None) -> Upload | Refused:
-    """Return what an address leads to, named by the address without its query, or why not."""
+    """Return the file fetched from a URL, named by the URL without its query, or the error."""
     name = without_query(address)
     try:
         if policy is None:
-            raise UnsupportedSourceError("no addresses are fetched here: send the file itself")
+            raise UnsupportedSourceError("fetching URLs is disabled here: send the file itself")
         return Upload(name, fetch(address, policy).data)
     except SourceError as error:
         return Refused(name, error)
@@ -82,7 +82,7 @@ Judge = Callable[[Sequence[Opened]], list[CheckResult]]
 
 @dataclass(frozen=True, eq=False)
 class Waiting:
-    """An opened picture, who judges it, and where the answer goes."""
+    """A queued picture with its judge and the future for its result."""
 
     key: Hashable
     judge: Judge
@@ -91,10 +91,10 @@ class Waiting:
 
 
 class Batcher:
-    """Threads that take what waits, up to ``faces`` at once, as soon as one of them is free.
+    """Worker threads; each free one takes queued pictures, up to ``faces`` at once.
 
-    Pictures with the same key go together. Where the batch is not full and ``coming`` says that
-    more pictures are being opened, it waits for them for at most ``wait`` seconds.
+    Pictures with the same key share a batch. If the batch is not full and ``coming`` reports
+    more pictures being opened, it waits for them for at most ``wait`` seconds.
     """
 
     def __init__(
@@ -126,14 +126,14 @@ class Batcher:
                 self._queue.remove(waiting)
 
     async def close(self) -> None:
-        """End the threads; whatever is still waiting was given up before."""
+        """Shut down the threads; cancel queued pictures first."""
         for task in self._loops:
             task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _serve(self) -> None:
-        """Judge batch after batch."""
+        """Judge batches in a loop."""
         while True:
             while not self._queue:
                 self._arrived.clear()
@@ -143,7 +143,7 @@ class Batcher:
                 await self._judge(batch)
 
     async def _gather(self) -> None:
-        """Wait until a batch is full, nothing more is coming, or the time is over."""
+        """Wait until a batch is full, no picture is being opened, or the time is up."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._wait
         while self._weight() < self._faces and self._coming() and loop.time() < until:
@@ -154,11 +154,11 @@ class Batcher:
                 return
 
     def _weight(self) -> int:
-        """Return how many faces wait."""
+        """Return the number of queued faces."""
         return sum(waiting.opened.weight for waiting in self._queue)
 
     def _next(self) -> list[Waiting]:
-        """Take the first picture that waits, and those of its kind that fit beside it."""
+        """Take the first queued picture and those with the same key that fit in its batch."""
         batch: list[Waiting] = []
         left: deque[Waiting] = deque()
         room = self._faces
@@ -173,7 +173,7 @@ class Batcher:
         return batch
 
     async def _judge(self, batch: Sequence[Waiting]) -> None:
-        """Judge a batch; where that fails, each picture alone, so that one harms no other."""
+        """Judge a batch; on failure judge each picture separately, to isolate the faulty one."""
         loop = asyncio.get_running_loop()
         opened = [waiting.opened for waiting in batch]
         try:
@@ -186,7 +186,7 @@ class Batcher:
             await self._failed(batch, error)
 
     async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
-        """Hand the error to the one who asked, or judge the pictures one by one."""
+        """Set the error on a single picture, or judge the pictures one by one."""
         if len(batch) > 1:
             for waiting in batch:
                 await self._judge([waiting])
@@ -195,23 +195,23 @@ class Batcher:
 
 
 class Observer(Protocol):
-    """Takes what metrics are made of."""
+    """Receives the events that metrics count."""
 
     def judged_by(self, detector: CheckedBy, operating_point: str) -> None:
-        """Note which detector judges."""
+        """Record the detector in use."""
 
     def checked(self, result: CheckResult) -> None:
         """Count a result."""
 
     def batched(self, size: int) -> None:
-        """Note how many faces met the networks together."""
+        """Record the number of faces in one inference batch."""
 
     def queued(self, depth: int) -> None:
-        """Note how many pictures are taken and not answered."""
+        """Record the number of pictures accepted and not yet answered."""
 
 
 class Unobserved:
-    """An observer that looks away."""
+    """An observer that does nothing."""
 
     def judged_by(self, detector: CheckedBy, operating_point: str) -> None:
         """Note nothing."""
@@ -228,7 +228,7 @@ class Unobserved:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One picture to judge, sent or to be fetched, and by which checker; `key` names that."""
+    """One picture to judge, uploaded or to be fetched; `key` names the checker."""
 
     key: Hashable
     checker: Checker
@@ -236,7 +236,7 @@ class Task:
 
 
 class Engine:
-    """Bounded, batching and cancellable; one for the life of the service."""
+    """Bounded, batching, cancellable check engine; one for each service."""
 
     def __init__(
         self, settings: ServiceSettings, *, room: Room, observer: Observer | None = None
@@ -256,12 +256,12 @@ class Engine:
         self._running: set[asyncio.Task[CheckResult]] = set()
 
     async def check(self, tasks: Sequence[Task]) -> list[CheckResult]:
-        """Return the results in order; who is cancelled gives its places back.
+        """Return the results in order; cancelling releases their places.
 
         Raises:
-            BusyError: there is no place for all of them.
+            BusyError: there is no capacity for all of them.
             StoppingError: the service is shutting down.
-            DeadlineError: they were not all answered in time.
+            DeadlineError: the results were not ready in time.
         """
         self.room.take(len(tasks))
         running = [self._started(task) for task in tasks]
@@ -269,22 +269,22 @@ class Engine:
             _, late = await asyncio.wait(running, timeout=self._settings.answer_seconds)
             if late:
                 seconds = self._settings.answer_seconds
-                raise DeadlineError(f"no answer within {seconds:g} seconds: ask again later")
+                raise DeadlineError(f"no result within {seconds:g} seconds: retry later")
             if any(task.cancelled() for task in running):
-                raise StoppingError("the service stopped before this was answered")
+                raise StoppingError("the service stopped before the result was ready")
             return [task.result() for task in running]
         finally:
             for one in running:
                 one.cancel()
 
     def give_up(self) -> None:
-        """End all that runs: who still waits is told that the service has stopped."""
+        """Cancel all running tasks; their callers get StoppingError."""
         self.room.closed = True
         for task in self._running:
             task.cancel()
 
     async def close(self) -> None:
-        """Give up, and end the threads."""
+        """Cancel all tasks and shut down the threads."""
         self.give_up()
         await asyncio.gather(*self._running, return_exceptions=True)
         await self._batcher.close()
@@ -292,7 +292,7 @@ class Engine:
         self._fetching.close()
 
     def _started(self, task: Task) -> asyncio.Task[CheckResult]:
-        """Return the running task of one picture, which frees its place when it ends."""
+        """Return the running task of one picture; it releases its place when it ends."""
         running = asyncio.create_task(self._checked(task))
         self._running.add(running)
         running.add_done_callback(self._ended)
@@ -317,7 +317,7 @@ class Engine:
         return await self._batcher.judged(task.key, checker.judge, opened)
 
     async def _had(self, task: Task) -> Upload | Refused:
-        """Return the bytes of the picture, fetched where it was named by its address."""
+        """Return the picture's bytes; fetch them if the task has a URL."""
         if isinstance(task.source, Upload):
             return task.source
         return await self._fetching.run(partial(fetched, task.source, task.checker.addresses))

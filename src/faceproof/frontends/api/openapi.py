@@ -1,4 +1,4 @@
-"""What OpenAPI says beyond the types: bodies that are read by hand, problems, examples."""
+"""`describer`: request bodies, problems and examples of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def _by_status(*problems: Json) -> dict[int, dict[str, Json]]:
 
 
 PROBLEM_EXAMPLES = _by_status(
-    _problem(400, "bad_request", "the multipart body ends too early"),
-    _problem(404, "not_found", "no such detector; /v1/detectors names those that there are"),
-    _problem(408, "slow_request", "the body did not arrive in 30 seconds"),
-    _problem(413, "file_too_large", "the body has more than the 67108864 bytes that it may have"),
+    _problem(400, "bad_request", "the multipart body is truncated"),
+    _problem(404, "not_found", "unknown detector; GET /v1/detectors lists the available ones"),
+    _problem(408, "slow_request", "the body did not arrive within 30 seconds"),
+    _problem(413, "file_too_large", "the body exceeds the limit of 67108864 bytes"),
     _problem(413, "picture_too_large", "a.png: 90000 x 90000 pixels, more than the limit"),
     _problem(415, "unsupported_media_type", "Content-Type is 'text/plain'"),
     _problem(422, "usage", "query.heatmap: Extra inputs are not permitted"),
@@ -106,12 +106,12 @@ PROBLEM_EXAMPLES = _by_status(
     _problem(422, "truncated_picture", "half.jpg: the end of the picture is missing"),
     _problem(422, "unsupported_format", "not one of the picture formats"),
     _problem(422, "address_refused", "127.0.0.1: not a public address"),
-    _problem(429, "busy", "128 pictures are waiting, and 128 may; ask again later"),
-    _problem(500, "internal", "the service failed; its log says where"),
+    _problem(429, "busy", "queue full: 128 pictures are waiting, limit 128; retry later"),
+    _problem(500, "internal", "internal error; see the service's log"),
     _problem(502, "fetch_failed", "example.org: the server gave no picture"),
-    _problem(503, "deadline", "no answer within 30 seconds: ask again later"),
+    _problem(503, "deadline", "no result within 30 seconds: retry later"),
     _problem(503, "stopping", "the service is shutting down"),
-    _problem(503, "not_ready", "built-in.jpg is real, and the verdict was fake"),
+    _problem(503, "not_ready", "built-in.jpg: expected verdict real, got fake"),
     _problem(504, "fetch_timeout", "example.org: no picture within 20 seconds"),
 )
 
@@ -176,7 +176,7 @@ _REFUSED = (400, 408, 413, 415, 422, 429, 500, 503)
 CHECK_BODY = _body(_FILE, "AddressBody")
 BATCH_BODY = _body({"type": "array", "items": _FILE, "minItems": 1}, "AddressesBody")
 CHECK_RESPONSES: Responses = {
-    200: _answer("CheckResult", CHECK_EXAMPLES, "The verdict, or that there is no face."),
+    200: _answer("CheckResult", CHECK_EXAMPLES, "The result; `no_face` without a face."),
     **_problems(*_REFUSED, 502, 504),
 }
 BATCH_RESPONSES: Responses = {
@@ -231,7 +231,7 @@ def _described(app: FastAPI) -> Json:
 
 
 def _spell_patterns(schema: Any) -> None:
-    """Write the ends of patterns as JSON Schema has them; ours are those of Rust."""
+    """Convert the anchors of patterns from Rust's syntax to JSON Schema's."""
     if isinstance(schema, dict):
         pattern = schema.get("pattern")
         if isinstance(pattern, str):
@@ -242,7 +242,7 @@ def _spell_patterns(schema: Any) -> None:
 
 
 def _fill_in(document: Json, operating_points: Sequence[str], max_files: int) -> None:
-    """Write into the document what this detector and these settings allow."""
+    """Add the operating points and limits of this service to the document."""
     for parameter in _parameters(document):
         if parameter["name"] == "at":
             parameter["schema"] = {"type": "string", "enum": list(operating_points)}

@@ -1,4 +1,4 @@
-"""Errors on the wire: RFC 9457 problem details, with the codes of the command line.
+"""`Problem`: RFC 9457 problem details, with the same codes as the command line.
 
 Source: RFC 9457, "Problem Details for HTTP APIs", 2023.
 """
@@ -40,7 +40,7 @@ from faceproof.records import Grown, Record
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 5
-"""Seconds after which to ask again where the service knows no better."""
+"""Default for Retry-After in seconds, without an estimate."""
 
 #: From an error's class to the HTTP status; the nearest ancestor decides.
 STATUSES: Mapping[type[FaceproofError], HTTPStatus] = {
@@ -63,7 +63,7 @@ STATUSES: Mapping[type[FaceproofError], HTTPStatus] = {
     FaceproofError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
 
-#: What is wrong with a request before any picture is looked at: from status to code.
+#: From HTTP status to code, for requests rejected before any picture is read.
 CODES: Mapping[int, str] = {
     HTTPStatus.BAD_REQUEST: "bad_request",
     HTTPStatus.UNAUTHORIZED: "unauthorized",
@@ -77,7 +77,7 @@ CODES: Mapping[int, str] = {
 
 
 class Fault(Record):
-    """One thing wrong with a request: where, as ``query.at``, and what."""
+    """One invalid part of a request: its location, as ``query.at``, and a message."""
 
     where: str
     message: str
@@ -107,7 +107,7 @@ class Problem(Grown):
 def problem(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) -> Problem:
     """Return problem details titled with the phrase of the status.
 
-    >>> problem(429, "busy", "Come back later.").title
+    >>> problem(429, "busy", "Retry later.").title
     'Too Many Requests'
     """
     title = HTTPStatus(status).phrase
@@ -125,17 +125,17 @@ def status_of(error: type[FaceproofError]) -> int:
 
 
 def of_code(code: str, detail: str) -> Problem:
-    """Return the problem of an error that is known by its code, as in a CheckResult."""
+    """Return the problem for an error code, as in a CheckResult."""
     return problem(status_of(CLASSES[code]), code, detail)
 
 
 async def on_faceproof_error(_: Request, error: FaceproofError) -> Response:
-    """Return the problem of one of our errors."""
+    """Return the problem of a FaceproofError."""
     return of_code(error.code, str(error)).response()
 
 
 async def on_service_error(request: Request, error: ServiceError) -> Response:
-    """Return the problem of a service that cannot answer now, and count it."""
+    """Return the problem of a temporary service error, and count it."""
     request.app.state.metrics.rejected(error.code)
     later = error.retry_after if isinstance(error, BusyError) else RETRY_AFTER
     headers = {} if isinstance(error, SlowRequestError) else {"Retry-After": str(later)}
@@ -143,7 +143,7 @@ async def on_service_error(request: Request, error: ServiceError) -> Response:
 
 
 async def on_http_error(request: Request, error: HTTPException) -> Response:
-    """Return the problem of what the framework refuses."""
+    """Return the problem of a request that the framework rejects."""
     code = CODES.get(error.status_code, "http")
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -152,7 +152,7 @@ async def on_http_error(request: Request, error: HTTPException) -> Response:
 
 
 def allowed(request: Request) -> list[str]:
-    """Return the methods of an address; Starlette names those of its first route alone."""
+    """Return the methods of a path; Starlette lists only those of its first route."""
     described = request.app.openapi()["paths"].items()
     return sorted(
         method.upper()
@@ -163,7 +163,7 @@ def allowed(request: Request) -> list[str]:
 
 
 async def on_invalid(_: Request, error: RequestValidationError) -> Response:
-    """Return the problem of parameters that do not fit; their values are not repeated."""
+    """Return the problem of invalid parameters, without repeating their values."""
     faults = tuple(_faults(error))
     said = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "usage", said, faults).response()
@@ -175,7 +175,7 @@ def _faults(error: RequestValidationError) -> Iterator[Fault]:
 
 
 def _below(cls: type[FaceproofError]) -> Iterator[type[FaceproofError]]:
-    """Yield a class and all below it."""
+    """Yield a class and all its subclasses."""
     yield cls
     for child in cls.__subclasses__():
         yield from _below(child)

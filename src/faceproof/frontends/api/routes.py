@@ -1,4 +1,4 @@
-"""The routes: each asks the Service and says what came of it."""
+"""`router`: the check, detector and health routes, which call the `Service`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Asked = Annotated[Wish, Query()]
     openapi_extra=openapi.CHECK_BODY,
 )
 async def check(request: Request, wish: Asked) -> Response:
-    """Give a verdict on every face of one picture, sent as a file or named by its address."""
+    """Return a verdict on every face of one picture, sent as a file or as a URL."""
     service = _service(request)
     choice = service.checkers.choice(**wish.model_dump())
     result = await service.one(request, choice)
@@ -49,16 +49,16 @@ async def check(request: Request, wish: Asked) -> Response:
     openapi_extra=openapi.BATCH_BODY,
 )
 async def check_batch(request: Request, wish: Asked) -> Response:
-    """Give one result for each picture, in order; one that cannot be checked says so itself."""
+    """Return one result for each picture, in order; one that cannot be checked has an error."""
     service = _service(request)
     choice = service.checkers.choice(**wish.model_dump())
     results = await service.several(request, choice)
     return _json(BatchResult(results=tuple(results)))
 
 
-@router.get("/v1/detectors", summary="The detectors", response_model=Detectors)
+@router.get("/v1/detectors", summary="List detectors", response_model=Detectors)
 async def detectors(request: Request) -> Response:
-    """Say which detector judges here, what it promises and what it has seen."""
+    """Return the detector in use: operating points, generators seen and notes."""
     service = _service(request)
     shown = DetectorShown.of(service.detector, at=service.checkers.default.at)
     return _json(Detectors(detectors=(shown,)))
@@ -66,55 +66,55 @@ async def detectors(request: Request) -> Response:
 
 @router.get(
     "/v1/detectors/{name}",
-    summary="All that a detector says about itself",
+    summary="Read a detector's full description",
     responses=openapi.DETECTOR_RESPONSES,
 )
 async def detector(request: Request, name: str) -> Response:
-    """Return the detector's `detector.json`, measured results included."""
+    """Return the detector's `detector.json`, including measured results."""
     bundle = _named(request, name).detector.bundle
     return Response(bundle.spec.to_json(), media_type="application/json")
 
 
 @router.get(
     "/v1/detectors/{name}/card",
-    summary="The card of a detector",
+    summary="Read a detector's model card",
     responses=openapi.CARD_RESPONSES,
 )
 async def card(request: Request, name: str) -> Response:
-    """Return the detector's card, Markdown."""
+    """Return the detector's model card in Markdown."""
     bundle = _named(request, name).detector.bundle
     if bundle.spec.card is None:
-        raise HTTPException(404, f"detector {name!r} has no card")
+        raise HTTPException(404, f"detector {name!r} has no model card")
     return Response(bundle.read_file(bundle.spec.card), media_type="text/markdown")
 
 
-@router.get("/healthz", summary="Is the process alive?", response_model=Alive)
+@router.get("/healthz", summary="Liveness probe", response_model=Alive)
 async def healthz() -> Response:
-    """Answer, whatever is waiting."""
+    """Return 200 while the process runs, whatever the load."""
     return _json(Alive())
 
 
 @router.get(
     "/readyz",
-    summary="May pictures be sent?",
+    summary="Readiness probe",
     response_model=Ready,
     responses=openapi.READY_RESPONSES,
 )
 async def readyz(request: Request) -> Response:
-    """Say whether the detector is loaded and has judged a known picture rightly."""
+    """Return 200 if the detector is loaded and judged a known picture correctly, else 503."""
     why_not = _service(request).readiness.why_not
     return problem(503, "not_ready", why_not).response() if why_not else _json(Ready())
 
 
 def _named(request: Request, name: str) -> Service:
-    """Return the service where its detector has this name.
+    """Return the service if its detector has this name.
 
     Raises:
-        HTTPException: 404, there is no such detector.
+        HTTPException: 404, unknown detector.
     """
     service = _service(request)
     if service.detector.spec.name != name:
-        raise HTTPException(404, "no such detector; /v1/detectors names those that there are")
+        raise HTTPException(404, "unknown detector; GET /v1/detectors lists the available ones")
     return service
 
 

@@ -1,16 +1,14 @@
-"""serve: the app on a socket, until a signal says stop; then what was taken is finished.
+"""`serve` runs the app on a socket until a signal, then shuts down gracefully.
 
-Stopping goes in three steps. The listening socket is closed and `/readyz` says no; open
-connections may still send what they had begun, and each answer closes its connection. Then idle
-connections are closed, and what is under way is waited for. What is not done when the time is
-over is answered with `stopping`.
+Shutdown has three steps. First the listening socket is closed and `/readyz` fails; open connections
+may finish sending, and each response closes its connection. Then idle connections are closed, and
+running requests are awaited. Requests that are not done in time get the error `stopping`.
 
-uvicorn has a time limit for idle connections, but none for a head that arrives byte by byte, for
-a body that goes on after its answer, nor for a client that does not read what it asked for. Here
-one limit holds for all: a connection that has no request under way and has not begun the next one
-in time is closed, and so is one that has not taken its answer in time. Where there are more open
-connections than allowed, the one that has waited longest without a request is closed, so that a
-new client is heard however many silent ones there are.
+uvicorn limits the time of idle connections, but not of slow heads, of bodies that continue after
+the response, or of clients that do not read. Here one limit covers all of these: a connection
+without a running request must start the next one in time, and a client must read its response in
+time, or the connection is closed. Above the maximum number of connections, the one that has been
+idle longest is closed, so that a new client is served however many idle ones there are.
 """
 
 from __future__ import annotations
@@ -37,12 +35,12 @@ from faceproof.frontends.api.settings import ServiceSettings
 
 
 class ServiceConfig(Config):
-    """uvicorn's settings, and those of `PatientProtocol`."""
+    """uvicorn's settings plus those of `PatientProtocol`."""
 
     def __init__(
         self, app: Any, *, head_seconds: float, max_connections: int, **options: Any
     ) -> None:
-        """Take uvicorn's own options beside ours."""
+        """Accept uvicorn's own options in addition to ours."""
         super().__init__(app, http=PatientProtocol, **options)
         self.head_seconds = head_seconds
         self.max_connections = max_connections
@@ -55,61 +53,61 @@ class PatientProtocol(H11Protocol):
     config: ServiceConfig
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        """Take what uvicorn gives."""
+        """Accept uvicorn's arguments."""
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the time for the first head."""
+        """Start the timer for the first head."""
         super().connection_made(transport)
         self._look()
         if len(self.connections) > self.config.max_connections and self.config.silent:
             next(iter(self.config.silent)).give_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the time."""
+        """Stop the timer."""
         self._stop()
         self._read()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Stop the time when a whole head has arrived, start it when something else has."""
+        """Stop the timer after a whole head, start it after other data."""
         super().data_received(data)
         self._look()
 
     def on_response_complete(self) -> None:
-        """Count a connection that has been answered among the silent ones."""
+        """Count the connection as idle after its response."""
         super().on_response_complete()
         if not self.transport.is_closing() and self.cycle.response_complete:
             self.config.silent[self] = None
 
     def pause_writing(self) -> None:
-        """Start the time for the client to read what waits for it."""
+        """Start the timer for the client to read its response."""
         super().pause_writing()
         self._unread = self.loop.call_later(self.config.head_seconds, self.give_up)
 
     def resume_writing(self) -> None:
-        """Stop the time: enough was read."""
+        """Stop the timer: the client has read enough."""
         self._read()
         super().resume_writing()
 
     def answer_and_close(self) -> None:
-        """Let the answer under way be the last one here, and say so in its head.
+        """Close the connection after the current response, and send `Connection: close`.
 
-        Without that a client would send its next request to a connection that is closed.
+        Without that header a client would send its next request to a closed connection.
         """
         if self.cycle is not None and not self.cycle.response_started:
             self.cycle.default_headers = [*self.cycle.default_headers, CLOSE_HEADER]
 
     def give_up(self) -> None:
-        """Close the connection: what was asked of it has been answered, or never came."""
+        """Close the connection: it has no running request."""
         self._stop()
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's words)
-        """Answer what is no HTTP with a problem like all others, and close."""
-        body = problem(400, "bad_request", "not a request of HTTP/1.1").model_dump_json().encode()
+        """Respond to malformed HTTP with a problem, and close the connection."""
+        body = problem(400, "bad_request", "malformed HTTP request").model_dump_json().encode()
         headers = [("content-type", MEDIA_TYPE), ("content-length", str(len(body)))]
         response = h11.Response(status_code=400, headers=[*headers, ("connection", "close")])
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
@@ -117,7 +115,7 @@ class PatientProtocol(H11Protocol):
         self.transport.close()
 
     def _look(self) -> None:
-        """Start or stop the time, as it should be."""
+        """Start or stop the timer by the state of the connection."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
         elif self._deadline is None and not self.transport.is_closing():
@@ -137,28 +135,28 @@ class PatientProtocol(H11Protocol):
 
 
 BACKLOG = 2048
-LAST_WORDS = 1.0  # seconds for requests that were begun on open connections to arrive
+LAST_WORDS = 1.0  # seconds for started requests on open connections to arrive
 MOST_FILES = 65536
 
 
 class PatientServer(Server):
-    """uvicorn's server, which loses no request that it has accepted."""
+    """uvicorn's server with a shutdown that loses no accepted request."""
 
     def __init__(
         self, app: FastAPI, config: ServiceConfig, *, seconds: int, started: Callable[[], None]
     ) -> None:
-        """Take the app that is told of the end, the time for it, and who is told of the start."""
+        """Accept the app to notify at shutdown, its time limit, and a callback for the start."""
         super().__init__(config)
         self._app, self._seconds, self._started = app, seconds, started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and tell who wants to know."""
+        """Listen, and call the start callback."""
         await super().startup(sockets)
         if self.started:
             self._started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, finish, and end the app."""
+        """Stop listening, finish requests, and stop the app."""
         service = self._app.state.service
         service.readiness.stopping = True
         for server in self.servers:
@@ -175,7 +173,7 @@ class PatientServer(Server):
         overdue.cancel()
 
     async def _quiet(self, seconds: float) -> None:
-        """Wait until every connection has been answered and closed, or the time is over."""
+        """Wait until every connection is closed, or the time is up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.server_state.connections:
@@ -183,10 +181,10 @@ class PatientServer(Server):
 
 
 def bound(host: str, port: int) -> socket.socket:
-    """Return a socket at an address, on which nobody is heard before the server runs.
+    """Return a bound socket that does not listen before the server runs.
 
     Raises:
-        UsageError: the host or port cannot be had.
+        UsageError: the host or port is not available.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -194,7 +192,7 @@ def bound(host: str, port: int) -> socket.socket:
         )[0]
         listener = socket.socket(family, kind, protocol)
     except OSError as error:
-        raise UsageError(f"{host}: no such host here ({error.strerror})") from error
+        raise UsageError(f"{host}: cannot bind to this host ({error.strerror})") from error
     try:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -202,8 +200,8 @@ def bound(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise UsageError(
-            f"{host} port {port} cannot be listened on ({error.strerror}): take another with "
-            "--port, or 0 for any that is free"
+            f"{host} port {port} is not available ({error.strerror}): use another --port, "
+            "or 0 for any free port"
         ) from error
     return listener
 
@@ -215,9 +213,9 @@ def serve(
     *,
     started: Callable[[], None],
 ) -> None:
-    """Answer requests until SIGTERM or SIGINT, call ``started`` when the first one is heard."""
+    """Serve requests until SIGTERM or SIGINT; call ``started`` once the server listens."""
     raise_file_limit()
-    cv2.setNumThreads(1)  # pictures are opened side by side already
+    cv2.setNumThreads(1)  # pictures are decoded in parallel already
     config = ServiceConfig(
         app,
         head_seconds=settings.head_seconds,
@@ -235,7 +233,7 @@ def serve(
 
 @contextmanager
 def ending_well() -> Iterator[None]:
-    """Let a signal that the server has obeyed end the process with exit code 0."""
+    """End the process with exit code 0 after a signal that the server has handled."""
     signals = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:
@@ -246,7 +244,7 @@ def ending_well() -> Iterator[None]:
 
 
 def raise_file_limit() -> None:
-    """Let this process hold as many connections as the system allows it."""
+    """Raise this process's limit of open files to the maximum that the system allows."""
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
         import resource
 

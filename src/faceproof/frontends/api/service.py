@@ -1,7 +1,7 @@
-"""Service: what one running instance holds, and what it does with a request.
+"""`Service`: the state of one running instance and the handling of its requests.
 
 `built-in.jpg` is Grace Hopper, official portrait of the United States Navy, 1984, public domain:
-`samples/real-hopper.jpg`, cut around the face, 256 px high, JPEG of quality 90.
+`samples/real-hopper.jpg`, cropped to the face, 256 px high, JPEG quality 90.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ _LOG = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Whether pictures may be sent here, and why not."""
+    """Readiness of the service, with the reason if it is not ready."""
 
     def __init__(self, picture: Path | None, verdict: str) -> None:
-        """Read the picture; raise UsageError where it cannot be read."""
+        """Read the picture; raise UsageError if it cannot be read."""
         self.upload = _read(picture)
         self._right = verdict
-        self._judged: str | None = "the built-in picture was not judged yet"
+        self._judged: str | None = "the readiness picture is not judged yet"
         self.stopping = False
 
     @property
     def why_not(self) -> str | None:
-        """Why the service is not ready; None where it is."""
+        """Reason why the service is not ready; None if it is ready."""
         return "the service is shutting down" if self.stopping else self._judged
 
     async def look(self, judge: Callable[[Upload], Awaitable[Sequence[CheckResult]]]) -> None:
-        """Judge the picture and remember whether the answer was right."""
+        """Judge the picture and record whether the verdict is correct."""
         try:
             (result,) = await judge(self.upload)
         except FaceproofError as error:
-            self._judged = f"{self.upload.name} could not be judged: {error}"
+            self._judged = f"{self.upload.name}: check failed: {error}"
         else:
             self._judged = fault(result, self._right)
         if self._judged is not None:
@@ -62,18 +62,18 @@ class Readiness:
 
 
 def fault(result: CheckResult, right: str) -> str | None:
-    """Return what is wrong with a result whose right verdict is known, None where it is right."""
+    """Return the error of a result with a known verdict, None if it is correct."""
     if result.error:
-        return f"{result.source} could not be checked: {result.error.message}"
+        return f"{result.source}: check failed: {result.error.message}"
     if len(result.faces) != 1:
-        return f"{result.source} has one face, and {len(result.faces)} were found"
+        return f"{result.source}: expected one face, found {len(result.faces)}"
     if result.verdict != right:
-        return f"{result.source} is {right}, and the verdict was {result.verdict}"
+        return f"{result.source}: expected verdict {right}, got {result.verdict}"
     return None
 
 
 def _read(picture: Path | None) -> Upload:
-    """Return the picture that is named, or the built-in one."""
+    """Return the configured picture, or the built-in one."""
     if picture is None:
         return Upload(BUILT_IN, resources.files(__package__).joinpath(BUILT_IN).read_bytes())
     try:
@@ -84,7 +84,7 @@ def _read(picture: Path | None) -> Upload:
 
 @dataclass(frozen=True)
 class Choice:
-    """What a request asks for beside the picture."""
+    """Options of a request: operating point, faces and heat maps."""
 
     at: str
     faces: str = "all"
@@ -92,7 +92,7 @@ class Choice:
 
 
 class Bounded:
-    """A face finder that refuses a picture with more faces than a request may cost."""
+    """A face finder that rejects a picture with too many faces."""
 
     def __init__(self, finder: FaceFinder, most: int) -> None:
         self._finder, self._most = finder, most
@@ -101,19 +101,19 @@ class Bounded:
         """Return the faces, the largest first.
 
         Raises:
-            TooManyFacesError: there are more than the service judges in one picture.
+            TooManyFacesError: there are more than the service's limit.
         """
         faces = self._finder.find(pixels)
         if len(faces) > self._most:
             raise TooManyFacesError(
-                f"{len(faces)} faces, and at most {self._most} are judged in one picture: "
-                "send parts of it, or ask for the largest face only"
+                f"{len(faces)} faces, limit {self._most} for one picture: "
+                "send parts of it, or set faces=largest"
             )
         return faces
 
 
 class Checkers:
-    """Makes checkers from the one that the service was given, each once."""
+    """Derives checkers for each choice from the service's own, with a cache."""
 
     def __init__(self, checker: Checker, *, max_faces: int) -> None:
         self._given, self._max_faces = checker, max_faces
@@ -124,10 +124,10 @@ class Checkers:
     def choice(
         self, *, at: str | None = None, faces: str = "all", heatmaps: bool = False
     ) -> Choice:
-        """Return a choice that there is.
+        """Return a validated choice.
 
         Raises:
-            UnknownChoiceError: no such operating point, or no such choice of faces.
+            UnknownChoiceError: unknown operating point, or unknown choice of faces.
             NoHeatMapError: the detector has no heat maps.
         """
         detector = self._given.detector
@@ -138,7 +138,7 @@ class Checkers:
         return Choice(at=point.name, faces=faces, heatmaps=heatmaps)
 
     def __getitem__(self, choice: Choice) -> Checker:
-        """Return the checker of a choice."""
+        """Return the checker for a choice."""
         if choice not in self._made:
             base = replace(choice, at=self.default.at)
             if base not in self._made:
@@ -164,7 +164,7 @@ T = TypeVar("T")
 
 
 class Service:
-    """A detector behind a queue; made in the event loop that it runs in."""
+    """A detector behind a queue; create it in the event loop that runs it."""
 
     def __init__(
         self,
@@ -203,24 +203,24 @@ class Service:
         return await self.engine.check([Task(choice, checker, source) for source in sources])
 
     def give_up(self) -> None:
-        """Answer all who still wait that the service has stopped."""
+        """Cancel all waiting requests with StoppingError."""
         self.bodies.give_up()
         self.engine.give_up()
 
     async def judge_built_in(self) -> None:
-        """Judge the picture that says whether the service is ready."""
+        """Judge the readiness picture."""
         await self.readiness.look(lambda upload: self.judged([upload], self.checkers.default))
 
 
 def _named(detector: Detector) -> CheckedBy:
-    """Return how results name a detector."""
+    """Return the detector's identity as in results."""
     spec = detector.spec
     return CheckedBy(name=spec.name, version=spec.version, sha256=detector.sha256)
 
 
 @asynccontextmanager
 async def running(service: Service) -> AsyncIterator[Service]:
-    """Give a service that has judged the built-in picture, and end it."""
+    """Yield a service that has judged the readiness picture; close it at the end."""
     service.readiness.stopping = False
     try:
         await service.judge_built_in()
@@ -234,7 +234,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Return what the work returns; cancel it when the client closes the connection.
 
     Raises:
-        ClientDisconnect: there is nobody left to answer.
+        ClientDisconnect: the client has disconnected.
     """
     working = asyncio.ensure_future(work)
     leaving = asyncio.create_task(_gone(request))

@@ -1,4 +1,4 @@
-"""What the service may be told, by the environment or by whoever makes the app."""
+"""`ServiceSettings`: settings of the service, from the environment or from arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEGABYTE = 1024 * 1024
 
 
 class ServiceSettings(BaseSettings):
-    """Limits and times of the service; each is read from ``FACEPROOF_SERVE_`` and its name."""
+    """Limits and timeouts; each is read from the variable ``FACEPROOF_SERVE_`` plus its name."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -33,90 +33,92 @@ class ServiceSettings(BaseSettings):
         allow_inf_nan=False,
     )
 
-    max_file_bytes: int = Field(default=20 * MEGABYTE, ge=1, description="Bytes of one picture.")
-    max_body_bytes: int = Field(
-        default=64 * MEGABYTE, ge=1, description="Bytes of one request's body."
+    max_file_bytes: int = Field(
+        default=20 * MEGABYTE, ge=1, description="Maximum bytes of one picture."
     )
-    max_files: int = Field(default=16, ge=1, le=1000, description="Pictures in one batch request.")
+    max_body_bytes: int = Field(
+        default=64 * MEGABYTE, ge=1, description="Maximum bytes of one request body."
+    )
+    max_files: int = Field(default=16, ge=1, le=1000, description="Maximum pictures in a batch.")
     max_pixels: int = Field(
         default=50_000_000,
         ge=1,
-        description="Pixels of one picture; decoding takes up to 16 bytes of memory for each.",
+        description="Maximum pixels of one picture; decoding takes up to 16 bytes for each.",
     )
     max_faces: int = Field(
-        default=64, ge=1, description="Faces of one picture; one with more is refused."
+        default=64, ge=1, description="Maximum faces in one picture; beyond it 422."
     )
-    addresses: bool = Field(
-        default=True, description="Whether pictures may be named by their address on the net."
-    )
-    fetches: int = Field(default=16, ge=1, le=256, description="Addresses fetched at once.")
+    addresses: bool = Field(default=True, description="Accept URLs of pictures.")
+    fetches: int = Field(default=16, ge=1, le=256, description="URLs fetched in parallel.")
     fetch_seconds: float = Field(
-        default=15.0, gt=0, le=300, description="Time for an address to give its picture; then 504."
+        default=15.0, gt=0, le=300, description="Timeout of fetching a URL in seconds; then 504."
     )
     refused_networks: tuple[str, ...] = Field(
         default=(),
-        description="Networks no address may lead to, public ones of yours; a JSON list.",
+        description="Public networks that URLs must not resolve to; a JSON list.",
     )
     allowed_networks: tuple[str, ...] = Field(
         default=(),
-        description="Networks an address may lead to although they are private; a JSON list.",
+        description="Private networks that URLs may resolve to; a JSON list.",
     )
 
     max_waiting: int = Field(
         default=128,
         ge=1,
-        description="Pictures taken and not answered yet; one more is answered with 429.",
+        description="Maximum pictures in the queue; beyond it 429.",
     )
     max_held_bytes: int = Field(
         default=512 * MEGABYTE,
         ge=1,
-        description="Bytes of all requests' bodies held at once; beyond it 429.",
+        description="Maximum bytes of all request bodies in memory; beyond it 429.",
     )
     opening_threads: int | None = Field(
-        default=None, ge=1, description="Threads that decode and find faces; empty: one per core."
+        default=None,
+        ge=1,
+        description="Threads for decoding and face detection; empty: one per core.",
     )
     judging_threads: int | None = Field(
-        default=None, ge=1, description="Threads that run the networks; empty: one per core."
+        default=None, ge=1, description="Threads for inference; empty: one per core."
     )
     batch_faces: int = Field(
-        default=8, ge=1, le=1024, description="Faces that meet the networks together at most."
+        default=8, ge=1, le=1024, description="Maximum faces in one inference batch."
     )
     batch_wait_ms: float = Field(
         default=2.0,
         ge=0,
         le=1000,
-        description="How long a batch waits for pictures that are being opened, in milliseconds.",
+        description="Time in milliseconds that a batch waits for pictures being decoded.",
     )
 
     head_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="Time for a request's head to arrive, and for an answer to be read.",
+        description="Timeout of receiving a request's head and of the client reading a response.",
     )
     upload_seconds: float = Field(
-        default=30.0, gt=0, description="Time for the body of a request to arrive; then 408."
+        default=30.0, gt=0, description="Timeout of receiving a request body; then 408."
     )
     answer_seconds: float = Field(
-        default=30.0, gt=0, description="Time from the whole body to the answer; then 503."
+        default=30.0,
+        gt=0,
+        description="Timeout from the end of the body to the response; then 503.",
     )
-    keep_alive_seconds: int = Field(
-        default=20, ge=1, description="How long an idle connection is kept open."
-    )
+    keep_alive_seconds: int = Field(default=20, ge=1, description="Timeout of an idle connection.")
     shutdown_seconds: int = Field(
-        default=25, ge=0, description="Time to finish what was taken, when the service is stopped."
+        default=25, ge=0, description="Time to finish running requests at shutdown."
     )
     max_connections: int = Field(
         default=8192,
         ge=1,
-        description="Open connections; beyond it the one that has sent nothing longest is closed.",
+        description="Maximum open connections; beyond it the longest idle one is closed.",
     )
 
     ready_picture: Path | None = Field(
         default=None,
-        description="Picture that must be judged rightly at the start; empty: the built-in one.",
+        description="Picture that the readiness probe judges at start; empty: the built-in one.",
     )
     ready_verdict: Literal["real", "fake", "unsure"] = Field(
-        default="real", description="The right verdict on that picture."
+        default="real", description="Expected verdict on that picture."
     )
 
     guard: GuardSettings = GuardSettings()
@@ -125,19 +127,23 @@ class ServiceSettings(BaseSettings):
     @model_validator(mode="after")
     def _limits_agree(self) -> Self:
         if self.max_files > self.max_waiting:
-            raise ValueError("max_files is above max_waiting: no full batch would ever be taken")
+            raise ValueError(
+                "max_files exceeds max_waiting, so a full batch would always be rejected"
+            )
         if self.max_body_bytes > self.max_held_bytes:
-            raise ValueError("max_body_bytes is above max_held_bytes: it would never be taken")
+            raise ValueError(
+                "max_body_bytes exceeds max_held_bytes, so a full body would always be rejected"
+            )
         return self
 
     @property
     def limits(self) -> Limits:
-        """What one picture may cost."""
+        """Limits for decoding one picture."""
         return Limits(max_bytes=self.max_file_bytes, max_pixels=self.max_pixels)
 
     @property
     def fetch_policy(self) -> FetchPolicy | None:
-        """Which addresses are fetched, and how; None: none."""
+        """Policy for fetching URLs; None: fetching is disabled."""
         if not self.addresses:
             return None
         return FetchPolicy(
@@ -149,10 +155,10 @@ class ServiceSettings(BaseSettings):
 
 
 def read_settings(**given: object) -> ServiceSettings:
-    """Return the settings of the environment, ``given`` ones above them.
+    """Return the settings of the environment, overridden by ``given``.
 
     Raises:
-        UsageError: a variable that no setting reads, or a value that does not fit.
+        UsageError: a variable is unknown, or a value is invalid.
     """
     _refuse_unknown(os.environ)
     try:
@@ -162,7 +168,7 @@ def read_settings(**given: object) -> ServiceSettings:
 
 
 def variables(model: type[BaseModel] = ServiceSettings, prefix: str = PREFIX) -> Iterator[str]:
-    """Yield the names of the environment variables that are read."""
+    """Yield the names of the environment variables."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
@@ -172,15 +178,15 @@ def variables(model: type[BaseModel] = ServiceSettings, prefix: str = PREFIX) ->
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    """Refuse a misspelt variable, which would otherwise change nothing and say nothing."""
+    """Reject a misspelt variable, which would otherwise be ignored silently."""
     known = list(variables())
     for name in environment:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise UsageError(f"{name} is no setting of the service{nearest(name, known)}")
+            raise UsageError(f"{name} is not a setting of the service{nearest(name, known)}")
 
 
 def _faults(error: ValidationError) -> Iterator[str]:
-    """Yield each fault with the name of its variable."""
+    """Yield each validation error with the name of its variable."""
     for fault in error.errors():
         place = DELIMITER.join(map(str, fault["loc"])).upper()
         yield f"{PREFIX + place + ': ' if place else ''}{fault['msg']}"

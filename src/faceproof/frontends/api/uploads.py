@@ -1,8 +1,7 @@
-"""Uploads and Bodies: from a request to the pictures that it names, within limits of size and time.
+"""`Uploads` and `Bodies` parse a request's pictures within limits of size and time.
 
-Starlette's own form parser writes files above one megabyte to the disk. This one keeps them in
-memory, and stops reading as soon as a limit is passed, so that no byte of a picture is ever
-written down.
+Starlette's form parser spools files above one megabyte to disk. This parser keeps them in memory
+and stops reading as soon as a limit is exceeded, so that no byte of a picture is written to disk.
 
 Source: RFC 7578, "Returning Values from Forms: multipart/form-data", 2015.
 """
@@ -48,17 +47,17 @@ LONGEST_HEADER = 4096
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A file that was sent: its name, made printable, and its bytes."""
+    """An uploaded file: its printable name and its bytes."""
 
     name: str
     data: bytes = field(repr=False)
 
 
 class Uploads:
-    """Takes the body chunk by chunk; `files` are whole after `finish`."""
+    """Multipart parser, fed chunk by chunk; `files` are complete after `finish`."""
 
     def __init__(self, boundary: bytes, *, max_file_bytes: int, max_files: int) -> None:
-        """Raise HTTPException 400 for a boundary that cannot be one."""
+        """Raise HTTPException 400 for an invalid boundary."""
         self._max_bytes, self._max_files = max_file_bytes, max_files
         self.files: list[Upload] = []
         self._part = _Part()
@@ -74,11 +73,11 @@ class Uploads:
             raise _malformed(error) from error
 
     def feed(self, chunk: bytes) -> None:
-        """Take a chunk.
+        """Parse a chunk.
 
         Raises:
-            FileTooLargeError: a file is larger than the limit, however much is still to come.
-            HTTPException: 400, what arrives is no multipart body, or has too many parts.
+            FileTooLargeError: a file exceeds the limit, as soon as it does.
+            HTTPException: 400, the body is not multipart, or has too many parts.
         """
         try:
             self._parser.write(chunk)
@@ -89,10 +88,10 @@ class Uploads:
         """Return the files.
 
         Raises:
-            HTTPException: 400, the end is missing.
+            HTTPException: 400, the body is truncated.
         """
         if not self._ended:
-            raise HTTPException(400, "the multipart body ends too early")
+            raise HTTPException(400, "the multipart body is truncated")
         return self.files
 
     def _callbacks(self) -> MultipartCallbacks:
@@ -110,7 +109,7 @@ class Uploads:
 
     def _begin(self) -> None:
         if len(self.files) >= self._max_files:
-            raise HTTPException(400, f"more than {self._max_files} parts; send fewer at once")
+            raise HTTPException(400, f"too many parts, limit {self._max_files}: send fewer at once")
         self._part = _Part()
 
     def _header_begin(self) -> None:
@@ -129,13 +128,13 @@ class Uploads:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._part.disposition)
         if _text(options.get(b"name", b"")) != PART:
-            raise HTTPException(400, f"a part that is not called {PART!r}; nothing else is read")
+            raise HTTPException(400, f"unexpected part: only parts named {PART!r} are accepted")
         self._part.name = file_name(_text(options.get(b"filename", b"")))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if len(self._part.data) + end - start > self._max_bytes:
             raise FileTooLargeError(
-                f"{self._part.name}: more than the {self._max_bytes} bytes that a picture may have"
+                f"{self._part.name}: file too large, limit {self._max_bytes} bytes"
             )
         self._part.data += data[start:end]
 
@@ -149,7 +148,7 @@ class Uploads:
 
 @dataclass
 class _Part:
-    """The part that is arriving."""
+    """The part being received."""
 
     name: str = UNNAMED
     data: bytearray = field(default_factory=bytearray)
@@ -166,7 +165,7 @@ async def read_uploads(chunks: AsyncIterator[bytes], uploads: Uploads) -> list[U
 
 
 def boundary_of(content_type: str) -> bytes | None:
-    """Return the boundary of a multipart body, None where the body is something else.
+    """Return the boundary of a multipart body, None for other bodies.
 
     >>> boundary_of("multipart/form-data; boundary=abc")
     b'abc'
@@ -180,12 +179,12 @@ def boundary_of(content_type: str) -> bytes | None:
     if kind.lower() != b"multipart/form-data":
         return None
     if not options.get(b"boundary"):
-        raise HTTPException(400, "Content-Type names no boundary")
+        raise HTTPException(400, "Content-Type has no boundary")
     return options[b"boundary"]
 
 
 def file_name(name: str) -> str:
-    r"""Return an upload's name as a result may show it: no folder, no control character.
+    r"""Return an upload's name for results: no folder, no control characters.
 
     >>> file_name("C:\\faces\\a.jpg"), file_name("../b.png"), file_name("a\nb.jpg"), file_name("")
     ('a.jpg', 'b.png', 'a\\x0ab.jpg', '<upload>')
@@ -200,7 +199,7 @@ def _text(name: bytes) -> str:
 
 
 def _malformed(error: FormParserError) -> HTTPException:
-    return HTTPException(400, f"not a multipart body that can be read ({error})")
+    return HTTPException(400, f"malformed multipart body ({error})")
 
 
 LONGEST_ADDRESS = 4096
@@ -211,13 +210,13 @@ Address = Annotated[
     Field(
         min_length=1,
         max_length=LONGEST_ADDRESS,
-        description="Address of a picture, http or https, that anyone on the net can open.",
+        description="Public http or https URL of a picture.",
     ),
 ]
 
 
 class AddressBody(Record):
-    """A picture named by its address on the net."""
+    """A picture by URL."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"url": "https://example.org/a.jpg"}]}
@@ -228,7 +227,7 @@ class AddressBody(Record):
 
 
 class AddressesBody(Record):
-    """Several pictures named by their addresses on the net."""
+    """Several pictures by URL."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"urls": ["https://example.org/a.jpg"]}]}
@@ -241,7 +240,7 @@ Pictures = Sequence[Upload | str]
 
 
 class Bodies:
-    """Reads bodies for as long as there is room and time."""
+    """Reads request bodies within the limits of memory and time."""
 
     def __init__(self, settings: ServiceSettings, *, addresses: bool) -> None:
         self._settings, self._addresses = settings, addresses
@@ -249,43 +248,43 @@ class Bodies:
         self._stopped = False
 
     def give_up(self) -> None:
-        """Read no further: whose body is still arriving is told that the service has stopped."""
+        """Stop reading; unfinished bodies raise StoppingError."""
         self._stopped = True
         for timeout in self._reading:
             timeout.reschedule(asyncio.get_running_loop().time())
 
     async def one(self, request: Request, holding: Holding) -> Upload | str:
-        """Return the one file or address of a request.
+        """Return the only file or URL of a request.
 
         Raises:
-            HTTPException: 400, 415 or 422, the body is not as it should be.
-            FileTooLargeError: it is too large.
-            SlowRequestError: it did not arrive in time.
+            HTTPException: 400, 415 or 422, the body is malformed.
+            FileTooLargeError: the body is too large.
+            SlowRequestError: the body did not arrive in time.
             BusyError: the service is full.
         """
         found = await self._read(request, holding, files=1, named=AddressBody)
         if isinstance(found, AddressBody):
             return self._allowed([found.url])[0]
         if not found:
-            raise HTTPException(400, "no part called 'file' in the body")
+            raise HTTPException(400, "the body has no part named 'file'")
         return found[0]
 
     async def several(self, request: Request, holding: Holding) -> Pictures:
-        """Return the files or addresses of a request; raises what `one` does."""
+        """Return the files or URLs of a request; raises the same errors as `one`."""
         most = self._settings.max_files
         found = await self._read(request, holding, files=most, named=AddressesBody)
         if isinstance(found, AddressesBody):
             if len(found.urls) > most:
-                raise HTTPException(400, f"more than {most} addresses; send fewer at once")
+                raise HTTPException(400, f"too many URLs, limit {most}: send fewer at once")
             return self._allowed(found.urls)
         if not found:
-            raise HTTPException(400, "no part called 'file' in the body")
+            raise HTTPException(400, "the body has no part named 'file'")
         return found
 
     async def _read(
         self, request: Request, holding: Holding, *, files: int, named: type[Named]
     ) -> list[Upload] | Named:
-        """Return the files of a multipart body, or what a JSON body says."""
+        """Return the files of a multipart body, or the parsed JSON body."""
         boundary = boundary_of(request.headers.get("content-type", ""))
         chunks = self._chunks(request, holding, self._most(request, json=boundary is None))
         async with self._in_time():
@@ -297,11 +296,11 @@ class Bodies:
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
-        """Give a body its time.
+        """Apply the timeout to a body.
 
         Raises:
-            SlowRequestError: it was not enough.
-            StoppingError: the service stopped before it was over.
+            SlowRequestError: the timeout expired.
+            StoppingError: the service stopped before that.
         """
         async with in_time(self._settings.upload_seconds, self._late) as timeout:
             self._reading.add(timeout)
@@ -314,10 +313,10 @@ class Bodies:
         if self._stopped:
             return StoppingError("the service stopped before the body arrived")
         seconds = self._settings.upload_seconds
-        return SlowRequestError(f"the body did not arrive in {seconds:g} seconds")
+        return SlowRequestError(f"the body did not arrive within {seconds:g} seconds")
 
     def _most(self, request: Request, *, json: bool) -> int:
-        """Return how many bytes the body may have, after refusing what announces more.
+        """Return the byte limit of the body; reject a larger Content-Length.
 
         Raises:
             HTTPException: 415, the body is neither multipart nor JSON.
@@ -338,16 +337,16 @@ class Bodies:
         return most
 
     async def _chunks(self, request: Request, holding: Holding, most: int) -> AsyncIterator[bytes]:
-        """Yield the body's chunks, counted; refuse to go on beyond ``most`` bytes."""
+        """Yield the body's chunks, counted; raise an error beyond ``most`` bytes."""
         async for chunk in bounded(request, most, too_large=_too_large(most)):
             holding.add(len(chunk))
             yield chunk
 
     def _allowed(self, addresses: Sequence[str]) -> Sequence[str]:
         if not self._addresses:
-            raise UnsupportedSourceError("this service fetches no addresses: send the file itself")
+            raise UnsupportedSourceError("fetching URLs is disabled here: send the file itself")
         return addresses
 
 
 def _too_large(most: int) -> str:
-    return f"the body has more than the {most} bytes that it may have"
+    return f"the body exceeds the limit of {most} bytes"

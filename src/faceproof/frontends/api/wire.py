@@ -1,4 +1,4 @@
-"""The Records of requests and answers that are the service's own."""
+"""`Wish` and the response Records of the service."""
 
 from __future__ import annotations
 
@@ -14,30 +14,28 @@ from faceproof.results import CheckResult
 
 
 class Wish(Record):
-    """What a request may ask for in its query; a misspelt name is refused, not ignored."""
+    """Query parameters of a check; an unknown parameter is rejected."""
 
     at: str | None = Field(
-        default=None, description="Operating point; the service's own default if not given."
+        default=None, description="Operating point; the service's default if omitted."
     )
     faces: str = Field(
         default="all",
-        description="Which faces are judged; whole: the picture is a face crop already.",
+        description="Faces to judge; whole: the picture is already a face crop.",
         json_schema_extra={"enum": list(FACES)},
     )
-    heatmaps: bool = Field(
-        default=False, description="Whether each face says where in it the evidence lies; slower."
-    )
+    heatmaps: bool = Field(default=False, description="Add a heat map to each face; slower.")
 
 
 class BatchResult(Document):
-    """The results of several pictures, in the order of the request."""
+    """Results of several pictures, in the order of the request."""
 
     schema_: Literal["faceproof.batch/1"] = Field(default="faceproof.batch/1", alias="schema")
     results: tuple[CheckResult, ...]
 
 
 class DetectorShown(Record):
-    """A detector in short; its card and its whole description have addresses of their own."""
+    """Summary of a detector; its card and full description have their own paths."""
 
     name: str
     version: str
@@ -52,7 +50,7 @@ class DetectorShown(Record):
 
     @classmethod
     def of(cls, detector: Detector, *, at: str) -> Self:
-        """Return what a detector says about itself; ``at`` is the service's operating point."""
+        """Return the summary of a detector; ``at`` is the service's operating point."""
         spec = detector.spec
         return cls(
             name=spec.name,
@@ -69,7 +67,7 @@ class DetectorShown(Record):
 
 
 class Detectors(Document):
-    """The detectors that judge here."""
+    """The detectors of this service."""
 
     schema_: Literal["faceproof.detectors/1"] = Field(
         default="faceproof.detectors/1", alias="schema"
@@ -78,14 +76,14 @@ class Detectors(Document):
 
 
 class Alive(Record):
-    """The process answers."""
+    """The process is alive."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "alive"}]})
     status: Literal["alive"] = "alive"
 
 
 class Ready(Record):
-    """Pictures may be sent: the detector is loaded and has judged a known picture rightly."""
+    """The service is ready: the detector judged a known picture correctly."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready"}]})
     status: Literal["ready"] = "ready"

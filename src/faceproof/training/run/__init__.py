@@ -1,1 +1,1 @@
-"""A training as a process: its journal, signals, checkpoints, disk and other processes."""
+"""The training process: journal, signals, checkpoints, full disks and other processes."""

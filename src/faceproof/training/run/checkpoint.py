@@ -1,4 +1,4 @@
-"""Checkpoints: what a training carries from step to step, a full disk, damaged files."""
+"""`State` and `restore`: checkpoints of a training, with full disks and damaged files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from faceproof.runs import RunFolder
 
 @dataclass
 class State:
-    """Network, averaged network, optimiser, and how far and how well it went."""
+    """Network, averaged network, optimiser, step and best score."""
 
     network: nn.Module
     average: AveragedModel
@@ -33,7 +33,7 @@ class State:
     validations_since_best: int = 0
 
     def judged(self, score: float) -> bool:
-        """Note a validation's score, and return whether it is the best so far."""
+        """Record a validation's score, and return whether it is the best so far."""
         best = score > self.best_score
         if best:
             self.best_score, self.best_step = score, self.step
@@ -41,7 +41,7 @@ class State:
         return best
 
     def checkpoint(self) -> dict[str, Any]:
-        """Return all that resuming needs."""
+        """Return the content of a checkpoint."""
         return {
             "step": self.step,
             "best_score": self.best_score,
@@ -53,7 +53,7 @@ class State:
         }
 
     def restore(self, kept: dict[str, Any]) -> None:
-        """Become what `checkpoint` returned."""
+        """Restore the state from a `checkpoint`."""
         self.network.load_state_dict(kept["network"])
         self.average.load_state_dict(kept["average"])
         self.optimizer.load_state_dict(kept["optimizer"])
@@ -62,7 +62,7 @@ class State:
         self.validations_since_best = int(kept["validations_since_best"])
 
     def averaged_weights(self) -> dict[str, Tensor]:
-        """Return the averaged network's weights and statistics as they are now, on the CPU."""
+        """Return the averaged network's current weights and statistics, on the CPU."""
         return {name: tensor.cpu() for name, tensor in self.average.module.state_dict().items()}
 
 
@@ -77,7 +77,7 @@ def averaged_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def seed_step(seed: int, step: int, process: int) -> None:
-    """Decide dropout by seed, step and process alone, so that a resumed step is the same step."""
+    """Seed dropout by seed, step and process only, so that a resumed step is identical."""
     state = np.random.SeedSequence([seed, step, process]).generate_state(1, np.uint64)
     torch.manual_seed(int(state[0]))
 
@@ -85,8 +85,8 @@ def seed_step(seed: int, step: int, process: int) -> None:
 def averaged(network: nn.Module, decay: float) -> AveragedModel:
     """Return the moving average of the network's weights and statistics, with warm-up.
 
-    After n updates the decay is min(``decay``, (1 + n) / (10 + n)), so that the first, poor
-    weights are soon forgotten. Counters of batches are copied.
+    After n updates the decay is min(``decay``, (1 + n) / (10 + n)), so that the initial weights
+    soon lose their influence. Batch counters are copied.
     """
 
     def mix(averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
@@ -100,31 +100,31 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=mix, use_buffers=True)
 
 
-#: No space, no quota, and a file beyond what the file system or the user is allowed.
+#: No space, quota exceeded, and file size limit exceeded.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MB = 1e6
 
 
 def run_folder(path: Path) -> RunFolder:
-    """Return the run folder at ``path``, made where it is missing.
+    """Return the run folder at ``path``, created if missing.
 
     Raises:
-        UsageError: no folder can be there.
+        UsageError: the folder cannot be created.
     """
     try:
         return RunFolder(path)
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be the run folder ({error.strerror}): name another --output"
+            f"run folder {path} cannot be created ({error.strerror}): use another --output"
         ) from error
 
 
 @contextmanager
 def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[None]:
-    """Tell of a full disk in words; ``needed`` are the bytes that were to be written.
+    """Translate errors of a full disk; ``needed`` is the number of bytes to write.
 
     Raises:
-        TrainingError: the disk is full, with what is needed, what is free and what to do.
+        TrainingError: the disk is full, with needed and free space and the fix.
     """
     try:
         yield
@@ -135,7 +135,7 @@ def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[No
 
 
 def is_full(error: BaseException) -> bool:
-    """Return whether an error, or one that led to it, says that the disk is full.
+    """Return whether an error, or one of its causes, means that the disk is full.
 
     >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(OSError("no such file"))
     (True, False)
@@ -149,7 +149,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def size_of(content: Mapping[str, Any]) -> int:
-    """Return the bytes of all tensors in a checkpoint, to which the file adds little.
+    """Return the bytes of all tensors in a checkpoint, about the size of the file.
 
     >>> size_of({"step": 3, "network": {"weight": torch.zeros(2, 5)}, "best": [torch.zeros(1)]})
     44
@@ -166,17 +166,17 @@ def _bytes(value: object) -> int:
 
 
 def _told(folder: Path, needed: int | None) -> str:
-    """Return what is needed and free, and what to do."""
+    """Return the message for a full disk: needed and free space, and the fix."""
     last = folder / "last.pt"
     kept = last.stat().st_size if last.exists() else None
     takes = f"{needed / _MB:.1f} MB are needed, " if needed is not None else ""
     if needed is None and kept is not None:
         takes = f"a checkpoint of this run takes {kept / _MB:.1f} MB, "
     free = shutil.disk_usage(folder).free / _MB
-    goes_on = "goes on from last.pt, which is whole" if kept is not None else "begins anew"
+    goes_on = "resumes from last.pt, which is intact" if kept is not None else "starts from scratch"
     return (
         f"{folder} cannot be written, the disk is full or a limit is reached: {takes}"
-        f"{free:.1f} MB are free. Make room and run the same command again: it {goes_on}"
+        f"{free:.1f} MB are free. Free space and run the same command again: it {goes_on}"
     )
 
 
@@ -184,10 +184,10 @@ LAST, BEST = "last.pt", "best.pt"
 
 
 def restore(state: State, folder: Path) -> dict[str, Any] | None:
-    """Take up the state where ``last.pt`` left it; return what that holds, None where none is.
+    """Restore the state from ``last.pt``; return its content, None without the file.
 
     Raises:
-        TrainingError: it is damaged, or of another network or optimiser.
+        TrainingError: it is damaged, or has another network or optimiser.
     """
     path = folder / LAST
     if not path.exists():
@@ -197,27 +197,27 @@ def restore(state: State, folder: Path) -> dict[str, Any] | None:
         state.restore(kept)
     except UNREADABLE as error:
         raise TrainingError(
-            f"{path} does not go with this recipe ({_first_line(error)}): give the recipe the "
-            "network and optimizer that the run began with, or name another --output"
+            f"{path} does not match this recipe ({_first_line(error)}): set the network and "
+            "optimizer of the run's first start, or use another --output"
         ) from error
     return kept
 
 
 def averaged_weights(folder: Path, *, keep: str) -> dict[str, Tensor]:
-    """Return the averaged weights of the best validation, or with ``keep`` "last" of the last step.
+    """Return the averaged weights of the best validation, or for ``keep`` "last" the last step.
 
     Raises:
         TrainingError: the file is damaged or missing.
     """
     if keep == "best":
-        remedy = "set schedule.keep = 'last' to take the last weights instead"
+        remedy = "set schedule.keep = 'last' to use the last weights instead"
         state: dict[str, Tensor] = _read(folder / BEST, remedy)
         return state
     return averaged_state(_read(folder / LAST, _without_last(folder)))
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
-    """Return what a checkpoint holds."""
+    """Return the content of a checkpoint."""
     try:
         kept: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
@@ -227,13 +227,13 @@ def _read(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _without_last(folder: Path) -> str:
-    """Return what can be done without ``last.pt``."""
-    anew = f"delete it, and the same command begins at step 0 in {folder}"
+    """Return the fix for a missing or damaged ``last.pt``."""
+    anew = f"delete it, and the same command starts from scratch in {folder}"
     best = folder / BEST
     if not best.exists():
         return anew
     return (
-        f"{anew}; to begin with the best weights so far instead, name another --output and "
+        f"{anew}; to start from the best weights so far instead, use another --output and "
         f"--set network.starting_weights={best}"
     )
 

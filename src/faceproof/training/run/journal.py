@@ -1,4 +1,4 @@
-"""The journal of a training: metrics.jsonl, terminal, TensorBoard and page are told the same."""
+"""`Journal`: writes training metrics to metrics.jsonl, terminal, TensorBoard and page."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ _TAGS = {
     "learning_rate": "schedule/learning_rate",
     "pictures_per_second": "speed/pictures_per_second",
 }
-"""A figure's name and its tag; figures of one group stand together."""
+"""A metric's name and its TensorBoard tag, grouped by prefix."""
 
 
 class Scalars:
-    """Writes figures by step into a folder; writes nothing where TensorBoard is not installed.
+    """Writes TensorBoard metrics by step to a folder; does nothing without TensorBoard.
 
-    ``first_step`` is the first that will be written: TensorBoard then hides what a killed run
-    left of this step and of later ones.
+    ``first_step`` is the first step to write: TensorBoard then hides entries of a killed run for
+    this step and later ones.
     """
 
     def __init__(self, folder: Path, *, first_step: int) -> None:
         self._writer = _writer(folder, first_step)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Write the figures of a step; they are on disk when this returns.
+        """Write the metrics of a step and flush them to disk.
 
         Raises:
-            OSError: the disk is full, say.
+            OSError: for example, the disk is full.
         """
         if self._writer is None:
             return
@@ -50,7 +50,7 @@ class Scalars:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close the writer."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -73,7 +73,7 @@ _SIGNIFICANT = 6
 
 @dataclass(frozen=True)
 class Moment:
-    """How far a training is: what a live display shows of it."""
+    """Progress of a training, as shown by a live display."""
 
     step: int
     steps: int
@@ -88,24 +88,24 @@ class Moment:
 
 @runtime_checkable
 class Display(Protocol):
-    """A progress that shows moments in one live block, and told lines above it."""
+    """A progress callback with a live block below the reported lines."""
 
     def __call__(self, text: str) -> None:
-        """Tell a line, which stays."""
+        """Print a permanent line."""
 
     def show(self, moment: Moment) -> None:
-        """Show how far it is, in place of what was shown before."""
+        """Update the live block."""
 
     def hide(self) -> None:
-        """Take the block away."""
+        """Remove the live block."""
 
 
 class Journal:
-    """Keeps and tells the figures of a training; ``show`` is for the first process alone.
+    """Stores and reports the metrics of a training; only the first process shows them.
 
-    Where ``progress`` is a `Display`, the loss moves in its live block; elsewhere every call of
-    `step` is a line. A run that goes on writes to the same files. ``run.html`` is made anew at
-    every validation, and with ``curves.png`` at the end.
+    If ``progress`` is a `Display`, the loss is updated in its live block; otherwise every call of
+    `step` prints a line. A resumed run writes to the same files. ``run.html`` is written at every
+    validation, and with ``curves.png`` at the end.
     """
 
     def __init__(self, run: RunFolder, progress: Progress, *, steps: int, show: bool) -> None:
@@ -130,7 +130,7 @@ class Journal:
         seconds_left: float,
         rate: float,
     ) -> None:
-        """Keep and tell the figures of training up to a step."""
+        """Store and report the training metrics up to a step."""
         self._at(
             step,
             loss=loss,
@@ -153,12 +153,12 @@ class Journal:
             )
 
     def advance(self, step: int) -> None:
-        """Move the live display on; cheap enough for every step, and nothing is kept."""
+        """Update the live display without storing; cheap enough for every step."""
         if self._display is not None:
             self._at(step)
 
     def validated(self, step: int, values: Mapping[str, float], *, best: bool) -> None:
-        """Keep and tell the figures of a validation, and whether it is the best so far."""
+        """Store and report the metrics of a validation, and whether it is the best so far."""
         self._begin(step)
         if best:
             self._moment = replace(self._moment, best_step=step, best_score=values[SCORE])
@@ -171,13 +171,13 @@ class Journal:
             self._try(training_page.FILE, lambda: training_page.write(self._run.path))
 
     def note(self, text: str) -> None:
-        """Keep and tell what happened, in words."""
+        """Store and report a note."""
         if self._writes:
             self._log(self._moment.step or history(self._run.path).step, note=text)
         self._tell(text)
 
     def close(self) -> None:
-        """Leave the terminal as it was and the files whole; also after an error."""
+        """Restore the terminal and complete the files; also after an error."""
         if self._display is not None:
             self._display.hide()
         if self._scalars is not None:
@@ -188,14 +188,14 @@ class Journal:
             self._try(training_page.FILE, lambda: training_page.write(self._run.path))
 
     def _at(self, step: int, **changes: object) -> None:
-        """Show where the training is."""
+        """Update the live display."""
         self._begin(step)
         self._moment = replace(self._moment, step=step, **changes)  # type: ignore[arg-type]
         if self._display is not None:
             self._display.show(self._moment)
 
     def _begin(self, step: int) -> None:
-        """Take up what an earlier start left of the steps before this one."""
+        """Load the metrics that an earlier start wrote before this step."""
         if self._begun:
             return
         self._begun = True
@@ -204,7 +204,7 @@ class Journal:
             self._moment = replace(self._moment, best_step=found["step"], best_score=score)
 
     def _keep(self, step: int, **values: float) -> None:
-        """Append to ``metrics.jsonl`` and to TensorBoard's file; the first process alone."""
+        """Append to ``metrics.jsonl`` and to TensorBoard's file, in the first process only."""
         if not self._writes:
             return
         self._log(step, **values)
@@ -220,7 +220,7 @@ class Journal:
         try:
             self._run.log(step=step, **values)
         except OSError:
-            # Imported late: it imports torch, and a journal can be kept and read without.
+            # Imported late: it imports torch, which a journal does not need.
             from faceproof.training.run.checkpoint import telling_full_disk
 
             with telling_full_disk(self._run.path):
@@ -236,7 +236,7 @@ class Journal:
         charts.write(self._run.path, title=name)
 
     def _try(self, what: str, write: Callable[[], object]) -> None:
-        """Write what a training can do without; say it once where that is not possible."""
+        """Write an optional file; report a failure once."""
         if what in self._given_up:
             return
         try:
@@ -246,7 +246,7 @@ class Journal:
             self._tell(f"{what} is not written: {error}")
 
     def _standing(self, step: int) -> str:
-        """Return how a validation stands beside the best one."""
+        """Return a comparison of a validation with the best one."""
         best = self._moment
         if best.best_score is None or best.best_step == step:
             return "the best so far"
@@ -254,14 +254,14 @@ class Journal:
 
 
 def _end_torn_line(path: Path) -> None:
-    """Give a line that a full disk cut short its end, so that the next one stands for itself."""
+    """Terminate a truncated last line, so that the next one starts on its own line."""
     if path.exists() and not path.read_bytes().endswith(b"\n"):
         with path.open("ab") as lines:
             lines.write(b"\n")
 
 
 def _word(name: str) -> str:
-    """Return a figure's name as it is told after the word "validation".
+    """Return a metric's name as reported after the word "validation".
 
     >>> _word("validation_auc"), _word("validation_loss"), _word("attacked_accuracy")
     ('AUC', 'loss', 'attacked accuracy')

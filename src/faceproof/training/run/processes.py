@@ -1,4 +1,4 @@
-"""Several processes: who is the first, who may write, and what does not go together."""
+"""`alone_in` and `fabric_for`: locks, checks and devices for several processes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _PICTURES_EACH = 2
 
 
 def first_process() -> bool:
-    """Return whether this process is the one that writes, as torchrun and Fabric number them."""
+    """Return whether this process has rank 0 (torchrun or Fabric), which writes."""
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Keep a second training out of a run folder; its own helper processes may enter.
+    """Lock a run folder against a second training; its own helper processes may enter.
 
     Raises:
         UsageError: another training is writing into it.
@@ -37,41 +37,41 @@ def alone_in(folder: Path) -> Iterator[None]:
     with locked(folder / "run.lock", wait=False) as mine:
         if not mine:
             raise UsageError(
-                f"another training is writing into {folder}: wait until it ends, or name another "
+                f"another training is writing to {folder}: wait until it ends, or use another "
                 "--output"
             )
         yield
 
 
 def refuse_uneven(recipe: Recipe) -> None:
-    """Refuse a batch that cannot be shared, and processes that the recipe did not ask for.
+    """Reject a batch that cannot be divided, and a number of processes other than the recipe's.
 
     Raises:
-        TrainingError: naming what to set.
+        TrainingError: with the setting to change.
     """
     device, size = recipe.device, recipe.schedule.batch_size
     world = device.devices * device.nodes
     if size % world:
         raise TrainingError(
-            f"schedule.batch_size {size} does not divide by {world} devices: "
+            f"schedule.batch_size {size} is not divisible by {world} devices: "
             f"set it to {max(1, round(size / world)) * world}"
         )
     if size // world < _PICTURES_EACH:
         raise TrainingError(
-            f"schedule.batch_size {size} leaves {size // world} picture to each of {world} devices "
-            f"and batch norm needs {_PICTURES_EACH}: set it to {_PICTURES_EACH * world} or more"
+            f"schedule.batch_size {size} gives {size // world} picture to each of {world} devices, "
+            f"but batch norm needs {_PICTURES_EACH}: set it to {_PICTURES_EACH * world} or more"
         )
     started = int(os.environ.get("WORLD_SIZE", "1")) if _by_torchrun() else world
     if started != world:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", started))
         raise TrainingError(
-            f"torchrun started {started} processes and the recipe asks for {world}: set "
+            f"torchrun started {started} processes, but the recipe has {world}: set "
             f"device.devices={here} and device.nodes={started // here}"
         )
 
 
 def refuse_other_steps(fabric: Fabric, step: int, folder: Path) -> None:
-    """Refuse to go on where processes found different checkpoints, or some of them none.
+    """Raise an error if processes found different checkpoints, or some of them none.
 
     Raises:
         TrainingError: in every process, so that none waits for another.
@@ -82,16 +82,16 @@ def refuse_other_steps(fabric: Fabric, step: int, folder: Path) -> None:
     last, first = torch.as_tensor(fabric.all_reduce(both, reduce_op="max")).tolist()
     if last != -first:
         raise TrainingError(
-            f"the processes found last.pt of steps {-first} and {last}: {folder} has to be one "
-            "folder that all machines see; put it on a disk that they share"
+            f"the processes found last.pt of steps {-first} and {last}: {folder} must be the "
+            "same folder on all machines; put it on a shared disk"
         )
 
 
 def fabric_for(device: DeviceRecipe, precision: str) -> Fabric:
-    """Return the devices that the recipe asks for.
+    """Return Fabric with the recipe's devices.
 
     Raises:
-        TrainingError: this machine does not have them.
+        TrainingError: the devices are not available.
     """
     try:
         return Fabric(
@@ -105,14 +105,14 @@ def fabric_for(device: DeviceRecipe, precision: str) -> Fabric:
         reason = str(error).strip().partition("\n")[0]
         raise TrainingError(
             f"device.accelerator = {device.accelerator!r} with device.devices = {device.devices} "
-            f"cannot be had here ({reason}): set both to what `faceproof doctor` lists"
+            f"is not available ({reason}): set both to values that `faceproof doctor` lists"
         ) from error
 
 
 def kill_helpers(fabric: Fabric) -> None:
-    """End the processes that this one started, which may wait for it in an exchange for long.
+    """Kill the helper processes of this one, which could wait for it for a long time.
 
-    Those that torchrun started are ended by torchrun.
+    torchrun ends its own processes.
     """
     for helper in getattr(fabric.strategy.launcher, "procs", ()):
         helper.kill()

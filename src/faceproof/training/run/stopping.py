@@ -1,4 +1,4 @@
-"""Stopping in good order: Ctrl-C and SIGTERM are noted at once and obeyed between two steps."""
+"""`noting_signals`: graceful stopping by Ctrl-C and SIGTERM between two steps."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal ended the training after its state was saved; the same call goes on with it.
+    """A signal ended the training after its state was saved; the same call resumes it.
 
     ``exit_code`` is what a shell reports for a program that the signal ended.
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; the same command goes on")
+        super().__init__(f"stopped by {signal.Signals(number).name}; the same command resumes")
         self.exit_code = 128 + number
 
 
 @dataclass
 class Request:
-    """The number of the signal that asked to stop; 0 while none did."""
+    """The number of the received stop signal; 0 for none."""
 
     number: int = 0
 
 
 @contextmanager
 def noting_signals() -> Iterator[Request]:
-    """Note a first signal instead of dying of it; a second one interrupts at once.
+    """Record a first signal without interruption; a second one interrupts at once.
 
-    Outside of the main thread, where Python cannot handle signals, nothing is noted.
+    Outside the main thread, where Python cannot handle signals, nothing is recorded.
     """
     request = Request()
     if threading.current_thread() is not threading.main_thread():
@@ -55,6 +55,6 @@ def noting_signals() -> Iterator[Request]:
 
 
 def ignore_signals() -> None:
-    """Leave stopping to the process that this one works for."""
+    """Ignore signals in a worker process; its parent handles them."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

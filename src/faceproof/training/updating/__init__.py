@@ -1,1 +1,1 @@
-"""Continual update: a detector learns a new generator, and a gate sees what it forgot."""
+"""Continual update: training on a new generator, with a gate against forgetting."""

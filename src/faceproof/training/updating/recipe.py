@@ -1,4 +1,4 @@
-"""The recipe of an update: a short, gentle training from the old detector, for few pictures."""
+"""`update_recipe`: a short training at low rates from the old detector, for few pictures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEFAULTS: dict[str, Any] = {
     },
     "distil": {"weight": 0.5, "temperature": 2.0, "follow": "where_right"},
 }
-"""What suits few pictures; ``--set`` overrides it. The last step is kept: none was chosen."""
+"""Defaults for few pictures; ``--set`` overrides them. The last step is used, not the best."""
 
 _VERSION = re.compile(r"(?P<before>.*)-u(?P<number>\d+)")
 _MOST_VERSION = 60
@@ -39,12 +39,12 @@ _MOST_VERSION = 60
 def update_recipe(
     old: Bundle, point: OperatingPoint, prepared: Path, *, overrides: tuple[str, ...], file: Path
 ) -> Recipe:
-    """Return the recipe that updates a detector and keeps the promise of one operating point.
+    """Return the recipe that updates a detector with the promise of one operating point.
 
     It is written to ``file`` first.
 
     Raises:
-        RecipeError: an override is no key, or may not be changed in an update.
+        RecipeError: an override is not a key, or must not be changed in an update.
         UsageError: the detector is an ensemble, or the point promises no false-alarm rate.
     """
     _refuse_other_promises(old.spec, point)
@@ -57,14 +57,14 @@ def update_recipe(
 
 
 def single_member(spec: DetectorSpec) -> None:
-    """Refuse an ensemble, whose members would each have to be updated.
+    """Reject an ensemble: an update trains only one network.
 
     Raises:
         UsageError: it has several members.
     """
     if len(spec.members) > 1:
         raise UsageError(
-            f"{spec.name} is an ensemble of {len(spec.members)} networks, and an update trains "
+            f"{spec.name} is an ensemble of {len(spec.members)} networks, but an update trains "
             "one: distil it into a single network first (a recipe with distil.teacher), and "
             "update that"
         )
@@ -87,7 +87,7 @@ def next_version(version: str) -> str:
 
 
 def _content(old: Bundle, prepared: Path) -> dict[str, Any]:
-    """Return the recipe as it stands in its file."""
+    """Return the content of the recipe's file."""
     spec = old.spec
     single_member(spec)
     (member,) = spec.members
@@ -123,18 +123,18 @@ def _content(old: Bundle, prepared: Path) -> dict[str, Any]:
 
 
 def _refuse_other_promises(spec: DetectorSpec, point: OperatingPoint) -> None:
-    """Refuse an operating point whose promise an update cannot make again."""
+    """Reject an operating point whose promise an update cannot repeat."""
     if point.bpcer_budget:
         return
     names = [one.name for one in spec.operating_points.values() if one.bpcer_budget]
     raise UsageError(
-        f"the operating point {point.name!r} promises no share of real faces called fake, so that "
-        f"the update cannot promise the same: name another with --at ({', '.join(names) or 'none'})"
+        f"the operating point {point.name!r} has no budget of real faces called fake that the "
+        f"update could repeat: choose another with --at ({', '.join(names) or 'none'})"
     )
 
 
 def _lines(content: dict[str, Any], place: str = "") -> Iterator[str]:
-    """Yield a recipe as lines of TOML, each with its whole key; what is None is left out."""
+    """Yield a recipe as lines of TOML with dotted keys, without None values."""
     for name, value in content.items():
         if isinstance(value, dict):
             yield from _lines(value, f"{place}{name}.")
@@ -143,7 +143,7 @@ def _lines(content: dict[str, Any], place: str = "") -> Iterator[str]:
 
 
 def _refuse_misfits(plain: Recipe, wanted: Recipe) -> None:
-    """Refuse overrides that would make something else than an update of this detector."""
+    """Reject overrides that an update of this detector does not allow."""
     fixed = {
         "data.prepared": (plain.data.prepared, wanted.data.prepared),
         "data.balance": (plain.data.balance, wanted.data.balance),
@@ -163,11 +163,11 @@ def _refuse_misfits(plain: Recipe, wanted: Recipe) -> None:
         "schedule.patience": (plain.schedule.patience, wanted.schedule.patience),
     }
     if wanted.device.devices * wanted.device.nodes > 1:
-        raise RecipeError("an update runs on one device: leave device.devices and nodes at 1")
+        raise RecipeError("an update runs on one device: set device.devices and device.nodes to 1")
     for key, (before, after) in fixed.items():
         if before != after:
             raise RecipeError(
-                f"--set {key}: an update does not change it. Network and promise stay those of "
-                "the old detector (--at names another promise), and the last step is kept: the "
-                "validation faces decide the gate, so that they may choose nothing before"
+                f"--set {key}: an update cannot change it. Network and promise stay those of the "
+                "old detector (--at selects another promise), and the last step is used: the "
+                "gate needs validation faces that selected nothing"
             )

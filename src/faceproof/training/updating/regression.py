@@ -1,8 +1,8 @@
-"""Feedback as a regression set of an update: judged by both detectors, learned by neither.
+"""`cases` and `compared`: feedback as a regression set, judged by both detectors of an update.
 
-A face that is found again in a picture that was saved again is cut a little otherwise, and a
-perceptual hash does not bear that: of 30 prepared faces at 0.7 of their size and JPEG quality 60
-none came near itself by its hash, and 29 did once one cut was moved onto the other.
+A face detected again in a re-encoded picture is cropped slightly differently, which changes its
+perceptual hash. For 30 prepared faces at 0.7 of their size and JPEG quality 60 no hash matched, but
+29 matched after aligning one crop with the other.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 CANDIDATES = 50
-"""How many of the known faces, the nearest by their hashes, are looked at."""
+"""Number of known faces to compare, nearest by hash."""
 
 _SIDE, _RIM = 96, 8
 _STEPS, _ENOUGH = 60, 1e-5
@@ -50,13 +50,13 @@ _BLUR = 5
 
 
 def candidates(look: bytes, known: Bytes) -> list[int]:
-    """Return the rows of uint8 [N, 32] whose hashes are nearest to one, the nearest first."""
+    """Return the rows of uint8 [N, 32] with the nearest hashes, nearest first."""
     differing = np.bitwise_count(known ^ np.frombuffer(look, np.uint8)).sum(axis=1)
     return [int(row) for row in np.argsort(differing, kind="stable")[:CANDIDATES]]
 
 
 def same_face(one: Pixels, other: Pixels) -> bool:
-    """Return whether two cuts show the same picture, once one is moved onto the other.
+    """Return whether two crops show the same picture after alignment.
 
     Source: Evangelidis and Psarakis 2008, IEEE TPAMI 30:1858 (enhanced correlation coefficient).
     """
@@ -67,7 +67,7 @@ def same_face(one: Pixels, other: Pixels) -> bool:
         _, move = cv2.findTransformECC(
             first, second, start, cv2.MOTION_AFFINE, stop, np.array([]), _BLUR
         )
-    except cv2.error:  # nothing in common to move along
+    except cv2.error:  # no alignment found
         return False
     moved = cv2.warpAffine(
         second,
@@ -85,7 +85,7 @@ def _small(pixels: Pixels) -> npt.NDArray[np.uint8]:
 
 
 def _inner(grey: npt.ArrayLike) -> Pixels:
-    """Return what lies inside of the rim, where nothing was made up, as colour."""
+    """Return the crop without its rim of padded pixels, as colour."""
     inside = np.asarray(grey, np.uint8)[_RIM:-_RIM, _RIM:-_RIM]
     return np.repeat(inside[:, :, None], 3, axis=2)
 
@@ -102,10 +102,10 @@ _IS_HASH = pl.col("phash").str.contains("^[0-9a-f]{64}$").fill_null(value=False)
 def known_pictures(
     found: FeedbackSet, sets: Sequence[PictureSet], *, finder: FaceFinder
 ) -> set[str]:
-    """Return the paths of pictures that the update learns from, chooses on or is tested with.
+    """Return the paths of pictures that the update uses for training, selection or test.
 
-    The same file is known by its SHA-256, before it was prepared or after. One saved again is known
-    by how it looks, its faces cut as that set was, as far as the set has perceptual hashes
+    The same file is matched by its SHA-256, before or after preparation. A re-encoded file is
+    matched by its content, with faces cropped as in the set, if the set has perceptual hashes
     (`unhashed` counts the rest).
     """
     digests = {digest for part in sets for digest in _digests(part.manifest.table)}
@@ -116,7 +116,7 @@ def known_pictures(
 
 
 def unhashed(sets: Iterable[PictureSet]) -> int:
-    """Return how many pictures of the sets have no perceptual hash to compare with."""
+    """Return the number of pictures of the sets without a perceptual hash."""
     return sum(len(part.manifest) - _hashed(part).height for part in sets)
 
 
@@ -127,7 +127,7 @@ def _digests(table: pl.DataFrame) -> Iterator[str]:
 
 
 def _hashed(part: PictureSet) -> pl.DataFrame:
-    """Return the rows of a set that have a perceptual hash."""
+    """Return the rows of a set with a perceptual hash."""
     table = part.manifest.table
     return table.filter(_IS_HASH) if "phash" in table.columns else table.clear()
 
@@ -154,13 +154,13 @@ def _alike(root: Path, paths: Sequence[str], part: PictureSet, finder: FaceFinde
 
 
 def _crop(part: PictureSet) -> CropSpec | None:
-    """Return how a set's pictures were cut, None where they are whole: its hashes are of those."""
+    """Return the crop of a set's pictures and hashes, None for whole pictures."""
     known = record_of(part.root)
     return None if known is None or known.spec.keep != "crop" else known.spec.crop
 
 
 def _is_cut_there(cut: Pixels, known: Bytes, files: Sequence[Path]) -> bool:
-    """Return whether a cut-out face is one of those in files, whose hashes are known."""
+    """Return whether a cropped face matches one of the files, given their hashes."""
     rows = candidates(perceptual_hash(cut), known)
     others = (_pixels(files[row]) for row in rows)
     return any(other is not None and same_face(other, cut) for other in others)
@@ -171,7 +171,7 @@ def _look(pixels: Pixels) -> Bytes:
 
 
 def _pixels(path: Path) -> Pixels | None:
-    """Return the pixels of a picture, None where it cannot be read: it is not judged either."""
+    """Return the pixels of a picture, None if it cannot be read (it is not judged either)."""
     try:
         return load(path).pixels
     except SourceError:
@@ -189,7 +189,7 @@ _SAME_FACE = 0.5
 
 @dataclass(frozen=True)
 class Told:
-    """Feedback, where it comes from, and the folder of the pictures that were kept for it."""
+    """Feedback, its origin, and the folder of its pictures."""
 
     feedback: tuple[Feedback, ...]
     name: str
@@ -197,24 +197,24 @@ class Told:
 
 
 def cases(told: Told, sets: Sequence[PictureSet], progress: Progress) -> FeedbackSet:
-    """Return the cases that the gate judges; what is left out is said.
+    """Return the cases for the gate; report the excluded ones.
 
     Raises:
-        ManifestError: there is no folder of pictures.
+        ManifestError: the folder of pictures does not exist.
     """
     found = feedback_set(told.feedback, told.pictures, name=told.name)
     found = found.without(known_pictures(found, sets, finder=YuNet()))
     progress(f"feedback of {told.name}: {in_words(found.counts, len(found.cases))}")
     if count := unhashed(sets):
         progress(
-            f"{count} pictures of the update have no perceptual hash: whether feedback shows them "
-            "saved again, nobody knows"
+            f"{count} pictures of the update have no perceptual hash: feedback cannot be checked "
+            "for re-encoded copies of them"
         )
     return found
 
 
 def judged(found: FeedbackSet, bundle: Bundle, file: Path, *, finder: FaceFinder) -> pa.Table:
-    """Return a detector's answers about every case: those in the file, or new ones kept there."""
+    """Return a detector's predictions of every case, loaded from the file or saved there."""
     origin = Origin(detector_sha256=bundle.sha256, data_sha256=found.sha256, purpose=PURPOSE)
     if (known := kept(file, origin, CONDITIONS)) is not None:
         return known
@@ -226,19 +226,19 @@ def judged(found: FeedbackSet, bundle: Bundle, file: Path, *, finder: FaceFinder
 
 @dataclass(frozen=True)
 class Compared:
-    """What both detectors say of every case, in the order of the set."""
+    """Predictions of both detectors for every case, in the order of the set."""
 
     old: pa.Table
     new: pa.Table
 
     @property
     def pair(self) -> Pair:
-        """The cases that both have judged."""
+        """The cases judged by both detectors."""
         return paired(self.old, self.new)
 
 
 def compared(found: FeedbackSet | None, old: Bundle, new: Bundle, folder: Path) -> Compared | None:
-    """Return what both detectors say of the cases, None where there is no case."""
+    """Return both detectors' predictions of the cases, None without cases."""
     if found is None or not found.cases:
         return None
     finder = YuNet()
@@ -250,17 +250,17 @@ def compared(found: FeedbackSet | None, old: Bundle, new: Bundle, folder: Path) 
 
 
 def cautions(found: FeedbackSet | None, answers: Compared | None) -> tuple[str, ...]:
-    """Return what a reader of the gate's decision must know of the feedback."""
+    """Return warnings about the feedback in the gate's decision."""
     if found is None or (answers is not None and len(answers.pair.old)):
         return ()
     return (
-        f"none of the {found.counts.told} pieces of feedback could be judged: it has decided "
-        "nothing here",
+        f"none of the {found.counts.told} feedback entries could be judged: feedback had no "
+        "effect on the decision",
     )
 
 
 def regression(found: FeedbackSet, answers: Compared | None, decided: Gate) -> Regression:
-    """Return the record of feedback in an update: what was left out, what got worse or better."""
+    """Return the record of feedback in an update: exclusions, regressions and corrections."""
     right = [] if answers is None else list(_right(answers, decided))
     worse = [name for name, before, after in right if before and not after]
     return Regression(
@@ -276,14 +276,14 @@ def regression(found: FeedbackSet, answers: Compared | None, decided: Gate) -> R
 
 
 def the_face(box: Box, finder: FaceFinder, pixels: Pixels) -> list[Points]:
-    """Return the landmarks of the face that stands in a box, nothing where none is found there."""
+    """Return the landmarks of the face in a box, an empty list if none is detected there."""
     faces = finder.find(pixels)
     best = max(faces, key=lambda face: overlap(face.box, box), default=None)
     return [best.landmarks] if best and overlap(best.box, box) >= _SAME_FACE else []
 
 
 def overlap(one: Box, other: Box) -> float:
-    """Return the shared area of two boxes as a share of what they cover together, in [0, 1].
+    """Return the intersection over union of two boxes, in [0, 1].
 
     >>> overlap((0, 0, 2, 2), (1, 0, 2, 2))
     0.3333333333333333
@@ -296,7 +296,7 @@ def overlap(one: Box, other: Box) -> float:
 
 
 def _right(answers: Compared, decided: Gate) -> Iterator[tuple[str, bool, bool]]:
-    """Yield each case that both have judged: its name, and whether old and new judged rightly."""
+    """Yield each case judged by both: its name, and whether old and new are correct."""
     columns = ("path", "label", "fake_probability")
     old, new = (
         zip(*(table[name].to_pylist() for name in columns), strict=True)
@@ -313,7 +313,7 @@ def _right(answers: Compared, decided: Gate) -> Iterator[tuple[str, bool, bool]]
 
 
 def _parts(found: FeedbackSet) -> Iterator[tuple[Case, ...]]:
-    """Yield the cases whose largest face is meant together, and each of the others alone."""
+    """Yield all cases of the largest face together, and each other case separately."""
     if together := tuple(case for case in found.cases if case.box is None):
         yield together
     for case in found.cases:
@@ -324,7 +324,7 @@ def _parts(found: FeedbackSet) -> Iterator[tuple[Case, ...]]:
 def _answers(
     detector: Detector, cases: Sequence[Case], origin: Origin, finder: FaceFinder, root: Path
 ) -> pa.Table:
-    """Return the predictions of cases that look for their face alike, under the cases' names."""
+    """Return the predictions of cases with the same face selection, under the cases' names."""
     box = cases[0].box
     find = partial(largest, finder) if box is None else partial(the_face, box, finder)
     rows = [case.row for case in cases]

@@ -1,4 +1,4 @@
-"""The two sets of an update, new pictures and old ones: read, split, checked, prepared."""
+"""`PictureSet`: new and old pictures of an update, read, split, checked and prepared."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from faceproof.imaging.preprocessing import CropSpec
 Progress = Callable[[str], None]
 
 NEW_SHARES = {"train": 0.6, "validation": 0.15, "calibration": 0.1, "test": 0.15}
-"""The splits of new pictures that have none: enough of few must be left to see what they taught."""
+"""Default shares of the splits of new pictures, with enough of a small set left for test."""
 
 _REMEDY = "prepare it again with `faceproof data prepare --detector`"
 _ROOM = 0.25
@@ -34,7 +34,7 @@ _SMALLEST_FACE = 112
 
 @dataclass(frozen=True)
 class PictureSet:
-    """A manifest, and whether its data folder holds prepared pictures with their landmarks."""
+    """A manifest, and whether its data folder has prepared pictures with landmarks."""
 
     manifest: Manifest
     is_prepared: bool
@@ -47,17 +47,17 @@ class PictureSet:
 
 
 def read_set(path: Path) -> PictureSet:
-    """Return the set of a manifest file, or of a folder that `faceproof data prepare` has made.
+    """Return the set of a manifest file, or of a folder of `faceproof data prepare`.
 
-    A manifest counts as prepared where its data folder is one, and knows every picture's face.
+    A manifest is prepared if its data folder has landmarks for every picture.
 
     Raises:
-        ManifestError: there is no such manifest, or a row breaks the contract.
+        ManifestError: the manifest does not exist, or a row is invalid.
     """
     file = path / MANIFEST if path.is_dir() else path
     if not file.is_file():
         raise ManifestError(
-            f"there is no manifest {file}: name a .parquet or .csv of `faceproof data import`, or "
+            f"manifest {file} not found: use a .parquet or .csv of `faceproof data import`, or "
             "a folder of `faceproof data prepare`"
         )
     manifest = read_manifest(file)
@@ -65,13 +65,13 @@ def read_set(path: Path) -> PictureSet:
 
 
 def split_new(new: PictureSet, old: PictureSet | None, *, progress: Progress) -> PictureSet:
-    """Return the new set with every row in a split, and without rows that the old set has.
+    """Return the new set with a split for every row, and without rows of the old set.
 
-    What shares a group or a file with the old set follows it.
+    A row that shares a group or a file with the old set gets the same split.
 
     Raises:
-        ManifestError: nothing new is left, or one picture is real here and fake there.
-        LeakError: a new picture and an old one are the same, and stand in different splits.
+        ManifestError: no new rows are left, or a picture has different labels in both sets.
+        LeakError: a picture is in different splits of both sets.
     """
     if (new.manifest.table["split"] == "").any():
         older = [old.manifest] if old else []
@@ -80,26 +80,26 @@ def split_new(new: PictureSet, old: PictureSet | None, *, progress: Progress) ->
         told = ", ".join(f"{n} {split}" for split, n in new.manifest.counts().items())
         progress(f"{new.name} has no splits: divided into {told}")
         if divided.left_out:
-            progress(f"left out: {len(divided.left_out)} rows that would join two splits")
+            progress(f"excluded: {len(divided.left_out)} rows that would connect two splits")
     if old is not None:
         new = _without_old(new, old, progress=progress)
     table = new.manifest.table.filter(pl.col("split") != "")
     if table.is_empty():
-        raise ManifestError(f"{new.name} holds nothing new: every picture of it is known already")
+        raise ManifestError(f"{new.name} has no new pictures: the old set has all of them")
     return PictureSet(new.manifest.with_table(table), new.is_prepared, new.name)
 
 
 def refuse_without_splits(old: PictureSet) -> None:
-    """Refuse old pictures of which nobody knows which ones the detector has learned.
+    """Reject old pictures without splits, as the training pictures are unknown.
 
     Raises:
         ManifestError: no row has a split.
     """
     if not any(old.manifest.counts().values()):
         raise ManifestError(
-            f"no row of {old.name} has a split: name the manifest that the detector was trained "
-            "on, or divide other old pictures with `faceproof data split`. Forgetting is measured "
-            "on faces that were never learned"
+            f"no row of {old.name} has a split: use the manifest that the detector was trained "
+            "on, or split other old pictures with `faceproof data split`. Forgetting is measured "
+            "on faces outside the training split"
         )
 
 
@@ -111,33 +111,33 @@ def prepare_set(
     like: PictureSet | None = None,
     progress: Progress,
 ) -> PictureSet:
-    """Return the set with pictures prepared for a detector with this crop: itself, or a new one.
+    """Return the set prepared for a detector with this crop: the same set, or a new one.
 
-    It is made in ``output``, as ``like`` was where that was prepared.
+    It is prepared in ``output``, with the settings of ``like`` if that was prepared.
 
     Raises:
-        UsageError: the crop of a prepared set is not that of the detector.
+        UsageError: the crop of a prepared set does not fit the detector.
         ManifestError: no picture could be prepared.
     """
     if found.is_prepared:
         if fault := _crop_fault(found.root, crop):
             raise UsageError(f"{found.name} {fault}: {_REMEDY}")
         return found
-    progress(f"{found.name}: finding and cutting out {len(found.manifest)} faces")
+    progress(f"{found.name}: detecting and cropping {len(found.manifest)} faces")
     spec = pictures_spec(crop, like)
     how = Preparing(workers=os.cpu_count() or 1, say=progress)
     record = prepare_manifest(found.manifest, output, spec, finish=FinishSpec(probe=False), how=how)
     if lost := sum(record.problems.values()):
-        progress(f"{lost} of {len(found.manifest)} pictures left out: {output / 'problems.csv'}")
+        progress(f"{lost} of {len(found.manifest)} pictures excluded: {output / 'problems.csv'}")
     if not record.after.rows:
         raise ManifestError(f"no picture of {found.name} could be prepared: see {output}")
     return PictureSet(read_manifest(output / MANIFEST), is_prepared=True, name=found.name)
 
 
 def pictures_spec(crop: CropSpec, like: PictureSet | None) -> PicturesSpec:
-    """Return how pictures are prepared for a detector with this crop: as ``like`` was, or roomily.
+    """Return the settings for preparing pictures: those of ``like``, or `roomy` defaults.
 
-    Where the old set was equalised and the new one were not, files alone would tell them apart.
+    If only one of both sets were equalised, file properties would predict the set.
     """
     known = record_of(like.root) if like and like.is_prepared else None
     if known is not None:
@@ -151,7 +151,7 @@ def pictures_spec(crop: CropSpec, like: PictureSet | None) -> PicturesSpec:
 
 
 def roomy(crop: CropSpec) -> CropSpec:
-    """Return a crop that shows the face at least as large, with room to be found again and shifted.
+    """Return a crop with at least the same face size, and room for detection and shifts.
 
     >>> roomy(CropSpec(size=128, margin=0.0))
     CropSpec(method='five_point', size=192, margin=0.25, fill=(124, 116, 104))
@@ -163,7 +163,7 @@ def roomy(crop: CropSpec) -> CropSpec:
 
 
 def _knows_faces(manifest: Manifest) -> bool:
-    """Return whether the data folder has the landmarks of every row."""
+    """Return whether the data folder has landmarks for every row."""
     if manifest.root is None or not (faces := manifest.root / FACES).is_file():
         return False
     known = pl.scan_parquet(faces).select("path").collect()["path"]
@@ -186,42 +186,42 @@ def _without_old(new: PictureSet, old: PictureSet, *, progress: Progress) -> Pic
 def _refuse(
     differing: pl.DataFrame, new: PictureSet, old: PictureSet, column: str, kind: type[Exception]
 ) -> None:
-    """Raise an error where the same picture is told to be two things."""
+    """Raise an error if the same picture has different values in both sets."""
     if differing.is_empty():
         return
     one = differing.row(0, named=True)
     raise kind(
         f"{one['path']} of {new.name} is {one['path_old']} of {old.name}, with the {column} "
         f"{one[column]!r} here and {one[f'{column}_old']!r} there ({differing.height} such): "
-        f"leave it out of the new pictures, or give it the {column} that it had"
+        f"remove it from the new pictures, or give it its old {column}"
     )
 
 
 def _hashes(manifest: Manifest) -> pl.DataFrame:
-    """Return path, label and split of each row by its file's hash, and by that of its origin."""
+    """Return path, label and split of each row by the hash of its file and of its original."""
     columns = ["sha256", *(name for name in ("origin_sha256",) if name in manifest.table.columns)]
     parts = [manifest.table.select("path", "label", "split", hash=pl.col(name)) for name in columns]
     return pl.concat(parts).filter(pl.col("hash") != "").unique(["path", "hash"])
 
 
 def record_of(root: Path) -> Prepared | None:
-    """Return how a folder was prepared, None where it does not say."""
+    """Return the preparation record of a folder, None without one."""
     return Prepared.read(root / RECORD) if (root / RECORD).is_file() else None
 
 
 def _crop_fault(root: Path, wanted: CropSpec) -> str:
-    """Return why crops of a prepared folder do not do for a detector, nothing where they do."""
+    """Return why crops of a prepared folder do not fit a detector, or an empty string."""
     known = record_of(root)
     if known is None or known.spec.keep != "crop":
         return ""
     crop = known.spec.crop
     if crop.method != wanted.method:
-        return f"is cut as {crop.method}, and the detector reads {wanted.method}"
+        return f"has crops of {crop.method}, but the detector needs {wanted.method}"
     if crop.margin < wanted.margin:
-        return f"is cut with margin {crop.margin:g}, and the detector sees {wanted.margin:g}"
+        return f"has a crop margin of {crop.margin:g}, but the detector needs {wanted.margin:g}"
     if _face_px(crop) < _face_px(wanted):
         return (
-            f"shows faces at {_face_px(crop):.0f} px, and the detector reads "
+            f"has faces at {_face_px(crop):.0f} px, but the detector needs "
             f"{_face_px(wanted):.0f} px"
         )
     return ""
@@ -233,20 +233,20 @@ def _face_px(crop: CropSpec) -> float:
 
 
 NEW, OLD = "new", "replay"
-"""The folders of the joined set, and the beginnings of its paths."""
+"""The folders of the joined set, which prefix its paths."""
 
 
 def joined(
     new: PictureSet, old: PictureSet | None, folder: Path, *, replay_share: float
 ) -> Manifest:
-    """Return the manifest of both sets in ``folder``, which training reads; pictures are linked.
+    """Write the manifest of both sets for training to ``folder``, with linked pictures.
 
-    Among the fakes that training draws, ``replay_share`` are old ones; with 0 no old picture is
-    learned from, and the old set measures alone.
+    A share ``replay_share`` of the fakes drawn in training are old ones. With 0, old pictures are
+    not used for training, only for measurement.
 
     Raises:
-        LeakError: a group stands in another split of the other set.
-        ManifestError: a picture is gone.
+        LeakError: a group is in different splits of both sets.
+        ManifestError: a picture is missing.
         DataError: the folder cannot be written.
     """
     parts = {NEW: new} if old is None else {NEW: new, OLD: old}
@@ -261,10 +261,10 @@ def joined(
 
 
 def weighted(table: pl.DataFrame, *, replay_share: float) -> pl.DataFrame:
-    """Return the table with its column ``weight``: how often a row is drawn within its class.
+    """Return the table with the column ``weight``: relative frequency of a row in its class.
 
-    New and old fakes have their shares; inside of each, generators have even shares, and so have
-    the sources of one generator. Real faces have even shares by source, whether old or new.
+    New and old fakes have fixed shares. Within each, generators have equal shares, and so have the
+    sources of one generator. Real faces have equal shares by source, old or new.
     """
     fake = (table["label"] == "fake").to_numpy()
     is_new = table["path"].str.starts_with(f"{NEW}/").to_numpy()
@@ -289,7 +289,7 @@ def old_generators(old: PictureSet | None) -> tuple[str, ...]:
 def _even(
     table: pl.DataFrame, rows: npt.NDArray[np.bool_], by: tuple[str, ...]
 ) -> npt.NDArray[np.float64]:
-    """Return weights of the chosen rows, float64 [n], that are 1 together; none of none."""
+    """Return weights of the chosen rows, float64 [n] with sum 1; empty without rows."""
     if not rows.any():
         return np.empty(0)
     weights = balanced_weights(table.filter(pl.Series(rows)), by)
@@ -297,19 +297,19 @@ def _even(
 
 
 def _placed(part: PictureSet, folder: Path, name: str, replay_share: float) -> pl.DataFrame:
-    """Return the rows that are used with their paths in the folder, where their pictures go."""
+    """Return the rows in use with their paths in the folder, and link their pictures."""
     table = part.manifest.table.filter(pl.col("split") != "")
     if name == OLD and not replay_share:
         table = table.filter(pl.col("split") != "train")
     for path in table["path"]:
         if not (picture := part.root / path).is_file():
-            raise ManifestError(f"{picture} is gone: {part.name} names it; make that set again")
+            raise ManifestError(f"{picture} of {part.name} is missing: prepare that set again")
         _link(picture, folder / name / path)
     return table.with_columns(path=pl.concat_str(pl.lit(f"{name}/"), "path"))
 
 
 def _link(picture: Path, place: Path) -> None:
-    """Put the picture in its place, as a link where the file system can do that."""
+    """Link the picture to its place, or copy it if the file system has no links."""
     if place.exists():
         return
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -326,7 +326,7 @@ def _manifest(table: pl.DataFrame, folder: Path, parts: dict[str, PictureSet]) -
         names = " and ".join(part.name for part in parts.values())
         raise LeakError(
             f"{names} together: {error}. If it is one person or video, give it one split "
-            "(`faceproof data split --keep` remembers the old ones); if not, rename the group"
+            "(`faceproof data split --keep` keeps the old ones); if not, rename the group"
         ) from error
 
 

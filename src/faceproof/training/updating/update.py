@@ -1,4 +1,4 @@
-"""`update`: from a detector and a new generator to a detector that knows both, or a refusal."""
+"""`update` trains a detector on a new generator, and accepts or rejects the result."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ FILE = "inputs.json"
 
 
 class Inputs(Record):
-    """What an output folder was made from; another update does not go on in it."""
+    """The inputs of an output folder; an update with other inputs does not resume in it."""
 
     detector: str
     data: str
@@ -69,16 +69,16 @@ class Inputs(Record):
 
 
 def same_inputs(inputs: Inputs, output: Path) -> None:
-    """Remember what the folder is made from.
+    """Record the inputs of the folder.
 
     Raises:
-        UsageError: it was made from something else.
+        UsageError: it was made from other inputs.
     """
     file = output / FILE
     before = Inputs.read(file) if file.is_file() else inputs
     for key in Inputs.model_fields:
         if getattr(before, key) != getattr(inputs, key):
-            raise UsageError(f"{output} holds an update with another {key}: name another --output")
+            raise UsageError(f"{output} has an update with another {key}: use another --output")
     inputs.write(file)
 
 
@@ -87,7 +87,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Bench:
-    """Where both detectors answer: the same rows of the same prepared pictures."""
+    """The rows and prepared pictures that both detectors predict."""
 
     manifest: Manifest
     root: Path
@@ -97,7 +97,7 @@ class Bench:
     def answers(
         self, bundle: Bundle, split: str, conditions: tuple[str, ...], *, who: str
     ) -> pa.Table:
-        """Return a detector's predictions of a split: those in the run folder, or new ones."""
+        """Return a detector's predictions of a split, loaded from the run folder or computed."""
         path = self.run.path / f"predictions-{split}-{who}.parquet"
         self.progress(f"{split} as {', '.join(conditions)}: the {who} detector")
         return answers(
@@ -113,7 +113,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The updated detector before it is judged, its spec and the bytes of its files."""
+    """The updated detector before the gate, with its spec and file contents."""
 
     bundle: Bundle
     spec: DetectorSpec
@@ -124,8 +124,8 @@ def candidate(recipe: Recipe, old: Bundle, network: Network, bench: Bench) -> Ca
     """Return the calibrated candidate, written to the run folder.
 
     Raises:
-        ExportError: torch and ONNX answer differently.
-        TrainingError, UsageError: the calibration split cannot support what the recipe promises.
+        ExportError: torch and ONNX give different logits.
+        TrainingError, UsageError: the calibration split cannot support the recipe's promises.
     """
     bench.progress("export: torch against onnxruntime")
     spec, files = draft(recipe, bench.manifest, network, bench.run)
@@ -137,7 +137,7 @@ def candidate(recipe: Recipe, old: Bundle, network: Network, bench: Bench) -> Ca
 
 
 def with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
-    """Return the spec with what the old detector had seen and started from."""
+    """Return the spec with the old detector's generators and starting weights added."""
     seen = tuple(sorted({*spec.generators_seen, *old.generators_seen}))
     started = (*spec.started_from, *old.started_from)
     return DetectorSpec.model_validate(
@@ -146,8 +146,8 @@ def with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
 
 
 def write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
-    """Write a refused candidate, which says so itself; it has no figures of the test split."""
-    lost = ", ".join(change.slice for change in gate.of("lost")) or "nobody can tell"
+    """Write a rejected candidate with a note on that, without figures of the test split."""
+    lost = ", ".join(change.slice for change in gate.of("lost")) or "undecided"
     note = f"REFUSED by the gate of its update ({lost}): kept for inspection, not for use."
     spec = {
         **dict(made.spec),
@@ -161,7 +161,7 @@ def write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path)
 
 
 def discard(folder: Path) -> None:
-    """Remove the bundle of an earlier decision; anything else stays."""
+    """Remove the bundle of an earlier decision and nothing else."""
     try:
         Bundle.read(folder)
     except BundleError:
@@ -179,11 +179,11 @@ _GATED_AS = ("clean",)
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of an update.
+    """Options of an update.
 
-    ``replay_share`` is the share of old fakes among the fakes drawn; 0 lets the old pictures
-    measure alone. ``at`` names the old detector's operating point that is guarded. ``feedback`` is
-    judged by the gate, and neither learned from nor chosen on.
+    ``replay_share`` is the share of old fakes among the fakes drawn; with 0 old pictures are only
+    measured. ``at`` names the old detector's operating point to preserve. ``feedback`` is used
+    only by the gate, not for training or selection.
     """
 
     detector: str
@@ -198,7 +198,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class _Job:
-    """An update under way: what was asked, of which detector, with which pictures, and where."""
+    """A running update: options, old detector, pictures and folders."""
 
     wish: Wish
     old: Bundle
@@ -215,15 +215,15 @@ class _Job:
 
 
 def update(wish: Wish, output: Path, *, progress: Progress) -> Update:
-    """Return what the update did; the detector lies in ``output/bundle`` or ``output/refused``.
+    """Run an update and return its record; write ``output/bundle`` or ``output/refused``.
 
-    What is done already is not done again. The gate reads the validation split, on which nothing
-    was chosen: the schedule is fixed and its last step kept. The test split is read for an
-    accepted detector alone.
+    Finished parts are not repeated. The gate reads the validation split, which selected nothing:
+    the schedule is fixed and its last step is used. The test split is read only for an accepted
+    detector.
 
     Raises:
-        UsageError, DataError, TrainingError, ExportError: naming what to change.
-        Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
+        UsageError, DataError, TrainingError, ExportError: with the fix.
+        Stopped: Ctrl-C or SIGTERM during training; the state is saved.
     """
     old = _old_detector(wish.detector)
     point = old.spec.operating_point(wish.at)
@@ -252,7 +252,7 @@ def _old_detector(name: str) -> Bundle:
 def _prepared(
     wish: Wish, old: Bundle, run: RunFolder, point: OperatingPoint, progress: Progress
 ) -> _Job:
-    """Return the update with everything ready that training needs; what cannot be is told here."""
+    """Return the update with all inputs of the training; raise errors for invalid ones."""
     folder = run.path / "data"
     file = run.path / "recipe.toml"
     recipe = update_recipe(old, point, folder, overrides=wish.overrides, file=file)
@@ -278,8 +278,8 @@ def _sets(
     if replay is not None:
         refuse_without_splits(replay)
     else:
-        progress("NO OLD PICTURES: nothing holds the detector back from forgetting, and nothing")
-        progress("will show what it forgot; name some with --replay")
+        progress("NO OLD PICTURES: the update can neither prevent nor measure forgetting;")
+        progress("add old pictures with --replay")
     new = split_new(new, replay, progress=progress)
     crop = old.spec.preprocessing.crop
     if replay is not None:
@@ -298,24 +298,24 @@ def _inputs(wish: Wish, old: Bundle, new: PictureSet, replay: PictureSet | None)
 
 
 def _refuse_one_class(manifest: Manifest, replay: PictureSet | None) -> None:
-    """Refuse an update that would learn from one class alone.
+    """Reject an update with only one class to train on.
 
     Raises:
-        TrainingError: naming the class that is missing.
+        TrainingError: with the missing class.
     """
     learned = manifest.table.filter(pl.col("split") == "train")["label"].unique().to_list()
     for label in LABELS:
         if label not in learned:
-            more = "" if replay else ", or name old pictures with --replay"
+            more = "" if replay else ", or old pictures with --replay"
             raise TrainingError(
-                f"no {label} face to learn from: add {label} faces to the new pictures{more}"
+                f"no {label} faces for training: add {label} faces to the new pictures{more}"
             )
 
 
 def _decide(
     job: _Job, made: Candidate, old_point: OperatingPoint, answers: Compared | None
 ) -> Gate:
-    """Return what the gate says of the candidate, on validation faces."""
+    """Return the gate's decision on the candidate, from validation faces."""
     before = job.bench.answers(job.old, "validation", _GATED_AS, who="old")
     after = job.bench.answers(made.bundle, "validation", _GATED_AS, who="new")
     return gate(
@@ -332,7 +332,7 @@ def _decide(
 
 
 def _keep(job: _Job, made: Candidate, decided: Gate) -> tuple[Change, ...]:
-    """Write the candidate to where it belongs, and return its changes on test if accepted."""
+    """Write the candidate to its folder, and return its changes on test if accepted."""
     if not decided.accepted:
         write_refused(made, decided, job.bench.manifest, job.folder / REFUSED)
         discard(job.folder / ACCEPTED)
@@ -354,7 +354,7 @@ def _keep(job: _Job, made: Candidate, decided: Gate) -> tuple[Change, ...]:
 
 
 def _as(answers: pa.Table, condition: str) -> pa.Table:
-    """Return the answers under one condition."""
+    """Return the predictions under one condition."""
     import pyarrow.compute as pc
 
     return answers.filter(pc.field("condition") == condition)

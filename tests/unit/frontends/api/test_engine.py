@@ -122,7 +122,7 @@ def test_a_full_queue_refuses_and_a_whole_batch_is_taken_or_not(held):
         engine = engine_of(places=2)
         first = asyncio.create_task(engine.check([Task("k", held, upload())]))
         await until(held.begun.is_set)
-        with pytest.raises(BusyError, match="1 pictures are waiting, and 2 may"):
+        with pytest.raises(BusyError, match="1 pictures are waiting, limit 2"):
             await engine.check([Task("k", held, upload())] * 2)
         second = asyncio.create_task(engine.check([Task("k", held, upload())]))
         await until(lambda: engine.room.waiting == 2)

@@ -18,8 +18,8 @@ def test_a_service_that_judges_wrongly_runs_says_so_and_is_not_ready(tiny_bundle
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert answer.json()["code"] == "not_ready"
-        assert answer.json()["detail"] == f"{BUILT_IN} is fake, and the verdict was real"
-        assert "not ready: built-in.jpg is fake" in caplog.text
+        assert answer.json()["detail"] == f"{BUILT_IN}: expected verdict fake, got real"
+        assert "not ready: built-in.jpg: expected verdict fake" in caplog.text
         assert client.get("/healthz").status_code == 200
         assert client.post("/v1/check", files={"file": ("a.png", picture())}).status_code == 200
 
@@ -44,9 +44,9 @@ def test_the_default_detector_is_right_about_the_built_in_picture():
 
 def test_what_is_wrong_is_told(tiny_bundle):
     checker = Checker(Detector.load(tiny_bundle))
-    assert "2 were found" in fault(checker.check(SAMPLES / "real-couple.jpg"), "real")
-    assert "0 were found" in fault(checker.check(picture()), "real")
-    assert "could not be checked" in fault(checker.check(b"text"), "real")
+    assert "found 2" in fault(checker.check(SAMPLES / "real-couple.jpg"), "real")
+    assert "found 0" in fault(checker.check(picture()), "real")
+    assert "check failed" in fault(checker.check(b"text"), "real")
 
 
 def test_an_error_of_the_detector_is_told():
@@ -54,10 +54,10 @@ def test_an_error_of_the_detector_is_told():
         raise BundleError("bright.onnx gives no logit per picture")
 
     readiness = Readiness(None, "real")
-    assert readiness.why_not == "the built-in picture was not judged yet"
+    assert readiness.why_not == "the readiness picture is not judged yet"
     run(lambda: readiness.look(broken))
     assert readiness.why_not == (
-        f"{BUILT_IN} could not be judged: bright.onnx gives no logit per picture"
+        f"{BUILT_IN}: check failed: bright.onnx gives no logit per picture"
     )
 
 

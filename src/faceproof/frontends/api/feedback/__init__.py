@@ -1,7 +1,7 @@
-"""Feedback that a verdict was wrong: given over REST, kept in a database, never with a picture.
+"""Feedback on wrong verdicts: received over REST, stored in a database without the picture.
 
-`store_for(settings)` makes the store, `router(store, settings)` the routes, and
-`async with kept(store, settings)` deletes what has grown too old while the service runs.
+`store_for(settings)` returns the store, `router(store, settings)` the routes, and
+`async with kept(store, settings)` deletes expired feedback while the service runs.
 """
 
 from faceproof.frontends.api.feedback.database import FeedbackSettings

@@ -1,4 +1,4 @@
-"""What a client sends and is told: the result it was given, and what is true instead."""
+"""`GivenFeedback` and `Receipt`: the request and response body of feedback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST_GENERATOR = 64
 
 
 class _Part(Record):
-    """A part of a CheckResult, of which fields that are not kept are not read either."""
+    """A part of a CheckResult; fields that are not stored are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -70,7 +70,7 @@ class GivenDetector(_Part):
 
 
 class GivenResult(_Part):
-    """A CheckResult, whole or what of it is named here; the rest is not read."""
+    """A CheckResult, whole or only these fields; other fields are ignored."""
 
     image: GivenImage
     verdict: Verdict | None = None
@@ -81,27 +81,25 @@ class GivenResult(_Part):
 
 
 class GivenFeedback(Record):
-    """Feedback as it is sent."""
+    """Feedback on a verdict, as a client sends it."""
 
     result: GivenResult
-    truth: Truth = Field(description="What the picture, or the face, is in truth.")
+    truth: Truth = Field(description="The true class of the picture or the face.")
     face: Index | None = Field(
         default=None,
-        description="Which of the result's faces is meant, from 0; empty: the picture.",
+        description="Index of the face in the result, from 0; empty: the whole picture.",
     )
-    generator: Label | None = Field(
-        default=None, description="What made the fake, where that is known."
-    )
+    generator: Label | None = Field(default=None, description="Generator of the fake, if known.")
     note: Note | None = Field(
-        default=None, description="Free text; kept only where the service is set to keep it."
+        default=None, description="Free text; stored only if the service stores notes."
     )
 
 
 class Receipt(Record):
-    """What the client is told: the name that the feedback is kept under."""
+    """Confirmation of stored feedback, with its id."""
 
     id: str
-    is_new: bool = Field(description="False where the same was sent before; it is kept once.")
+    is_new: bool = Field(description="False if equal feedback was stored before.")
     note_kept: bool
 
 
@@ -126,16 +124,16 @@ EXAMPLE: dict[str, Any] = {
 
 
 def feedback_of(given: GivenFeedback, *, keep_note: bool) -> Feedback:
-    """Return what is kept of feedback, received now, under a new name that nobody can guess.
+    """Return the feedback to store, received now, with a new random id.
 
     Raises:
-        FeedbackError: it says nothing was wrong, or names a face or generator that cannot be.
+        FeedbackError: the verdict was right, or the face or generator is invalid.
     """
     result = given.result
     verdict, probability = _judged(given)
     if verdict == given.truth:
         raise FeedbackError(
-            f"the verdict was {verdict!r}, and that is what you say is true: nothing was wrong"
+            f"the verdict {verdict!r} equals `truth`: feedback is for wrong verdicts only"
         )
     return Feedback(
         id=secrets.token_hex(16),
@@ -154,25 +152,25 @@ def feedback_of(given: GivenFeedback, *, keep_note: bool) -> Feedback:
 
 
 def _judged(given: GivenFeedback) -> tuple[Verdict | None, float | None]:
-    """Return verdict and probability of the face that is meant, or of the picture."""
+    """Return verdict and probability of the selected face, or of the picture."""
     if given.face is None:
         return given.result.verdict, given.result.fake_probability
     if given.face >= len(given.result.faces):
         raise FeedbackError(
-            f"face {given.face} is not among the {len(given.result.faces)} faces of the result: "
-            "count from 0, or leave it out where the whole picture is meant"
+            f"face {given.face} is out of range: the result has {len(given.result.faces)} faces;  "
+            "count from 0, or omit `face` for the whole picture"
         )
     face = given.result.faces[given.face]
     return face.verdict, face.fake_probability
 
 
 def _generator(given: GivenFeedback) -> str | None:
-    """Return our name of the generator."""
+    """Return the canonical name of the generator."""
     if given.generator is None:
         return None
     name = canonical(given.generator)
     if given.truth == "real" or not name or name == "none" or len(name) > _MOST_GENERATOR:
-        raise FeedbackError("generator: name what made a fake, and leave it out for a real picture")
+        raise FeedbackError("generator is valid only for a fake: omit it for a real picture")
     return name
 
 

@@ -1,4 +1,4 @@
-"""The database of feedback: where it is, how it is connected to, and what its failures mean."""
+"""`Address` and `engine_for`: location, connection and error messages of the database."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ DEFAULT = "default"
 FILE = "feedback.sqlite"
 
 _POSTGRES = {"postgres", "postgresql", "postgresql+psycopg"}
-_ACCEPTED = "name an SQLite file, sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+_ACCEPTED = "use an SQLite file, sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 
 
 @dataclass(frozen=True)
 class Address:
-    """A database; ``file`` is None where a server keeps it."""
+    """Address of a database; ``file`` is None for a database server."""
 
     url: URL
     file: Path | None
     is_default: bool = False
 
     def __str__(self) -> str:
-        """Return the address as it may be shown, without a password."""
+        """Return the address for display, without the password."""
         if self.file is not None:
             return printable(str(self.file))
         return self.url.set(query={}).render_as_string(hide_password=True)
@@ -44,8 +44,8 @@ def address(database: str) -> Address:
     """Return the address of a database: a path, a URL, or ``default``.
 
     Raises:
-        UsageError: another kind of database, or no address at all.
-        MissingExtraError: PostgreSQL, and psycopg is not installed.
+        UsageError: the database is not supported, or the address is malformed.
+        MissingExtraError: the address is PostgreSQL and psycopg is not installed.
     """
     if database == DEFAULT:
         return _of_file(data_folder() / FILE, is_default=True)
@@ -55,13 +55,13 @@ def address(database: str) -> Address:
     if url.get_backend_name() == "sqlite":
         return _of_sqlite(url)
     if url.drivername not in _POSTGRES:
-        raise UsageError(f"feedback is not kept in {url.drivername}: {_ACCEPTED}")
+        raise UsageError(f"feedback database {url.drivername} is not supported: {_ACCEPTED}")
     require("psycopg", extra="postgres")
     return Address(url.set(drivername="postgresql+psycopg"), file=None)
 
 
 def data_folder() -> Path:
-    """Return the folder in which the platform keeps a user's data of faceproof."""
+    """Return faceproof's user data folder on this platform."""
     home = Path.home()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local") / "faceproof"
@@ -71,10 +71,10 @@ def data_folder() -> Path:
 
 
 def made_private(of: Address) -> None:
-    """Make the file of an SQLite database, empty, for its owner alone; one that is there stays.
+    """Create an empty SQLite file readable only by its owner; an existing file is not changed.
 
     Raises:
-        FeedbackStoreError: its folder does not exist, or may not be written to.
+        FeedbackStoreError: its folder does not exist or is not writable.
     """
     if of.file is None or of.file.exists():
         return
@@ -83,9 +83,9 @@ def made_private(of: Address) -> None:
             of.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(of.file, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as error:
-        remedy = "make its folder first, or name another file"
+        remedy = "create its folder, or use another file"
         raise FeedbackStoreError(
-            f"{of} cannot be made: {error.strerror or error}; {remedy}"
+            f"{of} cannot be created: {error.strerror or error}; {remedy}"
         ) from error
 
 
@@ -93,13 +93,13 @@ def _url(database: str) -> URL:
     try:
         return make_url(database)
     except (ArgumentError, ValueError):
-        # The words of such an address are not repeated: a password may be among them.
-        raise UsageError(f"the address of the database cannot be read: {_ACCEPTED}") from None
+        # Do not repeat the address: it may contain a password.
+        raise UsageError(f"the database address is malformed: {_ACCEPTED}") from None
 
 
 def _of_sqlite(url: URL) -> Address:
     if not url.database or url.database == ":memory:" or url.query or url.host:
-        raise UsageError("an SQLite database is named by its file alone: sqlite:///FILE")
+        raise UsageError("an SQLite address has only a file: use sqlite:///FILE")
     return _of_file(Path(url.database))
 
 
@@ -113,15 +113,15 @@ MAX_ROWS = 100_000
 
 
 class FeedbackSettings(BaseModel):
-    """How the service keeps feedback; nothing is written before somebody sends some."""
+    """Storage settings for feedback; the first feedback creates the database."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     database: str = Field(
         default=DEFAULT,
         min_length=1,
-        description="Where feedback is kept: an SQLite file or postgresql:// address; `default` "
-        "is a file in the user's data folder, `off` keeps none.",
+        description="Database for feedback: an SQLite file or postgresql:// address; `default` "
+        "is a file in the user's data folder, `off` disables feedback.",
     )
     retention_days: int = Field(
         default=RETENTION_DAYS,
@@ -130,25 +130,25 @@ class FeedbackSettings(BaseModel):
         description="Days after which feedback is deleted.",
     )
     max_rows: int = Field(
-        default=MAX_ROWS, ge=1, description="Feedback kept at most; more is refused with 503."
+        default=MAX_ROWS, ge=1, description="Maximum number of feedback entries; beyond it 503."
     )
     keep_notes: bool = Field(
         default=False,
-        description="Whether the free text of a note is kept; it may name people.",
+        description="Store the free text of notes; it may name people.",
     )
 
 
 PATIENCE_SECONDS = 5
 CONNECTIONS = 4
 
-#: An option of a connection: the transaction that begins will write.
+#: Connection option: the next transaction writes.
 WRITES = "faceproof_writes"
 
 
 def engine_for(address: Address) -> Engine:
-    """Return the engine of a database; nothing is connected yet.
+    """Return the engine of a database, not connected yet.
 
-    No value that is kept ever stands in an error's words.
+    Error messages never contain stored values.
     """
     if address.file is None:
         return _postgresql(address)
@@ -181,47 +181,47 @@ def _postgresql(address: Address) -> Engine:
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:
-    """Set what SQLite forgets with each connection; transactions are begun by `_begin_sqlite`."""
+    """Set the pragmas of a new connection; `_begin_sqlite` begins the transactions."""
     connection.isolation_level = None
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Begin as a writer where there will be writing.
+    """Begin with a write lock if the transaction will write.
 
-    A transaction that turned from reading to writing would be refused at once when another one
-    wrote meanwhile; one that begins so waits for its turn.
+    SQLite rejects an upgrade from reading to writing at once if another transaction wrote
+    meanwhile; a transaction that begins with the lock waits instead.
     """
     writes = connection.get_execution_options().get(WRITES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-#: From words of SQLite, libpq or SQLAlchemy to ours; the first that is found is told.
+#: From messages of SQLite, libpq or SQLAlchemy to ours; the first match is used.
 WORDS: tuple[tuple[str, str], ...] = (
-    ("database is locked", "is held by another program for too long; end that, or try again"),
-    ("disk is full", "cannot grow: its disk is full; make room, or prune the feedback"),
+    ("database is locked", "is locked by another program: stop it, or retry"),
+    ("disk is full", "cannot grow: disk full; free space, or prune the feedback"),
     ("disk i/o error", "cannot be read or written: its disk reports an error"),
-    ("readonly database", "may not be written to: look at the permissions of file and folder"),
-    ("unable to open", "cannot be opened: look at the folder and its permissions"),
-    ("not a database", "is no SQLite database: name another file, or move this one away"),
-    ("malformed", "is damaged: move it away (a new one is made), and restore what a backup has"),
-    ("no such table", "has lost its tables: move it away, and a new one is made"),
-    ("password authentication", "refuses the user or the password"),
-    ("does not exist", "does not exist, or has lost its tables: create the database"),
-    ("permission denied", "refuses the user: grant it the right to create and use tables"),
-    ("timeout", "does not answer in time: is the server overloaded or the net slow"),
-    ("resolve host", "cannot be reached: no machine has that name"),
-    ("connection", "cannot be reached: is the server running, and is the address right"),
+    ("readonly database", "is read-only: check the permissions of file and folder"),
+    ("unable to open", "cannot be opened: check the folder and its permissions"),
+    ("not a database", "is not an SQLite database: use another file, or move this one away"),
+    ("malformed", "is corrupt: move it away (a new one is created), and restore a backup"),
+    ("no such table", "has no tables: move it away, and a new one is created"),
+    ("password authentication", "rejected the user or the password"),
+    ("does not exist", "does not exist or has no tables: create the database"),
+    ("permission denied", "denied permission: grant the user the right to create and use tables"),
+    ("timeout", "timed out: check the server's load and the network"),
+    ("resolve host", "cannot be reached: unknown host name"),
+    ("connection", "cannot be reached: check that the server runs and that the address is right"),
 )
 
 
 @contextmanager
 def told(address: Address) -> Iterator[None]:
-    """Turn the errors of a database into ours, which name the database and no password.
+    """Translate database errors into ours, which name the database without its password.
 
     Raises:
-        FeedbackStoreError: whatever the database refused.
+        FeedbackStoreError: the database raised an error.
     """
     try:
         yield
@@ -230,10 +230,10 @@ def told(address: Address) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return in words why a database refused.
+    """Return a message for a database error.
 
     >>> reason(OSError("database is locked"))
-    'is held by another program for too long; end that, or try again'
+    'is locked by another program: stop it, or retry'
     """
     cause = getattr(error, "orig", None) or error
     said = str(cause).partition("\n")[0]

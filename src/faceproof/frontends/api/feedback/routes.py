@@ -1,4 +1,4 @@
-"""The routes of feedback: give it, look at it, take it back."""
+"""Feedback routes: submit, read and delete."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Desk:
-    """Runs what blocks in threads of its own; None for a store means that feedback is off."""
+    """Runs blocking store calls in its own threads; a store of None disables feedback."""
 
     def __init__(self, store: FeedbackStore | None) -> None:
         self._store = store
@@ -44,26 +44,24 @@ class Desk:
         self._here = 0
 
     async def run(self, work: Callable[[FeedbackStore], T]) -> T:
-        """Return what the work returns, done on the store in a thread.
+        """Return the result of the work, which runs on the store in a thread.
 
         Raises:
-            FeedbackOffError: no feedback is kept.
-            BusyError: too many wait for the database.
-            FeedbackStoreError: it refused; why stands in the log, and not in the answer.
+            FeedbackOffError: feedback is disabled.
+            BusyError: too many requests wait for the database.
+            FeedbackStoreError: the database failed; only the log has the reason.
         """
         store = self._store
         if store is None:
-            raise FeedbackOffError("this service keeps no feedback")
+            raise FeedbackOffError("feedback is disabled on this service")
         if self._here >= CONNECTIONS + MOST_WAITING:
-            raise BusyError("too much feedback at once", retry_after=PATIENCE_SECONDS)
+            raise BusyError("too many feedback requests at once", retry_after=PATIENCE_SECONDS)
         self._here += 1
         try:
             return await to_thread.run_sync(work, store, limiter=self._limiter)
         except FeedbackStoreError as error:
             _log.error("%s", error)
-            raise FeedbackStoreError(
-                "feedback cannot be kept or read just now: send it again later"
-            ) from None
+            raise FeedbackStoreError("the feedback database is unavailable: retry later") from None
         finally:
             self._here -= 1
 
@@ -73,20 +71,20 @@ BODY_PATIENCE_SECONDS = 30.0
 
 
 async def read_feedback(request: Request) -> GivenFeedback:
-    """Return what a request says.
+    """Return the parsed feedback of a request.
 
-    Only JSON is taken: a web page of strangers cannot send that without asking the service first.
+    Only JSON is accepted: a cross-origin web page cannot send it without a CORS preflight.
 
     Raises:
-        HTTPException: 415, it is not JSON; 422, naming the fields that do not fit.
+        HTTPException: 415, it is not JSON; 422, naming the invalid fields.
         FileTooLargeError: it is too long.
         SlowRequestError: it did not arrive in time.
     """
     if media_type(request) != "application/json":
-        raise HTTPException(415, "feedback is JSON: send Content-Type: application/json")
+        raise HTTPException(415, "unsupported Content-Type: send feedback as application/json")
     too_large = (
-        f"the body has more than {LONGEST_BODY} bytes: leave out heat maps and landmarks, "
-        "which are not kept"
+        f"the body has more than {LONGEST_BODY} bytes: omit heat maps and landmarks, "
+        "which are not stored"
     )
     async with in_time(BODY_PATIENCE_SECONDS, _late):
         chunks = bounded(request, LONGEST_BODY, too_large=too_large)
@@ -95,37 +93,35 @@ async def read_feedback(request: Request) -> GivenFeedback:
 
 
 def _late() -> SlowRequestError:
-    return SlowRequestError(f"the body did not arrive in {BODY_PATIENCE_SECONDS:g} s")
+    return SlowRequestError(f"the body took more than {BODY_PATIENCE_SECONDS:g} s")
 
 
-Name = Annotated[
-    str, Path(pattern="^[0-9a-f]{32}$", description="The `id` that giving it was answered with.")
-]
+Name = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The `id` from the receipt.")]
 
 PATH = "/v1/feedback"
 
-#: Schemas that the routes name in words; the description of the service has to hold them.
+#: Schemas that the routes reference by name; the OpenAPI document must include them.
 COMPONENTS = {model.__name__: model for model in (Feedback, GivenFeedback, Receipt)}
 
 _MEANINGS = {
-    404: "There is no feedback of this name, or the service keeps none.",
+    404: "Feedback not found, or feedback is disabled on this service.",
     408: "The body did not arrive in time.",
     413: "The body is too long.",
     415: "The body is not JSON.",
-    422: "The body does not fit, or says that nothing was wrong.",
-    429: "Too much feedback at once.",
-    503: "The database cannot be used just now, or holds all that it may.",
+    422: "The body is invalid, or the verdict was right.",
+    429: "Too many feedback requests at once.",
+    503: "The database is unavailable or full.",
 }
 
 
 def router(store: FeedbackStore | None, settings: FeedbackSettings | None = None) -> APIRouter:
-    """Return the routes of feedback, which is kept in the store; None: every answer is 404."""
+    """Return the feedback routes on a store; with None every response is 404."""
     keep_note = (settings or FeedbackSettings()).keep_notes
     desk = Desk(store)
     routes = APIRouter(tags=["feedback"])
 
     async def give(request: Request) -> Response:
-        """Say that a verdict was wrong. Neither the picture nor its name or address is kept."""
+        """Report a wrong verdict. The picture, its name and its URL are not stored."""
         feedback = feedback_of(await read_feedback(request), keep_note=keep_note)
         added = await desk.run(lambda store: store.add(feedback))
         kept = added.is_new and feedback.note is not None
@@ -133,12 +129,12 @@ def router(store: FeedbackStore | None, settings: FeedbackSettings | None = None
         return _json(receipt.model_dump_json(), 201 if added.is_new else 200)
 
     async def look(name: Name) -> Response:
-        """Return all that is kept under a name."""
+        """Return all stored fields of one feedback entry."""
         found = await desk.run(lambda store: store.get(name))
         return _json(found.model_dump_json())
 
     async def take_back(name: Name) -> Response:
-        """Delete what is kept under a name."""
+        """Delete one feedback entry."""
         await desk.run(lambda store: store.erase(name))
         return Response(status_code=204)
 
@@ -147,10 +143,10 @@ def router(store: FeedbackStore | None, settings: FeedbackSettings | None = None
         give,
         methods=["POST"],
         status_code=201,
-        summary="Say that a verdict was wrong",
+        summary="Report a wrong verdict",
         responses={
-            201: _content("Receipt", "It is kept."),
-            200: _content("Receipt", "The same was kept before."),
+            201: _content("Receipt", "Stored."),
+            200: _content("Receipt", "Already stored."),
             **_problems(404, 408, 413, 415, 422, 429, 503),
         },
         openapi_extra=_BODY,
@@ -159,15 +155,15 @@ def router(store: FeedbackStore | None, settings: FeedbackSettings | None = None
         f"{PATH}/{{name}}",
         look,
         methods=["GET"],
-        summary="What is kept of one piece of feedback",
-        responses={200: _content("Feedback", "All of it."), **_problems(404, 422, 429, 503)},
+        summary="Read one feedback entry",
+        responses={200: _content("Feedback", "The feedback."), **_problems(404, 422, 429, 503)},
     )
     routes.add_api_route(
         f"{PATH}/{{name}}",
         take_back,
         methods=["DELETE"],
         status_code=204,
-        summary="Take feedback back",
+        summary="Delete one feedback entry",
         responses=_problems(404, 422, 429, 503),
     )
     return routes

@@ -1,4 +1,4 @@
-"""FeedbackStore: feedback kept in SQLite or PostgreSQL, safe for threads and for processes."""
+"""`FeedbackStore`: feedback in SQLite or PostgreSQL, safe for threads and processes."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ FEEDBACK = Table(
     "faceproof_feedback",
     _METADATA,
     Column("id", String(32), primary_key=True),
-    # What makes two pieces of feedback the same: `store.key_of`.
+    # Equal for equal feedback: `store.key_of`.
     Column("key", String(64), nullable=False, unique=True),
     # Whole seconds since 1970, UTC.
     Column("received", BigInteger, nullable=False),
@@ -91,28 +91,28 @@ FEEDBACK = Table(
 
 SCHEMA = Table("faceproof_feedback_schema", _METADATA, Column("version", Integer, nullable=False))
 
-#: Two services that start at once make the tables one after the other.
+#: Lock for creating the tables: two services may start at once.
 _LOCK = text("SELECT pg_advisory_xact_lock(706172011)")
 
 
 def make_tables(connection: Connection, *, create: bool) -> None:
-    """Make the tables where there are none, and see that they are of a version that we know.
+    """Create missing tables, and check that their version is supported.
 
     Raises:
-        FeedbackStoreError: a newer faceproof made them; or none are there and none are to be made.
+        FeedbackStoreError: a newer faceproof created them, or they are missing without ``create``.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK)
     if not inspect(connection).has_table(SCHEMA.name):
         if not create:
-            raise FeedbackStoreError("holds no feedback: is it the database of the service?")
+            raise FeedbackStoreError("has no feedback tables: use the database of the service")
         _METADATA.create_all(connection)
         connection.execute(insert(SCHEMA).values(version=VERSION))
     version = connection.execute(select(SCHEMA.c.version)).scalar()
     if version != VERSION:
         raise FeedbackStoreError(
-            f"holds feedback of version {version}, and this faceproof knows {VERSION}: "
-            "install a newer faceproof, or name another database"
+            f"has feedback tables of version {version}, this faceproof supports {VERSION}: "
+            "install a newer faceproof, or use another database"
         )
 
 
@@ -120,7 +120,7 @@ _FACES = TypeAdapter(tuple[JudgedFace, ...])
 
 
 def key_of(feedback: Feedback) -> str:
-    """Return what two pieces of feedback share that say the same: 64 hexadecimal digits."""
+    """Return a hash that is equal for equal feedback: 64 hexadecimal digits."""
     face = "" if feedback.face is None else str(feedback.face)
     parts = (
         feedback.image.sha256,
@@ -183,22 +183,22 @@ def feedback_of(row: Row[Any]) -> Feedback:
 
 PAGE = 500
 
-#: Both know how to leave a row alone that is there already.
+#: Both support ON CONFLICT DO NOTHING.
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Added(NamedTuple):
-    """Under which name feedback is kept, and whether it is new."""
+    """Id of stored feedback, and whether it is new."""
 
     id: str
     is_new: bool
 
 
 class FeedbackStore:
-    """Feedback in a database, which is connected to at the first use.
+    """Feedback in a database; the first use connects.
 
-    Every method may be called from any thread, blocks, and raises `FeedbackStoreError` where the
-    database refuses; the next call tries again.
+    Every method is thread-safe, blocks, and raises `FeedbackStoreError` if the database fails;
+    the next call retries.
     """
 
     def __init__(self, at: Address, *, max_rows: int = MAX_ROWS, create: bool = True) -> None:
@@ -210,11 +210,11 @@ class FeedbackStore:
 
     @classmethod
     def open(cls, database: str, *, max_rows: int = MAX_ROWS, create: bool = True) -> Self:
-        """Return the store in a database, connected; without ``create`` it must be there.
+        """Return a connected store; without ``create`` the database must exist.
 
         Raises:
-            UsageError: no address of a database that we keep feedback in.
-            FeedbackStoreError: it cannot be opened, or a newer faceproof made it.
+            UsageError: the address is malformed or its database is not supported.
+            FeedbackStoreError: it cannot be opened, or a newer faceproof created it.
         """
         store = cls(address(database), max_rows=max_rows, create=create)
         store.connect()
@@ -222,23 +222,23 @@ class FeedbackStore:
 
     @property
     def is_there(self) -> bool:
-        """Whether the database was made before, as far as its file tells."""
+        """Whether the database exists; always true for a server."""
         return self.address.file is None or self.address.file.exists()
 
     def connect(self) -> None:
-        """Connect, and make what is missing.
+        """Connect and create missing tables.
 
         Raises:
-            FeedbackStoreError: it cannot be opened, or a newer faceproof made it.
+            FeedbackStoreError: it cannot be opened, or a newer faceproof created it.
         """
         self._connected()
 
     def add(self, feedback: Feedback) -> Added:
-        """Keep feedback, and return its name; the same again is kept once, under its first name.
+        """Store feedback and return its id; equal feedback is stored once, under its first id.
 
         Raises:
-            FeedbackFullError: there is as much as may be kept.
-            FeedbackStoreError: it could not be kept.
+            FeedbackFullError: the store has reached its limit.
+            FeedbackStoreError: the database failed.
         """
         row = row_of(feedback)
         with self._transaction(writes=True) as connection:
@@ -250,38 +250,38 @@ class FeedbackStore:
             done = connection.execute(new.on_conflict_do_nothing(index_elements=["key"]))
             if done.rowcount:
                 return Added(feedback.id, is_new=True)
-            # Another process was quicker, between the look and the writing.
+            # Another process inserted it between the query and the insert.
             return Added(connection.execute(_by_key(row["key"])).scalar_one(), is_new=False)
 
     def get(self, name: str) -> Feedback:
-        """Return the feedback of this name.
+        """Return the feedback with this id.
 
         Raises:
-            FeedbackNotFoundError: there is none.
+            FeedbackNotFoundError: there is no such feedback.
         """
         with self._transaction() as connection:
             row = connection.execute(select(FEEDBACK).where(FEEDBACK.c.id == name)).one_or_none()
         if row is None:
-            raise FeedbackNotFoundError("there is no feedback of this name")
+            raise FeedbackNotFoundError("no feedback with this id")
         return feedback_of(row)
 
     def erase(self, name: str) -> int:
-        """Delete the feedback of this name, or all on the picture of this SHA-256; return how much.
+        """Delete feedback by id, or by SHA-256 of its picture; return the number deleted.
 
         Raises:
-            FeedbackNotFoundError: there is none.
+            FeedbackNotFoundError: there is no such feedback.
         """
         wanted = or_(FEEDBACK.c.id == name, FEEDBACK.c.image_sha256 == name)
         if not (count := self._deleted(wanted)):
-            raise FeedbackNotFoundError("there is no feedback of this name")
+            raise FeedbackNotFoundError("no feedback with this id")
         return count
 
     def prune(self, before: datetime) -> int:
-        """Delete the feedback received before a moment, and return how much that was."""
+        """Delete the feedback received before a time; return the number deleted."""
         return self._deleted(FEEDBACK.c.received < seconds(before))
 
     def count(self) -> int:
-        """Return how much feedback is kept."""
+        """Return the number of stored feedback entries."""
         with self._transaction() as connection:
             return _count(connection)
 
@@ -313,7 +313,7 @@ class FeedbackStore:
         return count
 
     def _forget(self) -> None:
-        """Take what was deleted out of SQLite's journal as well, as far as nobody reads it now."""
+        """Remove deleted rows from SQLite's journal too, unless a reader holds it."""
         with told(self.address), self._connected().connect() as connection:
             raw = connection.connection.driver_connection
             if raw is not None:
@@ -322,20 +322,20 @@ class FeedbackStore:
     def _refuse_when_full(self, connection: Connection) -> None:
         if _count(connection) >= self._max_rows:
             raise FeedbackFullError(
-                f"the store of feedback is full ({self._max_rows:,}): prune it with `faceproof "
-                "feedback prune`, or let it hold more"
+                f"the feedback store is full (limit {self._max_rows:,}): prune it with `faceproof "
+                "feedback prune`, or raise the limit"
             )
 
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
-        """Yield a connection in a transaction that is committed where nothing is raised."""
+        """Yield a connection in a transaction; commit it if nothing is raised."""
         with told(self.address):
             engine = self._connected().execution_options(**{WRITES: writes})
             with engine.begin() as connection:
                 yield connection
 
     def _connected(self) -> Engine:
-        """Return the engine of a database whose tables are ours."""
+        """Return the engine of a database with checked tables."""
         with self._lock:
             if self._engine is None:
                 self._engine = self._made()
@@ -345,7 +345,7 @@ class FeedbackStore:
         if self._create:
             made_private(self.address)
         elif not self.is_there:
-            raise FeedbackStoreError(f"there is no feedback in {self.address}: no such file")
+            raise FeedbackStoreError(f"feedback database {self.address} not found: no such file")
         engine = engine_for(self.address)
         try:
             with told(self.address), engine.execution_options(**{WRITES: True}).begin() as one:
@@ -357,7 +357,7 @@ class FeedbackStore:
 
 
 def _naming(at: Address, error: FeedbackStoreError) -> FeedbackStoreError:
-    """Return the error with the database that it is about."""
+    """Return the error with the database's address in its message."""
     said = str(error)
     return error if str(at) in said else FeedbackStoreError(f"feedback: {at} {said}")
 
@@ -377,11 +377,11 @@ _log = logging.getLogger("faceproof.feedback")
 
 
 def store_for(settings: FeedbackSettings) -> FeedbackStore | None:
-    """Return the store that settings ask for, not connected yet; None where feedback is off.
+    """Return the store of the settings, not connected yet; None if feedback is disabled.
 
     Raises:
-        UsageError: the address is none.
-        MissingExtraError: it is one of PostgreSQL, and psycopg is not installed.
+        UsageError: the address is malformed.
+        MissingExtraError: the address is PostgreSQL and psycopg is not installed.
     """
     if settings.database == OFF:
         return None
@@ -392,7 +392,7 @@ def store_for(settings: FeedbackSettings) -> FeedbackStore | None:
 async def kept(
     store: FeedbackStore | None, settings: FeedbackSettings, *, every: float = DAY_SECONDS
 ) -> AsyncIterator[None]:
-    """Delete what is too old while the service runs, then close the store."""
+    """Delete expired feedback while the service runs, then close the store."""
     if store is None:
         yield
         return
@@ -407,19 +407,19 @@ async def kept(
 
 
 def prune(store: FeedbackStore, days: int) -> int:
-    """Delete what was received more than so many days ago, and return how much that was."""
+    """Delete feedback older than ``days`` days; return the number deleted."""
     return store.prune(datetime.now(UTC) - timedelta(days=days))
 
 
 async def _clean(store: FeedbackStore, days: int, every: float) -> None:
-    """Prune for ever; where the database refuses, sooner again."""
+    """Prune in a loop; after a database error retry sooner."""
     while True:
         await asyncio.sleep(every if await _cleaned(store, days) else min(every, RETRY_SECONDS))
 
 
 async def _cleaned(store: FeedbackStore, days: int) -> bool:
-    """Prune once, and return whether that was possible."""
-    if not store.is_there:  # nothing was given yet: no file is made for that
+    """Prune once; return whether it succeeded."""
+    if not store.is_there:  # no feedback yet: do not create a file
         return True
     try:
         count = await asyncio.to_thread(prune, store, days)

@@ -1,6 +1,6 @@
-"""What stands between strangers and the service: keys, rates, headers, metrics and logs.
+"""Security middleware: API keys, rate limits, headers, metrics and logs.
 
-Every part is a plain ASGI middleware; `install` puts them in their order.
+Every part is a plain ASGI middleware; `install` adds them in order.
 """
 
 from faceproof.frontends.api.security.install import described, install, server_options

@@ -1,4 +1,4 @@
-"""Puts the parts of the guard around an app, in their order."""
+"""`install` adds the security middlewares to an app, in order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch"
 
 
 def described(document: Mapping[str, Any], settings: GuardSettings) -> Json:
-    """Return an OpenAPI document with the guard's refusals, and with keys where they are used."""
+    """Return a copy of the document with the middlewares' errors and, if required, API keys."""
     said = deepcopy(dict(document))
     refusals = dict(_refusals(settings))
     for path, operations in said.get("paths", {}).items():
@@ -53,20 +53,20 @@ def described(document: Mapping[str, Any], settings: GuardSettings) -> Json:
 
 
 def _refusals(settings: GuardSettings) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Yield status, code and words of what the guard may answer."""
-    yield 400, ("bad_request", "a request has one length")
-    yield 403, ("forbidden", "this page may not call the service")
-    yield 421, ("wrong_host", "not a name of this service")
-    yield 500, ("internal", "the service failed; its log says where")
+    """Yield status, code and example message of the middlewares' errors."""
+    yield 400, ("bad_request", "ambiguous request length")
+    yield 403, ("forbidden", "cross-origin request rejected")
+    yield 421, ("wrong_host", "unknown Host")
+    yield 500, ("internal", "internal error; see the service's log")
     if settings.keys_file is not None:
-        yield 401, ("unauthorized", "send an API key that is valid")
+        yield 401, ("unauthorized", "missing or invalid API key")
         yield 503, ("keys_unavailable", "the service cannot read its API keys")
     if settings.keys_file is not None or settings.requests_per_minute is not None:
-        yield 429, ("too_many_requests", "too many requests: come back in 3 s")
+        yield 429, ("too_many_requests", "too many requests: retry in 3 s")
 
 
 def _add(responses: Json, refusals: Mapping[int, tuple[str, str]]) -> None:
-    """Add the refusals to what an operation answers, beside its own of the same status."""
+    """Add the errors to an operation's responses, next to its own of the same status."""
     for status, (code, detail) in refusals.items():
         response = responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
         content = response.setdefault("content", {}).setdefault(MEDIA_TYPE, {"schema": _PROBLEM})
@@ -77,8 +77,8 @@ def _add(responses: Json, refusals: Mapping[int, tuple[str, str]]) -> None:
 def server_options(settings: GuardSettings) -> dict[str, Any]:
     """Return options for ``uvicorn.Config`` and ``uvicorn.run``.
 
-    uvicorn would log whole addresses, name itself in every answer, and believe what
-    ``X-Forwarded-For`` says when it comes from this machine; WebSockets have no route here.
+    By default uvicorn logs whole addresses, sends a Server header, and trusts
+    ``X-Forwarded-For`` from this machine. WebSockets have no route here.
 
     >>> options = server_options(GuardSettings())
     >>> options["access_log"], options["server_header"], options["proxy_headers"], options["ws"]
@@ -93,27 +93,27 @@ def server_options(settings: GuardSettings) -> dict[str, Any]:
     }
 
 
-#: What a page that may call the service may send, and read of an answer.
+#: CORS: headers that an allowed page may send and read.
 _REQUEST_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Request-ID")
 _ANSWER_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy")
 _FAILURES_AT_ONCE = 20
 
 
 def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = None) -> Metrics:
-    """Return the metrics of the app, which from now on is guarded; call it last.
+    """Add the middlewares to the app and return its metrics; call it last.
 
     From the outside in:
 
-    1. `Watched`: what comes after may refuse or fail, and still has an id, a line and a count.
-    2. `SecurityHeaders`: on every answer, so outside of all that answers.
-    3. CORS, where origins are allowed: before keys, as a browser asks without one whether it may
-       ask, and as a page must be able to read why it was refused.
+    1. `Watched`: a request rejected later still gets an id, a log line and a count.
+    2. `SecurityHeaders`: on every response, so outside of all that respond.
+    3. CORS, if origins are allowed: before keys, as a browser sends preflights without a key
+       and a page must be able to read the error.
     4. `FaultsAnswered`: inside the headers, so that a 500 has them too.
-    5. `FramingChecked`, `HostsChecked`: before keys, as they cost less and say nothing about them.
-    6. `KeysRequired`, where there is a keys file: before rates, which are those of a key.
-    7. `RatesLimited`, where there is a rate: last, so that only what is let in is counted.
+    5. `FramingChecked`, `HostsChecked`: before keys, as they cost less and reveal nothing.
+    6. `KeysRequired`, if a keys file is set: before rates, which are counted by key.
+    7. `RatesLimited`, if a rate is set: last, so that only accepted requests count.
 
-    Nothing reads a body before the request has come through all of them.
+    No body is read before the request has passed all of them.
 
     Raises:
         UsageError: the keys file cannot be trusted.
@@ -142,7 +142,7 @@ def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = N
 
 
 def _limit(app: Starlette, settings: GuardSettings) -> None:
-    """Add the rates, where there are some."""
+    """Add rate limits, if set."""
     if settings.requests_per_minute is None:
         return
     rate = Rate(
@@ -152,7 +152,7 @@ def _limit(app: Starlette, settings: GuardSettings) -> None:
 
 
 def _ask_for_keys(app: Starlette, settings: GuardSettings) -> None:
-    """Add the keys, where there is a file of them."""
+    """Add API-key authentication, if a keys file is set."""
     if settings.keys_file is None:
         return
     open_metrics = frozenset() if settings.metrics_need_key else frozenset({METRICS_PATH})
@@ -170,7 +170,7 @@ def _ask_for_keys(app: Starlette, settings: GuardSettings) -> None:
 
 
 def _allow_origins(app: Starlette, settings: GuardSettings) -> None:
-    """Add CORS, where origins are named."""
+    """Add CORS, if origins are allowed."""
     if not settings.allowed_origins:
         return
     app.add_middleware(

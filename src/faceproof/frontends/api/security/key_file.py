@@ -1,9 +1,8 @@
-"""The file of API keys: hashes alone, written whole or not at all, for its owner's eyes.
+"""`Keys`: the API-key file, with hashes only, replaced atomically, readable by its owner.
 
-A secret is 256 random bits, so one round of SHA-256 keeps it: nobody can try 2**256 secrets. The
-slow hashes for passwords (argon2, bcrypt) make up for words that people choose, and would only give
-strangers a way to keep the service busy. The hash is over the whole key, whose id is in no other:
-equal hashes cannot be looked for across keys, as with a salt.
+A secret is 256 random bits, so one round of SHA-256 is enough: nobody can try 2**256 secrets.
+Slow password hashes (argon2, bcrypt) compensate for weak passwords; here they would only help a
+denial of service. The hash covers the whole key with its unique id, which acts as a salt.
 
 Source: NIST SP 800-63B (2017), section 5.1.2.2: secrets of 112 bits of entropy or more are kept
 as an approved one-way hash, weaker ones salted and stretched.
@@ -31,19 +30,19 @@ from faceproof.runs import locked
 KEY = re.compile(r"fp_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 LARGEST_FILE = 4 * 1024 * 1024
 
-#: What others may not: read, write or run the file; its group may not write it.
+#: Forbidden mode bits: any access for others, write access for the group.
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 
 
 def _plain(name: str) -> str:
-    """Return a name that can stand in a table and in a log."""
+    """Return a name that is printable in a table and in a log."""
     if not name.isprintable() or name != name.strip():
-        raise ValueError("a name has printable characters, and no space at its ends")
+        raise ValueError("name must be printable, without leading or trailing spaces")
     return name
 
 
 class Key(Record):
-    """One API key: all that is kept of it, in UTC; ``expires`` is the first moment it is over."""
+    """Stored record of an API key, times in UTC; it is invalid from ``expires`` on."""
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
@@ -53,14 +52,14 @@ class Key(Record):
     retired: AwareDatetime | None = None
 
     def state(self, now: datetime) -> Literal["valid", "expired", "retired"]:
-        """Return whether the key opens the service."""
+        """Return the state of the key at a time."""
         if self.retired is not None and self.retired <= now:
             return "retired"
         return "expired" if self.expires is not None and self.expires <= now else "valid"
 
 
 class Keys(Document):
-    """All keys of a service."""
+    """All API keys of a service."""
 
     schema_: Literal["faceproof.keys/1"] = Field(default="faceproof.keys/1", alias="schema")
     keys: tuple[Key, ...] = ()
@@ -68,24 +67,24 @@ class Keys(Document):
     @model_validator(mode="after")
     def _ids_differ(self) -> Self:
         if len({key.id for key in self.keys}) != len(self.keys):
-            raise ValueError("two keys have one id")
+            raise ValueError("two keys have the same id")
         return self
 
     def replacing(self, changed: Key) -> Keys:
-        """Return the keys with one put in the place of the one with its id."""
+        """Return the keys with the key of the same id replaced."""
         return Keys(keys=tuple(changed if key.id == changed.id else key for key in self.keys))
 
 
 def digest(key: str) -> str:
-    """Return the hash of a whole key, as it is kept: 64 hexadecimal digits."""
+    """Return the SHA-256 of a whole key: 64 hexadecimal digits."""
     return hashlib.sha256(key.encode("ascii", errors="replace")).hexdigest()
 
 
 def new_key(name: str, *, now: datetime, expires: datetime | None) -> tuple[str, Key]:
-    """Return a new key as its owner needs it, and what is kept of it.
+    """Return a new key in plain text and its record for the file.
 
     Raises:
-        UsageError: the name cannot stand in a table.
+        UsageError: the name is not printable.
     """
     identity = secrets.token_hex(6)
     text = f"fp_{identity}_{secrets.token_urlsafe(32)}"
@@ -97,35 +96,35 @@ def new_key(name: str, *, now: datetime, expires: datetime | None) -> tuple[str,
 
 
 def read_keys(path: Path) -> Keys:
-    """Return the keys of a file that nobody else may read or change.
+    """Return the keys of a file, which must not be accessible to others.
 
-    A link is followed, as secrets are often mounted by links; what it leads to is looked at.
+    Symbolic links are followed, as secrets are often mounted by links; the target is checked.
 
     Raises:
-        UsageError: no such file, open to others, or not a whole file of keys.
+        UsageError: the file is missing, accessible to others, or malformed.
     """
     try:
         content = _read_guarded(path)
         return Keys.model_validate_json(content)
     except OSError as error:
         why = error.strerror or type(error).__name__
-        raise UsageError(f"keys file {path}: {why}: `faceproof keys new` makes one") from None
+        raise UsageError(f"keys file {path}: {why}: create one with `faceproof keys new`") from None
     except ValidationError as error:
         where = ".".join(map(str, error.errors()[0]["loc"])) or "its beginning"
-        raise UsageError(f"keys file {path} is damaged at {where}: put back a copy") from None
+        raise UsageError(f"keys file {path} is malformed at {where}: restore a backup") from None
 
 
 def change_keys(path: Path, change: Callable[[Keys], Keys]) -> None:
-    """Write what ``change`` makes of the keys of a file, or of none where there is no file yet.
+    """Apply ``change`` to the keys of a file (or to no keys) and write the result.
 
-    Two programs that change a file do so one after the other. The file is replaced whole.
+    A lock serialises writers. The file is replaced atomically.
 
     Raises:
-        UsageError: the file cannot be trusted, or there is no folder for it.
+        UsageError: the file is not safe, or its folder does not exist.
     """
     target = path.resolve()
     if not target.parent.is_dir():
-        raise UsageError(f"{target.parent} is no folder: make it, or name another --file")
+        raise UsageError(f"{target.parent} is not a folder: create it, or use another --file")
     with locked(target.with_name(f".{target.name}.lock"), wait=True):
         _write(target, change(read_keys(target) if target.exists() else Keys()))
 
@@ -136,31 +135,33 @@ def now_utc() -> datetime:
 
 
 def _read_guarded(path: Path) -> bytes:
-    """Return the bytes of a file, looked at through the descriptor that is then read."""
-    # Not to wait for ever where the name leads to a pipe.
+    """Return the bytes of a file, checked through the same descriptor that is read."""
+    # Do not block on a named pipe.
     with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123
         _refuse_unsafe(path, os.fstat(file.fileno()))
         content = file.read(LARGEST_FILE + 1)
     if len(content) > LARGEST_FILE:
-        raise UsageError(f"keys file {path} has more than {LARGEST_FILE} bytes")
+        raise UsageError(f"keys file {path} is larger than {LARGEST_FILE} bytes")
     return content
 
 
 def _refuse_unsafe(path: Path, found: os.stat_result) -> None:
-    """Refuse what is no file, is open to others, or belongs to somebody else."""
+    """Reject anything but a regular file of this user that others cannot access."""
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"keys file {path} is no regular file")
+        raise UsageError(f"keys file {path} is not a regular file")
     if os.name == "nt":
         return
     if found.st_mode & _TOO_OPEN:
         mode = stat.S_IMODE(found.st_mode)
-        raise UsageError(f"keys file {path} is open to others (mode {mode:o}): chmod 600 {path}")
+        raise UsageError(
+            f"keys file {path} is accessible to others (mode {mode:o}): chmod 600 {path}"
+        )
     if found.st_uid not in {0, os.geteuid()}:
         raise UsageError(f"keys file {path} belongs to another user: chown it")
 
 
 def _write(path: Path, keys: Keys) -> None:
-    """Put a new file, which others could never read, in the place of the old one."""
+    """Replace the file with a new one that others could never read."""
     descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123

@@ -1,4 +1,4 @@
-"""Only who has a key may ask: `Authorization: Bearer` or `X-API-Key`.
+"""`KeysRequired`: API-key authentication by `Authorization: Bearer` or `X-API-Key`.
 
 Source: RFC 6750, "Bearer Token Usage", 2012, sections 2.1 and 3.
 """
@@ -32,16 +32,16 @@ from faceproof.frontends.api.security.settings import Network
 _LOG = logging.getLogger(__name__)
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="faceproof"'}
-_WANTED = "send an API key that is valid, as Authorization: Bearer KEY or X-API-Key: KEY"
+_WANTED = "missing or invalid API key: send Authorization: Bearer KEY or X-API-Key: KEY"
 _LONGEST_KEY = 256
 _NO_HASH = "0" * 64
 
 
 class KeyRing:
-    """The keys of a file, read again within a second of its change.
+    """The keys of a file, reloaded within a second of a change.
 
-    A file that can no longer be trusted, or has gone, keeps its last keys for ``GRACE`` seconds,
-    in which an editor may finish it; after that nobody gets in until it is whole again.
+    If the file becomes invalid or disappears, its last keys stay valid for ``GRACE`` seconds,
+    so that an editor may finish. After that every key is rejected until the file is valid.
     """
 
     SECONDS_BETWEEN_LOOKS = 1.0
@@ -62,7 +62,7 @@ class KeyRing:
         self._bad_since: float | None = None
 
     def holder(self, presented: str) -> str | None:
-        """Return the id of the key if it opens the service; all others take the same time."""
+        """Return the id of a valid key, else None, in constant time."""
         self._look_again()
         match = KEY.fullmatch(presented)
         key = self._keys.get(match["id"]) if match else None
@@ -72,11 +72,11 @@ class KeyRing:
 
     @property
     def trusted(self) -> bool:
-        """Whether the file was whole lately."""
+        """Whether the file was valid within the grace period."""
         return self._bad_since is None or self._clock() - self._bad_since < self.GRACE
 
     def _look_again(self) -> None:
-        """Read the file if it is another one than before, at most once a second."""
+        """Reload the file if it has changed, at most once a second."""
         clock = self._clock()
         if clock - self._looked < self.SECONDS_BETWEEN_LOOKS:
             return
@@ -87,14 +87,14 @@ class KeyRing:
         try:
             self._keys, self._signature = _by_id(self._path), signature
             self._bad_since = None
-            _LOG.info("keys file read again", extra={"keys": len(self._keys)})
+            _LOG.info("keys file reloaded", extra={"keys": len(self._keys)})
         except UsageError as error:
             self._bad_since = self._bad_since or clock
             _LOG.error("keys file: %s", error)
 
 
 class KeysRequired:
-    """Lets through who has a valid key, and what anyone may ask; the others get 401."""
+    """Passes requests with a valid key and open paths; rejects the others with 401."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class KeysRequired:
         self._proxies, self._open = trusted_proxies, open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Pass one request on, or reject it."""
         if scope["type"] != "http" or route_path(scope) in self._open:
             await self._app(scope, receive, send)
             return
@@ -123,7 +123,7 @@ class KeysRequired:
             await self._app(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 401, or 429 to an address that has tried too often."""
+        """Respond 401, or 429 to an address with too many failures."""
         taken = self._failures.take(network_of(client_of(scope, self._proxies)))
         if taken.granted:
             request_context.refused("no_valid_key")
@@ -134,15 +134,15 @@ class KeysRequired:
         await answer(scope, receive, send)
 
     async def _closed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 503: no key can be told from a wrong one."""
+        """Respond 503: no key can be verified."""
         request_context.refused("keys_unavailable")
-        detail = "the service cannot read its API keys; its log says why"
+        detail = "the service cannot read its API keys; see its log"
         answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", detail)
         await answer.response({"Retry-After": "10"})(scope, receive, send)
 
 
 def presented(headers: Headers) -> str:
-    """Return the one key that stands in the headers, an empty text for none or several.
+    """Return the only key in the headers, an empty string for none or several.
 
     >>> presented(Headers({"authorization": "bearer a"})), presented(Headers({"x-api-key": "b"}))
     ('a', 'b')
@@ -168,7 +168,7 @@ def _by_id(path: Path) -> Mapping[str, Key]:
 
 
 def _signature(path: Path) -> tuple[int, ...]:
-    """Return what differs when a file was changed or replaced; nothing of one that has gone."""
+    """Return a signature that changes with the file; empty for a missing file."""
     try:
         found = path.stat()
     except OSError:

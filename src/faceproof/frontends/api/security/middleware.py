@@ -1,17 +1,17 @@
-"""Middlewares without state: headers, faults, framing and the host that is asked for.
+"""`SecurityHeaders` and other stateless middlewares: errors, framing, Host and Origin.
 
 Source: OWASP REST Security Cheat Sheet, section "Security Headers"; RFC 6797 (2012) for HSTS.
 
-The HTTP parser reads a request with both ``Content-Length`` and ``Transfer-Encoding`` by the
-latter, and goes on with the connection. A proxy that went by the former has another idea of where
-the next request begins: what a stranger put between would be taken for somebody else's request.
+The HTTP parser frames a request with both ``Content-Length`` and ``Transfer-Encoding`` by the
+latter, and keeps the connection open. A proxy that frames by the former finds another start of the
+next request, so an attacker can smuggle a request into another client's connection.
 
 Source: RFC 9112 (2022), sections 6.1 and 11.2, "Request Smuggling".
 
-A web page whose name is suddenly said to live at 127.0.0.1 (DNS rebinding) sends its own name as
-``Host``; so a service that was reached through loopback answers to the names of loopback alone.
-A page may also post to a service without reading the answer; what a browser says of where a
-request comes from (``Origin``) must be the service itself or a page that is allowed.
+A web page whose name resolves to 127.0.0.1 (DNS rebinding) sends its own name as ``Host``; so a
+service reached through loopback accepts only the names of loopback.
+A page may also post to a service without reading the response; the ``Origin`` header of the
+browser must be the service itself or an allowed page.
 
 Source: RFC 9110 (2022), sections 7.4 and 15.5.20; RFC 6454 (2011), section 7.
 """
@@ -31,27 +31,27 @@ from faceproof.frontends.api.security import request_context
 from faceproof.frontends.api.security.request_context import OPEN_PATHS, route_path
 from faceproof.frontends.api.security.settings import PREFIX
 
-#: JSON needs nothing from anywhere, and stands in nobody's frame.
+#: JSON loads nothing and must not be framed.
 CLOSED_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-#: Of every answer, also where a route has set another.
+#: Set on every response; overrides the route's value.
 ALWAYS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-#: Of an answer whose route has not set its own, as a page with scripts must.
+#: Set only if the route has not set its own, as a page with scripts must.
 UNLESS_SET: Mapping[str, str] = {
     "Content-Security-Policy": CLOSED_POLICY,
     "Cache-Control": "no-store",
 }
-#: One year. Subdomains are left to whoever owns the domain.
+#: One year, without subdomains: those are the domain owner's decision.
 HSTS = "max-age=31536000"
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer; HSTS only where HTTPS ends in front of the service."""
+    """Adds security headers to every response; HSTS only behind a TLS proxy."""
 
     def __init__(self, app: ASGIApp, *, tls_in_front: bool = False) -> None:
         self._app = app
@@ -81,7 +81,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class FaultsAnswered:
-    """Turns what nobody caught into a 500; an answer that has begun is cut off instead."""
+    """Turns uncaught exceptions into a 500; a response that has started is aborted instead."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -98,26 +98,26 @@ class FaultsAnswered:
         try:
             await self._app(scope, receive, watch)
         except Exception:
-            # The formatter of `request_log` writes frames, not words: they may quote the request.
+            # `request_log` writes frames without messages, which may quote the request.
             _LOG.exception("bug")
             if begun or scope["type"] != "http":
                 raise
-            detail = "the service failed; its log says where, under the X-Request-ID of this answer"
+            detail = "internal error; see the service's log under the X-Request-ID of this response"
             answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail).response()
             await answer(scope, receive, send)
 
 
-_TOLD = "a request has one length: send Content-Length or Transfer-Encoding, not both"
+_TOLD = "ambiguous request length: send Content-Length or Transfer-Encoding, not both"
 
 
 class FramingChecked:
-    """Passes on what has one length; else 400."""
+    """Rejects requests of ambiguous length with 400."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Pass one request on, or reject it."""
         if scope["type"] == "http" and _has_two_lengths(Headers(scope=scope)):
             request_context.refused("framing")
             answer = problem(HTTPStatus.BAD_REQUEST, "bad_request", _TOLD)
@@ -132,7 +132,7 @@ def _has_two_lengths(headers: Headers) -> bool:
 
 
 class HostsChecked:
-    """Passes on what was sent to a name of the service, from a page that may; else 421 or 403."""
+    """Rejects an unknown Host with 421 and a page of another origin with 403."""
 
     def __init__(
         self,
@@ -145,18 +145,18 @@ class HostsChecked:
         self._hosts, self._origins = frozenset(allowed_hosts), frozenset(allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Pass one request on, or reject it."""
         if scope["type"] != "http" or route_path(scope) in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         if not self._is_ours(scope, headers.getlist("host")):
             request_context.refused("host")
-            detail = f"not a name of this service: call it localhost, or set {PREFIX}ALLOWED_HOSTS"
+            detail = f"unknown Host: use localhost, or set {PREFIX}ALLOWED_HOSTS"
             answer = problem(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", detail)
         elif not self._may_call(headers):
             request_context.refused("origin")
-            detail = f"this page may not call the service: {PREFIX}ALLOWED_ORIGINS does not name it"
+            detail = f"cross-origin request rejected: add the page to {PREFIX}ALLOWED_ORIGINS"
             answer = problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
         else:
             await self._app(scope, receive, send)
@@ -164,14 +164,14 @@ class HostsChecked:
         await answer.response()(scope, receive, send)
 
     def _is_ours(self, scope: Scope, hosts: list[str]) -> bool:
-        """Return whether the one ``Host`` is a name of the service."""
+        """Return whether there is exactly one ``Host`` and it is a name of the service."""
         name = _without_port(hosts[0]) if len(hosts) == 1 else ""
         if self._hosts:
             return name in self._hosts or is_loopback(name)
         return is_loopback(name) or not _through_loopback(scope)
 
     def _may_call(self, headers: Headers) -> bool:
-        """Return whether no other page sent this from a browser, or one that is allowed."""
+        """Return whether the request comes from an allowed page or not from another page."""
         origin = headers.get("origin")
         if origin is None or origin in self._origins:
             return True
@@ -179,13 +179,13 @@ class HostsChecked:
 
 
 def _through_loopback(scope: Scope) -> bool:
-    """Return whether the connection ended at this machine's own address."""
+    """Return whether the connection's local address is loopback."""
     address = str((scope.get("server") or ("",))[0])
     return is_loopback(address) and address != "localhost"
 
 
 def _without_port(host: str) -> str:
-    """Return the name or address of a ``Host`` header in small letters."""
+    """Return the name or address of a ``Host`` header in lower case."""
     if host.startswith("["):
         return host.partition("]")[0].lower() + "]"
     return host.partition(":")[0].lower()

@@ -1,11 +1,11 @@
-"""Who asks too often gets 429, and everyone is told how much is left.
+"""`RatesLimited`: rate limits for each client, with 429 and RateLimit headers.
 
 Source: draft-ietf-httpapi-ratelimit-headers-11 (2026, not an RFC yet), sections 3 and 4; RFC 6585
 (2012), section 4, for the status; RFC 9110 (2022), section 10.2.3, for ``Retry-After``.
 
-A client's number is the moment at which it will have paid for all it took, each unit costing
-``interval``. A unit is granted while that moment lies less than ``burst`` intervals ahead, so that
-in any time t no more than burst + t / interval are granted. Whole nanoseconds: nothing is rounded.
+Each client has a time at which its used units are paid off; a unit costs ``interval``. A unit is
+granted while that time is less than ``burst`` intervals ahead. So at most burst + t / interval
+units are granted in any time t. Times are whole nanoseconds, without rounding.
 
 Source: ITU-T Recommendation I.371 (2004), annex A, "Generic Cell Rate Algorithm".
 """
@@ -40,7 +40,7 @@ _MINUTE = 60 * NANOSECONDS
 
 @dataclass(frozen=True)
 class Taken:
-    """What came of asking: granted or not, units left, whole seconds until there is one more."""
+    """Result of a request for a unit: granted, units left, whole seconds to the next unit."""
 
     granted: bool
     left: int
@@ -50,8 +50,8 @@ class Taken:
 class Rate:
     """Units a minute for each of many clients, ``burst`` of them at once after a pause.
 
-    No more than ``most_clients`` are remembered: the one that has asked for nothing longest is
-    forgotten, and starts anew with a full burst. Threads may share it.
+    At most ``most_clients`` are stored: the least recently seen client is dropped, and starts
+    again with a full burst. Thread-safe.
 
     >>> rate = Rate(60, burst=2, clock=lambda: 0)
     >>> [rate.take("a").granted for _ in range(3)], rate.take("b").granted
@@ -73,16 +73,16 @@ class Rate:
         self._lock = Lock()
 
     def __len__(self) -> int:
-        """Return how many clients are remembered."""
+        """Return the number of stored clients."""
         return len(self._paid)
 
     @property
     def seconds_to_fill(self) -> int:
-        """Whole seconds from nothing left to a full burst."""
+        """Whole seconds to refill an empty burst."""
         return _seconds(self.burst * self.interval)
 
     def take(self, client: str) -> Taken:
-        """Take one unit, if there is one."""
+        """Take one unit, if available."""
         with self._lock:
             now = self._clock()
             paid = max(self._paid.pop(client, now), now) + self.interval
@@ -95,7 +95,7 @@ class Rate:
         return self._taken(paid - now, granted=granted)
 
     def _taken(self, debt: int, *, granted: bool) -> Taken:
-        """Return the answer to a client that owes ``debt`` nanoseconds."""
+        """Return the result for a client with a debt of ``debt`` nanoseconds."""
         left = (self.burst * self.interval - debt) // self.interval
         until_more = debt - (self.burst - left - 1) * self.interval
         return Taken(granted, left, max(1, _seconds(until_more)))
@@ -107,7 +107,7 @@ def _seconds(nanoseconds: int) -> int:
 
 
 class RatesLimited:
-    """Passes on what a key, or without keys an address, may ask; the rest gets 429."""
+    """Limits requests by key, or by address without keys; rejects the rest with 429."""
 
     def __init__(
         self, app: ASGIApp, *, rate: Rate, trusted_proxies: tuple[Network, ...] = ()
@@ -115,7 +115,7 @@ class RatesLimited:
         self._app, self._rate, self._proxies = app, rate, trusted_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Pass one request on, or reject it."""
         if scope["type"] != "http" or route_path(scope) in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
@@ -133,7 +133,7 @@ class RatesLimited:
         await self._app(scope, receive, send_with_limits)
 
     def _client(self, scope: Scope) -> str:
-        """Return whose rate it is."""
+        """Return the client that the request counts for."""
         known = request_context.CURRENT.get()
         if known is not None and known.key is not None:
             return f"key {known.key}"
@@ -141,7 +141,7 @@ class RatesLimited:
 
 
 def limits(rate: Rate, taken: Taken) -> dict[str, str]:
-    """Return the headers that tell a client its limits.
+    """Return the RateLimit headers.
 
     >>> limits(Rate(60, burst=20), Taken(granted=True, left=19, seconds=1))
     {'RateLimit-Policy': '"default";q=20;w=20', 'RateLimit': '"default";r=19;t=1'}
@@ -153,7 +153,7 @@ def limits(rate: Rate, taken: Taken) -> dict[str, str]:
 
 
 def refusal(rate: Rate, taken: Taken, why: str) -> Response:
-    """Return the 429 that says when to come back."""
-    told = f"{why}: come back in {taken.seconds} s"
+    """Return the 429 response with Retry-After."""
+    told = f"{why}: retry in {taken.seconds} s"
     headers = {"Retry-After": str(taken.seconds), **limits(rate, taken)}
     return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", told).response(headers)

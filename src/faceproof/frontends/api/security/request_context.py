@@ -1,4 +1,4 @@
-"""The request that is being answered: its client, its route, and what is known of it."""
+"""`Current`: context of the current request: its client, route and outcome."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from starlette.types import Scope
 
 from faceproof.frontends.api.security.settings import Network
 
-#: No underscore: an API key that somebody sends as the id of a request is none, and not logged.
+#: No underscore: an API key sent as a request id does not match, and is not logged.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9.-]{8,64}", re.ASCII)
 
 
 @dataclass
 class Current:
-    """One request: its id, whose key it had, why it was refused, what its checks came to."""
+    """One request: its id, key id, reason of rejection and check outcomes."""
 
     id: str
     client: str
@@ -30,12 +30,12 @@ class Current:
     checks: Counter[str] = field(default_factory=Counter)
 
 
-#: Seen by all that runs for a request, also in threads that the framework starts for it.
+#: Visible to all code of a request, also in threads that the framework starts for it.
 CURRENT: ContextVar[Current | None] = ContextVar("faceproof_current_request", default=None)
 
 
 def request_id(sent: str) -> str:
-    r"""Return the id that came with a request if it is one, else a new one.
+    r"""Return the client's request id if it is valid, else a new one.
 
     >>> request_id("build-7.attempt-2"), len(request_id("two\nlines"))
     ('build-7.attempt-2', 32)
@@ -44,7 +44,7 @@ def request_id(sent: str) -> str:
 
 
 def refused(why: str) -> bool:
-    """Remember why the current request is refused; return whether there is one."""
+    """Record why the current request is rejected; return whether there is one."""
     current = CURRENT.get()
     if current is not None:
         current.refused = why
@@ -52,29 +52,29 @@ def refused(why: str) -> bool:
 
 
 def known_key(identity: str) -> None:
-    """Remember whose key the current request has."""
+    """Record the key id of the current request."""
     if current := CURRENT.get():
         current.key = identity
 
 
 def checked(outcome: str) -> None:
-    """Remember what a check of the current request came to: a verdict, status or error code."""
+    """Record a check's outcome for the current request: a verdict, status or error code."""
     if current := CURRENT.get():
         current.checks[outcome] += 1
 
 
 Address = IPv4Address | IPv6Address
 
-#: Of a client without an address, as through a Unix socket.
+#: For a client without an address, as through a Unix socket.
 UNKNOWN = "unknown"
 _MOST_HOPS = 32
 
 
 def client_of(scope: Scope, trusted: Sequence[Network]) -> Address | None:
-    """Return the nearest address that is no trusted proxy, None where there is no address.
+    """Return the nearest address that is not a trusted proxy, None without an address.
 
-    ``X-Forwarded-For`` is read from its end, where the proxy that we talk to wrote; what a
-    stranger wrote stands before the first address that is not trusted, and is not read.
+    ``X-Forwarded-For`` is read from its end, written by the nearest proxy. Reading stops at the
+    first untrusted address; a client can forge only the entries before it.
     """
     address = _peer(scope)
     hops = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
@@ -89,7 +89,7 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> Address | None:
 
 
 def parsed(text: str) -> Address | None:
-    """Return an address with or without a port, an IPv4 one in IPv6 as IPv4; None if it is none.
+    """Return the parsed address, with or without a port, IPv4-mapped as IPv4; None if invalid.
 
     >>> str(parsed(" 192.0.2.1:443")), str(parsed("[2001:db8::1]:443")), parsed("unknown")
     ('192.0.2.1', '2001:db8::1', None)
@@ -109,7 +109,7 @@ def parsed(text: str) -> Address | None:
 
 
 def network_of(address: Address | None, *, ipv4: int = 32, ipv6: int = 64) -> str:
-    """Return the network that an address is counted with; whoever has one IPv6 has its /64.
+    """Return the network that an address counts for; one client controls an IPv6 /64.
 
     >>> network_of(parsed("192.0.2.1")), network_of(parsed("2001:db8::1"))
     ('192.0.2.1/32', '2001:db8::/64')
@@ -132,16 +132,16 @@ def _within(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 
-#: What anyone may ask, as often as they like: whether the service lives, and whether it is ready.
+#: Paths without keys and rate limits: liveness and readiness probes.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 METRICS_PATH = "/metrics"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-#: Of a request that no route takes, or with a method of the client's own.
+#: For a request without a route, or with an unknown method.
 OTHER = "other"
 
 
 def route_path(scope: Scope) -> str:
-    """Return the path as the routes see it, without the prefix under which the app is mounted.
+    """Return the path without the prefix under which the app is mounted.
 
     >>> route_path({"path": "/api/healthz", "root_path": "/api"}), route_path({"path": "/apix"})
     ('/healthz', '/apix')
@@ -151,16 +151,16 @@ def route_path(scope: Scope) -> str:
 
 
 def method_of(scope: Scope) -> str:
-    """Return the method, or `OTHER`: a client may write any word there."""
+    """Return the method, or `OTHER` for an unknown one."""
     method = str(scope["method"])
     return method if method in METHODS else OTHER
 
 
 def template_of(scope: Scope) -> str:
-    """Return the template of the route that took a request, `OTHER` where none did.
+    """Return the template of the matched route, `OTHER` without one.
 
-    A router that is included under a prefix knows the rest alone; the prefix is what the path has
-    more at its beginning. Of an app that is mounted, the place is known and no more.
+    A router included under a prefix has only the rest of the template; the prefix is taken from
+    the path. For a mounted app only its prefix is known.
 
     >>> from types import SimpleNamespace
     >>> route = SimpleNamespace(path_format="/detectors/{name}")

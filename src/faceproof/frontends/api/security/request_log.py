@@ -1,10 +1,9 @@
-"""One line in the log for each request, by the outermost part, which also gives it its id.
+"""`Watched`: the outermost middleware, which assigns request ids and logs each request.
 
-A line has its time, the request's id, method, route template, status, milliseconds, bytes, the id
-of the key, what the checks came to, and the client's network. The picture, its name, addresses and
-their queries, headers and secrets are in none: they are never handed to a logger. A traceback is
-written as frames and types of errors, without values and without the errors' words, which may
-quote what was sent.
+A line has the time, request id, method, route template, status, milliseconds, bytes, key id, check
+outcomes and the client's network. It never has the picture, its name, URLs and their queries,
+headers or secrets: no logger receives them. A traceback is logged as frames and exception types,
+without values and messages, which may quote the request.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ from faceproof.frontends.api.security.settings import Network
 
 REQUESTS = "faceproof.requests"
 
-#: What a record has of its own; the rest came with ``extra=``.
+#: Attributes of every LogRecord; the rest came with ``extra=``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-#: Libraries that log addresses, paths or pieces of bodies where they are asked to say more.
+#: Libraries whose debug logs contain addresses, paths or parts of bodies.
 _TALKATIVE = ("httpcore", "httpcore2", "httpx", "httpx2", "multipart", "python_multipart", "PIL")
 
 
@@ -46,24 +45,24 @@ class JsonLines(logging.Formatter):
     """Writes a record as one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, in ASCII: nothing in it can steer a terminal."""
+        """Return the line in ASCII, without terminal control characters."""
         return json.dumps(_fields(record), default=str)
 
 
 class TextLines(logging.Formatter):
-    """Writes a record for people: time, level, event, then ``name=value``."""
+    """Writes a record as text: time, level, event, then ``name=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, its values quoted where they would not be one word."""
+        """Return the line, with values quoted unless they are one word."""
         fields = _fields(record)
         begin = " ".join(_word(fields.pop(name)) for name in ("time", "level", "event"))
         return " ".join([begin, *(f"{name}={_word(value)}" for name, value in fields.items())])
 
 
 def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
-    """Return the configuration of logging, for ``uvicorn.run(log_config=...)``.
+    """Return the logging configuration for ``uvicorn.run(log_config=...)``.
 
-    uvicorn's own access log, which writes whole addresses, has no handler and is off.
+    uvicorn's own access log, which contains whole addresses, is disabled.
     """
     lines = TextLines if form == "text" else JsonLines
     quiet = {"level": "ERROR"}
@@ -76,7 +75,7 @@ def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
         "loggers": {
             "faceproof": {"level": "INFO"},
             REQUESTS: {"level": "CRITICAL" if form == "off" else "INFO"},
-            # Said because others that run uvicorn (Streamlit does) switch it off.
+            # Explicit because other programs that run uvicorn (Streamlit) disable it.
             "uvicorn": {"level": "INFO", "propagate": True},
             "uvicorn.error": {"level": "INFO", "propagate": True},
             "uvicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
@@ -86,7 +85,7 @@ def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
 
 
 def frames(error: BaseException | None) -> list[str]:
-    """Return the types of an error and of its causes with the places they came through.
+    """Return the types of an exception and its causes, with their frames.
 
     >>> try:
     ...     int("secret")
@@ -105,7 +104,7 @@ def frames(error: BaseException | None) -> list[str]:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    """Return what a line says."""
+    """Return the fields of a log line."""
     current = CURRENT.get()
     fields: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -122,7 +121,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _event(record: logging.LogRecord) -> str:
-    """Return the message; of asyncio's the first line alone, as the next ones quote values."""
+    """Return the message; only the first line of asyncio's, as the next ones quote values."""
     message = record.getMessage()
     return message.partition("\n")[0] if record.name == "asyncio" else message
 
@@ -141,7 +140,7 @@ def _places(trace: TracebackType | None) -> list[str]:
 
 
 def _word(value: object) -> str:
-    """Return a value that stays one word on a line."""
+    """Return a value as one word, quoted if necessary."""
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return (
         text
@@ -151,13 +150,13 @@ def _word(value: object) -> str:
 
 
 _LOG = logging.getLogger(REQUESTS)
-#: Of a request whose client had gone before there was an answer.
+#: Status of a request whose client disconnected before the response.
 NO_STATUS = "none"
 
 
 @dataclass
 class Exchange:
-    """What went over the wire for one request."""
+    """Byte counts and status of one request."""
 
     status: int | None = None
     received: int = 0
@@ -165,7 +164,7 @@ class Exchange:
 
 
 class Watched:
-    """Watches each request from its head to the end of its answer; refuses WebSockets."""
+    """Logs each request from its head to the end of its response; rejects WebSockets."""
 
     def __init__(
         self,
@@ -180,7 +179,7 @@ class Watched:
         self._proxies, self._log_addresses = trusted_proxies, log_addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass one request on, and tell of it when it has ended, however it ended."""
+        """Pass one request on, and log it when it has ended, even by an exception."""
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
@@ -201,13 +200,13 @@ class Watched:
             CURRENT.reset(token)
 
     def _current(self, scope: Scope) -> Current:
-        """Return what is known of a request from its head."""
+        """Return the context of a request from its head."""
         sent = Headers(scope=scope).get("x-request-id", "")
         client = network_of(client_of(scope, self._proxies), ipv4=24, ipv6=48)
         return Current(id=request_id(sent), client=client)
 
     def _tell(self, scope: Scope, current: Current, exchange: Exchange, seconds: float) -> None:
-        """Write the line of a request, and count it."""
+        """Log a request, and count it."""
         route, method = template_of(scope), method_of(scope)
         self._metrics.answered(
             (route, method, str(exchange.status or NO_STATUS)),
@@ -244,7 +243,7 @@ def _counting(receive: Receive, exchange: Exchange) -> Receive:
 
 
 def _telling(send: Send, exchange: Exchange, identity: str) -> Send:
-    """Return ``send`` that remembers the answer, and tells the client the request's id."""
+    """Return ``send`` that records the response and adds the X-Request-ID header."""
 
     async def told(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""What the guard may be told, and what it must be told where strangers can reach the service."""
+"""`GuardSettings`: security settings, and which of them a public bind requires."""
 
 from __future__ import annotations
 
@@ -19,32 +19,34 @@ PREFIX = "FACEPROOF_SERVE_GUARD__"
 
 
 def _words(value: object) -> object:
-    """Return the words of a text parted by commas or spaces; other values as they are."""
+    """Split a string at commas or spaces; return other values unchanged."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
 def _network(value: object) -> Network:
-    """Return the network of ``10.0.0.0/8``, or of a single address."""
+    """Parse a network such as ``10.0.0.0/8``, or a single address."""
     return ip_network(str(value))
 
 
 def _origin(value: object) -> str:
-    """Return an origin as a browser sends it.
+    """Return an origin in the form that a browser sends.
 
     Source: RFC 6454, "The Web Origin Concept", 2011, section 6.2.
     """
     parts = urlsplit(str(value))
     origin = f"{parts.scheme}://{parts.netloc}".lower()
     if parts.scheme not in {"http", "https"} or not parts.hostname or origin != str(value):
-        raise ValueError(f"{value!r} is no origin: write it as https://example.org, without a path")
+        raise ValueError(
+            f"{value!r} is not an origin: use the form https://example.org, without a path"
+        )
     return origin
 
 
 def _host(value: object) -> str:
-    """Return a host name in small letters, without a port."""
+    """Return a host name in lower case, without a port."""
     host = str(value).lower()
     if not host or any(letter in host for letter in "*/@, "):
-        raise ValueError(f"{value!r} is no host name: write it as api.example.org")
+        raise ValueError(f"{value!r} is not a host name: use the form api.example.org")
     return host
 
 
@@ -60,71 +62,70 @@ Hosts = Annotated[
 
 
 class GuardSettings(BaseModel):
-    """Who may ask, how often, and what is told of it; lists are parted by commas.
+    """Security settings: keys, rate limits, hosts and logs; lists are separated by commas.
 
-    Each is read from ``FACEPROOF_SERVE_GUARD__`` and its name.
+    Each is read from the environment variable ``FACEPROOF_SERVE_GUARD__`` plus its name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     keys_file: Path | None = Field(
-        default=None, description="File of `faceproof keys`; empty: nobody is asked for a key."
+        default=None, description="API-key file of `faceproof keys`; empty: no keys are required."
     )
     requests_per_minute: float | None = Field(
         default=None,
         gt=0,
         le=1_000_000,
-        description="Requests a minute of a key, or of an address without keys; empty: no limit.",
+        description="Rate limit for each key, or for each address without keys; empty: no limit.",
     )
     burst: int = Field(
-        default=20, ge=1, le=1_000_000, description="Requests that may come at once after a pause."
+        default=20, ge=1, le=1_000_000, description="Requests allowed at once after a pause."
     )
     failures_per_minute: float = Field(
         default=10.0,
         gt=0,
         le=1_000_000,
-        description="Requests with a wrong key or none a minute of one address; then 429, not 401.",
+        description="Requests per minute without a valid key from one address; then 429, not 401.",
     )
     most_clients: int = Field(
         default=100_000,
         ge=1,
-        description="Clients whose rates are remembered; the one unseen longest is forgotten.",
+        description="Clients in the rate limiter; the least recently seen is dropped.",
     )
     open_to_all: bool = Field(
-        default=False, description="Serve strangers without keys or rates, and mean it."
+        default=False, description="Allow a public bind without keys and rate limits."
     )
     trusted_proxies: Networks = Field(
         default=(),
-        description="Addresses or networks whose X-Forwarded-For is believed; empty: nobody's.",
+        description="Addresses or networks whose X-Forwarded-For is trusted; empty: none.",
     )
     allowed_hosts: Hosts = Field(
         default=(),
-        description="Names by which the service may be called; empty: any, through loopback "
-        "localhost alone.",
+        description="Accepted Host names; empty: any, but only localhost through the "
+        "loopback address.",
     )
     allowed_origins: Origins = Field(
-        default=(), description="Web pages that may call from a browser; empty: no CORS."
+        default=(), description="Origins allowed by CORS; empty: none."
     )
     tls_in_front: bool = Field(
-        default=False, description="HTTPS ends in front of this service: browsers are told to stay."
+        default=False, description="A TLS proxy is in front of the service: send HSTS."
     )
-    metrics: bool = Field(default=True, description="Whether GET /metrics answers.")
+    metrics: bool = Field(default=True, description="Enable GET /metrics.")
     metrics_need_key: bool = Field(
-        default=True, description="Whether /metrics asks for a key where keys are used."
+        default=True, description="Require an API key for /metrics if keys are used."
     )
     log_format: Literal["json", "text", "off"] = Field(
-        default="json", description="The lines on standard error; off: no line for a request."
+        default="json",
+        description="Format of the request log on standard error; off: no request log.",
     )
-    log_addresses: bool = Field(
-        default=True, description="Whether a line has the client's network (/24, /48)."
-    )
+    log_addresses: bool = Field(default=True, description="Log the client's network (/24, /48).")
 
 
 def required(host: str, settings: GuardSettings) -> None:
-    """Return if strangers may reach a service that is bound to ``host``.
+    """Raise an error if a bind to ``host`` is public without keys or rate limits.
 
     Raises:
-        UsageError: bound beyond this machine without keys or rates, and nobody said so.
+        UsageError: ``host`` is public, keys or rates are missing, and OPEN_TO_ALL is off.
 
     >>> required("127.0.0.1", GuardSettings())
     >>> required("0.0.0.0", GuardSettings(open_to_all=True))
@@ -134,14 +135,14 @@ def required(host: str, settings: GuardSettings) -> None:
     missing = list(_missing(settings))
     if missing:
         raise UsageError(
-            f"{host or 'every address'} can be reached from other machines, and there is "
+            f"{host or 'every address'} is reachable from other machines, but there is "
             f"{' and '.join(what for what, _ in missing)}: {'; '.join(how for _, how in missing)}; "
-            f"or set {PREFIX}OPEN_TO_ALL=true to serve anyone, or bind to 127.0.0.1"
+            f"or set {PREFIX}OPEN_TO_ALL=true for open access, or bind to 127.0.0.1"
         )
 
 
 def _missing(settings: GuardSettings) -> list[tuple[str, str]]:
-    """Return what strangers make necessary and is not there, each with its remedy."""
+    """Return the missing settings that a public bind requires, each with its fix."""
     missing = []
     if settings.keys_file is None:
         make = "run `faceproof keys new --name NAME --file keys.json`"

@@ -139,9 +139,9 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("body", "said"),
         [
-            ({"truth": "fake"}, "nothing was wrong"),
+            ({"truth": "fake"}, "feedback is for wrong verdicts only"),
             ({"truth": "unsure"}, "body.truth"),
-            ({"truth": "real", "face": 1}, "face 1 is not among the 1 faces"),
+            ({"truth": "real", "face": 1}, "face 1 is out of range: the result has 1 faces"),
             ({"face": -1}, "body.face"),
             ({"face": True}, "body.face"),
             ({"generator": "gan"}, "generator"),
@@ -228,7 +228,7 @@ class TestDatabaseDown:
             answer = client.give()
         assert (answer.status_code, answer.json()["code"]) == (503, "feedback_store")
         assert "mounted" not in answer.text
-        assert "make its folder first" in caplog.text
+        assert "create its folder" in caplog.text
         folder.mkdir(parents=True)
         with closing(store):
             assert client.give().status_code == 201
@@ -325,7 +325,7 @@ class TestKeeping:
 
         with caplog.at_level(logging.ERROR, logger="faceproof.feedback"):
             asyncio.run(asyncio.wait_for(run(), 30))
-        assert "is no SQLite database" in caplog.text
+        assert "is not an SQLite database" in caplog.text
 
     def test_off_keeps_nothing_and_an_address_that_is_none_is_refused_at_once(self):
         assert store_for(FeedbackSettings(database="off")) is None

@@ -180,7 +180,7 @@ class TestContract:
 
     def test_a_database_without_feedback_is_left_alone_where_none_is_to_be_made(self, database):
         if database in POSTGRES:
-            with pytest.raises(FeedbackStoreError, match="holds no feedback"):
+            with pytest.raises(FeedbackStoreError, match="has no feedback tables"):
                 FeedbackStore.open(database, create=False)
         else:
             with pytest.raises(FeedbackStoreError, match="no such file"):
@@ -207,7 +207,7 @@ class TestFile:
             )
 
     def test_a_folder_that_is_not_there_is_not_made(self, tmp_path):
-        with pytest.raises(FeedbackStoreError, match="make its folder first"):
+        with pytest.raises(FeedbackStoreError, match="create its folder"):
             FeedbackStore.open(str(tmp_path / "no" / "feedback.sqlite"))
         assert not (tmp_path / "no").exists()
 
@@ -219,7 +219,7 @@ class TestFile:
 
     def test_what_is_no_database_stays_as_it_is(self, file):
         file.write_bytes(b"holiday pictures of 1999" * 100)
-        with pytest.raises(FeedbackStoreError, match="is no SQLite database"):
+        with pytest.raises(FeedbackStoreError, match="is not an SQLite database"):
             FeedbackStore.open(str(file))
         assert file.read_bytes() == b"holiday pictures of 1999" * 100
 
@@ -231,7 +231,7 @@ class TestFile:
         data[4096:] = b"\xff" * (len(data) - 4096)
         file.write_bytes(data)
         with (
-            pytest.raises(FeedbackStoreError, match="is damaged: move it away"),
+            pytest.raises(FeedbackStoreError, match="is corrupt: move it away"),
             closing(FeedbackStore.open(str(file))) as store,
         ):
             list(store)
@@ -245,7 +245,7 @@ class TestFile:
 
             store._connected().dispose()
             event.listen(store._connected(), "connect", little_room)
-            with pytest.raises(FeedbackStoreError, match="its disk is full"):
+            with pytest.raises(FeedbackStoreError, match="cannot grow: disk full"):
                 add_many(store)
             event.remove(store._connected(), "connect", little_room)
             store._connected().dispose()
@@ -256,7 +256,7 @@ class TestFile:
         with closing(FeedbackStore.open(str(file))) as store:
             with closing(sqlite3.connect(file, isolation_level=None)) as other:
                 other.execute("BEGIN EXCLUSIVE")
-                with pytest.raises(FeedbackStoreError, match="is held by another program"):
+                with pytest.raises(FeedbackStoreError, match="is locked by another program"):
                     store.add(feedback(1))
             assert store.add(feedback(1)).is_new
 

@@ -62,7 +62,7 @@ def test_the_file_is_for_its_owner_alone(file):
 def test_a_file_that_is_open_to_others_is_refused(file, mode):
     add_key(file)
     file.chmod(mode)
-    with pytest.raises(UsageError, match=rf"open to others \(mode {mode:o}\): chmod 600"):
+    with pytest.raises(UsageError, match=rf"accessible to others \(mode {mode:o}\): chmod 600"):
         read_keys(file)
 
 
@@ -93,7 +93,7 @@ def test_a_link_is_followed_and_kept_and_its_target_is_looked_at(file, tmp_path)
     assert link.is_symlink()
     assert len(read_keys(link).keys) == len(read_keys(file).keys) == 2
     file.chmod(0o644)
-    with pytest.raises(UsageError, match="open to others"):
+    with pytest.raises(UsageError, match="accessible to others"):
         read_keys(link)
 
 
@@ -105,7 +105,7 @@ def test_a_link_to_nothing_a_folder_and_a_pipe_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"directory|regular"):
         read_keys(tmp_path / "folder")
     os.mkfifo(tmp_path / "pipe", 0o600)
-    with pytest.raises(UsageError, match="no regular file"):
+    with pytest.raises(UsageError, match="not a regular file"):
         read_keys(tmp_path / "pipe")
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_or_half_written_file_is_refused_and_not_repeated(file, spoil)
     add_key(file)
     kept = read_keys(file).keys[0].sha256
     file.write_text(spoil(file.read_text()))
-    with pytest.raises(UsageError, match="is damaged at") as refusal:
+    with pytest.raises(UsageError, match="is malformed at") as refusal:
         read_keys(file)
     assert kept not in str(refusal.value)
 
@@ -136,7 +136,7 @@ def test_a_damaged_or_half_written_file_is_refused_and_not_repeated(file, spoil)
 def test_a_huge_file_is_not_read(file, monkeypatch):
     add_key(file)
     monkeypatch.setattr(key_file, "LARGEST_FILE", 100)
-    with pytest.raises(UsageError, match="more than 100 bytes"):
+    with pytest.raises(UsageError, match="larger than 100 bytes"):
         read_keys(file)
 
 
@@ -241,7 +241,7 @@ def test_an_unknown_id_and_a_missing_folder_are_said(file, tmp_path):
     add_key(file)
     assert "no key has the id" in keys("retire", "0" * 12, file=file).stderr
     nowhere = tmp_path / "none" / "keys.json"
-    assert "is no folder" in keys("new", "--name", "n", file=nowhere).stderr
+    assert "is not a folder" in keys("new", "--name", "n", file=nowhere).stderr
     assert "keys new" in keys("list", file=tmp_path / "none.json").stderr
 
 

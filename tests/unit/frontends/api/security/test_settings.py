@@ -1,4 +1,4 @@
-"""What the guard is told, and what it must be told where strangers can reach the service."""
+"""Security settings, and which of them a public bind requires."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_whoever_says_so_serves_anyone():
 
 
 def test_the_message_names_every_address_where_the_host_is_empty():
-    with pytest.raises(UsageError, match=r"^every address can be reached"):
+    with pytest.raises(UsageError, match=r"^every address is reachable"):
         required("", GuardSettings())
 
 
