@@ -1,4 +1,4 @@
-"""faceproof evaluate: how good a detector is on a data set, with intervals."""
+"""faceproof evaluate: the accuracy of a detector on a data set, with intervals."""
 
 from __future__ import annotations
 
@@ -31,39 +31,47 @@ PREDICTIONS, RECORD, PAGE = "predictions.parquet", "evaluation.json", "evaluatio
 
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(metavar="MANIFEST", help="The labelled pictures.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where all results are written.")
-    ],
+    data: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of labelled pictures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
     detector: Annotated[
-        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+        str,
+        typer.Option(
+            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+        ),
     ] = "default",
     split: Annotated[
         str | None,
-        typer.Option(help="Which split is judged; test, or all rows of a manifest without splits."),
+        typer.Option(
+            help="Split to score; default: test, or all rows of a manifest without splits."
+        ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Data folder, where the manifest does not say."),
+        typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
     ] = None,
     condition: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="How pictures are worn first; may be repeated."),
+        typer.Option(metavar="NAME", help="Degradation to apply before scoring; repeatable."),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="POINT", help="Operating point; the detector's own if not given."),
+        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
     ] = None,
     faces: Annotated[
         str,
-        typer.Option(metavar="largest|whole", help="whole: the picture is a face crop already."),
+        typer.Option(
+            metavar="largest|whole",
+            help="Faces to score; whole: the picture is already a face crop.",
+        ),
     ] = "largest",
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the resamples.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
+    ] = 0,
     resamples: Annotated[
-        int, typer.Option(min=100, metavar="N", help="Resamples behind an interval.")
+        int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="How results are written.")
+        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
     """Measure a detector on labelled pictures, by source, generator and condition.
@@ -107,7 +115,7 @@ _FACES: dict[str, Callable[[], Find]] = {"largest": _largest, "whole": _whole}
 
 
 def _conditions(named: list[str] | None) -> list[str]:
-    """Return the conditions asked for, each once; an unknown one is refused."""
+    """Return the named conditions, each once; an unknown one is rejected."""
     from faceproof.imaging.degradations import DEGRADATIONS
 
     conditions = list(dict.fromkeys(named or ["clean"]))
@@ -120,7 +128,7 @@ def _check_output(folder: Path) -> None:
     """Refuse a folder that holds anything but an earlier evaluation.
 
     Raises:
-        UsageError: it does, or is no folder.
+        UsageError: it does, or is not a folder.
     """
     shown = printable(str(folder))
     if folder.exists() and not folder.is_dir():
@@ -157,7 +165,9 @@ def _selection(data: Path, root: Path | None, split: str | None) -> Selection:
     from faceproof.evaluation.evaluate import select
 
     if not data.is_file():
-        raise UsageError(f"there is no manifest {printable(str(data))}; name a .parquet or .csv")
+        raise UsageError(
+            f"--data {printable(str(data))} does not exist; name a .parquet or .csv manifest"
+        )
     return select(read_manifest(data, root=root), split, name=printable(str(data)))
 
 
@@ -184,7 +194,7 @@ def _predict(detector: Detector, selection: Selection, conditions: list[str], fi
 
 
 def _counting(bar: Bar) -> Callable[[int], None]:
-    """Return what moves a bar to the number of answers that it is told."""
+    """Return a function that moves a bar to a number of answers."""
     told = 0
 
     def tell(count: int) -> None:
@@ -281,7 +291,7 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _more(evaluation: Evaluation) -> str:
-    """Return how many more figures are left out, and where that stands."""
+    """Return how many more figures are left out, and where they are listed."""
     more = len(evaluation.left_out) - 1
     return f" (and {more} more like it, on the page)" if more else ""
 
