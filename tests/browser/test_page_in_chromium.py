@@ -113,7 +113,7 @@ def test_another_budget_moves_the_verdict(page):
 
 def test_an_address_is_fetched_and_a_private_one_is_not(page, site):
     page.get_by_role("tab", name="Address").click()
-    box = page.get_by_role("textbox", name="Address of a picture on the net")
+    box = page.get_by_role("textbox", name="Address (URL) of a picture")
     box.fill("http://169.254.169.254/latest")
     box.press("Enter")
     alert(page, "Not fetched")
@@ -152,7 +152,7 @@ def test_the_heat_map_and_the_stability_come_when_asked_for(page):
     expect(page.get_by_role("slider", name=re.compile("Strength of the heat map"))).to_be_visible()
     expect(page.locator(f'img[src="{plain}"]')).to_have_count(0)
     settled(page)
-    page.get_by_role("button", name="Save it again and look again").click()
+    page.get_by_role("button", name="Save and check again").click()
     expect(page.get_by_role("table").filter(has_text="The picture was")).to_be_visible()
 
 

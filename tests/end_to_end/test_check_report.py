@@ -118,7 +118,7 @@ def test_a_file_that_changes_after_it_was_judged_is_not_shown(work, faceproof, m
     [
         ("case.docx", "must end in .html or .pdf"),
         ("case", "must end in .html or .pdf"),
-        ("nowhere/case.html", "no such folder"),
+        ("nowhere/case.html", "the folder does not exist"),
     ],
 )
 def test_a_report_that_cannot_be_is_refused_before_anything_is_checked(
@@ -146,7 +146,7 @@ def test_without_the_extra_nothing_is_checked(work, faceproof, monkeypatch):
 def test_nothing_checked_is_no_report(work, faceproof):
     answer = faceproof("check", "-", "--report", "case.html", stdin=b"")
     assert answer.code == 0
-    assert "there is no report" in answer.err
+    assert "no report written" in answer.err
     assert not (work / "case.html").exists()
 
 

@@ -356,7 +356,7 @@ def test_the_doctor_misses_the_detector(pictures, faceproof, monkeypatch):
     monkeypatch.setattr(detector_module, "EMBEDDED", pictures)
     assert "none came with this installation" in faceproof("doctor").out
     listed = faceproof("detectors", "list")
-    assert (listed.out, "no detector came with" in listed.err) == ("", True)
+    assert (listed.out, "no detector is installed" in listed.err) == ("", True)
 
 
 def test_version(faceproof):

@@ -151,7 +151,7 @@ def test_several_manifests_are_one_set(run, manifest, tmp_path):
     [
         (["--fail-on", "leek"], "unknown fault 'leek', did you mean 'leak'"),
         (["--format", "tabel"], "did you mean 'table'"),
-        (["--report", "no/such/folder/r.html"], "there is no folder"),
+        (["--report", "no/such/folder/r.html"], "does not exist; make it first"),
         (["--near-bits", "65"], "less than or equal to 64"),
     ],
 )

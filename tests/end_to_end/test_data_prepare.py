@@ -153,15 +153,18 @@ def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monk
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("--detector default --size 256", "--detector says size itself: leave --size out"),
+        (
+            "--detector default --size 256",
+            "--size conflicts with --detector: leave --size out",
+        ),
         ("--keep picture --margin 0.1", "--margin is for crops: leave it out with --keep picture"),
         ("--keep picture --format png", "--format is for crops"),
         ("--keep nose", "--keep 'nose': Input should be 'crop', 'picture' or 'face'"),
         ("--format bmp", "--format 'bmp': Input should be 'png', 'webp' or 'jpeg'"),
         ("--size 8", "--size 8: Input should be greater than or equal to 16"),
         ("--margin 3", "--margin 3.0: Input should be less than or equal to 1"),
-        ("--equalise-side 200", "--equalise-side says how to equalise: add --equalise"),
-        ("--quality 70-95", "--quality says how to equalise: add --equalise"),
+        ("--equalise-side 200", "--equalise-side requires --equalise: add it"),
+        ("--quality 70-95", "--quality requires --equalise: add it"),
         ("--equalise --quality 70", "--quality '70': write two JPEG qualities, as in 70-95"),
         ("--equalise --quality 95-70", "the lower quality must come first"),
         ("--equalise --quality 0-70", "--quality 0: Input should be greater than or equal to 1"),
@@ -169,7 +172,7 @@ def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monk
         ("--balance clas", "unknown --balance 'clas', did you mean 'class'?"),
         ("--shards tar", "unknown --shards 'tar'"),
         ("--shards parquet --shard-size 1.5GB", "shard size '1.5GB': use 512MB"),
-        ("--shard-size 1GB", "--shard-size says how large shards are: add --shards"),
+        ("--shard-size 1GB", "--shard-size requires --shards: add --shards"),
     ],
 )
 def test_wrong_usage_is_told_before_anything_is_written(prepare, tmp_path, arguments, said):
@@ -206,7 +209,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, prepare, number):
     assert not (out / "prepare.json").exists()
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert b"the same command goes on from there" in err
+        assert b"the same command resumes" in err
     answer = prepare(manifest, "-o", out, *options)
     assert answer.code == 0
     assert f"{lines - 1} of 90 rows were finished before" in answer.err

@@ -177,7 +177,7 @@ def test_a_manifest_that_leaks_can_be_split_anew_only(split):
         (["--shares", "train=0.5,tset=0.5"], "did you mean 'test'"),
         (["--by", "gendre"], "did you mean 'gender'"),
         (["--near-bits", "257"], "256"),
-        (["-o", "nowhere/out.parquet"], "nowhere is no folder"),
+        (["-o", "nowhere/out.parquet"], "nowhere is not a folder"),
     ],
 )
 def test_wrong_usage_is_told(split, arguments, said):

@@ -95,7 +95,7 @@ def test_export_of_a_manifest_has_the_pictures_that_are_there(database, kept, na
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--output", "told.csv"), "say --pictures FOLDER"),
+        (("--output", "told.csv"), "add --pictures FOLDER"),
         (("--output", "told.xlsx"), "name a .jsonl"),
         (("--output", "no/such/folder/told.jsonl"), "cannot be written"),
     ],

@@ -149,7 +149,7 @@ class TestUsage:
             (("a.toml", "b.toml"), "unexpected extra argument"),
             (("combine",), "DETECTOR"),
             (("combine", "a", "b"), "--output"),
-            (("combine", "a", "b", "-o", "c", "--data", "none"), "there is no data at none"),
+            (("combine", "a", "b", "-o", "c", "--data", "none"), "--data none does not exist"),
             (("combine", "a", "b", "-o", "no name"), "--name 'no name'"),
             (("combine", "a", "b", "-o", "c", "--budget", "2"), "--budget"),
             (("combine", "a", "b", "-o", "c", "--condition", "jpeg-6"), "--condition"),

@@ -324,7 +324,7 @@ class TestWithoutReplay:
         words = ("--detector", detector, "--data", pictures, "--output", tmp_path / "out")
         result = faceproof("update", *words)
         assert result.exit_code == 2
-        assert "say --no-replay" in result.stderr
+        assert "add --no-replay" in result.stderr
 
     def test_one_class_alone_is_refused_and_the_remedy_told(
         self, detector, pictures, prepared, tmp_path

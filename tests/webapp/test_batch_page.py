@@ -81,7 +81,7 @@ def test_filters_leave_what_fits(page):
     page.at.text_input(key="batch name").set_value("nothing like it")
     page.run()
     assert not page.at.dataframe
-    assert "No picture fits these filters." in page.told
+    assert "No picture matches these filters." in page.told
 
 
 def test_another_budget_moves_the_verdicts_and_runs_no_network(page, monkeypatch):

@@ -117,12 +117,12 @@ def test_a_broken_file_is_told_in_words_and_the_others_are_still_shown(page: Pag
 def test_no_face_is_said_and_the_picture_can_be_taken_for_one(page: Page):
     page.upload(("cat.jpg", sample("no-face-cat.jpg")))
     assert any("No face was found" in one for one in page.told)
-    (whole,) = [one for one in page.at.toggle if "judge it whole" in one.label]
+    (whole,) = [one for one in page.at.toggle if "check it whole" in one.label]
     whole.set_value(True)
     page.run()
     assert not any("No face was found" in one for one in page.told)
     assert "Probability of a fake" in page.text
-    (whole,) = [one for one in page.at.toggle if "judge it whole" in one.label]
+    (whole,) = [one for one in page.at.toggle if "check it whole" in one.label]
     whole.set_value(False)
     page.run()
     assert any("No face was found" in one for one in page.told)
@@ -169,7 +169,7 @@ def test_the_base_rate_says_what_a_fake_verdict_is_worth(monkeypatch):
 def test_saving_again_is_tried_when_asked_for(page: Page, looks, tiny_bundle):
     page.upload(("a.jpg", sample("real-astronaut.jpg")))
     before = len(looks)
-    page.press("Save it again and look again")
+    page.press("Save and check again")
     assert len(looks) > before
     (table,) = page.at.table
     assert len(table.value) == 8
@@ -216,7 +216,7 @@ def test_an_address_is_fetched_only_where_the_policy_allows(page: Page, site: st
 def test_addresses_can_be_switched_off(page: Page, monkeypatch):
     monkeypatch.setenv(settings.ADDRESSES, "off")
     page.run()
-    assert any("switched off" in one for one in page.told)
+    assert any("disabled" in one for one in page.told)
     assert not page.at.text_input
 
 
@@ -273,7 +273,7 @@ def test_nothing_is_written_to_disk(page: Page):
 
     sys.addaudithook(hook)
     page.upload(("a.jpg", sample("real-couple.jpg")), ("b.jpg", b"broken"))
-    page.press("Save it again and look again")
+    page.press("Save and check again")
     page.press("A face swap")
     with Path(os.devnull).open("w"):
         listening = False

@@ -79,7 +79,7 @@ def test_the_page_of_the_default_detector(monkeypatch):
 def test_a_detector_without_measurements_says_so(tiny_bundle, monkeypatch):
     monkeypatch.setenv(settings.DETECTOR, str(tiny_bundle))
     page = opened()
-    assert "This detector's record holds no measurements." in page.told
+    assert "This detector's record contains no measurements." in page.told
     assert not page.at.get("vega_lite_chart")
 
 

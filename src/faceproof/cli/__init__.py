@@ -44,7 +44,7 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
 
 app = typer.Typer(
     cls=Guarded,
-    help="Tell real photographs of faces from generated or manipulated ones.",
+    help="Detect generated and manipulated faces in pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -73,7 +73,7 @@ def _options(
         typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
-    """Tell real photographs of faces from generated or manipulated ones."""
+    """Detect generated and manipulated faces in pictures."""
 
 
 for _name, _verb in VERBS.items():

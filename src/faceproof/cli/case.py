@@ -90,7 +90,7 @@ class CaseReport:
             UsageError: the file cannot be written.
         """
         if not self._cases:
-            typer.echo(f"{self._file}: nothing was checked, so there is no report", err=True)
+            typer.echo(f"{self._file}: no picture was checked; no report written", err=True)
             return
         from faceproof.runs import replacing
 
@@ -156,13 +156,13 @@ def _kind_of(file: Path) -> Kind:
 
     Raises:
         MissingExtraError: the library is not installed.
-        UsageError: no kind has this ending, or there is no such folder.
+        UsageError: the suffix is unknown, or the folder does not exist.
     """
     kind = KINDS.get(file.suffix.lower())
     if kind is None:
         raise UsageError(f"--report {file}: its name must end in .html or .pdf")
     if not file.parent.is_dir():
-        raise _unwritable(file, "there is no such folder")
+        raise _unwritable(file, "the folder does not exist")
     if file.is_dir():
         raise _unwritable(file, "it is a folder")
     try:

@@ -30,7 +30,7 @@ STDIN = "-"
 
 
 class Listing:
-    """The sources in groups; each is checked to its end before the next is asked for.
+    """The sources in groups; each is checked completely before the next is read.
 
     Names from standard input make a group as often as some arrive, so that a slow writer
     sees the results of what it wrote. ``skipped`` counts as in `Sources`.
@@ -54,7 +54,7 @@ class Listing:
                 self.skipped += group.skipped
 
     def countable(self) -> Sources | None:
-        """Return the sources for counting, or None where only time can tell."""
+        """Return the sources for counting, or None where the number is unknown."""
         return None if STDIN in self._names else Sources(self._names)
 
     def _lists(self) -> Iterator[list[str]]:
@@ -78,61 +78,60 @@ def check(
         list[str],
         typer.Argument(
             metavar="SOURCES",
-            help="Files, folders and all below them, patterns, addresses on the net, or "
-            "- for names on standard input.",
+            help="Files, folders (recursive), patterns, URLs, or - to read names "
+            "from standard input.",
             show_default=False,
         ),
     ],
     *,
     detector: Annotated[
-        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+        str,
+        typer.Option(
+            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+        ),
     ] = "default",
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Operating point; the detector's own default if not given."
+            metavar="NAME", help="Operating point (thresholds); default: the detector's own."
         ),
     ] = None,
     faces: Annotated[
         str,
         typer.Option(
             metavar="all|largest|whole",
-            help="Which faces are judged; whole: the picture is a face crop already.",
+            help="Faces to check; whole: the picture is already a face crop.",
         ),
     ] = "all",
     format_: Annotated[
         str,
-        typer.Option(
-            "--format", "-f", metavar="table|json|jsonl|csv", help="How results are written."
-        ),
+        typer.Option("--format", "-f", metavar="table|json|jsonl|csv", help="Output format."),
     ] = "table",
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Write results there, not to standard output."
+            "--output", "-o", metavar="FILE", help="Output file; default: standard output."
         ),
     ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE.html|FILE.pdf",
-            help="Also write a case report: what was found, what that is worth, how to check it.",
+            help="Also write a case report: results, their reliability, how to verify them.",
         ),
     ] = None,
     heatmaps: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Also write a PNG for each face: where it spoke for fake."
-        ),
+        typer.Option(metavar="DIR", help="Also write a heat map (PNG) for each face."),
     ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
-            metavar="fake|unsure", help="Exit code 3 when this verdict is given; unsure: or fake."
+            metavar="fake|unsure", help="Exit code 3 on this verdict; unsure: also on fake."
         ),
     ] = None,
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="Names on standard input end in a NUL byte.")
+        bool, typer.Option("--null", "-0", help="NUL-separated names on standard input.")
     ] = False,
 ) -> None:
     """Give a verdict on every face in every source.

@@ -1,4 +1,4 @@
-"""faceproof detectors: which there are, what one says about itself, whether it is intact."""
+"""faceproof detectors: list, show and verify detectors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show and verify detectors.", no_args_is_help=True)
 
-Named = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="A detector.")]
+Named = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="Detector: a name, or a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print detector.json itself.")]
 
 
@@ -25,12 +25,12 @@ def list_() -> None:
         spec = _bundle(name).spec
         typer.echo(f"{name}  {spec.name} {spec.version}  {spec.licence}")
     if not detectors():
-        typer.echo("no detector came with this installation; name a folder", err=True)
+        typer.echo("no detector is installed; name a folder", err=True)
 
 
 @app.command()
 def show(detector: Named = "default", *, json: AsJson = False) -> None:
-    """Say what a detector is, what it promises and how it was measured."""
+    """Show a detector: networks, operating points, training data and test results."""
     bundle = _bundle(detector)
     if json:
         typer.echo(bundle.spec.to_json().decode(), nl=False)
@@ -41,7 +41,7 @@ def show(detector: Named = "default", *, json: AsJson = False) -> None:
 
 @app.command()
 def verify(detector: Named = "default") -> None:
-    """Check every file of a detector against its hash; exit code 1 where one is another."""
+    """Verify the hash of every file of a detector; exit code 1 on a mismatch."""
     bundle = _bundle(detector)
     for file in bundle.spec.files:
         bundle.read_file(file)
@@ -58,7 +58,7 @@ def _bundle(name_or_folder: str) -> Bundle:
 
 
 def described(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str]]:
-    """Yield titles and lines of text; a title is empty where the one before goes on."""
+    """Yield titles and lines of text; a title is empty where the previous one continues."""
     yield "detector", f"{spec.name} {spec.version}"
     yield "sha256", sha256
     yield "licence", spec.licence

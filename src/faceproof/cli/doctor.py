@@ -1,4 +1,4 @@
-"""faceproof doctor: versions, extras, devices, and what to do about what is missing."""
+"""faceproof doctor: versions, extras, devices, and remedies for what is missing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 def doctor() -> None:
-    """Look at versions, extras, devices and detectors, and say what to do about what is missing.
+    """Show versions, extras, devices and detectors, with a remedy for each missing part.
 
     Exit code 1 where something that `faceproof check` needs is broken.
     """

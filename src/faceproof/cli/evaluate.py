@@ -1,4 +1,4 @@
-"""faceproof evaluate: how good a detector is on a data set, with intervals."""
+"""faceproof evaluate: the accuracy of a detector on a data set, with intervals."""
 
 from __future__ import annotations
 
@@ -28,39 +28,47 @@ PAGE = "evaluation.html"
 
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(metavar="MANIFEST", help="The labelled pictures.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Where all results are written.")
-    ],
+    data: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of labelled pictures.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
     detector: Annotated[
-        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+        str,
+        typer.Option(
+            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+        ),
     ] = "default",
     split: Annotated[
         str | None,
-        typer.Option(help="Which split is judged; test, or all rows of a manifest without splits."),
+        typer.Option(
+            help="Split to score; default: test, or all rows of a manifest without splits."
+        ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Data folder, where the manifest does not say."),
+        typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
     ] = None,
     condition: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="How pictures are worn first; may be repeated."),
+        typer.Option(metavar="NAME", help="Degradation to apply before scoring; repeatable."),
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(metavar="POINT", help="Operating point; the detector's own if not given."),
+        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
     ] = None,
     faces: Annotated[
         str,
-        typer.Option(metavar="largest|whole", help="whole: the picture is a face crop already."),
+        typer.Option(
+            metavar="largest|whole",
+            help="Faces to score; whole: the picture is already a face crop.",
+        ),
     ] = "largest",
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the resamples.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
+    ] = 0,
     resamples: Annotated[
-        int, typer.Option(min=100, metavar="N", help="Resamples behind an interval.")
+        int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="How results are written.")
+        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
     """Measure a detector on labelled pictures, by source, generator and condition.
@@ -166,7 +174,7 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _more(evaluation: Evaluation) -> str:
-    """Return how many more figures are left out, and where that stands."""
+    """Return how many more figures are left out, and where they are listed."""
     more = len(evaluation.left_out) - 1
     return f" (and {more} more like it, on the page)" if more else ""
 

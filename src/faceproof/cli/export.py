@@ -1,4 +1,4 @@
-"""faceproof export: a detector's networks made anew from their weights, as what runs them."""
+"""faceproof export: a detector's networks exported again from their weights."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 def export(
     *,
     detector: Annotated[
-        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector.")
+        str,
+        typer.Option(
+            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the new one goes.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the new detector.")
     ],
-    to: Annotated[str, typer.Option(metavar="onnx", help="What the networks become.")] = "onnx",
+    to: Annotated[str, typer.Option(metavar="onnx", help="Export format.")] = "onnx",
 ) -> None:
-    """Write the detector to a folder, its networks exported anew from its weights.
+    """Write the detector to a folder, its networks exported again from its weights.
 
     A detector that was exported before there were heat maps has them then. Refused where the
     exported networks answer differently from the trained ones.

@@ -1,4 +1,4 @@
-"""faceproof feedback: what people say of wrong verdicts, listed, written out, deleted."""
+"""faceproof feedback: list, export and delete reports of wrong verdicts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(name: str) -> tuple[Feedback, ...]:
     """Return the feedback of a .jsonl file, or of a database.
 
     Raises:
-        DataError: the file cannot be read, or a line is no feedback.
+        DataError: the file cannot be read, or a line is not feedback.
         FeedbackStoreError: the database cannot be read.
     """
     if name.endswith(JSON_LINES):
@@ -60,9 +60,7 @@ def shown(database: str) -> str:
     return str(address(database))
 
 
-app = typer.Typer(
-    help="List, write out and delete what people said of wrong verdicts.", no_args_is_help=True
-)
+app = typer.Typer(help="List, export and delete reports of wrong verdicts.", no_args_is_help=True)
 
 Database = Annotated[
     str,
@@ -70,7 +68,7 @@ Database = Annotated[
         "--database",
         metavar="FILE|URL",
         envvar="FACEPROOF_SERVE_FEEDBACK__DATABASE",
-        help="The service's database: an SQLite file, postgresql://..., or default.",
+        help="Database of the service: an SQLite file, postgresql://..., or default.",
     ),
 ]
 
@@ -93,12 +91,15 @@ def export(
     output: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="A .jsonl; a .csv or .parquet is a manifest."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="File to write: .jsonl, or a manifest (.csv, .parquet).",
         ),
     ],
     pictures: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="For a manifest: the pictures that were kept."),
+        typer.Option(metavar="FOLDER", help="Folder of the pictures, for a manifest."),
     ] = None,
     database: Database = "default",
 ) -> None:
@@ -114,7 +115,9 @@ def export(
     if output.suffix.lower() not in {".csv", ".parquet"}:
         raise UsageError(f"--output {output}: name a .jsonl, or a .csv or .parquet for a manifest")
     if pictures is None:
-        raise UsageError("a manifest names pictures, and none are kept: say --pictures FOLDER")
+        raise UsageError(
+            "a manifest needs the pictures, which the database does not keep: add --pictures FOLDER"
+        )
     typer.echo(_write_manifest(feedback, pictures, output, shown(database)), err=True)
 
 
@@ -122,11 +125,17 @@ def export(
 def prune(
     *,
     days: Annotated[
-        int, typer.Option("--older-than", metavar="DAYS", min=0, help="What is older is deleted.")
+        int,
+        typer.Option(
+            "--older-than",
+            metavar="DAYS",
+            min=0,
+            help="Age in days from which feedback is deleted.",
+        ),
     ],
     database: Database = "default",
 ) -> None:
-    """Delete feedback that was received longer ago than so many days."""
+    """Delete feedback older than a number of days."""
     with closing(opened(database)) as store:
         from faceproof.frontends.api.feedback.store import prune as run
 
@@ -136,7 +145,10 @@ def prune(
 @app.command()
 def erase(
     name: Annotated[
-        str, typer.Argument(metavar="ID|SHA256", help="One piece of feedback, or one picture's.")
+        str,
+        typer.Argument(
+            metavar="ID|SHA256", help="Id of a piece of feedback, or SHA-256 of a picture."
+        ),
     ],
     *,
     database: Database = "default",
@@ -162,7 +174,7 @@ def _cells(one: Feedback) -> tuple[str, ...]:
 
 
 def _write_lines(feedback: Iterable[Feedback], path: Path) -> None:
-    """Write JSON Lines, for the user alone: what people say is nobody else's business."""
+    """Write JSON Lines, readable only by the user: feedback is private."""
     from faceproof.evaluation.feedback import lines
 
     try:

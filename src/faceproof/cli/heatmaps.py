@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SIDE = 480  # pixels; the longer side of a drawn face
 AROUND = 0.15  # of the crop's side, shown on each side of it
-MARK = "faceproof heat map"  # the PNG's text that says whose face it is
+MARK = "faceproof heat map"  # the PNG's text that identifies the face
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -45,7 +45,7 @@ class HeatMapFolder:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UsageError(
-                f"--heatmaps {folder}: no folder can be made there ({error.strerror}); name another"
+                f"--heatmaps {folder}: the folder cannot be made ({error.strerror}); name another"
             ) from error
 
     def noting(self, sources: Iterable[Source]) -> Iterator[Source]:
@@ -55,7 +55,7 @@ class HeatMapFolder:
             yield source
 
     def take(self, result: CheckResult) -> None:
-        """Draw each face of the next result; what cannot be drawn is told on standard error.
+        """Draw each face of the next result; errors are reported on standard error.
 
         Raises:
             UsageError: the folder cannot be written to.
@@ -117,7 +117,7 @@ def free_path(folder: Path, name: str, said: str) -> Path:
 
 
 def _mark_of(path: Path) -> str | None:
-    """Return whose face a PNG says it shows; None where it is none of ours."""
+    """Return the face that a PNG names; None where it is not one of our heat maps."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -147,7 +147,7 @@ def drawn(pixels: Pixels, face: CheckedFace, number: int) -> Image:
 
 
 def words(face: CheckedFace, number: int) -> tuple[str, str]:
-    """Return what stands below a drawn face: its verdict, and what its heat map is worth."""
+    """Return the lines below a drawn face: its verdict, and the test of its heat map."""
     verdict = f"Face {number}: {face.verdict}, probability of fake {face.fake_probability:.3f}"
     return verdict, _worth(face.heatmap)
 

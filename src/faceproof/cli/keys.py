@@ -1,4 +1,4 @@
-"""faceproof keys: the API keys of a service that strangers can reach."""
+"""faceproof keys: the API keys of a public service."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from faceproof.errors import UnknownChoiceError, UsageError
 if TYPE_CHECKING:
     from faceproof.frontends.api.security.key_file import Key, Keys
 
-app = typer.Typer(help="Make, list, rotate and retire API keys.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, rotate and retire API keys.", no_args_is_help=True)
 
 File = Annotated[
     Path,
     typer.Option(
-        "--file", envvar="FACEPROOF_SERVE_GUARD__KEYS_FILE", help="The file of the service's keys."
+        "--file", envvar="FACEPROOF_SERVE_GUARD__KEYS_FILE", help="Key file of the service."
     ),
 ]
-Identity = Annotated[str, typer.Argument(metavar="ID", help="The id that `list` shows.")]
+Identity = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as in `keys list`.")]
 Days = Annotated[
-    int | None, typer.Option(min=1, max=36_500, help="Days until the key runs out; else never.")
+    int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; default: never.")
 ]
 
 
 @app.command()
 def new(
     *,
-    name: Annotated[str, typer.Option(help="Whom the key is for, as a list shows it.")],
+    name: Annotated[str, typer.Option(help="Name of the key's owner.")],
     file: File,
     days: Days = None,
 ) -> None:
-    """Make a key and write it to standard output, once: the file has its hash alone."""
+    """Create a key and print it once: the file has only its hash."""
     _require()
     from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
 
@@ -46,7 +46,7 @@ def new(
 
 @app.command("list")
 def list_(*, file: File) -> None:
-    """List the keys: id, state, when made, when over, name. No secret can be shown."""
+    """List the keys: id, state, creation, expiry, name. Secrets are never shown."""
     _require()
     from faceproof.frontends.api.security.key_file import now_utc, read_keys
 
@@ -67,11 +67,11 @@ def rotate(
     *,
     file: File,
     overlap_days: Annotated[
-        int, typer.Option(min=0, max=3650, help="Days for which the old key still works.")
+        int, typer.Option(min=0, max=3650, help="Days for which the old key stays valid.")
     ] = 7,
     days: Days = None,
 ) -> None:
-    """Make a new key with the name of an old one, which runs out after the overlap."""
+    """Create a new key with the name of an old one, which expires after the overlap."""
     _require()
     from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
 
@@ -92,7 +92,7 @@ def rotate(
 
 @app.command()
 def retire(identity: Identity, *, file: File) -> None:
-    """End a key now: a running service refuses it within a second."""
+    """Retire a key now: a running service rejects it within a second."""
     _require()
     from faceproof.frontends.api.security.key_file import change_keys, now_utc
 
@@ -112,7 +112,7 @@ def _require() -> None:
 
 
 def _show_once(secret: str, key: Key) -> None:
-    """Write the secret alone to standard output, and what is to be known of it beside."""
+    """Write only the secret to standard output, and its details to standard error."""
     typer.echo(secret)
     ends = f"until {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else "until it is retired"
     typer.echo(f"key {key.id} for {key.name}, {ends}; it is not shown again", err=True)

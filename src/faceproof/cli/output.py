@@ -27,7 +27,7 @@ FAIL_ON: dict[str, frozenset[str]] = {
 
 
 class Tally:
-    """Counts of pictures by verdict, or by why there is none."""
+    """Counts of pictures by verdict, or by the reason for none."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -147,7 +147,7 @@ class TableWriter:
 
 
 def rows(result: CheckResult) -> list[Row]:
-    """Return a row for each face, or one that says why there is none."""
+    """Return a row for each face, or one with the reason why there is none."""
     picture, said = visible(result.source), _said(result)
     if not result.faces:
         why = visible(result.error.message) if result.error else said
@@ -200,7 +200,7 @@ def _words(face: CheckedFace, said: str) -> str:
 
 
 def _said(result: CheckResult) -> str:
-    """Return what a reader must not miss of what the file says of its origin."""
+    """Return the most important statements of the file about its origin."""
     telling = {"made_by_ai": "made by AI", "edited": "edited"}
     said = [telling[one] for one in file_says(result) if one in telling]
     parts = [f"the file says: {', '.join(said)}"] if said else []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """Counts what is finished; does nothing where standard error is no terminal."""
+    """Counts what is finished; does nothing where standard error is not a terminal."""
 
     def __init__(
         self, progress: Progress | None = None, total: int | None = None, *, what: str = "checked"

@@ -25,25 +25,28 @@ NEEDED = (
 def serve(
     *,
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address to listen on; 0.0.0.0: every one.")
+        str, typer.Option(metavar="HOST", help="Address to listen on; 0.0.0.0: all.")
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0: any that is free.")
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0: any free one.")
     ] = 8000,
     detector: Annotated[
-        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="Which detector judges.")
+        str,
+        typer.Option(
+            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+        ),
     ] = "default",
     at: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Operating point; the detector's own default if not given."
+            metavar="NAME", help="Operating point (thresholds); default: the detector's own."
         ),
     ] = None,
 ) -> None:
-    """Answer requests over HTTP until stopped; limits are set in the environment.
+    """Serve the REST API until stopped; limits are environment variables.
 
     SIGTERM and Ctrl-C finish what was taken. Beyond this machine, API keys and a rate limit
-    are required unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL says otherwise.
+    are required unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
     """
     _need_extra()
     from faceproof.frontends.api import create_app
@@ -78,7 +81,7 @@ def _checker(detector: str, at: str | None, settings: ServiceSettings) -> Checke
 
 
 def _say_where(host: str, listener: socket.socket) -> None:
-    """Say on standard error where the service listens."""
+    """Print on standard error where the service listens."""
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
     typer.echo(f"faceproof: listening on http://{shown}:{port}", err=True)

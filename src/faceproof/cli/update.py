@@ -1,4 +1,4 @@
-"""faceproof update: a detector learns a new generator, and a gate sees what it forgot."""
+"""faceproof update: a detector learns a new generator, and a gate measures what it forgot."""
 
 from __future__ import annotations
 
@@ -26,18 +26,27 @@ def update(
     *,
     data: Annotated[
         Path,
-        typer.Option(metavar="NEW", help="The new pictures: a manifest, or a prepared folder."),
+        typer.Option(metavar="NEW", help="New pictures: a manifest, or a prepared folder."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The run folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Run folder.")],
     detector: Annotated[
-        str, typer.Option("--detector", "-d", metavar="NAME|FOLDER", help="What is updated.")
+        str,
+        typer.Option(
+            "--detector",
+            "-d",
+            metavar="NAME|FOLDER",
+            help="Detector to update: a name, or a folder.",
+        ),
     ] = "default",
     replay: Annotated[
         Path | None,
-        typer.Option(metavar="OLD", help="Pictures of before, with their splits: replayed, gated."),
+        typer.Option(
+            metavar="OLD", help="Old pictures with their splits, for replay and the gate."
+        ),
     ] = None,
     no_replay: Annotated[
-        bool, typer.Option("--no-replay", help="There are no old pictures: forgetting goes unseen.")
+        bool,
+        typer.Option("--no-replay", help="Run without old pictures; forgetting is not measured."),
     ] = False,
     replay_share: Annotated[
         float,
@@ -47,40 +56,40 @@ def update(
     ] = 0.5,
     margin: Annotated[
         float,
-        typer.Option(metavar="POINTS", help="Percentage points that anything guarded may lose."),
+        typer.Option(metavar="POINTS", help="Largest accepted loss, in percentage points."),
     ] = 2.0,
     feedback: Annotated[
         str | None,
         typer.Option(
             metavar="FILE|URL",
-            help="Feedback to judge beside: a .jsonl of `feedback export`, or its database.",
+            help="Feedback for the gate: a .jsonl of `feedback export`, or its database.",
         ),
     ] = None,
     feedback_pictures: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="The pictures that were kept for the feedback."),
+        typer.Option(metavar="FOLDER", help="Folder of the pictures of the feedback."),
     ] = None,
     feedback_margin: Annotated[
         float,
         typer.Option(
-            metavar="POINTS", help="Percentage points by which more of them may be wrong."
+            metavar="POINTS", help="Largest accepted loss on feedback, in percentage points."
         ),
     ] = 2.0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse also where the faces are too few to tell.")
+        bool, typer.Option("--strict", help="Reject also when there are too few faces.")
     ] = False,
     at: Annotated[
         str | None,
-        typer.Option(metavar="POINT", help="Operating point; the detector's own if not given."),
+        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
     ] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key.")
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="How results are written.")
+        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
-    """Teach a detector a new generator; refused when it loses what it could do.
+    """Train a detector on a new generator; rejected when it forgets old ones.
 
     An accepted detector lies in DIR/bundle, a refused one in DIR/refused, the report in
     DIR/update.html. Exit codes: 0 accepted, 1 something failed, 2 wrong usage, 3 refused.
@@ -148,14 +157,14 @@ def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
     if replay is None and not no_replay:
         raise UsageError(
             "no --replay: without old pictures a detector forgets, and nothing shows it. Name the "
-            "manifest that it was trained on, or say --no-replay"
+            "manifest that it was trained on, or add --no-replay"
         )
     if replay is not None and no_replay:
-        raise UsageError("--no-replay says that there are no old pictures: leave out one of both")
+        raise UsageError("--no-replay and --replay exclude each other: leave one out")
 
 
 def _say(message: str) -> None:
-    """Tell how far it is, on standard error."""
+    """Print the progress on standard error."""
     typer.echo(message, err=True)
 
 
@@ -167,7 +176,7 @@ def write_json(update: Update, _: Path) -> None:
 
 
 def write_table(update: Update, folder: Path) -> None:
-    """Write what was guarded, what the gate said of it, and last where the detector lies."""
+    """Write the guarded figures, the decision of the gate, and the detector's folder."""
     from faceproof.reports.update_page import verdict
 
     if isinstance(sys.stdout, TextIOWrapper):

@@ -19,24 +19,22 @@ def webapp(
             "-d",
             metavar="NAME|FOLDER",
             envvar=DETECTOR,
-            help="Which detector judges.",
+            help="Detector: a name, or a folder.",
         ),
     ] = "default",
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Where it listens; see --open.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; see --open.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Its port; 0: a free one.")] = 8501,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8501,
     no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Open no browser; print the address alone.")
+        bool, typer.Option("--no-browser", help="Only print the address.")
     ] = False,
     no_addresses: Annotated[
-        bool, typer.Option("--no-addresses", help="Fetch no pictures from addresses on the net.")
+        bool, typer.Option("--no-addresses", help="Disable fetching of URLs.")
     ] = False,
     open_: Annotated[
         bool,
-        typer.Option(
-            "--open", help="Let others in: the page has no keys, whoever reaches it may use it."
-        ),
+        typer.Option("--open", help="Allow other machines. The page has no API keys."),
     ] = False,
 ) -> None:
     """Open the page: verdicts on pictures, in words, with the evidence. Ctrl-C ends it.
@@ -52,10 +50,10 @@ def webapp(
 
     if not (open_ or is_loopback(host)):
         raise UsageError(
-            f"{host} can be reached from other machines and the page has no keys: put it behind "
-            "a server that asks who comes, or add --open"
+            f"--host {host} is reachable from other machines, and the page has no keys: put it "
+            "behind a server that authenticates users, or add --open"
         )
-    Detector.load(detector)  # what is wrong with it is told here, not on the page
+    Detector.load(detector)  # errors of the detector are reported here, not on the page
     settings = dataclasses.replace(Settings.read(), detector=detector)
     if no_addresses:
         settings = dataclasses.replace(settings, addresses=False)

@@ -1,4 +1,4 @@
-"""faceproof data: from a folder of pictures to a set one can trust; one short file per verb."""
+"""faceproof data: from a folder of pictures to a checked data set; one short file per verb."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typer
 from faceproof.cli.data import import_, inspect, prepare, split
 
 app = typer.Typer(
-    help="Turn folders of pictures into a data set whose faults are known.",
+    help="Import, inspect, split and prepare data sets.",
     no_args_is_help=True,
 )
 

@@ -31,7 +31,7 @@ _HARMLESS = frozenset({"not_a_picture"})
 
 
 def import_(
-    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The folder to import.")],
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder to import.")],
     *,
     layout: Annotated[
         str,
@@ -39,60 +39,58 @@ def import_(
             "--layout",
             "-l",
             metavar="NAME",
-            help="How it is laid out, such as class-folders; a wrong name lists them all.",
+            help="Folder layout, such as class-folders; a wrong name lists them all.",
         ),
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE", help="The manifest, .parquet or .csv."),
+        typer.Option("--output", "-o", metavar="FILE", help="Manifest to write, .parquet or .csv."),
     ],
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="What the source is called; the folder's own name."),
+        typer.Option(metavar="NAME", help="Name of the source; default: the folder's name."),
     ] = None,
     real: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A folder or label of real pictures; may be repeated."),
+        typer.Option(metavar="NAME", help="Folder or label of real pictures; repeatable."),
     ] = None,
     fake: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A folder or label of fakes; may be repeated."),
+        typer.Option(metavar="NAME", help="Folder or label of fakes; repeatable."),
     ] = None,
     generator: Annotated[
-        str, typer.Option(metavar="NAME", help="What made the fakes, where the layout cannot tell.")
+        str, typer.Option(metavar="NAME", help="Generator of the fakes, if the layout names none.")
     ] = "",
     columns: Annotated[
         list[str] | None,
-        typer.Option(metavar="OURS=THEIRS", help="A column of a table; may be repeated."),
+        typer.Option(metavar="OURS=THEIRS", help="Column of a table; repeatable."),
     ] = None,
     levels: Annotated[
         str,
-        typer.Option(
-            metavar="NAME,NAME", help="What the folders below those of the classes stand for."
-        ),
+        typer.Option(metavar="NAME,NAME", help="Meaning of the folders below the class folders."),
     ] = "",
     frames: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Frames taken of each video.")
+        int, typer.Option(min=1, metavar="N", help="Frames to extract per video.")
     ] = 10,
     extract: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="For frames and embedded pictures; MANIFEST_pictures if not given.",
+            help="Folder for extracted pictures; default: MANIFEST_pictures.",
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=0, metavar="N", help="Threads; as many as cores if not given.")
+        int | None, typer.Option(min=0, metavar="N", help="Threads; default: one per core.")
     ] = None,
     problems: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="List of what was left out; MANIFEST.problems.csv if not given."
+            metavar="FILE", help="List of rejected files; default: MANIFEST.problems.csv."
         ),
     ] = None,
     format_: Annotated[
         str,
-        typer.Option("--format", "-f", metavar="table|json", help="How the summary is written."),
+        typer.Option("--format", "-f", metavar="table|json", help="Output format of the summary."),
     ] = "table",
 ) -> None:
     """Turn a folder of pictures or videos into a manifest, every file read and measured.
@@ -141,15 +139,15 @@ def _check_output(output: Path) -> None:
         UsageError: its name or its folder will not do.
     """
     if output.suffix.lower() not in _SUFFIXES:
-        raise UsageError(f"{output}: a manifest is called NAME.parquet or NAME.csv")
+        raise UsageError(f"{output}: a manifest must be named NAME.parquet or NAME.csv")
     if output.is_dir():
         raise UsageError(f"{output} is a folder; name the file to write")
     if not output.parent.is_dir():
-        raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
+        raise UsageError(f"{output}: the folder {output.parent} does not exist; make it first")
 
 
 def _own_name(source: Path) -> str:
-    """Return what a source is called where the user does not say: as its folder or table is."""
+    """Return the default name of a source: that of its folder or table."""
     whole = source.resolve()
     return printable(whole.stem if whole.is_file() else whole.name) or "source"
 
@@ -158,7 +156,7 @@ def _pairs(columns: Iterable[str]) -> dict[str, str]:
     """Return our column -> theirs.
 
     Raises:
-        UsageError: one is not written OURS=THEIRS, or stands there twice.
+        UsageError: one is not written OURS=THEIRS, or is given twice.
     """
     pairs: dict[str, str] = {}
     for said in columns:
@@ -166,7 +164,7 @@ def _pairs(columns: Iterable[str]) -> dict[str, str]:
         if not (ours and equals and theirs):
             raise UsageError(f"--columns {said!r}: write OURS=THEIRS, such as label=target")
         if ours in pairs:
-            raise UsageError(f"--columns {said!r}: {ours} was given as {pairs[ours]} already")
+            raise UsageError(f"--columns {said!r}: {ours} is already {pairs[ours]}")
         pairs[ours] = theirs
     return pairs
 
@@ -237,7 +235,7 @@ def _exit_code(problems: Iterable[Problem]) -> int:
 
 
 def _say(message: str) -> None:
-    """Tell something on standard error."""
+    """Print a message on standard error."""
     typer.echo(message, err=True)
 
 
@@ -255,7 +253,7 @@ _MOST_ROWS = 12
 
 
 def write_table(summary: ImportSummary) -> None:
-    """Write the table, aligned; what differs between the classes stands side by side."""
+    """Write the table, aligned; differences between the classes are side by side."""
     from rich.cells import cell_len
     from rich.console import Console
     from rich.text import Text
@@ -313,7 +311,7 @@ def _counted(title: str, counts: list[dict[str, int]]) -> Iterator[Row]:
 
 
 def _doubled(summary: ImportSummary) -> Iterator[Row]:
-    """Yield rows on what stands in the manifest twice, where anything does."""
+    """Yield rows on duplicates in the manifest, where there are any."""
     doubles = summary.doubles
     named = {
         "the same file again": doubles.files,

@@ -27,52 +27,56 @@ if TYPE_CHECKING:
 
 DEFAULT_SAMPLE = 4000
 DEFAULT_NEAR_BITS = 31
-#: Faults that say that something could not be read.
+#: Faults of unreadable files.
 _NOT_READ = frozenset({"missing", "unreadable"})
 
 
 def inspect(
     manifests: Annotated[
-        list[Path], typer.Argument(metavar="MANIFEST...", help="Inspected as one data set.")
+        list[Path],
+        typer.Argument(metavar="MANIFEST...", help="Manifests to inspect, as one data set."),
     ],
     *,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write a page with pictures.")
+        Path | None, typer.Option(metavar="FILE.html", help="Report to write, with pictures.")
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="How results are written.")
+        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
     against: Annotated[
         list[Path] | None,
-        typer.Option(metavar="MANIFEST", help="Look for leaks from or into it; may be repeated."),
+        typer.Option(metavar="MANIFEST", help="Manifest to compare for leaks; repeatable."),
     ] = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
             metavar="KIND,...",
-            help="Exit code 3 when such a fault stands: its kind, or error, warning or any.",
+            help="Exit code 3 on such a fault: its kind, or error, warning or any.",
         ),
     ] = None,
     root: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Data folder, where a manifest does not say."),
+        typer.Option(metavar="FOLDER", help="Data folder, if a manifest names none."),
     ] = None,
     sample: Annotated[
         int,
-        typer.Option(min=0, metavar="N", help="Open so many pictures; 0: all of them."),
+        typer.Option(min=0, metavar="N", help="Number of pictures to open; 0: all."),
     ] = DEFAULT_SAMPLE,
     no_pictures: Annotated[
-        bool, typer.Option("--no-pictures", help="Look at the tables only.")
+        bool, typer.Option("--no-pictures", help="Only read the manifests.")
     ] = False,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Of the sample.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed of the sample.")] = 0,
     near_bits: Annotated[
         int,
         typer.Option(
-            min=0, max=64, metavar="N", help="Bits of 256 that near-duplicates differ in."
+            min=0,
+            max=64,
+            metavar="N",
+            help="Largest hash distance of near-duplicates, in bits of 256.",
         ),
     ] = DEFAULT_NEAR_BITS,
 ) -> None:
-    """Say what is wrong with a data set: balance, repeats, leaks, shortcuts, broken pictures.
+    """Report faults of a data set: balance, repeats, leaks, shortcuts, broken pictures.
 
     Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage, 3 see --fail-on.
     """
@@ -105,7 +109,7 @@ def _check_report(report: Path | None) -> None:
     if report and report.is_dir():
         raise UsageError(f"{report} is a folder; name the file to write")
     if report and not report.parent.is_dir():
-        raise UsageError(f"{report}: there is no folder {report.parent}; make it first")
+        raise UsageError(f"{report}: the folder {report.parent} does not exist; make it first")
 
 
 def _inspect(given: Sequence[Given], others: Sequence[Given], spec: InspectSpec) -> Inspection:
@@ -136,7 +140,7 @@ def _write_report(inspection: Inspection, given: Sequence[Given], report: Path) 
 
 
 def _exit_code(inspection: Inspection, failing: frozenset[str]) -> int:
-    """Return 3 where a fault stands that must not, else 1 where something could not be read."""
+    """Return 3 on a fault named by --fail-on, else 1 where a file could not be read."""
     held = {fault.kind for fault in inspection.faults}
     if held & failing:
         return FOUND
@@ -204,12 +208,12 @@ def _row(ref: RowRef, inspection: Inspection) -> str:
 
 
 def _closing(inspection: Inspection) -> str:
-    """Return the last line: what was looked at, and how much is wrong."""
+    """Return the last line: what was inspected, and the number of faults."""
     return "; ".join(_parts(inspection))
 
 
 def _parts(inspection: Inspection) -> Iterator[str]:
-    """Yield what the last line says."""
+    """Yield the parts of the last line."""
     opened = (
         f"{inspection.sample.n:,} pictures opened" if inspection.sample else "no picture opened"
     )

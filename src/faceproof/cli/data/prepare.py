@@ -23,14 +23,14 @@ R = TypeVar("R", bound="Record")
 def prepare(
     manifests: Annotated[
         list[Path],
-        typer.Argument(metavar="MANIFEST...", help="What to prepare; several become one set."),
+        typer.Argument(metavar="MANIFEST...", help="Manifests to prepare, as one data set."),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where the set is written.")
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write.")
     ],
     root: Annotated[
-        Path | None, typer.Option(help="The pictures' folder, where the manifest names no other.")
+        Path | None, typer.Option(help="Data folder, if the manifest names none.")
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Side of a crop in px.  [default: 256]", show_default=False)
@@ -38,24 +38,24 @@ def prepare(
     margin: Annotated[
         float | None,
         typer.Option(
-            help="Added around the face, as a share of its template's side.  [default: 0.25]",
+            help="Margin around the face, as a share of the template's side.  [default: 0.25]",
             show_default=False,
         ),
     ] = None,
     detector: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FOLDER", help="Cut as this detector does in use."),
+        typer.Option(metavar="NAME|FOLDER", help="Crop exactly as this detector does."),
     ] = None,
     keep: Annotated[
         str,
         typer.Option(
             metavar="crop|picture|face",
-            help="Keep the aligned crop, the whole picture, or the face at its own width.",
+            help="What to keep: the aligned crop, the whole picture, or the face at its own width.",
         ),
     ] = "crop",
     equalise: Annotated[
         bool,
-        typer.Option("--equalise", help="Give both classes the same file history, then cut."),
+        typer.Option("--equalise", help="Same compression history for both classes."),
     ] = False,
     equalise_side: Annotated[
         int | None,
@@ -78,7 +78,7 @@ def prepare(
         typer.Option(
             "--format",
             metavar="png|webp|jpeg",
-            help="How crops are written; jpeg loses.  [default: png]",
+            help="Format of crops; jpeg is lossy.  [default: png]",
             show_default=False,
         ),
     ] = None,
@@ -86,36 +86,36 @@ def prepare(
         str | None,
         typer.Option(
             metavar="class,generator,source",
-            help="Write weights that balance these, one inside of the other in this order.",
+            help="Columns to balance by weights, nested in this order.",
         ),
     ] = None,
     shards: Annotated[
         str | None,
-        typer.Option(metavar="webdataset|parquet", help="Write shards as well."),
+        typer.Option(metavar="webdataset|parquet", help="Shard format to write as well."),
     ] = None,
     shard_size: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE|COUNT",
-            help="A shard's most bytes (512MB), or most pictures (10000).  [default: 512MB]",
+            help="Size limit of a shard: bytes (512MB) or pictures (10000).  [default: 512MB]",
             show_default=False,
         ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads; one a core if not given.")
+        int | None, typer.Option(min=1, help="Threads; default: one per core.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Decides histories and the shards' order.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of histories and shard order.")] = 0,
     probe: Annotated[
         bool,
         typer.Option("--probe/--no-probe", help="Probe for shortcuts before and after."),
     ] = True,
     anew: Annotated[
-        bool, typer.Option("--anew", help="Start again: delete what is prepared in the folder.")
+        bool, typer.Option("--anew", help="Start from scratch: delete the prepared pictures.")
     ] = False,
 ) -> None:
-    """Find faces, cut them out as in use, and write a set that training reads.
+    """Crop faces exactly as at inference, and write a data set for training.
 
-    A run that was broken off goes on where it was. Exit codes: 0 all rows were prepared or have no
+    An interrupted run resumes. Exit codes: 0 all rows were prepared or have no
     face, 1 some could not be read (see problems.csv), 2 wrong usage.
     """
     from faceproof.tables import require
@@ -147,7 +147,7 @@ def prepare(
             )
             prepared = prepare_manifest(manifest, output, spec, finish=finish, how=how)
     except KeyboardInterrupt:
-        _say("stopped; what is finished is kept, and the same command goes on from there")
+        _say("stopped; finished pictures are kept; the same command resumes")
         raise typer.Exit(INTERRUPTED) from None
     for line in summary(prepared):
         _say(line)
@@ -156,7 +156,7 @@ def prepare(
 
 
 def _crop(size: int | None, margin: float | None, detector: str | None, keep: str) -> CropSpec:
-    """Return how faces are cut: as the detector does, or by size and margin."""
+    """Return how faces are cropped: as the detector does, or by size and margin."""
     from faceproof.imaging.preprocessing import CropSpec
 
     named = {"--size": size, "--margin": margin, "--detector": detector}
@@ -169,7 +169,7 @@ def _crop(size: int | None, margin: float | None, detector: str | None, keep: st
         usual = {"size": 384, "margin": 0.35} if keep == "face" else {"size": 256, "margin": 0.25}
         return _record(CropSpec, **(usual | wanted))
     if len(given) > 1:
-        raise UsageError(f"--detector says {given[0][2:]} itself: leave {given[0]} out")
+        raise UsageError(f"{given[0]} conflicts with --detector: leave {given[0]} out")
     from faceproof.detector import Bundle
     from faceproof.detector.detector import locate
 
@@ -182,7 +182,7 @@ def _equalising(side: int | None, quality: str | None, *, wanted: bool) -> Equal
 
     for name, value in {"--equalise-side": side, "--quality": quality}.items():
         if value is not None and not wanted:
-            raise UsageError(f"{name} says how to equalise: add --equalise")
+            raise UsageError(f"{name} requires --equalise: add it")
     if not wanted:
         return None
     low, dash, high = (quality or "70-95").partition("-")
@@ -218,7 +218,7 @@ def _finish_spec(
         choose(BALANCES, name, what="--balance")
     if shards is None:
         if size is not None:
-            raise UsageError("--shard-size says how large shards are: add --shards webdataset")
+            raise UsageError("--shard-size requires --shards: add --shards webdataset")
         return FinishSpec(balance=order, probe=probe)
     kind = choose(SHARD_KINDS, shards, what="--shards")
     wanted = ShardsSpec.sized(kind, size) if size else ShardsSpec(kind=kind)
@@ -243,5 +243,5 @@ def _record(kind: type[R], **values: Any) -> R:
 
 
 def _say(message: str) -> None:
-    """Tell how far it is, on standard error."""
+    """Print the progress on standard error."""
     typer.echo(message, err=True)

@@ -20,43 +20,40 @@ if TYPE_CHECKING:
 
 def split(
     manifests: Annotated[
-        list[Path], typer.Argument(metavar="MANIFEST...", help="What to split, as one set.")
+        list[Path],
+        typer.Argument(metavar="MANIFEST...", help="Manifests to split, as one data set."),
     ],
     *,
     output: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Where the manifest goes: .parquet or .csv."
-        ),
+        typer.Option("--output", "-o", metavar="OUT", help="Manifest to write, .parquet or .csv."),
     ],
     shares: Annotated[
-        str, typer.Option(help="The share of each split; together 1.")
+        str, typer.Option(help="Share of each split; the sum is 1.")
     ] = "train=0.7,validation=0.06,calibration=0.12,test=0.12",
-    seed: Annotated[int, typer.Option(min=0, help="Another seed splits otherwise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the split.")] = 0,
     by: Annotated[
         str,
         typer.Option(
-            metavar="NAME,...", help="Attributes to balance, beside class, generator and source."
+            metavar="NAME,...", help="Attributes to balance, besides class, generator and source."
         ),
     ] = "",
     keep: Annotated[
         list[Path] | None,
-        typer.Option(metavar="OLD", help="A manifest whose rows stay in their splits."),
+        typer.Option(metavar="OLD", help="Manifest whose rows keep their splits."),
     ] = None,
-    anew: Annotated[
-        bool, typer.Option("--anew", help="Forget the splits that rows have already.")
-    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Ignore existing splits.")] = False,
     near_bits: Annotated[
-        int, typer.Option(min=0, max=256, help="Hashes that differ in at most so many bits join.")
+        int, typer.Option(min=0, max=256, help="Largest hash distance of near-duplicates.")
     ] = 31,
     protocols: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Write leave-one-generator-out and leave-one-source-out there."
+            metavar="DIR", help="Folder for leave-one-generator-out and leave-one-source-out."
         ),
     ] = None,
     root: Annotated[
-        Path | None, typer.Option(help="The data folder, where a manifest does not name it.")
+        Path | None, typer.Option(help="Data folder, if a manifest names none.")
     ] = None,
 ) -> None:
     """Split by group and near-duplicate cluster, with the same share of every stratum.
@@ -69,7 +66,9 @@ def split(
 
     require("polars", "pyarrow", extra="data")
     if not output.parent.is_dir():
-        raise UsageError(f"{printable(str(output.parent))} is no folder: make it, or name another")
+        raise UsageError(
+            f"{printable(str(output.parent))} is not a folder: make it, or name another"
+        )
     from faceproof.data.manifest_files import write_manifest
     from faceproof.data.splitting.protocols import write_protocols
     from faceproof.data.splitting.split import SplitSpec, divide
@@ -113,7 +112,7 @@ def _merged(paths: Sequence[Path], root: Path | None, *, forget: bool) -> Manife
 
 
 def _older(paths: Sequence[Path], named: Sequence[Path], root: Path | None) -> list[Manifest]:
-    """Return the manifests that say how it was split before; those that were named must exist."""
+    """Return the manifests of the earlier split; named ones must exist."""
     from faceproof.data.manifest_files import read_manifest
 
     return [read_manifest(path, root=root) for path in paths if path in named or path.exists()]
@@ -162,7 +161,7 @@ def deviation(divided: Divided, shares: Mapping[str, float]) -> str:
     """Return where the share of a stratum that is large enough differs most from what is wanted."""
     worst = max(_deviations(divided, shares), default=None)
     if worst is None:
-        return f"no stratum has {_FEWEST_ROWS} rows: no share is told"
+        return f"no stratum has {_FEWEST_ROWS} rows: no deviation reported"
     points, split, name, share = worst
     return (
         f"largest deviation from the wanted shares: {points:.2f} percentage points "

@@ -34,29 +34,29 @@ def combine(
     ] = Path("data/prepared"),
     root: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Data folder, where the manifest does not say."),
+        typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
     ] = None,
     run: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Where answers are kept; runs/OUTPUT if not named."),
+        typer.Option(metavar="DIR", help="Folder for saved scores; default: runs/OUTPUT."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="What it is called; as its folder if not named.")
+        str | None, typer.Option(help="Name of the detector; default: the folder's name.")
     ] = None,
-    version: Annotated[str, typer.Option(help="Its version.")] = "1.0",
+    version: Annotated[str, typer.Option(help="Version of the detector.")] = "1.0",
     condition: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="How pictures are worn first; may be repeated."),
+        typer.Option(metavar="NAME", help="Degradation to apply before scoring; repeatable."),
     ] = None,
     budget: Annotated[
         list[float] | None,
         typer.Option(
             metavar="SHARE",
-            help="A share of real faces called fake to promise, such as 0.01; may be repeated.",
+            help="False-alarm budget (share of real faces called fake), e.g. 0.01; repeatable.",
         ),
     ] = None,
     default_budget: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="That of the default operating point.")
+        float | None, typer.Option(metavar="SHARE", help="Budget of the default operating point.")
     ] = None,
     allow_other_data: Annotated[
         bool,
@@ -66,10 +66,10 @@ def combine(
         ),
     ] = False,
 ) -> None:
-    """Make one detector of several, which decide together.
+    """Combine several detectors into one.
 
     Weights, calibration and thresholds are chosen on the calibration split; each detector and the
-    whole are measured on the test split. A broken run goes on with the answers that it has.
+    whole are measured on the test split. An interrupted run resumes with its saved scores.
     """
     from faceproof.tables import require
 
@@ -134,8 +134,8 @@ def _how(
             TypeAdapter(Name).validate_python(said)
         except ValidationError as error:
             raise UsageError(
-                f"{option} {said!r}: a name is of at most 64 letters, digits, '.', '_' and '-', "
-                "and begins with a letter or digit"
+                f"{option} {said!r}: a name has at most 64 letters, digits, '.', '_' and '-', "
+                "and starts with a letter or digit"
             ) from error
     return Combination(
         name=name,
@@ -165,12 +165,12 @@ def _manifest(data: Path, root: Path | None) -> Manifest:
         return read_prepared(data)
     if not data.is_file():
         raise UsageError(
-            f"there is no data at {printable(str(data))}; name with --data the prepared folder "
+            f"--data {printable(str(data))} does not exist; name the prepared folder "
             "that the detectors were trained on, or a manifest with splits"
         )
     return read_manifest(data, root=root)
 
 
 def _say(message: str) -> None:
-    """Tell how far it is, on standard error."""
+    """Print the progress on standard error."""
     typer.echo(message, err=True)

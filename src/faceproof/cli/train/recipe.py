@@ -41,9 +41,9 @@ _EVERY_SECONDS = 0.1
 
 
 class TrainingDisplay:
-    """Tells lines on a terminal, and shows the last moment of a training in a block below them.
+    """Prints lines on a terminal, with the latest state of a training in a block below them.
 
-    Nothing runs beside the training: a thread that draws would be copied, with its locks, into
+    Nothing runs next to the training: a thread that draws would be copied, with its locks, into
     the processes that read pictures.
     """
 
@@ -57,7 +57,7 @@ class TrainingDisplay:
         self._drawn = 0.0
 
     def __call__(self, text: str) -> None:
-        """Tell a line, which stays."""
+        """Print a line, which stays."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, moment: Moment) -> None:
@@ -69,7 +69,7 @@ class TrainingDisplay:
             self._live.update(block(moment), refresh=True)
 
     def hide(self) -> None:
-        """Take the block away; the told lines stay."""
+        """Remove the block; the printed lines stay."""
         self._live.stop()
 
 
@@ -113,7 +113,7 @@ def told(moment: Moment) -> list[str]:
 
 
 def training_progress() -> Callable[[str], None]:
-    """Return what tells how far it is: a live display on a terminal, plain lines elsewhere."""
+    """Return the progress reporter: a live display on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -123,7 +123,7 @@ def training_progress() -> Callable[[str], None]:
 
 
 def _say(message: str) -> None:
-    """Tell a line on standard error."""
+    """Print a line on standard error."""
     typer.echo(message, err=True)
 
 
@@ -132,16 +132,14 @@ def _left(seconds: float | None) -> str:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to train, on what.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="Recipe of the training.")],
     *,
-    output: Annotated[
-        Path | None, typer.Option(help="The run folder; runs/RECIPE where none is named.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Run folder; default: runs/RECIPE.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key.")
     ] = None,
 ) -> None:
-    """Train a detector; a broken run goes on where its last checkpoint left it.
+    """Train a detector; an interrupted run resumes from its last checkpoint.
 
     `faceproof train combine A B -o C` makes one detector of several instead.
     """

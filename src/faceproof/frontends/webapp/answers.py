@@ -35,7 +35,7 @@ class Given:
 
     @cached_property
     def key(self) -> str:
-        """What tells this picture from the others of the session."""
+        """The key of this picture in the session."""
         return f"{hashlib.sha256(self.data).hexdigest()} {self.name}"
 
 
@@ -93,7 +93,7 @@ def has_heatmaps() -> bool:
 
 
 def spec() -> DetectorSpec:
-    """Return what the detector says about itself."""
+    """Return the detector's record."""
     return checker().detector.spec
 
 
@@ -101,7 +101,7 @@ _RESULTS, _WHOLE, _DECODED = "results", "taken as faces", "decoded"
 
 
 def answers(pictures: Sequence[Given], point: str) -> list[CheckResult]:
-    """Return what is said of each picture at an operating point, in order.
+    """Return the result of each picture at an operating point, in order.
 
     A picture is checked when it is new; another operating point needs no network.
     """
@@ -120,7 +120,7 @@ def explained(picture: Given, point: str) -> CheckResult:
     key = _name(picture)
     if not all(face.heatmap for face in known[key].faces):
         asked = checker(whole=is_whole(picture), heatmaps=True)
-        with st.spinner("Looking where the evidence lies …"):
+        with st.spinner("Computing heat maps …"):
             known[key] = asked.check(picture.data, name=picture.name)
     return checker().verdicts_at(known[key], point)
 
@@ -147,7 +147,7 @@ def _checked(
 
 
 def is_whole(picture: Given) -> bool:
-    """Return whether someone said that this picture is a face crop already."""
+    """Return whether the user marked this picture as a face crop."""
     return picture.key in st.session_state.get(_WHOLE, frozenset())
 
 
@@ -184,7 +184,7 @@ class Batch:
 
 
 def batch_answers(pictures: Sequence[tuple[str, Given]], point: str) -> Batch:
-    """Return what is said of each picture, given with its upload's id, at an operating point.
+    """Return the result of each picture, given with its upload's id, at an operating point.
 
     A picture is judged when it is new; another operating point needs no network.
     """
@@ -200,7 +200,7 @@ def batch_answers(pictures: Sequence[tuple[str, Given]], point: str) -> Batch:
 
 
 def _judged(asked: Checker, missing: Mapping[Key, Given]) -> dict[Key, CheckResult]:
-    """Return the answers that are not known yet, with a bar that says how far they are."""
+    """Return the answers that are not known yet, with a progress bar."""
     if not missing:
         return {}
 

@@ -103,7 +103,7 @@ def draw() -> None:
     st.html(STYLE)
     st.title("Many pictures at once", anchor=False)
     st.markdown(
-        f"Give up to {MOST_FILES} pictures. Each gets the same verdict as on its own, and one row "
+        f"Add up to {MOST_FILES} pictures. Each gets the same verdict as on its own, and one row "
         "in a table. For whole folders, the command line has no limit: `faceproof check FOLDER`."
     )
     try:
@@ -142,15 +142,15 @@ def _uploaded() -> list[tuple[str, Given]]:
         fitting.append((file.file_id, Given(file.name, file.getvalue())))
     if files and len(fitting) < len(files):
         st.warning(
-            f"{len(files)} pictures were given; the first {len(fitting)} are judged here. This "
-            f"page takes {MOST_FILES} pictures, or {MOST_TOTAL_MEGABYTES} MB. For more, use "
+            f"{len(files)} pictures were given; the first {len(fitting)} are checked. The limit "
+            f"of this page is {MOST_FILES} pictures, or {MOST_TOTAL_MEGABYTES} MB. For more, use "
             "`faceproof check FOLDER` on the command line."
         )
     return fitting
 
 
 def _draw_summary(results: Sequence[CheckResult]) -> None:
-    """Say in a sentence what came of them all."""
+    """Summarise the results in a sentence."""
     outcomes = [outcome_of(result) for result in results]
     counts = {words: outcomes.count(words) for words in OUTCOMES}
     told = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
@@ -178,7 +178,7 @@ def _draw_rows(batch: Batch) -> None:
         and part.casefold() in result.source.casefold()
     ]
     if not shown:
-        st.info("No picture fits these filters.")
+        st.info("No picture matches these filters.")
         return
     chosen = draw_table([batch.results[place] for place in shown])
     if chosen is not None:
@@ -199,11 +199,11 @@ def _draw_one(picture: Given, result: CheckResult) -> None:
             draw_faces(result, spec().operating_point(result.operating_point), picture.key)
         else:
             st.info(f"**No face was found.** {plain_words.answer_words(result)}")
-        st.markdown(small("The page “Check” has the evidence, a report and heat maps."))
+        st.markdown(small("The page “Check” shows the evidence, a report and heat maps."))
 
 
 def _draw_downloads(results: Sequence[CheckResult]) -> None:
-    """Draw the buttons that give all answers, whatever the filters show."""
+    """Draw the download buttons for all results, whatever the filters show."""
     with st.container(horizontal=True):
         st.download_button(
             "All answers (CSV)",

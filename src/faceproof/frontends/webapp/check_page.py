@@ -40,10 +40,10 @@ def draw_downloads(
     picture: Given, result: CheckResult, spec: DetectorSpec, resaved: tuple[Resaved, ...]
 ) -> None:
     """Draw the three buttons; a report is made when its button is pressed."""
-    st.subheader("Take the answer along", anchor=False)
+    st.subheader("Download the result", anchor=False)
     st.markdown(
-        "The report holds the picture, the verdicts, the figures behind them, and the hashes of "
-        "picture and detector. It needs no net to be read."
+        "The report contains the picture, the verdicts, their error rates, and the hashes of "
+        "picture and detector. It can be read offline."
     )
     # Streamlit makes a report when its button is pressed, outside of the session.
     asked = Asked(Settings.read().detector, "whole" if is_whole(picture) else "all")
@@ -102,10 +102,10 @@ def draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) -
     found = known_resaved(picture, point)
     if not found:
         st.markdown(
-            f"Sites and messengers save pictures anew. This tries {len(CONDITIONS)} ways of it "
-            "and looks again each time; it takes a few seconds."
+            f"Websites and messengers save pictures again. This saves the picture in "
+            f"{len(CONDITIONS)} ways and checks each copy; it takes a few seconds."
         )
-        if st.button("Save it again and look again", icon=":material/refresh:"):
+        if st.button("Save and check again", icon=":material/refresh:"):
             _try(picture)
             st.rerun()
         return
@@ -129,7 +129,7 @@ def _key(picture: Given) -> tuple[str, bool, str]:
 
 
 def _try(picture: Given) -> None:
-    """Look at the picture saved again in each way, and remember what came of it."""
+    """Check the picture saved again in each way, and keep the results."""
     asked = checker(whole=is_whole(picture))
     bar = st.progress(0.0, "Saving it again …")
     found: list[Resaved] = []
@@ -157,8 +157,8 @@ def _verdict(one: Resaved) -> str:
 
 
 def draw_provenance(result: CheckResult) -> None:
-    """Draw what the file says of its origin, apart from the verdict on the pixels."""
-    st.subheader("What the file says of its origin", anchor=False)
+    """Draw what the file states about its origin, separate from the verdict."""
+    st.subheader("What the file states about its origin", anchor=False)
     lines = [f"Content credentials: {words.credentials_words(_credentials(result))}"]
     lines += map(words.finding_words, result.provenance.findings)
     st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
@@ -184,8 +184,8 @@ def draw() -> None:
     st.html(STYLE)
     st.title("Is this face real?", anchor=False)
     st.markdown(
-        "Give a picture. Every face in it gets a verdict, the reasons for it, and how far to "
-        "trust it. Nothing that you give is written to disk or sent on."
+        "Add a picture. The page shows a verdict for every face, the evidence, and how "
+        "reliable it is. No picture is written to disk or sent to another service."
     )
     try:
         detector = spec()
@@ -225,7 +225,7 @@ def _summary(picture: Given, result: CheckResult) -> str:
 
 
 def _draw(picture: Given, result: CheckResult) -> None:
-    """Draw all that is said of one picture."""
+    """Draw all results of one picture."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(label(picture.name), anchor=False, width="content")
         if picture in kept_pictures():
@@ -261,10 +261,10 @@ def _draw_whole(picture: Given, result: CheckResult) -> None:
     if result.faces and not is_whole(picture):
         return
     whole = st.toggle(
-        "The picture is a face already: judge it whole",
+        "The picture is already a face crop: check it whole",
         value=is_whole(picture),
         key=f"whole {picture.key}",
-        help="For tight crops of one face, in which no face is found because its edges are cut.",
+        help="For tight crops of one face: the face finder misses them because the edges are cut.",
     )
     if whole != is_whole(picture):
         take_whole(picture, whole=whole)

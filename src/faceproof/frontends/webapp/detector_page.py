@@ -58,8 +58,8 @@ def false_alarms_by_source(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of real faces called fake, by where they come from (BPCER)."""
     return Figure(
         "False alarms, by where the real faces come from",
-        "Real faces of the tests that were called fake at this setting, pictures as they were. The "
-        "line is what was promised for all real faces together.",
+        "Real faces of the tests that were called fake at this setting, with unchanged pictures. "
+        "The line is the promise for all real faces together.",
         "real faces called fake",
         tuple(_sliced(spec, f"bpcer@{point}", "source=")),
         spec.operating_point(point).bpcer_budget,
@@ -70,8 +70,8 @@ def misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called real, by what made them (APCER)."""
     return Figure(
         "Misses, by what made the fakes",
-        "Fakes of the tests that were called real at this setting, pictures as they were. Fakes "
-        "that were left unsure are not in it.",
+        "Fakes of the tests that were called real at this setting, with unchanged pictures. "
+        "Fakes with the verdict unsure are not included.",
         "fakes called real",
         tuple(_sliced(spec, f"apcer@{point}", "generator=")),
     )
@@ -81,17 +81,17 @@ def caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called fake, by what made them."""
     return Figure(
         "Caught, by what made the fakes",
-        "Fakes of the tests that were called fake at this setting, pictures as they were.",
+        "Fakes of the tests that were called fake at this setting, with unchanged pictures.",
         "fakes called fake",
         tuple(_sliced(spec, f"recall@{point}", "generator=")),
     )
 
 
 def false_alarms_by_condition(spec: DetectorSpec, point: str) -> Figure:
-    """Return the share of real faces called fake, by how their pictures were worn."""
+    """Return the share of real faces called fake, by degradation."""
     return Figure(
         "False alarms, when the pictures are saved again or made smaller",
-        "The same real faces, their pictures worn in several ways before they were judged.",
+        "The same real faces, with several degradations applied before scoring.",
         "real faces called fake",
         tuple(_worn(spec, f"bpcer@{point}")),
         spec.operating_point(point).bpcer_budget,
@@ -99,10 +99,10 @@ def false_alarms_by_condition(spec: DetectorSpec, point: str) -> Figure:
 
 
 def caught_by_condition(spec: DetectorSpec, point: str) -> Figure:
-    """Return the share of fakes called fake, by how their pictures were worn."""
+    """Return the share of fakes called fake, by degradation."""
     return Figure(
         "Caught, when the pictures are saved again or made smaller",
-        "The same fakes, their pictures worn in several ways before they were judged.",
+        "The same fakes, with several degradations applied before scoring.",
         "fakes called fake",
         tuple(_worn(spec, f"recall@{point}")),
     )
@@ -145,7 +145,7 @@ _PROMISE = "#d9480f"
 
 
 def draw_plot(figure: Figure) -> None:
-    """Draw the figure; what it shows stands in words in its description."""
+    """Draw the figure; its description states the same in words."""
     st.altair_chart(plot(figure), width="stretch", theme="streamlit")
 
 
@@ -222,7 +222,7 @@ def _draw_figures(spec: DetectorSpec, point: str) -> None:
     for figure in drawn:
         _draw_figure(figure)
     if not drawn:
-        st.info("This detector's record holds no measurements.")
+        st.info("This detector's record contains no measurements.")
 
 
 def _draw_figure(figure: Figure) -> None:

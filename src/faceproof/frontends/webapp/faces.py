@@ -34,15 +34,15 @@ def wants_heat(result: CheckResult) -> bool:
             "Show where the evidence lies",
             key=_HEAT,
             persist_state="session",
-            help="A heat map over each face: where it is warm, the pixels spoke for fake. The "
-            "detector looks at each face several times more for it.",
+            help="A heat map over each face: warm areas are evidence for fake. The detector "
+            "scores each face several more times for it.",
         )
     )
 
 
 @st.fragment
 def draw_picture(picture: Given, result: CheckResult, *, heat: bool) -> None:
-    """Draw the picture, its faces framed and numbered; moving the heat redraws this alone."""
+    """Draw the picture, its faces framed and numbered; moving the heat slider redraws only this."""
     place = st.container()
     opacity = _opacity() if heat else None
     shown = marked(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
@@ -74,7 +74,7 @@ def _opacity() -> float:
 
 
 def _tell(result: CheckResult) -> None:
-    """Say what the heat maps are, and which of them failed their test."""
+    """Explain the heat maps, and name those that failed their test."""
     numbered = [(n, face.heatmap) for n, face in enumerate(result.faces, start=1) if face.heatmap]
     failed = [number for number, heatmap in numbered if not heatmap.reliable]
     if len(failed) < len(numbered):
@@ -110,7 +110,7 @@ STYLE = """
 def band_html(fake_probability: float, point: OperatingPoint) -> str:
     """Return the bar with its three bands and a mark, as HTML that a reader hears as one sentence.
 
-    It holds numbers and words of ours alone.
+    It contains only our own numbers and words.
     """
     low, high = 100 * point.real_below, 100 * point.fake_from
     words = band_words(fake_probability, point)

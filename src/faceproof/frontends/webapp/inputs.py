@@ -54,15 +54,15 @@ def _uploaded() -> list[Given]:
 
 def _from_address() -> None:
     if not Settings.read().addresses:
-        st.info("Fetching pictures from the net is switched off here. Save the picture first.")
+        st.info("Fetching of URLs is disabled here. Download the picture first, then upload it.")
         return
     with st.form("by address", border=False, enter_to_submit=True):
         address = st.text_input(
-            "Address of a picture on the net",
+            "Address (URL) of a picture",
             key=_ADDRESS,
             placeholder="https://example.org/picture.jpg",
-            help="The address of the picture itself, not of a page that shows it. It is fetched "
-            "from this computer; the server there sees that.",
+            help="The URL of the picture itself, not of a page that shows it. This computer "
+            "fetches it, and the server can log the request.",
         )
         if st.form_submit_button("Fetch and check", icon=":material/download:") and address:
             st.session_state[_REFUSED] = _fetch(address.strip())
@@ -71,7 +71,7 @@ def _from_address() -> None:
 
 
 def _fetch(address: str) -> str:
-    """Keep the picture at an address; return why it could not be had, or nothing."""
+    """Keep the picture at an address; return the error message, or an empty text."""
     from faceproof.imaging.fetching import fetch, without_query
 
     try:
@@ -87,9 +87,11 @@ def _from_camera() -> None:
     if not st.toggle(
         "Turn the camera on",
         key="camera on",
-        help="Your browser asks first. The picture stays in this computer's memory.",
+        help="Your browser asks for permission. The picture stays in this computer's memory.",
     ):
-        st.markdown(small("A picture taken of a screen or a print is another one: expect less."))
+        st.markdown(
+            small("A photo of a screen or a print differs from the original and is less reliable.")
+        )
         return
     st.camera_input("Take a picture of a face", key=_CAMERA, on_change=_keep_shot)
 

@@ -1,4 +1,4 @@
-"""The page's server: Streamlit in this process, told to keep everything to itself."""
+"""The page's server: Streamlit in this process, with usage statistics disabled."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Headers:
 
 @cache
 def headers() -> dict[str, str]:
-    """Return the headers; scripts come from this host alone, and inline ones are named by hash."""
+    """Return the headers; scripts come only from this host, and inline ones are listed by hash."""
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in _inline_scripts())
     policy = {
         "default-src": "'self'",
@@ -74,7 +74,7 @@ def headers() -> dict[str, str]:
 
 
 def _inline_scripts() -> list[str]:
-    """Return the scripts that stand in Streamlit's own page."""
+    """Return the inline scripts of Streamlit's own page."""
     import streamlit
 
     page = Path(streamlit.__file__).parent / "static" / "index.html"
@@ -109,17 +109,17 @@ CONFIG: Mapping[str, Any] = {
     "theme.light.primaryColor": "#1d4f91",
     "theme.dark.primaryColor": "#7fb2f0",
 }
-"""What Streamlit is told whatever a configuration file of the user says."""
+"""Options of Streamlit that override the user's configuration files."""
 
 
 def serve(
     settings: Settings, *, host: str, port: int, ready: Callable[[str], None] = lambda _: None
 ) -> None:
-    """Serve the page until Ctrl-C; ``ready`` is told its address once it listens.
+    """Serve the page until Ctrl-C; ``ready`` gets its address once it listens.
 
     Raises:
         MissingExtraError: Streamlit is not installed.
-        UsageError: the port is taken, or there is no such host.
+        UsageError: the port is in use, or the host does not exist.
     """
     try:
         import streamlit as st
@@ -174,7 +174,7 @@ def keep_uploads_in_memory() -> None:
 
 
 def _in_address(host: str) -> str:
-    """Return a host as it stands in an address; where all are listened to, this machine's."""
+    """Return a host as written in a URL; this machine's where the server listens on all."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
         return "localhost"
     return f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""What the page is told from outside: which detector judges, and which addresses are fetched."""
+"""Settings of the page: its detector, and which URLs are fetched."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Settings:
         said = environment.get(ADDRESSES, "on")
         ports = _listed(environment.get(PORTS, "80,443"))
         if said not in _ON_OR_OFF:
-            raise UsageError(f"{ADDRESSES} is {said!r}: on or off")
+            raise UsageError(f"{ADDRESSES} is {said!r}: set it to on or off")
         if not all(port.isascii() and port.isdecimal() for port in ports):
             raise UsageError(f"{PORTS} is {environment[PORTS]!r}: numbers with commas between")
         return cls(

@@ -14,7 +14,7 @@ _BUDGET, _RATE = "budget", "base rate"
 
 
 def chosen_point(spec: DetectorSpec) -> str:
-    """Return the name of the operating point that the slider stands on, the default at first."""
+    """Return the name of the operating point that the slider shows, the default at first."""
     name = st.session_state.get(_BUDGET)
     return name if name in spec.operating_points else spec.default_operating_point
 
@@ -32,7 +32,7 @@ def draw_budget(spec: DetectorSpec, faces: int) -> None:
             key=_BUDGET,
             persist_state="session",
             help="Fewer false alarms mean that more fakes are missed or left unsure. Moving this "
-            "does not look at the picture again: it moves the lines between the verdicts.",
+            "does not score the picture again: it only moves the thresholds.",
         )
     point = chosen_point(spec)
     st.markdown(f"**{escaped(words.budget_words(spec, point))}**")
@@ -53,8 +53,8 @@ def draw_base_rate(spec: DetectorSpec) -> None:
         format_func=words.rarity_words,
         key=_RATE,
         persist_state="session",
-        help="Your own estimate: of the faces that you are shown, how many are fake? Where fakes "
-        "are rare, most alarms are false, whoever raises them.",
+        help="Your own estimate: how many of the faces that you receive are fake? Where fakes "
+        "are rare, most alarms are false, with any detector.",
     )
     told = words.worth(spec, chosen_point(spec), rate)
     st.markdown(f"**{escaped(told.text)}**")

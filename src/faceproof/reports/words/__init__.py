@@ -1,7 +1,7 @@
-"""What a verdict, a threshold and a caution mean, in words for people who must act on them.
+"""What a verdict, a threshold and a caution mean, in words for users.
 
-The page, the command line and the case report say the same because they say it with these. Every
-figure comes from the detector's own record; what was not measured is said to be so.
+The page, the command line and the case report share these sentences. Every
+figure comes from the detector's record; missing measurements are stated.
 """
 
 from faceproof.reports.words.budgets import (

@@ -35,7 +35,7 @@ class Share:
 
     @property
     def between(self) -> str:
-        """The interval in words, empty where `about` says it all."""
+        """The interval in words, empty where `about` is enough."""
         if self.middle <= 0 or self.middle >= self.base:
             return ""
         return f" ({number(self.low)} to {number(self.high)})"
@@ -232,7 +232,7 @@ def budget_words(spec: DetectorSpec, point: str | None = None) -> str:
     if not known:
         return (
             "How many real faces would be called fake and how many fakes are caught was not "
-            f"measured for this detector. It is set so that this holds: {_promise(spec, point)}."
+            f"measured for this detector. Its thresholds were chosen for: {_promise(spec, point)}."
         )
     said = f"{_capital('; '.join(known))}, on our tests."
     missing = ["How often real faces are called fake", "How many fakes are caught"]
@@ -290,8 +290,8 @@ def _details(spec: DetectorSpec, told: Budget) -> Iterator[str]:
     if told.false_alarms and told.caught:
         yield (
             f"Counted over {told.false_alarms.n:,} real and {told.caught.n:,} fake test faces, "
-            "which the detector had never seen. Brackets hold 95 % intervals; faces of "
-            "other kinds can do worse."
+            "none of which the detector was trained on. Brackets contain 95 % intervals; error "
+            "rates can be higher on other kinds of faces."
         )
 
 
@@ -338,8 +338,8 @@ def _capital(sentence: str) -> str:
 
 HOW = (
     "By Bayes' rule from the measured shares of fakes caught and of real faces called fake. The "
-    "bracket takes both 95 % intervals at their worse ends at once and then at their better ends, "
-    "which covers at least 90 %; it holds for faces like those of the test alone."
+    "bracket combines the worse ends, then the better ends of both 95 % intervals, "
+    "which covers at least 90 %; it holds only for faces like those of the test."
 )
 """How `worth` is computed, for readers."""
 
@@ -372,7 +372,7 @@ def worth(
         raise ValueError(f"a base rate of {base_rate} is not a share")
     told = budget(spec, point, condition=condition)
     if told.caught is None or told.false_alarms is None:
-        text = "What a “fake” verdict is worth was not measured."
+        text = "The reliability of a “fake” verdict was not measured."
         return Worth(None, None, None, text, "not measured")
     if base_rate in {0.0, 1.0}:
         return _certain(base_rate)
@@ -410,7 +410,7 @@ def _one_in(base_rate: float) -> int | None:
 
 
 def _certain(base_rate: float) -> Worth:
-    """Return the answer where there is only one class, whatever the detector says."""
+    """Return the answer where there is only one class, whatever the verdict."""
     if base_rate == 0:
         return Worth(0.0, 0.0, 0.0, "Where no face is fake, every “fake” verdict is wrong.", "none")
     return Worth(1.0, 1.0, 1.0, "Where every face is fake, every “fake” verdict is right.", "all")
@@ -421,7 +421,7 @@ def _between(caught: Finding, alarms: Finding, base_rate: float) -> Worth:
     low = predictive_value(caught.low, alarms.high, base_rate)
     high = predictive_value(caught.high, alarms.low, base_rate)
     if value is None or low is None or high is None:
-        text = "No “fake” verdict was given in the tests, so that its worth is not known."
+        text = "No “fake” verdict was given in the tests, so its reliability is unknown."
         return Worth(value, low, high, text, "not known")
     told = share(value, low, high, base=100)
     few = "is" if _one_in(base_rate) else "are"

@@ -49,19 +49,21 @@ def unbroken(text: str) -> str:
 
 
 PIXELS_ONLY = (
-    "A verdict is about the pixels of this file. It says nothing about who is shown, who made the "
+    "A verdict is about the pixels of this file. It does not show who the person is, who made the "
     "picture or why, and it is one piece of evidence among others."
 )
 NO_PROOF_OF_REAL = (
-    "“No sign of a fake” is no proof that the picture is authentic: it means that nothing that "
-    "this detector has learned to see was found."
+    "“No sign of a fake” does not prove that the picture is authentic: it means that this "
+    "detector found none of the signs that it has learned."
 )
 EVEN_BET = (
-    "The probability holds where half of all faces are fake. Where fakes are rarer, so is a true "
-    "“fake” verdict."
+    "The probability holds where half of all faces are fake. Where fakes are rarer, more “fake” "
+    "verdicts are wrong."
 )
 NOT_CHECKED = "This picture could not be checked, so there is no verdict."
-NO_FACE = "No face was found, so there is no verdict. This says nothing about the picture."
+NO_FACE = (
+    "No face was found, so there is no verdict. This is not evidence for or against the picture."
+)
 
 _MOST_DECIMALS = 8
 
@@ -148,7 +150,7 @@ def bands_words(point: OperatingPoint) -> str:
 
 
 def percent(probability: float, point: OperatingPoint) -> str:
-    """Return a probability as a percentage with as many digits as tell it from the thresholds.
+    """Return a probability as a percentage with enough digits to separate it from thresholds.
 
     What is not certain is never written as 0 or 100 %.
     """
@@ -191,9 +193,9 @@ def _ends(point: OperatingPoint, decimals: int) -> str:
 
 
 CAUTIONS: Mapping[str, str] = {
-    "small": "The face is small: fine traces of a fake may be lost. A larger version of the "
-    "picture is worth looking for.",
-    "blurred": "The face is blurred: what tells real from fake is partly gone.",
+    "small": "The face is small: fine traces of a fake may be lost. Look for a larger "
+    "version of the picture.",
+    "blurred": "The face is blurred: some of the evidence is lost.",
     "dark": "The face is dark: little of it can be judged.",
     "cut_off": "Part of the face lies outside of the picture.",
     "low_detection_score": "It is not certain that this is a face at all.",
@@ -202,7 +204,7 @@ CAUTIONS: Mapping[str, str] = {
 
 
 def caution_words(caution: str) -> str:
-    """Return a caution as a sentence; one that a newer version knows by its name alone.
+    """Return a caution as a sentence; one of a newer version by its name only.
 
     >>> caution_words("cut_off")
     'Part of the face lies outside of the picture.'
@@ -215,9 +217,9 @@ def caution_words(caution: str) -> str:
 def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
     """Return how the verdict held when the picture was saved again, as `resaved` found."""
     if not resaved:
-        return "How the verdict holds when the picture is saved again was not tried."
+        return "The check of whether the verdict holds when the picture is saved again was not run."
     if result.verdict is None:
-        return "There is no verdict that could change when the picture is saved again."
+        return "The picture has no verdict that could change when it is saved again."
     same = [one for one in resaved if one.verdict == result.verdict]
     changed = [one for one in resaved if one.verdict != result.verdict]
     if not changed:
@@ -245,8 +247,8 @@ def _either(ways: Sequence[str]) -> str:
 
 
 ABSENCE_PROVES_NOTHING = (
-    "What a file says can be copied, forged or removed, so that a trace is a statement by the file "
-    "and the lack of one proves nothing. None of this changes the verdict on the pixels."
+    "Metadata can be copied, forged or removed. A trace is only a statement by the file, and the "
+    "absence of one proves nothing. None of this changes the verdict on the pixels."
 )
 NOT_LOOKED_FOR = "Content credentials were not looked for."
 
@@ -263,17 +265,17 @@ KINDS: Mapping[FindingKind, str] = {
 """What each kind of finding is called."""
 
 POINTS: Mapping[PointsTo, str] = {
-    "made_by_ai": "if true, speaks for a generated picture",
-    "edited": "if true, speaks for an edited picture",
-    "captured": "if true, speaks for a photograph",
+    "made_by_ai": "if true, indicates a generated picture",
+    "edited": "if true, indicates an edited picture",
+    "captured": "if true, indicates a photograph",
     "nothing": "",
 }
-"""What a finding speaks for, if the file tells the truth; most speak for nothing."""
+"""What a finding indicates, if the file is truthful; most indicate nothing."""
 
 STATES: Mapping[CredentialState, str] = {
     "absent": "None",
     "trusted": "Valid, by a signer on the trust list",
-    "untrusted": "Valid, by a signer on no trust list that was given",
+    "untrusted": "Valid, by a signer not on the trust list",
     "invalid": "Not valid",
     "tampered": "Changed after signing",
     "unreadable": "Not readable",
@@ -282,7 +284,7 @@ STATES: Mapping[CredentialState, str] = {
 
 
 def finding_words(finding: ProvenanceFinding) -> str:
-    """Return one thing that a file says of its origin, with where it stands.
+    """Return one statement of a file about its origin, with its location.
 
     >>> finding_words(ProvenanceFinding(kind="camera", says="A camera is named.", where="EXIF"))
     'A camera is named. (EXIF)'
@@ -292,7 +294,7 @@ def finding_words(finding: ProvenanceFinding) -> str:
 
 
 def credentials_words(credentials: ContentCredentials | None) -> str:
-    """Return what the signed statement in a file comes to.
+    """Return the state of the signed statement in a file.
 
     >>> credentials_words(None)
     'Content credentials were not looked for.'
@@ -326,7 +328,7 @@ def _tested(spec: DetectorSpec) -> Iterator[str]:
         yield f"Learned from, but not tested on: fakes of {_these(unseen)}."
     yield f"Pictures from other sources than those of the test: {_these(sources)}."
     ways = _these([condition_words(name) for name in conditions(spec)])
-    yield f"Pictures worn in other ways than these: {ways}."
+    yield f"Pictures with other degradations than these: {ways}."
 
 
 def _learned(spec: DetectorSpec) -> str:

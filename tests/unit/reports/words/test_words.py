@@ -282,7 +282,7 @@ class TestWorth:
     def test_not_measured(self, tiny_spec):
         told = plain_words.worth(tiny_spec, None, 0.5)
         assert (told.value, told.low, told.high) == (None, None, None)
-        assert told.text == "What a “fake” verdict is worth was not measured."
+        assert told.text == "The reliability of a “fake” verdict was not measured."
 
     @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
     def test_a_base_rate_is_a_share(self, default, rate):
@@ -438,7 +438,7 @@ class TestStability:
         assert told == "The verdict stayed the same in all 2 ways of saving it again."
 
     def test_nothing_to_compare(self):
-        assert "was not tried" in plain_words.stability_words(result("fake"), ())
+        assert "was not run" in plain_words.stability_words(result("fake"), ())
         assert "no verdict" in plain_words.stability_words(result(), [worn("dark", None)])
 
 
