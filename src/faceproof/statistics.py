@@ -52,7 +52,8 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     fake = np.asarray(labels, dtype=bool)
     distinct, place = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     real_counts, fake_counts = (
-        np.bincount(place, weights=kind, minlength=len(distinct))[None] for kind in (~fake, fake)
+        np.bincount(place[kind], minlength=len(distinct)).astype(np.float64)[None]
+        for kind in (~fake, fake)
     )
     return float(mann_whitney(real_counts, fake_counts)[0])
 
