@@ -44,7 +44,7 @@ __all__ = ["FACES", "Checker", "Opened", "Source", "check", "checker_for", "sour
 
 
 #: Provenance of a source without a file: an array, or a source that could not be opened.
-UNREAD = Provenance()
+_UNREAD = Provenance()
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Opened:
     inputs: npt.NDArray[np.float32]
     faces: tuple[tuple[Face, Quality], ...] = ()
     image: CheckedImage | None = None
-    provenance: Provenance = UNREAD
+    provenance: Provenance = _UNREAD
     error: CheckError | None = None
     seconds: float = 0.0
 
@@ -151,7 +151,7 @@ def told(error: Exception, name: str) -> CheckError:
 
 
 @dataclass(frozen=True)
-class TestedMap:
+class _TestedMap:
     """A heat map ``values`` float64 [h, w] and the result of its test, as in `HeatMap`."""
 
     values: npt.NDArray[np.float64]
@@ -165,7 +165,7 @@ class Score:
     """The detector's answer for one face."""
 
     fake_probability: float
-    heatmap: TestedMap | None = None
+    heatmap: _TestedMap | None = None
 
 
 def scores(detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: bool) -> list[Score]:
@@ -179,7 +179,7 @@ def scores(detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: boo
     found = detector.explained(inputs)
     columns = (found.values, found.reliable, found.hottest_deleted, found.random_deleted)
     maps = [
-        TestedMap(values, bool(reliable), float(hottest), float(random))
+        _TestedMap(values, bool(reliable), float(hottest), float(random))
         for values, reliable, hottest, random in zip(*columns, strict=True)
     ]
     probabilities = calibrate(found.logits, detector.spec.calibration).tolist()
@@ -231,7 +231,7 @@ class Answers:
             heatmap=score.heatmap and self._heatmap(score.heatmap, face, image),
         )
 
-    def _heatmap(self, found: TestedMap, face: Face, image: CheckedImage | None) -> HeatMap:
+    def _heatmap(self, found: _TestedMap, face: Face, image: CheckedImage | None) -> HeatMap:
         """Return a heat map at its place in the picture."""
         shape = (image.height, image.width) if image else (0, 0)
         points = None if self._whole else face.landmarks
@@ -253,7 +253,7 @@ def rounded(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
     return np.round(np.asarray(numbers, np.float64), digits).tolist()
 
 
-def again_at(result: CheckResult, detector: Detector, point: OperatingPoint) -> CheckResult:
+def _again_at(result: CheckResult, detector: Detector, point: OperatingPoint) -> CheckResult:
     """Return a result with the verdicts of another operating point of the same detector.
 
     Raises:
@@ -274,7 +274,7 @@ def again_at(result: CheckResult, detector: Detector, point: OperatingPoint) -> 
     return result.model_copy(update=change)
 
 
-MOST_WORKERS = 8
+_MOST_WORKERS = 8
 BATCH = 1  # on a CPU a larger batch costs the same per face and only delays the first result
 
 
@@ -331,7 +331,7 @@ class Checker:
             UnknownChoiceError: no operating point has this name.
             UsageError: the result is from another detector.
         """
-        return again_at(result, self.detector, self.detector.operating_point(name))
+        return _again_at(result, self.detector, self.detector.operating_point(name))
 
     def check(self, source: Source, *, name: str | None = None) -> CheckResult:
         """Return the verdict on one picture: a path, address, bytes, stream, image or array.
@@ -360,7 +360,7 @@ class Checker:
             UsageError: ``batch_size`` is below 1 or ``workers`` below 0.
         """
         size = BATCH if batch_size is None else batch_size
-        threads = min(usable_cores(), MOST_WORKERS) if workers is None else workers
+        threads = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
         if size < 1 or threads < 0:
             raise UsageError(f"batch_size {size} must be 1 or more, workers {threads} 0 or more")
         return self._check_many(sources, size, threads)
@@ -480,7 +480,7 @@ def _image(picture: Picture) -> CheckedImage:
 def _provenance(picture: Picture) -> Provenance:
     """Return the provenance in the picture's file; empty for pixels without a file."""
     if not picture.data:
-        return UNREAD
+        return _UNREAD
     credentials, findings = read_provenance(
         picture.data,
         kind=picture.format,

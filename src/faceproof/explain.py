@@ -146,7 +146,7 @@ def mean_interval(
 
 Floats = npt.NDArray[np.float64]
 
-STAGE_PARTS = 3
+_STAGE_PARTS = 3
 """Number of parts of a weight's dotted name that name its stage: head.dense.weight."""
 
 
@@ -189,7 +189,7 @@ def _stages(graph: Any) -> list[tuple[str, list[Any]]]:
     stages: dict[str, list[Any]] = {}
     for tensor in graph.initializer:
         parts = tensor.name.removesuffix(".half").split(".")[:-1]
-        stages.setdefault(".".join(parts[:STAGE_PARTS]), []).append(tensor)
+        stages.setdefault(".".join(parts[:_STAGE_PARTS]), []).append(tensor)
     return [*reversed(stages.items())]
 
 

@@ -41,13 +41,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-OPSET = 17
+_OPSET = 17
 TOLERANCE = 1e-4
-MAP_TOLERANCE = 1e-3  # of the hottest cell
-CORNERS = 0.05  # of the pictures
+_MAP_TOLERANCE = 1e-3  # of the hottest cell
+_CORNERS = 0.05  # of the pictures
 BATCH_SIZES = (1, 2, 7)
-VARIED = 64
-HALF_FROM = 4096  # elements; for smaller tensors a cast costs more time than it saves space
+_VARIED = 64
+_HALF_FROM = 4096  # elements; for smaller tensors a cast costs more time than it saves space
 
 
 def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
@@ -144,12 +144,12 @@ def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing)
     return worst
 
 
-def varied_inputs(preprocessing: Preprocessing, count: int = VARIED) -> Inputs:
+def varied_inputs(preprocessing: Preprocessing, count: int = _VARIED) -> Inputs:
     """Return seeded network inputs of many kinds, float32 [count, 3, S, S].
 
     The kinds are those of `faceproof.export`.
     """
-    return network_input(varied_crops(count, preprocessing.crop.size), preprocessing.input)
+    return network_input(_varied_crops(count, preprocessing.crop.size), preprocessing.input)
 
 
 def _in_batches(scorer: Scorer, inputs: Inputs, size: int) -> Logits:
@@ -177,11 +177,11 @@ def _refuse_other_maps(ours: Maps, theirs: Maps) -> None:
     if ours.shape != theirs.shape:
         raise ExportError(f"heat maps are {theirs.shape} and not {ours.shape}; nothing is written")
     size = np.abs(ours).max(axis=(1, 2))
-    differ = np.abs(ours - theirs).max(axis=(1, 2)) > MAP_TOLERANCE * np.maximum(size, 1e-3)
-    if differ.mean() > CORNERS:
+    differ = np.abs(ours - theirs).max(axis=(1, 2)) > _MAP_TOLERANCE * np.maximum(size, 1e-3)
+    if differ.mean() > _CORNERS:
         raise ExportError(
             f"heat maps of the exported network differ in {differ.sum()} of {len(differ)} "
-            f"pictures by more than {MAP_TOLERANCE:g} of the hottest cell; it is not written"
+            f"pictures by more than {_MAP_TOLERANCE:g} of the hottest cell; it is not written"
         )
 
 
@@ -232,7 +232,7 @@ def _exported(network: nn.Module, side: int, outputs: list[str]) -> bytes:
                 (torch.zeros(2, 3, side, side),),
                 stream,  # type: ignore[arg-type]
                 dynamo=False,
-                opset_version=OPSET,
+                opset_version=_OPSET,
                 do_constant_folding=False,
                 input_names=["pixels"],
                 output_names=outputs,
@@ -266,7 +266,7 @@ def _casts(graph: Any) -> Iterator[Any]:
         wide = numpy_helper.to_array(tensor)
         with np.errstate(over="ignore"):
             half = wide.astype(np.float16)
-        if half.size < HALF_FROM or not np.array_equal(half.astype(np.float32), wide):
+        if half.size < _HALF_FROM or not np.array_equal(half.astype(np.float32), wide):
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
@@ -276,7 +276,7 @@ def _casts(graph: Any) -> Iterator[Any]:
 Pixels = npt.NDArray[np.uint8]
 
 
-def varied_crops(count: int, side: int) -> Pixels:
+def _varied_crops(count: int, side: int) -> Pixels:
     """Return seeded crops, uint8 [count, side, side, 3], of eight kinds in turn.
 
     Flat black, white and grey, noise, smooth slopes, hard edges, and 1/f noise, which has the

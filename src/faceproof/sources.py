@@ -32,7 +32,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _READ_BYTES = 1 << 16
 
 
-class ByteStream(Protocol):
+class _ByteStream(Protocol):
     """A binary stream."""
 
     def read(self, size: int, /) -> bytes | None:
@@ -99,12 +99,12 @@ class Sources:
         entered.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
-        wanted = [entry.path for entry in listed if os.path.isdir(entry) or is_picture(entry)]
+        wanted = [entry.path for entry in listed if os.path.isdir(entry) or _is_picture(entry)]
         self.skipped += len(listed) - len(wanted)
         return wanted
 
 
-def is_picture(path: os.PathLike[str]) -> bool:
+def _is_picture(path: os.PathLike[str]) -> bool:
     """Return whether a file in a folder has the name of a picture.
 
     True for a broken link, so that it is reported; False for a pipe or a macOS ``._`` file.
@@ -150,7 +150,7 @@ def printable(name: str) -> str:
     return _SURROGATE.sub(lambda found: _escaped(ord(found[0])), name)
 
 
-def read_names(stream: ByteStream, *, separator: bytes = b"\n") -> Iterator[list[str]]:
+def read_names(stream: _ByteStream, *, separator: bytes = b"\n") -> Iterator[list[str]]:
     r"""Yield lists of names as they arrive, so that a slow writer gets results at once.
 
     ``stream`` is unbuffered; empty names and the carriage return of a Windows line are dropped.

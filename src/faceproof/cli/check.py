@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from faceproof.results import CheckResult
 
 
-STDIN = "-"
+_STDIN = "-"
 
 
 class Listing:
@@ -38,7 +38,7 @@ class Listing:
 
     def __init__(self, names: Sequence[str], *, separator: bytes = b"\n") -> None:
         """Raise UsageError where standard input is named twice."""
-        if names.count(STDIN) > 1:
+        if names.count(_STDIN) > 1:
             raise UsageError("- (names on standard input) can be given once only")
         self._names = names
         self._separator = separator
@@ -55,10 +55,10 @@ class Listing:
 
     def countable(self) -> Sources | None:
         """Return the sources for counting, or None where the number is unknown."""
-        return None if STDIN in self._names else Sources(self._names)
+        return None if _STDIN in self._names else Sources(self._names)
 
     def _lists(self) -> Iterator[list[str]]:
-        for on_stdin, names in groupby(self._names, key=STDIN.__eq__):
+        for on_stdin, names in groupby(self._names, key=_STDIN.__eq__):
             if on_stdin:
                 yield from _arriving(self._separator)
             else:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show and verify detectors.", no_args_is_help=True)
 
 Named = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="Detector: a name, or a folder.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print detector.json itself.")]
+_AsJson = Annotated[bool, typer.Option("--json", help="Print detector.json itself.")]
 
 
 @app.command("list")
@@ -29,7 +29,7 @@ def list_() -> None:
 
 
 @app.command()
-def show(detector: Named = "default", *, json: AsJson = False) -> None:
+def show(detector: Named = "default", *, json: _AsJson = False) -> None:
     """Show a detector: networks, operating points, training data and test results."""
     bundle = _bundle(detector)
     if json:

@@ -14,7 +14,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.errors import FaceproofError
 
-REINSTALL = "pip install --force-reinstall faceproof"
+_REINSTALL = "pip install --force-reinstall faceproof"
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;\s*extra\s*==\s*['\"](\w+)['\"])?")
 
@@ -34,7 +34,7 @@ def doctor() -> None:
     Exit code 1 where something that `faceproof check` needs is broken.
     """
     broken = False
-    for examine in EXAMINATIONS:
+    for examine in _EXAMINATIONS:
         for line in examine():
             broken = broken or line.state == "wrong"
             typer.echo(f"{line.state:<7} {line.what:<24} {line.found}".rstrip())
@@ -50,7 +50,7 @@ def core() -> Iterator[Line]:
     """Yield this package, Python and the libraries of the core."""
     yield Line("ok", "faceproof", metadata.version("faceproof"))
     yield Line("ok", "python", f"{platform.python_version()}, {platform.platform()}")
-    for library in requirements()[""]:
+    for library in _requirements()[""]:
         version = installed(library)
         if version:
             yield Line("ok", library, version)
@@ -60,7 +60,7 @@ def core() -> Iterator[Line]:
 
 def extras() -> Iterator[Line]:
     """Yield the optional parts, whole or not."""
-    for extra, libraries in requirements().items():
+    for extra, libraries in _requirements().items():
         if extra in {"", "all"}:
             continue
         missing = [library for library in libraries if not installed(library)]
@@ -79,7 +79,7 @@ def devices() -> Iterator[Line]:
     names = [name for name, provider in PROVIDERS.items() if provider in available]
     state: Literal["ok", "wrong"] = "ok" if "cpu" in names else "wrong"
     yield Line("ok", "usable cores", str(usable_cores()))
-    yield Line(state, "onnxruntime runs on", ", ".join(names), "" if names else REINSTALL)
+    yield Line(state, "onnxruntime runs on", ", ".join(names), "" if names else _REINSTALL)
     if installed("torch"):
         yield Line("ok", "torch runs on", _torch_devices())
 
@@ -101,13 +101,13 @@ def detectors() -> Iterator[Line]:
     from faceproof.detector import detectors as names
 
     if not names():
-        yield Line("wrong", "detector", "none came with this installation", REINSTALL)
+        yield Line("wrong", "detector", "none came with this installation", _REINSTALL)
     for name in names():
         yield tried(f"detector {name}", partial(_run_detector, name))
 
 
 #: What is looked at, in order.
-EXAMINATIONS: tuple[Callable[[], Iterator[Line]], ...] = (
+_EXAMINATIONS: tuple[Callable[[], Iterator[Line]], ...] = (
     core,
     extras,
     devices,
@@ -116,7 +116,7 @@ EXAMINATIONS: tuple[Callable[[], Iterator[Line]], ...] = (
 )
 
 
-def requirements() -> dict[str, list[str]]:
+def _requirements() -> dict[str, list[str]]:
     """Return the libraries of each extra, and of the core under the empty name."""
     found: dict[str, list[str]] = {"": []}
     for line in metadata.requires("faceproof") or []:
@@ -138,7 +138,7 @@ def tried(what: str, attempt: Callable[[], str]) -> Line:
     try:
         return Line("ok", what, attempt())
     except (FaceproofError, ImportError, OSError) as error:
-        return Line("wrong", what, str(error), REINSTALL)
+        return Line("wrong", what, str(error), _REINSTALL)
 
 
 def _torch_devices() -> str:

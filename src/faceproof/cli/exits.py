@@ -15,15 +15,15 @@ from faceproof.errors import BundleNotFoundError, FaceproofError, UsageError
 
 ALL_CHECKED = 0
 NOT_ALL_CHECKED = 1
-WRONG_USAGE = 2
+_WRONG_USAGE = 2
 FOUND = 3
 INTERRUPTED = 130
-BROKEN_PIPE = 141
+_BROKEN_PIPE = 141
 
 #: From an error's class to the exit code; the nearest ancestor decides.
-EXIT_CODES: dict[type[FaceproofError], int] = {
-    UsageError: WRONG_USAGE,
-    BundleNotFoundError: WRONG_USAGE,
+_EXIT_CODES: dict[type[FaceproofError], int] = {
+    UsageError: _WRONG_USAGE,
+    BundleNotFoundError: _WRONG_USAGE,
     FaceproofError: NOT_ALL_CHECKED,
 }
 
@@ -58,10 +58,10 @@ def exit_code(error: FaceproofError) -> int:
     >>> exit_code(UnknownChoiceError("?")), exit_code(BundleHashError("?"))
     (2, 1)
     """
-    return next(EXIT_CODES[cls] for cls in type(error).__mro__ if cls in EXIT_CODES)
+    return next(_EXIT_CODES[cls] for cls in type(error).__mro__ if cls in _EXIT_CODES)
 
 
 def _abandon_output() -> NoReturn:
     """End quietly: the reader of standard output has gone, and so would a flush at exit fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    raise typer.Exit(BROKEN_PIPE)
+    raise typer.Exit(_BROKEN_PIPE)

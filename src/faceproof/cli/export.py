@@ -32,7 +32,7 @@ def export(
     A detector that was exported before there were heat maps has them then. Refused where the
     exported networks answer differently from the trained ones.
     """
-    write = choose(EXPORTS, to, what="--to")
+    write = choose(_EXPORTS, to, what="--to")
     from faceproof.detector import Bundle
     from faceproof.detector.detector import locate
 
@@ -52,4 +52,4 @@ def _onnx(bundle: Bundle, folder: Path) -> Bundle:
 
 
 #: What a detector's networks can become.
-EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _onnx}
+_EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _onnx}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from faceproof.frontends.api.feedback.store import FeedbackStore
 
 
-JSON_LINES = ".jsonl"
+_JSON_LINES = ".jsonl"
 
 
 def read(name: str) -> tuple[Feedback, ...]:
@@ -28,7 +28,7 @@ def read(name: str) -> tuple[Feedback, ...]:
         DataError: the file cannot be read, or a line is not feedback.
         FeedbackStoreError: the database cannot be read.
     """
-    if name.endswith(JSON_LINES):
+    if name.endswith(_JSON_LINES):
         from faceproof.evaluation.feedback import read_feedback
 
         return read_feedback(Path(name))
@@ -108,7 +108,7 @@ def export(
     A manifest has a row for each picture that lies in FOLDER; what is left out is counted.
     """
     feedback = read(database)
-    if output.suffix.lower() == JSON_LINES:
+    if output.suffix.lower() == _JSON_LINES:
         _write_lines(feedback, output)
         typer.echo(f"{len(feedback):,} written to {output}", err=True)
         return

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 SIDE = 480  # pixels; the longer side of a drawn face
-AROUND = 0.15  # of the crop's side, shown on each side of it
+_AROUND = 0.15  # of the crop's side, shown on each side of it
 MARK = "faceproof heat map"  # the PNG's text that identifies the face
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -87,7 +87,7 @@ class HeatMapFolder:
         sha256 = result.image.sha256 if result.image else ""
         said, info = f"face {number} of {sha256}", PngInfo()
         info.add_text(MARK, said)
-        path = free_path(self._folder, f"{safe_stem(result.source)}-{sha256[:12]}-{number}", said)
+        path = _free_path(self._folder, f"{safe_stem(result.source)}-{sha256[:12]}-{number}", said)
         try:
             with replacing(path) as file:
                 image.save(file, "PNG", pnginfo=info)
@@ -107,7 +107,7 @@ def safe_stem(source: str) -> str:
     return _UNSAFE.sub("_", stem[0] or stem[2]).strip("_")[:60] or "picture"
 
 
-def free_path(folder: Path, name: str, said: str) -> Path:
+def _free_path(folder: Path, name: str, said: str) -> Path:
     """Return a path in the folder that is free, or holds a heat map of the same face."""
     for number in range(1, 1000):
         path = folder / f"{name}{'' if number == 1 else f'-{number}'}.png"
@@ -162,7 +162,7 @@ def _worth(heat: HeatMap | None) -> str:
 
 def _around(pixels: Pixels, corners: npt.NDArray[np.float64]) -> tuple[Pixels, tuple[int, int]]:
     """Return the part of the picture around a crop, and where its left upper pixel lies."""
-    margin = AROUND * float(((corners[1] - corners[0]) ** 2).sum() ** 0.5)
+    margin = _AROUND * float(((corners[1] - corners[0]) ** 2).sum() ** 0.5)
     left, top = (max(0, int(at)) for at in corners.min(axis=0) - margin)
     right, bottom = (int(at) + 1 for at in corners.max(axis=0) + margin)
     left, top = min(left, pixels.shape[1] - 1), min(top, pixels.shape[0] - 1)

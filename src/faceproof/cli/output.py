@@ -211,7 +211,7 @@ def _said(result: CheckResult) -> str:
 
 
 #: Makes room on the terminal: what shows progress hides while results are written.
-Hiding = Callable[[], AbstractContextManager[None]]
+_Hiding = Callable[[], AbstractContextManager[None]]
 
 
 class Writer(Protocol):
@@ -227,7 +227,7 @@ class Writer(Protocol):
 class JsonLines:
     """One JSON object a line, out at once."""
 
-    def __init__(self, stream: TextIO, hiding: Hiding) -> None:
+    def __init__(self, stream: TextIO, hiding: _Hiding) -> None:
         self._stream, self._hiding = stream, hiding
 
     def write(self, result: CheckResult) -> None:
@@ -240,10 +240,10 @@ class JsonLines:
         """Nothing is pending."""
 
 
-class JsonArray:
+class _JsonArray:
     """One JSON array of objects, valid wherever the run stops."""
 
-    def __init__(self, stream: TextIO, hiding: Hiding) -> None:
+    def __init__(self, stream: TextIO, hiding: _Hiding) -> None:
         self._stream, self._hiding = stream, hiding
         self._opened = False
 
@@ -260,10 +260,10 @@ class JsonArray:
             self._stream.flush()
 
 
-class CsvRows:
+class _CsvRows:
     """A header, then one row a face; a source without a face has one row."""
 
-    def __init__(self, stream: TextIO, hiding: Hiding) -> None:
+    def __init__(self, stream: TextIO, hiding: _Hiding) -> None:
         self._stream, self._hiding = stream, hiding
         self._table = CsvTable(stream)
 
@@ -279,9 +279,9 @@ class CsvRows:
         self._stream.flush()
 
 
-FORMATS: dict[str, Callable[[TextIO, Hiding], Writer]] = {
+FORMATS: dict[str, Callable[[TextIO, _Hiding], Writer]] = {
     "table": TableWriter,
-    "json": JsonArray,
+    "json": _JsonArray,
     "jsonl": JsonLines,
-    "csv": CsvRows,
+    "csv": _CsvRows,
 }

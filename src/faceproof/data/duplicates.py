@@ -98,7 +98,7 @@ def _pairs_of_strangers(
         yield from hamming.expanded(many, np.clip(behind, start[many], stop[many]), stop[many])
 
 
-HASH_BYTES = 32
+_HASH_BYTES = 32
 #: Two pictures whose 256-bit hashes differ in at most this many bits are near-duplicates.
 NEAR_BITS = 31
 #: If more hashes than this are equal (blank pictures, say), one represents the others.
@@ -131,7 +131,7 @@ def hash_array(column: pl.Series) -> Bytes:
             "import the pictures again, or drop the column"
         )
     joined = bytes.fromhex("".join(column.to_list()))
-    return np.frombuffer(joined, np.uint8).reshape(-1, HASH_BYTES)
+    return np.frombuffer(joined, np.uint8).reshape(-1, _HASH_BYTES)
 
 
 def near_pairs(hashes: Bytes, *, distance: int) -> Index:

@@ -15,7 +15,7 @@ from pydantic import Field
 from faceproof.records import Record
 from faceproof.tables import nearest
 
-Family = Literal[
+_Family = Literal[
     "none", "gan", "diffusion", "autoencoder", "face-swap", "reenactment", "editing", "composite"
 ]
 
@@ -24,7 +24,7 @@ class Generator(Record):
     """One generator; uncertain facts are omitted or "unknown"."""
 
     name: str = Field(pattern=r"^[a-z0-9]+([.-][a-z0-9]+)*$")
-    family: Family
+    family: _Family
     #: The year of its release.
     year: int | None = Field(default=None, ge=2014, le=2100)
     #: Title, and arXiv number or venue; products without a paper are marked as such.

@@ -16,7 +16,7 @@ _ABSOLUTE = r"^([/\\]|[A-Za-z]:[/\\])"
 _UPWARDS = r"(^|[/\\])\.\.([/\\]|$)"
 
 
-def broken_row(
+def _broken_row(
     table: pl.DataFrame, *, labels: tuple[str, ...], splits: tuple[str, ...]
 ) -> str | None:
     """Return the error of the first row that breaks the contract, or None."""
@@ -31,7 +31,7 @@ def broken_row(
     return f"row {number + 1} ({table['path'][number]}): {said}"
 
 
-def split_twice(table: pl.DataFrame, key: str) -> str | None:
+def _split_twice(table: pl.DataFrame, key: str) -> str | None:
     """Return the value of ``key`` that occurs in two splits, or None; "" is not a split."""
     standing = table.lazy().filter(pl.col("split") != "").group_by(key)
     twice = standing.agg(pl.col("split").unique()).filter(pl.col("split").list.len() > 1)
@@ -132,10 +132,10 @@ class Manifest:
         table = rows if isinstance(rows, pl.DataFrame) else table_of(rows)
         self.table = typed(table)
         self.root = root
-        if said := broken_row(self.table, labels=LABELS, splits=SPLITS):
+        if said := _broken_row(self.table, labels=LABELS, splits=SPLITS):
             raise ManifestError(said)
         for key in ("group", "sha256"):
-            if said := split_twice(self.table, key):
+            if said := _split_twice(self.table, key):
                 raise LeakError(said)
 
     def __len__(self) -> int:
@@ -154,7 +154,7 @@ class Manifest:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """Every row as an object: for small sets; a large one is read through ``table``."""
-        return rows_of(self.table)
+        return _rows_of(self.table)
 
     @property
     def attribute_columns(self) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ class Manifest:
         """
         if split not in _ALLOWED.get(purpose, set()):
             raise SplitUseError(f"split {split!r} must not be read for the purpose {purpose}")
-        return rows_of(self.table.filter(pl.col("split") == split))
+        return _rows_of(self.table.filter(pl.col("split") == split))
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows in each split, in the order of `SPLITS`."""
@@ -215,7 +215,7 @@ def table_of(rows: Iterable[Row]) -> pl.DataFrame:
     return pl.DataFrame(columns | more, schema=dict.fromkeys([*CONTRACT, *attributes], pl.String))
 
 
-def rows_of(table: pl.DataFrame) -> tuple[Row, ...]:
+def _rows_of(table: pl.DataFrame) -> tuple[Row, ...]:
     """Return the rows of a manifest's table; known facts are attributes too, as text."""
     rest = table.select(pl.exclude(CONTRACT).cast(pl.String).fill_null(""))
     known = table.select(CONTRACT).iter_rows()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-MAX_LOSS = 1e-3
+_MAX_LOSS = 1e-3
 
 
 def save_weights(network: nn.Module, path: Path) -> Path:
@@ -82,7 +82,7 @@ def rounded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def fits_half(tensor: torch.Tensor) -> bool:
     """Return whether a tensor is stored as fp16.
 
-    Kernels and matrices are, unless rounding changes an element by more than `MAX_LOSS` of the
+    Kernels and matrices are, unless rounding changes an element by more than `_MAX_LOSS` of the
     largest. Biases, scales and the statistics of batch normalisation keep their precision: they are
     few, and a running variance may be outside the range of fp16.
     """
@@ -90,12 +90,12 @@ def fits_half(tensor: torch.Tensor) -> bool:
         return False
     exact = tensor.double()
     loss = (tensor.half().double() - exact).abs().max()
-    return bool(loss <= MAX_LOSS * exact.abs().max())
+    return bool(loss <= _MAX_LOSS * exact.abs().max())
 
 
 SPEC_FILE = "detector.json"
 MAX_BYTES = {".json": 8 << 20, ".md": 8 << 20, ".onnx": 2 << 30, ".safetensors": 2 << 30}
-UPGRADE = "if a newer faceproof wrote this bundle: pip install --upgrade faceproof"
+_UPGRADE = "if a newer faceproof wrote this bundle: pip install --upgrade faceproof"
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def parse_spec(data: bytes) -> DetectorSpec:
     found = _schema_of(data)
     if found != SCHEMA:
         raise BundleSchemaError(
-            f"{SPEC_FILE} has schema {found!r:.60}, this faceproof reads {SCHEMA!r}; {UPGRADE}"
+            f"{SPEC_FILE} has schema {found!r:.60}, this faceproof reads {SCHEMA!r}; {_UPGRADE}"
         )
     try:
         spec = DetectorSpec.model_validate_json(data, strict=True)
@@ -162,7 +162,7 @@ def parse_spec(data: bytes) -> DetectorSpec:
         problems = "; ".join(
             _problem(detail["loc"], detail["msg"]) for detail in error.errors()[:5]
         )
-        raise BundleSchemaError(f"{SPEC_FILE} is invalid: {problems}; {UPGRADE}") from error
+        raise BundleSchemaError(f"{SPEC_FILE} is invalid: {problems}; {_UPGRADE}") from error
     if missing := [*_unsaid(spec)]:
         raise BundleSchemaError(f"{SPEC_FILE} lacks {', '.join(missing)}; write all fields")
     return spec
@@ -187,13 +187,13 @@ def write_bundle(folder: Path, spec: DetectorSpec, files: Mapping[str, bytes]) -
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         fresh = Path(place) / "fresh"
         fresh.mkdir()
-        _write_files(fresh, {**files, SPEC_FILE: with_hashes(spec, files).to_json()})
+        _write_files(fresh, {**files, SPEC_FILE: _with_hashes(spec, files).to_json()})
         Bundle.read(fresh).verify()
         _put_in_place(fresh, folder, aside=Path(place) / "old")
     return Bundle.read(folder)
 
 
-def with_hashes(spec: DetectorSpec, files: Mapping[str, bytes]) -> DetectorSpec:
+def _with_hashes(spec: DetectorSpec, files: Mapping[str, bytes]) -> DetectorSpec:
     """Return ``spec`` with each named file's SHA-256 taken from its bytes."""
 
     def hashed(file: Any) -> Any:

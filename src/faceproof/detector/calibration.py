@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from faceproof.records import Record
 from faceproof.statistics import sigmoid
 
-Knot = Annotated[float, Field(ge=-1e9, le=1e9)]
+_Knot = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class Identity(Record):
@@ -68,8 +68,8 @@ class Isotonic(Record):
     """
 
     method: Literal["isotonic"] = "isotonic"
-    logits: tuple[Knot, ...] = Field(min_length=1)
-    calibrated: tuple[Knot, ...] = Field(min_length=1)
+    logits: tuple[_Knot, ...] = Field(min_length=1)
+    calibrated: tuple[_Knot, ...] = Field(min_length=1)
     slope: float = Field(gt=0)
 
     @model_validator(mode="after")

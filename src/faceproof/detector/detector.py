@@ -58,14 +58,14 @@ def _differences(ours: CropSpec, theirs: CropSpec) -> Iterator[str]:
 EMBEDDED = Path(__file__).parent
 # On a CPU large batches are not faster and use more memory: a DenseNet121 needs 250 MB at 8
 # pictures and 530 MB at 32, with the same time for each. Other devices need large batches.
-BATCH_ON_CPU, BATCH_ELSEWHERE = 8, 64
+_BATCH_ON_CPU, _BATCH_ELSEWHERE = 8, 64
 
 
 class Detector:
     """Networks, calibration and operating points of one bundle, ready for inference."""
 
     def __init__(
-        self, bundle: Bundle, scorers: Sequence[Scorer], *, batch: int = BATCH_ON_CPU
+        self, bundle: Bundle, scorers: Sequence[Scorer], *, batch: int = _BATCH_ON_CPU
     ) -> None:
         self.bundle = bundle
         self._scorers = tuple(scorers)
@@ -94,7 +94,7 @@ class Detector:
         bundle = Bundle.read(locate(name_or_path))
         bundle.verify()
         opened = [scorer.open(bundle, member, options) for member in bundle.spec.members]
-        return cls(bundle, opened, batch=BATCH_ON_CPU if device == "cpu" else BATCH_ELSEWHERE)
+        return cls(bundle, opened, batch=_BATCH_ON_CPU if device == "cpu" else _BATCH_ELSEWHERE)
 
     @property
     def spec(self) -> DetectorSpec:

@@ -21,13 +21,13 @@ import numpy.typing as npt
 
 from faceproof.detector.scorers import Inputs, Logits, Maps
 
-Mask = npt.NDArray[np.bool_]
+_Mask = npt.NDArray[np.bool_]
 
 PLACES = 5
 """1 / share of deleted pixels, and number of places: the hottest, and four others."""
 STEPS = ((0, 1), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4))
 """Shifts down and right in fifths of a side, cyclic, each with a ring of five places."""
-BLUR = 1 / 8
+_BLUR = 1 / 8
 """Standard deviation of the deleting blur, as a fraction of the crop's side."""
 
 
@@ -121,7 +121,7 @@ def shifts(picture: Inputs) -> list[tuple[int, int]]:
     ]
 
 
-def hottest(heat: Maps, *, side: int) -> Mask:
+def hottest(heat: Maps, *, side: int) -> _Mask:
     """Return the mask of the hottest fifth of pixels, bool [side, side]; linear between cells."""
     fine = cv2.resize(heat.astype(np.float64), (side, side), interpolation=cv2.INTER_LINEAR)
     mask = np.zeros(side * side, np.bool_)
@@ -130,9 +130,9 @@ def hottest(heat: Maps, *, side: int) -> Mask:
 
 
 def blurred(picture: Inputs) -> Inputs:
-    """Return the picture without details finer than `BLUR`, float32 [3, S, S]."""
+    """Return the picture without details finer than `_BLUR`, float32 [3, S, S]."""
     rows = np.moveaxis(picture, 0, -1)
     soft = cv2.GaussianBlur(
-        rows, (0, 0), BLUR * picture.shape[-1], borderType=cv2.BORDER_REFLECT_101
+        rows, (0, 0), _BLUR * picture.shape[-1], borderType=cv2.BORDER_REFLECT_101
     )
     return np.ascontiguousarray(np.moveaxis(soft, -1, 0))

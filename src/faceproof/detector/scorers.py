@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-SILENT = 4  # onnxruntime raises its errors; its log on standard error adds no information
+_SILENT = 4  # onnxruntime raises its errors; its log on standard error adds no information
 
 
 def quiet_onnxruntime() -> ModuleType:
@@ -43,14 +43,14 @@ def quiet_onnxruntime() -> ModuleType:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(SILENT)
+    onnxruntime.set_default_logger_severity(_SILENT)
     onnxruntime.disable_telemetry_events()
     module: ModuleType = onnxruntime
     return module
 
 
-MAX_DEPTH = 40
-STANDARD_DOMAINS = (b"", b"ai.onnx")
+_MAX_DEPTH = 40
+_STANDARD_DOMAINS = (b"", b"ai.onnx")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Message:
     forbidden: dict[int, Literal["nonzero", "any", "foreign"]] = field(default_factory=dict)
 
 
-MESSAGES: dict[str, _Message] = {
+_MESSAGES: dict[str, _Message] = {
     "model": _Message({7: "graph", 8: "opset", 20: "training", 25: "function"}),
     "opset": _Message({}, {1: "foreign"}),
     "training": _Message({1: "graph", 2: "graph"}),
@@ -89,9 +89,9 @@ def refuse_unsafe(data: bytes, name: str) -> None:
 
 
 def _walk(data: memoryview, kind: str, depth: int) -> None:
-    if depth > MAX_DEPTH:
+    if depth > _MAX_DEPTH:
         raise ValueError("its graphs are nested too deeply")
-    message = MESSAGES[kind]
+    message = _MESSAGES[kind]
     for number, value in _fields(data):
         if number in message.forbidden:
             _refuse(message.forbidden[number], value)
@@ -103,7 +103,7 @@ def _walk(data: memoryview, kind: str, depth: int) -> None:
 
 def _refuse(rule: Literal["nonzero", "any", "foreign"], value: int | memoryview) -> None:
     if rule == "foreign":
-        if isinstance(value, int) or bytes(value) not in STANDARD_DOMAINS:
+        if isinstance(value, int) or bytes(value) not in _STANDARD_DOMAINS:
             raise ValueError("it uses operators that are not in the ONNX standard")
     elif rule == "any" or value != 0:
         raise ValueError("it keeps weights in another file (external data)")
@@ -317,7 +317,7 @@ def _settings(onnxruntime: Any, options: RunOptions) -> Any:
     container may not have. No spinning: waiting threads would take the cores from decoding.
     """
     settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = SILENT
+    settings.log_severity_level = _SILENT
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     settings.intra_op_num_threads = options.threads
     settings.inter_op_num_threads = 1

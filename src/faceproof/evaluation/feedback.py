@@ -42,7 +42,7 @@ def plain(text: str) -> str:
 
 Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain)]
 Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(plain)]
-GeneratorName = Annotated[str, Field(max_length=64, pattern=r"\A[a-z0-9]+([._-][a-z0-9]+)*\z")]
+_GeneratorName = Annotated[str, Field(max_length=64, pattern=r"\A[a-z0-9]+([._-][a-z0-9]+)*\z")]
 Box = tuple[float, float, float, float]
 Side = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Index = Annotated[int, Field(ge=0, lt=MOST_FACES, strict=True)]
@@ -91,7 +91,7 @@ class Feedback(Document):
     id: str = Field(pattern=r"\A[0-9a-f]{32}\z")
     received: datetime
     truth: Truth
-    generator: GeneratorName | None = None
+    generator: _GeneratorName | None = None
     note: Note | None = None
     face: Index | None = None
     image: JudgedPicture

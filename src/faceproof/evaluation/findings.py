@@ -317,7 +317,7 @@ class _Slice:
 
 
 #: With nine repeats, the second lowest and second highest enclose the median in 96 % of cases.
-REPEATS, OUTER = 9, 1
+REPEATS, _OUTER = 9, 1
 FACES = 8
 
 
@@ -366,7 +366,7 @@ def _seconds(
 
 def _speed(rising: np.ndarray[tuple[int, ...], np.dtype[np.float64]], faces: int) -> Speed:
     """Return the median of ascending values [repeats], and the second and second-last value."""
-    outer = min(OUTER, (len(rising) - 1) // 2)
+    outer = min(_OUTER, (len(rising) - 1) // 2)
     return Speed(
         median=float(np.median(rising)),
         low=float(rising[outer]),
@@ -381,12 +381,12 @@ MEMBER = "member="
 CPU_MS = "cpu_ms"
 """The metric for milliseconds of processor time per face."""
 
-BESIDE = ("roc_auc", "tpr_at_fpr_1", "bpcer", "recall")
+_BESIDE = ("roc_auc", "tpr_at_fpr_1", "bpcer", "recall")
 """The metrics of each member; the last two are at an operating point."""
 
 
 def member_findings(slice_: str, answers: pa.Table, point: OperatingPoint) -> Iterator[Finding]:
-    """Yield the metrics `BESIDE` of one detector's predictions, for each condition."""
+    """Yield the metrics `_BESIDE` of one detector's predictions, for each condition."""
     data_sha256 = predictions.origin_of(answers).data_sha256
     every = predictions.faces(answers)
     for condition in dict.fromkeys(every.conditions.tolist()):
@@ -398,9 +398,9 @@ def member_findings(slice_: str, answers: pa.Table, point: OperatingPoint) -> It
             [point],
             counted=faces,
             data_sha256=data_sha256,
-            metrics=BESIDE,
+            metrics=_BESIDE,
         )
-        yield from (one for one in found if one.metric.partition("@")[0] in BESIDE)
+        yield from (one for one in found if one.metric.partition("@")[0] in _BESIDE)
 
 
 def speed_finding(slice_: str, speed: Speed, *, condition: str, data_sha256: str) -> Finding:

@@ -271,7 +271,7 @@ def ece(counts: Tally, _: Thresholds = HALF) -> Floats:
 
 
 @dataclass(frozen=True)
-class Roc:
+class _Roc:
     """False and true positive rate, float64 [U + 1] each, from "nothing is fake"."""
 
     false_positive_rate: Floats
@@ -281,7 +281,7 @@ class Roc:
 
 
 @dataclass(frozen=True)
-class PrecisionRecall:
+class _PrecisionRecall:
     """Precision and recall, float64 [U] each, from the highest threshold down."""
 
     precision: Floats
@@ -301,7 +301,7 @@ class Reliability:
     counts: NDArray[np.int64]
 
 
-def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
+def roc_curve(labels: ArrayLike, scores: ArrayLike) -> _Roc:
     """Return the ROC curve of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
 
     Raises:
@@ -312,14 +312,14 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Roc:
     """
     counts = _of_both_classes(labels, scores)
     real, fake = _from_above(counts)
-    return Roc(
+    return _Roc(
         np.append(0.0, real / real[-1]),
         np.append(0.0, fake / fake[-1]),
         np.append(np.inf, counts.scores[::-1]),
     )
 
 
-def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRecall:
+def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> _PrecisionRecall:
     """Return the precision-recall curve of faces: labels bool [N] (true is fake), scores [N].
 
     Raises:
@@ -330,7 +330,7 @@ def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> PrecisionRec
     """
     counts = _of_both_classes(labels, scores)
     real, fake = _from_above(counts)
-    return PrecisionRecall(fake / (real + fake), fake / fake[-1], counts.scores[::-1])
+    return _PrecisionRecall(fake / (real + fake), fake / fake[-1], counts.scores[::-1])
 
 
 def reliability(labels: ArrayLike, scores: ArrayLike, *, bins: int = ECE_BINS) -> Reliability:

@@ -22,7 +22,7 @@ from faceproof.evaluation.intervals import RESAMPLES
 from faceproof.evaluation.paired import Change, Pair, Points, changes, error_changes
 from faceproof.records import Document, Record
 
-MARGIN = 0.02
+_MARGIN = 0.02
 """Allowed loss of an old generator's recall or a real source's specificity: 2 of 100 faces."""
 
 FEEDBACK = "source=feedback"
@@ -40,9 +40,9 @@ class Rule(Record):
     addition to those that the old detector gets wrong.
     """
 
-    margin: float = Field(default=MARGIN, gt=0, lt=1)
+    margin: float = Field(default=_MARGIN, gt=0, lt=1)
     strict: bool = False
-    feedback_margin: float = Field(default=MARGIN, ge=0, lt=1)
+    feedback_margin: float = Field(default=_MARGIN, ge=0, lt=1)
 
 
 class Guarded(Record):
@@ -129,7 +129,7 @@ def outcome(change: Change, margin: float) -> Outcome:
     return "held" if most <= margin + _ROUNDING else "cannot tell"
 
 
-def feedback_outcome(change: Change, margin: float) -> Outcome:
+def _feedback_outcome(change: Change, margin: float) -> Outcome:
     """Return the outcome of feedback of one class: ``lost`` if too many more are wrong."""
     loss, _, _ = change.losses
     return "lost" if loss > margin + _ROUNDING else "held"
@@ -144,7 +144,7 @@ def points(old: OperatingPoint, new: OperatingPoint) -> Points:
 
 def _of_feedback(pair: Pair, at: Points, rule: Rule) -> Iterable[Guarded]:
     for change in error_changes(pair, at, name=FEEDBACK):
-        yield Guarded(change=change, outcome=feedback_outcome(change, rule.feedback_margin))
+        yield Guarded(change=change, outcome=_feedback_outcome(change, rule.feedback_margin))
 
 
 def _is_guarded(change: Change, generators: Collection[str]) -> bool:

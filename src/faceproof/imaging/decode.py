@@ -146,7 +146,7 @@ def _check_kind(path: Path, mode: int) -> None:
         raise UnsupportedSourceError(f"{path}: is a pipe or a device; read it, and pass the bytes")
 
 
-def read_stream(stream: BinaryIO, limits: Limits) -> bytes:
+def _read_stream(stream: BinaryIO, limits: Limits) -> bytes:
     """Return the rest of a binary stream, at most one byte more than the limit.
 
     Raises:
@@ -255,7 +255,7 @@ def load(
         return _from_array(source, limits)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
-        data = read_stream(source, limits)
+        data = _read_stream(source, limits)
         return decode(data, name=name if isinstance(name, str) else None, limits=limits)
     raise UnsupportedSourceError(
         f"a {type(source).__name__} is not a source;"

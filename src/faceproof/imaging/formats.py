@@ -83,21 +83,21 @@ _FILES = {what: re.compile(begins, re.DOTALL) for what, begins in OTHER_FILES.it
 _NEVER_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
-def other_picture(data: bytes) -> str | None:
+def _other_picture(data: bytes) -> str | None:
     """Return the name of the unsupported picture format that a file appears to have, if any.
 
-    >>> other_picture(b"8BPS" + bytes(20))
+    >>> _other_picture(b"8BPS" + bytes(20))
     'a Photoshop document'
     """
     return _first(_PICTURES, data)
 
 
-def other_file(data: bytes) -> str | None:
+def _other_file(data: bytes) -> str | None:
     """Return the kind of a file that is not a picture, if it can be detected.
 
-    >>> other_file(b"%PDF-1.7")
+    >>> _other_file(b"%PDF-1.7")
     'a PDF document'
-    >>> other_file(b"Dear all, the picture is below.")
+    >>> _other_file(b"Dear all, the picture is below.")
     'plain text'
     """
     return _first(_FILES, data) or ("plain text" if _is_text(data[:_LOOKED_AT]) else None)
@@ -229,9 +229,9 @@ def identify(data: bytes, name: str | None = None) -> str:
 def _refuse(data: bytes, suffix: str) -> NoReturn:
     if len(data) < _SHORTEST and any(data.startswith(start[: len(data)]) for start in _STARTS):
         raise TruncatedPictureError(f"{len(data)} bytes are only the beginning of a picture")
-    if picture := other_picture(data):
+    if picture := _other_picture(data):
         raise UnsupportedFormatError(f"{picture}, which cannot be read; save it as JPEG or PNG")
-    if other := other_file(data):
+    if other := _other_file(data):
         if suffix in SUFFIXES:
             raise MislabelledFileError(f"its name ends in {suffix}, but it is {other}")
         raise UnsupportedFormatError(f"not a picture but {other}")

@@ -11,11 +11,11 @@ from faceproof.imaging.preprocessing import CropSpec, Points, crop_matrix
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-FINE = 64
+_FINE = 64
 """Pixels a side to which a coarse map is interpolated before it is warped to the picture."""
 COLOURS = cv2.COLORMAP_INFERNO
 """Dark to light in even steps, blue to yellow: readable with any kind of colour vision."""
-CLEAR = 2.0
+_CLEAR = 2.0
 """Smallest sum of a map's cells, all equal, that gives full colour.
 
 A map of weak evidence therefore has weak colours: it is not normalised to its maximum.
@@ -47,11 +47,11 @@ def heat_overlay(
 
     ``values`` [h, w] cover the crop whose ``corners`` [4, 2] `crop_corners` returns. The opacity of
     the colour rises with the value, up to ``opacity`` at ``full``. None for ``full`` is the highest
-    value, or `CLEAR` divided by the number of cells if that is higher. Pixels without evidence for
+    value, or `_CLEAR` divided by the number of cells if that is higher. Pixels without evidence for
     fake do not change.
     """
     heat = np.maximum(np.asarray(values, np.float64), 0)
-    top = max(heat.max(initial=0), CLEAR / heat.size) if full is None else full
+    top = max(heat.max(initial=0), _CLEAR / heat.size) if full is None else full
     places, laid = np.asarray(corners, np.float64), pixels.copy()
     part, corner = _reached(places, pixels.shape)
     if laid[part].size:
@@ -76,8 +76,8 @@ def _coloured(part: Pixels, heat: Floats, corners: Floats, opacity: float) -> Pi
 
 def _placed(heat: Floats, corners: Floats, shape: tuple[int, ...]) -> Floats:
     """Return the map warped to the picture, float64 [H, W] in [0, 1], 0 outside the crop."""
-    fine = cv2.resize(heat, (FINE, FINE), interpolation=cv2.INTER_LINEAR)
-    edges = np.array([[-0.5, -0.5], [FINE - 0.5, -0.5], [FINE - 0.5, FINE - 0.5]], np.float32)
+    fine = cv2.resize(heat, (_FINE, _FINE), interpolation=cv2.INTER_LINEAR)
+    edges = np.array([[-0.5, -0.5], [_FINE - 0.5, -0.5], [_FINE - 0.5, _FINE - 0.5]], np.float32)
     matrix = cv2.getAffineTransform(edges, corners[:3].astype(np.float32))
     return np.asarray(
         cv2.warpAffine(fine, matrix, (shape[1], shape[0]), flags=cv2.INTER_LINEAR), np.float64

@@ -20,7 +20,7 @@ Points = npt.NDArray[np.float32]
 Matrix = npt.NDArray[np.float64]
 
 # Never negative: that would invert the brightness of the input.
-Deviation = Annotated[float, Field(gt=0)]
+_Deviation = Annotated[float, Field(gt=0)]
 
 #: Eyes, nose tip and mouth corners in a 112 x 112 face crop.
 #: Source: Deng et al., "ArcFace", 2019 (the alignment template published with it).
@@ -55,7 +55,7 @@ class InputSpec(Record):
 
     channels: Literal["rgb"] = "rgb"
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[Deviation, Deviation, Deviation] = (0.229, 0.224, 0.225)
+    std: tuple[_Deviation, _Deviation, _Deviation] = (0.229, 0.224, 0.225)
 
 
 class Preprocessing(Record):

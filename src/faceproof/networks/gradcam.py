@@ -31,7 +31,7 @@ from faceproof.networks.modules import Network
 # What torch raises if consecutive modules are not applied in sequence.
 _UNFIT = (RuntimeError, ValueError, TypeError, IndexError, AttributeError)
 
-AGREEMENT = 1e-3
+_AGREEMENT = 1e-3
 """Largest relative difference between the logit of the parts and that of the network."""
 
 
@@ -182,7 +182,7 @@ def _if_alike(network: Network, parts: _Parts, noise: Tensor, logits: Tensor) ->
 
 def _near(one: Tensor, other: Tensor) -> bool:
     """Return whether two tensors have the same shape and nearly the same values."""
-    return one.shape == other.shape and torch.allclose(one, other, rtol=AGREEMENT, atol=AGREEMENT)
+    return one.shape == other.shape and torch.allclose(one, other, rtol=_AGREEMENT, atol=_AGREEMENT)
 
 
 def _parts(network: Network) -> _Parts | None:

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-EPSILON = 0.001
+_EPSILON = 0.001
 """Epsilon of batch norm in the public checkpoints (torch's default is 1e-5)."""
 
-STEM_WIDTH, MIDDLE_WIDTH, LAST_WIDTH, EMBEDDING_WIDTH = 256, 896, 1792, 512
+_STEM_WIDTH, _MIDDLE_WIDTH, _LAST_WIDTH, _EMBEDDING_WIDTH = 256, 896, 1792, 512
 
 
 def convolution(
@@ -30,11 +30,11 @@ def convolution(
 ) -> nn.Sequential:
     """Return convolution, batch norm and ReLU under the names ``conv`` and ``bn``."""
     conv = nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding, bias=False)
-    norm = nn.BatchNorm2d(outputs, eps=EPSILON)
+    norm = nn.BatchNorm2d(outputs, eps=_EPSILON)
     return nn.Sequential(OrderedDict(conv=conv, bn=norm, relu=nn.ReLU(inplace=True)))
 
 
-class Branches(nn.Module):
+class _Branches(nn.Module):
     """Branches on the same input, concatenated along the channels of the output."""
 
     def __init__(self, *branches: nn.Module) -> None:
@@ -48,7 +48,7 @@ class Branches(nn.Module):
         return torch.cat([getattr(self, name)(x) for name in self.names], dim=1)
 
 
-class Residual(Branches):
+class _Residual(_Branches):
     """A block that adds a scaled correction, made by its branches and a 1x1 convolution."""
 
     def __init__(
@@ -66,9 +66,9 @@ class Residual(Branches):
         return added
 
 
-def block35() -> Residual:
+def _block35() -> _Residual:
     """Return an Inception-A block on the 35 x 35 grid of a 299 px picture."""
-    return Residual(
+    return _Residual(
         convolution(256, 32, 1),
         nn.Sequential(convolution(256, 32, 1), convolution(32, 32, 3, padding=1)),
         nn.Sequential(
@@ -77,50 +77,50 @@ def block35() -> Residual:
             convolution(32, 32, 3, padding=1),
         ),
         joined=96,
-        width=STEM_WIDTH,
+        width=_STEM_WIDTH,
         scale=0.17,
         last=nn.ReLU(),
     )
 
 
-def block17() -> Residual:
+def _block17() -> _Residual:
     """Return an Inception-B block, whose 7 x 7 convolution is split in two, on the 17 x 17 grid."""
-    return Residual(
-        convolution(MIDDLE_WIDTH, 128, 1),
+    return _Residual(
+        convolution(_MIDDLE_WIDTH, 128, 1),
         nn.Sequential(
-            convolution(MIDDLE_WIDTH, 128, 1),
+            convolution(_MIDDLE_WIDTH, 128, 1),
             convolution(128, 128, (1, 7), padding=(0, 3)),
             convolution(128, 128, (7, 1), padding=(3, 0)),
         ),
         joined=256,
-        width=MIDDLE_WIDTH,
+        width=_MIDDLE_WIDTH,
         scale=0.10,
         last=nn.ReLU(),
     )
 
 
-def block8(*, scale: float, last: nn.Module) -> Residual:
+def block8(*, scale: float, last: nn.Module) -> _Residual:
     """Return an Inception-C block, whose 3 x 3 convolution is split in two, on the 8 x 8 grid."""
-    return Residual(
-        convolution(LAST_WIDTH, 192, 1),
+    return _Residual(
+        convolution(_LAST_WIDTH, 192, 1),
         nn.Sequential(
-            convolution(LAST_WIDTH, 192, 1),
+            convolution(_LAST_WIDTH, 192, 1),
             convolution(192, 192, (1, 3), padding=(0, 1)),
             convolution(192, 192, (3, 1), padding=(1, 0)),
         ),
         joined=384,
-        width=LAST_WIDTH,
+        width=_LAST_WIDTH,
         scale=scale,
         last=last,
     )
 
 
-def reduction_a() -> Branches:
+def _reduction_a() -> _Branches:
     """Return the step from the 35 x 35 grid, 256 wide, to the 17 x 17 grid, 896 wide."""
-    return Branches(
-        convolution(STEM_WIDTH, 384, 3, stride=2),
+    return _Branches(
+        convolution(_STEM_WIDTH, 384, 3, stride=2),
         nn.Sequential(
-            convolution(STEM_WIDTH, 192, 1),
+            convolution(_STEM_WIDTH, 192, 1),
             convolution(192, 192, 3, padding=1),
             convolution(192, 256, 3, stride=2),
         ),
@@ -128,13 +128,13 @@ def reduction_a() -> Branches:
     )
 
 
-def reduction_b() -> Branches:
+def _reduction_b() -> _Branches:
     """Return the step from the 17 x 17 grid, 896 wide, to the 8 x 8 grid, 1792 wide."""
-    return Branches(
-        nn.Sequential(convolution(MIDDLE_WIDTH, 256, 1), convolution(256, 384, 3, stride=2)),
-        nn.Sequential(convolution(MIDDLE_WIDTH, 256, 1), convolution(256, 256, 3, stride=2)),
+    return _Branches(
+        nn.Sequential(convolution(_MIDDLE_WIDTH, 256, 1), convolution(256, 384, 3, stride=2)),
+        nn.Sequential(convolution(_MIDDLE_WIDTH, 256, 1), convolution(256, 256, 3, stride=2)),
         nn.Sequential(
-            convolution(MIDDLE_WIDTH, 256, 1),
+            convolution(_MIDDLE_WIDTH, 256, 1),
             convolution(256, 256, 3, padding=1),
             convolution(256, 256, 3, stride=2),
         ),
@@ -157,17 +157,17 @@ class InceptionResnetV1(nn.Module):
         self.maxpool_3a = nn.MaxPool2d(3, stride=2)
         self.conv2d_3b = convolution(64, 80, 1)
         self.conv2d_4a = convolution(80, 192, 3)
-        self.conv2d_4b = convolution(192, STEM_WIDTH, 3, stride=2)
-        self.repeat_1 = nn.Sequential(*(block35() for _ in range(5)))
-        self.mixed_6a = reduction_a()
-        self.repeat_2 = nn.Sequential(*(block17() for _ in range(10)))
-        self.mixed_7a = reduction_b()
+        self.conv2d_4b = convolution(192, _STEM_WIDTH, 3, stride=2)
+        self.repeat_1 = nn.Sequential(*(_block35() for _ in range(5)))
+        self.mixed_6a = _reduction_a()
+        self.repeat_2 = nn.Sequential(*(_block17() for _ in range(10)))
+        self.mixed_7a = _reduction_b()
         self.repeat_3 = nn.Sequential(*(block8(scale=0.20, last=nn.ReLU()) for _ in range(5)))
         self.block8 = block8(scale=1.0, last=nn.Identity())
         self.avgpool_1a = nn.AdaptiveAvgPool2d(1)
         self.dropout = nn.Dropout(dropout)
-        self.last_linear = nn.Linear(LAST_WIDTH, EMBEDDING_WIDTH, bias=False)
-        self.last_bn = nn.BatchNorm1d(EMBEDDING_WIDTH, eps=EPSILON)
+        self.last_linear = nn.Linear(_LAST_WIDTH, _EMBEDDING_WIDTH, bias=False)
+        self.last_bn = nn.BatchNorm1d(_EMBEDDING_WIDTH, eps=_EPSILON)
 
     def features(self, pictures: Tensor) -> Tensor:
         """Return the last feature map, [N, 1792, h, w]: 3 x 3 for 160 px."""

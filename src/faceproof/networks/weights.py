@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from faceproof.networks.modules import Network
 
 
-WRAPPERS = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts save the state dict."""
 
 UNREADABLE = (
@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Tensor]:
         TrainingError: the file is damaged, holds code, or holds no tensors.
     """
     state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-    for wrapper in WRAPPERS:
+    for wrapper in _WRAPPERS:
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     if not _is_state_dict(state):
@@ -105,7 +105,7 @@ def _is_state_dict(loaded: Any) -> bool:
     )
 
 
-def is_on_hub(name: str) -> bool:
+def _is_on_hub(name: str) -> bool:
     """Return whether timm has published weights of this name."""
     import timm
 
@@ -131,7 +131,7 @@ def download(name: str) -> dict[str, Tensor]:
         ) from error
 
 
-def tensors_sha256(state: Mapping[str, Tensor]) -> str:
+def _tensors_sha256(state: Mapping[str, Tensor]) -> str:
     """Return the SHA-256, in hexadecimal, of the tensors written as safetensors."""
     from safetensors.torch import save
 
@@ -189,7 +189,7 @@ def bundle_and_member(source: str | Path) -> tuple[Path, str] | None:
     return (Path(folder), member) if is_bundle else None
 
 
-def member_weights(
+def _member_weights(
     folder: Path, member: str, backbone: Mapping[str, Tensor]
 ) -> tuple[str, dict[str, Tensor], str]:
     """Return a member's name, its tensors, and the SHA-256 of its file.
@@ -251,13 +251,13 @@ def _which(folder: Path, members: list[_Member], fitting: list[str]) -> str:
     return f"{folder} has {len(members)} members and {fit}; name one: {names}"
 
 
-OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+_OLD_DENSENET_NAME = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """Old torchvision files use ``denselayer1.norm.1.weight`` for ``denselayer1.norm1.weight``."""
 
-PREFIXES = ("_orig_mod.", "module.", "model.")
+_PREFIXES = ("_orig_mod.", "module.", "model.")
 """Prefixes that torch.compile, data parallelism and training scripts add to every name."""
 
-COUNTER = "num_batches_tracked"
+_COUNTER = "num_batches_tracked"
 """Missing from files older than torch 0.4.1; a count of batches, not a weight."""
 
 
@@ -311,7 +311,7 @@ def load_starting_weights(network: Network, path: str | Path) -> StartingWeights
 
 def _from_bundle(network: Network, folder: Path, member: str) -> StartingWeights:
     """Load the backbone of a detector's member, and its head if it has the same shape."""
-    name, found, digest = member_weights(folder, member, network.backbone.state_dict())
+    name, found, digest = _member_weights(folder, member, network.backbone.state_dict())
     source = f"{folder.resolve().name}:{name}"
     head = {key: tensor for key, tensor in found.items() if key.startswith("head.")}
     alike = _shapes(head) == _shapes(
@@ -336,9 +336,9 @@ def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
     path = Path(source)
     if path.is_file():
         return read(path), sha256(path.read_bytes()).hexdigest()
-    if is_on_hub(str(source)):
+    if _is_on_hub(str(source)):
         state = download(str(source))
-        return state, tensors_sha256(state)
+        return state, _tensors_sha256(state)
     raise SourceNotFoundError(
         f"no starting weights at {source}: name a .safetensors or .pt file, a detector's folder, "
         "or a pretrained network of timm such as 'densenet121.tv_in1k'"
@@ -347,10 +347,10 @@ def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
 
 def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors under current names, without the prefixes of wrappers."""
-    for prefix in PREFIXES:
+    for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): value for name, value in state.items()}
-    return {OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in state.items()}
+    return {_OLD_DENSENET_NAME.sub(r"\1\2", name): value for name, value in state.items()}
 
 
 def _fill(target: dict[str, Tensor], used: dict[str, Tensor], *, source: str) -> None:
@@ -359,7 +359,7 @@ def _fill(target: dict[str, Tensor], used: dict[str, Tensor], *, source: str) ->
 
     both = [name for name in used if name in target]
     faults = {
-        "missing": [n for n in target if n not in used and not n.endswith(COUNTER)],
+        "missing": [n for n in target if n not in used and not n.endswith(_COUNTER)],
         "unknown": [n for n in used if n not in target],
         "of another shape": [n for n in both if target[n].shape != used[n].shape],
         "not finite": [n for n in both if not torch.isfinite(used[n]).all()],

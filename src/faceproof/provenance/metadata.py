@@ -113,7 +113,7 @@ def _thumbnail(data: bytes, first: Directory) -> bytes:
 
 
 MOST_PROPERTIES = 2000
-LONGEST_PROPERTY = 4000
+_LONGEST_PROPERTY = 4000
 DEEPEST = 64
 
 _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -193,7 +193,7 @@ class _Reader:
 
     def text(self, characters: str) -> None:
         if self._texts:
-            self._texts[-1].append(characters[:LONGEST_PROPERTY])
+            self._texts[-1].append(characters[:_LONGEST_PROPERTY])
 
     def refuse(self, *_: object) -> None:
         raise XmpError("it declares a document type or entities, which XMP has no need of")
@@ -201,7 +201,7 @@ class _Reader:
     def _keep(self, name: str, text: str) -> None:
         space, _, local = name.rpartition(" ")
         if space != _RDF and len(self.found) <= MOST_PROPERTIES:
-            self.found.append((f"{_SHORT.get(space, '')}:{local}", text[:LONGEST_PROPERTY]))
+            self.found.append((f"{_SHORT.get(space, '')}:{local}", text[:_LONGEST_PROPERTY]))
 
 
 # Writer, place and keywords are not read: they describe people, not the picture's origin.

@@ -32,9 +32,9 @@ CredentialState = Literal["absent", "trusted", "untrusted", "invalid", "tampered
 MOST_FINDINGS = 64
 MOST_LISTED = 16
 LONGEST_VALUE = 300
-LONGEST_WORDS = 600
+_LONGEST_WORDS = 600
 
-Words = Annotated[str, Field(min_length=1, max_length=LONGEST_WORDS)]
+Words = Annotated[str, Field(min_length=1, max_length=_LONGEST_WORDS)]
 Value = Annotated[str, Field(max_length=LONGEST_VALUE)]
 Values = Annotated[tuple[Value, ...], Field(max_length=MOST_LISTED)]
 
@@ -93,43 +93,43 @@ def bounded(text: str, longest: int = LONGEST_VALUE) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceType:
+class _SourceType:
     """Meaning of a code ("it was ..."), and the origin that it indicates."""
 
     says: str
     points_to: PointsTo = "nothing"
 
 
-DIGITAL_SOURCE_TYPES: Mapping[str, SourceType] = {
-    "trainedAlgorithmicMedia": SourceType("made by a generative AI", "made_by_ai"),
-    "compositeWithTrainedAlgorithmicMedia": SourceType(
+DIGITAL_SOURCE_TYPES: Mapping[str, _SourceType] = {
+    "trainedAlgorithmicMedia": _SourceType("made by a generative AI", "made_by_ai"),
+    "compositeWithTrainedAlgorithmicMedia": _SourceType(
         "put together or changed with parts that a generative AI made", "made_by_ai"
     ),
-    "compositeSynthetic": SourceType(
+    "compositeSynthetic": _SourceType(
         "put together from parts of which at least one was made by a computer", "edited"
     ),
-    "algorithmicMedia": SourceType("made by a program that learnt from no examples", "nothing"),
-    "trainedAlgorithmicData": SourceType(
+    "algorithmicMedia": _SourceType("made by a program that learnt from no examples", "nothing"),
+    "trainedAlgorithmicData": _SourceType(
         "made by a program that learnt from examples", "made_by_ai"
     ),
-    "algorithmicallyEnhanced": SourceType("changed by a program, without generative AI", "edited"),
-    "humanEdits": SourceType("edited by people, without generative AI", "edited"),
-    "minorHumanEdits": SourceType("edited a little by people", "edited"),
-    "composite": SourceType("put together from several parts", "edited"),
-    "compositeCapture": SourceType("put together from several photographs", "edited"),
-    "digitalCapture": SourceType("taken by a digital camera", "captured"),
-    "computationalCapture": SourceType(
+    "algorithmicallyEnhanced": _SourceType("changed by a program, without generative AI", "edited"),
+    "humanEdits": _SourceType("edited by people, without generative AI", "edited"),
+    "minorHumanEdits": _SourceType("edited a little by people", "edited"),
+    "composite": _SourceType("put together from several parts", "edited"),
+    "compositeCapture": _SourceType("put together from several photographs", "edited"),
+    "digitalCapture": _SourceType("taken by a digital camera", "captured"),
+    "computationalCapture": _SourceType(
         "taken by a camera that joined several exposures, without generative AI", "captured"
     ),
-    "negativeFilm": SourceType("scanned from a negative on film", "captured"),
-    "positiveFilm": SourceType("scanned from a positive on film", "captured"),
-    "print": SourceType("scanned from a print", "captured"),
-    "digitalCreation": SourceType("drawn by a person with a computer"),
-    "digitalArt": SourceType("drawn by a person with a computer"),
-    "softwareImage": SourceType("made with software"),
-    "dataDrivenMedia": SourceType("drawn by a program from data"),
-    "screenCapture": SourceType("captured from a screen"),
-    "virtualRecording": SourceType("recorded in a virtual world"),
+    "negativeFilm": _SourceType("scanned from a negative on film", "captured"),
+    "positiveFilm": _SourceType("scanned from a positive on film", "captured"),
+    "print": _SourceType("scanned from a print", "captured"),
+    "digitalCreation": _SourceType("drawn by a person with a computer"),
+    "digitalArt": _SourceType("drawn by a person with a computer"),
+    "softwareImage": _SourceType("made with software"),
+    "dataDrivenMedia": _SourceType("drawn by a program from data"),
+    "screenCapture": _SourceType("captured from a screen"),
+    "virtualRecording": _SourceType("recorded in a virtual world"),
 }
 
 _CODE = re.compile(r"([A-Za-z]{3,64})/?\s*$")
@@ -149,7 +149,7 @@ def source_type(text: str) -> str | None:
 
 
 #: Characters of a text that are searched, enough for the largest ComfyUI workflow.
-LONGEST_TEXT = 1 << 19
+_LONGEST_TEXT = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _of_exif(block: Block, exif: Exif | None) -> Iterator[Statement | Fault]:
         yield Fault(block.where, "its directory makes no sense")
         return
     for name, text in exif.texts.items():
-        yield Statement(f"{block.where} {name}", f"exif:{name}", text[:LONGEST_TEXT])
+        yield Statement(f"{block.where} {name}", f"exif:{name}", text[:_LONGEST_TEXT])
 
 
 def _of_xmp(block: Block) -> Iterator[Statement | Fault]:
@@ -203,4 +203,4 @@ def _of_xmp(block: Block) -> Iterator[Statement | Fault]:
 
 
 def _text(data: bytes) -> str:
-    return data[: 4 * LONGEST_TEXT].decode("utf-8", errors="replace")[:LONGEST_TEXT]
+    return data[: 4 * _LONGEST_TEXT].decode("utf-8", errors="replace")[:_LONGEST_TEXT]

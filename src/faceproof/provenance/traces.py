@@ -23,7 +23,7 @@ from faceproof.provenance.records import (
     source_type,
 )
 
-KnownFrom = Literal["code", "readers", "samples", "memory"]
+_KnownFrom = Literal["code", "readers", "samples", "memory"]
 
 #: Keys in which programs write their names.
 PROGRAMS = (
@@ -52,11 +52,11 @@ class Trace:
     keys: tuple[str, ...]
     pattern: str
     sample: str
-    known_from: KnownFrom
+    known_from: _KnownFrom
     points_to: PointsTo = "made_by_ai"
 
 
-def _named(generator: str, pattern: str, sample: str, known_from: KnownFrom = "memory") -> Trace:
+def _named(generator: str, pattern: str, sample: str, known_from: _KnownFrom = "memory") -> Trace:
     """Return the trace of a generator with an unambiguous name."""
     return Trace(generator, (*PROGRAMS, *CREDITS), pattern, sample, known_from)
 

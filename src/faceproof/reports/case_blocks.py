@@ -130,15 +130,15 @@ class CaseFacts:
     sections: tuple[Section, ...]
 
 
-SHOWN_PX = 1200
-CROP_PX = 320
+_SHOWN_PX = 1200
+_CROP_PX = 320
 MOST_CROPS = 60
 """Maximum number of face crops per picture; further faces appear only in the picture."""
 _AROUND = 1.6  # side of a face's crop over the longer side of its box
 _QUALITY = 86
 NOT_GIVEN = "This report does not include the picture."
 CHANGED = "The file was changed after it was checked: its SHA-256 differs. It is not shown."
-NOT_SHOWN = "The picture cannot be shown."
+_NOT_SHOWN = "The picture cannot be shown."
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ def evidence(
     try:
         pixels = decode(picture, limits=limits or _enough(picture, result)).pixels
     except PictureError:
-        return Evidence(result, tuple(resaved), missing=NOT_SHOWN)
-    shown = jpeg(marked(pixels, result, longest=SHOWN_PX), picture_words(result))
+        return Evidence(result, tuple(resaved), missing=_NOT_SHOWN)
+    shown = jpeg(marked(pixels, result, longest=_SHOWN_PX), picture_words(result))
     shown_faces = enumerate(result.faces[:MOST_CROPS], start=1)
     views = tuple(_views(pixels, face, number) for number, face in shown_faces)
     return Evidence(result, tuple(resaved), shown, views, "")
@@ -228,10 +228,10 @@ def _span(middle: float, half: float, length: int) -> tuple[int, int]:
 
 
 def _sized(pixels: Pixels) -> Pixels:
-    """Return a crop of at most `CROP_PX`, enlarged to at least half of that."""
+    """Return a crop of at most `_CROP_PX`, enlarged to at least half of that."""
     side = max(pixels.shape[:2])
-    if 2 * side >= CROP_PX:
-        return reduce_to(pixels, CROP_PX)
-    factor = CROP_PX / 2 / side
+    if 2 * side >= _CROP_PX:
+        return reduce_to(pixels, _CROP_PX)
+    factor = _CROP_PX / 2 / side
     size = tuple(max(1, round(number * factor)) for number in pixels.shape[1::-1])
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -72,7 +72,7 @@ class Asked:
     faces: str = "all"
 
 
-def reproduction(cases: Sequence[Evidence], asked: Asked) -> Iterator[Block]:
+def _reproduction(cases: Sequence[Evidence], asked: Asked) -> Iterator[Block]:
     """Yield the steps that reproduce the results, the last ones as commands."""
     yield Bullets(
         (
@@ -116,7 +116,7 @@ def quoted(source: str) -> str:
 
 Level = Literal[2, 3]
 
-SAVED_AGAIN = (
+_SAVED_AGAIN = (
     "The picture was decoded, changed as listed, and checked again from scratch. A verdict that "
     "changes is less reliable."
 )
@@ -125,7 +125,7 @@ HEAT = (
     "network found evidence, not what is wrong there. It passed its test on this picture; a random "
     "map passes one time in five."
 )
-HEAT_EMPTY = "The heat map has no colour: nothing in this face raised the score for “fake”."
+_HEAT_EMPTY = "The heat map has no colour: nothing in this face raised the score for “fake”."
 HEAT_FAILED = (
     "This heat map failed its test on this picture: deleting its hottest fifth did not lower the "
     "score more than deleting any other fifth. Do not rely on it."
@@ -143,7 +143,7 @@ def answer(case: Evidence, spec: DetectorSpec) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def about_picture(
+def _about_picture(
     case: Evidence, spec: DetectorSpec, level: Level, suffix: str
 ) -> Iterator[Section]:
     """Yield the sections on one picture; ``suffix`` makes their anchors unique."""
@@ -221,7 +221,7 @@ def _heat_words(heatmap: HeatMap | None) -> str:
     if heatmap is None:
         return ""
     if max(map(max, heatmap.values)) <= 0:
-        return HEAT_EMPTY
+        return _HEAT_EMPTY
     return HEAT if heatmap.reliable else HEAT_FAILED
 
 
@@ -242,7 +242,7 @@ def _saved_again(case: Evidence, spec: DetectorSpec, suffix: str) -> Iterator[Bl
     head = ("the picture", "verdict", "probability of a fake", "faces found")
     which = f"picture {suffix.removeprefix('-')}" if suffix else "the picture"
     yield Table(f"Verdicts on {which}, changed and checked again", head, rows)
-    yield Paragraph(SAVED_AGAIN)
+    yield Paragraph(_SAVED_AGAIN)
 
 
 def _origin(result: CheckResult) -> Iterator[Block]:
@@ -268,8 +268,8 @@ def _file(result: CheckResult) -> Facts:
 ASKED = Asked()
 BASE_RATES = (0.01, 0.1, 0.5)
 QUESTION = "Was a face in this picture generated or manipulated by a machine?"
-QUESTION_OF_MANY = "Were faces in these pictures generated or manipulated by a machine?"
-ONE_PIECE = (
+_QUESTION_OF_MANY = "Were faces in these pictures generated or manipulated by a machine?"
+_ONE_PIECE = (
     f"{PIXELS_ONLY} Before acting on it, look for the picture's origin, for other versions of it, "
     "and for people who can confirm what it shows."
 )
@@ -300,15 +300,15 @@ def case_facts(
         title=f"Case report: {visible(cases[0].result.source)}"
         if single
         else f"Case report: {len(cases) + left_out:,} pictures",
-        question=QUESTION if single else QUESTION_OF_MANY,
+        question=QUESTION if single else _QUESTION_OF_MANY,
         made=made,
         sections=(*parts, *_shared(cases, spec, made, asked)),
     )
 
 
 def _single(case: Evidence, spec: DetectorSpec) -> Iterator[Section]:
-    yield Section("answer", "Answer", 2, (*answer(case, spec), Paragraph(ONE_PIECE, note=True)))
-    yield from about_picture(case, spec, 2, "")
+    yield Section("answer", "Answer", 2, (*answer(case, spec), Paragraph(_ONE_PIECE, note=True)))
+    yield from _about_picture(case, spec, 2, "")
 
 
 def _many(cases: Sequence[Evidence], spec: DetectorSpec, left_out: int) -> Iterator[Section]:
@@ -316,7 +316,7 @@ def _many(cases: Sequence[Evidence], spec: DetectorSpec, left_out: int) -> Itera
     for number, case in enumerate(cases, start=1):
         title = f"{number}. {visible(case.result.source)}"
         yield Section(f"picture-{number}", title, 2, answer(case, spec))
-        yield from about_picture(case, spec, 3, f"-{number}")
+        yield from _about_picture(case, spec, 3, f"-{number}")
 
 
 def _answers(cases: Sequence[Evidence], left_out: int) -> Iterator[Block]:
@@ -336,7 +336,7 @@ def _answers(cases: Sequence[Evidence], left_out: int) -> Iterator[Block]:
             "in the same run and are not included: split them into several reports.",
             note=True,
         )
-    yield Paragraph(ONE_PIECE, note=True)
+    yield Paragraph(_ONE_PIECE, note=True)
 
 
 _ROW_HEAD = ("no.", "picture", "answer", "faces")
@@ -356,7 +356,7 @@ def _shared(
         (Bullets(tuple(map(visible, untested(spec)))),),
     )
     yield Section("identity", "Detector, software and time", 2, (_identity(cases[0], spec, made),))
-    yield Section("again", "How to check this again", 2, tuple(reproduction(cases, asked)))
+    yield Section("again", "How to check this again", 2, tuple(_reproduction(cases, asked)))
 
 
 def _meaning(spec: DetectorSpec, name: str) -> Iterator[Block]:

@@ -50,7 +50,7 @@ def page(facts: CaseFacts) -> str:
     return html
 
 
-def data_uri(picture: Jpeg) -> str:
+def _data_uri(picture: Jpeg) -> str:
     """Return a picture as a data URI."""
     return f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
 
@@ -79,7 +79,7 @@ def _kind(block: Any) -> str:
 
 
 _FILTERS = {
-    "uri": data_uri,
+    "uri": _data_uri,
     "kind": _kind,
     "zones": zones,
     "shortcuts": shortcuts,

@@ -204,7 +204,7 @@ _MOST_DOTS = 60
 
 
 @dataclass(frozen=True)
-class Tick:
+class _Tick:
     """A position on an axis and its label."""
 
     at: float
@@ -230,8 +230,8 @@ class Chart:
     description: str
     caption: str
     curves: tuple[Drawn, ...]
-    across: tuple[Tick, ...]
-    upright: tuple[Tick, ...]
+    across: tuple[_Tick, ...]
+    upright: tuple[_Tick, ...]
     best: float | None
 
 
@@ -244,18 +244,18 @@ def chart(panel: Panel, *, steps: int, best: int | None) -> Chart:
         panel.description,
         panel.caption,
         tuple(_drawn(trace, frame) for trace in panel.traces),
-        tuple(Tick(frame.x(step), f"{step:,.0f}") for step in step_ticks(steps)),
-        tuple(Tick(frame.y(value), f"{value:g}") for value in panel.ticks),
+        tuple(_Tick(frame.x(step), f"{step:,.0f}") for step in _step_ticks(steps)),
+        tuple(_Tick(frame.y(value), f"{value:g}") for value in panel.ticks),
         None if best is None else frame.x(best),
     )
 
 
-def step_ticks(steps: int) -> tuple[float, ...]:
+def _step_ticks(steps: int) -> tuple[float, ...]:
     """Return the round step numbers below a chart.
 
-    >>> step_ticks(1600)
+    >>> _step_ticks(1600)
     (0.0, 500.0, 1000.0, 1500.0)
-    >>> step_ticks(3)
+    >>> _step_ticks(3)
     (0.0, 1.0, 2.0, 3.0)
     """
     return tuple(step for step in ticks(0, steps) if step <= steps and step == int(step))
@@ -293,8 +293,8 @@ def _drawn(trace: Trace, frame: _Frame) -> Drawn:
 
 
 FILE = "curves.png"
-MOST_PANELS = 4
-FIGURE_WIDTH, FIGURE_HEIGHT, DOTS_PER_INCH = 12.0, 8.0, 100
+_MOST_PANELS = 4
+_FIGURE_WIDTH, _FIGURE_HEIGHT, _DOTS_PER_INCH = 12.0, 8.0, 100
 
 _MOST_FIGURE_POINTS = 2000
 _INK, _QUIET, _LINE = "#22262b", "#626a73", "#e3e0da"
@@ -325,9 +325,11 @@ def draw(run: History, *, title: str) -> Any:
     """Return a matplotlib figure of a run, without use of pyplot's state."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(FIGURE_WIDTH, FIGURE_HEIGHT), dpi=DOTS_PER_INCH, layout="constrained")
+    figure = Figure(
+        figsize=(_FIGURE_WIDTH, _FIGURE_HEIGHT), dpi=_DOTS_PER_INCH, layout="constrained"
+    )
     figure.suptitle(_plain(title), parse_math=False, color=_INK, fontsize=15)
-    shown = panels(run)[:MOST_PANELS]
+    shown = panels(run)[:_MOST_PANELS]
     if not shown:
         figure.text(0.5, 0.5, "no data logged yet", ha="center", color=_QUIET, fontsize=13)
         return figure
@@ -348,7 +350,7 @@ def _panel(axes: Any, panel: Panel, steps: int, best: int | None) -> None:
         axes.axvline(best, color=_QUIET, linestyle="--", linewidth=1, label=f"best step {best:,}")
     axes.set_title(panel.title, color=_INK, fontsize=13, loc="left")
     axes.set_xlabel("step", color=_QUIET, fontsize=11)
-    _axis(axes, panel.ticks, step_ticks(steps))
+    _axis(axes, panel.ticks, _step_ticks(steps))
     axes.set_xlim(0, max(steps, 1) * 1.02)
     axes.set_ylim(panel.ticks[0], panel.ticks[-1])
     axes.legend(fontsize=10.5, frameon=False, labelcolor=_INK)

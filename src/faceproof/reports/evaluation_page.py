@@ -27,7 +27,7 @@ _MOST_POINTS = 400
 
 
 @dataclass(frozen=True)
-class Plot:
+class _Plot:
     """A line, or dots, in the unit square, with alternative text.
 
     ``line`` and ``diagonal`` are points of an SVG polyline; ``dots`` are (x, y, radius).
@@ -45,24 +45,24 @@ class Plot:
     """Shorter text below the plot if the description is long."""
 
 
-def plots(faces: Faces) -> tuple[Plot, ...]:
+def plots(faces: Faces) -> tuple[_Plot, ...]:
     """Return those plots of ROC, precision-recall and reliability that the faces allow."""
     if not len(faces):
         return ()
-    calibration = reliability_plot(faces)
+    calibration = _reliability_plot(faces)
     if faces.fake.all() or not faces.fake.any():
         return (calibration,)
-    return (roc_plot(faces), precision_recall_plot(faces), calibration)
+    return (_roc_plot(faces), _precision_recall_plot(faces), calibration)
 
 
-def roc_plot(faces: Faces) -> Plot:
+def _roc_plot(faces: Faces) -> _Plot:
     """Return the ROC curve."""
     curve = roc_curve(faces.fake, faces.probabilities)
     caught = [
         float(curve.true_positive_rate[curve.false_positive_rate <= share].max())
         for share in (0.01, 0.1)
     ]
-    return Plot(
+    return _Plot(
         "roc",
         "ROC curve",
         f"At 1 % false alarms {_percent(caught[0])} of the fakes are caught, "
@@ -74,12 +74,12 @@ def roc_plot(faces: Faces) -> Plot:
     )
 
 
-def precision_recall_plot(faces: Faces) -> Plot:
+def _precision_recall_plot(faces: Faces) -> _Plot:
     """Return precision against recall, as steps, with the share of fakes as the chance level."""
     curve = precision_recall_curve(faces.fake, faces.probabilities)
     chance = float(faces.fake.mean())
     half = float(curve.precision[np.argmax(curve.recall >= 0.5)])
-    return Plot(
+    return _Plot(
         "pr",
         "Precision and recall",
         f"When half of the fakes are caught, {_percent(half)} of the faces called fake are fake; "
@@ -91,14 +91,14 @@ def precision_recall_plot(faces: Faces) -> Plot:
     )
 
 
-def reliability_plot(faces: Faces) -> Plot:
+def _reliability_plot(faces: Faces) -> _Plot:
     """Return the share of fakes against the mean probability, in bins of equal mass."""
     bins = reliability(faces.fake, faces.probabilities)
     said = ", ".join(
         f"{mean:.2f}: {share:.2f}"
         for mean, share in zip(bins.mean_probability, bins.share_fake, strict=True)
     )
-    return Plot(
+    return _Plot(
         "reliability",
         "Reliability",
         f"Mean fake probability and share of fakes in bins of equal mass: {said}.",
@@ -180,7 +180,7 @@ def evaluation_page(evaluation: Evaluation, predictions: pa.Table) -> str:
     return page
 
 
-def plots_by_condition(predictions: pa.Table) -> dict[str, tuple[Plot, ...]]:
+def plots_by_condition(predictions: pa.Table) -> dict[str, tuple[_Plot, ...]]:
     """Return the plots of each condition with judged faces."""
     faces = judged(predictions)
     return {

@@ -20,7 +20,7 @@ _VERDICTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class BalanceRow:
+class _BalanceRow:
     """One source, class and generator: rows by split and in total."""
 
     source: str
@@ -69,14 +69,14 @@ def worst(inspection: Inspection) -> str:
     return next((name for name in ("error", "warning") if name in held), "note")
 
 
-def balance_rows(cells: tuple[Cell, ...], splits: list[str]) -> list[BalanceRow]:
+def balance_rows(cells: tuple[Cell, ...], splits: list[str]) -> list[_BalanceRow]:
     """Return a row for each source, class and generator, with its count in each split."""
     held: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
     for cell in cells:
         held[cell.source, cell.label, cell.generator][cell.split] = cell
     ordered = sorted(held.items(), key=lambda item: (item[0][0], item[0][1] != "real", item[0][2]))
     return [
-        BalanceRow(
+        _BalanceRow(
             *key,
             counts=tuple(of[split].rows if split in of else 0 for split in splits),
             rows=sum(cell.rows for cell in of.values()),

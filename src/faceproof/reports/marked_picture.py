@@ -106,7 +106,7 @@ def placed_labels(
     return placed
 
 
-def drawn_label(draw: ImageDraw.ImageDraw, label: Label) -> None:
+def _drawn_label(draw: ImageDraw.ImageDraw, label: Label) -> None:
     """Draw a label: a plate with a white and black outline, the verdict's sign and the text."""
     look, place = LOOKS[label.verdict], label.place
     draw.rectangle(place, fill=(0, 0, 0))
@@ -232,7 +232,7 @@ def marked(
         _frame(draw, box, face.verdict, unit)
     labels = placed_labels(boxes, [face.verdict for face in result.faces], (width, height))
     for label in labels:
-        drawn_label(draw, label)
+        _drawn_label(draw, label)
     return np.asarray(image, np.uint8)
 
 

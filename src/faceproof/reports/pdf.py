@@ -42,16 +42,16 @@ from faceproof.reports.case_blocks import Paragraph as ParagraphBlock
 from faceproof.reports.case_blocks import Table as TableBlock
 from faceproof.reports.words import unbroken
 
-TEXT, BOLD, CODE = "Faceproof", "Faceproof-Bold", "Courier"
-INK, GREY, LINE = HexColor("#22262b"), HexColor("#5a626b"), HexColor("#d5d2cb")
-SOFT, CAUTION = HexColor("#eff2f5"), HexColor("#fbf4e4")
-TONES: dict[Verdict | None, Any] = {
+TEXT, _BOLD, _CODE = "Faceproof", "Faceproof-Bold", "Courier"
+_INK, GREY, LINE = HexColor("#22262b"), HexColor("#5a626b"), HexColor("#d5d2cb")
+_SOFT, CAUTION = HexColor("#eff2f5"), HexColor("#fbf4e4")
+_TONES: dict[Verdict | None, Any] = {
     "fake": HexColor("#b03a00"),
     "unsure": HexColor("#8a6500"),
     "real": HexColor("#00629e"),
     None: GREY,
 }
-BANDS = (HexColor("#00629e"), HexColor("#f7d648"), HexColor("#b03a00"))
+_BANDS = (HexColor("#00629e"), HexColor("#f7d648"), HexColor("#b03a00"))
 _ELLIPSIS = "..."
 
 
@@ -59,8 +59,8 @@ _ELLIPSIS = "..."
 def fonts() -> None:
     """Register Bitstream Vera, which reportlab bundles under a free licence."""
     pdfmetrics.registerFont(TTFont(TEXT, "Vera.ttf"))
-    pdfmetrics.registerFont(TTFont(BOLD, "VeraBd.ttf"))
-    pdfmetrics.registerFontFamily(TEXT, normal=TEXT, bold=BOLD, italic=TEXT, boldItalic=BOLD)
+    pdfmetrics.registerFont(TTFont(_BOLD, "VeraBd.ttf"))
+    pdfmetrics.registerFontFamily(TEXT, normal=TEXT, bold=_BOLD, italic=TEXT, boldItalic=_BOLD)
 
 
 def shown(text: str) -> str:
@@ -80,7 +80,7 @@ def style(name: str, size: float, **more: Any) -> ParagraphStyle:
     given = {
         "fontName": TEXT,
         "leading": 1.42 * size,
-        "textColor": INK,
+        "textColor": _INK,
         "spaceAfter": 0.45 * size,
         "splitLongWords": 1,
     }
@@ -89,7 +89,7 @@ def style(name: str, size: float, **more: Any) -> ParagraphStyle:
 
 def paragraph(text: str, form: ParagraphStyle) -> Any:
     """Return a paragraph with the text's markup escaped."""
-    if form.fontName == CODE:
+    if form.fontName == _CODE:
         ascii_only = "".join(c if " " <= c <= "~" else _escaped(c) for c in text)
         return Paragraph(escape(ascii_only), form)
     return Paragraph(escape(shown(unbroken(text))), form)
@@ -116,20 +116,20 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode() if ord(character) > 127 else "?"
 
 
-BODY = style("body", 9.5)
+_BODY = style("body", 9.5)
 SMALL = style("small", 8.5, textColor=GREY)
-KICKER = style("kicker", 10, fontName=BOLD, textColor=GREY)
-TITLE = style("title", 19, fontName=BOLD, leading=24, spaceAfter=4)
-HEADINGS = {
-    2: style("h2", 13, fontName=BOLD, spaceBefore=16, spaceAfter=5, keepWithNext=1),
-    3: style("h3", 10.5, fontName=BOLD, spaceBefore=10, spaceAfter=4, keepWithNext=1),
+_KICKER = style("kicker", 10, fontName=_BOLD, textColor=GREY)
+_TITLE = style("title", 19, fontName=_BOLD, leading=24, spaceAfter=4)
+_HEADINGS = {
+    2: style("h2", 13, fontName=_BOLD, spaceBefore=16, spaceAfter=5, keepWithNext=1),
+    3: style("h3", 10.5, fontName=_BOLD, spaceBefore=10, spaceAfter=4, keepWithNext=1),
 }
-HEADLINE = style("headline", 14, fontName=BOLD, leading=18, spaceAfter=4)
-FACE = style("face", 10.5, fontName=BOLD)
-HEAD = style("head", 8.5, fontName=BOLD, textColor=GREY, spaceAfter=0)
-CELL = style("cell", 9, spaceAfter=0)
-MONO = style("mono", 8.5, fontName=CODE, spaceAfter=0)
-BULLET = style("bullet", 9.5, leftIndent=12, bulletIndent=2, spaceAfter=3)
+_HEADLINE = style("headline", 14, fontName=_BOLD, leading=18, spaceAfter=4)
+FACE = style("face", 10.5, fontName=_BOLD)
+HEAD = style("head", 8.5, fontName=_BOLD, textColor=GREY, spaceAfter=0)
+_CELL = style("cell", 9, spaceAfter=0)
+_MONO = style("mono", 8.5, fontName=_CODE, spaceAfter=0)
+_BULLET = style("bullet", 9.5, leftIndent=12, bulletIndent=2, spaceAfter=3)
 
 ESCAPED = (
     "This PDF has no font for some letters of these commands and shows their codes. Type the "
@@ -142,8 +142,8 @@ _CROP = 92
 def story(facts: CaseFacts, width: float) -> list[Any]:
     """Return the whole report for pages with a text width of ``width`` points."""
     made = [
-        heading(facts.title, KICKER, level=0, name="title"),
-        paragraph(facts.question, TITLE),
+        heading(facts.title, _KICKER, level=0, name="title"),
+        paragraph(facts.question, _TITLE),
         paragraph(f"Made by faceproof, {facts.made}.", SMALL),
     ]
     for section in facts.sections:
@@ -155,29 +155,29 @@ def _section(section: Section, width: float) -> Iterator[Any]:
     # Each picture starts a page, so that its pages can be separated.
     yield PageBreak() if section.name.startswith("picture-") else CondPageBreak(90)
     level = section.level
-    yield heading(section.title, HEADINGS[level], level=level - 1, name=section.name)
+    yield heading(section.title, _HEADINGS[level], level=level - 1, name=section.name)
     for block in section.blocks:
         yield from BLOCKS[type(block)](block, width)
 
 
 def _answer(block: Answer, width: float) -> Iterator[Any]:
-    words = [paragraph(block.headline, HEADLINE), paragraph(block.text, BODY)]
-    yield _boxed(words, width, TONES[block.verdict])
+    words = [paragraph(block.headline, _HEADLINE), paragraph(block.text, _BODY)]
+    yield _boxed(words, width, _TONES[block.verdict])
     yield Spacer(1, 8)
 
 
 def _paragraph(block: ParagraphBlock, width: float) -> Iterator[Any]:
     if not block.note:
-        yield paragraph(block.text, BODY)
+        yield paragraph(block.text, _BODY)
         return
     yield Spacer(1, 3)
-    yield _boxed([paragraph(block.text, BODY)], width, GREY, fill=SOFT)
+    yield _boxed([paragraph(block.text, _BODY)], width, GREY, fill=_SOFT)
     yield Spacer(1, 6)
 
 
 def _bullets(block: Bullets, _: float) -> Iterator[Any]:
     for item in block.items:
-        made = paragraph(item, BULLET)
+        made = paragraph(item, _BULLET)
         made.bulletText = "•"
         yield made
     yield Spacer(1, 4)
@@ -185,7 +185,7 @@ def _bullets(block: Bullets, _: float) -> Iterator[Any]:
 
 def _table(block: TableBlock, width: float) -> Iterator[Any]:
     rows = [[paragraph(cell, HEAD) for cell in block.head]]
-    rows += [[paragraph(cell, CELL) for cell in row] for row in block.rows]
+    rows += [[paragraph(cell, _CELL) for cell in row] for row in block.rows]
     columns = _columns([block.head, *block.rows], width)
     caption = paragraph(block.caption, style("caption", 8.5, textColor=GREY, keepWithNext=1))
     table = Table(rows, colWidths=columns, repeatRows=1, hAlign="LEFT")
@@ -208,7 +208,7 @@ def _columns(rows: Sequence[Sequence[str]], width: float) -> list[float]:
 
 def _facts(block: Facts, width: float) -> Iterator[Any]:
     rows = [
-        [paragraph(label, SMALL), paragraph(value, MONO if kind == "code" else CELL)]
+        [paragraph(label, SMALL), paragraph(value, _MONO if kind == "code" else _CELL)]
         for label, value, kind in block.rows
     ]
     table = Table(rows, colWidths=[0.26 * width, 0.74 * width], hAlign="LEFT")
@@ -237,15 +237,15 @@ def _face(block: FaceCard, width: float) -> Iterator[Any]:
     words = [
         paragraph(block.headline, FACE),
         _meter(block.meter, min(room, 240)),
-        *(paragraph(line, BODY) for line in block.lines),
-        *(_boxed([paragraph(text, CELL)], room, GREY, fill=CAUTION) for text in block.cautions),
+        *(paragraph(line, _BODY) for line in block.lines),
+        *(_boxed([paragraph(text, _CELL)], room, GREY, fill=CAUTION) for text in block.cautions),
     ]
     if block.heat_words:
         words.append(paragraph(block.heat_words, SMALL))
     cells = [*views, words]
     widths = [*(_CROP + 8 for _ in views), width - left]
     table = Table([cells], colWidths=widths, hAlign="LEFT")
-    table.setStyle(TableStyle(_box_style(TONES[block.verdict])))
+    table.setStyle(TableStyle(_box_style(_TONES[block.verdict])))
     yield from (KeepTogether([table]), Spacer(1, 7))
 
 
@@ -253,12 +253,12 @@ def _meter(block: Meter, width: float) -> Any:
     """Return the bands of an operating point with a needle at the probability."""
     drawing = Drawing(width, 26)
     ends = (0.0, block.point.real_below, block.point.fake_from, 1.0)
-    for start, end, colour in zip(ends, ends[1:], BANDS, strict=False):
+    for start, end, colour in zip(ends, ends[1:], _BANDS, strict=False):
         bar = Rect(start * width, 13, (end - start) * width, 7, fillColor=colour)
         bar.strokeColor, bar.strokeWidth = white, 0.5
         drawing.add(bar)
     x = 1.5 + block.fake_probability * (width - 3)
-    drawing.add(Line(x, 10, x, 24, strokeColor=INK, strokeWidth=2.4, strokeLineCap=1))
+    drawing.add(Line(x, 10, x, 24, strokeColor=_INK, strokeWidth=2.4, strokeLineCap=1))
     drawing.add(String(0, 3, "0 %: real", fontName=TEXT, fontSize=7, fillColor=GREY))
     drawing.add(
         String(width, 3, "100 %: fake", fontName=TEXT, fontSize=7, fillColor=GREY, textAnchor="end")
@@ -267,11 +267,11 @@ def _meter(block: Meter, width: float) -> Any:
 
 
 def _code(block: Code, width: float) -> Iterator[Any]:
-    lines = [paragraph(line, MONO) for line in block.lines]
+    lines = [paragraph(line, _MONO) for line in block.lines]
     yield _boxed(lines, width, LINE)
     yield Spacer(1, 6)
     if not "".join(block.lines).isascii():
-        yield paragraph(ESCAPED, BODY)
+        yield paragraph(ESCAPED, _BODY)
 
 
 def _boxed(content: list[Any], width: float, tone: Any, *, fill: Any = white) -> Any:

@@ -11,14 +11,14 @@ from faceproof.reports.markup import NUMBERS, environment, listing, plain, secti
 HEAD = ("faces", "metric", "n", "groups", "old", "new", "change [95 %]")
 """The header of a table of changes; `cells` returns its rows."""
 
-DATA_HEAD = ("pictures", "manifest", "train fakes", "train", "validation", "calibration", "test")
+_DATA_HEAD = ("pictures", "manifest", "train fakes", "train", "validation", "calibration", "test")
 
-UNTESTED = "Not read, because a retry after seeing test figures would be selected on them."
+_UNTESTED = "Not read, because a retry after seeing test figures would be selected on them."
 
 
 def update_page(update: Update) -> str:
     """Return the HTML of an update as one self-contained page."""
-    names = {"head": HEAD, "data_head": DATA_HEAD, "untested": UNTESTED}
+    names = {"head": HEAD, "data_head": _DATA_HEAD, "untested": _UNTESTED}
     page: str = (
         environment(filters={"cells": cells}, names=names)
         .get_template("update.html")
@@ -54,9 +54,9 @@ def update_markdown(update: Update) -> str:
             table((*HEAD, "gate"), guarded),
         ),
         section("Other changes", _changes(update.gate.others)),
-        section("Test", _changes(update.tested) if update.accepted else UNTESTED),
+        section("Test", _changes(update.tested) if update.accepted else _UNTESTED),
         section("Feedback", plain(feedback(update))) if update.feedback else "",
-        section("Data", table(DATA_HEAD, data), f"{update.steps:,} steps; {_drawn(update)}."),
+        section("Data", table(_DATA_HEAD, data), f"{update.steps:,} steps; {_drawn(update)}."),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -172,7 +172,7 @@ def _changes(changes: Iterable[Change]) -> str:
 
 
 def _data(update: Update) -> list[Sequence[str]]:
-    """Return the rows of the table of both data sets, in the order of `DATA_HEAD`."""
+    """Return the rows of the table of both data sets, in the order of `_DATA_HEAD`."""
     rows: list[Sequence[str]] = [("new", *_row(update.new_data))]
     return [*rows, ("old", *_row(update.replay))] if update.replay else rows
 

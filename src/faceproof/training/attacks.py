@@ -41,10 +41,10 @@ class PixelBox:
 Random = torch.Generator | None
 
 
-class Attack(Protocol):
+class _Attack(Protocol):
     """Function from inputs [N, 3, H, W] and targets [N] to adversarial inputs like them."""
 
-    def __call__(  # noqa: D102
+    def __call__(
         self,
         model: nn.Module,
         inputs: Tensor,
@@ -141,7 +141,7 @@ def pgd(
     return moved
 
 
-ATTACKS: Mapping[str, Attack] = {"fgsm": fgsm, "pgd": pgd}
+ATTACKS: Mapping[str, _Attack] = {"fgsm": fgsm, "pgd": pgd}
 
 
 def _uphill(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:

@@ -118,7 +118,7 @@ def real_face(sample: Sample) -> RealFace:
     return RealFace(sample.pixels, sample.landmarks, groups)
 
 
-def save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> tuple[Pixels, Saved]:
+def _save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> tuple[Pixels, Saved]:
     """Return the picture after one save, as JPEG five times in six, else as WebP."""
     level = int(rng.integers(quality[0], quality[1] + 1))
     if rng.random() < 1 / 6:
@@ -212,7 +212,7 @@ def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: flo
     if graining.random() < strength * recipe.noise:
         pixels = noise(pixels, float(graining.uniform(1, 7)), graining)
     if saving.random() < recipe.save:
-        pixels, saved = save_once(pixels, recipe.save_quality, saving)
+        pixels, saved = _save_once(pixels, recipe.save_quality, saving)
         sample = replace(sample, saved=saved)
     if strength < 1 and filing.random() >= strength:
         return replace(sample, pixels=pixels)

@@ -86,7 +86,7 @@ _STEPS = 100
 
 
 @dataclass(frozen=True)
-class Fitted:
+class _Fitted:
     """The chosen calibration, with each candidate's scores on unseen groups."""
 
     calibration: Calibration
@@ -141,7 +141,7 @@ def fit_temperature(logits: Floats, targets: Floats, weights: Floats) -> Tempera
     return Temperature(temperature=float(1 / slope))
 
 
-def fit_isotonic(logits: Floats, targets: Floats, weights: Floats) -> Isotonic:
+def _fit_isotonic(logits: Floats, targets: Floats, weights: Floats) -> Isotonic:
     """Return the isotonic regression of ``targets`` on ``logits`` [N], extended by Platt's slope.
 
     Raises:
@@ -154,12 +154,12 @@ def fit_isotonic(logits: Floats, targets: Floats, weights: Floats) -> Isotonic:
 CALIBRATIONS: dict[str, Callable[[Floats, Floats, Floats], Calibration]] = {
     "temperature": fit_temperature,
     "platt": fit_platt,
-    "isotonic": fit_isotonic,
+    "isotonic": _fit_isotonic,
 }
 """The calibrations by number of parameters: one, two, many."""
 
 
-def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
+def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> _Fitted:
     """Return the calibration called ``method``, or the best of `CALIBRATIONS` on unseen groups.
 
     The lowest log loss wins. If another has the lowest Brier score, the one with fewer parameters
@@ -184,7 +184,7 @@ def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> Fitted:
     losses = {name: float(log_loss(one)[0]) for name, one in tallies.items()}
     briers = {name: float(brier(one)[0]) for name, one in tallies.items()}
     chosen = CALIBRATIONS[_chosen(losses, briers)]
-    return Fitted(chosen(faces.logits, smoothed(faces), weights), losses, briers, left_out)
+    return _Fitted(chosen(faces.logits, smoothed(faces), weights), losses, briers, left_out)
 
 
 def _chosen(losses: dict[str, float], briers: dict[str, float]) -> str:

@@ -118,7 +118,7 @@ def in_families(faces: Faces, families: Mapping[str, Sequence[str]]) -> Faces:
     return replace(faces, sources=np.asarray(named, np.str_))
 
 
-def too_few(cell: Cell) -> str | None:
+def _too_few(cell: Cell) -> str | None:
     """Return why these faces cannot support the promise even without errors, or None."""
     needed, groups = least_faces(cell.share), groups_needed(cell.share)
     said = (
@@ -152,7 +152,7 @@ _EVEN = 0.5
 
 
 @dataclass(frozen=True)
-class Offer:
+class _Offer:
     """A budget with the cells of real and fake faces that it covers."""
 
     budget: Budget
@@ -164,7 +164,7 @@ class Offer:
     def refusal(self) -> str | None:
         """Return why these faces cannot support the budget and what is needed, or None."""
         for cell in (*self.reals, *self.fakes):
-            if said := too_few(cell) or certain(cell):
+            if said := _too_few(cell) or certain(cell):
                 return said
         return None
 
@@ -221,7 +221,7 @@ def operating_point(
     """
     offer = _offer(faces, budget, conditions)
     for cell in (*offer.reals, *offer.fakes):
-        if said := too_few(cell):
+        if said := _too_few(cell):
             raise UsageError(f"{said}; or use a larger budget")
         if said := certain(cell):
             raise TrainingError(said)
@@ -287,17 +287,17 @@ def kept_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str
     return KeptPromises(ordered, Budget(bpcer=default).name, unsupported)
 
 
-def _offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> Offer:
+def _offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> _Offer:
     require_calibration(faces)
     reals, fakes = faces.where(~faces.fake), faces.where(faces.fake)
     found = tuple(cells(reals, conditions, budget.reals, budget.bpcer))
     small: tuple[Cell, ...] = ()
     if budget.reals == "family":
-        small = tuple(cell for cell in found if too_few(cell))
+        small = tuple(cell for cell in found if _too_few(cell))
         small = () if len(small) == len(found) else small
     left_out = sorted({cell.name.rpartition(", ")[2] for cell in small})
     kept = tuple(cell for cell in found if cell.name.rpartition(", ")[2] not in left_out)
-    return Offer(
+    return _Offer(
         budget,
         tuple(conditions),
         kept,
@@ -324,7 +324,7 @@ def _in_order(real_below: float, fake_from: float) -> tuple[float, float]:
     return both, both
 
 
-def _promise(offer: Offer, fake_from: float) -> str:
+def _promise(offer: _Offer, fake_from: float) -> str:
     worst = max(offer.reals, key=lambda cell: (cell.faces.probabilities >= fake_from).mean())
     hits = worst.faces.probabilities >= fake_from
     worth = effective_size(hits, worst.faces.groups, correlation=worst.correlation)
@@ -337,14 +337,14 @@ def _promise(offer: Offer, fake_from: float) -> str:
     )
 
 
-def _not_promised(offer: Offer) -> str:
+def _not_promised(offer: _Offer) -> str:
     """Return which families have too few calibration faces for the promise."""
     if not offer.left_out:
         return ""
     return f"; not promised, for too few calibration faces: {', '.join(offer.left_out)}"
 
 
-def _basis(offer: Offer) -> str:
+def _basis(offer: _Offer) -> str:
     reals, fakes = (min(cell.groups for cell in cells) for cells in (offer.reals, offer.fakes))
     return (
         f"conformal risk control, each class apart: over the draw of the calibration split, the "

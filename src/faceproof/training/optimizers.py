@@ -15,7 +15,7 @@ from faceproof.tables import choose
 from faceproof.training.recipe import OptimizerRecipe, Recipe, ScheduleRecipe
 
 Groups = list[dict[str, Any]]
-Places = list[tuple[Tensor, Tensor]]
+_Places = list[tuple[Tensor, Tensor]]
 """Parameters with their saved values."""
 
 _MOMENTUM = 0.9
@@ -73,7 +73,7 @@ OPTIMIZERS: Mapping[str, Callable[[Groups, OptimizerRecipe], torch.optim.Optimiz
 
 
 @torch.no_grad()
-def climb(parameters: Iterable[Tensor], radius: float) -> Places:
+def climb(parameters: Iterable[Tensor], radius: float) -> _Places:
     """Move the parameters ``radius`` up their gradient; return the old values for `descend`.
 
     The radius is the norm of the joint step of all parameters; those without a gradient stay. A
@@ -91,7 +91,7 @@ def climb(parameters: Iterable[Tensor], radius: float) -> Places:
 
 
 @torch.no_grad()
-def descend(places: Places) -> None:
+def descend(places: _Places) -> None:
     """Restore the parameters to their exact values before `climb`."""
     for parameter, before in places:
         parameter.copy_(before)
@@ -174,21 +174,21 @@ def rates(
 
     Source: gradual unfreezing, J. Howard, S. Ruder, 2018, arXiv:1801.06146.
     """
-    factor, thaw = rate_factor(step, schedule), thawing(groups, schedule)
+    factor, thaw = rate_factor(step, schedule), _thawing(groups, schedule)
     return [
-        0.0 if step < thaw[stage_of(name)] else rate * factor
+        0.0 if step < thaw[_stage_of(name)] else rate * factor
         for name, rate in zip(groups, full, strict=True)
     ]
 
 
-def thawing(groups: Sequence[str], schedule: ScheduleRecipe) -> dict[str, int]:
+def _thawing(groups: Sequence[str], schedule: ScheduleRecipe) -> dict[str, int]:
     """Return the step at which each stage unfreezes: the head first, then the last stage.
 
-    >>> thawing(["backbone.a.matrices", "backbone.b.matrices", "head.matrices"],
+    >>> _thawing(["backbone.a.matrices", "backbone.b.matrices", "head.matrices"],
     ...         ScheduleRecipe(head_first_steps=10, thaw_steps=20))
     {'head': 0, 'backbone.b': 10, 'backbone.a': 20}
     """
-    stages = list(dict.fromkeys(stage_of(name) for name in groups))
+    stages = list(dict.fromkeys(_stage_of(name) for name in groups))
     backbone = [stage for stage in reversed(stages) if stage != "head"]
     every = schedule.thaw_steps / max(1, len(backbone))
     return {"head": 0} | {
@@ -197,10 +197,10 @@ def thawing(groups: Sequence[str], schedule: ScheduleRecipe) -> dict[str, int]:
     }
 
 
-def stage_of(group: str) -> str:
+def _stage_of(group: str) -> str:
     """Return the stage of a parameter group.
 
-    >>> stage_of("backbone.features.norm5.vectors")
+    >>> _stage_of("backbone.features.norm5.vectors")
     'backbone.features.norm5'
     """
     return group.rpartition(".")[0]

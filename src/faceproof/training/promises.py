@@ -92,7 +92,7 @@ def _losses(danger: ArrayLike, groups: ArrayLike) -> tuple[Floats, Floats]:
 LADDER = (0.05, 0.01, 0.005, 0.001)
 """Default budgets: shares of real faces called fake."""
 
-USUAL = 0.01
+_USUAL = 0.01
 """Budget of the default operating point unless another is set."""
 
 
@@ -149,7 +149,7 @@ def usual(shares: Iterable[float]) -> float:
     (0.01, 0.02, 0.005)
     """
     there = sorted(shares)
-    return next((share for share in there if share >= USUAL), there[-1])
+    return next((share for share in there if share >= _USUAL), there[-1])
 
 
 def in_words(share: float) -> str:

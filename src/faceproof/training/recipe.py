@@ -36,7 +36,7 @@ def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
 Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
-Chance = Annotated[float, Field(ge=0, le=1)]
+_Chance = Annotated[float, Field(ge=0, le=1)]
 
 
 class DataRecipe(Record):
@@ -67,7 +67,7 @@ class ResolutionRecipe(Record):
 
     narrowest: float = Field(default=72, ge=16)
     widest: float = Field(default=320, le=1024)
-    own_width: dict[str, Chance] = Field(default_factory=dict)
+    own_width: dict[str, _Chance] = Field(default_factory=dict)
     fixed_width: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -101,7 +101,7 @@ class StageRecipe(Record):
 
     from_step: int = Field(ge=0)
     shares: dict[str, Annotated[float, Field(gt=0)]] | None = None
-    forgeries: dict[str, Chance] | None = None
+    forgeries: dict[str, _Chance] | None = None
     strength: float | None = Field(default=None, ge=0, le=1)
 
 
@@ -153,22 +153,22 @@ class AugmentRecipe(Record):
     """
 
     history_steps: int = Field(default=3, ge=0, le=8)
-    save: Chance = 0.0
+    save: _Chance = 0.0
     save_quality: tuple[int, int] = (50, 96)
-    self_blend: Chance = 0.05
-    swap: Chance = 0.03
-    reconstruct: Chance = 0.0
-    cut: Chance = 0.3
-    flip: Chance = 0.5
-    colour: Chance = 0.4
-    grey: Chance = 0.03
-    blur: Chance = 0.1
-    noise: Chance = 0.1
+    self_blend: _Chance = 0.05
+    swap: _Chance = 0.03
+    reconstruct: _Chance = 0.0
+    cut: _Chance = 0.3
+    flip: _Chance = 0.5
+    colour: _Chance = 0.4
+    grey: _Chance = 0.03
+    blur: _Chance = 0.1
+    noise: _Chance = 0.1
     shift: float = Field(default=0.03, ge=0, le=0.3)
     scale: float = Field(default=0.08, ge=0, le=0.5)
     turn_degrees: float = Field(default=5.0, ge=0, le=180)
-    mixup: Chance = 0.0
-    cutmix: Chance = 0.0
+    mixup: _Chance = 0.0
+    cutmix: _Chance = 0.0
     mix_alpha: float = Field(default=0.3, gt=0)
 
     @model_validator(mode="after")
@@ -230,7 +230,7 @@ class OptimizerRecipe(Record):
 class AdversarialRecipe(Record):
     """Attacks on a share of each batch; ``budget`` and ``step`` are grey levels of 0..255."""
 
-    share: Chance = 0.0
+    share: _Chance = 0.0
     attack: Literal["fgsm", "pgd"] = "pgd"
     budget: float = Field(default=2.0, gt=0, le=64)
     steps: int = Field(default=3, ge=1, le=100)
@@ -244,7 +244,7 @@ class DistilRecipe(Record):
     """
 
     teacher: str | None = None
-    weight: Chance = 0.5
+    weight: _Chance = 0.5
     follow: Literal["always", "where_right"] = "always"
     temperature: float = Field(default=2.0, gt=0)
 
@@ -325,7 +325,7 @@ class Recipe(Record):
     data: DataRecipe
     resolution: ResolutionRecipe | None = None
     round_trip: RoundTripRecipe | None = None
-    forgeries: dict[str, Chance] = Field(default_factory=dict)
+    forgeries: dict[str, _Chance] = Field(default_factory=dict)
     stages: tuple[StageRecipe, ...] = ()
     network: NetworkRecipe = Field(default_factory=lambda: NetworkRecipe.model_validate({}))
     augment: AugmentRecipe = AugmentRecipe()

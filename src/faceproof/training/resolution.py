@@ -24,7 +24,7 @@ from faceproof.training.recipe import ResolutionRecipe
 
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
-Widths = npt.NDArray[np.float64]
+_Widths = npt.NDArray[np.float64]
 
 # A source with fewer pictures at a width than this is drawn from in proportion less there.
 _FEW = 100
@@ -59,7 +59,7 @@ class _Pool:
     """The rows of one source and class, by ascending face width."""
 
     rows: npt.NDArray[np.int64]
-    widths: Widths
+    widths: _Widths
 
 
 class WidthMatched:
@@ -72,7 +72,7 @@ class WidthMatched:
     def __init__(
         self,
         labels: list[tuple[str, str]],
-        widths: Widths,
+        widths: _Widths,
         spec: ResolutionRecipe,
         shares: Mapping[str, float],
         forgeries: Mapping[str, float],
@@ -96,7 +96,7 @@ class WidthMatched:
     def of_class(
         cls,
         rows: Sequence[Row],
-        widths: Widths,
+        widths: _Widths,
         narrowest: float,
         widest: float,
         shares: Mapping[str, float],
@@ -152,7 +152,7 @@ class WidthMatched:
         start = int(np.searchsorted(pool.widths, width * (1 - _CLOSE)))
         return Drawn(int(pool.rows[int(rng.integers(start, len(pool.rows)))]), width, forgery)
 
-    def _reachable(self, label: str, width: float) -> tuple[list[str], Widths]:
+    def _reachable(self, label: str, width: float) -> tuple[list[str], _Widths]:
         """Return the sources that have such a face, and the chance of each."""
         names, weights = [], []
         for (name, its_label), pool in self._pools.items():
@@ -200,7 +200,7 @@ class WidthMatched:
             )
 
 
-def face_widths(landmarks: npt.NDArray[np.float32]) -> Widths:
+def face_widths(landmarks: npt.NDArray[np.float32]) -> _Widths:
     """Return the face width in px of each of the landmarks [N, 5, 2], float64 [N].
 
     It is the side of the square that a crop without margin shows.
@@ -233,7 +233,7 @@ def sharpness(crop: Pixels) -> float:
     return float(np.log1p(cv2.Laplacian(grey, cv2.CV_64F).var()))
 
 
-def _pools(labels: list[tuple[str, str]], widths: Widths) -> dict[tuple[str, str], _Pool]:
+def _pools(labels: list[tuple[str, str]], widths: _Widths) -> dict[tuple[str, str], _Pool]:
     """Return the rows of each (source, label), the narrowest face first."""
     numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, key in enumerate(labels):
@@ -269,13 +269,13 @@ def _refuse_one_class(own: Mapping[str, float], pools: Mapping[tuple[str, str], 
             )
 
 
-def _nearest(widths: Widths, width: float, rng: np.random.Generator) -> int:
+def _nearest(widths: _Widths, width: float, rng: np.random.Generator) -> int:
     """Return the place of one of the nearest widths."""
     centre = int(np.searchsorted(widths, width))
     low = max(0, min(centre - _NEIGHBOURS // 2, len(widths) - _NEIGHBOURS))
     return int(rng.integers(low, min(len(widths), low + _NEIGHBOURS)))
 
 
-def _normalised(weights: list[float]) -> Widths:
+def _normalised(weights: list[float]) -> _Widths:
     found = np.asarray(weights, np.float64)
     return found / found.sum() if len(found) else found

@@ -22,7 +22,7 @@ from faceproof.training.run.checkpoint import seed_step
 Teacher = Callable[[Tensor], Tensor]
 
 #: Minimum number of pictures in a part of a batch: batch norm needs several.
-SMALLEST_PART = 2
+_SMALLEST_PART = 2
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class Step:
 
     def _in_parts(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor, bool]]:
         """Yield the batch in ``parts``, on the device, and whether each is the last one."""
-        count = min(self.parts, max(1, len(inputs) // SMALLEST_PART))
+        count = min(self.parts, max(1, len(inputs) // _SMALLEST_PART))
         both = zip(inputs.tensor_split(count), targets.tensor_split(count), strict=True)
         for index, (part, wanted) in enumerate(both):
             ready = part.to(self._fabric.device, memory_format=torch.channels_last)
@@ -166,7 +166,7 @@ class Step:
             TrainingError: parts of two pictures are already too large, or there are several
                 devices, which would have to agree.
         """
-        if self._fabric.world_size > 1 or size // (self.parts * 2) < SMALLEST_PART:
+        if self._fabric.world_size > 1 or size // (self.parts * 2) < _SMALLEST_PART:
             raise TrainingError(
                 f"too little memory for {size // self.parts} pictures at once: set "
                 f"schedule.accumulate to {self.parts * 2} or more, or a smaller "

@@ -42,7 +42,7 @@ from faceproof.training.run.stopping import ignore_signals
 
 Numbers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
-Pools = dict[tuple[str, str], Numbers]
+_Pools = dict[tuple[str, str], Numbers]
 Draw = Callable[[np.random.Generator], int]
 
 
@@ -59,7 +59,7 @@ def balance(rows: tuple[Row, ...], order: Sequence[str]) -> Weights:
 def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
     """Return at most ``count`` rows, as evenly over source and class as they allow."""
     rng = np.random.default_rng(seed)
-    pools = {key: list(rng.permutation(pool)) for key, pool in sorted(pools_of(rows).items())}
+    pools = {key: list(rng.permutation(pool)) for key, pool in sorted(_pools_of(rows).items())}
     chosen: list[int] = []
     while pools and len(chosen) < count:
         for key in list(pools):
@@ -99,7 +99,7 @@ class ByWeight:
         return int(self._pools[label][_place(self._edges[label], rng)])
 
 
-def pools_of(rows: tuple[Row, ...]) -> Pools:
+def _pools_of(rows: tuple[Row, ...]) -> _Pools:
     """Return the row numbers of each source and class."""
     pools: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -218,7 +218,7 @@ class Stage:
     strength: float
 
 
-def stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
+def _stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
     """Return the stages of a recipe with matched resolution, the first at 0; none without.
 
     Raises:
@@ -252,11 +252,11 @@ class TrainingStream(Dataset[Pair]):
         self._augment: AugmentRecipe = recipe.augment
         self._preprocessing = recipe.network.preprocessing
         self._seed = recipe.seed
-        pools = sorted(pools_of(pictures.rows).items())
+        pools = sorted(_pools_of(pictures.rows).items())
         self._real = [pool for (_, label), pool in pools if label == "real"]
         if not self._real:
             raise TrainingError("the training split holds no real face")
-        self._stages = stages_of(recipe, pictures)
+        self._stages = _stages_of(recipe, pictures)
         self._draw = None if self._stages else drawing(recipe.data, pictures.rows)
 
     def __getitem__(self, number: int) -> Pair:

@@ -20,7 +20,7 @@ from faceproof.training.stream import StreamFacts, TrainingStream
 
 SAMPLES = 3000
 #: The highest out-of-fold ROC-AUC of a feature that a stream may have.
-MOST_AUC = 0.55
+_MOST_AUC = 0.55
 
 _REFUSED = ("width", "quality", "bytes_per_pixel")
 _NAMES = {
@@ -46,7 +46,7 @@ class StreamReport(Record):
     """The features of a stream, and the AUC above which it is refused."""
 
     features: tuple[StreamFeature, ...]
-    most_auc: float = MOST_AUC
+    most_auc: float = _MOST_AUC
 
     @property
     def refused(self) -> tuple[StreamFeature, ...]:

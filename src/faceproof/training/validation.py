@@ -43,7 +43,7 @@ def _inputs(
 
 
 #: Maximum number of attacked faces in a validation; an attack costs several passes.
-ATTACKED_MOST = 256
+_ATTACKED_MOST = 256
 
 
 def validate(
@@ -52,7 +52,7 @@ def validate(
     """Return ``validation_auc``, ``validation_accuracy`` at 0.5 and ``validation_loss`` (nats).
 
     With adversarial training also ``attacked_accuracy`` and ``unattacked_accuracy``, both on the
-    first `ATTACKED_MOST` faces.
+    first `_ATTACKED_MOST` faces.
     """
     logits, targets = predicted(network, faces, fabric, recipe)
     loss = float(nn.functional.binary_cross_entropy_with_logits(logits, targets))
@@ -89,7 +89,7 @@ def _under_attack(
     box = pixel_box(recipe.network.preprocessing.input, fabric.device)
     # The same random starts at every validation, so that accuracies are comparable.
     start, right, clean, seen = torch.Generator().manual_seed(recipe.seed), 0, 0, 0
-    for inputs, target in _loaded(faces, recipe, min(ATTACKED_MOST, len(faces))):
+    for inputs, target in _loaded(faces, recipe, min(_ATTACKED_MOST, len(faces))):
         ready = inputs.to(fabric.device, memory_format=torch.channels_last)
         wanted = target.to(fabric.device, torch.float32)
         with fabric.autocast():

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from faceproof.data.inspection.rows import Given
 
 
-DEFAULT_SAMPLE = 4000
-DEFAULT_NEAR_BITS = 31
+_DEFAULT_SAMPLE = 4000
+_DEFAULT_NEAR_BITS = 31
 #: Faults of unreadable files.
 _NOT_READ = frozenset({"missing", "unreadable"})
 
@@ -61,7 +61,7 @@ def inspect(
     sample: Annotated[
         int,
         typer.Option(min=0, metavar="N", help="Number of pictures to open; 0: all."),
-    ] = DEFAULT_SAMPLE,
+    ] = _DEFAULT_SAMPLE,
     no_pictures: Annotated[
         bool, typer.Option("--no-pictures", help="Only read the manifests.")
     ] = False,
@@ -74,7 +74,7 @@ def inspect(
             metavar="N",
             help="Largest hash distance of near-duplicates, in bits of 256.",
         ),
-    ] = DEFAULT_NEAR_BITS,
+    ] = _DEFAULT_NEAR_BITS,
 ) -> None:
     """Report faults of a data set: balance, repeats, leaks, shortcuts, broken pictures.
 

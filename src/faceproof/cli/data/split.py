@@ -79,7 +79,7 @@ def split(
     older = [] if anew else _older([*(keep or []), output], keep or [], root)
     divided = divide(_merged(manifests, root, forget=anew), spec, older=older)
     write_manifest(divided.manifest, output)
-    write_split(divided, spec.shares)
+    _write_split(divided, spec.shares)
     if protocols is not None:
         written = write_protocols(divided.manifest, protocols, spec)
         typer.echo(f"\n{len(written.protocols)} protocols in {printable(str(protocols))}")
@@ -123,7 +123,7 @@ _MOST_LISTED = 20
 _FEWEST_ROWS = 100
 
 
-def write_split(divided: Divided, shares: Mapping[str, float]) -> None:
+def _write_split(divided: Divided, shares: Mapping[str, float]) -> None:
     """Print how many rows of what went where, and what is to be looked at."""
     found, manifest = divided.related, divided.manifest
     typer.echo(f"{len(manifest)} rows, {divided.kept} of which had their split before")

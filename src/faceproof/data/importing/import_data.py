@@ -32,7 +32,7 @@ from faceproof.sources import is_address, printable
 from faceproof.tables import choose
 
 #: A source may be one table instead of a folder.
-TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
+_TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 
 DEFAULT_WORKERS = min(16, os.cpu_count() or 1)
 _AHEAD = 8
@@ -112,10 +112,10 @@ def import_data(
 
 def count_entries(source: Path, spec: ImportSpec) -> Iterator[Entry]:
     """Yield the entries to read, for counting."""
-    return choose(LAYOUTS, spec.layout, what="layout")(checked_source(source), spec.options)
+    return choose(LAYOUTS, spec.layout, what="layout")(_checked_source(source), spec.options)
 
 
-def checked_source(source: Path) -> Path:
+def _checked_source(source: Path) -> Path:
     """Return a source that can be listed: a folder, or a table of pictures next to it.
 
     Raises:
@@ -126,7 +126,7 @@ def checked_source(source: Path) -> Path:
         raise UsageError(f"{said}: import does not fetch from URLs; download it first")
     if not source.exists():
         raise UsageError(f"{said}: no such folder; give the folder of the pictures")
-    if source.is_file() and source.suffix.lower() not in TABLE_SUFFIXES:
+    if source.is_file() and source.suffix.lower() not in _TABLE_SUFFIXES:
         raise UsageError(f"{said} is a file; give the folder that contains it or its content")
     return source
 
@@ -135,7 +135,7 @@ class Listing:
     """The tasks of a source; ``notes`` grows during the iteration."""
 
     def __init__(self, source: Path, spec: ImportSpec, tell: Callable[[str], None]) -> None:
-        self._source = checked_source(source)
+        self._source = _checked_source(source)
         self._layout = choose(LAYOUTS, spec.layout, what="layout")
         self._spec, self._tell = spec, tell
         self._claimed: set[str] = set()

@@ -65,7 +65,7 @@ def jpeg_quality(container: Container | None) -> int | None:
 
 
 #: The fix for a file, by the error's code, if the message does not contain it.
-REMEDIES = {
+_REMEDIES = {
     "corrupt_picture": "fetch the file again, or delete it",
     "empty_file": "fetch the file again, or delete it",
     "mislabelled_file": "rename it, or delete it",
@@ -148,7 +148,7 @@ class Reader:
         """Return an error as a problem: the reason and the fix, without the name."""
         path = self.folder / item.path
         reason = str(error).removeprefix(f"{item.path}: ").removeprefix(f"{path}: ")
-        remedy = REMEDIES.get(error.code)
+        remedy = _REMEDIES.get(error.code)
         said = f"{reason}; {remedy}" if remedy else reason
         return Problem(printable(item.path), error.code, printable(said))
 
@@ -177,7 +177,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 #: Names of splits in sources; any other name is kept, but is not one of our splits.
-SPLIT_NAMES = {
+_SPLIT_NAMES = {
     **{name: name for name in SPLITS},
     **dict.fromkeys(("training", "tr"), "train"),
     **dict.fromkeys(("valid", "val", "validate", "dev", "development"), "validation"),
@@ -250,7 +250,7 @@ def settle_splits(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     Official splits are not usable if the same picture or group is in two of them, or if a name is
     not one of ours. Then ``split`` is emptied and they stay in the column ``official_split``.
     """
-    renamed = table.with_columns(split=pl.col("split").str.to_lowercase().replace(SPLIT_NAMES))
+    renamed = table.with_columns(split=pl.col("split").str.to_lowercase().replace(_SPLIT_NAMES))
     told = [*_strange(renamed), *_leaks(renamed)]
     if not told:
         return renamed, []

@@ -103,7 +103,7 @@ def _others(rest: pl.DataFrame) -> Level:
 
 
 #: The weight of a class may be at most this many times that of the other.
-MOST_UNEVEN = 3.0
+_MOST_UNEVEN = 3.0
 
 
 def balance(table: pl.DataFrame) -> tuple[Cell, ...]:
@@ -187,7 +187,7 @@ def _imbalance(table: pl.DataFrame) -> Iterator[Fault]:
     uneven = [
         f"{split or NO_SPLIT}: {real:,.0f} real, {fake:,.0f} fake"
         for split, real, fake in weighed.sort("split").iter_rows()
-        if 0 < min(real, fake) * MOST_UNEVEN < max(real, fake)
+        if 0 < min(real, fake) * _MOST_UNEVEN < max(real, fake)
     ]
     if uneven:
         yield fault("imbalance", f"By weight, {'; '.join(uneven)}.", [], count=len(uneven))
@@ -195,7 +195,7 @@ def _imbalance(table: pl.DataFrame) -> Iterator[Fault]:
 
 def contract_faults(table: pl.DataFrame) -> Iterator[Fault]:
     """Yield a fault for all rows that `read_manifest` would reject, with the reasons."""
-    broken = broken_rows(table)
+    broken = _broken_rows(table)
     if broken.is_empty():
         return
     kinds = broken["said"].n_unique()
@@ -210,7 +210,7 @@ def contract_faults(table: pl.DataFrame) -> Iterator[Fault]:
     yield fault("contract", message, examples(table, places, details), count=rows)
 
 
-def broken_rows(table: pl.DataFrame) -> pl.DataFrame:
+def _broken_rows(table: pl.DataFrame) -> pl.DataFrame:
     """Return ``at`` (place in the table) and ``said`` (the message) of each broken rule."""
     misfit = (pl.col(MISFIT) != "", f"{{{MISFIT}}}")
     found = [
@@ -237,12 +237,12 @@ def generator_faults(table: pl.DataFrame) -> Iterator[Fault]:
 
 
 #: From this Cramer's V on, a fact of the files or an attribute is reported as a fault.
-FILE_V, ATTRIBUTE_V = 0.3, 0.2
+_FILE_V, _ATTRIBUTE_V = 0.3, 0.2
 #: Attributes with fewer rows than this are not reported as unbalanced.
-FEWEST = 50
-MOST_VALUES = 20
+_FEWEST = 50
+_MOST_VALUES = 20
 _DEMOGRAPHIC = frozenset({"gender", "sex", "race", "ethnicity", "age", "skin", "fitzpatrick"})
-SMALL_PX = 64
+_SMALL_PX = 64
 
 _SHORT_SIDE = pl.min_horizontal("width", "height")
 _NUMBERS = {
@@ -277,11 +277,11 @@ def attribute_associations(table: pl.DataFrame) -> tuple[Association, ...]:
     """
     columns = {name: _banded(name) for name in attribute_columns(table)}
     values = table.select(value.n_unique().alias(name) for name, value in columns.items())
-    few = [name for name in columns if values[name][0] <= MOST_VALUES + 1]  # one may be ""
+    few = [name for name in columns if values[name][0] <= _MOST_VALUES + 1]  # one may be ""
     found = [association(table, name, columns[name], by_number=_is_age(name)) for name in few]
     known = [one for one in found if one.n]
     return tuple(
-        sorted(known, key=lambda one: (not is_demographic(one.name), -(one.v or 0), one.name))
+        sorted(known, key=lambda one: (not _is_demographic(one.name), -(one.v or 0), one.name))
     )
 
 
@@ -289,24 +289,24 @@ def fact_faults(
     table: pl.DataFrame, files: Sequence[Association], attributes: Sequence[Association]
 ) -> Iterator[Fault]:
     """Yield differences between the classes, and pictures that are too small."""
-    if differing := _beyond(files, FILE_V):
+    if differing := _beyond(files, _FILE_V):
         yield fault("format", _told(differing), [], count=len(differing))
-    differing = _beyond(attributes, ATTRIBUTE_V)
+    differing = _beyond(attributes, _ATTRIBUTE_V)
     for kind, is_meant in (("demographic", True), ("attribute", False)):
-        if meant := [one for one in differing if is_demographic(one.name) == is_meant]:
+        if meant := [one for one in differing if _is_demographic(one.name) == is_meant]:
             yield fault(kind, _told(meant), [], count=len(meant))
-    small = table.select((_SHORT_SIDE < SMALL_PX).arg_true().alias("at"))["at"].to_list()
+    small = table.select((_SHORT_SIDE < _SMALL_PX).arg_true().alias("at"))["at"].to_list()
     if small:
         sides = table[small[:20]].select(pl.concat_str("width", "height", separator=" x "))
         shown = [f"{size} px" for size in sides.to_series()]
-        message = f"{counted(len(small), 'picture')} under {SMALL_PX} px on the shorter side."
+        message = f"{counted(len(small), 'picture')} under {_SMALL_PX} px on the shorter side."
         yield fault("small", message, examples(table, small[:20], shown), count=len(small))
 
 
-def is_demographic(name: str) -> bool:
+def _is_demographic(name: str) -> bool:
     """Return whether an attribute is demographic.
 
-    >>> is_demographic("perceived_gender"), is_demographic("take")
+    >>> _is_demographic("perceived_gender"), _is_demographic("take")
     (True, False)
     """
     return not _DEMOGRAPHIC.isdisjoint(name.lower().replace("-", "_").split("_"))
@@ -318,7 +318,7 @@ def _is_age(name: str) -> bool:
 
 def _beyond(found: Sequence[Association], v: float) -> list[Association]:
     """Return the associations with the class of at least this strength, the strongest first."""
-    strong = [one for one in found if one.v is not None and one.v >= v and one.n >= FEWEST]
+    strong = [one for one in found if one.v is not None and one.v >= v and one.n >= _FEWEST]
     return sorted(strong, key=lambda one: -(one.v or 0))
 
 
@@ -338,7 +338,7 @@ def _told(differing: Sequence[Association]) -> str:
 def _quality(table: pl.DataFrame) -> pl.Expr:
     """Return JPEG qualities as text: by value if there are few, else in bands of five."""
     quality = pl.col("jpeg_quality")
-    if table["jpeg_quality"].n_unique() <= MOST_VALUES:
+    if table["jpeg_quality"].n_unique() <= _MOST_VALUES:
         return quality.cast(pl.String)
     return _band(quality, 5)
 
@@ -389,7 +389,7 @@ def _spread(table: pl.DataFrame, name: str, number: pl.Expr) -> Iterator[Spread]
 
 def contradiction_faults(table: pl.DataFrame) -> Iterator[Fault]:
     """Yield a fault if the rows of one file differ in age, gender or the like."""
-    names = [name for name in attribute_columns(table) if is_demographic(name)]
+    names = [name for name in attribute_columns(table) if _is_demographic(name)]
     rows = table.select("sha256", *names).with_row_index("#at").filter(IS_SHA256)
     several = rows.filter(pl.col("sha256").is_duplicated())
     found = pl.concat([_differing(several, name) for name in names]) if names else pl.DataFrame()

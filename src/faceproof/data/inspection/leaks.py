@@ -23,10 +23,10 @@ from faceproof.data.inspection.rows import IS_FAKE, examples, refs
 from faceproof.messages import counted
 
 #: FFHQ's photographs are 00000 to 69999; the first 60,000 are its official training part.
-PHOTOGRAPHS, TRAINING_PART = 70_000, 60_000
+_PHOTOGRAPHS, _TRAINING_PART = 70_000, 60_000
 #: Two rows of one number are the same photograph if at most this many of 256 bits differ: other
 #: crops and colours of one portrait are below, portraits of other people above.
-LOOSELY_NEAR = 90
+_LOOSELY_NEAR = 90
 # A number shared by many reals is that of a frame, not of a photograph.
 _MOST_ALIKE = 8
 
@@ -42,7 +42,7 @@ def numbered(table: pl.DataFrame) -> pl.DataFrame:
     phash = pl.when(IS_PHASH).then(pl.col("phash"))
     rows = table.select("sha256", "split", "label", number.alias("number"), phash.alias("phash"))
     reals = rows.with_row_index("at").filter(
-        (pl.col("label") == "real") & pl.col("number").is_between(0, PHOTOGRAPHS - 1)
+        (pl.col("label") == "real") & pl.col("number").is_between(0, _PHOTOGRAPHS - 1)
     )
     return reals.filter(pl.len().over("number") <= _MOST_ALIKE).drop("label")
 
@@ -50,13 +50,13 @@ def numbered(table: pl.DataFrame) -> pl.DataFrame:
 def ffhq(table: pl.DataFrame) -> Ffhq:
     """Return how many real rows have FFHQ numbers."""
     numbers = numbered(table)["number"]
-    training = int((numbers < TRAINING_PART).sum())
+    training = int((numbers < _TRAINING_PART).sum())
     return Ffhq(
         numbered=len(numbers), training_part=training, validation_part=len(numbers) - training
     )
 
 
-def meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def _meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return pairs of rows of one number in two splits: ``at``, ``at_2``, ``bits``, both splits.
 
     Both are results of `numbered`; equal files are excluded, ``bits`` is null without a hash.
@@ -77,14 +77,14 @@ def ffhq_faults(table: pl.DataFrame) -> Iterator[Fault]:
     """Yield the faults in the splits of one set from FFHQ numbers."""
     rows = numbered(table)
     with_split = rows.filter(pl.col("split") != "")
-    met = meetings(with_split, with_split).filter(pl.col("at") < pl.col("at_2"))
-    yield from meeting_faults(table, table, met)
+    met = _meetings(with_split, with_split).filter(pl.col("at") < pl.col("at_2"))
+    yield from _meeting_faults(table, table, met)
     yield from _trained(table, rows)
 
 
-def meeting_faults(table: pl.DataFrame, other: pl.DataFrame, met: pl.DataFrame) -> Iterator[Fault]:
-    """Yield faults for pairs of `meetings`: near-duplicates, and the others."""
-    alike = (pl.col("bits") <= LOOSELY_NEAR).fill_null(value=False)
+def _meeting_faults(table: pl.DataFrame, other: pl.DataFrame, met: pl.DataFrame) -> Iterator[Fault]:
+    """Yield faults for pairs of `_meetings`: near-duplicates, and the others."""
+    alike = (pl.col("bits") <= _LOOSELY_NEAR).fill_null(value=False)
     kinds = {
         "ffhq": (met.filter(alike), "the same photograph by their looks, too"),
         "ffhq-unconfirmed": (met.filter(~alike), "unlike in looks or without a hash"),
@@ -158,13 +158,13 @@ def against(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, *, distance: 
         same=_same(table, other),
         near=_near(table, own, other, distance),
         groups=_groups(table, other),
-        numbers=meetings(numbered(table), numbered(other)),
+        numbers=_meetings(numbered(table), numbered(other)),
     )
 
 
 def leaks(found: Against, place: int) -> tuple[Leak, ...]:
     """Return the overlap of every two splits; ``place`` is that of the other manifest."""
-    alike = found.numbers.filter((pl.col("bits") <= LOOSELY_NEAR).fill_null(value=False))
+    alike = found.numbers.filter((pl.col("bits") <= _LOOSELY_NEAR).fill_null(value=False))
     tables = (found.same, found.near, found.groups, alike)
     counted = [
         shared.group_by(_KEYS).agg(pl.len().cast(pl.Int64).alias(name))
@@ -191,7 +191,7 @@ def leak_faults(found: Against, name: str) -> Iterator[Fault]:
         message = f"Shared with {name}: {counted(groups.height, 'group')}."
         shown = _examples(found, groups, "the same group")
         yield fault("group", message, shown, count=groups.height)
-    yield from meeting_faults(found.table, found.other, found.numbers)
+    yield from _meeting_faults(found.table, found.other, found.numbers)
 
 
 def _same(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:

@@ -40,7 +40,7 @@ from faceproof.pipeline import in_order
 _ELSEWHERE = r"^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)"
 
 
-def presence(table: pl.DataFrame, roots: Sequence[Path | None]) -> Iterator[tuple[str, int, str]]:
+def _presence(table: pl.DataFrame, roots: Sequence[Path | None]) -> Iterator[tuple[str, int, str]]:
     """Yield kind of fault, place in the table and reason for missing or changed files.
 
     A path outside the data folder is not opened.
@@ -112,11 +112,11 @@ Floats = npt.NDArray[np.float64]
 #: Faces are detected in a copy of this side first, and at full size if it has none: faces fill most
 #: pictures of a face set, and the small copy takes a third of the time.
 FIRST_SIDE = 128
-DARKEST_LUMA = 25.0
+_DARKEST_LUMA = 25.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class _Wanted:
     """A picture to open: its row's place in the table, its path and its expected facts.
 
     ``probe_it`` requests the features of the shortcut probe, which take most of the time.
@@ -155,8 +155,8 @@ class Look:
         return self.shape != (0, 0)
 
 
-def look_at_all(
-    wanted: Sequence[Wanted], *, done: Callable[[object], None] = lambda _: None
+def _look_at_all(
+    wanted: Sequence[_Wanted], *, done: Callable[[object], None] = lambda _: None
 ) -> list[Look]:
     """Return the result of each picture; ``done`` is called after each."""
     workers = min(16, os.cpu_count() or 1)
@@ -169,7 +169,7 @@ def look_at_all(
     return looks
 
 
-def look_at(wanted: Wanted, *, finder: YuNet) -> Look:
+def look_at(wanted: _Wanted, *, finder: YuNet) -> Look:
     """Return the result of one picture."""
     try:
         data = read_file(wanted.path, DEFAULT_LIMITS)
@@ -206,7 +206,7 @@ def thumbnail(path: Path, *, side: int, quality: int = 70) -> bytes | None:
     return cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
 
-def _measured(wanted: Wanted, data: bytes, picture: Picture, finder: YuNet, trouble: str) -> Look:
+def _measured(wanted: _Wanted, data: bytes, picture: Picture, finder: YuNet, trouble: str) -> Look:
     """Return the result of a readable picture."""
     faces = find_faces(picture.pixels, finder)
     features, floor = _probed(data, picture, faces) if wanted.probe_it else (None, None)
@@ -301,7 +301,7 @@ class Opened:
     def _contents(self, table: pl.DataFrame) -> Iterator[Fault]:
         """Yield the faults in the content of pictures."""
         read = [look for look in self.looks if look.is_read]
-        dark = [look for look in read if look.luma < DARKEST_LUMA]
+        dark = [look for look in read if look.luma < _DARKEST_LUMA]
         without = [look for look in read if not look.faces]
         of = f"of {counted(len(read), 'opened picture')}"
         if without:
@@ -312,7 +312,7 @@ class Opened:
         if dark:
             darkest = sorted(dark, key=lambda look: look.luma)[:MOST_EXAMPLES]
             lumas = [f"mean brightness {look.luma:.0f} of 255" for look in darkest]
-            message = f"{len(dark):,} {of} darker than {DARKEST_LUMA:g} of 255 on average."
+            message = f"{len(dark):,} {of} darker than {_DARKEST_LUMA:g} of 255 on average."
             where = examples(table, [look.place for look in darkest], lumas)
             yield fault("dark", message, where, count=len(dark))
 
@@ -338,9 +338,9 @@ def opened(
     table: pl.DataFrame, given: Sequence[Given], n: int, seed: int, done: Callable[[object], None]
 ) -> Opened:
     """Return the results of ``n`` pictures (0: all), and all missing files."""
-    absent = presence(table, [one.root for one in given])
+    absent = _presence(table, [one.root for one in given])
     wanted = _wanted(table, given, sample(table, n=n, seed=seed).tolist(), seed)
-    looks = look_at_all(wanted, done=done)
+    looks = _look_at_all(wanted, done=done)
     shortcut, note = _probed_table(table, looks, seed)
     taken = {look.place for look in looks}
     troubles = [
@@ -364,12 +364,12 @@ def opened(
 
 def _wanted(
     table: pl.DataFrame, given: Sequence[Given], places: list[int], seed: int
-) -> list[Wanted]:
+) -> list[_Wanted]:
     """Return the pictures to open; paths outside the data folder are faults of the contract."""
     rows = table.select(MANIFEST, "path", "sha256", pl.col("phash").is_null())[places].rows()
     probed = _to_probe(table, places, seed)
     return [
-        Wanted(
+        _Wanted(
             place,
             (given[manifest].root or Path()) / path,
             sha256,

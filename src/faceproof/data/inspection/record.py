@@ -202,7 +202,7 @@ Severity = Literal["error", "warning", "note"]
 #: From grave to slight.
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
 #: The value of `--fail-on` for every fault, including notes.
-ANY = "any"
+_ANY = "any"
 MOST_EXAMPLES = 20
 #: Kinds that a word of `--fail-on` includes besides itself: `leak` means every kind of leak.
 _AND = {"leak": frozenset({"official-leak", "ffhq", "group"})}
@@ -428,7 +428,7 @@ def _meant(word: str) -> frozenset[str]:
     """Return the kinds of one word."""
     if word in FAULTS:
         return _AND.get(word, frozenset()) | {word}
-    severities = {name: place for place, name in enumerate(SEVERITIES)} | {ANY: len(SEVERITIES)}
+    severities = {name: place for place, name in enumerate(SEVERITIES)} | {_ANY: len(SEVERITIES)}
     if word not in severities:
         choices = [*severities, *FAULTS]
         raise UnknownChoiceError(

@@ -21,11 +21,11 @@ from faceproof.data.inspection.record import (
 from faceproof.data.inspection.rows import OFFICIAL, examples, part, refs
 from faceproof.messages import counted
 
-Pairs = npt.NDArray[np.int64]
+_Pairs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 #: A hash with fewer set bits than this is that of a uniform surface; others have half of 256.
-BLANK_BITS = 64
+_BLANK_BITS = 64
 
 IS_PHASH = pl.col("phash").str.contains(r"^[0-9a-f]{64}$").fill_null(value=False)
 
@@ -40,37 +40,37 @@ class Hashed:
 
 
 @dataclass(frozen=True, eq=False)
-class NearPairs:
+class _NearPairs:
     """Near-duplicates, not of the same file: places int64 [P, 2], and the rows' agreement."""
 
-    pairs: Pairs
+    pairs: _Pairs
     bits: npt.NDArray[np.int64]
     same_label: Flags
     same_group: Flags
     two_splits: Flags
 
-    def at(self, chosen: Flags) -> Pairs:
+    def at(self, chosen: Flags) -> _Pairs:
         """Return the chosen pairs, the nearest first."""
         places = np.flatnonzero(chosen)
         return self.pairs[places[np.argsort(self.bits[places], kind="stable")]]
 
     @property
-    def leaks(self) -> Pairs:
+    def leaks(self) -> _Pairs:
         """Pairs in two splits."""
         return self.at(self.two_splits)
 
     @property
-    def conflicts(self) -> Pairs:
+    def conflicts(self) -> _Pairs:
         """Pairs of two labels in two groups."""
         return self.at(~self.same_label & ~self.same_group)
 
     @property
-    def originals(self) -> Pairs:
+    def originals(self) -> _Pairs:
         """Pairs of two labels in one group: a swap and its original."""
         return self.at(~self.same_label & self.same_group)
 
     @property
-    def others(self) -> Pairs:
+    def others(self) -> _Pairs:
         """Pairs of one label, in two groups but not in two splits."""
         return self.at(self.same_label & ~self.same_group & ~self.two_splits)
 
@@ -84,11 +84,11 @@ def hashed(table: pl.DataFrame) -> Hashed:
     rows = rows.unique(["sha256", "split", "label", "group"], keep="first", maintain_order=True)
     places = rows["#at"].to_numpy().astype(np.int64)
     hashes = hash_array(rows["phash"])
-    blank = np.bitwise_count(hashes).sum(1, dtype=np.int64) < BLANK_BITS
+    blank = np.bitwise_count(hashes).sum(1, dtype=np.int64) < _BLANK_BITS
     return Hashed(places[~blank], hashes[~blank], places[blank])
 
 
-def near(table: pl.DataFrame, compared: Hashed, *, distance: int) -> NearPairs:
+def near(table: pl.DataFrame, compared: Hashed, *, distance: int) -> _NearPairs:
     """Return the pairs of near-duplicate rows."""
     found = near_pairs(compared.hashes, distance=distance)
     first, second = found[:, 0], found[:, 1]
@@ -101,7 +101,7 @@ def near(table: pl.DataFrame, compared: Hashed, *, distance: int) -> NearPairs:
     has_split = (table["split"] != "").to_numpy()[compared.places]
     bits = np.bitwise_count(compared.hashes[first] ^ compared.hashes[second]).sum(1, dtype=np.int64)
     both_split = has_split[first] & has_split[second]
-    return NearPairs(
+    return _NearPairs(
         pairs=np.stack([compared.places[first], compared.places[second]], axis=1),
         bits=bits,
         same_label=codes["label"][first] == codes["label"][second],
@@ -143,7 +143,7 @@ def same_files(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def repeats(
-    table: pl.DataFrame, same: pl.DataFrame, found: NearPairs, *, near_bits: int
+    table: pl.DataFrame, same: pl.DataFrame, found: _NearPairs, *, near_bits: int
 ) -> Repeats:
     """Return the repeated pictures, and the overlaps of the parts of the data."""
     return Repeats(
@@ -157,7 +157,7 @@ def repeats(
 
 
 def repeat_faults(
-    table: pl.DataFrame, compared: Hashed, same: pl.DataFrame, found: NearPairs
+    table: pl.DataFrame, compared: Hashed, same: pl.DataFrame, found: _NearPairs
 ) -> Iterator[Fault]:
     """Yield the faults of repeated pictures."""
     told = _Teller(table, found)
@@ -214,9 +214,9 @@ class _Teller:
     """Builds the faults of files and pairs, with examples."""
 
     table: pl.DataFrame
-    found: NearPairs
+    found: _NearPairs
 
-    def both(self, kind: str, same: pl.DataFrame, pairs: Pairs, where: str) -> Iterator[Fault]:
+    def both(self, kind: str, same: pl.DataFrame, pairs: _Pairs, where: str) -> Iterator[Fault]:
         """Yield one fault for files and near-duplicates."""
         if same.is_empty() and not len(pairs):
             return
@@ -225,7 +225,7 @@ class _Teller:
         shown = [*self.files_of(same), *self._pairs(pairs)]
         yield fault(kind, message, _mixed(shown, same.height), count=same.height + len(pairs))
 
-    def pairs(self, kind: str, pairs: Pairs, what: str) -> Iterator[Fault]:
+    def pairs(self, kind: str, pairs: _Pairs, what: str) -> Iterator[Fault]:
         """Yield a fault for near-duplicates."""
         if len(pairs):
             message = f"{counted(len(pairs), 'pair')} of near-duplicates {what}."
@@ -238,7 +238,7 @@ class _Teller:
             for at in same["at"].head(MOST_EXAMPLES).to_list()
         ]
 
-    def _pairs(self, pairs: Pairs) -> list[Example]:
+    def _pairs(self, pairs: _Pairs) -> list[Example]:
         """Return an example for each pair."""
         shown = pairs[:MOST_EXAMPLES].tolist()
         hashes = [self.table["phash"][list(pair)].to_list() for pair in shown]
@@ -292,7 +292,7 @@ def _apart(table: pl.DataFrame, compared: Hashed) -> Iterator[Fault]:
         yield fault("not-compared", message, where, count=len(without))
 
 
-def _parts(table: pl.DataFrame, found: NearPairs) -> tuple[Shared, ...]:
+def _parts(table: pl.DataFrame, found: _NearPairs) -> tuple[Shared, ...]:
     """Return the overlap of every two parts of the data, if there is any."""
     parts = part(table)
     own = pl.DataFrame({"sha256": table["sha256"], "part": parts}).filter(IS_SHA256)
@@ -310,7 +310,7 @@ def _parts(table: pl.DataFrame, found: NearPairs) -> tuple[Shared, ...]:
     return tuple(Shared(**row) for row in shared.sort("first", "second").iter_rows(named=True))
 
 
-def _near_parts(parts: pl.Series, found: NearPairs) -> pl.DataFrame:
+def _near_parts(parts: pl.Series, found: _NearPairs) -> pl.DataFrame:
     """Return for each pair of near-duplicates its parts."""
     one, two = (parts[found.pairs[:, side]] for side in (0, 1))
     return pl.DataFrame({"one": one, "two": two, "in_group": found.same_group}).select(

@@ -15,10 +15,10 @@ from faceproof.data.manifest_files import read_table
 from faceproof.sources import printable
 
 #: Place of the manifest among all that were read, and number of the row in it, from 1.
-MANIFEST, ROW = "#manifest", "#row"
+MANIFEST, _ROW = "#manifest", "#row"
 #: Message for values of a type that a manifest cannot have; "" if all are valid.
 MISFIT = "#misfit"
-_OURS = {*CONTRACT, *FACTS, MANIFEST, ROW, MISFIT}
+_OURS = {*CONTRACT, *FACTS, MANIFEST, _ROW, MISFIT}
 #: Name of the part of the data without a split.
 NO_SPLIT = "no split"
 #: The column in which `import` keeps the official splits of a source.
@@ -54,7 +54,7 @@ def read_given(path: str | Path, root: str | Path | None = None) -> Given:
 def gathered(given: Sequence[Given], *, first: int = 0) -> pl.DataFrame:
     """Return the concatenated rows of all manifests; ``first`` is the place of the first.
 
-    Columns: `MANIFEST`, `ROW`, the contract (text, "" if empty), every fact (null if unknown or not
+    Columns: `MANIFEST`, `_ROW`, the contract (text, "" if empty), every fact (null if unknown or not
     a number), then attributes (text). Columns that cannot be text are dropped.
     """
     tables = [
@@ -74,7 +74,7 @@ def attribute_columns(table: pl.DataFrame) -> list[str]:
 
 def refs(table: pl.DataFrame, rows: Iterable[int]) -> list[RowRef]:
     """Return references to rows, given by their places in the table."""
-    chosen = table.select(manifest=MANIFEST, row=ROW, path="path", label="label", split="split")
+    chosen = table.select(manifest=MANIFEST, row=_ROW, path="path", label="label", split="split")
     return [RowRef(**row) for row in chosen[list(rows)].iter_rows(named=True)]
 
 
@@ -119,9 +119,9 @@ def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
     ]
     return (
         pl.DataFrame(columns)
-        .with_row_index(ROW, offset=1)
+        .with_row_index(_ROW, offset=1)
         .select(
-            pl.lit(place, pl.Int32).alias(MANIFEST), pl.col(ROW).cast(pl.Int64), pl.exclude(ROW)
+            pl.lit(place, pl.Int32).alias(MANIFEST), pl.col(_ROW).cast(pl.Int64), pl.exclude(_ROW)
         )
     )
 

@@ -13,8 +13,8 @@ from faceproof.data.inspection.rows import Given, refs
 from faceproof.pipeline import in_order
 
 #: Limits: tiles of a combination, combinations, pairs and tiles of other sheets.
-SAMPLED, COMBINATIONS, PAIRS, OTHERS = 8, 24, 8, 16
-THUMBNAIL_SIDE = 144
+_SAMPLED, _COMBINATIONS, PAIRS, OTHERS = 8, 24, 8, 16
+_THUMBNAIL_SIDE = 144
 
 _PAIRS = {
     "leak": ("On both sides of a split", "The same or nearly the same picture in two splits."),
@@ -40,7 +40,7 @@ def draw(shown: Sequence[Sheet], given: Sequence[Given]) -> dict[RowRef, bytes]:
 
     def one(ref: RowRef) -> bytes | None:
         root = given[ref.manifest].root or Path()
-        return thumbnail(root / ref.path, side=THUMBNAIL_SIDE) if is_inside(ref.path) else None
+        return thumbnail(root / ref.path, side=_THUMBNAIL_SIDE) if is_inside(ref.path) else None
 
     drawn = in_order(one, wanted, workers=2, ahead=16)
     return {ref: data for ref, data in zip(wanted, drawn, strict=True) if data}
@@ -100,12 +100,12 @@ def _samples(table: pl.DataFrame, seen: Opened) -> Iterator[Sheet]:
     combined = (
         rows.group_by(keys).agg(pl.col("#at")).sort(pl.col("#at").list.len(), descending=True)
     )
-    largest = combined.head(COMBINATIONS).sort(
+    largest = combined.head(_COMBINATIONS).sort(
         "source", "label", "generator", descending=[False, True, False]
     )
     for label, generator, source, at in largest.iter_rows():
         made = f" by {generator}" if label == "fake" else ""
-        shown = at[:: max(1, len(at) // SAMPLED)][:SAMPLED]
+        shown = at[:: max(1, len(at) // _SAMPLED)][:_SAMPLED]
         captions = [f"{label}{made}"] * len(shown)
         title = f"{source}: {label}{made}"
         tiles = _tiles(table, shown, captions)

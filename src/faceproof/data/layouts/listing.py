@@ -14,10 +14,10 @@ from faceproof.records import Record
 from faceproof.sources import PICTURE_SUFFIXES, printable
 
 #: Suffixes of videos, which are sampled into frames.
-VIDEO_SUFFIXES = frozenset(
+_VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"}
 )
-_MEDIA = PICTURE_SUFFIXES | VIDEO_SUFFIXES
+_MEDIA = PICTURE_SUFFIXES | _VIDEO_SUFFIXES
 
 #: The generator of a fake without known generator.
 UNKNOWN = "unknown"
@@ -119,7 +119,7 @@ def is_video(path: str) -> bool:
     >>> is_video("part_0/AAA.MP4"), is_video("a.jpg")
     (True, False)
     """
-    return suffix_of(path) in VIDEO_SUFFIXES
+    return suffix_of(path) in _VIDEO_SUFFIXES
 
 
 def is_medium(name: str) -> bool:
@@ -164,7 +164,7 @@ def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) 
     Raises:
         ManifestError: there is no such folder.
     """
-    require_folder(source)
+    _require_folder(source)
     media: list[str] = []
     read: list[str] = []
     problems: list[Problem] = []
@@ -180,7 +180,7 @@ def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) 
     return Tree(source, tuple(media), tuple(read), tuple(problems))
 
 
-def require_folder(source: Path) -> None:
+def _require_folder(source: Path) -> None:
     """Reject a source that is not a folder.
 
     Raises:

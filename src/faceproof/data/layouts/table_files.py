@@ -146,7 +146,7 @@ def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
     """Return a table with the classes and pictures from its schema."""
     import pyarrow as pa
 
-    features = hub_features(path, schema)
+    features = _hub_features(path, schema)
     kinds = {name: about.get("_type") for name, about in features.items()}
     classes = {
         name: tuple(str(label) for label in features[name].get("names", ()))
@@ -159,7 +159,7 @@ def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
     return TableFile(path, tuple(schema.names), rows, classes, tuple(pictures), lists)
 
 
-def hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
+def _hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
     """Return the features that Hugging Face `datasets` wrote into or next to the file."""
     inside = (schema.metadata or {}).get(b"huggingface")
     beside = path.parent / "dataset_info.json"

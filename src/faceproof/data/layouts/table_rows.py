@@ -193,7 +193,7 @@ class RowReader:
         if "image" in self.columns.ours:
             name, data = _embedded(values[self.columns.ours["image"]])
         if data is not None:
-            return f"{without_table_suffix(self.place)}/{row:07d}{_ending(data)}", data
+            return f"{_without_table_suffix(self.place)}/{row:07d}{_ending(data)}", data
         if not name:
             return Problem(self.place, "missing_file", "the row has no picture: add it", row)
         folder = self.place.rpartition("/")[0]
@@ -279,10 +279,10 @@ def as_text(value: object) -> str:
     return "" if value is None or isinstance(value, list | dict | bytes) else str(value).strip()
 
 
-def without_table_suffix(place: str) -> str:
+def _without_table_suffix(place: str) -> str:
     """Return the name under which a table's embedded pictures are listed.
 
-    >>> without_table_suffix("train/data-00000-of-00001.arrow")
+    >>> _without_table_suffix("train/data-00000-of-00001.arrow")
     'train/data-00000-of-00001'
     """
     return place.rpartition(".")[0] or place

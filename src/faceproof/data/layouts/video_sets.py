@@ -25,7 +25,7 @@ from faceproof.data.layouts.words import Identities, misplaced, unexpected
 from faceproof.errors import ManifestError
 
 #: Folders of such sets with pictures that do not show faces.
-NOT_FACES = frozenset({"masks", "mask", "models", "landmarks", "bounding_boxes"})
+_NOT_FACES = frozenset({"masks", "mask", "models", "landmarks", "bounding_boxes"})
 
 
 def video_name(path: str, pattern: re.Pattern[str]) -> str:
@@ -99,7 +99,7 @@ def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
     tree = read_tree(source, tables=lambda name: name.lower() == _TEST_LIST)
     if not any(below(path, _TOPS) for path in tree.media):
         raise unexpected(source, "celeb-df", _PLACE, tree)
-    masks = [path for path in tree.media if NOT_FACES & set(below(path, _TOPS))]
+    masks = [path for path in tree.media if _NOT_FACES & set(below(path, _TOPS))]
     seen = {path: _seen(path) for path in tree.media if path not in set(masks)}
     known = [one for one in seen.values() if one]
     official = _TestList(tree, {(one.folder, one.video) for one in known})
@@ -210,7 +210,7 @@ def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     tree = read_tree(source, tables=lambda name: name in _SPLIT_FILES)
     if not any(below(path, _FACEFORENSICS_TOPS) for path in tree.media):
         raise unexpected(source, "faceforensics", _FACEFORENSICS_PLACE, tree)
-    masks = [path for path in tree.media if NOT_FACES & set(below(path, _FACEFORENSICS_TOPS))]
+    masks = [path for path in tree.media if _NOT_FACES & set(below(path, _FACEFORENSICS_TOPS))]
     seen = {path: _seen_by_path(path) for path in tree.media if path not in set(masks)}
     splits = _official_splits(tree)
     yield from _notes(masks, splits)
@@ -288,7 +288,9 @@ def _pairs(path: Path) -> list[list[str]]:
 
 def _notes(masks: list[str], splits: dict[str, str]) -> Iterator[Note]:
     """Yield the folders that were excluded, and whether the official splits were found."""
-    kinds = Counter(next(iter(NOT_FACES & set(below(path, _FACEFORENSICS_TOPS)))) for path in masks)
+    kinds = Counter(
+        next(iter(_NOT_FACES & set(below(path, _FACEFORENSICS_TOPS)))) for path in masks
+    )
     for kind, count in sorted(kinds.items()):
         yield Note(f"{count} files in folders called {kind!r} show no faces and are not listed")
     if not splits:

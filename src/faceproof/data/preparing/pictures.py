@@ -82,7 +82,7 @@ _JPEG_QUALITY = 95
 
 
 @dataclass(frozen=True)
-class PictureFormat:
+class _PictureFormat:
     """A file format of crops: its name as `decode` gives it, its suffix and its encoder."""
 
     name: str
@@ -91,7 +91,7 @@ class PictureFormat:
     quality: int | None = None
 
 
-def encode_png(pixels: Pixels) -> bytes:
+def _encode_png(pixels: Pixels) -> bytes:
     """Return a lossless PNG file."""
     # On faces, run lengths are both smaller and twice as fast as the default search for matches.
     strategy = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
@@ -109,10 +109,10 @@ def _encoded(pixels: Pixels, suffix: str, options: list[int]) -> bytes:
     return bytes(cv2.imencode(suffix, bgr, options)[1])
 
 
-FORMATS: dict[str, PictureFormat] = {
-    "png": PictureFormat("PNG", "png", encode_png),
-    "webp": PictureFormat("WEBP", "webp", encode_webp),
-    "jpeg": PictureFormat(
+FORMATS: dict[str, _PictureFormat] = {
+    "png": _PictureFormat("PNG", "png", _encode_png),
+    "webp": _PictureFormat("WEBP", "webp", encode_webp),
+    "jpeg": _PictureFormat(
         "JPEG", "jpg", lambda pixels: encode_jpeg(pixels, _JPEG_QUALITY), _JPEG_QUALITY
     ),
 }

@@ -73,7 +73,7 @@ def common_side(table: pl.DataFrame, root: Path, spec: PicturesSpec, finder: Fac
     return round(_REDUCED_TO * min(medians))
 
 
-def refuse_one_class(table: pl.DataFrame) -> None:
+def _refuse_one_class(table: pl.DataFrame) -> None:
     """Reject a set of one class: there is no other class to equalise with.
 
     Raises:
@@ -204,7 +204,7 @@ class Finished:
     end: int
 
 
-def finished_rows(output: Path) -> Finished:
+def _finished_rows(output: Path) -> Finished:
     """Return the finished rows, from the first on, whose pictures still exist."""
     journal = output / JOURNAL
     last: deque[tuple[Finished, Done | Dropped]] = deque(maxlen=_HASHED_AGAIN)
@@ -226,7 +226,7 @@ def _side(table: pl.DataFrame, root: Path, spec: PicturesSpec) -> int | None:
         return None
     if spec.equalise.side is not None:
         return spec.equalise.side
-    refuse_one_class(table)
+    _refuse_one_class(table)
     return common_side(table, root, spec, YuNet())
 
 
@@ -293,7 +293,7 @@ def prepare_manifest(
 
 def _prepare_rest(table: pl.DataFrame, shop: Workshop, how: Preparing) -> None:
     """Prepare every row that is not in the journal, and append it."""
-    before = finished_rows(shop.output)
+    before = _finished_rows(shop.output)
     if before.rows:
         how.say(f"{before.rows} of {table.height} rows were finished before")
     for row in range(before.rows):

@@ -58,7 +58,7 @@ class Sample:
     facts: SampleFacts
 
 
-def sample_facts(
+def _sample_facts(
     row: Mapping[str, object], landmarks: npt.NDArray[np.float32], attributes: tuple[str, ...]
 ) -> SampleFacts:
     """Return the facts of a row of a prepared manifest; landmarks are float32 [5, 2]."""
@@ -122,7 +122,7 @@ def write_parquet(samples: Iterable[Sample], file: BinaryIO) -> None:
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
-def row_bytes(picture: int, facts: int) -> int:
+def _row_bytes(picture: int, facts: int) -> int:
     """Return the approximate number of bytes of a sample in a Parquet file."""
     return picture + facts
 
@@ -200,10 +200,10 @@ def write_tar(samples: Iterable[Sample], file: BinaryIO) -> None:
             _add(tar, f"{sample.key}.json", sample.facts.model_dump_json().encode())
 
 
-def tar_bytes(*sizes: int) -> int:
+def _tar_bytes(*sizes: int) -> int:
     """Return the bytes of files of these sizes in a tar file, with headers and padding.
 
-    >>> tar_bytes(1, 512, 513)
+    >>> _tar_bytes(1, 512, 513)
     3584
     """
     return sum(_BLOCK + -(-size // _BLOCK) * _BLOCK for size in sizes)
@@ -270,7 +270,7 @@ def _paired(files: Iterable[tuple[PurePosixPath, bytes]], shard: str) -> Iterato
     raise DataError(f"{shard}: {waiting[0]} is not followed by its JSON file; copy the shard again")
 
 
-READERS: dict[str, Callable[[Path], Iterator[Sample]]] = {
+_READERS: dict[str, Callable[[Path], Iterator[Sample]]] = {
     ".tar": read_tar,
     ".parquet": read_parquet,
 }
@@ -283,7 +283,7 @@ def read_shard(path: Path) -> Iterator[Sample]:
         DataError: the shard is corrupt, truncated, or not one of ours.
         UnknownChoiceError: its suffix is not that of a shard.
     """
-    read = choose(READERS, path.suffix, what="suffix of a shard")
+    read = choose(_READERS, path.suffix, what="suffix of a shard")
     try:
         for sample in read(path):
             yield checked(sample, path.name)
@@ -307,8 +307,8 @@ class _Kind:
 
 
 KINDS: dict[ShardKind, _Kind] = {
-    "webdataset": _Kind("tar", write_tar, tar_bytes),
-    "parquet": _Kind("parquet", write_parquet, row_bytes),
+    "webdataset": _Kind("tar", write_tar, _tar_bytes),
+    "parquet": _Kind("parquet", write_parquet, _row_bytes),
 }
 
 
@@ -362,7 +362,7 @@ class _Stock:
     def facts(self, number: int) -> SampleFacts:
         """Return the facts of a row."""
         row = self.manifest.table.row(number, named=True)
-        return sample_facts(row, self.landmarks[number], self.manifest.attribute_columns)
+        return _sample_facts(row, self.landmarks[number], self.manifest.attribute_columns)
 
     def sample(self, number: int) -> Sample:
         """Return the sample of a row, its file read."""

@@ -35,7 +35,7 @@ _FLAT = 3
 _NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
-def appearance(pixels: Pixels) -> dict[str, float]:
+def _appearance(pixels: Pixels) -> dict[str, float]:
     """Return sharpness, brightness and borders of uint8 [H, W, 3] sRGB pixels, by name."""
     small = reduce_to(pixels, LARGEST_SIDE)
     luma = grey(small)
@@ -50,9 +50,9 @@ def appearance(pixels: Pixels) -> dict[str, float]:
 
 def _sharpness(luma: Pixels) -> dict[str, float]:
     return {
-        "laplacian": log_laplacian(luma),
-        "high_frequency": high_frequency_share(luma),
-        "noise": noise_level(luma),
+        "laplacian": _log_laplacian(luma),
+        "high_frequency": _high_frequency_share(luma),
+        "noise": _noise_level(luma),
     }
 
 
@@ -63,7 +63,7 @@ def _brightness(small: Pixels, luma: Pixels) -> dict[str, float]:
     return {
         "luma": float(mean[0, 0]),
         "contrast": float(deviation[0, 0]),
-        "saturation": mean_saturation(small),
+        "saturation": _mean_saturation(small),
         "red": red,
         "green": green,
         "blue": blue,
@@ -96,13 +96,13 @@ def grey(pixels: Pixels) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def log_laplacian(luma: Pixels) -> float:
+def _log_laplacian(luma: Pixels) -> float:
     """Return the natural logarithm of the Laplacian's variance, at least that of 0.001."""
     _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
     return math.log(float(deviation[0, 0]) ** 2 + 1e-3)
 
 
-def high_frequency_share(luma: Pixels) -> float:
+def _high_frequency_share(luma: Pixels) -> float:
     """Return the share of the spectrum above half of the highest frequency, in [0, 1]; 0 if flat.
 
     The spectrum is that of a cosine transform, whose mirrored edges add no frequencies. It uses
@@ -117,12 +117,12 @@ def high_frequency_share(luma: Pixels) -> float:
     return float(cv2.norm(waves, cv2.NORM_L1, _high(even.shape))) / total if total > 0 else 0.0
 
 
-def mean_saturation(pixels: Pixels) -> float:
+def _mean_saturation(pixels: Pixels) -> float:
     """Return the mean of HSV's saturation, 0 to 255."""
     return float(cv2.mean(cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV))[1])
 
 
-def noise_level(luma: Pixels) -> float:
+def _noise_level(luma: Pixels) -> float:
     """Return the standard deviation of the noise in grey levels, as if all of it were Gaussian.
 
     Source: Immerkaer 1996, Computer Vision and Image Understanding 64:300.
@@ -318,7 +318,7 @@ def measure_shortcuts(
         **_format(seen.format, container),
         **(_quantisation(jpeg) if jpeg else dict.fromkeys(FAMILIES["quantisation"], math.nan)),
         **_metadata(seen.format, container),
-        **appearance(seen.pixels),
+        **_appearance(seen.pixels),
         **_framing(seen, faces),
     }
 
@@ -335,10 +335,10 @@ def floor_features(picture: Picture) -> dict[str, float]:
     luma = grey(pixels)
     return {
         "floor_bytes": float(len(data)),
-        "floor_laplacian": log_laplacian(luma),
-        "floor_high_frequency": high_frequency_share(luma),
+        "floor_laplacian": _log_laplacian(luma),
+        "floor_high_frequency": _high_frequency_share(luma),
         "floor_luma": float(luma.mean()),
-        "floor_saturation": mean_saturation(pixels),
+        "floor_saturation": _mean_saturation(pixels),
     }
 
 

@@ -21,7 +21,7 @@ Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 
-class Auc(NamedTuple):
+class _Auc(NamedTuple):
     """A ROC-AUC and the ends of its 95 % interval."""
 
     auc: float
@@ -29,7 +29,7 @@ class Auc(NamedTuple):
     high: float
 
 
-def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float = 0.0) -> Auc:
+def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float = 0.0) -> _Auc:
     """Return the AUC of ``scores`` [N] with its interval; ``groups`` [N] count from 0 without gaps.
 
     The variance is that between groups, which may contain one class or both. The interval uses
@@ -52,10 +52,10 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
     variance = _variance(fakes, reals, counts) if min(counts) > 1 else 0.0
     error = math.sqrt(max(variance, 0.0) * (1 + mutual * 4 * auc * (1 - auc)))
     if error < 1e-9 or not 0 < auc < 1:
-        return Auc(auc, *wilson(auc * min(counts), min(counts)))
+        return _Auc(auc, *wilson(auc * min(counts), min(counts)))
     half = students_t(min(counts) - 1) * error / (auc * (1 - auc))
     middle = math.log(auc / (1 - auc))
-    return Auc(auc, *map(float, sigmoid([middle - half, middle + half])))
+    return _Auc(auc, *map(float, sigmoid([middle - half, middle + half])))
 
 
 def _shares(of: Floats, among: Floats) -> Floats:

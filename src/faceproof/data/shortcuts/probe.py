@@ -17,7 +17,7 @@ from faceproof.errors import DataError
 from faceproof.statistics import roc_auc
 
 FOLDS = 5
-FEWEST_PICTURES = 20
+_FEWEST_PICTURES = 20
 FEWEST_GROUPS = 2
 
 
@@ -76,10 +76,10 @@ def _groups(fake: Flags, groups: Integers, kind: bool) -> int:  # noqa: FBT001
     """
     pictures, count = int((fake == kind).sum()), np.unique(groups[fake == kind]).size
     name = "fake" if kind else "real"
-    if pictures < FEWEST_PICTURES or count < FEWEST_GROUPS:
+    if pictures < _FEWEST_PICTURES or count < FEWEST_GROUPS:
         raise DataError(
             f"{pictures} {name} pictures in {count} groups are too few to tell:"
-            f" the shortcut probe needs {FEWEST_PICTURES} of each class in {FEWEST_GROUPS} groups"
+            f" the shortcut probe needs {_FEWEST_PICTURES} of each class in {FEWEST_GROUPS} groups"
         )
     return count
 

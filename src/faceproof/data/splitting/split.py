@@ -22,7 +22,7 @@ Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Related:
+class _Related:
     """Clusters of N rows, int64 [N] each: a cluster is named by the first row in it.
 
     ``stated`` joins groups and equal files, ``joined`` also near-duplicates;
@@ -50,7 +50,7 @@ class Related:
         return int(np.bincount(self.joined).max(initial=0))
 
 
-def related(table: pl.DataFrame, *, near_bits: int) -> Related:
+def related(table: pl.DataFrame, *, near_bits: int) -> _Related:
     """Return the clusters of a manifest's rows.
 
     Raises:
@@ -60,12 +60,12 @@ def related(table: pl.DataFrame, *, near_bits: int) -> Related:
     stated = merged(alone, np.concatenate([_equal(table, "group"), _equal(table, "sha256")]))
     hashed = _with_hash(table)
     if not len(hashed):
-        return Related(stated, stated, table.height)
+        return _Related(stated, stated, table.height)
     near = near_clusters(
         hash_array(table["phash"].gather(hashed)), _roots(stated[hashed]), distance=near_bits
     )
     links = np.stack([hashed, hashed[near]], axis=1)
-    return Related(stated, merged(stated, links), table.height - len(hashed))
+    return _Related(stated, merged(stated, links), table.height - len(hashed))
 
 
 def _equal(table: pl.DataFrame, column: str) -> Index:
@@ -152,7 +152,7 @@ def _contradicted(key: str) -> pl.Expr:
 Flags = npt.NDArray[np.bool_]
 
 #: A cluster larger than this share of the set is reported: near-duplicates may have chained.
-CHAINED_SHARE = 0.05
+_CHAINED_SHARE = 0.05
 _MOST_NAMED = 10
 
 
@@ -166,7 +166,7 @@ class SplitSpec(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class _LeftOut:
     """A row without a split, and the reason."""
 
     path: str
@@ -182,9 +182,9 @@ class Divided:
     """
 
     manifest: Manifest
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[_LeftOut, ...]
     warnings: tuple[str, ...]
-    related: Related
+    related: _Related
     kept: int
     strata: tuple[str, ...]
     counts: Index
@@ -296,20 +296,20 @@ def _filled(
 
 
 def _left_out(
-    paths: pl.Series, conflicts: pl.Series, split: Index, found: Related, had: Index
-) -> Iterator[LeftOut]:
+    paths: pl.Series, conflicts: pl.Series, split: Index, found: _Related, had: Index
+) -> Iterator[_LeftOut]:
     """Yield the rows without a split, and why."""
     touched = _touched(found.joined, had)
     for row in np.flatnonzero(split < 0):
         if conflict := conflicts[int(row)]:
-            yield LeftOut(paths[int(row)], f"{conflict}: excluded")
+            yield _LeftOut(paths[int(row)], f"{conflict}: excluded")
         else:
             splits = " and ".join(np.array(SPLITS)[touched[found.joined[row]]])
-            yield LeftOut(paths[int(row)], f"connects {splits}: excluded")
+            yield _LeftOut(paths[int(row)], f"connects {splits}: excluded")
 
 
 def _warnings(
-    table: pl.DataFrame, spec: SplitSpec, found: Related, had: Index, torn: Flags
+    table: pl.DataFrame, spec: SplitSpec, found: _Related, had: Index, torn: Flags
 ) -> Iterator[str]:
     """Yield warnings about the clusters."""
     if found.without_hash:
@@ -317,7 +317,7 @@ def _warnings(
             f"{found.without_hash} rows have no perceptual hash (column phash): "
             "they are joined only by group and equal files"
         )
-    if found.largest > max(1, CHAINED_SHARE * table.height):
+    if found.largest > max(1, _CHAINED_SHARE * table.height):
         yield (
             f"the largest cluster has {found.largest} of {table.height} rows: near-duplicates "
             "may have chained; inspect it, or lower --near-bits"

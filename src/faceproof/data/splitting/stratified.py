@@ -95,7 +95,7 @@ Index = npt.NDArray[np.int64]
 Load = Sequence[tuple[int, int]]
 
 #: A single row fits until the share is reached, also if that is less than one row.
-SLACK_ROWS = 0.5 - 1e-9
+_SLACK_ROWS = 0.5 - 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class _Ledger:
     def _fits(self, split: int, load: Load) -> bool:
         """Return whether every stratum gets nearer to its quota; a single row may complete it."""
         return all(
-            self.count[stratum][split] + rows / 2 < self.quota[stratum][split] + SLACK_ROWS
+            self.count[stratum][split] + rows / 2 < self.quota[stratum][split] + _SLACK_ROWS
             for stratum, rows in load
         )
 

@@ -20,7 +20,7 @@ from faceproof.frontends.api.service import Readiness, Service, running
 from faceproof.frontends.api.settings import ServiceSettings
 
 #: nginx's status for a client that disconnected before the response; only the log has it.
-CLIENT_LEFT = 499
+_CLIENT_LEFT = 499
 
 
 def create_app(checker: Checker, settings: ServiceSettings | None = None) -> FastAPI:
@@ -70,4 +70,4 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
 
 async def _on_left(_: Request, __: Exception) -> Response:
     """Return the status that the log counts; the client has disconnected."""
-    return Response(status_code=CLIENT_LEFT)
+    return Response(status_code=_CLIENT_LEFT)

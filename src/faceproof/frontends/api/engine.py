@@ -70,7 +70,7 @@ def fetched(address: str, policy: FetchPolicy | None) -> Upload | Refused:
         return Refused(name, error)
 
 
-def opened_by(checker: Checker, source: Upload | Refused) -> Opened:
+def _opened_by(checker: Checker, source: Upload | Refused) -> Opened:
     """Return the opened picture, or its error."""
     if isinstance(source, Refused):
         return checker.open(source)
@@ -81,7 +81,7 @@ Judge = Callable[[Sequence[Opened]], list[CheckResult]]
 
 
 @dataclass(frozen=True, eq=False)
-class Waiting:
+class _Waiting:
     """A queued picture with its judge and the future for its result."""
 
     key: Hashable
@@ -90,7 +90,7 @@ class Waiting:
     answer: asyncio.Future[CheckResult]
 
 
-class Batcher:
+class _Batcher:
     """Worker threads; each free one takes queued pictures, up to ``faces`` at once.
 
     Pictures with the same key share a batch. If the batch is not full and ``coming`` reports
@@ -108,7 +108,7 @@ class Batcher:
     ) -> None:
         self._faces, self._wait = faces, wait
         self._coming, self._batched = coming, batched
-        self._queue: deque[Waiting] = deque()
+        self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="faceproof-judge")
         self._loops = [asyncio.create_task(self._serve()) for _ in range(threads)]
@@ -116,7 +116,7 @@ class Batcher:
     async def judged(self, key: Hashable, judge: Judge, opened: Opened) -> CheckResult:
         """Return the result of an opened picture; a caller that is cancelled leaves the queue."""
         answer: asyncio.Future[CheckResult] = asyncio.get_running_loop().create_future()
-        waiting = Waiting(key, judge, opened, answer)
+        waiting = _Waiting(key, judge, opened, answer)
         self._queue.append(waiting)
         self._arrived.set()
         try:
@@ -157,10 +157,10 @@ class Batcher:
         """Return the number of queued faces."""
         return sum(waiting.opened.weight for waiting in self._queue)
 
-    def _next(self) -> list[Waiting]:
+    def _next(self) -> list[_Waiting]:
         """Take the first queued picture and those with the same key that fit in its batch."""
-        batch: list[Waiting] = []
-        left: deque[Waiting] = deque()
+        batch: list[_Waiting] = []
+        left: deque[_Waiting] = deque()
         room = self._faces
         for waiting in self._queue:
             fits = not batch or (waiting.key == batch[0].key and waiting.opened.weight <= room)
@@ -172,7 +172,7 @@ class Batcher:
         self._queue = left
         return batch
 
-    async def _judge(self, batch: Sequence[Waiting]) -> None:
+    async def _judge(self, batch: Sequence[_Waiting]) -> None:
         """Judge a batch; on failure judge each picture separately, to isolate the faulty one."""
         loop = asyncio.get_running_loop()
         opened = [waiting.opened for waiting in batch]
@@ -185,7 +185,7 @@ class Batcher:
         except Exception as error:  # noqa: BLE001 (handed to who asked, whatever it is)
             await self._failed(batch, error)
 
-    async def _failed(self, batch: Sequence[Waiting], error: Exception) -> None:
+    async def _failed(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Set the error on a single picture, or judge the pictures one by one."""
         if len(batch) > 1:
             for waiting in batch:
@@ -246,7 +246,7 @@ class Engine:
         openers = settings.opening_threads or usable_cores()
         self._opening = Stage(openers, "faceproof-open")
         self._fetching = Stage(settings.fetches, "faceproof-fetch")
-        self._batcher = Batcher(
+        self._batcher = _Batcher(
             threads=settings.judging_threads or usable_cores(),
             faces=settings.batch_faces,
             wait=settings.batch_wait_ms / 1000,
@@ -313,7 +313,7 @@ class Engine:
             source = await self._had(task)
             if source is not task.source and isinstance(source, Upload):
                 holding.add(len(source.data))
-            opened = await self._opening.run(partial(opened_by, checker, source))
+            opened = await self._opening.run(partial(_opened_by, checker, source))
         return await self._batcher.judged(task.key, checker.judge, opened)
 
     async def _had(self, task: Task) -> Upload | Refused:

@@ -116,7 +116,7 @@ PROBLEM_EXAMPLES = _by_status(
 )
 
 
-Responses = dict[int | str, Json]
+_Responses = dict[int | str, Json]
 
 #: Schemas that no route names by its types; `install` adds them.
 COMPONENTS = {
@@ -130,7 +130,7 @@ def _ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def _problems(*statuses: int) -> Responses:
+def _problems(*statuses: int) -> _Responses:
     """Return the problems that a route may answer with, by status."""
     return {
         status: {
@@ -175,26 +175,26 @@ _REFUSED = (400, 408, 413, 415, 422, 429, 500, 503)
 
 CHECK_BODY = _body(_FILE, "AddressBody")
 BATCH_BODY = _body({"type": "array", "items": _FILE, "minItems": 1}, "AddressesBody")
-CHECK_RESPONSES: Responses = {
+CHECK_RESPONSES: _Responses = {
     200: _answer("CheckResult", CHECK_EXAMPLES, "The result; `no_face` without a face."),
     **_problems(*_REFUSED, 502, 504),
 }
-BATCH_RESPONSES: Responses = {
+BATCH_RESPONSES: _Responses = {
     200: _answer("BatchResult", BATCH_EXAMPLE, "One result for each picture, in order."),
     **_problems(*_REFUSED),
 }
-DETECTOR_RESPONSES: Responses = {
+DETECTOR_RESPONSES: _Responses = {
     200: {
         "description": "detector.json",
         "content": {"application/json": {"schema": {"type": "object"}}},
     },
     **_problems(404, 422),
 }
-CARD_RESPONSES: Responses = {
+CARD_RESPONSES: _Responses = {
     200: {"description": "Markdown", "content": {"text/markdown": {"schema": {"type": "string"}}}},
     **_problems(404, 422),
 }
-READY_RESPONSES: Responses = _problems(503)
+READY_RESPONSES: _Responses = _problems(503)
 
 
 def install(

@@ -39,7 +39,7 @@ from faceproof.errors import (
 from faceproof.records import Grown, Record
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER = 5
+_RETRY_AFTER = 5
 """Default for Retry-After in seconds, without an estimate."""
 
 #: From an error's class to the HTTP status; the nearest ancestor decides.
@@ -137,7 +137,7 @@ async def on_faceproof_error(_: Request, error: FaceproofError) -> Response:
 async def on_service_error(request: Request, error: ServiceError) -> Response:
     """Return the problem of a temporary service error, and count it."""
     request.app.state.metrics.rejected(error.code)
-    later = error.retry_after if isinstance(error, BusyError) else RETRY_AFTER
+    later = error.retry_after if isinstance(error, BusyError) else _RETRY_AFTER
     headers = {} if isinstance(error, SlowRequestError) else {"Retry-After": str(later)}
     return of_code(error.code, str(error)).response(headers)
 

@@ -134,12 +134,12 @@ class PatientProtocol(H11Protocol):
             self._unread = None
 
 
-BACKLOG = 2048
-LAST_WORDS = 1.0  # seconds for started requests on open connections to arrive
+_BACKLOG = 2048
+_LAST_WORDS = 1.0  # seconds for started requests on open connections to arrive
 MOST_FILES = 65536
 
 
-class PatientServer(Server):
+class _PatientServer(Server):
     """uvicorn's server with a shutdown that loses no accepted request."""
 
     def __init__(
@@ -168,7 +168,7 @@ class PatientServer(Server):
                 connection.answer_and_close()
         loop = asyncio.get_running_loop()
         overdue = loop.call_later(self._seconds, service.give_up)
-        await self._quiet(min(LAST_WORDS, self._seconds))
+        await self._quiet(min(_LAST_WORDS, self._seconds))
         await super().shutdown(sockets)
         overdue.cancel()
 
@@ -214,7 +214,7 @@ def serve(
     started: Callable[[], None],
 ) -> None:
     """Serve requests until SIGTERM or SIGINT; call ``started`` once the server listens."""
-    raise_file_limit()
+    _raise_file_limit()
     cv2.setNumThreads(1)  # pictures are decoded in parallel already
     config = ServiceConfig(
         app,
@@ -222,17 +222,17 @@ def serve(
         max_connections=settings.max_connections,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=settings.shutdown_seconds + 1,
-        backlog=BACKLOG,
+        backlog=_BACKLOG,
         lifespan="on",
         **server_options(settings.guard),
     )
-    server = PatientServer(app, config, seconds=settings.shutdown_seconds, started=started)
-    with ending_well():
+    server = _PatientServer(app, config, seconds=settings.shutdown_seconds, started=started)
+    with _ending_well():
         server.run(sockets=[listener])
 
 
 @contextmanager
-def ending_well() -> Iterator[None]:
+def _ending_well() -> Iterator[None]:
     """End the process with exit code 0 after a signal that the server has handled."""
     signals = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, lambda *_: None) for number in signals}
@@ -243,7 +243,7 @@ def ending_well() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def raise_file_limit() -> None:
+def _raise_file_limit() -> None:
     """Raise this process's limit of open files to the maximum that the system allows."""
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
         import resource

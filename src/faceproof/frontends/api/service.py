@@ -83,7 +83,7 @@ def _read(picture: Path | None) -> Upload:
 
 
 @dataclass(frozen=True)
-class Choice:
+class _Choice:
     """Options of a request: operating point, faces and heat maps."""
 
     at: str
@@ -112,18 +112,18 @@ class Bounded:
         return faces
 
 
-class Checkers:
+class _Checkers:
     """Derives checkers for each choice from the service's own, with a cache."""
 
     def __init__(self, checker: Checker, *, max_faces: int) -> None:
         self._given, self._max_faces = checker, max_faces
         self._finder = YuNet()
-        self._made: dict[Choice, Checker] = {}
-        self.default = Choice(at=checker.operating_point.name)
+        self._made: dict[_Choice, Checker] = {}
+        self.default = _Choice(at=checker.operating_point.name)
 
     def choice(
         self, *, at: str | None = None, faces: str = "all", heatmaps: bool = False
-    ) -> Choice:
+    ) -> _Choice:
         """Return a validated choice.
 
         Raises:
@@ -135,9 +135,9 @@ class Checkers:
         if heatmaps:
             detector.refuse_without_maps()
         point = detector.operating_point(self.default.at if at is None else at)
-        return Choice(at=point.name, faces=faces, heatmaps=heatmaps)
+        return _Choice(at=point.name, faces=faces, heatmaps=heatmaps)
 
-    def __getitem__(self, choice: Choice) -> Checker:
+    def __getitem__(self, choice: _Choice) -> Checker:
         """Return the checker for a choice."""
         if choice not in self._made:
             base = replace(choice, at=self.default.at)
@@ -146,7 +146,7 @@ class Checkers:
             self._made[choice] = self._made[base].at(choice.at)
         return self._made[choice]
 
-    def _make(self, choice: Choice) -> Checker:
+    def _make(self, choice: _Choice) -> Checker:
         bounded = Bounded(self._finder, self._max_faces)
         given = self._given
         return Checker(
@@ -175,7 +175,7 @@ class Service:
         observer: Observer | None = None,
     ) -> None:
         self.detector, self.readiness = checker.detector, readiness
-        self.checkers = Checkers(checker, max_faces=settings.max_faces)
+        self.checkers = _Checkers(checker, max_faces=settings.max_faces)
         self.room = Room(places=settings.max_waiting, bytes_=settings.max_held_bytes)
         self.engine = Engine(settings, room=self.room, observer=observer)
         addresses = settings.addresses and checker.addresses is not None
@@ -183,21 +183,21 @@ class Service:
         if observer:
             observer.judged_by(_named(self.detector), self.checkers.default.at)
 
-    async def one(self, request: Request, choice: Choice) -> CheckResult:
+    async def one(self, request: Request, choice: _Choice) -> CheckResult:
         """Return the result of the one picture in a request."""
         self.room.check()
         with self.room.holding() as holding:
             source = await self.bodies.one(request, holding)
-            return (await unless_gone(request, self.judged([source], choice)))[0]
+            return (await _unless_gone(request, self.judged([source], choice)))[0]
 
-    async def several(self, request: Request, choice: Choice) -> list[CheckResult]:
+    async def several(self, request: Request, choice: _Choice) -> list[CheckResult]:
         """Return the results of the pictures in a request, in order."""
         self.room.check()
         with self.room.holding() as holding:
             sources = await self.bodies.several(request, holding)
-            return await unless_gone(request, self.judged(sources, choice))
+            return await _unless_gone(request, self.judged(sources, choice))
 
-    async def judged(self, sources: Sequence[Upload | str], choice: Choice) -> list[CheckResult]:
+    async def judged(self, sources: Sequence[Upload | str], choice: _Choice) -> list[CheckResult]:
         """Return the results of pictures, in order."""
         checker = self.checkers[choice]
         return await self.engine.check([Task(choice, checker, source) for source in sources])
@@ -230,7 +230,7 @@ async def running(service: Service) -> AsyncIterator[Service]:
         await service.engine.close()
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Return what the work returns; cancel it when the client closes the connection.
 
     Raises:

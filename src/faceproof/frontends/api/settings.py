@@ -18,7 +18,7 @@ from faceproof.imaging.fetching import FetchPolicy
 from faceproof.tables import nearest
 
 PREFIX = "FACEPROOF_SERVE_"
-DELIMITER = "__"
+_DELIMITER = "__"
 MEGABYTE = 1024 * 1024
 
 
@@ -27,7 +27,7 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_nested_delimiter=DELIMITER,
+        env_nested_delimiter=_DELIMITER,
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
@@ -172,7 +172,7 @@ def variables(model: type[BaseModel] = ServiceSettings, prefix: str = PREFIX) ->
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from variables(inner, f"{prefix}{name}{DELIMITER}".upper())
+            yield from variables(inner, f"{prefix}{name}{_DELIMITER}".upper())
         else:
             yield f"{prefix}{name}".upper()
 
@@ -188,5 +188,5 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
 def _faults(error: ValidationError) -> Iterator[str]:
     """Yield each validation error with the name of its variable."""
     for fault in error.errors():
-        place = DELIMITER.join(map(str, fault["loc"])).upper()
+        place = _DELIMITER.join(map(str, fault["loc"])).upper()
         yield f"{PREFIX + place + ': ' if place else ''}{fault['msg']}"

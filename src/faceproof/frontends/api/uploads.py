@@ -38,11 +38,11 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 
-PART = "file"
+_PART = "file"
 UNNAMED = "<upload>"
-LONGEST_NAME = 255
-MOST_HEADERS = 8
-LONGEST_HEADER = 4096
+_LONGEST_NAME = 255
+_MOST_HEADERS = 8
+_LONGEST_HEADER = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +66,8 @@ class Uploads:
             self._parser = python_multipart.MultipartParser(
                 boundary,
                 self._callbacks(),
-                max_header_count=MOST_HEADERS,
-                max_header_size=LONGEST_HEADER,
+                max_header_count=_MOST_HEADERS,
+                max_header_size=_LONGEST_HEADER,
             )
         except FormParserError as error:
             raise _malformed(error) from error
@@ -127,8 +127,8 @@ class Uploads:
 
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._part.disposition)
-        if _text(options.get(b"name", b"")) != PART:
-            raise HTTPException(400, f"unexpected part: only parts named {PART!r} are accepted")
+        if _text(options.get(b"name", b"")) != _PART:
+            raise HTTPException(400, f"unexpected part: only parts named {_PART!r} are accepted")
         self._part.name = file_name(_text(options.get(b"filename", b"")))
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -157,7 +157,7 @@ class _Part:
     value: bytes = b""
 
 
-async def read_uploads(chunks: AsyncIterator[bytes], uploads: Uploads) -> list[Upload]:
+async def _read_uploads(chunks: AsyncIterator[bytes], uploads: Uploads) -> list[Upload]:
     """Return the files of a body that arrives in chunks."""
     async for chunk in chunks:
         uploads.feed(chunk)
@@ -191,7 +191,7 @@ def file_name(name: str) -> str:
     """
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in printable(last))
-    return shown[-LONGEST_NAME:] or UNNAMED
+    return shown[-_LONGEST_NAME:] or UNNAMED
 
 
 def _text(name: bytes) -> str:
@@ -202,14 +202,14 @@ def _malformed(error: FormParserError) -> HTTPException:
     return HTTPException(400, f"malformed multipart body ({error})")
 
 
-LONGEST_ADDRESS = 4096
-LONGEST_JSON = 1024 * 1024
+_LONGEST_ADDRESS = 4096
+_LONGEST_JSON = 1024 * 1024
 
 Address = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=LONGEST_ADDRESS,
+        max_length=_LONGEST_ADDRESS,
         description="Public http or https URL of a picture.",
     ),
 ]
@@ -292,7 +292,7 @@ class Bodies:
                 return parsed(named, b"".join([chunk async for chunk in chunks]))
             limit = self._settings.max_file_bytes
             uploads = Uploads(boundary, max_file_bytes=limit, max_files=files)
-            return await read_uploads(chunks, uploads)
+            return await _read_uploads(chunks, uploads)
 
     @asynccontextmanager
     async def _in_time(self) -> AsyncIterator[None]:
@@ -327,7 +327,7 @@ class Bodies:
             wanted = "multipart/form-data with a part 'file', or application/json with 'url'"
             raise HTTPException(415, f"Content-Type is {kind!r}; send {wanted}")
         most = (
-            min(LONGEST_JSON, self._settings.max_body_bytes)
+            min(_LONGEST_JSON, self._settings.max_body_bytes)
             if json
             else (self._settings.max_body_bytes)
         )

@@ -11,7 +11,7 @@ import streamlit as st
 
 from faceproof.frontends.webapp import batch_page, check_page, detector_page
 
-ICON = Path(__file__).parent / "icon.svg"
+_ICON = Path(__file__).parent / "icon.svg"
 
 #: The pages in the order of the menu; the first is the one that opens.
 PAGES = [
@@ -25,7 +25,7 @@ def main() -> None:
     """Draw the page that was chosen."""
     st.set_page_config(
         page_title="faceproof",
-        page_icon=str(ICON),
+        page_icon=str(_ICON),
         layout="wide",
         menu_items={"Get help": None, "Report a bug": None, "About": None},
     )

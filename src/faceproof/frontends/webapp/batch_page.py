@@ -32,7 +32,7 @@ def outcome_of(result: CheckResult) -> str:
     return result.verdict or _WITHOUT[result.status]
 
 
-def draw_table(results: Sequence[CheckResult]) -> int | None:
+def _draw_table(results: Sequence[CheckResult]) -> int | None:
     """Draw the rows; return the place of the chosen one, if one is chosen."""
     plain = st.toggle(
         "Plain table",
@@ -180,7 +180,7 @@ def _draw_rows(batch: Batch) -> None:
     if not shown:
         st.info("No picture matches these filters.")
         return
-    chosen = draw_table([batch.results[place] for place in shown])
+    chosen = _draw_table([batch.results[place] for place in shown])
     if chosen is not None:
         _draw_one(batch.pictures[shown[chosen]], batch.results[shown[chosen]])
 

@@ -58,7 +58,7 @@ def draw_downloads(
             st.download_button(
                 label,
                 data,
-                f"{file_stem(picture.name)}-faceproof.{suffix}",
+                f"{_file_stem(picture.name)}-faceproof.{suffix}",
                 media_type,
                 on_click="ignore",
                 icon=f":material/{icon}:",
@@ -82,10 +82,10 @@ def _report(
     return case_html(data, result, generated=now, **given).encode()
 
 
-def file_stem(name: str) -> str:
+def _file_stem(name: str) -> str:
     """Return a plain file name without its suffix, from a name or an address.
 
-    >>> file_stem("https://example.org/a/party pic.jpg?x=1"), file_stem("../../é.png")
+    >>> _file_stem("https://example.org/a/party pic.jpg?x=1"), _file_stem("../../é.png")
     ('party-pic', 'picture')
     """
     last = name.partition("?")[0].rstrip("/").rpartition("/")[2].rpartition("\\")[2]
@@ -96,10 +96,10 @@ def file_stem(name: str) -> str:
 _RESAVED = "saved again"
 
 
-def draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) -> None:
+def _draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) -> None:
     """Draw a button that saves the picture again in several ways, and what came of it."""
     st.subheader("Does the verdict hold when the picture is saved again?", anchor=False)
-    found = known_resaved(picture, point)
+    found = _known_resaved(picture, point)
     if not found:
         st.markdown(
             f"Websites and messengers save pictures again. This saves the picture in "
@@ -113,7 +113,7 @@ def draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) -
     st.table(_rows(found, point), hide_index=True)
 
 
-def known_resaved(picture: Given, point: OperatingPoint) -> tuple[Resaved, ...]:
+def _known_resaved(picture: Given, point: OperatingPoint) -> tuple[Resaved, ...]:
     """Return what saving this picture again gave, at an operating point; nothing if not tried."""
     found: tuple[Resaved, ...] = st.session_state.get(_RESAVED, {}).get(_key(picture), ())
     return tuple(
@@ -156,7 +156,7 @@ def _verdict(one: Resaved) -> str:
     return words.verdict_words(one.verdict) if one.verdict else "no face found"
 
 
-def draw_provenance(result: CheckResult) -> None:
+def _draw_provenance(result: CheckResult) -> None:
     """Draw what the file states about its origin, separate from the verdict."""
     st.subheader("What the file states about its origin", anchor=False)
     lines = [f"Content credentials: {words.credentials_words(_credentials(result))}"]
@@ -169,7 +169,7 @@ def _credentials(result: CheckResult) -> ContentCredentials | None:
     return result.provenance.content_credentials
 
 
-def draw_untested(spec: DetectorSpec) -> None:
+def _draw_untested(spec: DetectorSpec) -> None:
     """Draw what the detector was not tested on."""
     st.subheader("What this detector was not tested on", anchor=False)
     lines = words.untested(spec)
@@ -280,8 +280,8 @@ def _draw_evidence(picture: Given, result: CheckResult) -> None:
             sliders.draw_budget(detector, len(result.faces))
         with right:
             sliders.draw_base_rate(detector)
-        draw_stability(picture, result, point)
-    draw_provenance(result)
-    draw_untested(detector)
-    resaved = known_resaved(picture, point)
+        _draw_stability(picture, result, point)
+    _draw_provenance(result)
+    _draw_untested(detector)
+    resaved = _known_resaved(picture, point)
     draw_downloads(picture, result, detector, resaved)

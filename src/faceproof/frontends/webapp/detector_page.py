@@ -66,7 +66,7 @@ def false_alarms_by_source(spec: DetectorSpec, point: str) -> Figure:
     )
 
 
-def misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
+def _misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called real, by what made them (APCER)."""
     return Figure(
         "Misses, by what made the fakes",
@@ -77,7 +77,7 @@ def misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
     )
 
 
-def caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
+def _caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called fake, by what made them."""
     return Figure(
         "Caught, by what made the fakes",
@@ -87,7 +87,7 @@ def caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
     )
 
 
-def false_alarms_by_condition(spec: DetectorSpec, point: str) -> Figure:
+def _false_alarms_by_condition(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of real faces called fake, by degradation."""
     return Figure(
         "False alarms, when the pictures are saved again or made smaller",
@@ -98,7 +98,7 @@ def false_alarms_by_condition(spec: DetectorSpec, point: str) -> Figure:
     )
 
 
-def caught_by_condition(spec: DetectorSpec, point: str) -> Figure:
+def _caught_by_condition(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called fake, by degradation."""
     return Figure(
         "Caught, when the pictures are saved again or made smaller",
@@ -111,10 +111,10 @@ def caught_by_condition(spec: DetectorSpec, point: str) -> Figure:
 #: The figures in the order of the page.
 FIGURES: tuple[Callable[[DetectorSpec, str], Figure], ...] = (
     false_alarms_by_source,
-    false_alarms_by_condition,
-    caught_by_generator,
-    misses_by_generator,
-    caught_by_condition,
+    _false_alarms_by_condition,
+    _caught_by_generator,
+    _misses_by_generator,
+    _caught_by_condition,
 )
 
 
@@ -139,12 +139,12 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-ROW_HEIGHT = 34
+_ROW_HEIGHT = 34
 _COLOUR = "#3b82d6"  # against white and against the dark ground alike above 3 : 1
 _PROMISE = "#d9480f"
 
 
-def draw_plot(figure: Figure) -> None:
+def _draw_plot(figure: Figure) -> None:
     """Draw the figure; its description states the same in words."""
     st.altair_chart(plot(figure), width="stretch", theme="streamlit")
 
@@ -183,7 +183,7 @@ def plot(figure: Figure) -> alt.LayerChart | alt.FacetChart:
         promised = alt.Chart(_data([{"promise": figure.promise}]))
         line = promised.mark_rule(color=_PROMISE, strokeDash=[6, 4], strokeWidth=2)
         layers.append(line.encode(x="promise:Q"))
-    height = alt.Step(ROW_HEIGHT)
+    height = alt.Step(_ROW_HEIGHT)
     return alt.layer(*layers).properties(height=height, description=figure.words())
 
 
@@ -228,7 +228,7 @@ def _draw_figures(spec: DetectorSpec, point: str) -> None:
 def _draw_figure(figure: Figure) -> None:
     st.subheader(figure.title, anchor=False)
     st.markdown(small(figure.about))
-    draw_plot(figure)
+    _draw_plot(figure)
     with st.expander("The same as a table"):
         st.table(figure.table(), hide_index=True)
 

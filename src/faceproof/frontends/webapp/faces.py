@@ -19,7 +19,7 @@ from faceproof.reports.words import band_words
 from faceproof.results import CheckedFace, CheckResult
 
 LONGEST = 1200
-HIGHEST = 720
+_HIGHEST = 720
 _STRONGEST = 100
 _HEAT = "heat"
 _OPACITY = "heat opacity"
@@ -56,7 +56,7 @@ def draw_picture(picture: Given, result: CheckResult, *, heat: bool) -> None:
 def _width(shown: Pixels) -> Literal["stretch"] | int:
     """Return the width at which a picture is shown: a tall one must fit on a screen."""
     height, width = shown.shape[:2]
-    return round(width * HIGHEST / height) if height > width else "stretch"
+    return round(width * _HIGHEST / height) if height > width else "stretch"
 
 
 def _opacity() -> float:
@@ -126,7 +126,7 @@ def band_html(fake_probability: float, point: OperatingPoint) -> str:
     )
 
 
-MOST_IN_A_ROW = 6
+_MOST_IN_A_ROW = 6
 
 _BOXES: Mapping[Verdict, tuple[Callable[..., object], str]] = {
     "fake": (st.error, ":material/warning:"),
@@ -140,7 +140,7 @@ def draw_faces(result: CheckResult, point: OperatingPoint, key: str) -> None:
     if len(result.faces) > 1:
         st.markdown(f"**{escaped(plain_words.answer_words(result))}**")
     number = _chosen(result, key) if len(result.faces) > 1 else 0
-    draw_face(result.faces[number], point)
+    _draw_face(result.faces[number], point)
     if len(result.faces) > 1:
         with st.expander(f"All {len(result.faces)} faces in a table"):
             st.table(_rows(result, point), hide_index=True)
@@ -156,12 +156,12 @@ def _chosen(result: CheckResult, key: str) -> int:
     def named(place: int) -> str:
         return f"Face {place + 1}: {result.faces[place].verdict}"
 
-    if len(places) <= MOST_IN_A_ROW:
+    if len(places) <= _MOST_IN_A_ROW:
         return st.radio(label, places, index=most, format_func=named, key=key, horizontal=True)
     return st.selectbox(label, places, index=most, format_func=named, key=key)
 
 
-def draw_face(face: CheckedFace, point: OperatingPoint) -> None:
+def _draw_face(face: CheckedFace, point: OperatingPoint) -> None:
     """Draw one face's verdict, its probability with its band, and its cautions."""
     words = plain_words.VERDICTS[face.verdict]
     box, icon = _BOXES[face.verdict]

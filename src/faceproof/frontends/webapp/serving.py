@@ -85,7 +85,7 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 CONFIG: Mapping[str, Any] = {
     "browser.gatherUsageStats": False,
@@ -159,7 +159,7 @@ def _listening(host: str, port: int) -> dict[str, Any]:
     On this machine alone it answers to this machine's names alone: a page of a stranger whose
     name was made to lead here is refused.
     """
-    names = [*LOOPBACK_NAMES] if is_loopback(host) else []
+    names = [*_LOOPBACK_NAMES] if is_loopback(host) else []
     return {"server.address": host, "server.port": port, "server.allowedHosts": names}
 
 

@@ -32,7 +32,7 @@ from faceproof.imaging.containers.directory import exif_orientation
 from faceproof.imaging.containers.jpeg_header import FRAMES, JpegHeader, read_header
 
 # A progressive scan visits every block, however few bytes it has: 64 scans of 100 megapixels.
-MAX_SCANNED_PIXELS = 6_400_000_000
+_MAX_SCANNED_PIXELS = 6_400_000_000
 
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
 # Frames, Huffman and arithmetic tables, quantisation tables, restart interval.
@@ -170,7 +170,7 @@ def _check_scans(data: bytes, start: int, size: tuple[int, int], layers: int) ->
     """Reject too many scans; only a first scan with fewer than all layers allows more."""
     if data[start + 4 : start + 5] == bytes([layers]):
         return
-    if size[0] * size[1] * data.count(b"\xff\xda", start) > MAX_SCANNED_PIXELS:
+    if size[0] * size[1] * data.count(b"\xff\xda", start) > _MAX_SCANNED_PIXELS:
         raise PictureTooLargeError(
             "the JPEG has too many scans, which take minutes to decode; save it as baseline JPEG"
         )

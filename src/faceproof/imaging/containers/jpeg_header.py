@@ -54,12 +54,12 @@ class JpegHeader:
     @property
     def quality(self) -> float:
         """The quality, 1 to 100, whose luma table is nearest; NaN without a table."""
-        return nearest_quality(self.luma)[0]
+        return _nearest_quality(self.luma)[0]
 
     @property
     def standard(self) -> float:
         """1.0 where the luma table is exactly libjpeg's for that quality, 0.0 for any other."""
-        return nearest_quality(self.luma)[1]
+        return _nearest_quality(self.luma)[1]
 
 
 def read_header(segments: Iterable[tuple[bytes, bytes]]) -> JpegHeader:
@@ -89,7 +89,7 @@ def read_header(segments: Iterable[tuple[bytes, bytes]]) -> JpegHeader:
 
 
 @lru_cache(maxsize=1024)
-def nearest_quality(table: Table) -> tuple[float, float]:
+def _nearest_quality(table: Table) -> tuple[float, float]:
     """Return the quality whose luma table is nearest to this one, and 1.0 if it is equal.
 
     NaN twice for an empty table. The quality is exact for libjpeg, libjpeg-turbo, Pillow and
@@ -98,7 +98,7 @@ def nearest_quality(table: Table) -> tuple[float, float]:
 
     Source: the scaling of the Independent JPEG Group's library, jcparam.c.
 
-    >>> nearest_quality(standard_table(75))
+    >>> _nearest_quality(standard_table(75))
     (75.0, 1.0)
     """
     if len(table) != 64:

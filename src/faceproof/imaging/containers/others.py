@@ -44,7 +44,7 @@ _WEBP_KINDS: Mapping[bytes, PartKind] = {
 }
 
 # Pillow unpacks run-length BMP in Python; above this it takes seconds.
-MAX_RUN_LENGTH = 16_000_000
+_MAX_RUN_LENGTH = 16_000_000
 _SHORTEST_BMP = 34
 _CORE_HEADER_BYTES = 12
 _RUN_LENGTH = frozenset({1, 2})
@@ -194,7 +194,7 @@ class Bmp(Container):
         if struct.unpack_from("<I", data, 14)[0] == _CORE_HEADER_BYTES:
             return PixelData(data, struct.unpack_from("<HH", data, 18))
         width, height, _, compression = struct.unpack_from("<IiII", data, 18)
-        if compression in _RUN_LENGTH and max(width * abs(height), len(data)) > MAX_RUN_LENGTH:
+        if compression in _RUN_LENGTH and max(width * abs(height), len(data)) > _MAX_RUN_LENGTH:
             raise PictureTooLargeError(
                 "a run-length encoded BMP of more than 16 megapixels; save it as PNG"
             )

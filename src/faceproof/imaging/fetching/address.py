@@ -109,7 +109,7 @@ def as_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
-MOST_HOST_CHARACTERS = 253
+_MOST_HOST_CHARACTERS = 253
 
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -138,7 +138,7 @@ def read_host(text: str) -> str | Address:
     if text.startswith("["):
         return _read_ipv6(text[1:-1])
     name = _in_ascii(text).lower()
-    if len(name) > MOST_HOST_CHARACTERS:
+    if len(name) > _MOST_HOST_CHARACTERS:
         raise ValueError("the host name is too long")
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):
@@ -148,10 +148,10 @@ def read_host(text: str) -> str | Address:
     return name
 
 
-def is_internal(name: str) -> bool:
+def _is_internal(name: str) -> bool:
     """Return whether a name has the form of a name of this machine or network.
 
-    >>> is_internal("intranet"), is_internal("a.localhost"), is_internal("example.org")
+    >>> _is_internal("intranet"), _is_internal("a.localhost"), _is_internal("example.org")
     (True, True, False)
     """
     return "." not in name or f".{name}".endswith(tuple(f".{ending}" for ending in _INTERNAL))
@@ -186,7 +186,7 @@ def _in_ascii(text: str) -> str:
 
     if _IDEOGRAPHIC_STOP in text or unicodedata.normalize("NFKC", text) != text:
         raise ValueError("the host name has compatibility characters; write the plain letters")
-    if len(text) > MOST_HOST_CHARACTERS:
+    if len(text) > _MOST_HOST_CHARACTERS:
         raise ValueError("the host name is too long")
     try:
         return idna.encode(text).decode("ascii")
@@ -194,8 +194,8 @@ def _in_ascii(text: str) -> str:
         raise ValueError("the host name has invalid letters") from error
 
 
-MOST_ADDRESS_CHARACTERS = 8000  # what every server should accept, RFC 9110 section 4.1
-MOST_SHOWN = 200
+_MOST_ADDRESS_CHARACTERS = 8000  # what every server should accept, RFC 9110 section 4.1
+_MOST_SHOWN = 200
 
 _PORTS = {"http": 80, "https": 443}
 _SHAPE = re.compile(r"(?P<scheme>https?)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE)
@@ -270,7 +270,7 @@ def without_query(address: str) -> str:
     """
     shown = _CREDENTIALS.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in printable(shown))
-    return shown if len(shown) <= MOST_SHOWN else f"{shown[:MOST_SHOWN]}..."
+    return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
 
 
 def _located(address: str) -> Locator:
@@ -293,14 +293,14 @@ def _check_place(locator: Locator, ports: Collection[int], *, internal_names: bo
     """Reject other ports, and host names of local networks."""
     if locator.port not in ports:
         raise ValueError(f"port {locator.port} is not allowed")
-    if isinstance(locator.host, str) and is_internal(locator.host) and not internal_names:
+    if isinstance(locator.host, str) and _is_internal(locator.host) and not internal_names:
         raise ValueError("the host name belongs to a local network")
 
 
 def _check_characters(address: str) -> None:
     """Reject characters that URL parsers drop or replace: blanks, controls, backslashes."""
-    if len(address) > MOST_ADDRESS_CHARACTERS:
-        raise ValueError(f"a URL must have at most {MOST_ADDRESS_CHARACTERS} characters")
+    if len(address) > _MOST_ADDRESS_CHARACTERS:
+        raise ValueError(f"a URL must have at most {_MOST_ADDRESS_CHARACTERS} characters")
     if "\\" in address or any(unicodedata.category(character)[0] in "CZ" for character in address):
         raise ValueError("a URL must not contain blanks, backslashes or invisible characters")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from httpcore2 import Response
 
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PICTURES = frozenset({200, 203})
 
 #: Media types without information; the decoder detects the format.
@@ -82,7 +82,7 @@ def media_type(status: int, headers: Headers) -> str:
 _BROWSER = "open the URL in a browser, save the picture and check the file"
 
 
-def read_body(headers: Headers, parts: Iterator[bytes], limits: Limits) -> bytes:
+def _read_body(headers: Headers, parts: Iterator[bytes], limits: Limits) -> bytes:
     """Return the body, reading at most the limit.
 
     Raises:
@@ -171,11 +171,11 @@ def _ask(locator: Locator, policy: FetchPolicy, deadline: Deadline) -> Fetched |
 def _judged(locator: Locator, response: Response, policy: FetchPolicy) -> Fetched | str:
     """Return the response of a server: the picture, or the target URL of a redirect."""
     headers = Headers(response.headers)
-    if response.status in REDIRECTS:
+    if response.status in _REDIRECTS:
         return follow(locator, location(headers))
     kind = media_type(response.status, headers)
     response.extensions["network_stream"].allow(2 * policy.max_bytes)
-    data = read_body(headers, response.iter_stream(), Limits(max_bytes=policy.max_bytes))
+    data = _read_body(headers, response.iter_stream(), Limits(max_bytes=policy.max_bytes))
     return Fetched(data, str(locator), kind)
 
 

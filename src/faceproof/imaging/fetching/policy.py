@@ -55,13 +55,13 @@ class Deadline:
         )
 
 
-MOST_ADDRESSES = 64  # a usual name has a few; a hostile one may have thousands
+_MOST_ADDRESSES = 64  # a usual name has a few; a hostile one may have thousands
 MOST_LOOKUPS = 32
 
 _SLOTS = threading.BoundedSemaphore(MOST_LOOKUPS)
 
 
-class Resolver(Protocol):
+class _Resolver(Protocol):
     """Looks up the addresses of a name."""
 
     def __call__(self, host: str, port: int, seconds: float) -> Sequence[str]:
@@ -72,11 +72,11 @@ class Resolver(Protocol):
         """
 
 
-class Permissions(Protocol):
+class _Permissions(Protocol):
     """Decides which IP addresses may be connected to."""
 
     @property
-    def resolver(self) -> Resolver:
+    def resolver(self) -> _Resolver:
         """Looks up the addresses of a name."""
 
     def permits(self, address: Address) -> bool:
@@ -120,7 +120,7 @@ def _ask_system(
 
 
 def resolve(
-    host: str | Address, port: int, policy: Permissions, deadline: Deadline
+    host: str | Address, port: int, policy: _Permissions, deadline: Deadline
 ) -> tuple[Address, ...]:
     """Return the addresses to connect to, in order: all those of the host, and all permitted.
 
@@ -140,7 +140,7 @@ def resolve(
     return found
 
 
-def _look_up(host: str, port: int, resolver: Resolver, deadline: Deadline) -> tuple[Address, ...]:
+def _look_up(host: str, port: int, resolver: _Resolver, deadline: Deadline) -> tuple[Address, ...]:
     """Return the distinct addresses of a name."""
     try:
         texts = dict.fromkeys(resolver(host, port, deadline.left()))
@@ -151,12 +151,12 @@ def _look_up(host: str, port: int, resolver: Resolver, deadline: Deadline) -> tu
         raise AddressRefusedError(f"{host}: the name resolves to a malformed address") from None
     if not found:
         raise FetchError(f"{host}: no such host; check the spelling and the network connection")
-    if len(found) > MOST_ADDRESSES:
-        raise AddressRefusedError(f"{host}: the name has more than {MOST_ADDRESSES} addresses")
+    if len(found) > _MOST_ADDRESSES:
+        raise AddressRefusedError(f"{host}: the name has more than {_MOST_ADDRESSES} addresses")
     return found
 
 
-MOST_SECONDS = 600.0
+_MOST_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -175,15 +175,15 @@ class FetchPolicy:
     ports: frozenset[int] = frozenset({80, 443})
     allow_private: tuple[str, ...] = ()
     refuse: tuple[str, ...] = ()
-    resolver: Resolver = system_resolver
+    resolver: _Resolver = system_resolver
     trust: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         """Raise UsageError for invalid values."""
         if self.max_bytes < 1 or self.max_redirects < 0:
             raise UsageError("max_bytes must be 1 or more, max_redirects 0 or more")
-        if not (math.isfinite(self.seconds) and 0 < self.seconds <= MOST_SECONDS):
-            raise UsageError(f"seconds must be more than 0 and at most {MOST_SECONDS:g}")
+        if not (math.isfinite(self.seconds) and 0 < self.seconds <= _MOST_SECONDS):
+            raise UsageError(f"seconds must be more than 0 and at most {_MOST_SECONDS:g}")
         if not all(0 < port < 65536 for port in self.ports):
             raise UsageError("ports are from 1 to 65535")
         try:

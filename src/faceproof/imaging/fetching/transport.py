@@ -20,7 +20,7 @@ from faceproof.imaging.fetching.policy import Deadline
 if TYPE_CHECKING:
     from httpcore2 import SOCKET_OPTION
 
-MOST_HEAD_BYTES = 256 * 1024  # of a response before its body, interim responses included
+_MOST_HEAD_BYTES = 256 * 1024  # of a response before its body, interim responses included
 
 #: Certificate files of systems, for a Python whose OpenSSL was built for another path.
 _CERTIFICATES = (
@@ -32,7 +32,7 @@ _CERTIFICATES = (
 )
 
 
-class Wire(httpcore2.NetworkStream):
+class _Wire(httpcore2.NetworkStream):
     """A connection that never waits beyond the deadline, nor reads more bytes than allowed."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Wire(httpcore2.NetworkStream):
         self._stream = stream
         self._deadline = deadline
         self._trust = trust
-        self._allowed = MOST_HEAD_BYTES
+        self._allowed = _MOST_HEAD_BYTES
 
     def allow(self, size: int) -> None:
         """Allow that many more bytes."""
@@ -79,14 +79,14 @@ class Wire(httpcore2.NetworkStream):
         """
         trust = self._trust or system_trust()
         secured = self._stream.start_tls(trust, server_hostname, self._deadline.left())
-        return Wire(secured, self._deadline, self._trust)
+        return _Wire(secured, self._deadline, self._trust)
 
     def get_extra_info(self, info: str) -> object:
         """Return a property of the connection."""
         return self._stream.get_extra_info(info)
 
 
-class Pinned(httpcore2.NetworkBackend):
+class _Pinned(httpcore2.NetworkBackend):
     """Connects to the checked addresses, in order, for any requested host."""
 
     def __init__(
@@ -121,10 +121,10 @@ class Pinned(httpcore2.NetworkBackend):
                 continue
         return self._connect(last, port, self._deadline.left())
 
-    def _connect(self, address: Address, port: int, seconds: float) -> Wire:
+    def _connect(self, address: Address, port: int, seconds: float) -> _Wire:
         stream = self._system.connect_tcp(str(address), port, timeout=seconds)
         self._made.append(stream)
-        return Wire(stream, self._deadline, self._trust)
+        return _Wire(stream, self._deadline, self._trust)
 
     def close(self) -> None:
         """Close a connection that failed before the library took it over."""
@@ -153,7 +153,7 @@ def ask(
     request = httpcore2.Request("GET", url, headers=[("Host", locator.authority), *headers])
     with (
         _translated(deadline),
-        closing(Pinned(addresses, deadline, trust)) as backend,
+        closing(_Pinned(addresses, deadline, trust)) as backend,
         httpcore2.HTTPConnection(
             url.origin,
             ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # ignored, see Wire

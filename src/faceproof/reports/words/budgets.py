@@ -122,12 +122,12 @@ def _step_words(name: str) -> str:
 COMPOSITION = "pictures"
 MEMBER = "member="
 
-CLEAN = "clean"
+_CLEAN = "clean"
 ALL = "all"
 
 
 def measured(
-    spec: DetectorSpec, metric: str, *, condition: str = CLEAN, slice_: str = ALL
+    spec: DetectorSpec, metric: str, *, condition: str = _CLEAN, slice_: str = ALL
 ) -> Finding | None:
     """Return the finding of a metric, or None where it was not measured."""
     key = (metric, condition, slice_)

@@ -60,7 +60,7 @@ EVEN_BET = (
     "The probability holds where half of all faces are fake. Where fakes are rarer, more “fake” "
     "verdicts are wrong."
 )
-NOT_CHECKED = "This picture could not be checked, so there is no verdict."
+_NOT_CHECKED = "This picture could not be checked, so there is no verdict."
 NO_FACE = (
     "No face was found, so there is no verdict. This is not evidence for or against the picture."
 )
@@ -110,7 +110,7 @@ def verdict_words(verdict: Verdict) -> str:
 def answer_words(result: CheckResult) -> str:
     """Return the answer for the whole picture in one sentence; it is that of its worst face."""
     if result.verdict is None:
-        return NO_FACE if result.status == "no_face" else NOT_CHECKED
+        return NO_FACE if result.status == "no_face" else _NOT_CHECKED
     count = len(result.faces)
     same = sum(face.verdict == result.verdict for face in result.faces)
     if result.verdict == "real":
@@ -250,7 +250,7 @@ ABSENCE_PROVES_NOTHING = (
     "Metadata can be copied, forged or removed. A trace is only a statement by the file, and the "
     "absence of one proves nothing. None of this changes the verdict on the pixels."
 )
-NOT_LOOKED_FOR = "Content credentials were not looked for."
+_NOT_LOOKED_FOR = "Content credentials were not looked for."
 
 KINDS: Mapping[FindingKind, str] = {
     "generator_trace": "Trace of a generator",
@@ -300,7 +300,7 @@ def credentials_words(credentials: ContentCredentials | None) -> str:
     'Content credentials were not looked for.'
     """
     if credentials is None:
-        return NOT_LOOKED_FOR
+        return _NOT_LOOKED_FOR
     signer = f" Signer named: {credentials.signer}." if credentials.signer else ""
     return f"{STATES[credentials.state]}. {credentials.says}{signer}"
 

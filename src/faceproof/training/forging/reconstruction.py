@@ -23,7 +23,7 @@ from numpy.random import Generator
 from faceproof.tables import choose
 
 Pixels = npt.NDArray[np.uint8]
-Planes = npt.NDArray[np.float32]
+_Planes = npt.NDArray[np.float32]
 
 # The least likeness to the photograph, in decibels, is drawn from here: below, the loss would be
 # seen; above, hardly a trace is left.
@@ -44,7 +44,7 @@ def reconstruct(pixels: Pixels, rng: Generator, *, coder: str | None = None) -> 
     return _with_skip(pixels, coded, float(rng.uniform(*_FIDELITY)))
 
 
-def _with_skip(pixels: Pixels, coded: Planes, decibels: float) -> Pixels:
+def _with_skip(pixels: Pixels, coded: _Planes, decibels: float) -> Pixels:
     """Return the coded picture, mixed with the original where it is less like it than that."""
     lost = coded - pixels
     error = float(np.sqrt(np.mean(lost**2)))
@@ -53,12 +53,12 @@ def _with_skip(pixels: Pixels, coded: Planes, decibels: float) -> Pixels:
     return np.asarray(np.rint(mixed).clip(0, 255), np.uint8)
 
 
-def _resampled(planes: Planes, rng: Generator, enlarge: str) -> Planes:
+def _resampled(planes: _Planes, rng: Generator, enlarge: str) -> _Planes:
     """Return the planes halved once or twice, and enlarged as often."""
     return _coded(planes, 1 + int(rng.random() < 0.4), rng, enlarge)
 
 
-def _chroma_coded(planes: Planes, rng: Generator) -> Planes:
+def _chroma_coded(planes: _Planes, rng: Generator) -> _Planes:
     """Return the planes with brightness halved once and colour twice or three times.
 
     Colour alone would not do: JPEG halves it in photographs as well.
@@ -72,31 +72,31 @@ def _chroma_coded(planes: Planes, rng: Generator) -> Planes:
     return np.asarray(cv2.cvtColor(together, cv2.COLOR_YCrCb2RGB) * 255, np.float32)
 
 
-def _coded(planes: Planes, depth: int, rng: Generator, enlarge: str) -> Planes:
+def _coded(planes: _Planes, depth: int, rng: Generator, enlarge: str) -> _Planes:
     """Return planes [H, W, C] halved ``depth`` times and enlarged again by the same kernels."""
     height, width = planes.shape[:2]
     code = _padded(planes, 2**depth)
     for _ in range(depth):
         code = _halved(code)
     for _ in range(depth):
-        code = ENLARGE[enlarge](code, rng)
+        code = _ENLARGE[enlarge](code, rng)
     return code[:height, :width]
 
 
-def _padded(planes: Planes, multiple: int) -> Planes:
+def _padded(planes: _Planes, multiple: int) -> _Planes:
     """Return the planes with their last row and column repeated up to a multiple."""
     below, beside = (-side % multiple for side in planes.shape[:2])
     padded = cv2.copyMakeBorder(planes, 0, below, 0, beside, cv2.BORDER_REPLICATE)
     return np.asarray(padded, np.float32).reshape(*padded.shape[:2], -1)
 
 
-def _halved(planes: Planes) -> Planes:
+def _halved(planes: _Planes) -> _Planes:
     """Return the means of squares of 2 x 2, as a pooling layer gives them."""
     size = (planes.shape[1] // 2, planes.shape[0] // 2)
     return _planes(cv2.resize(planes, size, interpolation=cv2.INTER_AREA))
 
 
-def _transposed(planes: Planes, rng: Generator) -> Planes:
+def _transposed(planes: _Planes, rng: Generator) -> _Planes:
     """Return planes twice as large by a transposed convolution: zeros between, then 4 x 4 taps.
 
     The four phases of the result have taps of their own; where those add up differently, a
@@ -112,7 +112,7 @@ def _transposed(planes: Planes, rng: Generator) -> Planes:
     return np.ascontiguousarray(_filtered(spread, kernel)[2:-2, 2:-2])
 
 
-def _nearest(planes: Planes, rng: Generator) -> Planes:
+def _nearest(planes: _Planes, rng: Generator) -> _Planes:
     """Return planes twice as large: every pixel four times, then a convolution of 3 x 3 taps."""
     size = (2 * planes.shape[1], 2 * planes.shape[0])
     repeated = _planes(cv2.resize(planes, size, interpolation=cv2.INTER_NEAREST))
@@ -122,7 +122,7 @@ def _nearest(planes: Planes, rng: Generator) -> Planes:
     return _filtered(repeated, _uneven(kernel, rng))
 
 
-def _bilinear(planes: Planes, rng: Generator) -> Planes:
+def _bilinear(planes: _Planes, rng: Generator) -> _Planes:
     """Return planes twice as large by interpolation, then a convolution that sharpens a little."""
     size = (2 * planes.shape[1], 2 * planes.shape[0])
     smooth = _planes(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR))
@@ -131,23 +131,23 @@ def _bilinear(planes: Planes, rng: Generator) -> Planes:
     return _filtered(smooth, _uneven(kernel, rng))
 
 
-def _uneven(kernel: npt.NDArray[np.floating], rng: Generator) -> Planes:
+def _uneven(kernel: npt.NDArray[np.floating], rng: Generator) -> _Planes:
     """Return the kernel with each tap changed by 1 to 6 %, and its sum as it was."""
     taps = kernel * (1 + rng.uniform(0.01, 0.06) * rng.standard_normal(kernel.shape))
     return np.asarray(taps * (kernel.sum() / taps.sum()), np.float32)
 
 
-def _filtered(planes: Planes, kernel: Planes) -> Planes:
+def _filtered(planes: _Planes, kernel: _Planes) -> _Planes:
     """Return the planes under the kernel; beyond the border stand the last pixels."""
     return _planes(cv2.filter2D(planes, -1, kernel, borderType=cv2.BORDER_REPLICATE))
 
 
-def _planes(array: npt.NDArray[np.floating]) -> Planes:
+def _planes(array: npt.NDArray[np.floating]) -> _Planes:
     """Return float32 [H, W, C]: OpenCV drops the last axis where there is one channel."""
     return np.asarray(array, np.float32).reshape(*array.shape[:2], -1)
 
 
-def _patch_coded(planes: Planes, rng: Generator) -> Planes:
+def _patch_coded(planes: _Planes, rng: Generator) -> _Planes:
     """Return the planes with each patch as a few principal components: a linear auto-encoder.
 
     They are those of the picture's own patches, of 4, 6 or 8 px; the grid begins anywhere.
@@ -177,14 +177,14 @@ def _projected(patches: npt.NDArray[np.float64], keep: int) -> npt.NDArray[np.fl
 
 
 #: How planes are made twice as large.
-ENLARGE: dict[str, Callable[[Planes, Generator], Planes]] = {
+_ENLARGE: dict[str, Callable[[_Planes, Generator], _Planes]] = {
     "transposed": _transposed,
     "nearest": _nearest,
     "bilinear": _bilinear,
 }
 
 #: What stands in for an auto-encoder: float32 [H, W, 3] of 0..255 in and out.
-CODERS: dict[str, Callable[[Planes, Generator], Planes]] = {
+CODERS: dict[str, Callable[[_Planes, Generator], _Planes]] = {
     "transposed": partial(_resampled, enlarge="transposed"),
     "nearest": partial(_resampled, enlarge="nearest"),
     "bilinear": partial(_resampled, enlarge="bilinear"),

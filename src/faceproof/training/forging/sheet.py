@@ -18,10 +18,10 @@ from faceproof.training.forging.table import (
     validate_forgeries,
 )
 
-GAIN = 8
+_GAIN = 8
 """How much stronger than in the fake a difference is drawn."""
 
-_COLUMNS = ("real", "fake", f"difference x {GAIN}")
+_COLUMNS = ("real", "fake", f"difference x {_GAIN}")
 _LABEL_PX = 14
 _MARGIN = 0.15
 
@@ -67,7 +67,7 @@ def draw_sheet(
 def _cells(real: RealFace, fake: Pixels, crop: CropSpec) -> list[Pixels]:
     """Return the crops of the real picture, the fake and their difference, uint8 [S, S, 3]."""
     change = fake.astype(np.int16) - real.pixels
-    shown = (128 + GAIN * change).clip(0, 255).astype(np.uint8)
+    shown = (128 + _GAIN * change).clip(0, 255).astype(np.uint8)
     return [crop_face(pixels, real.landmarks, crop) for pixels in (real.pixels, fake, shown)]
 
 

@@ -79,7 +79,7 @@ class ForgingResources:
         return self.autoencoder
 
 
-Donor = Callable[[], RealFace]
+_Donor = Callable[[], RealFace]
 _Draw = Callable[[tuple[RealFace, ...], Generator, ForgingResources], Pixels]
 
 
@@ -99,7 +99,7 @@ class Forgery:
     def make(
         self,
         real: RealFace,
-        donor: Donor,
+        donor: _Donor,
         rng: Generator,
         resources: ForgingResources | None = None,
     ) -> MadeFake:

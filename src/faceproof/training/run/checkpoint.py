@@ -66,7 +66,7 @@ class State:
         return {name: tensor.cpu() for name, tensor in self.average.module.state_dict().items()}
 
 
-def averaged_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
+def _averaged_state(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """Return the averaged network's weights and statistics of a `State.checkpoint`."""
     inside = "module."
     return {
@@ -129,15 +129,15 @@ def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[No
     try:
         yield
     except (OSError, RuntimeError) as error:  # torch turns the first into the second
-        if not is_full(error):
+        if not _is_full(error):
             raise
         raise TrainingError(_told(folder, needed)) from error
 
 
-def is_full(error: BaseException) -> bool:
+def _is_full(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, means that the disk is full.
 
-    >>> is_full(OSError(errno.ENOSPC, "No space left on device")), is_full(OSError("no such file"))
+    >>> _is_full(OSError(errno.ENOSPC, "No space left on device")), _is_full(OSError("no such file"))
     (True, False)
     """
     seen: BaseException | None = error
@@ -213,7 +213,7 @@ def averaged_weights(folder: Path, *, keep: str) -> dict[str, Tensor]:
         remedy = "set schedule.keep = 'last' to use the last weights instead"
         state: dict[str, Tensor] = _read(folder / BEST, remedy)
         return state
-    return averaged_state(_read(folder / LAST, _without_last(folder)))
+    return _averaged_state(_read(folder / LAST, _without_last(folder)))
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:

@@ -87,7 +87,7 @@ class Moment:
 
 
 @runtime_checkable
-class Display(Protocol):
+class _Display(Protocol):
     """A progress callback with a live block below the reported lines."""
 
     def __call__(self, text: str) -> None:
@@ -103,7 +103,7 @@ class Display(Protocol):
 class Journal:
     """Stores and reports the metrics of a training; only the first process shows them.
 
-    If ``progress`` is a `Display`, the loss is updated in its live block; otherwise every call of
+    If ``progress`` is a `_Display`, the loss is updated in its live block; otherwise every call of
     `step` prints a line. A resumed run writes to the same files. ``run.html`` is written at every
     validation, and with ``curves.png`` at the end.
     """
@@ -112,7 +112,7 @@ class Journal:
         self._run = run
         self._writes = show
         self._tell = progress if show else silent
-        self._display = progress if show and isinstance(progress, Display) else None
+        self._display = progress if show and isinstance(progress, _Display) else None
         self._moment = Moment(step=0, steps=steps)
         self._scalars: Scalars | None = None
         self._begun = False

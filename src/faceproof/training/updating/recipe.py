@@ -14,7 +14,7 @@ from faceproof.errors import RecipeError, UsageError
 from faceproof.training.promises import Budget
 from faceproof.training.recipe import Recipe, read_recipe
 
-DEFAULTS: dict[str, Any] = {
+_DEFAULTS: dict[str, Any] = {
     "schedule": {
         "steps": 300,
         "batch_size": 32,
@@ -75,10 +75,10 @@ def promised_again(point: OperatingPoint) -> str:
     return Budget(bpcer=point.bpcer_budget or 0.0).name
 
 
-def next_version(version: str) -> str:
+def _next_version(version: str) -> str:
     """Return the version of a detector after one more update.
 
-    >>> next_version("1.0"), next_version("1.0-u1")
+    >>> _next_version("1.0"), _next_version("1.0-u1")
     ('1.0-u1', '1.0-u2')
     """
     found = _VERSION.fullmatch(version)
@@ -96,7 +96,7 @@ def _content(old: Bundle, prepared: Path) -> dict[str, Any]:
         preprocessing["input"] = member.input.model_dump(mode="json")
     folder = str(old.folder)
     return {
-        **DEFAULTS,
+        **_DEFAULTS,
         "data": {"prepared": str(prepared), "licence": spec.licence},
         "network": {
             "name": member.network,
@@ -108,10 +108,10 @@ def _content(old: Bundle, prepared: Path) -> dict[str, Any]:
             "batch_norm": "frozen",
             "batch_norm_pictures": 0,
         },
-        "distil": {**DEFAULTS["distil"], "teacher": folder},
+        "distil": {**_DEFAULTS["distil"], "teacher": folder},
         "export": {
             "name": spec.name,
-            "version": next_version(spec.version),
+            "version": _next_version(spec.version),
             "command": "faceproof update",
             "notes": [
                 *spec.notes,

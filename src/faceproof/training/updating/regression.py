@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-CANDIDATES = 50
+_CANDIDATES = 50
 """Number of known faces to compare, nearest by hash."""
 
 _SIDE, _RIM = 96, 8
@@ -52,10 +52,10 @@ _BLUR = 5
 def candidates(look: bytes, known: Bytes) -> list[int]:
     """Return the rows of uint8 [N, 32] with the nearest hashes, nearest first."""
     differing = np.bitwise_count(known ^ np.frombuffer(look, np.uint8)).sum(axis=1)
-    return [int(row) for row in np.argsort(differing, kind="stable")[:CANDIDATES]]
+    return [int(row) for row in np.argsort(differing, kind="stable")[:_CANDIDATES]]
 
 
-def same_face(one: Pixels, other: Pixels) -> bool:
+def _same_face(one: Pixels, other: Pixels) -> bool:
     """Return whether two crops show the same picture after alignment.
 
     Source: Evangelidis and Psarakis 2008, IEEE TPAMI 30:1858 (enhanced correlation coefficient).
@@ -163,7 +163,7 @@ def _is_cut_there(cut: Pixels, known: Bytes, files: Sequence[Path]) -> bool:
     """Return whether a cropped face matches one of the files, given their hashes."""
     rows = candidates(perceptual_hash(cut), known)
     others = (_pixels(files[row]) for row in rows)
-    return any(other is not None and same_face(other, cut) for other in others)
+    return any(other is not None and _same_face(other, cut) for other in others)
 
 
 def _look(pixels: Pixels) -> Bytes:
@@ -182,7 +182,7 @@ Progress = Callable[[str], None]
 
 PURPOSE = "regression"
 CONDITIONS = ("clean",)
-MOST_NAMED = 100
+_MOST_NAMED = 100
 
 _SAME_FACE = 0.5
 
@@ -271,7 +271,7 @@ def regression(found: FeedbackSet, answers: Compared | None, decided: Gate) -> R
         wrong_before=sum(not before for _, before, _ in right),
         wrong_after=sum(not after for _, _, after in right),
         newly_wrong=len(worse),
-        newly_wrong_names=tuple(worse[:MOST_NAMED]),
+        newly_wrong_names=tuple(worse[:_MOST_NAMED]),
     )
 
 

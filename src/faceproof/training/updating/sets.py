@@ -24,7 +24,7 @@ from faceproof.imaging.preprocessing import CropSpec
 
 Progress = Callable[[str], None]
 
-NEW_SHARES = {"train": 0.6, "validation": 0.15, "calibration": 0.1, "test": 0.15}
+_NEW_SHARES = {"train": 0.6, "validation": 0.15, "calibration": 0.1, "test": 0.15}
 """Default shares of the splits of new pictures, with enough of a small set left for test."""
 
 _REMEDY = "prepare it again with `faceproof data prepare --detector`"
@@ -75,7 +75,7 @@ def split_new(new: PictureSet, old: PictureSet | None, *, progress: Progress) ->
     """
     if (new.manifest.table["split"] == "").any():
         older = [old.manifest] if old else []
-        divided = divide(new.manifest, SplitSpec(shares=NEW_SHARES), older=older)
+        divided = divide(new.manifest, SplitSpec(shares=_NEW_SHARES), older=older)
         new = PictureSet(divided.manifest, new.is_prepared, new.name)
         told = ", ".join(f"{n} {split}" for split, n in new.manifest.counts().items())
         progress(f"{new.name} has no splits: divided into {told}")

@@ -68,7 +68,7 @@ class Inputs(Record):
     replay_share: float
 
 
-def same_inputs(inputs: Inputs, output: Path) -> None:
+def _same_inputs(inputs: Inputs, output: Path) -> None:
     """Record the inputs of the folder.
 
     Raises:
@@ -86,7 +86,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Bench:
+class _Bench:
     """The rows and prepared pictures that both detectors predict."""
 
     manifest: Manifest
@@ -120,7 +120,7 @@ class Candidate:
     files: Files
 
 
-def candidate(recipe: Recipe, old: Bundle, network: Network, bench: Bench) -> Candidate:
+def candidate(recipe: Recipe, old: Bundle, network: Network, bench: _Bench) -> Candidate:
     """Return the calibrated candidate, written to the run folder.
 
     Raises:
@@ -129,14 +129,14 @@ def candidate(recipe: Recipe, old: Bundle, network: Network, bench: Bench) -> Ca
     """
     bench.progress("export: torch against onnxruntime")
     spec, files = draft(recipe, bench.manifest, network, bench.run)
-    spec = with_ancestors(spec, old.spec)
+    spec = _with_ancestors(spec, old.spec)
     bundle = write_bundle(bench.run.path / "draft", spec, files)
     found = bench.answers(bundle, "calibration", recipe.calibration.conditions, who="new")
     spec = calibrated(spec, found, recipe.calibration, bench.manifest, progress=bench.progress)
     return Candidate(write_bundle(bench.run.path / "calibrated", spec, files), spec, files)
 
 
-def with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
+def _with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
     """Return the spec with the old detector's generators and starting weights added."""
     seen = tuple(sorted({*spec.generators_seen, *old.generators_seen}))
     started = (*spec.started_from, *old.started_from)
@@ -145,7 +145,7 @@ def with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
     )
 
 
-def write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
+def _write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
     """Write a rejected candidate with a note on that, without figures of the test split."""
     lost = ", ".join(change.slice for change in gate.of("lost")) or "undecided"
     note = f"REFUSED by the gate of its update ({lost}): kept for inspection, not for use."
@@ -169,10 +169,10 @@ def discard(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-ACCEPTED, REFUSED = "bundle", "refused"
+_ACCEPTED, REFUSED = "bundle", "refused"
 RECORD, REPORT, PAGE = "update.json", "update.md", "update.html"
-REPLAY_SHARE = 0.5
-DEFAULT_RULE = Rule()
+_REPLAY_SHARE = 0.5
+_DEFAULT_RULE = Rule()
 
 _GATED_AS = ("clean",)
 
@@ -189,8 +189,8 @@ class Wish:
     detector: str
     data: Path
     replay: Path | None = None
-    replay_share: float = REPLAY_SHARE
-    rule: Rule = DEFAULT_RULE
+    replay_share: float = _REPLAY_SHARE
+    rule: Rule = _DEFAULT_RULE
     at: str | None = None
     overrides: tuple[str, ...] = ()
     feedback: Told | None = None
@@ -205,7 +205,7 @@ class _Job:
     recipe: Recipe
     new: PictureSet
     replay: PictureSet | None
-    bench: Bench
+    bench: _Bench
     feedback: FeedbackSet | None
 
     @property
@@ -257,13 +257,13 @@ def _prepared(
     file = run.path / "recipe.toml"
     recipe = update_recipe(old, point, folder, overrides=wish.overrides, file=file)
     new, replay = _sets(wish, old, run.path, progress)
-    same_inputs(_inputs(wish, old, new, replay), run.path)
+    _same_inputs(_inputs(wish, old, new, replay), run.path)
     manifest = joined(new, replay, folder, replay_share=wish.replay_share if replay else 0.0)
     _refuse_one_class(manifest, replay)
     refuse_poor_data(recipe, manifest)
     for note in promises_in_doubt(recipe.calibration, manifest):
         progress(note)
-    bench = Bench(manifest, folder, run, progress)
+    bench = _Bench(manifest, folder, run, progress)
     steps = with_steps(recipe, manifest.counts()["train"])
     sets = [part for part in (new, replay) if part]
     feedback = cases(wish.feedback, sets, progress) if wish.feedback else None
@@ -334,8 +334,8 @@ def _decide(
 def _keep(job: _Job, made: Candidate, decided: Gate) -> tuple[Change, ...]:
     """Write the candidate to its folder, and return its changes on test if accepted."""
     if not decided.accepted:
-        write_refused(made, decided, job.bench.manifest, job.folder / REFUSED)
-        discard(job.folder / ACCEPTED)
+        _write_refused(made, decided, job.bench.manifest, job.folder / REFUSED)
+        discard(job.folder / _ACCEPTED)
         return ()
     conditions = job.recipe.export.conditions
     report = job.bench.answers(made.bundle, "test", conditions, who="new")
@@ -343,7 +343,7 @@ def _keep(job: _Job, made: Candidate, decided: Gate) -> tuple[Change, ...]:
         made.spec,
         made.files,
         report,
-        job.folder / ACCEPTED,
+        job.folder / _ACCEPTED,
         manifest=job.bench.manifest,
         command=job.recipe.export.command,
     )
@@ -364,7 +364,7 @@ def _record(
     job: _Job, decided: Gate, tested: tuple[Change, ...], answers: Compared | None
 ) -> Update:
     """Return the record of the update."""
-    made = Bundle.read(job.folder / (ACCEPTED if decided.accepted else REFUSED))
+    made = Bundle.read(job.folder / (_ACCEPTED if decided.accepted else REFUSED))
     return Update(
         old=_judged(job.old),
         candidate=_judged(made),

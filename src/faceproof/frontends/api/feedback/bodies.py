@@ -36,7 +36,7 @@ class _Part(Record):
     model_config = ConfigDict(extra="ignore")
 
 
-class GivenImage(_Part):
+class _GivenImage(_Part):
     """The ``image`` of a CheckResult."""
 
     sha256: Sha256
@@ -45,23 +45,23 @@ class GivenImage(_Part):
     format: Label | None = None
 
 
-class GivenQuality(_Part):
+class _GivenQuality(_Part):
     """The ``quality`` of a face."""
 
     side_px: int = Field(ge=0, le=2**31 - 1)
     cautions: tuple[Label, ...] = Field(default=(), max_length=50)
 
 
-class GivenFace(_Part):
+class _GivenFace(_Part):
     """One of the ``faces`` of a CheckResult."""
 
     box: Box
-    quality: GivenQuality
+    quality: _GivenQuality
     verdict: Verdict
     fake_probability: Probability
 
 
-class GivenDetector(_Part):
+class _GivenDetector(_Part):
     """The ``detector`` of a CheckResult."""
 
     name: Label
@@ -69,21 +69,21 @@ class GivenDetector(_Part):
     sha256: Sha256
 
 
-class GivenResult(_Part):
+class _GivenResult(_Part):
     """A CheckResult, whole or only these fields; other fields are ignored."""
 
-    image: GivenImage
+    image: _GivenImage
     verdict: Verdict | None = None
     fake_probability: Probability | None = None
-    faces: tuple[GivenFace, ...] = Field(default=(), max_length=MOST_FACES)
-    detector: GivenDetector
+    faces: tuple[_GivenFace, ...] = Field(default=(), max_length=MOST_FACES)
+    detector: _GivenDetector
     operating_point: Label
 
 
 class GivenFeedback(Record):
     """Feedback on a verdict, as a client sends it."""
 
-    result: GivenResult
+    result: _GivenResult
     truth: Truth = Field(description="The true class of the picture or the face.")
     face: Index | None = Field(
         default=None,
@@ -174,6 +174,6 @@ def _generator(given: GivenFeedback) -> str | None:
     return name
 
 
-def _face(given: GivenFace) -> JudgedFace:
+def _face(given: _GivenFace) -> JudgedFace:
     quality = FaceQuality(**dict(given.quality))
     return JudgedFace(**{**dict(given), "quality": quality})

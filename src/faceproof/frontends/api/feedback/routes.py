@@ -35,7 +35,7 @@ _log = logging.getLogger("faceproof.feedback")
 T = TypeVar("T")
 
 
-class Desk:
+class _Desk:
     """Runs blocking store calls in its own threads; a store of None disables feedback."""
 
     def __init__(self, store: FeedbackStore | None) -> None:
@@ -67,7 +67,7 @@ class Desk:
 
 
 LONGEST_BODY = 1024 * 1024
-BODY_PATIENCE_SECONDS = 30.0
+_BODY_PATIENCE_SECONDS = 30.0
 
 
 async def read_feedback(request: Request) -> GivenFeedback:
@@ -86,14 +86,14 @@ async def read_feedback(request: Request) -> GivenFeedback:
         f"the body has more than {LONGEST_BODY} bytes: omit heat maps and landmarks, "
         "which are not stored"
     )
-    async with in_time(BODY_PATIENCE_SECONDS, _late):
+    async with in_time(_BODY_PATIENCE_SECONDS, _late):
         chunks = bounded(request, LONGEST_BODY, too_large=too_large)
         body = b"".join([chunk async for chunk in chunks])
     return parsed(GivenFeedback, body, strict=True, most_faults=20)
 
 
 def _late() -> SlowRequestError:
-    return SlowRequestError(f"the body took more than {BODY_PATIENCE_SECONDS:g} s")
+    return SlowRequestError(f"the body took more than {_BODY_PATIENCE_SECONDS:g} s")
 
 
 Name = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The `id` from the receipt.")]
@@ -117,7 +117,7 @@ _MEANINGS = {
 def router(store: FeedbackStore | None, settings: FeedbackSettings | None = None) -> APIRouter:
     """Return the feedback routes on a store; with None every response is 404."""
     keep_note = (settings or FeedbackSettings()).keep_notes
-    desk = Desk(store)
+    desk = _Desk(store)
     routes = APIRouter(tags=["feedback"])
 
     async def give(request: Request) -> Response:

@@ -95,7 +95,7 @@ SCHEMA = Table("faceproof_feedback_schema", _METADATA, Column("version", Integer
 _LOCK = text("SELECT pg_advisory_xact_lock(706172011)")
 
 
-def make_tables(connection: Connection, *, create: bool) -> None:
+def _make_tables(connection: Connection, *, create: bool) -> None:
     """Create missing tables, and check that their version is supported.
 
     Raises:
@@ -132,7 +132,7 @@ def key_of(feedback: Feedback) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def row_of(feedback: Feedback) -> dict[str, Any]:
+def _row_of(feedback: Feedback) -> dict[str, Any]:
     """Return feedback as a row of the table."""
     return {
         "id": feedback.id,
@@ -184,7 +184,7 @@ def feedback_of(row: Row[Any]) -> Feedback:
 PAGE = 500
 
 #: Both support ON CONFLICT DO NOTHING.
-INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Added(NamedTuple):
@@ -240,13 +240,13 @@ class FeedbackStore:
             FeedbackFullError: the store has reached its limit.
             FeedbackStoreError: the database failed.
         """
-        row = row_of(feedback)
+        row = _row_of(feedback)
         with self._transaction(writes=True) as connection:
             known = connection.execute(_by_key(row["key"])).scalar()
             if known is not None:
                 return Added(known, is_new=False)
             self._refuse_when_full(connection)
-            new = INSERTS[connection.dialect.name](FEEDBACK).values(row)
+            new = _INSERTS[connection.dialect.name](FEEDBACK).values(row)
             done = connection.execute(new.on_conflict_do_nothing(index_elements=["key"]))
             if done.rowcount:
                 return Added(feedback.id, is_new=True)
@@ -349,7 +349,7 @@ class FeedbackStore:
         engine = engine_for(self.address)
         try:
             with told(self.address), engine.execution_options(**{WRITES: True}).begin() as one:
-                make_tables(one, create=self._create)
+                _make_tables(one, create=self._create)
         except FeedbackStoreError as error:
             engine.dispose()
             raise _naming(self.address, error) from error
@@ -370,8 +370,8 @@ def _count(connection: Connection) -> int:
     return int(connection.execute(select(func.count()).select_from(FEEDBACK)).scalar_one())
 
 
-DAY_SECONDS = 24 * 60 * 60.0
-RETRY_SECONDS = 10 * 60.0
+_DAY_SECONDS = 24 * 60 * 60.0
+_RETRY_SECONDS = 10 * 60.0
 
 _log = logging.getLogger("faceproof.feedback")
 
@@ -390,7 +390,7 @@ def store_for(settings: FeedbackSettings) -> FeedbackStore | None:
 
 @asynccontextmanager
 async def kept(
-    store: FeedbackStore | None, settings: FeedbackSettings, *, every: float = DAY_SECONDS
+    store: FeedbackStore | None, settings: FeedbackSettings, *, every: float = _DAY_SECONDS
 ) -> AsyncIterator[None]:
     """Delete expired feedback while the service runs, then close the store."""
     if store is None:
@@ -414,7 +414,7 @@ def prune(store: FeedbackStore, days: int) -> int:
 async def _clean(store: FeedbackStore, days: int, every: float) -> None:
     """Prune in a loop; after a database error retry sooner."""
     while True:
-        await asyncio.sleep(every if await _cleaned(store, days) else min(every, RETRY_SECONDS))
+        await asyncio.sleep(every if await _cleaned(store, days) else min(every, _RETRY_SECONDS))
 
 
 async def _cleaned(store: FeedbackStore, days: int) -> bool:

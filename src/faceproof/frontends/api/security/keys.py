@@ -31,7 +31,7 @@ from faceproof.frontends.api.security.settings import Network
 
 _LOG = logging.getLogger(__name__)
 
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="faceproof"'}
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="faceproof"'}
 _WANTED = "missing or invalid API key: send Authorization: Bearer KEY or X-API-Key: KEY"
 _LONGEST_KEY = 256
 _NO_HASH = "0" * 64
@@ -127,7 +127,7 @@ class KeysRequired:
         taken = self._failures.take(network_of(client_of(scope, self._proxies)))
         if taken.granted:
             request_context.refused("no_valid_key")
-            answer = problem(HTTPStatus.UNAUTHORIZED, "unauthorized", _WANTED).response(CHALLENGE)
+            answer = problem(HTTPStatus.UNAUTHORIZED, "unauthorized", _WANTED).response(_CHALLENGE)
         else:
             request_context.refused("too_many_failures")
             answer = refusal(self._failures, taken, "too many requests without a valid API key")

@@ -32,18 +32,18 @@ from faceproof.frontends.api.security.request_context import OPEN_PATHS, route_p
 from faceproof.frontends.api.security.settings import PREFIX
 
 #: JSON loads nothing and must not be framed.
-CLOSED_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_CLOSED_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 #: Set on every response; overrides the route's value.
-ALWAYS: Mapping[str, str] = {
+_ALWAYS: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 #: Set only if the route has not set its own, as a page with scripts must.
-UNLESS_SET: Mapping[str, str] = {
-    "Content-Security-Policy": CLOSED_POLICY,
+_UNLESS_SET: Mapping[str, str] = {
+    "Content-Security-Policy": _CLOSED_POLICY,
     "Cache-Control": "no-store",
 }
 #: One year, without subdomains: those are the domain owner's decision.
@@ -55,7 +55,7 @@ class SecurityHeaders:
 
     def __init__(self, app: ASGIApp, *, tls_in_front: bool = False) -> None:
         self._app = app
-        self._always = {**ALWAYS, **({"Strict-Transport-Security": HSTS} if tls_in_front else {})}
+        self._always = {**_ALWAYS, **({"Strict-Transport-Security": HSTS} if tls_in_front else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on."""
@@ -72,7 +72,7 @@ class SecurityHeaders:
 
     def _add(self, headers: MutableHeaders) -> None:
         headers.update(self._always)
-        for name, value in UNLESS_SET.items():
+        for name, value in _UNLESS_SET.items():
             headers.setdefault(name, value)
         del headers["server"]
 

@@ -33,7 +33,7 @@ from faceproof.frontends.api.security.request_context import (
 )
 from faceproof.frontends.api.security.settings import Network
 
-REQUESTS = "faceproof.requests"
+_REQUESTS = "faceproof.requests"
 
 #: Attributes of every LogRecord; the rest came with ``extra=``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -74,7 +74,7 @@ def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
             "faceproof": {"level": "INFO"},
-            REQUESTS: {"level": "CRITICAL" if form == "off" else "INFO"},
+            _REQUESTS: {"level": "CRITICAL" if form == "off" else "INFO"},
             # Explicit because other programs that run uvicorn (Streamlit) disable it.
             "uvicorn": {"level": "INFO", "propagate": True},
             "uvicorn.error": {"level": "INFO", "propagate": True},
@@ -149,13 +149,13 @@ def _word(value: object) -> str:
     )
 
 
-_LOG = logging.getLogger(REQUESTS)
+_LOG = logging.getLogger(_REQUESTS)
 #: Status of a request whose client disconnected before the response.
-NO_STATUS = "none"
+_NO_STATUS = "none"
 
 
 @dataclass
-class Exchange:
+class _Exchange:
     """Byte counts and status of one request."""
 
     status: int | None = None
@@ -188,7 +188,7 @@ class Watched:
             await self._app(scope, receive, send)
 
     async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        current, exchange = self._current(scope), Exchange()
+        current, exchange = self._current(scope), _Exchange()
         token, begun = CURRENT.set(current), self._clock()
         self._metrics.begun()
         try:
@@ -205,11 +205,11 @@ class Watched:
         client = network_of(client_of(scope, self._proxies), ipv4=24, ipv6=48)
         return Current(id=request_id(sent), client=client)
 
-    def _tell(self, scope: Scope, current: Current, exchange: Exchange, seconds: float) -> None:
+    def _tell(self, scope: Scope, current: Current, exchange: _Exchange, seconds: float) -> None:
         """Log a request, and count it."""
         route, method = template_of(scope), method_of(scope)
         self._metrics.answered(
-            (route, method, str(exchange.status or NO_STATUS)),
+            (route, method, str(exchange.status or _NO_STATUS)),
             seconds=seconds,
             received=exchange.received,
             sent=exchange.sent,
@@ -231,7 +231,7 @@ class Watched:
         _LOG.info("request", extra=said)
 
 
-def _counting(receive: Receive, exchange: Exchange) -> Receive:
+def _counting(receive: Receive, exchange: _Exchange) -> Receive:
     """Return ``receive`` that counts the bytes of the body."""
 
     async def counted() -> Message:
@@ -242,7 +242,7 @@ def _counting(receive: Receive, exchange: Exchange) -> Receive:
     return counted
 
 
-def _telling(send: Send, exchange: Exchange, identity: str) -> Send:
+def _telling(send: Send, exchange: _Exchange, identity: str) -> Send:
     """Return ``send`` that records the response and adds the X-Request-ID header."""
 
     async def told(message: Message) -> None:
