@@ -54,8 +54,8 @@ def read_given(path: str | Path, root: str | Path | None = None) -> Given:
 def gathered(given: Sequence[Given], *, first: int = 0) -> pl.DataFrame:
     """Return the concatenated rows of all manifests; ``first`` is the place of the first.
 
-    Columns: `MANIFEST`, `_ROW`, the contract (text, "" if empty), every fact (null if unknown or not
-    a number), then attributes (text). Columns that cannot be text are dropped.
+    Columns: `MANIFEST`, `_ROW`, the contract (text, "" if empty), every fact (null if unknown
+    or not a number), then attributes (text). Columns that cannot be text are dropped.
     """
     tables = [
         _comparable(one.table, place)

@@ -137,7 +137,7 @@ def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[No
 def _is_full(error: BaseException) -> bool:
     """Return whether an error, or one of its causes, means that the disk is full.
 
-    >>> _is_full(OSError(errno.ENOSPC, "No space left on device")), _is_full(OSError("no such file"))
+    >>> _is_full(OSError(errno.ENOSPC, "No space left")), _is_full(OSError("no such file"))
     (True, False)
     """
     seen: BaseException | None = error
