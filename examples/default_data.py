@@ -1,9 +1,8 @@
 """Fetch, import, split and prepare the data of the default detector, unattended and resumable.
 
-    uv run --extra train python examples/default_data.py --lists LISTS --folder data/default
+    uv run --extra train python examples/default_data.py --folder data/default
 
-``LISTS`` holds the file lists (selection*.csv.gz, sfhq_tiles.csv.gz) that docs/data.md describes.
-Every repository is cloned once (or read from ``--mirrors``, a folder of bare clones named
+``examples/lists`` holds the lists of files that are taken; docs/data.md describes them. Every repository is cloned once (or read from ``--mirrors``, a folder of bare clones named
 OWNER+NAME/repo); every later step is skipped where its result exists. Delete a result to make it
 again. Needs about 12 GB of disk and git; docs/data.md names the time it takes.
 """
@@ -28,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+LISTS = Path(__file__).with_name("lists")
 FACEPROOF = [sys.executable, "-m", "faceproof"]
 SHARES = "train=0.62,validation=0.06,calibration=0.17,test=0.15"
 
@@ -69,7 +69,7 @@ class Row:
 def main() -> None:
     """Make what is missing, step by step."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--lists", type=Path, required=True, help="folder of the file lists")
+    parser.add_argument("--lists", type=Path, default=LISTS, help="folder of the file lists")
     parser.add_argument("--folder", type=Path, default=Path("data/default"), help="the results")
     parser.add_argument("--mirrors", type=Path, help="bare clones, OWNER+NAME/repo")
     parser.add_argument("--only", nargs="*", help="sources to extract and import, then stop")
