@@ -88,7 +88,7 @@ def main() -> None:
         return
     split = options.folder / "split.parquet"
     if not split.exists():
-        made = [manifests / f"{name}.parquet" for name in sources]
+        made = [manifests / f"{name}.parquet" for name in sorted(sources)]
         run("split", *made, "--root", raw, "-o", split, "--shares", SHARES, "--by", "family")
     prepared = options.folder / "prepared"
     if not (prepared / "prepare.json").exists():
