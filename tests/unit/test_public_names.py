@@ -84,8 +84,8 @@ class TestCheck:
         assert (found.status, found.error.code) == ("error", "source_not_found")
 
     def test_an_unknown_operating_point_is_refused(self, tiny_bundle):
-        with pytest.raises(UnknownChoiceError, match="strict"):
-            faceproof.check(b"", detector=tiny_bundle, at="strict")
+        with pytest.raises(UnknownChoiceError, match="sternest"):
+            faceproof.check(b"", detector=tiny_bundle, at="sternest")
 
 
 class TestInspect:
@@ -137,7 +137,7 @@ class TestEvaluate:
             ({"conditions": ["jpg-60"]}, "unknown condition"),
             ({"faces": "all"}, "unknown choice of faces"),
             ({"split": "tests"}, "unknown split"),
-            ({"at": "strict"}, "unknown operating point"),
+            ({"at": "sternest"}, "unknown operating point"),
             ({"manifest": "none.csv"}, "there is no manifest none.csv"),
             ({"output": __file__}, "is not a folder"),
         ],

@@ -111,7 +111,7 @@ def check_size(size: tuple[int, int], limits: Limits, *, kind: str = "") -> None
             f" or {most} in total; reduce the picture, or raise max_side or max_pixels"
         )
     if min(size) == 0 < max(size):
-        raise CorruptPictureError(f"invalid picture size {width} x {height}")
+        raise CorruptPictureError(f"invalid picture size: {width} x {height} pixels")
 
 
 def read_file(path: Path, limits: Limits) -> bytes:

@@ -338,7 +338,7 @@ def _of_journal(run: History) -> Iterator[str]:
     """Yield the faults of ``metrics.jsonl``."""
     if run.unreadable:
         yield (
-            f"Unreadable lines of `metrics.jsonl`, excluded from the curves: {run.unreadable:,}."
+            f"{run.unreadable:,} unreadable lines of `metrics.jsonl` are not in the curves."
         )
     if run.superseded:
         yield (

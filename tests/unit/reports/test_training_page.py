@@ -280,7 +280,7 @@ class TestOtherRuns:
         with (made / "metrics.jsonl").open("a") as file:
             file.write('{"step": 20, "validation_auc": "x", "\\ud800": 1}\n{"step"')
         text = text_of(page_of(made))
-        assert "Unreadable lines of metrics.jsonl, excluded from the curves: 1." in text
+        assert "1 unreadable lines of metrics.jsonl are not in the curves." in text
         assert "Best: step 10, validation AUC 0.5000" in text
 
     def test_starts_without_facts(self, tmp_path):

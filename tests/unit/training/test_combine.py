@@ -275,7 +275,7 @@ class TestRefused:
 
     def test_a_promise_that_the_data_cannot_support(self, make, combined):
         tight = CalibrationRecipe(conditions=("clean",), budgets=(0.001,))
-        with pytest.raises(TrainingError, match="calibration holds 200 real faces"):
+        with pytest.raises(TrainingError, match="calibration has 200 real faces"):
             combined(make("first"), make("second"), promised=tight)
 
     def test_members_that_tell_nothing(self, make, combined, monkeypatch):

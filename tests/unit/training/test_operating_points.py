@@ -128,7 +128,7 @@ def test_copies_do_not_support_a_promise():
     copies = replace(
         faces.where(np.tile(np.arange(len(faces)), 20)), groups=np.tile(faces.groups, 20)
     )
-    with pytest.raises(UsageError, match="holds 1,000 of them, worth 50 independent ones"):
+    with pytest.raises(UsageError, match="has 1,000 of them, worth 50 independent ones"):
         operating_point(copies, Budget(bpcer=0.05), data_sha256=HASH)
 
 
@@ -193,7 +193,7 @@ class TestWhatARecipePromises:
         made = kept_promises(worn(), CalibrationRecipe(budgets=(0.05, 0.02)), data_sha256=HASH)
         assert list(made.points) == ["1-in-20", "1-in-50"]
         assert (made.default, made.unsupported) == ("1-in-50", ())
-        with pytest.raises(UsageError, match=r"at most 0\.10% .* takes at least 2,995 independent"):
+        with pytest.raises(UsageError, match=r"at most 0\.10% .* needs at least 2,995 independent"):
             kept_promises(worn(), CalibrationRecipe(budgets=(0.05, 0.001)), data_sha256=HASH)
 
     def test_of_the_ladder_what_the_faces_support_is_made_and_the_rest_told(self):

@@ -322,7 +322,7 @@ def test_a_table_of_wrong_types_is_told_of_and_not_fatal():
 def test_a_column_that_is_no_text_breaks_the_contract():
     found = looked_at(sound().with_columns(notes=pl.Series([["x"]] * 80)))
     assert kinds(found) == {"contract"}
-    assert "column 'notes' holds List(String)" in found.faults[0].examples[0].detail
+    assert "column 'notes' has type List(String)" in found.faults[0].examples[0].detail
 
 
 def test_an_empty_manifest_is_refused():

@@ -101,9 +101,9 @@ class TestClusters:
 
     def test_a_large_cluster_is_told(self):
         divided = divide(manifest(*many(2, group="one"), *many(30, start=2)), SplitSpec())
-        assert any("holds 2 of 32 rows" in text for text in divided.warnings)
+        assert any("the largest cluster has 2 of 32 rows" in text for text in divided.warnings)
         divided = divide(manifest(*many(2, group="one"), *many(38, start=2)), SplitSpec())
-        assert not any("chained" in text for text in divided.warnings)
+        assert not any("the largest cluster" in text for text in divided.warnings)
 
 
 class TestMemory:

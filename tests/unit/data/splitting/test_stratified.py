@@ -232,7 +232,7 @@ class TestShareNames:
         ("text", "said"),
         [
             ("train=0.7", "sum of the shares is 0.7, must be 1"),
-            ("train=0.7,test=0.4", "1.1 together"),
+            ("train=0.7,test=0.4", "the sum of the shares is 1.1"),
             ("train=1,train=0", "twice"),
             ("train=1.5,test=-0.5", "from 0 to 1"),
             ("train=nan", "from 0 to 1"),

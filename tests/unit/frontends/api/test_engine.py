@@ -227,7 +227,7 @@ def test_bytes_are_counted_while_they_are_held():
     with room.holding() as one, room.holding() as other:
         one.add(60)
         other.add(40)
-        with pytest.raises(BusyError, match="bytes"):
+        with pytest.raises(BusyError, match="memory limit for request bodies"):
             other.add(1)
         assert room.held == 100
     assert room.held == 0

@@ -160,7 +160,7 @@ BAD = {
     "two-encodings": (
         answered(BOMB, "Content-Encoding: identity", "Content-Encoding: gzip"),
         FetchError,
-        "contradicts",
+        "several values of content-encoding",
     ),
     "transfer-gzip": (
         HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + BOMB,

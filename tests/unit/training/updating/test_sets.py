@@ -330,7 +330,7 @@ class TestPage:
         done = an_update(accepted=True, outcome="cannot tell")
         assert "Not read" not in update_markdown(done) + update_page(done)
         assert verdict(done.gate).endswith(
-            "0 of 1 guarded figures held; for 1 the faces are too few to tell."
+            "0 of 1 checked figures held; 1 undecided, with too few faces."
         )
 
     def test_what_comes_from_elsewhere_cannot_break_out(self):
