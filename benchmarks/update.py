@@ -4,8 +4,8 @@ A detector that never saw the fakes of one source is updated with 50, 200 and 80
 without replay of old pictures. The new fakes come with as many real faces of one source, or half
 of the available ones. Without replay these are the only training data; the old pictures are used
 only for calibration, gate and test. Every row of the table is the *test* split, which decided
-nothing, also of refused candidates; changes are paired, with 95 % intervals over groups, each detector at its own thresholds
-with the same promise.
+nothing, also of refused candidates. Changes are paired, with 95 % intervals over groups, each
+detector at its own thresholds with the same promise.
 
     uv run --extra train python benchmarks/update.py --detector runs/base/bundle --old SOURCE ...
 
