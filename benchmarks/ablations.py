@@ -1,16 +1,16 @@
-"""What each augmentation and each option of the optimiser does, one switched at a time.
+"""Effect of each augmentation and each optimiser option, switched one at a time.
 
 A small network learns from two sources (StyleGAN portraits against FFHQ, faces blended into
 photographs against such photographs) and is tested on held-out pictures of both, clean and saved
 again, and on three kinds of fakes that it never saw: DFDC's swaps against their originals, and
 StyleGAN2 and Stable Diffusion 2.1 against the test reals. Every figure is a ROC-AUC
 with a 95 % bootstrap interval over groups; the fakes of other resolution than the reals are judged
-with both at half size, so that the file's history tells nothing.
+with both at half size, so that the file's history predicts nothing.
 
     uv run --extra train python benchmarks/ablations.py --data data/prepared [--only NAME ...]
 
-A run that is finished, or broken off, goes on. ``--table`` prints what is there and trains nothing.
-Rows of seed 2 and 3 of "all of it" say how much a figure moves by chance.
+A finished or interrupted run resumes. ``--table`` prints the existing results and trains nothing.
+Rows of seed 2 and 3 of "all of it" show how much a figure varies by chance.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 
 
 def main() -> None:
-    """Train what is asked for and print the table."""
+    """Train the requested variants and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     parser.add_argument("--work", type=Path, default=Path("data/ablations"))
@@ -94,7 +94,7 @@ def main() -> None:
 
 
 def view(data: Path, folder: Path) -> Path:
-    """Return a folder that shows a part of the prepared set; its pictures are linked."""
+    """Return a folder with a part of the prepared set; its pictures are linked."""
     if (folder / "manifest.parquet").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def view(data: Path, folder: Path) -> Path:
 
 
 def parts(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the rows that are used: all training rows of what is seen, some of the other splits."""
+    """Yield the used rows: all training rows of the seen sources, some of the other splits."""
     seen = pl.col("source").is_in(SEEN)
     yield table.filter(seen & (pl.col("split") == "train"))
     for split, count in SPLITS_EACH.items():
@@ -123,7 +123,7 @@ def some(table: pl.DataFrame, count: int) -> pl.DataFrame:
 
 
 def run(name: str, prepared: Path, output: Path, overrides: tuple[str, ...]) -> None:
-    """Train one variant to its final report; what is done already is not done again."""
+    """Train one variant to its final report; skip finished work."""
     recipe = read_recipe(RECIPE, (f"data.prepared={prepared}", "device.threads=1", *overrides))
     folder = output / slug(name)
     train(recipe, folder, progress=partial(print, f"{folder.name}:", file=sys.stderr))
@@ -139,7 +139,7 @@ def slug(name: str) -> str:
 
 
 def table(output: Path) -> str:
-    """Return the Markdown table of the variants that are there."""
+    """Return the Markdown table of the trained variants."""
     columns = list(cells(None))
     lines = [f"| variant | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name in VARIANTS:
@@ -151,7 +151,7 @@ def table(output: Path) -> str:
 
 
 def cells(faces: Faces | None) -> dict[str, str]:
-    """Return column -> ROC-AUC with its interval; the columns alone without faces."""
+    """Return column -> ROC-AUC with its interval; only the columns without faces."""
     columns: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {}
     for condition in CONDITIONS:
         columns[f"seen, {condition}"] = (condition, SEEN, SEEN)

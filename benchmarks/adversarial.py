@@ -1,6 +1,6 @@
 """Adversarial training: clean and attacked accuracy, recall and false alarms side by side.
 
-The network that `ablations.py` trained with all of it learns on for 60 steps, three times from the
+The "all of it" network of `ablations.py` trains for 60 more steps, three times from the
 same weights: as before, with FGSM, and with PGD (2 of 255 grey levels, on half of each batch).
 Each is then attacked with full knowledge of it, by one step and by ten at the same budget: more
 than the training's three, so that masked gradients show.
@@ -8,7 +8,7 @@ than the training's three, so that masked gradients show.
     uv run --extra train python benchmarks/ablations.py --only "all of it"
     uv run --extra train python benchmarks/adversarial.py
 
-A run that is finished, or broken off, goes on.
+A finished or interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ HALF = "half"
 
 
 def main() -> None:
-    """Train what is not trained yet, attack it and print the table."""
+    """Train the missing networks, attack all and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     parser.add_argument("--work", type=Path, default=Path("data/ablations"))
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def attacked(folder: Path, prepared: Path, count: int) -> list[Finding]:
-    """Return what white-box attacks do to a bundle's network on test faces, cut at one half."""
+    """Return the findings of white-box attacks on a bundle's network, at a threshold of 0.5."""
     spec, manifest = Bundle.read(folder).spec, read_manifest(prepared / "manifest.parquet")
     of = subjects(
         Detector.load(folder),

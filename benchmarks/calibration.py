@@ -1,19 +1,19 @@
-"""What calibration and promises chosen on one split come to on another, from a run's answers.
+"""Calibration and promises chosen on one split, measured on another, from a run's answers.
 
 Reads `predictions-calibration.parquet` and `predictions-test.parquet` of a training's run folder
 and prints Markdown tables:
 
 * each calibration's log loss, Brier score and ECE on groups of the calibration split that it was
-  not fitted on, and on test; classes and sources weigh alike, as in fitting;
+  not fitted on, and on test; classes and sources have equal weight, as in fitting;
 * each promise: thresholds, errors promised and measured under each condition, shares of unsure,
   and coverage (faces without a wrong definite verdict);
-* false alarms of each source of real faces on its own, about which nothing was promised.
+* false alarms of each source of real faces, for which no promise exists.
 
     uv run python benchmarks/calibration.py runs/default [--budgets 0.05,0.01] [--resamples 1000]
     uv run python benchmarks/calibration.py --simulate
 
 Intervals are at 95 %, over groups. Nothing is chosen by the test split. The second form draws
-calibration splits whose true risk is known, and says what four ways to choose a threshold come to.
+calibration splits with a known true risk, and reports the risk of four threshold rules.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def thresholds(made: KeptPromises) -> str:
 
 
 def plain_quantiles(chosen_on: Faces, made: KeptPromises) -> KeptPromises:
-    """Return the same promises, their thresholds such that calibration faces just keep them."""
+    """Return the same promises with the thresholds that calibration faces just satisfy."""
     points = {}
     for name, point in made.points.items():
         alarms, misses = point.bpcer_budget or 0.0, point.apcer_budget or 0.0
@@ -167,7 +167,7 @@ def plain_quantiles(chosen_on: Faces, made: KeptPromises) -> KeptPromises:
 
 
 def measured(made: KeptPromises, found: Mapping[tuple[str, str, str], Finding], test: Faces) -> str:
-    """Return what was promised of all faces and what it came to under each condition."""
+    """Return the promised and the measured rates of all faces under each condition."""
     rows = [
         [
             plain(name),
@@ -189,7 +189,7 @@ def measured(made: KeptPromises, found: Mapping[tuple[str, str, str], Finding], 
 def by_source(
     made: KeptPromises, found: Mapping[tuple[str, str, str], Finding], test: Faces
 ) -> str:
-    """Return the false alarms of each source, and whether they are beyond the pooled promise."""
+    """Return the false alarms of each source, and whether they exceed the pooled promise."""
     conditions = list(dict.fromkeys(test.conditions.tolist()))
     rows = [
         [
@@ -208,7 +208,7 @@ def by_source(
 
 
 def alarms(found: Finding, point: object) -> str:
-    """Return a rate, marked where not even its lower end is within the budget."""
+    """Return a rate, marked where even its lower end exceeds the budget."""
     budget = getattr(point, "bpcer_budget", None) or 1.0
     return f"{shown(found)}, n {found.n:,}" + (" !" if found.low > budget else "")
 
@@ -269,7 +269,7 @@ def drawn(
 
 
 def worth(scores: Floats, groups: Floats) -> float:
-    """Return how many independent faces these are worth."""
+    """Return the effective number of independent faces."""
     return clustered_size(groups, intraclass(scores, groups, np.zeros(len(scores))))
 
 

@@ -1,4 +1,4 @@
-"""How much of the networks' bare speed is left when whole pictures are checked.
+"""Share of the networks' bare speed that remains when whole pictures are checked.
 
 Measures in one run, in turns, so that a busy machine slows all of them alike:
 
@@ -11,8 +11,8 @@ Measures in one run, in turns, so that a busy machine slows all of them alike:
     uv run python benchmarks/check_speed.py [--detector NAME|FOLDER] [--count 200] [--json FILE]
 
 The pictures are crops of scikit-image's astronaut, each shifted, lit and compressed a little
-differently. "CPU ratio" compares CPU seconds instead of the clock's: on a busy machine it is the
-steadier of the two.
+differently. "CPU ratio" compares CPU seconds instead of the clock's: on a busy machine it
+varies less.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Return the command line's wishes."""
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--detector", default="default", help="name or folder")
     parser.add_argument("--count", type=int, default=200, help="pictures of each size")
@@ -132,7 +132,7 @@ def measured(
 
 
 def bare_forward(detector: Detector, *, spinning: bool) -> Forward:
-    """Return a function that runs every network of the detector, and nothing else."""
+    """Return a function that only runs every network of the detector."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
@@ -188,14 +188,14 @@ def check_all(checker: Checker, paths: Sequence[Path]) -> None:
 
 
 def timed(what: str, work: Callable[[], object], count: int) -> Timing:
-    """Return how long the work took."""
+    """Return the seconds of the work."""
     started, cpu = time.perf_counter(), time.process_time()
     work()
     return Timing(what, count, time.perf_counter() - started, time.process_time() - cpu)
 
 
 def cold_start_seconds(path: Path, detector: str) -> float | None:
-    """Return the least CPU seconds of three fresh processes; None where they cannot be had."""
+    """Return the least CPU seconds of three fresh processes; None where they are unavailable."""
     try:
         import resource
     except ImportError:  # Windows
@@ -212,7 +212,7 @@ def cold_start_seconds(path: Path, detector: str) -> float | None:
 
 
 def print_table(report: dict[str, object], timings: Sequence[Timing]) -> None:
-    """Print what was measured as a Markdown table."""
+    """Print the measurements as a Markdown table."""
     bare = timings[0]
     print(f"{report['detector']}, {report['cores']} usable cores, {bare.count} pictures\n")
     print("| | pictures/s | ratio to bare | CPU ms/picture | CPU ratio |")

@@ -1,6 +1,6 @@
-"""How fast `faceproof data` goes through a set, and how much memory it takes.
+"""Speed and memory of `faceproof data` on a set.
 
-Each line is a fresh process, so that its memory is its own:
+Each line is a fresh process with its own memory:
 
 * import: `faceproof data import` of drawn 256 px JPEG files: reading, SHA-256, decoding,
   perceptual hash, JPEG quality;
@@ -12,7 +12,7 @@ Each line is a fresh process, so that its memory is its own:
 
     uv run python benchmarks/data_speed.py [--count 20000] [--hashes 100000] [--rows 1000000]
 
-A busy machine slows the clock; CPU seconds are the steadier figure.
+A busy machine increases wall-clock seconds; CPU seconds vary less.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ print(len(read_manifest(Path(sys.argv[1]))))
 
 @dataclass(frozen=True)
 class Timing:
-    """What one process took: seconds of the clock and of the CPU, and MB at its largest."""
+    """Cost of one process: wall-clock and CPU seconds, and peak MB."""
 
     what: str
     count: int
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Return the command line's wishes."""
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--count", type=int, default=20_000, help="pictures of 256 px")
     parser.add_argument("--hashes", type=int, default=100_000)
@@ -92,7 +92,7 @@ def arguments() -> argparse.Namespace:
 
 
 def pictures(folder: Path, count: int) -> list[Timing]:
-    """Return how long import and inspection of ``count`` drawn pictures take."""
+    """Return the timings of import and inspection of ``count`` drawn pictures."""
     draw(folder / "set", count)
     verb = [sys.executable, "-c", FACEPROOF, "data"]
     manifest, page = folder / "set.parquet", folder / "set.html"
@@ -102,7 +102,7 @@ def pictures(folder: Path, count: int) -> list[Timing]:
 
 
 def near_duplicates(folder: Path, count: int) -> Timing:
-    """Return how long the search for near-duplicates takes."""
+    """Return the timing of the near-duplicate search."""
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 256, (count, 32), np.uint8)
     copies = rng.choice(count, count // 100, replace=False)
@@ -114,7 +114,7 @@ def near_duplicates(folder: Path, count: int) -> Timing:
 
 
 def manifests(folder: Path, count: int) -> list[Timing]:
-    """Return how long a large manifest takes to open, of either kind of file."""
+    """Return the timings of opening a large manifest, in both file formats."""
     from faceproof.data.manifest import Manifest
     from faceproof.data.manifest_files import write_manifest
 
@@ -154,7 +154,7 @@ def large_table(count: int):
 def draw(folder: Path, count: int) -> None:
     """Write ``count`` JPEG files: one face, shifted and compressed differently, in its own light.
 
-    The light is a random pattern, so that the pictures are no near-duplicates of each other.
+    The light is a random pattern, so that the pictures are not near-duplicates of each other.
     """
     rng = np.random.default_rng(SIDE)
     astronaut = Image.fromarray(data.astronaut())
@@ -170,7 +170,7 @@ def draw(folder: Path, count: int) -> None:
 
 
 def timed(what: str, command: list[object], count: int) -> Timing:
-    """Return what a process took; it must end well."""
+    """Return the cost of a process; it must exit with code 0."""
     started = time.perf_counter()
     words = [str(word) for word in command]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

@@ -1,8 +1,8 @@
-"""Decode every file of a folder in a process of its own, and count what came out.
+"""Decode every file of a folder in a separate process, and count the outcomes.
 
     python benchmarks/decode_corpus.py FOLDER [--seconds 10] [--megabytes 4096] [--show]
 
-A picture and a PictureError are right answers. Anything else is a finding, and makes the exit code
+A picture and a PictureError are correct outcomes. Anything else is a finding, with exit code
 1: another exception, a dead process, a warning, or more seconds of CPU than allowed. What C
 libraries print on standard error is counted; a Python program cannot stop it.
 """
@@ -28,7 +28,7 @@ except ImportError:  # Windows has no limits on memory
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one file."""
+    """Outcome of one file."""
 
     path: str
     outcome: str
@@ -66,7 +66,7 @@ def work(megabytes: int) -> None:
 
 
 def peak_megabytes() -> float:
-    """Return the most memory that this process has held so far."""
+    """Return the peak memory of this process so far."""
     if resource is None:
         return 0.0
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
@@ -97,13 +97,13 @@ class Worker:
 
     @staticmethod
     def collect(process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
-        """Put what the process prints into the queue, and an empty line at its end."""
+        """Put the process's output lines into the queue, and an empty line at its end."""
         for line in process.stdout or ():
             lines.put(line)
         lines.put("")
 
     def ask(self, path: Path, seconds: float) -> Answer:
-        """Return what became of a file; the clock may run ten times as long as the CPU."""
+        """Return the outcome of a file; wall-clock time may be ten times the CPU time."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()

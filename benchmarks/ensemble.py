@@ -1,4 +1,4 @@
-"""What an ensemble, and a network distilled from it, gain over the members, and what they cost.
+"""Gain and cost of an ensemble, and of a network distilled from it, against the members.
 
     uv run --all-extras python benchmarks/ensemble.py A B C [D ...] --data data/prepared \
         [--condition NAME ...] [--at 1-in-100] [--repeats 9] [--answers DIR] [--json FILE]
@@ -7,11 +7,11 @@ Every detector (a name or a folder: the members, the combination, the distilled 
 the test split in one pass, and each at its own thresholds of the same promise. The table has, for
 each condition, the ROC-AUC, real faces called fake, fakes caught, each with a 95 % interval over
 groups, and milliseconds of processor time a face, one thread: the median of repeats in which all
-take turns. With --answers the predictions stay in a folder and are used again where they are of
-the same detectors, data and conditions.
+take turns. With --answers the predictions stay in a folder and are reused for the same
+detectors, data and conditions.
 
 With the first detector as base, the last column is the difference of AUC and its interval over the
-same resampled groups: what two overlapping intervals do not tell.
+same resampled groups, which two overlapping intervals do not show.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Measured:
 
 
 def main() -> None:
-    """Measure, print the table as Markdown, and write the figures as JSON where asked."""
+    """Measure, print the table as Markdown, and write the figures as JSON on request."""
     asked = _arguments()
     manifest = read_prepared(asked.data)
     detectors = [Detector.load(name, threads=usable_cores()) for name in asked.detectors]
@@ -100,7 +100,7 @@ def _arguments() -> argparse.Namespace:
 def _answers(
     asked: argparse.Namespace, detectors: Sequence[Detector], manifest: Manifest
 ) -> list[pa.Table]:
-    """Return each detector's answers about the test split: those kept, and new ones in one pass."""
+    """Return each detector's answers for the test split: stored ones, and new ones in one pass."""
     found = {one.sha256: _kept(asked, one, manifest) for one in detectors}
     missing = [one for one in detectors if found[one.sha256] is None]
     if missing:

@@ -1,12 +1,12 @@
-"""Whether a detector's heat maps can be believed, and what they cost.
+"""Reliability and cost of a detector's heat maps.
 
     uv run --extra train python benchmarks/heatmaps.py [DETECTOR] --data data/prepared \
         [--number 400] [--json FILE] [--into FOLDER]
 
-Believed: `faceproof.explain.study` on a seeded sample of the test split (its findings go to
+Reliability: `faceproof.explain.study` on a seeded sample of the test split (its findings go to
 ``--json``; ``--into`` writes the detector there, with these findings in its card). Cost, in one
-run and in turns, so that a busy machine slows all alike, in processor time a face: the logits
-alone, with maps, with maps and the deletion test of each, and a whole check of a picture of
+run and in turns, so that a busy machine slows all alike, in processor time a face: only the
+logits, with maps, with maps and the deletion test of each, and a whole check of a picture of
 256 px with a face, without and with maps. The median of the rounds counts.
 """
 
@@ -67,10 +67,10 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Return the command line's wishes."""
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("detector", nargs="?", default="default", help="name or folder")
-    parser.add_argument("--data", type=Path, help="prepared data set; without it cost alone")
+    parser.add_argument("--data", type=Path, help="prepared data set; without it only the cost")
     parser.add_argument("--number", type=int, default=400, help="pictures of the sample")
     parser.add_argument("--seeds", type=int, default=1, help="shuffles of the weights")
     parser.add_argument("--rounds", type=int, default=15, help="turns of the cost")
@@ -83,7 +83,7 @@ def arguments() -> argparse.Namespace:
 
 
 def told(line: str) -> None:
-    """Say what is under way."""
+    """Print progress."""
     print(f"  {line} ...", file=sys.stderr, flush=True)
 
 
@@ -120,7 +120,7 @@ def cost(detector: Detector, *, rounds: int) -> dict[str, list[float]]:
 
 
 def print_costs(detector: Detector, costs: dict[str, list[float]]) -> None:
-    """Print the medians, and what maps add as a share of a check in the same round."""
+    """Print the medians, and the added cost of maps as a share of a check in the same round."""
     print(f"{detector.spec.name} {detector.spec.version}, processor time, medians of rounds\n")
     print("| | ms a face | of a check |\n|---|---|---|")
     for name, spent in costs.items():

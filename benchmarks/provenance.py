@@ -1,10 +1,10 @@
-"""What reading the provenance of a file adds to checking its picture.
+"""Cost of reading a file's provenance, compared with checking its picture.
 
-For each picture: the CPU milliseconds of `read_provenance` beside those of the whole check, medians
-of several rounds that take turns. With c2pa installed, a
+For each picture: the CPU milliseconds of `read_provenance` and of the whole check, medians
+of several alternating rounds. With c2pa installed, a
 signed copy of the largest picture is made and read too, and the first load of the library timed.
 
-With ``--hostile``, files are read that were built to keep a reader busy.
+With ``--hostile``, it reads files built to keep a parser busy.
 
     uv run python benchmarks/provenance.py [PICTURES ...] [--rounds 9] [--hostile]
 """
@@ -62,12 +62,12 @@ def row(name: str, data: bytes, checker: Checker, rounds: int) -> None:
 
 
 def provenance(picture: Picture) -> object:
-    """Read what the file says."""
+    """Read the provenance of the file."""
     return read_provenance(picture.data, kind=picture.format, pixels=picture.pixels)
 
 
 def hostile() -> None:
-    """Print what files cost that are large, deep, repetitive or packed."""
+    """Print the cost of large, deep, repetitive or compressed files."""
     print("| file | MB | provenance, CPU ms |")
     print("|---|---|---|")
     for name, (kind, data) in HOSTILE.items():
@@ -82,13 +82,13 @@ def png(chunk: bytes, body: bytes, times: int) -> tuple[str, bytes]:
 
 
 def packed(text: bytes) -> tuple[str, bytes]:
-    """Return a PNG with a mebibyte of a repeated text, packed, fifty times."""
+    """Return a PNG with a compressed mebibyte of repeated text, fifty times."""
     whole = (text * (1 << 20))[: (1 << 20) - 1]
     return png(b"zTXt", b"parameters\0\0" + zlib.compress(whole), 50)
 
 
 def xmp(packet: bytes) -> tuple[str, bytes]:
-    """Return a PNG with a packet of XMP, packed, fifty times."""
+    """Return a PNG with a compressed XMP packet, fifty times."""
     return png(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet), 50)
 
 
@@ -120,14 +120,14 @@ HOSTILE = {
 
 
 def cpu(work: Callable[[], object]) -> float:
-    """Return the CPU seconds of this process that some work takes."""
+    """Return the CPU seconds of the work in this process."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
 def signed(path: Path, checker: Checker, rounds: int) -> None:
-    """Print the same for a signed copy, and what loading c2pa costs once."""
+    """Print the same for a signed copy, and the one-time cost of loading c2pa."""
     sys.path.insert(0, str(ROOT / "tests"))
     from support.signing import Authority
 

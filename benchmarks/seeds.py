@@ -1,15 +1,15 @@
 """Both seeds' recipes as published against ours, on the same split of the same pictures.
 
-Trains each recipe with each seed (a run that is finished, or broken off, goes on), judges the test
+Trains each recipe with each seed (a finished or interrupted run resumes), evaluates the test
 split, and prints Markdown tables: accuracy, precision, recall, F1 and ROC-AUC with 95 % intervals,
 the confusion matrix, the same pictures saved again as JPEG, and how far validation accuracy jumped.
 
     uv run --extra train python benchmarks/seeds.py --prepared data/slice/prepared
 
-Figures of a recipe are those of its seeds' faces pooled; the spread over seeds stands beside. A
+A recipe's figures pool the faces of its seeds; a column has the spread over seeds. A
 published recipe decides at a logit of 0, ours at a calibrated probability of one half. `B as used`
 is seed B's trained network fed as its own prediction script feeds it: 512 px, 0..255 minus 0.5;
-that the script also swaps the labels is left out.
+the label swap of that script is left out.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ METRICS = ("accuracy", "precision", "recall", "f1")
 
 @dataclass(frozen=True)
 class Answers:
-    """What one recipe's runs answered under one condition: fake bool [N], score [N], run [N]."""
+    """Answers of one recipe's runs under one condition: fake bool [N], score [N], run [N]."""
 
     name: str
     condition: str
@@ -76,7 +76,7 @@ class Answers:
 
 
 def main() -> None:
-    """Train what is wanted and print the tables of what is trained."""
+    """Train the requested runs and print the tables of all trained runs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--prepared", type=Path, default=Path("data/slice/prepared"))
     parser.add_argument("--output", type=Path, default=Path("runs/seeds"))
@@ -122,7 +122,7 @@ def planned(name: str, seed: int, prepared: Path, output: Path) -> Planned:
 
 
 def is_finished(run: Planned) -> bool:
-    """Return whether a run has come to the end of its schedule."""
+    """Return whether a run has finished its schedule."""
     recipe, folder = run
     if (folder.path / "bundle").exists():
         return True
@@ -130,10 +130,10 @@ def is_finished(run: Planned) -> bool:
 
 
 def finish(run: Planned) -> None:
-    """Train one run, from wherever it was left, to its bundle where it can become one.
+    """Train or resume one run, and export its bundle where possible.
 
     Seed B's input has so little contrast that torch and ONNX disagree by more than is allowed: its
-    networks become no bundle, and are judged by torch.
+    networks cannot be exported, and are scored by torch.
     """
     recipe, folder = run
     if is_finished(run):
@@ -146,7 +146,7 @@ def finish(run: Planned) -> None:
 
 
 def answers(name: str, runs: list[Planned]) -> Iterator[Answers]:
-    """Yield what the runs answered on test, one for each condition."""
+    """Yield the runs' answers on test, one for each condition."""
     tables = [
         predictions.judged(predictions.read(run.path / "predictions-test.parquet"))
         for _, run in runs
@@ -157,7 +157,7 @@ def answers(name: str, runs: list[Planned]) -> Iterator[Answers]:
 
 
 def scores(name: str, faces: Faces) -> np.ndarray:
-    """Return what is compared with one half: published recipes are not calibrated."""
+    """Return the score that is compared with one half: published recipes are not calibrated."""
     return faces.probabilities if name.startswith("ours") else 1 / (1 + np.exp(-faces.logits))
 
 
@@ -176,7 +176,7 @@ def pooled(name: str, condition: str, faces: list[Faces], score: list[np.ndarray
 def by_torch(
     name: str, runs: list[Planned], prepared: Path, fed: Preprocessing, condition: str
 ) -> Answers:
-    """Return the answers of networks that no bundle holds, on whole test pictures."""
+    """Return the answers of networks without a bundle, on whole test pictures."""
     import torch
 
     rows = read_prepared(prepared).take("test", purpose="final-report")
@@ -273,7 +273,7 @@ def matrix(one: Answers) -> str:
 
 
 def jumps_table(curves: list[tuple[str, list[Planned]]]) -> str:
-    """Return the Markdown table of validation: its way, its largest fall and its highest loss."""
+    """Return the Markdown table of validation: figures in order, largest fall and highest loss."""
     head = ["recipe", "seed", "validation accuracy, in order", "validation AUC, in order"]
     head += ["largest fall of AUC", "highest loss"]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -288,7 +288,7 @@ def jumps_table(curves: list[tuple[str, list[Planned]]]) -> str:
 
 
 def way(run: RunFolder, what: str) -> list[float]:
-    """Return a figure of every validation, in order; a step that was done twice counts once."""
+    """Return a figure of every validation, in order; a repeated step counts once."""
     key = f"validation_{what}"
     return list({one["step"]: one[key] for one in run.logged() if key in one}.values())
 

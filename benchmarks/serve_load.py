@@ -1,4 +1,4 @@
-"""How much of the networks' bare speed the REST service keeps.
+"""Share of the networks' bare speed that the REST service keeps.
 
 Starts `faceproof serve` on 127.0.0.1 and measures, in turns, so that a busy machine slows all of
 them alike:
@@ -6,14 +6,14 @@ them alike:
 * bare: onnxruntime's forward pass on tensors that are ready, at the fastest of several batch
   sizes, on all cores;
 * no service: `Checker.check_many` over the same files, in this process;
-* 1, 8, 32 at once: so many clients, each with a connection that is kept, sending the next picture
-  when it has the answer to the last.
+* 1, 8, 32 at once: that many clients, each with a kept-alive connection, sending the next picture
+  after the answer to the last.
 
     uv run python benchmarks/serve_load.py [--detector NAME|FOLDER] [--count 200] [--rounds 3]
 
 The pictures are those of check_speed.py, JPEG files of 256 px with one face. The best turn of each
-counts. Every answer must be 200 with one face. "clients" is the share of a core that sending and
-reading took, which is lost to the service where all cores are busy.
+counts. Every answer must be 200 with one face. "clients" is the share of a core for sending and
+reading, which the service loses where all cores are busy.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> None:
 def kinds_of(
     detector: Detector, files: Sequence[Path], running: Service
 ) -> list[Callable[[], Load]]:
-    """Return what is measured, the bare forward pass first."""
+    """Return the measured cases, the bare forward pass first."""
     inputs = ready_inputs(detector, files)
     bare, run_bare = fastest_bare(detector, inputs[: BATCH_SIZES[-1]])
     requests = [upload(path.read_bytes()) for path in files]
@@ -86,12 +86,12 @@ def kinds_of(
 
 
 def alone(what: str, work: Callable[[], object], count: int) -> Load:
-    """Return how long the work took in this process."""
+    """Return the timing of the work in this process."""
     return Load(what, count, timed(what, work, count).seconds)
 
 
 def loaded(running: Service, requests: Sequence[bytes], at_once: int) -> Load:
-    """Return how long the service took for all requests, so many at once."""
+    """Return the timing of the service for all requests, at this concurrency."""
     started, mine, theirs = time.perf_counter(), time.process_time(), running.cpu_seconds
     answers = asyncio.run(all_asked(running.port, requests, at_once))
     seconds = time.perf_counter() - started
@@ -125,7 +125,7 @@ async def asked(client: Client, waiting: Iterator[bytes]) -> list[float]:
 
 
 def print_table(loads: Sequence[Load]) -> None:
-    """Print what was measured as a Markdown table."""
+    """Print the measurements as a Markdown table."""
     print("| | pictures/s | ratio to bare | p50 ms | p99 ms | clients | service |")
     print("|---|---|---|---|---|---|---|")
     for one in loads:
@@ -135,7 +135,7 @@ def print_table(loads: Sequence[Load]) -> None:
 
 
 def of_service(load: Load) -> Iterator[str]:
-    """Yield the cells that only the service has: answer times, and cores that were busy."""
+    """Yield the cells that only the service has: answer times, and busy cores."""
     for share in (0.5, 0.99):
         yield f"{quantile(load.answers, share):.0f}"
     for cpu in (load.client_cpu, load.service_cpu):

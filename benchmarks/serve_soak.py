@@ -1,16 +1,16 @@
-"""What the REST service does under hours of everything, and among clients that never finish.
+"""Soak test of the REST service: hours of mixed requests, and clients that never finish.
 
     uv run python benchmarks/serve_soak.py --minutes 10
     uv run python benchmarks/serve_soak.py --slow-clients 2000
 
-The first sends a mix at random for so long, eight at once: whole pictures, whole pictures in
-pieces with pauses, pictures that are cut, files that are none, bodies that are too large, and
-clients that leave in the middle. Every whole picture must get the very verdict and probability
-that `Checker` gives without a service, everything else its own problem, and the service's memory is
-looked at all along. The second opens so many connections that send a byte of a picture now and
-then, and meanwhile asks /healthz and checks pictures.
+The first sends a random mix for this time, eight at once: whole pictures, whole pictures in
+pieces with pauses, truncated pictures, files of other formats, bodies that are too large, and
+clients that disconnect early. Every whole picture must get exactly the verdict and probability
+of `Checker` without a service, every other request its own problem; the service's memory is
+monitored throughout. The second opens this many connections that send a byte of a picture now and
+then, and meanwhile requests /healthz and checks pictures.
 
-Starts `faceproof serve` itself, on 127.0.0.1. Ends with exit code 1 where something was wrong.
+Starts `faceproof serve` itself, on 127.0.0.1. Exits with code 1 on any fault.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ SLOW_BYTES = 100_000
 
 @dataclass
 class Seen:
-    """What came back: how often each kind was answered how, and what should not have been."""
+    """Answers by kind and status, and the faults."""
 
     answers: Counter[tuple[str, int | str]] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture's file and the right answer."""
+    """A picture's file and the expected answer."""
 
     data: bytes
     verdict: str
@@ -79,17 +79,17 @@ async def slow(client: Client, picture: Picture, _: random.Random) -> Answer:
 
 
 async def cut(client: Client, picture: Picture, rng: random.Random) -> Answer:
-    """Send the beginning of a picture."""
+    """Send a truncated picture."""
     return await client.ask(upload(picture.data[: rng.randrange(200, len(picture.data) // 2)]))
 
 
 async def none(client: Client, _: Picture, rng: random.Random) -> Answer:
-    """Send a file that is no picture."""
+    """Send a file that is not a picture."""
     return await client.ask(upload(rng.randbytes(rng.randrange(1, 50_000)), name="a.bin"))
 
 
 async def huge(client: Client, _: Picture, __: random.Random) -> Answer:
-    """Say that a body is coming that is too large, and begin with it."""
+    """Announce a body over the limit, and send its beginning."""
     try:
         return await client.ask(head(HUGE_BYTES), b"--" + bytes(2**20))
     finally:
@@ -97,7 +97,7 @@ async def huge(client: Client, _: Picture, __: random.Random) -> Answer:
 
 
 async def leave(client: Client, picture: Picture, rng: random.Random) -> None:
-    """Send a part of a picture, or all of it, and go."""
+    """Send a part of a picture, or all of it, and disconnect."""
     _, writer = await asyncio.open_connection(HOST, client.port)
     request = upload(picture.data)
     writer.write(request[: rng.randrange(1, len(request) + 1)])
@@ -108,7 +108,7 @@ async def leave(client: Client, picture: Picture, rng: random.Random) -> None:
 
 @dataclass(frozen=True)
 class Kind:
-    """What is sent, how often of a hundred, and the status that it must get."""
+    """Request kinds, their share in percent, and the expected status."""
 
     ask: Ask
     share: int
@@ -126,7 +126,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def main() -> None:
-    """Do what is asked for, print what was seen, and say whether all was right."""
+    """Run the requested test, print the findings, and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--detector", default="default", help="name or folder")
     parser.add_argument("--minutes", type=float, default=0.0, help="of the mix of everything")
@@ -144,7 +144,7 @@ def main() -> None:
 
 
 def judged(detector: str) -> list[Picture]:
-    """Return pictures with the answers that a Checker gives here, without a service."""
+    """Return pictures with the answers of a local Checker."""
     checker = Checker(Detector.load(detector))
     with tempfile.TemporaryDirectory() as folder:
         files = [path.read_bytes() for path in made(Path(folder), SIDE, PICTURES)]
@@ -156,7 +156,7 @@ def judged(detector: str) -> list[Picture]:
 
 
 def mixed(running: Service, pictures: Sequence[Picture], *, minutes: float, seed: int) -> bool:
-    """Send the mix, print what came of it, and return whether all was right."""
+    """Send the mix, print the findings, and return whether there was no fault."""
     seen = asyncio.run(all_mixed(running, pictures, 60 * minutes, seed))
     print(f"{minutes:g} minutes, {AT_ONCE} at once\n")
     print("| sent | answered | times |\n|---|---|---|")
@@ -168,7 +168,7 @@ def mixed(running: Service, pictures: Sequence[Picture], *, minutes: float, seed
 
 
 def print_memory(megabytes: Sequence[float]) -> bool:
-    """Print how the memory went; return whether it was flat within a tenth after the start."""
+    """Print the memory use; return whether it was flat within a tenth after the start."""
     after = megabytes[int(WARM_SHARE * len(megabytes)) :]
     tenth = max(1, len(after) // 10)
     first, last = statistics.median(after[:tenth]), statistics.median(after[-tenth:])
@@ -179,7 +179,7 @@ def print_memory(megabytes: Sequence[float]) -> bool:
 async def all_mixed(
     running: Service, pictures: Sequence[Picture], seconds: float, seed: int
 ) -> Seen:
-    """Return what was seen in so many seconds."""
+    """Return the findings of this many seconds."""
     seen, end = Seen(), time.monotonic() + seconds
     workers = [mixing(running, pictures, seen, end, seed + number) for number in range(AT_ONCE)]
     await asyncio.gather(watch(running, seen, end), *workers)
@@ -187,7 +187,7 @@ async def all_mixed(
 
 
 async def watch(running: Service, seen: Seen, end: float) -> None:
-    """Look at the memory and at /healthz once a second."""
+    """Sample the memory and /healthz once a second."""
     while time.monotonic() < end:
         seen.megabytes.append(running.megabytes)
         answer = await ask_once(running.port, get("/healthz"))
@@ -219,7 +219,7 @@ async def mixing(
 
 
 def faults(name: str, picture: Picture, answer: Answer | None) -> list[str]:
-    """Return what is wrong with an answer."""
+    """Return the faults of an answer."""
     wanted = KINDS[name].status
     if answer is None or wanted is None:
         return []
@@ -236,7 +236,7 @@ def faults(name: str, picture: Picture, answer: Answer | None) -> list[str]:
 
 
 def among_slow(running: Service, pictures: Sequence[Picture], *, count: int) -> bool:
-    """Open the slow connections, ask among them, print it, and return whether all was right."""
+    """Send requests among slow connections, print the findings, and return True without a fault."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, count + 500)), hard))
     seen, health, checks, opened = asyncio.run(all_slow(running, pictures, count))
@@ -254,7 +254,7 @@ def among_slow(running: Service, pictures: Sequence[Picture], *, count: int) -> 
 async def all_slow(
     running: Service, pictures: Sequence[Picture], count: int
 ) -> tuple[Seen, list[float], list[float], int]:
-    """Return what was wrong, the seconds of /healthz and of checks, and connections opened."""
+    """Return the faults, the seconds of /healthz and of checks, and the connections opened."""
     seen, opened, end = Seen(), Counter[str](), time.monotonic() + SLOW_SECONDS
     dripping = [asyncio.create_task(drip(running.port, opened, end)) for _ in range(count)]
     await asyncio.sleep(5)
@@ -286,7 +286,7 @@ async def drip(port: int, opened: Counter[str], end: float) -> None:
 async def asked_again(
     port: int, request: bytes, seen: Seen, end: float, *, pause: float
 ) -> list[float]:
-    """Ask over connections of their own until the end; return the seconds of the answers."""
+    """Send requests over new connections until the end; return the seconds of the answers."""
     seconds = []
     while time.monotonic() < end:
         started = time.perf_counter()

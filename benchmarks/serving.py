@@ -1,7 +1,7 @@
-"""A `faceproof serve` on 127.0.0.1 and cheap clients: what the service's benchmarks share.
+"""A `faceproof serve` on 127.0.0.1 and cheap clients, shared by the service's benchmarks.
 
-Clients write bytes that were put together beforehand to plain sockets, so that they take little of
-the cores that they measure.
+Clients write prepared bytes to plain sockets, so that they take little of the cores that they
+measure.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Answer(NamedTuple):
-    """What came back: status, body, and the seconds from the first byte sent to the last read."""
+    """An answer: status, body, and the seconds from the first byte sent to the last read."""
 
     status: int
     body: bytes
@@ -65,7 +65,7 @@ class Service:
 
 @contextmanager
 def service(detector: str, **settings: object) -> Iterator[Service]:
-    """Give a service that is ready, on a port that was free; it ends with the block."""
+    """Yield a ready service on a free port; it stops with the block."""
     given = {f"FACEPROOF_SERVE_{name.upper()}": str(value) for name, value in settings.items()}
     given = {"FACEPROOF_SERVE_FEEDBACK__DATABASE": "off", **given}
     command = [sys.executable, "-m", "faceproof", "serve", "--port", "0", "--detector", detector]
@@ -121,7 +121,7 @@ def upload(data: bytes, *, name: str = "a.jpg", path: str = "/v1/check") -> byte
 
 
 def head(length: int, *, path: str = "/v1/check") -> bytes:
-    """Return the head of a request whose body has so many bytes."""
+    """Return the head of a request whose body has this many bytes."""
     return (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\n"
         f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
@@ -130,7 +130,7 @@ def head(length: int, *, path: str = "/v1/check") -> bytes:
 
 
 class Client:
-    """One connection that is kept, and opened anew where the service closed it."""
+    """One kept-alive connection, opened again after the service closes it."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -168,7 +168,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
 
 
 async def ask_once(port: int, request: bytes) -> Answer:
-    """Return the answer over a connection of its own."""
+    """Return the answer over a new connection."""
     client = Client(port)
     try:
         return await client.ask(request)
@@ -177,7 +177,7 @@ async def ask_once(port: int, request: bytes) -> Answer:
 
 
 def quantile(seconds: Sequence[float], share: float) -> float:
-    """Return how many milliseconds so large a share of the answers took at most.
+    """Return the milliseconds within which this share of the answers arrived.
 
     >>> quantile([0.001, 0.002, 0.003, 0.004], 0.5)
     2.0

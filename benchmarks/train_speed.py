@@ -1,21 +1,21 @@
-"""How much of PyTorch's bare speed is left in our training loop, and what the loader gives.
+"""Share of PyTorch's bare speed in our training loop, and the throughput of the loader.
 
 Measures in one run, in turns, so that a busy machine slows all of them alike:
 
 * bare: forward, loss, backward and optimiser step on batches that are ready in memory;
-* ours, ready: our loop on the same batches, network, precision and optimiser, with what it adds:
+* ours, ready: our loop on the same batches, network, precision and optimiser, with its additions:
   schedule, label smoothing, clipping, the averaged weights, the journal;
 * ours, loaded: our loop with its loader, which decodes, augments and crops; the batches that the
   workers have ready when the clock starts are taken before;
-* loader: the loader alone, in the process itself, so what one worker gives at most.
+* loader: only the loader, in the process itself: the maximum of one worker.
 
     uv run python benchmarks/train_speed.py [--network densenet121] [--side 160] [--batch 16]
         [--steps 10] [--repeats 5] [--workers 1] [--threads N] [--json FILE]
 
 It runs on the GPU where there is one. "ratio" is the median over the turns of pictures a second
 over the bare loop's of the same turn. "CPU ratio" compares the CPU seconds of this process, and
-says more where the network runs on the CPU of a busy machine. Pictures are crops of scikit-image's
-astronaut, each shifted and lit a little differently.
+is more accurate where the network runs on the CPU of a busy machine. Pictures are crops of
+scikit-image's astronaut, each shifted and lit a little differently.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ FAR = 10**6
 
 @dataclass(frozen=True)
 class Turn:
-    """What a number of pictures took: seconds of the clock and of this process's CPU time."""
+    """Cost of a number of pictures: wall-clock seconds and CPU seconds of this process."""
 
     pictures: int
     seconds: float
@@ -71,7 +71,7 @@ class Turn:
 
 
 class Loop(Trainer):
-    """Our loop on batches that it is given, without validations and checkpoints."""
+    """Our loop on given batches, without validations and checkpoints."""
 
     given: Iterable[Batch] = ()
 
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Return what is asked for."""
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description="The speed of our training loop.")
     parser.add_argument("--network", default="densenet121")
     parser.add_argument("--side", type=int, default=160)
@@ -138,7 +138,7 @@ def measured(wish: argparse.Namespace, folder: Path) -> dict[str, list[Turn]]:
 
 
 def recipe_of(wish: argparse.Namespace) -> Recipe:
-    """Return the recipe of the defaults with what is asked for."""
+    """Return the default recipe with the requested settings."""
     return Recipe.model_validate(
         {
             "data": {"licence": "none"},
@@ -157,7 +157,7 @@ def recipe_of(wish: argparse.Namespace) -> Recipe:
 
 
 def our_loop(fabric: Fabric, recipe: Recipe, folder: Path) -> Loop:
-    """Return our loop, whose journal writes and says nothing aloud."""
+    """Return our loop, whose journal writes but prints nothing."""
     run = RunFolder(folder / "run")
     journal = Journal(run, lambda _: None, steps=FAR, show=True)
     network = build(recipe.network.name, head=recipe.network.head)
@@ -165,7 +165,7 @@ def our_loop(fabric: Fabric, recipe: Recipe, folder: Path) -> Loop:
 
 
 def bare_loop(fabric: Fabric, recipe: Recipe) -> Callable[[Iterable[Batch]], None]:
-    """Return the shortest loop: the same network, groups, optimiser and precision, and no more."""
+    """Return the minimal loop: the same network, groups, optimiser and precision only."""
     network = build(recipe.network.name, head=recipe.network.head)
     network = network.to(fabric.device).to(memory_format=torch.channels_last).train()
     wished = recipe.optimizer
@@ -209,7 +209,7 @@ def drain(given: Iterable[Batch]) -> None:
 
 
 def timed(wish: argparse.Namespace, run: Callable[[], None]) -> Turn:
-    """Return what one turn took, until the device has finished."""
+    """Return the timing of one turn, until the device has finished."""
     wait()
     started, cpu = time.perf_counter(), time.process_time()
     run()
@@ -219,7 +219,7 @@ def timed(wish: argparse.Namespace, run: Callable[[], None]) -> Turn:
 
 
 def wait() -> None:
-    """Return when the device has nothing left to do."""
+    """Wait until the device has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -241,7 +241,7 @@ def pictures(folder: Path) -> PreparedPictures:
 
 
 def print_table(turns: dict[str, list[Turn]], wish: argparse.Namespace) -> None:
-    """Print a Markdown table, and on what it was measured."""
+    """Print a Markdown table, and the hardware of the measurement."""
     where = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     print(
         f"{wish.network}, {wish.side} px, batch {wish.batch}, {wish.precision}, {where}, "

@@ -1,17 +1,17 @@
-"""What a detector learns of a new generator from few pictures, and what it forgets of the old ones.
+"""Gain on a new generator from few pictures, and loss on the old ones, after an update.
 
 A detector that never saw the fakes of one source is updated with 50, 200 and 800 of them, with and
-without replay of old pictures. Beside the new fakes lie as many real faces of one source, or half
-of those there are. Without replay nothing else is learned from; the old pictures calibrate, gate
-and test alone. Every row of the table is the *test* split, which decided nothing, also of refused
-candidates; changes are paired, with 95 % intervals over groups, each detector at its own thresholds
-with the same promise.
+without replay of old pictures. The new fakes come with as many real faces of one source, or half
+of the available ones. Without replay these are the only training data; the old pictures are used
+only for calibration, gate and test. Every row of the table is the *test* split, which decided
+nothing, also of refused candidates. Changes are paired, with 95 % intervals over groups, each
+detector at its own thresholds with the same promise.
 
     uv run --extra train python benchmarks/update.py --detector runs/base/bundle --old SOURCE ...
 
 ``--old`` names the sources that the detector was trained and calibrated on: with others its
-thresholds move for another reason than what it learns. A run that is finished, or broken off, goes
-on. ``--table`` prints what is there and trains nothing.
+thresholds also move for a reason other than training. A finished or interrupted run resumes.
+``--table`` prints the existing results and trains nothing.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ASIDE = {"validation": 39, "calibration": 39}
 
 @dataclass(frozen=True)
 class Sets:
-    """The manifests of one measurement: new pictures by count, old ones, and what is tested on."""
+    """The manifests of one measurement: new pictures by count, old ones, and the test set."""
 
     new: dict[int, Path]
     old: Path
@@ -62,7 +62,7 @@ class Sets:
 
 
 def main() -> None:
-    """Update as often as is asked for, and print the table."""
+    """Run the requested updates, and print the table."""
     asked = arguments()
     sets = manifests(asked)
     if not asked.table:
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """Return what was asked for."""
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--detector", required=True, help="a detector that never saw the source")
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
@@ -116,9 +116,9 @@ def manifests(asked: argparse.Namespace) -> Sets:
 
 
 def divided(fakes: pl.DataFrame) -> pl.DataFrame:
-    """Return the new fakes with splits of their own: test as it was, some aside, the rest learned.
+    """Return the new fakes with new splits: test unchanged, some held out, the rest for training.
 
-    The detector never saw any of them, so that those of other splits may move; groups stay whole.
+    The detector never saw any of them, so those of other splits may move; groups stay whole.
     """
     left = in_order(fakes.filter(pl.col("split") != "test"))
     groups = left["group"].unique(maintain_order=True).to_list()
@@ -135,13 +135,13 @@ def divided(fakes: pl.DataFrame) -> pl.DataFrame:
 
 
 def in_order(table: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows in an order that only the hashes of their groups decide."""
+    """Return the rows, ordered by the hashes of their groups."""
     keys = [unit_hash(group, 4) for group in table["group"]]
     return table.with_columns(pl.Series("key", keys)).sort("key", "path").drop("key")
 
 
 def some(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield what is used of the old pictures: so many of each source and class of each split."""
+    """Yield the used old pictures: a fixed number of each source and class of each split."""
     for split, count in EACH.items():
         for _, cell in in_order(table.filter(split=split)).group_by(
             "source", "label", maintain_order=True
@@ -150,7 +150,7 @@ def some(table: pl.DataFrame) -> Iterator[pl.DataFrame]:
 
 
 def run(asked: argparse.Namespace, sets: Sets, count: int, mode: str) -> None:
-    """Update the detector once, where that is not done already."""
+    """Update the detector once, unless that is done already."""
     folder = place(asked, count, mode)
     if (folder / RECORD).exists() or (folder / UNSUPPORTED).exists():
         return
@@ -227,7 +227,7 @@ def row(asked: argparse.Namespace, sets: Sets, folder: Path) -> tuple[str, ...]:
 
 
 def tested(detector: Path, sets: Sets, path: Path) -> Any:
-    """Return a detector's answers about the test pictures, kept beside the run."""
+    """Return a detector's answers for the test pictures, stored next to the run."""
     bundle, root = Bundle.read(detector), sets.test.picture_path("")
     tell = partial(print, file=sys.stderr)
     return answers(bundle, sets.test, "test", ("clean",), path, root=root, progress=tell)
@@ -242,13 +242,13 @@ def moved(change: Change) -> str:
 
 
 def worst(found: Sequence[Change]) -> str:
-    """Return the change that loses most, and whose it is."""
+    """Return the largest loss, and its generator or source."""
     one = max(found, key=lambda change: change.losses)
     return f"{one.slice.partition('=')[2]}: {moved(one)}"
 
 
 def counts_of(manifest: Manifest) -> str:
-    """Return how many test pictures there are of each source and class."""
+    """Return the number of test pictures of each source and class."""
     cells = manifest.table.group_by("source", "label").len().sort("source", "label")
     return ", ".join(f"{n:,} {label} of {source}" for source, label, n in cells.iter_rows())
 

@@ -1,9 +1,9 @@
-"""Draw docs/augmentation.png: what each augmentation does to a picture.
+"""Draw docs/augmentation.png: the effect of each augmentation on a picture.
 
 uv run --extra data python docs/augmentation.py
 
 Rows: a picture each. Columns: one step each, by a seed, cropped as for a network with a margin; the
-last one is what the reconstruction has changed, eight times as strong.
+last one is the difference of the reconstruction, eight times as strong.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,7 @@ COLOURS = 256
 
 
 def main() -> None:
-    """Check a sample, open its report in Chromium, and keep what stands above the next section."""
+    """Check a sample, open its report in Chromium, and save the part above the next section."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "case.html"
         subprocess.run(

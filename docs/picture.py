@@ -1,4 +1,4 @@
-"""Draw docs/check-samples.svg: what `faceproof check samples/` prints on a terminal.
+"""Draw docs/check-samples.svg: the terminal output of `faceproof check samples/`.
 
 uv run python docs/picture.py
 """

@@ -2,8 +2,8 @@
 
     uv run python docs/public_data.py [--raw data/raw] [--work data/public]
 
-What is done already is not done again; delete the folder ``--work`` to begin anew. The pictures are
-brought under ``--raw`` by hand, as docs/data.md says.
+Finished steps are not repeated; delete the folder ``--work`` to start from scratch. Put the
+pictures under ``--raw`` by hand, as docs/data.md describes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import polars as pl
 from faceproof.data.inspection.record import Inspection
 from faceproof.data.manifest_files import read_manifest
 
-#: Set -> how `faceproof data import` is told to read it.
+#: Set -> the options of `faceproof data import` for it.
 SETS = {
     "ffhq_stylegan140k": "--layout class-folders --real real --fake ai --generator stylegan",
     "openforensics": "--layout openforensics",
@@ -43,7 +43,7 @@ FACEPROOF = [sys.executable, "-c", "from faceproof.cli import main; main()"]
 
 
 def main() -> None:
-    """Do what is missing, then write the tables into the page."""
+    """Run the missing steps, then write the tables into the page."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="the pictures")
     parser.add_argument("--work", type=Path, default=Path("data/public"), help="the results")
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def filled(text: str, name: str, lines: Iterator[str]) -> str:
-    """Return the page with other lines between the comments that bear a name."""
+    """Return the page with other lines between its named comments."""
     before, start, rest = text.partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- /{name} -->")
     return f"{before}{start}" + "\n".join(lines) + f"\n{end}{after}"
@@ -97,7 +97,7 @@ def run(arguments: list[str], *, made: Path) -> None:
 
 
 def inspections(work: Path) -> dict[str, Inspection]:
-    """Return what was found of each set."""
+    """Return the findings of each set."""
     return {
         name: Inspection.model_validate(json.loads((work / f"{name}.json").read_bytes()))
         for name in [*SETS, "together"]
@@ -106,7 +106,7 @@ def inspections(work: Path) -> dict[str, Inspection]:
 
 
 def what_they_hold(work: Path, found: dict[str, Inspection]) -> Iterator[str]:
-    """Yield rows, sizes and what could not be read."""
+    """Yield rows, sizes and the unreadable files."""
     yield "| set | real / fake | format, JPEG quality | sides, px | left out | no face found |"
     yield "|---|---|---|---|---|---|"
     for name, seen in found.items():
@@ -148,7 +148,7 @@ def left_out(path: Path) -> str:
 
 
 def what_repeats(found: dict[str, Inspection]) -> Iterator[str]:
-    """Yield copies and near-duplicates of each set, and what it shares with another."""
+    """Yield copies and near-duplicates of each set, and those shared with another."""
     yield "| set | copies of a file | near-duplicate pairs | of them fake and real | faults |"
     yield "|---|---|---|---|---|"
     for name, seen in found.items():
@@ -167,7 +167,7 @@ def is_mixed(first: str, second: str) -> bool:
 
 
 def what_gives_them_away(found: dict[str, Inspection]) -> Iterator[str]:
-    """Yield what the shortcut probe says of the sets of two classes."""
+    """Yield the shortcut probe's findings on the sets of two classes."""
     yield "| set | n | probe, as the files are | most guilty | floor, re-encoded |"
     yield "|---|---|---|---|---|"
     for name, seen in found.items():

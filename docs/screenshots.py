@@ -27,7 +27,7 @@ VERDICT = "Cannot tell"
 
 
 def main() -> None:
-    """Serve the page, open it in Chromium, and keep what it shows."""
+    """Serve the page, open it in Chromium, and save its screenshots."""
     expect.set_options(timeout=PATIENCE_MS)
     with served() as address, sync_playwright() as playwright:
         # What the system has, else what playwright installed.
@@ -112,7 +112,7 @@ def settle(page: Page) -> None:
 
 
 def keep(page: Page, name: str) -> None:
-    """Write what stands in the window, once the script has run, in few colours."""
+    """Write the content of the window, once the script has run, in few colours."""
     settle(page)
     page.mouse.move(0, 0)
     page.wait_for_load_state("networkidle")
