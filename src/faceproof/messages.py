@@ -6,11 +6,16 @@ from collections.abc import Iterator, Sequence
 
 
 def silent(_: object) -> None:
-    """Report nothing: the progress of a call that nobody watches."""
+    """Report nothing: the progress of a call that nobody watches.
+
+    >>> silent("12 of 40 pictures")
+    """
 
 
 def counted(number: int, noun: str, *, separator: str = ",") -> str:
     """Return a number and a noun that agree; ``separator`` is that of thousands, "" for none.
+
+    The plural is the noun with an s.
 
     >>> counted(1, "pair"), counted(1200, "pair"), counted(1200, "pair", separator="")
     ('1 pair', '1,200 pairs', '1200 pairs')

@@ -171,7 +171,7 @@ def test_all_broken_writes_the_problems_and_no_manifest(faces, faceproof):
         ({4: "class-folder"}, 2, "unknown layout 'class-folder', did you mean 'class-folders'"),
         ({6: "nowhere/m.parquet"}, 2, "the folder nowhere does not exist; make it first"),
         ({6: "m.xlsx"}, 2, "m.xlsx: a manifest must be named NAME.parquet or NAME.csv"),
-        ({6: "m"}, 2, "m: a manifest is called"),
+        ({6: "m"}, 2, "m: a manifest must be named"),
         ({6: "folder.csv"}, 2, "folder.csv is a folder"),
         ({6: "empty/m.csv"}, 2, "write .parquet, which stores the data folder"),
         ({7: "--columns=label"}, 2, "--columns 'label': write OURS=THEIRS"),

@@ -220,7 +220,7 @@ def test_a_folder_of_something_else_is_left_alone(run, make, tmp_path):
         (["--format", "xml"], "unknown format 'xml'"),
         (["--at", "lax"], "lax"),
         (["--resamples", "9"], "--resamples"),
-        (["--data", "no-such.csv"], "--data no-such.csv does not exist"),
+        (["--data", "no-such.csv"], "there is no manifest no-such.csv"),
     ],
 )
 def test_wrong_usage_is_refused_before_any_work(run, make, tmp_path, words, said):

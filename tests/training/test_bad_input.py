@@ -116,7 +116,7 @@ class TestData:
         rows = read_manifest(own / "manifest.parquet").rows
         kept = tuple(row for row in rows if not dropped(row))
         write_manifest(Manifest(kept), own / "manifest.parquet")
-        refused(train(*from_folder(own)), 1, "holds 0 ", told)
+        refused(train(*from_folder(own)), 1, "has 0 ", told)
 
     @pytest.mark.parametrize("workers", [0, 1])
     def test_a_picture_is_gone_and_comes_back(self, train, own, tmp_path, workers):
@@ -400,7 +400,7 @@ class TestDevices:
 
     def test_a_picture_for_each(self, train):
         how = ("device.devices=2", "schedule.batch_size=2")
-        refused(train(*how), 1, "leaves 1 picture to each of 2 devices", "set it to 4")
+        refused(train(*how), 1, "gives 1 picture to each of 2 devices", "set it to 4")
 
     def test_processes_that_nobody_asked_for(self, train, monkeypatch):
         settings = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}

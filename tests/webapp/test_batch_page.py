@@ -108,7 +108,7 @@ def test_what_does_not_fit_is_said_and_not_judged(page, monkeypatch):
     given(page, *FILES)
     assert len(kept(page)) == 2
     (warning,) = [one for one in page.told if "4 pictures were given" in one]
-    assert "the first 2 are judged here" in warning
+    assert "the first 2 are checked" in warning
     monkeypatch.setattr(batch_page, "MOST_FILES", 300)
     monkeypatch.setattr(batch_page, "MOST_TOTAL_MEGABYTES", 0)
     page.run()

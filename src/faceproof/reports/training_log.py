@@ -337,9 +337,7 @@ def _between(began: str, lines: Sequence[Line]) -> timedelta:
 def _of_journal(run: History) -> Iterator[str]:
     """Yield the faults of ``metrics.jsonl``."""
     if run.unreadable:
-        yield (
-            f"{run.unreadable:,} unreadable lines of `metrics.jsonl` are not in the curves."
-        )
+        yield (f"{run.unreadable:,} unreadable lines of `metrics.jsonl` are not in the curves.")
     if run.superseded:
         yield (
             "Lines of `metrics.jsonl` for steps that a later start repeated: "

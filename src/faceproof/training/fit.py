@@ -155,7 +155,7 @@ def _started_from(recipe: Recipe, sha256: str) -> StartedFrom:
 
 
 def _pictures(
-    recipe: Recipe, manifest: Manifest, made: Path | None
+    recipe: Recipe, manifest: Manifest, made: Path | None = None
 ) -> tuple[TrainingStream, PlainFaces]:
     """Return the training stream and the validation faces."""
     data, seen = recipe.data, recipe.schedule.validation_pictures
