@@ -265,7 +265,9 @@ class TestAFullDisk:
     def test_while_the_first_checkpoint_is_written(self, train, tmp_path):
         with file_limit(50_000):
             said = train()
-        refused(said, 1, "the disk is full", "MB are needed", "MB are free", "it starts from scratch")
+        refused(
+            said, 1, "the disk is full", "MB are needed", "MB are free", "it starts from scratch"
+        )
         left = {path.name for path in (tmp_path / "run").iterdir()}
         assert not {name for name in left if name.endswith((".part", ".pt"))}
 
