@@ -52,7 +52,7 @@ def test_the_page_names_the_bounds():
         f"{MAX_TAGS} tags",
         f"{DEEPEST} levels deep and {MOST_PROPERTIES} properties",
         f"{MOST_READS:,}".replace(",", " ") + " reads",
-        f"cut at\n{LONGEST_VALUE}",
+        f"truncated at {LONGEST_VALUE}",
         f"correlation of {LEAST_CORRELATION}",
         f"export {VARIABLE}=",
     ):
