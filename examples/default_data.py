@@ -28,6 +28,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from faceproof.data.manifest import Manifest
+from faceproof.data.manifest_files import read_manifest, write_manifest
+
 LISTS = Path(__file__).with_name("lists")
 FACEPROOF = [sys.executable, "-m", "faceproof"]
 SHARES = "train=0.62,validation=0.06,calibration=0.17,test=0.15"
@@ -74,6 +77,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("data/default"), help="the results")
     parser.add_argument("--mirrors", type=Path, help="bare clones, OWNER+NAME/repo")
     parser.add_argument("--only", nargs="*", help="sources to extract and import, then stop")
+    parser.add_argument(
+        "--at-most",
+        metavar="SPLIT=N,...",
+        help="prepare only so many pictures of each source and class, for a run on a small machine",
+    )
     options = parser.parse_args()
     mirrors = options.mirrors or options.folder / "mirrors"
     raw, manifests = options.folder / "raw", options.folder / "manifests"
@@ -82,17 +90,34 @@ def main() -> None:
     for name in options.only or list(sources):
         if not (manifests / f"{name}.parquet").exists():
             extract(name, sources[name](), raw, mirrors)
-            run("import", raw / name / "table.csv", "--layout", "columns", "--name", name,
+            run("import", raw / f"{name}.csv", "--layout", "columns", "--name", name,
                 "-o", manifests / f"{name}.parquet")  # fmt: skip
     if options.only:
         return
     split = options.folder / "split.parquet"
     if not split.exists():
         made = [manifests / f"{name}.parquet" for name in sorted(sources)]
-        run("split", *made, "--root", raw, "-o", split, "--shares", SHARES, "--by", "family")
+        run("split", *made, "-o", split, "--shares", SHARES, "--by", "family")
+    if options.at_most:
+        whole, split = split, options.folder / "part.parquet"
+        write_part(whole, split, options.at_most)
     prepared = options.folder / "prepared"
     if not (prepared / "prepare.json").exists():
         run("prepare", split, "-o", prepared, "--keep", "face", "--size", "384", "--no-probe")
+
+
+def write_part(whole: Path, part: Path, at_most: str) -> None:
+    """Write the rows of a manifest, at most N of each split, source and class, chosen by hash."""
+    manifest = read_manifest(whole)
+    left = {name: int(count) for name, _, count in (s.partition("=") for s in at_most.split(","))}
+    taken: Counter[tuple[str, str, str]] = Counter()
+    rows = []
+    for row in sorted(manifest.rows, key=lambda row: digest(row.path)):
+        kind = (row.split, row.source, row.label)
+        if taken[kind] < left.get(row.split, len(manifest)):
+            taken[kind] += 1
+            rows.append(row)
+    write_manifest(Manifest(rows, root=manifest.root), part)
 
 
 def run(*arguments: object) -> None:
@@ -282,7 +307,7 @@ def extract(name: str, found: Iterable[Row], raw: Path, mirrors: Path) -> None:
             place = f"{repository.replace('/', '+')}/{row.path}"
             if name == "dfdc" and is_dark(data):
                 continue
-            target = raw / name / place
+            target = raw / place
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
             written.append((row, place))
@@ -297,7 +322,7 @@ def write_table(name: str, written: list[tuple[Row, str]], raw: Path) -> None:
     extra = sorted({key for row, _ in written for key in row.attributes
                     if not key.startswith("tile_")})  # fmt: skip
     family = FAMILIES.get(name, "generated")
-    with (raw / name / "table.csv").open("w", encoding="utf-8", newline="") as file:
+    with (raw / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(["path", "label", "generator", "group", "family", *extra])
         for row, place in written:

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -16,7 +17,7 @@ from safetensors.torch import save_file  # noqa: E402
 from faceproof.data.preparing.folder import landmarks_of, with_made  # noqa: E402
 from faceproof.errors import FaceproofError, TrainingError  # noqa: E402
 from faceproof.training.fit import _pictures  # noqa: E402
-from faceproof.training.forging.pool import GENERATOR, SOURCE, make_round_trips  # noqa: E402
+from faceproof.training.forging.pool import generator_of, make_fakes  # noqa: E402
 from faceproof.training.resolution import face_widths  # noqa: E402
 from faceproof.training.stream import PreparedPictures, TrainingStream  # noqa: E402
 from faceproof.training.stream_report import (  # noqa: E402
@@ -57,14 +58,14 @@ def round_trips(own, autoencoder, *more):
     return (
         *MATCHED,
         f"data.prepared={own.as_posix()!r}",
-        f"round_trip={{ autoencoder = {autoencoder.as_posix()!r}, widest = 40.0, "
+        f"made.round_trip={{ autoencoder = {autoencoder.as_posix()!r}, widest = 40.0, "
         "counts = { train = 5, validation = 2, test = 3 } }",
         *more,
     )
 
 
 def test_samples_depend_on_seed_and_number_only(mini, manifest):
-    first, second = (_pictures(mini(*MATCHED, LATER), manifest, None)[0] for _ in range(2))
+    first, second = (_pictures(mini(*MATCHED, LATER), manifest)[0] for _ in range(2))
     for number in (3, 17, 40):
         inputs, target = first[number]
         again, label = second[number]
@@ -73,7 +74,7 @@ def test_samples_depend_on_seed_and_number_only(mini, manifest):
 
 
 def test_every_sample_has_a_width_of_the_recipe(mini, manifest):
-    stream = _pictures(mini(*MATCHED), manifest, None)[0]
+    stream = _pictures(mini(*MATCHED), manifest)[0]
     facts = [stream.facts(number) for number in range(60)]
     assert all(20 <= one.width <= 40 for one in facts)
     assert all(50 <= one.quality <= 96 for one in facts)
@@ -81,8 +82,8 @@ def test_every_sample_has_a_width_of_the_recipe(mini, manifest):
 
 
 def test_a_stage_begins_at_its_step_and_leaves_what_came_before_as_it_was(mini, manifest):
-    plain = _pictures(mini(*MATCHED), manifest, None)[0]
-    staged = _pictures(mini(*MATCHED, LATER), manifest, None)[0]
+    plain = _pictures(mini(*MATCHED), manifest)[0]
+    staged = _pictures(mini(*MATCHED, LATER), manifest)[0]
     size = mini(*MATCHED).schedule.batch_size
     assert all(torch.equal(plain[n][0], staged[n][0]) for n in range(2 * size))
     later = range(2 * size, 12 * size)
@@ -112,7 +113,7 @@ def test_a_planted_width_shortcut_is_refused(mini, manifest, prepared, landmarks
 
 def test_a_matched_stream_has_no_width_shortcut(mini, manifest):
     """Out of fold: 0.1 is what 400 samples of 24 pictures can differ by."""
-    stream = _pictures(mini(*MATCHED), manifest, None)[0]
+    stream = _pictures(mini(*MATCHED), manifest)[0]
     report = report_stream(stream, samples=400)
     assert next(one for one in report.features if one.name == "width").auc < 0.6
     kept = StreamReport.model_validate_json(report.model_dump_json())
@@ -121,9 +122,9 @@ def test_a_matched_stream_has_no_width_shortcut(mini, manifest):
 
 def test_round_trips_keep_split_and_group_and_are_made_once(own, autoencoder, mini, manifest):
     recipe = mini(*round_trips(own, autoencoder))
-    folder = make_round_trips(recipe, manifest, progress=lambda _: None)
-    whole = with_made(manifest, folder)
-    made = [row for row in whole.rows if row.source == SOURCE]
+    (folder,) = make_fakes(recipe, manifest, progress=lambda _: None)
+    whole = with_made(manifest, [folder])
+    made = [row for row in whole.rows if row.source == "round_trip"]
     assert {
         split: sum(row.split == split for row in made) for split in ("train", "validation")
     } == {
@@ -133,18 +134,47 @@ def test_round_trips_keep_split_and_group_and_are_made_once(own, autoencoder, mi
     origins = {row.path: row for row in manifest.rows}
     for row in made:
         origin = origins[row.attributes["origin"]]
-        assert (row.generator, row.is_fake, origin.is_fake) == (GENERATOR, True, False)
+        assert (row.generator, row.is_fake, origin.is_fake) == ("made-round-trip", True, False)
         assert (row.group, row.split) == (origin.group, origin.split)
     before = {path: path.read_bytes() for path in folder.rglob("*.png")}
     (folder / "manifest.parquet").unlink()
     next(iter(before)).unlink()
-    assert make_round_trips(recipe, manifest, progress=lambda _: None) == folder
+    assert make_fakes(recipe, manifest, progress=lambda _: None) == [folder]
     assert {path: path.read_bytes() for path in folder.rglob("*.png")} == before
-    points = landmarks_of(own, folder)
+    points = landmarks_of(own, [folder])
     widths = face_widths(np.stack([points[row.path] for row in made]))
     assert (widths < 41).all()
-    stream = _pictures(recipe, whole, folder)[0]
+    stream = _pictures(recipe, whole, [folder])[0]
     assert stream[0][0].isfinite().all()
+
+
+@pytest.mark.parametrize("forgery", ["self_blend", "swap", "paste"])
+def test_seams_are_kept_for_test_with_the_groups_of_all_people(own, mini, manifest, forgery):
+    counts = "{ validation = 1, test = 2 }"
+    recipe = mini(
+        *MATCHED, f"data.prepared={own.as_posix()!r}", f"made.{forgery}={{ counts = {counts} }}"
+    )
+    (folder,) = make_fakes(recipe, manifest, progress=lambda _: None)
+    made = [row for row in with_made(manifest, [folder]).rows if row.source == forgery]
+    assert sorted(row.split for row in made) == ["test", "test", "validation"]
+    reals = {row.path: row for row in manifest.rows if not row.is_fake}
+    people = {(row.split, row.group) for row in reals.values()}
+    for row in made:
+        assert (row.generator, row.is_fake) == (generator_of(forgery), True)
+        groups = row.group.split(" + ")
+        assert len(groups) == (2 if forgery == "swap" else 1)
+        assert groups[0] == reals[row.attributes["origin"]].group
+        assert {(row.split, group) for group in groups} <= people
+        assert (own / row.path).is_file()
+
+
+def test_one_person_alone_cannot_be_swapped(own, mini, manifest):
+    table = manifest.table.with_columns(group=pl.lit("one"), split=pl.lit("test"))
+    recipe = mini(
+        *MATCHED, f"data.prepared={own.as_posix()!r}", "made.swap={ counts = { test = 1 } }"
+    )
+    with pytest.raises(TrainingError, match=r"made\.swap: no fake can be made .* 20 were tried"):
+        make_fakes(recipe, manifest.with_table(table), progress=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -159,19 +189,19 @@ def test_round_trips_keep_split_and_group_and_are_made_once(own, autoencoder, mi
 )
 def test_what_cannot_be_drawn_is_one_line_before_the_first_step(mini, manifest, override, message):
     with pytest.raises(FaceproofError, match=message) as caught:
-        _pictures(mini(*MATCHED, override), manifest, None)
+        _pictures(mini(*MATCHED, override), manifest)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_autoencoder_is_one_line(own, tmp_path, mini, manifest):
     recipe = mini(*round_trips(own, tmp_path / "nowhere.safetensors"))
-    with pytest.raises(TrainingError, match=r"round_trip\.autoencoder: there is no file") as caught:
-        make_round_trips(recipe, manifest, progress=lambda _: None)
+    with pytest.raises(TrainingError, match=r"made\.round_trip\.autoencoder: no file") as caught:
+        make_fakes(recipe, manifest, progress=lambda _: None)
     assert "\n" not in str(caught.value)
 
 
 def test_a_stream_without_matching_has_no_facts(mini, manifest):
-    stream = _pictures(mini(), manifest, None)[0]
+    stream = _pictures(mini(), manifest)[0]
     with pytest.raises(TrainingError, match=r"add \[resolution\]"):
         stream.facts(0)
 
@@ -180,12 +210,12 @@ def test_a_split_without_real_faces_has_no_round_trips(own, autoencoder, mini, m
     fakes_only = manifest.with_table(manifest.table.filter(manifest.table["label"] == "fake"))
     recipe = mini(*round_trips(own, autoencoder))
     with pytest.raises(TrainingError, match="has no real face"):
-        make_round_trips(recipe, fakes_only, progress=lambda _: None)
+        make_fakes(recipe, fakes_only, progress=lambda _: None)
 
 
 def test_without_the_section_none_are_made(mini, manifest):
-    assert make_round_trips(mini(*MATCHED), manifest, progress=lambda _: None) is None
-    assert with_made(manifest, None) is manifest
+    assert make_fakes(mini(*MATCHED), manifest, progress=lambda _: None) == []
+    assert with_made(manifest, []) == manifest
 
 
 def test_a_renamed_source_needs_a_share(mini, manifest, prepared, landmarks):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -47,12 +47,12 @@ def fit(
     manifest: Manifest,
     run: RunFolder,
     *,
-    made: Path | None = None,
+    made: Sequence[Path] = (),
     progress: Progress,
 ) -> Network:
     """Return the network with the averaged weights of the best validation, trained or resumed.
 
-    ``made`` is the folder of round trips, where the recipe has them.
+    ``made`` are the folders of fakes that the recipe has made.
     On several devices each helper process ends here; the one that was started goes on.
 
     Raises:
@@ -155,7 +155,7 @@ def _started_from(recipe: Recipe, sha256: str) -> StartedFrom:
 
 
 def _pictures(
-    recipe: Recipe, manifest: Manifest, made: Path | None = None
+    recipe: Recipe, manifest: Manifest, made: Sequence[Path] = ()
 ) -> tuple[TrainingStream, PlainFaces]:
     """Return the training stream and the validation faces."""
     data, seen = recipe.data, recipe.schedule.validation_pictures

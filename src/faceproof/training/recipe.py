@@ -77,15 +77,15 @@ class ResolutionRecipe(Record):
         return self
 
 
-class RoundTripRecipe(Record):
-    """Real faces sent through an autoencoder and back, made once and kept in ``data.prepared``.
+class MadeRecipe(Record):
+    """How many fakes of one forgery are made before the first step and kept in ``data.prepared``.
 
-    ``counts`` is how many faces of each split are sent; each split's fakes are made of its own
-    real faces. ``latent_noise`` is the largest standard deviation of the noise on the latents, and
-    ``widest`` the widest face in px: the time of a round trip grows with its area.
+    ``counts`` is how many are made for each split, of its own real faces. ``widest`` is the widest
+    face in px: the time of a round trip grows with its area. ``autoencoder`` is for forgeries that
+    need one, and ``latent_noise`` the largest standard deviation of the noise on its latents.
     """
 
-    autoencoder: Path
+    autoencoder: Path | None = None
     widest: float = Field(default=200, ge=32)
     counts: dict[Literal["train", "validation", "calibration", "test"], int]
     latent_noise: float = Field(default=0.1, ge=0, le=1)
@@ -324,7 +324,7 @@ class Recipe(Record):
     seed: int = Field(default=0, ge=0)
     data: DataRecipe
     resolution: ResolutionRecipe | None = None
-    round_trip: RoundTripRecipe | None = None
+    made: dict[str, MadeRecipe] = Field(default_factory=dict)
     forgeries: dict[str, _Chance] = Field(default_factory=dict)
     stages: tuple[StageRecipe, ...] = ()
     network: NetworkRecipe = Field(default_factory=lambda: NetworkRecipe.model_validate({}))

@@ -14,7 +14,7 @@ from faceproof.messages import silent
 from faceproof.reports import training_page
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
-from faceproof.training.forging.pool import make_round_trips
+from faceproof.training.forging.pool import make_fakes
 from faceproof.training.optimizers import with_steps
 from faceproof.training.preflight import (
     crop_notes,
@@ -54,7 +54,7 @@ def train(
     run = run_folder(Path(output))
     with alone_in(run.path), telling_full_disk(run.path), _telling_little_memory():
         manifest = read_prepared(recipe.data.prepared)
-        made = make_round_trips(recipe, manifest, progress=progress)
+        made = make_fakes(recipe, manifest, progress=progress)
         manifest = with_made(manifest, made)
         recipe = with_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)

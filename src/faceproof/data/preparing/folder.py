@@ -312,22 +312,21 @@ def _leak(prepared: pl.DataFrame, number: int) -> Dropped:
 MADE = "made"
 
 
-def landmarks_of(folder: Path, made: Path | None = None) -> dict[str, npt.NDArray[np.float32]]:
+def landmarks_of(folder: Path, made: Iterable[Path] = ()) -> dict[str, npt.NDArray[np.float32]]:
     """Return path -> landmarks float32 [5, 2] of a prepared folder, and of fakes made from it."""
     found: dict[str, npt.NDArray[np.float32]] = {}
-    for part in (folder, *(() if made is None else (made,))):
+    for part in (folder, *made):
         table = pl.read_parquet(part / "faces.parquet")
         points = table["landmarks"].explode().to_numpy().astype(np.float32).reshape(-1, 5, 2)
         found |= dict(zip(table["path"].to_list(), points, strict=True))
     return found
 
 
-def with_made(manifest: Manifest, made: Path | None) -> Manifest:
+def with_made(manifest: Manifest, made: Iterable[Path]) -> Manifest:
     """Return the manifest of a prepared folder with the fakes made from it."""
-    if made is None:
-        return manifest
-    table = pl.read_parquet(made / "manifest.parquet")
-    return Manifest(pl.concat([manifest.table, table], how="diagonal_relaxed"), root=manifest.root)
+    tables = [pl.read_parquet(folder / "manifest.parquet") for folder in made]
+    whole = pl.concat([manifest.table, *tables], how="diagonal_relaxed")
+    return Manifest(whole, root=manifest.root)
 
 
 def read_prepared(folder: Path) -> Manifest:

@@ -1,16 +1,17 @@
-"""The round trips of a prepared folder: made once, before the first step, and kept in it.
+"""`make_fakes`: the made fakes that a prepared folder keeps, made once, before the first step.
 
-A round trip takes up to a second, too long for each draw. Some thousand are made of the folder's
-own real faces, each at a drawn width, and lie in ``made/`` of the prepared folder with a manifest
-and landmarks like any prepared set. A made fake stays in the split and the group of its person. A
-stopped run resumes and ends in the same bytes.
+A round trip takes up to a second, too long for each draw, and fakes in validation and test must
+not change between runs. So some are made of the folder's own real faces, each at a drawn width,
+and are saved in ``made/`` of the prepared folder with a manifest and landmarks like any prepared
+set. A made fake is in the split of its people, and in their groups. A stopped run resumes and ends
+in the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ from faceproof.imaging.preprocessing import CropSpec
 from faceproof.pipeline import in_order
 from faceproof.records import Record
 from faceproof.runs import replacing
-from faceproof.training.recipe import Recipe, ResolutionRecipe, RoundTripRecipe
+from faceproof.tables import choose
+from faceproof.training.forging.table import FORGERIES, ForgingResources, RealFace
+from faceproof.training.recipe import MadeRecipe, Recipe, ResolutionRecipe
 from faceproof.training.resolution import WidthMatched, face_widths, reduce_face
 
 if TYPE_CHECKING:
@@ -39,28 +42,45 @@ if TYPE_CHECKING:
 Points = npt.NDArray[np.float32]
 Progress = Callable[[str], None]
 
-SOURCE, GENERATOR = "round_trip", "taef2-round-trip"
-
 _REPORTED_EVERY = 100
-#: What is sent through the autoencoder: the crop with room for the shifts of augmentation.
+#: What is kept of the picture: the crop with room for the shifts of augmentation.
 _REGION = CropSpec(size=160, margin=0.15)
+#: How many people are tried before a fake is given up: a donor may be the same person.
+_ATTEMPTS = 20
+
+
+def generator_of(forgery: str) -> str:
+    """Return the generator that the manifest names for a made fake.
+
+    >>> generator_of("self_blend")
+    'made-self-blend'
+    """
+    return f"made-{forgery.replace('_', '-')}"
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """The real rows of a split, their face widths in px, and what draws from them."""
+
+    split: str
+    rows: list[Row]
+    landmarks: list[Points]
+    widths: npt.NDArray[np.float64]
+    draw: WidthMatched
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One round trip to make: its real picture, and how it is reduced."""
+    """One fake to make of a pool's real faces."""
 
     number: int
     seed: tuple[int, ...]
-    row: Row
-    file: Path
-    landmarks: Points
-    factor: float
+    pool: _Pool
 
     @property
     def target(self) -> str:
-        """The made picture's path in the pool."""
-        return f"{self.row.split}/{self.number:05d}.png"
+        """The made picture's path in the pool's folder."""
+        return f"{self.pool.split}/{self.number:05d}.png"
 
 
 class _Made(Record):
@@ -77,45 +97,59 @@ class _Made(Record):
     bytes: int
 
 
-def make_round_trips(recipe: Recipe, manifest: Manifest, *, progress: Progress) -> Path | None:
-    """Return the folder of the recipe's round trips, made where they are missing.
-
-    None where the recipe asks for none.
+def make_fakes(recipe: Recipe, manifest: Manifest, *, progress: Progress) -> list[Path]:
+    """Return the folders of the recipe's made fakes, made where they are missing.
 
     Raises:
-        TrainingError: the autoencoder is missing or damaged, or a split has no real face.
+        UnknownChoiceError: a key of ``made`` is not in `FORGERIES`.
+        TrainingError: an autoencoder is missing or damaged, or a split has no real face.
     """
-    wanted = recipe.round_trip
-    if wanted is None:
-        return None
-    if not wanted.autoencoder.is_file():
+    for name, wanted in recipe.made.items():
+        _validate(name, wanted)
+    return [_make(name, recipe, manifest, progress) for name in recipe.made]
+
+
+def _validate(name: str, wanted: MadeRecipe) -> None:
+    """Refuse a forgery that is not there, or lacks its autoencoder."""
+    forgery = choose(FORGERIES, name, what="forgery")
+    if not forgery.needs_autoencoder:
+        return
+    if wanted.autoencoder is None or not wanted.autoencoder.is_file():
+        found = "not given" if wanted.autoencoder is None else f"no file {wanted.autoencoder}"
         raise TrainingError(
-            f"round_trip.autoencoder: there is no file {wanted.autoencoder}; docs/made-fakes.md "
-            "says how to convert one, and without [round_trip] none is needed"
+            f"made.{name}.autoencoder: {found}; docs/made-fakes.md says how to convert one, and "
+            f"without [made.{name}] none is needed"
         )
-    folder = recipe.data.prepared / MADE / f"{SOURCE}-{_key(recipe, wanted, manifest)}"
+
+
+def _make(name: str, recipe: Recipe, manifest: Manifest, progress: Progress) -> Path:
+    """Return the folder of the fakes of one forgery."""
+    wanted = recipe.made[name]
+    folder = recipe.data.prepared / MADE / f"{name}-{_key(name, recipe, manifest)}"
     if (folder / "manifest.parquet").is_file():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     jobs = list(_jobs(recipe, wanted, manifest))
-    work = _Maker(wanted, folder)
+    work = _Maker(name, wanted, recipe.data.prepared, folder)
     made: list[_Made] = []
     with closing(in_order(work, jobs, workers=wanted.threads, ahead=4 * wanted.threads)) as found:
         for one in found:
             made.append(one)
             if len(made) % _REPORTED_EVERY == 0:
-                progress(f"round trips: {len(made)} of {len(jobs)}")
-    _write(made, folder)
+                progress(f"{name}: {len(made)} of {len(jobs)} made")
+    _write(name, made, folder)
     return folder
 
 
-def _key(recipe: Recipe, wanted: RoundTripRecipe, manifest: Manifest) -> str:
-    """Return a short hash of all that decides the round trips."""
-    spec = recipe.resolution
+def _key(name: str, recipe: Recipe, manifest: Manifest) -> str:
+    """Return a short hash of all that decides the fakes of one forgery."""
+    spec, wanted = recipe.resolution, recipe.made[name]
+    weights = wanted.autoencoder.read_bytes() if wanted.autoencoder else b""
     decides = {
+        "forgery": name,
         "data": manifest.sha256,
         "seed": recipe.seed,
-        "autoencoder": hashlib.sha256(wanted.autoencoder.read_bytes()).hexdigest(),
+        "autoencoder": hashlib.sha256(weights).hexdigest(),
         "counts": dict(wanted.counts),
         "latent_noise": wanted.latent_noise,
         "widest": wanted.widest,
@@ -125,29 +159,20 @@ def _key(recipe: Recipe, wanted: RoundTripRecipe, manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _jobs(recipe: Recipe, wanted: RoundTripRecipe, manifest: Manifest) -> Iterator[_Job]:
-    """Yield the round trips of every split: real faces by the shares of training, widths drawn."""
+def _jobs(recipe: Recipe, wanted: MadeRecipe, manifest: Manifest) -> Iterator[_Job]:
+    """Yield what is to be made for every split: real faces by the shares of training."""
     landmarks = landmarks_of(recipe.data.prepared)
     for place, (split, count) in enumerate(wanted.counts.items()):
         rows = _real_rows(manifest, split, recipe.data.shares)
         if not rows and count:
-            raise TrainingError(f"round_trip.counts: {split} has no real face of a known source")
+            raise TrainingError(f"made: {split} has no real face of a known source")
         if not count:
             continue
-        widths = face_widths(np.stack([landmarks[row.path] for row in rows]))
-        draw = _draw(rows, widths, recipe, wanted)
+        points = [landmarks[row.path] for row in rows]
+        widths = face_widths(np.stack(points))
+        pool = _Pool(split, rows, points, widths, _draw(rows, widths, recipe, wanted))
         for number in range(count):
-            seed = (recipe.seed, place, number)
-            drawn = draw.any_width("real", np.random.default_rng(seed))
-            row = rows[drawn.row]
-            yield _Job(
-                number=number,
-                seed=(*seed, 1),
-                row=row,
-                file=recipe.data.prepared / row.path,
-                landmarks=landmarks[row.path],
-                factor=drawn.width / float(widths[drawn.row]),
-            )
+            yield _Job(number=number, seed=(recipe.seed, place, number), pool=pool)
 
 
 def _real_rows(manifest: Manifest, split: str, shares: Mapping[str, float]) -> list[Row]:
@@ -160,7 +185,7 @@ def _real_rows(manifest: Manifest, split: str, shares: Mapping[str, float]) -> l
 
 
 def _draw(
-    rows: list[Row], widths: npt.NDArray[np.float64], recipe: Recipe, wanted: RoundTripRecipe
+    rows: list[Row], widths: npt.NDArray[np.float64], recipe: Recipe, wanted: MadeRecipe
 ) -> WidthMatched:
     """Return what draws a width and a real picture that has it."""
     spec = recipe.resolution or ResolutionRecipe()
@@ -171,51 +196,84 @@ def _draw(
 
 
 class _Maker:
-    """Makes one round trip; safe to share between threads."""
+    """Makes one fake of a forgery; safe to share between threads."""
 
-    def __init__(self, wanted: RoundTripRecipe, folder: Path) -> None:
-        import torch
+    def __init__(self, name: str, wanted: MadeRecipe, prepared: Path, folder: Path) -> None:
+        self._forgery = FORGERIES[name]
+        self._name, self._prepared, self._folder = name, prepared, folder
+        network: TinyAutoencoder | None = None
+        if self._forgery.needs_autoencoder and wanted.autoencoder is not None:
+            import torch
 
-        from faceproof.training.forging.autoencoder import load_autoencoder
+            from faceproof.training.forging.autoencoder import load_autoencoder
 
-        torch.set_num_threads(1)
-        self._network: TinyAutoencoder = load_autoencoder(wanted.autoencoder)
-        self._noise, self._folder = wanted.latent_noise, folder
+            torch.set_num_threads(1)
+            network = load_autoencoder(wanted.autoencoder)
+        self._resources = ForgingResources(network, latent_noise=(0.0, wanted.latent_noise))
 
     def __call__(self, job: _Job) -> _Made:
-        """Return the made fake; its picture lies in the folder."""
-        from faceproof.training.forging.autoencoder import round_trip
+        """Return the made fake; its picture lies in the folder.
 
-        target = self._folder / job.target
-        note = target.with_suffix(".json")
-        if target.is_file() and note.is_file():
+        Raises:
+            TrainingError: none of the people who were tried gave a fake.
+        """
+        note = (self._folder / job.target).with_suffix(".json")
+        if (self._folder / job.target).is_file() and note.is_file():
             return _Made.read(note)
-        rng = np.random.default_rng(job.seed)
-        pixels = decode(job.file.read_bytes(), name=job.row.path).pixels
-        pixels, points = reduce_face(pixels, job.landmarks, job.factor, rng)
-        left, top, right, bottom = region_around(points, pixels.shape[1::-1], _REGION)
-        pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
-        fake = round_trip(pixels, self._network, rng, latent_noise=(0.0, self._noise))
-        data = bytes(cv2.imencode(".png", cv2.cvtColor(fake, cv2.COLOR_RGB2BGR))[1])
+        for attempt in range(_ATTEMPTS):
+            if (made := self._attempt(job, attempt)) is not None:
+                made.write(note)
+                return made
+        raise TrainingError(
+            f"made.{self._name}: no fake can be made of the real faces of {job.pool.split}, "
+            f"{_ATTEMPTS} were tried"
+        )
+
+    def _attempt(self, job: _Job, attempt: int) -> _Made | None:
+        """Return the fake of one drawn face, written; None where nothing could be forged."""
+        rng = np.random.default_rng((*job.seed, attempt))
+        drawn = job.pool.draw.any_width("real", rng)
+        row = job.pool.rows[drawn.row]
+        real = self._reduced(job.pool, drawn.row, drawn.width, rng)
+
+        def donor() -> RealFace:
+            return self._reduced(job.pool, job.pool.draw.real(drawn.width, rng), drawn.width, rng)
+
+        fake = self._forgery.make(real, donor, rng, self._resources)
+        if not fake.is_fake:
+            return None
+        data = bytes(cv2.imencode(".png", cv2.cvtColor(fake.pixels, cv2.COLOR_RGB2BGR))[1])
+        target = self._folder / job.target
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target) as file:
             file.write(data)
-        made = _Made(
+        return _Made(
             target=job.target,
             sha256=hashlib.sha256(data).hexdigest(),
-            origin=job.row.path,
-            group=job.row.group or job.row.path,
-            split=job.row.split,
-            landmarks=tuple((float(x - left), float(y - top)) for x, y in points),
-            width=int(fake.shape[1]),
-            height=int(fake.shape[0]),
+            origin=row.path,
+            group=" + ".join(fake.groups),
+            split=row.split,
+            landmarks=tuple((float(x), float(y)) for x, y in real.landmarks),
+            width=int(fake.pixels.shape[1]),
+            height=int(fake.pixels.shape[0]),
             bytes=len(data),
         )
-        made.write(note)
-        return made
+
+    def _reduced(
+        self, pool: _Pool, number: int, width: float, rng: np.random.Generator
+    ) -> RealFace:
+        """Return a row's face at ``width`` px, and what surrounds it."""
+        row = pool.rows[number]
+        pixels = decode((self._prepared / row.path).read_bytes(), name=row.path).pixels
+        factor = width / float(pool.widths[number])
+        pixels, points = reduce_face(pixels, pool.landmarks[number], factor, rng)
+        left, top, right, bottom = region_around(points, pixels.shape[1::-1], _REGION)
+        pixels = np.ascontiguousarray(pixels[top:bottom, left:right])
+        points = np.asarray(points - (left, top), np.float32)
+        return RealFace(pixels, points, (row.group or row.path,))
 
 
-def _write(made: list[_Made], folder: Path) -> None:
+def _write(name: str, made: Sequence[_Made], folder: Path) -> None:
     """Write landmarks and manifest; the manifest last, which says that all is there."""
     paths = [f"{MADE}/{folder.name}/{one.target}" for one in made]
     points = [[value for point in one.landmarks for value in point] for one in made]
@@ -223,14 +281,14 @@ def _write(made: list[_Made], folder: Path) -> None:
     pl.DataFrame([pl.Series("path", paths), listed]).write_parquet(folder / "faces.parquet")
     same: dict[str, Any] = {
         "label": "fake",
-        "generator": GENERATOR,
-        "source": SOURCE,
+        "generator": generator_of(name),
+        "source": name,
         "format": "PNG",
         "family": "made",
     }
-    names = ("group", "sha256", "split", "width", "height", "bytes", "origin")
+    facts = ("group", "sha256", "split", "width", "height", "bytes", "origin")
     table = pl.DataFrame(
-        {"path": paths, **{name: [getattr(one, name) for one in made] for name in names}}
-    ).with_columns(**{name: pl.lit(value) for name, value in same.items()})
+        {"path": paths, **{fact: [getattr(one, fact) for one in made] for fact in facts}}
+    ).with_columns(**{column: pl.lit(value) for column, value in same.items()})
     with replacing(folder / "manifest.parquet") as file:
         table.write_parquet(file)

@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from faceproof.errors import TrainingError
 from faceproof.tables import choose
-from faceproof.training.forging.autoencoder import round_trip
+from faceproof.training.forging.autoencoder import LATENT_NOISE, round_trip
 from faceproof.training.forging.blending import random_self_blend, swap_face
 from faceproof.training.forging.masks import Pixels, Points, is_face
 from faceproof.training.forging.paste import paste_face
@@ -61,9 +61,13 @@ class MadeFake:
 
 @dataclass(frozen=True)
 class ForgingResources:
-    """What some forgeries need besides the pictures: an autoencoder, or None."""
+    """What some forgeries need besides the pictures: an autoencoder, or None.
+
+    ``latent_noise`` is the range of the standard deviation of the noise on its latents.
+    """
 
     autoencoder: TinyAutoencoder | None = None
+    latent_noise: tuple[float, float] = LATENT_NOISE
 
     def require_autoencoder(self) -> TinyAutoencoder:
         """Return the autoencoder.
@@ -179,7 +183,8 @@ def _round_trip(
     people: tuple[RealFace, ...], rng: Generator, resources: ForgingResources
 ) -> Pixels:
     (real,) = people
-    return round_trip(real.pixels, resources.require_autoencoder(), rng)
+    network = resources.require_autoencoder()
+    return round_trip(real.pixels, network, rng, latent_noise=resources.latent_noise)
 
 
 def _reconstruct(
