@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,11 +10,13 @@ import typer
 
 if TYPE_CHECKING:
     from faceproof.detector import Bundle, DetectorSpec
+    from faceproof.detector.spec import Finding
 
 app = typer.Typer(help="List, show and verify detectors.", no_args_is_help=True)
 
 Named = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="Detector: a name, or a folder.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print detector.json itself.")]
+_All = Annotated[bool, typer.Option("--all", help="Print every test result, also by source.")]
 
 
 @app.command("list")
@@ -29,13 +32,15 @@ def list_() -> None:
 
 
 @app.command()
-def show(detector: Named = "default", *, json: _AsJson = False) -> None:
-    """Show a detector: networks, operating points, training data and test results."""
+def show(detector: Named = "default", *, json: _AsJson = False, everything: _All = False) -> None:
+    """Show a detector: operating points, training data, test results and what was not tested."""
     bundle = _bundle(detector)
     if json:
         typer.echo(bundle.spec.to_json().decode(), nl=False)
         return
-    for title, text in described(bundle.spec, bundle.sha256):
+    lines = [*described(bundle.spec, bundle.sha256)]
+    lines += every_result(bundle.spec) if everything else results(bundle.spec)
+    for title, text in lines:
         typer.echo(f"{title:<20} {text}".rstrip())
 
 
@@ -79,8 +84,84 @@ def described(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str]]:
     yield "generators seen", ", ".join(spec.generators_seen)
     for start in spec.started_from:
         yield "started from", f"{start.name} ({start.licence})"
+    for note in spec.notes:
+        yield "note", note
+
+
+def every_result(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
+    """Yield every recorded figure with its interval, as title and text."""
     for finding in spec.results:
         interval = f"{finding.value:.4g} [{finding.low:.4g}, {finding.high:.4g}], n {finding.n}"
         yield finding.metric, f"{interval}, {finding.slice}, {finding.condition}"
-    for note in spec.notes:
-        yield "note", note
+
+
+_MARKDOWN_ESCAPE = re.compile(r"\\([^a-zA-Z0-9\s])")
+#: The figures over all test faces that `results` begins with; "@" stands for the default point.
+_OVERALL = {
+    "roc_auc": "ROC-AUC",
+    "accuracy@": "accuracy, unsure counted as real",
+    "bpcer@": "real faces called fake",
+    "recall@": "fakes called fake",
+    "unsure_rate@": "faces called unsure",
+    "real_unsure_rate@": "real faces called unsure",
+    "fake_unsure_rate@": "fakes called unsure",
+}
+
+
+def results(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
+    """Yield the test results at the default operating point, the worst first, and the limits.
+
+    False alarms are listed by family of real faces, or by source where no families were recorded;
+    detected fakes by generator.
+    """
+    from faceproof.reports.card import limits
+
+    point = spec.default_operating_point
+    title = "test results"
+    for metric, name in _OVERALL.items():
+        wanted = f"{metric}{point}" if metric.endswith("@") else metric
+        for one in spec.results:
+            if (one.metric, one.slice, one.condition) == (wanted, "all", "clean"):
+                yield title, f"{name}: {_figure(one)}, n {one.n}"
+                title = ""
+    has_families = any(one.slice.startswith("family=") for one in spec.results)
+    reals = "family=" if has_families else "source="
+    yield from _worst_first(spec, f"bpcer@{point}", reals, "false alarms", highest=True)
+    yield from _worst_first(spec, f"recall@{point}", "generator=", "fakes detected", highest=False)
+    title = "limits"
+    for text in limits(spec):
+        yield title, _MARKDOWN_ESCAPE.sub(r"\1", text)
+        title = ""
+
+
+def _worst_first(
+    spec: DetectorSpec, metric: str, kind: str, title: str, *, highest: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield a line for each slice of a kind: its value under each condition, the worst first."""
+    found: dict[str, dict[str, Finding]] = {}
+    for one in spec.results:
+        if one.metric == metric and one.slice.startswith(kind):
+            found.setdefault(one.slice.removeprefix(kind), {})[one.condition] = one
+    pick = max if highest else min
+
+    def worst(conditions: dict[str, Finding]) -> float:
+        return pick(one.value for one in conditions.values())
+
+    ordered = sorted(found.items(), key=lambda item: worst(item[1]), reverse=highest)
+    for name, conditions in ordered:
+        values = ", ".join(f"{place} {_figure(one)}" for place, one in conditions.items())
+        yield title, f"{name}: {values}, n {next(iter(conditions.values())).n}"
+        title = ""
+
+
+def _figure(finding: Finding) -> str:
+    """Return a share as a percentage with its interval.
+
+    >>> from faceproof.detector.spec import Finding
+    >>> _figure(Finding(metric="recall", value=0.5, low=0.4, high=0.6, n=9, data_sha256="a" * 64))
+    '50.0 % [40.0, 60.0]'
+    """
+    if finding.metric == "roc_auc":
+        return f"{finding.value:.3f} [{finding.low:.3f}, {finding.high:.3f}]"
+    value, low, high = (100 * number for number in (finding.value, finding.low, finding.high))
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"

@@ -66,6 +66,7 @@ OF_A_BUNDLE = (
     "bpcer",
     "apcer",
     "recall",
+    "unsure_rate",
     "real_unsure_rate",
     "fake_unsure_rate",
     "real_coverage",

@@ -66,7 +66,7 @@ def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
         _results(spec),
         attack_section(spec.results, spec.operating_point().name),
         heatmap_section(spec.results),
-        _limits(spec),
+        section("Limits", listing(limits(spec))),
         _again(spec, command),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -185,7 +185,8 @@ def _worst(spec: DetectorSpec, point: str) -> str:
     )
 
 
-def _limits(spec: DetectorSpec) -> str:
+def limits(spec: DetectorSpec) -> list[str]:
+    """Return what was tested and what was not, a sentence or two each."""
     generators, sources = _named(spec, "generator="), _named(spec, "source=")
     lines = [
         f"Tested on fakes of {_these(generators)} and on pictures of {_these(sources)}, as "
@@ -200,7 +201,7 @@ def _limits(spec: DetectorSpec) -> str:
         lines.append("Not measured: error rates by group of people.")
     if not any(is_attack(f.condition) for f in spec.results):
         lines.append("Not measured: adversarial pictures.")
-    return section("Limits", listing(lines))
+    return lines
 
 
 def _same_makers(spec: DetectorSpec) -> Iterator[str]:
