@@ -24,7 +24,14 @@ from faceproof.data.manifest import Manifest, Row
 from faceproof.detector import Detector, Finding
 from faceproof.detector.detector import renormalised
 from faceproof.detector.heatmaps import Explained, put_to_test
-from faceproof.detector.scorers import Inputs, Logits, Maps, OnnxScorer, RunOptions
+from faceproof.detector.scorers import (
+    Inputs,
+    Logits,
+    Maps,
+    OnnxScorer,
+    RunOptions,
+    member_onnx,
+)
 from faceproof.errors import UsageError
 from faceproof.evaluation.finding_names import (
     BEATS_RANDOM,
@@ -287,7 +294,7 @@ def _randomisation(
     """Yield one network's map correlation by stage, then how often the final maps pass."""
     member, ours = detector.spec.members[place], detector.preprocessing.input
     inputs = renormalised(faces.inputs, ours, detector.spec.preprocessing_of(member).input)
-    data = detector.bundle.read_file(member.onnx)
+    data = member_onnx(detector.bundle, member)
     trained = _maps(data, inputs)
     every = np.ones(len(faces), bool)
     likeness: dict[str, list[Logits]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from faceproof.detector.scorers import (
     RunOptions,
     Scorer,
     TorchScorer,
+    member_onnx,
 )
 from faceproof.detector.spec import Member, OnnxFile, WeightsFile
 from faceproof.errors import ExportError
@@ -74,6 +76,7 @@ def new_member(
     """
     onnx, heatmap = _export(network, preprocessing)
     weights = weights_bytes(network)
+    onnx = refer_to_weights(onnx, weights, f"{name}.safetensors")
     member = Member(
         name=name,
         network=backbone,
@@ -98,7 +101,8 @@ def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
     for member in bundle.spec.members:
         network = _network(member, files[member.weights.name])
         data, heatmap = _export(network, bundle.spec.preprocessing_of(member))
-        files[member.onnx.name] = data
+        weights = member.weights.name
+        files[member.onnx.name] = refer_to_weights(data, files[weights], weights)
         onnx = member.onnx.model_copy(update={"heatmap": heatmap})
         members.append(member.model_copy(update={"onnx": onnx}))
     return write_bundle(folder, bundle.spec.model_copy(update={"members": tuple(members)}), files)
@@ -113,7 +117,7 @@ def verify_answers(bundle: Bundle) -> float:
     return max(
         verify_export(
             _network(member, bundle.read_file(member.weights)),
-            bundle.read_file(member.onnx),
+            member_onnx(bundle, member),
             bundle.spec.preprocessing_of(member),
         )
         for member in bundle.spec.members
@@ -271,6 +275,37 @@ def _casts(graph: Any) -> Iterator[Any]:
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
         yield helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT)
+
+
+def refer_to_weights(data: bytes, weights: bytes, weights_name: str) -> bytes:
+    """Return the ONNX file with references in place of weights that a safetensors file has.
+
+    They are ONNX's external data: onnxruntime finds them where both files are in one folder.
+    """
+    import onnx
+    from onnx import TensorProto
+
+    places = dict(_places(weights))
+    model = onnx.load_from_string(data)
+    for tensor in model.graph.initializer:
+        place = places.get(hash_of(tensor.raw_data)) if len(tensor.raw_data) >= _HALF_FROM else None
+        if place is None:
+            continue
+        reference = {"location": weights_name, "offset": place, "length": len(tensor.raw_data)}
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        for key, value in reference.items():
+            tensor.external_data.add(key=key, value=str(value))
+    return bytes(model.SerializeToString())
+
+
+def _places(weights: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the hash of each tensor's bytes in a safetensors file, and where they begin."""
+    length = int.from_bytes(weights[:8], "little")
+    for key, facts in json.loads(weights[8 : 8 + length]).items():
+        if key != "__metadata__":
+            start, end = (8 + length + offset for offset in facts["data_offsets"])
+            yield hash_of(weights[start:end]), start
 
 
 Pixels = npt.NDArray[np.uint8]

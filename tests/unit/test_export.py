@@ -14,7 +14,8 @@ pytestmark = pytest.mark.train
 from faceproof import export  # noqa: E402
 from faceproof.detector import Bundle, Detector, DetectorSpec, write_bundle  # noqa: E402
 from faceproof.detector.bundle import put_weights, weights_bytes  # noqa: E402
-from faceproof.detector.scorers import refuse_unsafe  # noqa: E402
+from faceproof.detector.onnx_file import insert_weights, refuse_unsafe  # noqa: E402
+from faceproof.detector.scorers import OnnxScorer, RunOptions  # noqa: E402
 from faceproof.errors import BundleError, ExportError  # noqa: E402
 from faceproof.imaging.preprocessing import CropSpec, Preprocessing  # noqa: E402
 from faceproof.networks import HeadSpec, build  # noqa: E402
@@ -84,6 +85,66 @@ def test_large_weights_are_halved_and_are_those_of_the_safetensors_file() -> Non
         assert kept[f"{name}.half"].dtype == np.float16
         assert np.array_equal(kept[f"{name}.half"], stored[name].numpy())
     assert np.array_equal(kept["body.1.running_var"], stored["body.1.running_var"].numpy())
+
+
+def member_of(network: torch.nn.Module) -> tuple[bytes, bytes]:
+    """Return the ONNX file and the weights of a bundle's member."""
+    _, files = export.new_member(
+        network, SMALL, name="small", backbone="densenet121", head=HeadSpec()
+    )
+    return files["small.onnx"], files["small.safetensors"]
+
+
+class Wide(Small):
+    """A small network with a kernel that is large enough to be stored once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body[3] = torch.nn.Conv2d(64, 16, 9, padding=4)
+
+
+def test_large_weights_are_stored_once_and_onnxruntime_finds_them(tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    network = Wide()
+    whole = export.export_onnx(network, SMALL)
+    onnx, weights = member_of(network)
+    assert len(onnx) < len(whole) - 10_000
+    filled = insert_weights(
+        onnx, lambda: weights, name="small.onnx", weights_name="small.safetensors"
+    )
+    options = RunOptions()
+    inputs = export.varied_inputs(SMALL)
+    scores = OnnxScorer(filled, name="filled", options=options)(inputs)
+    assert np.array_equal(scores, OnnxScorer(whole, name="whole", options=options)(inputs))
+    (tmp_path / "small.onnx").write_bytes(onnx)
+    (tmp_path / "small.safetensors").write_bytes(weights)
+    session = onnxruntime.InferenceSession(str(tmp_path / "small.onnx"))
+    assert np.allclose(session.run(["logit"], {"pixels": inputs})[0], scores, atol=1e-5)
+
+
+def test_a_reference_is_followed_into_the_weights_file_only() -> None:
+    onnx, weights = member_of(Wide())
+
+    def insert(data: bytes, read: bytes, name: str = "small.safetensors") -> bytes:
+        return insert_weights(data, lambda: read, name="small.onnx", weights_name=name)
+
+    with pytest.raises(BundleError, match="it keeps weights in another file"):
+        insert(onnx, weights, "other.safetensors")
+    with pytest.raises(BundleError, match=r"outside of small\.safetensors"):
+        insert(onnx, weights[:-100])
+    with pytest.raises(BundleError, match="small.onnx is rejected"):
+        insert(onnx.replace(b"offset", b"offxet").replace(b"length", b"lenxth"), weights)
+    with pytest.raises(BundleError, match="it keeps weights in another file"):
+        refuse_unsafe(onnx, "small.onnx")
+    refuse_unsafe(insert(onnx, weights), "small.onnx")
+
+
+def test_a_file_with_its_weights_inside_is_returned_as_it_is() -> None:
+    def refuse() -> bytes:
+        raise AssertionError("the weights are not needed")
+
+    data = export.export_onnx(Small(), SMALL)
+    assert insert_weights(data, refuse, name="x", weights_name="y") is data
 
 
 @pytest.mark.parametrize("factor", [1.01, 0.99, -1.0])

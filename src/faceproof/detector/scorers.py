@@ -1,25 +1,18 @@
-"""OnnxScorer and TorchScorer: run a member's network on onnxruntime, or on torch if installed.
-
-onnxruntime follows references from an ONNX file to other files. A bundle's file must contain all
-its weights, and may use only standard operators. This module validates the bytes before onnxruntime
-parses them.
-
-Source: the Protocol Buffers encoding, and onnx.proto (field numbers) of ONNX 1.17.
-"""
+"""OnnxScorer and TorchScorer: run a member's network on onnxruntime, or on torch if installed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from faceproof.detector.bundle import Bundle, put_weights
+from faceproof.detector.onnx_file import insert_weights, refuse_unsafe
 from faceproof.detector.spec import Member
 from faceproof.errors import BundleError, NoHeatMapError, UsageError
 from faceproof.networks import build
@@ -47,104 +40,6 @@ def quiet_onnxruntime() -> ModuleType:
     onnxruntime.disable_telemetry_events()
     module: ModuleType = onnxruntime
     return module
-
-
-_MAX_DEPTH = 40
-_STANDARD_DOMAINS = (b"", b"ai.onnx")
-
-
-@dataclass(frozen=True)
-class _Message:
-    """The relevant fields of one kind of message; every other field is skipped."""
-
-    inside: dict[int, str] = field(default_factory=dict)
-    forbidden: dict[int, Literal["nonzero", "any", "foreign"]] = field(default_factory=dict)
-
-
-_MESSAGES: dict[str, _Message] = {
-    "model": _Message({7: "graph", 8: "opset", 20: "training", 25: "function"}),
-    "opset": _Message({}, {1: "foreign"}),
-    "training": _Message({1: "graph", 2: "graph"}),
-    "function": _Message({7: "node", 9: "opset", 11: "attribute"}, {10: "foreign"}),
-    "graph": _Message({1: "node", 5: "tensor", 15: "sparse"}),
-    "node": _Message({5: "attribute"}, {7: "foreign"}),
-    "attribute": _Message(
-        {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"}
-    ),
-    "sparse": _Message({1: "tensor", 2: "tensor"}),
-    "tensor": _Message({}, {13: "any", 14: "nonzero"}),
-}
-
-
-def refuse_unsafe(data: bytes, name: str) -> None:
-    """Reject an ONNX file that refers to other files or uses non-standard operators.
-
-    Raises:
-        BundleError: naming the file and the reason.
-    """
-    try:
-        _walk(memoryview(data), "model", 0)
-    except (ValueError, IndexError) as error:
-        raise BundleError(f"{name} is rejected: {error}; export the network again") from error
-
-
-def _walk(data: memoryview, kind: str, depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        raise ValueError("its graphs are nested too deeply")
-    message = _MESSAGES[kind]
-    for number, value in _fields(data):
-        if number in message.forbidden:
-            _refuse(message.forbidden[number], value)
-        elif number in message.inside:
-            if isinstance(value, int):
-                raise ValueError("it is not an ONNX file")
-            _walk(value, message.inside[number], depth + 1)
-
-
-def _refuse(rule: Literal["nonzero", "any", "foreign"], value: int | memoryview) -> None:
-    if rule == "foreign":
-        if isinstance(value, int) or bytes(value) not in _STANDARD_DOMAINS:
-            raise ValueError("it uses operators that are not in the ONNX standard")
-    elif rule == "any" or value != 0:
-        raise ValueError("it keeps weights in another file (external data)")
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Yield field number and value: an int, or the bytes of a length-delimited or fixed field."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if not 0 < number < 2**29:
-            raise ValueError("it is not an ONNX file")
-        if wire == 0:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        length, at = _length(data, at, wire)
-        if length > len(data) - at:
-            raise ValueError("it is truncated or not an ONNX file")
-        yield number, data[at : at + length]
-        at += length
-
-
-def _length(data: memoryview, at: int, wire: int) -> tuple[int, int]:
-    if wire == 2:
-        return _varint(data, at)
-    if wire in (1, 5):
-        return (8 if wire == 1 else 4), at
-    raise ValueError("it is not an ONNX file")
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise ValueError("it is not an ONNX file")
 
 
 Inputs = npt.NDArray[np.float32]
@@ -202,7 +97,8 @@ class OnnxScorer:
         Raises:
             BundleError: the file cannot be run, or lacks the heat maps that the bundle declares.
         """
-        opened = cls(bundle.read_file(member.onnx), name=member.onnx.name, options=options)
+        data = member_onnx(bundle, member)
+        opened = cls(data, name=member.onnx.name, options=options)
         if member.onnx.heatmap and not opened.has_maps:
             raise BundleError(f"{member.onnx.name} lacks the heat maps that the bundle declares")
         return opened
@@ -233,6 +129,20 @@ class OnnxScorer:
             return np.asarray(logits, np.float64).reshape(len(inputs)), _maps(maps, len(inputs))
         except Exception as error:  # onnxruntime's errors share no base but this one
             raise BundleError(f"{self._name} returned no heat map per picture: {error}") from error
+
+
+def member_onnx(bundle: Bundle, member: Member) -> bytes:
+    """Return a member's ONNX file with all its weights inside, from its two verified files.
+
+    Raises:
+        BundleError: a file is missing or not the one that was named, or the ONNX file refers to
+            weights that are not in the member's safetensors file.
+    """
+    data = bundle.read_file(member.onnx)
+    name = member.weights.name
+    return insert_weights(
+        data, lambda: bundle.read_file(member.weights), name=member.onnx.name, weights_name=name
+    )
 
 
 class TorchScorer:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceproof.data.manifest import Manifest
-from faceproof.detector import Detector, DetectorSpec, Identity, Member, TrainedOn
+from faceproof.detector import Bundle, Detector, DetectorSpec, Identity, Member, TrainedOn
 from faceproof.detector.calibration import calibrate as apply
 from faceproof.detector.detector import crop_difference
+from faceproof.detector.scorers import member_onnx
 from faceproof.errors import TrainingError, UsageError
 from faceproof.evaluation.formulas import Bools, Floats, log_loss, tally
 from faceproof.evaluation.predictions import Faces
+from faceproof.export import refer_to_weights
 from faceproof.statistics import sigmoid
 from faceproof.training.calibration import (
     balance,
@@ -341,9 +343,18 @@ def _members(
         }
         contents = {
             weights.name: bundle.read_file(member.weights),
-            onnx.name: bundle.read_file(member.onnx),
+            onnx.name: _renamed(bundle, member, weights.name),
         }
         yield Member.model_validate({**dict(member), **own}), contents
+
+
+def _renamed(bundle: Bundle, member: Member, weights_name: str) -> bytes:
+    """Return a member's ONNX file for a safetensors file of another name."""
+    stored = bundle.read_file(member.onnx)
+    whole = member_onnx(bundle, member)
+    if whole == stored:
+        return stored
+    return refer_to_weights(whole, bundle.read_file(member.weights), weights_name)
 
 
 def _notes(sources: Sequence[Source], weighting: Weighting) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceproof.detector.scorers import refuse_unsafe
+from faceproof.detector.onnx_file import refuse_unsafe
 from faceproof.errors import BundleError
 
 BRIGHT = (Path(__file__).parents[2] / "fixtures" / "bright.onnx").read_bytes()
