@@ -209,7 +209,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, prepare, number):
     assert not (out / "prepare.json").exists()
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert b"the same command resumes" in err
+        assert b"run the same command again to resume" in err
     answer = prepare(manifest, "-o", out, *options)
     assert answer.code == 0
     assert f"{lines - 1} of 90 rows were finished before" in answer.err

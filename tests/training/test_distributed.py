@@ -115,7 +115,7 @@ def test_two_processes_stop_together_and_go_on_as_one(train, alone, tmp_path):
     """SIGTERM reaches the first process alone."""
     code, said = train(tmp_path, 2, f"--signal={int(signal.SIGTERM)}", "--at=step 30/40")
     assert code == 143
-    assert said[-1] == "stopped by SIGTERM; the same command resumes"
+    assert said[-1] == "stopped by SIGTERM; run the same command again to resume"
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 30
     assert train(tmp_path, 1)[0] == 0
     assert_alike(tmp_path, alone)

@@ -109,7 +109,7 @@ def test_stopped_by_a_signal(train, unbroken, tmp_path, number, options):
     at = "--at=step 3: validation"
     code, said = train(tmp_path, rarely, f"--signal={int(number)}", at, *options)
     assert code == 128 + number
-    assert said[-1] == f"stopped by {number.name}; the same command resumes"
+    assert said[-1] == f"stopped by {number.name}; run the same command again to resume"
     assert step_of(tmp_path) == 3
     assert train(tmp_path, rarely)[0] == 0
     assert_same(tmp_path, unbroken)

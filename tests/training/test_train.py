@@ -213,7 +213,7 @@ class TestExitCodes:
         monkeypatch.setattr(training, "train", stop)
         result = faceproof("train", prepared / "recipe.toml", "--output", tmp_path)
         assert result.exit_code == code
-        assert "the same command resumes" in result.stderr
+        assert "run the same command again to resume" in result.stderr
         assert result.stdout == ""
 
     def test_a_recipe_that_cannot_be_read(self, tmp_path):

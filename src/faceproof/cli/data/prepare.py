@@ -147,7 +147,7 @@ def prepare(
             )
             prepared = prepare_manifest(manifest, output, spec, finish=finish, how=how)
     except KeyboardInterrupt:
-        _say("stopped; finished pictures are kept; the same command resumes")
+        _say("stopped; finished pictures are kept; run the same command again to resume")
         raise typer.Exit(INTERRUPTED) from None
     for line in summary(prepared):
         _say(line)

@@ -1,4 +1,4 @@
-"""`describer`: request bodies, problems and examples of the OpenAPI document."""
+"""Request bodies, problems and examples of the OpenAPI document."""
 
 from __future__ import annotations
 

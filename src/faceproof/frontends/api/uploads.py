@@ -1,7 +1,7 @@
 """`Uploads` and `Bodies` parse a request's pictures within limits of size and time.
 
-Starlette's form parser spools files above one megabyte to disk. This parser keeps them in memory
-and stops reading as soon as a limit is exceeded, so that no byte of a picture is written to disk.
+This parser keeps files in memory and stops reading as soon as a limit is exceeded. Starlette's form
+parser accepts truncated bodies and has no size limit for a file (``docs/decisions/0009``).
 
 Source: RFC 7578, "Returning Values from Forms: multipart/form-data", 2015.
 """

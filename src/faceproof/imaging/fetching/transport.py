@@ -156,7 +156,7 @@ def ask(
         closing(_Pinned(addresses, deadline, trust)) as backend,
         httpcore2.HTTPConnection(
             url.origin,
-            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # ignored, see Wire
+            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # ignored, see `_Wire`
             network_backend=backend,
         ) as connection,
     ):

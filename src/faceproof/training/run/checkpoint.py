@@ -228,7 +228,7 @@ def _read(path: Path, remedy: str) -> dict[str, Any]:
 
 def _without_last(folder: Path) -> str:
     """Return the fix for a missing or damaged ``last.pt``."""
-    anew = f"delete it, and the same command starts from scratch in {folder}"
+    anew = f"delete it and run the same command again to start from scratch in {folder}"
     best = folder / BEST
     if not best.exists():
         return anew

@@ -19,7 +19,8 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; the same command resumes")
+        name = signal.Signals(number).name
+        super().__init__(f"stopped by {name}; run the same command again to resume")
         self.exit_code = 128 + number
 
 

@@ -58,7 +58,7 @@ def test_in_another_thread_nothing_is_noted():
 def test_stopped_names_the_signal_and_the_shells_exit_code(number, code):
     stopped = Stopped(number)
     assert stopped.exit_code == code
-    assert str(stopped) == f"stopped by {number.name}; the same command resumes"
+    assert str(stopped) == f"stopped by {number.name}; run the same command again to resume"
     assert isinstance(stopped, KeyboardInterrupt)
 
 

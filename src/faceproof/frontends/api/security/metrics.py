@@ -105,7 +105,7 @@ class Metrics:
         self._queue.set(depth)
 
     def rejected(self, reason: str) -> None:
-        """Count a rejected request; ``reason`` is a fixed word such as ``queue_full``."""
+        """Count a rejected request; ``reason`` is a fixed word such as ``busy``."""
         if not request_context.refused(reason):
             self._refused.labels(reason).inc()
 
