@@ -29,7 +29,7 @@ from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import CropSpec
 from faceproof.pipeline import in_order
 from faceproof.records import Record
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 from faceproof.training.recipe import Recipe, ResolutionRecipe, RoundTripRecipe
 from faceproof.training.resolution import WidthMatched, face_widths, reduce_face
 
@@ -198,7 +198,7 @@ class _Maker:
         fake = round_trip(pixels, self._network, rng, latent_noise=(0.0, self._noise))
         data = bytes(cv2.imencode(".png", cv2.cvtColor(fake, cv2.COLOR_RGB2BGR))[1])
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as file:
+        with atomic_write(target) as file:
             file.write(data)
         made = _Made(
             target=job.target,
@@ -232,5 +232,5 @@ def _write(made: list[_Made], folder: Path) -> None:
     table = pl.DataFrame(
         {"path": paths, **{name: [getattr(one, name) for one in made] for name in names}}
     ).with_columns(**{name: pl.lit(value) for name, value in same.items()})
-    with replacing(folder / "manifest.parquet") as file:
+    with atomic_write(folder / "manifest.parquet") as file:
         table.write_parquet(file)
