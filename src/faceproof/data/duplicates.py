@@ -38,7 +38,7 @@ def merged(roots: Index, pairs: Index) -> Index:
     count, part = connected_components(links, directed=False)
     least = np.empty(count, np.int64)
     least[part[::-1]] = np.arange(len(roots))[::-1]  # the last of equal places stays
-    return least[part[roots]]
+    return np.asarray(least[part[roots]])
 
 
 def near_clusters(hashes: Bytes, roots: Index, *, distance: int) -> Index:
