@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ from faceproof.evaluation.intervals import (
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import Preprocessing, prepare
-from faceproof.statistics import CONFIDENCE, Interval
+from faceproof.statistics import Interval, normal_errors
 from faceproof.tables import require
 
 Names = npt.NDArray[np.str_]
@@ -146,7 +145,7 @@ def mean_interval(
         (weights @ numbers) / weights.sum(axis=1)
         for weights in resamples(fake, groups, number=RESAMPLES, seed=seed)
     ]
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(np.concatenate(drawn).std(ddof=1))
+    half = normal_errors() * float(np.concatenate(drawn).std(ddof=1))
     mean = float(numbers.mean())
     return Interval(mean - half, mean + half)
 

@@ -317,11 +317,11 @@ class TestTheRunFolder:
         (tmp_path / "run").mkdir()
         other = python(
             "import sys, time, pathlib\n"
-            "from faceproof.runs import locked\n"
-            "with locked(pathlib.Path(sys.argv[1]), wait=False) as mine:\n"
-            "    print(mine, flush=True)\n"
+            "from faceproof.runs import lock_folder\n"
+            "with lock_folder(pathlib.Path(sys.argv[1]), name='run.lock', busy='busy'):\n"
+            "    print(True, flush=True)\n"
             "    time.sleep(600)\n",
-            tmp_path / "run" / "run.lock",
+            tmp_path / "run",
         )
         assert other.stdout.readline() == "True\n"
         refused(train(), 2, "another training is writing to", "another --output")

@@ -92,11 +92,11 @@ class CaseReport:
         if not self._cases:
             typer.echo(f"{self._file}: no picture was checked; no report written", err=True)
             return
-        from faceproof.runs import replacing
+        from faceproof.runs import atomic_write
 
         data = self._rendered()
         try:
-            with replacing(self._file) as file:
+            with atomic_write(self._file) as file:
                 file.write(data)
         except OSError as error:
             raise _unwritable(self._file, error.strerror) from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceproof.errors import FaceproofError, UsageError
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ class HeatMapFolder:
         info.add_text(MARK, said)
         path = _free_path(self._folder, f"{safe_stem(result.source)}-{sha256[:12]}-{number}", said)
         try:
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 image.save(file, "PNG", pnginfo=info)
         except OSError as error:
             raise UsageError(

@@ -108,7 +108,7 @@ def _require() -> None:
     """Refuse in words where the service is not installed."""
     from faceproof.tables import require
 
-    require("fastapi", "prometheus_client", "pydantic_settings", extra="serve")
+    require("fastapi", "prometheus_client", "pydantic_settings", "filelock", extra="serve")
 
 
 def _show_once(secret: str, key: Key) -> None:

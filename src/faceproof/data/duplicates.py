@@ -30,15 +30,15 @@ def merged(roots: Index, pairs: Index) -> Index:
     >>> merged(np.arange(4), np.array([[1, 3]])).tolist()
     [0, 1, 2, 1]
     """
-    roots = roots.copy()
-    one, other = pairs.T
-    while (roots[one] != roots[other]).any():
-        least = np.minimum(roots[one], roots[other])
-        for end in (one, other):
-            np.minimum.at(roots, roots[end], least)
-        while (roots[roots] != roots).any():
-            roots = roots[roots]
-    return roots
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    one, other = roots[pairs.T]
+    links = coo_array((np.ones(len(pairs), bool), (one, other)), shape=(len(roots),) * 2)
+    count, part = connected_components(links, directed=False)
+    least = np.empty(count, np.int64)
+    least[part[::-1]] = np.arange(len(roots))[::-1]  # the last of equal places stays
+    return np.asarray(least[part[roots]])
 
 
 def near_clusters(hashes: Bytes, roots: Index, *, distance: int) -> Index:

@@ -12,6 +12,7 @@ import polars as pl
 
 from faceproof.data.manifest import CONTRACT, Manifest
 from faceproof.errors import ManifestError
+from faceproof.runs import atomic_write
 from faceproof.sources import printable
 
 #: Parquet stores the data folder, relative to itself; a CSV lies in the data folder.
@@ -54,18 +55,15 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     Raises:
         ManifestError: the file system refused, or a CSV would not be above its pictures.
     """
-    part = path.with_name(f".{path.name}.part")
     is_csv = path.suffix.lower() == ".csv"
     table = _below(manifest, path) if is_csv else manifest.table
     try:
-        with part.open("wb") as file:  # polars cannot open names that are not UTF-8
+        with atomic_write(path) as file:  # polars cannot open names that are not UTF-8
             if is_csv:
                 table.write_csv(file, line_terminator="\n")
             else:
                 table.write_parquet(file, metadata=_metadata(manifest, path))
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = error.strerror or error
         raise ManifestError(f"{printable(str(path))} cannot be written: {reason}") from error
 

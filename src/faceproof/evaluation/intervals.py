@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from faceproof.errors import UsageError
 from faceproof.evaluation.formulas import HALF, Floats, Thresholds, tally
 from faceproof.evaluation.metrics import METRICS
-from faceproof.statistics import CONFIDENCE, Interval, sigmoid, wilson
+from faceproof.statistics import CONFIDENCE, Interval, logit_interval, normal_errors, wilson
 from faceproof.tables import choose
 
 FEWEST_GROUPS = 10
@@ -35,23 +35,9 @@ def clopper_pearson_upper(count: int, n: int, *, confidence: float = CONFIDENCE)
     >>> round(clopper_pearson_upper(0, 299), 4)
     0.01
     """
-    if count >= n:
-        return 1.0
-    low, high = count / n, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(count, n, middle) > 1 - confidence else (low, middle)
-    return high
+    from scipy.special import betaincinv
 
-
-def _at_most(count: int, n: int, p: float) -> float:
-    """Return the probability of at most ``count`` hits in ``n`` trials with 0 < ``p`` < 1."""
-    if not 0 < p < 1:
-        return float(p <= 0)
-    k = np.arange(count + 1)
-    steps = np.log((n - k[1:] + 1) / k[1:])
-    choices = np.concatenate([[0.0], np.cumsum(steps)])
-    return float(np.exp(choices + k * math.log(p) + (n - k) * math.log1p(-p)).sum())
+    return 1.0 if count >= n else float(betaincinv(count + 1, n - count, confidence))
 
 
 def faces_needed(budget: float, *, confidence: float = CONFIDENCE) -> int:
@@ -77,9 +63,11 @@ def quantile_interval(
     >>> quantile_interval(range(1, 101), 0.5)
     Interval(low=40.0, high=61.0)
     """
+    from scipy.special import bdtr
+
     ordered = np.sort(np.asarray(values, dtype=np.float64))
     n, tail = len(ordered), (1 - confidence) / 2
-    chances = np.array([_at_most(k, n, quantile) for k in range(n)])
+    chances = bdtr(np.arange(n), n, quantile)
     below = int(np.searchsorted(chances, tail, side="right"))
     above = int(np.searchsorted(chances, 1 - tail, side="left"))
     low = float(ordered[below - 1]) if below else -math.inf
@@ -242,7 +230,4 @@ def _interval(value: float, drawn: Floats, worth: float) -> Interval:
     if not 0 < value < 1:
         low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return Interval(float(low), float(high))
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error / (value * (1 - value))
-    middle = math.log(value / (1 - value))
-    low, high = sigmoid([middle - half, middle + half])
-    return Interval(float(low), float(high))
+    return logit_interval(value, error, errors=normal_errors())

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from faceproof.errors import BundleHashError, BundleSchemaError, SourceNotFoundError, TrainingError
+from faceproof.messages import counted
 from faceproof.records import Record
 from faceproof.tables import require
 
@@ -276,9 +277,9 @@ class StartingWeights(Record):
     ignored: tuple[str, ...]
 
     def __str__(self) -> str:
-        count = f"{len(self.used)} tensor{'' if len(self.used) == 1 else 's'} used"
+        count = counted(len(self.used), "tensor", separator="")
         aside = f", left aside: {', '.join(self.ignored)}" if self.ignored else ""
-        return f"{self.source}: {count}{aside}"
+        return f"{self.source}: {count} used{aside}"
 
 
 def load_starting_weights(network: Network, path: str | Path) -> StartingWeights:

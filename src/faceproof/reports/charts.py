@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from faceproof.reports.training_log import Curve, History, history
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 from faceproof.tables import require
 
 SMOOTHING = 0.9
@@ -316,7 +316,7 @@ def write(run: Path, *, title: str = "") -> Path:
     require("matplotlib")
     path = run / FILE
     figure = draw(history(run), title=title or run.name)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         figure.savefig(file, format="png", metadata={"Software": None})
     return path
 

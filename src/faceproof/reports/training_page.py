@@ -14,7 +14,7 @@ from faceproof.reports.charts import panels
 from faceproof.reports.evaluation_page import shown
 from faceproof.reports.markup import environment
 from faceproof.reports.training_log import Run, flat, read
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 
 FILE = "run.html"
 
@@ -33,7 +33,7 @@ def write(folder: Path) -> Path:
     The run may be active, interrupted or finished; the page notes missing parts.
     """
     page = training_page(read(folder))
-    with replacing(folder / FILE) as file:
+    with atomic_write(folder / FILE) as file:
         file.write(page.encode("utf-8", "replace"))
     return folder / FILE
 

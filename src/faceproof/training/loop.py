@@ -13,7 +13,7 @@ from torch import Tensor
 from faceproof.networks import parameter_groups
 from faceproof.networks.modules import Network
 from faceproof.networks.parameters import freeze_batch_norm
-from faceproof.runs import RunFolder, replacing
+from faceproof.runs import RunFolder, atomic_write
 from faceproof.training.optimizers import optimizer_for, rates
 from faceproof.training.recipe import Recipe
 from faceproof.training.run.checkpoint import (
@@ -161,7 +161,7 @@ class Trainer:
         if not self._fabric.is_global_zero:
             return
         folder, needed = self._run.path, size_of(content)
-        with telling_full_disk(folder, needed=needed), replacing(folder / name) as file:
+        with telling_full_disk(folder, needed=needed), atomic_write(folder / name) as file:
             torch.save(content, file)
 
     def _tell(self, taken: Taken, steps_per_second: float) -> None:

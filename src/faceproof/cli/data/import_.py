@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,8 @@ from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
 from faceproof.cli.output import visible
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import ManifestError, UsageError
-from faceproof.messages import counted
+from faceproof.messages import aligned, counted
+from faceproof.runs import atomic_write
 from faceproof.sources import printable
 from faceproof.tables import choose
 
@@ -101,7 +102,7 @@ def import_(
     """
     from faceproof.tables import require
 
-    require("polars", "av", extra="data")
+    require("polars", "av", "scipy", extra="data")
     write = choose(FORMATS, format_, what="format")
     _check_output(output)
     from faceproof.data.importing.import_data import DEFAULT_WORKERS, ImportSpec, summarise
@@ -197,10 +198,10 @@ def _write_problems(problems: Iterable[Problem], path: Path) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
-    part.replace(path)
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
 
 
 def _write_manifest(imported: Imported, output: Path, left_out: Path) -> None:
@@ -262,15 +263,7 @@ def write_table(summary: ImportSummary) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
     rows = [tuple(map(visible, row)) for row in table_rows(summary)]
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for number, row in enumerate(rows):
-        left = [
-            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
-        ]
-        right = [
-            " " * (width - cell_len(cell)) + cell for cell, width in zip(row, widths, strict=True)
-        ]
-        line = "  ".join([*left[:2], *right[2:]]).rstrip()
+    for number, line in enumerate(aligned(rows, left=2, width=cell_len)):
         console.print(Text(line, style="bold" if number == 0 else ""))
 
 

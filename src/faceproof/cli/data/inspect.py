@@ -14,6 +14,7 @@ from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.output import visible
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import UsageError
+from faceproof.messages import counted
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -222,4 +223,4 @@ def _parts(inspection: Inspection) -> Iterator[str]:
     if found:
         yield f"shortcuts: ROC-AUC {found.auc:.3f} [{found.low:.3f}, {found.high:.3f}]"
     counts = [(inspection.count(name), name) for name in STYLES]
-    yield ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for n, name in counts)
+    yield ", ".join(counted(n, name, separator="") for n, name in counts)

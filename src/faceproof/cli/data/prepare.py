@@ -120,7 +120,7 @@ def prepare(
     """
     from faceproof.tables import require
 
-    require("polars", "pyarrow", "sklearn", extra="data")
+    require("polars", "pyarrow", "sklearn", "filelock", extra="data")
     from faceproof.data.manifest_files import merge, read_manifest
     from faceproof.data.preparing import Preparing, prepare_manifest
     from faceproof.data.preparing.folder import MANIFEST

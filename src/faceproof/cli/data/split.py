@@ -64,7 +64,7 @@ def split(
     """
     from faceproof.tables import require
 
-    require("polars", "pyarrow", extra="data")
+    require("polars", "pyarrow", "scipy", extra="data")
     if not output.parent.is_dir():
         raise UsageError(
             f"{printable(str(output.parent))} is not a folder: make it, or name another"
@@ -132,7 +132,7 @@ def _write_split(divided: Divided, shares: Mapping[str, float]) -> None:
         f"near-duplicates joined {found.rows_joined} rows"
     )
     for kind in ("label", "generator", "source"):
-        typer.echo("\n" + "\n".join(aligned(list(table_of(manifest, kind)), right=True)))
+        typer.echo("\n" + "\n".join(aligned(list(table_of(manifest, kind)), left=1)))
     typer.echo("\n" + deviation(divided, shares))
     for warning in divided.warnings:
         typer.echo(f"warning: {printable(warning)}", err=True)

@@ -17,6 +17,7 @@ from faceproof.errors import SourceError, SourceUnreadableError, TruncatedPictur
 from faceproof.imaging.containers.base import Container
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
 from faceproof.imaging.formats import FORMATS, SUFFIXES
+from faceproof.runs import atomic_write
 from faceproof.sources import printable
 
 
@@ -167,13 +168,15 @@ def _with_suffix(place: str, kind: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically; an existing file with the same content is not rewritten."""
+    """Write a file atomically; an existing file with the same content is not rewritten.
+
+    The next import verifies the content, so that no file waits for the disk.
+    """
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    with atomic_write(path, sync=False) as file:
+        file.write(data)
 
 
 #: Names of splits in sources; any other name is kept, but is not one of our splits.

@@ -22,6 +22,7 @@ from faceproof.errors import (
 )
 from faceproof.imaging.decode import DEFAULT_LIMITS, check_size
 from faceproof.records import Record
+from faceproof.runs import atomic_write
 
 # Only the file itself is opened, even if it is a playlist with the name of a video.
 _SAFELY = {
@@ -281,9 +282,8 @@ def sample_video(video: Path, folder: Path, count: int) -> Sampled:
         return before
     _clear(before, folder)
     sampled = _sampled(video, folder, request)
-    part = folder / f".{INDEX}.part"
-    sampled.write(part)
-    part.replace(folder / INDEX)
+    with atomic_write(folder / INDEX) as file:
+        file.write((sampled.model_dump_json(indent=2) + "\n").encode())
     return sampled
 
 

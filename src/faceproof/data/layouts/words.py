@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+import numpy as np
+
+from faceproof.data.duplicates import merged
 from faceproof.data.layouts.listing import Problem, Tree, read_tree, suffix_of
 from faceproof.errors import ManifestError
 from faceproof.sources import printable
@@ -90,7 +93,7 @@ def _meaning(token: str, *, folder: bool) -> str:
 
 
 class Identities:
-    """Sets of names, joined pair by pair (union-find).
+    """Groups of names, joined pair by pair.
 
     >>> people = Identities()
     >>> people.join(["id3", "id1"])
@@ -100,24 +103,29 @@ class Identities:
     """
 
     def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
+        self._pairs: set[tuple[str, str]] = set()
+        self._groups: dict[str, str] | None = None
 
     def join(self, names: Iterable[str]) -> None:
         """Join all of these into one group."""
-        first, *others = (self.group(name) for name in names)
-        for other in others:
-            low, high = sorted((self.group(first), self.group(other)))
-            self._parent[high] = low
+        first, *others = names
+        self._pairs |= {(first, other) for other in others}
+        self._groups = None
 
     def group(self, name: str) -> str:
         """Return the smallest name of the group; a name that was never joined is its own."""
-        top = name
-        while (above := self._parent.get(top, top)) != top:
-            top = above
-        while name != top:
-            # Shorten the path for the next look-up.
-            self._parent[name], name = top, self._parent[name]
-        return top
+        if self._groups is None:
+            self._groups = _grouped(self._pairs)
+        return self._groups.get(name, name)
+
+
+def _grouped(pairs: Collection[tuple[str, str]]) -> dict[str, str]:
+    """Return name -> smallest name of its group, for all names of these pairs."""
+    names = sorted({name for pair in pairs for name in pair})
+    number = {name: place for place, name in enumerate(names)}
+    links = np.array([(number[one], number[other]) for one, other in pairs], np.int64)
+    roots = merged(np.arange(len(names)), links.reshape(-1, 2))
+    return {name: names[root] for name, root in zip(names, roots.tolist(), strict=True)}
 
 
 #: Names of files or folders that identify a set, in lower case.

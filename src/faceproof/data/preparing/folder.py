@@ -8,7 +8,6 @@ ignored.
 from __future__ import annotations
 
 import csv
-import errno
 import os
 import shutil
 from array import array
@@ -29,11 +28,7 @@ from faceproof.data.manifest_files import read_manifest
 from faceproof.data.preparing.spec import Done, Dropped, PicturesSpec, parse_outcome
 from faceproof.errors import DataError, ManifestError, UsageError
 from faceproof.records import Document
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from faceproof.runs import FULL_DISK, is_disk_full, lock_folder
 
 #: The tables of a prepared folder, and its record: the files that a run writes last.
 MANIFEST, FACES, PROBLEMS, RECORD = (
@@ -41,6 +36,7 @@ MANIFEST, FACES, PROBLEMS, RECORD = (
     *("problems.csv", "prepare.json"),
 )
 JOURNAL, PICTURES, SHARDS = "journal.jsonl", "pictures", "shards"
+LOCK = "prepare.lock"
 
 _OURS = (PICTURES, SHARDS, MANIFEST, FACES, PROBLEMS, RECORD, JOURNAL)
 
@@ -54,7 +50,8 @@ def make_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: set a folder with --output")
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not (folder / JOURNAL).is_file():
+    names = {path.name for path in folder.iterdir()}
+    if names - {LOCK} and not (folder / JOURNAL).is_file():
         raise UsageError(
             f"{folder} is not empty and was not made by `faceproof data prepare`: "
             "set another folder with --output"
@@ -71,8 +68,8 @@ def telling_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        reason = "the disk is full" if full else error.strerror or str(error)
+        full = is_disk_full(error)
+        reason = FULL_DISK if full else error.strerror or str(error)
         remedy = "make room" if full else "fix that"
         raise DataError(
             f"{folder} cannot be written: {reason}; {remedy} and run the same command again, "
@@ -82,24 +79,14 @@ def telling_full_disk(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Lock the folder against a second run; the lock ends with the process.
-
-    Windows cannot lock a folder: there nothing is locked.
+    """Lock the folder against a second run.
 
     Raises:
         UsageError: another run is writing into it.
     """
-    if fcntl is None:
+    busy = f"another run is writing into {folder}: wait until it ends"
+    with lock_folder(folder, name=LOCK, busy=busy):
         yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UsageError(f"another run is writing into {folder}: wait until it ends") from None
-    finally:
-        os.close(handle)
 
 
 def empty_folder(folder: Path) -> None:

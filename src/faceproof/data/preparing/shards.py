@@ -29,7 +29,7 @@ from faceproof.data.preparing.spec import ShardKind, ShardsSpec
 from faceproof.errors import DataError
 from faceproof.pipeline import in_batches
 from faceproof.records import Document, Record
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 from faceproof.tables import choose
 
 
@@ -403,7 +403,7 @@ def _divided(stock: _Stock, order: Iterable[int], spec: ShardsSpec) -> Iterator[
 def _write_shard(stock: _Stock, rows: Sequence[int], split: str, path: Path) -> ShardFile:
     """Write one shard, whole or not at all, and return its line of the index."""
     (write,) = [kind.write for kind in KINDS.values() if path.suffix == f".{kind.suffix}"]
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         write(map(stock.sample, rows), file)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from faceproof.frontends.api import feedback, security
-from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, problem
+from faceproof.frontends.api.problems import MEDIA_TYPE, SCHEMAS, Problem, problem, schema_ref
 from faceproof.frontends.api.security.settings import GuardSettings
 from faceproof.frontends.api.uploads import AddressBody, AddressesBody
 from faceproof.frontends.api.wire import BatchResult
@@ -126,10 +126,6 @@ COMPONENTS = {
 _FILE: Json = {"type": "string", "format": "binary", "description": "A picture."}
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _problems(*statuses: int) -> _Responses:
     """Return the problems that a route may answer with, by status."""
     return {
@@ -137,7 +133,7 @@ def _problems(*statuses: int) -> _Responses:
             "description": "; ".join(example["detail"] for example in examples.values()),
             "content": {
                 MEDIA_TYPE: {
-                    "schema": _ref("Problem"),
+                    "schema": schema_ref("Problem"),
                     "examples": {code: {"value": value} for code, value in examples.items()},
                 }
             },
@@ -159,7 +155,7 @@ def _body(parts: Json, address: str) -> Json:
             "required": True,
             "content": {
                 "multipart/form-data": {"schema": multipart},
-                "application/json": {"schema": _ref(address)},
+                "application/json": {"schema": schema_ref(address)},
             },
         }
     }
@@ -167,7 +163,7 @@ def _body(parts: Json, address: str) -> Json:
 
 def _answer(name: str, examples: Mapping[str, Json], description: str) -> Json:
     shown = {title: {"value": value} for title, value in examples.items()}
-    content = {"application/json": {"schema": _ref(name), "examples": shown}}
+    content = {"application/json": {"schema": schema_ref(name), "examples": shown}}
     return {"description": description, "content": content}
 
 
@@ -219,9 +215,7 @@ def _described(app: FastAPI) -> Json:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name, model in COMPONENTS.items():
-        schema = model.model_json_schema(
-            mode="serialization", ref_template="#/components/schemas/{model}"
-        )
+        schema = model.model_json_schema(mode="serialization", ref_template=f"{SCHEMAS}{{model}}")
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
     _spell_patterns(schemas)

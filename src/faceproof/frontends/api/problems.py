@@ -39,8 +39,21 @@ from faceproof.errors import (
 from faceproof.records import Grown, Record
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMAS = "#/components/schemas/"
+"""Where the OpenAPI document holds the schemas of bodies."""
+
 _RETRY_AFTER = 5
 """Default for Retry-After in seconds, without an estimate."""
+
+
+def schema_ref(name: str) -> dict[str, str]:
+    """Return a reference to a schema of the OpenAPI document.
+
+    >>> schema_ref("Problem")
+    {'$ref': '#/components/schemas/Problem'}
+    """
+    return {"$ref": f"{SCHEMAS}{name}"}
+
 
 #: From an error's class to the HTTP status; the nearest ancestor decides.
 STATUSES: Mapping[type[FaceproofError], HTTPStatus] = {

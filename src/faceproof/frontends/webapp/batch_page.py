@@ -12,6 +12,7 @@ from faceproof.frontends.webapp.answers import Batch, Given, batch_answers, spec
 from faceproof.frontends.webapp.faces import STYLE, draw_faces, draw_picture
 from faceproof.frontends.webapp.markdown import escaped, label, shortened, small
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES
+from faceproof.messages import counted
 from faceproof.reports import words
 from faceproof.reports import words as plain_words
 from faceproof.reports.csv_rows import csv_text, file_says
@@ -154,8 +155,8 @@ def _draw_summary(results: Sequence[CheckResult]) -> None:
     outcomes = [outcome_of(result) for result in results]
     counts = {words: outcomes.count(words) for words in OUTCOMES}
     told = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
-    noun = "picture" if len(results) == 1 else "pictures"
-    st.header(f"{len(results)} {noun}: {told}", anchor=False)
+    pictures = counted(len(results), "picture", separator="")
+    st.header(f"{pictures}: {told}", anchor=False)
 
 
 def _draw_rows(batch: Batch) -> None:

@@ -30,7 +30,7 @@ from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import CropSpec
 from faceproof.pipeline import in_order
 from faceproof.records import Record
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 from faceproof.tables import choose
 from faceproof.training.forging.table import FORGERIES, ForgingResources, RealFace
 from faceproof.training.recipe import MadeRecipe, Recipe, ResolutionRecipe
@@ -245,7 +245,7 @@ class _Maker:
         data = bytes(cv2.imencode(".png", cv2.cvtColor(fake.pixels, cv2.COLOR_RGB2BGR))[1])
         target = self._folder / job.target
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as file:
+        with atomic_write(target) as file:
             file.write(data)
         return _Made(
             target=job.target,
@@ -290,5 +290,5 @@ def _write(name: str, made: Sequence[_Made], folder: Path) -> None:
     table = pl.DataFrame(
         {"path": paths, **{fact: [getattr(one, fact) for one in made] for fact in facts}}
     ).with_columns(**{column: pl.lit(value) for column, value in same.items()})
-    with replacing(folder / "manifest.parquet") as file:
+    with atomic_write(folder / "manifest.parquet") as file:
         table.write_parquet(file)

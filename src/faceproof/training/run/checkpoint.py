@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from faceproof.errors import TrainingError, UsageError
 from faceproof.networks.weights import UNREADABLE
-from faceproof.runs import RunFolder
+from faceproof.runs import FULL_DISK, RunFolder, is_disk_full
 
 
 @dataclass
@@ -100,8 +99,6 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=mix, use_buffers=True)
 
 
-#: No space, quota exceeded, and file size limit exceeded.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MB = 1e6
 
 
@@ -129,23 +126,9 @@ def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[No
     try:
         yield
     except (OSError, RuntimeError) as error:  # torch turns the first into the second
-        if not _is_full(error):
+        if not is_disk_full(error):
             raise
         raise TrainingError(_told(folder, needed)) from error
-
-
-def _is_full(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, means that the disk is full.
-
-    >>> _is_full(OSError(errno.ENOSPC, "No space left")), _is_full(OSError("no such file"))
-    (True, False)
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _FULL:
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def size_of(content: Mapping[str, Any]) -> int:
@@ -175,7 +158,7 @@ def _told(folder: Path, needed: int | None) -> str:
     free = shutil.disk_usage(folder).free / _MB
     goes_on = "resumes from last.pt, which is intact" if kept is not None else "starts from scratch"
     return (
-        f"{folder} cannot be written, the disk is full or a limit is reached: {takes}"
+        f"{folder} cannot be written, {FULL_DISK}: {takes}"
         f"{free:.1f} MB are free. Free space and run the same command again: it {goes_on}"
     )
 

@@ -11,8 +11,8 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from faceproof.errors import TrainingError, UsageError
-from faceproof.runs import locked
+from faceproof.errors import TrainingError
+from faceproof.runs import lock_folder
 from faceproof.training.recipe import DeviceRecipe, Recipe
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
@@ -34,12 +34,8 @@ def alone_in(folder: Path) -> Iterator[None]:
     if not first_process():
         yield
         return
-    with locked(folder / "run.lock", wait=False) as mine:
-        if not mine:
-            raise UsageError(
-                f"another training is writing to {folder}: wait until it ends, or use another "
-                "--output"
-            )
+    busy = f"another training is writing to {folder}: wait until it ends, or use another --output"
+    with lock_folder(folder, name="run.lock", busy=busy):
         yield
 
 

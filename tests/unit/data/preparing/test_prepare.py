@@ -375,6 +375,12 @@ def test_a_second_run_in_the_same_folder_is_refused(raw, tmp_path):
     assert inner
 
 
+def test_a_run_that_was_killed_before_its_journal_can_start_again(raw, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prepare.lock").touch()
+    assert prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
+
+
 def test_a_full_disk_is_told_and_the_run_goes_on_later(raw, tmp_path, monkeypatch):
     expected = whole(raw, tmp_path / "unbroken")
     written = pictures_module._written

@@ -27,6 +27,7 @@ from faceproof.frontends.api.feedback.database import (
     FeedbackSettings,
 )
 from faceproof.frontends.api.feedback.store import FeedbackStore
+from faceproof.frontends.api.problems import MEDIA_TYPE, schema_ref
 
 MOST_WAITING = 64
 
@@ -173,12 +174,11 @@ def _json(content: str, status: int = 200) -> Response:
     return Response(content, status_code=status, media_type="application/json")
 
 
-def _ref(name: str) -> dict[str, Any]:
-    return {"schema": {"$ref": f"#/components/schemas/{name}"}}
-
-
 def _content(name: str, description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": _ref(name)}}
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": schema_ref(name)}},
+    }
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -186,7 +186,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": _MEANINGS[status],
-            "content": {"application/problem+json": _ref("Problem")},
+            "content": {MEDIA_TYPE: {"schema": schema_ref("Problem")}},
         }
         for status in statuses
     }
@@ -195,6 +195,8 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {**_ref("GivenFeedback"), "example": EXAMPLE}},
+        "content": {
+            "application/json": {"schema": schema_ref("GivenFeedback"), "example": EXAMPLE}
+        },
     }
 }

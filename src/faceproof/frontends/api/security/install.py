@@ -10,7 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
-from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, problem
+from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, problem, schema_ref
 from faceproof.frontends.api.security.keys import KeyRing, KeysRequired
 from faceproof.frontends.api.security.metrics import Metrics
 from faceproof.frontends.api.security.middleware import (
@@ -30,7 +30,6 @@ _SCHEMES: Json = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
-_PROBLEM: Json = {"$ref": "#/components/schemas/Problem"}
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
 
@@ -69,7 +68,9 @@ def _add(responses: Json, refusals: Mapping[int, tuple[str, str]]) -> None:
     """Add the errors to an operation's responses, next to its own of the same status."""
     for status, (code, detail) in refusals.items():
         response = responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
-        content = response.setdefault("content", {}).setdefault(MEDIA_TYPE, {"schema": _PROBLEM})
+        content = response.setdefault("content", {}).setdefault(
+            MEDIA_TYPE, {"schema": schema_ref("Problem")}
+        )
         example = problem(status, code, detail).model_dump(mode="json")
         content.setdefault("examples", {}).setdefault(code, {"value": example})
 

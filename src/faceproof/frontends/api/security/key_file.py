@@ -15,7 +15,6 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, mode
 
 from faceproof.errors import UsageError
 from faceproof.records import Document, Record
-from faceproof.runs import locked
+from faceproof.runs import atomic_write, lock_folder
 
 KEY = re.compile(r"fp_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 LARGEST_FILE = 4 * 1024 * 1024
@@ -125,7 +124,7 @@ def change_keys(path: Path, change: Callable[[Keys], Keys]) -> None:
     target = path.resolve()
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent} is not a folder: create it, or use another --file")
-    with locked(target.with_name(f".{target.name}.lock"), wait=True):
+    with lock_folder(target.parent, name=f".{target.name}.lock"):
         _write(target, change(read_keys(target) if target.exists() else Keys()))
 
 
@@ -162,13 +161,5 @@ def _refuse_unsafe(path: Path, found: os.stat_result) -> None:
 
 def _write(path: Path, keys: Keys) -> None:
     """Replace the file with a new one that others could never read."""
-    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.write((keys.model_dump_json(indent=2) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with atomic_write(path, private=True) as file:
+        file.write((keys.model_dump_json(indent=2) + "\n").encode())
