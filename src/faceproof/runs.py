@@ -135,7 +135,6 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 #: No space, quota exceeded, and file size limit exceeded.
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-FULL_DISK = "the disk is full or a limit is reached"
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ ignored.
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import shutil
 from array import array
@@ -28,7 +29,7 @@ from faceproof.data.manifest_files import read_manifest
 from faceproof.data.preparing.spec import Done, Dropped, PicturesSpec, parse_outcome
 from faceproof.errors import DataError, ManifestError, UsageError
 from faceproof.records import Document
-from faceproof.runs import FULL_DISK, is_disk_full, lock_folder
+from faceproof.runs import is_disk_full, lock_folder
 
 #: The tables of a prepared folder, and its record: the files that a run writes last.
 MANIFEST, FACES, PROBLEMS, RECORD = (
@@ -68,8 +69,8 @@ def telling_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = is_disk_full(error)
-        reason = FULL_DISK if full else error.strerror or str(error)
+        full = is_disk_full(error) and error.errno != errno.EFBIG  # the system words a limit better
+        reason = "the disk is full" if full else error.strerror or str(error)
         remedy = "make room" if full else "fix that"
         raise DataError(
             f"{folder} cannot be written: {reason}; {remedy} and run the same command again, "

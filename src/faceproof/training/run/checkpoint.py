@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from faceproof.errors import TrainingError, UsageError
 from faceproof.networks.weights import UNREADABLE
-from faceproof.runs import FULL_DISK, RunFolder, is_disk_full
+from faceproof.runs import RunFolder, is_disk_full
 
 
 @dataclass
@@ -158,7 +158,7 @@ def _told(folder: Path, needed: int | None) -> str:
     free = shutil.disk_usage(folder).free / _MB
     goes_on = "resumes from last.pt, which is intact" if kept is not None else "starts from scratch"
     return (
-        f"{folder} cannot be written, {FULL_DISK}: {takes}"
+        f"{folder} cannot be written, the disk is full or a limit is reached: {takes}"
         f"{free:.1f} MB are free. Free space and run the same command again: it {goes_on}"
     )
 
