@@ -39,7 +39,7 @@ class Listing:
     def __init__(self, names: Sequence[str], *, separator: bytes = b"\n") -> None:
         """Raise UsageError where standard input is named twice."""
         if names.count(_STDIN) > 1:
-            raise UsageError("- (names on standard input) can be given once only")
+            raise UsageError("- (names on standard input) can be given only once")
         self._names = names
         self._separator = separator
         self.skipped = 0
@@ -117,12 +117,12 @@ def check(
         Path | None,
         typer.Option(
             metavar="FILE.html|FILE.pdf",
-            help="Also write a case report: results, their reliability, how to verify them.",
+            help="Case report to write (.html or .pdf): results, reliability, how to verify them.",
         ),
     ] = None,
     heatmaps: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Also write a heat map (PNG) for each face."),
+        typer.Option(metavar="DIR", help="Folder for a heat map (PNG) of each face."),
     ] = None,
     fail_on: Annotated[
         str | None,
@@ -131,12 +131,12 @@ def check(
         ),
     ] = None,
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="NUL-separated names on standard input.")
+        bool, typer.Option("--null", "-0", help="Names on standard input are separated by NUL.")
     ] = False,
 ) -> None:
     """Give a verdict on every face in every source.
 
-    Exit codes: 0 all were checked, 1 something could not be, 2 wrong usage, 3 see --fail-on.
+    Exit codes: 0 all checked, 1 some not checked, 2 wrong usage, 3 see --fail-on.
     """
     make_writer = choose(FORMATS, format_, what="format")
     failing = choose(FAIL_ON, fail_on, what="--fail-on") if fail_on else frozenset[str]()

@@ -29,9 +29,9 @@ class Line(NamedTuple):
 
 
 def doctor() -> None:
-    """Show versions, extras, devices and detectors, with a remedy for each missing part.
+    """Show versions, extras, devices and detectors, with a fix for each missing part.
 
-    Exit code 1 where something that `faceproof check` needs is broken.
+    Exit code 1 if a part that `faceproof check` needs is broken.
     """
     broken = False
     for examine in _EXAMINATIONS:

@@ -71,9 +71,10 @@ def evaluate(
         str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
-    """Measure a detector on labelled pictures, by source, generator and condition.
+    """Evaluate a detector on labelled pictures, by source, generator and condition.
 
-    Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. No face is an answer too.
+    Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. Pictures without a face
+    are counted and are not errors.
     """
     from faceproof.tables import require
 

@@ -105,7 +105,7 @@ def export(
 ) -> None:
     """Write the feedback to a file that `update --feedback` reads, or a manifest of its pictures.
 
-    A manifest has a row for each picture that lies in FOLDER; what is left out is counted.
+    A manifest has a row for each picture in FOLDER; feedback without a picture is counted.
     """
     feedback = read(database)
     if output.suffix.lower() == _JSON_LINES:
@@ -130,7 +130,7 @@ def prune(
             "--older-than",
             metavar="DAYS",
             min=0,
-            help="Age in days from which feedback is deleted.",
+            help="Delete feedback older than this number of days.",
         ),
     ],
     database: Database = "default",
@@ -147,13 +147,13 @@ def erase(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="ID|SHA256", help="Id of a piece of feedback, or SHA-256 of a picture."
+            metavar="ID|SHA256", help="Id of a feedback entry, or SHA-256 of a picture."
         ),
     ],
     *,
     database: Database = "default",
 ) -> None:
-    """Delete one piece of feedback, or all on the picture with this SHA-256."""
+    """Delete one feedback entry, or all entries on the picture with this SHA-256."""
     with closing(opened(database)) as store:
         typer.echo(f"{store.erase(name):,} deleted", err=True)
 

@@ -34,7 +34,7 @@ def new(
     file: File,
     days: Days = None,
 ) -> None:
-    """Create a key and print it once: the file has only its hash."""
+    """Create a key and print it once; the file has only its hash."""
     _require()
     from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
 
@@ -71,7 +71,7 @@ def rotate(
     ] = 7,
     days: Days = None,
 ) -> None:
-    """Create a new key with the name of an old one, which expires after the overlap."""
+    """Replace a key: create a new one; the old one expires after the overlap."""
     _require()
     from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
 
@@ -92,7 +92,7 @@ def rotate(
 
 @app.command()
 def retire(identity: Identity, *, file: File) -> None:
-    """Retire a key now: a running service rejects it within a second."""
+    """Retire a key; a running service rejects it within a second."""
     _require()
     from faceproof.frontends.api.security.key_file import change_keys, now_utc
 

@@ -43,10 +43,10 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve the REST API until stopped; limits are environment variables.
+    """Serve the REST API until stopped; environment variables set the limits.
 
-    SIGTERM and Ctrl-C finish what was taken. Beyond this machine, API keys and a rate limit
-    are required unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
+    SIGTERM and Ctrl-C finish the accepted requests. A public address requires API keys and a
+    rate limit, unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
     """
     _need_extra()
     from faceproof.frontends.api import create_app

@@ -51,7 +51,7 @@ def update(
     replay_share: Annotated[
         float,
         typer.Option(
-            min=0, max=0.99, help="Share of old fakes among the fakes drawn; 0: OLD only measures."
+            min=0, max=0.99, help="Share of old fakes in training; 0: OLD is only for the gate."
         ),
     ] = 0.5,
     margin: Annotated[
@@ -62,12 +62,12 @@ def update(
         str | None,
         typer.Option(
             metavar="FILE|URL",
-            help="Feedback for the gate: a .jsonl of `feedback export`, or its database.",
+            help="Feedback for the gate: a .jsonl of `feedback export`, or a database.",
         ),
     ] = None,
     feedback_pictures: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of the pictures of the feedback."),
+        typer.Option(metavar="FOLDER", help="Folder with your copies of the pictures."),
     ] = None,
     feedback_margin: Annotated[
         float,
@@ -76,7 +76,7 @@ def update(
         ),
     ] = 2.0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Reject also when there are too few faces.")
+        bool, typer.Option("--strict", help="Reject also if there are too few faces to decide.")
     ] = False,
     at: Annotated[
         str | None,
@@ -89,10 +89,10 @@ def update(
         str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
-    """Train a detector on a new generator; rejected when it forgets old ones.
+    """Train a detector on a new generator; reject the result if it forgets old ones.
 
-    An accepted detector lies in DIR/bundle, a refused one in DIR/refused, the report in
-    DIR/update.html. Exit codes: 0 accepted, 1 something failed, 2 wrong usage, 3 refused.
+    Writes an accepted detector to DIR/bundle, a rejected one to DIR/refused, and the report to
+    DIR/update.html. Exit codes: 0 accepted, 1 something failed, 2 wrong usage, 3 rejected.
     """
     from faceproof.tables import require
 

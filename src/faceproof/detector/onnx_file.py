@@ -188,7 +188,7 @@ def _reference(tensor: int | memoryview) -> dict[str, str] | None:
 
 
 def _referred(reference: dict[str, str], weights: bytes, weights_name: str) -> bytes:
-    """Return the bytes that a reference stands for."""
+    """Return the bytes that a reference points to."""
     if reference.get("location") != weights_name:
         raise ValueError("it keeps weights in another file (external data)")
     start, length = int(reference.get("offset", "0")), int(reference.get("length", "-1"))

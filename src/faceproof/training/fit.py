@@ -53,10 +53,10 @@ def fit(
     """Return the network with the averaged weights of the best validation, trained or resumed.
 
     ``made`` are the folders of fakes that the recipe has made.
-    On several devices each helper process ends here; the one that was started goes on.
+    On several devices each helper process ends here; only the first process returns.
 
     Raises:
-        TrainingError: starting weights that do not fit, a gradient that is no number, a run
+        TrainingError: starting weights that do not fit, a gradient that is not finite, a run
             folder of another network or other data.
         ExportError: the network cannot become a detector, which is tried before it is trained.
         Stopped: Ctrl-C or SIGTERM; ``last.pt`` is written.
@@ -116,7 +116,7 @@ def _report_shortcuts(
 def starting_network(
     recipe: Recipe, stream: TrainingStream, run: RunFolder, fabric: Fabric, progress: Progress
 ) -> Network:
-    """Return the network before its first step; a run that goes on needs no starting weights."""
+    """Return the network before its first step; a resumed run needs no starting weights."""
     name, side = recipe.network.name, recipe.network.preprocessing.crop.size
     network = build(name, head=recipe.network.head)
     refuse_side(network, name, side=side, own=input_defaults(name).size)

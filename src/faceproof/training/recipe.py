@@ -21,7 +21,7 @@ from faceproof.training.promises import LADDER
 
 
 def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
-    """Return a check that a name stands in ``table``: told now, not after hours of training."""
+    """Return a check that a name is in ``table``; it fails before training starts."""
 
     def check(name: str) -> str:
         try:
@@ -110,7 +110,7 @@ class NetworkRecipe(Record):
 
     What ``preprocessing`` leaves open (side, mean, deviation) is what the network was made for.
     ``trainable`` is an entry of `networks.TRAINABLE`. ``batch_norm_pictures`` are the training
-    faces whose statistics batch norm starts with; ``precise`` measures them anew before each
+    faces whose statistics batch norm starts with; ``precise`` measures them again before each
     validation, ``train`` leaves them to follow the batches (``batch_norm_momentum`` is how fast),
     and ``frozen`` keeps the backbone's as they are at the start.
     """
@@ -264,7 +264,7 @@ class CalibrationRecipe(Record):
     """How probabilities are calibrated, under which conditions, and which promises are made.
 
     ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
-    "auto", those of `promises.LADDER` that the data supports are made and the others are told.
+    "auto", those of `promises.LADDER` that the data supports are used and the others logged.
     ``default_budget`` is that of the default operating point; left out, `promises.usual` says.
     ``families`` pool sources of real faces (name to sources): a budget then holds for each family
     that has enough calibration groups, and the others are named in the promise.
@@ -378,7 +378,7 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
 def _override(content: dict[str, Any], override: str) -> tuple[Place, str]:
     """Set one ``section.key=value``, and return the key's parts and the value as written.
 
-    The value is TOML, or text where it is no TOML.
+    The value is TOML, or else text.
     """
     key, equals, value = override.partition("=")
     if not equals:

@@ -131,7 +131,7 @@ class WidthMatched:
         return float(np.exp(rng.uniform(low, high)))
 
     def _forgery(self, drawn: float) -> str | None:
-        """Return the forgery that a number in [0, 1) stands for, among width-matched fakes."""
+        """Return the forgery that a number in [0, 1) selects, among width-matched fakes."""
         # Shares are of all draws; here only width-matched draws of the class fake are made.
         scale = 1 / (0.5 * (1 - self._own))
         for name, share in self._forgeries.items():

@@ -380,7 +380,7 @@ class _Loader(DataLoader[Any]):
         """Yield the batches.
 
         Raises:
-            FaceproofError: the first that stands in the place of a sample.
+            FaceproofError: the first that takes the place of a sample.
         """
         for batch in super().__iter__():
             if isinstance(batch, FaceproofError):

@@ -64,7 +64,7 @@ def import_(
     ] = "",
     columns: Annotated[
         list[str] | None,
-        typer.Option(metavar="OURS=THEIRS", help="Column of a table; repeatable."),
+        typer.Option(metavar="OURS=THEIRS", help="Column of a table to use as OURS; repeatable."),
     ] = None,
     levels: Annotated[
         str,
@@ -94,7 +94,7 @@ def import_(
         typer.Option("--format", "-f", metavar="table|json", help="Output format of the summary."),
     ] = "table",
 ) -> None:
-    """Turn a folder of pictures or videos into a manifest, every file read and measured.
+    """Import a folder of pictures or videos into a manifest; every file is read and measured.
 
     What cannot be read is listed with its reason, never dropped in silence.
 

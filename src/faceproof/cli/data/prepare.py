@@ -61,15 +61,15 @@ def prepare(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Side that faces (or kept pictures) are reduced to; 3/4 of the smallest median "
-            "side of a class of a source if not given.",
+            help="Side to which faces (or kept pictures) are reduced; default: 3/4 of the smallest "
+            "median side of a class of a source.",
         ),
     ] = None,
     quality: Annotated[
         str | None,
         typer.Option(
             metavar="LOW-HIGH",
-            help="JPEG qualities that the history draws from.  [default: 70-95]",
+            help="Range of JPEG qualities for --equalise.  [default: 70-95]",
             show_default=False,
         ),
     ] = None,
@@ -91,7 +91,7 @@ def prepare(
     ] = None,
     shards: Annotated[
         str | None,
-        typer.Option(metavar="webdataset|parquet", help="Shard format to write as well."),
+        typer.Option(metavar="webdataset|parquet", help="Also write shards in this format."),
     ] = None,
     shard_size: Annotated[
         str | None,
@@ -107,7 +107,7 @@ def prepare(
     seed: Annotated[int, typer.Option(min=0, help="Random seed of histories and shard order.")] = 0,
     probe: Annotated[
         bool,
-        typer.Option("--probe/--no-probe", help="Probe for shortcuts before and after."),
+        typer.Option("--probe/--no-probe", help="Run the shortcut probe before and after."),
     ] = True,
     anew: Annotated[
         bool, typer.Option("--anew", help="Start from scratch: delete the prepared pictures.")

@@ -44,23 +44,26 @@ def split(
     ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Ignore existing splits.")] = False,
     near_bits: Annotated[
-        int, typer.Option(min=0, max=256, help="Largest hash distance of near-duplicates.")
+        int,
+        typer.Option(
+            min=0, max=256, help="Largest hash distance of near-duplicates, in bits of 256."
+        ),
     ] = 31,
     protocols: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder for leave-one-generator-out and leave-one-source-out."
+            metavar="DIR", help="Folder for leave-one-out manifests of each generator and source."
         ),
     ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Data folder, if a manifest names none.")
     ] = None,
 ) -> None:
-    """Split by group and near-duplicate cluster, with the same share of every stratum.
+    """Split a data set; groups and near-duplicates stay together, every stratum is balanced.
 
-    A row that has a split keeps it: from OLD, from OUT of the time before, or from its manifest.
+    A row keeps the split that it has in OLD, in an earlier OUT or in its manifest.
 
-    Exit codes: 0 every row has a split, 1 some would join two and were left out, 2 wrong usage.
+    Exit codes: 0 every row has a split, 1 rows that join two splits were left out, 2 wrong usage.
     """
     from faceproof.tables import require
 

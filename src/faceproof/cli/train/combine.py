@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
 def combine(
     detectors: Annotated[
-        list[str], typer.Argument(metavar="DETECTOR", help="Folders or names, two or more.")
+        list[str],
+        typer.Argument(
+            metavar="DETECTOR", help="Detectors to combine: names or folders, two or more."
+        ),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder of the new detector.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new detector.")
     ],
     data: Annotated[
         Path,
         typer.Option(
             metavar="FOLDER|MANIFEST",
-            help="A prepared folder, or a manifest with splits: as they were trained on.",
+            help="Training data of the detectors: a prepared folder, or a manifest with splits.",
         ),
     ] = Path("data/prepared"),
     root: Annotated[
@@ -62,14 +65,14 @@ def combine(
         bool,
         typer.Option(
             "--allow-other-data",
-            help="Take detectors trained on other data; none may have seen these faces.",
+            help="Accept detectors trained on other data, if none was trained on these faces.",
         ),
     ] = False,
 ) -> None:
-    """Combine several detectors into one.
+    """Combine several detectors into one ensemble.
 
-    Weights, calibration and thresholds are chosen on the calibration split; each detector and the
-    whole are measured on the test split. An interrupted run resumes with its saved scores.
+    Weights, calibration and thresholds are chosen on the calibration split; each member and the
+    ensemble are measured on the test split. An interrupted run resumes with its saved scores.
     """
     from faceproof.tables import require
 

@@ -39,7 +39,7 @@ class Given:
 
 
 def read_given(path: str | Path, root: str | Path | None = None) -> Given:
-    """Return a manifest file as it stands; its pictures lie in ``root``, or where it says.
+    """Return an unchanged manifest file; its pictures are in ``root``, or where it says.
 
     Raises:
         ManifestError: the file cannot be read, or a column of the contract is missing.

@@ -39,7 +39,7 @@ def _draw_table(results: Sequence[CheckResult]) -> int | None:
         "Plain table",
         key=_PLAIN,
         persist_state="session",
-        help="As text, which screen readers read and browsers print; it cannot be sorted.",
+        help="Shows the table as text for screen readers and printing; it cannot be sorted.",
     )
     if plain:
         st.table(_as_text(columns(results)), hide_index=True)
@@ -58,7 +58,7 @@ def _draw_table(results: Sequence[CheckResult]) -> int | None:
         },
     )
     st.markdown(
-        small("A click on a column's head sorts; a click on a row's box shows its picture below.")
+        small("Click a column header to sort; click the box of a row to show its picture below.")
     )
     rows = event["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(results) else None
@@ -72,7 +72,7 @@ def columns(results: Sequence[CheckResult]) -> Columns:
         "Fake": [one.fake_probability for one in results],
         "Faces": [len(one.faces) for one in results],
         "With caution": [", ".join(_cautions(one)) for one in results],
-        "The file says": [", ".join(_SAYS[said] for said in file_says(one)) for one in results],
+        "Metadata": [", ".join(_SAYS[said] for said in file_says(one)) for one in results],
         "Why not": [visible(one.error.message) if one.error else "" for one in results],
     }
 
@@ -104,8 +104,8 @@ def draw() -> None:
     st.html(STYLE)
     st.title("Many pictures at once", anchor=False)
     st.markdown(
-        f"Add up to {MOST_FILES} pictures. Each gets the same verdict as on its own, and one row "
-        "in a table. For whole folders, the command line has no limit: `faceproof check FOLDER`."
+        f"Add up to {MOST_FILES} pictures. Each gets one row in a table, with the same verdict "
+        "as on the page “Check”. The command line has no limit: `faceproof check FOLDER`."
     )
     try:
         detector = spec()
@@ -167,7 +167,7 @@ def _draw_rows(batch: Batch) -> None:
         list(OUTCOMES),
         key=_OUTCOMES,
         placeholder="All answers",
-        help="Nothing chosen: all of them.",
+        help="Leave this empty to show all answers.",
     )
     part = right.text_input(
         "Name contains", key=_NAME, placeholder="Part of a file's name", max_chars=200

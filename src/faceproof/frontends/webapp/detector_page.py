@@ -58,7 +58,7 @@ def false_alarms_by_source(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of real faces called fake, by where they come from (BPCER)."""
     return Figure(
         "False alarms, by where the real faces come from",
-        "Real faces of the tests that were called fake at this setting, with unchanged pictures. "
+        "Real faces in the tests that were called fake at this budget; the pictures are unchanged. "
         "The line is the promise for all real faces together.",
         "real faces called fake",
         tuple(_sliced(spec, f"bpcer@{point}", "source=")),
@@ -70,7 +70,7 @@ def _misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called real, by what made them (APCER)."""
     return Figure(
         "Misses, by what made the fakes",
-        "Fakes of the tests that were called real at this setting, with unchanged pictures. "
+        "Fakes in the tests that were called real at this budget; the pictures are unchanged. "
         "Fakes with the verdict unsure are not included.",
         "fakes called real",
         tuple(_sliced(spec, f"apcer@{point}", "generator=")),
@@ -81,7 +81,7 @@ def _caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called fake, by what made them."""
     return Figure(
         "Caught, by what made the fakes",
-        "Fakes of the tests that were called fake at this setting, with unchanged pictures.",
+        "Fakes in the tests that were called fake at this budget; the pictures are unchanged.",
         "fakes called fake",
         tuple(_sliced(spec, f"recall@{point}", "generator=")),
     )
@@ -205,7 +205,7 @@ def draw() -> None:
         return
     spec = detector.spec
     st.title(f"The detector: {escaped(spec.name)} {escaped(spec.version)}", anchor=False)
-    st.markdown(f"SHA-256 of its description: `{detector.sha256}`")
+    st.markdown(f"SHA-256 of its detector.json: `{detector.sha256}`")
     point = sliders.chosen_point(spec)
     st.header("What it promises", anchor=False)
     sliders.draw_budget(spec, faces=1)

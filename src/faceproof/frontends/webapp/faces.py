@@ -34,7 +34,7 @@ def wants_heat(result: CheckResult) -> bool:
             "Show where the evidence lies",
             key=_HEAT,
             persist_state="session",
-            help="A heat map over each face: warm areas are evidence for fake. The detector "
+            help="A heat map over each face: bright areas are evidence for fake. The detector "
             "scores each face several more times for it.",
         )
     )

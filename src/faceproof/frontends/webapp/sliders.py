@@ -39,7 +39,7 @@ def draw_budget(spec: DetectorSpec, faces: int) -> None:
     if several := words.many_faces_words(spec, point, faces):
         st.markdown(escaped(several))
     if details := words.budget_details(spec, point):
-        with st.expander("More of these figures"):
+        with st.expander("More figures"):
             st.markdown("\n".join(f"- {escaped(line)}" for line in details))
 
 

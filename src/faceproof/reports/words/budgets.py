@@ -337,9 +337,9 @@ def _capital(sentence: str) -> str:
 
 
 HOW = (
-    "By Bayes' rule from the measured shares of fakes caught and of real faces called fake. The "
-    "bracket combines the worse ends, then the better ends of both 95 % intervals, "
-    "which covers at least 90 %; it holds only for faces like those of the test."
+    "Computed by Bayes' rule from the measured shares of fakes caught and of real faces called "
+    "fake. The bracket combines the worse ends, then the better ends of both 95 % intervals, "
+    "which covers at least 90 %. It holds only for faces like those in the tests."
 )
 """How `worth` is computed, for readers."""
 

@@ -219,7 +219,7 @@ def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
     if not resaved:
         return "The check of whether the verdict holds when the picture is saved again was not run."
     if result.verdict is None:
-        return "The picture has no verdict that could change when it is saved again."
+        return "The picture has no verdict, so saving it again cannot change it."
     same = [one for one in resaved if one.verdict == result.verdict]
     changed = [one for one in resaved if one.verdict != result.verdict]
     if not changed:
@@ -250,7 +250,7 @@ ABSENCE_PROVES_NOTHING = (
     "Metadata can be copied, forged or removed. A trace is only a statement by the file, and the "
     "absence of one proves nothing. None of this changes the verdict on the pixels."
 )
-_NOT_LOOKED_FOR = "Content credentials were not looked for."
+_NOT_LOOKED_FOR = "Content credentials were not read."
 
 KINDS: Mapping[FindingKind, str] = {
     "generator_trace": "Trace of a generator",
@@ -297,7 +297,7 @@ def credentials_words(credentials: ContentCredentials | None) -> str:
     """Return the state of the signed statement in a file.
 
     >>> credentials_words(None)
-    'Content credentials were not looked for.'
+    'Content credentials were not read.'
     """
     if credentials is None:
         return _NOT_LOOKED_FOR
@@ -320,15 +320,15 @@ def _tested(spec: DetectorSpec) -> Iterator[str]:
         return
     generators, sources = named(spec, "generator="), named(spec, "source=")
     yield (
-        f"Fakes made in other ways than those of the test: {_these(generators)}. "
+        f"Fakes other than those in the tests: {_these(generators)}. "
         "New generators and other kinds of manipulation may be missed."
     )
     unseen = [one for one in spec.generators_seen if one not in {*generators, "none"}]
     if unseen:
         yield f"Learned from, but not tested on: fakes of {_these(unseen)}."
-    yield f"Pictures from other sources than those of the test: {_these(sources)}."
+    yield f"Pictures from sources other than those in the tests: {_these(sources)}."
     ways = _these([condition_words(name) for name in conditions(spec)])
-    yield f"Pictures with other degradations than these: {ways}."
+    yield f"Pictures with degradations other than these: {ways}."
 
 
 def _learned(spec: DetectorSpec) -> str:
@@ -343,7 +343,7 @@ def _groups(spec: DetectorSpec) -> Iterator[str]:
 
 def _attacks(spec: DetectorSpec) -> Iterator[str]:
     if not any(is_attack(one.condition) for one in tests(spec)):
-        yield "Pictures made to deceive this very detector: not measured."
+        yield "Adversarial pictures, made to deceive this detector: not measured."
 
 
 def _these(names: Sequence[str]) -> str:
