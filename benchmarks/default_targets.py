@@ -76,8 +76,8 @@ def main() -> None:
     point = spec.operating_point()
     at = Thresholds(point.real_below, point.fake_from)
     families = tomllib.loads(RECIPE.read_text(encoding="utf-8"))["calibration"]["families"]
-    rows = predictions.read(table)
-    every = predictions.judged(rows)
+    rows = predictions.read_table(table)
+    every = predictions.judged_faces(rows)
     sys.stdout.write(f"{spec.name} {spec.version} at {point.name}\n\n")
     sys.stdout.write("| measure | value [95 %] | n | target | met |\n|---|---|--:|---|---|\n")
     paths = np.asarray(rows.filter(_is_judged(rows))["path"].to_pylist())

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from faceproof.errors import FileTooLargeError
-from faceproof.frontends.api.uploads import Uploads, boundary_of, file_name
+from faceproof.frontends.api.uploads import MultipartUploads, boundary_of, file_name
 
 KIND = "multipart/form-data; boundary=abc"
 MOST_BYTES, MOST_FILES, STEP = 1000, 2, 64
@@ -64,7 +64,7 @@ CASES = {
 
 async def parse_by_service(chunks: AsyncGenerator[bytes, None], kind: str, most: int) -> Files:
     """Parse as the service does."""
-    uploads = Uploads(boundary_of(kind) or b"", max_file_bytes=most, max_files=MOST_FILES)
+    uploads = MultipartUploads(boundary_of(kind) or b"", max_file_bytes=most, max_files=MOST_FILES)
     async for chunk in chunks:
         uploads.feed(chunk)
     return [("file", upload.name, upload.data) for upload in uploads.finish()]

@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 
-def silent(_: object) -> None:
+def ignore_message(_: object) -> None:
     """Report nothing: the progress of a call that nobody watches.
 
-    >>> silent("12 of 40 pictures")
+    >>> ignore_message("12 of 40 pictures")
     """
 
 
-def counted(number: int, noun: str, *, separator: str = ",") -> str:
+def count_noun(number: int, noun: str, *, separator: str = ",") -> str:
     """Return a number and a noun that agree; ``separator`` is that of thousands, "" for none.
 
     The plural is the noun with an s.
 
-    >>> counted(1, "pair"), counted(1200, "pair"), counted(1200, "pair", separator="")
+    >>> count_noun(1, "pair"), count_noun(1200, "pair"), count_noun(1200, "pair", separator="")
     ('1 pair', '1,200 pairs', '1200 pairs')
     """
     return f"{number:{separator}} {noun}{'' if number == 1 else 's'}"
 
 
-def aligned(
+def align_rows(
     rows: Sequence[Sequence[str]], *, left: int | None = None, width: Callable[[str], int] = len
 ) -> Iterator[str]:
     """Yield the rows of a table as lines with two spaces between columns.
@@ -31,9 +31,9 @@ def aligned(
     The first ``left`` columns are flush left and the others flush right; None: all flush left.
     ``width`` measures a text, by default in characters.
 
-    >>> list(aligned([("label", "all"), ("real", "12")]))
+    >>> list(align_rows([("label", "all"), ("real", "12")]))
     ['label  all', 'real   12']
-    >>> list(aligned([("label", "all"), ("real", "12")], left=1))
+    >>> list(align_rows([("label", "all"), ("real", "12")], left=1))
     ['label  all', 'real    12']
     """
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]

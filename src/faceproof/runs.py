@@ -36,25 +36,25 @@ class RunFolder:
 
     def record_start(self, **facts: Any) -> None:
         """Write, or append for a resumed run, the facts of one start to ``run.json``."""
-        starts = [*self.starts(), {"started": _now(), **environment(), **facts}]
+        starts = [*self.read_starts(), {"started": _utc_timestamp(), **environment(), **facts}]
         with atomic_write(self.path / "run.json") as file:
             file.write(json.dumps(starts, indent=2).encode())
 
-    def starts(self) -> list[dict[str, Any]]:
+    def read_starts(self) -> list[dict[str, Any]]:
         """Return the facts of every start, the first one first."""
         file = self.path / "run.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
     def log(self, **values: Any) -> None:
         """Append one line to ``metrics.jsonl``; on a full disk, append nothing."""
-        line = (json.dumps({"time": _now(), **values}) + "\n").encode()
+        line = (json.dumps({"time": _utc_timestamp(), **values}) + "\n").encode()
         with (self.path / "metrics.jsonl").open("ab", buffering=0) as lines:
             before = lines.seek(0, os.SEEK_END)
             if lines.write(line) != len(line):
                 lines.truncate(before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), lines.name)
 
-    def logged(self) -> list[dict[str, Any]]:
+    def read_log(self) -> list[dict[str, Any]]:
         """Return all lines of ``metrics.jsonl``."""
         file = self.path / "metrics.jsonl"
         text = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -157,29 +157,29 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
-        "versions": {name: _version(name) for name in _LIBRARIES},
-        "commit": _commit(),
+        "versions": {name: _installed_version(name) for name in _LIBRARIES},
+        "commit": _git_commit(),
     }
 
 
-def _version(name: str) -> str | None:
+def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
 
 
-def _commit() -> str | None:
+def _git_commit() -> str | None:
     """Return the git commit of this source tree, with ``-dirty`` where files differ from it.
 
     None for an installed package, also one inside another repository.
     """
-    if not _git("ls-files", "--error-unmatch", Path(__file__).name):
+    if not _run_git("ls-files", "--error-unmatch", Path(__file__).name):
         return None
-    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
+    return _run_git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
 
 
-def _git(*arguments: str) -> str:
+def _run_git(*arguments: str) -> str:
     """Return git's output for the folder of this file, an empty string if git fails."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
@@ -189,5 +189,5 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _now() -> str:
+def _utc_timestamp() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -88,7 +88,7 @@ Checker(Detector.load("default"), faces="whole").check(np.zeros((64, 64, 3), np.
 """
 
 
-QUIET_DOCTOR = "from faceproof.cli.doctor import devices; list(devices())"
+QUIET_DOCTOR = "from faceproof.cli.doctor import device_lines; list(device_lines())"
 
 
 @pytest.mark.parametrize("program", [QUIET_CHECK, QUIET_DOCTOR])

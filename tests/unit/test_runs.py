@@ -23,10 +23,10 @@ from faceproof.runs import RunFolder, atomic_write, environment, lock_folder
 
 def test_every_start_is_kept(tmp_path):
     run = RunFolder(tmp_path / "deep" / "run")
-    assert run.starts() == []
+    assert run.read_starts() == []
     run.record_start(recipe={"seed": 1}, devices=1)
     RunFolder(tmp_path / "deep" / "run").record_start(devices=2)
-    first, second = run.starts()
+    first, second = run.read_starts()
     assert first["recipe"] == {"seed": 1}
     assert (first["devices"], second["devices"]) == (1, 2)
     assert first["started"].endswith("Z")
@@ -35,12 +35,12 @@ def test_every_start_is_kept(tmp_path):
 
 def test_metrics_are_lines(tmp_path):
     run = RunFolder(tmp_path)
-    assert run.logged() == []
+    assert run.read_log() == []
     run.log(step=10, loss=0.5)
     run.log(step=20, note="Łódź")
-    assert [line["step"] for line in run.logged()] == [10, 20]
-    assert run.logged()[1]["note"] == "Łódź"
-    assert all("time" in line for line in run.logged())
+    assert [line["step"] for line in run.read_log()] == [10, 20]
+    assert run.read_log()[1]["note"] == "Łódź"
+    assert all("time" in line for line in run.read_log())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no limit of a file's size on Windows")
@@ -59,7 +59,7 @@ def test_a_line_that_does_not_fit_leaves_no_part_of_itself(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
     run.log(step=20, loss=0.4)
-    assert [line["step"] for line in run.logged()] == [10, 20]
+    assert [line["step"] for line in run.read_log()] == [10, 20]
 
 
 class TestReplacing:
@@ -235,7 +235,7 @@ def test_environment_names_versions():
 
 
 def test_a_missing_library_has_no_version():
-    assert faceproof.runs._version("no-such-library") is None
+    assert faceproof.runs._installed_version("no-such-library") is None
 
 
 class TestCommit:
@@ -262,16 +262,16 @@ class TestCommit:
         self.git(repository, "commit", "-q", "-m", "first")
         self.git(repository, "tag", "v1")
         head = self.git(repository, "rev-parse", "HEAD")
-        assert faceproof.runs._commit() == head
+        assert faceproof.runs._git_commit() == head
         with (repository / "package" / "runs.py").open("a") as file:
             file.write("\n")
-        assert faceproof.runs._commit() == f"{head}-dirty"
+        assert faceproof.runs._git_commit() == f"{head}-dirty"
 
     def test_an_installed_package_in_somebodys_repository_has_none(self, repository):
         self.git(repository, "init", "-q")
         self.git(repository, "commit", "-q", "--allow-empty", "-m", "theirs")
-        assert faceproof.runs._commit() is None
+        assert faceproof.runs._git_commit() is None
 
     def test_without_git_there_is_none(self, repository, monkeypatch):
         monkeypatch.setenv("PATH", "")
-        assert faceproof.runs._commit() is None
+        assert faceproof.runs._git_commit() is None

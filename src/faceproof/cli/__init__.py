@@ -24,7 +24,7 @@ from faceproof.cli import (
     update,
     webapp,
 )
-from faceproof.cli.exits import Guarded
+from faceproof.cli.exits import ErrorHandlingGroup
 
 #: The verbs: each is a function, or an app with verbs of its own.
 VERBS: dict[str, Callable[..., None] | typer.Typer] = {
@@ -43,7 +43,7 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
 }
 
 app = typer.Typer(
-    cls=Guarded,
+    cls=ErrorHandlingGroup,
     help="Detect generated and manipulated faces in pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -45,11 +45,11 @@ def export(
     )
 
 
-def _onnx(bundle: Bundle, folder: Path) -> Bundle:
+def _export_onnx(bundle: Bundle, folder: Path) -> Bundle:
     from faceproof.export import export_bundle
 
     return export_bundle(bundle, folder)
 
 
 #: What a detector's networks can become.
-_EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _onnx}
+_EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _export_onnx}

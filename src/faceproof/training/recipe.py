@@ -16,11 +16,11 @@ from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
-from faceproof.tables import choose, nearest
+from faceproof.tables import choose, did_you_mean
 from faceproof.training.promises import LADDER
 
 
-def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
+def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
     """Return a check that a name is in ``table``; it fails before training starts."""
 
     def check(name: str) -> str:
@@ -33,7 +33,7 @@ def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
     return check
 
 
-Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
+Condition = Annotated[str, AfterValidator(_require_name_in(DEGRADATIONS, "condition"))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 _Chance = Annotated[float, Field(ge=0, le=1)]
@@ -71,7 +71,7 @@ class ResolutionRecipe(Record):
     fixed_width: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _ascends(self) -> Self:
+    def _require_ascending(self) -> Self:
         if self.narrowest >= self.widest:
             raise ValueError(f"narrowest {self.narrowest:g} is not below widest {self.widest:g}")
         return self
@@ -128,7 +128,7 @@ class NetworkRecipe(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _fed_as_it_was_made(cls, content: Any) -> Any:
+    def _fill_input_defaults(cls, content: Any) -> Any:
         """Fill in the side and normalisation of the network's own record where none is given."""
         if not isinstance(content, dict):
             return content
@@ -265,9 +265,9 @@ class CalibrationRecipe(Record):
 
     ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
     "auto", those of `promises.LADDER` that the data supports are used and the others logged.
-    ``default_budget`` is that of the default operating point; left out, `promises.usual` says.
-    ``families`` pool sources of real faces (name to sources): a budget then holds for each family
-    that has enough calibration groups, and the others are named in the promise.
+    ``default_budget`` is that of the default operating point; left out, `promises.default_share`
+    says. ``families`` pool sources of real faces (name to sources): a budget then holds for each
+    family that has enough calibration groups, and the others are named in the promise.
     """
 
     method: Literal["best", "temperature", "platt", "isotonic"] = "best"
@@ -368,14 +368,14 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
-    written = dict(_override(content, override) for override in overrides)
+    written = dict(_apply_override(content, override) for override in overrides)
     try:
-        return _validated(content, written)
+        return _validate(content, written)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_explain(error)}") from error
 
 
-def _override(content: dict[str, Any], override: str) -> tuple[Place, str]:
+def _apply_override(content: dict[str, Any], override: str) -> tuple[Place, str]:
     """Set one ``section.key=value``, and return the key's parts and the value as written.
 
     The value is TOML, or else text.
@@ -392,7 +392,7 @@ def _override(content: dict[str, Any], override: str) -> tuple[Place, str]:
     return place, value.strip()
 
 
-def _validated(content: dict[str, Any], written: Mapping[Place, str]) -> Recipe:
+def _validate(content: dict[str, Any], written: Mapping[Place, str]) -> Recipe:
     """Return the recipe; where text is wanted, ``--set export.version=2.0`` means the text."""
     try:
         return Recipe.model_validate(content)
@@ -427,7 +427,7 @@ def _explain(error: ValidationError) -> str:
     if where in _REMOVED_KEYS:
         return f"{where} is not a key any more: {_SUCCESSOR}"
     *section, key = (str(part) for part in fault["loc"])
-    guess = nearest(key, list(_record_at(section).model_fields)) or nearest(
+    guess = did_you_mean(key, list(_record_at(section).model_fields)) or did_you_mean(
         key, list(_keys(Recipe))
     )
     return f"{where} is no key of a recipe{guess}"

@@ -40,8 +40,8 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
 
     Source: Obuchowski 1997, Biometrics 53:567 (DeLong's variance for clustered data).
     """
-    above = _shares(scores[fake], scores[~fake])
-    below = 1 - _shares(scores[~fake], scores[fake])
+    above = _shares_below(scores[fake], scores[~fake])
+    below = 1 - _shares_below(scores[~fake], scores[fake])
     auc = roc_auc(fake, scores)
     number = int(groups.max()) + 1
     fakes = np.bincount(groups[fake], weights=above - auc, minlength=number) / fake.sum()
@@ -51,10 +51,10 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
     error = math.sqrt(max(variance, 0.0) * (1 + mutual * 4 * auc * (1 - auc)))
     if error < 1e-9 or not 0 < auc < 1:
         return _Auc(auc, *wilson(auc * min(counts), min(counts)))
-    return _Auc(auc, *logit_interval(auc, error, errors=students_t(min(counts) - 1)))
+    return _Auc(auc, *logit_interval(auc, error, errors=student_t_factor(min(counts) - 1)))
 
 
-def _shares(of: Floats, among: Floats) -> Floats:
+def _shares_below(of: Floats, among: Floats) -> Floats:
     """Return for each value the share of ``among`` below it, ties counted half."""
     ordered = np.sort(among)
     below = np.searchsorted(ordered, of, side="left")
@@ -68,10 +68,10 @@ def _variance(fakes: Floats, reals: Floats, counts: list[int]) -> float:
     return float(of_fakes * (fakes**2).sum() + of_reals * (reals**2).sum() + both)
 
 
-def students_t(freedom: int) -> float:
+def student_t_factor(freedom: int) -> float:
     """Return the number of standard errors of a two-sided 95 % interval of Student's t.
 
-    >>> round(students_t(10), 4)
+    >>> round(student_t_factor(10), 4)
     2.2281
     """
     from scipy.special import stdtrit

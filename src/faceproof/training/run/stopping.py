@@ -1,4 +1,4 @@
-"""`noting_signals`: graceful stopping by Ctrl-C and SIGTERM between two steps."""
+"""`record_signals`: graceful stopping by Ctrl-C and SIGTERM between two steps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(KeyboardInterrupt):
+class TrainingStopped(KeyboardInterrupt):
     """A signal ended the training after its state was saved; the same call resumes it.
 
     ``exit_code`` is what a shell reports for a program that the signal ended.
@@ -25,29 +25,29 @@ class Stopped(KeyboardInterrupt):
 
 
 @dataclass
-class Request:
+class StopRequest:
     """The number of the received stop signal; 0 for none."""
 
     number: int = 0
 
 
 @contextmanager
-def noting_signals() -> Iterator[Request]:
+def record_signals() -> Iterator[StopRequest]:
     """Record a first signal without interruption; a second one interrupts at once.
 
     Outside the main thread, where Python cannot handle signals, nothing is recorded.
     """
-    request = Request()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def record(number: int, _frame: FrameType | None) -> None:
         if request.number:
             raise KeyboardInterrupt
         request.number = number
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    before = {number: signal.signal(number, record) for number in SIGNALS}
     try:
         yield request
     finally:
