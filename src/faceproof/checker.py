@@ -139,7 +139,7 @@ def _fetch_picture(address: str, limits: Limits, policy: FetchPolicy | None) -> 
     return decode(fetch(address, policy).data, name=strip_query(address), limits=limits)
 
 
-def describe_error(error: Exception, name: str) -> CheckError:
+def _describe_error(error: Exception, name: str) -> CheckError:
     """Return the code and message of an error; errors of other libraries are converted."""
     if isinstance(error, OSError):
         error = read_error(name, error)
@@ -161,23 +161,23 @@ class _TestedMap:
 
 
 @dataclass(frozen=True)
-class Score:
+class _Score:
     """The detector's answer for one face."""
 
     fake_probability: float
     heatmap: _TestedMap | None = None
 
 
-def score_faces(
+def _score_faces(
     detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: bool
-) -> list[Score]:
+) -> list[_Score]:
     """Return the detector's score of each face of ``inputs``, float32 [N, 3, S, S].
 
     Raises:
         NoHeatMapError: ``heatmaps`` is True and the detector has none.
     """
     if not heatmaps:
-        return [Score(one) for one in detector.fake_probabilities(inputs).tolist()]
+        return [_Score(one) for one in detector.fake_probabilities(inputs).tolist()]
     found = detector.explain(inputs)
     columns = (found.values, found.reliable, found.hottest_deleted, found.random_deleted)
     maps = [
@@ -185,10 +185,10 @@ def score_faces(
         for values, reliable, hottest, random in zip(*columns, strict=True)
     ]
     probabilities = calibrate(found.logits, detector.spec.calibration).tolist()
-    return [Score(*one) for one in zip(probabilities, maps, strict=True)]
+    return [_Score(*one) for one in zip(probabilities, maps, strict=True)]
 
 
-class ResultBuilder:
+class _ResultBuilder:
     """Builds the results of one detector at one operating point."""
 
     def __init__(self, detector: Detector, point: OperatingPoint, *, whole: bool = False) -> None:
@@ -201,7 +201,7 @@ class ResultBuilder:
         )
 
     def build_result(
-        self, opened: PreparedPicture, scored: Sequence[Score], seconds: float
+        self, opened: PreparedPicture, scored: Sequence[_Score], seconds: float
     ) -> CheckResult:
         """Return the result of one source; its probability is the highest of its faces."""
         pairs = zip(opened.faces, scored, strict=True)
@@ -222,12 +222,12 @@ class ResultBuilder:
         )
 
     def _build_face(
-        self, face: Face, quality: Quality, score: Score, image: CheckedImage | None
+        self, face: Face, quality: Quality, score: _Score, image: CheckedImage | None
     ) -> CheckedFace:
         """Return one face with its verdict."""
         return CheckedFace(
-            box=tuple(round_numbers(face.box)),
-            landmarks=None if self._whole else round_numbers(face.landmarks),
+            box=tuple(_round_numbers(face.box)),
+            landmarks=None if self._whole else _round_numbers(face.landmarks),
             detection_score=None if self._whole else round(min(face.detection_score, 1.0), 4),
             quality=quality,
             verdict=decide(score.fake_probability, self._point),
@@ -240,18 +240,18 @@ class ResultBuilder:
         shape = (image.height, image.width) if image else (0, 0)
         points = None if self._whole else face.landmarks
         return HeatMap(
-            values=round_numbers(found.values, digits=4),
-            corners=round_numbers(crop_corners(shape, points, self._crop)),
+            values=_round_numbers(found.values, digits=4),
+            corners=_round_numbers(crop_corners(shape, points, self._crop)),
             reliable=found.reliable,
             hottest_deleted=round(found.hottest_deleted, 4),
             random_deleted=round(found.random_deleted, 4),
         )
 
 
-def round_numbers(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
+def _round_numbers(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
     """Return numbers as lists, rounded to ``digits`` decimals.
 
-    >>> round_numbers([1.006, 2])
+    >>> _round_numbers([1.006, 2])
     [1.01, 2.0]
     """
     return np.round(np.asarray(numbers, np.float64), digits).tolist()
@@ -383,16 +383,16 @@ class Checker:
             picture = load_source(source, self.limits, self.addresses, name=given)
             opened = self._prepare(called, picture)
         except (FaceproofError, OSError, MemoryError, cv2.error) as error:
-            opened = PreparedPicture(called, self._nothing, error=describe_error(error, called))
+            opened = PreparedPicture(called, self._nothing, error=_describe_error(error, called))
         return replace(opened, seconds=time.perf_counter() - started)
 
     def judge(self, batch: Sequence[PreparedPicture]) -> list[CheckResult]:
         """Return the results of opened sources, scored as one batch."""
         started = time.perf_counter()
         inputs = np.concatenate([self._nothing, *(opened.inputs for opened in batch)])
-        scored = score_faces(self.detector, inputs, heatmaps=self.heatmaps)
+        scored = _score_faces(self.detector, inputs, heatmaps=self.heatmaps)
         each = (time.perf_counter() - started) / max(len(scored), 1)
-        answers = ResultBuilder(self.detector, self.operating_point, whole=self._whole)
+        answers = _ResultBuilder(self.detector, self.operating_point, whole=self._whole)
         results = []
         for opened in batch:
             count = len(opened.faces)

@@ -215,7 +215,7 @@ def _centred_ranks(rows: Floats) -> Floats:
     return np.asarray(ranks - ranks.mean(axis=1, keepdims=True))
 
 
-Told = Callable[[str], None]
+_Progress = Callable[[str], None]
 
 
 def study(
@@ -224,7 +224,7 @@ def study(
     *,
     seeds: int = 1,
     shuffled_faces: int = 100,
-    progress: Told = lambda _: None,
+    progress: _Progress = lambda _: None,
 ) -> list[Finding]:
     """Return the findings of the sanity tests of a detector's heat maps on ``faces``.
 

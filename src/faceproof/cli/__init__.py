@@ -27,7 +27,7 @@ from faceproof.cli import (
 from faceproof.cli.exits import ErrorHandlingGroup
 
 #: The verbs: each is a function, or an app with verbs of its own.
-VERBS: dict[str, Callable[..., None] | typer.Typer] = {
+_VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "app": webapp.webapp,
     "check": check.check,
     "data": data.app,
@@ -76,7 +76,7 @@ def _options(
     """Detect generated and manipulated faces in pictures."""
 
 
-for _name, _verb in VERBS.items():
+for _name, _verb in _VERBS.items():
     if isinstance(_verb, typer.Typer):
         app.add_typer(_verb, name=_name)
     else:

@@ -37,17 +37,17 @@ def _render_pdf(facts: CaseFacts) -> bytes:
     return render_document(facts)
 
 
-class ReportFormat(NamedTuple):
+class _ReportFormat(NamedTuple):
     """A kind of report: the library that it needs, and what makes it."""
 
     library: str
     render: Callable[[CaseFacts], bytes]
 
 
-KINDS: Mapping[str, ReportFormat] = {
-    ".html": ReportFormat("jinja2", _render_html),
-    ".htm": ReportFormat("jinja2", _render_html),
-    ".pdf": ReportFormat("reportlab", _render_pdf),
+KINDS: Mapping[str, _ReportFormat] = {
+    ".html": _ReportFormat("jinja2", _render_html),
+    ".htm": _ReportFormat("jinja2", _render_html),
+    ".pdf": _ReportFormat("reportlab", _render_pdf),
 }
 """The kinds of report, by the end of the file's name."""
 
@@ -151,7 +151,7 @@ class CaseReport:
             return None
 
 
-def _choose_format(file: Path) -> ReportFormat:
+def _choose_format(file: Path) -> _ReportFormat:
     """Return the kind of report, whose library is there and whose folder is as well.
 
     Raises:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _STDIN = "-"
 
 
-class SourceNames:
+class _SourceNames:
     """The sources in groups; each is checked completely before the next is read.
 
     Names from standard input make a group as often as some arrive, so that a slow writer
@@ -140,7 +140,7 @@ def check(
     """
     make_writer = choose(FORMATS, format_, what="format")
     failing = choose(FAIL_ON, fail_on, what="--fail-on") if fail_on else frozenset[str]()
-    listing = SourceNames(sources, separator=b"\0" if null else b"\n")
+    listing = _SourceNames(sources, separator=b"\0" if null else b"\n")
     from faceproof.checker import make_checker
 
     checker = make_checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
@@ -163,7 +163,7 @@ def check(
 
 
 def _check_groups(
-    checker: Checker, listing: SourceNames, seeing: Sequence[CaseReport | HeatMapFolder]
+    checker: Checker, listing: _SourceNames, seeing: Sequence[CaseReport | HeatMapFolder]
 ) -> Generator[CheckResult, None, None]:
     """Yield the results, group after group; ``seeing`` note the sources on their way."""
     for group in listing:

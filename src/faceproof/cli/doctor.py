@@ -19,7 +19,7 @@ _REINSTALL = "pip install --force-reinstall faceproof"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;\s*extra\s*==\s*['\"](\w+)['\"])?")
 
 
-class ReportLine(NamedTuple):
+class _ReportLine(NamedTuple):
     """One thing that was looked at; ``wrong`` is broken, ``absent`` is not needed by `check`."""
 
     state: Literal["ok", "absent", "wrong"]
@@ -46,19 +46,19 @@ def doctor() -> None:
     raise typer.Exit(NOT_ALL_CHECKED if broken else ALL_CHECKED)
 
 
-def core_lines() -> Iterator[ReportLine]:
+def _core_lines() -> Iterator[_ReportLine]:
     """Yield this package, Python and the libraries of the core."""
-    yield ReportLine("ok", "faceproof", metadata.version("faceproof"))
-    yield ReportLine("ok", "python", f"{platform.python_version()}, {platform.platform()}")
+    yield _ReportLine("ok", "faceproof", metadata.version("faceproof"))
+    yield _ReportLine("ok", "python", f"{platform.python_version()}, {platform.platform()}")
     for library in _requirements()[""]:
         version = installed_version(library)
         if version:
-            yield ReportLine("ok", library, version)
+            yield _ReportLine("ok", library, version)
         else:
-            yield ReportLine("wrong", library, "not installed", f"pip install {library}")
+            yield _ReportLine("wrong", library, "not installed", f"pip install {library}")
 
 
-def extra_lines() -> Iterator[ReportLine]:
+def _extra_lines() -> Iterator[_ReportLine]:
     """Yield the optional parts, whole or not."""
     for extra, libraries in _requirements().items():
         if extra in {"", "all"}:
@@ -66,55 +66,55 @@ def extra_lines() -> Iterator[ReportLine]:
         missing = [library for library in libraries if not installed_version(library)]
         if missing:
             remedy = f"pip install 'faceproof[{extra}]'"
-            yield ReportLine("absent", f"extra {extra}", f"without {', '.join(missing)}", remedy)
+            yield _ReportLine("absent", f"extra {extra}", f"without {', '.join(missing)}", remedy)
         else:
-            yield ReportLine("ok", f"extra {extra}", ", ".join(libraries))
+            yield _ReportLine("ok", f"extra {extra}", ", ".join(libraries))
 
 
-def device_lines() -> Iterator[ReportLine]:
+def device_lines() -> Iterator[_ReportLine]:
     """Yield what networks can run on."""
     from faceproof.detector.scorers import PROVIDERS, import_onnxruntime, usable_cores
 
     available = set(import_onnxruntime().get_available_providers())
     names = [name for name, provider in PROVIDERS.items() if provider in available]
     state: Literal["ok", "wrong"] = "ok" if "cpu" in names else "wrong"
-    yield ReportLine("ok", "usable cores", str(usable_cores()))
-    yield ReportLine(state, "onnxruntime runs on", ", ".join(names), "" if names else _REINSTALL)
+    yield _ReportLine("ok", "usable cores", str(usable_cores()))
+    yield _ReportLine(state, "onnxruntime runs on", ", ".join(names), "" if names else _REINSTALL)
     if installed_version("torch"):
-        yield ReportLine("ok", "torch runs on", _torch_devices())
+        yield _ReportLine("ok", "torch runs on", _torch_devices())
 
 
-def picture_lines() -> Iterator[ReportLine]:
+def _picture_lines() -> Iterator[_ReportLine]:
     """Yield the picture formats that depend on how Pillow was built, and the face finder."""
     from PIL import features
 
     for name in ("webp", "avif"):
         if features.check(name):
-            yield ReportLine("ok", f"{name} pictures", "can be read")
+            yield _ReportLine("ok", f"{name} pictures", "can be read")
         else:
-            yield ReportLine(
+            yield _ReportLine(
                 "absent", f"{name} pictures", "cannot be read", "pip install -U pillow"
             )
-    yield try_attempt("face finder", _find_faces)
+    yield _try_attempt("face finder", _find_faces)
 
 
-def detector_lines() -> Iterator[ReportLine]:
+def _detector_lines() -> Iterator[_ReportLine]:
     """Yield the detectors that came with faceproof: each is verified and run once."""
     from faceproof.detector import detectors as names
 
     if not names():
-        yield ReportLine("wrong", "detector", "none came with this installation", _REINSTALL)
+        yield _ReportLine("wrong", "detector", "none came with this installation", _REINSTALL)
     for name in names():
-        yield try_attempt(f"detector {name}", partial(_run_detector, name))
+        yield _try_attempt(f"detector {name}", partial(_run_detector, name))
 
 
 #: What is looked at, in order.
-_EXAMINATIONS: tuple[Callable[[], Iterator[ReportLine]], ...] = (
-    core_lines,
-    extra_lines,
+_EXAMINATIONS: tuple[Callable[[], Iterator[_ReportLine]], ...] = (
+    _core_lines,
+    _extra_lines,
     device_lines,
-    picture_lines,
-    detector_lines,
+    _picture_lines,
+    _detector_lines,
 )
 
 
@@ -135,12 +135,12 @@ def installed_version(library: str) -> str | None:
         return None
 
 
-def try_attempt(what: str, attempt: Callable[[], str]) -> ReportLine:
+def _try_attempt(what: str, attempt: Callable[[], str]) -> _ReportLine:
     """Return what an attempt found, or its error."""
     try:
-        return ReportLine("ok", what, attempt())
+        return _ReportLine("ok", what, attempt())
     except (FaceproofError, ImportError, OSError) as error:
-        return ReportLine("wrong", what, str(error), _REINSTALL)
+        return _ReportLine("wrong", what, str(error), _REINSTALL)
 
 
 def _torch_devices() -> str:

@@ -32,11 +32,11 @@ def read(name: str) -> tuple[Feedback, ...]:
         from faceproof.evaluation.feedback import read_feedback
 
         return read_feedback(Path(name))
-    with closing(open_store(name)) as store:
+    with closing(_open_store(name)) as store:
         return tuple(store)
 
 
-def open_store(database: str) -> FeedbackStore:
+def _open_store(database: str) -> FeedbackStore:
     """Return the store in a database, which must be there.
 
     Raises:
@@ -62,7 +62,7 @@ def display_name(database: str) -> str:
 
 app = typer.Typer(help="List, export and delete reports of wrong verdicts.", no_args_is_help=True)
 
-Database = Annotated[
+_Database = Annotated[
     str,
     typer.Option(
         "--database",
@@ -76,9 +76,9 @@ HEAD = ("id", "received", "truth", "verdict", "probability", "generator", "pictu
 
 
 @app.command("list")
-def list_(*, database: Database = "default") -> None:
+def list_(*, database: _Database = "default") -> None:
     """List the feedback, the oldest first."""
-    with closing(open_store(database)) as store:
+    with closing(_open_store(database)) as store:
         rows = [HEAD, *map(_cells, store)]
     for line in align_rows(rows):
         typer.echo(line)
@@ -101,7 +101,7 @@ def export(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder of the pictures, for a manifest."),
     ] = None,
-    database: Database = "default",
+    database: _Database = "default",
 ) -> None:
     """Write the feedback to a file that `update --feedback` reads, or a manifest of its pictures.
 
@@ -133,10 +133,10 @@ def prune(
             help="Delete feedback older than this number of days.",
         ),
     ],
-    database: Database = "default",
+    database: _Database = "default",
 ) -> None:
     """Delete feedback older than a number of days."""
-    with closing(open_store(database)) as store:
+    with closing(_open_store(database)) as store:
         from faceproof.frontends.api.feedback.store import prune as run
 
         typer.echo(f"{run(store, days):,} deleted", err=True)
@@ -151,10 +151,10 @@ def erase(
         ),
     ],
     *,
-    database: Database = "default",
+    database: _Database = "default",
 ) -> None:
     """Delete one feedback entry, or all entries on the picture with this SHA-256."""
-    with closing(open_store(database)) as store:
+    with closing(_open_store(database)) as store:
         typer.echo(f"{store.erase(name):,} deleted", err=True)
 
 

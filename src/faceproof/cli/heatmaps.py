@@ -70,7 +70,7 @@ class HeatMapFolder:
             return
         for number, face in enumerate(result.faces, start=1):
             if face.heatmap:
-                self._write(draw_heatmap(pixels, face, number), result, number)
+                self._write(_draw_heatmap(pixels, face, number), result, number)
 
     def _reload_pixels(self, source: Source, result: CheckResult) -> Pixels:
         """Return the pixels of the picture that was judged."""
@@ -127,7 +127,7 @@ def _read_face_mark(path: Path) -> str | None:
         return None
 
 
-def draw_heatmap(pixels: Pixels, face: CheckedFace, number: int) -> Image:
+def _draw_heatmap(pixels: Pixels, face: CheckedFace, number: int) -> Image:
     """Return the face with its heat map over it and two lines of words below."""
     import numpy as np
     from PIL import Image

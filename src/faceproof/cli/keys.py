@@ -22,7 +22,7 @@ File = Annotated[
     ),
 ]
 Identity = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as in `keys list`.")]
-Days = Annotated[
+_Days = Annotated[
     int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; default: never.")
 ]
 
@@ -32,7 +32,7 @@ def new(
     *,
     name: Annotated[str, typer.Option(help="Name of the key's owner.")],
     file: File,
-    days: Days = None,
+    days: _Days = None,
 ) -> None:
     """Create a key and print it once; the file has only its hash."""
     _require()
@@ -69,7 +69,7 @@ def rotate(
     overlap_days: Annotated[
         int, typer.Option(min=0, max=3650, help="Days for which the old key stays valid.")
     ] = 7,
-    days: Days = None,
+    days: _Days = None,
 ) -> None:
     """Replace a key: create a new one; the old one expires after the overlap."""
     _require()

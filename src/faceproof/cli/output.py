@@ -70,7 +70,7 @@ _FEWEST_PICTURE_CELLS = 20
 _CAUTION_CELLS = 24
 
 
-class OutputRow(NamedTuple):
+class _OutputRow(NamedTuple):
     """The words of one line."""
 
     picture: str
@@ -80,7 +80,7 @@ class OutputRow(NamedTuple):
     cautions: str
 
 
-HEADER = OutputRow("picture", "face", "verdict", "fake", "cautions")
+HEADER = _OutputRow("picture", "face", "verdict", "fake", "cautions")
 
 
 class TableWriter:
@@ -95,14 +95,14 @@ class TableWriter:
 
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._hiding = hiding
-        self._page: list[OutputRow] = []
+        self._page: list[_OutputRow] = []
         self._headed = False
         self._begun = time.monotonic()
         self._widths = [0] * len(HEADER)
 
     def write(self, result: CheckResult) -> None:
         """Take one result's rows."""
-        self._page.extend(result_rows(result))
+        self._page.extend(_result_rows(result))
         late = time.monotonic() - self._begun > PAGE_SECONDS
         if late or len(self._page) >= PAGE_ROWS:
             self._flush()
@@ -134,7 +134,7 @@ class TableWriter:
         others = sum(self._widths[1:]) + 2 * (len(HEADER) - 1)
         return max(self._console.width - others - _CAUTION_CELLS, _FEWEST_PICTURE_CELLS)
 
-    def _format_line(self, row: OutputRow) -> Text:
+    def _format_line(self, row: _OutputRow) -> Text:
         """Return one row as a line."""
         from rich.text import Text
 
@@ -146,15 +146,15 @@ class TableWriter:
         return line
 
 
-def result_rows(result: CheckResult) -> list[OutputRow]:
+def _result_rows(result: CheckResult) -> list[_OutputRow]:
     """Return a row for each face, or one with the reason why there is none."""
     picture, indications = escape_unprintable(result.source), _provenance_words(result)
     if not result.faces:
         why = escape_unprintable(result.error.message) if result.error else indications
-        return [OutputRow(picture, "", outcome(result), "", why)]
+        return [_OutputRow(picture, "", outcome(result), "", why)]
     count = len(result.faces)
     return [
-        OutputRow(
+        _OutputRow(
             picture,
             _describe_place(face, number, count),
             face.verdict,
@@ -230,7 +230,7 @@ class Writer(Protocol):
         """Write what is pending."""
 
 
-class JsonLinesWriter:
+class _JsonLinesWriter:
     """One JSON object a line, out at once."""
 
     def __init__(self, stream: TextIO, hiding: _Hiding) -> None:
@@ -288,6 +288,6 @@ class _CsvWriter:
 FORMATS: dict[str, Callable[[TextIO, _Hiding], Writer]] = {
     "table": TableWriter,
     "json": _JsonArrayWriter,
-    "jsonl": JsonLinesWriter,
+    "jsonl": _JsonLinesWriter,
     "csv": _CsvWriter,
 }

@@ -131,8 +131,8 @@ class Manifest:
     """
 
     def __init__(self, rows: Iterable[Row] | pl.DataFrame, *, root: Path | None = None) -> None:
-        table = rows if isinstance(rows, pl.DataFrame) else rows_to_table(rows)
-        self.table = apply_types(table)
+        table = rows if isinstance(rows, pl.DataFrame) else _rows_to_table(rows)
+        self.table = _apply_types(table)
         self.root = root
         if message := _find_broken_row(self.table, labels=LABELS, splits=SPLITS):
             raise ManifestError(message)
@@ -200,7 +200,7 @@ class Manifest:
         return self.root / path
 
 
-def rows_to_table(rows: Iterable[Row]) -> pl.DataFrame:
+def _rows_to_table(rows: Iterable[Row]) -> pl.DataFrame:
     """Return rows as a table of text.
 
     Raises:
@@ -230,7 +230,7 @@ def _table_to_rows(table: pl.DataFrame) -> tuple[Row, ...]:
     )
 
 
-def apply_types(table: pl.DataFrame) -> pl.DataFrame:
+def _apply_types(table: pl.DataFrame) -> pl.DataFrame:
     """Return the table with typed columns in order: contract, facts, attributes.
 
     Raises:

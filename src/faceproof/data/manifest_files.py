@@ -80,12 +80,12 @@ def merge(manifests: Sequence[Manifest]) -> Manifest:
     if len(manifests) == 1:
         return manifests[0]
     root = _common_folder([manifest.root for manifest in manifests])
-    tables = [relocate_paths(manifest, root) if root else manifest.table for manifest in manifests]
+    tables = [_relocate_paths(manifest, root) if root else manifest.table for manifest in manifests]
     whole = pl.concat(tables, how="diagonal")
     return Manifest(whole.unique(CONTRACT, keep="first", maintain_order=True), root=root)
 
 
-def relocate_paths(manifest: Manifest, root: Path) -> pl.DataFrame:
+def _relocate_paths(manifest: Manifest, root: Path) -> pl.DataFrame:
     """Return the manifest's table with its paths relative to another folder.
 
     Raises:
@@ -109,7 +109,7 @@ def relocate_paths(manifest: Manifest, root: Path) -> pl.DataFrame:
 
 def _relocate_below(manifest: Manifest, path: Path) -> pl.DataFrame:
     """Return the table with its paths relative to the folder of ``path``."""
-    return manifest.table if manifest.root is None else relocate_paths(manifest, path.parent)
+    return manifest.table if manifest.root is None else _relocate_paths(manifest, path.parent)
 
 
 def _read_data_folder(manifest: Manifest, path: Path) -> dict[str, str]:

@@ -31,11 +31,11 @@ _BLUR = 1 / 8
 """Standard deviation of the deleting blur, as a fraction of the crop's side."""
 
 
-class EvidenceMapper(Protocol):
+class _EvidenceMapper(Protocol):
     """The interface of the tested detector: `faceproof.detector.Detector`, or a test double."""
 
-    def logits(self, inputs: Inputs, /) -> Logits: ...  # noqa: D102
-    def map_evidence(self, inputs: Inputs, /) -> tuple[Logits, Maps]: ...  # noqa: D102
+    def logits(self, inputs: Inputs, /) -> Logits: ...
+    def map_evidence(self, inputs: Inputs, /) -> tuple[Logits, Maps]: ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Explanations:
     random_deleted: Logits
 
 
-def run_deletion_test(detector: EvidenceMapper, inputs: Inputs) -> Explanations:
+def run_deletion_test(detector: _EvidenceMapper, inputs: Inputs) -> Explanations:
     """Return logits and heat maps, each map tested by five deletions."""
     logits, maps = detector.map_evidence(inputs)
     changes = [

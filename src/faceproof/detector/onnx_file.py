@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from faceproof.errors import BundleError
@@ -154,30 +155,30 @@ def insert_weights(
     Raises:
         BundleError: a reference is to another file, or outside of this one.
     """
+    weights = cache(read_weights)
+
+    def fill_in(number: int, raw: memoryview, tensor: int | memoryview) -> bytes | memoryview:
+        if number != _INITIALIZER or isinstance(tensor, int):
+            return raw
+        reference = _read_reference(tensor)
+        if reference is None:
+            return raw
+        inserted = _bytes_at(reference, weights(), weights_name)
+        return _encode_field(_INITIALIZER, _fill_in_weights(tensor, inserted))
+
+    def rebuild(number: int, raw: memoryview, graph: int | memoryview) -> bytes | memoryview:
+        if number != _GRAPH or isinstance(graph, int):
+            return raw
+        inner = b"".join(fill_in(*parts) for parts in _read_raw_fields(graph))
+        return _encode_field(_GRAPH, inner)
+
     with _convert_errors(name):
-        parts, is_changed, weights = [], False, b""
-        for number, raw, value in _read_raw_fields(memoryview(data)):
-            if number != _GRAPH or isinstance(value, int):
-                parts.append(raw)
-                continue
-            inner = []
-            for place, whole, tensor in _read_raw_fields(value):
-                reference = _read_reference(tensor) if place == _INITIALIZER else None
-                if reference is None or isinstance(tensor, int):
-                    inner.append(whole)
-                    continue
-                weights = weights or read_weights()
-                filled = _fill_in_weights(tensor, _bytes_at(reference, weights, weights_name))
-                inner.append(_encode_field(_INITIALIZER, filled))
-                is_changed = True
-            parts.append(_encode_field(_GRAPH, b"".join(inner)))
-        return b"".join(parts) if is_changed else data
+        made = b"".join(rebuild(*parts) for parts in _read_raw_fields(memoryview(data)))
+    return data if made == data else made
 
 
-def _read_reference(tensor: int | memoryview) -> dict[str, str] | None:
+def _read_reference(tensor: memoryview) -> dict[str, str] | None:
     """Return a tensor's reference to external data: location, offset, length; None without one."""
-    if isinstance(tensor, int):
-        return None
     found: dict[str, str] = {}
     for number, entry in _read_fields(tensor):
         if number == _EXTERNAL_DATA and not isinstance(entry, int):

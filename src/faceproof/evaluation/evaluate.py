@@ -66,7 +66,7 @@ class Confusion(Record):
     fake: tuple[int, int, int]
 
 
-class StatusCounts(Record):
+class _StatusCounts(Record):
     """Number of pictures of a condition that were judged, had no face, or were unreadable."""
 
     condition: Text
@@ -91,7 +91,7 @@ class Evaluation(Document):
     """Warnings to read before any figure, most serious first."""
     left_out: tuple[str, ...] = ()
     """Metrics that cannot be computed from these faces, with the reason."""
-    answered: tuple[StatusCounts, ...]
+    answered: tuple[_StatusCounts, ...]
     confusion: tuple[Confusion, ...]
     findings: tuple[Finding, ...]
 
@@ -330,11 +330,11 @@ def _uncomputable_messages(every: Faces) -> Iterator[str]:
     yield from messages
 
 
-def _count_statuses(every: Faces) -> Iterator[StatusCounts]:
+def _count_statuses(every: Faces) -> Iterator[_StatusCounts]:
     for condition in dict.fromkeys(every.conditions.tolist()):
         statuses = every.statuses[every.conditions == condition]
         counts = {status: int((statuses == status).sum()) for status in STATUSES}
-        yield StatusCounts(condition=condition, **counts)
+        yield _StatusCounts(condition=condition, **counts)
 
 
 def _confusion_counts(every: Faces, point: OperatingPoint) -> Iterator[Confusion]:

@@ -25,10 +25,10 @@ MOST_FACES = 1000
 _JOINERS = "\u200c\u200d"
 
 
-def normalise_text(text: str) -> str:
+def _normalise_text(text: str) -> str:
     r"""Return text with each run of white space as one space; reject invisible characters.
 
-    >>> normalise_text("taken\nby me ")
+    >>> _normalise_text("taken\nby me ")
     'taken by me'
 
     Raises:
@@ -40,8 +40,8 @@ def normalise_text(text: str) -> str:
     return text
 
 
-Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(normalise_text)]
-Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(normalise_text)]
+Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_normalise_text)]
+Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(_normalise_text)]
 _GeneratorName = Annotated[str, Field(max_length=64, pattern=r"\A[a-z0-9]+([._-][a-z0-9]+)*\z")]
 Box = tuple[float, float, float, float]
 Side = Annotated[int, Field(ge=1, le=2**31 - 1)]

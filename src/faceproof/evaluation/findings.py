@@ -141,7 +141,7 @@ def findings(
 
 
 @dataclass(frozen=True)
-class MeasuredSlice:
+class _MeasuredSlice:
     """A slice under one condition, and which metrics are measured on its ``faces``."""
 
     slice: str
@@ -158,7 +158,7 @@ def slices_with_metrics(
     *,
     families: Mapping[str, Sequence[str]] | None = None,
     against_reals: bool = False,
-) -> Iterator[MeasuredSlice]:
+) -> Iterator[_MeasuredSlice]:
     """Yield each slice under each condition, with the ``metrics`` that it is measured by.
 
     The fakes of a generator have the metrics of fakes only; ``against_reals`` adds all real faces
@@ -174,12 +174,12 @@ def slices_with_metrics(
         here = faces.where(faces.conditions == condition)
         for name, part in slices(here, families):
             if not name.startswith(_GENERATOR):
-                yield MeasuredSlice(name, condition, part, part, tuple(table))
+                yield _MeasuredSlice(name, condition, part, part, tuple(table))
             elif against_reals:
                 own = here.generators == name.removeprefix(_GENERATOR)
-                yield MeasuredSlice(name, condition, here.where(~here.fake | own), part, of_both)
+                yield _MeasuredSlice(name, condition, here.where(~here.fake | own), part, of_both)
             else:
-                yield MeasuredSlice(name, condition, part, None, of_fakes)
+                yield _MeasuredSlice(name, condition, part, None, of_fakes)
 
 
 def slice_findings(

@@ -121,7 +121,7 @@ def predict_rows(
 ) -> pa.Table:
     """Return the predictions table of the given rows; otherwise like `predict`.
 
-    ``find`` selects the face of a picture: `largest_face` with a finder, or `whole_picture`.
+    ``find`` selects the face of a picture: `largest_face` with a finder, or `_whole_picture`.
     """
     for name in conditions:
         choose(DEGRADATIONS, name, what="condition")
@@ -140,7 +140,7 @@ def largest_face(finder: FaceFinder, pixels: Pixels) -> list[Points]:
     return [face.landmarks for face in finder.find(pixels)[:1]]
 
 
-def whole_picture(_: Pixels) -> list[Points]:
+def _whole_picture(_: Pixels) -> list[Points]:
     """Return one face without landmarks, for a picture that is already a face crop."""
     return [None]
 
@@ -150,7 +150,7 @@ def _find_largest_face() -> Find:
 
 
 def _find_whole_picture() -> Find:
-    return whole_picture
+    return _whole_picture
 
 
 FACES: dict[str, Callable[[], Find]] = {"largest": _find_largest_face, "whole": _find_whole_picture}
@@ -212,7 +212,7 @@ def _predict_batch(detector: Predictor, faces: Sequence[_Face]) -> Iterator[Pred
         )
 
 
-class DetectorGroup:
+class _DetectorGroup:
     """Detectors with the same crop as one judge: returns the first's logits, stores all."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
@@ -280,7 +280,7 @@ def predict_with_all(
     Raises:
         UsageError: the detectors' crops differ; and the errors of `predict`.
     """
-    panel = DetectorGroup(detectors)
+    panel = _DetectorGroup(detectors)
     table = predict(
         panel,
         manifest,

@@ -96,13 +96,13 @@ def make_table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
     made = arrow.Table.from_pylist(
         [asdict(row) for row in rows], schema=_schema().with_metadata(metadata)
     )
-    check_table(made)
+    _check_table(made)
     return made
 
 
 def write_table(predictions: pa.Table, path: Path) -> None:
     """Validate a table and write it as Parquet."""
-    check_table(predictions)
+    _check_table(predictions)
     from pyarrow import parquet
 
     parquet.write_table(predictions, path, compression="zstd")
@@ -121,7 +121,7 @@ def read_table(path: Path) -> pa.Table:
         predictions = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read as a predictions table: {error}") from error
-    check_table(predictions, name=str(path))
+    _check_table(predictions, name=str(path))
     return predictions
 
 
@@ -165,7 +165,7 @@ def judged_faces(predictions: pa.Table) -> Faces:
     return every.where(every.statuses == "ok")
 
 
-def check_table(predictions: pa.Table, *, name: str = "predictions") -> None:
+def _check_table(predictions: pa.Table, *, name: str = "predictions") -> None:
     """Validate columns, values and metadata.
 
     Raises:

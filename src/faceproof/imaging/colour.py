@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-Convert = Callable[[Image.Image], Image.Image]
+_Convert = Callable[[Image.Image], Image.Image]
 
 # By EXIF orientation: the transposition to upright, whether the rows of the result are columns of
 # the file, and whether they are in reverse order.
@@ -59,14 +59,14 @@ def to_srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8
     return pixels
 
 
-def _converter(image: Image.Image) -> Convert:
+def _converter(image: Image.Image) -> _Convert:
     """Return the function that converts bands of a picture to sRGB."""
     plain = _plain_converter(image)
     managed = _managed_converter(image.info.get("icc_profile"), image.mode)
     return lambda band: managed(plain(band))
 
 
-def _plain_converter(image: Image.Image) -> Convert:
+def _plain_converter(image: Image.Image) -> _Convert:
     """Return the function that converts a band to 8-bit L, RGB, CMYK or LAB without alpha."""
     if image.mode in _DEEP:
         white = _white_value(image)
@@ -110,7 +110,7 @@ def _flatten_on_white(band: Image.Image) -> Image.Image:
     return white
 
 
-def _managed_converter(profile: object, mode: str) -> Convert:
+def _managed_converter(profile: object, mode: str) -> _Convert:
     """Return the function that converts a band from its own colours to sRGB."""
     kind = "grey" if mode in _GREY else mode if mode in {"CMYK", "LAB"} else "RGB"
     if isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES:
@@ -121,7 +121,7 @@ def _managed_converter(profile: object, mode: str) -> Convert:
 
 
 @lru_cache(maxsize=8)
-def _profile_converter(profile: bytes, kind: str) -> Convert | None:
+def _profile_converter(profile: bytes, kind: str) -> _Convert | None:
     """Return the transform from a profile to sRGB; None if it is invalid, unsuitable or is sRGB.
 
     Transforms are cached: building one takes longer than decoding a small picture, and pictures of
@@ -139,11 +139,11 @@ def _profile_converter(profile: bytes, kind: str) -> Convert | None:
         return None
 
 
-def _make_transform(source: ImageCms.ImageCmsProfile, mode: str) -> Convert:
+def _make_transform(source: ImageCms.ImageCmsProfile, mode: str) -> _Convert:
     transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     return lambda band: transform.apply(band if band.mode == mode else band.convert(mode))
 
 
 @lru_cache(maxsize=1)
-def _lab_converter() -> Convert:
+def _lab_converter() -> _Convert:
     return _make_transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")

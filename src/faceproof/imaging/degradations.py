@@ -20,7 +20,7 @@ from faceproof.tables import choose
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
 Step = Callable[[Pixels, Points, np.random.Generator], tuple[Pixels, Points]]
-Degradation = Callable[[Pixels, np.random.Generator], Pixels]
+_Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 
 # The longest side that each format allows; a longer picture is reduced to it before saving.
 _JPEG_LONGEST = 65_500
@@ -239,12 +239,12 @@ def decode_saved(data: bytes) -> Pixels:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _ignore_rng(change: Callable[[Pixels], Pixels]) -> Degradation:
+def _ignore_rng(change: Callable[[Pixels], Pixels]) -> _Degradation:
     """Return a degradation that ignores its random generator."""
     return lambda pixels, _rng: change(pixels)
 
 
-def _chain_changes(*changes: Callable[[Pixels], Pixels]) -> Degradation:
+def _chain_changes(*changes: Callable[[Pixels], Pixels]) -> _Degradation:
     """Return a degradation that applies ``changes`` one after another."""
 
     def apply(pixels: Pixels, _rng: np.random.Generator) -> Pixels:
@@ -255,7 +255,7 @@ def _chain_changes(*changes: Callable[[Pixels], Pixels]) -> Degradation:
     return apply
 
 
-DEGRADATIONS: dict[str, Degradation] = {
+DEGRADATIONS: dict[str, _Degradation] = {
     "clean": _ignore_rng(lambda pixels: pixels),
     "jpeg-90": _ignore_rng(partial(jpeg, quality=90)),
     "jpeg-75": _ignore_rng(partial(jpeg, quality=75)),

@@ -44,7 +44,7 @@ class _Step:
     y: Tensor
 
 
-Slope: TypeAlias = Callable[[_Step, Tensor], Tensor]
+_Slope: TypeAlias = Callable[[_Step, Tensor], Tensor]
 
 
 def _through_identity(_: _Step, slope: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def _through_layer_norm(step: _Step, slope: Tensor) -> Tensor:
     return (slope - slope.mean(1, keepdim=True) - normal * along) / deviation
 
 
-SLOPES: Mapping[type[nn.Module], Slope] = {
+SLOPES: Mapping[type[nn.Module], _Slope] = {
     nn.Identity: _through_identity,
     nn.Dropout: _through_identity,
     nn.Flatten: _through_identity,
@@ -112,7 +112,7 @@ class _Parts:
         return all(_slope_class(layer) in SLOPES for layer in self.tail)
 
 
-class HeatmapNetwork(nn.Module):
+class _HeatmapNetwork(nn.Module):
     """Pictures float [N, 3, H, W] to logits [N] and heat maps [N, h, w], both float32.
 
     Its parameters are those of the network, under the same names.
@@ -138,7 +138,7 @@ class HeatmapNetwork(nn.Module):
         return x.squeeze(1).float(), heat.float()
 
 
-def add_heatmaps(network: nn.Module, *, side: int) -> HeatmapNetwork | None:
+def add_heatmaps(network: nn.Module, *, side: int) -> _HeatmapNetwork | None:
     """Return the network with its heat map for pictures of ``side`` px, or None.
 
     None unless the network averages a feature map and every later layer is in `SLOPES`. The split
@@ -159,7 +159,7 @@ def add_heatmaps(network: nn.Module, *, side: int) -> HeatmapNetwork | None:
             module.training = training
 
 
-def _module_if_reproducing(network: Network, parts: _Parts, side: int) -> HeatmapNetwork | None:
+def _module_if_reproducing(network: Network, parts: _Parts, side: int) -> _HeatmapNetwork | None:
     """Return the parts as a module if they reproduce the network's logits on seeded noise."""
     place = next(network.parameters()).device
     noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(place)
@@ -173,12 +173,12 @@ def _module_if_reproducing(network: Network, parts: _Parts, side: int) -> Heatma
 
 def _module_if_equal(
     network: Network, parts: _Parts, noise: Tensor, logits: Tensor
-) -> HeatmapNetwork | None:
+) -> _HeatmapNetwork | None:
     """Return the parts as a module, if they average a feature map and give these logits."""
     features = parts.features(noise)
     if features.ndim != 4 or not _is_near(parts.pool(features).flatten(1), features.mean((2, 3))):
         return None
-    whole = HeatmapNetwork(network, parts, grid=(features.shape[2], features.shape[3])).eval()
+    whole = _HeatmapNetwork(network, parts, grid=(features.shape[2], features.shape[3])).eval()
     return whole if _is_near(whole(noise)[0], logits) else None
 
 

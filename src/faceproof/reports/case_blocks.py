@@ -177,13 +177,13 @@ def collect_evidence(
         pixels = decode(picture, limits=limits or _sufficient_limits(picture, result)).pixels
     except PictureError:
         return Evidence(result, tuple(resaved), missing=_NOT_SHOWN)
-    shown = encode_picture(mark_picture(pixels, result, longest=_SHOWN_PX), picture_words(result))
+    shown = _encode_picture(mark_picture(pixels, result, longest=_SHOWN_PX), picture_words(result))
     shown_faces = enumerate(result.faces[:MOST_CROPS], start=1)
     views = tuple(_face_views(pixels, face, number) for number, face in shown_faces)
     return Evidence(result, tuple(resaved), shown, views, "")
 
 
-def encode_picture(pixels: Pixels, alt: str) -> JpegImage:
+def _encode_picture(pixels: Pixels, alt: str) -> JpegImage:
     """Return pixels as a JPEG with its alternative text."""
     return JpegImage(encode_jpeg(pixels, _QUALITY), pixels.shape[1], pixels.shape[0], alt)
 
@@ -202,7 +202,7 @@ def _sufficient_limits(picture: bytes, result: CheckResult) -> Limits:
 def _face_views(pixels: Pixels, face: CheckedFace, number: int) -> FaceViews:
     left, top, right, bottom = _square_around(face, pixels.shape)
     part = np.ascontiguousarray(pixels[top:bottom, left:right])
-    crop = encode_picture(_resize_crop(part), f"Face {number}, cropped from the picture.")
+    crop = _encode_picture(_resize_crop(part), f"Face {number}, cropped from the picture.")
     if face.heatmap is None:
         return FaceViews(crop, None)
     from faceproof.imaging.heat import heat_overlay
@@ -210,7 +210,7 @@ def _face_views(pixels: Pixels, face: CheckedFace, number: int) -> FaceViews:
     moved = [(x - left, y - top) for x, y in face.heatmap.corners]
     heat = heat_overlay(part, face.heatmap.values, moved, opacity=0.55)
     return FaceViews(
-        crop, encode_picture(_resize_crop(heat), f"Face {number} with its heat map overlaid.")
+        crop, _encode_picture(_resize_crop(heat), f"Face {number} with its heat map overlaid.")
     )
 
 

@@ -92,7 +92,7 @@ def _reproduction(cases: Sequence[Evidence], asked: CheckCommand) -> Iterator[Bl
 
 def _commands(cases: Sequence[Evidence], asked: CheckCommand) -> Iterator[str]:
     """Yield shell commands for Linux or macOS; the first has another name on Windows."""
-    names = " ".join(dict.fromkeys(quote_source(case.result.source) for case in cases))
+    names = " ".join(dict.fromkeys(_quote_source(case.result.source) for case in cases))
     if len(cases) > _MOST_NAMED:
         names = f"{_UNNAMED}..."
     detector = shlex.quote(escape_controls(asked.detector))
@@ -104,10 +104,10 @@ def _commands(cases: Sequence[Evidence], asked: CheckCommand) -> Iterator[str]:
     yield f"faceproof check {names} {' '.join(options)}"
 
 
-def quote_source(source: str) -> str:
+def _quote_source(source: str) -> str:
     """Return a file name quoted for a shell, or PICTURE if it cannot be passed to one.
 
-    >>> quote_source("my party.jpg"), quote_source("<bytes>")
+    >>> _quote_source("my party.jpg"), _quote_source("<bytes>")
     ("'my party.jpg'", 'PICTURE')
     """
     shown = escape_controls(source)
@@ -132,7 +132,7 @@ HEAT_FAILED = (
 )
 
 
-def answer_blocks(case: Evidence, spec: DetectorSpec) -> tuple[Block, ...]:
+def _answer_blocks(case: Evidence, spec: DetectorSpec) -> tuple[Block, ...]:
     """Return the verdict on one picture, and the picture with framed faces."""
     result = case.result
     blocks: list[Block] = [Answer(result.verdict, answer_words(result), _answer_text(result, spec))]
@@ -313,7 +313,7 @@ def case_facts(
 
 def _single_sections(case: Evidence, spec: DetectorSpec) -> Iterator[Section]:
     yield Section(
-        "answer", "Answer", 2, (*answer_blocks(case, spec), Paragraph(_ONE_PIECE, note=True))
+        "answer", "Answer", 2, (*_answer_blocks(case, spec), Paragraph(_ONE_PIECE, note=True))
     )
     yield from _about_picture(case, spec, 2, "")
 
@@ -324,7 +324,7 @@ def _batch_sections(
     yield Section("answers", "Answers", 2, tuple(_answer_table(cases, left_out)))
     for number, case in enumerate(cases, start=1):
         title = f"{number}. {escape_controls(case.result.source)}"
-        yield Section(f"picture-{number}", title, 2, answer_blocks(case, spec))
+        yield Section(f"picture-{number}", title, 2, _answer_blocks(case, spec))
         yield from _about_picture(case, spec, 3, f"-{number}")
 
 

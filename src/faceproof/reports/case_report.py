@@ -55,16 +55,16 @@ def _data_uri(picture: JpegImage) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
 
 
-def band_widths(point: OperatingPoint) -> tuple[float, float, float]:
+def _band_widths(point: OperatingPoint) -> tuple[float, float, float]:
     """Return the widths of the bands real, unsure and fake in percent."""
     real, fake = 100 * point.real_below, 100 * (1 - point.fake_from)
     return real, 100 - real - fake, fake
 
 
-def linked_sections(sections: Sequence[Section]) -> list[Section]:
+def _linked_sections(sections: Sequence[Section]) -> list[Section]:
     """Return the sections linked at the top of the page; pictures are linked by the table.
 
-    >>> linked_sections([Section("answer", "Answer", 2, ()), Section("faces", "The faces", 3, ())])
+    >>> _linked_sections([Section("answer", "Answer", 2, ()), Section("faces", "The faces", 3, ())])
     [Section(name='answer', title='Answer', level=2, blocks=())]
     """
     main = [section for section in sections if section.level == 2]
@@ -81,8 +81,8 @@ def _kind(block: Any) -> str:
 _FILTERS = {
     "uri": _data_uri,
     "kind": _kind,
-    "zones": band_widths,
-    "shortcuts": linked_sections,
+    "zones": _band_widths,
+    "shortcuts": _linked_sections,
     "unbroken": keep_percent_together,
 }
 """Functions of this template in addition to the common ones."""

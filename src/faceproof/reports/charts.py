@@ -223,7 +223,7 @@ class _Tick:
 
 
 @dataclass(frozen=True)
-class DrawnTrace:
+class _DrawnTrace:
     """A curve as the points of a polyline and, if they are few, as dots (x, y)."""
 
     name: str
@@ -240,7 +240,7 @@ class Chart:
     title: str
     description: str
     caption: str
-    curves: tuple[DrawnTrace, ...]
+    curves: tuple[_DrawnTrace, ...]
     across: tuple[_Tick, ...]
     upright: tuple[_Tick, ...]
     best: float | None
@@ -291,11 +291,11 @@ class _Frame:
         return [(self.x(step), self.y(value)) for step, value in pairs]
 
 
-def _draw_trace(trace: ChartTrace, frame: _Frame) -> DrawnTrace:
+def _draw_trace(trace: ChartTrace, frame: _Frame) -> _DrawnTrace:
     line = frame.points(thin_out(trace.curve, _MOST_POINTS))
     measured = trace.style in {"validation", "attacked"} and len(trace.curve) <= _MOST_DOTS
     dotted = measured or len(trace.curve) == 1
-    return DrawnTrace(
+    return _DrawnTrace(
         trace.name,
         trace.style,
         " ".join(f"{x},{y}" for x, y in line),

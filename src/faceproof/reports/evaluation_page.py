@@ -69,8 +69,8 @@ def _roc_plot(faces: Faces) -> _Plot:
         f"at 10 % {_format_percent(caught[1])}.",
         "real faces called fake",
         "fakes called fake",
-        polyline_points(curve.false_positive_rate, curve.true_positive_rate),
-        polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
+        _polyline_points(curve.false_positive_rate, curve.true_positive_rate),
+        _polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
     )
 
 
@@ -87,8 +87,8 @@ def _precision_recall_plot(faces: Faces) -> _Plot:
         f"{_format_percent(chance)} of all judged faces are.",
         "recall",
         "precision",
-        polyline_points(curve.recall, curve.precision),
-        polyline_points(np.array([0.0, 1.0]), np.array([chance, chance])),
+        _polyline_points(curve.recall, curve.precision),
+        _polyline_points(np.array([0.0, 1.0]), np.array([chance, chance])),
     )
 
 
@@ -105,8 +105,8 @@ def _reliability_plot(faces: Faces) -> _Plot:
         f"Mean fake probability and share of fakes in bins of equal mass: {description}.",
         "fake probability",
         "share of fakes",
-        polyline_points(bins.mean_probability, bins.share_fake),
-        polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
+        _polyline_points(bins.mean_probability, bins.share_fake),
+        _polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
         tuple(
             (*place(mean, share), 4.0)
             for mean, share in zip(bins.mean_probability, bins.share_fake, strict=True)
@@ -116,10 +116,10 @@ def _reliability_plot(faces: Faces) -> _Plot:
     )
 
 
-def polyline_points(x: Floats, y: Floats) -> str:
+def _polyline_points(x: Floats, y: Floats) -> str:
     """Return the points of an SVG polyline for values in [0, 1]; at most `_MOST_POINTS` of them.
 
-    >>> polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    >>> _polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     '44.0,252.0 284.0,12.0'
     """
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).round().astype(int))
@@ -152,7 +152,7 @@ SHORT = {
 
 
 @dataclass(frozen=True)
-class ConfusionCell:
+class _ConfusionCell:
     """A class, a verdict, and the number and share of the class's faces with it."""
 
     label: str
@@ -175,7 +175,7 @@ def evaluation_page(evaluation: Evaluation, predictions: pa.Table) -> str:
             metrics=[name for name in REPORTED if _is_measured(evaluation, name)],
             main=[name for name in MAIN if _is_measured(evaluation, name)],
             plots=plots_by_condition(predictions),
-            matrices={one.condition: confusion_cells(one) for one in evaluation.confusion},
+            matrices={one.condition: _confusion_cells(one) for one in evaluation.confusion},
         )
     )
     return page
@@ -205,11 +205,11 @@ def verdict(evaluation: Evaluation) -> str:
     return f"{', '.join(parts)}." if parts else "No face was judged."
 
 
-def confusion_cells(found: Confusion) -> list[list[ConfusionCell]]:
+def _confusion_cells(found: Confusion) -> list[list[_ConfusionCell]]:
     """Return the confusion matrix, rows real and fake, with shares of each class."""
     return [
         [
-            ConfusionCell(label, called, count, count / max(sum(counts), 1))
+            _ConfusionCell(label, called, count, count / max(sum(counts), 1))
             for called, count in zip(("real", "unsure", "fake"), counts, strict=True)
         ]
         for label, counts in (("real", found.real), ("fake", found.fake))

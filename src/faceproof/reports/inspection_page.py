@@ -32,7 +32,7 @@ class _BalanceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ValueShare:
+class _ValueShare:
     """One value of a fact or attribute with its share of each class, in percent."""
 
     value: str
@@ -46,13 +46,13 @@ def inspection_page(inspection: Inspection, pictures: Mapping[RowRef, bytes]) ->
     """Return the HTML of an inspection; ``pictures`` are WebP thumbnails of the sheets' tiles."""
     template = make_environment(
         filters={"percent": _format_percent},
-        names={"where": describe_row, "shares": value_shares, "strength": strength},
+        names={"where": _describe_row, "shares": value_shares, "strength": strength},
     ).get_template("inspection.html")
     splits = _split_names(inspection.balance)
     page: str = template.render(
         page=inspection,
-        severity=worst_severity(inspection),
-        verdict=_VERDICTS[worst_severity(inspection)],
+        severity=_worst_severity(inspection),
+        verdict=_VERDICTS[_worst_severity(inspection)],
         splits=splits,
         balance=balance_rows(inspection.balance, splits),
         totals=_count_totals(inspection.balance),
@@ -63,7 +63,7 @@ def inspection_page(inspection: Inspection, pictures: Mapping[RowRef, bytes]) ->
     return page
 
 
-def worst_severity(inspection: Inspection) -> str:
+def _worst_severity(inspection: Inspection) -> str:
     """Return the highest severity, "note" without faults."""
     held = {fault.severity for fault in inspection.faults}
     return next((name for name in ("error", "warning") if name in held), "note")
@@ -86,11 +86,11 @@ def balance_rows(cells: tuple[BalanceCell, ...], splits: list[str]) -> list[_Bal
     ]
 
 
-def value_shares(found: Association) -> list[ValueShare]:
+def value_shares(found: Association) -> list[_ValueShare]:
     """Return the values with their shares of each class."""
     real, fake = (sum(getattr(one, name) for one in found.levels) for name in ("real", "fake"))
     return [
-        ValueShare(
+        _ValueShare(
             one.value,
             one.real,
             one.fake,
@@ -101,7 +101,7 @@ def value_shares(found: Association) -> list[ValueShare]:
     ]
 
 
-def describe_row(inspection: Inspection, ref: RowRef) -> str:
+def _describe_row(inspection: Inspection, ref: RowRef) -> str:
     """Return a row's description: its number, and its manifest if there are several."""
     if len(inspection.manifests) == 1:
         return f"row {ref.row:,}"

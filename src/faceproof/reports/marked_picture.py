@@ -23,7 +23,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _SMALLEST_TEXT, _LARGEST_TEXT = 11, 40
 
 
-class VerdictStyle(NamedTuple):
+class _VerdictStyle(NamedTuple):
     """Style of a verdict: colour, text colour, line width and sign.
 
     The colours also differ in lightness, and the text on each has a contrast above 4.5.
@@ -35,10 +35,10 @@ class VerdictStyle(NamedTuple):
     sign: str
 
 
-LOOKS: Mapping[Verdict, VerdictStyle] = {
-    "fake": VerdictStyle((176, 58, 0), (255, 255, 255), 1.5, "triangle"),
-    "unsure": VerdictStyle((247, 214, 72), (0, 0, 0), 1.0, "diamond"),
-    "real": VerdictStyle((0, 98, 158), (255, 255, 255), 1.0, "disc"),
+LOOKS: Mapping[Verdict, _VerdictStyle] = {
+    "fake": _VerdictStyle((176, 58, 0), (255, 255, 255), 1.5, "triangle"),
+    "unsure": _VerdictStyle((247, 214, 72), (0, 0, 0), 1.0, "diamond"),
+    "real": _VerdictStyle((0, 98, 158), (255, 255, 255), 1.0, "disc"),
 }
 """Style of each verdict on a picture."""
 
@@ -121,7 +121,7 @@ def _draw_label(draw: ImageDraw.ImageDraw, label: Label) -> None:
 
 
 def _draw_sign(
-    draw: ImageDraw.ImageDraw, look: VerdictStyle, middle: tuple[float, float], radius: float
+    draw: ImageDraw.ImageDraw, look: _VerdictStyle, middle: tuple[float, float], radius: float
 ) -> None:
     x, y = middle
     if look.sign == "disc":

@@ -13,7 +13,7 @@ from faceproof.detector.spec import Finding
 def make_environment(*, filters: dict[str, Any], names: dict[str, Any]) -> Any:
     """Return the jinja2 environment of ``templates``, in which undefined names are errors.
 
-    ``filters`` and ``names`` are a template's additions to `code_to_html` and ``count``.
+    ``filters`` and ``names`` are a template's additions to `_code_to_html` and ``count``.
     """
     import jinja2
 
@@ -26,15 +26,15 @@ def make_environment(*, filters: dict[str, Any], names: dict[str, Any]) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"count": "{:,.0f}".format, "marked": code_to_html} | filters
+    made.filters |= {"count": "{:,.0f}".format, "marked": _code_to_html} | filters
     made.globals |= names
     return made
 
 
-def code_to_html(sentence: str) -> Any:
+def _code_to_html(sentence: str) -> Any:
     """Return a sentence as HTML, with text between backticks as code.
 
-    >>> str(code_to_html("use `a < b`"))
+    >>> str(_code_to_html("use `a < b`"))
     'use <code>a &lt; b</code>'
     """
     from markupsafe import Markup, escape

@@ -131,7 +131,7 @@ def _is_number(value: object) -> bool:
     return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
 
 
-Flat = dict[str, str]
+_Flat = dict[str, str]
 
 _ENVIRONMENT = {
     "python": "Python",
@@ -148,7 +148,7 @@ _NEVER = "9999"
 
 
 @dataclass(frozen=True)
-class RunStart:
+class _RunStart:
     """One start of the training: time, machine and logged steps, including repeated ones."""
 
     started: str
@@ -168,7 +168,7 @@ class Run:
     history: TrainingHistory
     facts: Mapping[str, Any]
     """The entry of the last start in ``run.json``."""
-    starts: tuple[RunStart, ...]
+    starts: tuple[_RunStart, ...]
     started_from: str
     bundle: Bundle | None
     faults: tuple[str, ...]
@@ -185,18 +185,18 @@ class Run:
         return str(self.facts.get("data_sha256") or "")
 
     @property
-    def rows(self) -> Flat:
+    def rows(self) -> _Flat:
         """Number of rows by split."""
         rows = _section(self.facts, "rows")
         return {split: f"{n:,}" for split, n in rows.items() if isinstance(n, int)}
 
     @property
-    def versions(self) -> Flat:
+    def versions(self) -> _Flat:
         """Library versions of the last start."""
         return flatten(_section(self.facts, "versions"))
 
     @property
-    def environment(self) -> Flat:
+    def environment(self) -> _Flat:
         """Machine, device and source code of the last start."""
         return {
             name: _format_value(self.facts.get(key))
@@ -258,13 +258,13 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def flatten(content: Mapping[str, Any], place: str = "") -> Flat:
+def flatten(content: Mapping[str, Any], place: str = "") -> _Flat:
     """Return dotted keys and their values as text.
 
     >>> flatten({"a": {"b": 1, "c": None}, "d": ["x", 2]})
     {'a.b': '1', 'a.c': 'none', 'd': 'x, 2'}
     """
-    found: Flat = {}
+    found: _Flat = {}
     for key, value in content.items():
         name = f"{place}{key}"
         found |= (
@@ -286,15 +286,15 @@ def _format_value(value: object) -> str:
     return str(value)
 
 
-def _read_starts(starts: Sequence[dict[str, Any]], run: TrainingHistory) -> Iterator[RunStart]:
+def _read_starts(starts: Sequence[dict[str, Any]], run: TrainingHistory) -> Iterator[_RunStart]:
     """Yield every start with its lines up to the next start."""
     ends = [*(str(start.get("started", "")) for start in starts[1:]), _NEVER]
-    before: Flat = {}
+    before: _Flat = {}
     for start, end in zip(starts, ends, strict=False):
         began = str(start.get("started", ""))
         lines = [line for line in run.written if began <= str(line.get("time", "")) < end]
         now = flatten(_section(start, "recipe"))
-        yield RunStart(
+        yield _RunStart(
             began,
             _describe_devices(start),
             str(start.get("commit") or "unknown"),
@@ -306,7 +306,7 @@ def _read_starts(starts: Sequence[dict[str, Any]], run: TrainingHistory) -> Iter
         before = now
 
 
-def _changes(before: Flat, now: Flat) -> Iterator[str]:
+def _changes(before: _Flat, now: _Flat) -> Iterator[str]:
     """Yield the keys of the recipe that differ from those of the start before."""
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key, "unset"), now.get(key, "unset")

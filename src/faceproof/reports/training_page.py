@@ -45,7 +45,11 @@ def training_page(run: Run) -> str:
     names |= {"right": charts.RIGHT, "top": charts.TOP, "foot": charts.FOOT}
     page: str = (
         make_environment(
-            filters={"shown": format_finding, "exact": format_exactly, "duration": format_duration},
+            filters={
+                "shown": format_finding,
+                "exact": _format_exactly,
+                "duration": format_duration,
+            },
             names=names,
         )
         .get_template("training.html")
@@ -140,10 +144,10 @@ def results(spec: DetectorSpec) -> dict[str, list[Finding]]:
     return found
 
 
-def format_exactly(value: object) -> str:
+def _format_exactly(value: object) -> str:
     """Return a journal value with four digits; "-" for none.
 
-    >>> format_exactly(0.96434), format_exactly(None), format_exactly("x")
+    >>> _format_exactly(0.96434), _format_exactly(None), _format_exactly("x")
     ('0.9643', '-', '-')
     """
     return f"{value:.4f}" if isinstance(value, float | int) else "-"

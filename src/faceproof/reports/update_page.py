@@ -32,9 +32,9 @@ def update_page(update: Update) -> str:
         .render(
             page=update,
             verdict=verdict(update.gate),
-            rule=describe_rule(update.gate),
+            rule=_describe_rule(update.gate),
             drawn=_describe_draws(update),
-            feedback=describe_feedback(update),
+            feedback=_describe_feedback(update),
             guarded=[(one.change, one.outcome) for one in update.gate.guarded],
             others=[(change, "-") for change in update.gate.others],
             tested=[(change, "-") for change in update.tested],
@@ -62,12 +62,12 @@ def update_markdown(update: Update) -> str:
         cautions,
         section(
             "Changes that the gate checked",
-            escape_markdown(describe_rule(update.gate)),
+            escape_markdown(_describe_rule(update.gate)),
             table((*HEAD, "gate"), guarded),
         ),
         section("Other changes", _changes(update.gate.others)),
         section("Test", _changes(update.tested) if update.accepted else _UNTESTED),
-        section("Feedback", escape_markdown(describe_feedback(update))) if update.feedback else "",
+        section("Feedback", escape_markdown(_describe_feedback(update))) if update.feedback else "",
         section(
             "Data", table(_DATA_HEAD, data), f"{update.steps:,} steps; {_describe_draws(update)}."
         ),
@@ -81,9 +81,8 @@ def verdict(gate: Gate) -> str:
         unclear = len(gate.with_outcome("cannot tell"))
         held = f"{len(gate.with_outcome('held'))} of {len(gate.guarded)} checked figures held"
         rest = f"; {unclear} undecided, with too few faces" if unclear else ""
-        return (
-            f"No checked figure lost more than {percentage_points(gate.rule.margin)}: {held}{rest}."
-        )
+        margin = _percentage_points(gate.rule.margin)
+        return f"No checked figure lost more than {margin}: {held}{rest}."
     bad = [
         *gate.with_outcome("lost"),
         *(gate.with_outcome("cannot tell") if gate.rule.strict else ()),
@@ -94,40 +93,40 @@ def verdict(gate: Gate) -> str:
         for change in bad
     )
     return (
-        f"A loss of more than {percentage_points(gate.rule.margin)} was found or is possible: "
+        f"A loss of more than {_percentage_points(gate.rule.margin)} was found or is possible: "
         f"{reasons}."
     )
 
 
-def describe_rule(gate: Gate) -> str:
+def _describe_rule(gate: Gate) -> str:
     """Return the gate's rule and the faces that it used."""
     unclear = "are rejected too" if gate.rule.strict else "are reported and accepted"
     return (
         f"On the {gate.split} split, which selected nothing, each detector at its own operating "
         f"point ({gate.old_point.name}, {gate.new_point.name}). Allowed loss: "
-        f"{percentage_points(gate.rule.margin)}; undecided changes {unclear}."
+        f"{_percentage_points(gate.rule.margin)}; undecided changes {unclear}."
     )
 
 
-def describe_feedback(update: Update) -> str:
+def _describe_feedback(update: Update) -> str:
     """Return the outcome on feedback, an empty string without feedback."""
     regression = update.feedback
     if regression is None:
         return ""
     named = f": {', '.join(regression.newly_wrong_names)}" if regression.newly_wrong_names else ""
     return (
-        f"{regression.name}: {describe_excluded(regression)}. Wrong before: "
+        f"{regression.name}: {_describe_excluded(regression)}. Wrong before: "
         f"{regression.wrong_before:,}; wrong now: "
         f"{regression.wrong_after:,}; right before and wrong now: "
         f"{regression.newly_wrong:,}{named}. These pictures were used neither for training nor for "
         f"selection. They are not a sample: each is a reported mistake. The update is refused if "
         "the net increase of wrong verdicts exceeds "
-        f"{percentage_points(update.gate.rule.feedback_margin)} "
+        f"{_percentage_points(update.gate.rule.feedback_margin)} "
         "of the real or of the fake pictures."
     )
 
 
-def describe_excluded(regression: Regression) -> str:
+def _describe_excluded(regression: Regression) -> str:
     """Return the number of judged feedback entries, and of those excluded for each reason."""
     why = {
         "told before": regression.repeated,
@@ -146,10 +145,10 @@ def describe_excluded(regression: Regression) -> str:
     )
 
 
-def percentage_points(margin: float) -> str:
+def _percentage_points(margin: float) -> str:
     """Return a margin in percentage points, as text.
 
-    >>> percentage_points(0.02), percentage_points(0.01)
+    >>> _percentage_points(0.02), _percentage_points(0.01)
     ('2 percentage points', '1 percentage point')
     """
     return f"{100 * margin:g} percentage point{'' if margin == 0.01 else 's'}"

@@ -37,7 +37,7 @@ Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
-class SaveFacts:
+class _SaveFacts:
     """One save of a picture: its quality setting, and its size in bytes for each pixel."""
 
     quality: int
@@ -55,7 +55,7 @@ class Sample:
     landmarks: Points
     is_fake: bool
     group: str = ""
-    saved: SaveFacts | None = None
+    saved: _SaveFacts | None = None
 
 
 def augment_crop(
@@ -120,7 +120,7 @@ def real_face(sample: Sample) -> RealFace:
 
 def _save_once(
     pixels: Pixels, quality: tuple[int, int], rng: Generator
-) -> tuple[Pixels, SaveFacts]:
+) -> tuple[Pixels, _SaveFacts]:
     """Return the picture after one save, as JPEG five times in six, else as WebP."""
     level = int(rng.integers(quality[0], quality[1] + 1))
     if rng.random() < 1 / 6:
@@ -129,7 +129,7 @@ def _save_once(
         chroma = str(rng.choice(list(SUBSAMPLINGS), p=(0.65, 0.25, 0.07, 0.03)))
         data = encode_jpeg(pixels, level, subsampling=chroma)
     size = len(data) / (pixels.shape[0] * pixels.shape[1])
-    return decode_saved(data), SaveFacts(level, size)
+    return decode_saved(data), _SaveFacts(level, size)
 
 
 def forge(

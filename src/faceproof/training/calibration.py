@@ -30,7 +30,7 @@ _EQUAL = 1e-12
 """Steps closer than this are merged, as they differ only by rounding."""
 
 
-class Blocks(NamedTuple):
+class _Blocks(NamedTuple):
     """An increasing step function: value, weight and start of each step; all [B]."""
 
     values: Floats
@@ -38,7 +38,7 @@ class Blocks(NamedTuple):
     starts: NDArray[np.int64]
 
 
-def pool_adjacent_violators(values: Floats, weights: Floats) -> Blocks:
+def pool_adjacent_violators(values: Floats, weights: Floats) -> _Blocks:
     """Return the increasing step function nearest to ``values`` [N] in weighted squares.
 
     It is also the nearest in weighted log loss. The steps increase strictly.
@@ -53,7 +53,7 @@ def pool_adjacent_violators(values: Floats, weights: Floats) -> Blocks:
             value += (before - value) * (mass / weight)  # noqa: PLW2901
         blocks.append((value, weight, start))
     steps, masses, starts = zip(*blocks, strict=True)
-    return Blocks(np.asarray(steps), np.asarray(masses), np.asarray(starts))
+    return _Blocks(np.asarray(steps), np.asarray(masses), np.asarray(starts))
 
 
 def fit_isotonic_curve(

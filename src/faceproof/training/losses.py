@@ -47,7 +47,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, _: OptimizerRecipe) -> Tensor
     return binary_cross_entropy_with_logits(logits, targets, reduction="none")
 
 
-def focal_loss(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tensor:
+def _focal_loss(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tensor:
     """Return the focal loss of each picture, [N]: cross-entropy with low weight on easy ones.
 
     A target between 0 and 1 gives the mean of both labels' losses. The weights are powers of
@@ -62,7 +62,7 @@ def focal_loss(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tens
     return targets * of_fake + (1 - targets) * of_real
 
 
-LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "focal": focal_loss}
+LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "focal": _focal_loss}
 
 
 def worst_share(losses: Tensor, share: float) -> Tensor:

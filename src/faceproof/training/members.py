@@ -45,17 +45,17 @@ class Weighting:
     losses: dict[str, float]
 
 
-def weigh_equally(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+def _weigh_equally(logits: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return equal weights for K members, float64 [K] with sum 1, from ``logits`` [N, K].
 
-    >>> weigh_equally(np.zeros((3, 2)), np.zeros(3), np.ones(3)).tolist()
+    >>> _weigh_equally(np.zeros((3, 2)), np.zeros(3), np.ones(3)).tolist()
     [0.5, 0.5]
     """
     del targets, weights
     return np.full(logits.shape[1], 1 / logits.shape[1])
 
 
-def weigh_calibrated_equally(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+def _weigh_calibrated_equally(logits: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return equal weights for the members' own calibrated logits, float64 [K] with sum 1.
 
     An overconfident member has no more weight than others.
@@ -64,15 +64,15 @@ def weigh_calibrated_equally(logits: Floats, targets: Floats, weights: Floats) -
     return _normalise(np.array(slopes))
 
 
-def weigh_by_regression(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+def _weigh_by_regression(logits: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return nonnegative weights of a logistic regression, float64 [K] with sum 1."""
     return _normalise(fit_nonnegative_logistic(logits, targets, weights)[0])
 
 
 WEIGHTINGS: Mapping[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "equal": weigh_equally,
-    "even": weigh_calibrated_equally,
-    "fitted": weigh_by_regression,
+    "equal": _weigh_equally,
+    "even": _weigh_calibrated_equally,
+    "fitted": _weigh_by_regression,
 }
 """Simplest first: it wins ties."""
 

@@ -38,7 +38,7 @@ from faceproof.training.recipe import CalibrationRecipe
 
 
 @dataclass(frozen=True)
-class CalibrationCell:
+class _CalibrationCell:
     """The faces of one class for which an error budget is promised, and their name."""
 
     name: str
@@ -76,9 +76,9 @@ class CalibrationCell:
         return towards_error * kept
 
 
-def calibration_cells(
+def _calibration_cells(
     faces: Faces, conditions: Sequence[str], split_by: str, share: float
-) -> Iterator[CalibrationCell]:
+) -> Iterator[_CalibrationCell]:
     """Yield the faces of each condition, split by source, family or generator if requested.
 
     For families, the sources of ``faces`` are the families (`group_by_family`).
@@ -95,11 +95,11 @@ def calibration_cells(
                 f"under it: add that condition to the predictions"
             )
         if split_by == "pooled":
-            yield CalibrationCell(condition, degraded, share)
+            yield _CalibrationCell(condition, degraded, share)
             continue
         names = degraded.generators if split_by == "generator" else degraded.sources
         for name in np.unique(names):
-            yield CalibrationCell(f"{condition}, {name}", degraded.where(names == name), share)
+            yield _CalibrationCell(f"{condition}, {name}", degraded.where(names == name), share)
 
 
 def group_by_family(faces: Faces, families: Mapping[str, Sequence[str]]) -> Faces:
@@ -122,7 +122,7 @@ def group_by_family(faces: Faces, families: Mapping[str, Sequence[str]]) -> Face
     return replace(faces, sources=np.asarray(named, np.str_))
 
 
-def _too_few_reason(cell: CalibrationCell) -> str | None:
+def _too_few_reason(cell: _CalibrationCell) -> str | None:
     """Return why these faces cannot support the promise even without errors, or None."""
     needed, groups = least_faces(cell.share), groups_needed(cell.share)
     message = (
@@ -140,7 +140,7 @@ def _too_few_reason(cell: CalibrationCell) -> str | None:
     return f"{message}. It needs {takes}"
 
 
-def certain_error_reason(cell: CalibrationCell) -> str | None:
+def _certain_error_reason(cell: _CalibrationCell) -> str | None:
     """Return why no threshold keeps the promise (certain but wrong scores), or None."""
     if cell.kind == "fake" or cell.first_kept < 1.0:
         return None
@@ -161,14 +161,14 @@ class _BudgetOffer:
 
     budget: Budget
     conditions: tuple[str, ...]
-    reals: tuple[CalibrationCell, ...]
-    fakes: tuple[CalibrationCell, ...]
+    reals: tuple[_CalibrationCell, ...]
+    fakes: tuple[_CalibrationCell, ...]
     left_out: tuple[str, ...] = ()
 
     def refusal(self) -> str | None:
         """Return why these faces cannot support the budget and what is needed, or None."""
         for cell in (*self.reals, *self.fakes):
-            if reason := _too_few_reason(cell) or certain_error_reason(cell):
+            if reason := _too_few_reason(cell) or _certain_error_reason(cell):
                 return reason
         return None
 
@@ -227,7 +227,7 @@ def make_operating_point(
     for cell in (*offer.reals, *offer.fakes):
         if reason := _too_few_reason(cell):
             raise UsageError(f"{reason}; or use a larger budget")
-        if reason := certain_error_reason(cell):
+        if reason := _certain_error_reason(cell):
             raise TrainingError(reason)
     return offer.point(data_sha256)
 
@@ -296,8 +296,8 @@ def keep_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str
 def _make_offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> _BudgetOffer:
     require_calibration(faces)
     reals, fakes = faces.where(~faces.fake), faces.where(faces.fake)
-    found = tuple(calibration_cells(reals, conditions, budget.reals, budget.bpcer))
-    small: tuple[CalibrationCell, ...] = ()
+    found = tuple(_calibration_cells(reals, conditions, budget.reals, budget.bpcer))
+    small: tuple[_CalibrationCell, ...] = ()
     if budget.reals == "family":
         small = tuple(cell for cell in found if _too_few_reason(cell))
         small = () if len(small) == len(found) else small
@@ -307,12 +307,12 @@ def _make_offer(faces: Faces, budget: Budget, conditions: Sequence[str]) -> _Bud
         budget,
         tuple(conditions),
         kept,
-        tuple(calibration_cells(fakes, conditions, budget.fakes, budget.apcer)),
+        tuple(_calibration_cells(fakes, conditions, budget.fakes, budget.apcer)),
         tuple(left_out),
     )
 
 
-def _lowest_fake_from(cell: CalibrationCell) -> float:
+def _lowest_fake_from(cell: _CalibrationCell) -> float:
     """Return the threshold midway between the first face not to be called fake and the next."""
     probabilities, kept = cell.faces.probabilities, cell.first_kept
     following = np.min(probabilities[probabilities > kept], initial=1.0)

@@ -33,7 +33,7 @@ def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], 
     return check
 
 
-Condition = Annotated[str, AfterValidator(_require_name_in(DEGRADATIONS, "condition"))]
+_Condition = Annotated[str, AfterValidator(_require_name_in(DEGRADATIONS, "condition"))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 _Chance = Annotated[float, Field(ge=0, le=1)]
@@ -105,7 +105,7 @@ class StageRecipe(Record):
     strength: float | None = Field(default=None, ge=0, le=1)
 
 
-class NetworkRecipe(Record):
+class _NetworkRecipe(Record):
     """The network, what it starts from, what it is shown and which of its weights learn.
 
     What ``preprocessing`` leaves open (side, mean, deviation) is what the network was made for.
@@ -237,7 +237,7 @@ class AdversarialRecipe(Record):
     step: float = Field(default=1.0, gt=0, le=64)
 
 
-class DistilRecipe(Record):
+class _DistilRecipe(Record):
     """Another detector to learn from: ``teacher`` is a bundle; ``weight`` its part of the loss.
 
     ``follow`` says whether it is followed always, or only where it is right about the picture.
@@ -271,7 +271,7 @@ class CalibrationRecipe(Record):
     """
 
     method: Literal["best", "temperature", "platt", "isotonic"] = "best"
-    conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
+    conditions: tuple[_Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
     budgets: Annotated[tuple[Share, ...] | None, _AUTO] = Field(None, min_length=1)
     default_budget: Annotated[Share | None, _AUTO] = None
     families: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -303,7 +303,7 @@ class CalibrationRecipe(Record):
         return tuple(sorted({*LADDER, *self.required}, reverse=True))
 
 
-class ExportRecipe(Record):
+class _ExportRecipe(Record):
     """The detector's name, the command that makes it, and the conditions of its final report.
 
     ``replaces`` is a detector, by name or folder: a new one that calls more real validation faces
@@ -315,7 +315,7 @@ class ExportRecipe(Record):
     command: str = "faceproof train RECIPE.toml"
     notes: tuple[str, ...] = ()
     replaces: str | None = None
-    conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
+    conditions: tuple[_Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
 
 
 class Recipe(Record):
@@ -327,15 +327,15 @@ class Recipe(Record):
     made: dict[str, MadeRecipe] = Field(default_factory=dict)
     forgeries: dict[str, _Chance] = Field(default_factory=dict)
     stages: tuple[StageRecipe, ...] = ()
-    network: NetworkRecipe = Field(default_factory=lambda: NetworkRecipe.model_validate({}))
+    network: _NetworkRecipe = Field(default_factory=lambda: _NetworkRecipe.model_validate({}))
     augment: AugmentRecipe = AugmentRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     adversarial: AdversarialRecipe = AdversarialRecipe()
-    distil: DistilRecipe = DistilRecipe()
+    distil: _DistilRecipe = _DistilRecipe()
     device: DeviceRecipe = DeviceRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
-    export: ExportRecipe
+    export: _ExportRecipe
 
     @model_validator(mode="after")
     def _stages_ascend(self) -> Self:
@@ -351,7 +351,7 @@ class Recipe(Record):
         return self
 
 
-Place = tuple[str | int, ...]
+_Place = tuple[str | int, ...]
 
 #: Keys of the preparation that a recipe once contained, and what replaces them.
 _REMOVED_KEYS = ("data.sources", "data.root", "data.split_seed")
@@ -375,7 +375,7 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"{path}: {_explain(error)}") from error
 
 
-def _apply_override(content: dict[str, Any], override: str) -> tuple[Place, str]:
+def _apply_override(content: dict[str, Any], override: str) -> tuple[_Place, str]:
     """Set one ``section.key=value``, and return the key's parts and the value as written.
 
     The value is TOML, or else text.
@@ -392,7 +392,7 @@ def _apply_override(content: dict[str, Any], override: str) -> tuple[Place, str]
     return place, value.strip()
 
 
-def _validate(content: dict[str, Any], written: Mapping[Place, str]) -> Recipe:
+def _validate(content: dict[str, Any], written: Mapping[_Place, str]) -> Recipe:
     """Return the recipe; where text is wanted, ``--set export.version=2.0`` means the text."""
     try:
         return Recipe.model_validate(content)

@@ -40,9 +40,9 @@ from faceproof.training.resolution import (
 )
 from faceproof.training.run.stopping import ignore_signals
 
-Numbers = npt.NDArray[np.int64]
+_Numbers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
-_Pools = dict[tuple[str, str], Numbers]
+_Pools = dict[tuple[str, str], _Numbers]
 Draw = Callable[[np.random.Generator], int]
 
 
@@ -88,7 +88,7 @@ class PreparedWeightDraw:
     """Draws a row: the class evenly, then a picture by the weight that `data prepare` gave it."""
 
     def __init__(self, rows: tuple[Row, ...]) -> None:
-        self._pools: list[Numbers] = []
+        self._pools: list[_Numbers] = []
         self._edges: list[Weights] = []
         weights = np.array([float(row.attributes.get("weight", 1.0)) for row in rows])
         fake = np.array([row.is_fake for row in rows], np.bool_)
@@ -214,7 +214,7 @@ class StreamFacts:
 
 
 @dataclass(frozen=True)
-class Stage:
+class _Stage:
     """How samples are drawn from number ``first`` on, and the strength of their augmentation."""
 
     first: int
@@ -222,7 +222,7 @@ class Stage:
     strength: float
 
 
-def _make_stages(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
+def _make_stages(recipe: Recipe, pictures: PreparedPictures) -> list[_Stage]:
     """Return the stages of a recipe with matched resolution, the first at 0; none without.
 
     Raises:
@@ -234,7 +234,7 @@ def _make_stages(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
     labels = [(row.source, row.label) for row in rows]
     widths = face_widths(np.stack([pictures.landmarks[row.path] for row in rows]))
     shares, forgeries, strength = recipe.data.shares, recipe.forgeries, 1.0
-    stages: list[Stage] = []
+    stages: list[_Stage] = []
     starts = recipe.stages
     if not starts or starts[0].from_step > 0:
         starts = (StageRecipe(from_step=0), *starts)
@@ -244,7 +244,7 @@ def _make_stages(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
         strength = strength if stage.strength is None else stage.strength
         validate_forgeries(forgeries, ForgingResources())
         draw = WidthMatchedSampler(labels, widths, recipe.resolution, shares, forgeries)
-        stages.append(Stage(stage.from_step * recipe.schedule.batch_size, draw, strength))
+        stages.append(_Stage(stage.from_step * recipe.schedule.batch_size, draw, strength))
     return stages
 
 
@@ -312,7 +312,7 @@ class TrainingStream(Dataset[Pair]):
         )
         return drawn, crop, shown
 
-    def _draw_reduced_donor(self, stage: Stage, width: float, rng: np.random.Generator) -> Sample:
+    def _draw_reduced_donor(self, stage: _Stage, width: float, rng: np.random.Generator) -> Sample:
         """Return another real face at the drawn width."""
         sample = self._pictures[stage.draw.draw_real(width, rng)]
         factor = width / float(face_widths(sample.landmarks[None])[0])

@@ -37,7 +37,7 @@ _NAMES = {
 }
 
 
-class StreamFeature(Record):
+class _StreamFeature(Record):
     """How well one feature predicts the label: out-of-fold ROC-AUC with its 95 % interval."""
 
     name: str
@@ -50,11 +50,11 @@ class StreamFeature(Record):
 class StreamReport(Record):
     """The features of a stream, and the AUC above which it is refused."""
 
-    features: tuple[StreamFeature, ...]
+    features: tuple[_StreamFeature, ...]
     most_auc: float = _MOST_AUC
 
     @property
-    def refused(self) -> tuple[StreamFeature, ...]:
+    def refused(self) -> tuple[_StreamFeature, ...]:
         """The features that predict the label better than a stream may."""
         return tuple(
             one for one in self.features if one.name in _REFUSED and one.auc > self.most_auc
@@ -110,7 +110,7 @@ def refuse_shortcuts(report: StreamReport) -> None:
         )
 
 
-def _feature(name: str, values: list[float], facts: list[StreamFacts], seed: int) -> StreamFeature:
+def _feature(name: str, values: list[float], facts: list[StreamFacts], seed: int) -> _StreamFeature:
     fake = np.array([one.is_fake for one in facts], np.bool_)
     groups = number_groups([one.group or str(number) for number, one in enumerate(facts)])
     table: npt.NDArray[np.float64] = np.asarray(values, np.float64)[:, None]
@@ -121,4 +121,4 @@ def _feature(name: str, values: list[float], facts: list[StreamFacts], seed: int
     with limit_to_one_thread():
         scores = out_of_fold_scores(table, fake, fold, seed=seed)
     auc = auc_interval(fake, scores, groups, mutual=1.0)
-    return StreamFeature(name=name, auc=auc.auc, low=auc.low, high=auc.high, n=len(facts))
+    return _StreamFeature(name=name, auc=auc.auc, low=auc.low, high=auc.high, n=len(facts))

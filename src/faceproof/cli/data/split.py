@@ -137,8 +137,8 @@ def _write_split(divided: SplitResult, shares: Mapping[str, float]) -> None:
         f"near-duplicates joined {found.rows_joined} rows"
     )
     for kind in ("label", "generator", "source"):
-        typer.echo("\n" + "\n".join(align_rows(list(split_table(manifest, kind)), left=1)))
-    typer.echo("\n" + describe_deviation(divided, shares))
+        typer.echo("\n" + "\n".join(align_rows(list(_split_table(manifest, kind)), left=1)))
+    typer.echo("\n" + _describe_deviation(divided, shares))
     for warning in divided.warnings:
         typer.echo(f"warning: {to_printable(warning)}", err=True)
     for out in divided.left_out[:_MOST_LISTED]:
@@ -148,7 +148,7 @@ def _write_split(divided: SplitResult, shares: Mapping[str, float]) -> None:
         typer.echo(f"and {more} more rows without a split", err=True)
 
 
-def split_table(manifest: Manifest, kind: str) -> Iterator[Sequence[str]]:
+def _split_table(manifest: Manifest, kind: str) -> Iterator[Sequence[str]]:
     """Yield a header, and for each value of a column its rows in each split, none and all."""
     from faceproof.data.manifest import SPLITS
 
@@ -162,7 +162,7 @@ def split_table(manifest: Manifest, kind: str) -> Iterator[Sequence[str]]:
         yield to_printable(value), *map(str, row), str(sum(row))
 
 
-def describe_deviation(divided: SplitResult, shares: Mapping[str, float]) -> str:
+def _describe_deviation(divided: SplitResult, shares: Mapping[str, float]) -> str:
     """Return where the share of a stratum that is large enough differs most from what is wanted."""
     worst = max(_deviations(divided, shares), default=None)
     if worst is None:

@@ -66,14 +66,14 @@ class TrainingDisplay:
             self._live.start()
         if time.monotonic() - self._drawn >= _EVERY_SECONDS or moment.step == moment.steps:
             self._drawn = time.monotonic()
-            self._live.update(render_block(moment), refresh=True)
+            self._live.update(_render_block(moment), refresh=True)
 
     def hide(self) -> None:
         """Remove the block; the printed lines stay."""
         self._live.stop()
 
 
-def render_block(moment: Moment) -> RenderableType:
+def _render_block(moment: Moment) -> RenderableType:
     """Return the block: how far, what training came to last, and what validation did."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar

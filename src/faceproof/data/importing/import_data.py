@@ -91,9 +91,9 @@ def import_data(
         UsageError: there is no such source or layout, or the layout does not support an option.
         SourceNotFoundError: the layout finds no picture.
     """
-    listing = ImportListing(source, spec, tell)
+    listing = _ImportListing(source, spec, tell)
     rows, problems = RowCollector(spec.name), []
-    extract = absolute_path(spec.extract)
+    extract = _absolute_path(spec.extract)
     reader = Reader(listing.folder, extract, spec.frames)
     ahead = _AHEAD * max(spec.workers, 1)
     with closing(map_in_order(reader.read, listing, workers=spec.workers, ahead=ahead)) as results:
@@ -137,7 +137,7 @@ def _require_source(source: Path) -> Path:
     return source
 
 
-class ImportListing:
+class _ImportListing:
     """The tasks of a source; ``notes`` grows during the iteration."""
 
     def __init__(self, source: Path, spec: ImportSpec, tell: Callable[[str], None]) -> None:
@@ -146,7 +146,7 @@ class ImportListing:
         self._spec, self._tell = spec, tell
         self._claimed: set[str] = set()
         self._generators: set[str] = set()
-        self.folder = absolute_path(source.parent if source.is_file() else source)
+        self.folder = _absolute_path(source.parent if source.is_file() else source)
         self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[ImportTask | ListingProblem]:
@@ -183,7 +183,7 @@ class ImportListing:
     def _check_place(self, place: Path) -> None:
         """Reject a place of pictures that the manifest cannot refer to."""
         below = self._spec.below
-        if below is not None and not absolute_path(place).is_relative_to(absolute_path(below)):
+        if below is not None and not _absolute_path(place).is_relative_to(_absolute_path(below)):
             raise UsageError(
                 f"a CSV manifest must be above its pictures, but {to_printable(str(place))} is not"
                 f" in {below}: write .parquet, which stores the data folder, or name another file"
@@ -200,7 +200,7 @@ class ImportListing:
         return free + suffix
 
 
-def absolute_path(path: Path) -> Path:
+def _absolute_path(path: Path) -> Path:
     """Return the absolute path without any "..", links not followed."""
     return Path(os.path.abspath(path))  # noqa: PTH100 (`resolve` follows links)
 
@@ -209,7 +209,7 @@ class _OutputPaths:
     """The files of earlier imports in a folder, by name."""
 
     def __init__(self, folder: Path, written: Iterable[Path]) -> None:
-        inside = [path for path in map(absolute_path, written) if path.is_relative_to(folder)]
+        inside = [path for path in map(_absolute_path, written) if path.is_relative_to(folder)]
         names = {path.relative_to(folder).as_posix() for path in inside} - {"."}
         self._files = frozenset(names)
         self._folders = tuple(f"{name}/" for name in names)
@@ -242,7 +242,7 @@ class NumberRange(Record):
     greatest: int
 
 
-class ClassSummary(Record):
+class _ClassSummary(Record):
     """The pictures of one class; counts by name, the most frequent first."""
 
     pictures: int
@@ -255,7 +255,7 @@ class ClassSummary(Record):
     bytes: NumberRange | None
 
 
-class DuplicateCounts(Record):
+class _DuplicateCounts(Record):
     """Repeated pictures in the manifest; they are kept, and `inspect` reports them.
 
     ``files`` counts rows beyond the first of equal files, ``paths`` those of equal paths, and
@@ -276,10 +276,10 @@ class ImportSummary(Document):
     root: str
     source: str
     layout: str
-    all: ClassSummary
-    real: ClassSummary
-    fake: ClassSummary
-    doubles: DuplicateCounts
+    all: _ClassSummary
+    real: _ClassSummary
+    fake: _ClassSummary
+    doubles: _DuplicateCounts
     problems: dict[str, int]
     notes: tuple[str, ...]
 
@@ -303,8 +303,8 @@ def summarise(imported: ImportResult, *, manifest: Path, source: str, layout: st
     )
 
 
-def _summarise_class(table: pl.DataFrame) -> ClassSummary:
-    return ClassSummary(
+def _summarise_class(table: pl.DataFrame) -> _ClassSummary:
+    return _ClassSummary(
         pictures=table.height,
         generators=_count_values(table["generator"]),
         official_splits=_count_values(table[OFFICIAL if OFFICIAL in table.columns else "split"]),
@@ -331,9 +331,9 @@ def _summarise_range(column: pl.Series) -> NumberRange | None:
     return NumberRange.model_validate({"least": least, "median": middle, "greatest": greatest})
 
 
-def _count_duplicates(table: pl.DataFrame) -> DuplicateCounts:
+def _count_duplicates(table: pl.DataFrame) -> _DuplicateCounts:
     labels = table.group_by("sha256").agg(pl.col("label").n_unique())
-    return DuplicateCounts(
+    return _DuplicateCounts(
         files=table.height - labels.height,
         paths=table.height - table["path"].n_unique(),
         in_both_classes=labels.filter(pl.col("label") > 1).height,

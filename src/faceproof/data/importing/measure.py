@@ -77,7 +77,7 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredPicture:
+class _MeasuredPicture:
     """One picture: its listed entry, its path (below the source, or extracted) and its facts."""
 
     item: ListedFile
@@ -103,7 +103,7 @@ class Reader:
     extract: Path
     frames: int
 
-    def read(self, task: ImportTask | ListingProblem) -> list[MeasuredPicture | ListingProblem]:
+    def read(self, task: ImportTask | ListingProblem) -> list[_MeasuredPicture | ListingProblem]:
         """Return the pictures of a task, or the problems in their place."""
         if isinstance(task, ListingProblem):
             return [task]
@@ -115,7 +115,7 @@ class Reader:
             message = f"{error.filename}: cannot be written ({error.strerror or error})"
             return [self._make_problem(task.item, SourceUnreadableError(message))]
 
-    def _read(self, task: ImportTask) -> Iterator[MeasuredPicture | ListingProblem]:
+    def _read(self, task: ImportTask) -> Iterator[_MeasuredPicture | ListingProblem]:
         item = task.item
         if item.video:
             yield from self._measure_frames(task)
@@ -123,16 +123,16 @@ class Reader:
             yield self._measure_embedded(task, item.data)
         else:
             data = read_file(self.folder / item.path, DEFAULT_LIMITS)
-            yield MeasuredPicture(item, item.path, extracted=False, facts=measure(data, item.path))
+            yield _MeasuredPicture(item, item.path, extracted=False, facts=measure(data, item.path))
 
-    def _measure_embedded(self, task: ImportTask, data: bytes) -> MeasuredPicture:
+    def _measure_embedded(self, task: ImportTask, data: bytes) -> _MeasuredPicture:
         """Write embedded bytes unchanged, after decoding them as a picture."""
         facts = measure(data, task.item.path)
         path = _add_suffix(task.place, facts.format)
         _write(self.extract / path, data)
-        return MeasuredPicture(task.item, path, extracted=True, facts=facts)
+        return _MeasuredPicture(task.item, path, extracted=True, facts=facts)
 
-    def _measure_frames(self, task: ImportTask) -> Iterator[MeasuredPicture | ListingProblem]:
+    def _measure_frames(self, task: ImportTask) -> Iterator[_MeasuredPicture | ListingProblem]:
         """Yield the frames of a video, and a problem if some could not be decoded."""
         item, folder = task.item, self.extract / task.place
         sampled = sample_video(self.folder / item.path, folder, self.frames)
@@ -141,7 +141,7 @@ class Reader:
             facts = measure(read_file(self.extract / path, DEFAULT_LIMITS), path)
             frame_facts = {"frame": str(frame.number), "seconds": f"{frame.seconds:.3f}"}
             attributes = {"video": item.path, **frame_facts}
-            yield MeasuredPicture(item, path, extracted=True, facts=facts, attributes=attributes)
+            yield _MeasuredPicture(item, path, extracted=True, facts=facts, attributes=attributes)
         if sampled.missing:
             yield self._make_problem(item, TruncatedPictureError(sampled.missing))
 
@@ -200,9 +200,9 @@ class RowCollector:
     def __init__(self, source: str) -> None:
         self._source = source
         self._chunks: list[pl.DataFrame] = []
-        self._open: list[MeasuredPicture] = []
+        self._open: list[_MeasuredPicture] = []
 
-    def add(self, measured: MeasuredPicture) -> None:
+    def add(self, measured: _MeasuredPicture) -> None:
         """Add one picture."""
         self._open.append(measured)
         if len(self._open) >= _CHUNK_ROWS:
@@ -284,7 +284,7 @@ def _split_leak_notes(table: pl.DataFrame) -> list[str]:
     return notes
 
 
-def _contract_values(row: MeasuredPicture, source: str) -> tuple[str, ...]:
+def _contract_values(row: _MeasuredPicture, source: str) -> tuple[str, ...]:
     """Return the values of `CONTRACT`, in its order."""
     item = row.item
     known = {
@@ -299,7 +299,7 @@ def _contract_values(row: MeasuredPicture, source: str) -> tuple[str, ...]:
     return tuple(known[name] for name in CONTRACT)
 
 
-def _attributes(row: MeasuredPicture) -> dict[str, str]:
+def _attributes(row: _MeasuredPicture) -> dict[str, str]:
     """Return the attributes of a picture from the layout, and from its extraction."""
     both = {**row.item.attributes, **row.attributes}
     taken = RESERVED | {OFFICIAL, _EXTRACTED}

@@ -248,7 +248,7 @@ class Frame(Record):
     bytes: int
 
 
-class SamplingRequest(Record):
+class _SamplingRequest(Record):
     """The request; while it does not change, the frames are not extracted again."""
 
     video_bytes: int
@@ -256,18 +256,18 @@ class SamplingRequest(Record):
     count: int
 
 
-class SampledVideo(Record):
+class _SampledVideo(Record):
     """The stored frames of one video; ``missing`` describes frames that failed, or is empty.
 
     A video with fewer frames than requested gives all its frames, and none is missing.
     """
 
-    request: SamplingRequest
+    request: _SamplingRequest
     frames: tuple[Frame, ...] = ()
     missing: str = ""
 
 
-def sample_video(video: Path, folder: Path, count: int) -> SampledVideo:
+def sample_video(video: Path, folder: Path, count: int) -> _SampledVideo:
     """Return ``count`` evenly spread frames of a video, written into ``folder``.
 
     Complete frames of the same file from an earlier call are not extracted again.
@@ -290,7 +290,7 @@ def sample_video(video: Path, folder: Path, count: int) -> SampledVideo:
     return sampled
 
 
-def _make_request(video: Path, count: int) -> SamplingRequest:
+def _make_request(video: Path, count: int) -> _SamplingRequest:
     try:
         status = video.stat()
     except FileNotFoundError as error:
@@ -299,25 +299,25 @@ def _make_request(video: Path, count: int) -> SamplingRequest:
         raise SourceUnreadableError(f"{video}: cannot be read ({error.strerror})") from error
     if not status.st_size:
         raise EmptyFileError(f"{video}: the file is empty")
-    return SamplingRequest(
+    return _SamplingRequest(
         video_bytes=status.st_size, video_changed_ns=status.st_mtime_ns, count=count
     )
 
 
-def _read(index: Path) -> SampledVideo | None:
+def _read(index: Path) -> _SampledVideo | None:
     """Return the record of an earlier call, or None if it is missing or invalid."""
     try:
-        return SampledVideo.read(index)
+        return _SampledVideo.read(index)
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def _is_whole(sampled: SampledVideo, folder: Path) -> bool:
+def _is_whole(sampled: _SampledVideo, folder: Path) -> bool:
     files = {folder / frame.file: frame.bytes for frame in sampled.frames}
     return all(path.is_file() and path.stat().st_size == size for path, size in files.items())
 
 
-def _clear_folder(sampled: SampledVideo | None, folder: Path) -> None:
+def _clear_folder(sampled: _SampledVideo | None, folder: Path) -> None:
     """Remove the old frames, the record first, so that the folder counts as incomplete."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
@@ -325,7 +325,7 @@ def _clear_folder(sampled: SampledVideo | None, folder: Path) -> None:
         (folder / Path(frame.file).name).unlink(missing_ok=True)
 
 
-def _sample_frames(video: Path, folder: Path, request: SamplingRequest) -> SampledVideo:
+def _sample_frames(video: Path, folder: Path, request: _SamplingRequest) -> _SampledVideo:
     """Decode and write the frames."""
     frames: list[Frame] = []
     missing: list[MissingFrame] = []
@@ -337,7 +337,7 @@ def _sample_frames(video: Path, folder: Path, request: SamplingRequest) -> Sampl
     message = _describe_missing(missing, request.count)
     if not frames:
         raise CorruptPictureError(f"{video}: {message or 'no frame can be decoded'}")
-    return SampledVideo(request=request, frames=tuple(frames), missing=message)
+    return _SampledVideo(request=request, frames=tuple(frames), missing=message)
 
 
 def _save_frame(frame: VideoFrame, folder: Path) -> Frame:

@@ -47,7 +47,7 @@ from faceproof.data.inspection.sheets import contact_sheets
 from faceproof.errors import ManifestError
 from faceproof.records import Record
 
-Done = Callable[[object], None]
+_Done = Callable[[object], None]
 
 
 class InspectSpec(Record):
@@ -70,7 +70,7 @@ def inspect(
     *,
     against: Manifests = (),
     root: str | Path | None = None,
-    done: Done = lambda _: None,
+    done: _Done = lambda _: None,
 ) -> Inspection:
     r"""Return the faults of one or more manifests as one data set, and leaks from and into others.
 
@@ -100,7 +100,7 @@ def _read_manifests(manifests: Manifests, root: str | Path | None) -> list[Input
 
 
 def _inspect_tables(
-    given: Sequence[InputManifest], against: Sequence[InputManifest], spec: InspectSpec, done: Done
+    given: Sequence[InputManifest], against: Sequence[InputManifest], spec: InspectSpec, done: _Done
 ) -> Inspection:
     table = concatenate_manifests(given)
     if table.is_empty():

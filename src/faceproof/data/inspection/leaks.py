@@ -37,7 +37,7 @@ _LOOSELY_NEAR = 90
 _MOST_ALIKE = 8
 
 
-def ffhq_rows(table: pl.DataFrame) -> pl.DataFrame:
+def _ffhq_rows(table: pl.DataFrame) -> pl.DataFrame:
     """Return ``at`` (place), ``number``, ``phash``, ``sha256`` and ``split`` of FFHQ's reals.
 
     The number is the attribute ``ffhq_id``, or the file's name if that is five digits.
@@ -55,7 +55,7 @@ def ffhq_rows(table: pl.DataFrame) -> pl.DataFrame:
 
 def count_ffhq(table: pl.DataFrame) -> Ffhq:
     """Return how many real rows have FFHQ numbers."""
-    numbers = ffhq_rows(table)["number"]
+    numbers = _ffhq_rows(table)["number"]
     training = int((numbers < _TRAINING_PART).sum())
     return Ffhq(
         numbered=len(numbers), training_part=training, validation_part=len(numbers) - training
@@ -65,7 +65,7 @@ def count_ffhq(table: pl.DataFrame) -> Ffhq:
 def _split_meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return pairs of rows of one number in two splits: ``at``, ``at_2``, ``bits``, both splits.
 
-    Both are results of `ffhq_rows`; equal files are excluded, ``bits`` is null without a hash.
+    Both are results of `_ffhq_rows`; equal files are excluded, ``bits`` is null without a hash.
     """
     met = one.join(other, on="number", suffix="_2")
     split, split_2 = pl.col("split"), pl.col("split_2")
@@ -81,7 +81,7 @@ def _split_meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
 
 def ffhq_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield the faults in the splits of one set from FFHQ numbers."""
-    rows = ffhq_rows(table)
+    rows = _ffhq_rows(table)
     with_split = rows.filter(pl.col("split") != "")
     met = _split_meetings(with_split, with_split).filter(pl.col("at") < pl.col("at_2"))
     yield from _meeting_faults(table, table, met)
@@ -146,7 +146,7 @@ _COUNTED = ("same", "near", "groups", "ffhq")
 
 
 @dataclass(frozen=True, eq=False)
-class Overlap:
+class _Overlap:
     """The overlap of this set with one other.
 
     Each table holds ``at`` (place here), ``at_2`` (place there), ``split`` and ``split_2``.
@@ -162,19 +162,19 @@ class Overlap:
 
 def compare_sets(
     table: pl.DataFrame, own: HashedRows, other: pl.DataFrame, *, distance: int
-) -> Overlap:
+) -> _Overlap:
     """Return the overlap of two sets."""
-    return Overlap(
+    return _Overlap(
         table=table,
         other=other,
         same=_same_files(table, other),
         near=_near_duplicates(table, own, other, distance),
         groups=_shared_groups(table, other),
-        numbers=_split_meetings(ffhq_rows(table), ffhq_rows(other)),
+        numbers=_split_meetings(_ffhq_rows(table), _ffhq_rows(other)),
     )
 
 
-def count_leaks(found: Overlap, place: int) -> tuple[Leak, ...]:
+def count_leaks(found: _Overlap, place: int) -> tuple[Leak, ...]:
     """Return the overlap of every two splits; ``place`` is that of the other manifest."""
     alike = found.numbers.filter((pl.col("bits") <= _LOOSELY_NEAR).fill_null(value=False))
     tables = (found.same, found.near, found.groups, alike)
@@ -189,7 +189,7 @@ def count_leaks(found: Overlap, place: int) -> tuple[Leak, ...]:
     )
 
 
-def leak_faults(found: Overlap, name: str) -> Iterator[DataFault]:
+def leak_faults(found: _Overlap, name: str) -> Iterator[DataFault]:
     """Yield the leaks between two sets; pictures in the same split of both are not leaks."""
     same, near, groups = (_split_mismatches(one) for one in (found.same, found.near, found.groups))
     if same.height or near.height:
@@ -258,7 +258,7 @@ def _split_mismatches(shared: pl.DataFrame) -> pl.DataFrame:
     return shared.filter((pl.col("split") != pl.col("split_2")) | (pl.col("split") == ""))
 
 
-def _make_examples(found: Overlap, shared: pl.DataFrame, detail: str) -> list[Example]:
+def _make_examples(found: _Overlap, shared: pl.DataFrame, detail: str) -> list[Example]:
     """Return examples; without a given detail, it is the number of differing bits."""
     shown = shared.head(MOST_EXAMPLES)
     mine, theirs = shown["at"].to_list(), shown["at_2"].to_list()

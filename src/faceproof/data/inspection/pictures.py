@@ -76,8 +76,8 @@ def sample(table: pl.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
     """
     if n == 0 or table.height <= n:
         return np.arange(table.height)
-    classes = number_combinations(table, "label")
-    kinds = number_combinations(table, "label", "generator", "source")
+    classes = _number_combinations(table, "label")
+    kinds = _number_combinations(table, "label", "generator", "source")
     shuffled = np.random.default_rng(seed).permutation(table.height)
     taken = []
     for number, half in enumerate(even_shares(np.bincount(classes).tolist(), n)):
@@ -88,7 +88,7 @@ def sample(table: pl.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.concatenate(taken))
 
 
-def number_combinations(table: pl.DataFrame, *columns: str) -> npt.NDArray[np.int64]:
+def _number_combinations(table: pl.DataFrame, *columns: str) -> npt.NDArray[np.int64]:
     """Return int64 [N]: for each row the number of its combination of these columns, from 0."""
     ranks = table.select(pl.struct(columns).rank("dense")).to_series()
     return ranks.to_numpy().astype(np.int64) - 1

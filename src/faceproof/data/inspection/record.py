@@ -209,7 +209,7 @@ _AND = {"leak": frozenset({"official-leak", "ffhq", "group"})}
 
 
 @dataclass(frozen=True, slots=True)
-class FaultKind:
+class _FaultKind:
     """A kind of fault: ``meaning`` and ``remedy`` are one sentence each."""
 
     severity: Severity
@@ -217,168 +217,168 @@ class FaultKind:
     remedy: str
 
 
-FAULTS: dict[str, FaultKind] = {
-    "contract": FaultKind(
+FAULTS: dict[str, _FaultKind] = {
+    "contract": _FaultKind(
         "error",
         "A row breaks the contract of manifests: other commands will reject this file.",
         "Correct the rows named here, or import again with `faceproof data import`.",
     ),
-    "leak": FaultKind(
+    "leak": _FaultKind(
         "error",
         "The same picture, or a near-duplicate, is on both sides of a split: results on one side "
         "are too good for a detector that memorised the other.",
         "Split again with `faceproof data split`, which keeps near-duplicates together, or "
         "remove the pictures from one side.",
     ),
-    "group": FaultKind(
+    "group": _FaultKind(
         "error",
         "A group (one person, one video, one original) is in two splits.",
         "Split again with `faceproof data split`, which never divides a group.",
     ),
-    "ffhq": FaultKind(
+    "ffhq": _FaultKind(
         "error",
         "The same FFHQ photograph, by number and perceptual hash, is on both sides of a split.",
         "Give both rows the same group and split again, or remove one of them.",
     ),
-    "official-leak": FaultKind(
+    "official-leak": _FaultKind(
         "error",
         "The official splits of this set share pictures: results published on them are too good, "
         "and yours would be.",
         "Split from scratch with `faceproof data split`, and report that with your results.",
     ),
-    "conflict": FaultKind(
+    "conflict": _FaultKind(
         "error",
         "The same picture, or a near-duplicate in another group, is real in one row and fake in "
         "another: one label is wrong, or a forgery is not in the group of its original.",
         "Inspect the pairs; remove the wrong row, or both, or give a fake the group of its "
         "original.",
     ),
-    "empty-class": FaultKind(
+    "empty-class": _FaultKind(
         "error",
         "A split has only one of the two classes: it cannot be used for training, calibration "
         "or evaluation.",
         "Split again with `faceproof data split`, which stratifies by class, or add the class.",
     ),
-    "shortcut": FaultKind(
+    "shortcut": _FaultKind(
         "error",
         "Features other than the face (file size, format, sharpness, borders, framing) predict "
         "the label: a detector will learn those instead.",
         "Crop all faces in the same way and equalise the history with `faceproof data prepare "
         "--equalise`, which probes again, or remove the pictures behind the named features.",
     ),
-    "missing": FaultKind(
+    "missing": _FaultKind(
         "error",
         "A row names a picture that does not exist.",
         "Restore the file, set the data folder with --root, or import again.",
     ),
-    "unreadable": FaultKind(
+    "unreadable": _FaultKind(
         "error",
         "A picture exists, but cannot be read.",
         "Fetch the file again, or remove the row.",
     ),
-    "changed": FaultKind(
+    "changed": _FaultKind(
         "error",
         "A picture has changed since the import: its sha256 differs from the manifest's.",
         "Restore the old files, or import again and treat the result as another data set.",
     ),
-    "one-class": FaultKind(
+    "one-class": _FaultKind(
         "warning",
         "All pictures are of one class, so that no detector can be trained on only this set.",
         "Combine it with a set of the other class that has the same file history.",
     ),
-    "one-sided-source": FaultKind(
+    "one-sided-source": _FaultKind(
         "warning",
         "A source has pictures of only one class, so that any trait of the source predicts the "
         "class.",
         "Add the other class from the same source, or equalise with `faceproof data prepare "
         "--equalise`, and test on another source.",
     ),
-    "imbalance": FaultKind(
+    "imbalance": _FaultKind(
         "warning",
         "The weight of one class is more than three times that of the other.",
         "Balance by weights with `faceproof data prepare`, which copies no file.",
     ),
-    "format": FaultKind(
+    "format": _FaultKind(
         "warning",
         "Format, size, quality or length of the files differ between real and fake.",
         "Give both classes the same history with `faceproof data prepare --equalise`.",
     ),
-    "weak-shortcut": FaultKind(
+    "weak-shortcut": _FaultKind(
         "warning",
         "Features other than the face predict the label above chance: a detector must beat this.",
         "Equalise, and report this figure with the detector's own.",
     ),
-    "demographic": FaultKind(
+    "demographic": _FaultKind(
         "warning",
         "An attribute such as gender or age differs between real and fake, so that a detector can "
         "learn it instead of traces of forgery.",
         "Balance it by weights, or add rare values; audit the detector for this attribute.",
     ),
-    "duplicate": FaultKind(
+    "duplicate": _FaultKind(
         "warning",
         "The same file occurs in several rows: it has more weight than others.",
         "Keep one row of each.",
     ),
-    "contradiction": FaultKind(
+    "contradiction": _FaultKind(
         "warning",
         "The same file occurs in rows with different age, gender or the like: these "
         "labels are noisy.",
         "Correct the rows or clear the attribute, and do not base an audit only on it.",
     ),
-    "near-duplicate": FaultKind(
+    "near-duplicate": _FaultKind(
         "warning",
         "Near-duplicates are in several groups: a later split may divide them.",
         "Give them one group, or split with `faceproof data split`, which detects them.",
     ),
-    "non-face": FaultKind(
+    "non-face": _FaultKind(
         "warning",
         "No face was found in a picture: a drawing, a wrong crop, or a very hard picture.",
         "Inspect them; remove pictures without a face, or let `faceproof data prepare` do so.",
     ),
-    "blank": FaultKind(
+    "blank": _FaultKind(
         "warning",
         "A picture has hardly any content, such as a uniform surface.",
         "Remove the row.",
     ),
-    "dark": FaultKind(
+    "dark": _FaultKind(
         "warning",
         "A picture is too dark to judge.",
         "Remove the row, or let `faceproof data prepare` do so.",
     ),
-    "small": FaultKind(
+    "small": _FaultKind(
         "note",
         "A picture is under 64 px on its shorter side: it has little information.",
         "Remove it from training, or state in the report that such pictures were included.",
     ),
-    "attribute": FaultKind(
+    "attribute": _FaultKind(
         "note",
         "Another attribute differs between real and fake.",
         "None if it describes how the fakes were made; balance it if it is visible in pictures.",
     ),
-    "pair": FaultKind(
+    "pair": _FaultKind(
         "note",
         "A fake and a real picture of the same group are near-duplicates, as a face swap and its "
         "original are.",
         "None if fakes were made from these originals; keep them in one group.",
     ),
-    "ffhq-unconfirmed": FaultKind(
+    "ffhq-unconfirmed": _FaultKind(
         "note",
         "Two rows on both sides of a split have the same FFHQ number, without evidence that they "
         "are the same photograph.",
         "Check whether both are from FFHQ; give them one group if so.",
     ),
-    "ffhq-trained": FaultKind(
+    "ffhq-trained": _FaultKind(
         "note",
         "The set has FFHQ photographs and fakes of a generator trained on FFHQ: both classes "
         "share style and framing, and a fake may resemble a training photograph.",
         "None for training; test on reals and fakes of other origin too.",
     ),
-    "generator": FaultKind(
+    "generator": _FaultKind(
         "note",
         "A generator's name is not in the table of known ones.",
         "Correct the spelling, or keep it if the generator is new.",
     ),
-    "not-compared": FaultKind(
+    "not-compared": _FaultKind(
         "note",
         "Rows without a perceptual hash were not compared with others: near-duplicates among them "
         "are unknown.",

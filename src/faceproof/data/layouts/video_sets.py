@@ -50,10 +50,10 @@ def video_name(path: str, pattern: re.Pattern[str]) -> str:
     return begins[1] if begins else ""
 
 
-def folders_from(path: str, names: frozenset[str]) -> tuple[str, ...]:
+def _folders_from(path: str, names: frozenset[str]) -> tuple[str, ...]:
     """Return the folders of a path from the first that has one of these names, in lower case.
 
-    >>> folders_from("FF/Original_Sequences/youtube/raw/1.png", frozenset({"original_sequences"}))
+    >>> _folders_from("FF/Original_Sequences/youtube/raw/1.png", frozenset({"original_sequences"}))
     ('original_sequences', 'youtube', 'raw')
     """
     folders = PurePosixPath(path.lower()).parent.parts
@@ -97,9 +97,9 @@ def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "celeb-df")
     tree = read_tree(source, tables=lambda name: name.lower() == _TEST_LIST)
-    if not any(folders_from(path, _TOPS) for path in tree.media):
+    if not any(_folders_from(path, _TOPS) for path in tree.media):
         raise unexpected_layout_error(source, "celeb-df", _PLACE, tree)
-    masks = [path for path in tree.media if _NOT_FACES & set(folders_from(path, _TOPS))]
+    masks = [path for path in tree.media if _NOT_FACES & set(_folders_from(path, _TOPS))]
     seen = {path: _parse_celeb_df_path(path) for path in tree.media if path not in set(masks)}
     known = [one for one in seen.values() if one]
     official = _TestList(tree, {(one.folder, one.video) for one in known})
@@ -119,7 +119,7 @@ def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 def _parse_celeb_df_path(path: str) -> _CelebDfFile | None:
     """Return the facts from the path of a file, or None if it is not in the set."""
-    folder = next(iter(folders_from(path, _TOPS)), "")
+    folder = next(iter(_folders_from(path, _TOPS)), "")
     video = video_name(path, _PATTERNS[folder]) if folder else ""
     return _CelebDfFile(path, folder, video) if video else None
 
@@ -210,10 +210,10 @@ def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "faceforensics")
     tree = read_tree(source, tables=lambda name: name in _SPLIT_FILES)
-    if not any(folders_from(path, _FACEFORENSICS_TOPS) for path in tree.media):
+    if not any(_folders_from(path, _FACEFORENSICS_TOPS) for path in tree.media):
         raise unexpected_layout_error(source, "faceforensics", _FACEFORENSICS_PLACE, tree)
     masks = [
-        path for path in tree.media if _NOT_FACES & set(folders_from(path, _FACEFORENSICS_TOPS))
+        path for path in tree.media if _NOT_FACES & set(_folders_from(path, _FACEFORENSICS_TOPS))
     ]
     seen = {path: _parse_faceforensics_path(path) for path in tree.media if path not in set(masks)}
     splits = _official_splits(tree)
@@ -232,7 +232,7 @@ def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
 
 def _parse_faceforensics_path(path: str) -> _FaceForensicsFile | None:
     """Return the facts from the path of a file, or None if it is not in the set."""
-    top, *folders = folders_from(path, _FACEFORENSICS_TOPS) or ("",)
+    top, *folders = _folders_from(path, _FACEFORENSICS_TOPS) or ("",)
     compression = next((name for name in folders if name in _COMPRESSIONS), "")
     method = folders[0] if folders and folders[0] != compression else "youtube"
     actors = method in {"actors", "deepfakedetection"}
@@ -295,7 +295,7 @@ def _read_pairs(path: Path) -> list[list[str]]:
 def _faceforensics_notes(masks: list[str], splits: dict[str, str]) -> Iterator[Note]:
     """Yield the folders that were excluded, and whether the official splits were found."""
     kinds = Counter(
-        next(iter(_NOT_FACES & set(folders_from(path, _FACEFORENSICS_TOPS)))) for path in masks
+        next(iter(_NOT_FACES & set(_folders_from(path, _FACEFORENSICS_TOPS)))) for path in masks
     )
     for kind, count in sorted(kinds.items()):
         yield Note(f"{count} files in folders called {kind!r} show no faces and are not listed")

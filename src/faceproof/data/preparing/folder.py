@@ -42,7 +42,7 @@ MANIFEST, FACES, PROBLEMS, RECORD = (
     *("problems.csv", "prepare.json"),
 )
 JOURNAL, PICTURES, SHARDS = "journal.jsonl", "pictures", "shards"
-LOCK = "prepare.lock"
+_LOCK = "prepare.lock"
 
 _OURS = (PICTURES, SHARDS, MANIFEST, FACES, PROBLEMS, RECORD, JOURNAL)
 
@@ -57,7 +57,7 @@ def make_folder(folder: Path) -> None:
         raise UsageError(f"{folder} is a file: set a folder with --output")
     folder.mkdir(parents=True, exist_ok=True)
     names = {path.name for path in folder.iterdir()}
-    if names - {LOCK} and not (folder / JOURNAL).is_file():
+    if names - {_LOCK} and not (folder / JOURNAL).is_file():
         raise UsageError(
             f"{folder} is not empty and was not made by `faceproof data prepare`: "
             "set another folder with --output"
@@ -91,7 +91,7 @@ def lock_prepared_folder(folder: Path) -> Iterator[None]:
         UsageError: another run is writing into it.
     """
     busy = f"another run is writing into {folder}: wait until it ends"
-    with lock_folder(folder, name=LOCK, busy=busy):
+    with lock_folder(folder, name=_LOCK, busy=busy):
         yield
 
 

@@ -43,14 +43,14 @@ KERNELS = (
 
 
 @dataclass(frozen=True)
-class SaveHistory:
+class _SaveHistory:
     """The history of one picture: the kernel of its reduction, the quality of its save."""
 
     kernel: Image.Resampling
     quality: int
 
 
-def draw_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> SaveHistory:
+def draw_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> _SaveHistory:
     """Return the history of the picture with this hash, both ends of ``quality`` included.
 
     >>> draw_history("ab" * 32, seed=0, quality=(80, 80)).quality
@@ -58,10 +58,10 @@ def draw_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> SaveHis
     """
     rng = np.random.default_rng([seed, int(sha256[:16], 16)])
     kernel = KERNELS[int(rng.integers(len(KERNELS)))]
-    return SaveHistory(kernel, int(rng.integers(quality[0], quality[1] + 1)))
+    return _SaveHistory(kernel, int(rng.integers(quality[0], quality[1] + 1)))
 
 
-def apply_history(pixels: Pixels, history: SaveHistory, *, factor: float) -> bytes:
+def apply_history(pixels: Pixels, history: _SaveHistory, *, factor: float) -> bytes:
     """Return the JPEG file of uint8 [H, W, 3] pixels, both sides scaled by ``factor``.
 
     A picture is never enlarged: at a factor of 1 or more it keeps its size, but is still saved.

@@ -123,7 +123,7 @@ def _measure_sides(
             yield equalised_side(pixels, faces[0].landmarks, spec)
 
 
-def finish_folder(
+def _finish_folder(
     manifest: Manifest,
     found: SortedOutcomes,
     context: PrepareContext,
@@ -189,7 +189,7 @@ _HASHED_AGAIN = 512
 _REMEDY = "set another folder with --output, or start from scratch with --anew"
 
 
-def start_preparation(
+def _start_preparation(
     table: pl.DataFrame, root: Path, output: Path, spec: PicturesSpec
 ) -> PreparationStart:
     """Return the description of the preparation in ``output``, from the journal if it resumes.
@@ -197,7 +197,7 @@ def start_preparation(
     Raises:
         UsageError: the journal is of other rows or of another spec.
     """
-    rows, journal = hash_rows(table), output / JOURNAL
+    rows, journal = _hash_rows(table), output / JOURNAL
     if journal.exists():
         return _require_same_start(read_start(journal), spec, rows, output)
     start = PreparationStart(spec=spec, rows_sha256=rows, side=_choose_side(table, root, spec))
@@ -205,25 +205,25 @@ def start_preparation(
     return start
 
 
-def hash_rows(table: pl.DataFrame) -> str:
+def _hash_rows(table: pl.DataFrame) -> str:
     """Return a hash of the columns that determine a table's pictures, and of the row order."""
     lines = table.select("path", "sha256", "label", "split").write_csv()
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class FinishedRows:
+class _FinishedRows:
     """The number of finished rows, and the offset of the last one's end in the journal."""
 
     rows: int
     end: int
 
 
-def _read_finished_rows(output: Path) -> FinishedRows:
+def _read_finished_rows(output: Path) -> _FinishedRows:
     """Return the finished rows, from the first on, whose pictures still exist."""
     journal = output / JOURNAL
-    last: deque[tuple[FinishedRows, WrittenPicture | DroppedPicture]] = deque(maxlen=_HASHED_AGAIN)
-    found = FinishedRows(0, first_line_end(journal))
+    last: deque[tuple[_FinishedRows, WrittenPicture | DroppedPicture]] = deque(maxlen=_HASHED_AGAIN)
+    found = _FinishedRows(0, first_line_end(journal))
     for outcome, end in read_outcomes(journal):
         if (
             isinstance(outcome, WrittenPicture)
@@ -231,7 +231,7 @@ def _read_finished_rows(output: Path) -> FinishedRows:
         ):
             break
         last.append((found, outcome))
-        found = FinishedRows(found.rows + 1, end)
+        found = _FinishedRows(found.rows + 1, end)
     for before, outcome in last:
         if (
             isinstance(outcome, WrittenPicture)
@@ -303,7 +303,7 @@ def prepare_manifest(
         with places.lock_prepared_folder(output):
             if how.anew:
                 places.empty_folder(output)
-            start = start_preparation(manifest.table, root, output, spec)
+            start = _start_preparation(manifest.table, root, output, spec)
             if start.side is not None:
                 of = "faces" if spec.keep == "crop" else "pictures"
                 how.say(f"common side of {of}: {start.side} px")
@@ -311,7 +311,7 @@ def prepare_manifest(
             _prepare_rest(manifest.table, context, how)
             outcomes = (outcome for outcome, _ in read_outcomes(output / places.JOURNAL))
             found = sort_outcomes(manifest.table, outcomes)
-            return finish_folder(manifest, found, context, finish, how)
+            return _finish_folder(manifest, found, context, finish, how)
 
 
 def _prepare_rest(table: pl.DataFrame, context: PrepareContext, how: Preparing) -> None:

@@ -14,7 +14,7 @@ from faceproof.errors import DataError, ManifestError
 
 
 @dataclass(frozen=True, slots=True)
-class ShardPlace:
+class _ShardPlace:
     """The place of a picture's bytes: shard, offset and size."""
 
     shard: Path
@@ -28,7 +28,7 @@ class ShardPlace:
             return file.read(self.size)
 
 
-def index_shards(folder: Path, splits: Iterable[str]) -> dict[str, ShardPlace]:
+def index_shards(folder: Path, splits: Iterable[str]) -> dict[str, _ShardPlace]:
     """Return the places of the splits' pictures in the shards of a prepared folder, by key.
 
     Raises:
@@ -42,14 +42,14 @@ def index_shards(folder: Path, splits: Iterable[str]) -> dict[str, ShardPlace]:
             'or set data.reading = "files"'
         )
     index = ShardIndex.read(shards / INDEX)
-    found: dict[str, ShardPlace] = {}
+    found: dict[str, _ShardPlace] = {}
     for shard in index.shards:
         if shard.split in wanted:
             found.update(_list_pictures(_require_whole(shards, shard), index.kind))
     return found
 
 
-def find_place(found: Mapping[str, ShardPlace], path: str, folder: Path) -> ShardPlace:
+def find_place(found: Mapping[str, _ShardPlace], path: str, folder: Path) -> _ShardPlace:
     """Return the place of the picture of a prepared path.
 
     Raises:
@@ -78,7 +78,7 @@ def _require_whole(shards: Path, shard: ShardFile) -> Path:
     return path
 
 
-def _list_pictures(path: Path, kind: str) -> Iterator[tuple[str, ShardPlace]]:
+def _list_pictures(path: Path, kind: str) -> Iterator[tuple[str, _ShardPlace]]:
     """Yield key and place of each picture of a shard.
 
     Raises:
@@ -92,16 +92,16 @@ def _list_pictures(path: Path, kind: str) -> Iterator[tuple[str, ShardPlace]]:
         ) from error
 
 
-def _list_tar(path: Path) -> Iterator[tuple[str, ShardPlace]]:
+def _list_tar(path: Path) -> Iterator[tuple[str, _ShardPlace]]:
     """Yield the pictures of a tar file; only its headers are read."""
     with tarfile.open(path, "r:") as tar:
         for member in tar:
             if member.isfile() and not member.name.endswith(".json"):
                 name = PurePosixPath(member.name)
-                yield name.stem, ShardPlace(path, member.offset_data, member.size)
+                yield name.stem, _ShardPlace(path, member.offset_data, member.size)
 
 
-def _list_parquet(path: Path) -> Iterator[tuple[str, ShardPlace]]:
+def _list_parquet(path: Path) -> Iterator[tuple[str, _ShardPlace]]:
     """Yield the pictures of a Parquet file.
 
     The pictures are stored consecutively without compression, with page headers between some of
@@ -125,10 +125,10 @@ def _list_parquet(path: Path) -> Iterator[tuple[str, ShardPlace]]:
                 if start < 0:
                     raise DataError(f"{path} is compressed: run `faceproof data prepare` again")
                 end = start + len(data)
-                yield key, ShardPlace(path, start, len(data))
+                yield key, _ShardPlace(path, start, len(data))
 
 
-_LISTERS: dict[str, Callable[[Path], Iterator[tuple[str, ShardPlace]]]] = {
+_LISTERS: dict[str, Callable[[Path], Iterator[tuple[str, _ShardPlace]]]] = {
     "webdataset": _list_tar,
     "parquet": _list_parquet,
 }

@@ -81,7 +81,7 @@ def key_of(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def verify_sample(sample: ShardSample, shard: str) -> ShardSample:
+def _verify_sample(sample: ShardSample, shard: str) -> ShardSample:
     """Return the sample after verifying its picture's hash.
 
     Raises:
@@ -286,7 +286,7 @@ def read_shard(path: Path) -> Iterator[ShardSample]:
     read = choose(_READERS, path.suffix, what="suffix of a shard")
     try:
         for sample in read(path):
-            yield verify_sample(sample, path.name)
+            yield _verify_sample(sample, path.name)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 

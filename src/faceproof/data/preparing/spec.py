@@ -216,7 +216,7 @@ class DataSet(Record):
     fake: int
 
 
-class WeightSummary(Record):
+class _WeightSummary(Record):
     """The weights of one split: the largest, and the effective number of rows."""
 
     split: str
@@ -241,13 +241,13 @@ class PreparationRecord(Document):
     after: DataSet
     problems: dict[str, int]
     outside: dict[str, float]
-    weights: tuple[WeightSummary, ...]
+    weights: tuple[_WeightSummary, ...]
     probe_before: ProbeResult | None = None
     probe_after: ProbeResult | None = None
     versions: dict[str, str | None]
 
 
-def summarise_weights(table: pl.DataFrame) -> tuple[WeightSummary, ...]:
+def summarise_weights(table: pl.DataFrame) -> tuple[_WeightSummary, ...]:
     """Return the weights of each split of a table with the column ``weight``."""
     return tuple(
         _summarise_split(str(split), part["weight"].to_numpy())
@@ -269,8 +269,8 @@ def describe_data_set(table: pl.DataFrame, sha256: str) -> DataSet:
 
 def _summarise_split(
     split: str, weights: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> WeightSummary:
-    return WeightSummary(
+) -> _WeightSummary:
+    return _WeightSummary(
         split=split,
         rows=len(weights),
         most=float(weights.max()),

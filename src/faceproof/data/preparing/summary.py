@@ -40,7 +40,7 @@ def probe_both(before: Manifest, after: Manifest, *, seed: int, how: Preparing) 
     return first, second
 
 
-def comparison_rows(before: ProbeResult, after: ProbeResult) -> list[tuple[str, str, str]]:
+def _comparison_rows(before: ProbeResult, after: ProbeResult) -> list[tuple[str, str, str]]:
     """Return the rows of a table: the predictor of the label, its AUC before, and after.
 
     First all features together, then each family that is guilty before or after.
@@ -98,7 +98,7 @@ def summary_lines(prepared: PreparationRecord) -> Iterator[str]:
         counts = f"{now.n_real} real, {now.n_fake} fake"
         yield f"prediction of the label without the faces ({counts}):"
         head = ("ROC-AUC [95 % interval]", "before", "after")
-        yield from (f"  {line}" for line in align_rows([head, *comparison_rows(before, now)]))
+        yield from (f"  {line}" for line in align_rows([head, *_comparison_rows(before, now)]))
         yield f"after: {now.severity}: {now.says}"
 
 

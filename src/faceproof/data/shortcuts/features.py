@@ -38,7 +38,7 @@ _NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 def _appearance(pixels: Pixels) -> dict[str, float]:
     """Return sharpness, brightness and borders of uint8 [H, W, 3] sRGB pixels, by name."""
     small = reduce_to(pixels, LARGEST_SIDE)
-    luma = to_grey(small)
+    luma = _to_grey(small)
     return {
         **_sharpness(luma),
         **blockiness(pixels, luma if small is pixels else None),
@@ -91,7 +91,7 @@ def _borders(luma: Pixels) -> dict[str, float]:
     return {**means, **spreads, **shares}
 
 
-def to_grey(pixels: Pixels) -> Pixels:
+def _to_grey(pixels: Pixels) -> Pixels:
     """Return the luma uint8 [H, W] of uint8 [H, W, 3] sRGB pixels."""
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
 
@@ -146,7 +146,7 @@ def blockiness(pixels: Pixels, luma: Pixels | None = None) -> dict[str, float]:
     if min(height, width) < 2 * _GRID:
         return {"blockiness": math.nan, "blockiness_off_grid": math.nan}
     piece = (_middle_slice(height), _middle_slice(width))
-    seen = to_grey(pixels[piece]) if luma is None else luma[piece]
+    seen = _to_grey(pixels[piece]) if luma is None else luma[piece]
     down, across = _steps(seen[:-1], seen[1:], axis=1), _steps(seen[:, :-1], seen[:, 1:], axis=0)
     off_grid = max(float(down[:-1].max()), float(across[:-1].max()))
     return {"blockiness": float(down[-1] + across[-1]) / 2, "blockiness_off_grid": off_grid}
@@ -336,7 +336,7 @@ def floor_features(picture: Picture) -> dict[str, float]:
     same = cv2.resize(square, (_FLOOR_SIDE, _FLOOR_SIDE), interpolation=kernel)
     data = encode_jpeg(np.asarray(same, np.uint8), _FLOOR_QUALITY)
     pixels = decode(data).pixels
-    luma = to_grey(pixels)
+    luma = _to_grey(pixels)
     return {
         "floor_bytes": float(len(data)),
         "floor_laplacian": _log_laplacian(luma),

@@ -38,7 +38,7 @@ class ProbeItem:
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredItem:
+class _MeasuredItem:
     """Features float64 [N, F] in the order of `FEATURES`, floor float64 [N, 5], and the items.
 
     ``unreadable`` counts the excluded items, by error code.
@@ -86,7 +86,7 @@ def measure_pictures(
     workers: int = 2,
     finder: FaceFinder | None = None,
     progress: Callable[[object], None] | None = None,
-) -> MeasuredItem:
+) -> _MeasuredItem:
     """Return the features of all readable pictures, in their order."""
 
     def measure(item: ProbeItem) -> tuple[ProbeItem, Floats | None, Floats, str]:
@@ -108,7 +108,7 @@ def measure_pictures(
         if progress:
             progress(item)
     table = np.array(rows).reshape(-1, len(FEATURES))
-    return MeasuredItem(table, np.array(floors).reshape(-1, len(FLOOR)), kept, dict(unreadable))
+    return _MeasuredItem(table, np.array(floors).reshape(-1, len(FLOOR)), kept, dict(unreadable))
 
 
 def _measure(item: ProbeItem, finder: FaceFinder | None) -> tuple[Floats, Floats]:

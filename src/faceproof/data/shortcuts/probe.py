@@ -89,7 +89,7 @@ _REPEATS = 3
 _EVEN_WITHIN = 0.02
 
 
-def make_classifier(pictures: int, *, seed: int, weighted: bool = True) -> Any:
+def _make_classifier(pictures: int, *, seed: int, weighted: bool = True) -> Any:
     """Return the unfitted classifier for a training part of this many pictures.
 
     It has small trees, equal class weights and a fixed number of rounds: it tests whether there is
@@ -115,7 +115,7 @@ def fit(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> list[Any]:
     weighted = abs(float(fake.mean()) - 0.5) > _EVEN_WITHIN
     for number in range(int(fold.max()) + 1):
         kept = fold != number
-        model = make_classifier(int(kept.sum()), seed=seed, weighted=weighted)
+        model = _make_classifier(int(kept.sum()), seed=seed, weighted=weighted)
         models.append(model.fit(_fill_empty_columns(table[kept]), fake[kept]))
     return models
 

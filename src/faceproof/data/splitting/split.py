@@ -50,7 +50,7 @@ class _RelatedRows:
         return int(np.bincount(self.joined).max(initial=0))
 
 
-def find_related(table: pl.DataFrame, *, near_bits: int) -> _RelatedRows:
+def _find_related(table: pl.DataFrame, *, near_bits: int) -> _RelatedRows:
     """Return the clusters of a manifest's rows.
 
     Raises:
@@ -90,7 +90,7 @@ def _roots(labels: Index) -> Index:
     return np.asarray(first[which], np.int64)
 
 
-def recall_splits(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
+def _recall_splits(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
     """Return each row's split ("" without one) and ``conflict``, its contradiction or "".
 
     An earlier one of ``older`` takes precedence over a later one, and all of them over the manifest
@@ -206,9 +206,9 @@ def divide(manifest: Manifest, spec: SplitSpec, *, older: Sequence[Manifest] = (
     """
     shares = check_shares(spec.shares)
     _refuse_unknown(manifest, spec.by)
-    table, memory = manifest.table, recall_splits(manifest, older)
+    table, memory = manifest.table, _recall_splits(manifest, older)
     had = _numbers(memory["split"])
-    found = find_related(table, near_bits=spec.near_bits)
+    found = _find_related(table, near_bits=spec.near_bits)
     units, torn = _units(found.joined, had, (memory["conflict"] != "").to_numpy())
     names, strata = _names(table, units), Strata.of(table, spec.by)
     fixed = _splits_touched(units, had)
@@ -327,7 +327,7 @@ def _warnings(
             "may have chained; inspect it, or lower --near-bits"
         )
     old = np.flatnonzero(torn & (had >= 0))
-    among = find_related(table[old], near_bits=spec.near_bits).joined
+    among = _find_related(table[old], near_bits=spec.near_bits).joined
     leaking = (_splits_touched(among, had[old]).sum(axis=1) > 1)[among]
     if leaking.any():
         yield (

@@ -59,7 +59,7 @@ async def _run_to_end(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         raise
 
 
-def fetch_upload(address: str, policy: FetchPolicy | None) -> Upload | RefusedSource:
+def _fetch_upload(address: str, policy: FetchPolicy | None) -> Upload | RefusedSource:
     """Return the file fetched from a URL, named by the URL without its query, or the error."""
     name = strip_query(address)
     try:
@@ -77,7 +77,7 @@ def _open_source(checker: Checker, source: Upload | RefusedSource) -> PreparedPi
     return checker.open(source.data, name=source.name)
 
 
-JudgeBatch = Callable[[Sequence[PreparedPicture]], list[CheckResult]]
+_JudgeBatch = Callable[[Sequence[PreparedPicture]], list[CheckResult]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class _Waiting:
     """A queued picture with its judge and the future for its result."""
 
     key: Hashable
-    judge: JudgeBatch
+    judge: _JudgeBatch
     opened: PreparedPicture
     answer: asyncio.Future[CheckResult]
 
@@ -114,7 +114,7 @@ class _Batcher:
         self._loops = [asyncio.create_task(self._serve()) for _ in range(threads)]
 
     async def submit(
-        self, key: Hashable, judge: JudgeBatch, opened: PreparedPicture
+        self, key: Hashable, judge: _JudgeBatch, opened: PreparedPicture
     ) -> CheckResult:
         """Return the result of an opened picture; a caller that is cancelled leaves the queue."""
         answer: asyncio.Future[CheckResult] = asyncio.get_running_loop().create_future()
@@ -322,4 +322,4 @@ class Engine:
         """Return the picture's bytes; fetch them if the task has a URL."""
         if isinstance(task.source, Upload):
             return task.source
-        return await self._fetching.run(partial(fetch_upload, task.source, task.checker.addresses))
+        return await self._fetching.run(partial(_fetch_upload, task.source, task.checker.addresses))

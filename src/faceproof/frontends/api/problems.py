@@ -160,11 +160,11 @@ async def on_http_error(request: Request, error: HTTPException) -> Response:
     code = CODES.get(error.status_code, "http")
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(allowed_methods(request)) or headers.get("Allow", "")
+        headers["Allow"] = ", ".join(_allowed_methods(request)) or headers.get("Allow", "")
     return make_problem(error.status_code, code, str(error.detail)).to_response(headers)
 
 
-def allowed_methods(request: Request) -> list[str]:
+def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of a path; Starlette lists only those of its first route."""
     described = request.app.openapi()["paths"].items()
     return sorted(

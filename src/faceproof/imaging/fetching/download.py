@@ -26,7 +26,7 @@ _KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-class ResponseHeaders:
+class _ResponseHeaders:
     """The headers of a response, by lower-case name."""
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
@@ -48,7 +48,7 @@ class ResponseHeaders:
             raise FetchError(f"the server sent an unreadable {name}") from None
 
 
-def location(headers: ResponseHeaders) -> str:
+def location(headers: _ResponseHeaders) -> str:
     """Return the target of a redirect, unparsed.
 
     Raises:
@@ -60,7 +60,7 @@ def location(headers: ResponseHeaders) -> str:
     return found
 
 
-def media_type(status: int, headers: ResponseHeaders) -> str:
+def media_type(status: int, headers: _ResponseHeaders) -> str:
     """Return the media type of the response, such as ``image/jpeg``.
 
     Raises:
@@ -82,7 +82,7 @@ def media_type(status: int, headers: ResponseHeaders) -> str:
 _BROWSER = "open the URL in a browser, save the picture and check the file"
 
 
-def _read_body(headers: ResponseHeaders, parts: Iterator[bytes], limits: Limits) -> bytes:
+def _read_body(headers: _ResponseHeaders, parts: Iterator[bytes], limits: Limits) -> bytes:
     """Return the body, reading at most the limit.
 
     Raises:
@@ -172,7 +172,7 @@ def _ask(locator: Locator, policy: FetchPolicy, deadline: Deadline) -> FetchedFi
 
 def _read_response(locator: Locator, response: Response, policy: FetchPolicy) -> FetchedFile | str:
     """Return the response of a server: the picture, or the target URL of a redirect."""
-    headers = ResponseHeaders(response.headers)
+    headers = _ResponseHeaders(response.headers)
     if response.status in _REDIRECTS:
         return follow(locator, location(headers))
     kind = media_type(response.status, headers)

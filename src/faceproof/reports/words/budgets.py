@@ -28,22 +28,22 @@ class Share:
     def about(self) -> str:
         """The middle in words; where it would be none or all, the nearer end of the interval."""
         if self.middle <= 0:
-            return f"at most {format_number(self.high)}"
+            return f"at most {_format_number(self.high)}"
         if self.middle >= self.base:
-            return f"at least {format_number(self.low)}"
-        return f"about {format_number(self.middle)}"
+            return f"at least {_format_number(self.low)}"
+        return f"about {_format_number(self.middle)}"
 
     @property
     def between(self) -> str:
         """The interval in words, empty where `about` is enough."""
         if self.middle <= 0 or self.middle >= self.base:
             return ""
-        return f" ({format_number(self.low)} to {format_number(self.high)})"
+        return f" ({_format_number(self.low)} to {_format_number(self.high)})"
 
     @property
     def of(self) -> str:
         """The whole, as in "of 1000"."""
-        return f"of {format_number(self.base)}"
+        return f"of {_format_number(self.base)}"
 
 
 def whole_share(value: float, low: float, high: float, *, base: int = 1000) -> Share:
@@ -67,10 +67,10 @@ def whole_share(value: float, low: float, high: float, *, base: int = 1000) -> S
     return Share(min(max(middle, lower), base), max(lower, 0), min(upper, base), base)
 
 
-def format_number(count: int) -> str:
+def _format_number(count: int) -> str:
     """Return a whole number, in groups of three from five digits on.
 
-    >>> format_number(1000), format_number(10000)
+    >>> _format_number(1000), _format_number(10000)
     ('1000', '10,000')
     """
     return str(count) if count < 10_000 else f"{count:,}"
@@ -272,11 +272,11 @@ def many_faces_words(spec: DetectorSpec, point: str | None, faces: int) -> str:
     return (
         f"With {faces} faces there are {faces} chances of a "
         f"false alarm: {alarms.of} such pictures with real faces only, up to "
-        f"{format_number(alarms.high)} could be called fake."
+        f"{_format_number(alarms.high)} could be called fake."
     )
 
 
-def share_of_finding(finding: Finding) -> Share:
+def _share_of_finding(finding: Finding) -> Share:
     """Return a finding that is a share as whole faces of 1000 or more."""
     return whole_share(finding.value, finding.low, finding.high)
 
@@ -310,23 +310,23 @@ def _worst_cases(spec: DetectorSpec, point: str) -> Iterator[str]:
 
 def _describe_share(kind: str, found: Finding) -> str:
     """Return a share of faces of a kind with its interval."""
-    one = share_of_finding(found)
+    one = _share_of_finding(found)
     return f"{one.of} {kind} {one.about}{one.between}"
 
 
 def _false_alarms(found: Finding | None) -> str:
     if found is None:
         return ""
-    one = share_of_finding(found)
+    one = _share_of_finding(found)
     return f"{one.of} real faces {one.about} would be called fake{one.between}"
 
 
 def _caught(measured: MeasuredBudget) -> str:
     if measured.caught:
-        one = share_of_finding(measured.caught)
+        one = _share_of_finding(measured.caught)
         return f"{one.of} fakes {one.about} are caught{one.between}"
     if measured.missed:
-        one = share_of_finding(measured.missed)
+        one = _share_of_finding(measured.missed)
         return f"{one.of} fakes {one.about} would be called real{one.between}"
     return ""
 
@@ -401,7 +401,7 @@ def rarity_words(base_rate: float) -> str:
     ['1 in 100', '1 in 2', '1 in 10', '35 in 100', '1 in 2000']
     """
     one_in = _one_in(base_rate)
-    return f"1 in {format_number(one_in)}" if one_in else f"{round(100 * base_rate, 6):g} in 100"
+    return f"1 in {_format_number(one_in)}" if one_in else f"{round(100 * base_rate, 6):g} in 100"
 
 
 def _one_in(base_rate: float) -> int | None:

@@ -25,19 +25,19 @@ class TrainingStopped(KeyboardInterrupt):
 
 
 @dataclass
-class StopRequest:
+class _StopRequest:
     """The number of the received stop signal; 0 for none."""
 
     number: int = 0
 
 
 @contextmanager
-def record_signals() -> Iterator[StopRequest]:
+def record_signals() -> Iterator[_StopRequest]:
     """Record a first signal without interruption; a second one interrupts at once.
 
     Outside the main thread, where Python cannot handle signals, nothing is recorded.
     """
-    request = StopRequest()
+    request = _StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -54,7 +54,7 @@ _STEPS, _ENOUGH = 60, 1e-5
 _BLUR = 5
 
 
-def nearest_rows(look: bytes, known: Bytes) -> list[int]:
+def _nearest_rows(look: bytes, known: Bytes) -> list[int]:
     """Return the rows of uint8 [N, 32] with the nearest hashes, nearest first."""
     differing = np.bitwise_count(known ^ np.frombuffer(look, np.uint8)).sum(axis=1)
     return [int(row) for row in np.argsort(differing, kind="stable")[:_CANDIDATES]]
@@ -168,7 +168,7 @@ def _crop(part: PictureSet) -> CropSpec | None:
 
 def _is_cut_there(cut: Pixels, known: Bytes, files: Sequence[Path]) -> bool:
     """Return whether a cropped face matches one of the files, given their hashes."""
-    rows = nearest_rows(perceptual_hash(cut), known)
+    rows = _nearest_rows(perceptual_hash(cut), known)
     others = (_pixels(files[row]) for row in rows)
     return any(other is not None and _is_same_crop(other, cut) for other in others)
 
@@ -300,14 +300,16 @@ def summarise_regression(
 def find_face_in_box(box: Box, finder: FaceFinder, pixels: Pixels) -> list[Points]:
     """Return the landmarks of the face in a box, an empty list if none is detected there."""
     faces = finder.find(pixels)
-    best = max(faces, key=lambda face: intersection_over_union(face.box, box), default=None)
-    return [best.landmarks] if best and intersection_over_union(best.box, box) >= _SAME_FACE else []
+    best = max(faces, key=lambda face: _intersection_over_union(face.box, box), default=None)
+    return (
+        [best.landmarks] if best and _intersection_over_union(best.box, box) >= _SAME_FACE else []
+    )
 
 
-def intersection_over_union(one: Box, other: Box) -> float:
+def _intersection_over_union(one: Box, other: Box) -> float:
     """Return the intersection over union of two boxes, in [0, 1].
 
-    >>> intersection_over_union((0, 0, 2, 2), (1, 0, 2, 2))
+    >>> _intersection_over_union((0, 0, 2, 2), (1, 0, 2, 2))
     0.3333333333333333
     """
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])

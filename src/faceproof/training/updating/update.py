@@ -129,7 +129,7 @@ class _PredictionBench:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class _Candidate:
     """The updated detector before the gate, with its spec and file contents."""
 
     bundle: Bundle
@@ -137,9 +137,9 @@ class Candidate:
     files: Files
 
 
-def make_candidate(
+def _make_candidate(
     recipe: Recipe, old: Bundle, network: Network, bench: _PredictionBench
-) -> Candidate:
+) -> _Candidate:
     """Return the calibrated candidate, written to the run folder.
 
     Raises:
@@ -152,7 +152,7 @@ def make_candidate(
     bundle = write_bundle(bench.run.path / "draft", spec, files)
     found = bench.predict_split(bundle, "calibration", recipe.calibration.conditions, who="new")
     spec = calibrate_spec(spec, found, recipe.calibration, bench.manifest, progress=bench.progress)
-    return Candidate(write_bundle(bench.run.path / "calibrated", spec, files), spec, files)
+    return _Candidate(write_bundle(bench.run.path / "calibrated", spec, files), spec, files)
 
 
 def _add_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
@@ -164,7 +164,7 @@ def _add_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
     )
 
 
-def _write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
+def _write_refused(made: _Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
     """Write a rejected candidate with a note on that, without figures of the test split."""
     lost = ", ".join(change.slice for change in gate.with_outcome("lost")) or "undecided"
     note = f"REFUSED by the gate of its update ({lost}): kept for inspection, not for use."
@@ -250,7 +250,7 @@ def update(wish: UpdateOptions, output: Path, *, progress: Progress) -> Update:
     with lock_run(run.path), convert_disk_errors(run.path):
         job = _prepare_job(wish, old, run, point, progress)
         network = fit(job.recipe, job.bench.manifest, run, progress=progress)
-        made = make_candidate(job.recipe, old, network, job.bench)
+        made = _make_candidate(job.recipe, old, network, job.bench)
         answers = compare_predictions(job.feedback, job.old, made.bundle, job.folder)
         decided = _decide(job, made, point, answers)
         done = _record(job, decided, _keep(job, made, decided), answers)
@@ -334,7 +334,10 @@ def _refuse_one_class(manifest: Manifest, replay: PictureSet | None) -> None:
 
 
 def _decide(
-    job: _UpdateJob, made: Candidate, old_point: OperatingPoint, answers: ComparedPredictions | None
+    job: _UpdateJob,
+    made: _Candidate,
+    old_point: OperatingPoint,
+    answers: ComparedPredictions | None,
 ) -> Gate:
     """Return the gate's decision on the candidate, from validation faces."""
     before = job.bench.predict_split(job.old, "validation", _GATED_AS, who="old")
@@ -352,7 +355,7 @@ def _decide(
     )
 
 
-def _keep(job: _UpdateJob, made: Candidate, decided: Gate) -> tuple[Change, ...]:
+def _keep(job: _UpdateJob, made: _Candidate, decided: Gate) -> tuple[Change, ...]:
     """Write the candidate to its folder, and return its changes on test if accepted."""
     if not decided.accepted:
         _write_refused(made, decided, job.bench.manifest, job.folder / REFUSED)

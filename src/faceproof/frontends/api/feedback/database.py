@@ -228,13 +228,13 @@ def convert_database_errors(address: DatabaseAddress) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        raise FeedbackStoreError(f"feedback: {address} {describe_reason(error)}") from error
+        raise FeedbackStoreError(f"feedback: {address} {_describe_reason(error)}") from error
 
 
-def describe_reason(error: Exception) -> str:
+def _describe_reason(error: Exception) -> str:
     """Return a message for a database error.
 
-    >>> describe_reason(OSError("database is locked"))
+    >>> _describe_reason(OSError("database is locked"))
     'is locked by another program: stop it, or retry'
     """
     cause = getattr(error, "orig", None) or error

@@ -83,19 +83,19 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> Address | None:
     for hop in reversed(hops[-_MOST_HOPS:]):
         if address is None or not _is_in(address, trusted):
             break
-        before = parse_ip(hop)
+        before = _parse_ip(hop)
         if before is None:
             break
         address = before
     return address
 
 
-def parse_ip(text: str) -> Address | None:
+def _parse_ip(text: str) -> Address | None:
     """Return the parsed address, with or without a port, IPv4-mapped as IPv4; None if invalid.
 
-    >>> str(parse_ip(" 192.0.2.1:443")), str(parse_ip("[2001:db8::1]:443")), parse_ip("unknown")
+    >>> str(_parse_ip(" 192.0.2.1:443")), str(_parse_ip("[2001:db8::1]:443")), _parse_ip("unknown")
     ('192.0.2.1', '2001:db8::1', None)
-    >>> str(parse_ip("::ffff:192.0.2.1"))
+    >>> str(_parse_ip("::ffff:192.0.2.1"))
     '192.0.2.1'
     """
     bare = text.strip()
@@ -113,9 +113,9 @@ def parse_ip(text: str) -> Address | None:
 def network_of(address: Address | None, *, ipv4: int = 32, ipv6: int = 64) -> str:
     """Return the network that an address counts for; one client controls an IPv6 /64.
 
-    >>> network_of(parse_ip("192.0.2.1")), network_of(parse_ip("2001:db8::1"))
+    >>> network_of(_parse_ip("192.0.2.1")), network_of(_parse_ip("2001:db8::1"))
     ('192.0.2.1/32', '2001:db8::/64')
-    >>> network_of(parse_ip("192.0.2.1"), ipv4=24), network_of(None)
+    >>> network_of(_parse_ip("192.0.2.1"), ipv4=24), network_of(None)
     ('192.0.2.0/24', 'unknown')
     """
     if address is None:
@@ -127,7 +127,7 @@ def network_of(address: Address | None, *, ipv4: int = 32, ipv6: int = 64) -> st
 def _peer_address(scope: Scope) -> Address | None:
     """Return the address at the other end of the connection."""
     client = scope.get("client")
-    return parse_ip(client[0]) if client else None
+    return _parse_ip(client[0]) if client else None
 
 
 def _is_in(address: Address, networks: Sequence[Network]) -> bool:

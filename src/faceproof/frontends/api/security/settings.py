@@ -60,7 +60,7 @@ Origins = Annotated[
     NoDecode,
     BeforeValidator(_split_words),
 ]
-Hosts = Annotated[
+_Hosts = Annotated[
     tuple[Annotated[str, BeforeValidator(_parse_host)], ...],
     NoDecode,
     BeforeValidator(_split_words),
@@ -105,7 +105,7 @@ class SecuritySettings(BaseModel):
         default=(),
         description="Addresses or networks whose X-Forwarded-For is trusted; empty: none.",
     )
-    allowed_hosts: Hosts = Field(
+    allowed_hosts: _Hosts = Field(
         default=(),
         description="Accepted Host names; empty: any, but only localhost through the "
         "loopback address.",
