@@ -6,8 +6,8 @@ import sys
 from importlib.util import find_spec
 
 UNWANTED = (
-    *("lightning_fabric", "matplotlib", "onnx", "pillow_heif", "pyarrow", "pytest", "safetensors"),
-    *("sklearn", "timm", "torch", "torchvision"),
+    *("filelock", "lightning_fabric", "matplotlib", "onnx", "pillow_heif", "pyarrow", "pytest"),
+    *("safetensors", "scipy", "sklearn", "timm", "torch", "torchvision"),
 )
 
 found = [name for name in UNWANTED if find_spec(name)]

@@ -145,7 +145,7 @@ def table(output: Path) -> str:
     for name in VARIANTS:
         path = output / slug(name) / "predictions-test.parquet"
         if path.exists():
-            found = cells(predictions.judged(predictions.read(path)))
+            found = cells(predictions.judged_faces(predictions.read_table(path)))
             lines.append(f"| {name} | {' | '.join(found.values())} |")
     return "\n".join(lines) + "\n"
 

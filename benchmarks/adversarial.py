@@ -20,10 +20,10 @@ from ablations import RECIPE, run, slug, view
 from faceproof.data.manifest_files import read_manifest
 from faceproof.detector import Bundle, Detector
 from faceproof.detector.spec import Finding, OperatingPoint
-from faceproof.evaluation.finding_names import cautions
+from faceproof.evaluation.finding_names import attack_cautions
 from faceproof.runs import RunFolder
-from faceproof.training.attack_report import attacked_findings, fgsm, pgd, subjects
-from faceproof.training.fit import kept_network
+from faceproof.training.attack_report import attack_findings, fgsm, pgd, select_attack_faces
+from faceproof.training.fit import load_saved_network
 from faceproof.training.recipe import read_recipe
 
 ON = (
@@ -62,14 +62,14 @@ def main() -> None:
         found = attacked(asked.output / slug(name) / "bundle", prepared, asked.faces)
         for line in lines(name, found):
             print(line)
-        for caution in cautions(found):
+        for caution in attack_cautions(found):
             print(f"\n{name}: {caution}")
 
 
 def attacked(folder: Path, prepared: Path, count: int) -> list[Finding]:
     """Return the findings of white-box attacks on a bundle's network, at a threshold of 0.5."""
     spec, manifest = Bundle.read(folder).spec, read_manifest(prepared / "manifest.parquet")
-    of = subjects(
+    of = select_attack_faces(
         Detector.load(folder),
         manifest,
         split="test",
@@ -78,12 +78,12 @@ def attacked(folder: Path, prepared: Path, count: int) -> list[Finding]:
         count=count,
         workers=1,
     )
-    network = kept_network(read_recipe(RECIPE), RunFolder(folder.parent))
+    network = load_saved_network(read_recipe(RECIPE), RunFolder(folder.parent))
     kept = spec.operating_point()
     half = OperatingPoint(
         name=HALF, real_below=0.5, fake_from=0.5, promise="none", chosen_on=kept.chosen_on
     )
-    return attacked_findings(
+    return attack_findings(
         network,
         of,
         ATTACKS,
@@ -97,12 +97,12 @@ def attacked(folder: Path, prepared: Path, count: int) -> list[Finding]:
 def lines(name: str, found: list[Finding]) -> list[str]:
     """Return the table's lines: one for each attack, in the order of the findings."""
     by_place = {(one.condition, one.metric.partition("@")[0]): one for one in found}
-    told = []
+    actual = []
     for condition in dict.fromkeys(one.condition for one in found):
         cells = [by_place[condition, metric] for metric in ("accuracy", "recall", "bpcer")]
         shown = [f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in cells]
-        told.append(f"| {name} | {condition} | {' | '.join(shown)} |")
-    return told
+        actual.append(f"| {name} | {condition} | {' | '.join(shown)} |")
+    return actual
 
 
 if __name__ == "__main__":

@@ -31,14 +31,24 @@ from faceproof.detector import Calibration, Finding, Identity, calibrate
 from faceproof.detector.spec import Sha256
 from faceproof.evaluation import predictions
 from faceproof.evaluation.findings import findings
-from faceproof.evaluation.formulas import Floats, tally
-from faceproof.evaluation.intervals import RESAMPLES, clustered_size, intraclass, resamples
+from faceproof.evaluation.formulas import Floats, count_scores
+from faceproof.evaluation.intervals import (
+    RESAMPLES,
+    clustered_size,
+    intraclass_correlation,
+    resamples,
+)
 from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predictions import Faces
-from faceproof.reports.markup import plain, table
-from faceproof.training.calibration import CALIBRATIONS, balance, fit, unseen
-from faceproof.training.operating_points import KeptPromises, kept_promises
-from faceproof.training.promises import first_kept, groups_needed
+from faceproof.reports.markup import escape_markdown, table
+from faceproof.training.calibration import (
+    CALIBRATIONS,
+    balancing_weights,
+    fit,
+    out_of_fold_probabilities,
+)
+from faceproof.training.operating_points import KeptPromises, keep_promises
+from faceproof.training.promises import groups_needed, highest_error_danger
 from faceproof.training.recipe import CalibrationRecipe
 
 SCORES = ("log_loss", "brier", "ece")
@@ -59,7 +69,7 @@ def report(
     """Return the tables for judged faces of the calibration split and of test."""
     fitted = fit(chosen_on, method=promised.method)
     chosen_on, test = (with_probabilities(one, fitted.calibration) for one in (chosen_on, test))
-    made = kept_promises(chosen_on, promised, data_sha256=data_sha256)
+    made = keep_promises(chosen_on, promised, data_sha256=data_sha256)
     plain_points = plain_quantiles(chosen_on, made)
     found = findings(
         test,
@@ -71,7 +81,8 @@ def report(
     by_key = {(one.metric, one.slice, one.condition): one for one in found}
     return "\n\n".join(
         [
-            f"{told(chosen_on, 'Calibration')} {told(test, 'Test')} Data {data_sha256[:12]}.",
+            f"{describe(chosen_on, 'Calibration')} {describe(test, 'Test')} Data "
+            f"{data_sha256[:12]}.",
             f"Calibrated by {fitted}.",
             calibrations(chosen_on, test, left_out=fitted.left_out, number=number),
             thresholds(made),
@@ -88,12 +99,12 @@ def with_probabilities(faces: Faces, calibration: Calibration) -> Faces:
     return replace(faces, probabilities=calibrate(faces.logits, calibration))
 
 
-def told(faces: Faces, name: str) -> str:
+def describe(faces: Faces, name: str) -> str:
     """Return how many faces and groups a split holds under its first condition."""
-    worn = faces.where(faces.conditions == faces.conditions[0])
+    degraded = faces.where(faces.conditions == faces.conditions[0])
     counts = [
-        f"{int(kind.sum()):,} {label} in {len(np.unique(worn.groups[kind])):,} groups"
-        for label, kind in (("real", ~worn.fake), ("fake", worn.fake))
+        f"{int(kind.sum()):,} {label} in {len(np.unique(degraded.groups[kind])):,} groups"
+        for label, kind in (("real", ~degraded.fake), ("fake", degraded.fake))
     ]
     return f"{name}: {', '.join(counts)}, each under {len(np.unique(faces.conditions))} conditions."
 
@@ -105,7 +116,10 @@ def calibrations(chosen_on: Faces, test: Faces, *, left_out: Mapping[str, str], 
         if name == "none":
             there, everywhere = calibrate(chosen_on.logits, Identity()), Identity()
         else:
-            there, everywhere = unseen(chosen_on, name), fit(chosen_on, method=name).calibration
+            there, everywhere = (
+                out_of_fold_probabilities(chosen_on, name),
+                fit(chosen_on, method=name).calibration,
+            )
         here = calibrate(test.logits, everywhere)
         rows.append(
             [
@@ -120,11 +134,11 @@ def calibrations(chosen_on: Faces, test: Faces, *, left_out: Mapping[str, str], 
 
 def scored(faces: Faces, probabilities: Floats, *, number: int) -> list[str]:
     """Return each proper score and the calibration error, with intervals over groups."""
-    weights = balance(faces)
-    counts = tally(faces.fake, probabilities, weights)
+    weights = balancing_weights(faces)
+    counts = count_scores(faces.fake, probabilities, weights)
     drawn: dict[str, list[Floats]] = {score: [] for score in SCORES}
     for times in resamples(faces.fake, faces.groups, number=number):
-        again = tally(faces.fake, probabilities, times * weights)
+        again = count_scores(faces.fake, probabilities, times * weights)
         for score in SCORES:
             drawn[score].append(METRICS[score].formula(again))
     cells = []
@@ -139,14 +153,17 @@ def thresholds(made: KeptPromises) -> str:
     """Return the operating points, and the promises that the data cannot support."""
     rows = [
         [
-            plain(name) + (" (default)" if name == made.default else ""),
+            escape_markdown(name) + (" (default)" if name == made.default else ""),
             f"{point.real_below:.4f}",
             f"{point.fake_from:.4f}",
-            plain(point.promise),
+            escape_markdown(point.promise),
         ]
         for name, point in made.points.items()
     ]
-    left_out = [[plain(one.name), "-", "-", plain(one.reason)] for one in made.unsupported]
+    left_out = [
+        [escape_markdown(one.name), "-", "-", escape_markdown(one.reason)]
+        for one in made.unsupported
+    ]
     return table(["operating point", "real below", "fake from", "promise"], [*rows, *left_out])
 
 
@@ -155,9 +172,9 @@ def plain_quantiles(chosen_on: Faces, made: KeptPromises) -> KeptPromises:
     points = {}
     for name, point in made.points.items():
         alarms, misses = point.bpcer_budget or 0.0, point.apcer_budget or 0.0
-        worn = [chosen_on.conditions == one for one in np.unique(chosen_on.conditions)]
-        reals = [np.sort(chosen_on.probabilities[one & ~chosen_on.fake])[::-1] for one in worn]
-        fakes = [np.sort(chosen_on.probabilities[one & chosen_on.fake]) for one in worn]
+        degraded = [chosen_on.conditions == one for one in np.unique(chosen_on.conditions)]
+        reals = [np.sort(chosen_on.probabilities[one & ~chosen_on.fake])[::-1] for one in degraded]
+        fakes = [np.sort(chosen_on.probabilities[one & chosen_on.fake]) for one in degraded]
         upper = max(float(np.nextafter(one[int(alarms * len(one))], 1.0)) for one in reals)
         lower = min(float(one[int(misses * len(one))]) for one in fakes)
         called = f"{name}, plain"
@@ -170,7 +187,7 @@ def measured(made: KeptPromises, found: Mapping[tuple[str, str, str], Finding], 
     """Return the promised and the measured rates of all faces under each condition."""
     rows = [
         [
-            plain(name),
+            escape_markdown(name),
             condition,
             f"{100 * (point.bpcer_budget or 0):.2f}",
             f"{100 * (point.apcer_budget or 0):.2f}",
@@ -193,8 +210,8 @@ def by_source(
     conditions = list(dict.fromkeys(test.conditions.tolist()))
     rows = [
         [
-            plain(name),
-            plain(source),
+            escape_markdown(name),
+            escape_markdown(source),
             *(alarms(found[f"bpcer@{name}", f"source={source}", one], point) for one in conditions),
         ]
         for name, point in made.points.items()
@@ -247,7 +264,7 @@ def simulation() -> str:
             if worth(scores, groups) < groups_needed(RISK):
                 continue  # such a split is refused
             kept = {way: choose(scores, groups) for way, choose in ways.items()}
-            kept["both, as used"] = first_kept(
+            kept["both, as used"] = highest_error_danger(
                 scores, groups, alpha=RISK, worth=worth(scores, groups)
             )
             for way, threshold in kept.items():
@@ -270,7 +287,7 @@ def drawn(
 
 def worth(scores: Floats, groups: Floats) -> float:
     """Return the effective number of independent faces."""
-    return clustered_size(groups, intraclass(scores, groups, np.zeros(len(scores))))
+    return clustered_size(groups, intraclass_correlation(scores, groups, np.zeros(len(scores))))
 
 
 def _plain(scores: Floats, _groups: Floats) -> float:
@@ -278,11 +295,13 @@ def _plain(scores: Floats, _groups: Floats) -> float:
 
 
 def _over_groups(scores: Floats, groups: Floats) -> float:
-    return first_kept(scores, groups, alpha=RISK, worth=1e9)
+    return highest_error_danger(scores, groups, alpha=RISK, worth=1e9)
 
 
 def _over_faces(scores: Floats, groups: Floats) -> float:
-    return first_kept(scores, np.arange(len(scores)), alpha=RISK, worth=worth(scores, groups))
+    return highest_error_danger(
+        scores, np.arange(len(scores)), alpha=RISK, worth=worth(scores, groups)
+    )
 
 
 def _mean(risks: Sequence[float]) -> str:
@@ -295,8 +314,8 @@ def _mean(risks: Sequence[float]) -> str:
 def splits(run: Path) -> Iterator[tuple[Faces, Sha256]]:
     """Yield the judged faces of the calibration split and of test, and their data's hash."""
     for name in ("calibration", "test"):
-        answers = predictions.read(run / f"predictions-{name}.parquet")
-        yield predictions.judged(answers), predictions.origin_of(answers).data_sha256
+        answers = predictions.read_table(run / f"predictions-{name}.parquet")
+        yield predictions.judged_faces(answers), predictions.origin_of(answers).data_sha256
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -174,12 +174,12 @@ def timed(what: str, command: list[object], count: int) -> Timing:
     started = time.perf_counter()
     words = [str(word) for word in command]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    said = process.stderr.read() if process.stderr else b""
+    output = process.stderr.read() if process.stderr else b""
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise SystemExit(f"{what} failed:\n{said.decode(errors='replace')}")
+        raise SystemExit(f"{what} failed:\n{output.decode(errors='replace')}")
     scale = 1e6 if sys.platform == "darwin" else 1e3
     return Timing(what, count, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / scale)
 

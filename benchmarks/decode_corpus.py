@@ -107,20 +107,20 @@ class Worker:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{path}\n")
         self.process.stdin.flush()
-        said = []
+        output = []
         try:
             while (line := self.lines.get(timeout=10 * seconds)) and not line.startswith("["):
-                said.append(line)
+                output.append(line)
         except queue.Empty:
             return self.lost(path, "FINDING timeout", seconds)
         if not line:
             return self.lost(
-                path, f"FINDING process died ({self.process.wait()})", 0.0, "".join(said)
+                path, f"FINDING process died ({self.process.wait()})", 0.0, "".join(output)
             )
         outcome, took, megabytes, message = json.loads(line)
         if took > seconds:
             outcome = "FINDING slow"
-        return Answer(str(path), outcome, took, megabytes, message, "".join(said))
+        return Answer(str(path), outcome, took, megabytes, message, "".join(output))
 
     def lost(self, path: Path, outcome: str, seconds: float, message: str = "") -> Answer:
         """Replace the process, and return the finding."""

@@ -30,11 +30,11 @@ from faceproof.data.preparing.folder import read_prepared
 from faceproof.detector import Detector, Finding
 from faceproof.detector.scorers import usable_cores
 from faceproof.evaluation import predictions
-from faceproof.evaluation.findings import FACES, REPEATS, Speed, cpu_ms, member_findings
-from faceproof.evaluation.paired import auc_change, paired
-from faceproof.evaluation.predict import predict_together
+from faceproof.evaluation.findings import FACES, REPEATS, Speed, measure_cpu_ms, member_findings
+from faceproof.evaluation.paired import auc_change, pair_predictions
+from faceproof.evaluation.predict import predict_with_all
 from faceproof.evaluation.predictions import Origin
-from faceproof.reports.markup import figure, plain, table
+from faceproof.reports.markup import escape_markdown, figure, table
 
 PURPOSE = "final-report"
 HEAD = (
@@ -66,7 +66,9 @@ def main() -> None:
     for detector in detectors:
         detector.operating_point(asked.at)  # a missing one is told before an hour of answers
     answers = _answers(asked, detectors, manifest)
-    speeds = cpu_ms([Detector.load(name) for name in asked.detectors], repeats=asked.repeats)
+    speeds = measure_cpu_ms(
+        [Detector.load(name) for name in asked.detectors], repeats=asked.repeats
+    )
     measured = [
         _measured(name, detector, table_, speed, at=asked.at)
         for name, detector, table_, speed in zip(
@@ -75,7 +77,10 @@ def main() -> None:
     ]
     for condition in asked.condition:
         rows = [_row(one, measured[0], condition, at=asked.at) for one in measured]
-        print(f"\n{plain(condition)}, at {plain(asked.at)}:\n\n{table(HEAD, rows)}")
+        print(
+            f"\n{escape_markdown(condition)}, at "
+            f"{escape_markdown(asked.at)}:\n\n{table(HEAD, rows)}"
+        )
     print(
         f"\nTest split of data SHA-256 {manifest.sha256}; {asked.repeats} repeats of {FACES} faces."
     )
@@ -104,7 +109,7 @@ def _answers(
     found = {one.sha256: _kept(asked, one, manifest) for one in detectors}
     missing = [one for one in detectors if found[one.sha256] is None]
     if missing:
-        tables = predict_together(
+        tables = predict_with_all(
             missing,
             manifest,
             asked.condition,
@@ -119,7 +124,7 @@ def _answers(
             found[one.sha256] = answers
             if asked.answers:
                 asked.answers.mkdir(parents=True, exist_ok=True)
-                predictions.write(answers, _path(asked, one))
+                predictions.write_table(answers, _path(asked, one))
     return [found[one.sha256] for one in detectors]
 
 
@@ -130,7 +135,7 @@ def _path(asked: argparse.Namespace, detector: Detector) -> Path:
 def _kept(asked: argparse.Namespace, detector: Detector, manifest: Manifest) -> pa.Table | None:
     if not asked.answers or not _path(asked, detector).exists():
         return None
-    answers = predictions.read(_path(asked, detector))
+    answers = predictions.read_table(_path(asked, detector))
     origin = Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=PURPOSE)
     same = set(answers["condition"].unique().to_pylist()) == set(asked.condition)
     return answers if same and predictions.origin_of(answers) == origin else None
@@ -150,7 +155,7 @@ def _row(one: Measured, base: Measured, condition: str, *, at: str) -> list[str]
     spec, speed = one.detector.spec, one.speed
     networks = " + ".join(member.network for member in spec.members)
     return [
-        f"{plain(Path(one.name).name)} ({plain(networks)})",
+        f"{escape_markdown(Path(one.name).name)} ({escape_markdown(networks)})",
         *(figure(one.findings[condition, metric]) for metric in metrics),
         f"{speed.median:.1f} [{speed.low:.1f}, {speed.high:.1f}]",
         "-" if one is base else _difference(one, base, condition),
@@ -159,9 +164,9 @@ def _row(one: Measured, base: Measured, condition: str, *, at: str) -> list[str]
 
 def _difference(one: Measured, base: Measured, condition: str) -> str:
     """Return the difference of two AUCs on the same faces, and its interval, in words."""
-    pair = paired(base.answers, one.answers)
-    worn = pair.where(pair.old.conditions == condition)
-    before, after, interval = auc_change(worn.old, worn.new)
+    pair = pair_predictions(base.answers, one.answers)
+    degraded = pair.where(pair.old.conditions == condition)
+    before, after, interval = auc_change(degraded.old, degraded.new)
     return f"{after - before:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 

@@ -29,7 +29,7 @@ from faceproof import Checker, Detector
 from faceproof.data.manifest_files import read_manifest
 from faceproof.detector import write_bundle
 from faceproof.evaluation.finding_names import is_of_heatmaps
-from faceproof.explain import studied, study
+from faceproof.explain import select_faces, study
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import prepare
@@ -49,7 +49,7 @@ def main() -> None:
     if wish.data is None:
         return
     manifest = read_manifest(wish.data / "manifest.parquet")
-    faces = studied(manifest, detector.preprocessing, root=wish.data, number=wish.number)
+    faces = select_faces(manifest, detector.preprocessing, root=wish.data, number=wish.number)
     print(f"\n{len(faces)} faces of the test split, {faces.without_face} pictures without a face\n")
     found = study(detector, faces, seeds=wish.seeds, progress=told)
     print(heatmap_section(found))
@@ -104,8 +104,8 @@ def cost(detector: Detector, *, rounds: int) -> dict[str, list[float]]:
     mapped = Checker(detector, heatmaps=True, addresses=None)
     kinds: dict[str, tuple[Callable[[], object], int]] = {
         "logits": (lambda: detector.logits(inputs), FACES),
-        "logits and maps": (lambda: detector.mapped(inputs), FACES),
-        "logits, maps and their test": (lambda: detector.explained(inputs), FACES),
+        "logits and maps": (lambda: detector.map_evidence(inputs), FACES),
+        "logits, maps and their test": (lambda: detector.explain(inputs), FACES),
         "a check": (lambda: [plain.check(jpeg) for _ in range(FACES)], FACES),
         "a check with tested maps": (lambda: [mapped.check(jpeg) for _ in range(FACES)], FACES),
     }

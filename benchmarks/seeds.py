@@ -28,7 +28,7 @@ from faceproof.data.manifest import Row
 from faceproof.data.preparing.folder import read_prepared
 from faceproof.errors import ExportError
 from faceproof.evaluation import predictions
-from faceproof.evaluation.formulas import HALF, tally
+from faceproof.evaluation.formulas import HALF, count_scores
 from faceproof.evaluation.intervals import resamples
 from faceproof.evaluation.metrics import METRICS as METRIC_TABLE
 from faceproof.evaluation.predictions import Faces
@@ -37,8 +37,8 @@ from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.preprocessing import CropSpec, InputSpec, Preprocessing, prepare
 from faceproof.networks.modules import Network
 from faceproof.runs import RunFolder
-from faceproof.training.fit import kept_network
-from faceproof.training.optimizers import with_steps
+from faceproof.training.fit import load_saved_network
+from faceproof.training.optimizers import epochs_to_steps
 from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.train import train
 
@@ -117,7 +117,7 @@ def planned(name: str, seed: int, prepared: Path, output: Path) -> Planned:
         "device.threads=1",
     )
     recipe = read_recipe(RECIPES[name], overrides)
-    recipe = with_steps(recipe, read_prepared(prepared).counts()["train"])
+    recipe = epochs_to_steps(recipe, read_prepared(prepared).counts()["train"])
     return recipe, RunFolder(output / f"{RECIPES[name].stem}-{seed}")
 
 
@@ -126,7 +126,7 @@ def is_finished(run: Planned) -> bool:
     recipe, folder = run
     if (folder.path / "bundle").exists():
         return True
-    return any(line["step"] == recipe.schedule.steps for line in folder.logged())
+    return any(line["step"] == recipe.schedule.steps for line in folder.read_log())
 
 
 def finish(run: Planned) -> None:
@@ -148,12 +148,12 @@ def finish(run: Planned) -> None:
 def answers(name: str, runs: list[Planned]) -> Iterator[Answers]:
     """Yield the runs' answers on test, one for each condition."""
     tables = [
-        predictions.judged(predictions.read(run.path / "predictions-test.parquet"))
+        predictions.judged_faces(predictions.read_table(run.path / "predictions-test.parquet"))
         for _, run in runs
     ]
     for condition in dict.fromkeys(tables[0].conditions.tolist()):
-        worn = [table.where(table.conditions == condition) for table in tables]
-        yield pooled(name, condition, worn, [scores(name, faces) for faces in worn])
+        degraded = [table.where(table.conditions == condition) for table in tables]
+        yield pooled(name, condition, degraded, [scores(name, faces) for faces in degraded])
 
 
 def scores(name: str, faces: Faces) -> np.ndarray:
@@ -182,7 +182,7 @@ def by_torch(
     rows = read_prepared(prepared).take("test", purpose="final-report")
     found = []
     for recipe, run in runs:
-        network = kept_network(recipe, run)
+        network = load_saved_network(recipe, run)
         with torch.inference_mode():
             found.append(np.array([logit(network, row, prepared, fed, condition) for row in rows]))
     return Answers(
@@ -200,8 +200,8 @@ def logit(network: Network, row: Row, prepared: Path, fed: Preprocessing, condit
     import torch
 
     pixels = decode((prepared / row.path).read_bytes(), name=row.path).pixels
-    worn = DEGRADATIONS[condition](pixels, np.random.default_rng(0))
-    return float(network(torch.from_numpy(prepare(worn, None, fed))[None]))
+    degraded = DEGRADATIONS[condition](pixels, np.random.default_rng(0))
+    return float(network(torch.from_numpy(prepare(degraded, None, fed))[None]))
 
 
 def quality_table(every: list[Answers]) -> str:
@@ -210,7 +210,9 @@ def quality_table(every: list[Answers]) -> str:
     lines = [" | ".join(head), " | ".join("---" for _ in head)]
     for one in every:
         cells = [one.name, one.condition]
-        cells += [told(value(one, name), interval(one, name)) for name in (*METRICS, "roc_auc")]
+        cells += [
+            format_value(value(one, name), interval(one, name)) for name in (*METRICS, "roc_auc")
+        ]
         cells += [spread(one), matrix(one)]
         lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" for line in lines) + "\n"
@@ -246,7 +248,7 @@ def formula(
     metric: str, fake: np.ndarray, score: np.ndarray, weights: np.ndarray | None
 ) -> np.ndarray:
     """Return a metric of the evaluation's table, float64 [B]."""
-    return np.asarray(METRIC_TABLE[metric].formula(tally(fake, score, weights), HALF))
+    return np.asarray(METRIC_TABLE[metric].formula(count_scores(fake, score, weights), HALF))
 
 
 def spread(one: Answers) -> str:
@@ -255,10 +257,10 @@ def spread(one: Answers) -> str:
     return f"{min(each):.3f} to {max(each):.3f}"
 
 
-def told(value: float, bounds: tuple[float, float]) -> str:
+def format_value(value: float, bounds: tuple[float, float]) -> str:
     """Return a value with its interval.
 
-    >>> told(0.5, (0.4, 0.6))
+    >>> format_value(0.5, (0.4, 0.6))
     '0.500 (0.400 to 0.600)'
     """
     return f"{value:.3f} ({bounds[0]:.3f} to {bounds[1]:.3f})"
@@ -290,7 +292,7 @@ def jumps_table(curves: list[tuple[str, list[Planned]]]) -> str:
 def way(run: RunFolder, what: str) -> list[float]:
     """Return a figure of every validation, in order; a repeated step counts once."""
     key = f"validation_{what}"
-    return list({one["step"]: one[key] for one in run.logged() if key in one}.values())
+    return list({one["step"]: one[key] for one in run.read_log() if key in one}.values())
 
 
 if __name__ == "__main__":

@@ -226,12 +226,14 @@ def faults(name: str, picture: Picture, answer: Answer | None) -> list[str]:
     if answer.status != wanted:
         return [f"{name}: {answer.status}, not {wanted}: {answer.body[:200]!r}"]
     if wanted == 200:
-        told = answer.content
-        if (told["verdict"], told["fake_probability"]) != (
+        actual = answer.content
+        if (actual["verdict"], actual["fake_probability"]) != (
             picture.verdict,
             picture.fake_probability,
         ):
-            return [f"{name}: {told['verdict']} {told['fake_probability']}, not {picture.verdict}"]
+            return [
+                f"{name}: {actual['verdict']} {actual['fake_probability']}, not {picture.verdict}"
+            ]
     return []
 
 

@@ -161,10 +161,10 @@ class Client:
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool, bytes]:
     """Return the status of an answer, whether the connection is kept, and the body."""
-    said = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-    length = re.search(r"content-length: (\d+)", said)
+    output = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
+    length = re.search(r"content-length: (\d+)", output)
     body = await reader.readexactly(int(length[1])) if length else await reader.read()
-    return int(said.split(" ", 2)[1]), "connection: close" not in said and bool(length), body
+    return int(output.split(" ", 2)[1]), "connection: close" not in output and bool(length), body
 
 
 async def ask_once(port: int, request: bytes) -> Answer:

@@ -43,10 +43,10 @@ from faceproof.imaging.degradations import encode_jpeg
 from faceproof.networks import build, parameter_groups
 from faceproof.runs import RunFolder
 from faceproof.training.loop import Trainer
-from faceproof.training.optimizers import optimizer_for
+from faceproof.training.optimizers import make_optimizer
 from faceproof.training.recipe import Recipe
-from faceproof.training.run.journal import Journal
-from faceproof.training.stream import PlainFaces, PreparedPictures, TrainingStream, batches
+from faceproof.training.run.journal import TrainingJournal
+from faceproof.training.stream import PlainFaces, PreparedPictures, TrainingStream, make_loader
 
 Batch = tuple[Tensor, Tensor]
 
@@ -75,7 +75,7 @@ class Loop(Trainer):
 
     given: Iterable[Batch] = ()
 
-    def _batches(self, stream: TrainingStream) -> Iterable[Batch]:  # noqa: ARG002
+    def _remaining_batches(self, stream: TrainingStream) -> Iterable[Batch]:  # noqa: ARG002
         return self.given
 
 
@@ -159,7 +159,7 @@ def recipe_of(wish: argparse.Namespace) -> Recipe:
 def our_loop(fabric: Fabric, recipe: Recipe, folder: Path) -> Loop:
     """Return our loop, whose journal writes but prints nothing."""
     run = RunFolder(folder / "run")
-    journal = Journal(run, lambda _: None, steps=FAR, show=True)
+    journal = TrainingJournal(run, lambda _: None, steps=FAR, show=True)
     network = build(recipe.network.name, head=recipe.network.head)
     return Loop(fabric, network, recipe, run, journal=journal)
 
@@ -172,7 +172,7 @@ def bare_loop(fabric: Fabric, recipe: Recipe) -> Callable[[Iterable[Batch]], Non
     groups = parameter_groups(
         network, learning_rate=wished.learning_rate, weight_decay=wished.weight_decay
     )
-    optimizer = optimizer_for(groups, wished)
+    optimizer = make_optimizer(groups, wished)
 
     def run(given: Iterable[Batch]) -> None:
         for inputs, targets in given:
@@ -190,7 +190,7 @@ def bare_loop(fabric: Fabric, recipe: Recipe) -> Callable[[Iterable[Batch]], Non
 
 def loaded(stream: TrainingStream, wish: argparse.Namespace, workers: int) -> Iterator[Batch]:
     """Return batches as they come from the loader."""
-    return iter(batches(stream, range(FAR * wish.batch), size=wish.batch, workers=workers))
+    return iter(make_loader(stream, range(FAR * wish.batch), size=wish.batch, workers=workers))
 
 
 def from_loader(

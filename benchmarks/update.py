@@ -32,11 +32,11 @@ from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.data.splitting.stratified import unit_hash
 from faceproof.detector import Bundle
 from faceproof.errors import UsageError
-from faceproof.evaluation.gate import Update, points
-from faceproof.evaluation.paired import Change, changes, paired
-from faceproof.reports.update_page import difference, share
-from faceproof.training.finish import answers
-from faceproof.training.updating.update import RECORD, Wish, update
+from faceproof.evaluation.gate import Update, both_thresholds
+from faceproof.evaluation.paired import Change, find_changes, pair_predictions
+from faceproof.reports.update_page import format_difference, format_value
+from faceproof.training.finish import load_or_predict
+from faceproof.training.updating.update import RECORD, UpdateOptions, update
 
 COUNTS = (50, 200, 800)
 UNSUPPORTED = "unsupported.txt"
@@ -156,7 +156,7 @@ def run(asked: argparse.Namespace, sets: Sets, count: int, mode: str) -> None:
         return
     replay_share, overrides = MODES[mode]
     steps = () if asked.steps is None else (f"schedule.steps={asked.steps}",)
-    wish = Wish(
+    wish = UpdateOptions(
         detector=asked.detector,
         data=sets.new[count],
         replay=sets.old,
@@ -202,7 +202,9 @@ def row(asked: argparse.Namespace, sets: Sets, folder: Path) -> tuple[str, ...]:
     made = folder / ("bundle" if done.accepted else "refused")
     old = tested(Path(asked.detector), sets, asked.work / "old.parquet")
     new = tested(made, sets, folder / "tested.parquet")
-    found = changes(paired(old, new), points(done.gate.old_point, done.gate.new_point))
+    found = find_changes(
+        pair_predictions(old, new), both_thresholds(done.gate.old_point, done.gate.new_point)
+    )
     (folder / "tested.json").write_text(json.dumps([one.model_dump() for one in found], indent=1))
     names = {f"generator={name}" for name in done.new_data.training_fakes}
     auc, recall = (
@@ -215,14 +217,14 @@ def row(asked: argparse.Namespace, sets: Sets, folder: Path) -> tuple[str, ...]:
         if one.metric == "recall" and one.slice.startswith("generator=") and one.slice not in names
     ]
     reals = [one for one in found if one.metric == "bpcer" and one.slice != "all"]
-    said = "accepted" if done.accepted else "refused"
-    lost = ", ".join(change.slice.partition("=")[2] for change in done.gate.of("lost"))
+    output = "accepted" if done.accepted else "refused"
+    lost = ", ".join(change.slice.partition("=")[2] for change in done.gate.with_outcome("lost"))
     return (
         moved(auc),
         moved(recall),
         worst(old_ones),
         worst(reals),
-        f"{said}{f' ({lost})' if lost else ''}",
+        f"{output}{f' ({lost})' if lost else ''}",
     )
 
 
@@ -230,13 +232,14 @@ def tested(detector: Path, sets: Sets, path: Path) -> Any:
     """Return a detector's answers for the test pictures, stored next to the run."""
     bundle, root = Bundle.read(detector), sets.test.picture_path("")
     tell = partial(print, file=sys.stderr)
-    return answers(bundle, sets.test, "test", ("clean",), path, root=root, progress=tell)
+    return load_or_predict(bundle, sets.test, "test", ("clean",), path, root=root, progress=tell)
 
 
 def moved(change: Change) -> str:
     """Return a figure before and after, and the change with its interval."""
     return (
-        f"{share(change, change.old)} to {share(change, change.new)} ({difference(change)}, "
+        f"{format_value(change, change.old)} to {format_value(change, change.new)} "
+        f"({format_difference(change)}, "
         f"n {change.n:,})"
     )
 

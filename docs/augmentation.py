@@ -17,7 +17,7 @@ from faceproof.imaging.decode import load
 from faceproof.imaging.degradations import HISTORY, blur, noise, reduce_to
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import CropSpec, crop_face
-from faceproof.training.augment import Sample, cut_out, jittered, recoloured
+from faceproof.training.augment import Sample, cut_out, jitter_colour, jitter_landmarks
 from faceproof.training.forging.blending import self_blend, swap_face
 from faceproof.training.forging.reconstruction import reconstruct
 from faceproof.training.recipe import AugmentRecipe
@@ -89,13 +89,13 @@ def swapped(one: Sample, donor: Sample, rng: np.random.Generator) -> Sample:
 def jitter(one: Sample, _: Sample, rng: np.random.Generator) -> Sample:
     """Return the sample with its landmarks moved three times as far as the recipe moves them."""
     recipe = AugmentRecipe(shift=0.09, scale=0.24, turn_degrees=15)
-    return Sample(one.pixels, jittered(one.landmarks, recipe, rng), one.is_fake)
+    return Sample(one.pixels, jitter_landmarks(one.landmarks, recipe, rng), one.is_fake)
 
 
 COLUMNS: dict[str, Change] = {
     "as it is": lambda one, _, __: one,
     "cut": lambda one, _, rng: cut_out(one, rng),
-    "colour": lambda one, _, rng: with_pixels(one, recoloured(one.pixels, rng)),
+    "colour": lambda one, _, rng: with_pixels(one, jitter_colour(one.pixels, rng)),
     "grey": grey,
     "blur": lambda one, _, __: with_pixels(one, blur(one.pixels, 1.3)),
     "noise": lambda one, _, rng: with_pixels(one, noise(one.pixels, 7.0, rng)),

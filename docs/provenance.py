@@ -4,6 +4,7 @@ uv run python docs/provenance.py
 """
 
 import sys
+import textwrap
 from collections.abc import Iterator
 
 from faceproof.provenance.records import DIGITAL_SOURCE_TYPES
@@ -15,6 +16,7 @@ GROUPS = {
     "texts": TEXTS,
 }
 SHOWN = 70
+_WIDTH = 120
 APP = ", an app that alters faces"
 
 
@@ -63,8 +65,9 @@ def source_types() -> Iterator[str]:
 
 
 def editors() -> Iterator[str]:
-    """Yield the paragraph that lists the editing programs."""
-    yield "; ".join(program.name for program in EDITORS) + "."
+    """Yield the lines of the list of editing programs."""
+    names = "; ".join(program.name for program in EDITORS)
+    yield from textwrap.wrap(f"{names}.", _WIDTH, break_on_hyphens=False)
 
 
 TABLES = {"generators": traces, "source types": source_types, "editors": editors}

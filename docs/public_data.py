@@ -92,8 +92,8 @@ def run(arguments: list[str], *, made: Path) -> None:
     done = subprocess.run([*FACEPROOF, "data", *arguments], stdout=subprocess.PIPE, check=False)
     if done.returncode not in (0, 1):
         raise SystemExit(done.returncode)
-    said = made if made.suffix == ".json" else made.with_suffix(".import.txt")
-    said.write_bytes(done.stdout)
+    output = made if made.suffix == ".json" else made.with_suffix(".import.txt")
+    output.write_bytes(done.stdout)
 
 
 def inspections(work: Path) -> dict[str, Inspection]:

@@ -20,10 +20,10 @@ from faceproof.detector.scorers import usable_cores
 from faceproof.errors import CorruptPictureError, FaceproofError, PictureTooLargeError, UsageError
 from faceproof.imaging.decode import DEFAULT_LIMITS, Limits, Picture, Pixels, decode, load
 from faceproof.imaging.faces import Face, FaceFinder, Quality, YuNet, assess
-from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, without_query
+from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, strip_query
 from faceproof.imaging.heat import crop_corners
 from faceproof.imaging.preprocessing import TEMPLATE_112, prepare
-from faceproof.pipeline import in_batches, in_order
+from faceproof.pipeline import batch_by_weight, map_in_order
 from faceproof.provenance import read_provenance
 from faceproof.results import (
     CheckedBy,
@@ -34,13 +34,13 @@ from faceproof.results import (
     HeatMap,
     Provenance,
 )
-from faceproof.sources import Refused, is_address, printable, refuse_address, unreadable
+from faceproof.sources import RefusedSource, is_address, read_error, refuse_address, to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["FACES", "Checker", "Opened", "Source", "check", "checker_for", "source_name"]
+__all__ = ["FACES", "Checker", "PreparedPicture", "Source", "check", "make_checker", "source_name"]
 
 
 #: Provenance of a source without a file: an array, or a source that could not be opened.
@@ -48,7 +48,7 @@ _UNREAD = Provenance()
 
 
 @dataclass(frozen=True)
-class Opened:
+class PreparedPicture:
     """A source's faces, ready for the networks as float32 [N, 3, S, S], or its error.
 
     ``seconds`` is the time that opening it took.
@@ -68,17 +68,17 @@ class Opened:
         return max(len(self.faces), 1)
 
 
-def _all(finder: FaceFinder, pixels: Pixels) -> list[Face]:
+def _all_faces(finder: FaceFinder, pixels: Pixels) -> list[Face]:
     """Return every face, the largest first."""
     return finder.find(pixels)
 
 
-def _largest(finder: FaceFinder, pixels: Pixels) -> list[Face]:
+def _largest_face(finder: FaceFinder, pixels: Pixels) -> list[Face]:
     """Return the largest face, if there is one."""
     return finder.find(pixels)[:1]
 
 
-def _whole(_: FaceFinder, pixels: Pixels) -> list[Face]:
+def _whole_picture(_: FaceFinder, pixels: Pixels) -> list[Face]:
     """Return the whole picture as one face, with landmarks where an aligned crop has them."""
     height, width = pixels.shape[:2]
     side = max(height, width)
@@ -89,14 +89,14 @@ def _whole(_: FaceFinder, pixels: Pixels) -> list[Face]:
 
 #: Which faces of a picture are scored; `whole` takes the picture itself as a face crop.
 FACES: Mapping[str, Callable[[FaceFinder, Pixels], list[Face]]] = {
-    "all": _all,
-    "largest": _largest,
-    "whole": _whole,
+    "all": _all_faces,
+    "largest": _largest_face,
+    "whole": _whole_picture,
 }
 
 
 Source: TypeAlias = Union[
-    "str", "PathLike[str]", bytes, BinaryIO, "Image", "npt.NDArray[np.uint8]", Refused
+    "str", "PathLike[str]", bytes, BinaryIO, "Image", "npt.NDArray[np.uint8]", RefusedSource
 ]
 
 
@@ -106,10 +106,10 @@ def source_name(source: Source) -> str:
     >>> source_name("party.jpg"), source_name(bytes(3))
     ('party.jpg', '<bytes>')
     """
-    if isinstance(source, Refused):
-        return printable(source.source)
+    if isinstance(source, RefusedSource):
+        return to_printable(source.source)
     path = source if isinstance(source, str | PathLike) else getattr(source, "filename", None)
-    return printable(fsdecode(path)) if path else f"<{type(source).__name__}>"
+    return to_printable(fsdecode(path)) if path else f"<{type(source).__name__}>"
 
 
 def load_source(
@@ -123,31 +123,31 @@ def load_source(
         SourceError: the source cannot be read, or is not a picture.
         UnsupportedSourceError: an address, but no policy.
     """
-    if isinstance(source, Refused):
+    if isinstance(source, RefusedSource):
         raise source.error
     if isinstance(source, str) and is_address(source):
-        return _fetched(source, limits, addresses)
+        return _fetch_picture(source, limits, addresses)
     if isinstance(source, bytes):
         return decode(source, name=name, limits=limits)
     return load(source, limits=limits)
 
 
-def _fetched(address: str, limits: Limits, policy: FetchPolicy | None) -> Picture:
+def _fetch_picture(address: str, limits: Limits, policy: FetchPolicy | None) -> Picture:
     """Return the picture at an address."""
     if policy is None:
         refuse_address(address)
-    return decode(fetch(address, policy).data, name=without_query(address), limits=limits)
+    return decode(fetch(address, policy).data, name=strip_query(address), limits=limits)
 
 
-def told(error: Exception, name: str) -> CheckError:
+def _describe_error(error: Exception, name: str) -> CheckError:
     """Return the code and message of an error; errors of other libraries are converted."""
     if isinstance(error, OSError):
-        error = unreadable(name, error)
+        error = read_error(name, error)
     elif isinstance(error, MemoryError):
         error = PictureTooLargeError(f"{name}: not enough memory for this picture")
     elif not isinstance(error, FaceproofError):
         error = CorruptPictureError(f"{name}: face detection failed: {error}")
-    return CheckError(code=error.code, message=printable(str(error)))
+    return CheckError(code=error.code, message=to_printable(str(error)))
 
 
 @dataclass(frozen=True)
@@ -161,32 +161,34 @@ class _TestedMap:
 
 
 @dataclass(frozen=True)
-class Score:
+class _Score:
     """The detector's answer for one face."""
 
     fake_probability: float
     heatmap: _TestedMap | None = None
 
 
-def scores(detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: bool) -> list[Score]:
+def _score_faces(
+    detector: Detector, inputs: npt.NDArray[np.float32], *, heatmaps: bool
+) -> list[_Score]:
     """Return the detector's score of each face of ``inputs``, float32 [N, 3, S, S].
 
     Raises:
         NoHeatMapError: ``heatmaps`` is True and the detector has none.
     """
     if not heatmaps:
-        return [Score(one) for one in detector.fake_probabilities(inputs).tolist()]
-    found = detector.explained(inputs)
+        return [_Score(one) for one in detector.fake_probabilities(inputs).tolist()]
+    found = detector.explain(inputs)
     columns = (found.values, found.reliable, found.hottest_deleted, found.random_deleted)
     maps = [
         _TestedMap(values, bool(reliable), float(hottest), float(random))
         for values, reliable, hottest, random in zip(*columns, strict=True)
     ]
     probabilities = calibrate(found.logits, detector.spec.calibration).tolist()
-    return [Score(*one) for one in zip(probabilities, maps, strict=True)]
+    return [_Score(*one) for one in zip(probabilities, maps, strict=True)]
 
 
-class Answers:
+class _ResultBuilder:
     """Builds the results of one detector at one operating point."""
 
     def __init__(self, detector: Detector, point: OperatingPoint, *, whole: bool = False) -> None:
@@ -198,10 +200,12 @@ class Answers:
             name=detector.spec.name, version=detector.spec.version, sha256=detector.sha256
         )
 
-    def result(self, opened: Opened, scored: Sequence[Score], seconds: float) -> CheckResult:
+    def build_result(
+        self, opened: PreparedPicture, scored: Sequence[_Score], seconds: float
+    ) -> CheckResult:
         """Return the result of one source; its probability is the highest of its faces."""
         pairs = zip(opened.faces, scored, strict=True)
-        faces = tuple(self._face(*found, score, opened.image) for found, score in pairs)
+        faces = tuple(self._build_face(*found, score, opened.image) for found, score in pairs)
         most = picture_probability([score.fake_probability for score in scored])
         return CheckResult(
             source=opened.source,
@@ -217,43 +221,45 @@ class Answers:
             elapsed_ms=round(1000 * seconds, 3),
         )
 
-    def _face(
-        self, face: Face, quality: Quality, score: Score, image: CheckedImage | None
+    def _build_face(
+        self, face: Face, quality: Quality, score: _Score, image: CheckedImage | None
     ) -> CheckedFace:
         """Return one face with its verdict."""
         return CheckedFace(
-            box=tuple(rounded(face.box)),
-            landmarks=None if self._whole else rounded(face.landmarks),
+            box=tuple(_round_numbers(face.box)),
+            landmarks=None if self._whole else _round_numbers(face.landmarks),
             detection_score=None if self._whole else round(min(face.detection_score, 1.0), 4),
             quality=quality,
             verdict=decide(score.fake_probability, self._point),
             fake_probability=score.fake_probability,
-            heatmap=score.heatmap and self._heatmap(score.heatmap, face, image),
+            heatmap=score.heatmap and self._build_heatmap(score.heatmap, face, image),
         )
 
-    def _heatmap(self, found: _TestedMap, face: Face, image: CheckedImage | None) -> HeatMap:
+    def _build_heatmap(self, found: _TestedMap, face: Face, image: CheckedImage | None) -> HeatMap:
         """Return a heat map at its place in the picture."""
         shape = (image.height, image.width) if image else (0, 0)
         points = None if self._whole else face.landmarks
         return HeatMap(
-            values=rounded(found.values, digits=4),
-            corners=rounded(crop_corners(shape, points, self._crop)),
+            values=_round_numbers(found.values, digits=4),
+            corners=_round_numbers(crop_corners(shape, points, self._crop)),
             reliable=found.reliable,
             hottest_deleted=round(found.hottest_deleted, 4),
             random_deleted=round(found.random_deleted, 4),
         )
 
 
-def rounded(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
+def _round_numbers(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
     """Return numbers as lists, rounded to ``digits`` decimals.
 
-    >>> rounded([1.006, 2])
+    >>> _round_numbers([1.006, 2])
     [1.01, 2.0]
     """
     return np.round(np.asarray(numbers, np.float64), digits).tolist()
 
 
-def _again_at(result: CheckResult, detector: Detector, point: OperatingPoint) -> CheckResult:
+def _apply_operating_point(
+    result: CheckResult, detector: Detector, point: OperatingPoint
+) -> CheckResult:
     """Return a result with the verdicts of another operating point of the same detector.
 
     Raises:
@@ -331,7 +337,7 @@ class Checker:
             UnknownChoiceError: no operating point has this name.
             UsageError: the result is from another detector.
         """
-        return _again_at(result, self.detector, self.detector.operating_point(name))
+        return _apply_operating_point(result, self.detector, self.detector.operating_point(name))
 
     def check(self, source: Source, *, name: str | None = None) -> CheckResult:
         """Return the verdict on one picture: a path, address, bytes, stream, image or array.
@@ -365,33 +371,33 @@ class Checker:
             raise UsageError(f"batch_size {size} must be 1 or more, workers {threads} 0 or more")
         return self._check_many(sources, size, threads)
 
-    def open(self, source: Source, *, name: str | None = None) -> Opened:
+    def open(self, source: Source, *, name: str | None = None) -> PreparedPicture:
         """Return the source with its faces ready for `judge`, or with its error; runs no network.
 
         The first half of `check`, for callers that join several requests into one batch.
         """
         started = time.perf_counter()
-        given = None if name is None else printable(name)
+        given = None if name is None else to_printable(name)
         called = given or source_name(source)
         try:
             picture = load_source(source, self.limits, self.addresses, name=given)
-            opened = self._prepared(called, picture)
+            opened = self._prepare(called, picture)
         except (FaceproofError, OSError, MemoryError, cv2.error) as error:
-            opened = Opened(called, self._nothing, error=told(error, called))
+            opened = PreparedPicture(called, self._nothing, error=_describe_error(error, called))
         return replace(opened, seconds=time.perf_counter() - started)
 
-    def judge(self, batch: Sequence[Opened]) -> list[CheckResult]:
+    def judge(self, batch: Sequence[PreparedPicture]) -> list[CheckResult]:
         """Return the results of opened sources, scored as one batch."""
         started = time.perf_counter()
         inputs = np.concatenate([self._nothing, *(opened.inputs for opened in batch)])
-        scored = scores(self.detector, inputs, heatmaps=self.heatmaps)
+        scored = _score_faces(self.detector, inputs, heatmaps=self.heatmaps)
         each = (time.perf_counter() - started) / max(len(scored), 1)
-        answers = Answers(self.detector, self.operating_point, whole=self._whole)
+        answers = _ResultBuilder(self.detector, self.operating_point, whole=self._whole)
         results = []
         for opened in batch:
             count = len(opened.faces)
             own, scored = scored[:count], scored[count:]
-            results.append(answers.result(opened, own, opened.seconds + each * count))
+            results.append(answers.build_result(opened, own, opened.seconds + each * count))
         return results
 
     def _check_many(
@@ -399,28 +405,28 @@ class Checker:
     ) -> Iterator[CheckResult]:
         with (
             closing(
-                in_order(self.open, sources, workers=workers, ahead=2 * (size + workers))
+                map_in_order(self.open, sources, workers=workers, ahead=2 * (size + workers))
             ) as opened,
-            closing(in_batches(opened, lambda one: one.weight, weight=size)) as batches,
+            closing(batch_by_weight(opened, lambda one: one.weight, weight=size)) as batches,
             closing(
-                in_order(self.judge, batches, workers=workers, ahead=max(workers, 1))
+                map_in_order(self.judge, batches, workers=workers, ahead=max(workers, 1))
             ) as judged,
         ):
             for results in judged:
                 yield from results
 
-    def _prepared(self, name: str, picture: Picture) -> Opened:
+    def _prepare(self, name: str, picture: Picture) -> PreparedPicture:
         """Return the picture's faces, their quality and their network inputs."""
         pixels, spec = picture.pixels, self.detector.preprocessing
         faces = self._choose_faces(self._finder, pixels)
         points = (None if self._whole else face.landmarks for face in faces)
         inputs = [prepare(pixels, landmarks, spec) for landmarks in points]
-        return Opened(
+        return PreparedPicture(
             name,
             np.stack(inputs) if inputs else self._nothing,
             faces=tuple((face, assess(pixels, face)) for face in faces),
-            image=_image(picture),
-            provenance=_provenance(picture),
+            image=_image_record(picture),
+            provenance=_provenance_record(picture),
         )
 
 
@@ -448,13 +454,13 @@ def check(
     >>> check(np.zeros((64, 64, 3), np.uint8)).status
     'no_face'
     """
-    checker = checker_for(
+    checker = make_checker(
         detector, faces=faces, at=at, heatmaps=heatmaps, limits=limits, addresses=addresses
     )
     return checker.check(source, name=name)
 
 
-def checker_for(
+def make_checker(
     detector: Detector | str | Path,
     *,
     faces: str = "all",
@@ -470,14 +476,14 @@ def checker_for(
     )
 
 
-def _image(picture: Picture) -> CheckedImage:
+def _image_record(picture: Picture) -> CheckedImage:
     """Return the description of the picture in its result."""
     return CheckedImage(
         sha256=picture.sha256, width=picture.width, height=picture.height, format=picture.format
     )
 
 
-def _provenance(picture: Picture) -> Provenance:
+def _provenance_record(picture: Picture) -> Provenance:
     """Return the provenance in the picture's file; empty for pixels without a file."""
     if not picture.data:
         return _UNREAD

@@ -20,7 +20,7 @@
     │       ├── UnsupportedFormatError  unsupported_format  not one of the picture formats
     │       ├── MislabelledFileError    mislabelled_file    named like a picture, is something else
     │       ├── TruncatedPictureError   truncated_picture   the end is missing
-    │       ├── CorruptPictureError     corrupt_picture     the decoder gave up
+    │       ├── CorruptPictureError     corrupt_picture     the decoder cannot decode it
     │       ├── FileTooLargeError       file_too_large      more bytes than the limit
     │       ├── PictureTooLargeError    picture_too_large   more pixels or a side beyond the limit
     │       └── TooManyFacesError       too_many_faces      more faces than the limit

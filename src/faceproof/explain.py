@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,8 @@ from numpy.typing import ArrayLike
 
 from faceproof.data.manifest import Manifest, Row
 from faceproof.detector import Detector, Finding
-from faceproof.detector.detector import renormalised
-from faceproof.detector.heatmaps import Explained, put_to_test
+from faceproof.detector.detector import renormalise
+from faceproof.detector.heatmaps import Explanations, run_deletion_test
 from faceproof.detector.scorers import (
     Inputs,
     Logits,
@@ -39,20 +38,20 @@ from faceproof.evaluation.finding_names import (
     HOTTEST,
     RANDOM,
     RELIABLE,
-    another,
-    shuffled,
+    other_map_slice,
+    shuffled_slice,
 )
 from faceproof.evaluation.formulas import Bools
 from faceproof.evaluation.intervals import (
     RESAMPLES,
-    intraclass,
+    intraclass_correlation,
     rate_interval,
     resamples,
 )
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import Preprocessing, prepare
-from faceproof.statistics import CONFIDENCE, Interval
+from faceproof.statistics import Interval, normal_errors
 from faceproof.tables import require
 
 Names = npt.NDArray[np.str_]
@@ -84,7 +83,7 @@ class StudiedFaces:
         )
 
 
-def studied(
+def select_faces(
     manifest: Manifest,
     preprocessing: Preprocessing,
     *,
@@ -103,7 +102,7 @@ def studied(
     """
     rows = sample(manifest.take(split, purpose=purpose), number, seed=seed)
     finder = finder or YuNet()
-    found = [_largest(root / row.path, preprocessing, finder) for row in rows]
+    found = [_read_largest_face(root / row.path, preprocessing, finder) for row in rows]
     kept = [(row, face) for row, face in zip(rows, found, strict=True) if face is not None]
     if not kept:
         raise UsageError(
@@ -124,7 +123,7 @@ def sample(rows: Sequence[Row], number: int, *, seed: int) -> list[Row]:
     return [rows[place] for place in order]
 
 
-def _largest(
+def _read_largest_face(
     path: Path, preprocessing: Preprocessing, finder: FaceFinder
 ) -> npt.NDArray[np.float32] | None:
     """Return the network input of a picture's largest face; None without a face."""
@@ -146,7 +145,7 @@ def mean_interval(
         (weights @ numbers) / weights.sum(axis=1)
         for weights in resamples(fake, groups, number=RESAMPLES, seed=seed)
     ]
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * float(np.concatenate(drawn).std(ddof=1))
+    half = normal_errors() * float(np.concatenate(drawn).std(ddof=1))
     mean = float(numbers.mean())
     return Interval(mean - half, mean + half)
 
@@ -157,7 +156,7 @@ _STAGE_PARTS = 3
 """Number of parts of a weight's dotted name that name its stage: head.dense.weight."""
 
 
-def cascade(data: bytes, *, seed: int) -> Iterator[tuple[str, bytes]]:
+def randomise_stages(data: bytes, *, seed: int) -> Iterator[tuple[str, bytes]]:
     """Yield each stage's name, from the logit down, and the ONNX file shuffled up to that stage.
 
     The values of each tensor are permuted at random, so that their distribution is unchanged.
@@ -216,7 +215,7 @@ def _centred_ranks(rows: Floats) -> Floats:
     return np.asarray(ranks - ranks.mean(axis=1, keepdims=True))
 
 
-Told = Callable[[str], None]
+_Progress = Callable[[str], None]
 
 
 def study(
@@ -225,7 +224,7 @@ def study(
     *,
     seeds: int = 1,
     shuffled_faces: int = 100,
-    progress: Told = lambda _: None,
+    progress: _Progress = lambda _: None,
 ) -> list[Finding]:
     """Return the findings of the sanity tests of a detector's heat maps on ``faces``.
 
@@ -239,18 +238,20 @@ def study(
         MissingExtraError: onnx is not installed.
     """
     progress("deletion")
-    own = detector.explained(faces.inputs)
-    found = [*_deletion(own, faces)]
+    own = detector.explain(faces.inputs)
+    found = [*_deletion_findings(own, faces)]
     progress("control: the map of another face")
-    found += _control(_Borrowed(detector, np.roll(own.values, 1, axis=0)), faces, another())
+    found += _control_findings(
+        _FixedMaps(detector, np.roll(own.values, 1, axis=0)), faces, other_map_slice()
+    )
     for place, member in enumerate(detector.spec.members):
         progress(f"randomisation of {member.name}")
-        found += _randomisation(detector, faces.first(shuffled_faces), place, seeds=seeds)
+        found += _randomisation_findings(detector, faces.first(shuffled_faces), place, seeds=seeds)
     return found
 
 
 @dataclass(frozen=True)
-class _Borrowed:
+class _FixedMaps:
     """A detector whose maps are those of other pictures."""
 
     detector: Detector
@@ -260,12 +261,12 @@ class _Borrowed:
         """Return the detector's own logits."""
         return self.detector.logits(inputs)
 
-    def mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
+    def map_evidence(self, inputs: Inputs) -> tuple[Logits, Maps]:
         """Return the detector's own logits, and the given maps."""
         return self.detector.logits(inputs), self.maps
 
 
-def _deletion(found: Explained, faces: StudiedFaces) -> Iterator[Finding]:
+def _deletion_findings(found: Explanations, faces: StudiedFaces) -> Iterator[Finding]:
     """Yield the findings of the deletion test for all, real and fake faces."""
     slices = {"all": np.ones(len(faces), bool), "label=real": ~faces.fake, "label=fake": faces.fake}
     hits = {RELIABLE: found.reliable, BEATS_RANDOM: found.hottest_deleted < found.random_deleted}
@@ -274,69 +275,69 @@ def _deletion(found: Explained, faces: StudiedFaces) -> Iterator[Finding]:
         if not chosen.any():
             continue
         for metric, outcome in hits.items():
-            yield _rate(metric, outcome, faces, chosen, name)
+            yield _rate_finding(metric, outcome, faces, chosen, name)
         for metric, values in falls.items():
-            yield _mean(metric, values, faces, chosen, name)
+            yield _mean_finding(metric, values, faces, chosen, name)
 
 
-def _control(borrowed: _Borrowed, faces: StudiedFaces, slice_: str) -> Iterator[Finding]:
+def _control_findings(borrowed: _FixedMaps, faces: StudiedFaces, slice_: str) -> Iterator[Finding]:
     """Yield how often maps of other pictures pass the deletion test."""
     every = np.ones(len(faces), bool)
-    found = put_to_test(borrowed, faces.inputs)
-    yield _rate(RELIABLE, found.reliable, faces, every, slice_)
+    found = run_deletion_test(borrowed, faces.inputs)
+    yield _rate_finding(RELIABLE, found.reliable, faces, every, slice_)
     beats = found.hottest_deleted < found.random_deleted
-    yield _rate(BEATS_RANDOM, beats, faces, every, slice_)
+    yield _rate_finding(BEATS_RANDOM, beats, faces, every, slice_)
 
 
-def _randomisation(
+def _randomisation_findings(
     detector: Detector, faces: StudiedFaces, place: int, *, seeds: int
 ) -> Iterator[Finding]:
     """Yield one network's map correlation by stage, then how often the final maps pass."""
     member, ours = detector.spec.members[place], detector.preprocessing.input
-    inputs = renormalised(faces.inputs, ours, detector.spec.preprocessing_of(member).input)
+    inputs = renormalise(faces.inputs, ours, detector.spec.preprocessing_of(member).input)
     data = member_onnx(detector.bundle, member)
-    trained = _maps(data, inputs)
+    trained = _compute_maps(data, inputs)
     every = np.ones(len(faces), bool)
     likeness: dict[str, list[Logits]] = {}
     maps = trained
     for seed in range(seeds):
-        for stage, mixed in cascade(data, seed=seed):
-            maps = _maps(mixed, inputs)
+        for stage, mixed in randomise_stages(data, seed=seed):
+            maps = _compute_maps(mixed, inputs)
             likeness.setdefault(stage, []).append(rank_correlation(trained, maps))
     for stage, each in likeness.items():
         mean = np.mean(each, axis=0)
-        yield _mean(CORRELATION, mean, faces, every, shuffled(member.name, stage))
-    yield from _control(_Borrowed(detector, maps), faces, shuffled(member.name))
+        yield _mean_finding(CORRELATION, mean, faces, every, shuffled_slice(member.name, stage))
+    yield from _control_findings(_FixedMaps(detector, maps), faces, shuffled_slice(member.name))
 
 
-def _maps(data: bytes, inputs: Inputs, *, batch: int = 8) -> Maps:
+def _compute_maps(data: bytes, inputs: Inputs, *, batch: int = 8) -> Maps:
     scorer = OnnxScorer(data, name="the shuffled network", options=RunOptions())
     starts = range(0, len(inputs), batch)
-    return np.concatenate([scorer.explained(inputs[at : at + batch])[1] for at in starts])
+    return np.concatenate([scorer.explain(inputs[at : at + batch])[1] for at in starts])
 
 
-def _rate(
+def _rate_finding(
     metric: str, hits: ArrayLike, faces: StudiedFaces, chosen: ArrayLike, slice_: str
 ) -> Finding:
     """Return the share of the chosen faces that are hits, with its interval over groups."""
     which = np.asarray(chosen, bool)
     hit, groups = np.asarray(hits, bool)[which], faces.groups[which]
-    correlation = intraclass(hit.astype(float), groups, faces.fake[which])
+    correlation = intraclass_correlation(hit.astype(float), groups, faces.fake[which])
     interval = rate_interval(hit, groups, correlation=correlation)
-    return _finding(metric, hit, interval, faces.data_sha256, slice_)
+    return _make_finding(metric, hit, interval, faces.data_sha256, slice_)
 
 
-def _mean(
+def _mean_finding(
     metric: str, values: ArrayLike, faces: StudiedFaces, chosen: ArrayLike, slice_: str
 ) -> Finding:
     """Return the mean over the chosen faces, with its interval over groups."""
     which = np.asarray(chosen, bool)
     numbers = np.asarray(values, np.float64)[which]
     interval = mean_interval(numbers, faces.fake[which], faces.groups[which])
-    return _finding(metric, numbers, interval, faces.data_sha256, slice_)
+    return _make_finding(metric, numbers, interval, faces.data_sha256, slice_)
 
 
-def _finding(
+def _make_finding(
     metric: str, each: ArrayLike, interval: Interval, data_sha256: str, slice_: str
 ) -> Finding:
     """Return the finding of the mean of ``each`` [n]; its interval holds it."""

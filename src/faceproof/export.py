@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from faceproof.detector.bundle import (
     Bundle,
-    hash_of,
     put_weights,
-    rounded,
+    round_to_stored,
+    sha256_of,
     weights_bytes,
     write_bundle,
 )
@@ -55,9 +55,10 @@ _HALF_FROM = 4096  # elements; for smaller tensors a cast costs more time than i
 def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     """Return the network as an ONNX file with the weights that `save_weights` stores, verified.
 
-    Its outputs are ``logit`` [N] and, where `networks.explained` can make one, ``heatmap`` [N, h,
-    w]. The batch size is free; the side is the preprocessing's. Large weights are stored as fp16
-    and cast to fp32 by the graph, which onnxruntime does once, when it loads the file.
+    Its outputs are ``logit`` [N] and, where `networks.gradcam.add_heatmaps` can make one,
+    ``heatmap`` [N, h, w]. The batch size is free; the side is the preprocessing's. Large weights
+    are stored as fp16 and cast to fp32 by the graph, which onnxruntime does once, when it loads the
+    file.
 
     Raises:
         ExportError: torch and ONNX answer differently, or torch cannot export the network.
@@ -66,7 +67,7 @@ def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     return _export(network, preprocessing)[0]
 
 
-def new_member(
+def make_member(
     network: nn.Module, preprocessing: Preprocessing, *, name: str, backbone: str, head: HeadSpec
 ) -> tuple[Member, dict[str, bytes]]:
     """Return a trained network as a bundle's member, with the bytes of its two files by name.
@@ -81,8 +82,8 @@ def new_member(
         name=name,
         network=backbone,
         head=head,
-        weights=WeightsFile(name=f"{name}.safetensors", sha256=hash_of(weights)),
-        onnx=OnnxFile(name=f"{name}.onnx", sha256=hash_of(onnx), heatmap=heatmap),
+        weights=WeightsFile(name=f"{name}.safetensors", sha256=sha256_of(weights)),
+        onnx=OnnxFile(name=f"{name}.onnx", sha256=sha256_of(onnx), heatmap=heatmap),
     )
     return member, {member.weights.name: weights, member.onnx.name: onnx}
 
@@ -99,7 +100,7 @@ def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
     files = {file.name: bundle.read_file(file) for file in bundle.spec.files}
     members = []
     for member in bundle.spec.members:
-        network = _network(member, files[member.weights.name])
+        network = _build_network(member, files[member.weights.name])
         data, heatmap = _export(network, bundle.spec.preprocessing_of(member))
         weights = member.weights.name
         files[member.onnx.name] = refer_to_weights(data, files[weights], weights)
@@ -116,7 +117,7 @@ def verify_answers(bundle: Bundle) -> float:
     """
     return max(
         verify_export(
-            _network(member, bundle.read_file(member.weights)),
+            _build_network(member, bundle.read_file(member.weights)),
             member_onnx(bundle, member),
             bundle.spec.preprocessing_of(member),
         )
@@ -127,36 +128,36 @@ def verify_answers(bundle: Bundle) -> float:
 def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing) -> float:
     """Return the largest difference in probability between torch and ONNX, at most `TOLERANCE`.
 
-    Both score the same `varied_inputs`, at every batch size of `BATCH_SIZES`. Logits may differ by
-    what a probability of one half allows, or in the same proportion where they are large. This
-    detects differences also where both probabilities are close to 0 or 1. Heat maps are compared if
-    the file has them.
+    Both score the same `export_probe_inputs`, at every batch size of `BATCH_SIZES`. Logits may
+    differ by what a probability of one half allows, or in the same proportion where they are large.
+    This detects differences also where both probabilities are close to 0 or 1. Heat maps are
+    compared if the file has them.
 
     Raises:
         ExportError: with the largest difference.
     """
-    inputs = varied_inputs(preprocessing)
+    inputs = export_probe_inputs(preprocessing)
     options = RunOptions()
     torch_scorer = TorchScorer(copy.deepcopy(network), options=options)
     onnx_scorer = OnnxScorer(data, name="the exported network", options=options)
     worst = 0.0
     for size in BATCH_SIZES:
-        ours, theirs = (_in_batches(s, inputs, size) for s in (torch_scorer, onnx_scorer))
+        ours, theirs = (_score_in_batches(s, inputs, size) for s in (torch_scorer, onnx_scorer))
         worst = max(worst, _refuse_difference(ours, theirs, size))
     if onnx_scorer.has_maps:
-        _refuse_other_maps(torch_scorer.explained(inputs)[1], onnx_scorer.explained(inputs)[1])
+        _refuse_other_maps(torch_scorer.explain(inputs)[1], onnx_scorer.explain(inputs)[1])
     return worst
 
 
-def varied_inputs(preprocessing: Preprocessing, count: int = _VARIED) -> Inputs:
+def export_probe_inputs(preprocessing: Preprocessing, count: int = _VARIED) -> Inputs:
     """Return seeded network inputs of many kinds, float32 [count, 3, S, S].
 
     The kinds are those of `faceproof.export`.
     """
-    return network_input(_varied_crops(count, preprocessing.crop.size), preprocessing.input)
+    return network_input(_probe_crops(count, preprocessing.crop.size), preprocessing.input)
 
 
-def _in_batches(scorer: Scorer, inputs: Inputs, size: int) -> Logits:
+def _score_in_batches(scorer: Scorer, inputs: Inputs, size: int) -> Logits:
     return np.concatenate([scorer(inputs[at : at + size]) for at in range(0, len(inputs), size)])
 
 
@@ -189,14 +190,14 @@ def _refuse_other_maps(ours: Maps, theirs: Maps) -> None:
         )
 
 
-def _as_stored(network: nn.Module) -> nn.Module:
+def _round_to_stored(network: nn.Module) -> nn.Module:
     """Return a copy on the CPU, in evaluation mode, with the weights that a bundle stores."""
     ready = copy.deepcopy(network).cpu().float().eval()
-    ready.load_state_dict(rounded(network.state_dict()))
+    ready.load_state_dict(round_to_stored(network.state_dict()))
     return ready
 
 
-def _network(member: Member, weights: bytes) -> nn.Module:
+def _build_network(member: Member, weights: bytes) -> nn.Module:
     network = build(member.network, head=member.head)
     put_weights(network, weights, name=member.weights.name)
     return network
@@ -207,17 +208,17 @@ def _export(
 ) -> tuple[bytes, Literal["grad-cam"] | None]:
     """Return the verified ONNX file, and how its heat maps are made, if it has any."""
     require("torch", "onnx")
-    from faceproof.networks.gradcam import explained
+    from faceproof.networks.gradcam import add_heatmaps
 
-    ready, side = _as_stored(network), preprocessing.crop.size
-    whole = explained(ready, side=side)
+    ready, side = _round_to_stored(network), preprocessing.crop.size
+    whole = add_heatmaps(ready, side=side)
     outputs = ["logit"] if whole is None else ["logit", "heatmap"]
-    data = _halve(_exported(whole or ready, side, outputs))
+    data = _halve_weights(_export_with_torch(whole or ready, side, outputs))
     verify_export(ready, data, preprocessing)
     return data, "grad-cam" if whole else None
 
 
-def _exported(network: nn.Module, side: int, outputs: list[str]) -> bytes:
+def _export_with_torch(network: nn.Module, side: int, outputs: list[str]) -> bytes:
     """Return torch's own export, with the batch as free dimension and nothing folded.
 
     Folding would merge batch normalisation into convolutions, so that the weights would differ from
@@ -247,12 +248,12 @@ def _exported(network: nn.Module, side: int, outputs: list[str]) -> bytes:
     return stream.getvalue()
 
 
-def _halve(data: bytes) -> bytes:
+def _halve_weights(data: bytes) -> bytes:
     """Return the ONNX file with its large weights as fp16, where that is lossless."""
     import onnx
 
     model = onnx.load_from_string(data)
-    casts = list(_casts(model.graph))
+    casts = list(_cast_weights(model.graph))
     nodes = [*casts, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
@@ -260,7 +261,7 @@ def _halve(data: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _casts(graph: Any) -> Iterator[Any]:
+def _cast_weights(graph: Any) -> Iterator[Any]:
     """Turn large weights of the graph into fp16, and yield the node that turns each back."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -285,10 +286,12 @@ def refer_to_weights(data: bytes, weights: bytes, weights_name: str) -> bytes:
     import onnx
     from onnx import TensorProto
 
-    places = dict(_places(weights))
+    places = dict(_find_tensors(weights))
     model = onnx.load_from_string(data)
     for tensor in model.graph.initializer:
-        place = places.get(hash_of(tensor.raw_data)) if len(tensor.raw_data) >= _HALF_FROM else None
+        place = (
+            places.get(sha256_of(tensor.raw_data)) if len(tensor.raw_data) >= _HALF_FROM else None
+        )
         if place is None:
             continue
         reference = {"location": weights_name, "offset": place, "length": len(tensor.raw_data)}
@@ -299,19 +302,19 @@ def refer_to_weights(data: bytes, weights: bytes, weights_name: str) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def _places(weights: bytes) -> Iterator[tuple[str, int]]:
+def _find_tensors(weights: bytes) -> Iterator[tuple[str, int]]:
     """Yield the hash of each tensor's bytes in a safetensors file, and where they begin."""
     length = int.from_bytes(weights[:8], "little")
     for key, facts in json.loads(weights[8 : 8 + length]).items():
         if key != "__metadata__":
             start, end = (8 + length + offset for offset in facts["data_offsets"])
-            yield hash_of(weights[start:end]), start
+            yield sha256_of(weights[start:end]), start
 
 
 Pixels = npt.NDArray[np.uint8]
 
 
-def _varied_crops(count: int, side: int) -> Pixels:
+def _probe_crops(count: int, side: int) -> Pixels:
     """Return seeded crops, uint8 [count, side, side, 3], of eight kinds in turn.
 
     Flat black, white and grey, noise, smooth slopes, hard edges, and 1/f noise, which has the
@@ -339,11 +342,11 @@ def _crop(random: np.random.Generator, kind: int, side: int) -> Pixels:
     elif kind == 4:
         crop = np.linspace(random.random(3), random.random((side, 3)), side)
     else:
-        crop = _photograph_like(random, shape, power=0.5 * (kind - 3))
+        crop = _power_law_noise(random, shape, power=0.5 * (kind - 3))
     return np.round(np.clip(crop, 0, 1) * 255).astype(np.uint8)
 
 
-def _photograph_like(
+def _power_law_noise(
     random: np.random.Generator, shape: tuple[int, int, int], power: float
 ) -> npt.NDArray[np.float64]:
     """Return noise whose amplitude falls with frequency to this power, mean 0.5, sd 0.25."""

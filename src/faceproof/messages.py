@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 
-def silent(_: object) -> None:
+def ignore_message(_: object) -> None:
     """Report nothing: the progress of a call that nobody watches.
 
-    >>> silent("12 of 40 pictures")
+    >>> ignore_message("12 of 40 pictures")
     """
 
 
-def counted(number: int, noun: str, *, separator: str = ",") -> str:
+def count_noun(number: int, noun: str, *, separator: str = ",") -> str:
     """Return a number and a noun that agree; ``separator`` is that of thousands, "" for none.
 
     The plural is the noun with an s.
 
-    >>> counted(1, "pair"), counted(1200, "pair"), counted(1200, "pair", separator="")
+    >>> count_noun(1, "pair"), count_noun(1200, "pair"), count_noun(1200, "pair", separator="")
     ('1 pair', '1,200 pairs', '1200 pairs')
     """
     return f"{number:{separator}} {noun}{'' if number == 1 else 's'}"
 
 
-def aligned(rows: Sequence[Sequence[str]], *, right: bool = False) -> Iterator[str]:
+def align_rows(
+    rows: Sequence[Sequence[str]], *, left: int | None = None, width: Callable[[str], int] = len
+) -> Iterator[str]:
     """Yield the rows of a table as lines with two spaces between columns.
 
-    All columns are flush left; with ``right``, all but the first are flush right.
+    The first ``left`` columns are flush left and the others flush right; None: all flush left.
+    ``width`` measures a text, by default in characters.
 
-    >>> list(aligned([("label", "all"), ("real", "12")]))
+    >>> list(align_rows([("label", "all"), ("real", "12")]))
     ['label  all', 'real   12']
-    >>> list(aligned([("label", "all"), ("real", "12")], right=True))
+    >>> list(align_rows([("label", "all"), ("real", "12")], left=1))
     ['label  all', 'real    12']
     """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        first, *others = zip(row, widths, strict=True)
-        cells = (text.rjust(width) if right else text.ljust(width) for text, width in others)
-        yield "  ".join([first[0].ljust(first[1]), *cells]).rstrip()
+        gaps = [" " * (most - width(text)) for text, most in zip(row, widths, strict=True)]
+        cells = [text + gap for text, gap in zip(row, gaps, strict=True)][:left]
+        if left is not None:
+            cells += [gap + text for text, gap in zip(row, gaps, strict=True)][left:]
+        yield "  ".join(cells).rstrip()

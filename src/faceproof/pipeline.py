@@ -1,4 +1,4 @@
-"""`in_order`: a map in threads with ordered results; `in_batches`: lists of a minimum weight."""
+"""`map_in_order` maps in threads and keeps the order; `batch_by_weight` groups by weight."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(
+def map_in_order(
     function: Callable[[T], R], items: Iterable[T], *, workers: int, ahead: int
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, in order; at most ``ahead`` items are in progress.
@@ -20,7 +20,7 @@ def in_order(
     pending work is cancelled and the threads are joined. With ``workers`` 0 everything runs in the
     caller's thread.
 
-    >>> list(in_order(str.upper, "abc", workers=2, ahead=2))
+    >>> list(map_in_order(str.upper, "abc", workers=2, ahead=2))
     ['A', 'B', 'C']
     """
     if workers == 0:
@@ -39,12 +39,12 @@ def in_order(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def in_batches(
+def batch_by_weight(
     items: Iterable[T], weigh: Callable[[T], int], *, weight: int
 ) -> Generator[list[T], None, None]:
     """Yield lists of items, each of total weight ``weight`` or more; the last may weigh less.
 
-    >>> list(in_batches("abcde", lambda letter: 3 if letter == "b" else 1, weight=2))
+    >>> list(batch_by_weight("abcde", lambda letter: 3 if letter == "b" else 1, weight=2))
     [['a', 'b'], ['c', 'd'], ['e']]
     """
     batch: list[T] = []

@@ -29,28 +29,28 @@ class Record(BaseModel):
         return cls.model_validate_json(path.read_bytes())
 
 
-class Grown(Record):
-    """A Record with fields added in a later version, named in ``LATER`` and omitted when empty.
+class VersionedRecord(Record):
+    """A Record with fields of later versions, named in ``ADDED_FIELDS`` and omitted when empty.
 
     Files of earlier versions still parse, and serialise and hash to the same bytes.
 
-    >>> class Point(Grown):
-    ...     LATER = frozenset({"name"})
+    >>> class Point(VersionedRecord):
+    ...     ADDED_FIELDS = frozenset({"name"})
     ...     x: float
     ...     name: str | None = None
     >>> Point(x=1.0).model_dump_json(), Point(x=1.0, name="a").model_dump_json()
     ('{"x":1.0}', '{"x":1.0,"name":"a"}')
     """
 
-    LATER: ClassVar[frozenset[str]] = frozenset()
+    ADDED_FIELDS: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")
-    def _without_the_empty(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _omit_empty(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = written(self)
         return {
             key: value
             for key, value in content.items()
-            if key not in self.LATER or value not in (None, [], ())
+            if key not in self.ADDED_FIELDS or value not in (None, [], ())
         }
 
 

@@ -1,4 +1,4 @@
-"""RunFolder: configuration, versions, data and metrics of one run, on disk."""
+"""`RunFolder`, the record of one run; `atomic_write`, `lock_folder` and full disks."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from faceproof.errors import UsageError
 
 _LIBRARIES = (
     "faceproof",
@@ -39,25 +36,25 @@ class RunFolder:
 
     def record_start(self, **facts: Any) -> None:
         """Write, or append for a resumed run, the facts of one start to ``run.json``."""
-        starts = [*self.starts(), {"started": _now(), **environment(), **facts}]
-        with replacing(self.path / "run.json") as file:
+        starts = [*self.read_starts(), {"started": _utc_timestamp(), **environment(), **facts}]
+        with atomic_write(self.path / "run.json") as file:
             file.write(json.dumps(starts, indent=2).encode())
 
-    def starts(self) -> list[dict[str, Any]]:
+    def read_starts(self) -> list[dict[str, Any]]:
         """Return the facts of every start, the first one first."""
         file = self.path / "run.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
 
     def log(self, **values: Any) -> None:
         """Append one line to ``metrics.jsonl``; on a full disk, append nothing."""
-        line = (json.dumps({"time": _now(), **values}) + "\n").encode()
+        line = (json.dumps({"time": _utc_timestamp(), **values}) + "\n").encode()
         with (self.path / "metrics.jsonl").open("ab", buffering=0) as lines:
             before = lines.seek(0, os.SEEK_END)
             if lines.write(line) != len(line):
                 lines.truncate(before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), lines.name)
 
-    def logged(self) -> list[dict[str, Any]]:
+    def read_log(self) -> list[dict[str, Any]]:
         """Return all lines of ``metrics.jsonl``."""
         file = self.path / "metrics.jsonl"
         text = file.read_text(encoding="utf-8") if file.exists() else ""
@@ -65,48 +62,93 @@ class RunFolder:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a temporary file that replaces ``path`` at the end, if no error was raised.
+def atomic_write(path: Path, *, private: bool = False, sync: bool = True) -> Iterator[BinaryIO]:
+    """Yield a temporary file that replaces ``path`` at the end, if no error was raised.
 
     If the process dies, ``path`` is either the old file or the complete new one. After an error the
-    temporary file is removed.
+    temporary file is removed. With ``private`` only the owner can ever read the new file. Without
+    ``sync`` a power failure can lose it: for files whose content is verified before they are used.
     """
-    beside = path.with_name(path.name + ".part")
+    part = path.with_name(f".{path.name}.part")
+    if private:
+        part.unlink(missing_ok=True)
     try:
-        with beside.open("wb") as file:
+        opener = _open_private if private else None
+        with open(part, "xb" if private else "wb", opener=opener) as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+            if sync:
+                os.fsync(file.fileno())
+        part.replace(path)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
+    if sync:
+        _sync_folder(path.parent)
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Write a folder's entries to the disk where the system can: POSIX, most file systems."""
+    if os.name == "nt":
+        return
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
-def locked(path: Path, *, wait: bool) -> Iterator[bool]:
-    """Give True if the file ``path`` could be locked against every other process.
+def lock_folder(folder: Path, *, name: str, busy: str | None = None) -> Iterator[None]:
+    """Hold the lock file ``name`` in a folder, which no other process can hold at the same time.
 
-    ``wait`` blocks until the lock is free. The lock ends with the process, however it ends: a stale
-    file locks nothing. On Windows, and on file systems without locks, nothing is locked.
+    Without ``busy``, wait until it is free. The lock ends with the process, however it ends: a
+    stale file locks nothing, and forked helpers do not inherit the lock. On file systems without
+    locks nothing is locked. The file stays.
+
+    Raises:
+        UsageError: another process holds the lock, and ``busy`` is the message.
     """
-    with path.open("ab") as file:
-        yield _lock(file, wait=wait)
+    from filelock import FileLock, Timeout
 
-
-def _lock(file: BinaryIO, *, wait: bool) -> bool:
-    """Return whether this process now holds the lock of the open file.
-
-    Unlike flock's, this lock is not inherited by a loader's workers, which may run for some seconds
-    after their training was killed.
-    """
-    if fcntl is None:
-        return True
+    lock = FileLock(folder / name, blocking=busy is None, fallback_to_soft=False)
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        lock.acquire()
+    except Timeout:
+        raise UsageError(busy or f"{folder / name} is locked by another process") from None
     except OSError as error:
-        return error.errno not in {errno.EACCES, errno.EAGAIN}
-    return True
+        if error.errno not in _NO_LOCKS:
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+#: What file systems without locks answer.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+
+#: No space, quota exceeded, and file size limit exceeded.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error, or one of its causes, means that the disk is full.
+
+    >>> is_disk_full(OSError(errno.ENOSPC, "No space left")), is_disk_full(OSError("no such file"))
+    (True, False)
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def environment() -> dict[str, Any]:
@@ -115,29 +157,29 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
         "cpus": os.cpu_count(),
-        "versions": {name: _version(name) for name in _LIBRARIES},
-        "commit": _commit(),
+        "versions": {name: _installed_version(name) for name in _LIBRARIES},
+        "commit": _git_commit(),
     }
 
 
-def _version(name: str) -> str | None:
+def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
 
 
-def _commit() -> str | None:
+def _git_commit() -> str | None:
     """Return the git commit of this source tree, with ``-dirty`` where files differ from it.
 
     None for an installed package, also one inside another repository.
     """
-    if not _git("ls-files", "--error-unmatch", Path(__file__).name):
+    if not _run_git("ls-files", "--error-unmatch", Path(__file__).name):
         return None
-    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
+    return _run_git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
 
 
-def _git(*arguments: str) -> str:
+def _run_git(*arguments: str) -> str:
     """Return git's output for the folder of this file, an empty string if git fails."""
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
     try:
@@ -147,5 +189,5 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def _now() -> str:
+def _utc_timestamp() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

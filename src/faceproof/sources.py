@@ -40,7 +40,7 @@ class _ByteStream(Protocol):
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedSource:
     """A source rejected before it was opened, and the error."""
 
     source: str
@@ -58,26 +58,28 @@ class Sources:
     names: Iterable[str]
     skipped: int = field(default=0, init=False)
 
-    def __iter__(self) -> Iterator[str | Refused]:
-        """Yield paths, and a `Refused` for what cannot be opened."""
+    def __iter__(self) -> Iterator[str | RefusedSource]:
+        """Yield paths, and a `RefusedSource` for what cannot be opened."""
         for name in self.names:
             matches = _matches(name)
             if not matches:
-                yield Refused(name, SourceNotFoundError(f"{printable(name)}: nothing matches"))
+                yield RefusedSource(
+                    name, SourceNotFoundError(f"{to_printable(name)}: nothing matches")
+                )
             for path in matches:
                 yield from self._pictures_below(path) if os.path.isdir(path) else [path]
 
-    def _pictures_below(self, folder: str) -> Iterator[str | Refused]:
-        """Yield what `_walk` finds, or a `Refused` if it finds nothing."""
+    def _pictures_below(self, folder: str) -> Iterator[str | RefusedSource]:
+        """Yield what `_walk` finds, or a `RefusedSource` if it finds nothing."""
         before, found = self.skipped, 0
         for found, path in enumerate(self._walk(folder), start=1):  # noqa: B007
             yield path
         if not found:
             others = f", only {self.skipped - before} other files" if self.skipped > before else ""
-            message = f"{printable(folder)}: no picture in this folder{others}"
-            yield Refused(folder, SourceNotFoundError(message))
+            message = f"{to_printable(folder)}: no picture in this folder{others}"
+            yield RefusedSource(folder, SourceNotFoundError(message))
 
-    def _walk(self, folder: str) -> Iterator[str | Refused]:
+    def _walk(self, folder: str) -> Iterator[str | RefusedSource]:
         """Yield the pictures below a folder, sorted; no folder is entered twice through links."""
         entered: set[tuple[int, int]] = set()
         waiting = [folder]
@@ -89,7 +91,7 @@ class Sources:
             try:
                 waiting.extend(reversed(self._listing(path, entered)))
             except OSError as error:
-                yield Refused(path, unreadable(path, error))
+                yield RefusedSource(path, read_error(path, error))
 
     def _listing(self, folder: str, entered: set[tuple[int, int]]) -> list[str]:
         """Return the folders and pictures in a folder, sorted; none if it was entered before."""
@@ -131,23 +133,23 @@ def refuse_address(name: str) -> NoReturn:
         UnsupportedSourceError: always.
     """
     raise UnsupportedSourceError(
-        f"{printable(name)}: fetching from URLs is disabled here; "
+        f"{to_printable(name)}: fetching from URLs is disabled here; "
         "save the picture first and give the path of its file"
     )
 
 
-def unreadable(name: str, error: OSError) -> SourceUnreadableError:
+def read_error(name: str, error: OSError) -> SourceUnreadableError:
     """Return the error for a source that the file system refused."""
-    return SourceUnreadableError(f"{printable(name)}: {error.strerror or error}")
+    return SourceUnreadableError(f"{to_printable(name)}: {error.strerror or error}")
 
 
-def printable(name: str) -> str:
+def to_printable(name: str) -> str:
     r"""Return the name as valid Unicode: bytes that are not UTF-8 become ``\xNN``.
 
-    >>> printable("caf\udce9.jpg"), printable("café.jpg")
+    >>> to_printable("caf\udce9.jpg"), to_printable("café.jpg")
     ('caf\\xe9.jpg', 'café.jpg')
     """
-    return _SURROGATE.sub(lambda found: _escaped(ord(found[0])), name)
+    return _SURROGATE.sub(lambda found: _escape(ord(found[0])), name)
 
 
 def read_names(stream: _ByteStream, *, separator: bytes = b"\n") -> Iterator[list[str]]:
@@ -162,11 +164,11 @@ def read_names(stream: _ByteStream, *, separator: bytes = b"\n") -> Iterator[lis
     rest = b""
     while data := stream.read(_READ_BYTES):
         *whole, rest = (rest + data).split(separator)
-        yield from _named(whole)
-    yield from _named([rest])
+        yield from _non_empty_list(whole)
+    yield from _non_empty_list([rest])
 
 
-def _named(raw: list[bytes]) -> Iterator[list[str]]:
+def _non_empty_list(raw: list[bytes]) -> Iterator[list[str]]:
     """Yield one list of the non-empty names, or nothing."""
     names = [os.fsdecode(name.removesuffix(b"\r")) for name in raw]
     if any(names):
@@ -180,6 +182,6 @@ def _matches(name: str) -> list[str]:
     return sorted(glob.glob(name, recursive=True))
 
 
-def _escaped(code: int) -> str:
+def _escape(code: int) -> str:
     """Return the escaped byte behind a surrogate of Python's file names, or the code point."""
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"

@@ -1,4 +1,4 @@
-"""Formulas that data sets, detectors and evaluations share: sigmoid, ROC-AUC, Wilson's interval."""
+"""Formulas that data sets, detectors and evaluations share: sigmoid, ROC-AUC, intervals."""
 
 from __future__ import annotations
 
@@ -30,6 +30,28 @@ def sigmoid(logits: ArrayLike) -> Floats:
     x = np.asarray(logits, dtype=np.float64)
     small = np.exp(-np.abs(x))
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
+
+
+def normal_errors(confidence: float = CONFIDENCE) -> float:
+    """Return the number of standard errors on each side of a two-sided normal interval.
+
+    >>> round(normal_errors(), 2)
+    1.96
+    """
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def logit_interval(share: float, error: float, *, errors: float) -> Interval:
+    """Return an interval of a share in (0, 1) that is symmetric on the logit scale.
+
+    ``error`` is the standard error of the share, ``errors`` how many of them lie on each side.
+
+    >>> [round(end, 4) for end in logit_interval(0.9, 0.03, errors=2)]
+    [0.8221, 0.946]
+    """
+    middle, half = math.log(share / (1 - share)), errors * error / (share * (1 - share))
+    low, high = sigmoid([middle - half, middle + half])
+    return Interval(float(low), float(high))
 
 
 def mann_whitney(real: Floats, fake: Floats) -> Floats:
@@ -69,7 +91,7 @@ def wilson(count: float, n: float, *, confidence: float = CONFIDENCE) -> Interva
     >>> [round(end, 4) for end in wilson(0, 100)]
     [0.0, 0.037]
     """
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = normal_errors(confidence)
     p, spread = count / n, 1 + z**2 / n
     centre = (p + z**2 / (2 * n)) / spread
     half = z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / spread

@@ -28,11 +28,12 @@ def choose(table: Mapping[str, T], name: str, *, what: str = "choice") -> T:
     if name in table:
         return table[name]
     raise UnknownChoiceError(
-        f"unknown {what} {name!r}{nearest(name, table) or '.'} Choices: {', '.join(sorted(table))}"
+        f"unknown {what} {name!r}{did_you_mean(name, table) or '.'} Choices: "
+        f"{', '.join(sorted(table))}"
     )
 
 
-def nearest(name: str, names: Mapping[str, object] | list[str]) -> str:
+def did_you_mean(name: str, names: Mapping[str, object] | list[str]) -> str:
     """Return ", did you mean 'x'?" for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""

@@ -31,18 +31,18 @@ A_SECRET = re.compile(
 )
 
 
-def said(word: str) -> list[str]:
+def arguments_of(word: str) -> list[str]:
     """Return what stands after an instruction, once for each time."""
     return [line.partition(" ")[2] for line in LINES if line.startswith(f"{word} ")]
 
 
 def environment() -> dict[str, str]:
-    return dict(re.findall(r"([A-Z_]+)=(\S+)", said("ENV")[-1]))
+    return dict(re.findall(r"([A-Z_]+)=(\S+)", arguments_of("ENV")[-1]))
 
 
 def test_it_runs_as_a_user_that_is_not_root_in_numbers():
     """Only a number can be known to be none of root's before the image is looked into."""
-    (user,) = said("USER")
+    (user,) = arguments_of("USER")
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
     assert SERVICE["user"] == user
     assert LINES.index(f"USER {user}") > max(
@@ -59,7 +59,7 @@ def test_the_extras_are_ours_and_none_brings_the_training_stack():
 
 
 def test_what_is_copied_is_there_and_let_through():
-    for line in said("COPY"):
+    for line in arguments_of("COPY"):
         if line.startswith("--from=build"):
             continue
         for name in line.split()[:-1]:
@@ -68,7 +68,7 @@ def test_what_is_copied_is_there_and_let_through():
 
 
 def test_the_build_has_all_that_the_wheel_is_made_of():
-    copied = {name for line in said("COPY") for name in line.split()[:-1]}
+    copied = {name for line in arguments_of("COPY") for name in line.split()[:-1]}
     assert {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], "src"} <= copied
 
 
@@ -81,8 +81,8 @@ def test_nothing_else_goes_to_the_builder(name):
 
 
 def test_both_stages_and_the_database_are_of_a_named_release():
-    (python,) = [line for line in said("ARG") if line.startswith("PYTHON=")]
-    assert said("FROM") == ["python:${PYTHON} AS build", "python:${PYTHON}"]
+    (python,) = [line for line in arguments_of("ARG") if line.startswith("PYTHON=")]
+    assert arguments_of("FROM") == ["python:${PYTHON} AS build", "python:${PYTHON}"]
     images = [f"python:{python.partition('=')[2]}"]
     images += [service["image"] for service in COMPOSE["services"].values()]
     for image in images:
@@ -94,46 +94,46 @@ def test_both_stages_and_the_database_are_of_a_named_release():
 
 
 def test_the_version_is_that_of_the_project():
-    assert f"VERSION={PROJECT['version']}" in said("ARG")
-    assert 'org.opencontainers.image.version="${VERSION}"' in said("LABEL")[0]
-    assert f'org.opencontainers.image.licenses="{PROJECT["license"]}"' in said("LABEL")[0]
+    assert f"VERSION={PROJECT['version']}" in arguments_of("ARG")
+    assert 'org.opencontainers.image.version="${VERSION}"' in arguments_of("LABEL")[0]
+    assert f'org.opencontainers.image.licenses="{PROJECT["license"]}"' in arguments_of("LABEL")[0]
     assert SERVICE["image"] == f"faceproof:{PROJECT['version']}"
 
 
 def test_the_command_is_one_of_ours_and_the_port_is_one_port():
-    (entry,), (words,) = said("ENTRYPOINT"), said("CMD")
+    (entry,), (words,) = arguments_of("ENTRYPOINT"), arguments_of("CMD")
     assert yaml.safe_load(entry) == ["faceproof"]
     verb, *options = yaml.safe_load(words)
     given = dict(zip(options[::2], options[1::2], strict=True))
     serve = typer.main.get_command(app).commands[verb]
     assert set(given) <= {name for parameter in serve.params for name in parameter.opts}
     assert given["--host"] == "0.0.0.0"
-    (port,) = said("EXPOSE")
+    (port,) = arguments_of("EXPOSE")
     assert given["--port"] == port
     assert SERVICE["ports"] == [f"127.0.0.1:{port}:{port}"]
-    (health,) = said("HEALTHCHECK")
+    (health,) = arguments_of("HEALTHCHECK")
     assert f"('127.0.0.1', {port}" in health
     assert "'/healthz'" in health
 
 
 def test_every_setting_is_one_that_the_service_knows():
-    from faceproof.frontends.api.settings import PREFIX, variables
+    from faceproof.frontends.api.settings import PREFIX, variable_names
 
     named = [name for name in (*environment(), *SERVICE["environment"]) if name.startswith(PREFIX)]
     assert len(named) > 3
-    assert set(named) <= set(variables())
+    assert set(named) <= set(variable_names())
 
 
 def test_strangers_need_a_key_and_have_a_rate():
-    told = SERVICE["environment"]
+    actual = SERVICE["environment"]
     (secret,) = SERVICE["secrets"]
-    assert told["FACEPROOF_SERVE_GUARD__KEYS_FILE"] == f"/run/secrets/{secret}"
-    assert float(told["FACEPROOF_SERVE_GUARD__REQUESTS_PER_MINUTE"]) > 0
+    assert actual["FACEPROOF_SERVE_GUARD__KEYS_FILE"] == f"/run/secrets/{secret}"
+    assert float(actual["FACEPROOF_SERVE_GUARD__REQUESTS_PER_MINUTE"]) > 0
     assert "OPEN_TO_ALL" not in TEXT + str(COMPOSE)
 
 
 def test_only_feedback_is_written_and_it_has_a_volume():
-    (volume,) = said("VOLUME")
+    (volume,) = arguments_of("VOLUME")
     assert environment()["FACEPROOF_SERVE_FEEDBACK__DATABASE"].startswith(f"{volume}/")
     assert environment()["HOME"] == "/tmp"
     assert environment()["ORT_DISABLE_TELEMETRY"] == "1"
@@ -165,7 +165,7 @@ def test_it_is_given_time_to_finish_what_it_took():
 
     grace = int(SERVICE["stop_grace_period"].removesuffix("s"))
     assert grace > ServiceSettings.model_fields["shutdown_seconds"].default
-    assert said("STOPSIGNAL") == ["SIGTERM"]
+    assert arguments_of("STOPSIGNAL") == ["SIGTERM"]
 
 
 def test_there_is_no_secret_in_either():

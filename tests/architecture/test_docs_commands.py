@@ -32,7 +32,7 @@ IN_A_BLOCK = re.compile(
     r"^(?:\$ )?(?:.*(?:&&|\|) )?(?:uv run (?:--\S+ )*)?faceproof (\S[^|>#\n]*)", re.M
 )
 IN_A_LINE = re.compile(r"`(?:uv run )?faceproof ([a-z-][^`|]*)`")
-LINK = re.compile(r"(?<!`)\[[^\]\n]*\]\(([^)\s]+)\)|<(?:img|source) [^>]*src(?:set)?=\"([^\"]+)\"")
+LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)|<(?:img|source) [^>]*src(?:set)?=\"([^\"]+)\"")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 

@@ -38,9 +38,9 @@ def lint(source: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_tree_keeps_every_contract():
-    said = lint(ROOT / "src")
-    assert said.returncode == 0, said.stdout + said.stderr
-    assert f"{len(CONTRACTS)} kept, 0 broken" in said.stdout
+    output = lint(ROOT / "src")
+    assert output.returncode == 0, output.stdout + output.stderr
+    assert f"{len(CONTRACTS)} kept, 0 broken" in output.stdout
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_broken_contract_is_seen(tmp_path, module, line, contract):
         make_module(package, name)
     assert lint(tmp_path).returncode == 0
     (package / f"{module}.py").write_text(line, encoding="utf-8")
-    said = lint(tmp_path)
+    output = lint(tmp_path)
     broken = next(entry["name"] for entry in CONTRACTS if entry["id"] == contract)
-    assert said.returncode == 1
-    assert f"{broken} BROKEN" in said.stdout
+    assert output.returncode == 1
+    assert f"{broken} BROKEN" in output.stdout
 
 
 def make_module(package: Path, name: str) -> None:

@@ -27,10 +27,10 @@ WORDS = (
 
 #: Ceilings in the order of WORDS; README.md, docs/**/*.md, the command line and all docstrings.
 CEILINGS = {
-    "readme": (0, 1, 0, 0, 0, 0, 0, 0, 0),
-    "docs": (27, 20, 28, 0, 7, 15, 26, 0, 0),
+    "readme": (0, 0, 0, 0, 0, 0, 0, 0, 0),
+    "docs": (0, 0, 0, 0, 0, 0, 3, 0, 0),
     "cli": (0, 0, 0, 0, 3, 0, 0, 0, 0),
-    "docstrings": (59, 15, 87, 6, 11, 13, 98, 0, 0),
+    "docstrings": (13, 0, 0, 0, 0, 0, 33, 0, 0),
 }
 
 

@@ -8,13 +8,13 @@ import sys
 import pytest
 
 HEAVY = {
-    *("PIL", "altair", "c2pa", "cv2", "fastapi", "lightning_fabric", "matplotlib", "numpy", "onnx"),
-    *("onnxruntime", "plotly", "polars", "pyarrow", "ray", "safetensors", "sklearn", "streamlit"),
-    *("timm", "torch", "torchvision", "uvicorn"),
+    *("PIL", "altair", "c2pa", "cv2", "fastapi", "filelock", "lightning_fabric", "matplotlib"),
+    *("numpy", "onnx", "onnxruntime", "plotly", "polars", "pyarrow", "ray", "safetensors", "scipy"),
+    *("sklearn", "streamlit", "timm", "torch", "torchvision", "uvicorn"),
 }
 TRAINING_STACK = {
-    *("lightning_fabric", "matplotlib", "onnx", "pyarrow", "safetensors", "sklearn"),
-    *("timm", "torch", "torchvision"),
+    *("filelock", "lightning_fabric", "matplotlib", "onnx", "pyarrow", "safetensors", "scipy"),
+    *("sklearn", "timm", "torch", "torchvision"),
 }
 
 HELP = """
@@ -88,7 +88,7 @@ Checker(Detector.load("default"), faces="whole").check(np.zeros((64, 64, 3), np.
 """
 
 
-QUIET_DOCTOR = "from faceproof.cli.doctor import devices; list(devices())"
+QUIET_DOCTOR = "from faceproof.cli.doctor import device_lines; list(device_lines())"
 
 
 @pytest.mark.parametrize("program", [QUIET_CHECK, QUIET_DOCTOR])

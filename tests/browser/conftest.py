@@ -85,8 +85,8 @@ def app(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         yield App(found[0], folders)
     finally:
         process.kill()
-        _, told = process.communicate()
-    assert "Traceback" not in told
+        _, actual = process.communicate()
+    assert "Traceback" not in actual
 
 
 @pytest.fixture(scope="session")

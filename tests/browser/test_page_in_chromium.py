@@ -171,9 +171,9 @@ def test_the_answer_is_taken_along(page, kind):
         assert data.lstrip().lower().startswith(b"<!doctype html>")
         assert VERDICT.search(data.decode())
     else:
-        told = json.loads(data)
-        assert told["schema"] == "faceproof.check/1"
-        assert told["source"] == "real-hopper.jpg"
+        actual = json.loads(data)
+        assert actual["schema"] == "faceproof.check/1"
+        assert actual["source"] == "real-hopper.jpg"
 
 
 def test_many_pictures_have_a_table_a_filter_and_a_csv(page):

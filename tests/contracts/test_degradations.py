@@ -16,12 +16,18 @@ from faceproof.imaging.degradations import (
     DEGRADATIONS,
     blur,
     encode_jpeg,
+    history_with_points,
     noise,
-    random_history,
     reduce_to,
     resize,
     tone,
 )
+
+
+def random_history(pixels, rng, *, steps=3):
+    """Return the picture after a random history, without points."""
+    return history_with_points(pixels, np.zeros((0, 2), np.float32), rng, steps=steps)[0]
+
 
 SIZES = ((1, 1), (1, 9), (9, 1), (2, 3), (16, 16), (31, 64), (160, 96))
 
@@ -43,17 +49,17 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 class TestEveryCondition:
     def test_any_size_gives_a_picture(self, name):
         for height, width in SIZES:
-            worn = DEGRADATIONS[name](colour(height, width), np.random.default_rng(0))
-            assert worn.dtype == np.uint8
-            assert worn.ndim == 3
-            assert worn.shape[2] == 3
-            assert min(worn.shape[:2]) >= 1
+            degraded = DEGRADATIONS[name](colour(height, width), np.random.default_rng(0))
+            assert degraded.dtype == np.uint8
+            assert degraded.ndim == 3
+            assert degraded.shape[2] == 3
+            assert min(degraded.shape[:2]) >= 1
 
     def test_grey_stays_nearly_grey(self, name, photo):
         """Noise is drawn for each channel; nothing else may colour a grey picture."""
         grey = np.repeat(photo[..., 1:2], 3, axis=2)
-        worn = DEGRADATIONS[name](grey, np.random.default_rng(0)).astype(int)
-        spread = np.ptp(worn, axis=2)
+        degraded = DEGRADATIONS[name](grey, np.random.default_rng(0)).astype(int)
+        spread = np.ptp(degraded, axis=2)
         assert spread.mean() < (12 if name.startswith("noise") else 1)
 
     def test_the_same_seed_gives_the_same_picture(self, name, photo):
@@ -67,14 +73,14 @@ class TestEveryCondition:
 
     def test_the_picture_is_still_to_be_seen(self, name, photo):
         """Brought back to its size and mean, it resembles what it was."""
-        worn = DEGRADATIONS[name](photo, np.random.default_rng(0))
-        back = cv2.resize(worn, photo.shape[1::-1]).astype(float)
+        degraded = DEGRADATIONS[name](photo, np.random.default_rng(0))
+        back = cv2.resize(degraded, photo.shape[1::-1]).astype(float)
         both = np.corrcoef(back.ravel(), photo.ravel().astype(float))
         assert both[0, 1] > 0.95
 
     def test_only_clean_changes_nothing(self, name, photo):
-        worn = DEGRADATIONS[name](photo, np.random.default_rng(0))
-        assert (name == "clean") == np.array_equal(worn, photo)
+        degraded = DEGRADATIONS[name](photo, np.random.default_rng(0))
+        assert (name == "clean") == np.array_equal(degraded, photo)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +95,8 @@ class TestEveryCondition:
     ],
 )
 def test_more_of_it_is_worse(better, worse, photo):
-    worn = (DEGRADATIONS[name](photo, np.random.default_rng(0)) for name in (better, worse))
-    high, low = (psnr(cv2.resize(one, photo.shape[1::-1]), photo) for one in worn)
+    degraded = (DEGRADATIONS[name](photo, np.random.default_rng(0)) for name in (better, worse))
+    high, low = (psnr(cv2.resize(one, photo.shape[1::-1]), photo) for one in degraded)
     assert high > low
 
 
@@ -172,8 +178,10 @@ class TestRandomHistory:
     def test_any_size_goes_through(self):
         for height, width in SIZES:
             for seed in range(6):
-                worn = random_history(colour(height, width), np.random.default_rng(seed), steps=6)
-                assert worn.dtype == np.uint8
+                degraded = random_history(
+                    colour(height, width), np.random.default_rng(seed), steps=6
+                )
+                assert degraded.dtype == np.uint8
 
 
 LONG_PICTURES = """

@@ -105,7 +105,7 @@ def test_an_impossible_device_is_a_usage_error(runtime: str, tiny_bundle: Path) 
 @pytest.mark.parametrize("count", [0, 3])
 def test_a_network_without_heat_maps_says_so(runtime: str, tiny_bundle: Path, count: int) -> None:
     with pytest.raises(NoHeatMapError, match="has no heat maps"):
-        opened(runtime, tiny_bundle).explained(pictures(count))
+        opened(runtime, tiny_bundle).explain(pictures(count))
 
 
 def test_detector_runs_on_it(runtime: str, tiny_bundle: Path) -> None:

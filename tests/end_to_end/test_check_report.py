@@ -61,10 +61,10 @@ def faceproof(
 def test_one_picture_as_html(work, faceproof):
     answer = faceproof("check", "bright party.png", "--format", "json", "--report", "case.html")
     assert answer.code == 0
-    told = json.loads(answer.out)
+    actual = json.loads(answer.out)
     page = (work / "case.html").read_text(encoding="utf-8")
-    assert told[0]["image"]["sha256"] in page
-    assert told[0]["detector"]["sha256"] in page
+    assert actual[0]["image"]["sha256"] in page
+    assert actual[0]["detector"]["sha256"] in page
     assert "This face looks generated or manipulated." in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert "faceproof check &#39;bright party.png&#39; --detector default --at balanced" in page
@@ -114,7 +114,7 @@ def test_a_file_that_changes_after_it_was_judged_is_not_shown(work, faceproof, m
 
 
 @pytest.mark.parametrize(
-    ("report", "said"),
+    ("report", "message"),
     [
         ("case.docx", "must end in .html or .pdf"),
         ("case", "must end in .html or .pdf"),
@@ -122,11 +122,11 @@ def test_a_file_that_changes_after_it_was_judged_is_not_shown(work, faceproof, m
     ],
 )
 def test_a_report_that_cannot_be_is_refused_before_anything_is_checked(
-    work, faceproof, report, said
+    work, faceproof, report, message
 ):
     answer = faceproof("check", "dark.jpg", "--report", report)
     assert (answer.code, answer.out) == (2, "")
-    assert said in answer.err
+    assert message in answer.err
 
 
 def test_a_folder_in_the_place_of_the_report(work, faceproof):

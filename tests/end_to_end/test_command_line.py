@@ -343,9 +343,11 @@ def test_the_doctor_finds_nothing_wrong(faceproof, monkeypatch):
     [("timm", 0, "pip install 'faceproof[train]'"), ("rich", 1, "pip install rich")],
 )
 def test_the_doctor_says_what_to_do(faceproof, monkeypatch, missing, code, remedy):
-    found = doctor.installed
+    found = doctor.installed_version
     monkeypatch.setattr(doctor, "_torch_devices", lambda: "cpu")
-    monkeypatch.setattr(doctor, "installed", lambda name: None if name == missing else found(name))
+    monkeypatch.setattr(
+        doctor, "installed_version", lambda name: None if name == missing else found(name)
+    )
     answer = faceproof("doctor")
     assert answer.code == code
     assert f"-> {remedy}" in answer.out

@@ -147,7 +147,7 @@ def test_several_manifests_are_one_set(run, manifest, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--fail-on", "leek"], "unknown fault 'leek', did you mean 'leak'"),
         (["--format", "tabel"], "did you mean 'table'"),
@@ -155,10 +155,10 @@ def test_several_manifests_are_one_set(run, manifest, tmp_path):
         (["--near-bits", "65"], "less than or equal to 64"),
     ],
 )
-def test_wrong_usage_is_refused_before_any_work(run, manifest, words, said):
+def test_wrong_usage_is_refused_before_any_work(run, manifest, words, message):
     code, out, err = run(manifest, *words)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
 
 
 def test_a_file_that_is_no_manifest_is_refused(run, tmp_path):

@@ -19,7 +19,7 @@ from skimage import data
 from faceproof.cli import main
 from faceproof.data.manifest import Manifest, Row
 from faceproof.data.manifest_files import read_manifest, write_manifest
-from faceproof.data.preparing import Prepared
+from faceproof.data.preparing import PreparationRecord
 from faceproof.detector import detector as detector_module
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.preprocessing import CropSpec
@@ -90,7 +90,7 @@ def test_a_whole_run_equalised_weighted_sharded_and_probed(prepare, tmp_path):
     lines = answer.err.splitlines()
     assert lines[0] == "common side of faces: 61 px"
     assert "40 rows: 40 prepared (20 real, 20 fake)" in lines
-    made = Prepared.read(tmp_path / "out" / "prepare.json")
+    made = PreparationRecord.read(tmp_path / "out" / "prepare.json")
     assert made.probe_before
     assert made.probe_after
     assert made.probe_before.auc > 0.9
@@ -144,14 +144,14 @@ def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monk
         out = tmp_path / f"out{number}"
         answer = prepare(manifest, "-o", out, "--detector", name, "--no-probe")
         assert answer.code == 0
-        spec = Prepared.read(out / "prepare.json").spec
+        spec = PreparationRecord.read(out / "prepare.json").spec
         assert spec.crop == CropSpec(size=32, margin=0.0, fill=(0, 0, 0))
     answer = prepare(manifest, "-o", tmp_path / "x", "--detector", "defualt")
     assert answer.code == 2
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (
             "--detector default --size 256",
@@ -175,11 +175,11 @@ def test_a_detectors_crop_is_taken_as_it_is(prepare, tmp_path, tiny_bundle, monk
         ("--shard-size 1GB", "--shard-size requires --shards: add --shards"),
     ],
 )
-def test_wrong_usage_is_told_before_anything_is_written(prepare, tmp_path, arguments, said):
+def test_wrong_usage_is_told_before_anything_is_written(prepare, tmp_path, arguments, message):
     manifest = make_manifest(tmp_path, 1)
     answer = prepare(manifest, "-o", tmp_path / "out", *arguments.split())
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err
     assert not (tmp_path / "out").exists()
 
 
@@ -209,7 +209,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, prepare, number):
     assert not (out / "prepare.json").exists()
     if number == signal.SIGINT:
         assert process.returncode == 130
-        assert b"the same command resumes" in err
+        assert b"run the same command again to resume" in err
     answer = prepare(manifest, "-o", out, *options)
     assert answer.code == 0
     assert f"{lines - 1} of 90 rows were finished before" in answer.err

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from faceproof.cli import app
 from faceproof.data.manifest import SPLITS, Manifest
 from faceproof.data.manifest_files import read_manifest, write_manifest
-from faceproof.data.splitting.protocols import read_index, read_protocol
+from faceproof.data.splitting.protocols import read_index
 
 
 class Answer(NamedTuple):
@@ -123,8 +123,8 @@ def test_a_bridge_is_named_and_fails_the_run(split):
     write("new.parquet", bridge, table(4, start=60))
     answer = split("old.parquet", "new.parquet", "-o", "out.parquet")
     assert answer.code == 1
-    said = "its group is in train, the row itself in test: excluded"
-    assert f"shop/0050.jpg: {said}" in answer.err
+    output = "its group is in train, the row itself in test: excluded"
+    assert f"shop/0050.jpg: {output}" in answer.err
     assert [path for path, name in splits("out.parquet").items() if not name] == ["shop/0050.jpg"]
 
 
@@ -146,7 +146,7 @@ def test_protocols_are_written_beside_it(split):
     assert answer.out.endswith("\n4 protocols in protocols\n")
     index = read_index(Path("protocols"))
     assert index.data_sha256 == read_manifest(Path("out.parquet")).sha256
-    found = read_protocol(Path("protocols"), "leave-one-source-out-street")
+    found = read_manifest(Path("protocols", "leave-one-source-out-street.csv"))
     assert set(found.table.filter(split="test")["source"]) == {"street"}
 
 
@@ -171,7 +171,7 @@ def test_a_manifest_that_leaks_can_be_split_anew_only(split):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--shares", "train=0.5,test=0.4"], "sum of the shares is 0.9, must be 1"),
         (["--shares", "train=0.5,tset=0.5"], "did you mean 'test'"),
@@ -180,11 +180,11 @@ def test_a_manifest_that_leaks_can_be_split_anew_only(split):
         (["-o", "nowhere/out.parquet"], "nowhere is not a folder"),
     ],
 )
-def test_wrong_usage_is_told(split, arguments, said):
+def test_wrong_usage_is_told(split, arguments, message):
     write("all.parquet", table(4))
     answer = split("all.parquet", "-o", "out.parquet", *arguments)
     assert answer.code == 2
-    assert said in answer.err
+    assert message in answer.err
     assert not Path("out.parquet").exists()
 
 

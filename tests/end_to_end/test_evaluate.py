@@ -16,7 +16,7 @@ from PIL import Image
 
 from faceproof.cli import main
 from faceproof.evaluation.evaluate import Evaluation
-from faceproof.evaluation.predictions import origin_of, read
+from faceproof.evaluation.predictions import origin_of, read_table
 from faceproof.records import Record
 
 FAST = ("--faces", "whole", "--resamples", "100")
@@ -110,7 +110,7 @@ def test_table_record_page_and_predictions(run, make, tmp_path):
     assert found.find("apcer", "generator=lamp").n == 3
     assert found.find("roc_auc", "generator=lamp").n == 9
     assert found.find("bpcer", "generator=lamp") is None
-    table = read(tmp_path / "out" / "predictions.parquet")
+    table = read_table(tmp_path / "out" / "predictions.parquet")
     assert table.num_rows == 24
     assert origin_of(table).purpose == "final-report"
     assert "<svg" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
@@ -154,7 +154,7 @@ def test_what_cannot_be_judged_is_counted(run, make, tmp_path):
         "no_face": 0,
         "error": 2,
     }
-    statuses = read(tmp_path / "out" / "predictions.parquet")["status"].to_pylist()
+    statuses = read_table(tmp_path / "out" / "predictions.parquet")["status"].to_pylist()
     assert statuses.count("error") == 2
 
 
@@ -212,7 +212,7 @@ def test_a_folder_of_something_else_is_left_alone(run, make, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["--condition", "jpeg-61"], "did you mean 'jpeg-6"),
         (["--split", "tests"], "did you mean 'test'"),
@@ -223,10 +223,10 @@ def test_a_folder_of_something_else_is_left_alone(run, make, tmp_path):
         (["--data", "no-such.csv"], "there is no manifest no-such.csv"),
     ],
 )
-def test_wrong_usage_is_refused_before_any_work(run, make, tmp_path, words, said):
+def test_wrong_usage_is_refused_before_any_work(run, make, tmp_path, words, message):
     code, out, err = run("--data", make(), *FAST, *words)
     assert (code, out) == (2, "")
-    assert said in err
+    assert message in err
     assert not (tmp_path / "out").exists()
 
 

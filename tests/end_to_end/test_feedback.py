@@ -93,18 +93,18 @@ def test_export_of_a_manifest_has_the_pictures_that_are_there(database, kept, na
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--output", "told.csv"), "add --pictures FOLDER"),
         (("--output", "told.xlsx"), "name a .jsonl"),
         (("--output", "no/such/folder/told.jsonl"), "cannot be written"),
     ],
 )
-def test_export_that_cannot_be(database, words, said, tmp_path, monkeypatch):
+def test_export_that_cannot_be(database, words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = faceproof("export", *words, "--database", database)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
 
 
 def test_prune_deletes_what_is_old(database):

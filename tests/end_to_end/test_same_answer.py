@@ -30,9 +30,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     place = tmp_path_factory.mktemp("pictures")
     for name in PICTURES:
         (place / name).write_bytes(sample(name))
-    said = PngImagePlugin.PngInfo()
-    said.add_text("parameters", "a face\nSteps: 20, Sampler: Euler a, Seed: 1")
-    Image.open(place / PICTURES[1]).save(place / "says-who-made-it.png", pnginfo=said)
+    output = PngImagePlugin.PngInfo()
+    output.add_text("parameters", "a face\nSteps: 20, Sampler: Euler a, Seed: 1")
+    Image.open(place / PICTURES[1]).save(place / "says-who-made-it.png", pnginfo=output)
     (place / "cut.jpg").write_bytes(sample(PICTURES[0])[:3000])
     (place / "empty.jpg").touch()
     before = Path.cwd()

@@ -211,11 +211,11 @@ def test_too_many_connections_cost_the_longest_silent_ones_and_ctrl_c_ends_it(
         assert not closes_within(silent[-1], 0.2)
         service.process.send_signal(signal.SIGINT)
         assert service.code() == 0
-        assert "Traceback" not in service.said.read_text()
+        assert "Traceback" not in service.log.read_text()
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "said"),
+    ("words", "environment", "message"),
     [
         (["--host", "0.0.0.0"], {}, "no API key and no rate limit"),
         (
@@ -233,10 +233,10 @@ def test_too_many_connections_cost_the_longest_silent_ones_and_ctrl_c_ends_it(
         (["--at", "nowhere"], {}, "unknown operating point 'nowhere'"),
     ],
 )
-def test_wrong_usage_is_told_in_a_line(words, environment, said, tiny_bundle, not_served):
+def test_wrong_usage_is_told_in_a_line(words, environment, message, tiny_bundle, not_served):
     done = not_served(["--detector", str(tiny_bundle), "--port", "0", *words], environment)
     assert done.exit_code == 2
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.startswith("faceproof: ")
     assert done.stderr.count("\n") == 1
 

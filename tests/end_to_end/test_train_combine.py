@@ -105,15 +105,15 @@ def test_from_two_folders_to_one(pair, set_of_faces, tmp_path, monkeypatch):
     assert [member.name for member in whole.spec.members] == ["bright", "bright-2"]
     assert whole.spec.name == "both"
     assert whole.spec.default_operating_point == "1-in-5"
-    told = json.loads((tmp_path / "both" / "detector.json").read_text(encoding="utf-8"))
-    (auc,) = [f for f in told["results"] if (f["metric"], f["slice"]) == ("roc_auc", "all")]
+    actual = json.loads((tmp_path / "both" / "detector.json").read_text(encoding="utf-8"))
+    (auc,) = [f for f in actual["results"] if (f["metric"], f["slice"]) == ("roc_auc", "all")]
     assert auc["n"] == sum(COUNTS["test"])
     assert auc["value"] > 0.9
     card = (tmp_path / "both" / "CARD.md").read_text(encoding="utf-8")
     assert "| bright-2 |" in card
     assert "faceproof train combine red blue --data set.parquet --output both" in card
 
-    monkeypatch.setattr(combining, "predict_together", None)
+    monkeypatch.setattr(combining, "predict_with_all", None)
     again = faceproof(*command)
     assert again.exit_code == 0, again.output  # by the answers in runs/both
 
@@ -143,7 +143,7 @@ class TestUsage:
         assert "cannot be read as a recipe" in result.stderr
 
     @pytest.mark.parametrize(
-        ("arguments", "said"),
+        ("arguments", "message"),
         [
             ((), "RECIPE.toml"),
             (("a.toml", "b.toml"), "unexpected extra argument"),
@@ -155,11 +155,11 @@ class TestUsage:
             (("combine", "a", "b", "-o", "c", "--condition", "jpeg-6"), "--condition"),
         ],
     )
-    def test_wrong_usage_says_what_is_wrong(self, arguments, said, tmp_path, monkeypatch):
+    def test_wrong_usage_says_what_is_wrong(self, arguments, message, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         result = faceproof("train", *arguments)
         assert result.exit_code == 2
-        assert said in result.output
+        assert message in result.output
 
     def test_no_such_detector(self, set_of_faces, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)

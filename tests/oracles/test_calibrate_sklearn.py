@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 
 from faceproof.detector import calibrated_logits
-from faceproof.training.calibration import fit_platt, fit_temperature, isotonic, pooled
+from faceproof.training.calibration import (
+    fit_isotonic_curve,
+    fit_platt,
+    fit_temperature,
+    pool_adjacent_violators,
+)
 
 pytestmark = pytest.mark.train
 
@@ -36,7 +41,7 @@ def test_pooled_steps_are_those_of_isotonic_regression(seed):
     from sklearn.isotonic import isotonic_regression
 
     _, values, weights = drawn(seed, ties=False)
-    blocks = pooled(values, weights)
+    blocks = pool_adjacent_violators(values, weights)
     sizes = np.diff(np.append(blocks.starts, len(values)))
     oracle = isotonic_regression(values, sample_weight=weights)
     np.testing.assert_allclose(np.repeat(blocks.values, sizes), oracle, atol=1e-12)
@@ -51,7 +56,7 @@ def test_the_curve_goes_through_the_steps_of_isotonic_regression(seed, ties):
     from sklearn.isotonic import IsotonicRegression
 
     logits, targets, weights = drawn(seed, ties=ties)
-    ours = isotonic(logits, targets, weights, slope=1.0)
+    ours = fit_isotonic_curve(logits, targets, weights, slope=1.0)
     oracle = IsotonicRegression().fit(
         np.append(logits, [logits.min(), logits.max()]),
         np.append(targets, [1.0, 0.0]),

@@ -10,10 +10,10 @@ captum = pytest.importorskip("captum.attr")
 pytestmark = pytest.mark.train
 
 from faceproof.detector.scorers import OnnxScorer, RunOptions, TorchScorer  # noqa: E402
-from faceproof.export import export_onnx, varied_inputs  # noqa: E402
+from faceproof.export import export_onnx, export_probe_inputs  # noqa: E402
 from faceproof.imaging.preprocessing import CropSpec, Preprocessing  # noqa: E402
 from faceproof.networks import HeadSpec, build  # noqa: E402
-from faceproof.networks.gradcam import explained  # noqa: E402
+from faceproof.networks.gradcam import add_heatmaps  # noqa: E402
 
 HIDDEN = HeadSpec(hidden=8)
 LINEAR = HeadSpec(hidden=0)
@@ -45,7 +45,7 @@ def made(name: str, head: HeadSpec) -> torch.nn.Module:
 
 
 def pictures(side: int = SIDE) -> torch.Tensor:
-    return torch.from_numpy(varied_inputs(Preprocessing(crop=CropSpec(size=side)), 8)[2:])
+    return torch.from_numpy(export_probe_inputs(Preprocessing(crop=CropSpec(size=side)), 8)[2:])
 
 
 @pytest.mark.parametrize(("name", "head", "layer"), NETWORKS)
@@ -53,7 +53,7 @@ def test_the_map_is_captums(name: str, head: HeadSpec, layer: str) -> None:
     network, inputs = made(name, head), pictures()
     oracle = captum.LayerGradCam(network, network.get_submodule(layer))
     theirs = oracle.attribute(inputs, relu_attributions=False).squeeze(1).detach()
-    whole = explained(network, side=SIDE)
+    whole = add_heatmaps(network, side=SIDE)
     with torch.no_grad():
         logits, ours = whole(inputs)
         assert torch.equal(logits, network(inputs))
@@ -67,7 +67,7 @@ def test_the_cells_and_a_rest_that_is_no_picture_are_the_logit(head: HeadSpec) -
     network, inputs = made("resnet10t", head), pictures()
     layers = dict(network.head.named_children())
     with torch.no_grad():
-        logits, maps = explained(network, side=SIDE)(inputs)
+        logits, maps = add_heatmaps(network, side=SIDE)(inputs)
         rest = layers["norm"](torch.zeros(1, layers["norm"].num_features))
         if head.hidden:
             features = network.backbone.forward_features(inputs).mean((2, 3))
@@ -83,12 +83,12 @@ def test_onnx_draws_the_map_that_torch_draws(name: str) -> None:
     network = made(name, HIDDEN)
     spec = Preprocessing(crop=CropSpec(size=SIDE))
     data = export_onnx(network, spec)
-    inputs = varied_inputs(spec, 16)
+    inputs = export_probe_inputs(spec, 16)
     onnx = OnnxScorer(data, name="x.onnx", options=RunOptions())
     network.load_state_dict(
         {k: v.half().float() if v.ndim > 1 else v for k, v in network.state_dict().items()}
     )
-    theirs = TorchScorer(network, options=RunOptions()).explained(inputs)
-    for ours, other in zip(onnx.explained(inputs), theirs, strict=True):
+    theirs = TorchScorer(network, options=RunOptions()).explain(inputs)
+    for ours, other in zip(onnx.explain(inputs), theirs, strict=True):
         assert np.allclose(ours, other, rtol=1e-3, atol=1e-3 * np.abs(other).max())
-    assert np.array_equal(onnx.explained(inputs)[0], onnx(inputs))
+    assert np.array_equal(onnx.explain(inputs)[0], onnx(inputs))

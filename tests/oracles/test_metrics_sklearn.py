@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from faceproof.evaluation.formulas import Thresholds, tally
-from faceproof.evaluation.metrics import METRICS, confusion
+from faceproof.evaluation.formulas import Thresholds, count_scores
+from faceproof.evaluation.metrics import METRICS, count_verdicts
 
 pytestmark = pytest.mark.train
 
@@ -73,7 +73,7 @@ KNOWN = sorted(set(METRICS) - {"ece", "unsure_rate", "real_unsure_rate", "fake_u
 @pytest.mark.parametrize("seed", range(12))
 def test_agrees_with_scikit_learn(name, seed):
     fake, scores, weights = faces(seed)
-    ours = METRICS[name].formula(tally(fake, scores, weights), AT)[0]
+    ours = METRICS[name].formula(count_scores(fake, scores, weights), AT)[0]
     assert ours == pytest.approx(by_sklearn(name, fake, scores, weights), abs=1e-9)
 
 
@@ -83,7 +83,7 @@ def test_confusion_agrees_with_scikit_learn(seed):
 
     fake, scores, _ = faces(seed)
     theirs = confusion_matrix(fake, scores >= AT.fake_from)
-    ours = confusion(fake, scores, AT)
+    ours = count_verdicts(fake, scores, AT)
     assert np.stack([ours[:, :2].sum(axis=1), ours[:, 2]], axis=1).tolist() == theirs.tolist()
 
 
@@ -95,5 +95,5 @@ def test_calibration_error_agrees_with_scikit_learns_quantile_bins():
     scores = rng.permutation((np.arange(1500) + 0.5) / 1500)
     fake = rng.uniform(size=1500) < scores**2
     share, mean = calibration_curve(fake, scores, n_bins=15, strategy="quantile")
-    ours = METRICS["ece"].formula(tally(fake, scores), AT)[0]
+    ours = METRICS["ece"].formula(count_scores(fake, scores), AT)[0]
     assert ours == pytest.approx(np.abs(share - mean).mean(), abs=1e-9)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from faceproof.data import duplicates, hamming
 from faceproof.data.duplicates import (
     MOST_ALIKE,
-    merged,
-    near_clusters,
+    merge_clusters,
+    merge_near_clusters,
     near_pairs,
     near_pairs_between,
 )
@@ -31,7 +31,7 @@ def brute(hashes: np.ndarray, distance: int) -> list[list[int]]:
     return np.argwhere(near).tolist()
 
 
-def worn(rng: np.random.Generator, hashes: np.ndarray, flips: int) -> np.ndarray:
+def flip_bits(rng: np.random.Generator, hashes: np.ndarray, flips: int) -> np.ndarray:
     """Return the hashes with ``flips`` different bits of each turned over."""
     bits = np.unpackbits(hashes, axis=1)
     for row in bits:
@@ -53,7 +53,7 @@ def test_any_distance(distance):
     rng = np.random.default_rng(distance)
     kinds = rng.integers(0, 256, (12, 32), np.uint8)
     flips = {0, 1, 2, 15, 16, 30, 31, 32, 33, max(distance - 1, 0), distance, distance + 1}
-    copies = [worn(rng, kinds, many) for many in sorted(flips) if many <= 256]
+    copies = [flip_bits(rng, kinds, many) for many in sorted(flips) if many <= 256]
     hashes = rng.permutation(np.concatenate([kinds, *copies]))
     found = near_pairs(hashes, distance=distance)
     assert found.dtype == np.int64
@@ -76,19 +76,19 @@ def test_a_thousand_skewed_hashes(monkeypatch):
     hashes = np.packbits(bits, axis=1)
     pairs = brute(hashes, 70)
     assert len(pairs) > 100
-    used = hamming.Plan(bands=36, width=7, radius=1)
-    monkeypatch.setattr(hamming, "plan", lambda *_, **__: used)
+    used = hamming.BandPlan(bands=36, width=7, radius=1)
+    monkeypatch.setattr(hamming, "choose_plan", lambda *_, **__: used)
     assert near_pairs(hashes, distance=70).tolist() == pairs
 
 
 @pytest.mark.parametrize("radius", [0, 1, 2])
 def test_every_plan_finds_all(radius, monkeypatch):
     """A radius of 2 pays from a million hashes on only."""
-    used = hamming.Plan(bands=31 // (radius + 1) + 1, width=8, radius=radius)
-    monkeypatch.setattr(hamming, "plan", lambda *_, **__: used)
+    used = hamming.BandPlan(bands=31 // (radius + 1) + 1, width=8, radius=radius)
+    monkeypatch.setattr(hamming, "choose_plan", lambda *_, **__: used)
     rng = np.random.default_rng(radius)
     kinds = rng.integers(0, 256, (40, 32), np.uint8)
-    hashes = np.concatenate([kinds, *(worn(rng, kinds, many) for many in (15, 31, 32))])
+    hashes = np.concatenate([kinds, *(flip_bits(rng, kinds, many) for many in (15, 31, 32))])
     assert near_pairs(hashes, distance=31).tolist() == brute(hashes, 31)
 
 
@@ -96,7 +96,7 @@ def test_every_plan_finds_all(radius, monkeypatch):
 @pytest.mark.parametrize("distance", [0, 3, 31, 47, 128])
 def test_a_plan_misses_nothing(count, distance):
     """The pigeonhole principle: differences in all bands beyond the radius would be too many."""
-    used = hamming.plan(count, bits=256, distance=distance)
+    used = hamming.choose_plan(count, bits=256, distance=distance)
     assert used.bands * (used.radius + 1) > distance or used.radius >= used.width
     assert 1 <= used.bands * used.width <= 256
 
@@ -141,10 +141,10 @@ def test_clusters_are_those_of_the_pairs(values, distance, seed, step):
     hashes = array(values)
     count = len(values)
     own = np.random.default_rng(seed).integers(0, max(count, 1), (count // 8, 2))
-    roots = merged(np.arange(count), own)
-    expected = merged(roots, np.array(brute(hashes, distance), np.int64).reshape(-1, 2))
+    roots = merge_clusters(np.arange(count), own)
+    expected = merge_clusters(roots, np.array(brute(hashes, distance), np.int64).reshape(-1, 2))
     with mock.patch.object(hamming, "_STEP", step):
-        assert near_clusters(hashes, roots, distance=distance).tolist() == expected.tolist()
+        assert merge_near_clusters(hashes, roots, distance=distance).tolist() == expected.tolist()
 
 
 @pytest.mark.usefixtures("bands")
@@ -155,23 +155,23 @@ def test_clusters_of_a_crowd(noise, monkeypatch):
     rng = np.random.default_rng(3)
     scenes = rng.integers(0, 256, (2, 32), np.uint8)[rng.integers(0, 2, 400)]
     hashes = scenes ^ np.packbits(rng.random((400, 256)) < noise, axis=1)
-    expected = merged(np.arange(400), np.array(brute(hashes, 31), np.int64).reshape(-1, 2))
-    found = near_clusters(hashes, np.arange(400), distance=31)
+    expected = merge_clusters(np.arange(400), np.array(brute(hashes, 31), np.int64).reshape(-1, 2))
+    found = merge_near_clusters(hashes, np.arange(400), distance=31)
     assert found.tolist() == expected.tolist()
 
 
 def test_twenty_thousand_frames_of_one_scene_take_no_square_of_comparisons(monkeypatch):
     """All pairs would be 2e8."""
     compared = []
-    verified = hamming.verified
+    verified = hamming.verify_pairs
 
     def counting(i, j, *rest):
         compared.append(len(i))
         return verified(i, j, *rest)
 
-    monkeypatch.setattr(hamming, "verified", counting)
+    monkeypatch.setattr(hamming, "verify_pairs", counting)
     rng = np.random.default_rng(4)
     scene = rng.integers(0, 256, (1, 32), np.uint8)
     hashes = scene ^ np.packbits(rng.random((20_000, 256)) < 0.02, axis=1)
-    assert set(near_clusters(hashes, np.arange(20_000), distance=31).tolist()) == {0}
+    assert set(merge_near_clusters(hashes, np.arange(20_000), distance=31).tolist()) == {0}
     assert sum(compared) < 1e6

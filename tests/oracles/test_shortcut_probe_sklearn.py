@@ -10,8 +10,8 @@ from sklearn.inspection import permutation_importance
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-from faceproof.data.shortcuts.intervals import auc_interval, roc_auc, students_t
-from faceproof.data.shortcuts.probe import fit, importance, numbered, probe
+from faceproof.data.shortcuts.intervals import auc_interval, roc_auc, student_t_factor
+from faceproof.data.shortcuts.probe import fit, importance, number_groups, probe
 
 NAMES = ("bytes", "luma", "contrast", "width")
 FAMILY = {"file": [0], "brightness": [1, 2], "dimensions": [3]}
@@ -49,7 +49,7 @@ def by_hand(table, fake, groups, seed):
 @pytest.mark.parametrize("seed", range(2))
 def test_the_probe_is_what_scikit_learn_gives_by_hand(seed):
     table, fake, groups = data(seed)
-    groups = numbered(groups)
+    groups = number_groups(groups)
     result = probe(table, NAMES, fake, groups, seed=seed)
     # min_samples_leaf follows the size of a training part, 186 to 198 here: 4 in all of them.
     scores = by_hand(table, fake, groups, seed)
@@ -89,7 +89,7 @@ def test_importance_agrees_with_scikit_learn_on_one_fold():
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 5, 10, 31, 100, 999, 5000])
 def test_students_t_agrees_with_scipy(freedom):
-    assert students_t(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=3e-4)
+    assert student_t_factor(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=3e-4)
 
 
 @pytest.mark.parametrize("seed", range(3))

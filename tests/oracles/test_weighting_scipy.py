@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from faceproof.training.members import nonnegative_logistic
+from faceproof.training.members import fit_nonnegative_logistic
 
 
 def cross_entropy(at, inputs, targets, weights):
@@ -34,7 +34,7 @@ def case(seed):
 @pytest.mark.parametrize("seed", range(40))
 def test_no_coefficients_do_better(seed):
     logits, targets, weights = case(seed)
-    coefficients, intercept = nonnegative_logistic(logits, targets, weights)
+    coefficients, intercept = fit_nonnegative_logistic(logits, targets, weights)
     assert (coefficients >= 0).all()
 
     scale = np.abs(logits).max(axis=0)
@@ -53,5 +53,7 @@ def test_no_coefficients_do_better(seed):
 
 
 def test_the_cases_hold_members_without_weight():
-    weightless = [seed for seed in range(40) if (nonnegative_logistic(*case(seed))[0] == 0).any()]
+    weightless = [
+        seed for seed in range(40) if (fit_nonnegative_logistic(*case(seed))[0] == 0).any()
+    ]
     assert 5 < len(weightless) < 40

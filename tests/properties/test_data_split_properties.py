@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceproof.data.manifest import SPLITS, Manifest
-from faceproof.data.splitting.protocols import left_out, write_protocols
+from faceproof.data.splitting.protocols import leave_out, write_protocols
 from faceproof.data.splitting.split import SplitSpec, divide
 
 UNHURRIED = settings(deadline=None, max_examples=25)  # a busy machine is no fault of a split
@@ -170,7 +170,7 @@ def test_a_protocol_leaks_nothing_and_leaves_out_what_it_says(manifest, spec):
     divided = divide(manifest, spec).manifest
     for column in ("generator", "source"):
         for value in set(divided.table[column]) - {"none"}:
-            table, _ = left_out(divided.table, column, value)
+            table, _ = leave_out(divided.table, column, value)
             Manifest(table)  # refuses a group or file in two splits
             learnt = table.filter(pl.col("split").is_in(FIT))
             assert value not in learnt[column]
@@ -191,7 +191,7 @@ def test_a_protocol_leaks_nothing_and_leaves_out_what_it_says(manifest, spec):
 @given(manifests(), st.integers(0, 1000), st.text(string.ascii_lowercase, min_size=1, max_size=3))
 def test_a_protocols_hash_changes_with_any_row(manifest, at, group):
     divided = divide(manifest, SplitSpec()).manifest
-    table, _ = left_out(divided.table, "source", "shop")
+    table, _ = leave_out(divided.table, "source", "shop")
     if table.is_empty():
         return
     row = pl.int_range(pl.len()) == divided.table["path"].index_of(table["path"][at % len(table)])

@@ -106,14 +106,14 @@ def outcome(data: bytes) -> str:
     try:
         picture = decode(data, name="a.jpg", limits=LIMITS)
     except PictureError as error:
-        said, code = str(error), error.code
+        output, code = str(error), error.code
     else:
-        said, code = "", "ok"
+        output, code = "", "ok"
         assert picture.pixels.dtype == np.uint8
         assert picture.pixels.shape == (picture.height, picture.width, 3)
         assert picture.pixels.flags.c_contiguous
     assert time.process_time() - started < 5
-    assert code == "ok" or (code in CODES and said.startswith("a.jpg: "))
+    assert code == "ok" or (code in CODES and output.startswith("a.jpg: "))
     return code
 
 

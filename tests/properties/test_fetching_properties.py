@@ -7,8 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from faceproof.errors import AddressRefusedError, FaceproofError
-from faceproof.imaging.fetching import FetchPolicy, fetch, without_query
-from faceproof.imaging.fetching.address import carried, is_public, locate
+from faceproof.imaging.fetching import FetchPolicy, fetch, strip_query
+from faceproof.imaging.fetching.address import embedded_ipv4, is_public, locate
 from faceproof.imaging.fetching.policy import Deadline, resolve
 from support.servers import Names, watched
 
@@ -76,7 +76,7 @@ def test_an_address_inside_another_is_no_way_round(number):
 def test_what_is_public_is_so_by_the_standard_library_too(address):
     """Python's own tables are a second opinion; ours refuse more."""
     if is_public(address):
-        judged = carried(address)
+        judged = embedded_ipv4(address)
         assert judged.is_global
         assert not any(
             (judged.is_multicast, judged.is_loopback, judged.is_link_local, judged.is_unspecified)
@@ -155,6 +155,6 @@ def test_an_address_that_is_read_has_one_spelling(address):
 
 @given(addresses | st.text(st.characters()))
 def test_anything_can_be_shown_and_nothing_secret_is(text):
-    assert without_query(text).isprintable()
+    assert strip_query(text).isprintable()
     for address in (f"http://{text}?SECRET", f"http://SECRET:SECRET@a.example/{text}"):
-        assert "SECRET" not in without_query(address)
+        assert "SECRET" not in strip_query(address)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceproof.evaluation.formulas import Thresholds
-from faceproof.evaluation.metrics import METRICS, confusion, measure
+from faceproof.evaluation.metrics import METRICS, count_verdicts, measure
 
 # Hundredths: ties are common, and a monotone change cannot merge two of them.
 PERCENT = st.integers(0, 100)
@@ -68,7 +68,7 @@ def test_every_metric_but_log_loss_lies_between_0_and_1(faces, at):
 @given(FACES, POINTS)
 def test_verdicts_of_a_class_add_up(faces, at):
     fake, scores = faces
-    values, counts = measure(fake, scores, at), confusion(fake, scores, at)
+    values, counts = measure(fake, scores, at), count_verdicts(fake, scores, at)
     assert counts.sum() == len(fake)
     reals, fakes = counts / counts.sum(axis=1, keepdims=True)
     np.testing.assert_allclose([values["real_unsure_rate"], values["bpcer"]], reals[1:])

@@ -13,10 +13,22 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from faceproof.data.preparing.folder import Journal, Start, begin, first_end, read_outcomes
-from faceproof.data.preparing.pictures import crop_landmarks, jobs
-from faceproof.data.preparing.shards import Sample, SampleFacts, read_tar, write_tar
-from faceproof.data.preparing.spec import BALANCES, Done, Dropped, PicturesSpec, balanced_weights
+from faceproof.data.preparing.folder import (
+    PreparationJournal,
+    PreparationStart,
+    begin_journal,
+    first_line_end,
+    read_outcomes,
+)
+from faceproof.data.preparing.pictures import crop_landmarks, picture_jobs
+from faceproof.data.preparing.shards import SampleFacts, ShardSample, read_tar, write_tar
+from faceproof.data.preparing.spec import (
+    BALANCES,
+    DroppedPicture,
+    PicturesSpec,
+    WrittenPicture,
+    balanced_weights,
+)
 from faceproof.imaging.preprocessing import CropSpec, face_matrix
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -70,9 +82,9 @@ def test_the_classes_of_a_split_always_weigh_the_same_when_asked(made, rest):
 
 
 outcomes = st.one_of(
-    st.builds(Dropped, code=texts, reason=texts),
+    st.builds(DroppedPicture, code=texts, reason=texts),
     st.builds(
-        Done,
+        WrittenPicture,
         path=texts,
         sha256=hashes,
         bytes=st.integers(0, 2**40),
@@ -89,19 +101,19 @@ outcomes = st.one_of(
 
 
 @given(made=st.lists(outcomes, max_size=8), cut=st.integers(0, 4000))
-@example(made=[Dropped(code="whole", reason="but for its newline")], cut=1)
+@example(made=[DroppedPicture(code="whole", reason="but for its newline")], cut=1)
 @settings(max_examples=60)
 def test_a_journal_that_is_cut_anywhere_holds_what_was_whole(made, cut):
     """And goes on from there, as if it had never been cut."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.jsonl"
-        begin(path, Start(spec=PicturesSpec(), rows_sha256="0" * 64, side=None))
+        begin_journal(path, PreparationStart(spec=PicturesSpec(), rows_sha256="0" * 64, side=None))
         first = path.stat().st_size
         write(path, made, keep_bytes=first)
         whole = path.read_bytes()
         path.write_bytes(whole[: max(first, len(whole) - cut)])
         read = list(read_outcomes(path))
-        found, end = [outcome for outcome, _ in read], read[-1][1] if read else first_end(path)
+        found, end = [outcome for outcome, _ in read], read[-1][1] if read else first_line_end(path)
         assert found == made[: len(found)]
         assert end <= path.stat().st_size
         assert len(found) == path.read_bytes()[first:].count(b"\n")
@@ -111,14 +123,14 @@ def test_a_journal_that_is_cut_anywhere_holds_what_was_whole(made, cut):
         assert path.read_bytes() == whole
 
 
-def write(path: Path, made: list[Done | Dropped], *, keep_bytes: int) -> None:
-    with Journal(path, keep_bytes=keep_bytes) as journal:
+def write(path: Path, made: list[WrittenPicture | DroppedPicture], *, keep_bytes: int) -> None:
+    with PreparationJournal(path, keep_bytes=keep_bytes) as journal:
         for outcome in made:
             journal.add(outcome)
 
 
 samples = st.builds(
-    lambda data, label, attributes, at: Sample(
+    lambda data, label, attributes, at: ShardSample(
         hashlib.sha256(data).hexdigest(),
         "png",
         data,
@@ -162,7 +174,7 @@ def test_no_two_rows_have_one_target(made):
         {"path": paths, "sha256": [m[0] for m in made], "label": [m[1] for m in made]},
         schema={"path": pl.String, "sha256": pl.String, "label": pl.String},
     )
-    targets = [Path(job.target).name for job in jobs(found)]
+    targets = [Path(job.target).name for job in picture_jobs(found)]
     assert len(set(targets)) == len(targets) == len(made)
 
 

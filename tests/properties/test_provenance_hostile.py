@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from faceproof.imaging.containers.base import MAX_BLOCK_BYTES, inflate
 from faceproof.provenance import ContentCredentials, ProvenanceFinding, read_provenance
-from faceproof.provenance.credentials import MEDIA_TYPES, credentials
+from faceproof.provenance.credentials import MEDIA_TYPES, describe_credentials
 from faceproof.provenance.metadata import XmpError, read_exif, read_iim, read_xmp
-from faceproof.provenance.records import Statement, bounded
-from faceproof.provenance.traces import traces
+from faceproof.provenance.records import Statement, bound_text
+from faceproof.provenance.traces import find_traces
 from support.metadata import (
     EXIF_DIRECTORY,
     GPS_DIRECTORY,
@@ -184,7 +184,7 @@ def test_unpacking_is_bounded(packed):
 @CASES
 @given(st.text(max_size=2000), st.integers(2, 400))
 def test_shown_text_is_printable_and_short(text, longest):
-    shown = bounded(text, longest)
+    shown = bound_text(text, longest)
     assert len(shown) <= longest
     assert shown.isprintable()
 
@@ -213,11 +213,11 @@ JSON = st.recursive(
 @CASES
 @given(st.dictionaries(st.sampled_from(["active_manifest", "validation_results"]), JSON), JSON)
 def test_any_store_becomes_a_record(store, manifest):
-    found, told = credentials(
+    found, actual = describe_credentials(
         store | {"active_manifest": "a", "manifests": {"a": manifest}}, list_given=False
     )
     assert isinstance(found, ContentCredentials)
-    assert all(isinstance(statement.text, str) for statement in told)
+    assert all(isinstance(statement.text, str) for statement in actual)
 
 
 LONG = ("Steps: 1," * 58_000, "Steps: 1,x\n" * 45_000, '"class_type"' * 40_000, "AIGC" * 130_000)
@@ -227,5 +227,5 @@ LONG = ("Steps: 1," * 58_000, "Steps: 1,x\n" * 45_000, '"class_type"' * 40_000, 
 def test_no_pattern_takes_long(text):
     for key in ("png:parameters", "png:workflow", "xmp:aigc", "exif:software"):
         started = time.perf_counter()
-        list(traces(Statement("here", key, text)))
+        list(find_traces(Statement("here", key, text)))
         assert time.perf_counter() - started < SECONDS

@@ -33,7 +33,7 @@ PICTURES = [picture(shade, side=24, kind=kind) for kind in KINDS for shade in (0
 
 
 @st.composite
-def worn(draw: st.DrawFn) -> bytes:
+def damaged_pictures(draw: st.DrawFn) -> bytes:
     """Draw the bytes of a picture: whole, cut, with bytes changed, joined to others, or none."""
     data = bytearray(draw(st.sampled_from(PICTURES) | st.binary(max_size=300)))
     for _ in range(draw(st.integers(0, 4))):
@@ -54,13 +54,13 @@ def worn(draw: st.DrawFn) -> bytes:
 def part(draw: st.DrawFn, boundary: bytes) -> bytes:
     """Draw one part of a form, nearly right."""
     name = draw(st.sampled_from([b"file", b"file", b"file", b"url", b"", b"x" * 300]))
-    said = draw(st.text(max_size=30)).encode("utf-8", "surrogatepass")
+    output = draw(st.text(max_size=30)).encode("utf-8", "surrogatepass")
     heads = [
-        b'Content-Disposition: form-data; name="%s"; filename="%s"' % (name, said),
+        b'Content-Disposition: form-data; name="%s"; filename="%s"' % (name, output),
         *draw(st.lists(st.binary(max_size=40), max_size=2)),
     ]
     start = draw(st.sampled_from([b"--%s\r\n" % boundary, b"--%s\n" % boundary, b""]))
-    return start + b"\r\n".join(heads) + b"\r\n\r\n" + draw(worn()) + b"\r\n"
+    return start + b"\r\n".join(heads) + b"\r\n\r\n" + draw(damaged_pictures()) + b"\r\n"
 
 
 @st.composite
@@ -125,12 +125,12 @@ def fuzz(client, seen, turn):
 
 def look_at(answer):
     """See that an answer is a result, a list of results, or a problem with a code."""
-    told = json.loads(answer.content)
+    actual = json.loads(answer.content)
     if answer.status_code != 200:
         assert answer.headers["content-type"] == MEDIA_TYPE
-        assert told["status"] == answer.status_code
-        assert told["code"]
-        assert told["detail"]
+        assert actual["status"] == answer.status_code
+        assert actual["code"]
+        assert actual["detail"]
     else:
-        for one in told.get("results", [told]):
+        for one in actual.get("results", [actual]):
             CheckResult.model_validate(one)

@@ -38,7 +38,7 @@ def drawn(n=2000, *, slope=2.0, intercept=-1.0, seed=0) -> Faces:
     return made(logits[keep], fake[keep])
 
 
-def worn(n=1000, *, seed=0, groups=None) -> Faces:
+def degraded_faces(n=1000, *, seed=0, groups=None) -> Faces:
     """Return n real and n fake faces under the three conditions, JPEG making reals look faker."""
     rng = np.random.default_rng(seed)
     fake = np.repeat([False, True], n)
@@ -73,4 +73,4 @@ def answers(faces: Faces, *, split="calibration", purpose="calibrate"):
         )
     ]
     origin = Origin(detector_sha256="a" * 64, data_sha256="b" * 64, purpose=purpose)
-    return predictions.table(rows, origin)
+    return predictions.make_table(rows, origin)

@@ -51,7 +51,7 @@ def heatmap(*, reliable: bool = True) -> HeatMap:
 
 def face(number: int, verdict: Verdict, **more: object) -> CheckedFace:
     """Return a face whose place follows from its number."""
-    told = {
+    actual = {
         "box": (40.0 + 60 * (number % 5), 50.0 + 70 * (number // 5), 50.0, 60.0),
         "landmarks": None,
         "detection_score": None,
@@ -59,7 +59,7 @@ def face(number: int, verdict: Verdict, **more: object) -> CheckedFace:
         "verdict": verdict,
         "fake_probability": SCORES[verdict],
     }
-    return CheckedFace(**(told | more))
+    return CheckedFace(**(actual | more))
 
 
 def checked(file: bytes, *verdicts: Verdict, **more: object) -> CheckResult:
@@ -68,7 +68,7 @@ def checked(file: bytes, *verdicts: Verdict, **more: object) -> CheckResult:
     most = max(faces, key=lambda one: one.fake_probability, default=None)
     with Image.open(io.BytesIO(file)) as image:
         width, height = image.size
-    told = {
+    actual = {
         "source": "party.png",
         "status": "ok" if faces else "no_face",
         "image": CheckedImage(
@@ -81,7 +81,7 @@ def checked(file: bytes, *verdicts: Verdict, **more: object) -> CheckResult:
         "operating_point": "balanced",
         "elapsed_ms": 1.0,
     }
-    return CheckResult(**(told | more))
+    return CheckResult(**(actual | more))
 
 
 def failed(source: str = "broken.png") -> CheckResult:

@@ -43,13 +43,13 @@ def a_result(picture: object = "a", **changed: Any) -> dict[str, Any]:
 
 def feedback(number: int = 0, *, truth: str = "real", days: float = 0, **changed: Any) -> Feedback:
     """Return feedback on picture ``number``, received so many days after `NOON`."""
-    told = a_result(number, **changed.pop("result", {}))
+    actual = a_result(number, **changed.pop("result", {}))
     return Feedback.model_validate(
         {
             "id": f"{number:032x}",
             "received": NOON + timedelta(days=days),
             "truth": truth,
-            **told,
+            **actual,
             **changed,
         }
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faceproof.data.layouts import LAYOUTS, Listed, ListingOptions, Note, Problem
+from faceproof.data.layouts import LAYOUTS, ListedFile, ListingOptions, ListingProblem, Note
 
 
 def plant(root: Path, *paths: str) -> Path:
@@ -19,5 +19,6 @@ def entries(name: str, source: Path, **options: object) -> tuple[list, list, lis
     """Return what a layout lists, its problems and its notes."""
     found = list(LAYOUTS[name](source, ListingOptions(**options)))
     return tuple(
-        [one for one in found if isinstance(one, kind)] for kind in (Listed, Problem, Note)
+        [one for one in found if isinstance(one, kind)]
+        for kind in (ListedFile, ListingProblem, Note)
     )

@@ -24,7 +24,7 @@ class Served:
 
     process: subprocess.Popen[bytes]
     port: int
-    said: Path
+    log: Path
 
     def open(self, *, seconds: float = 20.0) -> socket.socket:
         """Return a connection."""
@@ -58,8 +58,8 @@ def served(detector: Path, folder: Path, **settings: object) -> Iterator[Served]
         f"FACEPROOF_SERVE_{name.upper()}": str(value) for name, value in settings.items()
     }
     environment = {"FACEPROOF_SERVE_FEEDBACK__DATABASE": "off", **environment}
-    said = folder / "said.txt"
-    with said.open("wb") as stream:
+    output = folder / "said.txt"
+    with output.open("wb") as stream:
         process = subprocess.Popen(
             [*COMMAND, "--port", "0", "--detector", str(detector)],
             stderr=stream,
@@ -67,7 +67,7 @@ def served(detector: Path, folder: Path, **settings: object) -> Iterator[Served]
             env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
         )
     try:
-        yield Served(process, _port(process, said), said)
+        yield Served(process, _port(process, output), output)
     finally:
         process.kill()
         process.wait()
@@ -104,14 +104,14 @@ def rest(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
-def _port(process: subprocess.Popen[bytes], said: Path) -> int:
+def _port(process: subprocess.Popen[bytes], message: Path) -> int:
     """Return the port that the service says it listens on."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
-        text = said.read_text(encoding="utf-8")
+        text = message.read_text(encoding="utf-8")
         if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", text):
             return int(found[1])
         if process.poll() is not None:
             break
         time.sleep(0.02)
-    raise AssertionError(said.read_text(encoding="utf-8"))
+    raise AssertionError(message.read_text(encoding="utf-8"))

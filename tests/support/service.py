@@ -15,7 +15,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from faceproof import Checker, Detector
-from faceproof.checker import Opened
+from faceproof.checker import PreparedPicture
 from faceproof.frontends.api import ServiceSettings, create_app
 from faceproof.results import CheckResult
 
@@ -67,12 +67,12 @@ class Held:
         self.batches: list[list[str]] = []
         self.opened = 0
 
-    def open(self, source: Any, *, name: str | None = None) -> Opened:
+    def open(self, source: Any, *, name: str | None = None) -> PreparedPicture:
         """Open as the checker does, and count."""
         self.opened += 1
         return self._checker.open(source, name=name)
 
-    def judge(self, batch: Sequence[Opened]) -> list[CheckResult]:
+    def judge(self, batch: Sequence[PreparedPicture]) -> list[CheckResult]:
         """Judge as the checker does, when the gate is open."""
         self.begun.set()
         self.batches.append([opened.source for opened in batch])

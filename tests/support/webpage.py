@@ -58,7 +58,7 @@ class Page:
         return [plain(one.value) for one in self.at.header]
 
     @property
-    def told(self) -> list[str]:
+    def texts(self) -> list[str]:
         """Verdicts and errors: the text of every box."""
         boxes = [*self.at.error, *self.at.warning, *self.at.info]
         return [plain(one.value) for one in boxes]

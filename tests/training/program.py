@@ -23,7 +23,7 @@ from faceproof.networks.modules import Network
 from faceproof.runs import RunFolder
 from faceproof.training import fit
 from faceproof.training.recipe import read_recipe
-from faceproof.training.run.stopping import Stopped
+from faceproof.training.run.stopping import TrainingStopped
 
 
 def plain(_name: str, *, head: object) -> Network:
@@ -69,7 +69,7 @@ def main() -> None:
     manifest = read_manifest(asked.folder / "manifest.parquet")
     try:
         fit.fit(recipe, manifest, RunFolder(asked.run), progress=told)
-    except Stopped as stop:
+    except TrainingStopped as stop:
         told(str(stop))
         raise SystemExit(stop.exit_code) from None
     told("the first process goes on alone")

@@ -34,8 +34,8 @@ from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
 from faceproof.training.run import processes  # noqa: E402
-from faceproof.training.run.checkpoint import telling_full_disk  # noqa: E402
-from faceproof.training.run.journal import Journal  # noqa: E402
+from faceproof.training.run.checkpoint import convert_disk_errors  # noqa: E402
+from faceproof.training.run.journal import TrainingJournal  # noqa: E402
 
 #: Limits of file sizes and locks between processes, as on Linux and macOS.
 UNIX = importlib.util.find_spec("resource") is not None
@@ -46,7 +46,7 @@ on_unix = pytest.mark.skipif(not UNIX, reason="limits and locks as on Linux and 
 def without_what_comes_before_and_after(monkeypatch):
     """Leave out the trial export, pages and curves, and all that follows the training itself."""
     monkeypatch.setattr(fitting, "_try_export", lambda *_: None)
-    monkeypatch.setattr(Journal, "_try", lambda *_: None)
+    monkeypatch.setattr(TrainingJournal, "_try", lambda *_: None)
     done = SimpleNamespace(folder="the bundle")
     monkeypatch.setattr(training, "finish", lambda *_, **__: done)
 
@@ -78,12 +78,12 @@ def from_folder(folder: Path) -> tuple[str]:
     return (f"data.prepared={folder.as_posix()!r}",)
 
 
-def refused(said, code: int, *told: str) -> None:
+def refused(message, code: int, *expected: str) -> None:
     """Assert that a run ended with this code and one last line that tells all of this."""
-    assert said.exit_code == code, said.output
-    last = said.stderr.splitlines()[-1]
+    assert message.exit_code == code, message.output
+    last = message.stderr.splitlines()[-1]
     assert last.startswith("faceproof: ")
-    for text in told:
+    for text in expected:
         assert text in last
 
 
@@ -101,7 +101,7 @@ def alike(one: dict, other: dict) -> bool:
 
 class TestData:
     @pytest.mark.parametrize(
-        ("dropped", "told"),
+        ("dropped", "expected"),
         [
             (
                 lambda row: row.is_fake,
@@ -112,11 +112,11 @@ class TestData:
         ],
         ids=["one class", "a class of validation", "a split"],
     )
-    def test_a_class_is_missing(self, train, own, dropped, told):
+    def test_a_class_is_missing(self, train, own, dropped, expected):
         rows = read_manifest(own / "manifest.parquet").rows
         kept = tuple(row for row in rows if not dropped(row))
         write_manifest(Manifest(kept), own / "manifest.parquet")
-        refused(train(*from_folder(own)), 1, "has 0 ", told)
+        refused(train(*from_folder(own)), 1, "has 0 ", expected)
 
     @pytest.mark.parametrize("workers", [0, 1])
     def test_a_picture_is_gone_and_comes_back(self, train, own, tmp_path, workers):
@@ -156,29 +156,29 @@ class TestCropsThatWereCutOtherwise:
     @pytest.mark.parametrize(("size", "margin", "fits"), [(20, 0.0, 20), (40, 0.5, 20)])
     def test_crops_that_are_enlarged(self, train, own, size, margin, fits):
         cut(own, size=size, margin=margin)
-        said = train(*from_folder(own))
-        assert said.exit_code == 0
-        assert "enlarged 1.60 times for crops of 32 px" in said.stderr
-        assert f"network.preprocessing.crop.size = {fits} or less" in said.stderr
-        assert f"--size {round(size * 1.6)}" in said.stderr
+        output = train(*from_folder(own))
+        assert output.exit_code == 0
+        assert "enlarged 1.60 times for crops of 32 px" in output.stderr
+        assert f"network.preprocessing.crop.size = {fits} or less" in output.stderr
+        assert f"--size {round(size * 1.6)}" in output.stderr
 
     @pytest.mark.parametrize(("size", "margin"), [(32, 0.0), (48, 0.25), (64, 0.0)])
     def test_crops_that_hold_enough(self, train, own, size, margin):
         cut(own, size=size, margin=margin)
-        said = train(*from_folder(own))
-        assert (said.exit_code, said.stderr) == (0, "")
+        output = train(*from_folder(own))
+        assert (output.exit_code, output.stderr) == (0, "")
 
     def test_whole_pictures_asked_of_crops(self, train, own):
         cut(own, size=64, margin=0.1)
-        said = train(*from_folder(own), "network.preprocessing.crop.method=whole")
-        assert "--keep picture" in said.stderr
+        output = train(*from_folder(own), "network.preprocessing.crop.method=whole")
+        assert "--keep picture" in output.stderr
 
     def test_a_folder_of_whole_pictures_or_of_unknown_origin_is_not_judged(self, train, own):
         spec = PicturesSpec(crop=CropSpec(size=16), keep="picture").model_dump(mode="json")
         for content in (json.dumps({"spec": spec}), "{}", "no JSON"):
             (own / "prepare.json").write_text(content, encoding="utf-8")
-            said = train(*from_folder(own))
-            assert (said.exit_code, said.stderr) == (0, "")
+            output = train(*from_folder(own))
+            assert (output.exit_code, output.stderr) == (0, "")
 
 
 def test_a_crop_unlike_that_of_the_detector_to_start_from(train, monkeypatch):
@@ -187,12 +187,12 @@ def test_a_crop_unlike_that_of_the_detector_to_start_from(train, monkeypatch):
     crop = Bundle.read(folder).spec.preprocessing.crop
     start = f"network.starting_weights={folder.as_posix()!r}"
     same = (f"network.preprocessing.crop.{key}={value}" for key, value in like(crop))
-    said = train(start, *same)
-    assert (said.exit_code, said.stderr) == (0, "")
-    said = train(start, f"network.preprocessing.crop.size={crop.size + 32}")
-    assert said.exit_code == 0
-    assert f"size {crop.size + 32} against {crop.size}" in said.stderr
-    assert "set network.preprocessing.crop to that" in said.stderr
+    output = train(start, *same)
+    assert (output.exit_code, output.stderr) == (0, "")
+    output = train(start, f"network.preprocessing.crop.size={crop.size + 32}")
+    assert output.exit_code == 0
+    assert f"size {crop.size + 32} against {crop.size}" in output.stderr
+    assert "set network.preprocessing.crop to that" in output.stderr
 
 
 def like(crop: CropSpec) -> Iterator[tuple[str, object]]:
@@ -218,10 +218,10 @@ class TestNumbersAndMemory:
             return forward(network, pictures)
 
         monkeypatch.setattr(Network, "forward", hungry)
-        said = train("schedule.steps=3")
-        assert said.exit_code == 0
-        assert "too little memory for 8 pictures at once: batches are" in said.stderr
-        assert "in 4 parts from now on (schedule.accumulate = 4)" in said.stderr
+        output = train("schedule.steps=3")
+        assert output.exit_code == 0
+        assert "too little memory for 8 pictures at once: batches are" in output.stderr
+        assert "in 4 parts from now on (schedule.accumulate = 4)" in output.stderr
         assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["parts"] == 4
         again = train()
         assert again.exit_code == 0
@@ -264,9 +264,9 @@ class TestAFullDisk:
     @on_unix
     def test_while_the_first_checkpoint_is_written(self, train, tmp_path):
         with file_limit(50_000):
-            said = train()
+            output = train()
         refused(
-            said, 1, "the disk is full", "MB are needed", "MB are free", "it starts from scratch"
+            output, 1, "the disk is full", "MB are needed", "MB are free", "it starts from scratch"
         )
         left = {path.name for path in (tmp_path / "run").iterdir()}
         assert not {name for name in left if name.endswith((".part", ".pt"))}
@@ -277,8 +277,8 @@ class TestAFullDisk:
         assert train("schedule.steps=3").exit_code == 0
         before = (tmp_path / "run" / "last.pt").read_bytes()
         with file_limit(50_000):
-            said = train()
-        refused(said, 1, "MB are needed", "it resumes from last.pt, which is intact")
+            output = train()
+        refused(output, 1, "MB are needed", "it resumes from last.pt, which is intact")
         assert (tmp_path / "run" / "last.pt").read_bytes() == before
         assert train().exit_code == 0
         assert step_of(tmp_path / "run") == 6
@@ -306,7 +306,7 @@ class TestAFullDisk:
         assert train("schedule.steps=3").stdout == "the bundle\n"
 
     def test_another_refusal_is_not_taken_for_it(self, tmp_path):
-        with pytest.raises(OSError, match="Input/output"), telling_full_disk(tmp_path):
+        with pytest.raises(OSError, match="Input/output"), convert_disk_errors(tmp_path):
             raise OSError(errno.EIO, "Input/output error")
 
 
@@ -317,11 +317,11 @@ class TestTheRunFolder:
         (tmp_path / "run").mkdir()
         other = python(
             "import sys, time, pathlib\n"
-            "from faceproof.runs import locked\n"
-            "with locked(pathlib.Path(sys.argv[1]), wait=False) as mine:\n"
-            "    print(mine, flush=True)\n"
+            "from faceproof.runs import lock_folder\n"
+            "with lock_folder(pathlib.Path(sys.argv[1]), name='run.lock', busy='busy'):\n"
+            "    print(True, flush=True)\n"
             "    time.sleep(600)\n",
-            tmp_path / "run" / "run.lock",
+            tmp_path / "run",
         )
         assert other.stdout.readline() == "True\n"
         refused(train(), 2, "another training is writing to", "another --output")
@@ -331,7 +331,7 @@ class TestTheRunFolder:
 
     def test_its_own_helper_process_may_enter(self, tmp_path, monkeypatch):
         monkeypatch.setenv("LOCAL_RANK", "1")
-        with processes.alone_in(tmp_path):
+        with processes.lock_run(tmp_path):
             assert list(tmp_path.iterdir()) == []
 
     def test_a_file_in_its_place(self, train, tmp_path):
@@ -345,8 +345,8 @@ class TestTheRunFolder:
         whole = last.read_bytes()
         last.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
         best = tmp_path / "run" / "best.pt"
-        told = ("last.pt is damaged", "delete it", f"--set network.starting_weights={best}")
-        refused(train(), 1, *told)
+        actual = ("last.pt is damaged", "delete it", f"--set network.starting_weights={best}")
+        refused(train(), 1, *actual)
         last.unlink()
         assert train().exit_code == 0
         assert step_of(tmp_path / "run") == 6
@@ -354,9 +354,9 @@ class TestTheRunFolder:
     def test_the_best_weights_start_another_run(self, train, tmp_path):
         assert train("schedule.steps=3").exit_code == 0
         best = tmp_path / "run" / "best.pt"
-        said = train(f"network.starting_weights={best}", output=tmp_path / "other")
-        assert said.exit_code == 0
-        assert "started from best.pt" in said.stderr
+        output = train(f"network.starting_weights={best}", output=tmp_path / "other")
+        assert output.exit_code == 0
+        assert "started from best.pt" in output.stderr
 
     @pytest.mark.parametrize("name", ["best.pt", "last.pt"])
     def test_weights_that_cannot_be_read_at_the_end(self, train, tmp_path, name):
@@ -391,8 +391,8 @@ class TestTheRecipe:
         from safetensors.torch import save_file
 
         save_file({"conv.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
-        said = train(f"network.starting_weights={tmp_path / 'other.safetensors'}")
-        refused(said, 1, "does not fit the network", "name a checkpoint of the same network")
+        output = train(f"network.starting_weights={tmp_path / 'other.safetensors'}")
+        refused(output, 1, "does not fit the network", "name a checkpoint of the same network")
 
 
 class TestDevices:
@@ -408,8 +408,8 @@ class TestDevices:
         settings = {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        told = "torchrun started 4 processes", "device.devices=2 and device.nodes=2"
-        refused(train(), 1, *told)
+        actual = "torchrun started 4 processes", "device.devices=2 and device.nodes=2"
+        refused(train(), 1, *actual)
 
     @pytest.mark.parametrize("kind", [MisconfigurationException, RuntimeError])
     def test_a_device_that_is_not_there(self, train, monkeypatch, kind):

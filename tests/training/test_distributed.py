@@ -33,9 +33,9 @@ def train(program, prepared):
 
     def to_the_end(run: Path, devices: int, *options: str) -> tuple[int, list[str]]:
         how = ("--plain", f"device.devices={devices}", *STEPS, *options)
-        code, said, errors = program(prepared, run, *how)
+        code, output, errors = program(prepared, run, *how)
         assert "Traceback" not in errors, errors
-        return code, said.splitlines()
+        return code, output.splitlines()
 
     return to_the_end
 
@@ -102,19 +102,19 @@ def test_two_processes_train_as_one_with(train, tmp_path, options, tolerance):
 
 
 def test_two_processes_train_as_one(train, alone, tmp_path):
-    code, said = train(tmp_path, 2)
+    code, output = train(tmp_path, 2)
     assert code == 0
-    assert said[-1] == "the first process goes on alone"
-    assert sum("step 20/40" in line for line in said) == 1, "its helper says nothing"
+    assert output[-1] == "the first process goes on alone"
+    assert sum("step 20/40" in line for line in output) == 1, "its helper says nothing"
     assert_alike(tmp_path, alone)
     assert losses(alone)[40] < losses(alone)[10]
 
 
 def test_two_processes_stop_together_and_go_on_as_one(train, alone, tmp_path):
     """SIGTERM reaches the first process alone."""
-    code, said = train(tmp_path, 2, f"--signal={int(signal.SIGTERM)}", "--at=step 30/40")
+    code, output = train(tmp_path, 2, f"--signal={int(signal.SIGTERM)}", "--at=step 30/40")
     assert code == 143
-    assert said[-1] == "stopped by SIGTERM; the same command resumes"
+    assert output[-1] == "stopped by SIGTERM; run the same command again to resume"
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 30
     assert train(tmp_path, 1)[0] == 0
     assert_alike(tmp_path, alone)
@@ -122,9 +122,9 @@ def test_two_processes_stop_together_and_go_on_as_one(train, alone, tmp_path):
 
 def test_under_torchrun_two_processes_train_as_one(torchrun, prepared, alone, tmp_path):
     how = (PROGRAM, prepared, tmp_path, "--plain", "device.devices=2", *STEPS)
-    code, said, errors = torchrun(*how)
+    code, output, errors = torchrun(*how)
     assert code == 0, errors
-    assert sum("step 20/40" in line for line in said.splitlines()) == 1
+    assert sum("step 20/40" in line for line in output.splitlines()) == 1
     assert_alike(tmp_path, alone)
 
 
@@ -132,9 +132,9 @@ def test_torchrun_starts_the_command(torchrun, prepared, tmp_path):
     """From the recipe to the bundle; both processes run it, the first one writes and speaks."""
     run = tmp_path / "run"
     options = ("--output", run, "--set", "device.devices=2", "--set", "schedule.steps=10")
-    code, said, errors = torchrun("-m", "faceproof", "train", prepared / "recipe.toml", *options)
+    code, output, errors = torchrun("-m", "faceproof", "train", prepared / "recipe.toml", *options)
     assert code == 0, errors
-    assert said.strip() == str(run / "bundle")
+    assert output.strip() == str(run / "bundle")
     assert errors.count("trial export") == errors.count("step 10/10: ") == 1
     (start,) = json.loads((run / "run.json").read_text(encoding="utf-8"))
     assert start["devices"] == 2

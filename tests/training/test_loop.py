@@ -20,13 +20,13 @@ from faceproof.errors import TrainingError  # noqa: E402
 from faceproof.networks import build, reestimate_batch_norm  # noqa: E402
 from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
-from faceproof.training.fit import fit, kept_network  # noqa: E402
+from faceproof.training.fit import fit, load_saved_network  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
 from faceproof.training.optimizers import rate_factor  # noqa: E402
 from faceproof.training.recipe import ScheduleRecipe  # noqa: E402
-from faceproof.training.run.checkpoint import averaged, seed_step  # noqa: E402
-from faceproof.training.run.journal import Journal  # noqa: E402
-from faceproof.training.run.stopping import Stopped  # noqa: E402
+from faceproof.training.run.checkpoint import make_average, seed_step  # noqa: E402
+from faceproof.training.run.journal import TrainingJournal  # noqa: E402
+from faceproof.training.run.stopping import TrainingStopped  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -60,36 +60,36 @@ def test_the_loss_falls_and_faces_are_told_apart(tmp_path, mini, manifest):
     """Who guesses has a loss of 0.69 and an AUC of 0.5."""
     recipe = mini("schedule.steps=30", "schedule.batch_size=16", "schedule.validate_steps=10")
     run = trained(tmp_path, recipe, manifest)
-    losses = [line["loss"] for line in run.logged() if "loss" in line]
-    scores = [line["validation_auc"] for line in run.logged() if "validation_auc" in line]
+    losses = [line["loss"] for line in run.read_log() if "loss" in line]
+    scores = [line["validation_auc"] for line in run.read_log() if "validation_auc" in line]
     assert losses[-1] < 0.5
     assert max(scores) > 0.9
     assert len(losses) == len(scores) == 3
 
 
 def test_what_it_leaves_behind(tmp_path, mini, manifest):
-    recipe, said = mini("schedule.steps=10"), []
+    recipe, output = mini("schedule.steps=10"), []
     run = RunFolder(tmp_path / "run")
-    network = fit(recipe, manifest, run, progress=said.append)
+    network = fit(recipe, manifest, run, progress=output.append)
     left = {path.name for path in run.path.iterdir()} - {"tensorboard", "run.html", "curves.png"}
     assert left == {"best.pt", "last.pt", "metrics.jsonl", "run.json"}
     assert {"run.html", "curves.png"} <= {path.name for path in run.path.iterdir()}
-    (start,) = run.starts()
+    (start,) = run.read_starts()
     assert start["data_sha256"] == manifest.sha256
     assert start["rows"] == manifest.counts()
     assert start["precision"] == "32-true"
     assert start["recipe"] == json.loads(recipe.model_dump_json())
     assert not network.training
-    assert said[0].startswith("step 3: validation AUC ")
-    assert any(line.startswith("step 10/10: loss ") for line in said)
-    assert any("pictures/s, 0:00:00 left" in line for line in said)
-    assert said[-1].startswith("best validation AUC ")
+    assert output[0].startswith("step 3: validation AUC ")
+    assert any(line.startswith("step 10/10: loss ") for line in output)
+    assert any("pictures/s, 0:00:00 left" in line for line in output)
+    assert output[-1].startswith("best validation AUC ")
 
 
 def test_the_best_weights_are_those_of_the_best_validation(tmp_path, mini, manifest):
     run = trained(tmp_path, mini("schedule.steps=9"), manifest)
     scores = {
-        line["step"]: line["validation_auc"] for line in run.logged() if "validation_auc" in line
+        line["step"]: line["validation_auc"] for line in run.read_log() if "validation_auc" in line
     }
     last = torch.load(run.path / "last.pt", weights_only=True)
     assert list(scores) == [3, 6, 9]
@@ -118,7 +118,7 @@ def test_a_run_stopped_by_a_signal_goes_on_exactly(tmp_path, mini, manifest, who
             os.kill(os.getpid(), signal.SIGTERM)
 
     rarely, run = mini("schedule.checkpoint_steps=100"), RunFolder(tmp_path / "cut")
-    with pytest.raises(Stopped) as stopped:
+    with pytest.raises(TrainingStopped) as stopped:
         fit(rarely, manifest, run, progress=stop)
     assert stopped.value.exit_code == 143
     assert torch.load(run.path / "last.pt", weights_only=True)["step"] == 3
@@ -143,7 +143,7 @@ def test_a_broken_run_goes_on_exactly(tmp_path, mini, manifest, monkeypatch, who
     torch.rand(100)
     cut = trained(tmp_path, mini(), manifest, "cut")
     assert_same(cut, whole)
-    assert len(cut.starts()) == 2
+    assert len(cut.read_starts()) == 2
 
 
 def test_dropout_differs_from_step_to_step_and_not_from_run_to_run():
@@ -169,7 +169,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path, mini, manifest, monkeypat
     trained(tmp_path, mini(), manifest)
     monkeypatch.setattr(Trainer, "_take", None)
     run = trained(tmp_path, mini(), manifest)
-    assert len(run.starts()) == 2
+    assert len(run.read_starts()) == 2
 
 
 def test_a_gradient_that_is_no_number_says_what_to_do(tmp_path, mini, manifest):
@@ -193,10 +193,10 @@ class TestGoingOnWithAnotherRecipe:
 
     def test_anything_else_is_said(self, tmp_path, mini, manifest):
         trained(tmp_path, mini("schedule.steps=3"), manifest)
-        said: list[str] = []
+        output: list[str] = []
         recipe = mini("schedule.steps=4", "augment.flip=0.1", "device.devices=1", "export.name=x")
-        fit(recipe, manifest, RunFolder(tmp_path / "run"), progress=said.append)
-        assert said[0].endswith("it began with: augment.flip, schedule.steps")
+        fit(recipe, manifest, RunFolder(tmp_path / "run"), progress=output.append)
+        assert output[0].endswith("it began with: augment.flip, schedule.steps")
 
 
 class TestRates:
@@ -208,9 +208,9 @@ class TestRates:
         network = build(recipe.network.name, head=recipe.network.head)
         before.load_state_dict(network.state_dict())
         run = RunFolder(tmp_path)
-        journal = Journal(run, silent, steps=2, show=True)
+        journal = TrainingJournal(run, silent, steps=2, show=True)
         trainer = Trainer(fabric, network, recipe, run, journal=journal)
-        trainer.run(*fitting._pictures(recipe, manifest))
+        trainer.run(*fitting._make_streams(recipe, manifest))
         moved = {
             name.partition(".")[0]
             for name, value in network.named_parameters()
@@ -229,7 +229,7 @@ class TestRates:
 def test_the_average_is_its_formula():
     """Floats are averaged with a decay that warms up; counters are copied."""
     network = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
-    average = averaged(network, 0.5)
+    average = make_average(network, 0.5)
     weight = network[0].weight
     expected = None
     for update in range(12):
@@ -265,20 +265,20 @@ class TestStartingNetwork:
         )
 
     def test_weights_are_read_and_statistics_made_anew(self, tmp_path, starting, manifest):
-        run, said = RunFolder(tmp_path / "run"), []
+        run, output = RunFolder(tmp_path / "run"), []
         fabric = Fabric(accelerator="cpu", devices=1)
-        stream, _ = fitting._pictures(starting, manifest)
-        network = fitting.starting_network(starting, stream, run, fabric, said.append)
+        stream, _ = fitting._make_streams(starting, manifest)
+        network = fitting.make_starting_network(starting, stream, run, fabric, output.append)
         again = build(starting.network.name, head=starting.network.head)
         again.load_state_dict(network.state_dict())
         batches = list(DataLoader(stream, batch_size=8, sampler=range(16)))
         reestimate_batch_norm(again, (inputs for inputs, _ in batches))
         for name, value in again.state_dict().items():
             assert torch.allclose(network.state_dict()[name], value, atol=1e-5), name
-        (origin,) = fitting.started_from(run)
+        (origin,) = fitting.starting_points(run)
         assert origin.name == "a test"
         assert len(origin.sha256) == 64
-        assert said[-1] == "batch norm statistics anew, from 16 faces"
+        assert output[-1] == "batch norm statistics anew, from 16 faces"
 
     def test_a_run_that_goes_on_reads_no_starting_weights(self, tmp_path, starting, manifest):
         run = RunFolder(tmp_path / "run")
@@ -286,14 +286,14 @@ class TestStartingNetwork:
         gone = starting.model_copy(
             update={"network": starting.network.model_copy(update={"starting_weights": "gone"})}
         )
-        stream, _ = fitting._pictures(gone, manifest)
-        fitting.starting_network(gone, stream, run, Fabric(accelerator="cpu"), silent)
-        assert fitting.started_from(run) == ()
+        stream, _ = fitting._make_streams(gone, manifest)
+        fitting.make_starting_network(gone, stream, run, Fabric(accelerator="cpu"), silent)
+        assert fitting.starting_points(run) == ()
 
 
 def test_kept_network_is_the_saved_one(tmp_path, mini, manifest):
     run = trained(tmp_path, mini("schedule.steps=3"), manifest)
-    network = kept_network(mini(), run)
+    network = load_saved_network(mini(), run)
     saved = torch.load(run.path / "best.pt", weights_only=True)
     assert same(dict(network.state_dict()), dict(saved))
     inputs = torch.from_numpy(np.zeros((2, 3, 32, 32), np.float32))
@@ -303,7 +303,7 @@ def test_kept_network_is_the_saved_one(tmp_path, mini, manifest):
 def test_the_last_weights_can_be_kept_instead(tmp_path, mini, manifest):
     run = trained(tmp_path, mini("schedule.steps=3"), manifest)
     kept = torch.load(run.path / "last.pt", weights_only=True)["average"]
-    state = kept_network(mini("schedule.keep=last"), run).state_dict()
+    state = load_saved_network(mini("schedule.keep=last"), run).state_dict()
     assert all(torch.equal(value, kept[f"module.{name}"]) for name, value in state.items())
 
 
@@ -322,4 +322,4 @@ def test_precision(mini, monkeypatch, asked, capabilities, expected):
         monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     else:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert fitting._precision(mini(f"device.precision={asked}").device) == expected
+    assert fitting._choose_precision(mini(f"device.precision={asked}").device) == expected

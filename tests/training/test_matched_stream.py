@@ -14,9 +14,9 @@ pytestmark = pytest.mark.train
 
 from safetensors.torch import save_file  # noqa: E402
 
-from faceproof.data.preparing.folder import landmarks_of, with_made  # noqa: E402
+from faceproof.data.preparing.folder import add_made_fakes, read_landmarks  # noqa: E402
 from faceproof.errors import FaceproofError, TrainingError  # noqa: E402
-from faceproof.training.fit import _pictures  # noqa: E402
+from faceproof.training.fit import _make_streams  # noqa: E402
 from faceproof.training.forging.pool import generator_of, make_fakes  # noqa: E402
 from faceproof.training.resolution import face_widths  # noqa: E402
 from faceproof.training.stream import PreparedPictures, TrainingStream  # noqa: E402
@@ -37,7 +37,7 @@ LATER = "stages=[{ from_step = 2, forgeries = { paste = 0.25, swap = 0.25 }, str
 
 @pytest.fixture
 def landmarks(prepared):
-    return landmarks_of(prepared)
+    return read_landmarks(prepared)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def round_trips(own, autoencoder, *more):
 
 
 def test_samples_depend_on_seed_and_number_only(mini, manifest):
-    first, second = (_pictures(mini(*MATCHED, LATER), manifest)[0] for _ in range(2))
+    first, second = (_make_streams(mini(*MATCHED, LATER), manifest)[0] for _ in range(2))
     for number in (3, 17, 40):
         inputs, target = first[number]
         again, label = second[number]
@@ -74,16 +74,16 @@ def test_samples_depend_on_seed_and_number_only(mini, manifest):
 
 
 def test_every_sample_has_a_width_of_the_recipe(mini, manifest):
-    stream = _pictures(mini(*MATCHED), manifest)[0]
-    facts = [stream.facts(number) for number in range(60)]
+    stream = _make_streams(mini(*MATCHED), manifest)[0]
+    facts = [stream.facts_of(number) for number in range(60)]
     assert all(20 <= one.width <= 40 for one in facts)
     assert all(50 <= one.quality <= 96 for one in facts)
     assert 0.3 < np.mean([one.is_fake for one in facts]) < 0.7
 
 
 def test_a_stage_begins_at_its_step_and_leaves_what_came_before_as_it_was(mini, manifest):
-    plain = _pictures(mini(*MATCHED), manifest)[0]
-    staged = _pictures(mini(*MATCHED, LATER), manifest)[0]
+    plain = _make_streams(mini(*MATCHED), manifest)[0]
+    staged = _make_streams(mini(*MATCHED, LATER), manifest)[0]
     size = mini(*MATCHED).schedule.batch_size
     assert all(torch.equal(plain[n][0], staged[n][0]) for n in range(2 * size))
     later = range(2 * size, 12 * size)
@@ -113,7 +113,7 @@ def test_a_planted_width_shortcut_is_refused(mini, manifest, prepared, landmarks
 
 def test_a_matched_stream_has_no_width_shortcut(mini, manifest):
     """Out of fold: 0.1 is what 400 samples of 24 pictures can differ by."""
-    stream = _pictures(mini(*MATCHED), manifest)[0]
+    stream = _make_streams(mini(*MATCHED), manifest)[0]
     report = report_stream(stream, samples=400)
     assert next(one for one in report.features if one.name == "width").auc < 0.6
     kept = StreamReport.model_validate_json(report.model_dump_json())
@@ -123,7 +123,7 @@ def test_a_matched_stream_has_no_width_shortcut(mini, manifest):
 def test_round_trips_keep_split_and_group_and_are_made_once(own, autoencoder, mini, manifest):
     recipe = mini(*round_trips(own, autoencoder))
     (folder,) = make_fakes(recipe, manifest, progress=lambda _: None)
-    whole = with_made(manifest, [folder])
+    whole = add_made_fakes(manifest, [folder])
     made = [row for row in whole.rows if row.source == "round_trip"]
     assert {
         split: sum(row.split == split for row in made) for split in ("train", "validation")
@@ -141,10 +141,10 @@ def test_round_trips_keep_split_and_group_and_are_made_once(own, autoencoder, mi
     next(iter(before)).unlink()
     assert make_fakes(recipe, manifest, progress=lambda _: None) == [folder]
     assert {path: path.read_bytes() for path in folder.rglob("*.png")} == before
-    points = landmarks_of(own, [folder])
+    points = read_landmarks(own, [folder])
     widths = face_widths(np.stack([points[row.path] for row in made]))
     assert (widths < 41).all()
-    stream = _pictures(recipe, whole, [folder])[0]
+    stream = _make_streams(recipe, whole, [folder])[0]
     assert stream[0][0].isfinite().all()
 
 
@@ -155,7 +155,7 @@ def test_seams_are_kept_for_test_with_the_groups_of_all_people(own, mini, manife
         *MATCHED, f"data.prepared={own.as_posix()!r}", f"made.{forgery}={{ counts = {counts} }}"
     )
     (folder,) = make_fakes(recipe, manifest, progress=lambda _: None)
-    made = [row for row in with_made(manifest, [folder]).rows if row.source == forgery]
+    made = [row for row in add_made_fakes(manifest, [folder]).rows if row.source == forgery]
     assert sorted(row.split for row in made) == ["test", "test", "validation"]
     reals = {row.path: row for row in manifest.rows if not row.is_fake}
     people = {(row.split, row.group) for row in reals.values()}
@@ -189,7 +189,7 @@ def test_one_person_alone_cannot_be_swapped(own, mini, manifest):
 )
 def test_what_cannot_be_drawn_is_one_line_before_the_first_step(mini, manifest, override, message):
     with pytest.raises(FaceproofError, match=message) as caught:
-        _pictures(mini(*MATCHED, override), manifest)
+        _make_streams(mini(*MATCHED, override), manifest)
     assert "\n" not in str(caught.value)
 
 
@@ -201,9 +201,9 @@ def test_a_missing_autoencoder_is_one_line(own, tmp_path, mini, manifest):
 
 
 def test_a_stream_without_matching_has_no_facts(mini, manifest):
-    stream = _pictures(mini(), manifest)[0]
+    stream = _make_streams(mini(), manifest)[0]
     with pytest.raises(TrainingError, match=r"add \[resolution\]"):
-        stream.facts(0)
+        stream.facts_of(0)
 
 
 def test_a_split_without_real_faces_has_no_round_trips(own, autoencoder, mini, manifest):
@@ -215,7 +215,7 @@ def test_a_split_without_real_faces_has_no_round_trips(own, autoencoder, mini, m
 
 def test_without_the_section_none_are_made(mini, manifest):
     assert make_fakes(mini(*MATCHED), manifest, progress=lambda _: None) == []
-    assert with_made(manifest, []) == manifest
+    assert add_made_fakes(manifest, []) == manifest
 
 
 def test_a_renamed_source_needs_a_share(mini, manifest, prepared, landmarks):

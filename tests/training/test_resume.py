@@ -32,9 +32,9 @@ def train(prepared, program):
     """Train in a process of its own; return its exit code and what it said."""
 
     def to_the_end(run: Path, *options: str) -> tuple[int, list[str]]:
-        code, said, errors = program(prepared, run, *OVERRIDES, *options)
+        code, output, errors = program(prepared, run, *OVERRIDES, *options)
         assert "Traceback" not in errors, errors
-        return code, said.splitlines()
+        return code, output.splitlines()
 
     return to_the_end
 
@@ -106,9 +106,9 @@ def test_stopped_by_a_signal(train, unbroken, tmp_path, number, options):
     """It saves the step under way. A terminal sends Ctrl-C to the loader's worker too."""
     rarely = "schedule.checkpoint_steps=100"
     at = "--at=step 3: validation"
-    code, said = train(tmp_path, rarely, f"--signal={int(number)}", at, *options)
+    code, output = train(tmp_path, rarely, f"--signal={int(number)}", at, *options)
     assert code == 128 + number
-    assert said[-1] == f"stopped by {number.name}; the same command resumes"
+    assert output[-1] == f"stopped by {number.name}; run the same command again to resume"
     assert step_of(tmp_path) == 3
     assert train(tmp_path, rarely)[0] == 0
     assert_same(tmp_path, unbroken)

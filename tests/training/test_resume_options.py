@@ -18,7 +18,7 @@ from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training.fit import fit  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
-from faceproof.training.run.journal import Journal  # noqa: E402
+from faceproof.training.run.journal import TrainingJournal  # noqa: E402
 
 #: Checkpoints at steps 2 and 4; what breaks at step 3 has forgotten one step.
 SHORT = ("schedule.steps=5", "schedule.validate_steps=2", "schedule.checkpoint_steps=2")
@@ -63,7 +63,7 @@ OPTIONS = {
 @pytest.fixture(autouse=True)
 def without_export_and_pages(monkeypatch):
     monkeypatch.setattr(fitting, "_try_export", lambda *_: None)
-    monkeypatch.setattr(Journal, "_try", lambda *_: None)
+    monkeypatch.setattr(TrainingJournal, "_try", lambda *_: None)
 
 
 def silent(_: str) -> None:
@@ -124,7 +124,7 @@ def test_each_option_goes_on_exactly(mini, both, options):
 
 
 def test_a_teacher_goes_on_exactly(mini, both, monkeypatch):
-    monkeypatch.setattr(fitting, "_teacher", lambda _: lambda inputs: inputs.mean((1, 2, 3)))
+    monkeypatch.setattr(fitting, "_load_teacher", lambda _: lambda inputs: inputs.mean((1, 2, 3)))
     assert_same(*both(mini(*SHORT, "distil.weight=0.5")))
 
 
@@ -136,7 +136,7 @@ def test_early_stopping_counts_on(mini, both, monkeypatch):
     whole, cut = both(mini(*often, "schedule.patience=3"))
     assert_same(whole, cut)
     assert torch.load(cut.path / "last.pt", weights_only=True)["step"] == 4
-    (note,) = [line["note"] for line in cut.logged() if "note" in line]
+    (note,) = [line["note"] for line in cut.read_log() if "note" in line]
     assert note.startswith("stopped early at step 4: 3 validations without")
 
 
@@ -154,7 +154,7 @@ def test_parts_that_memory_forced_are_kept(mini, both, monkeypatch):
     monkeypatch.setattr(Network, "forward", hungry)
     whole, cut = both(mini(*SHORT))
     assert_same(whole, cut)
-    assert sum("too little memory" in line.get("note", "") for line in cut.logged()) == 1
+    assert sum("too little memory" in line.get("note", "") for line in cut.read_log()) == 1
 
 
 def test_what_the_recipe_says_of_weight_decay_holds_from_then_on(tmp_path, mini, manifest):

@@ -12,7 +12,7 @@ from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training.fit import fit  # noqa: E402
-from faceproof.training.optimizers import rate_factor, rates, with_steps  # noqa: E402
+from faceproof.training.optimizers import epochs_to_steps, learning_rates, rate_factor  # noqa: E402
 from faceproof.training.recipe import ScheduleRecipe  # noqa: E402
 
 GROUPS = ["backbone.a.matrices", "backbone.b.vectors", "backbone.b.matrices", "head.matrices"]
@@ -29,10 +29,10 @@ def steps_of(run):
 
 def test_epochs_become_steps(mini):
     recipe = mini("schedule.epochs=2.5", "schedule.batch_size=8")
-    assert with_steps(recipe, 24).schedule.steps == 8
-    assert with_steps(recipe, 25).schedule.steps == 8
-    assert with_steps(recipe, 26).schedule.steps == 9
-    assert with_steps(mini("schedule.steps=7"), 26).schedule.steps == 7
+    assert epochs_to_steps(recipe, 24).schedule.steps == 8
+    assert epochs_to_steps(recipe, 25).schedule.steps == 8
+    assert epochs_to_steps(recipe, 26).schedule.steps == 9
+    assert epochs_to_steps(mini("schedule.steps=7"), 26).schedule.steps == 7
 
 
 def test_a_constant_rate_is_the_full_one_after_the_warm_up():
@@ -45,11 +45,11 @@ def test_the_head_learns_first_then_the_last_stage_then_those_before_it():
         steps=100, warmup_steps=0, shape="constant", head_first_steps=10, thaw_steps=20
     )
     full = [1.0, 2.0, 2.0, 4.0]
-    assert rates(0, GROUPS, full, schedule) == [0, 0, 0, 4]
-    assert rates(9, GROUPS, full, schedule) == [0, 0, 0, 4]
-    assert rates(10, GROUPS, full, schedule) == [0, 2, 2, 4]
-    assert rates(19, GROUPS, full, schedule) == [0, 2, 2, 4]
-    assert rates(20, GROUPS, full, schedule) == full
+    assert learning_rates(0, GROUPS, full, schedule) == [0, 0, 0, 4]
+    assert learning_rates(9, GROUPS, full, schedule) == [0, 0, 0, 4]
+    assert learning_rates(10, GROUPS, full, schedule) == [0, 2, 2, 4]
+    assert learning_rates(19, GROUPS, full, schedule) == [0, 2, 2, 4]
+    assert learning_rates(20, GROUPS, full, schedule) == full
 
 
 @pytest.mark.slow
@@ -72,11 +72,11 @@ class TestEarlyStopping:
         monkeypatch.setattr(loop, "validate", validate)
 
         def run(*overrides: str) -> tuple[RunFolder, list[str]]:
-            said: list[str] = []
+            output: list[str] = []
             recipe = mini("schedule.steps=8", "schedule.validate_steps=1", *overrides)
             folder = RunFolder(tmp_path / "run")
-            fit(recipe, manifest, folder, progress=said.append)
-            return folder, said
+            fit(recipe, manifest, folder, progress=output.append)
+            return folder, output
 
         return run
 
@@ -84,11 +84,11 @@ class TestEarlyStopping:
         assert steps_of(trained()[0]) == 8
 
     def test_it_stops_after_as_many_validations_without_a_better_one(self, trained):
-        run, said = trained("schedule.patience=2")
+        run, output = trained("schedule.patience=2")
         kept = torch.load(run.path / "last.pt", weights_only=True)
         assert (kept["step"], kept["best_step"], kept["best_score"]) == (4, 2, 0.6)
         assert any(
-            "stopped early at step 4: 2 validations without an improvement" in s for s in said
+            "stopped early at step 4: 2 validations without an improvement" in s for s in output
         )
 
     def test_a_run_that_stopped_early_is_not_trained_again(self, trained):

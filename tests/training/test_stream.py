@@ -14,31 +14,31 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 from faceproof.data.manifest import Manifest  # noqa: E402
-from faceproof.data.preparing.folder import landmarks_of  # noqa: E402
+from faceproof.data.preparing.folder import read_landmarks  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError  # noqa: E402
 from faceproof.imaging.decode import decode  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
-from faceproof.training.fit import _pictures  # noqa: E402
+from faceproof.training.fit import _make_streams  # noqa: E402
 from faceproof.training.stream import (  # noqa: E402
-    ByWeight,
     PlainFaces,
     PreparedPictures,
+    PreparedWeightDraw,
     ShardedPictures,
     TrainingStream,
-    balanced,
-    batches,
-    pictures_of,
+    make_loader,
+    make_pictures,
+    select_balanced,
 )
 
 
 @pytest.fixture
 def stream(mini, manifest) -> TrainingStream:
-    return _pictures(mini(), manifest, None)[0]
+    return _make_streams(mini(), manifest, None)[0]
 
 
 @pytest.fixture
 def landmarks(prepared):
-    return landmarks_of(prepared)
+    return read_landmarks(prepared)
 
 
 def test_a_sample_is_numbers_and_a_target(stream):
@@ -51,7 +51,7 @@ def test_a_sample_is_numbers_and_a_target(stream):
 def test_a_sample_depends_on_its_number_alone(stream, mini, manifest):
     """Whatever was asked before, in this stream or in another one."""
     once = [stream[number] for number in (7, 3, 7, 11)]
-    again = _pictures(mini(), manifest, None)[0]
+    again = _make_streams(mini(), manifest, None)[0]
     torch.manual_seed(9)
     np.random.default_rng(9).random()
     for number, (inputs, target) in zip((7, 3, 7, 11), once, strict=True):
@@ -62,7 +62,7 @@ def test_a_sample_depends_on_its_number_alone(stream, mini, manifest):
 
 
 def test_another_seed_is_another_stream(stream, mini, manifest):
-    other = _pictures(mini("seed=4"), manifest, None)[0]
+    other = _make_streams(mini("seed=4"), manifest, None)[0]
     assert not torch.equal(stream[0][0], other[0][0])
 
 
@@ -84,7 +84,7 @@ def test_without_shares_weights_decide_within_a_class(manifest):
         replace(row, attributes={"weight": "9.0" if i % 4 == 0 else "1.0"})
         for i, row in enumerate(manifest.take("train", purpose="fit"))
     )
-    draw = ByWeight(rows)
+    draw = PreparedWeightDraw(rows)
     drawn = Counter(draw(np.random.default_rng([3, n])) for n in range(4000))
     assert sum(drawn[i] for i, row in enumerate(rows) if row.is_fake) / 4000 == pytest.approx(
         0.5, abs=0.04
@@ -100,14 +100,14 @@ def test_without_shares_weights_decide_within_a_class(manifest):
 
 def test_without_weights_all_pictures_of_a_class_come_alike(manifest):
     rows = manifest.take("train", purpose="fit")
-    drawn = Counter(ByWeight(rows)(np.random.default_rng([5, n])) for n in range(1000))
+    drawn = Counter(PreparedWeightDraw(rows)(np.random.default_rng([5, n])) for n in range(1000))
     assert set(drawn) == set(range(len(rows)))
 
 
 def test_a_donor_is_a_real_face(stream, monkeypatch):
     monkeypatch.setattr(stream, "_pictures", range(10_000))
     rows = {index for pool in stream._real for index in pool.tolist()}
-    assert {int(stream._donor(np.random.default_rng(n))) for n in range(60)} <= rows
+    assert {int(stream._draw_donor(np.random.default_rng(n))) for n in range(60)} <= rows
 
 
 def test_without_real_faces_there_is_no_stream(mini, manifest, prepared, landmarks):
@@ -117,7 +117,7 @@ def test_without_real_faces_there_is_no_stream(mini, manifest, prepared, landmar
 
 
 def test_validation_faces_are_as_in_use(mini, manifest, prepared, landmarks):
-    _, faces = _pictures(mini(), manifest, None)
+    _, faces = _make_streams(mini(), manifest, None)
     rows = manifest.take("validation", purpose="choose")
     assert len(faces) == len(rows)
     for index in (0, 9):
@@ -133,18 +133,18 @@ class TestBatches:
     @pytest.mark.parametrize("workers", [0, 2])
     def test_they_are_the_samples_in_order(self, stream, workers):
         numbers = range(5, 17, 2)
-        found = list(batches(stream, numbers, size=4, workers=workers))
+        found = list(make_loader(stream, numbers, size=4, workers=workers))
         assert [len(targets) for _, targets in found] == [4, 2]
         inputs = torch.cat([inputs for inputs, _ in found])
         assert torch.equal(inputs, torch.stack([stream[number][0] for number in numbers]))
 
     def test_torchs_random_state_is_left_alone(self, stream):
         before = torch.get_rng_state()
-        list(batches(stream, range(2), size=2, workers=0))
+        list(make_loader(stream, range(2), size=2, workers=0))
         assert torch.equal(torch.get_rng_state(), before)
 
     def test_no_number_is_no_batch(self, stream):
-        assert list(batches(stream, range(3, 3), size=2, workers=0)) == []
+        assert list(make_loader(stream, range(3, 3), size=2, workers=0)) == []
 
 
 class TestBalanced:
@@ -157,22 +157,22 @@ class TestBalanced:
     def test_sources_and_classes_come_evenly(self, manifest):
         """2 real of one source, 10 real and 12 fake of another."""
         rows = self.rows(manifest)
-        chosen = balanced(rows, 12, seed=0)
+        chosen = select_balanced(rows, 12, seed=0)
         counts = Counter((row.source, row.label) for row in chosen)
         assert counts == {("small", "real"): 2, ("large", "real"): 5, ("large", "fake"): 5}
 
     def test_it_takes_all_where_there_are_fewer(self, manifest):
         rows = self.rows(manifest)
-        assert balanced(rows, 100, seed=0) == rows
+        assert select_balanced(rows, 100, seed=0) == rows
 
     def test_a_seed_decides_it(self, manifest):
         rows = self.rows(manifest)
-        assert balanced(rows, 8, seed=1) == balanced(rows, 8, seed=1)
-        assert balanced(rows, 8, seed=1) != balanced(rows, 8, seed=2)
+        assert select_balanced(rows, 8, seed=1) == select_balanced(rows, 8, seed=1)
+        assert select_balanced(rows, 8, seed=1) != select_balanced(rows, 8, seed=2)
 
     def test_the_order_of_rows_is_kept(self, manifest):
         rows = self.rows(manifest)
-        chosen = balanced(rows, 9, seed=0)
+        chosen = select_balanced(rows, 9, seed=0)
         assert sorted(chosen, key=rows.index) == list(chosen)
 
 
@@ -191,7 +191,7 @@ def sharded(request, prepared, tmp_path_factory):
     table = found.table.with_columns(
         pl.Series("weight", [1.0] * len(sizes)), pl.Series("bytes", sizes)
     )
-    points = landmarks_of(prepared)
+    points = read_landmarks(prepared)
     landmarks = np.stack([points[path] for path in table["path"]])
     spec = ShardsSpec(kind=request.param, most_pictures=9)
     write_shards(Manifest(table, root=prepared), landmarks, folder / "shards", spec, seed=0)
@@ -202,9 +202,9 @@ class TestShards:
     def test_the_stream_is_the_same_bit_for_bit(self, mini, manifest, landmarks, sharded):
         rows = manifest.take("train", purpose="fit")
         recipe = mini("augment.swap=0.3", "data.reading='shards'", f"data.prepared='{sharded}'")
-        pictures = pictures_of(recipe.data, rows, landmarks)
+        pictures = make_pictures(recipe.data, rows, landmarks)
         assert isinstance(pictures, ShardedPictures)
-        plain = pictures_of(mini().data, rows, landmarks)
+        plain = make_pictures(mini().data, rows, landmarks)
         assert not isinstance(plain, ShardedPictures)
         one, other = (TrainingStream(each, recipe) for each in (pictures, plain))
         for number in range(30):
@@ -215,7 +215,7 @@ class TestShards:
     def test_workers_read_them_as_well(self, mini, manifest, landmarks, sharded):
         rows = manifest.take("validation", purpose="choose")
         faces = PlainFaces(ShardedPictures(sharded, rows, landmarks), mini().network.preprocessing)
-        found = torch.cat([i for i, _ in batches(faces, range(16), size=4, workers=2)])
+        found = torch.cat([i for i, _ in make_loader(faces, range(16), size=4, workers=2)])
         assert torch.equal(found, torch.stack([faces[number][0] for number in range(16)]))
 
     def test_a_damaged_picture_is_an_error_that_names_it(
@@ -238,14 +238,14 @@ class TestShards:
     ):
         shutil.copy(prepared / "faces.parquet", sharded / "faces.parquet")
         recipe = mini("data.reading='shards'", f"data.prepared='{sharded}'")
-        stream, faces = _pictures(recipe, manifest, None)
-        plain, _ = _pictures(mini(), manifest, None)
+        stream, faces = _make_streams(recipe, manifest, None)
+        plain, _ = _make_streams(mini(), manifest, None)
         assert torch.equal(stream[5][0], plain[5][0])
         assert isinstance(faces._pictures, ShardedPictures)
 
     def test_without_shards_it_says_what_to_do(self, mini, manifest):
         with pytest.raises(ManifestError, match="has no shards: make them with"):
-            _pictures(mini("data.reading='shards'"), manifest, None)
+            _make_streams(mini("data.reading='shards'"), manifest, None)
 
 
 class TestUnreadable:
@@ -266,10 +266,10 @@ class TestUnreadable:
     @pytest.mark.parametrize("workers", [0, 1])
     def test_the_file_and_the_remedy_are_named(self, broken, number, workers):
         path = broken._pictures.rows[number].path
-        loader = batches(broken, range(number - 1, 16, 20), size=4, workers=workers)
+        loader = make_loader(broken, range(number - 1, 16, 20), size=4, workers=workers)
         assert len(list(loader)) == 1
         with pytest.raises(TrainingError, match="run `faceproof data prepare` again") as caught:
-            list(batches(broken, range(number, 16, 20), size=4, workers=workers))
+            list(make_loader(broken, range(number, 16, 20), size=4, workers=workers))
         assert path in str(caught.value)
         assert "Traceback" not in str(caught.value)
 
@@ -282,7 +282,7 @@ class TestUnreadable:
             PreparedPictures(prepared, rows, fewer)
 
     def test_batches_before_it_are_whole(self, broken):
-        seen = iter(batches(broken, [0, 1, 2, 3], size=2, workers=1))
+        seen = iter(make_loader(broken, [0, 1, 2, 3], size=2, workers=1))
         assert len(next(seen)[1]) == 2
         with pytest.raises(TrainingError):
             next(seen)

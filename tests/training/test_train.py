@@ -25,7 +25,7 @@ from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
 from faceproof.training.preflight import refuse_poor_data  # noqa: E402
-from faceproof.training.run.stopping import Stopped  # noqa: E402
+from faceproof.training.run.stopping import TrainingStopped  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
 
 LONGER = ("schedule.steps=24", "schedule.batch_size=16", "schedule.validate_steps=12")
@@ -70,10 +70,10 @@ class TestCommand:
             "test_efficientnet_ln.onnx",
             "test_efficientnet_ln.safetensors",
         }
-        said = json.loads((run / "bundle" / "detector.json").read_text(encoding="utf-8"))
-        assert said["default_operating_point"] == "1-in-5"
-        assert said["generators_seen"] == ["blush"]
-        assert said["trained_on"]["rows"] == {
+        output = json.loads((run / "bundle" / "detector.json").read_text(encoding="utf-8"))
+        assert output["default_operating_point"] == "1-in-5"
+        assert output["generators_seen"] == ["blush"]
+        assert output["trained_on"]["rows"] == {
             "train": 24,
             "validation": 16,
             "calibration": 78,
@@ -84,9 +84,9 @@ class TestCommand:
     def test_results_are_those_of_the_test_split(self, made):
         run, _ = made
         spec = Detector.load(run / "bundle").spec
-        answers = predictions.read(run / "predictions-test.parquet")
+        answers = predictions.read_table(run / "predictions-test.parquet")
         assert predictions.origin_of(answers).purpose == "final-report"
-        judged = predictions.judged(answers)
+        judged = predictions.judged_faces(answers)
         (auc,) = [f for f in spec.results if (f.metric, f.slice) == ("roc_auc", "all")]
         assert auc.n == len(judged)
         assert auc.value > 0.9
@@ -94,14 +94,14 @@ class TestCommand:
 
 
 def test_the_detector_answers_as_the_network_that_was_trained(made, mini, manifest, prepared):
-    from faceproof.data.preparing.folder import landmarks_of
+    from faceproof.data.preparing.folder import read_landmarks
     from faceproof.imaging.decode import decode
     from faceproof.runs import RunFolder
-    from faceproof.training.fit import kept_network
+    from faceproof.training.fit import load_saved_network
 
     run, _ = made
-    detector, network = Detector.load(run / "bundle"), kept_network(mini(), RunFolder(run))
-    points = landmarks_of(prepared)
+    detector, network = Detector.load(run / "bundle"), load_saved_network(mini(), RunFolder(run))
+    points = read_landmarks(prepared)
     inputs = np.stack(
         [
             prepare(
@@ -134,18 +134,18 @@ class TestGoingOn:
         monkeypatch.setattr(answering, "predict", counted)
 
         def once_more(*overrides: str) -> tuple[list[str], list[str]]:
-            said: list[str] = []
+            output: list[str] = []
             judged.clear()
-            train(mini(*LONGER, *overrides), run, progress=said.append)
-            return said, list(judged)
+            train(mini(*LONGER, *overrides), run, progress=output.append)
+            return output, list(judged)
 
         return once_more
 
     def test_nothing_is_done_twice(self, again, made, run):
-        said, judged = again()
+        output, judged = again()
         assert judged == []
-        assert sum("reusing this detector's predictions" in line for line in said) == 2
-        assert not any("trial export" in line for line in said)
+        assert sum("reusing this detector's predictions" in line for line in output) == 2
+        assert not any("trial export" in line for line in output)
         for name in ("detector.json", "CARD.md"):
             assert (run / "bundle" / name).read_bytes() == (made[0] / "bundle" / name).read_bytes()
 
@@ -184,7 +184,7 @@ class TestToldBeforeHoursOfWork:
             train(mini(), tmp_path, progress=lambda _: None)
 
     @pytest.mark.parametrize(
-        ("split", "label", "said"),
+        ("split", "label", "message"),
         [
             ("train", "fake", "train has 0 fake faces and needs at least 1"),
             ("validation", "real", "validation has 0 real faces and needs at least 1"),
@@ -192,9 +192,9 @@ class TestToldBeforeHoursOfWork:
             ("calibration", "fake", "calibration has 0 fake faces and needs at least 59"),
         ],
     )
-    def test_a_split_without_a_class(self, mini, manifest, split, label, said):
+    def test_a_split_without_a_class(self, mini, manifest, split, label, message):
         kept = [row for row in manifest.rows if (row.split, row.label) != (split, label)]
-        with pytest.raises(TrainingError, match=said):
+        with pytest.raises(TrainingError, match=message):
             refuse_poor_data(mini(), Manifest(tuple(kept)))
 
     def test_too_few_faces_for_the_promise(self, mini, manifest):
@@ -208,12 +208,12 @@ class TestExitCodes:
     @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
     def test_a_stopped_training(self, prepared, tmp_path, monkeypatch, number, code):
         def stop(*_: object, **__: object) -> None:
-            raise Stopped(number)
+            raise TrainingStopped(number)
 
         monkeypatch.setattr(training, "train", stop)
         result = faceproof("train", prepared / "recipe.toml", "--output", tmp_path)
         assert result.exit_code == code
-        assert "the same command resumes" in result.stderr
+        assert "run the same command again to resume" in result.stderr
         assert result.stdout == ""
 
     def test_a_recipe_that_cannot_be_read(self, tmp_path):
@@ -234,7 +234,7 @@ class TestExitCodes:
 
         def note(_recipe: object, output: Path, **_: object) -> None:
             seen.append(output)
-            raise Stopped(15)
+            raise TrainingStopped(15)
 
         monkeypatch.setattr(training, "train", note)
         faceproof("train", prepared / "recipe.toml")

@@ -22,10 +22,10 @@ from faceproof.data.manifest_files import read_manifest  # noqa: E402
 from faceproof.detector import Detector  # noqa: E402
 from faceproof.detector.bundle import Bundle, write_bundle  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError, UsageError  # noqa: E402
-from faceproof.evaluation.feedback import Feedback, lines, read_feedback  # noqa: E402
+from faceproof.evaluation.feedback import Feedback, read_feedback, to_json_lines  # noqa: E402
 from faceproof.evaluation.gate import Update  # noqa: E402
-from faceproof.evaluation.predictions import Prediction, origin_of, read, write  # noqa: E402
-from faceproof.evaluation.predictions import table as predictions_table  # noqa: E402
+from faceproof.evaluation.predictions import Prediction, origin_of, read_table, write_table  # noqa: E402
+from faceproof.evaluation.predictions import make_table as predictions_table  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training.recipe import read_recipe  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
@@ -160,7 +160,7 @@ class TestAccepted:
     def test_the_gate_read_validation_and_the_report_test(self, made):
         for split, purpose in (("validation", "choose"), ("test", "final-report")):
             for who in ("old", "new"):
-                answers = read(made[0] / f"predictions-{split}-{who}.parquet")
+                answers = read_table(made[0] / f"predictions-{split}-{who}.parquet")
                 assert origin_of(answers).purpose == purpose
                 assert set(answers["split"].to_pylist()) == {split}
 
@@ -237,7 +237,7 @@ def told(pictures, tmp_path_factory) -> tuple[Path, Path]:
         on_file(folder / "again.jpg", 4, truth="fake"),
         feedback(5),
     ]
-    (folder / "told.jsonl").write_text("".join(lines(given)), encoding="utf-8")
+    (folder / "told.jsonl").write_text("".join(to_json_lines(given)), encoding="utf-8")
     return folder / "told.jsonl", folder
 
 
@@ -276,7 +276,7 @@ class TestFeedback:
         assert not kept & {*manifest.table["sha256"], *manifest.table["origin_sha256"]}
         assert "feedback" not in set(manifest.table["source"])
         for file in output.glob("predictions-*"):
-            answers = read(file)
+            answers = read_table(file)
             is_feedback = "feedback" in file.name
             assert (origin_of(answers).purpose == "regression") == is_feedback
             assert (set(answers["source"].to_pylist()) == {"feedback"}) == is_feedback
@@ -286,11 +286,11 @@ class TestFeedback:
         output, _ = judged()
         for who, right in (("old", True), ("new", False)):
             file = output / f"predictions-feedback-{who}.parquet"
-            rows = read(file).to_pylist()
+            rows = read_table(file).to_pylist()
             for row in rows:
                 row["fake_probability"] = float((row["label"] == "fake") == right)
             turned = [Prediction(**row) for row in rows]
-            write(predictions_table(turned, origin_of(read(file))), file)
+            write_table(predictions_table(turned, origin_of(read_table(file))), file)
         _, result = judged()
         assert result.exit_code == 3
         assert "source=feedback" in result.stderr
@@ -353,7 +353,7 @@ class TestBadInput:
         def refused(kind: type[Exception], **changed: object) -> str:
             wish = {"detector": str(detector), "data": pictures, "replay": prepared} | changed
             with pytest.raises(kind) as error:
-                updating.update(updating.Wish(**wish), tmp_path / "out", progress=silent)
+                updating.update(updating.UpdateOptions(**wish), tmp_path / "out", progress=silent)
             assert not (tmp_path / "out" / "last.pt").exists()
             return str(error.value)
 
@@ -377,9 +377,9 @@ class TestBadInput:
         files |= {"twin.onnx": files[member.onnx.name]}
         spec = old.spec.model_copy(update={"members": (member, twin)})
         both = write_bundle(tmp_path / "both", spec, files)
-        said = refused(UsageError, detector=str(both.folder))
-        assert "ensemble of 2 networks" in said
-        assert "distil" in said
+        output = refused(UsageError, detector=str(both.folder))
+        assert "ensemble of 2 networks" in output
+        assert "distil" in output
 
     def test_a_manifest_that_is_not_there(self, refused, tmp_path):
         assert "not found: use a .parquet" in refused(ManifestError, data=tmp_path / "no.csv")
@@ -398,8 +398,8 @@ class TestBadInput:
         ],
     )
     def test_a_key_that_an_update_does_not_change(self, refused, override):
-        said = refused(UsageError, overrides=(override,))
-        assert f"--set {override.partition('=')[0]}: an update cannot change it" in said
+        output = refused(UsageError, overrides=(override,))
+        assert f"--set {override.partition('=')[0]}: an update cannot change it" in output
 
     def test_several_devices(self, refused):
         assert "runs on one device" in refused(UsageError, overrides=("device.devices=2",))
@@ -413,8 +413,8 @@ class TestBadInput:
         from faceproof.data.manifest_files import write_manifest
 
         write_manifest(manifest.with_table(few), tmp_path / "few.parquet")
-        said = refused(TrainingError, replay=tmp_path / "few.parquet")
-        assert "the split calibration has 0 real faces" in said
+        output = refused(TrainingError, replay=tmp_path / "few.parquet")
+        assert "the split calibration has 0 real faces" in output
 
     def test_another_update_does_not_go_on_in_the_same_folder(
         self, output, detector, pictures, prepared

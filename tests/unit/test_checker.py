@@ -15,7 +15,7 @@ from skimage import data
 
 from faceproof.checker import FACES, Checker, source_name
 from faceproof.detector import Detector
-from faceproof.detector.heatmaps import Explained
+from faceproof.detector.heatmaps import Explanations
 from faceproof.errors import NoHeatMapError, SourceUnreadableError, UnknownChoiceError, UsageError
 from faceproof.imaging.decode import Limits
 from faceproof.imaging.faces import Face, YuNet
@@ -23,7 +23,7 @@ from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
 from faceproof.imaging.heat import crop_corners
 from faceproof.imaging.preprocessing import prepare
 from faceproof.results import CheckResult, Provenance
-from faceproof.sources import Refused
+from faceproof.sources import RefusedSource
 
 # The detector of the tests calls bright faces fake.
 ASTRONAUT = cv2.convertScaleAbs(data.astronaut()[:320, 60:380], alpha=1.5)
@@ -46,7 +46,7 @@ def png(pixels: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def told(result: CheckResult) -> dict[str, object]:
+def summarise(result: CheckResult) -> dict[str, object]:
     """Return what a result says, without how long it took."""
     return result.model_dump(exclude={"elapsed_ms"})
 
@@ -105,7 +105,9 @@ def test_many_are_told_as_one_is(checker, batch_size, workers):
     two = np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1)
     sources = [ASTRONAUT, NO_FACE, two, b"", ASTRONAUT[::-1], ASTRONAUT // 3, "nowhere.jpg"]
     many = checker.check_many(sources, batch_size=batch_size, workers=workers)
-    assert [told(result) for result in many] == [told(checker.check(one)) for one in sources]
+    assert [summarise(result) for result in many] == [
+        summarise(checker.check(one)) for one in sources
+    ]
 
 
 def test_a_picture_is_as_fake_as_its_most_fake_face(checker):
@@ -149,7 +151,9 @@ def test_the_two_halves_of_a_check_join_sources_of_several_callers(checker):
     opened = [checker.open(source, name=name) for name, source in sources.items()]
     assert [one.weight for one in opened] == [2, 1, 1, 1]
     alone = [checker.check(source, name=name) for name, source in sources.items()]
-    assert [told(result) for result in checker.judge(opened)] == [told(one) for one in alone]
+    assert [summarise(result) for result in checker.judge(opened)] == [
+        summarise(one) for one in alone
+    ]
     assert checker.judge([]) == []
 
 
@@ -161,7 +165,7 @@ def test_another_operating_point_needs_no_network(checker, detector, monkeypatch
     wanted = strict.check(np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1))
     nothing = checker.check(NO_FACE)
     monkeypatch.setattr(Detector, "logits", None)
-    assert told(checker.verdicts_at(at_default, "strict")) == told(wanted)
+    assert summarise(checker.verdicts_at(at_default, "strict")) == summarise(wanted)
     assert wanted.verdict != at_default.verdict
     assert checker.verdicts_at(nothing, "strict").verdict is None
     with pytest.raises(UnknownChoiceError):
@@ -181,7 +185,7 @@ def test_bytes_with_a_name_are_told_as_their_file_is(checker, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     for file in (png(ASTRONAUT), png(ASTRONAUT)[:900], b"", b"plainly no picture"):
         Path("a.png").write_bytes(file)
-        assert told(checker.check(file, name="a.png")) == told(checker.check("a.png"))
+        assert summarise(checker.check(file, name="a.png")) == summarise(checker.check("a.png"))
 
 
 def test_no_face_is_a_status(checker):
@@ -196,7 +200,9 @@ BAD = {
     "unsupported_source": "https://example.org/a.jpg",
     "empty_file": b"",
     "unsupported_format": b"plainly no picture",
-    "source_unreadable": Refused("locked", SourceUnreadableError("locked: Permission denied")),
+    "source_unreadable": RefusedSource(
+        "locked", SourceUnreadableError("locked: Permission denied")
+    ),
     "file_too_large": bytes(2_000_000),
 }
 
@@ -237,13 +243,13 @@ def test_a_picture_at_an_address_is_judged_as_its_file_is(detector):
     assert result.source == address
     assert result.image.format == "PNG"
     wanted = Checker(detector).check(png(ASTRONAUT), name=address)
-    assert told(result) == told(wanted)
+    assert summarise(result) == summarise(wanted)
 
 
 def test_heat_maps_come_with_each_face_and_change_no_probability(detector, monkeypatch):
-    def explained(self: Detector, inputs: np.ndarray) -> Explained:
+    def explained(self: Detector, inputs: np.ndarray) -> Explanations:
         numbers = np.arange(len(inputs), dtype=np.float64)
-        return Explained(
+        return Explanations(
             logits=self.logits(inputs),
             values=np.arange(4.0).reshape(1, 2, 2) + numbers[:, None, None],
             reliable=numbers > 0,
@@ -252,7 +258,7 @@ def test_heat_maps_come_with_each_face_and_change_no_probability(detector, monke
         )
 
     two = np.concatenate([ASTRONAUT, ASTRONAUT // 2], axis=1)
-    monkeypatch.setattr(Detector, "explained", explained)
+    monkeypatch.setattr(Detector, "explain", explained)
     monkeypatch.setattr(Detector, "refuse_without_maps", lambda _: None)
     result = Checker(detector, heatmaps=True).check(two)
     first, second = (face.heatmap for face in result.faces)
@@ -267,15 +273,15 @@ def test_heat_maps_come_with_each_face_and_change_no_probability(detector, monke
     bare = result.model_copy(
         update={"faces": tuple(f.model_copy(update={"heatmap": None}) for f in result.faces)}
     )
-    assert told(bare) == told(Checker(detector).check(two))
+    assert summarise(bare) == summarise(Checker(detector).check(two))
 
 
 def test_the_map_of_a_whole_picture_lies_over_all_of_it(detector, monkeypatch):
-    def explained(self: Detector, inputs: np.ndarray) -> Explained:
+    def explained(self: Detector, inputs: np.ndarray) -> Explanations:
         one = np.zeros(1)
-        return Explained(self.logits(inputs), np.ones((1, 1, 1)), one > 1, one, one)
+        return Explanations(self.logits(inputs), np.ones((1, 1, 1)), one > 1, one, one)
 
-    monkeypatch.setattr(Detector, "explained", explained)
+    monkeypatch.setattr(Detector, "explain", explained)
     monkeypatch.setattr(Detector, "refuse_without_maps", lambda _: None)
     result = Checker(detector, faces="whole", heatmaps=True).check(np.zeros((50, 40, 3), np.uint8))
     corners = np.array(result.faces[0].heatmap.corners)
@@ -376,11 +382,11 @@ def faceproof_threads() -> list[str]:
 
 
 def test_one_checker_serves_several_threads(checker):
-    alone = told(checker.check(ASTRONAUT))
+    alone = summarise(checker.check(ASTRONAUT))
     answers: list[dict[str, object]] = []
 
     def answer():
-        answers.append(told(checker.check(ASTRONAUT)))
+        answers.append(summarise(checker.check(ASTRONAUT)))
 
     threads = [threading.Thread(target=answer) for _ in range(3)]
     for thread in threads:

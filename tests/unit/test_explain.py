@@ -20,13 +20,13 @@ from faceproof.evaluation.finding_names import (
     HOTTEST,
     RANDOM,
     RELIABLE,
-    another,
-    shuffled,
+    other_map_slice,
+    shuffled_slice,
 )
-from faceproof.explain import StudiedFaces, mean_interval, rank_correlation, studied, study
+from faceproof.explain import StudiedFaces, mean_interval, rank_correlation, select_faces, study
 from faceproof.reports.card import card
 from faceproof.reports.card_sections import heatmap_section
-from support.mapped import MappedBundle
+from support.heatmap_bundles import MappedBundle
 
 HASH = "e" * 64
 
@@ -67,10 +67,10 @@ def found(
         wrong = Path(__file__).parents[1] / "fixtures" / "bright-wrong.onnx"
         return [("head.logit", data), ("body", wrong.read_bytes())]
 
-    monkeypatch.setattr(explain, "cascade", shuffling)
-    said: list[str] = []
-    findings = study(detector, faces, shuffled_faces=40, progress=said.append)
-    assert len(said) == 3
+    monkeypatch.setattr(explain, "randomise_stages", shuffling)
+    output: list[str] = []
+    findings = study(detector, faces, shuffled_faces=40, progress=output.append)
+    assert len(output) == 3
     return {(one.metric, one.slice): one for one in findings}
 
 
@@ -86,15 +86,15 @@ def test_a_good_detectors_maps_beat_random_deletion(found: dict[tuple[str, str],
 
 def test_controls_do_not(found: dict[tuple[str, str], Finding]) -> None:
     own = found[RELIABLE, "all"]
-    for control in (another(), shuffled("m0")):
+    for control in (other_map_slice(), shuffled_slice("m0")):
         assert found[RELIABLE, control].high < own.low
 
 
 def test_correlation_says_how_far_the_shuffled_maps_went(
     found: dict[tuple[str, str], Finding],
 ) -> None:
-    same = found[CORRELATION, shuffled("m0", "head.logit")]
-    opposite = found[CORRELATION, shuffled("m0", "body")]
+    same = found[CORRELATION, shuffled_slice("m0", "head.logit")]
+    opposite = found[CORRELATION, shuffled_slice("m0", "body")]
     assert (same.value, same.low, same.high) == (1, 1, 1)
     assert opposite.value == pytest.approx(-1)
 
@@ -163,7 +163,7 @@ def test_faces_are_drawn_from_the_split_that_the_purpose_may_read(
     photos: Manifest, detector: Detector, tmp_path: Path
 ) -> None:
     def draw(number: int, **where: str) -> StudiedFaces:
-        return studied(photos, detector.preprocessing, root=tmp_path, number=number, **where)
+        return select_faces(photos, detector.preprocessing, root=tmp_path, number=number, **where)
 
     every = draw(50)
     assert (len(every), every.without_face) == (9, 1)
@@ -181,7 +181,7 @@ def test_faces_are_drawn_from_the_split_that_the_purpose_may_read(
 @pytest.mark.train
 def test_weights_change_places_from_the_top_down() -> None:
     onnx = pytest.importorskip("onnx")
-    from faceproof.explain import cascade
+    from faceproof.explain import randomise_stages
 
     rng = np.random.default_rng(2)
     names = ["backbone.conv1.weight.half", "backbone.layer1.0.conv.weight", "head.norm.bias"]
@@ -194,7 +194,7 @@ def test_weights_change_places_from_the_top_down() -> None:
     ]
     graph = onnx.helper.make_graph([], "weights", [], [], tensors)
     data = onnx.helper.make_model(graph).SerializeToString()
-    stages, mixed = zip(*cascade(data, seed=1), strict=True)
+    stages, mixed = zip(*randomise_stages(data, seed=1), strict=True)
     assert stages == (
         *("head.logit", "head.dense", "head.norm"),
         *("backbone.layer1.0", "backbone.conv1"),
@@ -206,8 +206,8 @@ def test_weights_change_places_from_the_top_down() -> None:
     for name, trained in states[0].items():
         assert np.array_equal(np.sort(trained.ravel()), np.sort(states[-1][name].ravel()))
         assert states[-1][name].dtype == trained.dtype
-    assert [one for _, one in cascade(data, seed=1)] == list(mixed)
-    assert [one for _, one in cascade(data, seed=2)] != list(mixed)
+    assert [one for _, one in randomise_stages(data, seed=1)] == list(mixed)
+    assert [one for _, one in randomise_stages(data, seed=2)] != list(mixed)
 
 
 def _weights(onnx: object, data: bytes) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from faceproof.pipeline import in_batches, in_order
+from faceproof.pipeline import batch_by_weight, map_in_order
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])
@@ -16,16 +16,20 @@ def test_answers_come_in_order_however_long_they_take(workers):
         time.sleep(0.02 if item == 0 else 0)
         return -item
 
-    assert list(in_order(slow_first, range(9), workers=workers, ahead=5)) == [-i for i in range(9)]
+    assert list(map_in_order(slow_first, range(9), workers=workers, ahead=5)) == [
+        -i for i in range(9)
+    ]
 
 
 def test_work_runs_beside_the_caller():
-    names = set(in_order(lambda _: threading.current_thread().name, range(9), workers=2, ahead=4))
+    names = set(
+        map_in_order(lambda _: threading.current_thread().name, range(9), workers=2, ahead=4)
+    )
     assert names <= {"faceproof_0", "faceproof_1"}
 
 
 def test_an_error_is_raised_in_its_turn():
-    answers = in_order(lambda item: 1 // item, [1, 0, 1], workers=2, ahead=3)
+    answers = map_in_order(lambda item: 1 // item, [1, 0, 1], workers=2, ahead=3)
     assert next(answers) == 1
     with pytest.raises(ZeroDivisionError):
         next(answers)
@@ -41,7 +45,7 @@ def test_what_was_not_begun_is_left_when_the_caller_stops():
             gate.wait(5)
         return item
 
-    answers = in_order(work, range(100), workers=1, ahead=50)
+    answers = map_in_order(work, range(100), workers=1, ahead=50)
     assert next(answers) == 0
     threading.Timer(0.05, gate.set).start()
     answers.close()
@@ -49,5 +53,5 @@ def test_what_was_not_begun_is_left_when_the_caller_stops():
 
 
 def test_batches_are_closed_when_they_weigh_enough():
-    assert list(in_batches([5, 1, 1, 1, 9], int, weight=3)) == [[5], [1, 1, 1], [9]]
-    assert list(in_batches([], int, weight=3)) == []
+    assert list(batch_by_weight([5, 1, 1, 1, 9], int, weight=3)) == [[5], [1, 1, 1], [9]]
+    assert list(batch_by_weight([], int, weight=3)) == []

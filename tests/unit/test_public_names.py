@@ -115,7 +115,7 @@ class TestEvaluate:
         )
         assert isinstance(found, faceproof.Evaluation)
         assert found.conditions == ("clean", "jpeg-60")
-        assert found.judged("all", "clean") == (6, 6)
+        assert found.count_judged("all", "clean") == (6, 6)
         assert (found.data.split, found.data.name) == ("test", str(manifest))
         assert found.find("roc_auc").value == 1
         assert (steps[0], steps[-1]) == ((0, 24), (24, 24))
@@ -132,7 +132,7 @@ class TestEvaluate:
         assert found.seed == 3
 
     @pytest.mark.parametrize(
-        ("changes", "said"),
+        ("changes", "message"),
         [
             ({"conditions": ["jpg-60"]}, "unknown condition"),
             ({"faces": "all"}, "unknown choice of faces"),
@@ -142,9 +142,9 @@ class TestEvaluate:
             ({"output": __file__}, "is not a folder"),
         ],
     )
-    def test_what_cannot_be_done_is_refused_first(self, tiny_bundle, manifest, changes, said):
+    def test_what_cannot_be_done_is_refused_first(self, tiny_bundle, manifest, changes, message):
         wanted = {"manifest": manifest, **changes}
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             faceproof.evaluate(tiny_bundle, **wanted)
 
 

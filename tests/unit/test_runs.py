@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import signal
+import stat
 import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 import faceproof.runs
-from faceproof.runs import RunFolder, environment, replacing
+from faceproof.errors import UsageError
+from faceproof.runs import RunFolder, atomic_write, environment, lock_folder
 
 
 def test_every_start_is_kept(tmp_path):
     run = RunFolder(tmp_path / "deep" / "run")
-    assert run.starts() == []
+    assert run.read_starts() == []
     run.record_start(recipe={"seed": 1}, devices=1)
     RunFolder(tmp_path / "deep" / "run").record_start(devices=2)
-    first, second = run.starts()
+    first, second = run.read_starts()
     assert first["recipe"] == {"seed": 1}
     assert (first["devices"], second["devices"]) == (1, 2)
     assert first["started"].endswith("Z")
@@ -27,12 +35,12 @@ def test_every_start_is_kept(tmp_path):
 
 def test_metrics_are_lines(tmp_path):
     run = RunFolder(tmp_path)
-    assert run.logged() == []
+    assert run.read_log() == []
     run.log(step=10, loss=0.5)
     run.log(step=20, note="Łódź")
-    assert [line["step"] for line in run.logged()] == [10, 20]
-    assert run.logged()[1]["note"] == "Łódź"
-    assert all("time" in line for line in run.logged())
+    assert [line["step"] for line in run.read_log()] == [10, 20]
+    assert run.read_log()[1]["note"] == "Łódź"
+    assert all("time" in line for line in run.read_log())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no limit of a file's size on Windows")
@@ -51,13 +59,13 @@ def test_a_line_that_does_not_fit_leaves_no_part_of_itself(tmp_path):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
     run.log(step=20, loss=0.4)
-    assert [line["step"] for line in run.logged()] == [10, 20]
+    assert [line["step"] for line in run.read_log()] == [10, 20]
 
 
 class TestReplacing:
     def test_after_an_error_nothing_is_left_of_the_new_one(self, tmp_path):
         def break_off() -> None:
-            with replacing(tmp_path / "last.pt") as file:
+            with atomic_write(tmp_path / "last.pt") as file:
                 file.write(b"ne")
                 raise ZeroDivisionError
 
@@ -67,14 +75,14 @@ class TestReplacing:
 
     def test_the_new_file_takes_the_place_of_the_old_one(self, tmp_path):
         for content in (b"old", b"new"):
-            with replacing(tmp_path / "file.json") as file:
+            with atomic_write(tmp_path / "file.json") as file:
                 file.write(content)
         assert (tmp_path / "file.json").read_bytes() == b"new"
         assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
 
     def test_after_an_error_the_old_file_is_there(self, tmp_path):
         def break_off() -> None:
-            with replacing(tmp_path / "last.pt") as file:
+            with atomic_write(tmp_path / "last.pt") as file:
                 file.write(b"ne")
                 raise ZeroDivisionError
 
@@ -85,10 +93,139 @@ class TestReplacing:
 
     def test_while_it_is_written_the_old_file_is_there(self, tmp_path):
         (tmp_path / "last.pt").write_bytes(b"old")
-        with replacing(tmp_path / "last.pt") as file:
+        with atomic_write(tmp_path / "last.pt") as file:
             file.write(b"new")
             file.flush()
             assert (tmp_path / "last.pt").read_bytes() == b"old"
+
+    def test_a_private_file_was_never_open_to_others(self, tmp_path):
+        place = tmp_path / "keys.json"
+        place.write_bytes(b"old")
+        stale = tmp_path / ".keys.json.part"
+        stale.write_bytes(b"left by a killed process")
+        stale.chmod(0o666)
+        with atomic_write(place, private=True) as file:
+            if os.name != "nt":
+                assert stat.S_IMODE(stale.stat().st_mode) == 0o600
+            file.write(b"secret")
+        assert place.read_bytes() == b"secret"
+        assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
+
+    @pytest.mark.skipif(os.name == "nt", reason="Windows has no descriptor of a folder")
+    def test_file_and_folder_reach_the_disk_in_this_order(self, tmp_path, monkeypatch):
+        kinds = []
+
+        def note(descriptor: int) -> None:
+            mode = os.fstat(descriptor).st_mode
+            kinds.append((stat.S_ISDIR(mode), (tmp_path / "file").exists()))
+
+        monkeypatch.setattr(os, "fsync", note)
+        with atomic_write(tmp_path / "file") as file:
+            file.write(b"new")
+        assert kinds == [(False, False), (True, True)]
+        with atomic_write(tmp_path / "file", sync=False) as file:
+            file.write(b"newer")
+        assert len(kinds) == 2
+
+    def test_a_folder_that_cannot_be_synced_is_no_error(self, tmp_path, monkeypatch):
+        def refuse(descriptor: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "Invalid argument")
+
+        monkeypatch.setattr(os, "fsync", refuse)
+        with atomic_write(tmp_path / "file") as file:
+            file.write(b"new")
+        assert (tmp_path / "file").read_bytes() == b"new"
+
+
+HOLDER = """
+import os, pathlib, sys, time
+from faceproof.runs import lock_folder
+with lock_folder(pathlib.Path(sys.argv[1]), name="run.lock", busy="busy"):
+    if len(sys.argv) == 2 or os.fork() == 0:
+        print(os.getpid(), flush=True)
+    time.sleep(600)
+"""
+
+
+class TestLockFolder:
+    @pytest.fixture
+    def hold(self, tmp_path):
+        """Start a process that holds the lock of tmp_path, and return the id of its last fork."""
+        started = []
+
+        def start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
+            command = [sys.executable, "-c", HOLDER, str(tmp_path), *arguments]
+            holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            started.append(holder)
+            return holder, holder.stdout.readline().strip()
+
+        yield start
+        for holder in started:
+            holder.kill()
+            holder.wait()
+            holder.stdout.close()
+
+    def test_the_second_is_refused_at_once_and_the_next_is_not(self, tmp_path):
+        with lock_folder(tmp_path, name="run.lock", busy="busy: wait"):
+            with (
+                pytest.raises(UsageError, match=r"^busy: wait$"),
+                lock_folder(tmp_path, name="run.lock", busy="busy: wait"),
+            ):
+                pytest.fail("two hold one lock")
+            with lock_folder(tmp_path, name="other.lock", busy="busy"):
+                pass
+        with lock_folder(tmp_path, name="run.lock", busy="busy"):
+            pass
+
+    def test_a_killed_process_leaves_no_lock(self, tmp_path, hold):
+        holder, _ = hold()
+        began = time.monotonic()
+        with (
+            pytest.raises(UsageError, match="busy"),
+            lock_folder(tmp_path, name="run.lock", busy="busy"),
+        ):
+            pytest.fail("another process holds it")
+        assert time.monotonic() - began < 10
+        holder.kill()
+        holder.wait()
+        assert (tmp_path / "run.lock").exists()
+        with lock_folder(tmp_path, name="run.lock", busy="busy"):
+            pass
+
+    @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+    def test_a_forked_helper_does_not_keep_it(self, tmp_path, hold):
+        """A loader's workers may run for some seconds after their training was killed."""
+        holder, helper = hold("fork")
+        try:
+            holder.kill()
+            holder.wait()
+            os.kill(int(helper), 0)
+            with lock_folder(tmp_path, name="run.lock", busy="busy"):
+                pass
+        finally:
+            os.kill(int(helper), signal.SIGKILL)
+
+    def test_without_a_message_it_waits(self, tmp_path, hold):
+        holder, _ = hold()
+        threading.Timer(0.3, holder.kill).start()
+        began = time.monotonic()
+        with lock_folder(tmp_path, name="run.lock"):
+            assert time.monotonic() - began > 0.2
+
+    @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+    def test_a_file_system_without_locks_locks_nothing(self, tmp_path, monkeypatch, number):
+        def refuse(*_: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+        with lock_folder(tmp_path, name="run.lock", busy="busy"):
+            pass
+
+    def test_another_refusal_is_told(self, tmp_path):
+        (tmp_path / "run.lock").mkdir()
+        with pytest.raises(OSError, match=r"run\.lock"), lock_folder(tmp_path, name="run.lock"):
+            pytest.fail("a folder is no lock file")
 
 
 def test_environment_names_versions():
@@ -98,7 +235,7 @@ def test_environment_names_versions():
 
 
 def test_a_missing_library_has_no_version():
-    assert faceproof.runs._version("no-such-library") is None
+    assert faceproof.runs._installed_version("no-such-library") is None
 
 
 class TestCommit:
@@ -125,16 +262,16 @@ class TestCommit:
         self.git(repository, "commit", "-q", "-m", "first")
         self.git(repository, "tag", "v1")
         head = self.git(repository, "rev-parse", "HEAD")
-        assert faceproof.runs._commit() == head
+        assert faceproof.runs._git_commit() == head
         with (repository / "package" / "runs.py").open("a") as file:
             file.write("\n")
-        assert faceproof.runs._commit() == f"{head}-dirty"
+        assert faceproof.runs._git_commit() == f"{head}-dirty"
 
     def test_an_installed_package_in_somebodys_repository_has_none(self, repository):
         self.git(repository, "init", "-q")
         self.git(repository, "commit", "-q", "--allow-empty", "-m", "theirs")
-        assert faceproof.runs._commit() is None
+        assert faceproof.runs._git_commit() is None
 
     def test_without_git_there_is_none(self, repository, monkeypatch):
         monkeypatch.setenv("PATH", "")
-        assert faceproof.runs._commit() is None
+        assert faceproof.runs._git_commit() is None

@@ -13,12 +13,12 @@ from faceproof.errors import SourceNotFoundError, SourceUnreadableError, Unsuppo
 from faceproof.imaging.formats import SUFFIXES
 from faceproof.sources import (
     PICTURE_SUFFIXES,
-    Refused,
+    RefusedSource,
     Sources,
     is_address,
-    printable,
     read_names,
     refuse_address,
+    to_printable,
 )
 
 NAMES = ("b.JPG", "a.png", "c/d/e.webp", "c/a.tiff", "notes.txt", "._a.png", "c/Thumbs.db")
@@ -68,7 +68,7 @@ def test_a_file_that_looks_like_a_pattern_is_a_file(folder):
 @pytest.mark.parametrize("name", ["*.bmp", "nowhere/*"])
 def test_a_pattern_without_a_match_is_refused(folder, name):
     (refused,) = Sources([name])
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedSource)
     assert isinstance(refused.error, SourceNotFoundError)
     assert str(refused.error) == f"{name}: nothing matches"
 
@@ -134,8 +134,8 @@ def test_names_of_other_bytes_are_kept_and_can_be_printed(folder):
     name = os.fsdecode(b"caf\xe9.jpg")
     (folder / name).touch()
     assert f"./{name}" in found(".")
-    assert printable(name) == r"caf\xe9.jpg"
-    assert printable("\ud800") == r"\ud800"
+    assert to_printable(name) == r"caf\xe9.jpg"
+    assert to_printable("\ud800") == r"\ud800"
     assert list(read_names(io.BytesIO(b"caf\xe9.jpg\n"))) == [[name]]
 
 

@@ -15,9 +15,11 @@ def test_importing_it_loads_no_torch():
         "print(sorted({'torch', 'timm', 'numpy', 'safetensors'} & set(sys.modules)))"
     )
 
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    actual = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
 
-    assert told.stdout == "[]\n"
+    assert actual.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("library", ["torch", "timm"])

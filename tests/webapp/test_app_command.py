@@ -23,30 +23,30 @@ def run(*words: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "page.example.org"])
 def test_others_are_let_in_only_when_told(host):
-    code, said = run("--host", host)
+    code, output = run("--host", host)
     assert code == 2
-    assert "--open" in said
+    assert "--open" in output
 
 
 def test_a_detector_that_is_not_there_is_told_before_the_page_opens(tmp_path):
-    code, said = run("--detector", str(tmp_path))
+    code, output = run("--detector", str(tmp_path))
     assert code == 2
-    assert str(tmp_path.name) in said
+    assert str(tmp_path.name) in output
 
 
 def test_a_missing_extra_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "streamlit", None)
-    code, said = run()
+    code, output = run()
     assert code == 2
-    assert "pip install 'faceproof[app]'" in said
+    assert "pip install 'faceproof[app]'" in output
 
 
 def test_a_port_that_is_taken_is_told():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        code, said = run("--port", str(port))
+        code, output = run("--port", str(port))
     assert code == 2
-    assert f"port {port}" in said
+    assert f"port {port}" in output
 
 
 @contextmanager

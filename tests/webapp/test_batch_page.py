@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from faceproof import Checker, Detector
 from faceproof.frontends.webapp import batch_page, settings
-from faceproof.frontends.webapp.batch_page import OUTCOMES, columns, outcome_of
+from faceproof.frontends.webapp.batch_page import OUTCOMES, outcome_of, table_columns
 from faceproof.reports.csv_rows import csv_text
 from faceproof.results import CheckResult
 from support.service import picture
@@ -48,7 +48,7 @@ def kept(page: Page) -> list[CheckResult]:
     return list(page.at.session_state["batch results"].values())
 
 
-def told(results: list[CheckResult]) -> list[dict[str, object]]:
+def summarise(results: list[CheckResult]) -> list[dict[str, object]]:
     return [one.model_dump(exclude={"elapsed_ms"}) for one in results]
 
 
@@ -61,7 +61,9 @@ def shown(page: Page) -> list[str]:
 def test_every_file_has_the_row_that_a_check_of_it_alone_gives(page, tiny_bundle):
     given(page, *FILES)
     checker = Checker(Detector.load(tiny_bundle))
-    assert told(kept(page)) == told([checker.check(data, name=name) for name, data in FILES])
+    assert summarise(kept(page)) == summarise(
+        [checker.check(data, name=name) for name, data in FILES]
+    )
     assert shown(page) == [name for name, _ in FILES]
     (heading,) = page.headings
     assert heading.startswith("4 pictures: ")
@@ -81,7 +83,7 @@ def test_filters_leave_what_fits(page):
     page.at.text_input(key="batch name").set_value("nothing like it")
     page.run()
     assert not page.at.dataframe
-    assert "No picture matches these filters." in page.told
+    assert "No picture matches these filters." in page.texts
 
 
 def test_another_budget_moves_the_verdicts_and_runs_no_network(page, monkeypatch):
@@ -107,7 +109,7 @@ def test_what_does_not_fit_is_said_and_not_judged(page, monkeypatch):
     monkeypatch.setattr(batch_page, "MOST_FILES", 2)
     given(page, *FILES)
     assert len(kept(page)) == 2
-    (warning,) = [one for one in page.told if "4 pictures were given" in one]
+    (warning,) = [one for one in page.texts if "4 pictures were given" in one]
     assert "the first 2 are checked" in warning
     monkeypatch.setattr(batch_page, "MOST_FILES", 300)
     monkeypatch.setattr(batch_page, "MOST_TOTAL_MEGABYTES", 0)
@@ -129,7 +131,7 @@ def test_the_plain_table_is_text_that_does_nothing(page):
 def test_the_columns_say_what_the_answers_say(page):
     given(page, *FILES)
     results = kept(page)
-    table = columns(results)
+    table = table_columns(results)
     assert table["Answer"] == [outcome_of(one) for one in results]
     assert table["Fake"] == [one.fake_probability for one in results]
     assert table["Faces"] == [1, 0, 0, 2]
@@ -156,4 +158,4 @@ def test_every_outcome_has_its_words(page):
 def test_a_detector_that_cannot_be_loaded_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv(settings.DETECTOR, str(tmp_path / "nowhere"))
     page = Page(AppTest.from_function(script, default_timeout=120)).run()
-    assert "The detector cannot be loaded" in page.told[0]
+    assert "The detector cannot be loaded" in page.texts[0]

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from faceproof import Checker, Detector
-from faceproof.audits.stability import resaved
+from faceproof.audits.stability import check_resaved
 from faceproof.detector import decide
 from faceproof.frontends.webapp import settings
-from faceproof.frontends.webapp.answers import Given
+from faceproof.frontends.webapp.answers import GivenPicture
 from faceproof.reports import words as plain_words
 from support.webpage import Page, opened, sample
 
@@ -56,7 +56,7 @@ def test_a_picture_gets_a_verdict_in_words_with_its_band(page: Page, tiny_bundle
     face = Checker(detector).check(sample("real-astronaut.jpg")).faces[0]
     words = plain_words.VERDICTS[face.verdict]
     assert page.headings == ["party.jpg"]
-    assert any(words.short in one and words.sentence in one for one in page.told)
+    assert any(words.short in one and words.sentence in one for one in page.texts)
     band = plain_words.band_words(face.fake_probability, detector.operating_point())
     assert band in page.text
     assert f'aria-label="{band}"' in "".join(one.value for one in page.at.html)
@@ -101,14 +101,14 @@ def test_fifty_faces_are_a_list_and_a_table(page: Page):
 
 def test_a_broken_file_is_told_in_words_and_the_others_are_still_shown(page: Page, tiny_bundle):
     bad, good = (
-        Given("bad.jpg", b"\xff\xd8\xff broken"),
-        Given("good.jpg", sample("real-hopper.jpg")),
+        GivenPicture("bad.jpg", b"\xff\xd8\xff broken"),
+        GivenPicture("good.jpg", sample("real-hopper.jpg")),
     )
     page.upload((bad.name, bad.data), (good.name, good.data))
     (choice,) = [one for one in page.at.radio if one.label == "Which one to look at"]
     assert ["bad" in option for option in choice.options] == [True, False]
     error = Checker(Detector.load(tiny_bundle)).check(bad.data, name=bad.name).error
-    assert any("could not be checked" in one and error.message in one for one in page.told)
+    assert any("could not be checked" in one and error.message in one for one in page.texts)
     choice.set_value(good.key)
     page.run()
     assert page.headings == ["2 pictures", "good.jpg"]
@@ -116,16 +116,16 @@ def test_a_broken_file_is_told_in_words_and_the_others_are_still_shown(page: Pag
 
 def test_no_face_is_said_and_the_picture_can_be_taken_for_one(page: Page):
     page.upload(("cat.jpg", sample("no-face-cat.jpg")))
-    assert any("No face was found" in one for one in page.told)
+    assert any("No face was found" in one for one in page.texts)
     (whole,) = [one for one in page.at.toggle if "check it whole" in one.label]
     whole.set_value(True)
     page.run()
-    assert not any("No face was found" in one for one in page.told)
+    assert not any("No face was found" in one for one in page.texts)
     assert "Probability of a fake" in page.text
     (whole,) = [one for one in page.at.toggle if "check it whole" in one.label]
     whole.set_value(False)
     page.run()
-    assert any("No face was found" in one for one in page.told)
+    assert any("No face was found" in one for one in page.texts)
 
 
 def test_the_budget_changes_verdicts_without_another_look(page: Page, looks, tiny_bundle):
@@ -137,7 +137,7 @@ def test_the_budget_changes_verdicts_without_another_look(page: Page, looks, tin
     strict = Detector.load(tiny_bundle).operating_point("strict")
     probability = Checker(Detector.load(tiny_bundle)).check(sample("real-astronaut.jpg"))
     verdict = decide(probability.fake_probability, strict)
-    assert any(plain_words.verdict_words(verdict) in one for one in page.told)
+    assert any(plain_words.verdict_words(verdict) in one for one in page.texts)
     assert plain_words.budget_words(Detector.load(tiny_bundle).spec, "strict") in page.text
 
 
@@ -159,7 +159,7 @@ def test_the_base_rate_says_what_a_fake_verdict_is_worth(monkeypatch):
         page.run()
         assert plain_words.worth(spec, None, rate).text in page.text
     assert plain_words.budget_words(spec, None) in page.text
-    assert all(line in page.text for line in plain_words.untested(spec))
+    assert all(line in page.text for line in plain_words.untested_sentences(spec))
     (heat,) = [one for one in page.at.toggle if "evidence lies" in one.label]
     heat.set_value(True)
     page.run()
@@ -179,10 +179,10 @@ def test_saving_again_is_tried_when_asked_for(page: Page, looks, tiny_bundle):
     page.run()
     assert len(looks) == after
     strict = Checker(Detector.load(tiny_bundle), at="strict")
-    told = [one.verdict for one in resaved(strict, sample("real-astronaut.jpg"))]
-    assert set(told) == {"unsure"}
+    actual = [one.verdict for one in check_resaved(strict, sample("real-astronaut.jpg"))]
+    assert set(actual) == {"unsure"}
     shown = page.at.table[0].value["Verdict"].tolist()
-    assert shown == [plain_words.verdict_words(one) for one in told]
+    assert shown == [plain_words.verdict_words(one) for one in actual]
 
 
 def test_a_sample_can_be_tried_and_removed(page: Page):
@@ -204,19 +204,19 @@ def test_the_newest_picture_is_shown(page: Page):
 def test_an_address_is_fetched_only_where_the_policy_allows(page: Page, site: str, monkeypatch):
     page.at.text_input(key="address").set_value(site)
     page.press("Fetch and check")
-    assert any("Not fetched" in one for one in page.told)
+    assert any("Not fetched" in one for one in page.texts)
     assert page.headings == []
     monkeypatch.setenv(settings.ALLOW_PRIVATE, "127.0.0.0/8")
     monkeypatch.setenv(settings.PORTS, site.rpartition(":")[2].partition("/")[0])
     page.press("Fetch and check")
     assert page.headings == [site]
-    assert not any("Not fetched" in one for one in page.told)
+    assert not any("Not fetched" in one for one in page.texts)
 
 
 def test_addresses_can_be_switched_off(page: Page, monkeypatch):
     monkeypatch.setenv(settings.ADDRESSES, "off")
     page.run()
-    assert any("disabled" in one for one in page.told)
+    assert any("disabled" in one for one in page.texts)
     assert not page.at.text_input
 
 
@@ -242,13 +242,13 @@ def test_an_address_in_a_name_is_no_link_and_an_icon_no_icon(page: Page):
 def test_a_detector_that_cannot_be_loaded_is_told_in_words(monkeypatch, tmp_path):
     monkeypatch.setenv(settings.DETECTOR, str(tmp_path / "none"))
     page = opened()
-    assert any("The detector cannot be loaded" in one for one in page.told)
+    assert any("The detector cannot be loaded" in one for one in page.texts)
 
 
 def test_too_many_pictures_are_said(page: Page, monkeypatch):
     files = [(f"{n}.jpg", b"broken %d" % n) for n in range(settings.MOST_PICTURES + 2)]
     page.upload(*files)
-    assert any("22 pictures were given" in one for one in page.told)
+    assert any("22 pictures were given" in one for one in page.texts)
     assert page.headings[0] == "20 pictures"
 
 

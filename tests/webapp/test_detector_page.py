@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from faceproof.detector import Bundle, CardFile, Detector, Finding, write_bundle
 from faceproof.frontends.webapp import settings
-from faceproof.frontends.webapp.detector_page import FIGURES, false_alarms_by_source, plot
+from faceproof.frontends.webapp.detector_page import FIGURES, false_alarms_by_source, make_chart
 from support.webpage import Page
 
 SPEC = Detector.load("default").spec
@@ -37,10 +37,10 @@ def test_figures_are_the_findings_of_the_record(make, point):
     assert len(figure.bars) >= 3
     assert all(bar.finding in SPEC.results for bar in figure.bars)
     assert all(bar.finding.metric.endswith(f"@{point}") for bar in figure.bars)
-    table = figure.table()
+    table = figure.to_columns()
     assert {len(cells) for cells in table.values()} == {len(figure.bars)}
     for bar in figure.bars:
-        assert f"{bar.name} {100 * bar.finding.value:.1f} %" in figure.words()
+        assert f"{bar.name} {100 * bar.finding.value:.1f} %" in figure.describe()
 
 
 def test_a_figure_holds_its_slices_alone(tiny_spec):
@@ -52,8 +52,8 @@ def test_a_figure_holds_its_slices_alone(tiny_spec):
 
 def test_a_plot_shows_every_value_and_says_it_in_words():
     figure = FIGURES[0](SPEC, "1-in-200")
-    drawn = plot(figure).to_dict()
-    assert drawn["description"] == figure.words()
+    drawn = make_chart(figure).to_dict()
+    assert drawn["description"] == figure.describe()
     rows = [
         row
         for layer in drawn["layer"]
@@ -79,7 +79,7 @@ def test_the_page_of_the_default_detector(monkeypatch):
 def test_a_detector_without_measurements_says_so(tiny_bundle, monkeypatch):
     monkeypatch.setenv(settings.DETECTOR, str(tiny_bundle))
     page = opened()
-    assert "This detector's record contains no measurements." in page.told
+    assert "This detector's record contains no measurements." in page.texts
     assert not page.at.get("vega_lite_chart")
 
 
@@ -96,4 +96,4 @@ def test_the_card_of_a_stranger_fetches_nothing(tiny_spec, tiny_files, tmp_path,
 
 def test_a_detector_that_cannot_be_loaded_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv(settings.DETECTOR, str(tmp_path / "nowhere"))
-    assert "The detector cannot be loaded" in opened().told[0]
+    assert "The detector cannot be loaded" in opened().texts[0]

@@ -11,10 +11,10 @@ from faceproof import Checker, Detector
 from faceproof.detector import ChosenOn, OperatingPoint
 from faceproof.errors import UsageError
 from faceproof.frontends.webapp import check_page, serving
-from faceproof.frontends.webapp.answers import Given, each_once
+from faceproof.frontends.webapp.answers import GivenPicture, unique_pictures
 from faceproof.frontends.webapp.faces import band_html
 from faceproof.frontends.webapp.samples import SAMPLES
-from faceproof.frontends.webapp.serving import Headers, headers
+from faceproof.frontends.webapp.serving import PageHeadersMiddleware, page_headers
 from faceproof.frontends.webapp.settings import Settings
 from faceproof.frontends.webapp.sliders import budget_label, ordered_points
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode
@@ -69,8 +69,12 @@ def test_samples_are_small_and_what_they_are_said_to_be():
 
 
 def test_pictures_that_were_given_twice_are_one():
-    pictures = [Given("a.jpg", b"1"), Given("a.jpg", b"1"), Given("b.jpg", b"1")]
-    assert [one.name for one in each_once(pictures)] == ["a.jpg", "b.jpg"]
+    pictures = [
+        GivenPicture("a.jpg", b"1"),
+        GivenPicture("a.jpg", b"1"),
+        GivenPicture("b.jpg", b"1"),
+    ]
+    assert [one.name for one in unique_pictures(pictures)] == ["a.jpg", "b.jpg"]
 
 
 def test_operating_points_go_from_many_false_alarms_to_few():
@@ -89,7 +93,7 @@ def test_downloads_are_the_answer_and_reports_on_it(monkeypatch):
     data = sample("real-astronaut.jpg")
     detector = Detector.load("default")
     result = Checker(detector).check(data, name="a b.jpg")
-    check_page.draw_downloads(Given("a b.jpg", data), result, detector.spec, ())
+    check_page.draw_downloads(GivenPicture("a b.jpg", data), result, detector.spec, ())
     name, text = given["application/json"]
     assert name == "a-b-faceproof.json"
     assert json.loads(text) == json.loads(result.model_dump_json(by_alias=True))
@@ -114,11 +118,11 @@ def test_every_answer_carries_the_headers():
         await send({"type": "http.response.start", "status": 200, "headers": [(b"a", b"b")]})
         await send({"type": "http.response.body", "body": b""})
 
-    start, _ = asyncio.run(_answer(Headers(plain)))
+    start, _ = asyncio.run(_answer(PageHeadersMiddleware(plain)))
     got = dict(start["headers"])
     assert got[b"a"] == b"b"
-    assert got.keys() >= {name.encode() for name in headers()}
-    policy = headers()["content-security-policy"]
+    assert got.keys() >= {name.encode() for name in page_headers()}
+    policy = page_headers()["content-security-policy"]
     assert "http:" not in policy
     assert "https:" not in policy
     assert "script-src 'self' 'wasm-unsafe-eval' 'sha256-" in policy

@@ -1,4 +1,4 @@
-"""`resaved`: results of a detector on the same picture after re-encoding and resizing."""
+"""`check_resaved`: results of a detector on the same picture after re-encoding and resizing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONDITIONS = (
 """The tested degradations, typical of phones, messengers and web sites."""
 
 
-def resaved(
+def check_resaved(
     checker: Checker, data: bytes, *, conditions: Sequence[str] = CONDITIONS
 ) -> tuple[Resaved, ...]:
     """Return the results of ``checker`` on a picture under each condition, in order.
@@ -45,19 +45,19 @@ def resaved(
     ways = [(name, choose(DEGRADATIONS, name, what="condition")) for name in conditions]
     # One degraded picture at a time; only its faces are kept in memory.
     opened = [
-        plain.open(wear(picture.pixels, _dice(picture.sha256, name)), name=name)
+        plain.open(wear(picture.pixels, _condition_rng(picture.sha256, name)), name=name)
         for name, wear in ways
     ]
-    return tuple(map(_told, plain.judge(opened)))
+    return tuple(map(_resaved_record, plain.judge(opened)))
 
 
-def _dice(sha256: str, condition: str) -> np.random.Generator:
+def _condition_rng(sha256: str, condition: str) -> np.random.Generator:
     """Return the random generator for one file under one condition."""
     digest = hashlib.sha256(f"{sha256} {condition}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def _told(result: CheckResult) -> Resaved:
+def _resaved_record(result: CheckResult) -> Resaved:
     return Resaved(
         condition=result.source,
         status=result.status,

@@ -24,10 +24,10 @@ from faceproof.cli import (
     update,
     webapp,
 )
-from faceproof.cli.exits import Guarded
+from faceproof.cli.exits import ErrorHandlingGroup
 
 #: The verbs: each is a function, or an app with verbs of its own.
-VERBS: dict[str, Callable[..., None] | typer.Typer] = {
+_VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "app": webapp.webapp,
     "check": check.check,
     "data": data.app,
@@ -43,7 +43,7 @@ VERBS: dict[str, Callable[..., None] | typer.Typer] = {
 }
 
 app = typer.Typer(
-    cls=Guarded,
+    cls=ErrorHandlingGroup,
     help="Detect generated and manipulated faces in pictures.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -76,7 +76,7 @@ def _options(
     """Detect generated and manipulated faces in pictures."""
 
 
-for _name, _verb in VERBS.items():
+for _name, _verb in _VERBS.items():
     if isinstance(_verb, typer.Typer):
         app.add_typer(_verb, name=_name)
     else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 from faceproof.errors import FaceproofError, MissingExtraError, NoHeatMapError, UsageError
-from faceproof.sources import Refused, is_address
+from faceproof.sources import RefusedSource, is_address
 
 if TYPE_CHECKING:
     from faceproof.checker import Checker, Source
@@ -25,29 +25,29 @@ MOST_PICTURES = 200
 """A report on more would be one that nobody reads, and no browser opens quickly."""
 
 
-def _html(facts: CaseFacts) -> bytes:
-    from faceproof.reports.case_report import page
+def _render_html(facts: CaseFacts) -> bytes:
+    from faceproof.reports.case_report import render_page
 
-    return page(facts).encode()
-
-
-def _pdf(facts: CaseFacts) -> bytes:
-    from faceproof.reports.case_pdf import document
-
-    return document(facts)
+    return render_page(facts).encode()
 
 
-class Kind(NamedTuple):
+def _render_pdf(facts: CaseFacts) -> bytes:
+    from faceproof.reports.case_pdf import render_document
+
+    return render_document(facts)
+
+
+class _ReportFormat(NamedTuple):
     """A kind of report: the library that it needs, and what makes it."""
 
     library: str
     render: Callable[[CaseFacts], bytes]
 
 
-KINDS: Mapping[str, Kind] = {
-    ".html": Kind("jinja2", _html),
-    ".htm": Kind("jinja2", _html),
-    ".pdf": Kind("reportlab", _pdf),
+KINDS: Mapping[str, _ReportFormat] = {
+    ".html": _ReportFormat("jinja2", _render_html),
+    ".htm": _ReportFormat("jinja2", _render_html),
+    ".pdf": _ReportFormat("reportlab", _render_pdf),
 }
 """The kinds of report, by the end of the file's name."""
 
@@ -61,15 +61,15 @@ class CaseReport:
 
     def __init__(self, file: Path, checker: Checker, *, detector: str, faces: str) -> None:
         """Raise UsageError, before anything is checked, where no report can be written there."""
-        self._file, self._kind = file, _kind_of(file)
+        self._file, self._kind = file, _choose_format(file)
         self._detector, self._faces = detector, faces
-        self._checker, self._explaining = _plain_and_explaining(checker, faces)
+        self._checker, self._explaining = _without_and_with_heatmaps(checker, faces)
         self._sources: deque[Source] = deque()
         self._cases: list[Evidence] = []
         self._left_out = 0
         self._started = datetime.now(UTC)
 
-    def noting(self, sources: Iterable[Source]) -> Iterator[Source]:
+    def record_sources(self, sources: Iterable[Source]) -> Iterator[Source]:
         """Yield the sources on their way to the checker, whose results `take` gets."""
         for source in sources:
             self._sources.append(source)
@@ -81,7 +81,7 @@ class CaseReport:
         if len(self._cases) >= MOST_PICTURES:
             self._left_out += 1
         else:
-            self._cases.append(self._case(source, result))
+            self._cases.append(self._collect_evidence(source, result))
 
     def close(self) -> None:
         """Write the report.
@@ -92,14 +92,14 @@ class CaseReport:
         if not self._cases:
             typer.echo(f"{self._file}: no picture was checked; no report written", err=True)
             return
-        from faceproof.runs import replacing
+        from faceproof.runs import atomic_write
 
-        data = self._rendered()
+        data = self._render()
         try:
-            with replacing(self._file) as file:
+            with atomic_write(self._file) as file:
                 file.write(data)
         except OSError as error:
-            raise _unwritable(self._file, error.strerror) from error
+            raise _unwritable_error(self._file, error.strerror) from error
         if self._left_out:
             typer.echo(
                 f"{self._file} holds the first {MOST_PICTURES} sources; {self._left_out} more were "
@@ -107,39 +107,39 @@ class CaseReport:
                 err=True,
             )
 
-    def _rendered(self) -> bytes:
-        from faceproof.reports.case_facts import Asked, case_facts
+    def _render(self) -> bytes:
+        from faceproof.reports.case_facts import CheckCommand, case_facts
 
         facts = case_facts(
             self._cases,
             self._checker.detector.spec,
             generated=self._started,
-            asked=Asked(self._detector, self._faces),
+            asked=CheckCommand(self._detector, self._faces),
             left_out=self._left_out,
         )
         return self._kind.render(facts)
 
-    def _case(self, source: Source, result: CheckResult) -> Evidence:
+    def _collect_evidence(self, source: Source, result: CheckResult) -> Evidence:
         """Return what the report shows of one result."""
-        from faceproof.audits import resaved
-        from faceproof.reports.case_blocks import evidence
+        from faceproof.audits import check_resaved
+        from faceproof.reports.case_blocks import collect_evidence
 
-        data = self._file_of(source) if result.image else None
+        data = self._read_source_file(source) if result.image else None
         if data is None or result.image is None:
-            return evidence(None, result)
+            return collect_evidence(None, result)
         if sha256(data).hexdigest() != result.image.sha256:
-            return evidence(data, result)
-        again = resaved(self._checker, data) if result.faces else ()
+            return collect_evidence(data, result)
+        again = check_resaved(self._checker, data) if result.faces else ()
         if self._explaining and not any(face.heatmap for face in result.faces):
             result = self._explaining.check(data, name=result.source)
-        return evidence(data, result, again, limits=self._checker.limits)
+        return collect_evidence(data, result, again, limits=self._checker.limits)
 
-    def _file_of(self, source: Source) -> bytes | None:
+    def _read_source_file(self, source: Source) -> bytes | None:
         """Return the source's file, read again; None where that does not work."""
         from faceproof.imaging.decode import read_file
         from faceproof.imaging.fetching import fetch
 
-        if isinstance(source, Refused):
+        if isinstance(source, RefusedSource):
             return None
         try:
             if isinstance(source, str) and is_address(source):
@@ -151,7 +151,7 @@ class CaseReport:
             return None
 
 
-def _kind_of(file: Path) -> Kind:
+def _choose_format(file: Path) -> _ReportFormat:
     """Return the kind of report, whose library is there and whose folder is as well.
 
     Raises:
@@ -162,9 +162,9 @@ def _kind_of(file: Path) -> Kind:
     if kind is None:
         raise UsageError(f"--report {file}: its name must end in .html or .pdf")
     if not file.parent.is_dir():
-        raise _unwritable(file, "the folder does not exist")
+        raise _unwritable_error(file, "the folder does not exist")
     if file.is_dir():
-        raise _unwritable(file, "it is a folder")
+        raise _unwritable_error(file, "it is a folder")
     try:
         importlib.import_module(kind.library)
     except ImportError as error:
@@ -172,7 +172,7 @@ def _kind_of(file: Path) -> Kind:
     return kind
 
 
-def _plain_and_explaining(checker: Checker, faces: str) -> tuple[Checker, Checker | None]:
+def _without_and_with_heatmaps(checker: Checker, faces: str) -> tuple[Checker, Checker | None]:
     """Return the same checker without heat maps, and with them where the detector has any."""
     from faceproof.checker import Checker
 
@@ -190,5 +190,5 @@ def _plain_and_explaining(checker: Checker, faces: str) -> tuple[Checker, Checke
         return make(), None
 
 
-def _unwritable(file: Path, reason: str | None) -> UsageError:
+def _unwritable_error(file: Path, reason: str | None) -> UsageError:
     return UsageError(f"--report {file} cannot be written: {reason}")

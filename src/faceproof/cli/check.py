@@ -15,7 +15,7 @@ import typer
 from faceproof.cli.case import CaseReport
 from faceproof.cli.exits import INTERRUPTED
 from faceproof.cli.heatmaps import HeatMapFolder
-from faceproof.cli.output import FAIL_ON, FORMATS, Tally
+from faceproof.cli.output import FAIL_ON, FORMATS, OutcomeCounts
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import UsageError
 from faceproof.sources import Sources, read_names
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _STDIN = "-"
 
 
-class Listing:
+class _SourceNames:
     """The sources in groups; each is checked completely before the next is read.
 
     Names from standard input make a group as often as some arrive, so that a slow writer
@@ -39,33 +39,33 @@ class Listing:
     def __init__(self, names: Sequence[str], *, separator: bytes = b"\n") -> None:
         """Raise UsageError where standard input is named twice."""
         if names.count(_STDIN) > 1:
-            raise UsageError("- (names on standard input) can be given once only")
+            raise UsageError("- (names on standard input) can be given only once")
         self._names = names
         self._separator = separator
         self.skipped = 0
 
     def __iter__(self) -> Iterator[Sources]:
         """Yield the groups of sources."""
-        for names in self._lists():
+        for names in self._name_lists():
             group = Sources(names)
             try:
                 yield group
             finally:
                 self.skipped += group.skipped
 
-    def countable(self) -> Sources | None:
+    def countable_sources(self) -> Sources | None:
         """Return the sources for counting, or None where the number is unknown."""
         return None if _STDIN in self._names else Sources(self._names)
 
-    def _lists(self) -> Iterator[list[str]]:
+    def _name_lists(self) -> Iterator[list[str]]:
         for on_stdin, names in groupby(self._names, key=_STDIN.__eq__):
             if on_stdin:
-                yield from _arriving(self._separator)
+                yield from _read_names_as_they_arrive(self._separator)
             else:
                 yield list(names)
 
 
-def _arriving(separator: bytes) -> Iterator[list[str]]:
+def _read_names_as_they_arrive(separator: bytes) -> Iterator[list[str]]:
     """Yield lists of names as they arrive on standard input."""
     if sys.stdin.isatty():
         typer.echo("Reading names from the terminal, one a line; Ctrl-D ends.", err=True)
@@ -117,12 +117,12 @@ def check(
         Path | None,
         typer.Option(
             metavar="FILE.html|FILE.pdf",
-            help="Also write a case report: results, their reliability, how to verify them.",
+            help="Case report to write (.html or .pdf): results, reliability, how to verify them.",
         ),
     ] = None,
     heatmaps: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Also write a heat map (PNG) for each face."),
+        typer.Option(metavar="DIR", help="Folder for a heat map (PNG) of each face."),
     ] = None,
     fail_on: Annotated[
         str | None,
@@ -131,45 +131,45 @@ def check(
         ),
     ] = None,
     null: Annotated[
-        bool, typer.Option("--null", "-0", help="NUL-separated names on standard input.")
+        bool, typer.Option("--null", "-0", help="Names on standard input are separated by NUL.")
     ] = False,
 ) -> None:
     """Give a verdict on every face in every source.
 
-    Exit codes: 0 all were checked, 1 something could not be, 2 wrong usage, 3 see --fail-on.
+    Exit codes: 0 all checked, 1 some not checked, 2 wrong usage, 3 see --fail-on.
     """
     make_writer = choose(FORMATS, format_, what="format")
     failing = choose(FAIL_ON, fail_on, what="--fail-on") if fail_on else frozenset[str]()
-    listing = Listing(sources, separator=b"\0" if null else b"\n")
-    from faceproof.checker import checker_for
+    listing = _SourceNames(sources, separator=b"\0" if null else b"\n")
+    from faceproof.checker import make_checker
 
-    checker = checker_for(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
+    checker = make_checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
     case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
     maps = HeatMapFolder(heatmaps, checker) if heatmaps else None
     seeing = [one for one in (case, maps) if one]
-    tally = Tally()
+    tally = OutcomeCounts()
     with (
-        _stream(output, for_people=format_ == "table") as stream,
-        progress_bar(listing.countable()) as bar,
-        closing(make_writer(stream, bar.hiding)) as writer,
-        closing(_results(checker, listing, seeing)) as results,
+        _open_output(output, for_people=format_ == "table") as stream,
+        progress_bar(listing.countable_sources()) as bar,
+        closing(make_writer(stream, bar.hide)) as writer,
+        closing(_check_groups(checker, listing, seeing)) as results,
     ):
         shown = [one.take for one in seeing]
         interrupted = _take(results, (tally.add, writer.write, *shown, bar.advance))
     if case:
         case.close()
-    typer.echo(tally.summary(checker, skipped=listing.skipped), err=True)
+    typer.echo(tally.summarise(checker, skipped=listing.skipped), err=True)
     raise typer.Exit(INTERRUPTED if interrupted else tally.exit_code(failing))
 
 
-def _results(
-    checker: Checker, listing: Listing, seeing: Sequence[CaseReport | HeatMapFolder]
+def _check_groups(
+    checker: Checker, listing: _SourceNames, seeing: Sequence[CaseReport | HeatMapFolder]
 ) -> Generator[CheckResult, None, None]:
     """Yield the results, group after group; ``seeing`` note the sources on their way."""
     for group in listing:
         sources: Iterable[Source] = group
         for one in seeing:
-            sources = one.noting(sources)
+            sources = one.record_sources(sources)
         yield from checker.check_many(sources)
 
 
@@ -185,7 +185,7 @@ def _take(results: Iterable[CheckResult], takers: Sequence[Callable[[CheckResult
 
 
 @contextmanager
-def _stream(output: Path | None, *, for_people: bool) -> Iterator[TextIO]:
+def _open_output(output: Path | None, *, for_people: bool) -> Iterator[TextIO]:
     """Open the file, or standard output; what machines read is UTF-8 with bare newlines.
 
     Raises:

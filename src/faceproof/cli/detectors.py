@@ -25,7 +25,7 @@ def list_() -> None:
     from faceproof.detector import detectors
 
     for name in detectors():
-        spec = _bundle(name).spec
+        spec = _find_bundle(name).spec
         typer.echo(f"{name}  {spec.name} {spec.version}  {spec.licence}")
     if not detectors():
         typer.echo("no detector is installed; name a folder", err=True)
@@ -34,12 +34,12 @@ def list_() -> None:
 @app.command()
 def show(detector: Named = "default", *, json: _AsJson = False, everything: _All = False) -> None:
     """Show a detector: operating points, training data, test results and what was not tested."""
-    bundle = _bundle(detector)
+    bundle = _find_bundle(detector)
     if json:
         typer.echo(bundle.spec.to_json().decode(), nl=False)
         return
-    lines = [*described(bundle.spec, bundle.sha256)]
-    lines += every_result(bundle.spec) if everything else results(bundle.spec)
+    lines = [*describe_detector(bundle.spec, bundle.sha256)]
+    lines += all_result_lines(bundle.spec) if everything else result_lines(bundle.spec)
     for title, text in lines:
         typer.echo(f"{title:<20} {text}".rstrip())
 
@@ -47,14 +47,14 @@ def show(detector: Named = "default", *, json: _AsJson = False, everything: _All
 @app.command()
 def verify(detector: Named = "default") -> None:
     """Verify the hash of every file of a detector; exit code 1 on a mismatch."""
-    bundle = _bundle(detector)
+    bundle = _find_bundle(detector)
     for file in bundle.spec.files:
         bundle.read_file(file)
         typer.echo(f"{file.sha256}  {file.name}")
     typer.echo(f"{bundle.spec.name} {bundle.spec.version}: every file is the one that was named")
 
 
-def _bundle(name_or_folder: str) -> Bundle:
+def _find_bundle(name_or_folder: str) -> Bundle:
     """Return the bundle, its detector.json read and its other files not yet."""
     from faceproof.detector import Bundle
     from faceproof.detector.detector import locate
@@ -62,7 +62,7 @@ def _bundle(name_or_folder: str) -> Bundle:
     return Bundle.read(locate(name_or_folder))
 
 
-def described(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str]]:
+def describe_detector(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str]]:
     """Yield titles and lines of text; a title is empty where the previous one continues."""
     yield "detector", f"{spec.name} {spec.version}"
     yield "sha256", sha256
@@ -88,7 +88,7 @@ def described(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str]]:
         yield "note", note
 
 
-def every_result(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
+def all_result_lines(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
     """Yield every recorded figure with its interval, as title and text."""
     for finding in spec.results:
         interval = f"{finding.value:.4g} [{finding.low:.4g}, {finding.high:.4g}], n {finding.n}"
@@ -96,7 +96,7 @@ def every_result(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
 
 
 _MARKDOWN_ESCAPE = re.compile(r"\\([^a-zA-Z0-9\s])")
-#: The figures over all test faces that `results` begins with; "@" stands for the default point.
+#: The first figures of `result_lines`, over all test faces; "@" stands for the default point.
 _OVERALL = {
     "roc_auc": "ROC-AUC",
     "accuracy@": "accuracy, unsure counted as real",
@@ -108,13 +108,13 @@ _OVERALL = {
 }
 
 
-def results(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
+def result_lines(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
     """Yield the test results at the default operating point, the worst first, and the limits.
 
     False alarms are listed by family of real faces, or by source where no families were recorded;
     detected fakes by generator.
     """
-    from faceproof.reports.card import limits
+    from faceproof.reports.card import limit_sentences
 
     point = spec.default_operating_point
     title = "test results"
@@ -122,19 +122,21 @@ def results(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
         wanted = f"{metric}{point}" if metric.endswith("@") else metric
         for one in spec.results:
             if (one.metric, one.slice, one.condition) == (wanted, "all", "clean"):
-                yield title, f"{name}: {_figure(one)}, n {one.n}"
+                yield title, f"{name}: {_format_figure(one)}, n {one.n}"
                 title = ""
     has_families = any(one.slice.startswith("family=") for one in spec.results)
     reals = "family=" if has_families else "source="
-    yield from _worst_first(spec, f"bpcer@{point}", reals, "false alarms", highest=True)
-    yield from _worst_first(spec, f"recall@{point}", "generator=", "fakes detected", highest=False)
+    yield from _lines_worst_first(spec, f"bpcer@{point}", reals, "false alarms", highest=True)
+    yield from _lines_worst_first(
+        spec, f"recall@{point}", "generator=", "fakes detected", highest=False
+    )
     title = "limits"
-    for text in limits(spec):
+    for text in limit_sentences(spec):
         yield title, _MARKDOWN_ESCAPE.sub(r"\1", text)
         title = ""
 
 
-def _worst_first(
+def _lines_worst_first(
     spec: DetectorSpec, metric: str, kind: str, title: str, *, highest: bool
 ) -> Iterator[tuple[str, str]]:
     """Yield a line for each slice of a kind: its value under each condition, the worst first."""
@@ -149,16 +151,18 @@ def _worst_first(
 
     ordered = sorted(found.items(), key=lambda item: worst(item[1]), reverse=highest)
     for name, conditions in ordered:
-        values = ", ".join(f"{place} {_figure(one)}" for place, one in conditions.items())
+        values = ", ".join(f"{place} {_format_figure(one)}" for place, one in conditions.items())
         yield title, f"{name}: {values}, n {next(iter(conditions.values())).n}"
         title = ""
 
 
-def _figure(finding: Finding) -> str:
+def _format_figure(finding: Finding) -> str:
     """Return a share as a percentage with its interval.
 
     >>> from faceproof.detector.spec import Finding
-    >>> _figure(Finding(metric="recall", value=0.5, low=0.4, high=0.6, n=9, data_sha256="a" * 64))
+    >>> _format_figure(
+    ...     Finding(metric="recall", value=0.5, low=0.4, high=0.6, n=9, data_sha256="a" * 64)
+    ... )
     '50.0 % [40.0, 60.0]'
     """
     if finding.metric == "roc_auc":

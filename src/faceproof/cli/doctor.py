@@ -19,7 +19,7 @@ _REINSTALL = "pip install --force-reinstall faceproof"
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;\s*extra\s*==\s*['\"](\w+)['\"])?")
 
 
-class Line(NamedTuple):
+class _ReportLine(NamedTuple):
     """One thing that was looked at; ``wrong`` is broken, ``absent`` is not needed by `check`."""
 
     state: Literal["ok", "absent", "wrong"]
@@ -29,9 +29,9 @@ class Line(NamedTuple):
 
 
 def doctor() -> None:
-    """Show versions, extras, devices and detectors, with a remedy for each missing part.
+    """Show versions, extras, devices and detectors, with a fix for each missing part.
 
-    Exit code 1 where something that `faceproof check` needs is broken.
+    Exit code 1 if a part that `faceproof check` needs is broken.
     """
     broken = False
     for examine in _EXAMINATIONS:
@@ -46,73 +46,75 @@ def doctor() -> None:
     raise typer.Exit(NOT_ALL_CHECKED if broken else ALL_CHECKED)
 
 
-def core() -> Iterator[Line]:
+def _core_lines() -> Iterator[_ReportLine]:
     """Yield this package, Python and the libraries of the core."""
-    yield Line("ok", "faceproof", metadata.version("faceproof"))
-    yield Line("ok", "python", f"{platform.python_version()}, {platform.platform()}")
+    yield _ReportLine("ok", "faceproof", metadata.version("faceproof"))
+    yield _ReportLine("ok", "python", f"{platform.python_version()}, {platform.platform()}")
     for library in _requirements()[""]:
-        version = installed(library)
+        version = installed_version(library)
         if version:
-            yield Line("ok", library, version)
+            yield _ReportLine("ok", library, version)
         else:
-            yield Line("wrong", library, "not installed", f"pip install {library}")
+            yield _ReportLine("wrong", library, "not installed", f"pip install {library}")
 
 
-def extras() -> Iterator[Line]:
+def _extra_lines() -> Iterator[_ReportLine]:
     """Yield the optional parts, whole or not."""
     for extra, libraries in _requirements().items():
         if extra in {"", "all"}:
             continue
-        missing = [library for library in libraries if not installed(library)]
+        missing = [library for library in libraries if not installed_version(library)]
         if missing:
             remedy = f"pip install 'faceproof[{extra}]'"
-            yield Line("absent", f"extra {extra}", f"without {', '.join(missing)}", remedy)
+            yield _ReportLine("absent", f"extra {extra}", f"without {', '.join(missing)}", remedy)
         else:
-            yield Line("ok", f"extra {extra}", ", ".join(libraries))
+            yield _ReportLine("ok", f"extra {extra}", ", ".join(libraries))
 
 
-def devices() -> Iterator[Line]:
+def device_lines() -> Iterator[_ReportLine]:
     """Yield what networks can run on."""
-    from faceproof.detector.scorers import PROVIDERS, quiet_onnxruntime, usable_cores
+    from faceproof.detector.scorers import PROVIDERS, import_onnxruntime, usable_cores
 
-    available = set(quiet_onnxruntime().get_available_providers())
+    available = set(import_onnxruntime().get_available_providers())
     names = [name for name, provider in PROVIDERS.items() if provider in available]
     state: Literal["ok", "wrong"] = "ok" if "cpu" in names else "wrong"
-    yield Line("ok", "usable cores", str(usable_cores()))
-    yield Line(state, "onnxruntime runs on", ", ".join(names), "" if names else _REINSTALL)
-    if installed("torch"):
-        yield Line("ok", "torch runs on", _torch_devices())
+    yield _ReportLine("ok", "usable cores", str(usable_cores()))
+    yield _ReportLine(state, "onnxruntime runs on", ", ".join(names), "" if names else _REINSTALL)
+    if installed_version("torch"):
+        yield _ReportLine("ok", "torch runs on", _torch_devices())
 
 
-def pictures() -> Iterator[Line]:
+def _picture_lines() -> Iterator[_ReportLine]:
     """Yield the picture formats that depend on how Pillow was built, and the face finder."""
     from PIL import features
 
     for name in ("webp", "avif"):
         if features.check(name):
-            yield Line("ok", f"{name} pictures", "can be read")
+            yield _ReportLine("ok", f"{name} pictures", "can be read")
         else:
-            yield Line("absent", f"{name} pictures", "cannot be read", "pip install -U pillow")
-    yield tried("face finder", _find_faces)
+            yield _ReportLine(
+                "absent", f"{name} pictures", "cannot be read", "pip install -U pillow"
+            )
+    yield _try_attempt("face finder", _find_faces)
 
 
-def detectors() -> Iterator[Line]:
+def _detector_lines() -> Iterator[_ReportLine]:
     """Yield the detectors that came with faceproof: each is verified and run once."""
     from faceproof.detector import detectors as names
 
     if not names():
-        yield Line("wrong", "detector", "none came with this installation", _REINSTALL)
+        yield _ReportLine("wrong", "detector", "none came with this installation", _REINSTALL)
     for name in names():
-        yield tried(f"detector {name}", partial(_run_detector, name))
+        yield _try_attempt(f"detector {name}", partial(_run_detector, name))
 
 
 #: What is looked at, in order.
-_EXAMINATIONS: tuple[Callable[[], Iterator[Line]], ...] = (
-    core,
-    extras,
-    devices,
-    pictures,
-    detectors,
+_EXAMINATIONS: tuple[Callable[[], Iterator[_ReportLine]], ...] = (
+    _core_lines,
+    _extra_lines,
+    device_lines,
+    _picture_lines,
+    _detector_lines,
 )
 
 
@@ -125,7 +127,7 @@ def _requirements() -> dict[str, list[str]]:
     return found
 
 
-def installed(library: str) -> str | None:
+def installed_version(library: str) -> str | None:
     """Return the installed version, or None."""
     try:
         return metadata.version(library)
@@ -133,12 +135,12 @@ def installed(library: str) -> str | None:
         return None
 
 
-def tried(what: str, attempt: Callable[[], str]) -> Line:
+def _try_attempt(what: str, attempt: Callable[[], str]) -> _ReportLine:
     """Return what an attempt found, or its error."""
     try:
-        return Line("ok", what, attempt())
+        return _ReportLine("ok", what, attempt())
     except (FaceproofError, ImportError, OSError) as error:
-        return Line("wrong", what, str(error), _REINSTALL)
+        return _ReportLine("wrong", what, str(error), _REINSTALL)
 
 
 def _torch_devices() -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.output import visible
-from faceproof.cli.progress import Bar, progress_bar
+from faceproof.cli.output import escape_unprintable
+from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.errors import UsageError
-from faceproof.messages import aligned
-from faceproof.sources import printable
+from faceproof.messages import align_rows
+from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -71,9 +71,10 @@ def evaluate(
         str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
-    """Measure a detector on labelled pictures, by source, generator and condition.
+    """Evaluate a detector on labelled pictures, by source, generator and condition.
 
-    Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. No face is an answer too.
+    Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. Pictures without a face
+    are counted and are not errors.
     """
     from faceproof.tables import require
 
@@ -81,7 +82,7 @@ def evaluate(
     write = choose(FORMATS, format_, what="format")
     from faceproof.evaluation.evaluate import evaluate as run
 
-    with _progress() as progress:
+    with _show_progress() as progress:
         result = run(
             detector,
             data,
@@ -102,9 +103,9 @@ def evaluate(
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def _show_progress() -> Iterator[Callable[[int, int], None]]:
     """Return what shows answers on a bar, and then a line for what takes its time after them."""
-    bar, counted = Bar(), 0
+    bar, counted = ProgressBar(), 0
     with ExitStack() as stack:
 
         def show(count: int, number: int) -> None:
@@ -131,13 +132,13 @@ def _write_page(result: Evaluation, folder: Path) -> None:
     from faceproof.evaluation.evaluate import PREDICTIONS
     from faceproof.reports.evaluation_page import evaluation_page
 
-    page = evaluation_page(result, predictions.read(folder / PREDICTIONS))
+    page = evaluation_page(result, predictions.read_table(folder / PREDICTIONS))
     try:
         (folder / PAGE).write_text(page, encoding="utf-8")
     except OSError as error:
-        shown = printable(str(folder))
+        shown = to_printable(str(folder))
         raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
-    typer.echo(f"report: {printable(str(folder / PAGE))}", err=True)
+    typer.echo(f"report: {to_printable(str(folder / PAGE))}", err=True)
 
 
 def write_json(evaluation: Evaluation) -> None:
@@ -151,18 +152,22 @@ def write_table(evaluation: Evaluation) -> None:
     """Write the main figures of each slice under each condition."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    for line in lines(evaluation):
+    for line in table_lines(evaluation):
         typer.echo(line)
     for caution in evaluation.cautions:
-        typer.echo(f"caution: {visible(caution)}", err=True)
+        typer.echo(f"caution: {escape_unprintable(caution)}", err=True)
     if evaluation.left_out:
-        typer.echo(f"left out: {visible(evaluation.left_out[0])}{_more(evaluation)}", err=True)
+        typer.echo(
+            "left out: "
+            f"{escape_unprintable(evaluation.left_out[0])}{_omitted_figures_note(evaluation)}",
+            err=True,
+        )
 
 
 FORMATS: dict[str, Callable[[Evaluation], None]] = {"table": write_table, "json": write_json}
 
 
-def lines(evaluation: Evaluation) -> Iterator[str]:
+def table_lines(evaluation: Evaluation) -> Iterator[str]:
     """Return the aligned lines of the table, the head first."""
     from faceproof.reports.evaluation_page import MAIN, SHORT
 
@@ -170,10 +175,10 @@ def lines(evaluation: Evaluation) -> Iterator[str]:
         ("faces", "condition", "real", "fake", *(SHORT[name] for name in MAIN)),
         *_rows(evaluation),
     ]
-    return aligned(table)
+    return align_rows(table)
 
 
-def _more(evaluation: Evaluation) -> str:
+def _omitted_figures_note(evaluation: Evaluation) -> str:
     """Return how many more figures are left out, and where they are listed."""
     more = len(evaluation.left_out) - 1
     return f" (and {more} more like it, on the page)" if more else ""
@@ -181,10 +186,15 @@ def _more(evaluation: Evaluation) -> str:
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
     """Yield slice, condition, judged faces and the main figures with their intervals."""
-    from faceproof.reports.evaluation_page import MAIN, shown
+    from faceproof.reports.evaluation_page import MAIN, format_finding
 
     for condition in evaluation.conditions:
         for name in evaluation.slices:
             found = [evaluation.find(metric, name, condition) for metric in MAIN]
-            counts = (f"{n:,}" for n in evaluation.judged(name, condition))
-            yield visible(name), visible(condition), *counts, *map(shown, found)
+            counts = (f"{n:,}" for n in evaluation.count_judged(name, condition))
+            yield (
+                escape_unprintable(name),
+                escape_unprintable(condition),
+                *counts,
+                *map(format_finding, found),
+            )

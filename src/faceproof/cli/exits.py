@@ -28,17 +28,17 @@ _EXIT_CODES: dict[type[FaceproofError], int] = {
 }
 
 
-class Guarded(TyperGroup):
+class ErrorHandlingGroup(TyperGroup):
     """A group of verbs whose errors end the program in an orderly way."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
-        with guard():
+        with handle_errors():
             return super().invoke(ctx)
 
 
 @contextmanager
-def guard() -> Iterator[None]:
+def handle_errors() -> Iterator[None]:
     """Turn the errors of a verb into exit codes; a bug keeps its traceback."""
     try:
         yield

@@ -27,10 +27,10 @@ def export(
     ],
     to: Annotated[str, typer.Option(metavar="onnx", help="Export format.")] = "onnx",
 ) -> None:
-    """Write the detector to a folder, its networks exported again from its weights.
+    """Export a detector again from its weights, to a new folder.
 
-    A detector that was exported before there were heat maps has them then. Refused where the
-    exported networks answer differently from the trained ones.
+    This adds heat maps to an older detector without them. The export fails if the outputs of
+    the exported networks differ from those of the trained ones.
     """
     write = choose(_EXPORTS, to, what="--to")
     from faceproof.detector import Bundle
@@ -45,11 +45,11 @@ def export(
     )
 
 
-def _onnx(bundle: Bundle, folder: Path) -> Bundle:
+def _export_onnx(bundle: Bundle, folder: Path) -> Bundle:
     from faceproof.export import export_bundle
 
     return export_bundle(bundle, folder)
 
 
 #: What a detector's networks can become.
-_EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _onnx}
+_EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _export_onnx}

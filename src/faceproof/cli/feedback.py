@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.output import visible
+from faceproof.cli.output import escape_unprintable
 from faceproof.errors import UsageError
-from faceproof.messages import aligned
+from faceproof.messages import align_rows
 
 if TYPE_CHECKING:
     from faceproof.evaluation.feedback import Feedback
@@ -32,11 +32,11 @@ def read(name: str) -> tuple[Feedback, ...]:
         from faceproof.evaluation.feedback import read_feedback
 
         return read_feedback(Path(name))
-    with closing(opened(name)) as store:
+    with closing(_open_store(name)) as store:
         return tuple(store)
 
 
-def opened(database: str) -> FeedbackStore:
+def _open_store(database: str) -> FeedbackStore:
     """Return the store in a database, which must be there.
 
     Raises:
@@ -51,18 +51,18 @@ def opened(database: str) -> FeedbackStore:
     return FeedbackStore.open(database, create=False)
 
 
-def shown(database: str) -> str:
+def display_name(database: str) -> str:
     """Return how a source of feedback is named in a report, without a password."""
     if "://" not in database:
         return database
-    from faceproof.frontends.api.feedback.database import address
+    from faceproof.frontends.api.feedback.database import parse_address
 
-    return str(address(database))
+    return str(parse_address(database))
 
 
 app = typer.Typer(help="List, export and delete reports of wrong verdicts.", no_args_is_help=True)
 
-Database = Annotated[
+_Database = Annotated[
     str,
     typer.Option(
         "--database",
@@ -76,13 +76,13 @@ HEAD = ("id", "received", "truth", "verdict", "probability", "generator", "pictu
 
 
 @app.command("list")
-def list_(*, database: Database = "default") -> None:
+def list_(*, database: _Database = "default") -> None:
     """List the feedback, the oldest first."""
-    with closing(opened(database)) as store:
+    with closing(_open_store(database)) as store:
         rows = [HEAD, *map(_cells, store)]
-    for line in aligned(rows):
+    for line in align_rows(rows):
         typer.echo(line)
-    typer.echo(f"{len(rows) - 1:,} in {visible(shown(database))}", err=True)
+    typer.echo(f"{len(rows) - 1:,} in {escape_unprintable(display_name(database))}", err=True)
 
 
 @app.command()
@@ -101,11 +101,11 @@ def export(
         Path | None,
         typer.Option(metavar="FOLDER", help="Folder of the pictures, for a manifest."),
     ] = None,
-    database: Database = "default",
+    database: _Database = "default",
 ) -> None:
     """Write the feedback to a file that `update --feedback` reads, or a manifest of its pictures.
 
-    A manifest has a row for each picture that lies in FOLDER; what is left out is counted.
+    A manifest has a row for each picture in FOLDER; feedback without a picture is counted.
     """
     feedback = read(database)
     if output.suffix.lower() == _JSON_LINES:
@@ -118,7 +118,7 @@ def export(
         raise UsageError(
             "a manifest needs the pictures, which the database does not keep: add --pictures FOLDER"
         )
-    typer.echo(_write_manifest(feedback, pictures, output, shown(database)), err=True)
+    typer.echo(_write_manifest(feedback, pictures, output, display_name(database)), err=True)
 
 
 @app.command()
@@ -130,13 +130,13 @@ def prune(
             "--older-than",
             metavar="DAYS",
             min=0,
-            help="Age in days from which feedback is deleted.",
+            help="Delete feedback older than this number of days.",
         ),
     ],
-    database: Database = "default",
+    database: _Database = "default",
 ) -> None:
     """Delete feedback older than a number of days."""
-    with closing(opened(database)) as store:
+    with closing(_open_store(database)) as store:
         from faceproof.frontends.api.feedback.store import prune as run
 
         typer.echo(f"{run(store, days):,} deleted", err=True)
@@ -147,14 +147,14 @@ def erase(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="ID|SHA256", help="Id of a piece of feedback, or SHA-256 of a picture."
+            metavar="ID|SHA256", help="Id of a feedback entry, or SHA-256 of a picture."
         ),
     ],
     *,
-    database: Database = "default",
+    database: _Database = "default",
 ) -> None:
-    """Delete one piece of feedback, or all on the picture with this SHA-256."""
-    with closing(opened(database)) as store:
+    """Delete one feedback entry, or all entries on the picture with this SHA-256."""
+    with closing(_open_store(database)) as store:
         typer.echo(f"{store.erase(name):,} deleted", err=True)
 
 
@@ -169,18 +169,18 @@ def _cells(one: Feedback) -> tuple[str, ...]:
         probability,
         one.generator or "",
         f"{one.image.sha256[:12]}{face}",
-        visible(f"{one.detector.name} {one.detector.version}"),
+        escape_unprintable(f"{one.detector.name} {one.detector.version}"),
     )
 
 
 def _write_lines(feedback: Iterable[Feedback], path: Path) -> None:
     """Write JSON Lines, readable only by the user: feedback is private."""
-    from faceproof.evaluation.feedback import lines
+    from faceproof.evaluation.feedback import to_json_lines
 
     try:
         path.touch(mode=0o600)
         with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(lines(feedback))
+            file.writelines(to_json_lines(feedback))
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -191,11 +191,11 @@ def _write_manifest(feedback: tuple[Feedback, ...], pictures: Path, path: Path, 
 
     require("polars", "pyarrow", extra="data")
     from faceproof.data.manifest_files import write_manifest
-    from faceproof.evaluation.feedback_set import feedback_set, in_words, manifest_of
+    from faceproof.evaluation.feedback_set import cases_to_manifest, collect_cases, describe_counts
 
-    found = feedback_set(feedback, pictures, name=name)
-    manifest, several = manifest_of(found)
+    found = collect_cases(feedback, pictures, name=name)
+    manifest, several = cases_to_manifest(found)
     write_manifest(manifest, path)
-    said = in_words(found.counts, len(found.cases))
+    message = describe_counts(found.counts, len(found.cases))
     more = f"; {several:,} with several faces, of which a manifest names none" if several else ""
-    return f"{len(manifest):,} rows written to {path} ({said}{more})"
+    return f"{len(manifest):,} rows written to {path} ({message}{more})"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from faceproof.errors import FaceproofError, UsageError
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ class HeatMapFolder:
                 f"--heatmaps {folder}: the folder cannot be made ({error.strerror}); name another"
             ) from error
 
-    def noting(self, sources: Iterable[Source]) -> Iterator[Source]:
+    def record_sources(self, sources: Iterable[Source]) -> Iterator[Source]:
         """Yield the sources on their way to the checker, whose results `take` gets."""
         for source in sources:
             self._sources.append(source)
@@ -64,15 +64,15 @@ class HeatMapFolder:
         if not any(face.heatmap for face in result.faces):
             return
         try:
-            pixels = self._again(source, result)
+            pixels = self._reload_pixels(source, result)
         except (FaceproofError, OSError) as error:
             typer.echo(f"{result.source}: heat maps are not drawn: {error}", err=True)
             return
         for number, face in enumerate(result.faces, start=1):
             if face.heatmap:
-                self._write(drawn(pixels, face, number), result, number)
+                self._write(_draw_heatmap(pixels, face, number), result, number)
 
-    def _again(self, source: Source, result: CheckResult) -> Pixels:
+    def _reload_pixels(self, source: Source, result: CheckResult) -> Pixels:
         """Return the pixels of the picture that was judged."""
         from faceproof.checker import load_source
 
@@ -85,11 +85,11 @@ class HeatMapFolder:
         from PIL.PngImagePlugin import PngInfo
 
         sha256 = result.image.sha256 if result.image else ""
-        said, info = f"face {number} of {sha256}", PngInfo()
-        info.add_text(MARK, said)
-        path = _free_path(self._folder, f"{safe_stem(result.source)}-{sha256[:12]}-{number}", said)
+        mark, info = f"face {number} of {sha256}", PngInfo()
+        info.add_text(MARK, mark)
+        path = _free_path(self._folder, f"{safe_stem(result.source)}-{sha256[:12]}-{number}", mark)
         try:
-            with replacing(path) as file:
+            with atomic_write(path) as file:
                 image.save(file, "PNG", pnginfo=info)
         except OSError as error:
             raise UsageError(
@@ -107,16 +107,16 @@ def safe_stem(source: str) -> str:
     return _UNSAFE.sub("_", stem[0] or stem[2]).strip("_")[:60] or "picture"
 
 
-def _free_path(folder: Path, name: str, said: str) -> Path:
+def _free_path(folder: Path, name: str, mark: str) -> Path:
     """Return a path in the folder that is free, or holds a heat map of the same face."""
     for number in range(1, 1000):
         path = folder / f"{name}{'' if number == 1 else f'-{number}'}.png"
-        if not os.path.lexists(path) or _mark_of(path) == said:
+        if not os.path.lexists(path) or _read_face_mark(path) == mark:
             return path
     raise UsageError(f"{folder} is full of files called {name}: name an empty folder")
 
 
-def _mark_of(path: Path) -> str | None:
+def _read_face_mark(path: Path) -> str | None:
     """Return the face that a PNG names; None where it is not one of our heat maps."""
     from PIL import Image, UnidentifiedImageError
 
@@ -127,7 +127,7 @@ def _mark_of(path: Path) -> str | None:
         return None
 
 
-def drawn(pixels: Pixels, face: CheckedFace, number: int) -> Image:
+def _draw_heatmap(pixels: Pixels, face: CheckedFace, number: int) -> Image:
     """Return the face with its heat map over it and two lines of words below."""
     import numpy as np
     from PIL import Image
@@ -138,21 +138,21 @@ def drawn(pixels: Pixels, face: CheckedFace, number: int) -> Image:
     if heat is None:
         raise UsageError(f"face {number} has no heat map")
     corners = np.array(heat.corners)
-    part, corner = _around(pixels, corners)
+    part, corner = _crop_around(pixels, corners)
     laid = Image.fromarray(heat_overlay(part, heat.values, corners - corner))
     scale = SIDE / max(laid.size)
     size = (max(1, round(laid.width * scale)), max(1, round(laid.height * scale)))
     shown = laid.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
-    return _with_words(shown, words(face, number))
+    return _add_caption(shown, caption_lines(face, number))
 
 
-def words(face: CheckedFace, number: int) -> tuple[str, str]:
+def caption_lines(face: CheckedFace, number: int) -> tuple[str, str]:
     """Return the lines below a drawn face: its verdict, and the test of its heat map."""
     verdict = f"Face {number}: {face.verdict}, probability of fake {face.fake_probability:.3f}"
-    return verdict, _worth(face.heatmap)
+    return verdict, _describe_test(face.heatmap)
 
 
-def _worth(heat: HeatMap | None) -> str:
+def _describe_test(heat: HeatMap | None) -> str:
     if heat is None or max(max(row) for row in heat.values) <= 0:
         return "Nothing is coloured: no part spoke for fake"
     if not heat.reliable:
@@ -160,7 +160,9 @@ def _worth(heat: HeatMap | None) -> str:
     return "Coloured: what spoke for fake (map passed its test)"
 
 
-def _around(pixels: Pixels, corners: npt.NDArray[np.float64]) -> tuple[Pixels, tuple[int, int]]:
+def _crop_around(
+    pixels: Pixels, corners: npt.NDArray[np.float64]
+) -> tuple[Pixels, tuple[int, int]]:
     """Return the part of the picture around a crop, and where its left upper pixel lies."""
     margin = _AROUND * float(((corners[1] - corners[0]) ** 2).sum() ** 0.5)
     left, top = (max(0, int(at)) for at in corners.min(axis=0) - margin)
@@ -169,7 +171,7 @@ def _around(pixels: Pixels, corners: npt.NDArray[np.float64]) -> tuple[Pixels, t
     return pixels[top : max(bottom, top + 1), left : max(right, left + 1)], (left, top)
 
 
-def _with_words(image: Image, lines: tuple[str, str]) -> Image:
+def _add_caption(image: Image, lines: tuple[str, str]) -> Image:
     """Return the image on a white ground, wide enough for the lines below it."""
     from PIL import Image, ImageDraw, ImageFont
 

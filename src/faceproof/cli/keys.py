@@ -22,7 +22,7 @@ File = Annotated[
     ),
 ]
 Identity = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as in `keys list`.")]
-Days = Annotated[
+_Days = Annotated[
     int | None, typer.Option(min=1, max=36_500, help="Days until the key expires; default: never.")
 ]
 
@@ -32,14 +32,14 @@ def new(
     *,
     name: Annotated[str, typer.Option(help="Name of the key's owner.")],
     file: File,
-    days: Days = None,
+    days: _Days = None,
 ) -> None:
-    """Create a key and print it once: the file has only its hash."""
+    """Create a key and print it once; the file has only its hash."""
     _require()
-    from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
+    from faceproof.frontends.api.security.key_file import Keys, change_keys, create_key, now_utc
 
     now = now_utc()
-    secret, key = new_key(name, now=now, expires=_after(now, days))
+    secret, key = create_key(name, now=now, expires=_expiry(now, days))
     change_keys(file, lambda keys: Keys(keys=(*keys.keys, key)))
     _show_once(secret, key)
 
@@ -69,21 +69,21 @@ def rotate(
     overlap_days: Annotated[
         int, typer.Option(min=0, max=3650, help="Days for which the old key stays valid.")
     ] = 7,
-    days: Days = None,
+    days: _Days = None,
 ) -> None:
-    """Create a new key with the name of an old one, which expires after the overlap."""
+    """Replace a key: create a new one; the old one expires after the overlap."""
     _require()
-    from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
+    from faceproof.frontends.api.security.key_file import Keys, change_keys, create_key, now_utc
 
     now = now_utc()
     secrets: list[tuple[str, Key]] = []
 
     def change(keys: Keys) -> Keys:
-        old = _valid(keys, identity, now)
+        old = _find_valid_key(keys, identity, now)
         ends = now + timedelta(days=overlap_days)
         shortened = old.model_copy(update={"expires": min(old.expires or ends, ends)})
-        secrets.append(new_key(old.name, now=now, expires=_after(now, days)))
-        return Keys(keys=(*keys.replacing(shortened).keys, secrets[0][1]))
+        secrets.append(create_key(old.name, now=now, expires=_expiry(now, days)))
+        return Keys(keys=(*keys.replace(shortened).keys, secrets[0][1]))
 
     change_keys(file, change)
     _show_once(*secrets[0])
@@ -92,13 +92,13 @@ def rotate(
 
 @app.command()
 def retire(identity: Identity, *, file: File) -> None:
-    """Retire a key now: a running service rejects it within a second."""
+    """Retire a key; a running service rejects it within a second."""
     _require()
     from faceproof.frontends.api.security.key_file import change_keys, now_utc
 
     def change(keys: Keys) -> Keys:
-        key = _named(keys, identity)
-        return keys.replacing(key.model_copy(update={"retired": key.retired or now_utc()}))
+        key = _find_key(keys, identity)
+        return keys.replace(key.model_copy(update={"retired": key.retired or now_utc()}))
 
     change_keys(file, change)
     typer.echo(f"retired {identity}", err=True)
@@ -108,7 +108,7 @@ def _require() -> None:
     """Refuse in words where the service is not installed."""
     from faceproof.tables import require
 
-    require("fastapi", "prometheus_client", "pydantic_settings", extra="serve")
+    require("fastapi", "prometheus_client", "pydantic_settings", "filelock", extra="serve")
 
 
 def _show_once(secret: str, key: Key) -> None:
@@ -118,11 +118,11 @@ def _show_once(secret: str, key: Key) -> None:
     typer.echo(f"key {key.id} for {key.name}, {ends}; it is not shown again", err=True)
 
 
-def _after(now: datetime, days: int | None) -> datetime | None:
+def _expiry(now: datetime, days: int | None) -> datetime | None:
     return now + timedelta(days=days) if days is not None else None
 
 
-def _named(keys: Keys, identity: str) -> Key:
+def _find_key(keys: Keys, identity: str) -> Key:
     """Return the key of that id.
 
     Raises:
@@ -134,9 +134,9 @@ def _named(keys: Keys, identity: str) -> Key:
     raise UnknownChoiceError(f"no key has the id {identity!r}: see `faceproof keys list`")
 
 
-def _valid(keys: Keys, identity: str, now: datetime) -> Key:
+def _find_valid_key(keys: Keys, identity: str, now: datetime) -> Key:
     """Return the key of that id, which must still open the service."""
-    key = _named(keys, identity)
+    key = _find_key(keys, identity)
     if key.state(now) != "valid":
         raise UsageError(f"key {identity} is {key.state(now)}: make another with `keys new`")
     return key

@@ -9,8 +9,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
-from faceproof.messages import counted
-from faceproof.reports.csv_rows import CsvTable, csv_rows, file_says
+from faceproof.messages import count_noun
+from faceproof.reports.csv_rows import CsvTable, csv_rows, provenance_indications
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -26,7 +26,7 @@ FAIL_ON: dict[str, frozenset[str]] = {
 }
 
 
-class Tally:
+class OutcomeCounts:
     """Counts of pictures by verdict, or by the reason for none."""
 
     def __init__(self) -> None:
@@ -43,16 +43,16 @@ class Tally:
             return FOUND
         return NOT_ALL_CHECKED if self.counts["error"] else ALL_CHECKED
 
-    def summary(self, checker: Checker, *, skipped: int) -> str:
+    def summarise(self, checker: Checker, *, skipped: int) -> str:
         """Return the two lines that end a run: the counts, and the promise behind them."""
         total, seconds = self.counts.total(), time.perf_counter() - self._started
         words = ("real", "fake", "unsure", "no face")
         verdicts = ", ".join(f"{self.counts[word]} {word}" for word in words)
-        errors = counted(self.counts["error"], "error", separator="")
+        errors = count_noun(self.counts["error"], "error", separator="")
         lines = [
-            f"{counted(total, 'source', separator='')}: {verdicts}, {errors}",
+            f"{count_noun(total, 'source', separator='')}: {verdicts}, {errors}",
             f" in {seconds:.1f} s",
-            f" ({counted(skipped, 'other file', separator='')} skipped)" if skipped else "",
+            f" ({count_noun(skipped, 'other file', separator='')} skipped)" if skipped else "",
         ]
         spec, point = checker.detector.spec, checker.operating_point
         return "".join(lines) + f"\n{spec.name} {spec.version}, {point.name}: {point.promise}"
@@ -70,7 +70,7 @@ _FEWEST_PICTURE_CELLS = 20
 _CAUTION_CELLS = 24
 
 
-class Row(NamedTuple):
+class _OutputRow(NamedTuple):
     """The words of one line."""
 
     picture: str
@@ -80,7 +80,7 @@ class Row(NamedTuple):
     cautions: str
 
 
-HEADER = Row("picture", "face", "verdict", "fake", "cautions")
+HEADER = _OutputRow("picture", "face", "verdict", "fake", "cautions")
 
 
 class TableWriter:
@@ -95,14 +95,14 @@ class TableWriter:
 
         self._console = Console(file=stream, highlight=False, soft_wrap=True)
         self._hiding = hiding
-        self._page: list[Row] = []
+        self._page: list[_OutputRow] = []
         self._headed = False
         self._begun = time.monotonic()
         self._widths = [0] * len(HEADER)
 
     def write(self, result: CheckResult) -> None:
         """Take one result's rows."""
-        self._page.extend(rows(result))
+        self._page.extend(_result_rows(result))
         late = time.monotonic() - self._begun > PAGE_SECONDS
         if late or len(self._page) >= PAGE_ROWS:
             self._flush()
@@ -122,56 +122,62 @@ class TableWriter:
             cells = max(cell_len(row[place]) for row in self._page)
             self._widths[place] = max(self._widths[place], cells)
         if self._console.is_terminal:
-            self._widths[0] = min(self._widths[0], self._room())
+            self._widths[0] = min(self._widths[0], self._name_width())
         with self._hiding():
             for row in self._page:
-                self._console.print(self._line(row))
+                self._console.print(self._format_line(row))
             self._console.file.flush()
         self._page, self._begun = [], time.monotonic()
 
-    def _room(self) -> int:
+    def _name_width(self) -> int:
         """Return how many cells a terminal's line leaves for the picture's name."""
         others = sum(self._widths[1:]) + 2 * (len(HEADER) - 1)
         return max(self._console.width - others - _CAUTION_CELLS, _FEWEST_PICTURE_CELLS)
 
-    def _line(self, row: Row) -> Text:
+    def _format_line(self, row: _OutputRow) -> Text:
         """Return one row as a line."""
         from rich.text import Text
 
         line = Text(style="bold" if row is HEADER else "")
         for place, (cell, width) in enumerate(zip(row, self._widths, strict=True)):
             style = STYLES.get(cell, "") if place == HEADER.index("verdict") else ""
-            line.append(fitted(cell, width) if width else cell, style).append("  ")
+            line.append(fit_to_cells(cell, width) if width else cell, style).append("  ")
         line.rstrip()
         return line
 
 
-def rows(result: CheckResult) -> list[Row]:
+def _result_rows(result: CheckResult) -> list[_OutputRow]:
     """Return a row for each face, or one with the reason why there is none."""
-    picture, said = visible(result.source), _said(result)
+    picture, indications = escape_unprintable(result.source), _provenance_words(result)
     if not result.faces:
-        why = visible(result.error.message) if result.error else said
-        return [Row(picture, "", outcome(result), "", why)]
+        why = escape_unprintable(result.error.message) if result.error else indications
+        return [_OutputRow(picture, "", outcome(result), "", why)]
     count = len(result.faces)
     return [
-        Row(picture, _place(face, number, count), face.verdict, _p(face), _words(face, said))
+        _OutputRow(
+            picture,
+            _describe_place(face, number, count),
+            face.verdict,
+            _format_probability(face),
+            _face_words(face, indications),
+        )
         for number, face in enumerate(result.faces, start=1)
     ]
 
 
-def visible(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     r"""Return text that cannot steer a terminal: what does not print is escaped.
 
-    >>> visible("café\x1b[2J")
+    >>> escape_unprintable("café\x1b[2J")
     'café\\x1b[2J'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def fitted(text: str, cells: int) -> str:
+def fit_to_cells(text: str, cells: int) -> str:
     """Return text of exactly that many terminal cells, without its beginning if it is too long.
 
-    >>> fitted("a.jpg", 7), fitted("pictures/a.jpg", 7)
+    >>> fit_to_cells("a.jpg", 7), fit_to_cells("pictures/a.jpg", 7)
     ('a.jpg  ', '…/a.jpg')
     """
     from rich.cells import cell_len
@@ -183,27 +189,27 @@ def fitted(text: str, cells: int) -> str:
     return text + " " * (cells - cell_len(text))
 
 
-def _place(face: CheckedFace, number: int, count: int) -> str:
+def _describe_place(face: CheckedFace, number: int, count: int) -> str:
     """Return which face this is, and where its middle lies when there are several."""
     x, y, width, height = face.box
     where = f" at {x + width / 2:.0f},{y + height / 2:.0f}" if count > 1 else ""
     return f"{number}/{count}{where}"
 
 
-def _p(face: CheckedFace) -> str:
+def _format_probability(face: CheckedFace) -> str:
     return f"{face.fake_probability:.3f}"
 
 
-def _words(face: CheckedFace, said: str) -> str:
+def _face_words(face: CheckedFace, indications: str) -> str:
     cautions = [one.replace("_", " ") for one in face.quality.cautions]
-    return ", ".join([*cautions, *filter(None, [said])])
+    return ", ".join([*cautions, *filter(None, [indications])])
 
 
-def _said(result: CheckResult) -> str:
+def _provenance_words(result: CheckResult) -> str:
     """Return the most important statements of the file about its origin."""
     telling = {"made_by_ai": "made by AI", "edited": "edited"}
-    said = [telling[one] for one in file_says(result) if one in telling]
-    parts = [f"the file says: {', '.join(said)}"] if said else []
+    indications = [telling[one] for one in provenance_indications(result) if one in telling]
+    parts = [f"the file says: {', '.join(indications)}"] if indications else []
     credentials = result.provenance.content_credentials
     if credentials and credentials.state != "absent":
         parts.append(f"credentials: {credentials.state}")
@@ -224,7 +230,7 @@ class Writer(Protocol):
         """Write what is pending."""
 
 
-class JsonLines:
+class _JsonLinesWriter:
     """One JSON object a line, out at once."""
 
     def __init__(self, stream: TextIO, hiding: _Hiding) -> None:
@@ -240,7 +246,7 @@ class JsonLines:
         """Nothing is pending."""
 
 
-class _JsonArray:
+class _JsonArrayWriter:
     """One JSON array of objects, valid wherever the run stops."""
 
     def __init__(self, stream: TextIO, hiding: _Hiding) -> None:
@@ -260,7 +266,7 @@ class _JsonArray:
             self._stream.flush()
 
 
-class _CsvRows:
+class _CsvWriter:
     """A header, then one row a face; a source without a face has one row."""
 
     def __init__(self, stream: TextIO, hiding: _Hiding) -> None:
@@ -281,7 +287,7 @@ class _CsvRows:
 
 FORMATS: dict[str, Callable[[TextIO, _Hiding], Writer]] = {
     "table": TableWriter,
-    "json": _JsonArray,
-    "jsonl": JsonLines,
-    "csv": _CsvRows,
+    "json": _JsonArrayWriter,
+    "jsonl": _JsonLinesWriter,
+    "csv": _CsvWriter,
 }

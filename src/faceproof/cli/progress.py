@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 
-class Bar:
+class ProgressBar:
     """Counts what is finished; does nothing where standard error is not a terminal."""
 
     def __init__(
@@ -28,18 +28,20 @@ class Bar:
         if self._progress and self._task is not None:
             self._progress.advance(self._task)
 
-    def hiding(self) -> AbstractContextManager[None]:
+    def hide(self) -> AbstractContextManager[None]:
         """Take the bar away while something is written to the same terminal."""
         if self._progress is None or not sys.stdout.isatty():
             return nullcontext()
-        return _without(self._progress)
+        return _hide_progress(self._progress)
 
 
 @contextmanager
-def progress_bar(countable: Iterable[object] | None, *, what: str = "checked") -> Iterator[Bar]:
+def progress_bar(
+    countable: Iterable[object] | None, *, what: str = "checked"
+) -> Iterator[ProgressBar]:
     """Show a bar of ``what`` is done; it knows its end where that is counted within a second."""
     if not sys.stderr.isatty():
-        yield Bar()
+        yield ProgressBar()
         return
     from rich.console import Console
     from rich.progress import (
@@ -50,12 +52,12 @@ def progress_bar(countable: Iterable[object] | None, *, what: str = "checked") -
         TimeRemainingColumn,
     )
 
-    said = TextColumn("{task.description}", markup=False)
-    columns = (said, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    description = TextColumn("{task.description}", markup=False)
+    columns = (description, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         total = None if countable is None else count_within(countable)
-        yield Bar(progress, total, what=what)
+        yield ProgressBar(progress, total, what=what)
 
 
 def count_within(items: Iterable[object], *, seconds: float = 1.0) -> int | None:
@@ -73,7 +75,7 @@ def count_within(items: Iterable[object], *, seconds: float = 1.0) -> int | None
 
 
 @contextmanager
-def _without(progress: Progress) -> Iterator[None]:
+def _hide_progress(progress: Progress) -> Iterator[None]:
     progress.stop()
     try:
         yield

@@ -43,34 +43,34 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve the REST API until stopped; limits are environment variables.
+    """Serve the REST API until stopped; environment variables set the limits.
 
-    SIGTERM and Ctrl-C finish what was taken. Beyond this machine, API keys and a rate limit
-    are required unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
+    SIGTERM and Ctrl-C finish the accepted requests. A public address requires API keys and a
+    rate limit, unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
     """
-    _need_extra()
+    _require_extra()
     from faceproof.frontends.api import create_app
-    from faceproof.frontends.api.security import required
-    from faceproof.frontends.api.server import bound
+    from faceproof.frontends.api.security import require_security
+    from faceproof.frontends.api.server import bind_socket
     from faceproof.frontends.api.server import serve as run
     from faceproof.frontends.api.settings import read_settings
 
     settings = read_settings()
-    required(host, settings.guard)
-    listener = bound(host, port)
+    require_security(host, settings.guard)
+    listener = bind_socket(host, port)
     with listener:
-        app = create_app(_checker(detector, at, settings), settings)
-        run(app, listener, settings, started=lambda: _say_where(host, listener))
+        app = create_app(_make_checker(detector, at, settings), settings)
+        run(app, listener, settings, started=lambda: _print_address(host, listener))
 
 
-def _need_extra() -> None:
+def _require_extra() -> None:
     """Raise MissingExtraError unless the extra is installed."""
     for name in NEEDED:
         if importlib.util.find_spec(name) is None:
             raise MissingExtraError(name, extra="serve")
 
 
-def _checker(detector: str, at: str | None, settings: ServiceSettings) -> Checker:
+def _make_checker(detector: str, at: str | None, settings: ServiceSettings) -> Checker:
     """Return the checker, within the limits of the service."""
     from faceproof.checker import Checker
     from faceproof.detector import Detector
@@ -80,7 +80,7 @@ def _checker(detector: str, at: str | None, settings: ServiceSettings) -> Checke
     )
 
 
-def _say_where(host: str, listener: socket.socket) -> None:
+def _print_address(host: str, listener: socket.socket) -> None:
     """Print on standard error where the service listens."""
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
-from faceproof.cli.output import visible
+from faceproof.cli.output import escape_unprintable
 from faceproof.errors import UsageError
-from faceproof.messages import aligned
-from faceproof.sources import printable
+from faceproof.messages import align_rows
+from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     from faceproof.evaluation.gate import Update
-    from faceproof.training.updating.regression import Told
+    from faceproof.training.updating.regression import FeedbackSource
 
 
 def update(
@@ -51,7 +51,7 @@ def update(
     replay_share: Annotated[
         float,
         typer.Option(
-            min=0, max=0.99, help="Share of old fakes among the fakes drawn; 0: OLD only measures."
+            min=0, max=0.99, help="Share of old fakes in training; 0: OLD is only for the gate."
         ),
     ] = 0.5,
     margin: Annotated[
@@ -62,12 +62,12 @@ def update(
         str | None,
         typer.Option(
             metavar="FILE|URL",
-            help="Feedback for the gate: a .jsonl of `feedback export`, or its database.",
+            help="Feedback for the gate: a .jsonl of `feedback export`, or a database.",
         ),
     ] = None,
     feedback_pictures: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Folder of the pictures of the feedback."),
+        typer.Option(metavar="FOLDER", help="Folder with your copies of the pictures."),
     ] = None,
     feedback_margin: Annotated[
         float,
@@ -76,7 +76,7 @@ def update(
         ),
     ] = 2.0,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Reject also when there are too few faces.")
+        bool, typer.Option("--strict", help="Reject also if there are too few faces to decide.")
     ] = False,
     at: Annotated[
         str | None,
@@ -89,19 +89,19 @@ def update(
         str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
 ) -> None:
-    """Train a detector on a new generator; rejected when it forgets old ones.
+    """Train a detector on a new generator; reject the result if it forgets old ones.
 
-    An accepted detector lies in DIR/bundle, a refused one in DIR/refused, the report in
-    DIR/update.html. Exit codes: 0 accepted, 1 something failed, 2 wrong usage, 3 refused.
+    Writes an accepted detector to DIR/bundle, a rejected one to DIR/refused, and the report to
+    DIR/update.html. Exit codes: 0 accepted, 1 something failed, 2 wrong usage, 3 rejected.
     """
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
     write = choose(FORMATS, format_, what="format")
     _check_replay(replay, no_replay=no_replay)
-    from faceproof.evaluation.gate import Rule
-    from faceproof.training.run.stopping import Stopped
-    from faceproof.training.updating.update import Wish
+    from faceproof.evaluation.gate import GateRule
+    from faceproof.training.run.stopping import TrainingStopped
+    from faceproof.training.updating.update import UpdateOptions
     from faceproof.training.updating.update import update as run
 
     if not 0 < margin < 100:
@@ -110,26 +110,26 @@ def update(
         raise UsageError(
             f"--feedback-margin {feedback_margin:g}: write percentage points, 0 to 100"
         )
-    wish = Wish(
+    wish = UpdateOptions(
         detector=detector,
         data=data,
         replay=replay,
         replay_share=replay_share,
-        rule=Rule(margin=margin / 100, strict=strict, feedback_margin=feedback_margin / 100),
+        rule=GateRule(margin=margin / 100, strict=strict, feedback_margin=feedback_margin / 100),
         at=at,
         overrides=tuple(set_ or ()),
-        feedback=_told(feedback, feedback_pictures),
+        feedback=_feedback_source(feedback, feedback_pictures),
     )
     try:
-        done = run(wish, output, progress=_say)
-    except Stopped as stop:
-        _say(str(stop))
+        done = run(wish, output, progress=_print_progress)
+    except TrainingStopped as stop:
+        _print_progress(str(stop))
         raise typer.Exit(stop.exit_code) from None
     write(done, output)
     raise typer.Exit(ALL_CHECKED if done.accepted else FOUND)
 
 
-def _told(feedback: str | None, pictures: Path | None) -> Told | None:
+def _feedback_source(feedback: str | None, pictures: Path | None) -> FeedbackSource | None:
     """Return the feedback that the gate judges, None where none was named.
 
     Raises:
@@ -142,10 +142,10 @@ def _told(feedback: str | None, pictures: Path | None) -> Told | None:
         )
     if feedback is None or pictures is None:
         return None
-    from faceproof.cli.feedback import read, shown
-    from faceproof.training.updating.regression import Told
+    from faceproof.cli.feedback import display_name, read
+    from faceproof.training.updating.regression import FeedbackSource
 
-    return Told(read(feedback), shown(feedback), pictures)
+    return FeedbackSource(read(feedback), display_name(feedback), pictures)
 
 
 def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
@@ -163,7 +163,7 @@ def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
         raise UsageError("--no-replay and --replay exclude each other: leave one out")
 
 
-def _say(message: str) -> None:
+def _print_progress(message: str) -> None:
     """Print the progress on standard error."""
     typer.echo(message, err=True)
 
@@ -181,26 +181,26 @@ def write_table(update: Update, folder: Path) -> None:
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    for line in lines(update):
+    for line in table_lines(update):
         typer.echo(line)
     for caution in update.gate.cautions:
-        typer.echo(f"caution: {visible(caution)}", err=True)
-    said = "accepted" if update.accepted else "REFUSED"
-    typer.echo(f"{said}: {visible(verdict(update.gate))}", err=True)
-    typer.echo(f"report: {printable(str(folder / 'update.html'))}", err=True)
+        typer.echo(f"caution: {escape_unprintable(caution)}", err=True)
+    decision = "accepted" if update.accepted else "REFUSED"
+    typer.echo(f"{decision}: {escape_unprintable(verdict(update.gate))}", err=True)
+    typer.echo(f"report: {to_printable(str(folder / 'update.html'))}", err=True)
     typer.echo(folder / ("bundle" if update.accepted else "refused"))
 
 
 FORMATS: dict[str, Callable[[Update, Path], None]] = {"table": write_table, "json": write_json}
 
 
-def lines(update: Update) -> Iterator[str]:
+def table_lines(update: Update) -> Iterator[str]:
     """Return the aligned lines of the table, the head first: what is guarded, then the rest."""
-    from faceproof.reports.update_page import HEAD, cells
+    from faceproof.reports.update_page import HEAD, change_cells
 
     rows = [
         (*HEAD, "gate"),
-        *((*cells(one.change), one.outcome) for one in update.gate.guarded),
-        *((*cells(change), "-") for change in update.gate.others),
+        *((*change_cells(one.change), one.outcome) for one in update.gate.guarded),
+        *((*change_cells(change), "-") for change in update.gate.others),
     ]
-    return aligned([tuple(map(visible, row)) for row in rows])
+    return align_rows([tuple(map(escape_unprintable, row)) for row in rows])

@@ -27,19 +27,19 @@ def webapp(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8501,
     no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Only print the address.")
+        bool, typer.Option("--no-browser", help="Print the URL without opening a browser.")
     ] = False,
     no_addresses: Annotated[
         bool, typer.Option("--no-addresses", help="Disable fetching of URLs.")
     ] = False,
     open_: Annotated[
         bool,
-        typer.Option("--open", help="Allow other machines. The page has no API keys."),
+        typer.Option("--open", help="Accept other machines; the page has no API keys."),
     ] = False,
 ) -> None:
-    """Open the page: verdicts on pictures, in words, with the evidence. Ctrl-C ends it.
+    """Open a web page that checks pictures and shows the evidence; Ctrl-C stops it.
 
-    Nothing that is given to it is written to disk.
+    Uploaded pictures are never written to disk.
     """
     import dataclasses
 
@@ -59,7 +59,7 @@ def webapp(
         settings = dataclasses.replace(settings, addresses=False)
 
     def ready(address: str) -> None:
-        typer.echo(f"The page is at {address} (Ctrl-C ends it).", err=True)
+        typer.echo(f"The page is at {address} (Ctrl-C stops it).", err=True)
         if not no_browser:
             _open_browser(address)
 

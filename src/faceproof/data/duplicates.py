@@ -22,26 +22,26 @@ _MANY = 16  # strings of one key: above this number, strings already joined are 
 _PENDING = 1 << 20  # pairs in memory before they are merged
 
 
-def merged(roots: Index, pairs: Index) -> Index:
+def merge_clusters(roots: Index, pairs: Index) -> Index:
     """Return the clusters, int64 [N], joined along ``pairs``, int64 [P, 2].
 
     A cluster is named by its smallest member; ``np.arange(N)`` has one for each item.
 
-    >>> merged(np.arange(4), np.array([[1, 3]])).tolist()
+    >>> merge_clusters(np.arange(4), np.array([[1, 3]])).tolist()
     [0, 1, 2, 1]
     """
-    roots = roots.copy()
-    one, other = pairs.T
-    while (roots[one] != roots[other]).any():
-        least = np.minimum(roots[one], roots[other])
-        for end in (one, other):
-            np.minimum.at(roots, roots[end], least)
-        while (roots[roots] != roots).any():
-            roots = roots[roots]
-    return roots
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    one, other = roots[pairs.T]
+    links = coo_array((np.ones(len(pairs), bool), (one, other)), shape=(len(roots),) * 2)
+    count, part = connected_components(links, directed=False)
+    least = np.empty(count, np.int64)
+    least[part[::-1]] = np.arange(len(roots))[::-1]  # the last of equal places stays
+    return np.asarray(least[part[roots]])
 
 
-def near_clusters(hashes: Bytes, roots: Index, *, distance: int) -> Index:
+def merge_near_clusters(hashes: Bytes, roots: Index, *, distance: int) -> Index:
     """Return the clusters, int64 [N], with near ones of uint8 [N, B] joined.
 
     The same result as merging `faceproof.data.duplicates.near_pairs`, without all comparisons: two
@@ -51,51 +51,55 @@ def near_clusters(hashes: Bytes, roots: Index, *, distance: int) -> Index:
     if len(hashes) < 2:
         return roots
     bits = 8 * hashes.shape[1]
-    used = hamming.plan(len(hashes), bits=bits, distance=min(distance, bits))
-    keys, words = hamming.keys_of(hashes, used), hamming.words(hashes)
-    roots = _neighbours(np.lexsort(words), words, roots, distance)
+    used = hamming.choose_plan(len(hashes), bits=bits, distance=min(distance, bits))
+    keys, words = hamming.band_keys(hashes, used), hamming.pack_words(hashes)
+    roots = _join_neighbours(np.lexsort(words), words, roots, distance)
     for band in keys:
-        roots = _neighbours(np.lexsort((roots, band)), words, roots, distance)
+        roots = _join_neighbours(np.lexsort((roots, band)), words, roots, distance)
     for band in keys:
-        roots = _strangers(band, words, roots, used, distance)
+        roots = _join_band(band, words, roots, used, distance)
     return roots
 
 
-def _neighbours(order: Index, words: Words, roots: Index, distance: int) -> Index:
+def _join_neighbours(order: Index, words: Words, roots: Index, distance: int) -> Index:
     """Return the clusters with each string joined to the next in ``order`` if near."""
-    near = hamming.verified(order[:-1], order[1:], words, words, distance)
-    return merged(roots, np.stack(near, axis=1))
+    near = hamming.verify_pairs(order[:-1], order[1:], words, words, distance)
+    return merge_clusters(roots, np.stack(near, axis=1))
 
 
-def _strangers(band: Index, words: Words, roots: Index, used: hamming.Plan, distance: int) -> Index:
+def _join_band(
+    band: Index, words: Words, roots: Index, used: hamming.BandPlan, distance: int
+) -> Index:
     """Return the clusters after joining all near strings with near keys in this band."""
     order = np.lexsort((roots, band))
     ordered = words[:, order]
     pending: list[Index] = []
-    for i, j in _pairs_of_strangers(band[order], roots[order], used):
-        near = hamming.verified(i, j, ordered, ordered, distance)
+    for i, j in _cross_cluster_pairs(band[order], roots[order], used):
+        near = hamming.verify_pairs(i, j, ordered, ordered, distance)
         pending.append(order[np.stack(near, axis=1)])
         if sum(map(len, pending)) > _PENDING:
-            roots, pending = merged(roots, np.concatenate(pending)), []
-    return merged(roots, np.concatenate([np.empty((0, 2), np.int64), *pending]))
+            roots, pending = merge_clusters(roots, np.concatenate(pending)), []
+    return merge_clusters(roots, np.concatenate([np.empty((0, 2), np.int64), *pending]))
 
 
-def _pairs_of_strangers(
-    keys: Index, roots: Index, used: hamming.Plan
+def _cross_cluster_pairs(
+    keys: Index, roots: Index, used: hamming.BandPlan
 ) -> Iterator[tuple[Index, Index]]:
     """Yield positions of two clusters, in lists that are sorted by key and then by cluster."""
     place = keys * len(keys) + roots
     rows = np.arange(len(keys))
-    for mask, start, stop in hamming.ranges(keys, keys, used, itself=True):
+    for mask, start, stop in hamming.matching_ranges(keys, keys, used, itself=True):
         crowded = stop - start > _MANY
         few, many = rows[~crowded], rows[crowded]
-        for i, j in hamming.expanded(few, start[few], stop[few]):
+        for i, j in hamming.expand_ranges(few, start[few], stop[few]):
             apart = roots[i] != roots[j]
             yield i[apart], j[apart]
         own = (keys[many] ^ mask) * len(keys) + roots[many]
         before, behind = (np.searchsorted(place, own, side) for side in ("left", "right"))
-        yield from hamming.expanded(many, start[many], np.clip(before, start[many], stop[many]))
-        yield from hamming.expanded(many, np.clip(behind, start[many], stop[many]), stop[many])
+        yield from hamming.expand_ranges(
+            many, start[many], np.clip(before, start[many], stop[many])
+        )
+        yield from hamming.expand_ranges(many, np.clip(behind, start[many], stop[many]), stop[many])
 
 
 _HASH_BYTES = 32
@@ -145,11 +149,13 @@ def near_pairs(hashes: Bytes, *, distance: int) -> Index:
     >>> near_pairs(np.array([[0b0001], [0b1111], [0b0011]], np.uint8), distance=1).tolist()
     [[0, 2]]
     """
-    same = _Equal.of(hashes)
+    same = _EqualRuns.of(hashes)
     several = np.flatnonzero(same.size > 1)
-    alike = _members(np.stack([several, several], axis=1), same, same)
-    near = hamming.within(hashes[same.first], distance)
-    return _sorted([alike[alike[:, 0] < alike[:, 1]], *(_ascending(p, same) for p in near)])
+    alike = _member_pairs(np.stack([several, several], axis=1), same, same)
+    near = hamming.pairs_within(hashes[same.first], distance)
+    return _sort_pairs(
+        [alike[alike[:, 0] < alike[:, 1]], *(_ascending_pairs(p, same) for p in near)]
+    )
 
 
 def near_pairs_between(first: Bytes, second: Bytes, *, distance: int) -> Index:
@@ -161,13 +167,13 @@ def near_pairs_between(first: Bytes, second: Bytes, *, distance: int) -> Index:
     >>> near_pairs_between(one, other, distance=1).tolist()
     [[1, 0]]
     """
-    one, other = _Equal.of(first), _Equal.of(second)
-    near = hamming.between(first[one.first], second[other.first], distance)
-    return _sorted([_members(pairs, one, other) for pairs in near])
+    one, other = _EqualRuns.of(first), _EqualRuns.of(second)
+    near = hamming.pairs_between(first[one.first], second[other.first], distance)
+    return _sort_pairs([_member_pairs(pairs, one, other) for pairs in near])
 
 
 @dataclass(frozen=True, slots=True)
-class _Equal:
+class _EqualRuns:
     """The rows in an order with equal hashes adjacent, and the bounds of each run."""
 
     order: Index
@@ -175,8 +181,8 @@ class _Equal:
     size: Index
 
     @classmethod
-    def of(cls, hashes: Bytes) -> _Equal:
-        words = hamming.words(hashes)
+    def of(cls, hashes: Bytes) -> _EqualRuns:
+        words = hamming.pack_words(hashes)
         order = np.lexsort(words) if len(hashes) else np.empty(0, np.int64)
         runs = words[:, order]
         new = np.append(True, (runs[:, 1:] != runs[:, :-1]).any(axis=0))[: len(order)]
@@ -189,12 +195,12 @@ class _Equal:
         return self.order[self.start]
 
 
-def _ascending(pairs: Index, same: _Equal) -> Index:
+def _ascending_pairs(pairs: Index, same: _EqualRuns) -> Index:
     """Return the pairs of rows for pairs of runs, the smaller row first."""
-    return np.sort(_members(pairs, same, same), axis=1)
+    return np.sort(_member_pairs(pairs, same, same), axis=1)
 
 
-def _members(pairs: Index, one: _Equal, other: _Equal) -> Index:
+def _member_pairs(pairs: Index, one: _EqualRuns, other: _EqualRuns) -> Index:
     """Return the pairs of rows for pairs of runs: each row with each.
 
     For large runs, only the first row of either run with each row of the other.
@@ -211,7 +217,7 @@ def _members(pairs: Index, one: _Equal, other: _Equal) -> Index:
     return np.stack([rows, other.order[other.start[pairs[of, 1]] + j]], axis=1)
 
 
-def _sorted(found: list[Index]) -> Index:
+def _sort_pairs(found: list[Index]) -> Index:
     """Return all pairs in order."""
     pairs = np.concatenate([np.empty((0, 2), np.int64), *found])
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]

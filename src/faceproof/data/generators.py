@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from faceproof.records import Record
-from faceproof.tables import nearest
+from faceproof.tables import did_you_mean
 
 _Family = Literal[
     "none", "gan", "diffusion", "autoencoder", "face-swap", "reenactment", "editing", "composite"
@@ -44,7 +44,7 @@ def _load() -> Mapping[str, Generator]:
     return MappingProxyType({entry.name: entry for entry in entries})
 
 
-def _key(name: str) -> str:
+def _spelling_key(name: str) -> str:
     """Return a name in lower case without punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
@@ -53,28 +53,32 @@ def _key(name: str) -> str:
 GENERATORS: Mapping[str, Generator] = _load()
 
 _BY_KEY = {
-    _key(name): entry.name for entry in GENERATORS.values() for name in (entry.name, *entry.aliases)
+    _spelling_key(name): entry.name
+    for entry in GENERATORS.values()
+    for name in (entry.name, *entry.aliases)
 }
 
 
 @functools.lru_cache(maxsize=4096)
-def known(name: str) -> str:
+def find_known_name(name: str) -> str:
     """Return our name of a generator in any spelling, or an empty string if unknown.
 
-    >>> known("StyleGAN2"), known("stable_diffusion_v_1_4"), known("holiday")
+    >>> find_known_name("StyleGAN2"), find_known_name("stable_diffusion_v_1_4"), find_known_name(
+    ...     "holiday"
+    ... )
     ('stylegan2', 'stable-diffusion-1.4', '')
     """
-    return _BY_KEY.get(_key(name), "")
+    return _BY_KEY.get(_spelling_key(name), "")
 
 
 @functools.lru_cache(maxsize=4096)
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """Return our name of a generator; an unknown one in lower case with hyphens.
 
-    >>> canonical("DALL·E 3"), canonical("My Model_v2"), canonical("")
+    >>> canonical_name("DALL·E 3"), canonical_name("My Model_v2"), canonical_name("")
     ('dall-e-3', 'my-model-v2', '')
     """
-    return known(name) or re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
+    return find_known_name(name) or re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")
 
 
 def unknown_generator_warning(name: str) -> str | None:
@@ -88,5 +92,5 @@ def unknown_generator_warning(name: str) -> str | None:
         return None
     if name == "unknown":
         return "some fakes have no generator: set it with --generator NAME"
-    close = nearest(name, dict(GENERATORS)) or "."
+    close = did_you_mean(name, dict(GENERATORS)) or "."
     return f"generator {name!r} is not a known one{close} It is kept as written"

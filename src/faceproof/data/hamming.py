@@ -29,7 +29,7 @@ _ORDER_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BandPlan:
     """Number of bands, their width in bits, and how many of these may differ."""
 
     bands: int
@@ -51,62 +51,62 @@ class Plan:
 
 
 #: One bit that may differ: the best for a few hundred strings.
-_EACH_WITH_EACH = Plan(bands=1, width=1, radius=1)
+_EACH_WITH_EACH = BandPlan(bands=1, width=1, radius=1)
 
 
-def plan(count: int, *, bits: int, distance: int) -> Plan:
+def choose_plan(count: int, *, bits: int, distance: int) -> BandPlan:
     """Return the cheapest exact plan.
 
-    >>> plan(100_000, bits=256, distance=31)
-    Plan(bands=16, width=16, radius=1)
+    >>> choose_plan(100_000, bits=256, distance=31)
+    BandPlan(bands=16, width=16, radius=1)
     """
     plans = [
-        Plan(bands, min(bits // bands, _WIDEST), radius)
+        BandPlan(bands, min(bits // bands, _WIDEST), radius)
         for radius in range(_LARGEST_RADIUS + 1)
         if (bands := distance // (radius + 1) + 1) <= bits
     ]
     return min([_EACH_WITH_EACH, *plans], key=lambda one: one.cost(count))
 
 
-def words(hashes: Bytes) -> Words:
+def pack_words(hashes: Bytes) -> Words:
     """Return uint8 [N, B] as uint64 [K, N]: the same bits, padded with zeros."""
     filled = np.zeros((len(hashes), -(-hashes.shape[1] // 8) * 8), np.uint8)
     filled[:, : hashes.shape[1]] = hashes
     return np.ascontiguousarray(filled.view(np.uint64).T)
 
 
-def within(hashes: Bytes, distance: int) -> Iterator[Index]:
+def pairs_within(hashes: Bytes, distance: int) -> Iterator[Index]:
     """Yield int64 [P, 2] of row numbers: all near pairs of uint8 [N, B], each pair once."""
-    yield from _joined(hashes, hashes, distance, itself=True)
+    yield from _join_bands(hashes, hashes, distance, itself=True)
 
 
-def between(first: Bytes, second: Bytes, distance: int) -> Iterator[Index]:
+def pairs_between(first: Bytes, second: Bytes, distance: int) -> Iterator[Index]:
     """Yield int64 [P, 2], row of first and row of second: all near pairs, each pair once."""
-    yield from _joined(first, second, distance, itself=False)
+    yield from _join_bands(first, second, distance, itself=False)
 
 
-def _joined(first: Bytes, second: Bytes, distance: int, *, itself: bool) -> Iterator[Index]:
+def _join_bands(first: Bytes, second: Bytes, distance: int, *, itself: bool) -> Iterator[Index]:
     """Yield the near pairs, band by band; each pair only in the first band that finds it."""
     if not len(first) or not len(second):
         return
     bits = 8 * first.shape[1]
-    used = plan(len(second), bits=bits, distance=min(distance, bits))
-    own, others = keys_of(first, used), keys_of(second, used)
-    own_words, other_words = words(first), words(second)
+    used = choose_plan(len(second), bits=bits, distance=min(distance, bits))
+    own, others = band_keys(first, used), band_keys(second, used)
+    own_words, other_words = pack_words(first), pack_words(second)
     for band in range(used.bands):
         rows = np.argsort(own[band], kind="stable")
         columns = rows if itself else np.argsort(others[band], kind="stable")
         # Sorted by key, strings that are compared are adjacent in memory.
         sorted_words = own_words[:, rows], other_words[:, columns]
         sorted_keys = own[band][rows], others[band][columns]
-        for _, start, stop in ranges(*sorted_keys, used, itself=itself):
-            for i, j in expanded(np.arange(len(rows)), start, stop):
-                near_i, near_j = verified(i, j, *sorted_words, distance)
+        for _, start, stop in matching_ranges(*sorted_keys, used, itself=itself):
+            for i, j in expand_ranges(np.arange(len(rows)), start, stop):
+                near_i, near_j = verify_pairs(i, j, *sorted_words, distance)
                 pairs = np.stack([rows[near_i], columns[near_j]], axis=1)
-                yield pairs[~_seen(pairs, own[:band], others[:band], used.radius)]
+                yield pairs[~_found_in_earlier_band(pairs, own[:band], others[:band], used.radius)]
 
 
-def keys_of(hashes: Bytes, used: Plan) -> Index:
+def band_keys(hashes: Bytes, used: BandPlan) -> Index:
     """Return int64 [bands, N]: the key of each string in each band.
 
     Neighbouring bits of a perceptual hash are correlated, so bands take bits from all parts.
@@ -120,8 +120,8 @@ def keys_of(hashes: Bytes, used: Plan) -> Index:
     return keys
 
 
-def ranges(
-    own: Index, others: Index, used: Plan, *, itself: bool
+def matching_ranges(
+    own: Index, others: Index, used: BandPlan, *, itself: bool
 ) -> Iterator[tuple[int, Index, Index]]:
     """Yield each mask, and the range in the sorted ``others`` with the masked key.
 
@@ -138,7 +138,7 @@ def ranges(
         yield mask, start, stop
 
 
-def expanded(rows: Index, start: Index, stop: Index) -> Iterator[tuple[Index, Index]]:
+def expand_ranges(rows: Index, start: Index, stop: Index) -> Iterator[tuple[Index, Index]]:
     """Yield each row with every position from its start to its stop, a chunk at a time."""
     some = np.flatnonzero(stop > start)
     rows, start, count = rows[some], start[some], (stop - start)[some]
@@ -152,7 +152,9 @@ def expanded(rows: Index, start: Index, stop: Index) -> Iterator[tuple[Index, In
         yield np.repeat(rows[part], many), np.arange(many.sum()) + np.repeat(offset, many)
 
 
-def verified(i: Index, j: Index, own: Words, others: Words, distance: int) -> tuple[Index, Index]:
+def verify_pairs(
+    i: Index, j: Index, own: Words, others: Words, distance: int
+) -> tuple[Index, Index]:
     """Return those candidates that differ in at most ``distance`` bits."""
     differing = np.zeros(len(i), np.uint16)
     for one, other in zip(own, others, strict=True):
@@ -162,7 +164,9 @@ def verified(i: Index, j: Index, own: Words, others: Words, distance: int) -> tu
     return i, j
 
 
-def _seen(pairs: Index, own: Index, others: Index, radius: int) -> npt.NDArray[np.bool_]:
+def _found_in_earlier_band(
+    pairs: Index, own: Index, others: Index, radius: int
+) -> npt.NDArray[np.bool_]:
     """Return bool [P]: whether an earlier band has found the pair already."""
     seen = np.zeros(len(pairs), bool)
     for one, other in zip(own, others, strict=True):

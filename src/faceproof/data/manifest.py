@@ -16,22 +16,22 @@ _ABSOLUTE = r"^([/\\]|[A-Za-z]:[/\\])"
 _UPWARDS = r"(^|[/\\])\.\.([/\\]|$)"
 
 
-def _broken_row(
+def _find_broken_row(
     table: pl.DataFrame, *, labels: tuple[str, ...], splits: tuple[str, ...]
 ) -> str | None:
     """Return the error of the first row that breaks the contract, or None."""
     found = [
-        (number, said.format(**table.row(number, named=True)))
-        for rule, said in rules(labels, splits)
-        if (number := _first(table, rule)) is not None
+        (number, message.format(**table.row(number, named=True)))
+        for rule, message in contract_rules(labels, splits)
+        if (number := _first_violation(table, rule)) is not None
     ]
     if not found:
         return None
-    number, said = min(found, key=lambda item: item[0])
-    return f"row {number + 1} ({table['path'][number]}): {said}"
+    number, message = min(found, key=lambda item: item[0])
+    return f"row {number + 1} ({table['path'][number]}): {message}"
 
 
-def _split_twice(table: pl.DataFrame, key: str) -> str | None:
+def _find_leaking_value(table: pl.DataFrame, key: str) -> str | None:
     """Return the value of ``key`` that occurs in two splits, or None; "" is not a split."""
     standing = table.lazy().filter(pl.col("split") != "").group_by(key)
     twice = standing.agg(pl.col("split").unique()).filter(pl.col("split").list.len() > 1)
@@ -42,7 +42,9 @@ def _split_twice(table: pl.DataFrame, key: str) -> str | None:
     return f"{key} {found[key][0]} occurs in {where}; keep it in one"
 
 
-def rules(labels: tuple[str, ...], splits: tuple[str, ...]) -> Iterable[tuple[pl.Expr, str]]:
+def contract_rules(
+    labels: tuple[str, ...], splits: tuple[str, ...]
+) -> Iterable[tuple[pl.Expr, str]]:
     """Yield the forbidden conditions and their messages; earlier rules take precedence."""
     label, split, path = pl.col("label"), pl.col("split"), pl.col("path")
     unfilled = pl.any_horizontal(pl.col("group", "source") == "")
@@ -64,7 +66,7 @@ def rules(labels: tuple[str, ...], splits: tuple[str, ...]) -> Iterable[tuple[pl
     )
 
 
-def _first(table: pl.DataFrame, rule: pl.Expr) -> int | None:
+def _first_violation(table: pl.DataFrame, rule: pl.Expr) -> int | None:
     """Return the number of the first row that violates a rule."""
     number: int | None = table.select(rule.arg_true().first().alias("n"))["n"][0]
     return number
@@ -129,14 +131,14 @@ class Manifest:
     """
 
     def __init__(self, rows: Iterable[Row] | pl.DataFrame, *, root: Path | None = None) -> None:
-        table = rows if isinstance(rows, pl.DataFrame) else table_of(rows)
-        self.table = typed(table)
+        table = rows if isinstance(rows, pl.DataFrame) else _rows_to_table(rows)
+        self.table = _apply_types(table)
         self.root = root
-        if said := _broken_row(self.table, labels=LABELS, splits=SPLITS):
-            raise ManifestError(said)
+        if message := _find_broken_row(self.table, labels=LABELS, splits=SPLITS):
+            raise ManifestError(message)
         for key in ("group", "sha256"):
-            if said := _split_twice(self.table, key):
-                raise LeakError(said)
+            if message := _find_leaking_value(self.table, key):
+                raise LeakError(message)
 
     def __len__(self) -> int:
         return self.table.height
@@ -154,7 +156,7 @@ class Manifest:
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         """Every row as an object: for small sets; a large one is read through ``table``."""
-        return _rows_of(self.table)
+        return _table_to_rows(self.table)
 
     @property
     def attribute_columns(self) -> tuple[str, ...]:
@@ -176,7 +178,7 @@ class Manifest:
         """
         if split not in _ALLOWED.get(purpose, set()):
             raise SplitUseError(f"split {split!r} must not be read for the purpose {purpose}")
-        return _rows_of(self.table.filter(pl.col("split") == split))
+        return _table_to_rows(self.table.filter(pl.col("split") == split))
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows in each split, in the order of `SPLITS`."""
@@ -198,7 +200,7 @@ class Manifest:
         return self.root / path
 
 
-def table_of(rows: Iterable[Row]) -> pl.DataFrame:
+def _rows_to_table(rows: Iterable[Row]) -> pl.DataFrame:
     """Return rows as a table of text.
 
     Raises:
@@ -215,7 +217,7 @@ def table_of(rows: Iterable[Row]) -> pl.DataFrame:
     return pl.DataFrame(columns | more, schema=dict.fromkeys([*CONTRACT, *attributes], pl.String))
 
 
-def _rows_of(table: pl.DataFrame) -> tuple[Row, ...]:
+def _table_to_rows(table: pl.DataFrame) -> tuple[Row, ...]:
     """Return the rows of a manifest's table; known facts are attributes too, as text."""
     rest = table.select(pl.exclude(CONTRACT).cast(pl.String).fill_null(""))
     known = table.select(CONTRACT).iter_rows()
@@ -223,12 +225,12 @@ def _rows_of(table: pl.DataFrame) -> tuple[Row, ...]:
     if not rest.columns:
         return tuple(row(*values) for values in known)
     return tuple(
-        row(*values, {name: said for name, said in zip(rest.columns, more, strict=True) if said})
+        row(*values, {name: value for name, value in zip(rest.columns, more, strict=True) if value})
         for values, more in zip(known, rest.iter_rows(), strict=True)
     )
 
 
-def typed(table: pl.DataFrame) -> pl.DataFrame:
+def _apply_types(table: pl.DataFrame) -> pl.DataFrame:
     """Return the table with typed columns in order: contract, facts, attributes.
 
     Raises:
@@ -240,20 +242,20 @@ def typed(table: pl.DataFrame) -> pl.DataFrame:
     facts = [name for name in FACTS if name in table.columns]
     others = [name for name in table.columns if name not in CONTRACT and name not in FACTS]
     return table.select(
-        *(_text(table[name]) for name in CONTRACT),
-        *(_fact(table[name]) for name in facts),
-        *(_text(table[name]) for name in others),
+        *(_as_text(table[name]) for name in CONTRACT),
+        *(_as_fact(table[name]) for name in facts),
+        *(_as_text(table[name]) for name in others),
     )
 
 
-def _text(column: pl.Series) -> pl.Series:
+def _as_text(column: pl.Series) -> pl.Series:
     """Return a column as text, "" for null."""
     if column.dtype.is_nested() or column.dtype in (pl.Binary, pl.Object):
         raise ManifestError(f"column {column.name!r} has type {column.dtype}, not text: drop it")
     return column.cast(pl.String).fill_null("")
 
 
-def _fact(column: pl.Series) -> pl.Series:
+def _as_fact(column: pl.Series) -> pl.Series:
     """Return a column of `FACTS` in its type, null for empty values."""
     wanted = FACTS[column.name]
     if column.dtype == wanted:
@@ -262,6 +264,6 @@ def _fact(column: pl.Series) -> pl.Series:
     made = given.cast(wanted, strict=False)
     wrong = (made.is_null() & given.is_not_null()).arg_true()
     if len(wrong):
-        said = given[int(wrong[0])]
-        raise ManifestError(f"row {wrong[0] + 1}: {column.name} is {said!r}, must be a number")
+        value = given[int(wrong[0])]
+        raise ManifestError(f"row {wrong[0] + 1}: {column.name} is {value!r}, must be a number")
     return made

@@ -12,7 +12,8 @@ import polars as pl
 
 from faceproof.data.manifest import CONTRACT, Manifest
 from faceproof.errors import ManifestError
-from faceproof.sources import printable
+from faceproof.runs import atomic_write
+from faceproof.sources import to_printable
 
 #: Parquet stores the data folder, relative to itself; a CSV lies in the data folder.
 _ROOT = "faceproof.root"
@@ -42,7 +43,7 @@ def read_table(path: Path) -> tuple[pl.DataFrame, Path]:
     missing = [name for name in CONTRACT if name not in table.columns]
     if missing:
         raise ManifestError(
-            f"{printable(str(path))} lacks the columns {', '.join(missing)}; "
+            f"{to_printable(str(path))} lacks the columns {', '.join(missing)}; "
             "convert any table with `faceproof data import --layout columns`"
         )
     return table, root
@@ -54,20 +55,17 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
     Raises:
         ManifestError: the file system refused, or a CSV would not be above its pictures.
     """
-    part = path.with_name(f".{path.name}.part")
     is_csv = path.suffix.lower() == ".csv"
-    table = _below(manifest, path) if is_csv else manifest.table
+    table = _relocate_below(manifest, path) if is_csv else manifest.table
     try:
-        with part.open("wb") as file:  # polars cannot open names that are not UTF-8
+        with atomic_write(path) as file:  # polars cannot open names that are not UTF-8
             if is_csv:
                 table.write_csv(file, line_terminator="\n")
             else:
-                table.write_parquet(file, metadata=_metadata(manifest, path))
-        part.replace(path)
+                table.write_parquet(file, metadata=_read_data_folder(manifest, path))
     except OSError as error:
-        part.unlink(missing_ok=True)
         reason = error.strerror or error
-        raise ManifestError(f"{printable(str(path))} cannot be written: {reason}") from error
+        raise ManifestError(f"{to_printable(str(path))} cannot be written: {reason}") from error
 
 
 def merge(manifests: Sequence[Manifest]) -> Manifest:
@@ -81,19 +79,21 @@ def merge(manifests: Sequence[Manifest]) -> Manifest:
     """
     if len(manifests) == 1:
         return manifests[0]
-    root = _common([manifest.root for manifest in manifests])
-    tables = [moved(manifest, root) if root else manifest.table for manifest in manifests]
+    root = _common_folder([manifest.root for manifest in manifests])
+    tables = [_relocate_paths(manifest, root) if root else manifest.table for manifest in manifests]
     whole = pl.concat(tables, how="diagonal")
     return Manifest(whole.unique(CONTRACT, keep="first", maintain_order=True), root=root)
 
 
-def moved(manifest: Manifest, root: Path) -> pl.DataFrame:
+def _relocate_paths(manifest: Manifest, root: Path) -> pl.DataFrame:
     """Return the manifest's table with its paths relative to another folder.
 
     Raises:
         ManifestError: the pictures are not below it.
     """
-    inner = PurePosixPath(Path(os.path.relpath(_absolute(manifest.root), _absolute(root))))
+    inner = PurePosixPath(
+        Path(os.path.relpath(_absolute_path(manifest.root), _absolute_path(root)))
+    )
     if inner == PurePosixPath():
         return manifest.table
     table = manifest.table.with_columns(
@@ -107,30 +107,30 @@ def moved(manifest: Manifest, root: Path) -> pl.DataFrame:
     )
 
 
-def _below(manifest: Manifest, path: Path) -> pl.DataFrame:
+def _relocate_below(manifest: Manifest, path: Path) -> pl.DataFrame:
     """Return the table with its paths relative to the folder of ``path``."""
-    return manifest.table if manifest.root is None else moved(manifest, path.parent)
+    return manifest.table if manifest.root is None else _relocate_paths(manifest, path.parent)
 
 
-def _metadata(manifest: Manifest, path: Path) -> dict[str, str]:
+def _read_data_folder(manifest: Manifest, path: Path) -> dict[str, str]:
     """Return the data folder stored in a Parquet file."""
     if manifest.root is None:
         return {}
-    inner = os.path.relpath(_absolute(manifest.root), _absolute(path.parent))
+    inner = os.path.relpath(_absolute_path(manifest.root), _absolute_path(path.parent))
     return {_ROOT: Path(inner).as_posix()}
 
 
-def _common(roots: Sequence[Path | None]) -> Path | None:
+def _common_folder(roots: Sequence[Path | None]) -> Path | None:
     """Return the common folder of all data folders, or None if none is known."""
     known = [root for root in roots if root is not None]
     if not known:
         return None
     if len(known) < len(roots):
         raise ManifestError("some of the manifests lack their data folder: set it with --root")
-    return Path(os.path.commonpath([_absolute(root) for root in known]))
+    return Path(os.path.commonpath([_absolute_path(root) for root in known]))
 
 
-def _absolute(path: Path | None) -> str:
+def _absolute_path(path: Path | None) -> str:
     """Return the absolute path, without following links."""
     return os.path.abspath(path or "")  # noqa: PTH100 (`resolve` follows links)
 
@@ -141,7 +141,7 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
     from pyarrow import csv as arrow_csv
 
     try:
-        header = _header(path)
+        header = _read_header(path)
         columns = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
         # Values may contain line ends, and errors name the number of the row: one thread.
         table = arrow_csv.read_csv(
@@ -151,11 +151,11 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
             convert_options=columns,
         )
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise ManifestError(f"{printable(str(path))} cannot be read as CSV: {error}") from error
+        raise ManifestError(f"{to_printable(str(path))} cannot be read as CSV: {error}") from error
     return pl.DataFrame(pl.from_arrow(table)), path.parent
 
 
-def _header(path: Path) -> list[str]:
+def _read_header(path: Path) -> list[str]:
     """Return the names of a CSV file's columns, which must be unique."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = next(csv.reader(file, strict=True), [])
@@ -171,5 +171,7 @@ def _read_parquet(path: Path) -> tuple[pl.DataFrame, Path]:
             table = pl.read_parquet(file, glob=False)
             inner = pl.read_parquet_metadata(file).get(_ROOT, ".")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise ManifestError(f"{printable(str(path))} cannot be read as Parquet: {error}") from error
+        raise ManifestError(
+            f"{to_printable(str(path))} cannot be read as Parquet: {error}"
+        ) from error
     return table, Path(os.path.normpath(path.parent / inner))

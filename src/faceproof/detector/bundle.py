@@ -33,7 +33,7 @@ _MAX_LOSS = 1e-3
 
 
 def save_weights(network: nn.Module, path: Path) -> Path:
-    """Write a network's weights as safetensors and return the path; see `rounded`."""
+    """Write a network's weights as safetensors and return the path; see `round_to_stored`."""
     path.write_bytes(weights_bytes(network))
     return path
 
@@ -52,7 +52,7 @@ def weights_bytes(network: nn.Module) -> bytes:
     require("torch", "safetensors")
     from safetensors.torch import save
 
-    return save(rounded(network.state_dict()))
+    return save(round_to_stored(network.state_dict()))
 
 
 def put_weights(network: nn.Module, data: bytes, *, name: str = "weights") -> None:
@@ -73,7 +73,7 @@ def put_weights(network: nn.Module, data: bytes, *, name: str = "weights") -> No
         raise BundleError(f"{name} contains the weights of another network: {error}") from error
 
 
-def rounded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def round_to_stored(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Return the tensors as they are stored: on the CPU, contiguous, fp16 where `fits_half`."""
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(state.items())}
     return {name: t.half() if fits_half(t) else t.clone() for name, t in ready.items()}
@@ -116,7 +116,7 @@ class Bundle:
         """
         path = Path(folder)
         data = _read_inside(path, SPEC_FILE)
-        return cls(path, parse_spec(data), hash_of(data))
+        return cls(path, parse_spec(data), sha256_of(data))
 
     def read_file(self, file: File) -> bytes:
         """Return a named file's bytes, verified.
@@ -126,7 +126,7 @@ class Bundle:
             BundleHashError: the hash is not the one in detector.json.
         """
         data = _read_inside(self.folder, file.name)
-        found = hash_of(data)
+        found = sha256_of(data)
         if found != file.sha256:
             raise BundleHashError(
                 f"{self.folder / file.name} is not the file that {SPEC_FILE} names: expected "
@@ -140,7 +140,7 @@ class Bundle:
             self.read_file(file)
 
 
-def hash_of(data: bytes) -> str:
+def sha256_of(data: bytes) -> str:
     """Return the SHA-256 of bytes in lower-case hexadecimal."""
     return hashlib.sha256(data).hexdigest()
 
@@ -160,10 +160,10 @@ def parse_spec(data: bytes) -> DetectorSpec:
         spec = DetectorSpec.model_validate_json(data, strict=True)
     except ValidationError as error:
         problems = "; ".join(
-            _problem(detail["loc"], detail["msg"]) for detail in error.errors()[:5]
+            _format_problem(detail["loc"], detail["msg"]) for detail in error.errors()[:5]
         )
         raise BundleSchemaError(f"{SPEC_FILE} is invalid: {problems}; {_UPGRADE}") from error
-    if missing := [*_unsaid(spec)]:
+    if missing := [*_omitted_fields(spec)]:
         raise BundleSchemaError(f"{SPEC_FILE} lacks {', '.join(missing)}; write all fields")
     return spec
 
@@ -187,23 +187,25 @@ def write_bundle(folder: Path, spec: DetectorSpec, files: Mapping[str, bytes]) -
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         fresh = Path(place) / "fresh"
         fresh.mkdir()
-        _write_files(fresh, {**files, SPEC_FILE: _with_hashes(spec, files).to_json()})
+        _write_files(fresh, {**files, SPEC_FILE: _add_hashes(spec, files).to_json()})
         Bundle.read(fresh).verify()
         _put_in_place(fresh, folder, aside=Path(place) / "old")
     return Bundle.read(folder)
 
 
-def _with_hashes(spec: DetectorSpec, files: Mapping[str, bytes]) -> DetectorSpec:
+def _add_hashes(spec: DetectorSpec, files: Mapping[str, bytes]) -> DetectorSpec:
     """Return ``spec`` with each named file's SHA-256 taken from its bytes."""
 
-    def hashed(file: Any) -> Any:
-        return file and file.model_copy(update={"sha256": hash_of(files[file.name])})
+    def add_hash(file: Any) -> Any:
+        return file and file.model_copy(update={"sha256": sha256_of(files[file.name])})
 
     members = tuple(
-        member.model_copy(update={"weights": hashed(member.weights), "onnx": hashed(member.onnx)})
+        member.model_copy(
+            update={"weights": add_hash(member.weights), "onnx": add_hash(member.onnx)}
+        )
         for member in spec.members
     )
-    return spec.model_copy(update={"members": members, "card": hashed(spec.card)})
+    return spec.model_copy(update={"members": members, "card": add_hash(spec.card)})
 
 
 def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -233,14 +235,14 @@ def refuse_foreign(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise BundleError(f"{folder} is a file: use a new or empty folder")
-    if foreign := {path.name for path in folder.iterdir()} - _own_names(folder):
+    if foreign := {path.name for path in folder.iterdir()} - _bundle_file_names(folder):
         raise BundleError(
             f"{folder} contains {', '.join(sorted(foreign)[:3])}, not part of a bundle: "
             "use a new or empty folder"
         )
 
 
-def _own_names(folder: Path) -> set[str]:
+def _bundle_file_names(folder: Path) -> set[str]:
     with contextlib.suppress(BundleError):
         return {SPEC_FILE} | {file.name for file in Bundle.read(folder).spec.files}
     return set()
@@ -257,7 +259,7 @@ def _read_inside(folder: Path, name: str) -> bytes:
         with path.open("rb") as stream:
             return _read_bounded(stream, path)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BundleNotFoundError(_missing(folder, name)) from error
+        raise BundleNotFoundError(_missing_file_message(folder, name)) from error
     except (OSError, RuntimeError, ValueError) as error:  # also a loop of links, a NUL in a name
         raise BundleError(f"{path} cannot be read: {error}") from error
 
@@ -269,7 +271,7 @@ def _read_bounded(stream: BinaryIO, path: Path) -> bytes:
     return stream.read(size)
 
 
-def _missing(folder: Path, name: str) -> str:
+def _missing_file_message(folder: Path, name: str) -> str:
     if name == SPEC_FILE:
         return f"no detector in {str(folder)!r}: give a folder that contains {SPEC_FILE}"
     return f"{folder / name} is missing; download the whole bundle again"
@@ -278,13 +280,13 @@ def _missing(folder: Path, name: str) -> str:
 def _schema_of(data: bytes) -> object:
     """Return the schema in a detector.json; None without one."""
     try:
-        found = json.loads(data, object_pairs_hook=_once_each)
+        found = json.loads(data, object_pairs_hook=_reject_repeated_keys)
     except (ValueError, RecursionError) as error:
         raise BundleSchemaError(f"{SPEC_FILE} is invalid: {error}") from error
     return found.get("schema") if isinstance(found, dict) else None
 
 
-def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _reject_repeated_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Return the pairs of a JSON object; raise for equal names, which parsers treat differently."""
     names = [name for name, _ in pairs]
     if len(set(names)) < len(names):
@@ -292,21 +294,21 @@ def _once_each(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return dict(pairs)
 
 
-def _problem(place: tuple[int | str, ...], message: str) -> str:
+def _format_problem(place: tuple[int | str, ...], message: str) -> str:
     what = "unknown field" if message.startswith("Extra inputs") else message
     return f"{'.'.join(map(str, place)) or 'detector'}: {what}"
 
 
-def _unsaid(spec: DetectorSpec) -> Iterator[str]:
+def _omitted_fields(spec: DetectorSpec) -> Iterator[str]:
     """Yield omitted fields whose default may differ in other versions of faceproof."""
     if "positive_class" not in spec.model_fields_set:
         yield "positive_class"
-    yield from _left_to_default(spec.preprocessing, "preprocessing")
+    yield from _fields_left_to_default(spec.preprocessing, "preprocessing")
     for place, member in enumerate(spec.members):
-        yield from _left_to_default(member, f"members.{place}")
+        yield from _fields_left_to_default(member, f"members.{place}")
 
 
-def _left_to_default(record: Record, place: str) -> Iterator[str]:
+def _fields_left_to_default(record: Record, place: str) -> Iterator[str]:
     """Yield the omitted fields, except those with the default None, which cannot change."""
     for name, field in type(record).model_fields.items():
         value = getattr(record, name)
@@ -314,4 +316,4 @@ def _left_to_default(record: Record, place: str) -> Iterator[str]:
             if field.default is not None:
                 yield f"{place}.{name}"
         elif isinstance(value, Record):
-            yield from _left_to_default(value, f"{place}.{name}")
+            yield from _fields_left_to_default(value, f"{place}.{name}")

@@ -73,7 +73,7 @@ class Isotonic(Record):
     slope: float = Field(gt=0)
 
     @model_validator(mode="after")
-    def _rises(self) -> Self:
+    def _require_rising(self) -> Self:
         if len(self.logits) != len(self.calibrated):
             raise ValueError(f"{len(self.logits)} logits, but {len(self.calibrated)} calibrated")
         for name in ("logits", "calibrated"):
@@ -82,7 +82,7 @@ class Isotonic(Record):
                 raise ValueError(f"{name} must rise from knot to knot")
         return self
 
-    def along(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def interpolate(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the calibrated logits, float64 of the same shape, rising with ``logits``."""
         x, y = np.asarray(self.logits), np.asarray(self.calibrated)
         below, above = (logits - x[0]) * self.slope + y[0], (logits - x[-1]) * self.slope + y[-1]
@@ -108,7 +108,7 @@ def calibrated_logits(logits: ArrayLike, calibration: Calibration) -> NDArray[np
     x = np.asarray(logits, dtype=np.float64)
     with np.errstate(over="ignore"):  # a logit beyond float64 gives a probability of 0 or 1
         if isinstance(calibration, Isotonic):
-            return calibration.along(x)
+            return calibration.interpolate(x)
         slope, intercept = calibration.line
         return np.asarray(x * slope + intercept)
 

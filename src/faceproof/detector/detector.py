@@ -10,15 +10,23 @@ import numpy as np
 
 from faceproof.detector.bundle import SPEC_FILE, Bundle
 from faceproof.detector.calibration import calibrate
-from faceproof.detector.heatmaps import Explained, joined, put_to_test
-from faceproof.detector.scorers import SCORERS, Inputs, Logits, Maps, RunOptions, Scorer, no_maps
+from faceproof.detector.heatmaps import Explanations, average_maps, run_deletion_test
+from faceproof.detector.scorers import (
+    SCORERS,
+    Inputs,
+    Logits,
+    Maps,
+    RunOptions,
+    Scorer,
+    no_heatmap_error,
+)
 from faceproof.detector.spec import DetectorSpec, OperatingPoint
 from faceproof.errors import BundleError, BundleNotFoundError, UsageError
 from faceproof.imaging.preprocessing import CropSpec, InputSpec, Preprocessing
 from faceproof.tables import choose
 
 
-def renormalised(inputs: Inputs, was: InputSpec, now: InputSpec) -> Inputs:
+def renormalise(inputs: Inputs, was: InputSpec, now: InputSpec) -> Inputs:
     """Return inputs normalised by ``was`` as normalised by ``now``, float32 [N, 3, S, S].
 
     Each channel is x * (old std / new std) + (old mean - new mean) / new std, with both factors in
@@ -27,7 +35,7 @@ def renormalised(inputs: Inputs, was: InputSpec, now: InputSpec) -> Inputs:
     >>> grey = np.full((1, 3, 1, 1), 0.5, np.float32)  # of 0..1, with mean 0 and deviation 1
     >>> plain = InputSpec(mean=(0, 0, 0), std=(1, 1, 1))
     >>> signed = InputSpec(mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
-    >>> renormalised(grey, plain, signed).ravel().tolist()
+    >>> renormalise(grey, plain, signed).ravel().tolist()
     [0.0, 0.0, 0.0]
     """
     if was == now:
@@ -128,26 +136,26 @@ class Detector:
         """Return the calibrated probabilities of fake, float64 [N] in [0, 1]."""
         return calibrate(self.logits(inputs), self.spec.calibration)
 
-    def mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
+    def map_evidence(self, inputs: Inputs) -> tuple[Logits, Maps]:
         """Return the logits of `logits`, and untested heat maps, float64 [N, h, w].
 
         Raises:
             NoHeatMapError: one of the networks has none.
             UsageError, BundleError: as `logits` does.
         """
-        answers = [self._batch_mapped(batch) for batch in self._batches(inputs)]
+        answers = [self._map_batch(batch) for batch in self._batches(inputs)]
         if not answers:
             return np.empty(0), np.empty((0, 1, 1))
         logits, maps = zip(*answers, strict=True)
         return np.concatenate(logits), np.concatenate(maps)
 
-    def explained(self, inputs: Inputs) -> Explained:
+    def explain(self, inputs: Inputs) -> Explanations:
         """Return the same logits with heat maps, each tested by deleting its hottest part.
 
         Raises:
-            NoHeatMapError, UsageError, BundleError: as `mapped` does.
+            NoHeatMapError, UsageError, BundleError: as `map_evidence` does.
         """
-        return put_to_test(self, inputs)
+        return run_deletion_test(self, inputs)
 
     def refuse_without_maps(self) -> None:
         """Raise if a network has no heat maps.
@@ -157,34 +165,34 @@ class Detector:
         """
         for member in self.spec.members:
             if not member.onnx.heatmap:
-                raise no_maps(member.onnx.name)
+                raise no_heatmap_error(member.onnx.name)
 
     def _batches(self, inputs: Inputs) -> list[Inputs]:
-        ready = self._checked(inputs)
+        ready = self._check_inputs(inputs)
         return [ready[at : at + self._batch] for at in range(0, len(ready), self._batch)]
 
-    def _each(self, inputs: Inputs) -> Iterator[tuple[Scorer, Inputs]]:
+    def _each_normalised(self, inputs: Inputs) -> Iterator[tuple[Scorer, Inputs]]:
         """Yield each network with the inputs in its own normalisation."""
         for scorer, own in zip(self._scorers, self._reads, strict=True):
-            yield scorer, renormalised(inputs, self.preprocessing.input, own)
+            yield scorer, renormalise(inputs, self.preprocessing.input, own)
 
     def _batch_logits(self, inputs: Inputs) -> Logits:
-        return self._mean([scorer(own) for scorer, own in self._each(inputs)])
+        return self._weighted_mean([scorer(own) for scorer, own in self._each_normalised(inputs)])
 
-    def _batch_mapped(self, inputs: Inputs) -> tuple[Logits, Maps]:
-        answers = [scorer.explained(own) for scorer, own in self._each(inputs)]
+    def _map_batch(self, inputs: Inputs) -> tuple[Logits, Maps]:
+        answers = [scorer.explain(own) for scorer, own in self._each_normalised(inputs)]
         logits, maps = zip(*answers, strict=True)
-        return self._mean(logits), self._numbers(joined(maps, self._shares))
+        return self._weighted_mean(logits), self._require_finite(average_maps(maps, self._shares))
 
-    def _mean(self, logits: Sequence[Logits]) -> Logits:
-        return np.asarray(self._shares @ self._numbers(np.stack(logits)), np.float64)
+    def _weighted_mean(self, logits: Sequence[Logits]) -> Logits:
+        return np.asarray(self._shares @ self._require_finite(np.stack(logits)), np.float64)
 
-    def _numbers(self, answers: Logits) -> Logits:
+    def _require_finite(self, answers: Logits) -> Logits:
         if not np.isfinite(answers).all():
             raise BundleError(f"detector {self.spec.name!r} returned NaN or infinity")
         return answers
 
-    def _checked(self, inputs: Inputs) -> Inputs:
+    def _check_inputs(self, inputs: Inputs) -> Inputs:
         side = self.preprocessing.crop.size
         array = np.ascontiguousarray(inputs)
         if array.dtype != np.float32 or array.ndim != 4 or array.shape[1:] != (3, side, side):

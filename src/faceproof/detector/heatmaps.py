@@ -1,4 +1,4 @@
-"""`put_to_test`: the joined heat maps of a detector's members, each with a deletion test.
+"""`run_deletion_test`: the joined heat maps of a detector's members, each with a deletion test.
 
 The test deletes the hottest fifth of the crop, and then, one at a time, four regions of the same
 shape in other places. The map is reliable only if the first lowers the logit most. The five places
@@ -31,15 +31,15 @@ _BLUR = 1 / 8
 """Standard deviation of the deleting blur, as a fraction of the crop's side."""
 
 
-class Mapping(Protocol):
+class _EvidenceMapper(Protocol):
     """The interface of the tested detector: `faceproof.detector.Detector`, or a test double."""
 
-    def logits(self, inputs: Inputs, /) -> Logits: ...  # noqa: D102
-    def mapped(self, inputs: Inputs, /) -> tuple[Logits, Maps]: ...  # noqa: D102
+    def logits(self, inputs: Inputs, /) -> Logits: ...
+    def map_evidence(self, inputs: Inputs, /) -> tuple[Logits, Maps]: ...
 
 
 @dataclass(frozen=True)
-class Explained:
+class Explanations:
     """Logits float64 [N], and their heat maps.
 
     ``values`` float64 [N, h, w] are contributions to the logit on a grid over the crop; positive
@@ -56,16 +56,16 @@ class Explained:
     random_deleted: Logits
 
 
-def put_to_test(detector: Mapping, inputs: Inputs) -> Explained:
+def run_deletion_test(detector: _EvidenceMapper, inputs: Inputs) -> Explanations:
     """Return logits and heat maps, each map tested by five deletions."""
-    logits, maps = detector.mapped(inputs)
+    logits, maps = detector.map_evidence(inputs)
     changes = [
-        detector.logits(deletions(picture, heat)) - logit
+        detector.logits(delete_regions(picture, heat)) - logit
         for picture, heat, logit in zip(inputs, maps, logits, strict=True)
     ]
     table = np.array(changes).reshape(len(inputs), PLACES)
     hottest, others = table[:, 0], table[:, 1:]
-    return Explained(
+    return Explanations(
         logits=logits,
         values=maps,
         reliable=hottest < others.min(axis=1),
@@ -74,7 +74,7 @@ def put_to_test(detector: Mapping, inputs: Inputs) -> Explained:
     )
 
 
-def joined(maps: Sequence[Maps], shares: npt.NDArray[np.float64]) -> Maps:
+def average_maps(maps: Sequence[Maps], shares: npt.NDArray[np.float64]) -> Maps:
     """Return the weighted mean of members' maps [N, h, w] on the finest of their grids.
 
     A cell's value is divided among the cells that it covers, so that sums are preserved: the sum of
@@ -83,15 +83,16 @@ def joined(maps: Sequence[Maps], shares: npt.NDArray[np.float64]) -> Maps:
     height = max(heat.shape[1] for heat in maps)
     width = max(heat.shape[2] for heat in maps)
     spread = [
-        covering(heat.shape[1], height) @ heat @ covering(heat.shape[2], width).T for heat in maps
+        cell_overlaps(heat.shape[1], height) @ heat @ cell_overlaps(heat.shape[2], width).T
+        for heat in maps
     ]
     return np.asarray(np.tensordot(shares, np.stack(spread), axes=1))
 
 
-def covering(cells: int, among: int) -> npt.NDArray[np.float64]:
+def cell_overlaps(cells: int, among: int) -> npt.NDArray[np.float64]:
     """Return the share of each of ``cells`` inside each of ``among`` cells, [among, cells].
 
-    >>> covering(1, 2).tolist(), covering(2, 1).tolist()
+    >>> cell_overlaps(1, 2).tolist(), cell_overlaps(2, 1).tolist()
     ([[0.5], [0.5]], [[1.0, 1.0]])
     """
     old, new = np.linspace(0, 1, cells + 1), np.linspace(0, 1, among + 1)
@@ -100,18 +101,18 @@ def covering(cells: int, among: int) -> npt.NDArray[np.float64]:
     return np.asarray(np.maximum(end - start, 0) * cells)
 
 
-def deletions(picture: Inputs, heat: Maps) -> Inputs:
+def delete_regions(picture: Inputs, heat: Maps) -> Inputs:
     """Return copies of the picture without its hottest fifth, and without four other regions.
 
     Float32 [5, 3, S, S]. The other regions are the hottest fifth after cyclic shifts: equal in area
     and shape. The picture seeds the direction of the shifts, so that the result is deterministic.
     """
-    mask, blank = hottest(heat, side=picture.shape[-1]), blurred(picture)
-    masks = (np.roll(mask, shift, axis=(0, 1)) for shift in shifts(picture))
+    mask, blank = hottest_mask(heat, side=picture.shape[-1]), blur(picture)
+    masks = (np.roll(mask, shift, axis=(0, 1)) for shift in ring_shifts(picture))
     return np.stack([np.where(one, blank, picture) for one in masks])
 
 
-def shifts(picture: Inputs) -> list[tuple[int, int]]:
+def ring_shifts(picture: Inputs) -> list[tuple[int, int]]:
     """Return down and right, in pixels, of five places on a ring; the first is no shift."""
     side, bits = picture.shape[-1], np.ascontiguousarray(picture).tobytes()
     down, right = STEPS[zlib.crc32(bits) % len(STEPS)]
@@ -121,7 +122,7 @@ def shifts(picture: Inputs) -> list[tuple[int, int]]:
     ]
 
 
-def hottest(heat: Maps, *, side: int) -> _Mask:
+def hottest_mask(heat: Maps, *, side: int) -> _Mask:
     """Return the mask of the hottest fifth of pixels, bool [side, side]; linear between cells."""
     fine = cv2.resize(heat.astype(np.float64), (side, side), interpolation=cv2.INTER_LINEAR)
     mask = np.zeros(side * side, np.bool_)
@@ -129,7 +130,7 @@ def hottest(heat: Maps, *, side: int) -> _Mask:
     return mask.reshape(side, side)
 
 
-def blurred(picture: Inputs) -> Inputs:
+def blur(picture: Inputs) -> Inputs:
     """Return the picture without details finer than `_BLUR`, float32 [3, S, S]."""
     rows = np.moveaxis(picture, 0, -1)
     soft = cv2.GaussianBlur(

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 from faceproof.errors import BundleError
@@ -50,12 +51,12 @@ def refuse_unsafe(data: bytes, name: str) -> None:
     Raises:
         BundleError: naming the file and the reason.
     """
-    with _rejection(name):
+    with _convert_errors(name):
         _walk(memoryview(data), "model", 0)
 
 
 @contextmanager
-def _rejection(name: str) -> Iterator[None]:
+def _convert_errors(name: str) -> Iterator[None]:
     """Raise what is wrong with the bytes as BundleError."""
     try:
         yield
@@ -67,7 +68,7 @@ def _walk(data: memoryview, kind: str, depth: int) -> None:
     if depth > _MAX_DEPTH:
         raise ValueError("its graphs are nested too deeply")
     message = _MESSAGES[kind]
-    for number, value in _fields(data):
+    for number, value in _read_fields(data):
         if number in message.forbidden:
             _refuse(message.forbidden[number], value)
         elif number in message.inside:
@@ -84,41 +85,41 @@ def _refuse(rule: Literal["nonzero", "any", "foreign"], value: int | memoryview)
         raise ValueError("it keeps weights in another file (external data)")
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _read_fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Yield field number and value: an int, or the bytes of a length-delimited or fixed field."""
-    for number, _, value in _raw_fields(data):
+    for number, _, value in _read_raw_fields(data):
         yield number, value
 
 
-def _raw_fields(data: memoryview) -> Iterator[tuple[int, memoryview, int | memoryview]]:
-    """Yield field number, the bytes of the whole field, and its value as in `_fields`."""
+def _read_raw_fields(data: memoryview) -> Iterator[tuple[int, memoryview, int | memoryview]]:
+    """Yield field number, the bytes of the whole field, and its value as in `_read_fields`."""
     at = 0
     while at < len(data):
         start = at
-        tag, at = _varint(data, at)
+        tag, at = _read_varint(data, at)
         number, wire = tag >> 3, tag & 7
         if not 0 < number < 2**29:
             raise ValueError("it is not an ONNX file")
         if wire == 0:
-            value, at = _varint(data, at)
+            value, at = _read_varint(data, at)
             yield number, data[start:at], value
             continue
-        length, at = _length(data, at, wire)
+        length, at = _read_length(data, at, wire)
         if length > len(data) - at:
             raise ValueError("it is truncated or not an ONNX file")
         yield number, data[start : at + length], data[at : at + length]
         at += length
 
 
-def _length(data: memoryview, at: int, wire: int) -> tuple[int, int]:
+def _read_length(data: memoryview, at: int, wire: int) -> tuple[int, int]:
     if wire == 2:
-        return _varint(data, at)
+        return _read_varint(data, at)
     if wire in (1, 5):
         return (8 if wire == 1 else 4), at
     raise ValueError("it is not an ONNX file")
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def _read_varint(data: memoryview, at: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         byte = data[at]
@@ -154,41 +155,43 @@ def insert_weights(
     Raises:
         BundleError: a reference is to another file, or outside of this one.
     """
-    with _rejection(name):
-        parts, is_changed, weights = [], False, b""
-        for number, raw, value in _raw_fields(memoryview(data)):
-            if number != _GRAPH or isinstance(value, int):
-                parts.append(raw)
-                continue
-            inner = []
-            for place, whole, tensor in _raw_fields(value):
-                reference = _reference(tensor) if place == _INITIALIZER else None
-                if reference is None or isinstance(tensor, int):
-                    inner.append(whole)
-                    continue
-                weights = weights or read_weights()
-                filled = _filled(tensor, _referred(reference, weights, weights_name))
-                inner.append(_encoded(_INITIALIZER, filled))
-                is_changed = True
-            parts.append(_encoded(_GRAPH, b"".join(inner)))
-        return b"".join(parts) if is_changed else data
+    weights = cache(read_weights)
+
+    def fill_in(number: int, raw: memoryview, tensor: int | memoryview) -> bytes | memoryview:
+        if number != _INITIALIZER or isinstance(tensor, int):
+            return raw
+        reference = _read_reference(tensor)
+        if reference is None:
+            return raw
+        inserted = _bytes_at(reference, weights(), weights_name)
+        return _encode_field(_INITIALIZER, _fill_in_weights(tensor, inserted))
+
+    def rebuild(number: int, raw: memoryview, graph: int | memoryview) -> bytes | memoryview:
+        if number != _GRAPH or isinstance(graph, int):
+            return raw
+        inner = b"".join(fill_in(*parts) for parts in _read_raw_fields(graph))
+        return _encode_field(_GRAPH, inner)
+
+    with _convert_errors(name):
+        made = b"".join(rebuild(*parts) for parts in _read_raw_fields(memoryview(data)))
+    return data if made == data else made
 
 
-def _reference(tensor: int | memoryview) -> dict[str, str] | None:
+def _read_reference(tensor: memoryview) -> dict[str, str] | None:
     """Return a tensor's reference to external data: location, offset, length; None without one."""
-    if isinstance(tensor, int):
-        return None
     found: dict[str, str] = {}
-    for number, entry in _fields(tensor):
+    for number, entry in _read_fields(tensor):
         if number == _EXTERNAL_DATA and not isinstance(entry, int):
-            pair = {place: value for place, value in _fields(entry) if not isinstance(value, int)}
+            pair = {
+                place: value for place, value in _read_fields(entry) if not isinstance(value, int)
+            }
             key, value = pair.get(_KEY, b""), pair.get(_VALUE, b"")
             found[bytes(key).decode()] = bytes(value).decode()
     return found or None
 
 
-def _referred(reference: dict[str, str], weights: bytes, weights_name: str) -> bytes:
-    """Return the bytes that a reference stands for."""
+def _bytes_at(reference: dict[str, str], weights: bytes, weights_name: str) -> bytes:
+    """Return the bytes that a reference points to."""
     if reference.get("location") != weights_name:
         raise ValueError("it keeps weights in another file (external data)")
     start, length = int(reference.get("offset", "0")), int(reference.get("length", "-1"))
@@ -197,25 +200,25 @@ def _referred(reference: dict[str, str], weights: bytes, weights_name: str) -> b
     return weights[start : start + length]
 
 
-def _filled(tensor: memoryview, weights: bytes) -> bytes:
+def _fill_in_weights(tensor: memoryview, weights: bytes) -> bytes:
     """Return a tensor's bytes with its weights inside."""
     kept = [
         raw
-        for number, raw, _ in _raw_fields(tensor)
+        for number, raw, _ in _read_raw_fields(tensor)
         if number not in (_EXTERNAL_DATA, _DATA_LOCATION, _RAW_DATA)
     ]
-    return b"".join([*kept, _encoded(_RAW_DATA, weights)])
+    return b"".join([*kept, _encode_field(_RAW_DATA, weights)])
 
 
-def _encoded(number: int, value: bytes) -> bytes:
+def _encode_field(number: int, value: bytes) -> bytes:
     """Return a length-delimited field."""
-    return _as_varint(number << 3 | _BYTES) + _as_varint(len(value)) + value
+    return _encode_varint(number << 3 | _BYTES) + _encode_varint(len(value)) + value
 
 
-def _as_varint(value: int) -> bytes:
+def _encode_varint(value: int) -> bytes:
     """Return a number in base 128, the lowest digits first.
 
-    >>> _as_varint(300).hex()
+    >>> _encode_varint(300).hex()
     'ac02'
     """
     digits = bytearray()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SILENT = 4  # onnxruntime raises its errors; its log on standard error adds no information
 
 
-def quiet_onnxruntime() -> ModuleType:
+def import_onnxruntime() -> ModuleType:
     """Import onnxruntime without logging, device id or telemetry, and return it.
 
     Since 1.31 at the latest, importing it writes a database and an id below the home folder, so
@@ -73,7 +73,7 @@ class Scorer(Protocol):
     def __call__(self, inputs: Inputs) -> Logits:
         """Return the logits, float64 [N], for float32 [N, 3, S, S]; positive means fake."""
 
-    def explained(self, inputs: Inputs) -> tuple[Logits, Maps]:
+    def explain(self, inputs: Inputs) -> tuple[Logits, Maps]:
         """Return the same logits, and their heat maps, float64 [N, h, w].
 
         Raises:
@@ -88,7 +88,7 @@ class OnnxScorer:
         refuse_unsafe(data, name)
         self._name = name
         self._session = _session(data, name, options)
-        self._input, self._outputs = _ends(self._session, name)
+        self._input, self._outputs = _find_inputs_and_outputs(self._session, name)
 
     @classmethod
     def open(cls, bundle: Bundle, member: Member, options: RunOptions) -> OnnxScorer:
@@ -118,15 +118,17 @@ class OnnxScorer:
         except Exception as error:  # onnxruntime's errors share no base but this one
             raise BundleError(f"{self._name} returned no logit per picture: {error}") from error
 
-    def explained(self, inputs: Inputs) -> tuple[Logits, Maps]:
+    def explain(self, inputs: Inputs) -> tuple[Logits, Maps]:
         """Return the logits, float64 [N], and heat maps, float64 [N, h, w]."""
         if not self.has_maps:
-            raise no_maps(self._name)
+            raise no_heatmap_error(self._name)
         if not len(inputs):
             return np.empty(0), np.empty((0, 1, 1))
         try:
             logits, maps = self._session.run(self._outputs, {self._input: inputs})
-            return np.asarray(logits, np.float64).reshape(len(inputs)), _maps(maps, len(inputs))
+            return np.asarray(logits, np.float64).reshape(len(inputs)), _validate_maps(
+                maps, len(inputs)
+            )
         except Exception as error:  # onnxruntime's errors share no base but this one
             raise BundleError(f"{self._name} returned no heat map per picture: {error}") from error
 
@@ -172,21 +174,21 @@ class TorchScorer:
             logits = self._network(torch.from_numpy(inputs).to(self._device))
             return np.asarray(logits.double().cpu().numpy()).reshape(len(inputs))
 
-    def explained(self, inputs: Inputs) -> tuple[Logits, Maps]:
+    def explain(self, inputs: Inputs) -> tuple[Logits, Maps]:
         """Return the logits, float64 [N], and heat maps, float64 [N, h, w]."""
         import torch
 
-        from faceproof.networks.gradcam import explained
+        from faceproof.networks.gradcam import add_heatmaps
 
-        whole = explained(self._network, side=inputs.shape[-1])
+        whole = add_heatmaps(self._network, side=inputs.shape[-1])
         if whole is None:
-            raise no_maps(type(self._network).__name__)
+            raise no_heatmap_error(type(self._network).__name__)
         if not len(inputs):
             return np.empty(0), np.empty((0, 1, 1))
         with torch.inference_mode():
             logits, maps = whole(torch.from_numpy(inputs).to(self._device))
         found = logits.double().cpu().numpy().reshape(len(inputs))
-        return np.asarray(found), _maps(maps.cpu().numpy(), len(inputs))
+        return np.asarray(found), _validate_maps(maps.cpu().numpy(), len(inputs))
 
 
 SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {
@@ -197,29 +199,29 @@ SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {
 
 def _session(data: bytes, name: str, options: RunOptions) -> onnxruntime.InferenceSession:
     """Return a session, without logging, over the bytes that were verified."""
-    onnxruntime = quiet_onnxruntime()
+    onnxruntime = import_onnxruntime()
     provider = choose(PROVIDERS, options.device, what="device")
     if provider not in onnxruntime.get_available_providers():
-        raise UsageError(_no_provider(options.device))
+        raise UsageError(_no_provider_message(options.device))
     try:
         session = onnxruntime.InferenceSession(
-            data, sess_options=_settings(onnxruntime, options), providers=[provider]
+            data, sess_options=_session_options(onnxruntime, options), providers=[provider]
         )
     except Exception as error:  # onnxruntime's errors share no base but this one
         raise BundleError(f"{name} cannot be run by onnxruntime: {error}") from error
     if session.get_providers()[0] != provider:  # it drops a provider that cannot start
-        raise UsageError(_no_provider(options.device))
+        raise UsageError(_no_provider_message(options.device))
     return session
 
 
-def _no_provider(device: str) -> str:
+def _no_provider_message(device: str) -> str:
     return (
         f"the installed onnxruntime cannot use device {device!r}: choose 'cpu', or replace "
         "onnxruntime by its package for that device, and install the driver"
     )
 
 
-def _settings(onnxruntime: Any, options: RunOptions) -> Any:
+def _session_options(onnxruntime: Any, options: RunOptions) -> Any:
     """Return the session's settings.
 
     All graph optimisations: they add 0.07 s of CPU to the start of a DenseNet121 and save 0.02 s on
@@ -235,7 +237,7 @@ def _settings(onnxruntime: Any, options: RunOptions) -> Any:
     return settings
 
 
-def no_maps(name: str) -> NoHeatMapError:
+def no_heatmap_error(name: str) -> NoHeatMapError:
     """Return the error for a network without heat maps, with cause and fix."""
     return NoHeatMapError(
         f"{name} has no heat maps: an earlier version exported it, or it does not average "
@@ -244,7 +246,7 @@ def no_maps(name: str) -> NoHeatMapError:
     )
 
 
-def _maps(answers: object, count: int) -> Maps:
+def _validate_maps(answers: object, count: int) -> Maps:
     """Return heat maps as float64 [count, h, w]; raise ValueError for another shape."""
     maps = np.asarray(answers, np.float64)
     if maps.ndim != 3 or len(maps) != count or not maps.size:
@@ -252,7 +254,9 @@ def _maps(answers: object, count: int) -> Maps:
     return maps
 
 
-def _ends(session: onnxruntime.InferenceSession, name: str) -> tuple[str, list[str]]:
+def _find_inputs_and_outputs(
+    session: onnxruntime.InferenceSession, name: str
+) -> tuple[str, list[str]]:
     """Return the name of the one input, and those of the outputs: logit and perhaps heat map.
 
     Raises:

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from faceproof.detector.calibration import Calibration
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
 from faceproof.networks.heads import HeadSpec
-from faceproof.records import Grown, Record
+from faceproof.records import Record, VersionedRecord
 from faceproof.tables import choose
 
 Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
@@ -45,10 +45,10 @@ Verdict = Literal["real", "fake", "unsure"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
-class ChosenOn(Grown):
+class ChosenOn(VersionedRecord):
     """The data that thresholds were chosen on; never the test split."""
 
-    LATER = frozenset({"groups"})
+    ADDED_FIELDS = frozenset({"groups"})
     data_sha256: Sha256
     split: Literal["calibration", "validation"] = "calibration"
     n: int = Field(ge=1)
@@ -56,7 +56,7 @@ class ChosenOn(Grown):
     """Number of groups of the faces, None if unknown."""
 
 
-class OperatingPoint(Grown):
+class OperatingPoint(VersionedRecord):
     """Two thresholds, the promise in words, its budget and its calibration data.
 
     ``bpcer_budget`` is the promised share of real faces called fake (BPCER in the sense of ISO/IEC
@@ -64,7 +64,7 @@ class OperatingPoint(Grown):
     ``basis`` is the sense in which the promise holds for new faces.
     """
 
-    LATER = frozenset({"apcer_budget", "basis"})
+    ADDED_FIELDS = frozenset({"apcer_budget", "basis"})
     name: Text
     real_below: Probability
     fake_from: Probability
@@ -125,7 +125,7 @@ Split = Literal["train", "validation", "calibration", "test"]
 Count = Annotated[int, Field(ge=0)]
 
 
-def _file_name(suffix: str) -> object:
+def _file_name_type(suffix: str) -> object:
     """Return the type of a plain file name with this suffix: no folder, no drive, no dot file."""
     return Field(pattern=rf"\A[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}\.{suffix}\z")
 
@@ -133,15 +133,15 @@ def _file_name(suffix: str) -> object:
 class WeightsFile(Record):
     """A safetensors file, with the SHA-256 of its content."""
 
-    name: Annotated[str, _file_name("safetensors")]
+    name: Annotated[str, _file_name_type("safetensors")]
     sha256: Sha256
 
 
-class OnnxFile(Grown):
+class OnnxFile(VersionedRecord):
     """An ONNX file, with the SHA-256 of its content and the method of its heat maps, if any."""
 
-    LATER = frozenset({"heatmap"})
-    name: Annotated[str, _file_name("onnx")]
+    ADDED_FIELDS = frozenset({"heatmap"})
+    name: Annotated[str, _file_name_type("onnx")]
     sha256: Sha256
     heatmap: Literal["grad-cam"] | None = None
 
@@ -149,20 +149,20 @@ class OnnxFile(Grown):
 class CardFile(Record):
     """A Markdown file, with the SHA-256 of its content."""
 
-    name: Annotated[str, _file_name("md")]
+    name: Annotated[str, _file_name_type("md")]
     sha256: Sha256
 
 
 File = WeightsFile | OnnxFile | CardFile
 
 
-class Member(Grown):
+class Member(VersionedRecord):
     """One network of the detector, its two files and its weight in the mean of logits.
 
     ``input`` is its own normalisation if it differs from the detector's.
     """
 
-    LATER = frozenset({"input"})
+    ADDED_FIELDS = frozenset({"input"})
     name: Name
     network: Text
     head: HeadSpec = HeadSpec()
@@ -188,10 +188,10 @@ class StartedFrom(Record):
     sha256: Sha256 | None = None
 
 
-class DetectorSpec(Grown):
+class DetectorSpec(VersionedRecord):
     """The description of a detector; with the files that it names it is a bundle."""
 
-    LATER = frozenset({"unsupported"})
+    ADDED_FIELDS = frozenset({"unsupported"})
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     schema_: Literal["faceproof.detector/1"] = Field(default=SCHEMA, alias="schema")

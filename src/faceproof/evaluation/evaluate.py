@@ -22,15 +22,15 @@ from faceproof.detector.scorers import usable_cores
 from faceproof.detector.spec import Finding, OperatingPoint, Sha256, Text
 from faceproof.errors import UsageError
 from faceproof.evaluation import predictions as tables
-from faceproof.evaluation.findings import REPORTED, findings, parts
+from faceproof.evaluation.findings import REPORTED, findings, slices_with_metrics
 from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import RESAMPLES
-from faceproof.evaluation.metrics import METRICS, confusion
+from faceproof.evaluation.metrics import METRICS, count_verdicts
 from faceproof.evaluation.predict import FACES, Find, predict_rows
-from faceproof.evaluation.predictions import STATUSES, Faces, Origin, faces
+from faceproof.evaluation.predictions import STATUSES, Faces, Origin, all_faces
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.records import Document, Record
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ PREDICTIONS, RECORD = "predictions.parquet", "evaluation.json"
 """The files that `evaluate` writes."""
 
 
-class Judged(Record):
+class DetectorRef(Record):
     """The evaluated detector."""
 
     name: Text
@@ -49,7 +49,7 @@ class Judged(Record):
     sha256: Sha256
 
 
-class On(Record):
+class DatasetRef(Record):
     """The evaluated rows: their manifest, and its split ("" without splits)."""
 
     name: str
@@ -66,7 +66,7 @@ class Confusion(Record):
     fake: tuple[int, int, int]
 
 
-class Answered(Record):
+class _StatusCounts(Record):
     """Number of pictures of a condition that were judged, had no face, or were unreadable."""
 
     condition: Text
@@ -81,8 +81,8 @@ class Evaluation(Document):
     schema_: Literal["faceproof.evaluation/1"] = Field(
         default="faceproof.evaluation/1", alias="schema"
     )
-    detector: Judged
-    data: On
+    detector: DetectorRef
+    data: DatasetRef
     operating_point: OperatingPoint
     faces: Text
     seed: int
@@ -91,7 +91,7 @@ class Evaluation(Document):
     """Warnings to read before any figure, most serious first."""
     left_out: tuple[str, ...] = ()
     """Metrics that cannot be computed from these faces, with the reason."""
-    answered: tuple[Answered, ...]
+    answered: tuple[_StatusCounts, ...]
     confusion: tuple[Confusion, ...]
     findings: tuple[Finding, ...]
 
@@ -103,7 +103,7 @@ class Evaluation(Document):
             (f for f in self.findings if f.metric in named and (f.slice, f.condition) == at), None
         )
 
-    def judged(self, slice_: str, condition: str) -> tuple[int, int]:
+    def count_judged(self, slice_: str, condition: str) -> tuple[int, int]:
         """Return the numbers of real and fake faces judged in a slice."""
         both, fakes = (self.find(metric, slice_, condition) for metric in ("accuracy", "apcer"))
         fake = fakes.n if fakes else 0
@@ -159,7 +159,7 @@ def evaluate(
     ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{digest}")
     >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
     >>> found = evaluate("default", folder / "faces.csv", faces="whole", resamples=100)
-    >>> found.judged("all", "clean"), found.find("roc_auc").n
+    >>> found.count_judged("all", "clean"), found.find("roc_auc").n
     ((3, 3), 6)
     """
     names = tuple(dict.fromkeys(conditions))
@@ -169,14 +169,14 @@ def evaluate(
     folder = None if output is None else Path(output)
     if folder:
         _check_output(folder)
-    judge = _loaded(detector)
+    judge = _load_detector(detector)
     point = judge.operating_point(at)
-    selection = _selected(manifest, root, split)
-    predictions = _predicted(judge, selection, names, find, progress or (lambda _, __: None))
-    result = evaluation(
+    selection = _select_rows(manifest, root, split)
+    predictions = _predict_rows(judge, selection, names, find, progress or (lambda _, __: None))
+    result = make_evaluation(
         predictions,
-        Judged(name=judge.spec.name, version=judge.spec.version, sha256=judge.sha256),
-        selection.on,
+        DetectorRef(name=judge.spec.name, version=judge.spec.version, sha256=judge.sha256),
+        selection.dataset_ref,
         point,
         chosen_faces=faces,
         cautions=cautions(selection, judge.spec, predictions),
@@ -194,7 +194,7 @@ def _check_output(folder: Path) -> None:
     Raises:
         UsageError: it does, or is not a folder.
     """
-    shown = printable(str(folder))
+    shown = to_printable(str(folder))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{shown} is not a folder; name one that is new or empty")
     if not folder.exists() or _is_ours(folder):
@@ -214,26 +214,26 @@ def _is_ours(folder: Path) -> bool:
     return True
 
 
-def _loaded(detector: Detector | str | Path) -> Detector:
+def _load_detector(detector: Detector | str | Path) -> Detector:
     if isinstance(detector, Detector):
         return detector
     return Detector.load(detector, threads=usable_cores())
 
 
-def _selected(
+def _select_rows(
     manifest: Manifest | str | Path, root: str | Path | None, split: str | None
 ) -> Selection:
     """Return the rows to judge."""
     if isinstance(manifest, Manifest):
         return select(manifest, split, name="<Manifest>")
-    path, shown = Path(manifest), printable(str(manifest))
+    path, shown = Path(manifest), to_printable(str(manifest))
     if not path.is_file():
         raise UsageError(f"there is no manifest {shown}; name a .parquet or .csv")
     folder = None if root is None else Path(root)
     return select(read_manifest(path, root=folder), split, name=shown)
 
 
-def _predicted(
+def _predict_rows(
     detector: Detector,
     selection: Selection,
     conditions: Sequence[str],
@@ -267,17 +267,17 @@ def _write(result: Evaluation, predictions: pa.Table, folder: Path) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        tables.write(predictions, folder / PREDICTIONS)
+        tables.write_table(predictions, folder / PREDICTIONS)
         result.write(folder / RECORD)
     except OSError as error:
-        shown = printable(str(folder))
+        shown = to_printable(str(folder))
         raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
 
 
-def evaluation(
+def make_evaluation(
     predictions: pa.Table,
-    detector: Judged,
-    data: On,
+    detector: DetectorRef,
+    data: DatasetRef,
     point: OperatingPoint,
     *,
     chosen_faces: str,
@@ -286,7 +286,7 @@ def evaluation(
     seed: int = 0,
 ) -> Evaluation:
     """Return the evaluation of these predictions, in the order of their conditions."""
-    every = faces(predictions)
+    every = all_faces(predictions)
     found = findings(
         every,
         [point],
@@ -304,17 +304,17 @@ def evaluation(
         seed=seed,
         resamples=number,
         cautions=tuple(cautions),
-        left_out=tuple(_left_out(every)),
-        answered=tuple(_answered(every)),
-        confusion=tuple(_confusion(every, point)),
+        left_out=tuple(_uncomputable_messages(every)),
+        answered=tuple(_count_statuses(every)),
+        confusion=tuple(_confusion_counts(every, point)),
         findings=tuple(found),
     )
 
 
-def _left_out(every: Faces) -> Iterator[str]:
+def _uncomputable_messages(every: Faces) -> Iterator[str]:
     """Yield one message for each slice whose metrics cannot be computed, without repeats."""
-    said: dict[str, None] = {}
-    for part in parts(every, REPORTED, against_reals=True):
+    messages: dict[str, None] = {}
+    for part in slices_with_metrics(every, REPORTED, against_reals=True):
         judged = part.faces.where(part.faces.statuses == "ok")
         missing = [
             kind for kind, of in (("real", ~judged.fake), ("fake", judged.fake)) if not of.any()
@@ -323,25 +323,25 @@ def _left_out(every: Faces) -> Iterator[str]:
             gone = [
                 m for m in part.metrics if not len(judged) or METRICS[m].missing_class(judged.fake)
             ]
-            said[
+            messages[
                 f"{part.slice}, {part.condition}: no {' and no '.join(missing)} face was judged; "
                 f"not computed: {', '.join(gone)}"
             ] = None
-    yield from said
+    yield from messages
 
 
-def _answered(every: Faces) -> Iterator[Answered]:
+def _count_statuses(every: Faces) -> Iterator[_StatusCounts]:
     for condition in dict.fromkeys(every.conditions.tolist()):
         statuses = every.statuses[every.conditions == condition]
         counts = {status: int((statuses == status).sum()) for status in STATUSES}
-        yield Answered(condition=condition, **counts)
+        yield _StatusCounts(condition=condition, **counts)
 
 
-def _confusion(every: Faces, point: OperatingPoint) -> Iterator[Confusion]:
+def _confusion_counts(every: Faces, point: OperatingPoint) -> Iterator[Confusion]:
     at = Thresholds(point.real_below, point.fake_from)
     for condition in dict.fromkeys(every.conditions.tolist()):
         here = every.where((every.conditions == condition) & (every.statuses == "ok"))
-        counts = confusion(here.fake, np.asarray(here.probabilities), at).tolist()
+        counts = count_verdicts(here.fake, np.asarray(here.probabilities), at).tolist()
         yield Confusion(condition=condition, real=tuple(counts[0]), fake=tuple(counts[1]))
 
 
@@ -372,9 +372,9 @@ class Selection:
     name: str
 
     @property
-    def on(self) -> On:
+    def dataset_ref(self) -> DatasetRef:
         """The rows as an evaluation records them."""
-        return On(name=self.name, sha256=self.sha256, split=self.split, rows=len(self.rows))
+        return DatasetRef(name=self.name, sha256=self.sha256, split=self.split, rows=len(self.rows))
 
 
 def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
@@ -389,7 +389,7 @@ def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
         raise UsageError(f"{name} has no rows")
     counts = manifest.counts()
     if split is None and not any(counts.values()):
-        return _selection(manifest, manifest.rows, "final-report", "", name)
+        return _make_selection(manifest, manifest.rows, "final-report", "", name)
     wanted = split or "test"
     rows = manifest.take(wanted, purpose=_PURPOSES[wanted])
     if not rows:
@@ -398,7 +398,7 @@ def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
             f"{name} has no rows in the split {wanted!r}; it has {held or 'no splits'}: "
             f"{'omit --split' if not held else 'choose another with --split'}"
         )
-    return _selection(manifest, rows, _PURPOSES[wanted], wanted, name)
+    return _make_selection(manifest, rows, _PURPOSES[wanted], wanted, name)
 
 
 def cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> tuple[str, ...]:
@@ -406,7 +406,7 @@ def cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) ->
     return tuple(_cautions(selection, spec, predictions))
 
 
-def _selection(
+def _make_selection(
     manifest: Manifest, rows: tuple[Row, ...], purpose: str, split: str, name: str
 ) -> Selection:
     if manifest.root is None:
@@ -415,12 +415,12 @@ def _selection(
 
 
 def _cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> Iterator[str]:
-    if said := _CHOSE.get(selection.split):
+    if message := _CHOSE.get(selection.split):
         yield (
-            f"NOT A TEST: these figures are from the split {selection.split!r}: {said}. "
+            f"NOT A TEST: these figures are from the split {selection.split!r}: {message}. "
             "They do not measure the detector on new faces."
         )
-    yield _kinship(selection, spec)
+    yield _compare_with_training_data(selection, spec)
     statuses = predictions["status"].to_pylist()
     gone = sum(status != "ok" for status in statuses)
     if gone == len(statuses):
@@ -432,7 +432,7 @@ def _cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -
         )
 
 
-def _kinship(selection: Selection, spec: DetectorSpec) -> str:
+def _compare_with_training_data(selection: Selection, spec: DetectorSpec) -> str:
     """Return a sentence that compares the data with the detector's training data."""
     if selection.sha256 != spec.trained_on.data_sha256:
         return (

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from faceproof.detector.spec import Probability, Sha256, Verdict
 from faceproof.errors import DataError
 from faceproof.records import Document, Record
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 
 Truth = Literal["real", "fake"]
 
@@ -25,10 +25,10 @@ MOST_FACES = 1000
 _JOINERS = "\u200c\u200d"
 
 
-def plain(text: str) -> str:
+def _normalise_text(text: str) -> str:
     r"""Return text with each run of white space as one space; reject invisible characters.
 
-    >>> plain("taken\nby me ")
+    >>> _normalise_text("taken\nby me ")
     'taken by me'
 
     Raises:
@@ -40,8 +40,8 @@ def plain(text: str) -> str:
     return text
 
 
-Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(plain)]
-Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(plain)]
+Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_normalise_text)]
+Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(_normalise_text)]
 _GeneratorName = Annotated[str, Field(max_length=64, pattern=r"\A[a-z0-9]+([._-][a-z0-9]+)*\z")]
 Box = tuple[float, float, float, float]
 Side = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -124,37 +124,37 @@ class Feedback(Document):
         return None if meant is None or len(self.faces) < 2 else self.faces[meant].box
 
 
-def seconds(moment: datetime) -> int:
+def to_timestamp(moment: datetime) -> int:
     """Return a time as whole seconds since 1970, UTC.
 
-    >>> seconds(datetime(1970, 1, 2, tzinfo=UTC))
+    >>> to_timestamp(datetime(1970, 1, 2, tzinfo=UTC))
     86400
     """
     return int(moment.timestamp())
 
 
-def moment(seconds: int) -> datetime:
+def from_timestamp(seconds: int) -> datetime:
     """Return the time of whole seconds since 1970, UTC."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def lines(feedback: Iterable[Feedback]) -> Iterator[str]:
+def to_json_lines(feedback: Iterable[Feedback]) -> Iterator[str]:
     """Yield feedback as JSON Lines, each with its line break."""
     for one in feedback:
         yield one.model_dump_json() + "\n"
 
 
 def read_feedback(path: Path) -> tuple[Feedback, ...]:
-    """Parse a JSON Lines file of feedback, as written by `lines` and the command line.
+    """Parse a JSON Lines file of feedback, as written by `to_json_lines` and the command line.
 
     Raises:
         DataError: the file cannot be read, or a line is malformed.
     """
     try:
         with path.open(encoding="utf-8") as file:
-            return tuple(_read(file, printable(str(path))))
+            return tuple(_read(file, to_printable(str(path))))
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{printable(str(path))} cannot be read: {error}") from error
+        raise DataError(f"{to_printable(str(path))} cannot be read: {error}") from error
 
 
 def _read(file: Iterable[str], name: str) -> Iterator[Feedback]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from faceproof.data.manifest import Manifest, Row
 from faceproof.errors import ManifestError
 from faceproof.evaluation.feedback import Box, Feedback
-from faceproof.sources import Refused, Sources, printable
+from faceproof.sources import RefusedSource, Sources, to_printable
 
 SOURCE = "feedback"
 UNKNOWN = "unknown"
@@ -20,7 +20,7 @@ _READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Case:
+class FeedbackCase:
     """One face of one picture and its reported class; ``box`` if there are several faces."""
 
     path: str
@@ -53,7 +53,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Counts:
+class FeedbackCounts:
     """Number of feedback entries, and of those excluded for each reason."""
 
     told: int = 0
@@ -73,10 +73,10 @@ class Counts:
 class FeedbackSet:
     """Cases with pictures in ``root``, and the counts of excluded feedback."""
 
-    cases: tuple[Case, ...]
+    cases: tuple[FeedbackCase, ...]
     root: Path
     name: str
-    counts: Counts
+    counts: FeedbackCounts
 
     @property
     def sha256(self) -> str:
@@ -95,20 +95,24 @@ class FeedbackSet:
         return replace(self, cases=left, counts=replace(self.counts, known=gone))
 
 
-def feedback_set(feedback: Sequence[Feedback], pictures: Path, *, name: str) -> FeedbackSet:
+def collect_cases(feedback: Sequence[Feedback], pictures: Path, *, name: str) -> FeedbackSet:
     """Return the cases of feedback with pictures in a folder or its subfolders.
 
     Raises:
         ManifestError: the folder does not exist.
     """
     if not pictures.is_dir():
-        raise ManifestError(f"{printable(str(pictures))} is not a folder of pictures")
-    agreed = [one for of_one in _by_picture(feedback) if not _contradict(of_one) for one in of_one]
+        raise ManifestError(f"{to_printable(str(pictures))} is not a folder of pictures")
+    agreed = [
+        one for of_one in _group_by_picture(feedback) if not _contradict(of_one) for one in of_one
+    ]
     clear = [one for one in agreed if one.face_meant is not None or len(one.faces) < 2]
-    single = list({(one.image.sha256, _place(one)): one for one in reversed(clear)}.values())
-    lying = dict(_found({one.image.sha256 for one in single}, pictures))
-    cases = [Case(lying[one.image.sha256], one) for one in single if one.image.sha256 in lying]
-    counts = Counts(
+    single = list({(one.image.sha256, _face_index(one)): one for one in reversed(clear)}.values())
+    lying = dict(_find_pictures({one.image.sha256 for one in single}, pictures))
+    cases = [
+        FeedbackCase(lying[one.image.sha256], one) for one in single if one.image.sha256 in lying
+    ]
+    counts = FeedbackCounts(
         told=len(feedback),
         contradicted=len(feedback) - len(agreed),
         unclear=len(agreed) - len(clear),
@@ -119,7 +123,7 @@ def feedback_set(feedback: Sequence[Feedback], pictures: Path, *, name: str) -> 
     return FeedbackSet(ordered, pictures, name, counts)
 
 
-def manifest_of(found: FeedbackSet) -> tuple[Manifest, int]:
+def cases_to_manifest(found: FeedbackSet) -> tuple[Manifest, int]:
     """Return the cases as a manifest, and the number of cases that it cannot express.
 
     A manifest row means the largest face of its picture, so cases of other faces are excluded.
@@ -140,10 +144,10 @@ def _attributes(feedback: Feedback) -> dict[str, str]:
     }
 
 
-def in_words(counts: Counts, cases: int) -> str:
+def describe_counts(counts: FeedbackCounts, cases: int) -> str:
     """Return a summary of the cases and of the excluded feedback.
 
-    >>> in_words(Counts(told=5, not_found=2, known=1), cases=2)
+    >>> describe_counts(FeedbackCounts(told=5, not_found=2, known=1), cases=2)
     '2 pictures from 5 feedback entries; 2 not in the folder; 1 known to the update'
     """
     left_out = {
@@ -153,42 +157,42 @@ def in_words(counts: Counts, cases: int) -> str:
         "not in the folder": counts.not_found,
         "known to the update": counts.known,
     }
-    said = [f"{count:,} {why}" for why, count in left_out.items() if count]
-    return "; ".join([f"{cases:,} pictures from {counts.told:,} feedback entries", *said])
+    parts = [f"{count:,} {why}" for why, count in left_out.items() if count]
+    return "; ".join([f"{cases:,} pictures from {counts.told:,} feedback entries", *parts])
 
 
-def _by_picture(feedback: Iterable[Feedback]) -> Iterable[list[Feedback]]:
+def _group_by_picture(feedback: Iterable[Feedback]) -> Iterable[list[Feedback]]:
     found: dict[str, list[Feedback]] = defaultdict(list)
     for one in feedback:
         found[one.image.sha256].append(one)
     return found.values()
 
 
-def _place(feedback: Feedback) -> int | None:
+def _face_index(feedback: Feedback) -> int | None:
     """Return the index of the face to judge, None for the largest one."""
     return None if feedback.box is None else feedback.face_meant
 
 
 def _contradict(of_one: Sequence[Feedback]) -> bool:
     """Return whether entries on one picture report both real and fake."""
-    fakes = {_place(one) for one in of_one if one.truth == "fake"}
-    reals = {_place(one) for one in of_one if one.truth == "real"}
+    fakes = {_face_index(one) for one in of_one if one.truth == "fake"}
+    reals = {_face_index(one) for one in of_one if one.truth == "real"}
     wholly_real = any(one.truth == "real" and one.face is None for one in of_one)
     return bool(fakes) and (wholly_real or bool(fakes & reals))
 
 
-def _found(wanted: set[str], folder: Path) -> Iterator[tuple[str, str]]:
+def _find_pictures(wanted: set[str], folder: Path) -> Iterator[tuple[str, str]]:
     """Yield SHA-256 and relative path of the wanted pictures in the folder."""
     for source in Sources([str(folder)]):
-        if isinstance(source, Refused):
+        if isinstance(source, RefusedSource):
             continue
         path = Path(source)
-        digest = _hash(path)
+        digest = _file_sha256(path)
         if digest in wanted:
             yield digest, path.relative_to(folder).as_posix()
 
 
-def _hash(path: Path) -> str | None:
+def _file_sha256(path: Path) -> str | None:
     """Return the SHA-256 of a file, None if it cannot be read."""
     digest = hashlib.sha256()
     try:

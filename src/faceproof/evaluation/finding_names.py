@@ -25,15 +25,15 @@ CORRELATION = "heatmap_rank_correlation"
 _ANOTHER, _SHUFFLED = "map=another face's", "map=shuffled "
 
 
-def another() -> str:
+def other_map_slice() -> str:
     """Return the slice of pictures tested with another picture's map."""
     return _ANOTHER
 
 
-def shuffled(member: str, stage: str = "") -> str:
+def shuffled_slice(member: str, stage: str = "") -> str:
     """Return the slice of maps of a network with weights shuffled down to a stage (or all).
 
-    >>> shuffled("densenet121", "head.logit"), shuffled("densenet121")
+    >>> shuffled_slice("densenet121", "head.logit"), shuffled_slice("densenet121")
     ('map=shuffled densenet121 from the logit to head.logit', 'map=shuffled densenet121')
     """
     return f"{_SHUFFLED}{member}{f' from the logit to {stage}' if stage else ''}"
@@ -63,7 +63,7 @@ def is_attack(condition: str) -> bool:
     return condition == UNATTACKED or _ATTACK.fullmatch(condition) is not None
 
 
-def cautions(found: Sequence[Finding]) -> Iterator[str]:
+def attack_cautions(found: Sequence[Finding]) -> Iterator[str]:
     """Yield warnings about masked gradients, which overstate the accuracy under attack.
 
     A network with masked gradients defeats an attack but not an attacker: many steps then do less
@@ -79,11 +79,11 @@ def cautions(found: Sequence[Finding]) -> Iterator[str]:
     ]
     for metric in dict.fromkeys(one.metric for one in rates):
         at = {one.condition: one for one in rates if one.metric == metric}
-        yield from _overtaken(at)
-        yield from _unmoved(list(at.values()))
+        yield from _weak_attack_cautions(at)
+        yield from _no_effect_cautions(list(at.values()))
 
 
-def _overtaken(at: dict[str, Finding]) -> Iterator[str]:
+def _weak_attack_cautions(at: dict[str, Finding]) -> Iterator[str]:
     """Yield a warning for each attack of many steps that is weaker than one step."""
     for name, many in at.items():
         attack = _ATTACK.fullmatch(name)
@@ -96,7 +96,7 @@ def _overtaken(at: dict[str, Finding]) -> Iterator[str]:
             )
 
 
-def _unmoved(rates: list[Finding]) -> Iterator[str]:
+def _no_effect_cautions(rates: list[Finding]) -> Iterator[str]:
     """Yield a warning if even the widest attack has no effect."""
     before, last = rates[0], rates[-1]
     if before.condition == UNATTACKED and last is not before and last.value >= before.low:

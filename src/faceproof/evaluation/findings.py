@@ -23,8 +23,13 @@ from faceproof.data.manifest import Manifest
 from faceproof.detector import Detector, OperatingPoint
 from faceproof.detector.spec import Finding
 from faceproof.evaluation import predictions
-from faceproof.evaluation.formulas import HALF, Bools, Thresholds, tally
-from faceproof.evaluation.intervals import RESAMPLES, bootstrap, intraclass, rate_interval
+from faceproof.evaluation.formulas import HALF, Bools, Thresholds, count_scores
+from faceproof.evaluation.intervals import (
+    RESAMPLES,
+    bootstrap,
+    intraclass_correlation,
+    rate_interval,
+)
 from faceproof.evaluation.metrics import METRICS, Metric
 from faceproof.evaluation.predictions import Faces
 from faceproof.imaging.preprocessing import network_input
@@ -114,13 +119,13 @@ def findings(
     """Return the findings of ``faces`` (all statuses), in the order of their conditions.
 
     ``families`` pool sources (name to sources) into slices of their own. ``against_reals``
-    measures the fakes of a generator against all real faces, as in `parts`.
+    measures the fakes of a generator against all real faces, as in `slices_with_metrics`.
 
     Raises:
         UnknownChoiceError: when a metric is not in `METRICS`.
     """
     found: list[Finding] = []
-    for part in parts(faces, metrics, families=families, against_reals=against_reals):
+    for part in slices_with_metrics(faces, metrics, families=families, against_reals=against_reals):
         found += slice_findings(
             part.slice,
             part.condition,
@@ -136,7 +141,7 @@ def findings(
 
 
 @dataclass(frozen=True)
-class Part:
+class _MeasuredSlice:
     """A slice under one condition, and which metrics are measured on its ``faces``."""
 
     slice: str
@@ -147,13 +152,13 @@ class Part:
     metrics: tuple[str, ...]
 
 
-def parts(
+def slices_with_metrics(
     faces: Faces,
     metrics: Iterable[str],
     *,
     families: Mapping[str, Sequence[str]] | None = None,
     against_reals: bool = False,
-) -> Iterator[Part]:
+) -> Iterator[_MeasuredSlice]:
     """Yield each slice under each condition, with the ``metrics`` that it is measured by.
 
     The fakes of a generator have the metrics of fakes only; ``against_reals`` adds all real faces
@@ -169,12 +174,12 @@ def parts(
         here = faces.where(faces.conditions == condition)
         for name, part in slices(here, families):
             if not name.startswith(_GENERATOR):
-                yield Part(name, condition, part, part, tuple(table))
+                yield _MeasuredSlice(name, condition, part, part, tuple(table))
             elif against_reals:
                 own = here.generators == name.removeprefix(_GENERATOR)
-                yield Part(name, condition, here.where(~here.fake | own), part, of_both)
+                yield _MeasuredSlice(name, condition, here.where(~here.fake | own), part, of_both)
             else:
-                yield Part(name, condition, part, None, of_fakes)
+                yield _MeasuredSlice(name, condition, part, None, of_fakes)
 
 
 def slice_findings(
@@ -199,8 +204,8 @@ def slice_findings(
     if counted is not None:
         same = counted is faces
         every = measured if same else _Slice(name, condition, counted, data_sha256)
-        found += every.not_judged()
-    return [*found, *measured.measured(table, points, number=number, seed=seed)]
+        found += every.unjudged_rates()
+    return [*found, *measured.measure(table, points, number=number, seed=seed)]
 
 
 def slices(
@@ -244,57 +249,61 @@ class _Slice:
         self._where = {"slice": name, "condition": condition, "data_sha256": data_sha256}
         self._every = faces
         self._faces = faces.where(faces.statuses == "ok")
-        self._correlation = self._alike() if len(self._faces) else 1.0
+        self._correlation = self._group_correlation() if len(self._faces) else 1.0
 
-    def _alike(self) -> float:
+    def _group_correlation(self) -> float:
         classes = np.char.add(self._faces.sources, np.where(self._faces.fake, "\x1ff", "\x1fr"))
-        return intraclass(self._faces.probabilities, self._faces.groups, classes)
+        return intraclass_correlation(self._faces.probabilities, self._faces.groups, classes)
 
-    def not_judged(self) -> Iterator[Finding]:
+    def unjudged_rates(self) -> Iterator[Finding]:
         """Yield the rates of pictures without a verdict."""
         for name, status in NOT_JUDGED.items():
             hits = self._every.statuses == status
-            yield self._finding(name, float(hits.mean()), self._rate(hits, self._every), len(hits))
+            yield self._make_finding(
+                name, float(hits.mean()), self._rate_interval(hits, self._every), len(hits)
+            )
 
-    def measured(
+    def measure(
         self, table: dict[str, Metric], points: Sequence[OperatingPoint], *, number: int, seed: int
     ) -> Iterator[Finding]:
         """Yield each metric that can be computed, once or at each operating point."""
-        allowed = {name: metric for name, metric in table.items() if self._allows(metric)}
+        allowed = {name: metric for name, metric in table.items() if self._can_measure(metric)}
         free = {name: metric for name, metric in allowed.items() if not metric.at_thresholds}
         bound = {name: metric for name, metric in allowed.items() if metric.at_thresholds}
-        yield from self._at(free, HALF, "", number=number, seed=seed)
+        yield from self._findings_at(free, HALF, "", number=number, seed=seed)
         for point in points:
             at = Thresholds(point.real_below, point.fake_from)
-            yield from self._at(bound, at, f"@{point.name}", number=number, seed=seed)
+            yield from self._findings_at(bound, at, f"@{point.name}", number=number, seed=seed)
 
-    def _allows(self, metric: Metric) -> bool:
+    def _can_measure(self, metric: Metric) -> bool:
         return len(self._faces) > 0 and metric.missing_class(self._faces.fake) is None
 
-    def _at(
+    def _findings_at(
         self, metrics: dict[str, Metric], at: Thresholds, suffix: str, *, number: int, seed: int
     ) -> Iterator[Finding]:
         if not metrics:
             return
-        drawn = self._bootstrap(
+        drawn = self._bootstrap_intervals(
             [name for name in metrics if metrics[name].outcome is None], at, number, seed
         )
-        counts = tally(self._faces.fake, self._faces.probabilities)
+        counts = count_scores(self._faces.fake, self._faces.probabilities)
         for name, metric in metrics.items():
-            over = self._faces.where(self._counted(metric))
+            over = self._faces.where(self._counted_faces(metric))
             if metric.outcome is None:
                 interval = drawn[name]
             else:
-                interval = self._rate(metric.outcome(over.fake, over.probabilities, at), over)
+                interval = self._rate_interval(
+                    metric.outcome(over.fake, over.probabilities, at), over
+                )
             value = float(metric.formula(counts, at)[0])
-            yield self._finding(f"{name}{suffix}", value, interval, len(over))
+            yield self._make_finding(f"{name}{suffix}", value, interval, len(over))
 
-    def _counted(self, metric: Metric) -> Bools:
+    def _counted_faces(self, metric: Metric) -> Bools:
         """Return which faces the metric counts over, bool [N]."""
         wanted = metric.needs or ("real", "fake")
         return np.isin(np.where(self._faces.fake, "fake", "real"), wanted)
 
-    def _bootstrap(
+    def _bootstrap_intervals(
         self, names: list[str], at: Thresholds, number: int, seed: int
     ) -> dict[str, Interval]:
         return bootstrap(
@@ -308,10 +317,10 @@ class _Slice:
             seed=seed,
         )
 
-    def _rate(self, hits: Bools, of: Faces) -> Interval:
+    def _rate_interval(self, hits: Bools, of: Faces) -> Interval:
         return rate_interval(hits, of.groups, correlation=self._correlation)
 
-    def _finding(self, metric: str, value: float, interval: Interval, n: int) -> Finding:
+    def _make_finding(self, metric: str, value: float, interval: Interval, n: int) -> Finding:
         """Return the finding; widen the interval if it excludes the value."""
         low, high = min(interval.low, value), max(interval.high, value)
         return Finding(metric=metric, value=value, low=low, high=high, n=n, **self._where)
@@ -333,7 +342,7 @@ class Speed:
     """Number of faces measured."""
 
 
-def cpu_ms(
+def measure_cpu_ms(
     detectors: Sequence[Detector], *, repeats: int = REPEATS, faces: int = FACES
 ) -> list[Speed]:
     """Return the speed of each detector, from noise inputs to logits.
@@ -341,23 +350,25 @@ def cpu_ms(
     The detectors alternate, so that load on the machine affects all of them. Each has one warm-up
     run.
     """
-    inputs = [_noise(detector, faces) for detector in detectors]
+    inputs = [_noise_inputs(detector, faces) for detector in detectors]
     spent = np.array(
         [
-            [_seconds(one, noise) for one, noise in zip(detectors, inputs, strict=True)]
+            [_time_detector(one, noise) for one, noise in zip(detectors, inputs, strict=True)]
             for _ in range(1 + repeats)
         ]
     )[1:]
-    return [_speed(column, faces) for column in np.sort(1000 * spent / faces, axis=0).T]
+    return [_summarise_times(column, faces) for column in np.sort(1000 * spent / faces, axis=0).T]
 
 
-def _noise(detector: Detector, faces: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _noise_inputs(
+    detector: Detector, faces: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     side = detector.preprocessing.crop.size
     crops = np.random.default_rng(0).integers(0, 256, (faces, side, side, 3), dtype=np.uint8)
     return network_input(crops, detector.preprocessing.input)
 
 
-def _seconds(
+def _time_detector(
     detector: Detector, inputs: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> float:
     start = time.process_time()
@@ -365,7 +376,9 @@ def _seconds(
     return time.process_time() - start
 
 
-def _speed(rising: np.ndarray[tuple[int, ...], np.dtype[np.float64]], faces: int) -> Speed:
+def _summarise_times(
+    rising: np.ndarray[tuple[int, ...], np.dtype[np.float64]], faces: int
+) -> Speed:
     """Return the median of ascending values [repeats], and the second and second-last value."""
     outer = min(_OUTER, (len(rising) - 1) // 2)
     return Speed(
@@ -389,7 +402,7 @@ _BESIDE = ("roc_auc", "tpr_at_fpr_1", "bpcer", "recall")
 def member_findings(slice_: str, answers: pa.Table, point: OperatingPoint) -> Iterator[Finding]:
     """Yield the metrics `_BESIDE` of one detector's predictions, for each condition."""
     data_sha256 = predictions.origin_of(answers).data_sha256
-    every = predictions.faces(answers)
+    every = predictions.all_faces(answers)
     for condition in dict.fromkeys(every.conditions.tolist()):
         faces = every.where(every.conditions == condition)
         found = slice_findings(

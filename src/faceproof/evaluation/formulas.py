@@ -1,4 +1,4 @@
-"""Metric formulas: functions of a `Tally` of B weightings and two thresholds to B values.
+"""Metric formulas: functions of a `ScoreCounts` of B weightings and two thresholds to B values.
 
 Fake is the positive class; scores are fake probabilities in [0, 1]. A rate is a share in [0, 1],
 never a percentage. The error rates follow ISO/IEC 30107-3 in spirit: BPCER for real faces called
@@ -37,7 +37,7 @@ HALF = Thresholds()
 
 
 @dataclass(frozen=True)
-class Tally:
+class ScoreCounts:
     """Weights of real and fake faces at each distinct score, for B weightings of the same faces."""
 
     scores: Floats
@@ -63,7 +63,9 @@ class Tally:
         return self.real[:, cut:].sum(axis=1), self.fake[:, cut:].sum(axis=1)
 
 
-def tally(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Tally:
+def count_scores(
+    labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
+) -> ScoreCounts:
     """Return the tally of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
 
     ``weights`` [N] or [B, N], not negative, count a face more than once; default 1.
@@ -71,7 +73,7 @@ def tally(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
     Raises:
         UsageError: the lengths differ, there are no faces, or a score is not finite.
 
-    >>> tally([False, True, True], [0.1, 0.9, 0.9]).fake.tolist()
+    >>> count_scores([False, True, True], [0.1, 0.9, 0.9]).fake.tolist()
     [[0.0, 2.0]]
     """
     fake, score = np.asarray(labels, dtype=bool), np.asarray(scores, dtype=np.float64)
@@ -83,7 +85,7 @@ def tally(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
     sums = [np.where(kind, weight, 0.0) for kind in (~fake, fake)]
     if len(distinct) < len(score):
         sums = [np.add.reduceat(one, starts, axis=1) for one in sums]
-    return Tally(scores=distinct, real=sums[0], fake=sums[1])
+    return ScoreCounts(scores=distinct, real=sums[0], fake=sums[1])
 
 
 def _check(fake: Bools, score: Floats, weight: Floats) -> None:
@@ -107,7 +109,7 @@ def _share(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
 
-def _roc(counts: Tally) -> tuple[Floats, Floats]:
+def _roc(counts: ScoreCounts) -> tuple[Floats, Floats]:
     """Return false and true positive rate at each threshold from the highest down, [B, U + 1]."""
     rates = []
     for weight, whole in ((counts.real, counts.reals), (counts.fake, counts.fakes)):
@@ -117,7 +119,7 @@ def _roc(counts: Tally) -> tuple[Floats, Floats]:
     return rates[0], rates[1]
 
 
-def roc_auc(counts: Tally, _: Thresholds = HALF) -> Floats:
+def roc_auc(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the probability that a fake scores above a real, ties half; float64 [B] in [0, 1].
 
     Source: `faceproof.statistics.mann_whitney`.
@@ -125,7 +127,7 @@ def roc_auc(counts: Tally, _: Thresholds = HALF) -> Floats:
     return mann_whitney(counts.real, counts.fake)
 
 
-def average_precision(counts: Tally, _: Thresholds = HALF) -> Floats:
+def average_precision(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the mean precision over the steps of recall, not interpolated; float64 [B] in [0, 1].
 
     Source: scikit-learn's `average_precision_score`. It depends on the share of fakes.
@@ -135,18 +137,18 @@ def average_precision(counts: Tally, _: Thresholds = HALF) -> Floats:
     return np.asarray((_share(caught, called) * counts.fake[:, ::-1]).sum(axis=1) / counts.fakes)
 
 
-def accuracy(counts: Tally, at: Thresholds = HALF) -> Floats:
+def accuracy(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of correct verdicts, unsure counted as real; float64 [B] in [0, 1]."""
     alarms, caught = counts.from_score(at.fake_from)
     return _share(counts.reals - alarms + caught, counts.reals + counts.fakes)
 
 
-def balanced_accuracy(counts: Tally, at: Thresholds = HALF) -> Floats:
+def balanced_accuracy(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the mean of recall and 1 - BPCER, float64 [B] in [0, 1]: independent of class mix."""
     return np.asarray((recall(counts, at) + 1 - bpcer(counts, at)) / 2)
 
 
-def precision(counts: Tally, at: Thresholds = HALF) -> Floats:
+def precision(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of fakes among faces called fake, float64 [B]; 0 if none was called fake.
 
     It depends on the share of fakes in the data, which seldom equals the share in use.
@@ -155,18 +157,18 @@ def precision(counts: Tally, at: Thresholds = HALF) -> Floats:
     return _share(caught, caught + alarms)
 
 
-def recall(counts: Tally, at: Thresholds = HALF) -> Floats:
+def recall(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of fakes called fake, float64 [B] in [0, 1]."""
     return _share(counts.from_score(at.fake_from)[1], counts.fakes)
 
 
-def f1(counts: Tally, at: Thresholds = HALF) -> Floats:
+def f1(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the harmonic mean of precision and recall, float64 [B]; 0 if no fake was caught."""
     alarms, caught = counts.from_score(at.fake_from)
     return _share(2 * caught, caught + alarms + counts.fakes)
 
 
-def bpcer(counts: Tally, at: Thresholds = HALF) -> Floats:
+def bpcer(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of real faces called fake, float64 [B] in [0, 1].
 
     Source: ISO/IEC 30107-3 in spirit (bona fide presentation classification error rate).
@@ -174,7 +176,7 @@ def bpcer(counts: Tally, at: Thresholds = HALF) -> Floats:
     return _share(counts.from_score(at.fake_from)[0], counts.reals)
 
 
-def apcer(counts: Tally, at: Thresholds = HALF) -> Floats:
+def apcer(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of fake faces called real, float64 [B] in [0, 1].
 
     Source: ISO/IEC 30107-3 in spirit (attack presentation classification error rate). Report it
@@ -183,25 +185,25 @@ def apcer(counts: Tally, at: Thresholds = HALF) -> Floats:
     return _share(counts.fakes - counts.from_score(at.real_below)[1], counts.fakes)
 
 
-def unsure_rate(counts: Tally, at: Thresholds = HALF) -> Floats:
+def unsure_rate(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of faces between the two thresholds, float64 [B] in [0, 1]."""
     lower, upper = (sum(counts.from_score(t)) for t in (at.real_below, at.fake_from))
     return _share(np.asarray(lower - upper), counts.reals + counts.fakes)
 
 
-def real_unsure_rate(counts: Tally, at: Thresholds = HALF) -> Floats:
+def real_unsure_rate(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of real faces between the two thresholds, float64 [B] in [0, 1]."""
     lower, upper = (counts.from_score(t)[0] for t in (at.real_below, at.fake_from))
     return _share(lower - upper, counts.reals)
 
 
-def fake_unsure_rate(counts: Tally, at: Thresholds = HALF) -> Floats:
+def fake_unsure_rate(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of fake faces between the two thresholds, float64 [B] in [0, 1]."""
     lower, upper = (counts.from_score(t)[1] for t in (at.real_below, at.fake_from))
     return _share(lower - upper, counts.fakes)
 
 
-def real_coverage(counts: Tally, at: Thresholds = HALF) -> Floats:
+def real_coverage(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of real faces not called fake, float64 [B] in [0, 1]: real or unsure.
 
     Source: coverage of a prediction set, Vovk, Gammerman and Shafer 2005, Algorithmic Learning in a
@@ -210,12 +212,12 @@ def real_coverage(counts: Tally, at: Thresholds = HALF) -> Floats:
     return np.asarray(1 - bpcer(counts, at))
 
 
-def fake_coverage(counts: Tally, at: Thresholds = HALF) -> Floats:
+def fake_coverage(counts: ScoreCounts, at: Thresholds = HALF) -> Floats:
     """Return the share of fake faces not called real, float64 [B] in [0, 1]: fake or unsure."""
     return np.asarray(1 - apcer(counts, at))
 
 
-def eer(counts: Tally, _: Thresholds = HALF) -> Floats:
+def eer(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the equal error rate of false alarms and misses, float64 [B] in [0, 1].
 
     The ROC curve is interpolated linearly and intersected with the line of equal rates.
@@ -229,13 +231,13 @@ def eer(counts: Tally, _: Thresholds = HALF) -> Floats:
     return np.asarray((start + part * (end - start))[:, 0])
 
 
-def tpr_at_fpr_1(counts: Tally, _: Thresholds = HALF) -> Floats:
+def tpr_at_fpr_1(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the highest recall of a threshold with at most 1 % false alarms, float64 [B]."""
     false, true = _roc(counts)
     return np.asarray(np.where(false <= 0.01 + 1e-12, true, 0.0).max(axis=1))
 
 
-def brier(counts: Tally, _: Thresholds = HALF) -> Floats:
+def brier(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the mean squared error of the probabilities, float64 [B] in [0, 1].
 
     Source: Brier 1950, Monthly Weather Review 78:1.
@@ -244,14 +246,14 @@ def brier(counts: Tally, _: Thresholds = HALF) -> Floats:
     return _share(counts.real @ p**2 + counts.fake @ (1 - p) ** 2, counts.reals + counts.fakes)
 
 
-def log_loss(counts: Tally, _: Thresholds = HALF) -> Floats:
+def log_loss(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the mean negative log-likelihood in nats, float64 [B]; p is clipped off 0 and 1."""
     p = np.clip(counts.scores, 1e-15, 1 - 1e-15)
     cost = -(counts.real @ np.log1p(-p) + counts.fake @ np.log(p))
     return _share(cost, counts.reals + counts.fakes)
 
 
-def ece(counts: Tally, _: Thresholds = HALF) -> Floats:
+def ece(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the expected calibration error over `ECE_BINS` equal-mass bins, float64 [B] in [0, 1].
 
     A bin's error is the distance between its mean probability and its share of fakes. Faces with
@@ -310,8 +312,8 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> _Roc:
     >>> roc_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]).true_positive_rate.tolist()
     [0.0, 0.5, 0.5, 1.0, 1.0]
     """
-    counts = _of_both_classes(labels, scores)
-    real, fake = _from_above(counts)
+    counts = _count_both_classes(labels, scores)
+    real, fake = _count_from_above(counts)
     return _Roc(
         np.append(0.0, real / real[-1]),
         np.append(0.0, fake / fake[-1]),
@@ -328,8 +330,8 @@ def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> _PrecisionRe
     >>> precision_recall_curve([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9]).recall.tolist()
     [0.5, 0.5, 1.0, 1.0]
     """
-    counts = _of_both_classes(labels, scores)
-    real, fake = _from_above(counts)
+    counts = _count_both_classes(labels, scores)
+    real, fake = _count_from_above(counts)
     return _PrecisionRecall(fake / (real + fake), fake / fake[-1], counts.scores[::-1])
 
 
@@ -341,27 +343,27 @@ def reliability(labels: ArrayLike, scores: ArrayLike, *, bins: int = ECE_BINS) -
     >>> reliability([0, 1, 0, 1], [0.1, 0.4, 0.6, 0.9], bins=2).share_fake.tolist()
     [0.5, 0.5]
     """
-    counts = tally(labels, scores)
+    counts = count_scores(labels, scores)
     fake, mass = counts.fake[0], counts.real[0] + counts.fake[0]
     middle = (np.cumsum(mass) - mass / 2) / mass.sum()
     index = np.minimum((middle * bins).astype(np.intp), bins - 1)
-    held, said, fakes = (
+    held, predicted, fakes = (
         np.bincount(index, weights=weight, minlength=bins)
         for weight in (mass, mass * counts.scores, fake)
     )
     there = held > 0
     return Reliability(
-        said[there] / held[there], fakes[there] / held[there], held[there].astype(np.int64)
+        predicted[there] / held[there], fakes[there] / held[there], held[there].astype(np.int64)
     )
 
 
-def _of_both_classes(labels: ArrayLike, scores: ArrayLike) -> Tally:
-    counts = tally(labels, scores)
+def _count_both_classes(labels: ArrayLike, scores: ArrayLike) -> ScoreCounts:
+    counts = count_scores(labels, scores)
     if not (counts.reals[0] and counts.fakes[0]):
         raise UsageError("a curve needs real and fake faces, but there is only one class")
     return counts
 
 
-def _from_above(counts: Tally) -> tuple[Floats, Floats]:
+def _count_from_above(counts: ScoreCounts) -> tuple[Floats, Floats]:
     """Return the numbers of real and fake faces at each score or above, [U] from the highest."""
     return np.cumsum(counts.real[0, ::-1]), np.cumsum(counts.fake[0, ::-1])

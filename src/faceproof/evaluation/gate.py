@@ -1,4 +1,4 @@
-"""`gate` decides whether a new detector may replace an old one.
+"""`decide` decides whether a new detector may replace an old one.
 
 The gate checks the recall of each old generator and the BPCER of each source of real faces. The
 rule is that of a non-inferiority trial: the allowed loss is fixed in advance, and the interval of
@@ -16,10 +16,10 @@ from typing import Literal
 from pydantic import Field
 
 from faceproof.detector.spec import OperatingPoint, Sha256, Text
-from faceproof.evaluation.evaluate import Judged
+from faceproof.evaluation.evaluate import DetectorRef
 from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import RESAMPLES
-from faceproof.evaluation.paired import Change, Pair, Points, changes, error_changes
+from faceproof.evaluation.paired import Change, Pair, PairThresholds, error_changes, find_changes
 from faceproof.records import Document, Record
 
 _MARGIN = 0.02
@@ -33,7 +33,7 @@ _ROUNDING = 1e-9
 Outcome = Literal["held", "lost", "cannot tell"]
 
 
-class Rule(Record):
+class GateRule(Record):
     """The allowed loss, as a share, and whether an undecided change is rejected.
 
     ``feedback_margin`` is the share of feedback pictures, real or fake, that may be wrong in
@@ -45,7 +45,7 @@ class Rule(Record):
     feedback_margin: float = Field(default=_MARGIN, ge=0, lt=1)
 
 
-class Guarded(Record):
+class GuardedChange(Record):
     """A change that the gate checked, and its outcome."""
 
     change: Change
@@ -55,29 +55,29 @@ class Guarded(Record):
 class Gate(Record):
     """The gate's decision, with data, operating points and reasons."""
 
-    rule: Rule
+    rule: GateRule
     data_sha256: Sha256
     split: str
     old_point: OperatingPoint
     new_point: OperatingPoint
     not_judged: int = Field(ge=0)
-    guarded: tuple[Guarded, ...]
+    guarded: tuple[GuardedChange, ...]
     others: tuple[Change, ...]
     """Changes without effect on the decision: overall, new generators, every ROC-AUC."""
     cautions: tuple[str, ...] = ()
     accepted: bool
 
-    def of(self, outcome: Outcome) -> tuple[Change, ...]:
+    def with_outcome(self, outcome: Outcome) -> tuple[Change, ...]:
         """Return the checked changes with this outcome, greatest loss first."""
         found = [one.change for one in self.guarded if one.outcome == outcome]
         return tuple(sorted(found, key=lambda change: change.losses, reverse=True))
 
 
-def gate(
+def decide(
     pair: Pair,
     old_point: OperatingPoint,
     new_point: OperatingPoint,
-    rule: Rule,
+    rule: GateRule,
     *,
     old_generators: Collection[str],
     data_sha256: str,
@@ -91,15 +91,15 @@ def gate(
 
     Rejected if any checked change is a loss; under a strict rule also if one is undecided.
     """
-    at = points(old_point, new_point)
-    found = changes(pair, at, number=number, seed=seed)
+    at = both_thresholds(old_point, new_point)
+    found = find_changes(pair, at, number=number, seed=seed)
     names = {f"generator={generator}" for generator in old_generators}
     guarded = tuple(
-        Guarded(change=change, outcome=outcome(change, rule.margin))
+        GuardedChange(change=change, outcome=classify_change(change, rule.margin))
         for change in found
         if _is_guarded(change, names)
     )
-    told = () if feedback is None else tuple(_of_feedback(feedback, at, rule))
+    feedback_changes = () if feedback is None else tuple(_guard_feedback(feedback, at, rule))
     bad = {"lost", "cannot tell"} if rule.strict else {"lost"}
     return Gate(
         rule=rule,
@@ -108,14 +108,14 @@ def gate(
         old_point=old_point,
         new_point=new_point,
         not_judged=pair.not_judged,
-        guarded=(*guarded, *told),
+        guarded=(*guarded, *feedback_changes),
         others=tuple(change for change in found if not _is_guarded(change, names)),
         cautions=(*cautions, *_cautions(found, guarded, names, pair.not_judged)),
-        accepted=not any(one.outcome in bad for one in (*guarded, *told)),
+        accepted=not any(one.outcome in bad for one in (*guarded, *feedback_changes)),
     )
 
 
-def outcome(change: Change, margin: float) -> Outcome:
+def classify_change(change: Change, margin: float) -> Outcome:
     """Return the outcome of a checked change.
 
     ``lost``: the loss exceeds the margin. If a single face is more than the margin, the whole
@@ -129,22 +129,24 @@ def outcome(change: Change, margin: float) -> Outcome:
     return "held" if most <= margin + _ROUNDING else "cannot tell"
 
 
-def _feedback_outcome(change: Change, margin: float) -> Outcome:
+def _classify_feedback_change(change: Change, margin: float) -> Outcome:
     """Return the outcome of feedback of one class: ``lost`` if too many more are wrong."""
     loss, _, _ = change.losses
     return "lost" if loss > margin + _ROUNDING else "held"
 
 
-def points(old: OperatingPoint, new: OperatingPoint) -> Points:
+def both_thresholds(old: OperatingPoint, new: OperatingPoint) -> PairThresholds:
     """Return the thresholds of two operating points."""
-    return Points(
+    return PairThresholds(
         Thresholds(old.real_below, old.fake_from), Thresholds(new.real_below, new.fake_from)
     )
 
 
-def _of_feedback(pair: Pair, at: Points, rule: Rule) -> Iterable[Guarded]:
+def _guard_feedback(pair: Pair, at: PairThresholds, rule: GateRule) -> Iterable[GuardedChange]:
     for change in error_changes(pair, at, name=FEEDBACK):
-        yield Guarded(change=change, outcome=_feedback_outcome(change, rule.feedback_margin))
+        yield GuardedChange(
+            change=change, outcome=_classify_feedback_change(change, rule.feedback_margin)
+        )
 
 
 def _is_guarded(change: Change, generators: Collection[str]) -> bool:
@@ -154,7 +156,10 @@ def _is_guarded(change: Change, generators: Collection[str]) -> bool:
 
 
 def _cautions(
-    found: Iterable[Change], guarded: Sequence[Guarded], names: Collection[str], not_judged: int
+    found: Iterable[Change],
+    guarded: Sequence[GuardedChange],
+    names: Collection[str],
+    not_judged: int,
 ) -> Iterable[str]:
     """Yield warnings about the decision."""
     measured = {one.change.slice for one in guarded}
@@ -176,7 +181,7 @@ def _cautions(
         yield f"{not_judged} pictures were not judged by both detectors and are excluded"
 
 
-class Learned(Record):
+class DataSetSummary(Record):
     """A data set of an update: its manifest, rows by split, and fakes for training."""
 
     name: Text
@@ -223,10 +228,10 @@ class Update(Document):
     """
 
     schema_: Literal["faceproof.update/1"] = Field(default="faceproof.update/1", alias="schema")
-    old: Judged
-    candidate: Judged
-    new_data: Learned
-    replay: Learned | None
+    old: DetectorRef
+    candidate: DetectorRef
+    new_data: DataSetSummary
+    replay: DataSetSummary | None
     replay_share: float = Field(ge=0, lt=1)
     steps: int = Field(ge=1)
     gate: Gate

@@ -1,4 +1,4 @@
-"""`rate_interval`, `quantile_interval` and `bootstrap`: intervals for grouped faces.
+"""`rate_interval` and `bootstrap`: intervals for grouped faces.
 
 Intervals are two-sided at 95 % unless documented otherwise.
 
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceproof.errors import UsageError
-from faceproof.evaluation.formulas import HALF, Floats, Thresholds, tally
+from faceproof.evaluation.formulas import HALF, Floats, Thresholds, count_scores
 from faceproof.evaluation.metrics import METRICS
-from faceproof.statistics import CONFIDENCE, Interval, sigmoid, wilson
+from faceproof.statistics import CONFIDENCE, Interval, logit_interval, normal_errors, wilson
 from faceproof.tables import choose
 
 FEWEST_GROUPS = 10
@@ -35,23 +35,9 @@ def clopper_pearson_upper(count: int, n: int, *, confidence: float = CONFIDENCE)
     >>> round(clopper_pearson_upper(0, 299), 4)
     0.01
     """
-    if count >= n:
-        return 1.0
-    low, high = count / n, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _at_most(count, n, middle) > 1 - confidence else (low, middle)
-    return high
+    from scipy.special import betaincinv
 
-
-def _at_most(count: int, n: int, p: float) -> float:
-    """Return the probability of at most ``count`` hits in ``n`` trials with 0 < ``p`` < 1."""
-    if not 0 < p < 1:
-        return float(p <= 0)
-    k = np.arange(count + 1)
-    steps = np.log((n - k[1:] + 1) / k[1:])
-    choices = np.concatenate([[0.0], np.cumsum(steps)])
-    return float(np.exp(choices + k * math.log(p) + (n - k) * math.log1p(-p)).sum())
+    return 1.0 if count >= n else float(betaincinv(count + 1, n - count, confidence))
 
 
 def faces_needed(budget: float, *, confidence: float = CONFIDENCE) -> int:
@@ -65,28 +51,7 @@ def faces_needed(budget: float, *, confidence: float = CONFIDENCE) -> int:
     return math.ceil(math.log(1 - confidence) / math.log1p(-budget))
 
 
-def quantile_interval(
-    values: ArrayLike, quantile: float, *, confidence: float = CONFIDENCE
-) -> Interval:
-    """Return the confidence interval of a quantile between two order statistics.
-
-    It is distribution-free; an end for which n is too small is infinite.
-
-    Source: David and Nagaraja 2003, Order Statistics, section 7.1.
-
-    >>> quantile_interval(range(1, 101), 0.5)
-    Interval(low=40.0, high=61.0)
-    """
-    ordered = np.sort(np.asarray(values, dtype=np.float64))
-    n, tail = len(ordered), (1 - confidence) / 2
-    chances = np.array([_at_most(k, n, quantile) for k in range(n)])
-    below = int(np.searchsorted(chances, tail, side="right"))
-    above = int(np.searchsorted(chances, 1 - tail, side="left"))
-    low = float(ordered[below - 1]) if below else -math.inf
-    return Interval(low, float(ordered[above]) if above < n else math.inf)
-
-
-def intraclass(scores: ArrayLike, groups: ArrayLike, strata: ArrayLike) -> float:
+def intraclass_correlation(scores: ArrayLike, groups: ArrayLike, strata: ArrayLike) -> float:
     """Return the correlation in [0, 1] of ``scores`` [N] within groups, after centring strata.
 
     Ranks are transformed to normal first. A binary outcome of such scores is less correlated than
@@ -95,7 +60,7 @@ def intraclass(scores: ArrayLike, groups: ArrayLike, strata: ArrayLike) -> float
     Source: one-way analysis of variance, Donner 1986, International Statistical Review 54:67.
     """
     _, group = np.unique(np.asarray(groups), return_inverse=True)
-    normal = _centred(_normal_ranks(np.asarray(scores, dtype=np.float64)), strata)
+    normal = _centre(_normal_ranks(np.asarray(scores, dtype=np.float64)), strata)
     sizes = np.bincount(group)
     n, count = len(normal), len(sizes)
     if count < 2 or count == n:
@@ -116,7 +81,7 @@ def _normal_ranks(scores: Floats) -> Floats:
     return np.asarray(np.array([quantile(rank) for rank in ranks])[place].reshape(scores.shape))
 
 
-def _centred(values: Floats, strata: ArrayLike) -> Floats:
+def _centre(values: Floats, strata: ArrayLike) -> Floats:
     _, stratum = np.unique(np.asarray(strata), return_inverse=True)
     return values - (np.bincount(stratum, weights=values) / np.bincount(stratum))[stratum]
 
@@ -183,11 +148,11 @@ def resamples(
     for start in range(0, number, block):
         counts = np.zeros((min(block, number - start), len(names)))
         for members in strata:
-            counts[:, members] = _draws(len(members), len(counts), rng)
+            counts[:, members] = _count_draws(len(members), len(counts), rng)
         yield counts[:, index]
 
 
-def _draws(members: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _count_draws(members: int, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return int64 [rows, members]: how often each of ``members`` is drawn in as many draws."""
     drawn = rng.integers(0, max(members, 1), (rows, members))
     cells = (drawn + members * np.arange(rows)[:, None]).ravel()
@@ -211,7 +176,7 @@ def bootstrap(
     error, which keeps its coverage near 1, unlike percentiles; any other value gets percentiles.
     If all resamples agree (no error at all, or one group per class) the fallback is Wilson's
     interval at the effective size of the rarer class for ``correlation`` within a group
-    (`faceproof.evaluation.intervals.intraclass`).
+    (`faceproof.evaluation.intervals.intraclass_correlation`).
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap; logit scale after Qin and
     Hotilovac 2008, Statistical Methods in Medical Research 17:207; clusters after Field and Welsh
@@ -222,19 +187,21 @@ def bootstrap(
         return {}
     drawn: dict[str, list[Floats]] = {name: [] for name in metrics}
     for weights in resamples(labels, groups, number=number, seed=seed):
-        counts = tally(labels, scores, weights)
+        counts = count_scores(labels, scores, weights)
         for name, metric in metrics.items():
             drawn[name].append(metric.formula(counts, at))
     kinds = (np.asarray(labels, dtype=bool), ~np.asarray(labels, dtype=bool))
     worth = min(clustered_size(np.asarray(groups)[one], correlation) for one in kinds if one.any())
-    counts = tally(labels, scores)
+    counts = count_scores(labels, scores)
     return {
-        name: _interval(float(metric.formula(counts, at)[0]), np.concatenate(drawn[name]), worth)
+        name: _percentile_interval(
+            float(metric.formula(counts, at)[0]), np.concatenate(drawn[name]), worth
+        )
         for name, metric in metrics.items()
     }
 
 
-def _interval(value: float, drawn: Floats, worth: float) -> Interval:
+def _percentile_interval(value: float, drawn: Floats, worth: float) -> Interval:
     """Return the interval of a metric from its value and its ``drawn`` values [B]."""
     error, share = float(drawn.std(ddof=1)), 0 <= value <= 1
     if error < 1e-12 and share:
@@ -242,7 +209,4 @@ def _interval(value: float, drawn: Floats, worth: float) -> Interval:
     if not 0 < value < 1:
         low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return Interval(float(low), float(high))
-    half = NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * error / (value * (1 - value))
-    middle = math.log(value / (1 - value))
-    low, high = sigmoid([middle - half, middle + half])
-    return Interval(float(low), float(high))
+    return logit_interval(value, error, errors=normal_errors())

@@ -1,4 +1,4 @@
-"""`changes`: paired comparison of two detectors on the same faces, with intervals.
+"""`find_changes`: paired comparison of two detectors on the same faces, with intervals.
 
 Faces that are hard for one detector are mostly hard for the other. The change is therefore
 measured face by face, and its interval is narrower than for unpaired figures.
@@ -17,16 +17,16 @@ from pydantic import Field
 
 from faceproof.detector.spec import Text
 from faceproof.errors import DataError
-from faceproof.evaluation.formulas import Bools, Floats, Thresholds, roc_auc, tally
+from faceproof.evaluation.formulas import Bools, Floats, Thresholds, count_scores, roc_auc
 from faceproof.evaluation.intervals import (
     RESAMPLES,
     clustered_size,
-    intraclass,
+    intraclass_correlation,
     rate_interval,
     resamples,
 )
 from faceproof.evaluation.metrics import METRICS
-from faceproof.evaluation.predictions import Faces, faces, origin_of
+from faceproof.evaluation.predictions import Faces, all_faces, origin_of
 from faceproof.records import Record
 from faceproof.statistics import CONFIDENCE, Interval, wilson
 
@@ -77,14 +77,14 @@ class Pair:
         return Pair(self.old.where(mask), self.new.where(mask), 0)
 
 
-class Points(NamedTuple):
+class PairThresholds(NamedTuple):
     """The thresholds of each detector."""
 
     old: Thresholds
     new: Thresholds
 
 
-def paired(old: pa.Table, new: pa.Table) -> Pair:
+def pair_predictions(old: pa.Table, new: pa.Table) -> Pair:
     """Align two predictions tables row by row; count faces that either did not judge.
 
     Raises:
@@ -95,19 +95,21 @@ def paired(old: pa.Table, new: pa.Table) -> Pair:
             "the two predictions tables have different data: predict the same manifest "
             "with both detectors"
         )
-    here, there = _keys(old), _keys(new)
+    here, there = _row_numbers(old), _row_numbers(new)
     if differing := here.keys() ^ there.keys():
         raise DataError(
             f"the two predictions tables differ in {len(differing)} pictures or conditions, such "
             f"as {min(differing)}: predict the same rows with both detectors"
         )
-    before = faces(old)
-    after = faces(new.take([there[key] for key in here]))
+    before = all_faces(old)
+    after = all_faces(new.take([there[key] for key in here]))
     both = (before.statuses == "ok") & (after.statuses == "ok")
     return Pair(before.where(both), after.where(both), int((~both).sum()))
 
 
-def changes(pair: Pair, at: Points, *, number: int = RESAMPLES, seed: int = 0) -> list[Change]:
+def find_changes(
+    pair: Pair, at: PairThresholds, *, number: int = RESAMPLES, seed: int = 0
+) -> list[Change]:
     """Return the changes for each condition: overall, by real source and by generator.
 
     Overall: recall, BPCER and ROC-AUC. By source: BPCER. By generator: recall, and ROC-AUC
@@ -115,18 +117,18 @@ def changes(pair: Pair, at: Points, *, number: int = RESAMPLES, seed: int = 0) -
     """
     found: list[Change] = []
     for condition in dict.fromkeys(pair.old.conditions.tolist()):
-        worn = pair.where(pair.old.conditions == condition)
-        for name, metric, part in _parts(worn):
-            made = _change(metric, part, at, number=number, seed=seed)
+        degraded = pair.where(pair.old.conditions == condition)
+        for name, metric, part in _comparisons(degraded):
+            made = _make_change(metric, part, at, number=number, seed=seed)
             if made is not None:
                 found.append(made.model_copy(update={"slice": name, "condition": condition}))
     return found
 
 
-def error_changes(pair: Pair, at: Points, *, name: str) -> list[Change]:
+def error_changes(pair: Pair, at: PairThresholds, *, name: str) -> list[Change]:
     """Return the changes of recall and BPCER on all faces of a pair, as the slice ``name``."""
     parts = {"recall": pair.where(pair.old.fake), "bpcer": pair.where(~pair.old.fake)}
-    found = [_change(metric, part, at, number=0, seed=0) for metric, part in parts.items()]
+    found = [_make_change(metric, part, at, number=0, seed=0) for metric, part in parts.items()]
     return [one.model_copy(update={"slice": name}) for one in found if one is not None]
 
 
@@ -149,12 +151,12 @@ def rate_change(old: Bools, new: Bools, groups: ArrayLike, *, correlation: float
     gain, loss = (rate_interval(part, groups, correlation=correlation) for part in parts)
     rest = (1 - won) * (1 - lost)
     together = -math.sqrt(won * lost / rest) if rest > 0 else -1.0
-    down = _joined(won - gain.low, loss.high - lost, together)
-    up = _joined(gain.high - won, lost - loss.low, together)
+    down = _combine_margins(won - gain.low, loss.high - lost, together)
+    up = _combine_margins(gain.high - won, lost - loss.low, together)
     return Interval(max(-1.0, won - lost - down), min(1.0, won - lost + up))
 
 
-def _joined(one: float, other: float, correlation: float) -> float:
+def _combine_margins(one: float, other: float, correlation: float) -> float:
     """Return the margin of a difference from the margins of its two parts."""
     return math.sqrt(max(0.0, one**2 + other**2 - 2 * correlation * one * other))
 
@@ -168,11 +170,13 @@ def auc_change(
     no error over the groups of the rarer class.
     """
     drawn = [
-        roc_auc(tally(new.fake, new.probabilities, weights))
-        - roc_auc(tally(old.fake, old.probabilities, weights))
+        roc_auc(count_scores(new.fake, new.probabilities, weights))
+        - roc_auc(count_scores(old.fake, old.probabilities, weights))
         for weights in resamples(old.fake, old.groups, number=number, seed=seed)
     ]
-    before, after = (float(roc_auc(tally(one.fake, one.probabilities))[0]) for one in (old, new))
+    before, after = (
+        float(roc_auc(count_scores(one.fake, one.probabilities))[0]) for one in (old, new)
+    )
     return before, after, _percentiles(np.concatenate(drawn), old)
 
 
@@ -186,27 +190,29 @@ def _percentiles(drawn: Floats, of: Faces) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _keys(predictions: pa.Table) -> dict[tuple[str, str], int]:
+def _row_numbers(predictions: pa.Table) -> dict[tuple[str, str], int]:
     """Return the row of each picture under each condition."""
     pairs = zip(predictions["path"].to_pylist(), predictions["condition"].to_pylist(), strict=True)
     return {pair: row for row, pair in enumerate(pairs)}
 
 
-def _parts(worn: Pair) -> Iterator[tuple[str, str, Pair]]:
+def _comparisons(degraded: Pair) -> Iterator[tuple[str, str, Pair]]:
     """Yield slice, metric and faces of each comparison under one condition."""
-    real, fake = ~worn.old.fake, worn.old.fake
-    yield "all", "roc_auc", worn
-    yield "all", "recall", worn.where(fake)
-    yield "all", "bpcer", worn.where(real)
-    for source in np.unique(worn.old.sources[real]):
-        yield f"source={source}", "bpcer", worn.where(real & (worn.old.sources == source))
-    for generator in np.unique(worn.old.generators[fake]):
-        of_it = fake & (worn.old.generators == generator)
-        yield f"generator={generator}", "recall", worn.where(of_it)
-        yield f"generator={generator}", "roc_auc", worn.where(of_it | real)
+    real, fake = ~degraded.old.fake, degraded.old.fake
+    yield "all", "roc_auc", degraded
+    yield "all", "recall", degraded.where(fake)
+    yield "all", "bpcer", degraded.where(real)
+    for source in np.unique(degraded.old.sources[real]):
+        yield f"source={source}", "bpcer", degraded.where(real & (degraded.old.sources == source))
+    for generator in np.unique(degraded.old.generators[fake]):
+        of_it = fake & (degraded.old.generators == generator)
+        yield f"generator={generator}", "recall", degraded.where(of_it)
+        yield f"generator={generator}", "roc_auc", degraded.where(of_it | real)
 
 
-def _change(metric: str, part: Pair, at: Points, *, number: int, seed: int) -> Change | None:
+def _make_change(
+    metric: str, part: Pair, at: PairThresholds, *, number: int, seed: int
+) -> Change | None:
     """Return the change of one metric, None if it cannot be computed."""
     if not len(part.old) or METRICS[metric].missing_class(part.old.fake):
         return None
@@ -216,7 +222,7 @@ def _change(metric: str, part: Pair, at: Points, *, number: int, seed: int) -> C
     else:
         hits = _hits(outcome, part.old, at.old), _hits(outcome, part.new, at.new)
         old, new = (float(one.mean()) for one in hits)
-        interval = rate_change(*hits, part.old.groups, correlation=_alike(part))
+        interval = rate_change(*hits, part.old.groups, correlation=_change_correlation(part))
     change = new - old
     return Change(
         metric=metric,
@@ -230,9 +236,11 @@ def _change(metric: str, part: Pair, at: Points, *, number: int, seed: int) -> C
     )
 
 
-def _alike(part: Pair) -> float:
+def _change_correlation(part: Pair) -> float:
     """Return the correlation of changes within groups, in [0, 1]."""
-    return intraclass(part.new.logits - part.old.logits, part.old.groups, part.old.sources)
+    return intraclass_correlation(
+        part.new.logits - part.old.logits, part.old.groups, part.old.sources
+    )
 
 
 def _hits(

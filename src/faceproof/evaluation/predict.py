@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 
 from faceproof.data.manifest import Manifest, Row
 from faceproof.detector import Calibration, Detector, DetectorSpec, calibrate
-from faceproof.detector.detector import crop_difference, renormalised
+from faceproof.detector.detector import crop_difference, renormalise
 from faceproof.errors import ManifestError, SourceError, UsageError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.formulas import Floats
-from faceproof.evaluation.predictions import Origin, Prediction, Status, table
+from faceproof.evaluation.predictions import Origin, Prediction, Status, make_table
 from faceproof.imaging.decode import Picture, load
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import Preprocessing, prepare
-from faceproof.pipeline import in_batches, in_order
+from faceproof.pipeline import batch_by_weight, map_in_order
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ Points = NDArray[np.float32] | None
 Find = Callable[[Pixels], list[Points]]
 
 
-class Judge(Protocol):
+class Predictor(Protocol):
     """Interface for inference: a `faceproof.detector.Detector`, or a test double."""
 
     @property
@@ -68,7 +68,7 @@ class _Face:
 
 
 def predict(
-    detector: Judge,
+    detector: Predictor,
     manifest: Manifest,
     conditions: Sequence[str] = ("clean",),
     *,
@@ -97,10 +97,10 @@ def predict(
     return predict_rows(
         detector,
         rows,
-        _origin(detector, manifest, purpose),
+        _make_origin(detector, manifest, purpose),
         conditions,
         root=root,
-        find=partial(largest, finder or YuNet()),
+        find=partial(largest_face, finder or YuNet()),
         workers=workers,
         batch_size=batch_size,
         progress=progress,
@@ -108,7 +108,7 @@ def predict(
 
 
 def predict_rows(
-    detector: Judge,
+    detector: Predictor,
     rows: Sequence[Row],
     origin: Origin,
     conditions: Sequence[str],
@@ -121,47 +121,47 @@ def predict_rows(
 ) -> pa.Table:
     """Return the predictions table of the given rows; otherwise like `predict`.
 
-    ``find`` selects the face of a picture: `largest` with a finder, or `whole`.
+    ``find`` selects the face of a picture: `largest_face` with a finder, or `_whole_picture`.
     """
     for name in conditions:
         choose(DEGRADATIONS, name, what="condition")
-    look = partial(_look, root, find, detector.preprocessing, list(dict.fromkeys(conditions)))
+    look = partial(_read_faces, root, find, detector.preprocessing, list(dict.fromkeys(conditions)))
     answers: list[Prediction] = []
-    with closing(in_order(look, rows, workers=workers, ahead=2 * batch_size + workers)) as seen:
-        for batch in in_batches(seen, len, weight=batch_size):
-            answers += _answers(detector, [face for faces in batch for face in faces])
+    with closing(map_in_order(look, rows, workers=workers, ahead=2 * batch_size + workers)) as seen:
+        for batch in batch_by_weight(seen, len, weight=batch_size):
+            answers += _predict_batch(detector, [face for faces in batch for face in faces])
             if progress:
                 progress(len(answers))
-    return table(answers, origin)
+    return make_table(answers, origin)
 
 
-def largest(finder: FaceFinder, pixels: Pixels) -> list[Points]:
+def largest_face(finder: FaceFinder, pixels: Pixels) -> list[Points]:
     """Return the landmarks of the largest face, an empty list without a face."""
     return [face.landmarks for face in finder.find(pixels)[:1]]
 
 
-def whole(_: Pixels) -> list[Points]:
+def _whole_picture(_: Pixels) -> list[Points]:
     """Return one face without landmarks, for a picture that is already a face crop."""
     return [None]
 
 
-def _largest() -> Find:
-    return partial(largest, YuNet())
+def _find_largest_face() -> Find:
+    return partial(largest_face, YuNet())
 
 
-def _whole() -> Find:
-    return whole
+def _find_whole_picture() -> Find:
+    return _whole_picture
 
 
-FACES: dict[str, Callable[[], Find]] = {"largest": _largest, "whole": _whole}
+FACES: dict[str, Callable[[], Find]] = {"largest": _find_largest_face, "whole": _find_whole_picture}
 """Which face of a picture is judged."""
 
 
-def _origin(detector: Judge, manifest: Manifest, purpose: str) -> Origin:
+def _make_origin(detector: Predictor, manifest: Manifest, purpose: str) -> Origin:
     return Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose)
 
 
-def _look(
+def _read_faces(
     root: Path, find: Find, spec: Preprocessing, conditions: Sequence[str], row: Row
 ) -> list[_Face]:
     """Return the row's face under each condition."""
@@ -172,22 +172,24 @@ def _look(
                 f"{row.path} has changed: its SHA-256 is {picture.sha256[:12]}..., the manifest "
                 f"has {row.sha256[:12]}...; create the manifest again"
             )
-        return [_worn(picture, find, spec, name, row) for name in conditions]
+        return [_degraded_face(picture, find, spec, name, row) for name in conditions]
     except (SourceError, OSError, cv2.error):
         return [_Face(row, name, "error") for name in conditions]
 
 
-def _worn(picture: Picture, find: Find, spec: Preprocessing, condition: str, row: Row) -> _Face:
+def _degraded_face(
+    picture: Picture, find: Find, spec: Preprocessing, condition: str, row: Row
+) -> _Face:
     """Return the face of the picture degraded by the condition."""
     seed = [int(picture.sha256[:16], 16), zlib.crc32(condition.encode())]
-    worn = DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
-    found = find(worn)
+    degraded = DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
+    found = find(degraded)
     if not found:
         return _Face(row, condition, "no_face")
-    return _Face(row, condition, "ok", prepare(worn, found[0], spec))
+    return _Face(row, condition, "ok", prepare(degraded, found[0], spec))
 
 
-def _answers(detector: Judge, faces: Sequence[_Face]) -> Iterator[Prediction]:
+def _predict_batch(detector: Predictor, faces: Sequence[_Face]) -> Iterator[Prediction]:
     """Yield the predictions of one batch, in order."""
     inputs = [face.input for face in faces if face.input is not None]
     logits = detector.logits(np.stack(inputs)) if inputs else np.empty(0)
@@ -210,7 +212,7 @@ def _answers(detector: Judge, faces: Sequence[_Face]) -> Iterator[Prediction]:
         )
 
 
-class Panel:
+class _DetectorGroup:
     """Detectors with the same crop as one judge: returns the first's logits, stores all."""
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
@@ -253,7 +255,7 @@ class Panel:
         first = self.preprocessing.input
         every = np.stack(
             [
-                one.logits(renormalised(inputs, first, one.preprocessing.input))
+                one.logits(renormalise(inputs, first, one.preprocessing.input))
                 for one in self._detectors
             ]
         )
@@ -261,7 +263,7 @@ class Panel:
         return np.asarray(every[0])
 
 
-def predict_together(
+def predict_with_all(
     detectors: Sequence[Detector],
     manifest: Manifest,
     conditions: Sequence[str],
@@ -278,7 +280,7 @@ def predict_together(
     Raises:
         UsageError: the detectors' crops differ; and the errors of `predict`.
     """
-    panel = Panel(detectors)
+    panel = _DetectorGroup(detectors)
     table = predict(
         panel,
         manifest,
@@ -291,12 +293,12 @@ def predict_together(
         progress=progress,
     )
     return [
-        answered(table, logits, detector.spec.calibration, detector_sha256=detector.sha256)
+        replace_scores(table, logits, detector.spec.calibration, detector_sha256=detector.sha256)
         for detector, logits in zip(detectors, panel.answers, strict=True)
     ]
 
 
-def answered(
+def replace_scores(
     table: pa.Table, logits: Floats, calibration: Calibration, *, detector_sha256: str
 ) -> pa.Table:
     """Return ``table`` with another detector's logits and probabilities.
@@ -313,4 +315,4 @@ def answered(
     theirs = Origin(
         detector_sha256=detector_sha256, data_sha256=origin.data_sha256, purpose=origin.purpose
     )
-    return predictions.table((predictions.Prediction(**row) for row in rows), theirs)
+    return predictions.make_table((predictions.Prediction(**row) for row in rows), theirs)

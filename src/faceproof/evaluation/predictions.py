@@ -85,43 +85,43 @@ class Faces:
         return Faces(**{field.name: getattr(self, field.name)[mask] for field in fields(self)})
 
 
-def table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
+def make_table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
     """Return the validated table of these rows.
 
     Raises:
         DataError: a row is invalid.
     """
-    arrow = _arrow()
+    arrow = _import_pyarrow()
     metadata = {_METADATA: origin.model_dump_json(by_alias=True).encode()}
     made = arrow.Table.from_pylist(
         [asdict(row) for row in rows], schema=_schema().with_metadata(metadata)
     )
-    check(made)
+    _check_table(made)
     return made
 
 
-def write(predictions: pa.Table, path: Path) -> None:
+def write_table(predictions: pa.Table, path: Path) -> None:
     """Validate a table and write it as Parquet."""
-    check(predictions)
+    _check_table(predictions)
     from pyarrow import parquet
 
     parquet.write_table(predictions, path, compression="zstd")
 
 
-def read(path: Path) -> pa.Table:
-    """Read and validate a table that `write` wrote.
+def read_table(path: Path) -> pa.Table:
+    """Read and validate a table that `write_table` wrote.
 
     Raises:
         DataError: the file is missing, not Parquet, or invalid.
     """
-    arrow = _arrow()
+    arrow = _import_pyarrow()
     from pyarrow import parquet
 
     try:
         predictions = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read as a predictions table: {error}") from error
-    check(predictions, name=str(path))
+    _check_table(predictions, name=str(path))
     return predictions
 
 
@@ -140,7 +140,7 @@ def origin_of(predictions: pa.Table, *, name: str = "predictions") -> Origin:
         raise DataError(f"{name}: metadata of another faceproof version: {error}") from error
 
 
-def faces(predictions: pa.Table) -> Faces:
+def all_faces(predictions: pa.Table) -> Faces:
     """Return all rows as arrays, including those that were not judged."""
     text = {
         column: np.asarray(predictions[column].to_pylist(), dtype=np.str_)
@@ -148,8 +148,8 @@ def faces(predictions: pa.Table) -> Faces:
     }
     return Faces(
         fake=np.asarray(predictions["label"].to_pylist(), dtype=np.str_) == "fake",
-        logits=_floats(predictions, "logit"),
-        probabilities=_floats(predictions, "fake_probability"),
+        logits=_float_column(predictions, "logit"),
+        probabilities=_float_column(predictions, "fake_probability"),
         sources=text["source"],
         generators=text["generator"],
         groups=np.where(text["group"] == "", text["path"], text["group"]),
@@ -159,13 +159,13 @@ def faces(predictions: pa.Table) -> Faces:
     )
 
 
-def judged(predictions: pa.Table) -> Faces:
-    """Return the judged rows as arrays; `faces` returns all rows."""
-    every = faces(predictions)
+def judged_faces(predictions: pa.Table) -> Faces:
+    """Return the judged rows as arrays; `all_faces` returns all rows."""
+    every = all_faces(predictions)
     return every.where(every.statuses == "ok")
 
 
-def check(predictions: pa.Table, *, name: str = "predictions") -> None:
+def _check_table(predictions: pa.Table, *, name: str = "predictions") -> None:
     """Validate columns, values and metadata.
 
     Raises:
@@ -173,12 +173,12 @@ def check(predictions: pa.Table, *, name: str = "predictions") -> None:
     """
     if not predictions.schema.equals(_schema(), check_metadata=False):
         raise DataError(
-            f"{name}: columns are {_described(predictions.schema)}, "
-            f"expected {_described(_schema())}"
+            f"{name}: columns are {_describe_schema(predictions.schema)}, "
+            f"expected {_describe_schema(_schema())}"
         )
     origin_of(predictions, name=name)
     columns = {key: np.asarray(values, object) for key, values in predictions.to_pydict().items()}
-    for fault, broken in _faults(columns).items():
+    for fault, broken in _find_faults(columns).items():
         if broken.any():
             first = int(np.argmax(broken))
             raise DataError(
@@ -187,7 +187,7 @@ def check(predictions: pa.Table, *, name: str = "predictions") -> None:
             )
 
 
-def _faults(columns: dict[str, NDArray[Any]]) -> dict[str, Bools]:
+def _find_faults(columns: dict[str, NDArray[Any]]) -> dict[str, Bools]:
     """Return each possible fault of a row with its mask, bool [N]."""
     logit, probability = (columns[key].astype(float) for key in ("logit", "fake_probability"))
     label, ok = columns["label"], columns["status"] == "ok"
@@ -199,11 +199,11 @@ def _faults(columns: dict[str, NDArray[Any]]) -> dict[str, Bools]:
         "logit without status ok, or status ok without logit": ok != np.isfinite(logit),
         "probability outside [0, 1]": ok & ~((probability >= 0) & (probability <= 1)),
         "probability without status ok": ~ok & ~np.isnan(probability),
-        "duplicate path and condition": _repeated(picture),
+        "duplicate path and condition": _is_repeated(picture),
     }
 
 
-def _repeated(pairs: NDArray[Any]) -> Bools:
+def _is_repeated(pairs: NDArray[Any]) -> Bools:
     seen: set[tuple[str, str]] = set()
     again = np.zeros(len(pairs), dtype=bool)
     for i, pair in enumerate(map(tuple, pairs)):
@@ -212,14 +212,14 @@ def _repeated(pairs: NDArray[Any]) -> Bools:
     return again
 
 
-def _floats(predictions: pa.Table, column: str) -> Floats:
+def _float_column(predictions: pa.Table, column: str) -> Floats:
     """Return float64 [N], NaN where the column is null."""
     values = [np.nan if value is None else value for value in predictions[column].to_pylist()]
     return np.asarray(values, dtype=np.float64)
 
 
 def _schema() -> pa.Schema:
-    arrow = _arrow()
+    arrow = _import_pyarrow()
     kinds = {"logit": arrow.float64(), "fake_probability": arrow.float64()}
     return arrow.schema(
         [
@@ -229,11 +229,11 @@ def _schema() -> pa.Schema:
     )
 
 
-def _described(schema: pa.Schema) -> str:
+def _describe_schema(schema: pa.Schema) -> str:
     return ", ".join(f"{field.name} {field.type}" for field in schema)
 
 
-def _arrow() -> Any:
+def _import_pyarrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:

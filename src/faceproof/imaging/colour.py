@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageCms
 
-Convert = Callable[[Image.Image], Image.Image]
+_Convert = Callable[[Image.Image], Image.Image]
 
 # By EXIF orientation: the transposition to upright, whether the rows of the result are columns of
 # the file, and whether they are in reverse order.
@@ -34,14 +34,14 @@ _MAY_HAVE_A_CLEAR_COLOUR = frozenset({"1", "L", "P", "RGB"})
 _PLAIN = frozenset({"L", "RGB", "CMYK", "LAB"})
 
 
-def srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8]:
+def to_srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8]:
     """Return the pixels of a loaded picture, uint8 [H, W, 3] in sRGB, turned upright.
 
     Transparent pixels are composed on white. A colour profile is applied if it is valid and matches
     the mode. 16-bit greys span 0 to 65535, 32-bit and float greys the smallest usual range that
     contains them. The picture is converted in bands of rows to limit memory.
 
-    >>> srgb(Image.new("LA", (2, 1), (0, 0))).tolist()
+    >>> to_srgb(Image.new("LA", (2, 1), (0, 0))).tolist()
     [[[255, 255, 255], [255, 255, 255]]]
     """
     convert = _converter(image)
@@ -59,27 +59,27 @@ def srgb(image: Image.Image, *, orientation: int = 1) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _converter(image: Image.Image) -> Convert:
+def _converter(image: Image.Image) -> _Convert:
     """Return the function that converts bands of a picture to sRGB."""
     plain = _plain_converter(image)
-    managed = _managed(image.info.get("icc_profile"), image.mode)
+    managed = _managed_converter(image.info.get("icc_profile"), image.mode)
     return lambda band: managed(plain(band))
 
 
-def _plain_converter(image: Image.Image) -> Convert:
+def _plain_converter(image: Image.Image) -> _Convert:
     """Return the function that converts a band to 8-bit L, RGB, CMYK or LAB without alpha."""
     if image.mode in _DEEP:
-        white = _white(image)
-        return lambda band: _scaled(band, white)
+        white = _white_value(image)
+        return lambda band: _scale_band(band, white)
     if image.mode in _WITH_ALPHA or _has_clear_colour(image):
-        return _on_white
+        return _flatten_on_white
     if image.mode in _PLAIN:
         return lambda band: band
     mode = "L" if image.mode == "1" else "RGB"
     return lambda band: band.convert(mode)
 
 
-def _white(image: Image.Image) -> float:
+def _white_value(image: Image.Image) -> float:
     """Return the value of white."""
     if image.mode.startswith("I;16"):
         return 65535.0
@@ -89,7 +89,7 @@ def _white(image: Image.Image) -> float:
     return next((end for end in ranges if brightest <= end), fallback)
 
 
-def _scaled(band: Image.Image, white: float) -> Image.Image:
+def _scale_band(band: Image.Image, white: float) -> Image.Image:
     with np.errstate(all="ignore"):  # floats in files are unbounded
         values = np.nan_to_num(np.asarray(band, dtype=np.float32) * np.float32(255.0 / white))
     return Image.fromarray(np.clip(np.rint(values), 0, 255).astype(np.uint8))
@@ -103,25 +103,25 @@ def _has_clear_colour(image: Image.Image) -> bool:
     return isinstance(clear, bytes) or bool(np.max(clear) <= 255)
 
 
-def _on_white(band: Image.Image) -> Image.Image:
+def _flatten_on_white(band: Image.Image) -> Image.Image:
     coloured = band.convert("RGBA")
     white = Image.new("RGB", band.size, (255, 255, 255))
     white.paste(coloured, mask=coloured.getchannel("A"))
     return white
 
 
-def _managed(profile: object, mode: str) -> Convert:
+def _managed_converter(profile: object, mode: str) -> _Convert:
     """Return the function that converts a band from its own colours to sRGB."""
     kind = "grey" if mode in _GREY else mode if mode in {"CMYK", "LAB"} else "RGB"
     if isinstance(profile, bytes) and len(profile) <= _MAX_PROFILE_BYTES:
-        followed = _followed(profile, kind)
+        followed = _profile_converter(profile, kind)
         if followed is not None:
             return followed
-    return _from_lab() if mode == "LAB" else lambda band: band.convert("RGB")
+    return _lab_converter() if mode == "LAB" else lambda band: band.convert("RGB")
 
 
 @lru_cache(maxsize=8)
-def _followed(profile: bytes, kind: str) -> Convert | None:
+def _profile_converter(profile: bytes, kind: str) -> _Convert | None:
     """Return the transform from a profile to sRGB; None if it is invalid, unsuitable or is sRGB.
 
     Transforms are cached: building one takes longer than decoding a small picture, and pictures of
@@ -134,16 +134,16 @@ def _followed(profile: bytes, kind: str) -> Convert | None:
         is_srgb = mode == "RGB" and (source.profile.profile_description or "").startswith("sRGB")
         if mode not in {kind, *(("L", "RGB") if kind == "grey" else ())} or is_srgb:
             return None
-        return _to_srgb(source, mode)
+        return _make_transform(source, mode)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError):
         return None
 
 
-def _to_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> Convert:
+def _make_transform(source: ImageCms.ImageCmsProfile, mode: str) -> _Convert:
     transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
     return lambda band: transform.apply(band if band.mode == mode else band.convert(mode))
 
 
 @lru_cache(maxsize=1)
-def _from_lab() -> Convert:
-    return _to_srgb(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")
+def _lab_converter() -> _Convert:
+    return _make_transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), "LAB")

@@ -31,7 +31,7 @@ from faceproof.errors import (
     UnsupportedFormatError,
     UnsupportedSourceError,
 )
-from faceproof.imaging.colour import srgb
+from faceproof.imaging.colour import to_srgb
 from faceproof.imaging.containers.base import Container
 from faceproof.imaging.containers.directory import exif_orientation
 from faceproof.imaging.formats import FORMATS, identify
@@ -250,9 +250,9 @@ def load(
     if isinstance(source, bytes | bytearray | memoryview):
         return decode(bytes(source), limits=limits)
     if isinstance(source, Image.Image):
-        return _from_image(source, limits)
+        return _picture_of_image(source, limits)
     if isinstance(source, np.ndarray):
-        return _from_array(source, limits)
+        return _picture_of_array(source, limits)
     if hasattr(source, "read"):
         name = getattr(source, "name", None)
         data = _read_stream(source, limits)
@@ -266,16 +266,16 @@ def load(
 def _pixels(container: Container, kind: str, limits: Limits) -> Pixels:
     file = container.pixel_data()
     check_size(file.size, limits, kind=kind)
-    with _translated():
+    with _convert_errors():
         image = FORMATS[kind].open(io.BytesIO(file.data))
         check_size(image.size, limits, kind=kind)
         image.load()
         orientation = file.orientation or exif_orientation(image.info.get("exif") or b"")
-        return srgb(image, orientation=orientation)
+        return to_srgb(image, orientation=orientation)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _convert_errors() -> Iterator[None]:
     """Convert exceptions of libraries for broken pictures to PictureError."""
     try:
         yield
@@ -284,28 +284,28 @@ def _translated() -> Iterator[None]:
             f"decoding needs more memory than available ({error or 'MemoryError'})"
         ) from error
     except _BROKEN as error:
-        raise _our_error(str(error).strip() or type(error).__name__) from error
+        raise _picture_error(str(error).strip() or type(error).__name__) from error
 
 
-def _our_error(reason: str) -> PictureError:
-    said = reason.lower()
-    if any(sign in said for sign in _CUT):
+def _picture_error(reason: str) -> PictureError:
+    text = reason.lower()
+    if any(sign in text for sign in _CUT):
         return TruncatedPictureError(f"the end of the picture is missing ({reason})")
-    if any(sign in said for sign in _UNKNOWN):
+    if any(sign in text for sign in _UNKNOWN):
         return UnsupportedFormatError(f"unsupported kind ({reason}); save it as JPEG or PNG")
     return CorruptPictureError(f"the picture is corrupt ({reason})")
 
 
-def _from_image(image: Image.Image, limits: Limits) -> Picture:
+def _picture_of_image(image: Image.Image, limits: Limits) -> Picture:
     check_size(image.size, limits)
-    with _translated():
+    with _convert_errors():
         image.load()
         exif = image.info.get("exif")
         orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
-        return _in_memory(srgb(image, orientation=orientation))
+        return _picture_of_pixels(to_srgb(image, orientation=orientation))
 
 
-def _from_array(array: npt.NDArray[np.generic], limits: Limits) -> Picture:
+def _picture_of_array(array: npt.NDArray[np.generic], limits: Limits) -> Picture:
     shape = array.shape
     if array.dtype != np.uint8 or array.ndim != 3 or shape[2] != 3 or array.size == 0:
         raise UnsupportedSourceError(
@@ -313,10 +313,10 @@ def _from_array(array: npt.NDArray[np.generic], limits: Limits) -> Picture:
             " [height, width, 3], from 0 to 255, in the order red, green, blue"
         )
     check_size((shape[1], shape[0]), limits)
-    return _in_memory(np.array(array, dtype=np.uint8, order="C"))
+    return _picture_of_pixels(np.array(array, dtype=np.uint8, order="C"))
 
 
-def _in_memory(pixels: Pixels) -> Picture:
+def _picture_of_pixels(pixels: Pixels) -> Picture:
     digest = hashlib.sha256(repr(pixels.shape).encode())
     digest.update(pixels.data)
     return Picture(pixels, digest.hexdigest(), "ARRAY")

@@ -20,7 +20,7 @@ from faceproof.tables import choose
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
 Step = Callable[[Pixels, Points, np.random.Generator], tuple[Pixels, Points]]
-Degradation = Callable[[Pixels, np.random.Generator], Pixels]
+_Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 
 # The longest side that each format allows; a longer picture is reduced to it before saving.
 _JPEG_LONGEST = 65_500
@@ -38,7 +38,6 @@ _SUBSAMPLED = (0.6, 0.25, 0.1, 0.05)
 
 # Largest enlargement of a side in one step.
 _HIGHEST = 1.3
-_NO_POINTS = np.zeros((0, 2), np.float32)
 _REDUCE = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_LANCZOS4)
 
 
@@ -107,19 +106,14 @@ def screenshot(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return jpeg(shown, 80)
 
 
-def random_history(pixels: Pixels, rng: np.random.Generator, *, steps: int = 3) -> Pixels:
-    """Return the picture after up to ``steps`` random resizes, saves, chains and screenshots.
-
-    Both classes of a training set must have the same distribution of histories, or the history
-    predicts the label.
-    """
-    return history_with_points(pixels, _NO_POINTS, rng, steps=steps)[0]
-
-
 def history_with_points(
     pixels: Pixels, points: Points, rng: np.random.Generator, *, steps: int = 3
 ) -> tuple[Pixels, Points]:
-    """Return `random_history` and the points [N, 2] mapped to its result, float32 [N, 2]."""
+    """Return the picture after up to ``steps`` random resizes, saves, chains and screenshots.
+
+    The points [N, 2] are mapped to the result, float32 [N, 2]. Both classes of a training set
+    must have the same distribution of histories, or the history predicts the label.
+    """
     for _ in range(int(rng.integers(0, steps + 1))):
         step = str(rng.choice(list(HISTORY), p=_CHANCES))
         pixels, points = HISTORY[step](pixels, points, rng)
@@ -130,8 +124,8 @@ def _random_resize(
     pixels: Pixels, points: Points, rng: np.random.Generator
 ) -> tuple[Pixels, Points]:
     """Return the picture at 0.4 to 1.3 times its size, never below 96 px, by a random kernel."""
-    factor = float(rng.uniform(_lowest(pixels, 0.4), _HIGHEST))
-    return _resized(pixels, points, factor, int(rng.choice(_REDUCE)))
+    factor = float(rng.uniform(_lowest_factor(pixels, 0.4), _HIGHEST))
+    return _resize_with_points(pixels, points, factor, int(rng.choice(_REDUCE)))
 
 
 def _random_jpeg(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
@@ -151,7 +145,9 @@ def _random_webp(pixels: Pixels, points: Points, rng: np.random.Generator) -> tu
     return decode_saved(file.getvalue()), _follow(points, pixels, small)
 
 
-def _chain(pixels: Pixels, points: Points, rng: np.random.Generator) -> tuple[Pixels, Points]:
+def _random_chain(
+    pixels: Pixels, points: Points, rng: np.random.Generator
+) -> tuple[Pixels, Points]:
     """Return the picture after 2 to 4 rounds of cropping by some pixels and saving as JPEG.
 
     The crop shifts the grid of 8 x 8 blocks, so that a save does not repeat the last one.
@@ -173,21 +169,21 @@ def _random_screenshot(
     height, width = pixels.shape[:2]
     pixels, points = _cut(pixels, points, rng.uniform(0, 0.05, 4) * [width, height, width, height])
     bars = float(rng.uniform(0, 0.15)) if rng.random() < 0.5 else 0.0
-    factor = float(rng.uniform(_lowest(pixels, 0.6), _HIGHEST / (1 + bars)))
+    factor = float(rng.uniform(_lowest_factor(pixels, 0.6), _HIGHEST / (1 + bars)))
     kernel = int(rng.choice((cv2.INTER_AREA, cv2.INTER_LINEAR)))
-    pixels, points = _resized(pixels, points, factor, kernel)
-    pixels, points = _barred(pixels, points, bars, rng)
+    pixels, points = _resize_with_points(pixels, points, factor, kernel)
+    pixels, points = _add_bars(pixels, points, bars, rng)
     if rng.random() < 0.5:
         pixels = sharpen(pixels, float(rng.uniform(0.1, 0.5)), float(rng.uniform(0.6, 1.2)))
     return _random_jpeg(pixels, points, rng)
 
 
-def _lowest(pixels: Pixels, factor: float) -> float:
+def _lowest_factor(pixels: Pixels, factor: float) -> float:
     """Return the smallest factor that leaves a usable face: 96 px, or its original size."""
     return float(min(1.0, max(factor, 96 / max(pixels.shape[:2]))))
 
 
-def _resized(
+def _resize_with_points(
     pixels: Pixels, points: Points, factor: float, interpolation: int
 ) -> tuple[Pixels, Points]:
     """Return the picture and its points, scaled."""
@@ -214,7 +210,7 @@ def _cut(pixels: Pixels, points: Points, margins: npt.NDArray[np.number]) -> tup
     return part, points - np.array([left, top], np.float32)
 
 
-def _barred(
+def _add_bars(
     pixels: Pixels, points: Points, share: float, rng: np.random.Generator
 ) -> tuple[Pixels, Points]:
     """Return the picture between two bars, above and below, with a total share of its height."""
@@ -226,12 +222,12 @@ def _barred(
     return np.asarray(barred, np.uint8), points + np.array([0, above], np.float32)
 
 
-#: The steps that `random_history` draws from.
+#: The steps that `history_with_points` draws from.
 HISTORY: dict[str, Step] = {
     "resize": _random_resize,
     "jpeg": _random_jpeg,
     "webp": _random_webp,
-    "chain": _chain,
+    "chain": _random_chain,
     "screenshot": _random_screenshot,
 }
 _CHANCES = (0.35, 0.3, 0.15, 0.08, 0.12)
@@ -243,12 +239,12 @@ def decode_saved(data: bytes) -> Pixels:
     return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def _plain(change: Callable[[Pixels], Pixels]) -> Degradation:
+def _ignore_rng(change: Callable[[Pixels], Pixels]) -> _Degradation:
     """Return a degradation that ignores its random generator."""
     return lambda pixels, _rng: change(pixels)
 
 
-def _after_another(*changes: Callable[[Pixels], Pixels]) -> Degradation:
+def _chain_changes(*changes: Callable[[Pixels], Pixels]) -> _Degradation:
     """Return a degradation that applies ``changes`` one after another."""
 
     def apply(pixels: Pixels, _rng: np.random.Generator) -> Pixels:
@@ -259,20 +255,20 @@ def _after_another(*changes: Callable[[Pixels], Pixels]) -> Degradation:
     return apply
 
 
-DEGRADATIONS: dict[str, Degradation] = {
-    "clean": _plain(lambda pixels: pixels),
-    "jpeg-90": _plain(partial(jpeg, quality=90)),
-    "jpeg-75": _plain(partial(jpeg, quality=75)),
-    "jpeg-60": _plain(partial(jpeg, quality=60)),
-    "jpeg-40": _plain(partial(jpeg, quality=40)),
-    "webp-75": _plain(partial(webp, quality=75)),
-    "webp-50": _plain(partial(webp, quality=50)),
-    "resize-0.75": _plain(partial(resize, factor=0.75)),
-    "resize-0.5": _plain(partial(resize, factor=0.5)),
-    "resize-0.5+jpeg-60": _after_another(partial(resize, factor=0.5), partial(jpeg, quality=60)),
-    "blur-1": _plain(partial(blur, sigma=1.0)),
+DEGRADATIONS: dict[str, _Degradation] = {
+    "clean": _ignore_rng(lambda pixels: pixels),
+    "jpeg-90": _ignore_rng(partial(jpeg, quality=90)),
+    "jpeg-75": _ignore_rng(partial(jpeg, quality=75)),
+    "jpeg-60": _ignore_rng(partial(jpeg, quality=60)),
+    "jpeg-40": _ignore_rng(partial(jpeg, quality=40)),
+    "webp-75": _ignore_rng(partial(webp, quality=75)),
+    "webp-50": _ignore_rng(partial(webp, quality=50)),
+    "resize-0.75": _ignore_rng(partial(resize, factor=0.75)),
+    "resize-0.5": _ignore_rng(partial(resize, factor=0.5)),
+    "resize-0.5+jpeg-60": _chain_changes(partial(resize, factor=0.5), partial(jpeg, quality=60)),
+    "blur-1": _ignore_rng(partial(blur, sigma=1.0)),
     "noise-5": lambda pixels, rng: noise(pixels, 5.0, rng),
-    "dark": _plain(partial(tone, gain=0.4)),
-    "bright": _plain(partial(tone, gain=1.25, offset=0.08)),
+    "dark": _ignore_rng(partial(tone, gain=0.4)),
+    "bright": _ignore_rng(partial(tone, gain=1.25, offset=0.08)),
     "screenshot": screenshot,
 }

@@ -76,10 +76,10 @@ class YuNet:
         """Return the faces of uint8 [H, W, 3] sRGB pixels, the largest first."""
         faces = self._search(pixels)
         if _best_score(faces) < _UPRIGHT_SCORE:
-            faces = self._surest_turn(pixels, faces) or _look_padded(pixels, self._search)
+            faces = self._best_turn(pixels, faces) or _look_padded(pixels, self._search)
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
-    def _surest_turn(self, pixels: Pixels, upright: list[Face]) -> list[Face]:
+    def _best_turn(self, pixels: Pixels, upright: list[Face]) -> list[Face]:
         """Return the faces of the orientation with the highest score, upright for a tie."""
         turned = [_look_turned(pixels, turns, self._search) for turns in (1, 2, 3)]
         surest = max(turned, key=_best_score)
@@ -93,7 +93,7 @@ class YuNet:
         small = pixels if scale == 1.0 else _resize(pixels, scale)
         found = self._detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         ratio = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
-        faces = [_face(row, ratio) for row in found]
+        faces = [_parse_face(row, ratio) for row in found]
         return [face for face in faces if face.side_px >= SMALLEST_FACE_PX]
 
     def _detect(self, bgr: Pixels) -> npt.NDArray[np.float32]:
@@ -150,10 +150,10 @@ def _look_padded(pixels: Pixels, search: _Search) -> list[Face]:
         small, border, border, border, border, cv2.BORDER_CONSTANT, value=(124, 116, 104)
     )
     ratio = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
-    return [_shifted(face, border, ratio) for face in search(np.asarray(padded, np.uint8))]
+    return [_shift_face(face, border, ratio) for face in search(np.asarray(padded, np.uint8))]
 
 
-def _shifted(face: Face, border: int, ratio: npt.NDArray[np.float32]) -> Face:
+def _shift_face(face: Face, border: int, ratio: npt.NDArray[np.float32]) -> Face:
     """Return a face found in a padded, reduced copy in the picture's own coordinates."""
     x, y, width, height = face.box
     (left, top), (wide, high) = (np.array([x, y]) - border) * ratio, (width, height) * ratio
@@ -196,7 +196,7 @@ def _resize(pixels: Pixels, scale: float) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _face(row: npt.NDArray[np.float32], ratio: npt.NDArray[np.float32]) -> Face:
+def _parse_face(row: npt.NDArray[np.float32], ratio: npt.NDArray[np.float32]) -> Face:
     """Return one face from YuNet's row of 15 numbers: box, five points, score."""
     left, top = row[0:2] * ratio
     width, height = row[2:4] * ratio

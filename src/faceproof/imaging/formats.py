@@ -83,27 +83,27 @@ _FILES = {what: re.compile(begins, re.DOTALL) for what, begins in OTHER_FILES.it
 _NEVER_IN_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
-def _other_picture(data: bytes) -> str | None:
+def _detect_other_picture(data: bytes) -> str | None:
     """Return the name of the unsupported picture format that a file appears to have, if any.
 
-    >>> _other_picture(b"8BPS" + bytes(20))
+    >>> _detect_other_picture(b"8BPS" + bytes(20))
     'a Photoshop document'
     """
-    return _first(_PICTURES, data)
+    return _first_match(_PICTURES, data)
 
 
-def _other_file(data: bytes) -> str | None:
+def _detect_other_file(data: bytes) -> str | None:
     """Return the kind of a file that is not a picture, if it can be detected.
 
-    >>> _other_file(b"%PDF-1.7")
+    >>> _detect_other_file(b"%PDF-1.7")
     'a PDF document'
-    >>> _other_file(b"Dear all, the picture is below.")
+    >>> _detect_other_file(b"Dear all, the picture is below.")
     'plain text'
     """
-    return _first(_FILES, data) or ("plain text" if _is_text(data[:_LOOKED_AT]) else None)
+    return _first_match(_FILES, data) or ("plain text" if _is_text(data[:_LOOKED_AT]) else None)
 
 
-def _first(kinds: dict[str, re.Pattern[bytes]], data: bytes) -> str | None:
+def _first_match(kinds: dict[str, re.Pattern[bytes]], data: bytes) -> str | None:
     head = data[:_LOOKED_AT]
     return next((what for what, begins in kinds.items() if begins.match(head)), None)
 
@@ -133,7 +133,7 @@ class Format:
     open: Callable[[io.BytesIO], Image.Image]
 
 
-def _begins(pattern: bytes) -> Callable[[bytes], object]:
+def _match_beginning(pattern: bytes) -> Callable[[bytes], object]:
     return re.compile(pattern, re.DOTALL).match
 
 
@@ -171,23 +171,26 @@ def _open_heic(file: io.BytesIO) -> Image.Image:
 # changed, reads the other pictures of an MPO, and supports formats that run other programs (EPS).
 FORMATS = {
     "JPEG": Format(
-        _begins(rb"\xff\xd8\xff"),
+        _match_beginning(rb"\xff\xd8\xff"),
         (".jpg", ".jpeg", ".jpe", ".jfif"),
         Jpeg,
         JpegImagePlugin.JpegImageFile,
     ),
     "PNG": Format(
-        _begins(rb"\x89PNG\r\n\x1a\n"), (".png", ".apng"), Png, PngImagePlugin.PngImageFile
+        _match_beginning(rb"\x89PNG\r\n\x1a\n"), (".png", ".apng"), Png, PngImagePlugin.PngImageFile
     ),
     "WEBP": Format(
-        _begins(rb"RIFF....WEBPVP8[ XL]"), (".webp",), Webp, WebPImagePlugin.WebPImageFile
+        _match_beginning(rb"RIFF....WEBPVP8[ XL]"), (".webp",), Webp, WebPImagePlugin.WebPImageFile
     ),
-    "GIF": Format(_begins(rb"GIF8[79]a"), (".gif",), Gif, GifImagePlugin.GifImageFile),
+    "GIF": Format(_match_beginning(rb"GIF8[79]a"), (".gif",), Gif, GifImagePlugin.GifImageFile),
     "BMP": Format(
-        _begins(rb"BM.{12}[\x0c(48@lp|]\0\0\0"), (".bmp", ".dib"), Bmp, BmpImagePlugin.BmpImageFile
+        _match_beginning(rb"BM.{12}[\x0c(48@lp|]\0\0\0"),
+        (".bmp", ".dib"),
+        Bmp,
+        BmpImagePlugin.BmpImageFile,
     ),
     "TIFF": Format(
-        _begins(rb"(?:II|MM)(?:[*+]\0|\0[*+])"),
+        _match_beginning(rb"(?:II|MM)(?:[*+]\0|\0[*+])"),
         (".tif", ".tiff"),
         Tiff,
         TiffImagePlugin.TiffImageFile,
@@ -229,9 +232,9 @@ def identify(data: bytes, name: str | None = None) -> str:
 def _refuse(data: bytes, suffix: str) -> NoReturn:
     if len(data) < _SHORTEST and any(data.startswith(start[: len(data)]) for start in _STARTS):
         raise TruncatedPictureError(f"{len(data)} bytes are only the beginning of a picture")
-    if picture := _other_picture(data):
+    if picture := _detect_other_picture(data):
         raise UnsupportedFormatError(f"{picture}, which cannot be read; save it as JPEG or PNG")
-    if other := _other_file(data):
+    if other := _detect_other_file(data):
         if suffix in SUFFIXES:
             raise MislabelledFileError(f"its name ends in {suffix}, but it is {other}")
         raise UnsupportedFormatError(f"not a picture but {other}")

@@ -53,28 +53,28 @@ def heat_overlay(
     heat = np.maximum(np.asarray(values, np.float64), 0)
     top = max(heat.max(initial=0), _CLEAR / heat.size) if full is None else full
     places, laid = np.asarray(corners, np.float64), pixels.copy()
-    part, corner = _reached(places, pixels.shape)
+    part, corner = _covered_region(places, pixels.shape)
     if laid[part].size:
-        laid[part] = _coloured(laid[part], np.minimum(heat / top, 1), places - corner, opacity)
+        laid[part] = _colour_region(laid[part], np.minimum(heat / top, 1), places - corner, opacity)
     return laid
 
 
-def _reached(corners: Floats, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], Floats]:
+def _covered_region(corners: Floats, shape: tuple[int, ...]) -> tuple[tuple[slice, slice], Floats]:
     """Return the part of a picture that a map covers, and the place of its upper left pixel."""
     low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, [shape[1], shape[0]]).astype(int)
     high = np.clip(np.ceil(corners.max(axis=0)) + 2, low, [shape[1], shape[0]]).astype(int)
     return (slice(low[1], high[1]), slice(low[0], high[0])), low.astype(np.float64)
 
 
-def _coloured(part: Pixels, heat: Floats, corners: Floats, opacity: float) -> Pixels:
+def _colour_region(part: Pixels, heat: Floats, corners: Floats, opacity: float) -> Pixels:
     """Return the pixels blended with a map of values in [0, 1]."""
-    placed = _placed(heat, corners, part.shape)
+    placed = _warp_map(heat, corners, part.shape)
     colours = cv2.applyColorMap(np.round(255 * placed).astype(np.uint8), COLOURS)[..., ::-1]
     share = (np.clip(opacity, 0, 1) * placed)[..., None]
     return np.asarray(np.round(part + share * (colours - part.astype(np.float64))), np.uint8)
 
 
-def _placed(heat: Floats, corners: Floats, shape: tuple[int, ...]) -> Floats:
+def _warp_map(heat: Floats, corners: Floats, shape: tuple[int, ...]) -> Floats:
     """Return the map warped to the picture, float64 [H, W] in [0, 1], 0 outside the crop."""
     fine = cv2.resize(heat, (_FINE, _FINE), interpolation=cv2.INTER_LINEAR)
     edges = np.array([[-0.5, -0.5], [_FINE - 0.5, -0.5], [_FINE - 0.5, _FINE - 0.5]], np.float32)

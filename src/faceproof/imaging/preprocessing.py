@@ -85,7 +85,7 @@ def crop_face(pixels: Pixels, landmarks: Points | None, spec: CropSpec) -> Pixel
     matrix = crop_matrix(pixels.shape, landmarks, spec)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if scale < 1.0:
-        pixels, matrix = _reduced(pixels, matrix, scale, spec.size)
+        pixels, matrix = _reduce_picture(pixels, matrix, scale, spec.size)
     crop = cv2.warpAffine(
         pixels,
         matrix,
@@ -150,9 +150,11 @@ def _whole_matrix(shape: tuple[int, ...], spec: CropSpec) -> Matrix:
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
 
 
-def _reduced(pixels: Pixels, matrix: Matrix, scale: float, size: int) -> tuple[Pixels, Matrix]:
+def _reduce_picture(
+    pixels: Pixels, matrix: Matrix, scale: float, size: int
+) -> tuple[Pixels, Matrix]:
     """Return the needed part of the picture, reduced by ``scale``, and the matrix for it."""
-    left, top, right, bottom = _needed(pixels.shape, matrix, size)
+    left, top, right, bottom = _needed_region(pixels.shape, matrix, size)
     part = pixels[top:bottom, left:right]
     wide, high = max(1, round(part.shape[1] * scale)), max(1, round(part.shape[0] * scale))
     small = np.asarray(cv2.resize(part, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
@@ -163,7 +165,7 @@ def _reduced(pixels: Pixels, matrix: Matrix, scale: float, size: int) -> tuple[P
     return small, np.hstack([linear, (matrix[:, :2] @ shift + matrix[:, 2])[:, None]])
 
 
-def _needed(shape: tuple[int, ...], matrix: Matrix, size: int) -> tuple[int, int, int, int]:
+def _needed_region(shape: tuple[int, ...], matrix: Matrix, size: int) -> tuple[int, int, int, int]:
     """Return left, top, right and bottom of the part of the picture inside the crop."""
     corners = np.array([[0.0, 0.0], [size, 0], [size, size], [0, size]])
     points = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T

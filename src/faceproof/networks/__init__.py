@@ -130,14 +130,14 @@ def _timm_backbone(name: str) -> Backbone:
 
     names = sorted({*timm.list_models(), *timm.list_models(pretrained=True)})
     if name not in names:
-        raise UnknownChoiceError(_unknown(name, names))
+        raise UnknownChoiceError(_unknown_message(name, names))
     network = _create(name)
     known = network.default_cfg
     return Backbone(
         lambda: network,
         getattr(network, "head_hidden_size", network.num_features),
         InputDefaults(known["input_size"][-1], tuple(known["mean"]), tuple(known["std"])),
-        _names(known.get("classifier")),
+        _classifier_names(known.get("classifier")),
         pooled=True,
     )
 
@@ -148,11 +148,11 @@ def _create(name: str, **options: Any) -> Any:
     return timm.create_model(name, pretrained=False, num_classes=0, **options)
 
 
-def _names(classifier: str | tuple[str, ...] | None) -> tuple[str, ...]:
+def _classifier_names(classifier: str | tuple[str, ...] | None) -> tuple[str, ...]:
     return (classifier,) if isinstance(classifier, str) else tuple(classifier or ())
 
 
-def _unknown(name: str, names: list[str]) -> str:
+def _unknown_message(name: str, names: list[str]) -> str:
     guesses = ", ".join(get_close_matches(name, {*NETWORKS, *names}, n=3, cutoff=0.5))
     return (
         f"unknown network {name!r}; nearest: {guesses or 'none'}. Choices: {', '.join(NETWORKS)}, "

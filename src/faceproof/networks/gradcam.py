@@ -44,10 +44,10 @@ class _Step:
     y: Tensor
 
 
-Slope: TypeAlias = Callable[[_Step, Tensor], Tensor]
+_Slope: TypeAlias = Callable[[_Step, Tensor], Tensor]
 
 
-def _unchanged(_: _Step, slope: Tensor) -> Tensor:
+def _through_identity(_: _Step, slope: Tensor) -> Tensor:
     """Return the slope unchanged: for dropout in evaluation mode, and for reshaping."""
     return slope
 
@@ -84,10 +84,10 @@ def _through_layer_norm(step: _Step, slope: Tensor) -> Tensor:
     return (slope - slope.mean(1, keepdim=True) - normal * along) / deviation
 
 
-SLOPES: Mapping[type[nn.Module], Slope] = {
-    nn.Identity: _unchanged,
-    nn.Dropout: _unchanged,
-    nn.Flatten: _unchanged,
+SLOPES: Mapping[type[nn.Module], _Slope] = {
+    nn.Identity: _through_identity,
+    nn.Dropout: _through_identity,
+    nn.Flatten: _through_identity,
     nn.Linear: _through_linear,
     nn.Conv2d: _through_linear,
     nn.BatchNorm1d: _through_batch_norm,
@@ -109,10 +109,10 @@ class _Parts:
     @property
     def known(self) -> bool:
         """Return whether every layer of the tail has its slope in `SLOPES`."""
-        return all(_kind(layer) in SLOPES for layer in self.tail)
+        return all(_slope_class(layer) in SLOPES for layer in self.tail)
 
 
-class Explained(nn.Module):
+class _HeatmapNetwork(nn.Module):
     """Pictures float [N, 3, H, W] to logits [N] and heat maps [N, h, w], both float32.
 
     Its parameters are those of the network, under the same names.
@@ -133,12 +133,12 @@ class Explained(nn.Module):
             y = module(x.clone() if getattr(module, "inplace", False) else x)
             steps.append(_Step(module, x, y))
             x = y
-        slope = _slope(steps)[:, :, None, None]
+        slope = _logit_slope(steps)[:, :, None, None]
         heat = (features * slope).sum(1) / (self.grid[0] * self.grid[1])
         return x.squeeze(1).float(), heat.float()
 
 
-def explained(network: nn.Module, *, side: int) -> Explained | None:
+def add_heatmaps(network: nn.Module, *, side: int) -> _HeatmapNetwork | None:
     """Return the network with its heat map for pictures of ``side`` px, or None.
 
     None unless the network averages a feature map and every later layer is in `SLOPES`. The split
@@ -147,45 +147,47 @@ def explained(network: nn.Module, *, side: int) -> Explained | None:
     """
     if not isinstance(network, Network):
         return None
-    parts = _parts(network)
+    parts = _split_network(network)
     if parts is None or not parts.known:
         return None
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        return _agreeing(network, parts, side)
+        return _module_if_reproducing(network, parts, side)
     finally:
         for module, training in modes.items():
             module.training = training
 
 
-def _agreeing(network: Network, parts: _Parts, side: int) -> Explained | None:
+def _module_if_reproducing(network: Network, parts: _Parts, side: int) -> _HeatmapNetwork | None:
     """Return the parts as a module if they reproduce the network's logits on seeded noise."""
     place = next(network.parameters()).device
     noise = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(place)
     with torch.no_grad():
         logits = network(noise)
         try:
-            return _if_alike(network, parts, noise, logits)
+            return _module_if_equal(network, parts, noise, logits)
         except _UNFIT:
             return None
 
 
-def _if_alike(network: Network, parts: _Parts, noise: Tensor, logits: Tensor) -> Explained | None:
+def _module_if_equal(
+    network: Network, parts: _Parts, noise: Tensor, logits: Tensor
+) -> _HeatmapNetwork | None:
     """Return the parts as a module, if they average a feature map and give these logits."""
     features = parts.features(noise)
-    if features.ndim != 4 or not _near(parts.pool(features).flatten(1), features.mean((2, 3))):
+    if features.ndim != 4 or not _is_near(parts.pool(features).flatten(1), features.mean((2, 3))):
         return None
-    whole = Explained(network, parts, grid=(features.shape[2], features.shape[3])).eval()
-    return whole if _near(whole(noise)[0], logits) else None
+    whole = _HeatmapNetwork(network, parts, grid=(features.shape[2], features.shape[3])).eval()
+    return whole if _is_near(whole(noise)[0], logits) else None
 
 
-def _near(one: Tensor, other: Tensor) -> bool:
+def _is_near(one: Tensor, other: Tensor) -> bool:
     """Return whether two tensors have the same shape and nearly the same values."""
     return one.shape == other.shape and torch.allclose(one, other, rtol=_AGREEMENT, atol=_AGREEMENT)
 
 
-def _parts(network: Network) -> _Parts | None:
+def _split_network(network: Network) -> _Parts | None:
     """Return the parts of a built-in or timm network, as far as its modules name them."""
     backbone, head = network.backbone, tuple(network.head.children())
     if isinstance(head[0], nn.AdaptiveAvgPool2d):
@@ -194,13 +196,13 @@ def _parts(network: Network) -> _Parts | None:
         own = (nn.Flatten(), backbone.dropout, backbone.last_linear, backbone.last_bn)
         return _Parts(backbone.features, backbone.avgpool_1a, (*own, *head))
     features = getattr(backbone, "forward_features", None)
-    layers = _from_pooling_on(backbone)
+    layers = _modules_from_pooling(backbone)
     if features is None or not layers:
         return None
     return _Parts(features, layers[0], (*layers[1:], nn.Flatten(), *head))
 
 
-def _from_pooling_on(backbone: nn.Module) -> Sequence[nn.Module]:
+def _modules_from_pooling(backbone: nn.Module) -> Sequence[nn.Module]:
     """Return timm's ``global_pool`` and the modules after it, in the order of use."""
     for owner in (getattr(backbone, "head", None), backbone):
         if isinstance(owner, nn.Module):
@@ -211,14 +213,14 @@ def _from_pooling_on(backbone: nn.Module) -> Sequence[nn.Module]:
     return []
 
 
-def _slope(steps: Sequence[_Step]) -> Tensor:
+def _logit_slope(steps: Sequence[_Step]) -> Tensor:
     """Return the logit's slope at the averages, [N, C], or [1, C] if all pictures share it."""
     slope = torch.ones_like(steps[-1].y[:1])
     for step in reversed(steps):
-        slope = SLOPES[_kind(step.layer)](step, slope)
+        slope = SLOPES[_slope_class(step.layer)](step, slope)
     return slope
 
 
-def _kind(layer: nn.Module) -> type[nn.Module]:
+def _slope_class(layer: nn.Module) -> type[nn.Module]:
     """Return the class of a layer in `SLOPES`; timm's layers are subclasses of torch's."""
     return next((kind for kind in type(layer).__mro__ if kind in SLOPES), type(layer))

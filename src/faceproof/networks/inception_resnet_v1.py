@@ -12,7 +12,6 @@ from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
 _EPSILON = 0.001
 """Epsilon of batch norm in the public checkpoints (torch's default is 1e-5)."""
@@ -48,7 +47,7 @@ class _Branches(nn.Module):
         return torch.cat([getattr(self, name)(x) for name in self.names], dim=1)
 
 
-class _Residual(_Branches):
+class _InceptionResidual(_Branches):
     """A block that adds a scaled correction, made by its branches and a 1x1 convolution."""
 
     def __init__(
@@ -66,9 +65,9 @@ class _Residual(_Branches):
         return added
 
 
-def _block35() -> _Residual:
+def _block35() -> _InceptionResidual:
     """Return an Inception-A block on the 35 x 35 grid of a 299 px picture."""
-    return _Residual(
+    return _InceptionResidual(
         convolution(256, 32, 1),
         nn.Sequential(convolution(256, 32, 1), convolution(32, 32, 3, padding=1)),
         nn.Sequential(
@@ -83,9 +82,9 @@ def _block35() -> _Residual:
     )
 
 
-def _block17() -> _Residual:
+def _block17() -> _InceptionResidual:
     """Return an Inception-B block, whose 7 x 7 convolution is split in two, on the 17 x 17 grid."""
-    return _Residual(
+    return _InceptionResidual(
         convolution(_MIDDLE_WIDTH, 128, 1),
         nn.Sequential(
             convolution(_MIDDLE_WIDTH, 128, 1),
@@ -99,9 +98,9 @@ def _block17() -> _Residual:
     )
 
 
-def block8(*, scale: float, last: nn.Module) -> _Residual:
+def block8(*, scale: float, last: nn.Module) -> _InceptionResidual:
     """Return an Inception-C block, whose 3 x 3 convolution is split in two, on the 8 x 8 grid."""
-    return _Residual(
+    return _InceptionResidual(
         convolution(_LAST_WIDTH, 192, 1),
         nn.Sequential(
             convolution(_LAST_WIDTH, 192, 1),
@@ -182,7 +181,3 @@ class InceptionResnetV1(nn.Module):
         pooled = torch.flatten(self.avgpool_1a(self.features(pictures)), 1)
         bottleneck: Tensor = self.last_bn(self.last_linear(self.dropout(pooled)))
         return bottleneck
-
-    def embedding(self, pictures: Tensor) -> Tensor:
-        """Return the identity, [N, 512] of unit length: close for pictures of the same person."""
-        return normalize(self.forward(pictures), dim=1)

@@ -16,24 +16,24 @@ if TYPE_CHECKING:
     from faceproof.networks.modules import Network
 
 
-def _everything(network: Network) -> list[nn.Parameter]:
+def _all_parameters(network: Network) -> list[nn.Parameter]:
     return list(network.parameters())
 
 
-def _head(network: Network) -> list[nn.Parameter]:
+def _head_parameters(network: Network) -> list[nn.Parameter]:
     return list(network.head.parameters())
 
 
-def _head_and_norms(network: Network) -> list[nn.Parameter]:
+def _head_and_norm_parameters(network: Network) -> list[nn.Parameter]:
     """Return the head, and all vectors of the backbone's normalising layers."""
     norms = [m for m in network.backbone.modules() if "norm" in type(m).__name__.lower()]
-    return _head(network) + [p for norm in norms for p in norm.parameters(recurse=False)]
+    return _head_parameters(network) + [p for norm in norms for p in norm.parameters(recurse=False)]
 
 
 TRAINABLE: Mapping[str, Callable[[Network], list[nn.Parameter]]] = {
-    "all": _everything,
-    "head": _head,
-    "head_and_norms": _head_and_norms,
+    "all": _all_parameters,
+    "head": _head_parameters,
+    "head_and_norms": _head_and_norm_parameters,
 }
 
 
@@ -126,7 +126,7 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
     import torch
 
     seen = 0
-    with torch.no_grad(), _averaging(network):
+    with torch.no_grad(), _average_over_batches(network):
         for batch in batches:
             _check(batch)
             network(batch)
@@ -138,7 +138,7 @@ def reestimate_batch_norm(network: nn.Module, batches: Iterable[Tensor]) -> int:
 
 def has_batch_norm(module: nn.Module) -> bool:
     """Return whether any batch norm in the module keeps running statistics."""
-    return bool(_norms(module))
+    return bool(_batch_norms(module))
 
 
 def freeze_batch_norm(module: nn.Module) -> int:
@@ -146,7 +146,7 @@ def freeze_batch_norm(module: nn.Module) -> int:
 
     They stay frozen until ``train()`` is called again. Their scales and shifts stay trainable.
     """
-    norms = _norms(module)
+    norms = _batch_norms(module)
     for norm in norms:
         norm.eval()
     return len(norms)
@@ -157,7 +157,7 @@ def set_momentum(module: nn.Module, momentum: float) -> None:
 
     Keras' ``momentum`` is 1 minus this one: its default of 0.99 is 0.01 here.
     """
-    for norm in _norms(module):
+    for norm in _batch_norms(module):
         norm.momentum = momentum
 
 
@@ -169,12 +169,12 @@ def _check(batch: Tensor) -> None:
 
 
 @contextmanager
-def _averaging(network: nn.Module) -> Iterator[None]:
+def _average_over_batches(network: nn.Module) -> Iterator[None]:
     """Average over all batches (momentum None), then restore modes and momenta.
 
     After an error the statistics are restored too.
     """
-    norms = _norms(network)
+    norms = _batch_norms(network)
     modes = {module: module.training for module in network.modules()}
     momenta = [norm.momentum for norm in norms]
     before = [{name: kept.clone() for name, kept in norm.named_buffers()} for norm in norms]
@@ -196,7 +196,7 @@ def _averaging(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def _norms(network: nn.Module) -> list[_BatchNorm]:
+def _batch_norms(network: nn.Module) -> list[_BatchNorm]:
     from torch.nn.modules.batchnorm import _BatchNorm
 
     return [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from faceproof.errors import BundleHashError, BundleSchemaError, SourceNotFoundError, TrainingError
+from faceproof.messages import count_noun
 from faceproof.records import Record
 from faceproof.tables import require
 
@@ -138,19 +139,19 @@ def _tensors_sha256(state: Mapping[str, Tensor]) -> str:
     return sha256(save({name: value.contiguous() for name, value in state.items()})).hexdigest()
 
 
-def misfit(source: str, faults: Mapping[str, Sequence[str]]) -> TrainingError:
+def misfit_error(source: str, faults: Mapping[str, Sequence[str]]) -> TrainingError:
     """Return the error for a checkpoint of another network: how many tensors, and some names.
 
-    >>> str(misfit("a.pt", {"missing": ["x", "y"], "unknown": []})).partition(". ")[0]
+    >>> str(misfit_error("a.pt", {"missing": ["x", "y"], "unknown": []})).partition(". ")[0]
     'a.pt does not fit the network: 2 missing (x, y)'
     """
-    told = [
+    parts = [
         f"{len(names)} {fault} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for fault, names in faults.items()
         if names
     ]
     return TrainingError(
-        f"{source} does not fit the network: {'; '.join(told)}. Nothing was loaded; "
+        f"{source} does not fit the network: {'; '.join(parts)}. Nothing was loaded; "
         "name a checkpoint of the same network, or build the network it was saved from"
     )
 
@@ -159,7 +160,7 @@ SPEC_FILE = "detector.json"
 _DRIVE = re.compile(r"\A[A-Za-z]\Z")
 
 
-class _File(BaseModel):
+class _MemberFile(BaseModel):
     name: str = Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors\z")
     sha256: str
 
@@ -167,7 +168,7 @@ class _File(BaseModel):
 class _Member(BaseModel):
     name: str
     network: str
-    weights: _File
+    weights: _MemberFile
 
 
 class _Spec(BaseModel):
@@ -203,15 +204,17 @@ def _member_weights(
     """
     members = _members(folder)
     if not member and len(members) > 1:
-        fitting = [one.name for one in members if _fits(_tensors(folder, one)[0], backbone)]
+        fitting = [
+            one.name for one in members if _has_same_shapes(_tensors(folder, one)[0], backbone)
+        ]
         if len(fitting) != 1:
-            raise TrainingError(_which(folder, members, fitting))
+            raise TrainingError(_choose_member(folder, members, fitting))
         (member,) = fitting
     elif not member and members:
         member = members[0].name
     chosen = next((one for one in members if one.name == member), None)
     if chosen is None:
-        raise TrainingError(_which(folder, members, []))
+        raise TrainingError(_choose_member(folder, members, []))
     return chosen.name, *_tensors(folder, chosen)
 
 
@@ -236,7 +239,7 @@ def _tensors(folder: Path, member: _Member) -> tuple[dict[str, Tensor], str]:
     return tensors, found
 
 
-def _fits(tensors: Mapping[str, Tensor], backbone: Mapping[str, Tensor]) -> bool:
+def _has_same_shapes(tensors: Mapping[str, Tensor], backbone: Mapping[str, Tensor]) -> bool:
     own = {
         name.removeprefix("backbone."): tensor.shape
         for name, tensor in tensors.items()
@@ -245,7 +248,7 @@ def _fits(tensors: Mapping[str, Tensor], backbone: Mapping[str, Tensor]) -> bool
     return own == {name: tensor.shape for name, tensor in backbone.items()}
 
 
-def _which(folder: Path, members: list[_Member], fitting: list[str]) -> str:
+def _choose_member(folder: Path, members: list[_Member], fitting: list[str]) -> str:
     names = ", ".join(f"{folder}:{one.name} ({one.network})" for one in members)
     fit = f"{len(fitting)} of them fit the network" if fitting else "none of that name fits"
     return f"{folder} has {len(members)} members and {fit}; name one: {names}"
@@ -276,9 +279,9 @@ class StartingWeights(Record):
     ignored: tuple[str, ...]
 
     def __str__(self) -> str:
-        count = f"{len(self.used)} tensor{'' if len(self.used) == 1 else 's'} used"
+        count = count_noun(len(self.used), "tensor", separator="")
         aside = f", left aside: {', '.join(self.ignored)}" if self.ignored else ""
-        return f"{self.source}: {count}{aside}"
+        return f"{self.source}: {count} used{aside}"
 
 
 def load_starting_weights(network: Network, path: str | Path) -> StartingWeights:
@@ -297,9 +300,9 @@ def load_starting_weights(network: Network, path: str | Path) -> StartingWeights
     """
     require("torch", "timm", "safetensors")
     if found_bundle := bundle_and_member(path):
-        return _from_bundle(network, *found_bundle)
+        return _load_from_bundle(network, *found_bundle)
     state, digest = _fetch(path)
-    found = _today(state)
+    found = _rename_tensors(state)
     whole = any(name.startswith("backbone.") for name in found)
     ignored = [name for name in found if name.rpartition(".")[0] in network.classifier]
     used = {name: value for name, value in found.items() if name not in ignored}
@@ -309,7 +312,7 @@ def load_starting_weights(network: Network, path: str | Path) -> StartingWeights
     )
 
 
-def _from_bundle(network: Network, folder: Path, member: str) -> StartingWeights:
+def _load_from_bundle(network: Network, folder: Path, member: str) -> StartingWeights:
     """Load the backbone of a detector's member, and its head if it has the same shape."""
     name, found, digest = _member_weights(folder, member, network.backbone.state_dict())
     source = f"{folder.resolve().name}:{name}"
@@ -345,7 +348,7 @@ def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
     )
 
 
-def _today(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _rename_tensors(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors under current names, without the prefixes of wrappers."""
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in state):
@@ -365,7 +368,7 @@ def _fill(target: dict[str, Tensor], used: dict[str, Tensor], *, source: str) ->
         "not finite": [n for n in both if not torch.isfinite(used[n]).all()],
     }
     if any(faults.values()):
-        raise misfit(source, faults)
+        raise misfit_error(source, faults)
     with torch.no_grad():
         for name in both:
             target[name].copy_(used[name])

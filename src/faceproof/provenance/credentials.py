@@ -26,7 +26,7 @@ from faceproof.provenance.records import (
     ContentCredentials,
     CredentialState,
     Statement,
-    bounded,
+    bound_text,
 )
 
 VARIABLE = "FACEPROOF_TRUST_LIST"
@@ -43,7 +43,7 @@ class TrustList:
     fault: str = ""
 
 
-def trust_list() -> TrustList:
+def read_trust_list() -> TrustList:
     """Return the list that the environment variable names: a PEM file, or a folder of them."""
     named = os.environ.get(VARIABLE)
     if not named:
@@ -78,39 +78,41 @@ _STATES: Mapping[str, CredentialState] = {"Trusted": "trusted", "Valid": "untrus
 _MOST = 200  # number of actions and failures that are read
 
 
-def credentials(
+def describe_credentials(
     store: Mapping[str, Any], *, list_given: bool
 ) -> tuple[ContentCredentials, tuple[Statement, ...]]:
     """Return whether a store is valid, and the statements of its active manifest."""
-    manifest = _dict(_dict(store.get("manifests")).get(str(store.get("active_manifest"))))
-    signature = _dict(manifest.get("signature_info"))
-    failures = list(_failures(store))
-    state = _state(str(store.get("validation_state")), failures)
+    manifest = _as_dict(_as_dict(store.get("manifests")).get(str(store.get("active_manifest"))))
+    signature = _as_dict(manifest.get("signature_info"))
+    failures = list(_failure_codes(store))
+    state = _credential_state(str(store.get("validation_state")), failures)
     signer = _signer(signature)
-    told = tuple(_statements(manifest, signer))
+    claims = tuple(_statements(manifest, signer))
     found = ContentCredentials(
         state=state,
-        says=_words(state, signer or "someone unnamed", failures, list_given=list_given),
+        says=_state_words(state, signer or "someone unnamed", failures, list_given=list_given),
         signer=signer or None,
-        issued=bounded(str(signature["time"])) if signature.get("time") else None,
-        claim_generator=next(iter(_texts(told, "credentials:claim_generator")), None),
-        actions=_listed(str(action.get("action", "")) for action in _actions(manifest)),
-        digital_source_types=_listed(_texts(told, "credentials:digital_source_type")),
-        ingredients=len(_list(manifest.get("ingredients"))),
-        validation_codes=_listed(failures),
+        issued=bound_text(str(signature["time"])) if signature.get("time") else None,
+        claim_generator=next(iter(_texts(claims, "credentials:claim_generator")), None),
+        actions=_distinct(str(action.get("action", "")) for action in _actions(manifest)),
+        digital_source_types=_distinct(_texts(claims, "credentials:digital_source_type")),
+        ingredients=len(_as_list(manifest.get("ingredients"))),
+        validation_codes=_distinct(failures),
     )
-    return found, told
+    return found, claims
 
 
-def _state(said: str, failures: list[str]) -> CredentialState:
+def _credential_state(reported: str, failures: list[str]) -> CredentialState:
     if any(code.endswith(_CHANGED) or code in _GONE for code in failures):
         return "tampered"
-    return _STATES.get(said, "invalid")
+    return _STATES.get(reported, "invalid")
 
 
-def _words(state: CredentialState, signer: str, failures: list[str], *, list_given: bool) -> str:
+def _state_words(
+    state: CredentialState, signer: str, failures: list[str], *, list_given: bool
+) -> str:
     """Return the meaning of a state in one or two sentences."""
-    signed = bounded(f"The file carries content credentials signed as {signer}", 300)
+    signed = bound_text(f"The file carries content credentials signed as {signer}", 300)
     if state == "trusted":
         return (
             f"{signed}, a signer on the trust list given to faceproof, and nothing was changed"
@@ -137,19 +139,19 @@ def _words(state: CredentialState, signer: str, failures: list[str], *, list_giv
             " shows that it was signed before. Nothing was changed since."
         )
     reason = next((code for code in failures if code != _UNTRUSTED), "no reason given")
-    return bounded(f"{signed}, but they do not hold ({reason}). Take them for unsigned.", 600)
+    return bound_text(f"{signed}, but they do not hold ({reason}). Take them for unsigned.", 600)
 
 
-def _failures(store: Mapping[str, Any]) -> Iterator[str]:
+def _failure_codes(store: Mapping[str, Any]) -> Iterator[str]:
     """Yield the failure codes of the active manifest and of its ingredients."""
-    results = _dict(store.get("validation_results"))
+    results = _as_dict(store.get("validation_results"))
     deltas = [
-        _dict(_dict(delta).get("validationDeltas"))
-        for delta in _list(results.get("ingredientDeltas"))
+        _as_dict(_as_dict(delta).get("validationDeltas"))
+        for delta in _as_list(results.get("ingredientDeltas"))
     ]
-    for result in [_dict(results.get("activeManifest")), *deltas]:
-        for failure in _list(result.get("failure"))[:_MOST]:
-            yield str(_dict(failure).get("code", ""))
+    for result in [_as_dict(results.get("activeManifest")), *deltas]:
+        for failure in _as_list(result.get("failure"))[:_MOST]:
+            yield str(_as_dict(failure).get("code", ""))
 
 
 def _statements(manifest: Mapping[str, Any], signer: str) -> Iterator[Statement]:
@@ -157,7 +159,7 @@ def _statements(manifest: Mapping[str, Any], signer: str) -> Iterator[Statement]
     where = "content credentials"
     if signer:
         yield Statement(f"{where}, signer", "credentials:signer", signer)
-    generators = [manifest.get("claim_generator"), *_list(manifest.get("claim_generator_info"))]
+    generators = [manifest.get("claim_generator"), *_as_list(manifest.get("claim_generator_info"))]
     for generator in generators[:_MOST]:
         if name := _name(generator):
             yield Statement(f"{where}, claim generator", "credentials:claim_generator", name)
@@ -172,40 +174,40 @@ def _statements(manifest: Mapping[str, Any], signer: str) -> Iterator[Statement]
 def _actions(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the actions that a manifest lists."""
     actions: list[Any] = []
-    for assertion in _list(manifest.get("assertions"))[:_MOST]:
-        if str(_dict(assertion).get("label", "")).startswith("c2pa.actions"):
-            actions += _list(_dict(_dict(assertion).get("data")).get("actions"))[:_MOST]
-    return [_dict(action) for action in actions[:_MOST]]
+    for assertion in _as_list(manifest.get("assertions"))[:_MOST]:
+        if str(_as_dict(assertion).get("label", "")).startswith("c2pa.actions"):
+            actions += _as_list(_as_dict(_as_dict(assertion).get("data")).get("actions"))[:_MOST]
+    return [_as_dict(action) for action in actions[:_MOST]]
 
 
 def _signer(signature: Mapping[str, Any]) -> str:
     """Return the name and the organisation in the certificate."""
     name, organisation = str(signature.get("common_name") or ""), str(signature.get("issuer") or "")
     both = f"{name} ({organisation})" if name and organisation else name or organisation
-    return bounded(both)
+    return bound_text(both)
 
 
 def _name(value: object) -> str:
     """Return a name given as a text, or as a record with a name and a version."""
-    record = _dict(value)
+    record = _as_dict(value)
     parts = (record.get("name"), record.get("version")) if record else (value,)
-    return bounded(" ".join(str(part) for part in parts if part))
+    return bound_text(" ".join(str(part) for part in parts if part))
 
 
-def _texts(told: Iterable[Statement], key: str) -> list[str]:
-    return [bounded(statement.text) for statement in told if statement.key == key]
+def _texts(claims: Iterable[Statement], key: str) -> list[str]:
+    return [bound_text(statement.text) for statement in claims if statement.key == key]
 
 
-def _listed(values: Iterable[str]) -> tuple[str, ...]:
+def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct non-empty values, in order, at most as many as a Record allows."""
-    return tuple(dict.fromkeys(bounded(value) for value in values if value))[:MOST_LISTED]
+    return tuple(dict.fromkeys(bound_text(value) for value in values if value))[:MOST_LISTED]
 
 
-def _dict(value: object) -> dict[str, Any]:
+def _as_dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _list(value: object) -> list[Any]:
+def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
@@ -241,7 +243,7 @@ _MOST_TIMES = 16  # times that the whole file is read
 
 
 @dataclass(frozen=True)
-class Signed:
+class SignedCredentials:
     """The credentials, their statements, and the fault of the trust list, if any."""
 
     credentials: ContentCredentials
@@ -257,29 +259,29 @@ def has_credentials(data: bytes) -> bool:
     return STORE_HEAD in data
 
 
-def read_credentials(data: bytes, kind: str, trusted: TrustList) -> Signed:
+def read_credentials(data: bytes, kind: str, trusted: TrustList) -> SignedCredentials:
     """Return the credentials of a file, if it has any.
 
     Raises:
         ImportError: c2pa is not installed, or cannot be loaded on this machine.
     """
-    c2pa = _library()
-    stream = _Metered(data)
+    c2pa = _import_c2pa()
+    stream = _MeteredFile(data)
     try:
-        store = _store(stream, kind, trusted.pem)
+        store = _read_store(stream, kind, trusted.pem)
     except c2pa.C2paError.ManifestNotFound:
-        return Signed(ABSENT, fault=trusted.fault)
+        return SignedCredentials(ABSENT, fault=trusted.fault)
     except (c2pa.C2paError, ValueError, RecursionError) as error:
         if trusted.pem and not stream.exhausted:
-            fault = trusted.fault or f"the trust list was left out ({bounded(str(error), 100)})"
+            fault = trusted.fault or f"the trust list was left out ({bound_text(str(error), 100)})"
             return read_credentials(data, kind, TrustList(fault=fault))
         why = "it would take too long" if stream.exhausted else str(error)
-        return Signed(_unreadable(why), fault=trusted.fault)
-    found, statements = credentials(store, list_given=bool(trusted.pem))
-    return Signed(found, statements, trusted.fault)
+        return SignedCredentials(_unreadable_credentials(why), fault=trusted.fault)
+    found, statements = describe_credentials(store, list_given=bool(trusted.pem))
+    return SignedCredentials(found, statements, trusted.fault)
 
 
-def _library() -> ModuleType:
+def _import_c2pa() -> ModuleType:
     """Return the module c2pa, an extra; its native part may not load on this machine."""
     try:
         import c2pa
@@ -288,7 +290,7 @@ def _library() -> ModuleType:
     return c2pa  # type: ignore[no-any-return]
 
 
-class _Metered(io.BytesIO):
+class _MeteredFile(io.BytesIO):
     """A file in memory with a limited number of reads; c2pa reports the error as a fault.
 
     Each read is a call from the library back into Python, which is slow.
@@ -322,9 +324,9 @@ class _Metered(io.BytesIO):
             raise OSError("more reads than a valid file needs")
 
 
-def _store(stream: io.BytesIO, kind: str, pem: str) -> Mapping[str, Any]:
+def _read_store(stream: io.BytesIO, kind: str, pem: str) -> Mapping[str, Any]:
     """Return the manifests in a file as c2pa's JSON."""
-    c2pa = _library()
+    c2pa = _import_c2pa()
     settings: dict[str, Any] = copy.deepcopy(dict(_NO_NETWORK))
     if pem:
         settings["trust"] = {"trust_anchors": pem}
@@ -336,8 +338,8 @@ def _store(stream: io.BytesIO, kind: str, pem: str) -> Mapping[str, Any]:
     return store if isinstance(store, dict) else {}
 
 
-def _unreadable(why: str) -> ContentCredentials:
+def _unreadable_credentials(why: str) -> ContentCredentials:
     return ContentCredentials(
         state="unreadable",
-        says=f"The file carries content credentials that cannot be read: {bounded(why, 200)}",
+        says=f"The file carries content credentials that cannot be read: {bound_text(why, 200)}",
     )

@@ -60,19 +60,20 @@ def read_exif(data: bytes) -> Exif | None:
     first = read_directory(data)
     if not first.is_whole:
         return None
-    second = _below(data, first, _EXIF_DIRECTORY)
+    second = _sub_directory(data, first, _EXIF_DIRECTORY)
     texts = _texts(first, _FIRST) | _texts(second, _SECOND) | _user_comment(second)
     orientation = first.number(_ORIENTATION)
     return Exif(
         texts={name: text for name, text in texts.items() if text},
         exposure=bool(_EXPOSURE & second.values.keys()),
-        position=len(_below(data, first, _GPS_DIRECTORY).values) > 1,  # one is only the version
+        position=len(_sub_directory(data, first, _GPS_DIRECTORY).values)
+        > 1,  # one is only the version
         orientation=orientation if 1 <= orientation <= 8 else 1,
         thumbnail=_thumbnail(data, first),
     )
 
 
-def _below(data: bytes, first: Directory, tag: int) -> Directory:
+def _sub_directory(data: bytes, first: Directory, tag: int) -> Directory:
     """Return the directory that a tag points to; an empty one if there is none."""
     start = first.number(tag)
     below = read_directory(data, start) if start else Directory()
@@ -150,7 +151,7 @@ def read_xmp(data: bytes) -> Iterator[tuple[str, str]]:
     >>> list(read_xmp(b'<d xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:CreatorTool="GIMP"/>'))
     [('xmp:CreatorTool', 'GIMP')]
     """
-    reader = _Reader()
+    reader = _XmpReader()
     parser = expat.ParserCreate("utf-8", " ")
     parser.buffer_text = True
     parser.StartElementHandler = reader.start
@@ -168,7 +169,7 @@ def read_xmp(data: bytes) -> Iterator[tuple[str, str]]:
         raise XmpError(f"it has more than {MOST_PROPERTIES} properties; the others were not read")
 
 
-class _Reader:
+class _XmpReader:
     """Collects properties from the parser's events."""
 
     def __init__(self) -> None:

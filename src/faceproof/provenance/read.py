@@ -11,19 +11,19 @@ from faceproof.imaging.formats import FORMATS
 from faceproof.provenance.credentials import (
     ABSENT,
     MEDIA_TYPES,
-    Signed,
+    SignedCredentials,
     has_credentials,
     read_credentials,
-    trust_list,
+    read_trust_list,
 )
 from faceproof.provenance.metadata import Exif, read_exif
 from faceproof.provenance.records import (
     MOST_FINDINGS,
     ContentCredentials,
-    Fault,
     ProvenanceFinding,
     Statement,
-    bounded,
+    UnreadableBlock,
+    bound_text,
     statements,
 )
 from faceproof.provenance.saving import camera_finding, preview_finding, saving_findings
@@ -42,8 +42,8 @@ Findings = tuple[ProvenanceFinding, ...]
 class _Metadata:
     """The content of a file's metadata blocks, by kind."""
 
-    told: list[Statement] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    claims: list[Statement] = field(default_factory=list)
+    faults: list[UnreadableBlock] = field(default_factory=list)
     exif: Exif = field(default_factory=Exif)
 
 
@@ -66,27 +66,27 @@ def read_provenance(
     """
     if not data or kind not in MEDIA_TYPES:
         return (ABSENT if data else None), ()
-    signed, missing = _signed(data, kind)
+    signed, missing = _read_signed(data, kind)
     container = container or FORMATS[kind].container(data)
-    metadata = _metadata(container)
-    told = [*(signed.statements if signed else ()), *metadata.told]
+    metadata = _read_metadata(container)
+    claims = [*(signed.statements if signed else ()), *metadata.claims]
     broken = signed is not None and signed.credentials.state in {"tampered", "invalid"}
     findings = [
         *missing,
         *(credential_findings(signed.credentials, signed.fault) if signed else ()),
-        *trace_findings(told),
-        *source_type_findings(told, broken=broken),
-        *remote_findings(told),
-        *editing_findings(told),
-        *_camera(metadata.exif, pixels),
-        *saving_findings(container.jpeg_header, metadata.told),
-        *map(_unreadable, metadata.faults),
-        *_nothing(metadata, signed),
+        *trace_findings(claims),
+        *source_type_findings(claims, broken=broken),
+        *remote_findings(claims),
+        *editing_findings(claims),
+        *_camera_findings(metadata.exif, pixels),
+        *saving_findings(container.jpeg_header, metadata.claims),
+        *map(_unreadable_finding, metadata.faults),
+        *_no_metadata_finding(metadata, signed),
     ]
-    return (signed.credentials if signed else None), _bounded(findings)
+    return (signed.credentials if signed else None), _limit_findings(findings)
 
 
-def _bounded(findings: list[ProvenanceFinding]) -> Findings:
+def _limit_findings(findings: list[ProvenanceFinding]) -> Findings:
     """Return the findings; if there are too many, the first ones and the number omitted."""
     if len(findings) <= MOST_FINDINGS:
         return tuple(findings)
@@ -97,15 +97,15 @@ def _bounded(findings: list[ProvenanceFinding]) -> Findings:
     return (*findings[: MOST_FINDINGS - 1], more)
 
 
-def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
+def _read_signed(data: bytes, kind: str) -> tuple[SignedCredentials | None, Findings]:
     """Return the credentials, or a finding that they exist and c2pa is not installed."""
     if not has_credentials(data):
-        return Signed(ABSENT), ()
+        return SignedCredentials(ABSENT), ()
     try:
-        return read_credentials(data, kind, trust_list()), ()
+        return read_credentials(data, kind, read_trust_list()), ()
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError)
-        remedy = "pip install 'faceproof[provenance]'" if missing else bounded(str(error), 200)
+        remedy = "pip install 'faceproof[provenance]'" if missing else bound_text(str(error), 200)
         return None, (
             ProvenanceFinding(
                 kind="credentials",
@@ -115,13 +115,15 @@ def _signed(data: bytes, kind: str) -> tuple[Signed | None, Findings]:
         )
 
 
-def _metadata(container: Container) -> _Metadata:
+def _read_metadata(container: Container) -> _Metadata:
     """Return the content of a file's blocks; if they exceed the limits, of the first ones."""
     found, size = _Metadata(), 0
     for number, block in enumerate(container.blocks()):
         size += len(block.data) if block.kind != "exif" else 0
         if number == MAX_BLOCKS or size > MAX_TOTAL_BYTES:
-            found.faults.append(Fault("metadata", "there is too much of it; the rest was not read"))
+            found.faults.append(
+                UnreadableBlock("metadata", "there is too much of it; the rest was not read")
+            )
             break
         _take(found, block)
     return found
@@ -131,31 +133,33 @@ def _take(found: _Metadata, block: Block) -> None:
     exif = read_exif(block.data) if block.kind == "exif" else None
     if exif and not found.exif.texts:
         found.exif = exif
-    for told in statements(block, exif):
-        if isinstance(told, Fault):
-            found.faults.append(told)
+    for claim in statements(block, exif):
+        if isinstance(claim, UnreadableBlock):
+            found.faults.append(claim)
         else:
-            found.told.append(told)
+            found.claims.append(claim)
 
 
-def _camera(exif: Exif, pixels: Pixels | None) -> Iterator[ProvenanceFinding]:
+def _camera_findings(exif: Exif, pixels: Pixels | None) -> Iterator[ProvenanceFinding]:
     if finding := camera_finding(exif):
         yield finding
     if pixels is not None and (finding := preview_finding(exif, pixels)):
         yield finding
 
 
-def _unreadable(fault: Fault) -> ProvenanceFinding:
+def _unreadable_finding(fault: UnreadableBlock) -> ProvenanceFinding:
     return ProvenanceFinding(
         kind="unreadable",
-        says=bounded(f"{fault.where} cannot be read: {fault.why}", 300) + ".",
-        where=bounded(fault.where),
+        says=bound_text(f"{fault.where} cannot be read: {fault.why}", 300) + ".",
+        where=bound_text(fault.where),
     )
 
 
-def _nothing(metadata: _Metadata, signed: Signed | None) -> Iterable[ProvenanceFinding]:
+def _no_metadata_finding(
+    metadata: _Metadata, signed: SignedCredentials | None
+) -> Iterable[ProvenanceFinding]:
     """Yield a finding if the file has no metadata at all."""
-    if metadata.told or metadata.faults or not signed or signed.credentials.state != "absent":
+    if metadata.claims or metadata.faults or not signed or signed.credentials.state != "absent":
         return
     yield ProvenanceFinding(
         kind="metadata",

@@ -78,13 +78,13 @@ class ContentCredentials(Record):
     validation_codes: Values = ()
 
 
-def bounded(text: str, longest: int = LONGEST_VALUE) -> str:
+def bound_text(text: str, longest: int = LONGEST_VALUE) -> str:
     r"""Return text on one line that is safe to show: printable characters, a bounded length.
 
     Control characters could rewrite a terminal, direction marks could reverse a sentence, and half
     a surrogate pair is not valid Unicode.
 
-    >>> bounded("a\nb\x1b[31m"), bounded("abcdef", 4)
+    >>> bound_text("a\nb\x1b[31m"), bound_text("abcdef", 4)
     ('a b [31m', 'abc…')
     """
     printable = (letter if letter.isprintable() else " " for letter in text[: 4 * longest])
@@ -162,45 +162,45 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class UnreadableBlock:
     """A block of metadata that could not be read, and why."""
 
     where: str
     why: str
 
 
-def statements(block: Block, exif: Exif | None) -> Iterator[Statement | Fault]:
+def statements(block: Block, exif: Exif | None) -> Iterator[Statement | UnreadableBlock]:
     """Yield the texts of a block; ``exif`` is the parsed block if it is EXIF."""
     if block.kind == "unreadable":
-        yield Fault(block.where, block.key)
+        yield UnreadableBlock(block.where, block.key)
     elif block.kind == "exif":
-        yield from _of_exif(block, exif)
+        yield from _exif_statements(block, exif)
     elif block.kind == "xmp":
-        yield from _of_xmp(block)
+        yield from _xmp_statements(block)
     elif block.kind == "iim":
         for name, text in read_iim(block.data):
             yield Statement(f"{block.where} {name}", f"iim:{name}", text)
     elif block.kind == "text":
-        yield Statement(block.where, f"png:{block.key}", _text(block.data))
+        yield Statement(block.where, f"png:{block.key}", _decode_text(block.data))
     elif block.kind in {"comment", "editor"}:
-        yield Statement(block.where, block.kind, _text(block.data))
+        yield Statement(block.where, block.kind, _decode_text(block.data))
 
 
-def _of_exif(block: Block, exif: Exif | None) -> Iterator[Statement | Fault]:
+def _exif_statements(block: Block, exif: Exif | None) -> Iterator[Statement | UnreadableBlock]:
     if exif is None:
-        yield Fault(block.where, "its directory makes no sense")
+        yield UnreadableBlock(block.where, "its directory makes no sense")
         return
     for name, text in exif.texts.items():
         yield Statement(f"{block.where} {name}", f"exif:{name}", text[:_LONGEST_TEXT])
 
 
-def _of_xmp(block: Block) -> Iterator[Statement | Fault]:
+def _xmp_statements(block: Block) -> Iterator[Statement | UnreadableBlock]:
     try:
         for name, text in read_xmp(block.data):
             yield Statement(f"{block.where} {name}", f"xmp:{name.partition(':')[2]}", text)
     except XmpError as error:
-        yield Fault(block.where, str(error))
+        yield UnreadableBlock(block.where, str(error))
 
 
-def _text(data: bytes) -> str:
+def _decode_text(data: bytes) -> str:
     return data[: 4 * _LONGEST_TEXT].decode("utf-8", errors="replace")[:_LONGEST_TEXT]

@@ -13,7 +13,7 @@ from faceproof.errors import PictureError
 from faceproof.imaging.containers.jpeg_header import JpegHeader, standard_table
 from faceproof.imaging.decode import Limits, Pixels, decode
 from faceproof.provenance.metadata import Exif
-from faceproof.provenance.records import ProvenanceFinding, Statement, bounded
+from faceproof.provenance.records import ProvenanceFinding, Statement, bound_text
 
 # Some generators write their names or workflows into the camera's fields.
 _NO_CAMERA = re.compile(r"^\s*(?:prompt|workflow)\s*:|\{|Black Forest Labs|AI generated", re.I)
@@ -21,8 +21,8 @@ _NO_CAMERA = re.compile(r"^\s*(?:prompt|workflow)\s*:|\{|Black Forest Labs|AI ge
 
 def camera_finding(exif: Exif, where: str = "EXIF") -> ProvenanceFinding | None:
     """Return the camera, lens and time that EXIF names; None if it names no camera."""
-    texts = {name: bounded(text, 80) for name, text in exif.texts.items()}
-    camera = _camera(texts.get("Make", ""), texts.get("Model", ""))
+    texts = {name: bound_text(text, 80) for name, text in exif.texts.items()}
+    camera = _camera_name(texts.get("Make", ""), texts.get("Model", ""))
     if not camera or _NO_CAMERA.search(camera):
         return None
     taken = texts.get("DateTimeOriginal", "")
@@ -37,16 +37,16 @@ def camera_finding(exif: Exif, where: str = "EXIF") -> ProvenanceFinding | None:
         kind="camera",
         says=f"The file says that it was taken with {camera}. "
         "Such fields stay in a picture that was edited, and can be copied into any other.",
-        value=bounded("; ".join(filter(None, details))),
+        value=bound_text("; ".join(filter(None, details))),
         where=f"{where} Make, Model",
         points_to="captured",
     )
 
 
-def _camera(make: str, model: str) -> str:
+def _camera_name(make: str, model: str) -> str:
     """Return the name of a camera, its maker's name only once.
 
-    >>> _camera("Canon", "Canon EOS R5"), _camera("Apple", "iPhone 15")
+    >>> _camera_name("Canon", "Canon EOS R5"), _camera_name("Apple", "iPhone 15")
     ('Canon EOS R5', 'Apple iPhone 15')
     """
     first = make.split(" ", maxsplit=1)[0].lower()
@@ -78,7 +78,7 @@ def preview_finding(exif: Exif, pixels: Pixels) -> ProvenanceFinding | None:
         return ProvenanceFinding(
             kind="unreadable", says=f"The EXIF preview cannot be read: {error}."[:600], where=_WHERE
         )
-    alike = _alikeness(preview, pixels)
+    alike = _preview_correlation(preview, pixels)
     if alike is None or alike >= LEAST_CORRELATION:
         return None
     return ProvenanceFinding(
@@ -91,12 +91,12 @@ def preview_finding(exif: Exif, pixels: Pixels) -> ProvenanceFinding | None:
     )
 
 
-def _alikeness(preview: Pixels, pixels: Pixels) -> float | None:
+def _preview_correlation(preview: Pixels, pixels: Pixels) -> float | None:
     """Return the best correlation over quarter turns, in [-1, 1]; None if one is flat."""
-    picture = _small(pixels)
+    picture = _small_grey(pixels)
     tries = [
         np.rot90(small, turns)
-        for small in (_small(preview), _small(_without_bars(preview)))
+        for small in (_small_grey(preview), _small_grey(_strip_bars(preview)))
         for turns in range(4)
     ]
     if picture.std() < _FLAT or tries[0].std() < _FLAT:
@@ -104,14 +104,14 @@ def _alikeness(preview: Pixels, pixels: Pixels) -> float | None:
     return max(float(np.corrcoef(picture.ravel(), turned.ravel())[0, 1]) for turned in tries)
 
 
-def _small(pixels: Pixels) -> Grey:
+def _small_grey(pixels: Pixels) -> Grey:
     """Return grey levels, float32 [32, 32]."""
     step = max(min(pixels.shape[:2]) // (8 * _SIDE), 1)
     square = cv2.resize(pixels[::step, ::step], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(square.mean(axis=2), np.float32)
 
 
-def _without_bars(preview: Pixels) -> Pixels:
+def _strip_bars(preview: Pixels) -> Pixels:
     """Return the preview without rows and columns that are black from end to end."""
     lit = preview.max(axis=2) >= _DARK
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
@@ -136,19 +136,19 @@ def saving_findings(
 ) -> Iterator[ProvenanceFinding]:
     """Yield the signs of saving in a JPEG's header (None for other formats) and in the captions."""
     if header and header.luma:
-        yield _compression(header)
+        yield _compression_finding(header)
     for statement in statements:
         if statement.key == "iim:SpecialInstructions" and statement.text.startswith(_META_MARK):
             yield ProvenanceFinding(
                 kind="saved_again",
                 says="The file bears the mark of pictures that Facebook or Instagram saved again.",
-                value=bounded(statement.text, 40),
+                value=bound_text(statement.text, 40),
                 where=statement.where,
             )
             return
 
 
-def _compression(header: JpegHeader) -> ProvenanceFinding:
+def _compression_finding(header: JpegHeader) -> ProvenanceFinding:
     quality, usual = int(header.quality), _is_usual(header)
     tables = "the usual tables" if usual else "tables of its maker's own"
     facts = [

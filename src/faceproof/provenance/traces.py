@@ -19,7 +19,7 @@ from faceproof.provenance.records import (
     PointsTo,
     ProvenanceFinding,
     Statement,
-    bounded,
+    bound_text,
     source_type,
 )
 
@@ -56,17 +56,19 @@ class Trace:
     points_to: PointsTo = "made_by_ai"
 
 
-def _named(generator: str, pattern: str, sample: str, known_from: _KnownFrom = "memory") -> Trace:
+def _generator_trace(
+    generator: str, pattern: str, sample: str, known_from: _KnownFrom = "memory"
+) -> Trace:
     """Return the trace of a generator with an unambiguous name."""
     return Trace(generator, (*PROGRAMS, *CREDITS), pattern, sample, known_from)
 
 
-def _program(generator: str, pattern: str, sample: str) -> Trace:
+def _program_trace(generator: str, pattern: str, sample: str) -> Trace:
     """Return the trace of a generator whose name is also that of people or places."""
     return Trace(generator, PROGRAMS, pattern, sample, "memory")
 
 
-def _alters(app: str) -> Trace:
+def _face_app_trace(app: str) -> Trace:
     """Return the trace of an app that alters faces and writes its name into the file."""
     return Trace(
         f"{app}, an app that alters faces", PROGRAMS, rf"^{app}\b", f"{app} 5.1", "memory", "edited"
@@ -136,30 +138,34 @@ TRACES: tuple[Trace, ...] = (
         "a portrait --v 6.1 Job ID: 6269d474-e4e5-47ee-d5a2-c1edc388fd00",
         "readers",
     ),
-    _named("Midjourney", r"(?i)\bMidjourney\b", "Midjourney", "readers"),
-    _named(
+    _generator_trace("Midjourney", r"(?i)\bMidjourney\b", "Midjourney", "readers"),
+    _generator_trace(
         "OpenAI (DALL-E, ChatGPT, Sora)",
         r"(?i)\b(?:OpenAI\b|ChatGPT\b|DALL[-\u00b7. ]?E\b|GPT-4o\b|gpt-image)",
         "OpenAI-API c2pa-rs/0.28.4",
         "samples",
     ),
-    _program("OpenAI (DALL-E, ChatGPT, Sora)", r"\bSora\b", "Sora"),
-    _named("Adobe Firefly", r"(?i)(?:\b|_)Firefly\b", "Adobe_Firefly", "samples"),
-    _named(
+    _program_trace("OpenAI (DALL-E, ChatGPT, Sora)", r"\bSora\b", "Sora"),
+    _generator_trace("Adobe Firefly", r"(?i)(?:\b|_)Firefly\b", "Adobe_Firefly", "samples"),
+    _generator_trace(
         "Google AI (Gemini, Imagen, Google Photos)",
         r"(?i)\b(?:Made|Edited) with Google AI\b|\bGoogle Generative AI\b",
         "Made with Google AI",
         "samples",
     ),
-    _program("Google AI (Gemini, Imagen, Google Photos)", r"\b(?:Imagen|Gemini)\b", "Imagen 4"),
-    _named(
+    _program_trace(
+        "Google AI (Gemini, Imagen, Google Photos)", r"\b(?:Imagen|Gemini)\b", "Imagen 4"
+    ),
+    _generator_trace(
         "Microsoft (Bing Image Creator, Designer)",
         r"(?i)Microsoft[_ ]Responsible[_ ]AI|\bImage Creator\b|\bMicrosoft Designer\b",
         "Microsoft_Responsible_AI/1.0",
         "samples",
     ),
-    _named("Apple Image Playground", r"(?i)\bImage Playground\b", "Apple Image Playground", "code"),
-    _named("Meta AI", r"(?i)\bMeta AI\b|\bImagined with AI\b", "Made with Meta AI"),
+    _generator_trace(
+        "Apple Image Playground", r"(?i)\bImage Playground\b", "Apple Image Playground", "code"
+    ),
+    _generator_trace("Meta AI", r"(?i)\bMeta AI\b|\bImagined with AI\b", "Made with Meta AI"),
     Trace(
         "Grok (xAI)",
         ("exif:imagedescription", "exif:usercomment", "exif:xpcomment"),
@@ -167,14 +173,14 @@ TRACES: tuple[Trace, ...] = (
         "Signature: " + 12 * "AbC1",
         "memory",
     ),
-    _program("Grok (xAI)", r"\b(?:xAI|Grok)\b", "xAI Grok"),
-    _named(
+    _program_trace("Grok (xAI)", r"\b(?:xAI|Grok)\b", "xAI Grok"),
+    _generator_trace(
         "FLUX (Black Forest Labs)",
         r"(?i)\bBlack Forest Labs\b|\bAI generated;\w+;flux\b|\bFLUX\.[12]\b",
         "AI generated;txt2img;flux",
         "code",
     ),
-    _named(
+    _generator_trace(
         "Stability AI",
         r"(?i)\bStability ?AI\b|\bDreamStudio\b|\bStable ?Diffusion\b|\bSDXL\b",
         "Stability AI",
@@ -193,24 +199,26 @@ TRACES: tuple[Trace, ...] = (
         '{"AIGC": {"Label":"1","ContentProducer":"x"}}',
         "samples",
     ),
-    _named("Leonardo.Ai", r"(?i)\bLeonardo\.? ?AI\b", "Leonardo.Ai"),
-    _program("Ideogram", r"(?i)\bIdeogram\b", "Ideogram AI"),
-    _program(
+    _generator_trace("Leonardo.Ai", r"(?i)\bLeonardo\.? ?AI\b", "Leonardo.Ai"),
+    _program_trace("Ideogram", r"(?i)\bIdeogram\b", "Ideogram AI"),
+    _program_trace(
         "another image generator",
         r"(?i)\b(?:Recraft|Playground ?AI|Krea ?AI|NightCafe|Craiyon|Runway ?ML|Seedream|Dreamina"
         r"|Jimeng|Kling ?AI|Qwen-Image|Kandinsky|Artbreeder|StyleGAN\d?)\b",
         "NightCafe Creator",
     ),
-    _named(
+    _generator_trace(
         "an image generator that does not say which",
         r"(?i)\bAI[- ]generated\b|\bgenerated (?:by|with) AI\b|\btext[- _]to[- _]image\b",
         "AI generated",
     ),
     *map(
-        _alters, ("FaceApp", "Reface", "Facetune", "Facetune2", "FaceMagic", "FacePlay", "Remini")
+        _face_app_trace,
+        ("FaceApp", "Reface", "Facetune", "Facetune2", "FaceMagic", "FacePlay", "Remini"),
     ),
     *map(
-        _alters, ("Lensa", "YouCam", "BeautyPlus", "Meitu", "MyHeritage", "SNOW", "Faceu", "B612")
+        _face_app_trace,
+        ("Lensa", "YouCam", "BeautyPlus", "Meitu", "MyHeritage", "SNOW", "Faceu", "B612"),
     ),
 )
 
@@ -222,7 +230,7 @@ for _trace in TRACES:
         _BY_KEY.setdefault(_key, []).append((_trace, re.compile(_trace.pattern)))
 
 
-def traces(statement: Statement) -> Iterator[tuple[Trace, str]]:
+def find_traces(statement: Statement) -> Iterator[tuple[Trace, str]]:
     """Yield the first trace that matches a statement, and the text from the match on."""
     key = statement.key.lower()
     text = statement.text[:_LONGEST_NAME] if key in _SHORT else statement.text
@@ -298,10 +306,10 @@ _DID = {
 }
 
 
-def editor(statement: Statement) -> Program | None:
+def find_editor(statement: Statement) -> Program | None:
     """Return the program that wrote this statement, if it is in the table.
 
-    >>> editor(Statement("EXIF Software", "exif:Software", "Adobe Photoshop 25.1")).name
+    >>> find_editor(Statement("EXIF Software", "exif:Software", "Adobe Photoshop 25.1")).name
     'Adobe Photoshop'
     """
     if statement.where.startswith(_RAW_SETTINGS):
@@ -316,15 +324,15 @@ def editing_findings(statements: Iterable[Statement]) -> Iterator[ProvenanceFind
     """Yield one finding for each program, at the first place that names it."""
     seen: set[Program] = set()
     for statement in statements:
-        program = editor(statement)
+        program = find_editor(statement)
         if program is None or program in seen:
             continue
         seen.add(program)
         yield ProvenanceFinding(
             kind="editing_software",
             says=f"The file says that {program.name} {_DID[program.edits]}, it does not say.",
-            value=bounded(statement.text),
-            where=bounded(statement.where),
+            value=bound_text(statement.text),
+            where=bound_text(statement.where),
             points_to="edited" if program.edits else "nothing",
         )
 
@@ -334,32 +342,32 @@ _SOURCE_TYPE_KEYS = frozenset(
 )
 
 
-def trace_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
+def trace_findings(claims: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
     """Yield one finding for each generator and place that matches an entry of the table."""
     seen: set[tuple[str, str]] = set()
-    for statement in told:
-        for trace, text in traces(statement):
+    for statement in claims:
+        for trace, text in find_traces(statement):
             if (trace.generator, statement.where) in seen:
                 continue
             seen.add((trace.generator, statement.where))
             yield ProvenanceFinding(
                 kind="generator_trace",
-                says=f"{_who(statement)} that the picture comes from {trace.generator}.",
-                value=bounded(text),
-                where=bounded(statement.where),
+                says=f"{_name_source(statement)} that the picture comes from {trace.generator}.",
+                value=bound_text(text),
+                where=bound_text(statement.where),
                 points_to=trace.points_to,
             )
 
 
 def source_type_findings(
-    told: Iterable[Statement], *, broken: bool = False
+    claims: Iterable[Statement], *, broken: bool = False
 ) -> Iterator[ProvenanceFinding]:
     """Yield one finding for each digital source type; ``broken``: the credentials are invalid.
 
     A camera named by invalid credentials is not evidence: they may be of another picture.
     """
     seen: set[str] = set()
-    for statement in told:
+    for statement in claims:
         if statement.key.lower() not in _SOURCE_TYPE_KEYS or statement.text in seen:
             continue
         seen.add(statement.text)
@@ -367,30 +375,30 @@ def source_type_findings(
         known = DIGITAL_SOURCE_TYPES[code] if code else None
         says = f"it was {known.says}" if known else "it has an origin for which IPTC has no word"
         points_to = known.points_to if known else "nothing"
-        if broken and _of_credentials(statement) and points_to == "captured":
+        if broken and _is_from_credentials(statement) and points_to == "captured":
             points_to = "nothing"
         yield ProvenanceFinding(
             kind="digital_source_type",
-            says=f"{_who(statement)} of the picture that {says}.",
-            value=bounded(code or statement.text),
-            where=bounded(statement.where),
+            says=f"{_name_source(statement)} of the picture that {says}.",
+            value=bound_text(code or statement.text),
+            where=bound_text(statement.where),
             points_to=points_to,
         )
 
 
-def remote_findings(told: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
+def remote_findings(claims: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
     """Yield a finding for a URL of remote credentials, which is not fetched.
 
     Source: C2PA Technical Specification 2.2, section 11.4.
     """
-    for statement in told:
+    for statement in claims:
         if statement.key == "xmp:provenance" and "://" in statement.text:
             yield ProvenanceFinding(
                 kind="credentials",
                 says="The file names an address where content credentials of it are kept. "
                 "faceproof fetches nothing that a file names, so they were not read.",
-                value=bounded(statement.text),
-                where=bounded(statement.where),
+                value=bound_text(statement.text),
+                where=bound_text(statement.where),
             )
             return
 
@@ -408,17 +416,17 @@ def credential_findings(found: ContentCredentials, fault: str) -> Iterator[Prove
     if fault:
         yield ProvenanceFinding(
             kind="unreadable",
-            says=bounded(f"The trust list cannot be used: {fault}.", 300),
+            says=bound_text(f"The trust list cannot be used: {fault}.", 300),
             where="trust list",
         )
 
 
-def _of_credentials(statement: Statement) -> bool:
+def _is_from_credentials(statement: Statement) -> bool:
     return statement.key.startswith("credentials:")
 
 
-def _who(statement: Statement) -> str:
+def _name_source(statement: Statement) -> str:
     """Return the source of a statement, and how reliable it is."""
-    if _of_credentials(statement):
+    if _is_from_credentials(statement):
         return "The content credentials say"
     return "The metadata, which anyone can write or copy, say"

@@ -18,10 +18,10 @@ from faceproof.reports.card_sections import (
     attack_section,
     heatmap_section,
     is_of_a_member,
-    members,
-    promises,
+    member_section,
+    promise_section,
 )
-from faceproof.reports.markup import figure, listing, plain, section, table
+from faceproof.reports.markup import escape_markdown, figure, listing, section, table
 
 COMMAND = "faceproof train RECIPE.toml"
 
@@ -56,24 +56,26 @@ _SLICE = re.compile(r"source=(.*),generator=(.*),split=(\w+)", re.DOTALL)
 def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
     """Return CARD.md of a detector; ``command`` reproduces it from the data."""
     parts = (
-        f"# {plain(spec.name)} {plain(spec.version)}",
+        f"# {escape_markdown(spec.name)} {escape_markdown(spec.version)}",
         _summary(spec),
         _use(),
         _origins(spec),
-        members(spec),
+        member_section(spec),
         _data(spec),
-        promises(spec, _conditions(spec)),
+        promise_section(spec, _conditions(spec)),
         _results(spec),
         attack_section(spec.results, spec.operating_point().name),
         heatmap_section(spec.results),
-        section("Limits", listing(limits(spec))),
-        _again(spec, command),
+        section("Limits", listing(limit_sentences(spec))),
+        _reproduction(spec, command),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _summary(spec: DetectorSpec) -> str:
-    networks = " and ".join(f"{plain(m.network)} (weight {m.weight:g})" for m in spec.members)
+    networks = " and ".join(
+        f"{escape_markdown(m.network)} (weight {m.weight:g})" for m in spec.members
+    )
     size = spec.preprocessing.crop.size
     return (
         f"A faceproof detector: {networks} on aligned face crops of {size} x {size} px. For each "
@@ -99,23 +101,28 @@ def _use() -> str:
 
 def _origins(spec: DetectorSpec) -> str:
     rows = [
-        [plain(start.name), plain(start.licence), plain(start.source), (start.sha256 or "")[:12]]
+        [
+            escape_markdown(start.name),
+            escape_markdown(start.licence),
+            escape_markdown(start.source),
+            (start.sha256 or "")[:12],
+        ]
         for start in spec.started_from
     ]
     started = table(["starting weights", "licence", "from", "SHA-256"], rows)
     return section(
         "Licences and origins",
-        f"Licence: {plain(spec.licence)}",
+        f"Licence: {escape_markdown(spec.licence)}",
         "Most public face data sets are licensed for research and non-commercial use. Users of "
         "this detector must also comply with the terms of the data and of the starting weights.",
         started if rows else "Training started from random weights.",
-        listing(map(plain, spec.notes)),
+        listing(map(escape_markdown, spec.notes)),
     )
 
 
 def _data(spec: DetectorSpec) -> str:
     rows = ", ".join(f"{count:,} {split}" for split, count in spec.trained_on.rows.items())
-    generators = ", ".join(map(plain, spec.generators_seen)) or "none"
+    generators = ", ".join(map(escape_markdown, spec.generators_seen)) or "none"
     return section(
         "Data",
         f"Pictures by split: {rows} (data SHA-256 `{spec.trained_on.data_sha256}`). Epochs were "
@@ -130,7 +137,11 @@ def _composition(spec: DetectorSpec) -> str:
     """Return the table of pictures by source, generator and split, or an empty string."""
     splits = list(spec.trained_on.rows)
     rows = [
-        [plain(source), plain(generator), *(f"{counts.get(split, 0):,}" for split in splits)]
+        [
+            escape_markdown(source),
+            escape_markdown(generator),
+            *(f"{counts.get(split, 0):,}" for split in splits),
+        ]
         for (source, generator), counts in _counts(spec).items()
     ]
     return table(["source", "generator", *splits], rows) if rows else ""
@@ -151,8 +162,8 @@ def _results(spec: DetectorSpec) -> str:
     point, blocks = spec.operating_point().name, []
     for name, title in TITLES.items():
         for metric in (name, f"{name}@{point}"):
-            if name not in IN_THIS_SECTION and _tested(spec, metric):
-                at = f", at {plain(point)}" if "@" in metric else ""
+            if name not in IN_THIS_SECTION and _is_tested(spec, metric):
+                at = f", at {escape_markdown(point)}" if "@" in metric else ""
                 blocks += [f"### {title}{at}", _by_slice(spec, metric)]
     worst = _worst(spec, point)
     return (
@@ -166,11 +177,11 @@ def _by_slice(spec: DetectorSpec, metric: str) -> str:
     conditions = _conditions(spec)
     slices = dict.fromkeys(f.slice for f in spec.results if f.metric == metric)
     rows = [
-        [plain(name), *(_cell(spec, metric, name, condition) for condition in conditions)]
+        [escape_markdown(name), *(_cell(spec, metric, name, condition) for condition in conditions)]
         for name in slices
         if not is_of_a_member(name)
     ]
-    return table(["faces", *map(plain, conditions)], rows)
+    return table(["faces", *map(escape_markdown, conditions)], rows)
 
 
 def _worst(spec: DetectorSpec, point: str) -> str:
@@ -178,23 +189,26 @@ def _worst(spec: DetectorSpec, point: str) -> str:
     worst = worst_generator(spec.results, point)
     if worst is None:
         return ""
-    name = plain(worst.slice.removeprefix("generator="))
+    name = escape_markdown(worst.slice.removeprefix("generator="))
     return (
-        f"Worst APCER of a generator at {plain(point)}: {name} under {plain(worst.condition)}, "
+        f"Worst APCER of a generator at {escape_markdown(point)}: {name} under "
+        f"{escape_markdown(worst.condition)}, "
         f"{figure(worst)}."
     )
 
 
-def limits(spec: DetectorSpec) -> list[str]:
+def limit_sentences(spec: DetectorSpec) -> list[str]:
     """Return what was tested and what was not, a sentence or two each."""
-    generators, sources = _named(spec, "generator="), _named(spec, "source=")
+    generators, sources = _slice_names(spec, "generator="), _slice_names(spec, "source=")
     lines = [
-        f"Tested on fakes of {_these(generators)} and on pictures of {_these(sources)}, as "
-        f"{_these(_conditions(spec))}. Other generators, sources, cameras and file histories were "
+        f"Tested on fakes of {_list_names(generators)} and on pictures of "
+        f"{_list_names(sources)}, as "
+        f"{_list_names(_conditions(spec))}. Other generators, sources, cameras and file "
+        "histories were "
         "not tested; results there can be much worse.",
-        *_same_makers(spec),
-        *_untested(spec, generators),
-        *_one_class(spec, sources),
+        *_same_maker_sentences(spec),
+        *_untested_sentences(spec, generators),
+        *_one_class_sentences(spec, sources),
         "Labels of a source are taken as given; with wrong labels no detector reaches 1.",
     ]
     if not any(re.search(r"\b(age|gender|ethnicity)=", f.slice) for f in spec.results):
@@ -204,42 +218,42 @@ def limits(spec: DetectorSpec) -> list[str]:
     return lines
 
 
-def _same_makers(spec: DetectorSpec) -> Iterator[str]:
+def _same_maker_sentences(spec: DetectorSpec) -> Iterator[str]:
     counts = _counts(spec)
     trained, tested = (
         {source for (source, _), at in counts.items() if split in at} for split in ("train", "test")
     )
     if shared := sorted(trained & tested):
         yield (
-            f"Both training and test have pictures of {_these(shared)}: other people, videos "
+            f"Both training and test have pictures of {_list_names(shared)}: other people, videos "
             "and originals, but the same generators. A new source is harder."
         )
 
 
-def _untested(spec: DetectorSpec, generators: Sequence[str]) -> Iterator[str]:
+def _untested_sentences(spec: DetectorSpec, generators: Sequence[str]) -> Iterator[str]:
     unseen = [name for name in spec.generators_seen if name not in {*generators, "none"}]
     if unseen:
-        yield f"Seen in training but not tested: {_these(unseen)}."
+        yield f"Seen in training but not tested: {_list_names(unseen)}."
 
 
-def _one_class(spec: DetectorSpec, sources: Sequence[str]) -> Iterator[str]:
+def _one_class_sentences(spec: DetectorSpec, sources: Sequence[str]) -> Iterator[str]:
     both = {f.slice for f in spec.results if f.metric == "roc_auc"}
     single = [name for name in sources if f"source={name}" not in both]
     if single and both:
-        yield f"The test has only one class of {_these(single)}, so there is no ROC-AUC."
+        yield f"The test has only one class of {_list_names(single)}, so there is no ROC-AUC."
 
 
-def _again(spec: DetectorSpec, command: str) -> str:
+def _reproduction(spec: DetectorSpec, command: str) -> str:
     return section(
         "Reproduce",
         f"With data whose hash is `{spec.trained_on.data_sha256[:12]}...`, "
-        f"one command {'weighs' if members(spec) else 'trains'}, calibrates, tests and "
+        f"one command {'weighs' if member_section(spec) else 'trains'}, calibrates, tests and "
         "writes this card:",
         f"```\n{command}\n```",
     )
 
 
-def _tested(spec: DetectorSpec, metric: str) -> bool:
+def _is_tested(spec: DetectorSpec, metric: str) -> bool:
     return any(finding.metric == metric for finding in spec.results)
 
 
@@ -248,7 +262,7 @@ def _conditions(spec: DetectorSpec) -> list[str]:
     return [name for name in dict.fromkeys(tested) if not is_attack(name)]
 
 
-def _named(spec: DetectorSpec, kind: str) -> list[str]:
+def _slice_names(spec: DetectorSpec, kind: str) -> list[str]:
     """Return the names in slices of a kind, in order, without those of the data table."""
     slices = (f.slice for f in spec.results if f.metric != COMPOSITION)
     return [name.removeprefix(kind) for name in dict.fromkeys(slices) if name.startswith(kind)]
@@ -260,5 +274,5 @@ def _cell(spec: DetectorSpec, metric: str, slice_: str, condition: str) -> str:
     return next((figure(finding) for finding in found), "-")
 
 
-def _these(names: Sequence[str]) -> str:
-    return ", ".join(map(plain, names)) or "nothing"
+def _list_names(names: Sequence[str]) -> str:
+    return ", ".join(map(escape_markdown, names)) or "nothing"

@@ -12,19 +12,19 @@ from faceproof.evaluation.finding_names import (
     HOTTEST,
     RANDOM,
     RELIABLE,
-    cautions,
+    attack_cautions,
     is_attack,
     is_of_heatmaps,
 )
 from faceproof.evaluation.findings import CPU_MS, MEMBER
-from faceproof.reports.markup import figure, listing, plain, section, table
+from faceproof.reports.markup import escape_markdown, figure, listing, section, table
 
 IN_THIS_SECTION = ("real_coverage", "fake_coverage")
 """The metrics shown only here: elsewhere they repeat BPCER and APCER."""
 
 
 @dataclass(frozen=True)
-class _Share:
+class _PromisedShare:
     """A share of faces at an operating point, and its promised bound."""
 
     metric: str
@@ -32,37 +32,37 @@ class _Share:
     error: bool = True
     fakes: bool = False
 
-    def promised(self, point: OperatingPoint) -> float | None:
+    def bound(self, point: OperatingPoint) -> float | None:
         """Return the promised bound of the share, or None without a promise."""
         budget = point.apcer_budget if self.fakes else point.bpcer_budget
         if budget is None or "unsure" in self.metric:
             return None
         return budget if self.error else 1 - budget
 
-    def broken(self, point: OperatingPoint, found: Finding) -> bool:
+    def is_broken(self, point: OperatingPoint, found: Finding) -> bool:
         """Return whether even the better end of the interval breaks the promise."""
-        promised = self.promised(point)
+        promised = self.bound(point)
         return self.error and promised is not None and found.low > promised
 
-    def in_words(self, point: OperatingPoint) -> str:
+    def describe(self, point: OperatingPoint) -> str:
         """Return the promise for a cell of the table."""
-        promised = self.promised(point)
+        promised = self.bound(point)
         if promised is None:
             return "-"
         return f"{'at most' if self.error else 'at least'} {100 * promised:.2f} %"
 
 
 _SHARES = (
-    _Share("bpcer", "real called fake"),
-    _Share("real_unsure_rate", "real, unsure"),
-    _Share("real_coverage", "real not called fake (coverage)", error=False),
-    _Share("apcer", "fake called real", fakes=True),
-    _Share("fake_unsure_rate", "fake, unsure", fakes=True),
-    _Share("fake_coverage", "fake not called real (coverage)", error=False, fakes=True),
+    _PromisedShare("bpcer", "real called fake"),
+    _PromisedShare("real_unsure_rate", "real, unsure"),
+    _PromisedShare("real_coverage", "real not called fake (coverage)", error=False),
+    _PromisedShare("apcer", "fake called real", fakes=True),
+    _PromisedShare("fake_unsure_rate", "fake, unsure", fakes=True),
+    _PromisedShare("fake_coverage", "fake not called real (coverage)", error=False, fakes=True),
 )
 
 
-def promises(spec: DetectorSpec, conditions: list[str]) -> str:
+def promise_section(spec: DetectorSpec, conditions: list[str]) -> str:
     """Return the section on operating points, with results under ``conditions`` if measured."""
     default = spec.operating_point()
     head = ["operating point", "real below", "fake from", "promise", "chosen on"]
@@ -74,36 +74,38 @@ def promises(spec: DetectorSpec, conditions: list[str]) -> str:
         "fake faces called real.",
         table(head, [_point(point, default) for point in points]),
         listing(
-            f"{plain(point.name)}, on new faces: {plain(point.basis)}."
+            f"{escape_markdown(point.name)}, on new faces: {escape_markdown(point.basis)}."
             for point in points
             if point.basis
         ),
-        _unsupported(spec),
-        _measured(spec, conditions),
-        _broken(spec, conditions),
+        _unsupported_promises(spec),
+        _measured_promises(spec, conditions),
+        _broken_promises(spec, conditions),
     )
 
 
 def _point(point: OperatingPoint, default: OperatingPoint) -> list[str]:
-    name = plain(point.name) + (" (default)" if point.name == default.name else "")
+    name = escape_markdown(point.name) + (" (default)" if point.name == default.name else "")
     groups = f", {point.chosen_on.groups:,} groups" if point.chosen_on.groups else ""
     on = f"{point.chosen_on.n:,} real faces of {point.chosen_on.split}{groups}"
     thresholds = [f"{point.real_below:.4g}", f"{point.fake_from:.4g}"]
-    return [name, *thresholds, plain(point.promise), on]
+    return [name, *thresholds, escape_markdown(point.promise), on]
 
 
-def _unsupported(spec: DetectorSpec) -> str:
+def _unsupported_promises(spec: DetectorSpec) -> str:
     """Return the unsupported promises and the data that each needs, or an empty string."""
     if not spec.unsupported:
         return ""
-    lines = listing(f"{plain(one.name)}: {plain(one.reason)}." for one in spec.unsupported)
+    lines = listing(
+        f"{escape_markdown(one.name)}: {escape_markdown(one.reason)}." for one in spec.unsupported
+    )
     return f"### Promises that the data cannot support\n\n{lines}"
 
 
-def _measured(spec: DetectorSpec, conditions: list[str]) -> str:
+def _measured_promises(spec: DetectorSpec, conditions: list[str]) -> str:
     """Return the table of each promise against the test faces of all sources."""
     rows = [
-        [plain(point.name), share.kind, share.in_words(point), *cells]
+        [escape_markdown(point.name), share.kind, share.describe(point), *cells]
         for point in spec.operating_points.values()
         for share in _SHARES
         if any(cells := [_cell(spec, f"{share.metric}@{point.name}", one) for one in conditions])
@@ -111,7 +113,7 @@ def _measured(spec: DetectorSpec, conditions: list[str]) -> str:
     if not rows:
         return "The promises were not tested on other faces."
     text = "On the test faces of all sources together, intervals over groups of faces:"
-    head = ["operating point", "share", "promised", *map(plain, conditions)]
+    head = ["operating point", "share", "promised", *map(escape_markdown, conditions)]
     return f"### Promised and measured\n\n{text}\n\n" + table(
         head, [[cell or "-" for cell in row] for row in rows]
     )
@@ -123,13 +125,14 @@ def _cell(spec: DetectorSpec, metric: str, condition: str) -> str:
     return next((figure(finding) for finding in found), "")
 
 
-def _broken(spec: DetectorSpec, conditions: list[str]) -> str:
+def _broken_promises(spec: DetectorSpec, conditions: list[str]) -> str:
     """Return the list of broken promises, overall and by source."""
     lines = [
-        f"{plain(point.name)}, {plain(found.slice)}, {plain(found.condition)}: {share.kind} "
-        f"{figure(found)}, promised {share.in_words(point)}"
-        for point, share, found in _held_against(spec)
-        if found.condition in conditions and share.broken(point, found)
+        f"{escape_markdown(point.name)}, {escape_markdown(found.slice)}, "
+        f"{escape_markdown(found.condition)}: {share.kind} "
+        f"{figure(found)}, promised {share.describe(point)}"
+        for point, share, found in _promises_with_findings(spec)
+        if found.condition in conditions and share.is_broken(point, found)
     ]
     if not lines:
         return ""
@@ -139,7 +142,9 @@ def _broken(spec: DetectorSpec, conditions: list[str]) -> str:
     )
 
 
-def _held_against(spec: DetectorSpec) -> Iterator[tuple[OperatingPoint, _Share, Finding]]:
+def _promises_with_findings(
+    spec: DetectorSpec,
+) -> Iterator[tuple[OperatingPoint, _PromisedShare, Finding]]:
     """Yield each promise with its findings, overall and by source."""
     for point in spec.operating_points.values():
         for share in _SHARES:
@@ -149,7 +154,7 @@ def _held_against(spec: DetectorSpec) -> Iterator[tuple[OperatingPoint, _Share, 
                     yield point, share, found
 
 
-def members(spec: DetectorSpec) -> str:
+def member_section(spec: DetectorSpec) -> str:
     """Return the section on members, or an empty string for a single network."""
     labels = _labels(spec)
     if len(spec.members) == 1 and not labels:
@@ -162,7 +167,7 @@ def members(spec: DetectorSpec) -> str:
             ["member", "network", "weight", "normalised to mean; deviation"],
             [_row(spec, member) for member in spec.members],
         ),
-        *_beside(spec, labels),
+        *_member_tables(spec, labels),
     )
 
 
@@ -184,17 +189,22 @@ def _row(spec: DetectorSpec, member: Member) -> list[str]:
     reads = spec.preprocessing_of(member).input
     numbers = (" ".join(f"{number:.3g}" for number in part) for part in (reads.mean, reads.std))
     share = member.weight / sum(one.weight for one in spec.members)
-    return [plain(member.name), plain(member.network), f"{share:.4f}", "; ".join(numbers)]
+    return [
+        escape_markdown(member.name),
+        escape_markdown(member.network),
+        f"{share:.4f}",
+        "; ".join(numbers),
+    ]
 
 
-def _beside(spec: DetectorSpec, labels: list[str]) -> Iterator[str]:
+def _member_tables(spec: DetectorSpec, labels: list[str]) -> Iterator[str]:
     """Yield a table for each condition: each member and the combination."""
     point = spec.operating_point().name
     head = [
         "on the test faces",
         "ROC-AUC",
-        f"real called fake at {plain(point)}",
-        f"fakes caught at {plain(point)}",
+        f"real called fake at {escape_markdown(point)}",
+        f"fakes caught at {escape_markdown(point)}",
         "fakes caught at 1 % false alarms on the same faces",
         "CPU ms a face",
     ]
@@ -206,9 +216,12 @@ def _beside(spec: DetectorSpec, labels: list[str]) -> Iterator[str]:
         "from network input to logit: the median of alternating repeats."
     )
     for condition in _conditions(spec):
-        rows = [_figures(spec, f"{MEMBER}{label}", condition, plain(label)) for label in labels]
+        rows = [
+            _figures(spec, f"{MEMBER}{label}", condition, escape_markdown(label))
+            for label in labels
+        ]
         together = _figures(spec, "all", condition, "together")
-        yield f"As {plain(condition)}:\n\n" + table(head, [*rows, together])
+        yield f"As {escape_markdown(condition)}:\n\n" + table(head, [*rows, together])
 
 
 def _conditions(spec: DetectorSpec) -> list[str]:
@@ -221,7 +234,7 @@ def _figures(spec: DetectorSpec, slice_: str, condition: str, name: str) -> list
     found = {
         one.metric.partition("@")[0]: one
         for one in spec.results
-        if (one.slice, one.condition) == (slice_, condition) and _counts(spec, one)
+        if (one.slice, one.condition) == (slice_, condition) and _is_shown(spec, one)
     }
     speed = next((o for o in spec.results if (o.metric, o.slice) == (CPU_MS, slice_)), None)
     metrics = ("roc_auc", "bpcer", "recall", "tpr_at_fpr_1")
@@ -229,7 +242,7 @@ def _figures(spec: DetectorSpec, slice_: str, condition: str, name: str) -> list
     return [name, *cells, _milliseconds(speed)]
 
 
-def _counts(spec: DetectorSpec, found: Finding) -> bool:
+def _is_shown(spec: DetectorSpec, found: Finding) -> bool:
     _, _, point = found.metric.partition("@")
     return point in ("", spec.default_operating_point)
 
@@ -245,8 +258,8 @@ _TESTED = {"all": "all faces", "label=real": "real faces", "label=fake": "fake f
 
 def heatmap_section(results: Sequence[Finding]) -> str:
     """Return the section on heat maps, empty without findings on them."""
-    told = [one for one in results if is_of_heatmaps(one.metric)]
-    if not told:
+    tested = [one for one in results if is_of_heatmaps(one.metric)]
+    if not tested:
         return ""
     return section(
         "Heat maps",
@@ -256,12 +269,12 @@ def heatmap_section(results: Sequence[Finding]) -> str:
         "Deletion: the hottest fifth of the crop is blurred, and so are four other fifths of the "
         "same shape, one at a time. A map is reliable if the hottest fifth lowers the logit most "
         "of the five; a random map passes one time in five.",
-        _deletion(told),
-        _cascade(told),
+        _deletion_table(tested),
+        _cascade_table(tested),
     )
 
 
-def _deletion(told: Sequence[Finding]) -> str:
+def _deletion_table(tested: Sequence[Finding]) -> str:
     """Return the table of deletions: with the pictures' own maps, then with control maps."""
     head = [
         "maps",
@@ -270,11 +283,11 @@ def _deletion(told: Sequence[Finding]) -> str:
         "change of the logit, hottest deleted",
         "change of the logit, another fifth deleted",
     ]
-    slices = dict.fromkeys(one.slice for one in told if one.metric == RELIABLE)
-    found = {(one.slice, one.metric): one for one in told}
+    slices = dict.fromkeys(one.slice for one in tested if one.metric == RELIABLE)
+    found = {(one.slice, one.metric): one for one in tested}
     rows = [
         [
-            _TESTED.get(name, plain(name.removeprefix("map="))),
+            _TESTED.get(name, escape_markdown(name.removeprefix("map="))),
             *(_share(found.get((name, metric))) for metric in (RELIABLE, BEATS_RANDOM)),
             *(_number(found.get((name, metric))) for metric in (HOTTEST, RANDOM)),
         ]
@@ -283,11 +296,11 @@ def _deletion(told: Sequence[Finding]) -> str:
     return table(head, rows)
 
 
-def _cascade(told: Sequence[Finding]) -> str:
+def _cascade_table(tested: Sequence[Finding]) -> str:
     """Return the table of rank correlations by stage, or an empty string."""
     rows = [
-        [plain(one.slice.removeprefix("map=")), _number(one)]
-        for one in told
+        [escape_markdown(one.slice.removeprefix("map=")), _number(one)]
+        for one in tested
         if one.metric == CORRELATION
     ]
     if not rows:
@@ -319,12 +332,12 @@ _COLUMNS = {
 
 def attack_section(results: Sequence[Finding], point: str) -> str:
     """Return the section on attacks at an operating point, empty without findings."""
-    told = [one for one in results if is_attack(one.condition)]
-    found = {(one.condition, one.metric): one for one in told}
-    conditions = list(dict.fromkeys(one.condition for one in told))
+    tested = [one for one in results if is_attack(one.condition)]
+    found = {(one.condition, one.metric): one for one in tested}
+    conditions = list(dict.fromkeys(one.condition for one in tested))
     rows = [
         [
-            plain(name),
+            escape_markdown(name),
             *(_attack_cell(found.get((name, f"{metric}@{point}"))) for metric in _COLUMNS),
         ]
         for name in conditions
@@ -335,9 +348,10 @@ def attack_section(results: Sequence[Finding], point: str) -> str:
         "Under attack",
         "The same test faces unchanged, and changed by an attacker with the network's weights. "
         "The name gives the budget in grey levels of 255 per pixel: `fgsm-2` in one step, "
-        f"`pgd-2x10` in ten. At {plain(point)}. A better attack can only lower these figures.",
+        f"`pgd-2x10` in ten. At {escape_markdown(point)}. A better attack can only lower these "
+        "figures.",
         table(["faces", *_COLUMNS.values()], rows),
-        listing(plain(caution) for caution in cautions(told)),
+        listing(escape_markdown(caution) for caution in attack_cautions(tested)),
     )
 
 

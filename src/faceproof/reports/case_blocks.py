@@ -14,12 +14,12 @@ from faceproof.detector import OperatingPoint, Verdict
 from faceproof.errors import PictureError
 from faceproof.imaging.decode import Limits, Pixels, decode
 from faceproof.imaging.degradations import encode_jpeg, reduce_to
-from faceproof.reports.marked_picture import marked, picture_words
+from faceproof.reports.marked_picture import mark_picture, picture_words
 from faceproof.results import CheckedFace, CheckResult, Resaved
 
 
 @dataclass(frozen=True)
-class Jpeg:
+class JpegImage:
     """A JPEG file with its size in pixels and its alternative text."""
 
     data: bytes
@@ -62,17 +62,17 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Facts:
+class FactsBlock:
     """Labels and values; hashes and file names are monospaced."""
 
     rows: tuple[tuple[str, str, Literal["text", "code"]], ...]
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureBlock:
     """A full-width picture with its caption."""
 
-    jpeg: Jpeg
+    jpeg: JpegImage
     caption: str
 
 
@@ -95,8 +95,8 @@ class FaceCard:
     meter: Meter
     lines: tuple[str, ...]
     cautions: tuple[str, ...]
-    crop: Jpeg | None
-    heat: Jpeg | None
+    crop: JpegImage | None
+    heat: JpegImage | None
     heat_words: str
 
 
@@ -107,7 +107,7 @@ class Code:
     lines: tuple[str, ...]
 
 
-Block = Answer | Paragraph | Bullets | Table | Facts | Picture | FaceCard | Code
+Block = Answer | Paragraph | Bullets | Table | FactsBlock | PictureBlock | FaceCard | Code
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ _NOT_SHOWN = "The picture cannot be shown."
 class FaceViews:
     """A face crop, and the same with its heat map if there is one."""
 
-    crop: Jpeg
-    heat: Jpeg | None
+    crop: JpegImage
+    heat: JpegImage | None
 
 
 @dataclass(frozen=True)
@@ -155,12 +155,12 @@ class Evidence:
 
     result: CheckResult
     resaved: tuple[Resaved, ...] = ()
-    shown: Jpeg | None = None
+    shown: JpegImage | None = None
     faces: tuple[FaceViews, ...] = ()
     missing: str = NOT_GIVEN
 
 
-def evidence(
+def collect_evidence(
     picture: bytes | None,
     result: CheckResult,
     resaved: Sequence[Resaved] = (),
@@ -174,21 +174,21 @@ def evidence(
     if hashlib.sha256(picture).hexdigest() != result.image.sha256:
         return Evidence(result, tuple(resaved), missing=CHANGED)
     try:
-        pixels = decode(picture, limits=limits or _enough(picture, result)).pixels
+        pixels = decode(picture, limits=limits or _sufficient_limits(picture, result)).pixels
     except PictureError:
         return Evidence(result, tuple(resaved), missing=_NOT_SHOWN)
-    shown = jpeg(marked(pixels, result, longest=_SHOWN_PX), picture_words(result))
+    shown = _encode_picture(mark_picture(pixels, result, longest=_SHOWN_PX), picture_words(result))
     shown_faces = enumerate(result.faces[:MOST_CROPS], start=1)
-    views = tuple(_views(pixels, face, number) for number, face in shown_faces)
+    views = tuple(_face_views(pixels, face, number) for number, face in shown_faces)
     return Evidence(result, tuple(resaved), shown, views, "")
 
 
-def jpeg(pixels: Pixels, alt: str) -> Jpeg:
+def _encode_picture(pixels: Pixels, alt: str) -> JpegImage:
     """Return pixels as a JPEG with its alternative text."""
-    return Jpeg(encode_jpeg(pixels, _QUALITY), pixels.shape[1], pixels.shape[0], alt)
+    return JpegImage(encode_jpeg(pixels, _QUALITY), pixels.shape[1], pixels.shape[0], alt)
 
 
-def _enough(picture: bytes, result: CheckResult) -> Limits:
+def _sufficient_limits(picture: bytes, result: CheckResult) -> Limits:
     """Return decoding limits that admit a picture that was already checked."""
     image = result.image
     if image is None:
@@ -199,20 +199,22 @@ def _enough(picture: bytes, result: CheckResult) -> Limits:
     )
 
 
-def _views(pixels: Pixels, face: CheckedFace, number: int) -> FaceViews:
-    left, top, right, bottom = _around(face, pixels.shape)
+def _face_views(pixels: Pixels, face: CheckedFace, number: int) -> FaceViews:
+    left, top, right, bottom = _square_around(face, pixels.shape)
     part = np.ascontiguousarray(pixels[top:bottom, left:right])
-    crop = jpeg(_sized(part), f"Face {number}, cropped from the picture.")
+    crop = _encode_picture(_resize_crop(part), f"Face {number}, cropped from the picture.")
     if face.heatmap is None:
         return FaceViews(crop, None)
     from faceproof.imaging.heat import heat_overlay
 
     moved = [(x - left, y - top) for x, y in face.heatmap.corners]
     heat = heat_overlay(part, face.heatmap.values, moved, opacity=0.55)
-    return FaceViews(crop, jpeg(_sized(heat), f"Face {number} with its heat map overlaid."))
+    return FaceViews(
+        crop, _encode_picture(_resize_crop(heat), f"Face {number} with its heat map overlaid.")
+    )
 
 
-def _around(face: CheckedFace, shape: Sequence[int]) -> tuple[int, int, int, int]:
+def _square_around(face: CheckedFace, shape: Sequence[int]) -> tuple[int, int, int, int]:
     """Return a square around the face, clipped to the picture and never empty."""
     x, y, width, height = face.box
     half = _AROUND * max(width, height) / 2
@@ -227,7 +229,7 @@ def _span(middle: float, half: float, length: int) -> tuple[int, int]:
     return start, int(max(start + 1, min(length, middle + half)))
 
 
-def _sized(pixels: Pixels) -> Pixels:
+def _resize_crop(pixels: Pixels) -> Pixels:
     """Return a crop of at most `_CROP_PX`, enlarged to at least half of that."""
     side = max(pixels.shape[:2])
     if 2 * side >= _CROP_PX:

@@ -21,10 +21,10 @@ from faceproof.reports.case_blocks import (
     Evidence,
     FaceCard,
     FaceViews,
-    Facts,
+    FactsBlock,
     Meter,
     Paragraph,
-    Picture,
+    PictureBlock,
     Section,
     Table,
 )
@@ -42,13 +42,13 @@ from faceproof.reports.words import (
     caution_words,
     condition_words,
     credentials_words,
+    escape_controls,
     finding_words,
     many_faces_words,
     percent,
     rarity_words,
     stability_words,
-    untested,
-    visible,
+    untested_sentences,
     worth,
 )
 from faceproof.results import CheckedFace, CheckResult, HeatMap
@@ -65,14 +65,14 @@ def software() -> str:
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckCommand:
     """Command-line arguments for the same results: detector and faces."""
 
     detector: str = "default"
     faces: str = "all"
 
 
-def _reproduction(cases: Sequence[Evidence], asked: Asked) -> Iterator[Block]:
+def _reproduction(cases: Sequence[Evidence], asked: CheckCommand) -> Iterator[Block]:
     """Yield the steps that reproduce the results, the last ones as commands."""
     yield Bullets(
         (
@@ -90,27 +90,27 @@ def _reproduction(cases: Sequence[Evidence], asked: Asked) -> Iterator[Block]:
     )
 
 
-def _commands(cases: Sequence[Evidence], asked: Asked) -> Iterator[str]:
+def _commands(cases: Sequence[Evidence], asked: CheckCommand) -> Iterator[str]:
     """Yield shell commands for Linux or macOS; the first has another name on Windows."""
-    names = " ".join(dict.fromkeys(quoted(case.result.source) for case in cases))
+    names = " ".join(dict.fromkeys(_quote_source(case.result.source) for case in cases))
     if len(cases) > _MOST_NAMED:
         names = f"{_UNNAMED}..."
-    detector = shlex.quote(visible(asked.detector))
+    detector = shlex.quote(escape_controls(asked.detector))
     options = [f"--detector {detector}", f"--at {shlex.quote(cases[0].result.operating_point)}"]
-    if asked.faces != Asked.faces:
+    if asked.faces != CheckCommand.faces:
         options.append(f"--faces {asked.faces}")
     yield f"sha256sum {names}"
     yield f"faceproof detectors show {detector}"
     yield f"faceproof check {names} {' '.join(options)}"
 
 
-def quoted(source: str) -> str:
+def _quote_source(source: str) -> str:
     """Return a file name quoted for a shell, or PICTURE if it cannot be passed to one.
 
-    >>> quoted("my party.jpg"), quoted("<bytes>")
+    >>> _quote_source("my party.jpg"), _quote_source("<bytes>")
     ("'my party.jpg'", 'PICTURE')
     """
-    shown = visible(source)
+    shown = escape_controls(source)
     return _UNNAMED if shown != source or source.startswith("<") else shlex.quote(source)
 
 
@@ -132,12 +132,12 @@ HEAT_FAILED = (
 )
 
 
-def answer(case: Evidence, spec: DetectorSpec) -> tuple[Block, ...]:
+def _answer_blocks(case: Evidence, spec: DetectorSpec) -> tuple[Block, ...]:
     """Return the verdict on one picture, and the picture with framed faces."""
     result = case.result
     blocks: list[Block] = [Answer(result.verdict, answer_words(result), _answer_text(result, spec))]
     if case.shown:
-        blocks.append(Picture(case.shown, _caption(result)))
+        blocks.append(PictureBlock(case.shown, _caption(result)))
     elif case.missing and result.status != "error":
         blocks.append(Paragraph(case.missing))
     return tuple(blocks)
@@ -149,31 +149,34 @@ def _about_picture(
     """Yield the sections on one picture; ``suffix`` makes their anchors unique."""
     result = case.result
     if result.faces:
-        yield Section(f"faces{suffix}", "The faces", level, tuple(_faces(case, spec)))
+        yield Section(f"faces{suffix}", "The faces", level, tuple(_face_cards(case, spec)))
         yield Section(
-            f"again-saved{suffix}", "Saved again", level, tuple(_saved_again(case, spec, suffix))
+            f"again-saved{suffix}",
+            "Saved again",
+            level,
+            tuple(_stability_blocks(case, spec, suffix)),
         )
     if result.image:
         title = "Origin stated by the file"
-        yield Section(f"origin{suffix}", title, level, tuple(_origin(result)))
-    yield Section(f"file{suffix}", "The file", level, (_file(result),))
+        yield Section(f"origin{suffix}", title, level, tuple(_origin_blocks(result)))
+    yield Section(f"file{suffix}", "The file", level, (_file_facts(result),))
 
 
 def _answer_text(result: CheckResult, spec: DetectorSpec) -> str:
     if result.error:
-        return visible(f"{result.error.message} ({result.error.code})")
+        return escape_controls(f"{result.error.message} ({result.error.code})")
     if result.fake_probability is None:
         return "Very small, turned or covered faces may not have been detected."
     point = spec.operating_point(result.operating_point)
-    told = band_words(result.fake_probability, point)
+    bands = band_words(result.fake_probability, point)
     proof = f" {NO_PROOF_OF_REAL}" if result.verdict == "real" else ""
     if len(result.faces) == 1:
         sentence = VERDICTS[result.faces[0].verdict].sentence
-        return f"{sentence} {told}.{proof}"
-    return f"A picture is as fake as its most fake face. {told}.{proof}"
+        return f"{sentence} {bands}.{proof}"
+    return f"A picture is as fake as its most fake face. {bands}.{proof}"
 
 
-def _capital(text: str) -> str:
+def _capitalise(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
@@ -186,7 +189,7 @@ def _caption(result: CheckResult) -> str:
     )
 
 
-def _faces(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
+def _face_cards(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
     result = case.result
     point = spec.operating_point(result.operating_point)
     many = many_faces_words(spec, result.operating_point, len(result.faces))
@@ -195,21 +198,21 @@ def _faces(case: Evidence, spec: DetectorSpec) -> Iterator[Block]:
     if 0 < len(case.faces) < len(result.faces):
         yield Paragraph(f"Crops of the first {len(case.faces)} faces follow.")
     for number, (face, views) in enumerate(zip_longest(result.faces, case.faces), start=1):
-        yield _card(number, face, views, point)
+        yield _face_card(number, face, views, point)
 
 
-def _card(
+def _face_card(
     number: int, face: CheckedFace, views: FaceViews | None, point: OperatingPoint
 ) -> FaceCard:
     x, y, width, height = face.box
     place = f"{width:.0f} x {height:.0f} px, upper left corner at {x:.0f}, {y:.0f}."
-    told = band_words(face.fake_probability, point)
+    bands = band_words(face.fake_probability, point)
     return FaceCard(
         number=number,
         verdict=face.verdict,
         headline=f"Face {number}: {VERDICTS[face.verdict].short}",
-        meter=Meter(face.fake_probability, point, told),
-        lines=(f"{told}.", f"Size and place: {place}"),
+        meter=Meter(face.fake_probability, point, bands),
+        lines=(f"{bands}.", f"Size and place: {place}"),
         cautions=tuple(map(caution_words, face.quality.cautions)),
         crop=views.crop if views else None,
         heat=views.heat if views else None,
@@ -225,14 +228,14 @@ def _heat_words(heatmap: HeatMap | None) -> str:
     return HEAT if heatmap.reliable else HEAT_FAILED
 
 
-def _saved_again(case: Evidence, spec: DetectorSpec, suffix: str) -> Iterator[Block]:
+def _stability_blocks(case: Evidence, spec: DetectorSpec, suffix: str) -> Iterator[Block]:
     yield Paragraph(stability_words(case.result, case.resaved))
     if not case.resaved:
         return
     point = spec.operating_point(case.result.operating_point)
     rows = tuple(
         (
-            _capital(condition_words(one.condition)),
+            _capitalise(condition_words(one.condition)),
             one.verdict or one.status.replace("_", " "),
             "-" if one.fake_probability is None else percent(one.fake_probability, point),
             str(one.faces),
@@ -245,27 +248,29 @@ def _saved_again(case: Evidence, spec: DetectorSpec, suffix: str) -> Iterator[Bl
     yield Paragraph(_SAVED_AGAIN)
 
 
-def _origin(result: CheckResult) -> Iterator[Block]:
-    told = result.provenance
-    yield Paragraph(f"Content credentials (C2PA): {credentials_words(told.content_credentials)}")
-    if told.findings:
-        yield Bullets(tuple(map(finding_words, told.findings)))
+def _origin_blocks(result: CheckResult) -> Iterator[Block]:
+    provenance = result.provenance
+    yield Paragraph(
+        f"Content credentials (C2PA): {credentials_words(provenance.content_credentials)}"
+    )
+    if provenance.findings:
+        yield Bullets(tuple(map(finding_words, provenance.findings)))
     else:
         yield Paragraph("The file has no other trace of its origin.")
     yield Paragraph(ABSENCE_PROVES_NOTHING)
 
 
-def _file(result: CheckResult) -> Facts:
+def _file_facts(result: CheckResult) -> FactsBlock:
     rows: list[tuple[str, str, Literal["text", "code"]]] = [
-        ("Name", visible(result.source), "code")
+        ("Name", escape_controls(result.source), "code")
     ]
     if image := result.image:
         size = f"{image.format}, {image.width} x {image.height} px upright"
         rows += [("SHA-256", image.sha256, "code"), ("Format and size", size, "text")]
-    return Facts(tuple(rows))
+    return FactsBlock(tuple(rows))
 
 
-ASKED = Asked()
+ASKED = CheckCommand()
 BASE_RATES = (0.01, 0.1, 0.5)
 QUESTION = "Was a face in this picture generated or manipulated by a machine?"
 _QUESTION_OF_MANY = "Were faces in these pictures generated or manipulated by a machine?"
@@ -280,7 +285,7 @@ def case_facts(
     spec: DetectorSpec,
     *,
     generated: datetime,
-    asked: Asked = ASKED,
+    asked: CheckCommand = ASKED,
     left_out: int = 0,
 ) -> CaseFacts:
     """Return the report on pictures that one detector judged at one operating point.
@@ -295,35 +300,39 @@ def case_facts(
         raise ValueError("a report needs at least one case and a time with a time zone")
     made = generated.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     single = len(cases) == 1 and not left_out
-    parts = _single(cases[0], spec) if single else _many(cases, spec, left_out)
+    parts = _single_sections(cases[0], spec) if single else _batch_sections(cases, spec, left_out)
     return CaseFacts(
-        title=f"Case report: {visible(cases[0].result.source)}"
+        title=f"Case report: {escape_controls(cases[0].result.source)}"
         if single
         else f"Case report: {len(cases) + left_out:,} pictures",
         question=QUESTION if single else _QUESTION_OF_MANY,
         made=made,
-        sections=(*parts, *_shared(cases, spec, made, asked)),
+        sections=(*parts, *_shared_sections(cases, spec, made, asked)),
     )
 
 
-def _single(case: Evidence, spec: DetectorSpec) -> Iterator[Section]:
-    yield Section("answer", "Answer", 2, (*answer(case, spec), Paragraph(_ONE_PIECE, note=True)))
+def _single_sections(case: Evidence, spec: DetectorSpec) -> Iterator[Section]:
+    yield Section(
+        "answer", "Answer", 2, (*_answer_blocks(case, spec), Paragraph(_ONE_PIECE, note=True))
+    )
     yield from _about_picture(case, spec, 2, "")
 
 
-def _many(cases: Sequence[Evidence], spec: DetectorSpec, left_out: int) -> Iterator[Section]:
-    yield Section("answers", "Answers", 2, tuple(_answers(cases, left_out)))
+def _batch_sections(
+    cases: Sequence[Evidence], spec: DetectorSpec, left_out: int
+) -> Iterator[Section]:
+    yield Section("answers", "Answers", 2, tuple(_answer_table(cases, left_out)))
     for number, case in enumerate(cases, start=1):
-        title = f"{number}. {visible(case.result.source)}"
-        yield Section(f"picture-{number}", title, 2, answer(case, spec))
+        title = f"{number}. {escape_controls(case.result.source)}"
+        yield Section(f"picture-{number}", title, 2, _answer_blocks(case, spec))
         yield from _about_picture(case, spec, 3, f"-{number}")
 
 
-def _answers(cases: Sequence[Evidence], left_out: int) -> Iterator[Block]:
+def _answer_table(cases: Sequence[Evidence], left_out: int) -> Iterator[Block]:
     rows = tuple(
         (
             str(number),
-            visible(case.result.source),
+            escape_controls(case.result.source),
             answer_words(case.result),
             str(len(case.result.faces)),
         )
@@ -342,53 +351,55 @@ def _answers(cases: Sequence[Evidence], left_out: int) -> Iterator[Block]:
 _ROW_HEAD = ("no.", "picture", "answer", "faces")
 
 
-def _shared(
-    cases: Sequence[Evidence], spec: DetectorSpec, made: str, asked: Asked
+def _shared_sections(
+    cases: Sequence[Evidence], spec: DetectorSpec, made: str, asked: CheckCommand
 ) -> Iterator[Section]:
     """Yield the sections shared by all pictures of a report."""
     point = cases[0].result.operating_point
-    yield Section("meaning", "What a verdict means here", 2, tuple(_meaning(spec, point)))
-    yield Section("worth", "Reliability of a “fake” verdict", 2, tuple(_worth(spec, point)))
+    yield Section("meaning", "What a verdict means here", 2, tuple(_meaning_blocks(spec, point)))
+    yield Section("worth", "Reliability of a “fake” verdict", 2, tuple(_worth_blocks(spec, point)))
     yield Section(
         "untested",
         "What this detector was not tested on",
         2,
-        (Bullets(tuple(map(visible, untested(spec)))),),
+        (Bullets(tuple(map(escape_controls, untested_sentences(spec)))),),
     )
-    yield Section("identity", "Detector, software and time", 2, (_identity(cases[0], spec, made),))
+    yield Section(
+        "identity", "Detector, software and time", 2, (_identity_facts(cases[0], spec, made),)
+    )
     yield Section("again", "How to check this again", 2, tuple(_reproduction(cases, asked)))
 
 
-def _meaning(spec: DetectorSpec, name: str) -> Iterator[Block]:
+def _meaning_blocks(spec: DetectorSpec, name: str) -> Iterator[Block]:
     point = spec.operating_point(name)
     yield Paragraph(
         f"A face is called real below {percent(point.real_below, point)}, fake from "
         f"{percent(point.fake_from, point)}, and unsure between. This is the operating point "
-        f"“{visible(name)}”. Its promise is: {visible(point.promise).rstrip('.')}."
+        f"“{escape_controls(name)}”. Its promise is: {escape_controls(point.promise).rstrip('.')}."
     )
     yield Paragraph(budget_words(spec, name))
     yield Bullets((*budget_details(spec, name), EVEN_BET))
 
 
-def _worth(spec: DetectorSpec, name: str) -> Iterator[Block]:
+def _worth_blocks(spec: DetectorSpec, name: str) -> Iterator[Block]:
     yield Paragraph(
         "The reliability of a “fake” verdict depends on the share of fakes among the checked "
         "faces. Only the reader can estimate that share."
     )
     rows = tuple((rarity_words(rate), worth(spec, name, rate).short) for rate in BASE_RATES)
     head = ("if this share of faces is fake", "this share of “fake” verdicts is right")
-    yield Table(f"At the operating point “{visible(name)}”", head, rows)
+    yield Table(f"At the operating point “{escape_controls(name)}”", head, rows)
     yield Paragraph(HOW)
 
 
-def _identity(case: Evidence, spec: DetectorSpec, made: str) -> Facts:
+def _identity_facts(case: Evidence, spec: DetectorSpec, made: str) -> FactsBlock:
     by = case.result.detector
-    return Facts(
+    return FactsBlock(
         (
             ("Detector", f"{by.name} {by.version}", "text"),
             ("SHA-256 of its detector.json", by.sha256, "code"),
-            ("Its licence", visible(spec.licence), "text"),
-            ("Operating point", visible(case.result.operating_point), "text"),
+            ("Its licence", escape_controls(spec.licence), "text"),
+            ("Operating point", escape_controls(case.result.operating_point), "text"),
             ("Software", software(), "text"),
             ("Report made", made, "text"),
         )

@@ -9,8 +9,8 @@ from typing import Any
 
 from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
-from faceproof.reports.case_blocks import CaseFacts, evidence
-from faceproof.reports.case_facts import ASKED, Asked, case_facts
+from faceproof.reports.case_blocks import CaseFacts, collect_evidence
+from faceproof.reports.case_facts import ASKED, CheckCommand, case_facts
 from faceproof.results import CheckResult, Resaved
 
 _MM = 72 / 25.4
@@ -24,18 +24,18 @@ def case_pdf(
     detector: DetectorSpec,
     resaved: Sequence[Resaved] = (),
     generated: datetime,
-    asked: Asked = ASKED,
+    asked: CheckCommand = ASKED,
 ) -> bytes:
     """Return the case report on one picture as PDF; ``picture`` is the checked file.
 
     Raises:
         MissingExtraError: reportlab is not installed.
     """
-    case = evidence(picture, result, resaved)
-    return document(case_facts([case], detector, generated=generated, asked=asked))
+    case = collect_evidence(picture, result, resaved)
+    return render_document(case_facts([case], detector, generated=generated, asked=asked))
 
 
-def document(facts: CaseFacts) -> bytes:
+def render_document(facts: CaseFacts) -> bytes:
     """Return a case report as PDF.
 
     Raises:
@@ -46,16 +46,16 @@ def document(facts: CaseFacts) -> bytes:
     except ImportError as error:
         raise MissingExtraError("reportlab", extra="report") from error
     # The number of pages is known only for a second pass.
-    _, pages = _built(facts, None)
-    return _built(facts, pages)[0]
+    _, pages = _build(facts, None)
+    return _build(facts, pages)[0]
 
 
-def _built(facts: CaseFacts, pages: int | None) -> tuple[bytes, int]:
+def _build(facts: CaseFacts, pages: int | None) -> tuple[bytes, int]:
     """Return the file and its number of pages; the footers show ``pages`` as the total."""
     from reportlab.lib.pagesizes import A4
     from reportlab.platypus import SimpleDocTemplate
 
-    from faceproof.reports.pdf import shown, story
+    from faceproof.reports.pdf import escape_missing, story
 
     file = BytesIO()
     template = SimpleDocTemplate(
@@ -65,9 +65,9 @@ def _built(facts: CaseFacts, pages: int | None) -> tuple[bytes, int]:
         rightMargin=_MARGIN,
         topMargin=18 * _MM,
         bottomMargin=20 * _MM,
-        title=shown(facts.title),
+        title=escape_missing(facts.title),
         author="faceproof",
-        subject=shown(facts.question),
+        subject=escape_missing(facts.question),
         creator="faceproof",
         lang="en",
         invariant=1,
@@ -94,7 +94,7 @@ def _footer(canvas: Any, facts: CaseFacts, pages: int | None) -> None:
     """Draw the report's title and the page number in the footer."""
     from reportlab.lib.pagesizes import A4
 
-    from faceproof.reports.pdf import GREY, TEXT, fitted
+    from faceproof.reports.pdf import GREY, TEXT, fit_text
 
     canvas.setViewerPreference("DisplayDocTitle", "true")
     canvas.saveState()
@@ -104,5 +104,5 @@ def _footer(canvas: Any, facts: CaseFacts, pages: int | None) -> None:
     number = f"Page {canvas.getPageNumber()} of {pages}"
     canvas.drawRightString(A4[0] - _MARGIN, foot, number)
     room = A4[0] - 2 * _MARGIN - 80
-    canvas.drawString(_MARGIN, foot, fitted(f"{facts.title}, {facts.made}", 8, room))
+    canvas.drawString(_MARGIN, foot, fit_text(f"{facts.title}, {facts.made}", 8, room))
     canvas.restoreState()

@@ -9,10 +9,10 @@ from typing import Any
 
 from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.errors import MissingExtraError
-from faceproof.reports.case_blocks import CaseFacts, Jpeg, Section, evidence
-from faceproof.reports.case_facts import ASKED, Asked, case_facts
-from faceproof.reports.markup import environment
-from faceproof.reports.words import unbroken
+from faceproof.reports.case_blocks import CaseFacts, JpegImage, Section, collect_evidence
+from faceproof.reports.case_facts import ASKED, CheckCommand, case_facts
+from faceproof.reports.markup import make_environment
+from faceproof.reports.words import keep_percent_together
 from faceproof.results import CheckResult, Resaved
 
 _MOST_SHORTCUTS = 16
@@ -25,46 +25,46 @@ def case_html(
     detector: DetectorSpec,
     resaved: Sequence[Resaved] = (),
     generated: datetime,
-    asked: Asked = ASKED,
+    asked: CheckCommand = ASKED,
 ) -> str:
     """Return the case report on one picture as HTML; ``picture`` is the checked file.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
-    case = evidence(picture, result, resaved)
-    return page(case_facts([case], detector, generated=generated, asked=asked))
+    case = collect_evidence(picture, result, resaved)
+    return render_page(case_facts([case], detector, generated=generated, asked=asked))
 
 
-def page(facts: CaseFacts) -> str:
+def render_page(facts: CaseFacts) -> str:
     """Return a case report as HTML.
 
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
     try:
-        made = environment(filters=_FILTERS, names={})
+        made = make_environment(filters=_FILTERS, names={})
     except ImportError as error:
         raise MissingExtraError("jinja2", extra="report") from error
     html: str = made.get_template("case.html").render(facts=facts)
     return html
 
 
-def _data_uri(picture: Jpeg) -> str:
+def _data_uri(picture: JpegImage) -> str:
     """Return a picture as a data URI."""
     return f"data:image/jpeg;base64,{base64.b64encode(picture.data).decode('ascii')}"
 
 
-def zones(point: OperatingPoint) -> tuple[float, float, float]:
+def _band_widths(point: OperatingPoint) -> tuple[float, float, float]:
     """Return the widths of the bands real, unsure and fake in percent."""
     real, fake = 100 * point.real_below, 100 * (1 - point.fake_from)
     return real, 100 - real - fake, fake
 
 
-def shortcuts(sections: Sequence[Section]) -> list[Section]:
+def _linked_sections(sections: Sequence[Section]) -> list[Section]:
     """Return the sections linked at the top of the page; pictures are linked by the table.
 
-    >>> shortcuts([Section("answer", "Answer", 2, ()), Section("faces", "The faces", 3, ())])
+    >>> _linked_sections([Section("answer", "Answer", 2, ()), Section("faces", "The faces", 3, ())])
     [Section(name='answer', title='Answer', level=2, blocks=())]
     """
     main = [section for section in sections if section.level == 2]
@@ -81,8 +81,8 @@ def _kind(block: Any) -> str:
 _FILTERS = {
     "uri": _data_uri,
     "kind": _kind,
-    "zones": zones,
-    "shortcuts": shortcuts,
-    "unbroken": unbroken,
+    "zones": _band_widths,
+    "shortcuts": _linked_sections,
+    "unbroken": keep_percent_together,
 }
 """Functions of this template in addition to the common ones."""

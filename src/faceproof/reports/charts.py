@@ -9,8 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
-from faceproof.reports.training_log import Curve, History, history
-from faceproof.runs import replacing
+from faceproof.reports.training_log import Curve, TrainingHistory, read_history
+from faceproof.runs import atomic_write
 from faceproof.tables import require
 
 SMOOTHING = 0.9
@@ -20,7 +20,7 @@ Style = Literal["raw", "smooth", "validation", "attacked"]
 
 
 @dataclass(frozen=True)
-class Trace:
+class ChartTrace:
     """One curve of a panel, with its name and line style."""
 
     name: str
@@ -29,12 +29,12 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Panel:
+class ChartPanel:
     """Curves over one axis of steps; ``floor`` and ``ceiling`` are values within the axis."""
 
     name: str
     title: str
-    traces: tuple[Trace, ...]
+    traces: tuple[ChartTrace, ...]
     caption: str
     floor: float | None = None
     ceiling: float | None = None
@@ -50,22 +50,30 @@ class Panel:
     def description(self) -> str:
         """The curves as alternative text."""
         return " ".join(
-            _told(trace) for trace in self.traces if trace.style != "raw" or len(trace.curve) == 1
+            _describe_trace(trace)
+            for trace in self.traces
+            if trace.style != "raw" or len(trace.curve) == 1
         )
 
 
-def panels(run: History) -> tuple[Panel, ...]:
+def panels(run: TrainingHistory) -> tuple[ChartPanel, ...]:
     """Return the panels of a run, without empty ones."""
-    made = (_loss(run), _accuracy(run), _auc(run), _learning_rate(run), _speed(run))
+    made = (
+        _loss_panel(run),
+        _accuracy_panel(run),
+        _auc_panel(run),
+        _learning_rate_panel(run),
+        _speed_panel(run),
+    )
     return tuple(panel for panel in made if panel.traces)
 
 
-def smoothed(curve: Curve) -> Curve:
+def smooth(curve: Curve) -> Curve:
     """Return the exponential moving average of a curve, bias-corrected at the start.
 
     Source: Kingma and Ba, "Adam", 2015, section 3, for the bias correction.
 
-    >>> smoothed(Curve((1, 2, 3), (1.0, 1.0, 1.0))).values
+    >>> smooth(Curve((1, 2, 3), (1.0, 1.0, 1.0))).values
     (1.0, 1.0, 1.0)
     """
     values, total = [], 0.0
@@ -94,10 +102,10 @@ def ticks(low: float, high: float) -> tuple[float, ...]:
     return tuple(float(f"{number * step:.12g}") for number in range(first, last + 1))
 
 
-def thinned(curve: Curve, most: int) -> Curve:
+def thin_out(curve: Curve, most: int) -> Curve:
     """Return at most ``most`` points of a curve, the minimum and maximum of each interval.
 
-    >>> thinned(Curve((1, 2, 3, 4), (0.0, 9.0, 1.0, 2.0)), 2).values
+    >>> thin_out(Curve((1, 2, 3, 4), (0.0, 9.0, 1.0, 2.0)), 2).values
     (0.0, 9.0)
     """
     if len(curve) <= most:
@@ -112,79 +120,82 @@ def thinned(curve: Curve, most: int) -> Curve:
     return Curve(tuple(curve.steps[at] for at in kept), tuple(curve.values[at] for at in kept))
 
 
-def _loss(run: History) -> Panel:
-    return Panel(
+def _loss_panel(run: TrainingHistory) -> ChartPanel:
+    return ChartPanel(
         "loss",
         "Loss",
-        (*_training(run, "loss"), *_validation(run, "validation_loss")),
+        (*_training_traces(run, "loss"), *_validation_traces(run, "validation_loss")),
         "Training: single batches of augmented pictures, with the network being trained. "
         "Validation: the averaged network on unchanged pictures. The two need not agree.",
         floor=0.0,
     )
 
 
-def _accuracy(run: History) -> Panel:
-    return Panel(
+def _accuracy_panel(run: TrainingHistory) -> ChartPanel:
+    return ChartPanel(
         "accuracy",
         "Accuracy",
         (
-            *_training(run, "accuracy"),
-            *_validation(run, "validation_accuracy"),
-            *_named(run, "attacked_accuracy", "validation, attacked", "attacked"),
+            *_training_traces(run, "accuracy"),
+            *_validation_traces(run, "validation_accuracy"),
+            *_named_traces(run, "attacked_accuracy", "validation, attacked", "attacked"),
         ),
         "Accuracy at threshold 0.5, before any threshold is chosen.",
         ceiling=1.0,
     )
 
 
-def _auc(run: History) -> Panel:
-    return Panel(
+def _auc_panel(run: TrainingHistory) -> ChartPanel:
+    return ChartPanel(
         "auc",
         "ROC-AUC",
-        tuple(_validation(run, "validation_auc")),
+        tuple(_validation_traces(run, "validation_auc")),
         "The averaged network on validation faces; the first maximum is the best step.",
         ceiling=1.0,
     )
 
 
-def _learning_rate(run: History) -> Panel:
-    return Panel(
+def _learning_rate_panel(run: TrainingHistory) -> ChartPanel:
+    return ChartPanel(
         "rate",
         "Learning rate",
-        tuple(_named(run, "learning_rate", "learning rate", "smooth")),
+        tuple(_named_traces(run, "learning_rate", "learning rate", "smooth")),
         "The highest of all parameter groups.",
         floor=0.0,
     )
 
 
-def _speed(run: History) -> Panel:
-    return Panel(
+def _speed_panel(run: TrainingHistory) -> ChartPanel:
+    return ChartPanel(
         "speed",
         "Pictures per second",
-        tuple(_named(run, "pictures_per_second", "pictures per second", "smooth")),
+        tuple(_named_traces(run, "pictures_per_second", "pictures per second", "smooth")),
         "The mean since this start of the training, including validations.",
         floor=0.0,
     )
 
 
-def _training(run: History, name: str) -> Sequence[Trace]:
+def _training_traces(run: TrainingHistory, name: str) -> Sequence[ChartTrace]:
     """Return a training metric, raw and smoothed."""
     raw = run.curve(name)
     if not raw:
         return ()
-    return (Trace("training", "raw", raw), Trace("training, smoothed", "smooth", smoothed(raw)))
+    return (
+        ChartTrace("training", "raw", raw),
+        ChartTrace("training, smoothed", "smooth", smooth(raw)),
+    )
 
 
-def _validation(run: History, name: str) -> Sequence[Trace]:
-    return _named(run, name, "validation", "validation")
+def _validation_traces(run: TrainingHistory, name: str) -> Sequence[ChartTrace]:
+    return _named_traces(run, name, "validation", "validation")
 
 
-def _named(run: History, key: str, name: str, style: Style) -> Sequence[Trace]:
+def _named_traces(run: TrainingHistory, key: str, name: str, style: Style) -> Sequence[ChartTrace]:
     curve = run.curve(key)
-    return (Trace(name, style, curve),) if curve else ()
+    return (ChartTrace(name, style, curve),) if curve else ()
 
 
-def _told(trace: Trace) -> str:
+def _describe_trace(trace: ChartTrace) -> str:
     """Return a sentence that describes a curve."""
     steps, values = trace.curve.steps, trace.curve.values
     name = trace.name[0].upper() + trace.name[1:]
@@ -212,7 +223,7 @@ class _Tick:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class _DrawnTrace:
     """A curve as the points of a polyline and, if they are few, as dots (x, y)."""
 
     name: str
@@ -229,13 +240,13 @@ class Chart:
     title: str
     description: str
     caption: str
-    curves: tuple[Drawn, ...]
+    curves: tuple[_DrawnTrace, ...]
     across: tuple[_Tick, ...]
     upright: tuple[_Tick, ...]
     best: float | None
 
 
-def chart(panel: Panel, *, steps: int, best: int | None) -> Chart:
+def chart(panel: ChartPanel, *, steps: int, best: int | None) -> Chart:
     """Return a panel's chart over the steps from 0 to ``steps``."""
     frame = _Frame(steps, panel.ticks[0], panel.ticks[-1])
     return Chart(
@@ -243,7 +254,7 @@ def chart(panel: Panel, *, steps: int, best: int | None) -> Chart:
         panel.title,
         panel.description,
         panel.caption,
-        tuple(_drawn(trace, frame) for trace in panel.traces),
+        tuple(_draw_trace(trace, frame) for trace in panel.traces),
         tuple(_Tick(frame.x(step), f"{step:,.0f}") for step in _step_ticks(steps)),
         tuple(_Tick(frame.y(value), f"{value:g}") for value in panel.ticks),
         None if best is None else frame.x(best),
@@ -280,11 +291,11 @@ class _Frame:
         return [(self.x(step), self.y(value)) for step, value in pairs]
 
 
-def _drawn(trace: Trace, frame: _Frame) -> Drawn:
-    line = frame.points(thinned(trace.curve, _MOST_POINTS))
+def _draw_trace(trace: ChartTrace, frame: _Frame) -> _DrawnTrace:
+    line = frame.points(thin_out(trace.curve, _MOST_POINTS))
     measured = trace.style in {"validation", "attacked"} and len(trace.curve) <= _MOST_DOTS
     dotted = measured or len(trace.curve) == 1
-    return Drawn(
+    return _DrawnTrace(
         trace.name,
         trace.style,
         " ".join(f"{x},{y}" for x, y in line),
@@ -315,20 +326,20 @@ def write(run: Path, *, title: str = "") -> Path:
     """
     require("matplotlib")
     path = run / FILE
-    figure = draw(history(run), title=title or run.name)
-    with replacing(path) as file:
+    figure = draw(read_history(run), title=title or run.name)
+    with atomic_write(path) as file:
         figure.savefig(file, format="png", metadata={"Software": None})
     return path
 
 
-def draw(run: History, *, title: str) -> Any:
+def draw(run: TrainingHistory, *, title: str) -> Any:
     """Return a matplotlib figure of a run, without use of pyplot's state."""
     from matplotlib.figure import Figure
 
     figure = Figure(
         figsize=(_FIGURE_WIDTH, _FIGURE_HEIGHT), dpi=_DOTS_PER_INCH, layout="constrained"
     )
-    figure.suptitle(_plain(title), parse_math=False, color=_INK, fontsize=15)
+    figure.suptitle(_plain_title(title), parse_math=False, color=_INK, fontsize=15)
     shown = panels(run)[:_MOST_PANELS]
     if not shown:
         figure.text(0.5, 0.5, "no data logged yet", ha="center", color=_QUIET, fontsize=13)
@@ -339,32 +350,32 @@ def draw(run: History, *, title: str) -> Any:
         if panel is None:
             axes.set_axis_off()
         else:
-            _panel(axes, panel, run.step, best["step"] if best else None)
+            _write_panel(axes, panel, run.step, best["step"] if best else None)
     return figure
 
 
-def _panel(axes: Any, panel: Panel, steps: int, best: int | None) -> None:
+def _write_panel(axes: Any, panel: ChartPanel, steps: int, best: int | None) -> None:
     for trace in panel.traces:
-        _trace(axes, trace)
+        _write_trace(axes, trace)
     if best is not None:
         axes.axvline(best, color=_QUIET, linestyle="--", linewidth=1, label=f"best step {best:,}")
     axes.set_title(panel.title, color=_INK, fontsize=13, loc="left")
     axes.set_xlabel("step", color=_QUIET, fontsize=11)
-    _axis(axes, panel.ticks, _step_ticks(steps))
+    _write_axis(axes, panel.ticks, _step_ticks(steps))
     axes.set_xlim(0, max(steps, 1) * 1.02)
     axes.set_ylim(panel.ticks[0], panel.ticks[-1])
     axes.legend(fontsize=10.5, frameon=False, labelcolor=_INK)
 
 
-def _trace(axes: Any, trace: Trace) -> None:
+def _write_trace(axes: Any, trace: ChartTrace) -> None:
     style = dict(_STYLES[trace.style])
-    curve = thinned(trace.curve, _MOST_FIGURE_POINTS)
+    curve = thin_out(trace.curve, _MOST_FIGURE_POINTS)
     if len(curve) == 1:
         style["marker"] = "o"
     axes.plot(curve.steps, curve.values, label=trace.name, clip_on=False, **style)
 
 
-def _axis(axes: Any, upright: Sequence[float], across: Sequence[float]) -> None:
+def _write_axis(axes: Any, upright: Sequence[float], across: Sequence[float]) -> None:
     """Set the same ticks as on the page."""
     axes.set_yticks(upright, [f"{value:g}" for value in upright])
     axes.set_xticks(across, [f"{step:,.0f}" for step in across])
@@ -374,6 +385,6 @@ def _axis(axes: Any, upright: Sequence[float], across: Sequence[float]) -> None:
     axes.spines[["left", "bottom"]].set_color(_LINE)
 
 
-def _plain(title: str) -> str:
+def _plain_title(title: str) -> str:
     """Return a title on one line, limited to characters of matplotlib's own font."""
     return " ".join(title.split()).encode("ascii", "replace").decode()[:90]

@@ -24,7 +24,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def csv_rows(result: CheckResult) -> Iterator[dict[str, object]]:
     """Yield one row for each face, or one row for a source without faces."""
-    error, image, said = result.error, result.image, result.provenance.content_credentials
+    error, image, credentials = result.error, result.image, result.provenance.content_credentials
     row: dict[str, object] = {
         "source": result.source,
         "status": result.status,
@@ -40,8 +40,8 @@ def csv_rows(result: CheckResult) -> Iterator[dict[str, object]]:
         "detector_version": result.detector.version,
         "operating_point": result.operating_point,
         "elapsed_ms": result.elapsed_ms,
-        "content_credentials": said.state if said else None,
-        "file_says": " ".join(file_says(result)),
+        "content_credentials": credentials.state if credentials else None,
+        "file_says": " ".join(provenance_indications(result)),
     }
     for number, face in enumerate(result.faces, start=1):
         yield row | {"face": number} | _face_columns(face)
@@ -61,7 +61,7 @@ def _face_columns(face: CheckedFace) -> dict[str, object]:
     }
 
 
-def file_says(result: CheckResult) -> list[str]:
+def provenance_indications(result: CheckResult) -> list[str]:
     """Return the distinct indications of the file's provenance findings."""
     points = {finding.points_to for finding in result.provenance.findings}
     return sorted(points - {"nothing"})
@@ -95,11 +95,11 @@ def csv_text(results: Iterable[CheckResult]) -> str:
     table = CsvTable(stream)
     for result in results:
         for row in csv_rows(result):
-            table.write(_harmless(row))
+            table.write(_escape_formulas(row))
     return stream.getvalue()
 
 
-def _harmless(row: Mapping[str, object]) -> dict[str, object]:
+def _escape_formulas(row: Mapping[str, object]) -> dict[str, object]:
     return {
         column: f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
         for column, cell in row.items()

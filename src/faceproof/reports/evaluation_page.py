@@ -14,9 +14,9 @@ from faceproof.detector.spec import Finding
 from faceproof.evaluation.evaluate import Confusion, Evaluation
 from faceproof.evaluation.findings import REPORTED
 from faceproof.evaluation.formulas import Floats, precision_recall_curve, reliability, roc_curve
-from faceproof.evaluation.predictions import Faces, judged
+from faceproof.evaluation.predictions import Faces, judged_faces
 from faceproof.reports.card import TITLES
-from faceproof.reports.markup import NUMBERS, environment
+from faceproof.reports.markup import NUMBERS, make_environment
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,12 +65,12 @@ def _roc_plot(faces: Faces) -> _Plot:
     return _Plot(
         "roc",
         "ROC curve",
-        f"At 1 % false alarms {_percent(caught[0])} of the fakes are caught, "
-        f"at 10 % {_percent(caught[1])}.",
+        f"At 1 % false alarms {_format_percent(caught[0])} of the fakes are caught, "
+        f"at 10 % {_format_percent(caught[1])}.",
         "real faces called fake",
         "fakes called fake",
-        points(curve.false_positive_rate, curve.true_positive_rate),
-        points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
+        _polyline_points(curve.false_positive_rate, curve.true_positive_rate),
+        _polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
     )
 
 
@@ -82,30 +82,31 @@ def _precision_recall_plot(faces: Faces) -> _Plot:
     return _Plot(
         "pr",
         "Precision and recall",
-        f"When half of the fakes are caught, {_percent(half)} of the faces called fake are fake; "
-        f"{_percent(chance)} of all judged faces are.",
+        f"When half of the fakes are caught, {_format_percent(half)} of the faces called fake "
+        "are fake; "
+        f"{_format_percent(chance)} of all judged faces are.",
         "recall",
         "precision",
-        points(curve.recall, curve.precision),
-        points(np.array([0.0, 1.0]), np.array([chance, chance])),
+        _polyline_points(curve.recall, curve.precision),
+        _polyline_points(np.array([0.0, 1.0]), np.array([chance, chance])),
     )
 
 
 def _reliability_plot(faces: Faces) -> _Plot:
     """Return the share of fakes against the mean probability, in bins of equal mass."""
     bins = reliability(faces.fake, faces.probabilities)
-    said = ", ".join(
+    description = ", ".join(
         f"{mean:.2f}: {share:.2f}"
         for mean, share in zip(bins.mean_probability, bins.share_fake, strict=True)
     )
     return _Plot(
         "reliability",
         "Reliability",
-        f"Mean fake probability and share of fakes in bins of equal mass: {said}.",
+        f"Mean fake probability and share of fakes in bins of equal mass: {description}.",
         "fake probability",
         "share of fakes",
-        points(bins.mean_probability, bins.share_fake),
-        points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
+        _polyline_points(bins.mean_probability, bins.share_fake),
+        _polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0])),
         tuple(
             (*place(mean, share), 4.0)
             for mean, share in zip(bins.mean_probability, bins.share_fake, strict=True)
@@ -115,10 +116,10 @@ def _reliability_plot(faces: Faces) -> _Plot:
     )
 
 
-def points(x: Floats, y: Floats) -> str:
+def _polyline_points(x: Floats, y: Floats) -> str:
     """Return the points of an SVG polyline for values in [0, 1]; at most `_MOST_POINTS` of them.
 
-    >>> points(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+    >>> _polyline_points(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
     '44.0,252.0 284.0,12.0'
     """
     kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).round().astype(int))
@@ -134,7 +135,7 @@ def place(x: float, y: float) -> tuple[float, float]:
     return round(LEFT + SIDE * float(x), 1), round(FOOT - SIDE * float(y), 1)
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
@@ -151,7 +152,7 @@ SHORT = {
 
 
 @dataclass(frozen=True)
-class Cell:
+class _ConfusionCell:
     """A class, a verdict, and the number and share of the class's faces with it."""
 
     label: str
@@ -163,18 +164,18 @@ class Cell:
 def evaluation_page(evaluation: Evaluation, predictions: pa.Table) -> str:
     """Return the HTML of an evaluation; plots are drawn from its predictions table."""
     page: str = (
-        environment(
-            filters={"shown": _breakable},
+        make_environment(
+            filters={"shown": _format_breakable},
             names={"titles": TITLES, "short": SHORT, "side": SIDE, "left": LEFT, "foot": FOOT},
         )
         .get_template("evaluation.html")
         .render(
             page=evaluation,
             verdict=verdict(evaluation),
-            metrics=[name for name in REPORTED if _measured(evaluation, name)],
-            main=[name for name in MAIN if _measured(evaluation, name)],
+            metrics=[name for name in REPORTED if _is_measured(evaluation, name)],
+            main=[name for name in MAIN if _is_measured(evaluation, name)],
             plots=plots_by_condition(predictions),
-            matrices={one.condition: cells(one) for one in evaluation.confusion},
+            matrices={one.condition: _confusion_cells(one) for one in evaluation.confusion},
         )
     )
     return page
@@ -182,7 +183,7 @@ def evaluation_page(evaluation: Evaluation, predictions: pa.Table) -> str:
 
 def plots_by_condition(predictions: pa.Table) -> dict[str, tuple[_Plot, ...]]:
     """Return the plots of each condition with judged faces."""
-    faces = judged(predictions)
+    faces = judged_faces(predictions)
     return {
         condition: plots(faces.where(faces.conditions == condition))
         for condition in dict.fromkeys(faces.conditions.tolist())
@@ -192,8 +193,8 @@ def plots_by_condition(predictions: pa.Table) -> dict[str, tuple[_Plot, ...]]:
 def verdict(evaluation: Evaluation) -> str:
     """Return a sentence with the main figures."""
     condition = evaluation.conditions[0]
-    said = [
-        f"{_value(found)} {words}"
+    parts = [
+        f"{_format_value(found)} {words}"
         for metric, words in (
             ("bpcer", "of real faces called fake"),
             ("apcer", "of fakes called real"),
@@ -201,24 +202,26 @@ def verdict(evaluation: Evaluation) -> str:
         )
         if (found := evaluation.find(metric, "all", condition))
     ]
-    return f"{', '.join(said)}." if said else "No face was judged."
+    return f"{', '.join(parts)}." if parts else "No face was judged."
 
 
-def cells(found: Confusion) -> list[list[Cell]]:
+def _confusion_cells(found: Confusion) -> list[list[_ConfusionCell]]:
     """Return the confusion matrix, rows real and fake, with shares of each class."""
     return [
         [
-            Cell(label, called, count, count / max(sum(counts), 1))
+            _ConfusionCell(label, called, count, count / max(sum(counts), 1))
             for called, count in zip(("real", "unsure", "fake"), counts, strict=True)
         ]
         for label, counts in (("real", found.real), ("fake", found.fake))
     ]
 
 
-def shown(found: Finding | None) -> str:
+def format_finding(found: Finding | None) -> str:
     """Return a value with its interval, a share as a percentage; "-" for none.
 
-    >>> shown(Finding(metric="bpcer@x", value=.01, low=0, high=.02, n=9, data_sha256="0" * 64))
+    >>> format_finding(
+    ...     Finding(metric="bpcer@x", value=.01, low=0, high=.02, n=9, data_sha256="0" * 64)
+    ... )
     '1.0 % [0.0, 2.0]'
     """
     if found is None:
@@ -228,15 +231,15 @@ def shown(found: Finding | None) -> str:
     return f"{100 * found.value:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
-def _value(found: Finding) -> str:
-    return shown(found).partition(" [")[0].replace(" ", "\N{NO-BREAK SPACE}")
+def _format_value(found: Finding) -> str:
+    return format_finding(found).partition(" [")[0].replace(" ", "\N{NO-BREAK SPACE}")
 
 
-def _breakable(found: Finding | None) -> str:
+def _format_breakable(found: Finding | None) -> str:
     """Return the value and its interval, with a line break allowed only between them."""
     hard = "\N{NO-BREAK SPACE}"
-    return shown(found).replace(" ", hard).replace(f"{hard}[", " [")
+    return format_finding(found).replace(" ", hard).replace(f"{hard}[", " [")
 
 
-def _measured(evaluation: Evaluation, metric: str) -> bool:
+def _is_measured(evaluation: Evaluation, metric: str) -> bool:
     return any(one.metric.partition("@")[0] == metric for one in evaluation.findings)

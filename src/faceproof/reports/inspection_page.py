@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from faceproof.data.inspection.record import Association, Cell, Inspection, RowRef
+from faceproof.data.inspection.record import Association, BalanceCell, Inspection, RowRef
 from faceproof.data.manifest import SPLITS
-from faceproof.reports.markup import environment
+from faceproof.reports.markup import make_environment
 
 _VERDICTS = {
     "error": "Do not train or measure on this data set before its errors are fixed.",
@@ -32,7 +32,7 @@ class _BalanceRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class _ValueShare:
     """One value of a fact or attribute with its share of each class, in percent."""
 
     value: str
@@ -44,34 +44,34 @@ class Share:
 
 def inspection_page(inspection: Inspection, pictures: Mapping[RowRef, bytes]) -> str:
     """Return the HTML of an inspection; ``pictures`` are WebP thumbnails of the sheets' tiles."""
-    template = environment(
-        filters={"percent": _percent},
-        names={"where": where, "shares": shares, "strength": strength},
+    template = make_environment(
+        filters={"percent": _format_percent},
+        names={"where": _describe_row, "shares": value_shares, "strength": strength},
     ).get_template("inspection.html")
-    splits = _splits(inspection.balance)
+    splits = _split_names(inspection.balance)
     page: str = template.render(
         page=inspection,
-        severity=worst(inspection),
-        verdict=_VERDICTS[worst(inspection)],
+        severity=_worst_severity(inspection),
+        verdict=_VERDICTS[_worst_severity(inspection)],
         splits=splits,
         balance=balance_rows(inspection.balance, splits),
-        totals=_totals(inspection.balance),
+        totals=_count_totals(inspection.balance),
         weighted=any(cell.weight != cell.rows for cell in inspection.balance),
-        spreads=_by_name(inspection),
+        spreads=_spreads_by_name(inspection),
         data_uris={ref: _data_uri(data) for ref, data in pictures.items()},
     )
     return page
 
 
-def worst(inspection: Inspection) -> str:
+def _worst_severity(inspection: Inspection) -> str:
     """Return the highest severity, "note" without faults."""
     held = {fault.severity for fault in inspection.faults}
     return next((name for name in ("error", "warning") if name in held), "note")
 
 
-def balance_rows(cells: tuple[Cell, ...], splits: list[str]) -> list[_BalanceRow]:
+def balance_rows(cells: tuple[BalanceCell, ...], splits: list[str]) -> list[_BalanceRow]:
     """Return a row for each source, class and generator, with its count in each split."""
-    held: dict[tuple[str, str, str], dict[str, Cell]] = defaultdict(dict)
+    held: dict[tuple[str, str, str], dict[str, BalanceCell]] = defaultdict(dict)
     for cell in cells:
         held[cell.source, cell.label, cell.generator][cell.split] = cell
     ordered = sorted(held.items(), key=lambda item: (item[0][0], item[0][1] != "real", item[0][2]))
@@ -86,11 +86,11 @@ def balance_rows(cells: tuple[Cell, ...], splits: list[str]) -> list[_BalanceRow
     ]
 
 
-def shares(found: Association) -> list[Share]:
+def value_shares(found: Association) -> list[_ValueShare]:
     """Return the values with their shares of each class."""
     real, fake = (sum(getattr(one, name) for one in found.levels) for name in ("real", "fake"))
     return [
-        Share(
+        _ValueShare(
             one.value,
             one.real,
             one.fake,
@@ -101,7 +101,7 @@ def shares(found: Association) -> list[Share]:
     ]
 
 
-def where(inspection: Inspection, ref: RowRef) -> str:
+def _describe_row(inspection: Inspection, ref: RowRef) -> str:
     """Return a row's description: its number, and its manifest if there are several."""
     if len(inspection.manifests) == 1:
         return f"row {ref.row:,}"
@@ -122,13 +122,13 @@ def strength(v: float | None) -> str:
     return next((word for from_, word in words if v >= from_), "negligible")
 
 
-def _splits(cells: tuple[Cell, ...]) -> list[str]:
+def _split_names(cells: tuple[BalanceCell, ...]) -> list[str]:
     """Return the splits with rows, in order."""
     held = {cell.split for cell in cells}
     return [*(split for split in SPLITS if split in held), *sorted(held - set(SPLITS))]
 
 
-def _totals(cells: tuple[Cell, ...]) -> dict[tuple[str, str], int]:
+def _count_totals(cells: tuple[BalanceCell, ...]) -> dict[tuple[str, str], int]:
     """Return (split, label) -> rows, with "all" for all splits."""
     totals: dict[tuple[str, str], int] = defaultdict(int)
     for cell in cells:
@@ -137,7 +137,7 @@ def _totals(cells: tuple[Cell, ...]) -> dict[tuple[str, str], int]:
     return totals
 
 
-def _by_name(inspection: Inspection) -> dict[str, list[Any]]:
+def _spreads_by_name(inspection: Inspection) -> dict[str, list[Any]]:
     """Return the spreads by name of their quantity."""
     named: dict[str, list[Any]] = defaultdict(list)
     for spread in inspection.spreads:
@@ -149,5 +149,5 @@ def _data_uri(data: bytes) -> str:
     return f"data:image/webp;base64,{base64.b64encode(data).decode()}"
 
 
-def _percent(number: float) -> str:
+def _format_percent(number: float) -> str:
     return f"{number:.1f} %" if 0 < number < 10 else f"{number:.0f} %"

@@ -1,4 +1,4 @@
-"""`marked`: a picture with a frame, a number and the verdict at each face."""
+"""`mark_picture`: a picture with a frame, a number and the verdict at each face."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _SMALLEST_TEXT, _LARGEST_TEXT = 11, 40
 
 
-class Look(NamedTuple):
+class _VerdictStyle(NamedTuple):
     """Style of a verdict: colour, text colour, line width and sign.
 
     The colours also differ in lightness, and the text on each has a contrast above 4.5.
@@ -35,10 +35,10 @@ class Look(NamedTuple):
     sign: str
 
 
-LOOKS: Mapping[Verdict, Look] = {
-    "fake": Look((176, 58, 0), (255, 255, 255), 1.5, "triangle"),
-    "unsure": Look((247, 214, 72), (0, 0, 0), 1.0, "diamond"),
-    "real": Look((0, 98, 158), (255, 255, 255), 1.0, "disc"),
+LOOKS: Mapping[Verdict, _VerdictStyle] = {
+    "fake": _VerdictStyle((176, 58, 0), (255, 255, 255), 1.5, "triangle"),
+    "unsure": _VerdictStyle((247, 214, 72), (0, 0, 0), 1.0, "diamond"),
+    "real": _VerdictStyle((0, 98, 158), (255, 255, 255), 1.0, "disc"),
 }
 """Style of each verdict on a picture."""
 
@@ -77,7 +77,7 @@ class Label:
     size: int
 
 
-def placed_labels(
+def place_labels(
     boxes: Sequence[Box], verdicts: Sequence[Verdict], picture: tuple[int, int]
 ) -> list[Label]:
     """Return a label for each face, all inside the picture, with minimal overlap.
@@ -91,12 +91,12 @@ def placed_labels(
         taken = np.array([label.place for label in placed], np.float64).reshape(-1, 4)
         size = _text_size(box, picture)
         for text in (f"{number} {verdict}", f"{number}"):
-            places = list(_candidates(box, _extent(text, size), picture))
-            covered = [_covered(place, taken) for place in places]
+            places = list(_candidates(box, _label_extent(text, size), picture))
+            covered = [_covered_area(place, taken) for place in places]
             costs = [
                 10 * labels
-                + 2 * _covered(place, frames)
-                - _covered(place, frames[number - 1 :][:1])
+                + 2 * _covered_area(place, frames)
+                - _covered_area(place, frames[number - 1 :][:1])
                 for place, labels in zip(places, covered, strict=True)
             ]
             best = int(np.argmin(costs))
@@ -106,22 +106,22 @@ def placed_labels(
     return placed
 
 
-def _drawn_label(draw: ImageDraw.ImageDraw, label: Label) -> None:
+def _draw_label(draw: ImageDraw.ImageDraw, label: Label) -> None:
     """Draw a label: a plate with a white and black outline, the verdict's sign and the text."""
     look, place = LOOKS[label.verdict], label.place
     draw.rectangle(place, fill=(0, 0, 0))
     draw.rectangle(_inset(place, 1), fill=(255, 255, 255))
     draw.rectangle(_inset(place, 2), fill=look.fill)
     middle = (place.top + place.bottom) / 2
-    pad = _pad(label.size)
+    pad = _label_padding(label.size)
     radius = 0.34 * label.size
-    _sign(draw, look, (place.left + pad + radius, middle), radius)
+    _draw_sign(draw, look, (place.left + pad + radius, middle), radius)
     left = place.left + pad + 2.9 * radius
     draw.text((left, middle), label.text, fill=look.text, font=_font(label.size), anchor="lm")
 
 
-def _sign(
-    draw: ImageDraw.ImageDraw, look: Look, middle: tuple[float, float], radius: float
+def _draw_sign(
+    draw: ImageDraw.ImageDraw, look: _VerdictStyle, middle: tuple[float, float], radius: float
 ) -> None:
     x, y = middle
     if look.sign == "disc":
@@ -140,13 +140,13 @@ def _text_size(box: Box, picture: tuple[int, int]) -> int:
     return round(max(_SMALLEST_TEXT, min(wanted, room, _LARGEST_TEXT)))
 
 
-def _extent(text: str, size: int) -> tuple[float, float]:
+def _label_extent(text: str, size: int) -> tuple[float, float]:
     """Return width and height of a label with this text."""
     left, _, right, _ = _font(size).getbbox(text)
-    return right - left + 0.34 * size * 2.9 + 2 * _pad(size), 1.45 * size + 4
+    return right - left + 0.34 * size * 2.9 + 2 * _label_padding(size), 1.45 * size + 4
 
 
-def _pad(size: int) -> float:
+def _label_padding(size: int) -> float:
     return 3 + 0.22 * size
 
 
@@ -170,7 +170,7 @@ def _candidates(box: Box, extent: tuple[float, float], picture: tuple[int, int])
         yield Box(left, top, left + wide, top + high)
 
 
-def _covered(place: Box, others: Boxes) -> float:
+def _covered_area(place: Box, others: Boxes) -> float:
     """Return the area that a position shares with others [N, 4], summed over them."""
     wide = np.minimum(others[:, 2], place.right) - np.maximum(others[:, 0], place.left)
     high = np.minimum(others[:, 3], place.bottom) - np.maximum(others[:, 1], place.top)
@@ -201,12 +201,12 @@ class _Stroke:
     right: float
     bottom: float
 
-    def widened(self, by: float) -> tuple[float, float, float, float]:
+    def widen(self, by: float) -> tuple[float, float, float, float]:
         """Return the rectangle of the segment with half-width ``by``."""
         return self.left - by, self.top - by, self.right + by, self.bottom + by
 
 
-def marked(
+def mark_picture(
     pixels: Pixels,
     result: CheckResult,
     *,
@@ -220,23 +220,23 @@ def marked(
     overlays heat maps on faces that have one.
     """
     if heat_opacity is not None:
-        pixels = heated(pixels, result, opacity=heat_opacity)
-    shown = _sized(pixels, longest)
+        pixels = overlay_heatmaps(pixels, result, opacity=heat_opacity)
+    shown = _resize_for_text(pixels, longest)
     scale = shown.shape[1] / pixels.shape[1]
     image = Image.fromarray(shown)
     draw = ImageDraw.Draw(image)
     height, width = shown.shape[:2]
-    boxes = [_scaled(face.box, scale, (width, height)) for face in result.faces]
+    boxes = [_scale_box(face.box, scale, (width, height)) for face in result.faces]
     unit = max(1.5, max(width, height) / 400)
     for box, face in zip(boxes, result.faces, strict=True):
-        _frame(draw, box, face.verdict, unit)
-    labels = placed_labels(boxes, [face.verdict for face in result.faces], (width, height))
+        _draw_frame(draw, box, face.verdict, unit)
+    labels = place_labels(boxes, [face.verdict for face in result.faces], (width, height))
     for label in labels:
-        _drawn_label(draw, label)
+        _draw_label(draw, label)
     return np.asarray(image, np.uint8)
 
 
-def heated(pixels: Pixels, result: CheckResult, *, opacity: float) -> Pixels:
+def overlay_heatmaps(pixels: Pixels, result: CheckResult, *, opacity: float) -> Pixels:
     """Return the picture with the heat map of each face that has one, uint8 [H, W, 3]."""
     from faceproof.imaging.heat import heat_overlay
 
@@ -261,7 +261,7 @@ def picture_words(result: CheckResult) -> str:
     return f"The picture with frames around its faces: {', '.join(named)}{rest}."
 
 
-def _sized(pixels: Pixels, longest: int) -> Pixels:
+def _resize_for_text(pixels: Pixels, longest: int) -> Pixels:
     """Return the picture at a size at which text is legible."""
     side, least = max(pixels.shape[:2]), min(_SMALLEST, longest)
     if side >= least:
@@ -269,7 +269,7 @@ def _sized(pixels: Pixels, longest: int) -> Pixels:
     return resize(pixels, least / side, cv2.INTER_CUBIC)
 
 
-def _scaled(box: Sequence[float], scale: float, size: tuple[int, int]) -> Box:
+def _scale_box(box: Sequence[float], scale: float, size: tuple[int, int]) -> Box:
     """Return a face's box in the output picture, clipped and never empty."""
     x, y, width, height = (scale * number for number in box)
     left, top = (min(max(0.0, at), end - 1.0) for at, end in zip((x, y), size, strict=True))
@@ -277,7 +277,7 @@ def _scaled(box: Sequence[float], scale: float, size: tuple[int, int]) -> Box:
     return Box(left, top, max(right, left), max(bottom, top))
 
 
-def _frame(draw: ImageDraw.ImageDraw, box: Box, verdict: Verdict, unit: float) -> None:
+def _draw_frame(draw: ImageDraw.ImageDraw, box: Box, verdict: Verdict, unit: float) -> None:
     """Draw a coloured frame with a white and black outline, visible on any background."""
     half = unit * LOOKS[verdict].weight / 2
     half = min(half, max(0.5, box.side / 24))
@@ -286,7 +286,7 @@ def _frame(draw: ImageDraw.ImageDraw, box: Box, verdict: Verdict, unit: float) -
     strokes = _strokes(box, verdict, unit)
     for by, colour in layers:
         for stroke in strokes:
-            draw.rectangle(stroke.widened(by), fill=colour)
+            draw.rectangle(stroke.widen(by), fill=colour)
 
 
 def _strokes(box: Box, verdict: Verdict, unit: float) -> list[_Stroke]:

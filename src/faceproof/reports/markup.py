@@ -1,4 +1,4 @@
-"""`environment` and `table`: HTML templates and Markdown tables with escaped content."""
+"""`make_environment` and `table`: HTML templates and Markdown tables with escaped content."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from faceproof.detector.spec import Finding
 
 
-def environment(*, filters: dict[str, Any], names: dict[str, Any]) -> Any:
+def make_environment(*, filters: dict[str, Any], names: dict[str, Any]) -> Any:
     """Return the jinja2 environment of ``templates``, in which undefined names are errors.
 
-    ``filters`` and ``names`` are a template's additions to `marked` and ``count``.
+    ``filters`` and ``names`` are a template's additions to `_code_to_html` and ``count``.
     """
     import jinja2
 
@@ -26,15 +26,15 @@ def environment(*, filters: dict[str, Any], names: dict[str, Any]) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"count": "{:,.0f}".format, "marked": marked} | filters
+    made.filters |= {"count": "{:,.0f}".format, "marked": _code_to_html} | filters
     made.globals |= names
     return made
 
 
-def marked(sentence: str) -> Any:
+def _code_to_html(sentence: str) -> Any:
     """Return a sentence as HTML, with text between backticks as code.
 
-    >>> str(marked("use `a < b`"))
+    >>> str(_code_to_html("use `a < b`"))
     'use <code>a &lt; b</code>'
     """
     from markupsafe import Markup, escape
@@ -52,10 +52,10 @@ NUMBERS = frozenset({"roc_auc", "average_precision", "ece", "brier", "log_loss",
 """The metrics shown as numbers; all others are shares, shown as percentages."""
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     r"""Return text on one line with Markdown characters escaped.
 
-    >>> plain("a|b\n*c*")
+    >>> escape_markdown("a|b\n*c*")
     'a\\|b \\*c\\*'
     """
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

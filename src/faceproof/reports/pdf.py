@@ -32,15 +32,15 @@ from faceproof.reports.case_blocks import (
     CaseFacts,
     Code,
     FaceCard,
-    Facts,
-    Jpeg,
+    FactsBlock,
+    JpegImage,
     Meter,
-    Picture,
+    PictureBlock,
     Section,
 )
 from faceproof.reports.case_blocks import Paragraph as ParagraphBlock
 from faceproof.reports.case_blocks import Table as TableBlock
-from faceproof.reports.words import unbroken
+from faceproof.reports.words import keep_percent_together
 
 TEXT, _BOLD, _CODE = "Faceproof", "Faceproof-Bold", "Courier"
 _INK, GREY, LINE = HexColor("#22262b"), HexColor("#5a626b"), HexColor("#d5d2cb")
@@ -56,27 +56,27 @@ _ELLIPSIS = "..."
 
 
 @cache
-def fonts() -> None:
+def register_fonts() -> None:
     """Register Bitstream Vera, which reportlab bundles under a free licence."""
     pdfmetrics.registerFont(TTFont(TEXT, "Vera.ttf"))
     pdfmetrics.registerFont(TTFont(_BOLD, "VeraBd.ttf"))
     pdfmetrics.registerFontFamily(TEXT, normal=TEXT, bold=_BOLD, italic=TEXT, boldItalic=_BOLD)
 
 
-def shown(text: str) -> str:
+def escape_missing(text: str) -> str:
     r"""Return text with characters missing in the font escaped.
 
-    >>> shown("café"), shown("фото.jpg")
+    >>> escape_missing("café"), escape_missing("фото.jpg")
     ('café', '\\u0444\\u043e\\u0442\\u043e.jpg')
     """
-    fonts()
+    register_fonts()
     known = pdfmetrics.getFont(TEXT).face.charToGlyph
-    return "".join(c if ord(c) in known else _escaped(c) for c in text)
+    return "".join(c if ord(c) in known else _escape_character(c) for c in text)
 
 
 def style(name: str, size: float, **more: Any) -> ParagraphStyle:
     """Return a paragraph style; long names break anywhere."""
-    fonts()
+    register_fonts()
     given = {
         "fontName": TEXT,
         "leading": 1.42 * size,
@@ -90,21 +90,21 @@ def style(name: str, size: float, **more: Any) -> ParagraphStyle:
 def paragraph(text: str, form: ParagraphStyle) -> Any:
     """Return a paragraph with the text's markup escaped."""
     if form.fontName == _CODE:
-        ascii_only = "".join(c if " " <= c <= "~" else _escaped(c) for c in text)
+        ascii_only = "".join(c if " " <= c <= "~" else _escape_character(c) for c in text)
         return Paragraph(escape(ascii_only), form)
-    return Paragraph(escape(shown(unbroken(text))), form)
+    return Paragraph(escape(escape_missing(keep_percent_together(text))), form)
 
 
 def heading(text: str, form: ParagraphStyle, *, level: int, name: str) -> Any:
     """Return a heading with an outline entry at a level from 0."""
     made = paragraph(text, form)
-    made.outline_level, made.outline_name, made.outline_title = level, name, shown(text)
+    made.outline_level, made.outline_name, made.outline_title = level, name, escape_missing(text)
     return made
 
 
-def fitted(text: str, size: float, room: float) -> str:
+def fit_text(text: str, size: float, room: float) -> str:
     """Return text truncated to ``room`` points."""
-    text = shown(text)
+    text = escape_missing(text)
     if pdfmetrics.stringWidth(text, TEXT, size) <= room:
         return text
     while text and pdfmetrics.stringWidth(text + _ELLIPSIS, TEXT, size) > room:
@@ -112,7 +112,7 @@ def fitted(text: str, size: float, room: float) -> str:
     return text + _ELLIPSIS
 
 
-def _escaped(character: str) -> str:
+def _escape_character(character: str) -> str:
     return character.encode("unicode_escape").decode() if ord(character) > 127 else "?"
 
 
@@ -162,7 +162,7 @@ def _section(section: Section, width: float) -> Iterator[Any]:
 
 def _answer(block: Answer, width: float) -> Iterator[Any]:
     words = [paragraph(block.headline, _HEADLINE), paragraph(block.text, _BODY)]
-    yield _boxed(words, width, _TONES[block.verdict])
+    yield _box(words, width, _TONES[block.verdict])
     yield Spacer(1, 8)
 
 
@@ -171,7 +171,7 @@ def _paragraph(block: ParagraphBlock, width: float) -> Iterator[Any]:
         yield paragraph(block.text, _BODY)
         return
     yield Spacer(1, 3)
-    yield _boxed([paragraph(block.text, _BODY)], width, GREY, fill=_SOFT)
+    yield _box([paragraph(block.text, _BODY)], width, GREY, fill=_SOFT)
     yield Spacer(1, 6)
 
 
@@ -206,7 +206,7 @@ def _columns(rows: Sequence[Sequence[str]], width: float) -> list[float]:
     return [room * share / sum(shares) for share in shares]
 
 
-def _facts(block: Facts, width: float) -> Iterator[Any]:
+def _facts(block: FactsBlock, width: float) -> Iterator[Any]:
     rows = [
         [paragraph(label, SMALL), paragraph(value, _MONO if kind == "code" else _CELL)]
         for label, value, kind in block.rows
@@ -218,13 +218,13 @@ def _facts(block: Facts, width: float) -> Iterator[Any]:
     yield from (table, Spacer(1, 6))
 
 
-def _picture(block: Picture, width: float) -> Iterator[Any]:
+def _picture(block: PictureBlock, width: float) -> Iterator[Any]:
     image = _image(block.jpeg, width, _PICTURE_HEIGHT)
     image.hAlign = "LEFT"
     yield KeepTogether([image, Spacer(1, 4), paragraph(block.caption, SMALL)])
 
 
-def _image(jpeg: Jpeg, width: float, height: float) -> Any:
+def _image(jpeg: JpegImage, width: float, height: float) -> Any:
     """Return a picture scaled to fit, with its file unchanged."""
     factor = min(width / jpeg.width, height / jpeg.height)
     return Image(BytesIO(jpeg.data), factor * jpeg.width, factor * jpeg.height)
@@ -238,7 +238,7 @@ def _face(block: FaceCard, width: float) -> Iterator[Any]:
         paragraph(block.headline, FACE),
         _meter(block.meter, min(room, 240)),
         *(paragraph(line, _BODY) for line in block.lines),
-        *(_boxed([paragraph(text, _CELL)], room, GREY, fill=CAUTION) for text in block.cautions),
+        *(_box([paragraph(text, _CELL)], room, GREY, fill=CAUTION) for text in block.cautions),
     ]
     if block.heat_words:
         words.append(paragraph(block.heat_words, SMALL))
@@ -268,13 +268,13 @@ def _meter(block: Meter, width: float) -> Any:
 
 def _code(block: Code, width: float) -> Iterator[Any]:
     lines = [paragraph(line, _MONO) for line in block.lines]
-    yield _boxed(lines, width, LINE)
+    yield _box(lines, width, LINE)
     yield Spacer(1, 6)
     if not "".join(block.lines).isascii():
         yield paragraph(ESCAPED, _BODY)
 
 
-def _boxed(content: list[Any], width: float, tone: Any, *, fill: Any = white) -> Any:
+def _box(content: list[Any], width: float, tone: Any, *, fill: Any = white) -> Any:
     table = Table([[content]], colWidths=[width], hAlign="LEFT")
     table.setStyle(TableStyle([*_box_style(tone), ("BACKGROUND", (0, 0), (-1, -1), fill)]))
     return table
@@ -299,8 +299,8 @@ BLOCKS: Mapping[type[Block], Callable[..., Iterator[Any]]] = {
     ParagraphBlock: _paragraph,
     Bullets: _bullets,
     TableBlock: _table,
-    Facts: _facts,
-    Picture: _picture,
+    FactsBlock: _facts,
+    PictureBlock: _picture,
     FaceCard: _face,
     Code: _code,
 }

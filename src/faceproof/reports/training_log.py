@@ -1,4 +1,4 @@
-"""`Run` and `History`: a training run read from its folder, with ``metrics.jsonl``.
+"""`Run` and `TrainingHistory`: a training run read from its folder, with ``metrics.jsonl``.
 
 A killed run resumes from its last checkpoint and repeats the steps after it. The file is never
 rewritten; a line supersedes earlier lines of the same step and of later steps.
@@ -35,7 +35,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class History:
+class TrainingHistory:
     """The valid lines of a run, in the order of steps.
 
     ``written`` are all lines in the file. ``superseded`` counts those of repeated steps,
@@ -74,15 +74,15 @@ class History:
         return max(scored, key=lambda line: (line[SCORE], -line["step"]))
 
 
-def history(run: Path) -> History:
+def read_history(run: Path) -> TrainingHistory:
     """Return the history in ``metrics.jsonl`` of a run folder; empty without the file."""
     path = run / "metrics.jsonl"
     text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
-    lines = [_line(one) for one in text.splitlines() if one.strip()]
+    lines = [_parse_line(one) for one in text.splitlines() if one.strip()]
     written = tuple(line for line in lines if line is not None)
     notes = tuple(line for line in written if "note" in line)
-    kept = _kept([line for line in written if "note" not in line])
-    return History(
+    kept = _drop_superseded([line for line in written if "note" not in line])
+    return TrainingHistory(
         training=tuple(line for line in kept if not _validates(line)),
         validations=tuple(line for line in kept if _validates(line)),
         notes=notes,
@@ -92,7 +92,7 @@ def history(run: Path) -> History:
     )
 
 
-def _kept(lines: list[Line]) -> list[Line]:
+def _drop_superseded(lines: list[Line]) -> list[Line]:
     """Return the lines that are not superseded."""
     kept: list[Line] = []
     for line in lines:
@@ -102,7 +102,7 @@ def _kept(lines: list[Line]) -> list[Line]:
     return kept
 
 
-def _line(text: str) -> Line | None:
+def _parse_line(text: str) -> Line | None:
     """Return a line's values, None if it cannot be parsed."""
     try:
         line = json.loads(text)
@@ -131,7 +131,7 @@ def _is_number(value: object) -> bool:
     return type(value) in {int, float} and math.isfinite(value)  # type: ignore[arg-type]
 
 
-Flat = dict[str, str]
+_Flat = dict[str, str]
 
 _ENVIRONMENT = {
     "python": "Python",
@@ -148,7 +148,7 @@ _NEVER = "9999"
 
 
 @dataclass(frozen=True)
-class Start:
+class _RunStart:
     """One start of the training: time, machine and logged steps, including repeated ones."""
 
     started: str
@@ -165,10 +165,10 @@ class Run:
     """The content of a run's page, without drawings."""
 
     name: str
-    history: History
+    history: TrainingHistory
     facts: Mapping[str, Any]
     """The entry of the last start in ``run.json``."""
-    starts: tuple[Start, ...]
+    starts: tuple[_RunStart, ...]
     started_from: str
     bundle: Bundle | None
     faults: tuple[str, ...]
@@ -185,21 +185,21 @@ class Run:
         return str(self.facts.get("data_sha256") or "")
 
     @property
-    def rows(self) -> Flat:
+    def rows(self) -> _Flat:
         """Number of rows by split."""
         rows = _section(self.facts, "rows")
         return {split: f"{n:,}" for split, n in rows.items() if isinstance(n, int)}
 
     @property
-    def versions(self) -> Flat:
+    def versions(self) -> _Flat:
         """Library versions of the last start."""
-        return flat(_section(self.facts, "versions"))
+        return flatten(_section(self.facts, "versions"))
 
     @property
-    def environment(self) -> Flat:
+    def environment(self) -> _Flat:
         """Machine, device and source code of the last start."""
         return {
-            name: _word(self.facts.get(key))
+            name: _format_value(self.facts.get(key))
             for key, name in _ENVIRONMENT.items()
             if key in self.facts
         }
@@ -240,73 +240,73 @@ class Run:
         return self.history.step * size if isinstance(size, int) else 0
 
 
-def read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
     """Read a run folder; unreadable parts are listed in ``faults``."""
     faults: list[str] = []
-    run = history(folder)
-    starts = [one for one in _json(folder / "run.json", list, faults) if isinstance(one, dict)]
+    run = read_history(folder)
+    starts = [one for one in _read_json(folder / "run.json", list, faults) if isinstance(one, dict)]
     last = starts[-1] if starts else {}
     return Run(
         name=folder.resolve().name,
         history=run,
         facts=last,
-        starts=tuple(_starts(starts, run)),
-        started_from=_origin(_json(folder / "started_from.json", dict, faults)),
-        bundle=_bundle(folder / "bundle", faults),
-        faults=(*faults, *_of_journal(run)),
+        starts=tuple(_read_starts(starts, run)),
+        started_from=_origin(_read_json(folder / "started_from.json", dict, faults)),
+        bundle=_read_bundle(folder / "bundle", faults),
+        faults=(*faults, *_journal_faults(run)),
         files=tuple(name for name in ("curves.png", "tensorboard") if (folder / name).exists()),
     )
 
 
-def flat(content: Mapping[str, Any], place: str = "") -> Flat:
+def flatten(content: Mapping[str, Any], place: str = "") -> _Flat:
     """Return dotted keys and their values as text.
 
-    >>> flat({"a": {"b": 1, "c": None}, "d": ["x", 2]})
+    >>> flatten({"a": {"b": 1, "c": None}, "d": ["x", 2]})
     {'a.b': '1', 'a.c': 'none', 'd': 'x, 2'}
     """
-    found: Flat = {}
+    found: _Flat = {}
     for key, value in content.items():
         name = f"{place}{key}"
         found |= (
-            flat(value, f"{name}.")
+            flatten(value, f"{name}.")
             if isinstance(value, Mapping) and value
-            else {name: _word(value)}
+            else {name: _format_value(value)}
         )
     return found
 
 
-def _word(value: object) -> str:
+def _format_value(value: object) -> str:
     """Return a value as readable text."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(map(_word, value)) or "none"
+        return ", ".join(map(_format_value, value)) or "none"
     if value is None or value in ({}, ""):
         return "none"
     return str(value)
 
 
-def _starts(starts: Sequence[dict[str, Any]], run: History) -> Iterator[Start]:
+def _read_starts(starts: Sequence[dict[str, Any]], run: TrainingHistory) -> Iterator[_RunStart]:
     """Yield every start with its lines up to the next start."""
     ends = [*(str(start.get("started", "")) for start in starts[1:]), _NEVER]
-    before: Flat = {}
+    before: _Flat = {}
     for start, end in zip(starts, ends, strict=False):
         began = str(start.get("started", ""))
         lines = [line for line in run.written if began <= str(line.get("time", "")) < end]
-        now = flat(_section(start, "recipe"))
-        yield Start(
+        now = flatten(_section(start, "recipe"))
+        yield _RunStart(
             began,
-            _where(start),
+            _describe_devices(start),
             str(start.get("commit") or "unknown"),
             lines[0]["step"] if lines else None,
             lines[-1]["step"] if lines else None,
-            _between(began, lines),
+            _time_between(began, lines),
             tuple(_changes(before, now)) if before else (),
         )
         before = now
 
 
-def _changes(before: Flat, now: Flat) -> Iterator[str]:
+def _changes(before: _Flat, now: _Flat) -> Iterator[str]:
     """Yield the keys of the recipe that differ from those of the start before."""
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key, "unset"), now.get(key, "unset")
@@ -314,7 +314,7 @@ def _changes(before: Flat, now: Flat) -> Iterator[str]:
             yield f"{key}: {old} \N{RIGHTWARDS ARROW} {new}"
 
 
-def _where(start: Mapping[str, Any]) -> str:
+def _describe_devices(start: Mapping[str, Any]) -> str:
     """Return a description of the devices of a start."""
     count, device = start.get("devices"), start.get("device")
     if not device:
@@ -325,7 +325,7 @@ def _where(start: Mapping[str, Any]) -> str:
     return ", ".join(str(part) for part in (several, start.get("precision")) if part)
 
 
-def _between(began: str, lines: Sequence[Line]) -> timedelta:
+def _time_between(began: str, lines: Sequence[Line]) -> timedelta:
     """Return the time from a start to its last line; zero if either is unknown."""
     try:
         end = datetime.fromisoformat(str(lines[-1]["time"]))
@@ -334,7 +334,7 @@ def _between(began: str, lines: Sequence[Line]) -> timedelta:
         return timedelta()
 
 
-def _of_journal(run: History) -> Iterator[str]:
+def _journal_faults(run: TrainingHistory) -> Iterator[str]:
     """Yield the faults of ``metrics.jsonl``."""
     if run.unreadable:
         yield (f"{run.unreadable:,} unreadable lines of `metrics.jsonl` are not in the curves.")
@@ -348,10 +348,12 @@ def _of_journal(run: History) -> Iterator[str]:
 def _origin(start: Mapping[str, Any]) -> str:
     """Return a description of the starting weights, empty if not recorded."""
     known = {"name": "{}", "licence": "licence {}", "source": "from {}", "sha256": "SHA-256 {}"}
-    return ", ".join(said.format(start[key]) for key, said in known.items() if start.get(key))
+    return ", ".join(
+        template.format(start[key]) for key, template in known.items() if start.get(key)
+    )
 
 
-def _json(path: Path, kind: type, faults: list[str]) -> Any:
+def _read_json(path: Path, kind: type, faults: list[str]) -> Any:
     """Return a file's content, empty if it is missing or of another type."""
     if not path.exists():
         return kind()
@@ -365,7 +367,7 @@ def _json(path: Path, kind: type, faults: list[str]) -> Any:
     return content
 
 
-def _bundle(folder: Path, faults: list[str]) -> Bundle | None:
+def _read_bundle(folder: Path, faults: list[str]) -> Bundle | None:
     """Return the detector of the run, None before export."""
     if not folder.exists():
         return None

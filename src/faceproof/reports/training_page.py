@@ -11,10 +11,10 @@ from faceproof.detector.spec import Finding
 from faceproof.reports import charts
 from faceproof.reports.card import TITLES
 from faceproof.reports.charts import panels
-from faceproof.reports.evaluation_page import shown
-from faceproof.reports.markup import environment
-from faceproof.reports.training_log import Run, flat, read
-from faceproof.runs import replacing
+from faceproof.reports.evaluation_page import format_finding
+from faceproof.reports.markup import make_environment
+from faceproof.reports.training_log import Run, flatten, read_run
+from faceproof.runs import atomic_write
 
 FILE = "run.html"
 
@@ -32,8 +32,8 @@ def write(folder: Path) -> Path:
 
     The run may be active, interrupted or finished; the page notes missing parts.
     """
-    page = training_page(read(folder))
-    with replacing(folder / FILE) as file:
+    page = training_page(read_run(folder))
+    with atomic_write(folder / FILE) as file:
         file.write(page.encode("utf-8", "replace"))
     return folder / FILE
 
@@ -44,7 +44,14 @@ def training_page(run: Run) -> str:
     names = {"width": charts.WIDTH, "height": charts.HEIGHT, "left": charts.LEFT}
     names |= {"right": charts.RIGHT, "top": charts.TOP, "foot": charts.FOOT}
     page: str = (
-        environment(filters={"shown": shown, "exact": exact, "told": told}, names=names)
+        make_environment(
+            filters={
+                "shown": format_finding,
+                "exact": _format_exactly,
+                "duration": format_duration,
+            },
+            names=names,
+        )
         .get_template("training.html")
         .render(
             run=run,
@@ -68,7 +75,7 @@ def training_page(run: Run) -> str:
 
 def title(run: Run) -> str:
     """Return the detector's name, or the folder's name."""
-    recipe = flat(run.recipe)
+    recipe = flatten(run.recipe)
     named = " ".join(recipe[key] for key in ("export.name", "export.version") if key in recipe)
     return named or run.name
 
@@ -123,7 +130,7 @@ def sections(run: Run) -> dict[str, dict[str, str]]:
     """Return the keys and values of each table of the recipe, top-level ones first."""
     loose = {key: value for key, value in run.recipe.items() if not isinstance(value, dict)}
     tables = {key: value for key, value in run.recipe.items() if isinstance(value, dict)}
-    made = {"": flat(loose), **{key: flat(value) for key, value in tables.items()}}
+    made = {"": flatten(loose), **{key: flatten(value) for key, value in tables.items()}}
     return {name: rows for name, rows in made.items() if rows}
 
 
@@ -137,19 +144,21 @@ def results(spec: DetectorSpec) -> dict[str, list[Finding]]:
     return found
 
 
-def exact(value: object) -> str:
+def _format_exactly(value: object) -> str:
     """Return a journal value with four digits; "-" for none.
 
-    >>> exact(0.96434), exact(None), exact("x")
+    >>> _format_exactly(0.96434), _format_exactly(None), _format_exactly("x")
     ('0.9643', '-', '-')
     """
     return f"{value:.4f}" if isinstance(value, float | int) else "-"
 
 
-def told(duration: timedelta) -> str:
+def format_duration(duration: timedelta) -> str:
     """Return a duration in hours, minutes and seconds.
 
-    >>> told(timedelta(hours=1, minutes=4, seconds=9.7)), told(timedelta(seconds=59))
+    >>> format_duration(timedelta(hours=1, minutes=4, seconds=9.7)), format_duration(
+    ...     timedelta(seconds=59)
+    ... )
     ('1 h 04 min', '59 s')
     """
     seconds = int(duration.total_seconds())

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from faceproof.evaluation.gate import Gate, Learned, Regression, Update
+from faceproof.evaluation.gate import DataSetSummary, Gate, Regression, Update
 from faceproof.evaluation.paired import Change
-from faceproof.reports.markup import NUMBERS, environment, listing, plain, section, table
+from faceproof.reports.markup import (
+    NUMBERS,
+    escape_markdown,
+    listing,
+    make_environment,
+    section,
+    table,
+)
 
 HEAD = ("faces", "metric", "n", "groups", "old", "new", "change [95 %]")
-"""The header of a table of changes; `cells` returns its rows."""
+"""The header of a table of changes; `change_cells` returns its rows."""
 
 _DATA_HEAD = ("pictures", "manifest", "train fakes", "train", "validation", "calibration", "test")
 
@@ -20,14 +27,14 @@ def update_page(update: Update) -> str:
     """Return the HTML of an update as one self-contained page."""
     names = {"head": HEAD, "data_head": _DATA_HEAD, "untested": _UNTESTED}
     page: str = (
-        environment(filters={"cells": cells}, names=names)
+        make_environment(filters={"cells": change_cells}, names=names)
         .get_template("update.html")
         .render(
             page=update,
             verdict=verdict(update.gate),
-            rule=rule(update.gate),
-            drawn=_drawn(update),
-            feedback=feedback(update),
+            rule=_describe_rule(update.gate),
+            drawn=_describe_draws(update),
+            feedback=_describe_feedback(update),
             guarded=[(one.change, one.outcome) for one in update.gate.guarded],
             others=[(change, "-") for change in update.gate.others],
             tested=[(change, "-") for change in update.tested],
@@ -39,24 +46,31 @@ def update_page(update: Update) -> str:
 
 def update_markdown(update: Update) -> str:
     """Return the report of an update as Markdown."""
-    said = "accepted" if update.accepted else "REFUSED"
+    decision = "accepted" if update.accepted else "REFUSED"
     old, made = f"{update.old.name} {update.old.version}", update.candidate.version
-    cautions = listing(f"**Caution:** {plain(caution)}" for caution in update.gate.cautions)
-    guarded = [(*map(plain, cells(one.change)), one.outcome) for one in update.gate.guarded]
-    data = [tuple(map(plain, row)) for row in _data(update)]
+    cautions = listing(
+        f"**Caution:** {escape_markdown(caution)}" for caution in update.gate.cautions
+    )
+    guarded = [
+        (*map(escape_markdown, change_cells(one.change)), one.outcome)
+        for one in update.gate.guarded
+    ]
+    data = [tuple(map(escape_markdown, row)) for row in _data(update)]
     parts = [
-        f"# {plain(old)} to {plain(made)}: {said}",
-        plain(verdict(update.gate)),
+        f"# {escape_markdown(old)} to {escape_markdown(made)}: {decision}",
+        escape_markdown(verdict(update.gate)),
         cautions,
         section(
             "Changes that the gate checked",
-            plain(rule(update.gate)),
+            escape_markdown(_describe_rule(update.gate)),
             table((*HEAD, "gate"), guarded),
         ),
         section("Other changes", _changes(update.gate.others)),
         section("Test", _changes(update.tested) if update.accepted else _UNTESTED),
-        section("Feedback", plain(feedback(update))) if update.feedback else "",
-        section("Data", table(_DATA_HEAD, data), f"{update.steps:,} steps; {_drawn(update)}."),
+        section("Feedback", escape_markdown(_describe_feedback(update))) if update.feedback else "",
+        section(
+            "Data", table(_DATA_HEAD, data), f"{update.steps:,} steps; {_describe_draws(update)}."
+        ),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -64,85 +78,99 @@ def update_markdown(update: Update) -> str:
 def verdict(gate: Gate) -> str:
     """Return one sentence with the gate's decision and its reason."""
     if gate.accepted:
-        unclear = len(gate.of("cannot tell"))
-        held = f"{len(gate.of('held'))} of {len(gate.guarded)} checked figures held"
+        unclear = len(gate.with_outcome("cannot tell"))
+        held = f"{len(gate.with_outcome('held'))} of {len(gate.guarded)} checked figures held"
         rest = f"; {unclear} undecided, with too few faces" if unclear else ""
-        return f"No checked figure lost more than {points(gate.rule.margin)}: {held}{rest}."
-    bad = [*gate.of("lost"), *(gate.of("cannot tell") if gate.rule.strict else ())]
-    said = "; ".join(
-        f"{change.slice} {change.metric} from {share(change, change.old)} to "
-        f"{share(change, change.new)} (n {change.n:,})"
+        margin = _percentage_points(gate.rule.margin)
+        return f"No checked figure lost more than {margin}: {held}{rest}."
+    bad = [
+        *gate.with_outcome("lost"),
+        *(gate.with_outcome("cannot tell") if gate.rule.strict else ()),
+    ]
+    reasons = "; ".join(
+        f"{change.slice} {change.metric} from {format_value(change, change.old)} to "
+        f"{format_value(change, change.new)} (n {change.n:,})"
         for change in bad
     )
-    return f"A loss of more than {points(gate.rule.margin)} was found or is possible: {said}."
+    return (
+        f"A loss of more than {_percentage_points(gate.rule.margin)} was found or is possible: "
+        f"{reasons}."
+    )
 
 
-def rule(gate: Gate) -> str:
+def _describe_rule(gate: Gate) -> str:
     """Return the gate's rule and the faces that it used."""
     unclear = "are rejected too" if gate.rule.strict else "are reported and accepted"
     return (
         f"On the {gate.split} split, which selected nothing, each detector at its own operating "
         f"point ({gate.old_point.name}, {gate.new_point.name}). Allowed loss: "
-        f"{points(gate.rule.margin)}; undecided changes {unclear}."
+        f"{_percentage_points(gate.rule.margin)}; undecided changes {unclear}."
     )
 
 
-def feedback(update: Update) -> str:
+def _describe_feedback(update: Update) -> str:
     """Return the outcome on feedback, an empty string without feedback."""
-    told = update.feedback
-    if told is None:
+    regression = update.feedback
+    if regression is None:
         return ""
-    named = f": {', '.join(told.newly_wrong_names)}" if told.newly_wrong_names else ""
+    named = f": {', '.join(regression.newly_wrong_names)}" if regression.newly_wrong_names else ""
     return (
-        f"{told.name}: {left_out(told)}. Wrong before: {told.wrong_before:,}; wrong now: "
-        f"{told.wrong_after:,}; right before and wrong now: "
-        f"{told.newly_wrong:,}{named}. These pictures were used neither for training nor for "
+        f"{regression.name}: {_describe_excluded(regression)}. Wrong before: "
+        f"{regression.wrong_before:,}; wrong now: "
+        f"{regression.wrong_after:,}; right before and wrong now: "
+        f"{regression.newly_wrong:,}{named}. These pictures were used neither for training nor for "
         f"selection. They are not a sample: each is a reported mistake. The update is refused if "
-        f"the net increase of wrong verdicts exceeds {points(update.gate.rule.feedback_margin)} "
+        "the net increase of wrong verdicts exceeds "
+        f"{_percentage_points(update.gate.rule.feedback_margin)} "
         "of the real or of the fake pictures."
     )
 
 
-def left_out(told: Regression) -> str:
+def _describe_excluded(regression: Regression) -> str:
     """Return the number of judged feedback entries, and of those excluded for each reason."""
     why = {
-        "told before": told.repeated,
-        "reported as both real and fake": told.contradicted,
-        "without a face index among several faces": told.unclear,
-        "without a local picture": told.not_found,
-        "on pictures of the update or near-duplicates of them": told.known,
-        "without a face for both detectors, or unreadable": told.not_judged,
+        "told before": regression.repeated,
+        "reported as both real and fake": regression.contradicted,
+        "without a face index among several faces": regression.unclear,
+        "without a local picture": regression.not_found,
+        "on pictures of the update or near-duplicates of them": regression.known,
+        "without a face for both detectors, or unreadable": regression.not_judged,
     }
-    said = [f"{count:,} {reason}" for reason, count in why.items() if count]
+    parts = [f"{count:,} {reason}" for reason, count in why.items() if count]
     return "; excluded: ".join(
-        [f"{told.judged:,} of {told.told:,} judged", *([", ".join(said)] if said else [])]
+        [
+            f"{regression.judged:,} of {regression.told:,} judged",
+            *([", ".join(parts)] if parts else []),
+        ]
     )
 
 
-def points(margin: float) -> str:
+def _percentage_points(margin: float) -> str:
     """Return a margin in percentage points, as text.
 
-    >>> points(0.02), points(0.01)
+    >>> _percentage_points(0.02), _percentage_points(0.01)
     ('2 percentage points', '1 percentage point')
     """
     return f"{100 * margin:g} percentage point{'' if margin == 0.01 else 's'}"
 
 
-def share(change: Change, value: float) -> str:
+def format_value(change: Change, value: float) -> str:
     """Return a value of a change, a share as a percentage.
 
     >>> told = {"n": 9, "groups": 9, "old": 0.5, "new": 0.5, "change": 0, "low": 0, "high": 0}
-    >>> share(Change(metric="recall", **told), 0.5), share(Change(metric="roc_auc", **told), 0.5)
+    >>> format_value(Change(metric="recall", **told), 0.5), format_value(
+    ...     Change(metric="roc_auc", **told), 0.5
+    ... )
     ('50.0 %', '0.500')
     """
     return f"{value:.3f}" if change.metric in NUMBERS else f"{100 * value:.1f} %"
 
 
-def difference(change: Change) -> str:
+def format_difference(change: Change) -> str:
     """Return the change with its interval, for a share in percentage points.
 
     >>> told = {"n": 9, "groups": 9, "old": 0.5, "new": 0.48, "change": -0.02}
-    >>> difference(Change(metric="recall", low=-0.05, high=0.01, **told))
+    >>> format_difference(Change(metric="recall", low=-0.05, high=0.01, **told))
     '-2.0 [-5.0, +1.0]'
     """
     numbers = (change.change, change.low, change.high)
@@ -153,7 +181,7 @@ def difference(change: Change) -> str:
     return f"{middle} [{low}, {high}]"
 
 
-def cells(change: Change) -> tuple[str, ...]:
+def change_cells(change: Change) -> tuple[str, ...]:
     """Return the cells of a change's row, in the order of `HEAD`."""
     where = "" if change.condition == "clean" else f" as {change.condition}"
     return (
@@ -161,14 +189,14 @@ def cells(change: Change) -> tuple[str, ...]:
         change.metric,
         f"{change.n:,}",
         f"{change.groups:,}",
-        share(change, change.old),
-        share(change, change.new),
-        difference(change),
+        format_value(change, change.old),
+        format_value(change, change.new),
+        format_difference(change),
     )
 
 
 def _changes(changes: Iterable[Change]) -> str:
-    return table(HEAD, [tuple(map(plain, cells(change))) for change in changes])
+    return table(HEAD, [tuple(map(escape_markdown, change_cells(change))) for change in changes])
 
 
 def _data(update: Update) -> list[Sequence[str]]:
@@ -177,7 +205,7 @@ def _data(update: Update) -> list[Sequence[str]]:
     return [*rows, ("old", *_row(update.replay))] if update.replay else rows
 
 
-def _row(learned: Learned) -> Sequence[str]:
+def _row(learned: DataSetSummary) -> Sequence[str]:
     fakes = ", ".join(f"{count:,} {name}" for name, count in learned.training_fakes.items())
     counts = (
         f"{learned.rows.get(split, 0):,}"
@@ -186,7 +214,7 @@ def _row(learned: Learned) -> Sequence[str]:
     return (learned.name, fakes or "none", *counts)
 
 
-def _drawn(update: Update) -> str:
+def _describe_draws(update: Update) -> str:
     if not update.replay_share:
         return "no old pictures were used for training"
     return f"{100 * update.replay_share:.0f} % of the fakes drawn were old ones"

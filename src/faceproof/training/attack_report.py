@@ -1,4 +1,4 @@
-"""`attacked_findings`: accuracy of a network on attacked faces and on the same faces unchanged.
+"""`attack_findings`: accuracy of a network on attacked faces and on the same faces unchanged.
 
 The attacks are white-box: they use the network's weights and the true label, unlike an outsider.
 They change the crop that the network reads, not the file. Conditions are named as in
@@ -23,29 +23,29 @@ from faceproof.detector.bundle import Bundle
 from faceproof.detector.calibration import Calibration
 from faceproof.detector.spec import Finding
 from faceproof.errors import UsageError
-from faceproof.evaluation.finding_names import UNATTACKED, cautions
+from faceproof.evaluation.finding_names import UNATTACKED, attack_cautions
 from faceproof.evaluation.findings import NOT_JUDGED, slice_findings
-from faceproof.evaluation.predict import Judge, largest, predict_rows
-from faceproof.evaluation.predictions import Faces, Origin, judged
+from faceproof.evaluation.predict import Predictor, largest_face, predict_rows
+from faceproof.evaluation.predictions import Faces, Origin, judged_faces
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
-from faceproof.training.attacks import PixelBox, attacked, in_use, pixel_box
+from faceproof.training.attacks import PixelBox, evaluation_mode, perturb, pixel_box
 from faceproof.training.recipe import AdversarialRecipe, Recipe
-from faceproof.training.stream import balanced
+from faceproof.training.stream import select_balanced
 
 __all__ = [
     "METRICS",
     "UNATTACKED",
-    "Subjects",
-    "attacked_findings",
-    "attacked_logits",
-    "cautions",
-    "condition",
+    "AttackFaces",
+    "attack_cautions",
+    "attack_findings",
+    "attack_logits",
+    "condition_name",
     "fgsm",
     "final_findings",
     "pgd",
-    "subjects",
-    "trials",
+    "reported_attacks",
+    "select_attack_faces",
 ]
 
 Inputs = NDArray[np.float32]
@@ -54,7 +54,7 @@ Logits = NDArray[np.float64]
 METRICS = ("accuracy", "recall", "bpcer")
 
 FACES = 256
-"""Number of test faces that the final report attacks; `trials` cost dozens of passes for each."""
+"""Number of test faces that the final report attacks; each costs dozens of passes."""
 
 _FEWEST_STEPS, _MOST_STEPS = 10, 100
 _FAR, _WIDEST = 4, 64
@@ -63,13 +63,13 @@ _FAR, _WIDEST = 4, 64
 def final_findings(
     network: nn.Module, bundle: Bundle, recipe: Recipe, manifest: Manifest, *, workers: int = 2
 ) -> list[Finding]:
-    """Return the findings of `trials` on a calibrated bundle's network and `FACES` test faces.
+    """Return the findings of `reported_attacks` on a calibrated network and `FACES` test faces.
 
     They hold at the default operating point; empty if the recipe trains without attacks.
     """
     if not recipe.adversarial.share:
         return []
-    of = subjects(
+    of = select_attack_faces(
         Detector.load(bundle.folder),
         manifest,
         split="test",
@@ -78,10 +78,10 @@ def final_findings(
         count=FACES,
         workers=workers,
     )
-    return attacked_findings(
+    return attack_findings(
         network,
         of,
-        trials(recipe.adversarial),
+        reported_attacks(recipe.adversarial),
         [bundle.spec.operating_point()],
         calibration=bundle.spec.calibration,
         input_spec=recipe.network.preprocessing.input,
@@ -90,15 +90,15 @@ def final_findings(
 
 
 @dataclass(frozen=True)
-class Subjects:
+class AttackFaces:
     """Faces to attack: network inputs float32 [N, 3, S, S], and their metadata."""
 
     inputs: Inputs
     faces: Faces
 
 
-def subjects(
-    detector: Judge,
+def select_attack_faces(
+    detector: Predictor,
     manifest: Manifest,
     *,
     split: str,
@@ -107,7 +107,7 @@ def subjects(
     count: int,
     finder: FaceFinder | None = None,
     workers: int = 2,
-) -> Subjects:
+) -> AttackFaces:
     """Return the faces of at most ``count`` pictures of a split, evenly over source and class.
 
     They are detected and cropped as in use; pictures without a face are skipped.
@@ -116,26 +116,26 @@ def subjects(
         SplitUseError: ``split`` must not be read for this ``purpose``.
         UsageError: there is no face to attack.
     """
-    rows = balanced(manifest.take(split, purpose=purpose), count, seed=0)
-    keeper = _Keeper(detector)
+    rows = select_balanced(manifest.take(split, purpose=purpose), count, seed=0)
+    keeper = _InputRecorder(detector)
     answers = predict_rows(
         keeper,
         rows,
         Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose),
         ("clean",),
         root=root,
-        find=partial(largest, finder or YuNet()),
+        find=partial(largest_face, finder or YuNet()),
         workers=workers,
     )
     if not keeper.inputs:
         raise UsageError(f"no face to attack among {len(rows)} pictures of the split {split!r}")
-    return Subjects(np.concatenate(keeper.inputs), judged(answers))
+    return AttackFaces(np.concatenate(keeper.inputs), judged_faces(answers))
 
 
-class _Keeper:
+class _InputRecorder:
     """A detector that records its inputs."""
 
-    def __init__(self, detector: Judge) -> None:
+    def __init__(self, detector: Predictor) -> None:
         self._detector = detector
         self.inputs: list[Inputs] = []
 
@@ -156,7 +156,7 @@ class _Keeper:
         return self._detector.logits(inputs)
 
 
-def trials(recipe: AdversarialRecipe) -> tuple[AdversarialRecipe, ...]:
+def reported_attacks(recipe: AdversarialRecipe) -> tuple[AdversarialRecipe, ...]:
     """Return the test attacks for a network trained under ``recipe``.
 
     They use one step and many steps, at the training budget and at four times that. The many
@@ -183,19 +183,19 @@ def pgd(budget: float, steps: int) -> AdversarialRecipe:
     )
 
 
-def condition(attack: AdversarialRecipe) -> str:
+def condition_name(attack: AdversarialRecipe) -> str:
     """Return the name of the condition of faces under an attack.
 
-    >>> condition(fgsm(2)), condition(pgd(0.5, 20))
+    >>> condition_name(fgsm(2)), condition_name(pgd(0.5, 20))
     ('fgsm-2', 'pgd-0.5x20')
     """
     steps = "" if attack.attack == "fgsm" else f"x{attack.steps}"
     return f"{attack.attack}-{attack.budget:g}{steps}"
 
 
-def attacked_findings(
+def attack_findings(
     network: nn.Module,
-    of: Subjects,
+    of: AttackFaces,
     attacks: Sequence[AdversarialRecipe],
     points: Sequence[OperatingPoint],
     *,
@@ -218,9 +218,9 @@ def attacked_findings(
     device = next(network.parameters()).device
     box, found = pixel_box(input_spec, device), []
     for attack in (None, *attacks):
-        logits = attacked_logits(network, of, attack, box, batch_size=batch_size, seed=seed)
+        logits = attack_logits(network, of, attack, box, batch_size=batch_size, seed=seed)
         chances = calibrate(logits, calibration)
-        name = condition(attack) if attack else UNATTACKED
+        name = condition_name(attack) if attack else UNATTACKED
         faces = replace(of.faces, logits=logits, probabilities=chances)
         found += slice_findings(
             "all",
@@ -234,9 +234,9 @@ def attacked_findings(
     return [one for one in found if one.metric not in NOT_JUDGED]
 
 
-def attacked_logits(
+def attack_logits(
     network: nn.Module,
-    of: Subjects,
+    of: AttackFaces,
     attack: AdversarialRecipe | None,
     box: PixelBox,
     *,
@@ -250,7 +250,7 @@ def attacked_logits(
         batch = torch.from_numpy(of.inputs[at : at + batch_size]).to(device)
         fake = torch.from_numpy(of.faces.fake[at : at + batch_size]).to(device, torch.float32)
         if attack:
-            batch = attacked(network, batch, fake, box, attack, share=1, generator=generator)
-        with torch.no_grad(), in_use(network):
+            batch = perturb(network, batch, fake, box, attack, share=1, generator=generator)
+        with torch.no_grad(), evaluation_mode(network):
             logits.append(network(batch).double().cpu().numpy())
     return np.concatenate(logits)

@@ -31,7 +31,7 @@ class PixelBox:
     grey_level: Tensor
     """Change of an input for one grey level."""
 
-    def kept(self, inputs: Tensor, around: Tensor, budget: float) -> Tensor:
+    def clip(self, inputs: Tensor, around: Tensor, budget: float) -> Tensor:
         """Clip inputs to ``budget`` grey levels of ``around`` and to the box."""
         reach = budget * self.grey_level
         near = torch.clamp(inputs, around - reach, around + reach)
@@ -65,7 +65,7 @@ def pixel_box(spec: InputSpec, device: torch.device | str = "cpu") -> PixelBox:
     return PixelBox(low=black, high=white, grey_level=(white - black) / 255)
 
 
-def attacked(
+def perturb(
     model: nn.Module,
     inputs: Tensor,
     targets: Tensor,
@@ -86,12 +86,12 @@ def attacked(
         UnknownChoiceError: ``recipe.attack`` is not in `ATTACKS`.
     """
     attack = choose(ATTACKS, recipe.attack, what="attack")
-    chosen = _drawn(len(inputs), recipe.share if share is None else share, generator)
+    chosen = _draw_indices(len(inputs), recipe.share if share is None else share, generator)
     if not len(chosen):
         return inputs
     chosen = chosen.to(inputs.device)
     changed = inputs.detach().clone()
-    with in_use(model):
+    with evaluation_mode(model):
         changed[chosen] = attack(
             model, inputs[chosen], targets[chosen], box, recipe, generator=generator
         )
@@ -112,8 +112,8 @@ def fgsm(
     Source:
         Fast gradient sign method: I. Goodfellow et al., 2015, arXiv:1412.6572.
     """
-    uphill = _uphill(model, inputs, targets)
-    return box.kept(inputs + recipe.budget * box.grey_level * uphill, inputs, recipe.budget)
+    uphill = _gradient_sign(model, inputs, targets)
+    return box.clip(inputs + recipe.budget * box.grey_level * uphill, inputs, recipe.budget)
 
 
 def pgd(
@@ -133,18 +133,18 @@ def pgd(
         Projected gradient descent: A. Madry et al., 2018, arXiv:1706.06083.
         Fast variant: E. Wong et al., 2020, arXiv:2001.03994.
     """
-    start = recipe.budget * box.grey_level * (2 * _uniform(inputs, generator) - 1)
-    moved = box.kept(inputs + start, inputs, recipe.budget)
+    start = recipe.budget * box.grey_level * (2 * _random_uniform(inputs, generator) - 1)
+    moved = box.clip(inputs + start, inputs, recipe.budget)
     for _ in range(recipe.steps):
-        step = recipe.step * box.grey_level * _uphill(model, moved, targets)
-        moved = box.kept(moved + step, inputs, recipe.budget)
+        step = recipe.step * box.grey_level * _gradient_sign(model, moved, targets)
+        moved = box.clip(moved + step, inputs, recipe.budget)
     return moved
 
 
 ATTACKS: Mapping[str, _Attack] = {"fgsm": fgsm, "pgd": pgd}
 
 
-def _uphill(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+def _gradient_sign(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     """Return the sign of the cross-entropy's gradient, -1, 0 or 1 like ``inputs``.
 
     Cross-entropy rises with the logit above the target and falls with it below. The gradient of
@@ -162,7 +162,7 @@ def _uphill(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
     return gradient.sign()
 
 
-def _drawn(count: int, share: float, generator: Random) -> Tensor:
+def _draw_indices(count: int, share: float, generator: Random) -> Tensor:
     """Return the indices of the pictures to attack, int64 [about ``share`` of ``count``]."""
     if share == 0:
         return torch.arange(0)
@@ -174,7 +174,7 @@ def _drawn(count: int, share: float, generator: Random) -> Tensor:
     return torch.randperm(count, generator=generator, device=device)[:size]
 
 
-def _uniform(like: Tensor, generator: Random) -> Tensor:
+def _random_uniform(like: Tensor, generator: Random) -> Tensor:
     """Return random numbers in [0, 1) of a tensor's shape, drawn on the generator's device."""
     device = like.device if generator is None else generator.device
     drawn = torch.rand(like.shape, generator=generator, device=device, dtype=torch.float32)
@@ -182,7 +182,7 @@ def _uniform(like: Tensor, generator: Random) -> Tensor:
 
 
 @contextmanager
-def in_use(model: nn.Module) -> Iterator[None]:
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Put every module of a model in evaluation mode, and restore the modes afterwards."""
     modes = {module: module.training for module in model.modules()}
     model.eval()

@@ -1,4 +1,4 @@
-"""`augmented_crop` and `matched_crop`: augmentation of training pictures before cropping.
+"""`augment_crop` and `match_crop`: augmentation of training pictures before cropping.
 
 Both classes get the same distribution of file histories. The only step that depends on the label
 makes a fake from a real picture.
@@ -29,7 +29,7 @@ from faceproof.training.forging.blending import random_self_blend, swap_face
 from faceproof.training.forging.reconstruction import reconstruct
 from faceproof.training.forging.table import FORGERIES, RealFace
 from faceproof.training.recipe import AugmentRecipe
-from faceproof.training.resolution import Drawn, face_widths, reduce_face
+from faceproof.training.resolution import DrawnFace, face_widths, reduce_face
 
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
@@ -37,7 +37,7 @@ Generator = np.random.Generator
 
 
 @dataclass(frozen=True)
-class Saved:
+class _SaveFacts:
     """One save of a picture: its quality setting, and its size in bytes for each pixel."""
 
     quality: int
@@ -55,10 +55,10 @@ class Sample:
     landmarks: Points
     is_fake: bool
     group: str = ""
-    saved: Saved | None = None
+    saved: _SaveFacts | None = None
 
 
-def augmented_crop(
+def augment_crop(
     sample: Sample,
     donor: Callable[[], Sample],
     recipe: AugmentRecipe,
@@ -71,19 +71,19 @@ def augmented_crop(
     ``rng``: disabling one does not change the draws of the others.
     """
     forging, cutting, wearing, placing, flipping = rng.spawn(5)
-    sample = forged(sample, donor, recipe, forging) if not sample.is_fake else sample
+    sample = forge(sample, donor, recipe, forging) if not sample.is_fake else sample
     sample = cut_out(sample, cutting) if cutting.random() < recipe.cut else sample
-    sample = worn(sample, recipe, wearing)
-    points = jittered(sample.landmarks, recipe, placing)
+    sample = degrade(sample, recipe, wearing)
+    points = jitter_landmarks(sample.landmarks, recipe, placing)
     face = crop_face(sample.pixels, points, crop)
     if flipping.random() < recipe.flip:
         face = np.ascontiguousarray(face[:, ::-1])
     return face, sample.is_fake
 
 
-def matched_crop(
+def match_crop(
     sample: Sample,
-    drawn: Drawn,
+    drawn: DrawnFace,
     donor: Callable[[], Sample],
     rng: Generator,
     *,
@@ -105,8 +105,8 @@ def matched_crop(
         made = forgery.make(real_face(sample), lambda: real_face(donor()), forging)
         sample = replace(sample, pixels=made.pixels, is_fake=made.is_fake)
     sample = cut_out(sample, cutting) if cutting.random() < strength * recipe.cut else sample
-    sample = worn(sample, recipe, wearing, strength=strength)
-    face = crop_face(sample.pixels, jittered(sample.landmarks, recipe, placing), crop)
+    sample = degrade(sample, recipe, wearing, strength=strength)
+    face = crop_face(sample.pixels, jitter_landmarks(sample.landmarks, recipe, placing), crop)
     if flipping.random() < recipe.flip:
         face = np.ascontiguousarray(face[:, ::-1])
     return face, sample
@@ -118,7 +118,9 @@ def real_face(sample: Sample) -> RealFace:
     return RealFace(sample.pixels, sample.landmarks, groups)
 
 
-def _save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> tuple[Pixels, Saved]:
+def _save_once(
+    pixels: Pixels, quality: tuple[int, int], rng: Generator
+) -> tuple[Pixels, _SaveFacts]:
     """Return the picture after one save, as JPEG five times in six, else as WebP."""
     level = int(rng.integers(quality[0], quality[1] + 1))
     if rng.random() < 1 / 6:
@@ -127,24 +129,24 @@ def _save_once(pixels: Pixels, quality: tuple[int, int], rng: Generator) -> tupl
         chroma = str(rng.choice(list(SUBSAMPLINGS), p=(0.65, 0.25, 0.07, 0.03)))
         data = encode_jpeg(pixels, level, subsampling=chroma)
     size = len(data) / (pixels.shape[0] * pixels.shape[1])
-    return decode_saved(data), Saved(level, size)
+    return decode_saved(data), _SaveFacts(level, size)
 
 
-def forged(
+def forge(
     real: Sample, donor: Callable[[], Sample], recipe: AugmentRecipe, rng: Generator
 ) -> Sample:
     """Return the real sample, or at random a fake made from it.
 
     If it cannot be forged (the face is outside, the picture is flat), it stays real.
     """
-    kind = _forgery(float(rng.random()), recipe)
+    kind = _choose_forgery(float(rng.random()), recipe)
     pixels = real.pixels if kind is None else _FORGERIES[kind](real, donor, rng)
     if np.array_equal(pixels, real.pixels):
         return real
     return replace(real, pixels=pixels, is_fake=True)
 
 
-def _forgery(drawn: float, recipe: AugmentRecipe) -> str | None:
+def _choose_forgery(drawn: float, recipe: AugmentRecipe) -> str | None:
     """Return the forgery for a number in [0, 1), by the probabilities of the recipe.
 
     Self-blends are at the lower end, swaps at the upper end and reconstructions start in the
@@ -158,23 +160,23 @@ def _forgery(drawn: float, recipe: AugmentRecipe) -> str | None:
     return "reconstruct" if start <= drawn < start + recipe.reconstruct else None
 
 
-def _self_blended(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
+def _self_blend(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
     return random_self_blend(real.pixels, real.landmarks, rng)
 
 
-def _swapped(real: Sample, donor: Callable[[], Sample], rng: Generator) -> Pixels:
+def _swap(real: Sample, donor: Callable[[], Sample], rng: Generator) -> Pixels:
     other = donor()
     return swap_face(real.pixels, real.landmarks, other.pixels, other.landmarks, rng)
 
 
-def _reconstructed(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
+def _reconstruct(real: Sample, _donor: Callable[[], Sample], rng: Generator) -> Pixels:
     return reconstruct(real.pixels, rng)
 
 
 _FORGERIES: dict[str, Callable[[Sample, Callable[[], Sample], Generator], Pixels]] = {
-    "self_blend": _self_blended,
-    "swap": _swapped,
-    "reconstruct": _reconstructed,
+    "self_blend": _self_blend,
+    "swap": _swap,
+    "reconstruct": _reconstruct,
 }
 
 
@@ -196,7 +198,9 @@ def cut_out(sample: Sample, rng: Generator) -> Sample:
     )
 
 
-def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: float = 1.0) -> Sample:
+def degrade(
+    sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: float = 1.0
+) -> Sample:
     """Return the sample after colour changes, blur, noise and a random file history.
 
     ``strength`` multiplies all probabilities except that of ``recipe.save``.
@@ -204,7 +208,7 @@ def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: flo
     colouring, greying, blurring, graining, filing, saving = rng.spawn(6)
     pixels = sample.pixels
     if colouring.random() < strength * recipe.colour:
-        pixels = recoloured(pixels, colouring)
+        pixels = jitter_colour(pixels, colouring)
     if greying.random() < strength * recipe.grey:
         pixels = cv2.cvtColor(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if blurring.random() < strength * recipe.blur:
@@ -222,7 +226,7 @@ def worn(sample: Sample, recipe: AugmentRecipe, rng: Generator, *, strength: flo
     return replace(sample, pixels=after, landmarks=points)
 
 
-def recoloured(pixels: Pixels, rng: Generator) -> Pixels:
+def jitter_colour(pixels: Pixels, rng: Generator) -> Pixels:
     """Return the picture with random brightness, contrast, gamma and saturation."""
     toned = tone(
         pixels,
@@ -235,7 +239,7 @@ def recoloured(pixels: Pixels, rng: Generator) -> Pixels:
     return np.asarray(cv2.addWeighted(toned, keep, grey, 1 - keep, 0), np.uint8)
 
 
-def jittered(landmarks: Points, recipe: AugmentRecipe, rng: Generator) -> Points:
+def jitter_landmarks(landmarks: Points, recipe: AugmentRecipe, rng: Generator) -> Points:
     """Return the landmarks slightly shifted, scaled and rotated, as by another face finder."""
     centre = landmarks.mean(axis=0)
     span = float(np.linalg.norm(landmarks - centre, axis=1).mean())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from faceproof.detector.calibration import Calibration, Isotonic, Platt, Temperature
 from faceproof.detector.calibration import calibrate as apply
 from faceproof.errors import SplitUseError, TrainingError, UsageError
-from faceproof.evaluation.formulas import Floats, brier, log_loss, tally
+from faceproof.evaluation.formulas import Floats, brier, count_scores, log_loss
 from faceproof.evaluation.predictions import Faces
 from faceproof.statistics import sigmoid
 from faceproof.tables import choose
@@ -30,7 +30,7 @@ _EQUAL = 1e-12
 """Steps closer than this are merged, as they differ only by rounding."""
 
 
-class Blocks(NamedTuple):
+class _Blocks(NamedTuple):
     """An increasing step function: value, weight and start of each step; all [B]."""
 
     values: Floats
@@ -38,7 +38,7 @@ class Blocks(NamedTuple):
     starts: NDArray[np.int64]
 
 
-def pooled(values: Floats, weights: Floats) -> Blocks:
+def pool_adjacent_violators(values: Floats, weights: Floats) -> _Blocks:
     """Return the increasing step function nearest to ``values`` [N] in weighted squares.
 
     It is also the nearest in weighted log loss. The steps increase strictly.
@@ -53,10 +53,12 @@ def pooled(values: Floats, weights: Floats) -> Blocks:
             value += (before - value) * (mass / weight)  # noqa: PLW2901
         blocks.append((value, weight, start))
     steps, masses, starts = zip(*blocks, strict=True)
-    return Blocks(np.asarray(steps), np.asarray(masses), np.asarray(starts))
+    return _Blocks(np.asarray(steps), np.asarray(masses), np.asarray(starts))
 
 
-def isotonic(logits: Floats, targets: Floats, weights: Floats, *, slope: float) -> Isotonic:
+def fit_isotonic_curve(
+    logits: Floats, targets: Floats, weights: Floats, *, slope: float
+) -> Isotonic:
     """Return the curve with one knot per block, at its mean logit and the log-odds of its value.
 
     One face of the other class is added at either end, so that no block is certain, and small
@@ -70,7 +72,9 @@ def isotonic(logits: Floats, targets: Floats, weights: Floats, *, slope: float) 
     places, index = np.unique(np.append(logits, ends), return_inverse=True)
     mass = np.bincount(index, weights=np.append(weights, [1.0, 1.0]))
     hits = np.bincount(index, weights=np.append(weights * targets, [1.0, 0.0]))
-    blocks = pooled(np.asarray(hits / mass, np.float64), np.asarray(mass, np.float64))
+    blocks = pool_adjacent_violators(
+        np.asarray(hits / mass, np.float64), np.asarray(mass, np.float64)
+    )
     centres = np.add.reduceat(mass * places, blocks.starts) / blocks.weights
     odds = np.log(blocks.values) - np.log1p(-blocks.values)
     rising = np.append(True, (np.diff(centres) > 0) & (np.diff(odds) > 0))  # but for rounding
@@ -86,7 +90,7 @@ _STEPS = 100
 
 
 @dataclass(frozen=True)
-class _Fitted:
+class _FittedCalibration:
     """The chosen calibration, with each candidate's scores on unseen groups."""
 
     calibration: Calibration
@@ -115,7 +119,9 @@ def fit_platt(logits: Floats, targets: Floats, weights: Floats) -> Platt:
 
     Source: Platt 1999; Newton's method after Lin, Lin and Weng 2007, Machine Learning 68:267.
     """
-    slope, intercept = _newton(np.stack([logits, np.ones_like(logits)], axis=1), targets, weights)
+    slope, intercept = _fit_newton(
+        np.stack([logits, np.ones_like(logits)], axis=1), targets, weights
+    )
     if not slope > 1e-6:
         raise TrainingError(
             f"the calibration's slope is {slope:.3g}: higher logits do not mean fake. Check the "
@@ -132,7 +138,7 @@ def fit_temperature(logits: Floats, targets: Floats, weights: Floats) -> Tempera
 
     Source: Guo et al. 2017, On Calibration of Modern Neural Networks.
     """
-    (slope,) = _newton(logits[:, None], targets, weights)
+    (slope,) = _fit_newton(logits[:, None], targets, weights)
     if not slope > 1e-6:
         raise TrainingError(
             f"no temperature lowers the loss (slope {slope:.3g}): higher logits do not mean fake. "
@@ -148,7 +154,7 @@ def _fit_isotonic(logits: Floats, targets: Floats, weights: Floats) -> Isotonic:
         TrainingError: Platt's slope is not positive: the network does not separate the classes.
     """
     slope = fit_platt(logits, targets, weights).slope
-    return isotonic(logits, targets, weights, slope=slope)
+    return fit_isotonic_curve(logits, targets, weights, slope=slope)
 
 
 CALIBRATIONS: dict[str, Callable[[Floats, Floats, Floats], Calibration]] = {
@@ -159,7 +165,7 @@ CALIBRATIONS: dict[str, Callable[[Floats, Floats, Floats], Calibration]] = {
 """The calibrations by number of parameters: one, two, many."""
 
 
-def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> _Fitted:
+def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> _FittedCalibration:
     """Return the calibration called ``method``, or the best of `CALIBRATIONS` on unseen groups.
 
     The lowest log loss wins. If another has the lowest Brier score, the one with fewer parameters
@@ -174,33 +180,38 @@ def fit(faces: Faces, *, method: str = "best", seed: int = 0) -> _Fitted:
     Source: log loss and Brier score are proper: Gneiting and Raftery 2007, JASA 102:359.
     """
     require_calibration(faces)
-    left_out = _left_out(faces)
+    left_out = _methods_left_out(faces)
     if method in left_out:
         raise TrainingError(f"{left_out[method]}; or set calibration.method to 'best'")
     tried = [name for name in CALIBRATIONS if name not in left_out]
     names = tried if method == "best" else [method]
-    weights = balance(faces)
-    tallies = {name: tally(faces.fake, unseen(faces, name, seed=seed), weights) for name in names}
+    weights = balancing_weights(faces)
+    tallies = {
+        name: count_scores(faces.fake, out_of_fold_probabilities(faces, name, seed=seed), weights)
+        for name in names
+    }
     losses = {name: float(log_loss(one)[0]) for name, one in tallies.items()}
     briers = {name: float(brier(one)[0]) for name, one in tallies.items()}
-    chosen = CALIBRATIONS[_chosen(losses, briers)]
-    return _Fitted(chosen(faces.logits, smoothed(faces), weights), losses, briers, left_out)
+    chosen = CALIBRATIONS[_choose_best(losses, briers)]
+    return _FittedCalibration(
+        chosen(faces.logits, smooth_targets(faces), weights), losses, briers, left_out
+    )
 
 
-def _chosen(losses: dict[str, float], briers: dict[str, float]) -> str:
+def _choose_best(losses: dict[str, float], briers: dict[str, float]) -> str:
     """Return the best by log loss; if the Brier score disagrees, the one with fewer parameters."""
     best = {min(scores, key=lambda name: scores[name]) for scores in (losses, briers)}
     return next(name for name in CALIBRATIONS if name in best)
 
 
-def _left_out(faces: Faces) -> dict[str, str]:
+def _methods_left_out(faces: Faces) -> dict[str, str]:
     """Return the calibrations with too few groups, and the number that each needs."""
     kinds = (("real", ~faces.fake), ("fake", faces.fake))
     groups, kind = min((len(np.unique(faces.groups[of])), kind) for kind, of in kinds)
     if groups >= ISOTONIC_GROUPS:
         return {}
-    said = f"isotonic needs {ISOTONIC_GROUPS} groups of each class, found {groups} of {kind}"
-    return {"isotonic": f"{said} faces"}
+    message = f"isotonic needs {ISOTONIC_GROUPS} groups of each class, found {groups} of {kind}"
+    return {"isotonic": f"{message} faces"}
 
 
 def require_calibration(faces: Faces) -> None:
@@ -218,7 +229,7 @@ def require_calibration(faces: Faces) -> None:
             raise TrainingError(f"the calibration split has no judged {kind} face")
 
 
-def balance(faces: Faces) -> Floats:
+def balancing_weights(faces: Faces) -> Floats:
     """Return weights float64 [N] with mean 1, equal over classes and over sources in a class."""
     cells = np.char.add(faces.sources, np.where(faces.fake, "\x1ffake", "\x1freal"))
     _, index, sizes = np.unique(cells, return_inverse=True, return_counts=True)
@@ -228,7 +239,7 @@ def balance(faces: Faces) -> Floats:
     return np.asarray(weights)
 
 
-def smoothed(faces: Faces) -> Floats:
+def smooth_targets(faces: Faces) -> Floats:
     """Return targets float64 [N] slightly off 0 and 1, to keep perfect separation finite.
 
     Source: Platt 1999, section 2.2.
@@ -237,7 +248,7 @@ def smoothed(faces: Faces) -> Floats:
     return np.where(faces.fake, (fakes + 1) / (fakes + 2), 1 / (reals + 2))
 
 
-def _newton(inputs: Floats, targets: Floats, weights: Floats) -> Floats:
+def _fit_newton(inputs: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return the coefficients [K] of a weighted logistic regression on ``inputs`` [N, K]."""
     scale = np.maximum(np.abs(inputs).max(axis=0), 1e-12)
     scaled, beta = inputs / scale, np.zeros(inputs.shape[1])
@@ -246,13 +257,13 @@ def _newton(inputs: Floats, targets: Floats, weights: Floats) -> Floats:
         gradient = scaled.T @ (weights * (p - targets))
         curvature = scaled.T @ (scaled * (weights * p * (1 - p))[:, None])
         step = np.linalg.solve(curvature + 1e-10 * np.eye(len(beta)), gradient)
-        beta = beta - _shortened(step, beta, scaled, targets, weights)
+        beta = beta - _shorten_step(step, beta, scaled, targets, weights)
         if np.abs(step).max() < 1e-10:
             break
     return np.asarray(beta / scale)
 
 
-def _shortened(
+def _shorten_step(
     step: Floats, at: Floats, inputs: Floats, targets: Floats, weights: Floats
 ) -> Floats:
     """Return the Newton step, halved until the loss does not increase."""
@@ -268,14 +279,14 @@ def _cross_entropy(logits: Floats, targets: Floats, weights: Floats) -> float:
     return float((weights * (np.logaddexp(0, logits) - targets * logits)).sum())
 
 
-def unseen(faces: Faces, method: str, *, seed: int = 0) -> Floats:
+def out_of_fold_probabilities(faces: Faces, method: str, *, seed: int = 0) -> Floats:
     """Return the probability float64 [N] of each face under a fit on other groups.
 
     Raises:
         UnknownChoiceError: ``method`` is unknown.
     """
     one = choose(CALIBRATIONS, method, what="calibration")
-    weights, targets = balance(faces), smoothed(faces)
+    weights, targets = balancing_weights(faces), smooth_targets(faces)
     folds, found = group_folds(faces, seed=seed), np.empty(len(faces))
     for fold in range(FOLDS):
         out, rest = folds == fold, folds != fold

@@ -26,7 +26,7 @@ from faceproof.detector import (
     calibrate,
     write_bundle,
 )
-from faceproof.detector.bundle import Bundle, hash_of
+from faceproof.detector.bundle import Bundle, sha256_of
 from faceproof.detector.detector import locate
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import DataError
@@ -34,14 +34,14 @@ from faceproof.evaluation import predictions
 from faceproof.evaluation.findings import OF_A_BUNDLE, composition, findings
 from faceproof.evaluation.predict import predict
 from faceproof.evaluation.predictions import Origin
-from faceproof.export import new_member
+from faceproof.export import make_member
 from faceproof.networks.modules import Network
 from faceproof.reports.card import card
 from faceproof.runs import RunFolder
 from faceproof.training.attack_report import FACES, final_findings
 from faceproof.training.calibration import fit as fit_calibration
-from faceproof.training.fit import started_from
-from faceproof.training.operating_points import kept_promises
+from faceproof.training.fit import starting_points
+from faceproof.training.operating_points import keep_promises
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 from faceproof.training.replacement import compare_false_alarms, refuse_more_false_alarms
 
@@ -53,7 +53,7 @@ PURPOSES = {"validation": "choose", "calibration": "calibrate", "test": "final-r
 _TOLD_EVERY = 1000
 
 
-def answers(
+def load_or_predict(
     bundle: Bundle,
     manifest: Manifest,
     split: str,
@@ -67,7 +67,9 @@ def answers(
 
     ``root`` is the base folder of the manifest's paths.
     """
-    if (found := kept(path, origin(bundle.sha256, manifest, split), conditions)) is not None:
+    if (
+        found := saved_predictions(path, make_origin(bundle.sha256, manifest, split), conditions)
+    ) is not None:
         progress(f"reusing this detector's predictions in {path.name}")
         return found
     made = predict(
@@ -78,41 +80,41 @@ def answers(
         purpose=PURPOSES[split],
         root=root,
         workers=usable_cores(),
-        progress=now_and_then(progress, split),
+        progress=report_now_and_then(progress, split),
     )
-    predictions.write(made, path)
+    predictions.write_table(made, path)
     return made
 
 
-def origin(detector_sha256: str, manifest: Manifest, split: str) -> Origin:
+def make_origin(detector_sha256: str, manifest: Manifest, split: str) -> Origin:
     """Return the origin of a detector's predictions of a split."""
     return Origin(
         detector_sha256=detector_sha256, data_sha256=manifest.sha256, purpose=PURPOSES[split]
     )
 
 
-def kept(path: Path, wanted: Origin, conditions: tuple[str, ...]) -> pa.Table | None:
+def saved_predictions(path: Path, wanted: Origin, conditions: tuple[str, ...]) -> pa.Table | None:
     """Return the predictions in a file if origin and conditions match, else None."""
     try:
-        found = predictions.read(path)
+        found = predictions.read_table(path)
     except DataError:
         return None
-    worn = set(found["condition"].unique().to_pylist())
-    same = predictions.origin_of(found) == wanted and worn == set(conditions)
+    found_conditions = set(found["condition"].unique().to_pylist())
+    same = predictions.origin_of(found) == wanted and found_conditions == set(conditions)
     return found if same else None
 
 
-def now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
+def report_now_and_then(progress: Progress, split: str) -> Callable[[int], None]:
     """Return a callback that reports every thousandth prediction."""
-    told = 0
+    reported = 0
 
-    def tell(count: int) -> None:
-        nonlocal told
-        if count // _TOLD_EVERY > told:
-            told = count // _TOLD_EVERY
+    def report(count: int) -> None:
+        nonlocal reported
+        if count // _TOLD_EVERY > reported:
+            reported = count // _TOLD_EVERY
             progress(f"{split}: {count} predictions")
 
-    return tell
+    return report
 
 
 Files = dict[str, bytes]
@@ -129,12 +131,12 @@ def finish(
             false alarms rose over those of the detector that this one replaces.
     """
     progress("export: torch against onnxruntime")
-    spec, files = draft(recipe, manifest, network, run)
+    spec, files = draft_bundle(recipe, manifest, network, run)
     bundle = write_bundle(run.path / "draft", spec, files)
-    asked = partial(_asked, manifest=manifest, recipe=recipe, run=run, progress=progress)
+    asked = partial(_predict_bundle, manifest=manifest, recipe=recipe, run=run, progress=progress)
     progress(f"calibration on {', '.join(recipe.calibration.conditions)}")
     found = asked(bundle, "calibration", recipe.calibration.conditions)
-    spec = calibrated(spec, found, recipe.calibration, manifest, progress=progress)
+    spec = calibrate_spec(spec, found, recipe.calibration, manifest, progress=progress)
     bundle = write_bundle(run.path / "calibrated", spec, files)
     if recipe.export.replaces:
         _refuse_worse(bundle, recipe, manifest, run, progress=progress)
@@ -166,7 +168,7 @@ def _refuse_worse(
     conditions, root = recipe.calibration.conditions, recipe.data.prepared
     progress(f"false alarms against {old.spec.name} {old.spec.version}, on validation")
     tables = [
-        answers(
+        load_or_predict(
             one, manifest, "validation", conditions, run.path / name, root=root, progress=progress
         )
         for one, name in (
@@ -189,7 +191,7 @@ def _refuse_worse(
     refuse_more_false_alarms(found)
 
 
-def _asked(
+def _predict_bundle(
     bundle: Bundle,
     split: str,
     conditions: tuple[str, ...],
@@ -201,15 +203,15 @@ def _asked(
 ) -> pa.Table:
     """Return the bundle's predictions of a split, saved in the run folder."""
     path, root = run.path / f"predictions-{split}.parquet", recipe.data.prepared
-    return answers(bundle, manifest, split, conditions, path, root=root, progress=progress)
+    return load_or_predict(bundle, manifest, split, conditions, path, root=root, progress=progress)
 
 
-def draft(
+def draft_bundle(
     recipe: Recipe, manifest: Manifest, network: Network, run: RunFolder
 ) -> tuple[DetectorSpec, Files]:
     """Return the spec and files of an uncalibrated detector."""
     preprocessing = recipe.network.preprocessing
-    member, files = new_member(
+    member, files = make_member(
         network,
         preprocessing,
         name=recipe.network.name,
@@ -232,15 +234,15 @@ def draft(
         operating_points={"undecided": undecided},
         default_operating_point="undecided",
         trained_on=TrainedOn(data_sha256=manifest.sha256, rows=manifest.counts()),
-        generators_seen=_generators(manifest),
-        started_from=started_from(run),
+        generators_seen=_training_generators(manifest),
+        started_from=starting_points(run),
         licence=recipe.data.licence,
         notes=recipe.export.notes,
     )
     return spec, files
 
 
-def calibrated(
+def calibrate_spec(
     spec: DetectorSpec,
     answers: pa.Table,
     promised: CalibrationRecipe,
@@ -249,10 +251,10 @@ def calibrated(
     progress: Progress | None = None,
 ) -> DetectorSpec:
     """Return the spec with calibration and operating points from calibration predictions."""
-    faces = predictions.judged(answers)
+    faces = predictions.judged_faces(answers)
     fitted = fit_calibration(faces, method=promised.method)
     faces = replace(faces, probabilities=calibrate(faces.logits, fitted.calibration))
-    made = kept_promises(faces, promised, data_sha256=manifest.sha256)
+    made = keep_promises(faces, promised, data_sha256=manifest.sha256)
     if progress is not None:
         progress(f"calibrated: {fitted}")
         for one in made.unsupported:
@@ -278,7 +280,7 @@ def write_reported(
 ) -> Bundle:
     """Write the bundle with the added results and its card, and return it."""
     found = findings(
-        predictions.faces(report),
+        predictions.all_faces(report),
         list(spec.operating_points.values()),
         data_sha256=manifest.sha256,
         metrics=OF_A_BUNDLE,
@@ -288,12 +290,12 @@ def write_reported(
         {**dict(spec), "results": (*composition(manifest), *spec.results, *found)}
     )
     text = card(results, command=command).encode()
-    named = CardFile(name="CARD.md", sha256=hash_of(text))
+    named = CardFile(name="CARD.md", sha256=sha256_of(text))
     final = DetectorSpec.model_validate({**dict(results), "card": named})
     return write_bundle(folder, final, {**files, "CARD.md": text})
 
 
-def _generators(manifest: Manifest) -> tuple[str, ...]:
+def _training_generators(manifest: Manifest) -> tuple[str, ...]:
     """Return the generators of the training split, sorted."""
     return tuple(
         sorted({row.generator for row in manifest.take("train", purpose="fit") if row.is_fake})

@@ -11,11 +11,11 @@ import torch
 from lightning_fabric import Fabric
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.folder import landmarks_of
+from faceproof.data.preparing.folder import read_landmarks
 from faceproof.detector.spec import StartedFrom
 from faceproof.errors import DataError
 from faceproof.export import export_onnx
-from faceproof.messages import silent
+from faceproof.messages import ignore_message
 from faceproof.networks import (
     build,
     input_defaults,
@@ -27,14 +27,14 @@ from faceproof.networks.parameters import set_momentum
 from faceproof.runs import RunFolder
 from faceproof.training.loop import Trainer
 from faceproof.training.losses import Teacher as DetectorTeacher
-from faceproof.training.preflight import changes
+from faceproof.training.preflight import recipe_changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
 from faceproof.training.run.checkpoint import averaged_weights
-from faceproof.training.run.journal import Journal
-from faceproof.training.run.processes import fabric_for, kill_helpers, refuse_uneven
-from faceproof.training.run.stopping import Stopped
+from faceproof.training.run.journal import TrainingJournal
+from faceproof.training.run.processes import kill_helpers, make_fabric, refuse_uneven
+from faceproof.training.run.stopping import TrainingStopped
 from faceproof.training.step import Teacher
-from faceproof.training.stream import PlainFaces, TrainingStream, balanced, pictures_of
+from faceproof.training.stream import PlainFaces, TrainingStream, make_pictures, select_balanced
 from faceproof.training.stream_report import refuse_shortcuts, report_stream
 from faceproof.training.validation import renew_statistics
 
@@ -53,31 +53,31 @@ def fit(
     """Return the network with the averaged weights of the best validation, trained or resumed.
 
     ``made`` are the folders of fakes that the recipe has made.
-    On several devices each helper process ends here; the one that was started goes on.
+    On several devices each helper process ends here; only the first process returns.
 
     Raises:
-        TrainingError: starting weights that do not fit, a gradient that is no number, a run
+        TrainingError: starting weights that do not fit, a gradient that is not finite, a run
             folder of another network or other data.
         ExportError: the network cannot become a detector, which is tried before it is trained.
         Stopped: Ctrl-C or SIGTERM; ``last.pt`` is written.
     """
-    changed = changes(run, recipe, manifest)
+    changed = recipe_changes(run, recipe, manifest)
     refuse_uneven(recipe)
-    precision = _precision(recipe.device)
+    precision = _choose_precision(recipe.device)
     if recipe.device.threads:
         torch.set_num_threads(recipe.device.threads)
-    fabric = fabric_for(recipe.device, precision)
+    fabric = make_fabric(recipe.device, precision)
     fabric.launch()
     fabric.seed_everything(recipe.seed, verbose=False)
-    progress = progress if fabric.is_global_zero else silent
+    progress = progress if fabric.is_global_zero else ignore_message
     if changed:
         progress(f"goes on with another recipe than it began with: {', '.join(changed)}")
-    stream, faces = _pictures(recipe, manifest, made)
-    if fabric.is_global_zero and recipe.resolution is not None and not run.starts():
+    stream, faces = _make_streams(recipe, manifest, made)
+    if fabric.is_global_zero and recipe.resolution is not None and not run.read_starts():
         _report_shortcuts(recipe, stream, run, progress)
-    network = starting_network(recipe, stream, run, fabric, progress)
+    network = make_starting_network(recipe, stream, run, fabric, progress)
     if fabric.is_global_zero:
-        if not run.starts():
+        if not run.read_starts():
             _try_export(recipe, progress)
         run.record_start(
             recipe=recipe.model_dump(mode="json"),
@@ -87,13 +87,13 @@ def fit(
             device=str(fabric.device),
             precision=precision,
         )
-    with _helpers_end(fabric), _journal(fabric, recipe, run, progress) as journal:
-        teacher = _teacher(recipe)
+    with _end_helpers(fabric), _open_journal(fabric, recipe, run, progress) as journal:
+        teacher = _load_teacher(recipe)
         trainer = Trainer(fabric, network, recipe, run, journal=journal, teacher=teacher)
         trainer.run(stream, faces)
     best = trainer.state
     progress(f"best validation AUC {best.best_score:.4f} at step {best.best_step}")
-    return kept_network(recipe, run)
+    return load_saved_network(recipe, run)
 
 
 def _report_shortcuts(
@@ -113,10 +113,10 @@ def _report_shortcuts(
         refuse_shortcuts(report)
 
 
-def starting_network(
+def make_starting_network(
     recipe: Recipe, stream: TrainingStream, run: RunFolder, fabric: Fabric, progress: Progress
 ) -> Network:
-    """Return the network before its first step; a run that goes on needs no starting weights."""
+    """Return the network before its first step; a resumed run needs no starting weights."""
     name, side = recipe.network.name, recipe.network.preprocessing.crop.size
     network = build(name, head=recipe.network.head)
     refuse_side(network, name, side=side, own=input_defaults(name).size)
@@ -127,60 +127,62 @@ def starting_network(
     started = load_starting_weights(network, recipe.network.starting_weights)
     progress(f"started from {started}")
     if fabric.is_global_zero:
-        _started_from(recipe, started.sha256).write(run.path / "started_from.json")
+        _starting_point(recipe, started.sha256).write(run.path / "started_from.json")
     network = network.to(fabric.device).to(memory_format=torch.channels_last)
     if faces := renew_statistics(network, stream, fabric, recipe):
         progress(f"batch norm statistics anew, from {faces} faces")
     return network
 
 
-def kept_network(recipe: Recipe, run: RunFolder) -> Network:
+def load_saved_network(recipe: Recipe, run: RunFolder) -> Network:
     """Return the network with the averaged weights of ``best.pt``, or of ``last.pt``."""
     network = build(recipe.network.name, head=recipe.network.head)
     network.load_state_dict(averaged_weights(run.path, keep=recipe.schedule.keep))
     return network.eval()
 
 
-def started_from(run: RunFolder) -> tuple[StartedFrom, ...]:
+def starting_points(run: RunFolder) -> tuple[StartedFrom, ...]:
     """Return what the run's network started from, empty for random weights."""
     path: Path = run.path / "started_from.json"
     return (StartedFrom.read(path),) if path.exists() else ()
 
 
-def _started_from(recipe: Recipe, sha256: str) -> StartedFrom:
+def _starting_point(recipe: Recipe, sha256: str) -> StartedFrom:
     """Return what the card says of the starting weights."""
     return StartedFrom(
         name=recipe.network.started_from, licence=recipe.network.started_from_licence, sha256=sha256
     )
 
 
-def _pictures(
+def _make_streams(
     recipe: Recipe, manifest: Manifest, made: Sequence[Path] = ()
 ) -> tuple[TrainingStream, PlainFaces]:
     """Return the training stream and the validation faces."""
     data, seen = recipe.data, recipe.schedule.validation_pictures
-    landmarks = landmarks_of(data.prepared, made)
+    landmarks = read_landmarks(data.prepared, made)
     train = manifest.take("train", purpose="fit")
-    chosen = balanced(manifest.take("validation", purpose="choose"), seen, recipe.seed)
+    chosen = select_balanced(manifest.take("validation", purpose="choose"), seen, recipe.seed)
     return (
-        TrainingStream(pictures_of(data, train, landmarks), recipe),
-        PlainFaces(pictures_of(data, chosen, landmarks), recipe.network.preprocessing),
+        TrainingStream(make_pictures(data, train, landmarks), recipe),
+        PlainFaces(make_pictures(data, chosen, landmarks), recipe.network.preprocessing),
     )
 
 
 @contextmanager
-def _journal(
+def _open_journal(
     fabric: Fabric, recipe: Recipe, run: RunFolder, progress: Progress
-) -> Iterator[Journal]:
+) -> Iterator[TrainingJournal]:
     """Give the journal of this process; only the first one's shows and writes."""
-    journal = Journal(run, progress, steps=recipe.schedule.steps, show=fabric.is_global_zero)
+    journal = TrainingJournal(
+        run, progress, steps=recipe.schedule.steps, show=fabric.is_global_zero
+    )
     try:
         yield journal
     finally:
         journal.close()
 
 
-def _teacher(recipe: Recipe) -> Teacher | None:
+def _load_teacher(recipe: Recipe) -> Teacher | None:
     """Return the detector that the recipe distils, if there is one."""
     if recipe.distil.teacher is None:
         return None
@@ -194,12 +196,12 @@ def _try_export(recipe: Recipe, progress: Progress) -> None:
 
 
 @contextmanager
-def _helpers_end(fabric: Fabric) -> Iterator[None]:
+def _end_helpers(fabric: Fabric) -> Iterator[None]:
     """End the helper processes of a training: in good order, or at once after an error."""
     try:
         yield
         fabric.barrier()
-    except Stopped:
+    except TrainingStopped:
         if fabric.is_global_zero:
             raise
     except BaseException:
@@ -209,7 +211,7 @@ def _helpers_end(fabric: Fabric) -> Iterator[None]:
         raise SystemExit
 
 
-def _precision(device: DeviceRecipe) -> Precision:
+def _choose_precision(device: DeviceRecipe) -> Precision:
     """Return the recipe's precision; "auto" is bf16 where it is done in hardware."""
     if device.precision != "auto":
         return device.precision

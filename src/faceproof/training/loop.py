@@ -13,23 +13,23 @@ from torch import Tensor
 from faceproof.networks import parameter_groups
 from faceproof.networks.modules import Network
 from faceproof.networks.parameters import freeze_batch_norm
-from faceproof.runs import RunFolder, replacing
-from faceproof.training.optimizers import optimizer_for, rates
+from faceproof.runs import RunFolder, atomic_write
+from faceproof.training.optimizers import learning_rates, make_optimizer
 from faceproof.training.recipe import Recipe
 from faceproof.training.run.checkpoint import (
     BEST,
     LAST,
     State,
-    averaged,
+    convert_disk_errors,
+    make_average,
     restore,
     size_of,
-    telling_full_disk,
 )
-from faceproof.training.run.journal import Journal
+from faceproof.training.run.journal import TrainingJournal
 from faceproof.training.run.processes import refuse_other_steps
-from faceproof.training.run.stopping import Stopped, noting_signals
-from faceproof.training.step import Step, Taken, Teacher
-from faceproof.training.stream import PlainFaces, TrainingStream, batches
+from faceproof.training.run.stopping import TrainingStopped, record_signals
+from faceproof.training.step import Step, StepResult, Teacher
+from faceproof.training.stream import PlainFaces, TrainingStream, make_loader
 from faceproof.training.validation import renew_statistics, validate
 
 _LOGGED_EVERY = 10
@@ -45,7 +45,7 @@ class Trainer:
         recipe: Recipe,
         run: RunFolder,
         *,
-        journal: Journal,
+        journal: TrainingJournal,
         teacher: Teacher | None = None,
     ) -> None:
         self._fabric = fabric
@@ -53,10 +53,10 @@ class Trainer:
         self._run = run
         self._journal = journal
         network = network.to(memory_format=torch.channels_last)
-        optimizer = optimizer_for(_groups(network, recipe), recipe.optimizer)
+        optimizer = make_optimizer(_make_groups(network, recipe), recipe.optimizer)
         self._groups = [str(group["name"]) for group in optimizer.param_groups]
         self._full_rates = [group["lr"] for group in optimizer.param_groups]
-        average = averaged(network, recipe.optimizer.average_decay).to(fabric.device)
+        average = make_average(network, recipe.optimizer.average_decay).to(fabric.device)
         model, wrapped = fabric.setup(network, optimizer)
         model.train()
         if recipe.network.batch_norm == "frozen" or recipe.network.trainable == "head":
@@ -76,21 +76,21 @@ class Trainer:
         self._resume()
         schedule, state = self._recipe.schedule, self.state
         started, first = time.monotonic(), state.step
-        with noting_signals() as request:
-            for inputs, targets in () if self._is_done() else self._batches(stream):
+        with record_signals() as request:
+            for inputs, targets in () if self._is_done() else self._remaining_batches(stream):
                 taken = self._take(inputs, targets)
                 self._journal.advance(state.step)
                 if state.step % _LOGGED_EVERY == 0:
-                    self._tell(taken, (state.step - first) / (time.monotonic() - started))
+                    self._report(taken, (state.step - first) / (time.monotonic() - started))
                 if state.step == schedule.steps or state.step % schedule.validate_steps == 0:
                     self._validate(stream, validation)
-                done, stop = self._is_done(), self._agreed(request.number)
+                done, stop = self._is_done(), self._agree_on_signal(request.number)
                 if done or stop or state.step % schedule.checkpoint_steps == 0:
                     self._save(LAST, state.checkpoint() | {"parts": self._step.parts})
                 if done:
                     break
                 if stop:
-                    raise Stopped(stop)
+                    raise TrainingStopped(stop)
         if state.step < schedule.steps:
             self._journal.note(
                 f"stopped early at step {state.step}: {schedule.patience} validations without an "
@@ -103,7 +103,7 @@ class Trainer:
         hopeless = 0 < schedule.patience <= state.validations_since_best
         return state.step >= schedule.steps or hopeless
 
-    def _batches(self, stream: TrainingStream) -> Iterable[tuple[Tensor, Tensor]]:
+    def _remaining_batches(self, stream: TrainingStream) -> Iterable[tuple[Tensor, Tensor]]:
         """Return this process's share of the remaining batches of the schedule."""
         schedule, world = self._recipe.schedule, self._fabric.world_size
         numbers = range(
@@ -112,12 +112,12 @@ class Trainer:
             world,
         )
         workers = self._recipe.device.loader_workers
-        return batches(stream, numbers, size=schedule.batch_size // world, workers=workers)
+        return make_loader(stream, numbers, size=schedule.batch_size // world, workers=workers)
 
-    def _take(self, inputs: Tensor, targets: Tensor) -> Taken:
+    def _take(self, inputs: Tensor, targets: Tensor) -> StepResult:
         """Take one optimiser step on this process's share of the batch, and update the average."""
         state = self.state
-        now = rates(state.step, self._groups, self._full_rates, self._recipe.schedule)
+        now = learning_rates(state.step, self._groups, self._full_rates, self._recipe.schedule)
         for group, rate in zip(state.optimizer.param_groups, now, strict=True):
             group["lr"] = rate
         taken = self._step(inputs, targets, number=state.step)
@@ -135,12 +135,12 @@ class Trainer:
             renew_statistics(self.state.average, stream, self._fabric, self._recipe)
         found = validate(self.state.average, faces, self._fabric, self._recipe)
         values = self._fabric.broadcast(found)
-        best = self.state.judged(values["validation_auc"])
+        best = self.state.record_score(values["validation_auc"])
         if best:
             self._save(BEST, self.state.averaged_weights())
-        self._journal.validated(self.state.step, values, best=best)
+        self._journal.record_validation(self.state.step, values, best=best)
 
-    def _agreed(self, number: int) -> int:
+    def _agree_on_signal(self, number: int) -> int:
         """Return the signal received by any process, 0 for none, so that all stop together."""
         if self._fabric.world_size == 1:
             return number
@@ -161,15 +161,15 @@ class Trainer:
         if not self._fabric.is_global_zero:
             return
         folder, needed = self._run.path, size_of(content)
-        with telling_full_disk(folder, needed=needed), replacing(folder / name) as file:
+        with convert_disk_errors(folder, needed=needed), atomic_write(folder / name) as file:
             torch.save(content, file)
 
-    def _tell(self, taken: Taken, steps_per_second: float) -> None:
+    def _report(self, taken: StepResult, steps_per_second: float) -> None:
         """Log and report the loss and accuracy of the whole batch, and the remaining time."""
         schedule, step = self._recipe.schedule, self.state.step
         figures = self._fabric.all_reduce(taken.figures, reduce_op="mean")
         loss, accuracy = torch.as_tensor(figures).tolist()
-        self._journal.step(
+        self._journal.record_step(
             step,
             loss=loss,
             accuracy=accuracy,
@@ -179,7 +179,7 @@ class Trainer:
         )
 
 
-def _groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
+def _make_groups(network: Network, recipe: Recipe) -> list[dict[str, Any]]:
     """Return the optimiser's parameter groups at the recipe's rates."""
     optimizer = recipe.optimizer
     return parameter_groups(

@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from faceproof.detector import Detector, calibrated_logits
 from faceproof.detector.bundle import Bundle
-from faceproof.detector.detector import crop_difference, locate, renormalised
+from faceproof.detector.detector import crop_difference, locate, renormalise
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import TrainingError
 from faceproof.imaging.preprocessing import Preprocessing
@@ -47,7 +47,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, _: OptimizerRecipe) -> Tensor
     return binary_cross_entropy_with_logits(logits, targets, reduction="none")
 
 
-def focal(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tensor:
+def _focal_loss(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tensor:
     """Return the focal loss of each picture, [N]: cross-entropy with low weight on easy ones.
 
     A target between 0 and 1 gives the mean of both labels' losses. The weights are powers of
@@ -62,7 +62,7 @@ def focal(logits: Tensor, targets: Tensor, recipe: OptimizerRecipe) -> Tensor:
     return targets * of_fake + (1 - targets) * of_real
 
 
-LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "focal": focal}
+LOSSES: Mapping[str, Loss] = {"cross_entropy": cross_entropy, "focal": _focal_loss}
 
 
 def worst_share(losses: Tensor, share: float) -> Tensor:
@@ -102,7 +102,7 @@ def distillation(logits: Tensor, teacher_logits: Tensor, temperature: float) -> 
 Random = np.random.Generator
 
 
-def mixed(
+def mix_batch(
     inputs: Tensor, targets: Tensor, recipe: AugmentRecipe, rng: Random
 ) -> tuple[Tensor, Tensor]:
     """Return inputs [N, 3, H, W] and targets float [N], mixed at random or unchanged.
@@ -126,8 +126,10 @@ def mixup(inputs: Tensor, targets: Tensor, alpha: float, rng: Random) -> tuple[T
     Source:
         H. Zhang et al., 2018, arXiv:1710.09412.
     """
-    share, partners = float(rng.beta(alpha, alpha)), _partners(inputs, rng)
-    return _between(inputs, inputs[partners], share), _between(targets, targets[partners], share)
+    share, partners = float(rng.beta(alpha, alpha)), _draw_partners(inputs, rng)
+    return _weighted_mean(inputs, inputs[partners], share), _weighted_mean(
+        targets, targets[partners], share
+    )
 
 
 def cutmix(inputs: Tensor, targets: Tensor, alpha: float, rng: Random) -> tuple[Tensor, Tensor]:
@@ -138,27 +140,27 @@ def cutmix(inputs: Tensor, targets: Tensor, alpha: float, rng: Random) -> tuple[
     Source:
         S. Yun et al., 2019, arXiv:1905.04899.
     """
-    share, partners = float(rng.beta(alpha, alpha)), _partners(inputs, rng)
-    rows, columns = (_stretch(side, 1 - share, rng) for side in inputs.shape[-2:])
+    share, partners = float(rng.beta(alpha, alpha)), _draw_partners(inputs, rng)
+    rows, columns = (_draw_interval(side, 1 - share, rng) for side in inputs.shape[-2:])
     pasted = inputs.clone()
     pasted[..., rows, columns] = inputs[partners][..., rows, columns]
     height, width = inputs.shape[-2:]
     area = (rows.stop - rows.start) * (columns.stop - columns.start)
-    return pasted, _between(targets, targets[partners], 1 - area / (height * width))
+    return pasted, _weighted_mean(targets, targets[partners], 1 - area / (height * width))
 
 
-def _partners(inputs: Tensor, rng: Random) -> Tensor:
+def _draw_partners(inputs: Tensor, rng: Random) -> Tensor:
     """Return a random partner index for each picture (possibly its own), int64 [N]."""
     return torch.from_numpy(rng.permutation(len(inputs))).to(inputs.device)
 
 
-def _stretch(side: int, area: float, rng: Random) -> slice:
+def _draw_interval(side: int, area: float, rng: Random) -> slice:
     """Return the interval of a side for a box of this share of the area, at a random centre."""
     half, centre = side * np.sqrt(area) / 2, rng.uniform(0, side)
     return slice(max(0, round(centre - half)), min(side, round(centre + half)))
 
 
-def _between(own: Tensor, other: Tensor, share: float) -> Tensor:
+def _weighted_mean(own: Tensor, other: Tensor, share: float) -> Tensor:
     """Return the weighted mean, with weight ``share`` for the first."""
     return share * own + (1 - share) * other
 
@@ -198,13 +200,13 @@ class Teacher:
         """
         device = inputs.device.type
         pixels = inputs.detach().to("cpu", torch.float32).numpy()
-        ready = renormalised(pixels, self._student, self._own)
+        ready = renormalise(pixels, self._student, self._own)
         with torch.autocast(device, enabled=False):
-            logits = self._detector(device).logits(ready)
+            logits = self._load_detector(device).logits(ready)
         answers = calibrated_logits(logits, self._calibration).astype(np.float32)
         return torch.from_numpy(answers).to(inputs.device)
 
-    def _detector(self, device: str) -> Detector:
+    def _load_detector(self, device: str) -> Detector:
         """Return the detector, loaded once for each device."""
         if device not in self._detectors:
             self._detectors[device] = self._open(device)

@@ -1,4 +1,4 @@
-"""`fit_weights` and `merged`: weights and record of a combined detector's members.
+"""`fit_weights` and `merge_members`: weights and record of a combined detector's members.
 
 Each weighting is cross-validated over folds of groups by its log loss after Platt calibration, and
 the best one is fitted again on all faces. Classes have equal weight, and so have sources within a
@@ -18,16 +18,16 @@ from faceproof.detector.calibration import calibrate as apply
 from faceproof.detector.detector import crop_difference
 from faceproof.detector.scorers import member_onnx
 from faceproof.errors import TrainingError, UsageError
-from faceproof.evaluation.formulas import Bools, Floats, log_loss, tally
+from faceproof.evaluation.formulas import Bools, Floats, count_scores, log_loss
 from faceproof.evaluation.predictions import Faces
 from faceproof.export import refer_to_weights
 from faceproof.statistics import sigmoid
 from faceproof.training.calibration import (
-    balance,
+    balancing_weights,
     fit_platt,
     group_folds,
     require_calibration,
-    smoothed,
+    smooth_targets,
 )
 
 _STEPS = 200
@@ -45,34 +45,34 @@ class Weighting:
     losses: dict[str, float]
 
 
-def equal(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+def _weigh_equally(logits: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return equal weights for K members, float64 [K] with sum 1, from ``logits`` [N, K].
 
-    >>> equal(np.zeros((3, 2)), np.zeros(3), np.ones(3)).tolist()
+    >>> _weigh_equally(np.zeros((3, 2)), np.zeros(3), np.ones(3)).tolist()
     [0.5, 0.5]
     """
     del targets, weights
     return np.full(logits.shape[1], 1 / logits.shape[1])
 
 
-def even(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+def _weigh_calibrated_equally(logits: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return equal weights for the members' own calibrated logits, float64 [K] with sum 1.
 
     An overconfident member has no more weight than others.
     """
-    slopes = [nonnegative_logistic(one[:, None], targets, weights)[0][0] for one in logits.T]
-    return _shares(np.array(slopes))
+    slopes = [fit_nonnegative_logistic(one[:, None], targets, weights)[0][0] for one in logits.T]
+    return _normalise(np.array(slopes))
 
 
-def fitted(logits: Floats, targets: Floats, weights: Floats) -> Floats:
+def _weigh_by_regression(logits: Floats, targets: Floats, weights: Floats) -> Floats:
     """Return nonnegative weights of a logistic regression, float64 [K] with sum 1."""
-    return _shares(nonnegative_logistic(logits, targets, weights)[0])
+    return _normalise(fit_nonnegative_logistic(logits, targets, weights)[0])
 
 
 WEIGHTINGS: Mapping[str, Callable[[Floats, Floats, Floats], Floats]] = {
-    "equal": equal,
-    "even": even,
-    "fitted": fitted,
+    "equal": _weigh_equally,
+    "even": _weigh_calibrated_equally,
+    "fitted": _weigh_by_regression,
 }
 """Simplest first: it wins ties."""
 
@@ -87,7 +87,7 @@ def fit_weights(faces: Faces, logits: Floats, *, seed: int = 0) -> Weighting:
         TrainingError: a class is missing, or no member separates real from fake.
     """
     require_calibration(faces)
-    targets, weights = smoothed(faces), balance(faces)
+    targets, weights = smooth_targets(faces), balancing_weights(faces)
     losses: dict[str, float] = {}
     for name, one in WEIGHTINGS.items():
         try:
@@ -117,10 +117,12 @@ def _unseen_loss(
         shares = one(logits[rest], targets[rest], weights[rest])
         line = fit_platt(logits[rest] @ shares, targets[rest], weights[rest])
         unseen[out] = apply(logits[out] @ shares, line)
-    return float(log_loss(tally(faces.fake, unseen, weights))[0])
+    return float(log_loss(count_scores(faces.fake, unseen, weights))[0])
 
 
-def nonnegative_logistic(logits: Floats, targets: Floats, weights: Floats) -> tuple[Floats, float]:
+def fit_nonnegative_logistic(
+    logits: Floats, targets: Floats, weights: Floats
+) -> tuple[Floats, float]:
     """Return nonnegative coefficients float64 [K] and the intercept of a logistic regression.
 
     It uses projected Newton steps: coefficients at zero that would become negative stay fixed.
@@ -136,7 +138,7 @@ def nonnegative_logistic(logits: Floats, targets: Floats, weights: Floats) -> tu
     )
     at = np.zeros(logits.shape[1] + 1)
     for _ in range(_STEPS):
-        moved = regression.after(at, regression.step(at))
+        moved = regression.take_step(at, regression.step(at))
         done, at = np.abs(moved - at).max() < 1e-10, moved
         if done:
             break
@@ -168,7 +170,7 @@ class _Regression:
         step[free] = np.linalg.solve(curvature + 1e-9 * np.eye(len(curvature)), gradient[free])
         return step
 
-    def after(self, at: Floats, step: Floats) -> Floats:
+    def take_step(self, at: Floats, step: Floats) -> Floats:
         """Return the projected end of the step, halved until the loss does not increase."""
         start = self.loss(at)
         for _ in range(40):
@@ -179,7 +181,7 @@ class _Regression:
         return at
 
 
-def _shares(coefficients: Floats) -> Floats:
+def _normalise(coefficients: Floats) -> Floats:
     """Return the coefficients as shares of their sum."""
     total = float(coefficients.sum())
     if not total > 1e-6:
@@ -194,7 +196,7 @@ _LONGEST = 60  # of 64 characters of a name: the rest is for a number that makes
 
 
 @dataclass(frozen=True)
-class Source:
+class MemberSource:
     """A detector to combine: its label and its record.
 
     ``names`` are its members' names in the combination. A detector that is itself a combination
@@ -207,19 +209,19 @@ class Source:
     spec: DetectorSpec
 
 
-def labelled(detectors: Sequence[Detector]) -> list[Source]:
+def label_sources(detectors: Sequence[Detector]) -> list[MemberSource]:
     """Return the detectors with unique labels and unique names of members."""
     taken: set[str] = set()
-    return [_labelled(detector, taken) for detector in detectors]
+    return [_label_source(detector, taken) for detector in detectors]
 
 
-def _labelled(detector: Detector, taken: set[str]) -> Source:
-    names = tuple(_unlike(member.name, taken) for member in detector.spec.members)
-    label = names[0] if len(names) == 1 else _unlike(detector.spec.name, taken)
-    return Source(label, names, detector, detector.spec)
+def _label_source(detector: Detector, taken: set[str]) -> MemberSource:
+    names = tuple(_unique_name(member.name, taken) for member in detector.spec.members)
+    label = names[0] if len(names) == 1 else _unique_name(detector.spec.name, taken)
+    return MemberSource(label, names, detector, detector.spec)
 
 
-def _unlike(name: str, taken: set[str]) -> str:
+def _unique_name(name: str, taken: set[str]) -> str:
     """Return the name, with a number if it is taken (ignoring case), and record it."""
     wanted, number = name, 1
     while wanted.casefold() in taken:
@@ -230,7 +232,7 @@ def _unlike(name: str, taken: set[str]) -> str:
 
 
 def refuse_unfit(
-    sources: Sequence[Source], manifest: Manifest, *, allow_other_data: bool
+    sources: Sequence[MemberSource], manifest: Manifest, *, allow_other_data: bool
 ) -> tuple[str, ...]:
     """Return warnings about the members' data; reject incompatible members.
 
@@ -245,11 +247,11 @@ def refuse_unfit(
         _refuse_another_crop(sources[0], source)
     strangers = [s for s in sources if s.spec.trained_on.data_sha256 != manifest.sha256]
     if strangers and not allow_other_data:
-        raise UsageError(_stranger(strangers[0], manifest))
-    return tuple(_caution(source) for source in strangers)
+        raise UsageError(_other_data_message(strangers[0], manifest))
+    return tuple(_other_data_caution(source) for source in strangers)
 
 
-def _refuse_repeated(sources: Sequence[Source]) -> None:
+def _refuse_repeated(sources: Sequence[MemberSource]) -> None:
     seen: dict[str, str] = {}
     for source in sources:
         if (twin := seen.setdefault(source.detector.sha256, source.label)) != source.label:
@@ -259,7 +261,7 @@ def _refuse_repeated(sources: Sequence[Source]) -> None:
             )
 
 
-def _refuse_another_crop(first: Source, other: Source) -> None:
+def _refuse_another_crop(first: MemberSource, other: MemberSource) -> None:
     crop = first.spec.preprocessing.crop
     if differs := crop_difference(other.spec.preprocessing.crop, crop):
         raise UsageError(
@@ -270,7 +272,7 @@ def _refuse_another_crop(first: Source, other: Source) -> None:
         )
 
 
-def _stranger(source: Source, manifest: Manifest) -> str:
+def _other_data_message(source: MemberSource, manifest: Manifest) -> str:
     return (
         f"{source.label} was trained on other data (SHA-256 "
         f"{source.spec.trained_on.data_sha256[:12]}...) than this ({manifest.sha256[:12]}...), and "
@@ -279,7 +281,7 @@ def _stranger(source: Source, manifest: Manifest) -> str:
     )
 
 
-def _caution(source: Source) -> str:
+def _other_data_caution(source: MemberSource) -> str:
     return (
         f"{source.label} was trained on other data (SHA-256 "
         f"{source.spec.trained_on.data_sha256}) than these calibration and test faces. If it "
@@ -287,8 +289,8 @@ def _caution(source: Source) -> str:
     )
 
 
-def merged(
-    sources: Sequence[Source],
+def merge_members(
+    sources: Sequence[MemberSource],
     weighting: Weighting,
     manifest: Manifest,
     *,
@@ -305,7 +307,7 @@ def merged(
     members: list[Member] = []
     for source, weight in zip(sources, weighting.weights, strict=True):
         if weight > 0:
-            for member, contents in _members(source, weight, specs[0]):
+            for member, contents in _rename_members(source, weight, specs[0]):
                 members.append(member)
                 files |= contents
     spec = DetectorSpec(
@@ -325,8 +327,8 @@ def merged(
     return spec, files
 
 
-def _members(
-    source: Source, weight: float, first: DetectorSpec
+def _rename_members(
+    source: MemberSource, weight: float, first: DetectorSpec
 ) -> Iterator[tuple[Member, dict[str, bytes]]]:
     """Yield one detector's members as members of the combination, with their file contents."""
     bundle, total = source.detector.bundle, sum(member.weight for member in source.spec.members)
@@ -343,12 +345,12 @@ def _members(
         }
         contents = {
             weights.name: bundle.read_file(member.weights),
-            onnx.name: _renamed(bundle, member, weights.name),
+            onnx.name: _rename_weights(bundle, member, weights.name),
         }
         yield Member.model_validate({**dict(member), **own}), contents
 
 
-def _renamed(bundle: Bundle, member: Member, weights_name: str) -> bytes:
+def _rename_weights(bundle: Bundle, member: Member, weights_name: str) -> bytes:
     """Return a member's ONNX file for a safetensors file of another name."""
     stored = bundle.read_file(member.onnx)
     whole = member_onnx(bundle, member)
@@ -357,7 +359,7 @@ def _renamed(bundle: Bundle, member: Member, weights_name: str) -> bytes:
     return refer_to_weights(whole, bundle.read_file(member.weights), weights_name)
 
 
-def _notes(sources: Sequence[Source], weighting: Weighting) -> Iterator[str]:
+def _notes(sources: Sequence[MemberSource], weighting: Weighting) -> Iterator[str]:
     """Yield notes on the choice of the weights and on each detector."""
     losses = ", ".join(f"{name} {loss:.4f}" for name, loss in weighting.losses.items())
     yield (
@@ -373,7 +375,7 @@ def _notes(sources: Sequence[Source], weighting: Weighting) -> Iterator[str]:
         )
 
 
-def _own_notes(sources: Sequence[Source]) -> Iterator[str]:
+def _own_notes(sources: Sequence[MemberSource]) -> Iterator[str]:
     """Yield the notes of each detector's own record."""
     for source in sources:
         yield from (f"{source.label}: {note}" for note in source.spec.notes)

@@ -1,4 +1,4 @@
-"""`optimizer_for` and `rates`: optimisers, learning-rate schedules, sharpness-aware steps."""
+"""`make_optimizer` and `learning_rates`: optimisers, schedules, sharpness-aware steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TINY = 1e-12
 """Avoids division by the norm of a zero gradient."""
 
 
-def optimizer_for(groups: Groups, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
+def make_optimizer(groups: Groups, recipe: OptimizerRecipe) -> torch.optim.Optimizer:
     """Return the recipe's optimiser of `faceproof.networks.parameter_groups`.
 
     Raises:
@@ -73,8 +73,8 @@ OPTIMIZERS: Mapping[str, Callable[[Groups, OptimizerRecipe], torch.optim.Optimiz
 
 
 @torch.no_grad()
-def climb(parameters: Iterable[Tensor], radius: float) -> _Places:
-    """Move the parameters ``radius`` up their gradient; return the old values for `descend`.
+def ascend_gradient(parameters: Iterable[Tensor], radius: float) -> _Places:
+    """Move parameters ``radius`` up their gradient; `restore_parameters` takes what is returned.
 
     The radius is the norm of the joint step of all parameters; those without a gradient stay. A
     zero gradient moves nothing.
@@ -91,14 +91,14 @@ def climb(parameters: Iterable[Tensor], radius: float) -> _Places:
 
 
 @torch.no_grad()
-def descend(places: _Places) -> None:
-    """Restore the parameters to their exact values before `climb`."""
+def restore_parameters(places: _Places) -> None:
+    """Restore the parameters to their exact values before `ascend_gradient`."""
     for parameter, before in places:
         parameter.copy_(before)
 
 
 @contextmanager
-def steady_statistics(network: nn.Module) -> Iterator[None]:
+def freeze_statistics(network: nn.Module) -> Iterator[None]:
     """Freeze batch norm's running statistics while a network runs in training mode.
 
     Used for the second pass of sharpness-aware minimisation, at perturbed weights.
@@ -119,20 +119,20 @@ def steady_statistics(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def climbed(network: nn.Module, radius: float) -> Iterator[None]:
-    """Run the body at weights perturbed by `climb`, with frozen statistics, then restore.
+def sam_ascent(network: nn.Module, radius: float) -> Iterator[None]:
+    """Run the body at weights perturbed by `ascend_gradient`, with frozen statistics, then restore.
 
-    Weights are restored after an error too. The gradients used by `climb` are kept.
+    Weights are restored after an error too. The gradients used by `ascend_gradient` are kept.
     """
-    places = climb(network.parameters(), radius)
+    places = ascend_gradient(network.parameters(), radius)
     try:
-        with steady_statistics(network):
+        with freeze_statistics(network):
             yield
     finally:
-        descend(places)
+        restore_parameters(places)
 
 
-def with_steps(recipe: Recipe, rows: int) -> Recipe:
+def epochs_to_steps(recipe: Recipe, rows: int) -> Recipe:
     """Return the recipe with its ``epochs`` over ``rows`` training faces as optimiser steps.
 
     An epoch draws as many faces as there are, at random: some come twice, some not at all.
@@ -165,7 +165,7 @@ def rate_factor(step: int, schedule: ScheduleRecipe) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def rates(
+def learning_rates(
     step: int, groups: Sequence[str], full: Sequence[float], schedule: ScheduleRecipe
 ) -> list[float]:
     """Return the learning rate of each parameter group at ``step``; 0 while its stage is frozen.
@@ -174,17 +174,17 @@ def rates(
 
     Source: gradual unfreezing, J. Howard, S. Ruder, 2018, arXiv:1801.06146.
     """
-    factor, thaw = rate_factor(step, schedule), _thawing(groups, schedule)
+    factor, thaw = rate_factor(step, schedule), _unfreeze_steps(groups, schedule)
     return [
         0.0 if step < thaw[_stage_of(name)] else rate * factor
         for name, rate in zip(groups, full, strict=True)
     ]
 
 
-def _thawing(groups: Sequence[str], schedule: ScheduleRecipe) -> dict[str, int]:
+def _unfreeze_steps(groups: Sequence[str], schedule: ScheduleRecipe) -> dict[str, int]:
     """Return the step at which each stage unfreezes: the head first, then the last stage.
 
-    >>> _thawing(["backbone.a.matrices", "backbone.b.matrices", "head.matrices"],
+    >>> _unfreeze_steps(["backbone.a.matrices", "backbone.b.matrices", "head.matrices"],
     ...         ScheduleRecipe(head_first_steps=10, thaw_steps=20))
     {'head': 0, 'backbone.b': 10, 'backbone.a': 20}
     """

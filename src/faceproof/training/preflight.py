@@ -1,4 +1,4 @@
-"""`refuse_poor_data` and `changes`: checks before training that would otherwise fail late."""
+"""`refuse_poor_data` and `recipe_changes`: checks of what would otherwise fail late."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def crop_notes(crop: CropSpec, prepared: Path) -> list[str]:
             f"{cut.margin:g} of the pictures in {prepared}: set it to "
             f"{cut.margin:g} or less, or prepare again with --margin {crop.margin:g}"
         )
-    factor = _pixels_of_a_face(crop) / _pixels_of_a_face(cut)
+    factor = _face_side(crop) / _face_side(cut)
     if factor <= _ENLARGED:
         return []
     fits = int(cut.size * (1 + 2 * crop.margin) / (1 + 2 * cut.margin))
@@ -78,8 +78,8 @@ def start_notes(crop: CropSpec, starting_weights: str | None) -> list[str]:
 def _cut(prepared: Path) -> CropSpec | None:
     """Return the crop of the prepared pictures; None for whole ones and older folders."""
     try:
-        said = json.loads((prepared / RECORD).read_bytes())["spec"]
-        spec = PicturesSpec.model_validate(said)
+        recorded = json.loads((prepared / RECORD).read_bytes())["spec"]
+        spec = PicturesSpec.model_validate(recorded)
     except (OSError, ValueError, LookupError, TypeError, ValidationError):
         return None
     if spec.keep == "face":  # its size is the width of a face, not the side of a crop
@@ -88,7 +88,7 @@ def _cut(prepared: Path) -> CropSpec | None:
     return spec.crop if spec.keep == "crop" else None
 
 
-def _pixels_of_a_face(crop: CropSpec) -> float:
+def _face_side(crop: CropSpec) -> float:
     """Return the side in px of the part of a crop without its margin."""
     return crop.size / (1 + 2 * crop.margin)
 
@@ -121,7 +121,7 @@ def refuse_few_faces(
     Raises:
         TrainingError: with the split, its number of faces and the required number.
     """
-    budgets = _without_which_nothing(promised)
+    budgets = _required_budgets(promised)
     needed = {
         "train": {"real": 1, "fake": 1},
         "validation": {"real": 1, "fake": 1},
@@ -137,12 +137,12 @@ def refuse_few_faces(
             if found < count:
                 raise TrainingError(
                     f"the split {split} has {found} {label} faces and needs at least {count}: "
-                    f"{_takes(budgets) if split == 'calibration' else ''}"
+                    f"{_describe_needs(budgets) if split == 'calibration' else ''}"
                     f"{_remedy(manifest, split, label)}"
                 )
 
 
-def promises_in_doubt(promised: CalibrationRecipe, manifest: Manifest) -> list[str]:
+def doubtful_promises(promised: CalibrationRecipe, manifest: Manifest) -> list[str]:
     """Return warnings about promises that the calibration split may not support.
 
     Faces of one group may count less than their number, which only predictions can show.
@@ -169,25 +169,25 @@ def _remedy(manifest: Manifest, split: str, label: str) -> str:
     return "add more pictures, or set larger calibration.budgets"
 
 
-def _without_which_nothing(promised: CalibrationRecipe) -> list[Budget]:
+def _required_budgets(promised: CalibrationRecipe) -> list[Budget]:
     """Return the budgets that must be kept: the required ones, or else the mildest."""
     shares = promised.required or (max(promised.asked),)
     return [Budget(bpcer=share) for share in shares]
 
 
-def _takes(budgets: Sequence[Budget]) -> str:
+def _describe_needs(budgets: Sequence[Budget]) -> str:
     """Return the numbers of real and fake faces that each promise needs, as text."""
     reals = ", ".join(f"{budget.name} needs {budget.reals_needed:,}" for budget in budgets)
     return f"real faces: {reals}; fakes: {budgets[0].fakes_needed:,} each; "
 
 
-def changes(run: RunFolder, recipe: Recipe, manifest: Manifest) -> list[str]:
+def recipe_changes(run: RunFolder, recipe: Recipe, manifest: Manifest) -> list[str]:
     """Return the recipe keys that differ from the previous start of the run.
 
     Raises:
         TrainingError: the run's weights do not match this recipe's network or data.
     """
-    starts = run.starts()
+    starts = run.read_starts()
     if not starts or not (run.path / "last.pt").exists():
         return []
     if starts[0]["data_sha256"] != manifest.sha256:

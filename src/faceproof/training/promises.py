@@ -1,4 +1,4 @@
-"""`Budget` and `first_kept`: error budgets, conformal risk control, required numbers of faces.
+"""`Budget` and `highest_error_danger`: error budgets and conformal risk control.
 
 A threshold is moved until its risk, corrected for the sample size, is within the budget:
 (n * risk + 1) / (n + 1) <= alpha. Then the expected risk on new faces is at most alpha, over draws
@@ -35,10 +35,10 @@ from faceproof.records import Record
 _ROUNDING = 1e-9
 
 
-def corrected(risk: ArrayLike, n: ArrayLike) -> Floats:
+def corrected_risk(risk: ArrayLike, n: ArrayLike) -> Floats:
     """Return (n * risk + 1) / (n + 1), the risk compared with the budget.
 
-    >>> round(float(corrected(0.0, 99)), 12), round(float(corrected(1.0, 99)), 12)
+    >>> round(float(corrected_risk(0.0, 99)), 12), round(float(corrected_risk(1.0, 99)), 12)
     (0.01, 1.0)
     """
     size = np.asarray(n, dtype=np.float64)
@@ -56,7 +56,9 @@ def groups_needed(alpha: float) -> int:
     return math.ceil(1 / alpha - 1 - _ROUNDING)
 
 
-def first_kept(danger: ArrayLike, groups: ArrayLike, *, alpha: float, worth: float) -> float:
+def highest_error_danger(
+    danger: ArrayLike, groups: ArrayLike, *, alpha: float, worth: float
+) -> float:
     """Return the highest danger at which errors are not allowed; above it they are.
 
     ``danger`` float [N] orders faces: an error at one value implies errors at every higher one.
@@ -67,12 +69,12 @@ def first_kept(danger: ArrayLike, groups: ArrayLike, *, alpha: float, worth: flo
     """
     values, losses = _losses(danger, groups)
     sizes = np.array([len(np.unique(np.asarray(groups))), worth])
-    if (corrected(0.0, sizes) > alpha + _ROUNDING).any():
+    if (corrected_risk(0.0, sizes) > alpha + _ROUNDING).any():
         raise UsageError(
             f"a risk of {alpha:.2%} needs at least {groups_needed(alpha)} groups: these are "
             f"{sizes[0]:.0f}, worth {worth:.0f} independent faces"
         )
-    may_err = (corrected(losses, sizes[:, None]) <= alpha + _ROUNDING).all(axis=0)
+    may_err = (corrected_risk(losses, sizes[:, None]) <= alpha + _ROUNDING).all(axis=0)
     return float(values[int(may_err.sum())])
 
 
@@ -135,27 +137,29 @@ class Budget(Record):
 def least_faces(share: float) -> int:
     """Return the number of independent faces needed to promise an error rate of ``share``.
 
-    They show it with 95 % confidence, and are enough for `first_kept`.
+    They show it with 95 % confidence, and are enough for `highest_error_danger`.
     """
     return max(faces_needed(share), groups_needed(share))
 
 
-def usual(shares: Iterable[float]) -> float:
+def default_share(shares: Iterable[float]) -> float:
     """Return the default operating point's share: the smallest that is at least 1 %.
 
     If all are below 1 %, the largest.
 
-    >>> usual([0.05, 0.01, 0.005]), usual([0.05, 0.02]), usual([0.005, 0.001])
+    >>> default_share([0.05, 0.01, 0.005]), default_share([0.05, 0.02]), default_share(
+    ...     [0.005, 0.001]
+    ... )
     (0.01, 0.02, 0.005)
     """
     there = sorted(shares)
     return next((share for share in there if share >= _USUAL), there[-1])
 
 
-def in_words(share: float) -> str:
+def describe_share(share: float) -> str:
     """Return a share as "1 in N".
 
-    >>> in_words(0.005)
+    >>> describe_share(0.005)
     '1 in 200'
     """
     return f"1 in {1 / share:.4g}"

@@ -16,12 +16,12 @@ from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
-from faceproof.tables import choose, nearest
+from faceproof.tables import choose, did_you_mean
 from faceproof.training.promises import LADDER
 
 
-def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
-    """Return a check that a name stands in ``table``: told now, not after hours of training."""
+def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
+    """Return a check that a name is in ``table``; it fails before training starts."""
 
     def check(name: str) -> str:
         try:
@@ -33,7 +33,7 @@ def _named_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
     return check
 
 
-Condition = Annotated[str, AfterValidator(_named_in(DEGRADATIONS, "condition"))]
+_Condition = Annotated[str, AfterValidator(_require_name_in(DEGRADATIONS, "condition"))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 _Chance = Annotated[float, Field(ge=0, le=1)]
@@ -71,7 +71,7 @@ class ResolutionRecipe(Record):
     fixed_width: tuple[str, ...] = ()
 
     @model_validator(mode="after")
-    def _ascends(self) -> Self:
+    def _require_ascending(self) -> Self:
         if self.narrowest >= self.widest:
             raise ValueError(f"narrowest {self.narrowest:g} is not below widest {self.widest:g}")
         return self
@@ -105,12 +105,12 @@ class StageRecipe(Record):
     strength: float | None = Field(default=None, ge=0, le=1)
 
 
-class NetworkRecipe(Record):
+class _NetworkRecipe(Record):
     """The network, what it starts from, what it is shown and which of its weights learn.
 
     What ``preprocessing`` leaves open (side, mean, deviation) is what the network was made for.
     ``trainable`` is an entry of `networks.TRAINABLE`. ``batch_norm_pictures`` are the training
-    faces whose statistics batch norm starts with; ``precise`` measures them anew before each
+    faces whose statistics batch norm starts with; ``precise`` measures them again before each
     validation, ``train`` leaves them to follow the batches (``batch_norm_momentum`` is how fast),
     and ``frozen`` keeps the backbone's as they are at the start.
     """
@@ -128,7 +128,7 @@ class NetworkRecipe(Record):
 
     @model_validator(mode="before")
     @classmethod
-    def _fed_as_it_was_made(cls, content: Any) -> Any:
+    def _fill_input_defaults(cls, content: Any) -> Any:
         """Fill in the side and normalisation of the network's own record where none is given."""
         if not isinstance(content, dict):
             return content
@@ -237,7 +237,7 @@ class AdversarialRecipe(Record):
     step: float = Field(default=1.0, gt=0, le=64)
 
 
-class DistilRecipe(Record):
+class _DistilRecipe(Record):
     """Another detector to learn from: ``teacher`` is a bundle; ``weight`` its part of the loss.
 
     ``follow`` says whether it is followed always, or only where it is right about the picture.
@@ -264,14 +264,14 @@ class CalibrationRecipe(Record):
     """How probabilities are calibrated, under which conditions, and which promises are made.
 
     ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
-    "auto", those of `promises.LADDER` that the data supports are made and the others are told.
-    ``default_budget`` is that of the default operating point; left out, `promises.usual` says.
-    ``families`` pool sources of real faces (name to sources): a budget then holds for each family
-    that has enough calibration groups, and the others are named in the promise.
+    "auto", those of `promises.LADDER` that the data supports are used and the others logged.
+    ``default_budget`` is that of the default operating point; left out, `promises.default_share`
+    says. ``families`` pool sources of real faces (name to sources): a budget then holds for each
+    family that has enough calibration groups, and the others are named in the promise.
     """
 
     method: Literal["best", "temperature", "platt", "isotonic"] = "best"
-    conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
+    conditions: tuple[_Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
     budgets: Annotated[tuple[Share, ...] | None, _AUTO] = Field(None, min_length=1)
     default_budget: Annotated[Share | None, _AUTO] = None
     families: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -303,7 +303,7 @@ class CalibrationRecipe(Record):
         return tuple(sorted({*LADDER, *self.required}, reverse=True))
 
 
-class ExportRecipe(Record):
+class _ExportRecipe(Record):
     """The detector's name, the command that makes it, and the conditions of its final report.
 
     ``replaces`` is a detector, by name or folder: a new one that calls more real validation faces
@@ -315,7 +315,7 @@ class ExportRecipe(Record):
     command: str = "faceproof train RECIPE.toml"
     notes: tuple[str, ...] = ()
     replaces: str | None = None
-    conditions: tuple[Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
+    conditions: tuple[_Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
 
 
 class Recipe(Record):
@@ -327,15 +327,15 @@ class Recipe(Record):
     made: dict[str, MadeRecipe] = Field(default_factory=dict)
     forgeries: dict[str, _Chance] = Field(default_factory=dict)
     stages: tuple[StageRecipe, ...] = ()
-    network: NetworkRecipe = Field(default_factory=lambda: NetworkRecipe.model_validate({}))
+    network: _NetworkRecipe = Field(default_factory=lambda: _NetworkRecipe.model_validate({}))
     augment: AugmentRecipe = AugmentRecipe()
     schedule: ScheduleRecipe = ScheduleRecipe()
     optimizer: OptimizerRecipe = OptimizerRecipe()
     adversarial: AdversarialRecipe = AdversarialRecipe()
-    distil: DistilRecipe = DistilRecipe()
+    distil: _DistilRecipe = _DistilRecipe()
     device: DeviceRecipe = DeviceRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
-    export: ExportRecipe
+    export: _ExportRecipe
 
     @model_validator(mode="after")
     def _stages_ascend(self) -> Self:
@@ -351,7 +351,7 @@ class Recipe(Record):
         return self
 
 
-Place = tuple[str | int, ...]
+_Place = tuple[str | int, ...]
 
 #: Keys of the preparation that a recipe once contained, and what replaces them.
 _REMOVED_KEYS = ("data.sources", "data.root", "data.split_seed")
@@ -368,17 +368,17 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
-    written = dict(_override(content, override) for override in overrides)
+    written = dict(_apply_override(content, override) for override in overrides)
     try:
-        return _validated(content, written)
+        return _validate(content, written)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_explain(error)}") from error
 
 
-def _override(content: dict[str, Any], override: str) -> tuple[Place, str]:
+def _apply_override(content: dict[str, Any], override: str) -> tuple[_Place, str]:
     """Set one ``section.key=value``, and return the key's parts and the value as written.
 
-    The value is TOML, or text where it is no TOML.
+    The value is TOML, or else text.
     """
     key, equals, value = override.partition("=")
     if not equals:
@@ -392,7 +392,7 @@ def _override(content: dict[str, Any], override: str) -> tuple[Place, str]:
     return place, value.strip()
 
 
-def _validated(content: dict[str, Any], written: Mapping[Place, str]) -> Recipe:
+def _validate(content: dict[str, Any], written: Mapping[_Place, str]) -> Recipe:
     """Return the recipe; where text is wanted, ``--set export.version=2.0`` means the text."""
     try:
         return Recipe.model_validate(content)
@@ -427,7 +427,7 @@ def _explain(error: ValidationError) -> str:
     if where in _REMOVED_KEYS:
         return f"{where} is not a key any more: {_SUCCESSOR}"
     *section, key = (str(part) for part in fault["loc"])
-    guess = nearest(key, list(_record_at(section).model_fields)) or nearest(
+    guess = did_you_mean(key, list(_record_at(section).model_fields)) or did_you_mean(
         key, list(_keys(Recipe))
     )
     return f"{where} is no key of a recipe{guess}"

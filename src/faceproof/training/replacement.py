@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from faceproof.detector.spec import OperatingPoint
 from faceproof.errors import TrainingError
-from faceproof.evaluation.gate import points
-from faceproof.evaluation.paired import Change, Pair, changes, paired
-from faceproof.training.operating_points import in_families
+from faceproof.evaluation.gate import both_thresholds
+from faceproof.evaluation.paired import Change, Pair, find_changes, pair_predictions
+from faceproof.training.operating_points import group_by_family
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,9 +33,11 @@ def compare_false_alarms(
         DataError: the two tables are not of the same pictures and conditions.
         UsageError: a real face is of a source that no family holds.
     """
-    pair = paired(old, new)
-    pooled = Pair(in_families(pair.old, families), in_families(pair.new, families), pair.not_judged)
-    found = changes(pooled, points(old_point, new_point))
+    pair = pair_predictions(old, new)
+    pooled = Pair(
+        group_by_family(pair.old, families), group_by_family(pair.new, families), pair.not_judged
+    )
+    found = find_changes(pooled, both_thresholds(old_point, new_point))
     return [
         one.model_copy(update={"slice": one.slice.replace("source=", "family=", 1)})
         for one in found
@@ -52,12 +54,12 @@ def refuse_more_false_alarms(found: Sequence[Change]) -> None:
     worse = [one for one in found if one.low > 0]
     if not worse:
         return
-    said = "; ".join(
+    message = "; ".join(
         f"{one.slice.removeprefix('family=')} as {one.condition}: {one.old:.2%} to {one.new:.2%} "
         f"[{one.low:+.2%}, {one.high:+.2%}] of {one.n}"
         for one in worse
     )
     raise TrainingError(
-        f"the new detector calls more real faces fake than the one it replaces ({said}): train "
+        f"the new detector calls more real faces fake than the one it replaces ({message}): train "
         "longer or with more such faces, or choose a stricter calibration.default_budget"
     )

@@ -42,7 +42,7 @@ _KERNELS = (
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnFace:
     """What was drawn for one sample.
 
     ``row`` is the picture's number, ``width`` the face width in px that it is reduced to, and
@@ -62,7 +62,7 @@ class _Pool:
     widths: _Widths
 
 
-class WidthMatched:
+class WidthMatchedSampler:
     """Draws class, width and picture so that the width says nothing about the class.
 
     Raises:
@@ -80,58 +80,58 @@ class WidthMatched:
         classes: tuple[str, ...] = ("real", "fake"),
     ) -> None:
         self._spec = spec
-        self._pools = _pools(labels, widths)
-        self._shares = _checked(shares, self._pools)
+        self._pools = _make_pools(labels, widths)
+        self._shares = _check_shares(shares, self._pools)
         own = {name: shares.get(name, 0.0) * part for name, part in spec.own_width.items()}
         _refuse_one_class(own, self._pools)
         total = sum(self._share_of(label) for label in ("real", "fake")) / 2
         self._own = sum(own.values()) / total
         self._own_names = sorted(own)
-        self._own_chances = _normalised([own[name] for name in self._own_names])
+        self._own_chances = _normalise([own[name] for name in self._own_names])
         self._forgeries = dict(forgeries)
         self._classes = classes
         self._refuse_unreachable()
 
     @classmethod
-    def of_class(
+    def for_class(
         cls,
         rows: Sequence[Row],
         widths: _Widths,
         narrowest: float,
         widest: float,
         shares: Mapping[str, float],
-    ) -> WidthMatched:
-        """Return what draws from rows of one class only, by `any_width`."""
+    ) -> WidthMatchedSampler:
+        """Return what draws from rows of one class only, by `draw_any_width`."""
         spec = ResolutionRecipe(narrowest=narrowest, widest=widest)
         labels = [(row.source, row.label) for row in rows]
         return cls(labels, widths, spec, shares, {}, classes=(rows[0].label,))
 
-    def __call__(self, rng: np.random.Generator) -> Drawn:
+    def __call__(self, rng: np.random.Generator) -> DrawnFace:
         """Return the next draw."""
         kind, label = float(rng.random()), "fake" if rng.random() < 0.5 else "real"
         if kind < self._own:
             name = self._own_names[int(rng.choice(len(self._own_names), p=self._own_chances))]
             pool = self._pools[name, label]
             place = int(rng.integers(len(pool.rows)))
-            return Drawn(int(pool.rows[place]), float(pool.widths[place]))
-        width = self._width(rng)
-        forgery = self._forgery(float(rng.random())) if label == "fake" else None
-        return self._picture("real" if forgery else label, width, forgery, rng)
+            return DrawnFace(int(pool.rows[place]), float(pool.widths[place]))
+        width = self._draw_width(rng)
+        forgery = self._choose_forgery(float(rng.random())) if label == "fake" else None
+        return self._draw_picture("real" if forgery else label, width, forgery, rng)
 
-    def any_width(self, label: str, rng: np.random.Generator) -> Drawn:
+    def draw_any_width(self, label: str, rng: np.random.Generator) -> DrawnFace:
         """Return a picture of a class at a width from the distribution."""
-        return self._picture(label, self._width(rng), None, rng)
+        return self._draw_picture(label, self._draw_width(rng), None, rng)
 
-    def real(self, width: float, rng: np.random.Generator) -> int:
+    def draw_real(self, width: float, rng: np.random.Generator) -> int:
         """Return the number of any real row whose face has ``width`` px or more."""
-        return self._picture("real", width, None, rng).row
+        return self._draw_picture("real", width, None, rng).row
 
-    def _width(self, rng: np.random.Generator) -> float:
+    def _draw_width(self, rng: np.random.Generator) -> float:
         low, high = np.log(self._spec.narrowest), np.log(self._spec.widest)
         return float(np.exp(rng.uniform(low, high)))
 
-    def _forgery(self, drawn: float) -> str | None:
-        """Return the forgery that a number in [0, 1) stands for, among width-matched fakes."""
+    def _choose_forgery(self, drawn: float) -> str | None:
+        """Return the forgery that a number in [0, 1) selects, among width-matched fakes."""
         # Shares are of all draws; here only width-matched draws of the class fake are made.
         scale = 1 / (0.5 * (1 - self._own))
         for name, share in self._forgeries.items():
@@ -140,32 +140,32 @@ class WidthMatched:
                 return name
         return None
 
-    def _picture(
+    def _draw_picture(
         self, label: str, width: float, forgery: str | None, rng: np.random.Generator
-    ) -> Drawn:
-        names, chances = self._reachable(label, width)
+    ) -> DrawnFace:
+        names, chances = self._reachable_sources(label, width)
         name = names[int(rng.choice(len(names), p=chances))]
         pool = self._pools[name, label]
         if name in self._spec.fixed_width:
-            place = _nearest(pool.widths, width, rng)
-            return Drawn(int(pool.rows[place]), float(pool.widths[place]), forgery)
+            place = _draw_near_width(pool.widths, width, rng)
+            return DrawnFace(int(pool.rows[place]), float(pool.widths[place]), forgery)
         start = int(np.searchsorted(pool.widths, width * (1 - _CLOSE)))
-        return Drawn(int(pool.rows[int(rng.integers(start, len(pool.rows)))]), width, forgery)
+        return DrawnFace(int(pool.rows[int(rng.integers(start, len(pool.rows)))]), width, forgery)
 
-    def _reachable(self, label: str, width: float) -> tuple[list[str], _Widths]:
+    def _reachable_sources(self, label: str, width: float) -> tuple[list[str], _Widths]:
         """Return the sources that have such a face, and the chance of each."""
         names, weights = [], []
         for (name, its_label), pool in self._pools.items():
             if its_label != label or not self._shares.get(name):
                 continue
             matched = 1 - self._spec.own_width.get(name, 0.0)
-            there = self._rows_at(name, pool, width)
+            there = self._count_rows_at(name, pool, width)
             if there and matched:
                 names.append(name)
                 weights.append(self._shares[name] * matched * min(1.0, there / _FEW))
-        return names, _normalised(weights)
+        return names, _normalise(weights)
 
-    def _rows_at(self, name: str, pool: _Pool, width: float) -> int:
+    def _count_rows_at(self, name: str, pool: _Pool, width: float) -> int:
         """Return how many pictures of a source can be shown at a width."""
         start = int(np.searchsorted(pool.widths, width * (1 - _CLOSE)))
         if name not in self._spec.fixed_width:
@@ -179,7 +179,7 @@ class WidthMatched:
         """Refuse a widest face, or forgeries, that no draw can give."""
         every_width_is_own = self._own > 1 - 1e-9
         for label in () if every_width_is_own else self._classes:
-            if not self._reachable(label, self._spec.widest)[0]:
+            if not self._reachable_sources(label, self._spec.widest)[0]:
                 widest = max(
                     (
                         float(pool.widths[-1])
@@ -233,7 +233,7 @@ def sharpness(crop: Pixels) -> float:
     return float(np.log1p(cv2.Laplacian(grey, cv2.CV_64F).var()))
 
 
-def _pools(labels: list[tuple[str, str]], widths: _Widths) -> dict[tuple[str, str], _Pool]:
+def _make_pools(labels: list[tuple[str, str]], widths: _Widths) -> dict[tuple[str, str], _Pool]:
     """Return the rows of each (source, label), the narrowest face first."""
     numbers: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, key in enumerate(labels):
@@ -246,7 +246,7 @@ def _pools(labels: list[tuple[str, str]], widths: _Widths) -> dict[tuple[str, st
     return pools
 
 
-def _checked(
+def _check_shares(
     shares: Mapping[str, float], pools: Mapping[tuple[str, str], _Pool]
 ) -> dict[str, float]:
     """Return the shares, of which every source must have training rows."""
@@ -269,13 +269,13 @@ def _refuse_one_class(own: Mapping[str, float], pools: Mapping[tuple[str, str], 
             )
 
 
-def _nearest(widths: _Widths, width: float, rng: np.random.Generator) -> int:
+def _draw_near_width(widths: _Widths, width: float, rng: np.random.Generator) -> int:
     """Return the place of one of the nearest widths."""
     centre = int(np.searchsorted(widths, width))
     low = max(0, min(centre - _NEIGHBOURS // 2, len(widths) - _NEIGHBOURS))
     return int(rng.integers(low, min(len(widths), low + _NEIGHBOURS)))
 
 
-def _normalised(weights: list[float]) -> _Widths:
+def _normalise(weights: list[float]) -> _Widths:
     found = np.asarray(weights, np.float64)
     return found / found.sum() if len(found) else found

@@ -13,9 +13,9 @@ from lightning_fabric.wrappers import _FabricModule as FabricModule
 from torch import Tensor, nn
 
 from faceproof.errors import TrainingError
-from faceproof.training.attacks import attacked, pixel_box
-from faceproof.training.losses import distillation, mixed, picture_losses, worst_share
-from faceproof.training.optimizers import climbed
+from faceproof.training.attacks import perturb, pixel_box
+from faceproof.training.losses import distillation, mix_batch, picture_losses, worst_share
+from faceproof.training.optimizers import sam_ascent
 from faceproof.training.recipe import Recipe
 from faceproof.training.run.checkpoint import seed_step
 
@@ -26,7 +26,7 @@ _SMALLEST_PART = 2
 
 
 @dataclass(frozen=True)
-class Taken:
+class StepResult:
     """Result of one step: ``figures`` are mean loss and accuracy, float32 [2].
 
     They are on the device: reading them synchronises, which is too slow for every step.
@@ -69,7 +69,7 @@ class Step:
         self._box = pixel_box(recipe.network.preprocessing.input, fabric.device)
         self.parts = recipe.schedule.accumulate
 
-    def __call__(self, inputs: Tensor, targets: Tensor, *, number: int) -> Taken:
+    def __call__(self, inputs: Tensor, targets: Tensor, *, number: int) -> StepResult:
         """Take step ``number`` on inputs [N, 3, S, S] and targets [N], with its own random draws.
 
         If memory is too small for the batch, halve its parts, log that, and retry the step.
@@ -79,39 +79,41 @@ class Step:
         """
         while True:
             try:
-                return self._taken(inputs, targets, number)
+                return self._take_step(inputs, targets, number)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._optimizer.zero_grad(set_to_none=True)
                 self._halve(len(inputs), error)
 
-    def _taken(self, inputs: Tensor, targets: Tensor, number: int) -> Taken:
-        taken = self._gradient(inputs, targets, number)
+    def _take_step(self, inputs: Tensor, targets: Tensor, number: int) -> StepResult:
+        taken = self._accumulate_gradient(inputs, targets, number)
         if radius := self._recipe.optimizer.sam_radius:
-            with climbed(self._model, radius):
+            with sam_ascent(self._model, radius):
                 self._optimizer.zero_grad(set_to_none=True)
-                self._gradient(inputs, targets, number)
+                self._accumulate_gradient(inputs, targets, number)
         self._clip(taken, number)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return taken
 
-    def _gradient(self, inputs: Tensor, targets: Tensor, number: int) -> Taken:
+    def _accumulate_gradient(self, inputs: Tensor, targets: Tensor, number: int) -> StepResult:
         """Accumulate the gradient of the batch over its parts, and return loss and accuracy."""
         process = self._fabric.global_rank
         seed_step(self._recipe.seed, number, process)
         rng = np.random.default_rng([self._recipe.seed, number, process])
         figures = torch.zeros(2, device=self._fabric.device)
-        for part, wanted, last in self._in_parts(inputs, targets):
+        for part, wanted, last in self._split_batch(inputs, targets):
             with self._fabric.no_backward_sync(self._model, enabled=not last):
                 part_loss, logits = self._objective(part, wanted, rng)
                 self._fabric.backward(part_loss * (len(part) / len(inputs)))
             right = ((logits > 0) == (wanted > 0.5)).float().mean()
             figures += torch.stack([part_loss.detach(), right]) * (len(part) / len(inputs))
-        return Taken(figures)
+        return StepResult(figures)
 
-    def _in_parts(self, inputs: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor, bool]]:
+    def _split_batch(
+        self, inputs: Tensor, targets: Tensor
+    ) -> Iterator[tuple[Tensor, Tensor, bool]]:
         """Yield the batch in ``parts``, on the device, and whether each is the last one."""
         count = min(self.parts, max(1, len(inputs) // _SMALLEST_PART))
         both = zip(inputs.tensor_split(count), targets.tensor_split(count), strict=True)
@@ -124,27 +126,27 @@ class Step:
     ) -> tuple[Tensor, Tensor]:
         """Return the loss of one part of a batch, and its logits without gradient."""
         recipe = self._recipe
-        inputs, targets = mixed(inputs, targets, recipe.augment, rng)
+        inputs, targets = mix_batch(inputs, targets, recipe.augment, rng)
         if recipe.adversarial.share:
             with self._fabric.autocast():
-                inputs = attacked(self._bare, inputs, targets, self._box, recipe.adversarial)
+                inputs = perturb(self._bare, inputs, targets, self._box, recipe.adversarial)
         logits = self._model(inputs)
         losses = picture_losses(logits, targets, recipe.optimizer)
         if self._teacher is not None:
-            told = self._teacher(inputs)
-            taught = distillation(logits, told, recipe.distil.temperature)
-            losses = losses + self._trust(told, targets) * (taught - losses)
+            teacher_logits = self._teacher(inputs)
+            taught = distillation(logits, teacher_logits, recipe.distil.temperature)
+            losses = losses + self._teacher_weights(teacher_logits, targets) * (taught - losses)
         return worst_share(losses, recipe.optimizer.cvar), logits.detach()
 
-    def _trust(self, told: Tensor, targets: Tensor) -> Tensor:
+    def _teacher_weights(self, teacher_logits: Tensor, targets: Tensor) -> Tensor:
         """Return the teacher's weight in each loss, [N]; 0 for errors if the recipe skips them."""
         distil = self._recipe.distil
         followed = torch.ones_like(targets)
         if distil.follow == "where_right":
-            followed = ((told > 0) == (targets > 0.5)).to(targets.dtype)
+            followed = ((teacher_logits > 0) == (targets > 0.5)).to(targets.dtype)
         return distil.weight * followed
 
-    def _clip(self, taken: Taken, number: int) -> None:
+    def _clip(self, taken: StepResult, number: int) -> None:
         """Clip the gradient, with the same result or error in every process."""
         norm: Any = self._fabric.clip_gradients(
             self._model,
@@ -187,5 +189,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    said = str(error).lower()
-    return "out of memory" in said or "can't allocate memory" in said
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text

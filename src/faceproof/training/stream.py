@@ -23,43 +23,47 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from faceproof.data.manifest import Row
-from faceproof.data.preparing.shard_access import place_of, places
+from faceproof.data.preparing.shard_access import find_place, index_shards
 from faceproof.data.preparing.spec import balanced_weights
 from faceproof.errors import FaceproofError, TrainingError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import Preprocessing, network_input, prepare
-from faceproof.training.augment import Pixels, Points, Sample, augmented_crop, matched_crop
+from faceproof.training.augment import Pixels, Points, Sample, augment_crop, match_crop
 from faceproof.training.forging.table import ForgingResources, validate_forgeries
 from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe, StageRecipe
 from faceproof.training.resolution import (
-    Drawn,
-    WidthMatched,
+    DrawnFace,
+    WidthMatchedSampler,
     face_widths,
     reduce_face,
     sharpness,
 )
 from faceproof.training.run.stopping import ignore_signals
 
-Numbers = npt.NDArray[np.int64]
+_Numbers = npt.NDArray[np.int64]
 Weights = npt.NDArray[np.float64]
-_Pools = dict[tuple[str, str], Numbers]
+_Pools = dict[tuple[str, str], _Numbers]
 Draw = Callable[[np.random.Generator], int]
 
 
-def drawing(data: DataRecipe, rows: tuple[Row, ...]) -> Draw:
+def make_draw(data: DataRecipe, rows: tuple[Row, ...]) -> Draw:
     """Return what draws the number of a row: by ``balance``, or by the prepared weights."""
-    return Weighted(balance(rows, data.balance)) if data.balance else ByWeight(rows)
+    return (
+        WeightedDraw(balanced_row_weights(rows, data.balance))
+        if data.balance
+        else PreparedWeightDraw(rows)
+    )
 
 
-def balance(rows: tuple[Row, ...], order: Sequence[str]) -> Weights:
+def balanced_row_weights(rows: tuple[Row, ...], order: Sequence[str]) -> Weights:
     """Return the weight of each row, float64 [N], by `balanced_weights` in ``order``."""
-    return balanced_weights(_table(rows), order)
+    return balanced_weights(_balance_table(rows), order)
 
 
-def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
+def select_balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
     """Return at most ``count`` rows, as evenly over source and class as they allow."""
     rng = np.random.default_rng(seed)
-    pools = {key: list(rng.permutation(pool)) for key, pool in sorted(_pools_of(rows).items())}
+    pools = {key: list(rng.permutation(pool)) for key, pool in sorted(_make_pools(rows).items())}
     chosen: list[int] = []
     while pools and len(chosen) < count:
         for key in list(pools):
@@ -69,7 +73,7 @@ def balanced(rows: tuple[Row, ...], count: int, seed: int) -> tuple[Row, ...]:
     return tuple(rows[index] for index in sorted(chosen[:count]))
 
 
-class Weighted:
+class WeightedDraw:
     """Draws a row by its weight, whatever it is."""
 
     def __init__(self, weights: Weights) -> None:
@@ -77,14 +81,14 @@ class Weighted:
 
     def __call__(self, rng: np.random.Generator) -> int:
         """Return the number of a row."""
-        return _place(self._edges, rng)
+        return _find_place(self._edges, rng)
 
 
-class ByWeight:
+class PreparedWeightDraw:
     """Draws a row: the class evenly, then a picture by the weight that `data prepare` gave it."""
 
     def __init__(self, rows: tuple[Row, ...]) -> None:
-        self._pools: list[Numbers] = []
+        self._pools: list[_Numbers] = []
         self._edges: list[Weights] = []
         weights = np.array([float(row.attributes.get("weight", 1.0)) for row in rows])
         fake = np.array([row.is_fake for row in rows], np.bool_)
@@ -96,10 +100,10 @@ class ByWeight:
     def __call__(self, rng: np.random.Generator) -> int:
         """Return the number of a row."""
         label = int(rng.integers(len(self._pools)))
-        return int(self._pools[label][_place(self._edges[label], rng)])
+        return int(self._pools[label][_find_place(self._edges[label], rng)])
 
 
-def _pools_of(rows: tuple[Row, ...]) -> _Pools:
+def _make_pools(rows: tuple[Row, ...]) -> _Pools:
     """Return the row numbers of each source and class."""
     pools: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -107,14 +111,14 @@ def _pools_of(rows: tuple[Row, ...]) -> _Pools:
     return {key: np.array(pool) for key, pool in pools.items()}
 
 
-def _place(edges: Weights, rng: np.random.Generator) -> int:
+def _find_place(edges: Weights, rng: np.random.Generator) -> int:
     """Return the number of the weight, of which ``edges`` are the sums, that a draw falls on."""
     place = int(np.searchsorted(edges, rng.random() * edges[-1], "right"))
     # The product may round up to the last edge.
     return min(place, len(edges) - 1)
 
 
-def _table(rows: tuple[Row, ...]) -> pl.DataFrame:
+def _balance_table(rows: tuple[Row, ...]) -> pl.DataFrame:
     """Return what balance is made of: split, label, generator and source of each training row."""
     facts = [(row.label, row.generator, row.source) for row in rows]
     names = ("label", "generator", "source")
@@ -172,8 +176,8 @@ class ShardedPictures(PreparedPictures):
 
     def __init__(self, root: Path, rows: tuple[Row, ...], landmarks: Mapping[str, Points]) -> None:
         super().__init__(root, rows, landmarks)
-        found = places(root, {row.split for row in rows})
-        self._places = [place_of(found, row.path, root) for row in rows]
+        found = index_shards(root, {row.split for row in rows})
+        self._places = [find_place(found, row.path, root) for row in rows]
 
     def _file(self, index: int) -> bytes:
         """Return the bytes that the shard holds for row ``index``, which must be those prepared."""
@@ -184,7 +188,7 @@ class ShardedPictures(PreparedPictures):
         return data
 
 
-def pictures_of(
+def make_pictures(
     data: DataRecipe, rows: tuple[Row, ...], landmarks: Mapping[str, Points]
 ) -> PreparedPictures:
     """Return the prepared pictures of the rows, from files or from shards as the recipe says."""
@@ -210,15 +214,15 @@ class StreamFacts:
 
 
 @dataclass(frozen=True)
-class Stage:
+class _Stage:
     """How samples are drawn from number ``first`` on, and the strength of their augmentation."""
 
     first: int
-    draw: WidthMatched
+    draw: WidthMatchedSampler
     strength: float
 
 
-def _stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
+def _make_stages(recipe: Recipe, pictures: PreparedPictures) -> list[_Stage]:
     """Return the stages of a recipe with matched resolution, the first at 0; none without.
 
     Raises:
@@ -230,7 +234,7 @@ def _stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
     labels = [(row.source, row.label) for row in rows]
     widths = face_widths(np.stack([pictures.landmarks[row.path] for row in rows]))
     shares, forgeries, strength = recipe.data.shares, recipe.forgeries, 1.0
-    stages: list[Stage] = []
+    stages: list[_Stage] = []
     starts = recipe.stages
     if not starts or starts[0].from_step > 0:
         starts = (StageRecipe(from_step=0), *starts)
@@ -239,8 +243,8 @@ def _stages_of(recipe: Recipe, pictures: PreparedPictures) -> list[Stage]:
         forgeries = forgeries if stage.forgeries is None else stage.forgeries
         strength = strength if stage.strength is None else stage.strength
         validate_forgeries(forgeries, ForgingResources())
-        draw = WidthMatched(labels, widths, recipe.resolution, shares, forgeries)
-        stages.append(Stage(stage.from_step * recipe.schedule.batch_size, draw, strength))
+        draw = WidthMatchedSampler(labels, widths, recipe.resolution, shares, forgeries)
+        stages.append(_Stage(stage.from_step * recipe.schedule.batch_size, draw, strength))
     return stages
 
 
@@ -252,26 +256,26 @@ class TrainingStream(Dataset[Pair]):
         self._augment: AugmentRecipe = recipe.augment
         self._preprocessing = recipe.network.preprocessing
         self._seed = recipe.seed
-        pools = sorted(_pools_of(pictures.rows).items())
+        pools = sorted(_make_pools(pictures.rows).items())
         self._real = [pool for (_, label), pool in pools if label == "real"]
         if not self._real:
             raise TrainingError("the training split holds no real face")
-        self._stages = _stages_of(recipe, pictures)
-        self._draw = None if self._stages else drawing(recipe.data, pictures.rows)
+        self._stages = _make_stages(recipe, pictures)
+        self._draw = None if self._stages else make_draw(recipe.data, pictures.rows)
 
     def __getitem__(self, number: int) -> Pair:
         """Return sample ``number`` of the stream."""
         rng = np.random.default_rng([self._seed, number])
         spec = self._preprocessing
         if self._draw is None:
-            _, crop, shown = self._matched(number, rng)
+            _, crop, shown = self._matched_sample(number, rng)
             is_fake = shown.is_fake
         else:
-            sample, donor = self._pictures[self._draw(rng)], partial(self._donor, rng)
-            crop, is_fake = augmented_crop(sample, donor, self._augment, spec.crop, rng)
+            sample, donor = self._pictures[self._draw(rng)], partial(self._draw_donor, rng)
+            crop, is_fake = augment_crop(sample, donor, self._augment, spec.crop, rng)
         return torch.from_numpy(network_input(crop, spec.input)), float(is_fake)
 
-    def facts(self, number: int) -> StreamFacts:
+    def facts_of(self, number: int) -> StreamFacts:
         """Return what sample ``number`` of a stream with matched resolution looks like.
 
         Raises:
@@ -280,7 +284,7 @@ class TrainingStream(Dataset[Pair]):
         if self._draw is not None:
             raise TrainingError("the stream has no matched resolution: add [resolution]")
         rng = np.random.default_rng([self._seed, number])
-        drawn, crop, shown = self._matched(number, rng)
+        drawn, crop, shown = self._matched_sample(number, rng)
         return StreamFacts(
             source=self._pictures.rows[drawn.row].source,
             is_fake=shown.is_fake,
@@ -291,14 +295,16 @@ class TrainingStream(Dataset[Pair]):
             sharpness=sharpness(crop),
         )
 
-    def _matched(self, number: int, rng: np.random.Generator) -> tuple[Drawn, Pixels, Sample]:
+    def _matched_sample(
+        self, number: int, rng: np.random.Generator
+    ) -> tuple[DrawnFace, Pixels, Sample]:
         """Return sample ``number`` of a stream with matched resolution, as its stage has it."""
         stage = next(one for one in reversed(self._stages) if number >= one.first)
         drawn = stage.draw(rng)
-        crop, shown = matched_crop(
+        crop, shown = match_crop(
             self._pictures[drawn.row],
             drawn,
-            partial(self._reduced_donor, stage, drawn.width, rng),
+            partial(self._draw_reduced_donor, stage, drawn.width, rng),
             rng,
             recipe=self._augment,
             crop=self._preprocessing.crop,
@@ -306,14 +312,14 @@ class TrainingStream(Dataset[Pair]):
         )
         return drawn, crop, shown
 
-    def _reduced_donor(self, stage: Stage, width: float, rng: np.random.Generator) -> Sample:
+    def _draw_reduced_donor(self, stage: _Stage, width: float, rng: np.random.Generator) -> Sample:
         """Return another real face at the drawn width."""
-        sample = self._pictures[stage.draw.real(width, rng)]
+        sample = self._pictures[stage.draw.draw_real(width, rng)]
         factor = width / float(face_widths(sample.landmarks[None])[0])
         pixels, points = reduce_face(sample.pixels, sample.landmarks, factor, rng)
         return Sample(pixels, points, is_fake=False, group=sample.group)
 
-    def _donor(self, rng: np.random.Generator) -> Sample:
+    def _draw_donor(self, rng: np.random.Generator) -> Sample:
         """Return any real face."""
         pool = self._real[int(rng.integers(len(self._real)))]
         return self._pictures[int(pool[int(rng.integers(len(pool)))])]
@@ -336,7 +342,7 @@ class PlainFaces(Dataset[Pair]):
         return torch.from_numpy(ready), float(sample.is_fake)
 
 
-def batches(
+def make_loader(
     samples: Dataset[Pair], numbers: Sequence[int], *, size: int, workers: int
 ) -> DataLoader[Pair]:
     """Return a loader of batches: inputs float32 [size, 3, S, S] and targets [size].
@@ -345,8 +351,8 @@ def batches(
     An error of ours is raised by the iteration as it is, whichever process met it.
     """
     return _Loader(
-        _Telling(samples),
-        collate_fn=_together,
+        _ErrorCatchingDataset(samples),
+        collate_fn=_collate,
         batch_size=size,
         sampler=numbers,
         num_workers=workers,
@@ -356,7 +362,7 @@ def batches(
     )
 
 
-class _Telling(Dataset[Pair | FaceproofError]):
+class _ErrorCatchingDataset(Dataset[Pair | FaceproofError]):
     """Samples, or the error that was met in their place.
 
     Torch wraps what a worker raises into its own traceback; so nothing is raised there.
@@ -380,7 +386,7 @@ class _Loader(DataLoader[Any]):
         """Yield the batches.
 
         Raises:
-            FaceproofError: the first that stands in the place of a sample.
+            FaceproofError: the first that takes the place of a sample.
         """
         for batch in super().__iter__():
             if isinstance(batch, FaceproofError):
@@ -388,7 +394,7 @@ class _Loader(DataLoader[Any]):
             yield batch
 
 
-def _together(samples: list[Pair | FaceproofError]) -> Pair | FaceproofError:
+def _collate(samples: list[Pair | FaceproofError]) -> Pair | FaceproofError:
     """Return a batch, or the first error in it."""
     errors = (sample for sample in samples if isinstance(sample, FaceproofError))
     return next(errors, None) or default_collate(samples)

@@ -13,7 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from faceproof.data.shortcuts.intervals import auc_interval
-from faceproof.data.shortcuts.probe import fold_of, numbered, one_thread, out_of_fold
+from faceproof.data.shortcuts.probe import (
+    fold_of,
+    limit_to_one_thread,
+    number_groups,
+    out_of_fold_scores,
+)
 from faceproof.errors import DataError, TrainingError
 from faceproof.records import Record
 from faceproof.training.stream import StreamFacts, TrainingStream
@@ -32,7 +37,7 @@ _NAMES = {
 }
 
 
-class StreamFeature(Record):
+class _StreamFeature(Record):
     """How well one feature predicts the label: out-of-fold ROC-AUC with its 95 % interval."""
 
     name: str
@@ -45,11 +50,11 @@ class StreamFeature(Record):
 class StreamReport(Record):
     """The features of a stream, and the AUC above which it is refused."""
 
-    features: tuple[StreamFeature, ...]
+    features: tuple[_StreamFeature, ...]
     most_auc: float = _MOST_AUC
 
     @property
-    def refused(self) -> tuple[StreamFeature, ...]:
+    def refused(self) -> tuple[_StreamFeature, ...]:
         """The features that predict the label better than a stream may."""
         return tuple(
             one for one in self.features if one.name in _REFUSED and one.auc > self.most_auc
@@ -79,7 +84,7 @@ def report_stream(
     Raises:
         DataError: there are too few samples or groups to tell.
     """
-    facts = [stream.facts(number) for number in range(samples)]
+    facts = [stream.facts_of(number) for number in range(samples)]
     found = [
         _feature(name, [getattr(one, name) for one in facts], facts, seed)
         for name in (*_REFUSED, "sharpness")
@@ -105,15 +110,15 @@ def refuse_shortcuts(report: StreamReport) -> None:
         )
 
 
-def _feature(name: str, values: list[float], facts: list[StreamFacts], seed: int) -> StreamFeature:
+def _feature(name: str, values: list[float], facts: list[StreamFacts], seed: int) -> _StreamFeature:
     fake = np.array([one.is_fake for one in facts], np.bool_)
-    groups = numbered([one.group or str(number) for number, one in enumerate(facts)])
+    groups = number_groups([one.group or str(number) for number, one in enumerate(facts)])
     table: npt.NDArray[np.float64] = np.asarray(values, np.float64)[:, None]
     try:
         fold = fold_of(fake, groups, seed=seed)
     except DataError as error:
         raise DataError(f"the stream's shortcut report on {_NAMES[name]}: {error}") from error
-    with one_thread():
-        scores = out_of_fold(table, fake, fold, seed=seed)
+    with limit_to_one_thread():
+        scores = out_of_fold_scores(table, fake, fold, seed=seed)
     auc = auc_interval(fake, scores, groups, mutual=1.0)
-    return StreamFeature(name=name, auc=auc.auc, low=auc.low, high=auc.high, n=len(facts))
+    return _StreamFeature(name=name, auc=auc.auc, low=auc.low, high=auc.high, n=len(facts))

@@ -7,24 +7,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.folder import read_prepared, with_made
+from faceproof.data.preparing.folder import add_made_fakes, read_prepared
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
-from faceproof.messages import silent
+from faceproof.messages import ignore_message
 from faceproof.reports import training_page
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
 from faceproof.training.forging.pool import make_fakes
-from faceproof.training.optimizers import with_steps
+from faceproof.training.optimizers import epochs_to_steps
 from faceproof.training.preflight import (
     crop_notes,
-    promises_in_doubt,
+    doubtful_promises,
     refuse_poor_data,
     start_notes,
 )
 from faceproof.training.recipe import Recipe, read_recipe
-from faceproof.training.run.checkpoint import run_folder, telling_full_disk
-from faceproof.training.run.processes import alone_in, first_process
+from faceproof.training.run.checkpoint import convert_disk_errors, run_folder
+from faceproof.training.run.processes import is_first_process, lock_run
 from faceproof.training.step import is_out_of_memory
 
 
@@ -33,7 +33,7 @@ def train(
     output: str | Path,
     *,
     overrides: Sequence[str] = (),
-    progress: Callable[[str], None] = silent,
+    progress: Callable[[str], None] = ignore_message,
 ) -> Bundle:
     """Return the bundle in ``output/bundle`` that the recipe makes; an interrupted run resumes.
 
@@ -52,14 +52,14 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(Path(recipe), tuple(overrides))
     run = run_folder(Path(output))
-    with alone_in(run.path), telling_full_disk(run.path), _telling_little_memory():
+    with lock_run(run.path), convert_disk_errors(run.path), _convert_memory_errors():
         manifest = read_prepared(recipe.data.prepared)
         made = make_fakes(recipe, manifest, progress=progress)
-        manifest = with_made(manifest, made)
-        recipe = with_steps(recipe, manifest.counts().get("train", 0))
+        manifest = add_made_fakes(manifest, made)
+        recipe = epochs_to_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)
-        if first_process():
-            for doubt in _doubts(recipe, manifest):
+        if is_first_process():
+            for doubt in _find_doubts(recipe, manifest):
                 progress(doubt)
         network = fit(recipe, manifest, run, made=made, progress=progress)
         bundle = finish(recipe, manifest, network, run, progress=progress)
@@ -67,16 +67,16 @@ def train(
         return bundle
 
 
-def _doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
+def _find_doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
     """Yield what to know before hours of training, though it forbids nothing."""
     crop = recipe.network.preprocessing.crop
     yield from crop_notes(crop, recipe.data.prepared)
     yield from start_notes(crop, recipe.network.starting_weights)
-    yield from promises_in_doubt(recipe.calibration, manifest)
+    yield from doubtful_promises(recipe.calibration, manifest)
 
 
 @contextmanager
-def _telling_little_memory() -> Iterator[None]:
+def _convert_memory_errors() -> Iterator[None]:
     """Tell in words of too little memory where no step is under way, which would take less."""
     try:
         yield

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from faceproof.audits import CONDITIONS, resaved
+from faceproof.audits import CONDITIONS, check_resaved
 from faceproof.checker import Checker
 from faceproof.detector import Detector
 from faceproof.errors import PictureError, UnknownChoiceError
@@ -34,9 +34,9 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def test_each_way_is_told_in_order_as_the_checker_answers_it(checker):
-    told = resaved(checker, png(BRIGHT), conditions=("clean", "jpeg-60", "dark"))
-    assert [one.condition for one in told] == ["clean", "jpeg-60", "dark"]
-    for one, pixels in zip(told, (BRIGHT, jpeg(BRIGHT, 60)), strict=False):
+    actual = check_resaved(checker, png(BRIGHT), conditions=("clean", "jpeg-60", "dark"))
+    assert [one.condition for one in actual] == ["clean", "jpeg-60", "dark"]
+    for one, pixels in zip(actual, (BRIGHT, jpeg(BRIGHT, 60)), strict=False):
         alone = checker.check(pixels)
         assert one == Resaved(
             condition=one.condition,
@@ -45,28 +45,32 @@ def test_each_way_is_told_in_order_as_the_checker_answers_it(checker):
             fake_probability=alone.fake_probability,
             faces=len(alone.faces),
         )
-    assert told[0].verdict == "fake"
-    assert told[2].fake_probability < told[0].fake_probability
+    assert actual[0].verdict == "fake"
+    assert actual[2].fake_probability < actual[0].fake_probability
 
 
 def test_the_same_file_gives_the_same_answers_whatever_else_is_asked(checker):
     file = png(BRIGHT)
     ways = ("screenshot", "noise-5")
-    told = resaved(checker, file, conditions=ways)
-    assert resaved(checker, file, conditions=ways) == told
-    assert resaved(checker, file, conditions=("jpeg-90", *reversed(ways)))[:0:-1] == told
+    actual = check_resaved(checker, file, conditions=ways)
+    assert check_resaved(checker, file, conditions=ways) == actual
+    assert check_resaved(checker, file, conditions=("jpeg-90", *reversed(ways)))[:0:-1] == actual
 
 
 def test_another_file_has_another_screenshot(checker):
     other = BRIGHT.copy()
     other[0, 0] ^= 1
     asked = {"conditions": ("screenshot",)}
-    assert resaved(checker, png(BRIGHT), **asked) != resaved(checker, png(other), **asked)
+    assert check_resaved(checker, png(BRIGHT), **asked) != check_resaved(
+        checker, png(other), **asked
+    )
 
 
 def test_a_picture_without_a_face_is_told_as_such(checker):
-    told = resaved(checker, png(np.full((90, 90, 3), 128, np.uint8)), conditions=("jpeg-90",))
-    assert told == (Resaved(condition="jpeg-90", status="no_face", faces=0),)
+    actual = check_resaved(
+        checker, png(np.full((90, 90, 3), 128, np.uint8)), conditions=("jpeg-90",)
+    )
+    assert actual == (Resaved(condition="jpeg-90", status="no_face", faces=0),)
 
 
 def test_the_ways_that_are_tried_are_ways_that_there_are():
@@ -76,13 +80,13 @@ def test_the_ways_that_are_tried_are_ways_that_there_are():
 
 def test_no_heat_map_is_made_for_a_picture_saved_again(checker, monkeypatch):
     checker.heatmaps = True
-    told = resaved(checker, png(BRIGHT), conditions=("jpeg-90",))
-    assert told[0].verdict == "fake"
+    actual = check_resaved(checker, png(BRIGHT), conditions=("jpeg-90",))
+    assert actual[0].verdict == "fake"
     assert checker.heatmaps
 
 
 def test_what_is_no_picture_and_what_is_no_condition(checker):
     with pytest.raises(PictureError):
-        resaved(checker, b"GIF89a")
+        check_resaved(checker, b"GIF89a")
     with pytest.raises(UnknownChoiceError, match="jpeg-90"):
-        resaved(checker, png(BRIGHT), conditions=("jpeg-91",))
+        check_resaved(checker, png(BRIGHT), conditions=("jpeg-91",))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from faceproof.evaluation import predictions
-from support.calibration_faces import answers, worn
+from support.calibration_faces import answers, degraded_faces
 
 pytestmark = pytest.mark.train
 
@@ -34,26 +34,26 @@ def run(tmp_path_factory):
     for seed, (split, purpose) in enumerate(
         [("calibration", "calibrate"), ("test", "final-report")]
     ):
-        table = answers(worn(350, seed=seed), split=split, purpose=purpose)
-        predictions.write(table, folder / f"predictions-{split}.parquet")
+        table = answers(degraded_faces(350, seed=seed), split=split, purpose=purpose)
+        predictions.write_table(table, folder / f"predictions-{split}.parquet")
     return folder
 
 
 def test_it_prints_what_was_promised_and_what_came_of_it(benchmark, run, capsys):
     benchmark.main([str(run), "--resamples", "40"])
-    said = capsys.readouterr().out
-    lines = said.splitlines()
-    assert "Calibration: 350 real in 350 groups, 350 fake in 350 groups, each under 3" in said
+    output = capsys.readouterr().out
+    lines = output.splitlines()
+    assert "Calibration: 350 real in 350 groups, 350 fake in 350 groups, each under 3" in output
     assert sum(line.startswith("| 1-in-20 |") for line in lines) == 1 + 3 + 2
     assert sum(line.startswith("| 1-in-100, plain | ") for line in lines) == 3
-    assert "| 1-in-1000 | - | - | the calibration split cannot support" in said
+    assert "| 1-in-1000 | - | - | the calibration split cannot support" in output
     for name in ("none", "temperature", "platt"):
-        assert f"| {name} | 0." in said
-    assert "isotonic needs 500 groups of each class, found 350" in said
+        assert f"| {name} | 0." in output
+    assert "isotonic needs 500 groups of each class, found 350" in output
 
 
 def test_the_plain_quantile_uses_the_budget_up(benchmark):
-    faces = worn(350)
+    faces = degraded_faces(350)
     made = benchmark.kept_promises(
         faces, benchmark.CalibrationRecipe(budgets=(0.05,)), data_sha256="b" * 64
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faceproof.cli.detectors import described, every_result, results
+from faceproof.cli.detectors import all_result_lines, describe_detector, result_lines
 from faceproof.detector import DetectorSpec, Unsupported
 from faceproof.detector.spec import Finding
 
@@ -37,7 +37,7 @@ def test_families_and_generators_come_with_the_worst_first(tiny_spec):
         finding(f"recall@{point}", "generator=seen", 0.8),
         finding(f"recall@{point}", "generator=missed", 0.1),
     )
-    lines = list(results(spec))
+    lines = list(result_lines(spec))
     text = [line for _, line in lines]
     assert text[0] == "ROC-AUC: 0.900 [0.450, 1.000], n 100"
     assert text[1] == "real faces called fake: 1.0 % [0.5, 2.0], n 100"
@@ -48,17 +48,17 @@ def test_families_and_generators_come_with_the_worst_first(tiny_spec):
     assert not any("one" in line.split(":")[0] for line in text[:6])
     assert ("limits", text[6]) == lines[6]
     assert "Other generators" in text[6]
-    assert len(list(every_result(spec))) == 8
+    assert len(list(all_result_lines(spec))) == 8
 
 
 def test_without_families_false_alarms_are_by_source(tiny_spec):
     point = tiny_spec.default_operating_point
     spec = spec_with(tiny_spec, finding(f"bpcer@{point}", "source=one", 0.5))
-    assert ("false alarms", "one: clean 50.0 % [25.0, 100.0], n 100") in list(results(spec))
+    assert ("false alarms", "one: clean 50.0 % [25.0, 100.0], n 100") in list(result_lines(spec))
 
 
 def test_what_is_not_promised_is_shown_with_what_it_takes(tiny_spec):
-    assert "not promised" not in dict(described(tiny_spec, "a" * 64))
+    assert "not promised" not in dict(describe_detector(tiny_spec, "a" * 64))
     point = tiny_spec.operating_point().model_copy(update={"basis": "over draws, in the mean"})
     left_out = Unsupported(name="1-in-5000", bpcer_budget=0.0002, reason="it takes 14,977 faces")
     spec = DetectorSpec.model_validate(
@@ -68,6 +68,6 @@ def test_what_is_not_promised_is_shown_with_what_it_takes(tiny_spec):
             "unsupported": (left_out,),
         }
     )
-    said = list(described(spec, "a" * 64))
-    assert ("", "over draws, in the mean") in said
-    assert ("not promised", "1-in-5000: it takes 14,977 faces") in said
+    output = list(describe_detector(spec, "a" * 64))
+    assert ("", "over draws, in the mean") in output
+    assert ("not promised", "1-in-5000: it takes 14,977 faces") in output

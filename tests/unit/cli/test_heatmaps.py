@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from faceproof.checker import Checker
 from faceproof.cli import app
-from faceproof.cli.heatmaps import MARK, HeatMapFolder, safe_stem, words
+from faceproof.cli.heatmaps import MARK, HeatMapFolder, caption_lines, safe_stem
 from faceproof.detector import Detector, DetectorSpec
 from faceproof.errors import NoHeatMapError, UsageError
-from support.mapped import MappedBundle
+from support.heatmap_bundles import MappedBundle
 
 Run = CliRunner()
 
@@ -101,7 +101,7 @@ def test_what_stands_there_already_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("values", "reliable", "said"),
+    ("values", "reliable", "message"),
     [
         (((-0.1, 0.2),), True, "Coloured: what spoke for fake (map passed its test)"),
         (((-0.1, 0.2),), False, "UNRELIABLE: this map failed its deletion test"),
@@ -109,13 +109,13 @@ def test_what_stands_there_already_is_left_alone(
     ],
 )
 def test_the_words_below_say_what_the_map_is_worth(
-    picture: Path, checker: Checker, values: object, reliable: bool, said: str
+    picture: Path, checker: Checker, values: object, reliable: bool, message: str
 ) -> None:
     (face,) = checker.check(str(picture)).faces
     heat = face.heatmap.model_copy(update={"values": values, "reliable": reliable})
-    verdict, worth = words(face.model_copy(update={"heatmap": heat}), 3)
+    verdict, worth = caption_lines(face.model_copy(update={"heatmap": heat}), 3)
     assert verdict == f"Face 3: {face.verdict}, probability of fake {face.fake_probability:.3f}"
-    assert worth == said
+    assert worth == message
 
 
 def test_two_pictures_of_one_name_do_not_collide(
@@ -132,7 +132,7 @@ def test_a_picture_that_changed_meanwhile_is_not_drawn(
     picture: Path, checker: Checker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = HeatMapFolder(tmp_path / "maps", checker)
-    (source,) = folder.noting([str(picture)])
+    (source,) = folder.record_sources([str(picture)])
     result = checker.check(source)
     Image.new("RGB", (50, 50)).save(picture)
     folder.take(result)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from faceproof.cli import output, progress
-from faceproof.cli.output import FORMATS, TableWriter, Tally, fitted
+from faceproof.cli.output import FORMATS, OutcomeCounts, TableWriter, fit_to_cells
 from faceproof.reports.csv_rows import CSV_COLUMNS, csv_text
 from faceproof.results import CheckResult
 
@@ -133,11 +133,11 @@ def test_a_page_is_out_when_it_is_full_or_old(monkeypatch):
 def test_cells_are_as_wide_as_they_are_told(text, cells):
     from rich.cells import cell_len
 
-    assert cell_len(fitted(text, cells)) == cells
+    assert cell_len(fit_to_cells(text, cells)) == cells
 
 
 def test_the_tally_prefers_a_found_verdict_to_an_error():
-    tally = Tally()
+    tally = OutcomeCounts()
     assert tally.exit_code() == 0
     tally.add(ERROR)
     assert (tally.exit_code(), tally.exit_code(frozenset({"fake"}))) == (1, 1)

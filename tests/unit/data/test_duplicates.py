@@ -16,7 +16,7 @@ from faceproof.data.duplicates import (
     MOST_ALIKE,
     NEAR_BITS,
     hash_array,
-    merged,
+    merge_clusters,
     near_pairs,
     near_pairs_between,
     perceptual_hash,
@@ -151,17 +151,17 @@ def test_clusters_are_what_can_be_reached(count, draw):
         reached |= np.outer(reached[:, middle], reached[middle])
     expected = [int(np.argmax(row)) for row in reached]
     links = np.array(pairs, np.int64).reshape(-1, 2)
-    assert merged(np.arange(count), links).tolist() == expected
+    assert merge_clusters(np.arange(count), links).tolist() == expected
 
 
 def test_a_long_chain_is_one_cluster():
     links = np.stack([np.arange(50_000), np.arange(1, 50_001)], axis=1)
     links = np.random.default_rng(0).permutation(links)
-    assert merged(np.arange(50_001), links).tolist() == [0] * 50_001
+    assert merge_clusters(np.arange(50_001), links).tolist() == [0] * 50_001
 
 
 def test_no_item_has_no_cluster():
-    assert merged(np.arange(0), np.empty((0, 2), np.int64)).tolist() == []
+    assert merge_clusters(np.arange(0), np.empty((0, 2), np.int64)).tolist() == []
     assert near_pairs(np.empty((0, 32), np.uint8), distance=4).shape == (0, 2)
     nothing = np.empty((0, 32), np.uint8)
     assert near_pairs_between(nothing, np.zeros((2, 32), np.uint8), distance=4).shape == (0, 2)

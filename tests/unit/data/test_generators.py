@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from faceproof.data.generators import (
     GENERATORS,
     Generator,
-    canonical,
-    known,
+    canonical_name,
+    find_known_name,
     unknown_generator_warning,
 )
 
@@ -31,8 +31,8 @@ class TestEveryGenerator:
         entry = GENERATORS[name]
         assert entry.name == name
         for spelling in (name, name.upper(), name.replace("-", "_"), *entry.aliases):
-            assert known(spelling) == name
-            assert canonical(spelling) == name
+            assert find_known_name(spelling) == name
+            assert canonical_name(spelling) == name
 
     def test_says_where_it_is_from(self, name):
         entry = GENERATORS[name]
@@ -57,15 +57,18 @@ def test_only_real_photographs_have_the_family_none():
 
 
 def test_an_unknown_name_is_told_with_the_nearest():
-    said = unknown_generator_warning("stylegan-2")
-    assert said is not None
-    assert "did you mean 'stylegan2'" in said
+    output = unknown_generator_warning("stylegan-2")
+    assert output is not None
+    assert "did you mean 'stylegan2'" in output
     assert "did you mean" not in (unknown_generator_warning("qqqq") or "")
     assert "--generator" in (unknown_generator_warning("unknown") or "")
 
 
 def test_names_that_are_not_known_are_kept_in_our_spelling():
-    assert (known("Holiday"), canonical("My_Own GAN v2.1")) == ("", "my-own-gan-v2.1")
+    assert (find_known_name("Holiday"), canonical_name("My_Own GAN v2.1")) == (
+        "",
+        "my-own-gan-v2.1",
+    )
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ ROWS = tuple(row(number, split=SPLITS[number % 4]) for number in range(12))
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ({"label": "Fake"}, "label is 'Fake', must be one of real, fake"),
         ({"label": "fake"}, "real exactly if its generator is 'none'"),
@@ -55,10 +55,10 @@ ROWS = tuple(row(number, split=SPLITS[number % 4]) for number in range(12))
         ({"attributes": {"label": "old"}}, "an attribute must not be called 'label'"),
     ],
 )
-def test_a_broken_row_is_refused_by_number_and_path(wrong, said):
+def test_a_broken_row_is_refused_by_number_and_path(wrong, message):
     with pytest.raises(ManifestError) as refused:
         Manifest((row(1), row(2, **wrong)))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
     assert str(refused.value).startswith(f"row 2 ({wrong.get('path', 'pictures/2.jpg')})")
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from faceproof.detector import Bundle, Detector, DetectorSpec, OperatingPoint, write_bundle
 from faceproof.detector import bundle as bundle_module
-from faceproof.detector.bundle import SPEC_FILE, hash_of, parse_spec
+from faceproof.detector.bundle import SPEC_FILE, parse_spec, sha256_of
 from faceproof.detector.detector import locate
 from faceproof.errors import (
     BundleError,
@@ -70,7 +70,7 @@ def test_what_was_written_is_read(
     bundle = Bundle.read(tiny_bundle)
     bundle.verify()
     assert {file.name: bundle.read_file(file) for file in bundle.spec.files} == tiny_files
-    assert bundle.sha256 == hash_of((tiny_bundle / SPEC_FILE).read_bytes())
+    assert bundle.sha256 == sha256_of((tiny_bundle / SPEC_FILE).read_bytes())
     same_but_hashes = {"members", "card"}
     assert bundle.spec.model_dump(exclude=same_but_hashes) == tiny_spec.model_dump(
         exclude=same_but_hashes
@@ -90,12 +90,12 @@ def test_one_flipped_bit_is_refused(tiny_bundle: Path, name: str, place: int) ->
     data = bytearray(path.read_bytes())
     place = place if place < len(data) else len(data) // 2
     data[place] ^= 1
-    expected = hash_of(path.read_bytes())
+    expected = sha256_of(path.read_bytes())
     path.write_bytes(data)
     with pytest.raises(BundleHashError, match=re.escape(name)) as caught:
         Detector.load(tiny_bundle)
     assert expected in str(caught.value)
-    assert hash_of(bytes(data)) in str(caught.value)
+    assert sha256_of(bytes(data)) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", NAMED)

@@ -13,7 +13,7 @@ from faceproof.detector.bundle import (  # noqa: E402
     fits_half,
     load_weights,
     put_weights,
-    rounded,
+    round_to_stored,
     save_weights,
     weights_bytes,
 )
@@ -62,13 +62,15 @@ def test_half_precision_only_where_it_loses_little(values: list[object], half: b
 
 
 def test_whole_numbers_stay_whole() -> None:
-    kept = rounded({"steps": torch.tensor([[70_000, 1]])})
+    kept = round_to_stored({"steps": torch.tensor([[70_000, 1]])})
     assert kept["steps"].dtype == torch.int64
 
 
 def test_shared_and_turned_tensors_are_stored_apart() -> None:
     base = torch.rand(4, 4)
-    kept = rounded({"a": base.T, "b": base, "c": base[:2], "d": torch.ones(3), "e": torch.ones(3)})
+    kept = round_to_stored(
+        {"a": base.T, "b": base, "c": base[:2], "d": torch.ones(3), "e": torch.ones(3)}
+    )
     assert torch.equal(kept["a"].float(), kept["b"].T.float())
 
 

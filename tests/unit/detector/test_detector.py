@@ -13,7 +13,7 @@ import pytest
 
 from faceproof.detector import Detector, DetectorSpec, decide, detectors, sigmoid, write_bundle
 from faceproof.detector import detector as detector_module
-from faceproof.detector.detector import renormalised
+from faceproof.detector.detector import renormalise
 from faceproof.errors import BundleError, BundleNotFoundError, UnknownChoiceError, UsageError
 from faceproof.imaging.preprocessing import InputSpec, network_input, prepare
 
@@ -78,7 +78,7 @@ def test_renormalised_inputs_are_those_made_so_in_the_first_place(
 ) -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     crop = np.stack([levels, levels.T, levels[::-1]], axis=-1)[None]
-    found = renormalised(network_input(crop, was), was, now)
+    found = renormalise(network_input(crop, was), was, now)
     assert found.dtype == np.float32
     assert np.abs(found - network_input(crop, now)).max() < LOST
 

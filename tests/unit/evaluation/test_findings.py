@@ -12,7 +12,7 @@ from faceproof.evaluation.findings import findings, slices, worst_generator
 from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import wilson
 from faceproof.evaluation.metrics import METRICS, measure
-from faceproof.evaluation.predictions import Faces, read
+from faceproof.evaluation.predictions import Faces, read_table
 
 HASH = "f" * 64
 POINTS = [
@@ -57,7 +57,7 @@ def found(faces):
 def test_without_pyarrow_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'faceproof\[train\]'"):
-        read(Path("predictions.parquet"))
+        read_table(Path("predictions.parquet"))
 
 
 def one(found, metric, slice_="all", condition="clean"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceproof.detector import ChosenOn, OperatingPoint
-from faceproof.evaluation.gate import FEEDBACK, Gate, Rule, gate, outcome
+from faceproof.evaluation.gate import FEEDBACK, Gate, GateRule, classify_change, decide
 from faceproof.evaluation.paired import Change, Pair
 from faceproof.evaluation.predictions import Faces
 
@@ -50,11 +50,11 @@ def decided(change=(), *, each=EACH, rule=None, generators=("gan",), old=None) -
     for kind, wrong in dict(change).items():
         start = [source if g == "none" else g for g, source in KINDS].index(kind) * each
         after[start : start + wrong] = 1 - after[start : start + wrong]
-    return gate(
+    return decide(
         Pair(faces(before, each), faces(after, each), 0),
         point(),
         point(),
-        rule or Rule(),
+        rule or GateRule(),
         old_generators=generators,
         data_sha256="d" * 64,
         split="validation",
@@ -77,7 +77,7 @@ def test_what_holds_is_accepted():
 def test_a_loss_of_more_than_the_margin_is_refused_whatever_else_holds(kind):
     found = decided({kind: 45})
     assert not found.accepted
-    (lost,) = found.of("lost")
+    (lost,) = found.with_outcome("lost")
     assert lost.slice.endswith(f"={kind}")
     assert lost.losses[0] == pytest.approx(0.0225)
 
@@ -108,7 +108,7 @@ def test_a_gain_is_no_loss():
 
 
 def test_too_few_faces_cannot_tell_and_strict_refuses_that():
-    lax, strict = decided(each=100), decided(each=100, rule=Rule(strict=True))
+    lax, strict = decided(each=100), decided(each=100, rule=GateRule(strict=True))
     assert {one.outcome for one in lax.guarded} == {"cannot tell"}
     assert lax.accepted
     assert not strict.accepted
@@ -116,12 +116,14 @@ def test_too_few_faces_cannot_tell_and_strict_refuses_that():
 
 def test_one_face_of_a_few_decides_nothing_but_many_of_them_do():
     assert {one.outcome for one in decided({"gan": 1}, each=20).guarded} == {"cannot tell"}
-    assert [c.slice for c in decided({"gan": 12}, each=20).of("lost")] == ["generator=gan"]
+    assert [c.slice for c in decided({"gan": 12}, each=20).with_outcome("lost")] == [
+        "generator=gan"
+    ]
 
 
 def test_another_margin():
-    assert decided({"gan": 150}, rule=Rule(margin=0.1)).accepted
-    assert not decided({"gan": 15}, rule=Rule(margin=0.005)).accepted
+    assert decided({"gan": 150}, rule=GateRule(margin=0.1)).accepted
+    assert not decided({"gan": 15}, rule=GateRule(margin=0.005)).accepted
 
 
 def test_an_old_generator_without_a_judged_face_is_named():
@@ -137,24 +139,27 @@ def test_with_no_old_generator_nobody_knows():
 def test_each_detector_is_judged_at_its_own_thresholds():
     half = np.full(4 * EACH, 0.55)
     half[: 2 * EACH] = 0.0
-    found = gate(
+    found = decide(
         Pair(faces(half), faces(half), 3),
         point(fake_from=0.5),
         point(fake_from=0.6),
-        Rule(),
+        GateRule(),
         old_generators=("gan",),
         data_sha256="d" * 64,
         split="validation",
         number=50,
     )
-    (lost,) = found.of("lost")
+    (lost,) = found.with_outcome("lost")
     assert (lost.old, lost.new) == (1.0, 0.0)
     assert any(line.startswith("3 pictures were not judged") for line in found.cautions)
 
 
 def test_the_greatest_loss_comes_first_and_the_record_survives_a_file(tmp_path):
     found = decided({"home": 45, "gan": 200})
-    assert [change.slice for change in found.of("lost")] == ["generator=gan", "source=home"]
+    assert [change.slice for change in found.with_outcome("lost")] == [
+        "generator=gan",
+        "source=home",
+    ]
     found.write(tmp_path / "gate.json")
     assert Gate.read(tmp_path / "gate.json") == found
 
@@ -174,22 +179,22 @@ def test_the_rule(change, low, high, n, expected):
     made = Change(
         metric="recall", n=n, groups=n, old=1, new=1 + change, change=change, low=low, high=high
     )
-    assert outcome(made, 0.02) == expected
+    assert classify_change(made, 0.02) == expected
     worse = {"metric": "bpcer", "change": -change, "low": -high, "high": -low}
-    assert outcome(made.model_copy(update=worse), 0.02) == expected
+    assert classify_change(made.model_copy(update=worse), 0.02) == expected
 
 
 def with_feedback(before, after, fakes, *, rule=None) -> Gate:
     """Return what the gate says where all else holds; probabilities and bool [n] of feedback."""
-    told, n = np.array(fakes), len(fakes)
+    actual, n = np.array(fakes), len(fakes)
 
     def side(values) -> Faces:
         return Faces(
-            fake=told,
+            fake=actual,
             logits=np.array(values),
             probabilities=np.array(values),
             sources=np.full(n, "feedback"),
-            generators=np.where(told, "unknown", "none"),
+            generators=np.where(actual, "unknown", "none"),
             groups=np.arange(n).astype(str),
             conditions=np.full(n, "clean"),
             splits=np.full(n, ""),
@@ -197,11 +202,11 @@ def with_feedback(before, after, fakes, *, rule=None) -> Gate:
         )
 
     same = faces(perfect(50), 50)
-    return gate(
+    return decide(
         Pair(same, same, 0),
         point(),
         point(),
-        rule or Rule(),
+        rule or GateRule(),
         old_generators=("gan",),
         data_sha256="d" * 64,
         split="validation",
@@ -242,10 +247,10 @@ class TestFeedback:
 
     @pytest.mark.parametrize(("margin", "accepted"), [(0.0, False), (0.24, False), (0.25, True)])
     def test_the_margin_is_that_of_feedback(self, margin, accepted):
-        rule = Rule(margin=0.9, feedback_margin=margin)
+        rule = GateRule(margin=0.9, feedback_margin=margin)
         found = with_feedback([0.0] * 4, [1.0, 0.0, 0.0, 0.0], [False] * 4, rule=rule)
         assert found.accepted is accepted
 
     def test_strict_does_not_refuse_few(self):
-        found = with_feedback([0.0], [0.0], [False], rule=Rule(margin=0.9, strict=True))
+        found = with_feedback([0.0], [0.0], [False], rule=GateRule(margin=0.9, strict=True))
         assert self.slices(found) == {"bpcer": "held"}

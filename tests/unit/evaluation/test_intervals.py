@@ -13,8 +13,7 @@ from faceproof.evaluation.intervals import (
     clustered_size,
     effective_size,
     faces_needed,
-    intraclass,
-    quantile_interval,
+    intraclass_correlation,
     rate_interval,
     resamples,
     wilson,
@@ -53,31 +52,19 @@ def test_a_promise_takes_so_many_faces():
         faces_needed(0)
 
 
-def test_a_quantile_that_n_cannot_support_has_an_open_end():
-    assert quantile_interval(range(10), 0.01).low == -math.inf
-    assert quantile_interval(range(10), 0.99).high == math.inf
-
-
-def test_quantile_intervals_cover():
-    rng, truth = np.random.default_rng(0), NormalDist().inv_cdf(0.9)
-    hits = 0
-    for _ in range(SIMULATIONS):
-        low, high = quantile_interval(rng.normal(size=120), 0.9)
-        hits += low <= truth <= high
-    assert hits / SIMULATIONS > 0.93
-
-
 def test_single_faces_are_worth_themselves():
     hits = np.arange(50) % 5 == 0
     assert effective_size(hits, np.arange(50)) == 50
-    assert intraclass(np.arange(50.0), np.arange(50), np.zeros(50)) == 0
+    assert intraclass_correlation(np.arange(50.0), np.arange(50), np.zeros(50)) == 0
 
 
 def test_copies_are_worth_one_face():
     hits = np.arange(60) % 3 == 0
     copied = effective_size(hits.repeat(4), np.arange(60).repeat(4))
     assert copied == pytest.approx(60, rel=0.05)
-    assert intraclass(np.arange(60.0).repeat(4), np.arange(60).repeat(4), [0] * 240) > 0.98
+    assert (
+        intraclass_correlation(np.arange(60.0).repeat(4), np.arange(60).repeat(4), [0] * 240) > 0.98
+    )
 
 
 def test_without_a_hit_the_scores_say_what_a_group_is_worth():
@@ -91,7 +78,7 @@ def test_the_correlation_within_groups_is_found_whatever_the_strata_differ_by():
     rng = np.random.default_rng(0)
     scores, groups = clustered(rng, groups=400, size=5, correlation=0.4)
     strata = groups % 2
-    found = intraclass(scores + 3 * strata, groups, strata)
+    found = intraclass_correlation(scores + 3 * strata, groups, strata)
     assert found == pytest.approx(0.4, abs=0.07)
 
 
@@ -102,7 +89,7 @@ def test_rates_of_clustered_faces_are_covered(rate):
     for _ in range(SIMULATIONS):
         scores, groups = clustered(rng, groups=60, size=10, correlation=0.4)
         hits = scores > cut
-        alike = intraclass(scores, groups, np.zeros(600))
+        alike = intraclass_correlation(scores, groups, np.zeros(600))
         low, high = rate_interval(hits, groups, correlation=alike)
         covered += low <= rate <= high
         low, high = wilson(hits.sum(), 600)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from faceproof.errors import UnknownChoiceError, UsageError
-from faceproof.evaluation.formulas import Thresholds, tally
-from faceproof.evaluation.metrics import METRICS, confusion, measure
+from faceproof.evaluation.formulas import Thresholds, count_scores
+from faceproof.evaluation.metrics import METRICS, count_verdicts, measure
 
 REALS, FAKES = [0.05, 0.1, 0.4, 0.7], [0.3, 0.6, 0.8, 0.9, 0.95]
 LABELS = [False] * 4 + [True] * 5
@@ -56,7 +56,7 @@ def test_the_calibration_error_is_small_for_honest_and_large_for_bold_probabilit
 
 def test_both_thresholds_belong_to_the_verdict_above():
     """As in `decide`: fake from the upper threshold on, real below the lower."""
-    assert confusion([0, 1, 1], [0.35, 0.65, 0.3499], AT).tolist() == [[0, 1, 0], [1, 0, 1]]
+    assert count_verdicts([0, 1, 1], [0.35, 0.65, 0.3499], AT).tolist() == [[0, 1, 0], [1, 0, 1]]
     assert measure([0, 1], [0.35, 0.65], AT)["unsure_rate"] == 0.5
 
 
@@ -81,7 +81,7 @@ def test_no_face_called_fake_gives_no_precision_and_no_warning():
 
 
 def test_confusion_has_a_column_for_unsure():
-    assert confusion(LABELS, SCORES, AT).tolist() == [[2, 1, 1], [1, 1, 3]]
+    assert count_verdicts(LABELS, SCORES, AT).tolist() == [[2, 1, 1], [1, 1, 3]]
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -110,7 +110,7 @@ def test_many_weightings_at_once_are_each_on_its_own(name):
     rng = np.random.default_rng(1)
     scores = np.round(rng.uniform(size=60), 1)
     fake, weights = rng.uniform(size=60) < 0.5, rng.integers(0, 4, size=(7, 60))
-    together = METRICS[name].formula(tally(fake, scores, weights), AT)
+    together = METRICS[name].formula(count_scores(fake, scores, weights), AT)
     assert together.shape == (7,)
     for one, row in zip(together, weights, strict=True):
         repeated = measure(np.repeat(fake, row), np.repeat(scores, row), AT, names=[name])
@@ -119,12 +119,12 @@ def test_many_weightings_at_once_are_each_on_its_own(name):
 
 def test_what_cannot_be_measured_is_refused():
     with pytest.raises(UsageError, match="one length"):
-        tally([True], [0.1, 0.2])
+        count_scores([True], [0.1, 0.2])
     with pytest.raises(UsageError, match="one length"):
-        tally([True], [0.1], [1.0, 1.0])
+        count_scores([True], [0.1], [1.0, 1.0])
     with pytest.raises(UsageError, match="not a finite number"):
-        tally([True, False], [0.1, np.nan])
+        count_scores([True, False], [0.1, np.nan])
     with pytest.raises(UsageError, match="no judged face"):
-        tally([], [])
+        count_scores([], [])
     with pytest.raises(UnknownChoiceError, match="'roc_auc'"):
         measure([0, 1], [0.1, 0.2], names=["rocauc"])

@@ -12,14 +12,14 @@ from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.metrics import measure
 from faceproof.evaluation.paired import (
     Change,
-    Points,
-    changes,
-    paired,
+    PairThresholds,
+    find_changes,
+    pair_predictions,
     rate_change,
 )
-from faceproof.evaluation.predictions import Origin, Prediction, table
+from faceproof.evaluation.predictions import Origin, Prediction, make_table
 
-POINTS = Points(Thresholds(0.4, 0.6), Thresholds(0.2, 0.5))
+POINTS = PairThresholds(Thresholds(0.4, 0.6), Thresholds(0.2, 0.5))
 KINDS = (("none", "home"), ("none", "street"), ("gan", "made"), ("diffusion", "made"))
 
 
@@ -45,7 +45,7 @@ def answers(scores, *, detector="a", data="d", conditions=("clean",), lost=(), g
                     status=status,
                 )
             )
-    return table(rows, origin)
+    return make_table(rows, origin)
 
 
 def one(found, metric, slice_="all", condition="clean") -> Change:
@@ -63,7 +63,9 @@ def scores():
 
 def test_every_figure_is_that_of_its_detector_at_its_own_thresholds(scores):
     old, new = scores
-    found = changes(paired(answers(old), answers(new, detector="b")), POINTS, number=100)
+    found = find_changes(
+        pair_predictions(answers(old), answers(new, detector="b")), POINTS, number=100
+    )
     fake, real = np.arange(160) % 4 >= 2, np.arange(160) % 4 < 2
     for metric in ("recall", "bpcer", "roc_auc"):
         change = one(found, metric)
@@ -81,7 +83,9 @@ def test_every_figure_is_that_of_its_detector_at_its_own_thresholds(scores):
 
 
 def test_what_is_compared():
-    found = changes(paired(answers(np.full(8, 0.5)), answers(np.full(8, 0.5))), POINTS, number=50)
+    found = find_changes(
+        pair_predictions(answers(np.full(8, 0.5)), answers(np.full(8, 0.5))), POINTS, number=50
+    )
     assert [(change.slice, change.metric, change.n) for change in found] == [
         ("all", "roc_auc", 8),
         ("all", "recall", 4),
@@ -97,8 +101,10 @@ def test_what_is_compared():
 
 def test_each_condition_is_compared_with_itself(scores):
     old, new = scores
-    worn = {"conditions": ("clean", "jpeg-60")}
-    found = changes(paired(answers(old, **worn), answers(new, **worn)), POINTS, number=50)
+    degraded = {"conditions": ("clean", "jpeg-60")}
+    found = find_changes(
+        pair_predictions(answers(old, **degraded), answers(new, **degraded)), POINTS, number=50
+    )
     assert one(found, "recall").new == one(found, "recall", condition="jpeg-60").new
     assert {change.n for change in found if change.slice == "all"} == {160, 80}
 
@@ -106,13 +112,13 @@ def test_each_condition_is_compared_with_itself(scores):
 def test_rows_are_matched_by_picture_and_not_by_place(scores):
     old, new = scores
     shuffled = answers(new).take(np.random.default_rng(0).permutation(160))
-    first = changes(paired(answers(old), answers(new)), POINTS, number=50)
-    assert changes(paired(answers(old), shuffled), POINTS, number=50) == first
+    first = find_changes(pair_predictions(answers(old), answers(new)), POINTS, number=50)
+    assert find_changes(pair_predictions(answers(old), shuffled), POINTS, number=50) == first
 
 
 def test_faces_that_one_did_not_judge_are_counted_and_left_out(scores):
     old, new = scores
-    pair = paired(answers(old, lost=(0, 1)), answers(new, lost=(1, 2)))
+    pair = pair_predictions(answers(old, lost=(0, 1)), answers(new, lost=(1, 2)))
     assert pair.not_judged == 3
     assert len(pair.old) == len(pair.new) == 157
     assert np.isfinite(pair.old.probabilities).all()
@@ -121,17 +127,19 @@ def test_faces_that_one_did_not_judge_are_counted_and_left_out(scores):
 
 def test_without_one_class_the_rest_is_compared():
     fakes = answers(np.linspace(0, 1, 16)).take([2, 3, 6, 7])
-    assert {c.metric for c in changes(paired(fakes, fakes), POINTS, number=50)} == {"recall"}
+    assert {c.metric for c in find_changes(pair_predictions(fakes, fakes), POINTS, number=50)} == {
+        "recall"
+    }
 
 
 def test_other_data_is_refused(scores):
     with pytest.raises(DataError, match="have different data"):
-        paired(answers(scores[0]), answers(scores[1], data="e"))
+        pair_predictions(answers(scores[0]), answers(scores[1], data="e"))
 
 
 def test_other_pictures_are_refused(scores):
     with pytest.raises(DataError, match=r"differ in 4 pictures or conditions, such as .'156\.png'"):
-        paired(answers(scores[0]), answers(scores[1][:156]))
+        pair_predictions(answers(scores[0]), answers(scores[1][:156]))
 
 
 def test_pairs_tell_more_than_two_separate_figures():
@@ -167,13 +175,13 @@ def test_the_interval_covers_the_true_change(lost, won, n):
 
 def test_no_change_among_few_faces_is_not_certainty():
     perfect = np.tile([0.0, 0.0, 1.0, 1.0], 10)
-    found = changes(paired(answers(perfect), answers(perfect)), POINTS, number=50)
+    found = find_changes(pair_predictions(answers(perfect), answers(perfect)), POINTS, number=50)
     for change in found:
         assert change.change == 0
         assert change.low < -0.04 < 0.04 < change.high
 
 
 def test_the_same_seed_gives_the_same_intervals(scores):
-    pair = paired(answers(scores[0]), answers(scores[1]))
-    assert changes(pair, POINTS, number=100) == changes(pair, POINTS, number=100)
-    assert changes(pair, POINTS, number=100) != changes(pair, POINTS, number=100, seed=1)
+    pair = pair_predictions(answers(scores[0]), answers(scores[1]))
+    assert find_changes(pair, POINTS, number=100) == find_changes(pair, POINTS, number=100)
+    assert find_changes(pair, POINTS, number=100) != find_changes(pair, POINTS, number=100, seed=1)

@@ -11,7 +11,7 @@ from faceproof.data.manifest import Manifest, Row
 from faceproof.detector import Detector, calibrate
 from faceproof.errors import ManifestError, SplitUseError, UnknownChoiceError, UsageError
 from faceproof.evaluation.predict import predict
-from faceproof.evaluation.predictions import faces, origin_of
+from faceproof.evaluation.predictions import all_faces, origin_of
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.faces import Face
 from faceproof.imaging.preprocessing import prepare
@@ -92,8 +92,8 @@ def test_the_answer_is_that_of_the_largest_face_of_the_worn_picture(detector, ma
     table = predicted(detector, manifest, folder, [condition], finder=finder)
     assert set(finder.shapes) == {(48, 40, 3)}
     bgr = cv2.imread(str(folder / "white.png"))
-    worn = DEGRADATIONS[condition](bgr[:, :, ::-1].copy(), np.random.default_rng(0))
-    ready = prepare(worn, MiddleFinder().find(worn)[0].landmarks, detector.preprocessing)
+    degraded = DEGRADATIONS[condition](bgr[:, :, ::-1].copy(), np.random.default_rng(0))
+    ready = prepare(degraded, MiddleFinder().find(degraded)[0].landmarks, detector.preprocessing)
     logit = detector.logits(ready[None])[0]
     row = table.to_pylist()[1]
     assert row["logit"] == pytest.approx(logit, abs=1e-5)
@@ -103,15 +103,15 @@ def test_the_answer_is_that_of_the_largest_face_of_the_worn_picture(detector, ma
 def test_batches_and_threads_change_nothing(detector, manifest, folder):
     conditions = ["clean", "noise-10" if "noise-10" in DEGRADATIONS else "clean", "jpeg-60"]
     one = predicted(detector, manifest, folder, conditions, workers=0, batch_size=1)
-    told = []
+    actual = []
     many = predicted(
-        detector, manifest, folder, conditions, workers=3, batch_size=100, progress=told.append
+        detector, manifest, folder, conditions, workers=3, batch_size=100, progress=actual.append
     )
-    assert told == [many.num_rows] == [4 * len(set(conditions))]
+    assert actual == [many.num_rows] == [4 * len(set(conditions))]
     assert one.drop_columns(["logit", "fake_probability"]).equals(
         many.drop_columns(["logit", "fake_probability"])
     )
-    np.testing.assert_allclose(faces(one).logits, faces(many).logits, atol=1e-5)
+    np.testing.assert_allclose(all_faces(one).logits, all_faces(many).logits, atol=1e-5)
 
 
 def test_the_table_names_detector_data_and_purpose(detector, manifest, folder):

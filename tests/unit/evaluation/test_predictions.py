@@ -9,12 +9,12 @@ from faceproof.errors import DataError
 from faceproof.evaluation.predictions import (
     Origin,
     Prediction,
-    faces,
-    judged,
+    all_faces,
+    judged_faces,
+    make_table,
     origin_of,
-    read,
-    table,
-    write,
+    read_table,
+    write_table,
 )
 
 pytestmark = pytest.mark.train
@@ -39,26 +39,26 @@ LOST = replace(
 
 
 def test_what_was_written_is_read(tmp_path):
-    made = table([REAL, FAKE, LOST], ORIGIN)
-    write(made, tmp_path / "predictions.parquet")
-    again = read(tmp_path / "predictions.parquet")
+    made = make_table([REAL, FAKE, LOST], ORIGIN)
+    write_table(made, tmp_path / "predictions.parquet")
+    again = read_table(tmp_path / "predictions.parquet")
     assert again.equals(made)
     assert origin_of(again) == ORIGIN
     assert again.to_pylist()[2]["path"] == "é/lost.jpg"
 
 
 def test_the_columns_are_those_of_the_contract():
-    assert table([REAL], ORIGIN).column_names == [
+    assert make_table([REAL], ORIGIN).column_names == [
         "path", "source", "generator", "label", "split", "group", "condition", "logit",
         "fake_probability", "status",
     ]  # fmt: skip
 
 
 def test_judged_leaves_out_what_has_no_answer_and_faces_keeps_it():
-    made = table([REAL, FAKE, LOST], ORIGIN)
-    assert judged(made).fake.tolist() == [False, True]
-    assert judged(made).logits.tolist() == [-1.5, 2.0]
-    every = faces(made)
+    made = make_table([REAL, FAKE, LOST], ORIGIN)
+    assert judged_faces(made).fake.tolist() == [False, True]
+    assert judged_faces(made).logits.tolist() == [-1.5, 2.0]
+    every = all_faces(made)
     assert len(every) == 3
     assert every.statuses.tolist() == ["ok", "ok", "no_face"]
     assert np.isnan(every.probabilities[2])
@@ -72,7 +72,7 @@ def test_a_row_without_a_group_is_a_group_of_its_own():
         replace(REAL, path="4", group=""),
         replace(REAL, path="5"),
     ]
-    groups = faces(table(rows, ORIGIN)).groups
+    groups = all_faces(make_table(rows, ORIGIN)).groups
     assert groups.tolist() == ["s/1", "s/1", "3", "4", "s/1"]
 
 
@@ -94,12 +94,12 @@ def test_a_row_without_a_group_is_a_group_of_its_own():
 )
 def test_a_broken_row_is_refused_and_named(row, fault):
     with pytest.raises(DataError, match=fault) as refusal:
-        table([REAL, row], ORIGIN)
+        make_table([REAL, row], ORIGIN)
     assert f"in 1 rows, first in row 1 ({row.path})" in str(refusal.value)
 
 
 def test_the_same_picture_under_another_condition_is_another_row():
-    assert len(judged(table([REAL, replace(REAL, condition="jpeg-60")], ORIGIN))) == 2
+    assert len(judged_faces(make_table([REAL, replace(REAL, condition="jpeg-60")], ORIGIN))) == 2
 
 
 def test_files_of_others_are_refused(tmp_path):
@@ -108,19 +108,19 @@ def test_files_of_others_are_refused(tmp_path):
 
     path = tmp_path / "p.parquet"
     with pytest.raises(DataError, match="cannot be read"):
-        read(path)
+        read_table(path)
     path.write_bytes(b"no table")
     with pytest.raises(DataError, match="cannot be read"):
-        read(path)
+        read_table(path)
     parquet.write_table(pa.table({"path": ["a"]}), path)
     with pytest.raises(
         DataError, match=r"p\.parquet: columns are path string, expected path string, sour"
     ):
-        read(path)
-    parquet.write_table(table([REAL], ORIGIN).replace_schema_metadata({}), path)
+        read_table(path)
+    parquet.write_table(make_table([REAL], ORIGIN).replace_schema_metadata({}), path)
     with pytest.raises(DataError, match="its metadata has no detector"):
-        read(path)
+        read_table(path)
     changed = {b"faceproof": b'{"schema": "faceproof.predictions/2"}'}
-    parquet.write_table(table([REAL], ORIGIN).replace_schema_metadata(changed), path)
+    parquet.write_table(make_table([REAL], ORIGIN).replace_schema_metadata(changed), path)
     with pytest.raises(DataError, match="metadata of another faceproof"):
-        read(path)
+        read_table(path)

@@ -229,16 +229,16 @@ def test_rare_kinds_of_jpeg(marker, bits, layers):
 
 
 @pytest.mark.parametrize(
-    ("tag", "value", "said"), [(259, 50001, "compression 50001"), (258, 12, "12")]
+    ("tag", "value", "message"), [(259, 50001, "compression 50001"), (258, 12, "12")]
 )
-def test_rare_kinds_of_tiff(tag, value, said):
+def test_rare_kinds_of_tiff(tag, value, message):
     data = bytearray(encoded("TIFF"))
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
     entries = [start + 2 + 12 * index for index in range(count)]
     at = next(entry for entry in entries if struct.unpack_from("<H", data, entry)[0] == tag)
     data[at : at + 12] = struct.pack("<HHII", tag, 3, 1, value)
-    with pytest.raises(UnsupportedFormatError, match=said):
+    with pytest.raises(UnsupportedFormatError, match=message):
         decode(bytes(data))
 
 
@@ -279,7 +279,7 @@ def test_a_png_with_damaged_pixels():
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"\xff\xd8\xff\xd9" + bytes(100), "holds no picture"),
         (b"\xff\xd8\xff\xe0\0\0" + bytes(100), "impossible length"),
@@ -293,8 +293,8 @@ def test_a_png_with_damaged_pixels():
         (b"II*\0\x08\0\0\0\0\0" + bytes(100), "corrupt"),
     ],
 )
-def test_pictures_that_make_no_sense(data, said):
-    with pytest.raises(CorruptPictureError, match=said):
+def test_pictures_that_make_no_sense(data, message):
+    with pytest.raises(CorruptPictureError, match=message):
         decode(data)
 
 

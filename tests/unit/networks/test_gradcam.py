@@ -63,34 +63,34 @@ def test_each_slope_is_autograds(kind: type[torch.nn.Module]) -> None:
 )
 def test_networks_without_a_mean_of_a_feature_map_have_none(name: str, side: int) -> None:
     """A swin averages, but over a map whose channels come last: its cells would be taken amiss."""
-    assert gradcam.explained(build(name, head=HEAD), side=side) is None
+    assert gradcam.add_heatmaps(build(name, head=HEAD), side=side) is None
 
 
 def test_parts_that_are_not_the_network_are_not_believed(network: torch.nn.Module) -> None:
-    assert gradcam.explained(network, side=SIDE) is not None
+    assert gradcam.add_heatmaps(network, side=SIDE) is not None
     plain = network.backbone.forward_features
     network.backbone.forward_features = lambda x: 1.1 * plain(x)
     network.backbone.forward = lambda x: network.backbone.global_pool(plain(x))
-    assert gradcam.explained(network, side=SIDE) is None
+    assert gradcam.add_heatmaps(network, side=SIDE) is None
 
 
 def test_a_layer_without_a_known_slope_gives_no_map(network: torch.nn.Module) -> None:
     network.head.relu = torch.nn.GELU()
-    assert gradcam.explained(network, side=SIDE) is None
+    assert gradcam.add_heatmaps(network, side=SIDE) is None
 
 
 def test_pooling_by_the_maximum_gives_no_map(network: torch.nn.Module) -> None:
     network.backbone.global_pool = torch.nn.Sequential(
         torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten()
     )
-    assert gradcam.explained(network, side=SIDE) is None
+    assert gradcam.add_heatmaps(network, side=SIDE) is None
 
 
 def test_the_network_stays_as_it_was(network: torch.nn.Module) -> None:
     network.train()
     network.backbone.eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    whole = gradcam.explained(network, side=SIDE)
+    whole = gradcam.add_heatmaps(network, side=SIDE)
     assert network.training
     assert not network.backbone.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
@@ -101,12 +101,12 @@ def test_a_bundle_without_maps_says_so(
     tmp_path: Path, tiny_spec: DetectorSpec, network: torch.nn.Module
 ) -> None:
     network.head.relu = torch.nn.GELU()
-    member, files = export.new_member(network, SPEC, name="m", backbone="resnet10t", head=HEAD)
+    member, files = export.make_member(network, SPEC, name="m", backbone="resnet10t", head=HEAD)
     whole = tiny_spec.model_copy(update={"members": (member,), "preprocessing": SPEC, "card": None})
     detector = Detector.load(write_bundle(tmp_path / "gelu", whole, files).folder)
     assert member.onnx.heatmap is None
     with pytest.raises(NoHeatMapError, match=r"m\.onnx has no heat maps: .*transformers do not"):
-        detector.explained(np.zeros((1, 3, SIDE, SIDE), np.float32))
+        detector.explain(np.zeros((1, 3, SIDE, SIDE), np.float32))
 
 
 def test_a_bundle_from_before_heat_maps_gets_them_by_export(
@@ -114,7 +114,7 @@ def test_a_bundle_from_before_heat_maps_gets_them_by_export(
 ) -> None:
     """The old file is the new one without its second output: its logits stay the same bits."""
     onnx = pytest.importorskip("onnx")
-    member, files = export.new_member(network, SPEC, name="m", backbone="resnet10t", head=HEAD)
+    member, files = export.make_member(network, SPEC, name="m", backbone="resnet10t", head=HEAD)
     assert member.onnx.heatmap == "grad-cam"
     model = onnx.load_from_string(files["m.onnx"])
     del model.graph.output[1:]
@@ -124,19 +124,19 @@ def test_a_bundle_from_before_heat_maps_gets_them_by_export(
     bundle = write_bundle(tmp_path / "old", spec, files)
     new = export.export_bundle(bundle, tmp_path / "new")
     assert new.spec.members[0].onnx.heatmap == "grad-cam"
-    inputs = export.varied_inputs(SPEC, 9)
+    inputs = export.export_probe_inputs(SPEC, 9)
     before, after = Detector.load(bundle.folder), Detector.load(new.folder)
-    assert np.array_equal(before.logits(inputs), after.explained(inputs).logits)
+    assert np.array_equal(before.logits(inputs), after.explain(inputs).logits)
     assert Bundle.read(tmp_path / "new").spec.members[0].onnx.heatmap == "grad-cam"
 
 
 def test_another_map_is_refused(network: torch.nn.Module) -> None:
     """The logit is right, but the second output is the map of another head."""
-    ready = export._as_stored(network)
-    whole = gradcam.explained(ready, side=SIDE)
+    ready = export._round_to_stored(network)
+    whole = gradcam.add_heatmaps(ready, side=SIDE)
     forward = whole.forward
     whole.forward = lambda pictures: (forward(pictures)[0], 1.01 * forward(pictures)[1])
-    data = export._halve(export._exported(whole, SIDE, ["logit", "heatmap"]))
+    data = export._halve_weights(export._export_with_torch(whole, SIDE, ["logit", "heatmap"]))
     with pytest.raises(ExportError, match=r"heat maps of the exported network differ in \d+ of 64"):
         export.verify_export(ready, data, SPEC)
 
@@ -148,4 +148,4 @@ def test_runtimes_agree_that_there_is_none(network: torch.nn.Module) -> None:
     assert not onnx.has_maps
     for scorer in (onnx, TorchScorer(network, options=RunOptions())):
         with pytest.raises(NoHeatMapError):
-            scorer.explained(np.zeros((1, 3, SIDE, SIDE), np.float32))
+            scorer.explain(np.zeros((1, 3, SIDE, SIDE), np.float32))

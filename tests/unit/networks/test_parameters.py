@@ -55,13 +55,13 @@ def test_weights_modes_and_momentum_stay(small, batches, training):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"), [([], "at least one batch"), ([64, 1], "2 pictures or more")]
+    ("wrong", "expected"), [([], "at least one batch"), ([64, 1], "2 pictures or more")]
 )
-def test_after_an_error_all_is_as_before(small, batches, wrong, told):
+def test_after_an_error_all_is_as_before(small, batches, wrong, expected):
     reestimate_batch_norm(small, batches)
     before = {n: t.clone() for n, t in small.state_dict().items()}
 
-    with pytest.raises(TrainingError, match=told):
+    with pytest.raises(TrainingError, match=expected):
         reestimate_batch_norm(small, [torch.zeros(n, 5) for n in wrong])
 
     assert all(torch.equal(t, before[n]) for n, t in small.state_dict().items())

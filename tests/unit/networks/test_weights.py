@@ -118,7 +118,7 @@ def test_the_old_dotted_names_of_densenet(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"conv.weight": None}, r"1 missing \(conv.weight\)"),
         ({"extra.weight": torch.ones(1)}, r"1 unknown \(extra.weight\)"),
@@ -126,13 +126,13 @@ def test_the_old_dotted_names_of_densenet(tmp_path):
         ({"norm.bias": torch.full((4,), float("nan"))}, r"1 not finite \(norm.bias\)"),
     ],
 )
-def test_what_does_not_fit_is_told_and_nothing_is_loaded(tmp_path, state, change, told):
+def test_what_does_not_fit_is_told_and_nothing_is_loaded(tmp_path, state, change, expected):
     changed = {n: t for n, t in {**state, **change}.items() if t is not None}
     save_file(changed, tmp_path / "a.safetensors")
     network = small()
     before = {n: t.clone() for n, t in network.state_dict().items()}
 
-    with pytest.raises(TrainingError, match=told):
+    with pytest.raises(TrainingError, match=expected):
         load_starting_weights(network, tmp_path / "a.safetensors")
 
     assert as_read(network, before)

@@ -14,7 +14,12 @@ import pytest
 
 from faceproof.provenance import credentials as reading
 from faceproof.provenance import read_provenance
-from faceproof.provenance.credentials import VARIABLE, TrustList, credentials, trust_list
+from faceproof.provenance.credentials import (
+    VARIABLE,
+    TrustList,
+    describe_credentials,
+    read_trust_list,
+)
 from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from support.metadata import picture, saved, with_chunk, with_segment, xmp
 from support.signing import MADE_BY_AI, MANIFEST, OFFLINE, Authority
@@ -223,8 +228,8 @@ def test_a_list_that_is_none_is_told_and_trusts_no_one(
     monkeypatch.setenv(VARIABLE, str(path))
     found, findings = read_provenance(signed, kind="JPEG")
     assert found.state == "untrusted"
-    (told,) = [finding for finding in findings if finding.where == "trust list"]
-    assert fault in told.says
+    (actual,) = [finding for finding in findings if finding.where == "trust list"]
+    assert fault in actual.says
 
 
 def test_a_list_that_c2pa_refuses_is_left_out_and_told(signed, monkeypatch):
@@ -242,7 +247,7 @@ def test_a_list_that_c2pa_refuses_is_left_out_and_told(signed, monkeypatch):
 
 
 def test_no_list_is_given_by_default():
-    assert trust_list() == TrustList()
+    assert read_trust_list() == TrustList()
 
 
 class Listener:
@@ -301,11 +306,11 @@ def test_a_remote_manifest_is_not_fetched(authority, monkeypatch, ban):
         found, _ = read(data)
         reading.read_credentials(data, "JPEG", TrustList())
         assert (found.state, listener.visits) == ("absent", 0)
-        (told,) = [
+        (actual,) = [
             one for one in read_provenance(data, kind="JPEG")[1] if one.kind == "credentials"
         ]
-        assert (told.value, told.points_to) == (listener.address, "nothing")
-        assert "fetches nothing" in told.says
+        assert (actual.value, actual.points_to) == (listener.address, "nothing")
+        assert "fetches nothing" in actual.says
         fetching(data)
         time.sleep(0.2)
         assert listener.visits > 0
@@ -345,7 +350,7 @@ def test_revocation_is_not_asked_for(authority, monkeypatch, ban):
     ],
 )
 def test_any_json_becomes_a_record(store):
-    found, _ = credentials(store, list_given=False)
+    found, _ = describe_credentials(store, list_given=False)
     assert found.state == "invalid"
 
 
@@ -353,9 +358,9 @@ def test_long_names_are_cut():
     info = {"common_name": "n" * 10_000, "issuer": "i" * 10_000, "time": "t" * 10_000}
     manifest = {"signature_info": info, "claim_generator": "g" * 10_000, "ingredients": []}
     store = {"active_manifest": "a", "manifests": {"a": manifest}, "validation_state": "Valid"}
-    found, told = credentials(store, list_given=True)
+    found, actual = describe_credentials(store, list_given=True)
     assert len(found.signer) == len(found.issued) == len(found.claim_generator) == 300
-    assert {len(statement.text) for statement in told} == {300}
+    assert {len(statement.text) for statement in actual} == {300}
 
 
 def test_pixels_without_a_file_have_nothing_to_say():
@@ -365,8 +370,8 @@ def test_pixels_without_a_file_have_nothing_to_say():
 
 def test_a_remote_address_in_xmp_alone_is_told():
     data = saved("JPEG", xmp=xmp({"dcterms:provenance": "https://example.org/manifest"}))
-    told = read_provenance(data, kind="JPEG")[1][0]
-    assert (told.kind, told.where) == ("credentials", "XMP dcterms:provenance")
+    actual = read_provenance(data, kind="JPEG")[1][0]
+    assert (actual.kind, actual.where) == ("credentials", "XMP dcterms:provenance")
 
 
 def test_many_threads_read_at_once(signed):

@@ -173,10 +173,10 @@ def test_nothing_private_is_ever_told(kind):
     caption = xmp({"dc:description": "Ann Example", "photoshop:Credit": "Ann Example"})
     how = {} if kind in {"PNG", "TIFF"} else {"xmp": caption}
     credentials, findings = read_provenance(saved(kind, exif=camera_exif(), **how), kind=kind)
-    said = credentials.model_dump_json() + "".join(one.model_dump_json() for one in findings)
-    assert "Canon" in said
+    output = credentials.model_dump_json() + "".join(one.model_dump_json() for one in findings)
+    assert "Canon" in output
     for private in ("Ann", "0123456789", "52", "13.", "24.", "N;"):
-        assert private not in said.replace("2024:05:06 07:08:09", "")
+        assert private not in output.replace("2024:05:06 07:08:09", "")
 
 
 def test_no_camera_is_told_where_a_generator_wrote_into_its_fields():

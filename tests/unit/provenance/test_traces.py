@@ -4,7 +4,7 @@ import pytest
 
 from faceproof.provenance import read_provenance
 from faceproof.provenance.records import DIGITAL_SOURCE_TYPES, Statement
-from faceproof.provenance.traces import EDITORS, TRACES, editor, traces
+from faceproof.provenance.traces import EDITORS, TRACES, find_editor, find_traces
 from support.metadata import placed, png, saved, with_segment, xmp
 
 UNPLACED = {"credentials", "editor"}  # test_provenance_credentials.py; the segment of Photoshop
@@ -34,7 +34,7 @@ def test_a_generator_is_named_wherever_its_trace_stands(trace):
 @pytest.mark.parametrize("trace", TRACES, ids=names)
 def test_a_trace_is_found_under_each_of_its_keys(trace):
     for key in trace.keys:
-        found = [one for one, _ in traces(Statement("here", key, trace.sample))]
+        found = [one for one, _ in find_traces(Statement("here", key, trace.sample))]
         assert [one.generator for one in found] == [trace.generator]
 
 
@@ -56,7 +56,7 @@ def test_a_trace_is_found_under_each_of_its_keys(trace):
     ],
 )
 def test_honest_words_are_no_trace(key, text):
-    assert list(traces(Statement("here", key, text))) == []
+    assert list(find_traces(Statement("here", key, text))) == []
 
 
 def test_the_prompt_is_cut_and_shown_from_the_trace_where_that_is_far_in():
@@ -126,8 +126,8 @@ def test_one_program_is_told_once_and_firmware_not_at_all():
         "JPEG", xmp=xmp({"xmp:CreatorTool": "GIMP 2.10", "stEvt:softwareAgent": "GIMP 2.10"})
     )
     assert len(findings("JPEG", both, "editing_software")) == 1
-    assert editor(Statement("EXIF Software", "exif:Software", "16.5.1")) is None
-    assert editor(Statement("XMP Credit", "xmp:Credit", "GIMP")) is None
+    assert find_editor(Statement("EXIF Software", "exif:Software", "16.5.1")) is None
+    assert find_editor(Statement("XMP Credit", "xmp:Credit", "GIMP")) is None
 
 
 def test_save_for_web_of_photoshop_is_seen_by_its_segment():

@@ -146,8 +146,8 @@ def test_unsure_and_coverage_stand_beside_the_errors(spec):
         finding("fake_coverage@strict", 0.96),
     ]
     text = card(changed(spec, operating_points=points, results=(*spec.results, *more)))
-    told = "0.10 % [0.00, 1.10], n 1,000"
-    assert f"| strict | real called fake | at most 0.10 % | {told} | {told} |" in text
+    actual = "0.10 % [0.00, 1.10], n 1,000"
+    assert f"| strict | real called fake | at most 0.10 % | {actual} | {actual} |" in text
     for row in (
         "| strict | real, unsure | - | 20.00 % [19.00, 21.00], n 1,000 | - |",
         "| strict | real not called fake (coverage) | at least 99.90 % | 99.90 % [98.90, 100.00]",
@@ -160,13 +160,13 @@ def test_unsure_and_coverage_stand_beside_the_errors(spec):
 
 def test_a_promise_that_the_test_faces_break_is_said(spec):
     """Beyond with the whole interval: 2 % [1, 3] is not, 7 % [6, 8] of a promised 1 % is."""
-    said = card(spec).split("The whole interval exceeds the promise")[1].split("## Results")[0]
+    output = card(spec).split("The whole interval exceeds the promise")[1].split("## Results")[0]
     assert (
         "- balanced, all, jpeg-60: real called fake 7.00 % [6.00, 8.00], n 1,234, promised at "
-        "most 1.00 %" in said
+        "most 1.00 %" in output
     )
-    assert "- balanced, source=shop, jpeg-60" in said
-    assert "clean" not in said
+    assert "- balanced, source=shop, jpeg-60" in output
+    assert "clean" not in output
     kept = [f for f in spec.results if f.condition == "clean"]
     assert "The whole interval exceeds the promise" not in card(changed(spec, results=tuple(kept)))
 
@@ -186,8 +186,8 @@ def test_promises_that_the_data_cannot_support_are_told_with_what_they_take(spec
 def test_in_what_sense_a_promise_holds_is_said(spec):
     point = spec.operating_point("strict")
     chosen_on = point.chosen_on.model_copy(update={"groups": 60})
-    said = point.model_copy(update={"basis": "in the mean, | over draws", "chosen_on": chosen_on})
-    text = card(changed(spec, operating_points={**spec.operating_points, "strict": said}))
+    output = point.model_copy(update={"basis": "in the mean, | over draws", "chosen_on": chosen_on})
+    text = card(changed(spec, operating_points={**spec.operating_points, "strict": output}))
     assert r"- strict, on new faces: in the mean, \| over draws." in text
     assert "| 100 real faces of calibration, 60 groups |" in text
 

@@ -3,7 +3,7 @@
 import pytest
 
 from faceproof.detector import DetectorSpec, Finding
-from faceproof.evaluation.finding_names import cautions, is_attack
+from faceproof.evaluation.finding_names import attack_cautions, is_attack
 from faceproof.reports.card import card
 from faceproof.reports.card_sections import attack_section
 
@@ -77,31 +77,33 @@ def test_what_was_not_measured_is_left_open():
 
 
 def test_many_steps_that_do_less_than_one_are_told_once_for_each_point():
-    said = list(cautions(attacked(HONEST | {"pgd-2x10": 0.7})))
-    assert [one.partition(":")[0] for one in said] == ["accuracy@strict", "accuracy@balanced"]
-    assert all("0.700 under pgd-2x10 but 0.600 under fgsm-2: many steps" in one for one in said)
+    output = list(attack_cautions(attacked(HONEST | {"pgd-2x10": 0.7})))
+    assert [one.partition(":")[0] for one in output] == ["accuracy@strict", "accuracy@balanced"]
+    assert all("0.700 under pgd-2x10 but 0.600 under fgsm-2: many steps" in one for one in output)
 
 
 @pytest.mark.parametrize("many", [0.5, 0.6, 0.62])
 def test_within_the_interval_they_may_do_as_much(many):
-    assert list(cautions(attacked(HONEST | {"pgd-2x10": many}))) == []
+    assert list(attack_cautions(attacked(HONEST | {"pgd-2x10": many}))) == []
 
 
 def test_steps_are_compared_with_one_step_of_the_same_budget():
-    told = {"unattacked": 0.95, "fgsm-2": 0.6, "pgd-1x10": 0.8, "fgsm-8": 0.2, "pgd-4x10": 0.5}
-    assert list(cautions(attacked(told))) == []
+    actual = {"unattacked": 0.95, "fgsm-2": 0.6, "pgd-1x10": 0.8, "fgsm-8": 0.2, "pgd-4x10": 0.5}
+    assert list(attack_cautions(attacked(actual))) == []
 
 
-@pytest.mark.parametrize(("widest", "told"), [(0.95, True), (0.94, True), (0.92, False)])
-def test_a_wide_budget_that_does_nothing_is_told(widest, told):
+@pytest.mark.parametrize(("widest", "expected"), [(0.95, True), (0.94, True), (0.92, False)])
+def test_a_wide_budget_that_does_nothing_is_told(widest, expected):
     everywhere = dict.fromkeys(HONEST, 0.95) | {"pgd-8x10": widest}
-    said = [one for one in cautions(attacked(everywhere)) if "check for zero gradients" in one]
-    assert bool(said) is told
+    output = [
+        one for one in attack_cautions(attacked(everywhere)) if "check for zero gradients" in one
+    ]
+    assert bool(output) is expected
 
 
 def test_findings_of_other_conditions_are_no_attacks():
     plain = [finding("accuracy@balanced", name, 0.9) for name in ("clean", "jpeg-60")]
-    assert list(cautions(plain)) == []
+    assert list(attack_cautions(plain)) == []
 
 
 def test_the_card_has_a_section_of_its_own_and_the_other_tables_stay(tiny_spec):
@@ -110,12 +112,12 @@ def test_the_card_has_a_section_of_its_own_and_the_other_tables_stay(tiny_spec):
         card(DetectorSpec.model_validate({**dict(tiny_spec), "results": (*plain, *more)}))
         for more in ([], attacked(HONEST | {"pgd-2x10": 0.7}))
     ]
-    without, told = cards
+    without, actual = cards
     assert "## Under attack" not in without
     assert "Not measured: adversarial pictures." in without
-    before, section, after = told.partition("## Under attack")
+    before, section, after = actual.partition("## Under attack")
     assert section
     assert without.startswith(before)
     assert "gradients are masked" in after
-    assert "Not measured: adversarial pictures" not in told
+    assert "Not measured: adversarial pictures" not in actual
     assert "fgsm" not in after.partition("## Limits")[2]

@@ -12,11 +12,11 @@ from pypdf import PdfReader
 
 from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
-from faceproof.reports.case_blocks import Block, CaseFacts, evidence
+from faceproof.reports.case_blocks import Block, CaseFacts, collect_evidence
 from faceproof.reports.case_facts import case_facts
-from faceproof.reports.case_pdf import case_pdf, document
-from faceproof.reports.case_report import page
-from faceproof.reports.pdf import BLOCKS, ESCAPED, TEXT, fitted, shown
+from faceproof.reports.case_pdf import case_pdf, render_document
+from faceproof.reports.case_report import render_page
+from faceproof.reports.pdf import BLOCKS, ESCAPED, TEXT, escape_missing, fit_text
 from support.cases import (
     WHEN,
     checked,
@@ -42,7 +42,9 @@ def facts(spec: DetectorSpec) -> CaseFacts:
     result = checked(FILE, "fake", "unsure", provenance=origin())
     hot = face(0, "fake", heatmap=heatmap())
     result = result.model_copy(update={"faces": (hot, *result.faces[1:])})
-    return case_facts([evidence(FILE, result, saved_again("fake", "real"))], spec, generated=WHEN)
+    return case_facts(
+        [collect_evidence(FILE, result, saved_again("fake", "real"))], spec, generated=WHEN
+    )
 
 
 def read(data: bytes) -> PdfReader:
@@ -62,19 +64,19 @@ def html_words(text: str) -> list[str]:
     body = re.sub(r"<(svg|nav|footer)\b.*?</\1>", "", body, flags=re.DOTALL)
     pieces = re.split(r"<[^>]*>", body)
     entities = {"&#34;": '"', "&#39;": "'", "&lt;": "<", "&gt;": ">", "&amp;": "&"}
-    told = []
+    actual = []
     for piece in pieces:
         for entity, character in entities.items():
             piece = piece.replace(entity, character)  # noqa: PLW2901
-        told.append(re.sub(r"\s", "", piece))
-    return [piece for piece in told if piece]
+        actual.append(re.sub(r"\s", "", piece))
+    return [piece for piece in actual if piece]
 
 
 def test_every_text_of_the_page_stands_in_the_pdf(facts):
-    written = words(document(facts))
-    told = html_words(page(facts))
-    assert len(told) > 60
-    assert [piece for piece in told if piece not in written] == []
+    written = words(render_document(facts))
+    actual = html_words(render_page(facts))
+    assert len(actual) > 60
+    assert [piece for piece in actual if piece not in written] == []
 
 
 def test_every_kind_of_block_can_be_set():
@@ -82,11 +84,11 @@ def test_every_kind_of_block_can_be_set():
 
 
 def test_the_same_facts_give_the_same_bytes(facts):
-    assert document(facts) == document(facts)
+    assert render_document(facts) == render_document(facts)
 
 
 def test_it_says_what_it_is(facts):
-    made = read(document(facts))
+    made = read(render_document(facts))
     assert made.metadata.title == facts.title == "Case report: party.png"
     assert made.metadata.creator == "faceproof"
     catalog = made.trailer["/Root"]
@@ -99,28 +101,28 @@ def test_its_outline_has_every_heading(facts):
         for entry in entries:
             yield from titles(entry) if isinstance(entry, list) else [entry.title]
 
-    assert list(titles(read(document(facts)).outline)) == [
+    assert list(titles(read(render_document(facts)).outline)) == [
         facts.title,
         *(section.title for section in facts.sections),
     ]
 
 
 def test_pages_are_numbered_to_the_last(facts):
-    pages = read(document(facts)).pages
+    pages = read(render_document(facts)).pages
     assert len(pages) > 1
     for number, one in enumerate(pages, start=1):
         assert f"Page {number} of {len(pages)}" in one.extract_text()
 
 
 def test_the_pictures_are_in_it(facts):
-    images = [image for one in read(document(facts)).pages for image in one.images]
+    images = [image for one in read(render_document(facts)).pages for image in one.images]
     assert len(images) == 4  # the picture, two faces, one heat map
 
 
 def test_the_fonts_of_texts_are_in_it(facts):
     fonts = {
         font["/BaseFont"]: font
-        for one in read(document(facts)).pages
+        for one in read(render_document(facts)).pages
         for font in (reference.get_object() for reference in one["/Resources"]["/Font"].values())
     }
     vera = [font for name, font in fonts.items() if "Vera" in name]
@@ -141,45 +143,49 @@ def test_markup_in_names_is_text(spec):
 @pytest.mark.parametrize("name", ["фото.png", "写真.png", "😀\U000e0001.png", "a" * 300 + ".png"])
 def test_any_name_makes_a_report(spec, name):
     data = case_pdf(FILE, checked(FILE, "fake", source=name), detector=spec, generated=WHEN)
-    told = words(data)
+    actual = words(data)
     first = name[0]
-    assert (first if first == "a" else first.encode("unicode_escape").decode()) in told
+    assert (first if first == "a" else first.encode("unicode_escape").decode()) in actual
 
 
 def test_a_command_that_cannot_be_written_says_so(spec):
-    for name, told in (("фото.png", True), ("photo.png", False)):
+    for name, actual in (("фото.png", True), ("photo.png", False)):
         data = case_pdf(FILE, checked(FILE, "fake", source=name), detector=spec, generated=WHEN)
-        assert (re.sub(r"\s", "", ESCAPED) in words(data)) == told
+        assert (re.sub(r"\s", "", ESCAPED) in words(data)) == actual
 
 
 def test_each_of_several_pictures_starts_a_page(spec):
-    cases = [evidence(FILE, checked(FILE, source=f"{n}.png")) for n in "ab"]
-    pages = read(document(case_facts(cases, spec, generated=WHEN))).pages
+    cases = [collect_evidence(FILE, checked(FILE, source=f"{n}.png")) for n in "ab"]
+    pages = read(render_document(case_facts(cases, spec, generated=WHEN))).pages
     heading = re.compile(r"^[12]\. [ab]\.png$", re.MULTILINE)
     assert [len(heading.findall(one.extract_text())) for one in pages[:3]] == [0, 1, 1]
 
 
 def test_letters_that_the_font_has_stay():
-    assert shown("Škoda, naïve café “x” …") == "Škoda, naïve café “x” …"
-    assert shown("日本") == "\\u65e5\\u672c"
+    assert escape_missing("Škoda, naïve café “x” …") == "Škoda, naïve café “x” …"
+    assert escape_missing("日本") == "\\u65e5\\u672c"
 
 
 def test_a_long_title_keeps_to_its_line():
     from reportlab.pdfbase.pdfmetrics import stringWidth
 
-    cut = fitted("x" * 500, 8, 200)
+    cut = fit_text("x" * 500, 8, 200)
     assert cut.endswith("...")
     assert stringWidth(cut, TEXT, 8) <= 200
-    assert fitted("short", 8, 200) == "short"
+    assert fit_text("short", 8, 200) == "short"
 
 
 def test_many_faces_and_pictures_go_on_further_pages(spec):
     crowd = checked(FILE, *["fake", "real"] * 25)
-    cases = [evidence(FILE, crowd), evidence(FILE, checked(FILE)), evidence(None, failed())]
-    data = document(case_facts(cases, spec, generated=WHEN))
-    told = words(data)
-    assert "Face50:" in told
-    assert "broken.png:thefileisempty" in told
+    cases = [
+        collect_evidence(FILE, crowd),
+        collect_evidence(FILE, checked(FILE)),
+        collect_evidence(None, failed()),
+    ]
+    data = render_document(case_facts(cases, spec, generated=WHEN))
+    actual = words(data)
+    assert "Face50:" in actual
+    assert "broken.png:thefileisempty" in actual
     assert len(read(data).pages) > 8
 
 
@@ -193,4 +199,4 @@ def test_tall_and_wide_pictures_fit_on_a_page(spec):
 def test_without_reportlab_the_extra_is_named(facts, monkeypatch):
     monkeypatch.setitem(sys.modules, "reportlab.platypus", None)
     with pytest.raises(MissingExtraError, match=re.escape("faceproof[report]")):
-        document(facts)
+        render_document(facts)

@@ -22,12 +22,12 @@ from faceproof.reports.case_blocks import (
     MOST_CROPS,
     NOT_GIVEN,
     FaceCard,
-    Jpeg,
-    Picture,
-    evidence,
+    JpegImage,
+    PictureBlock,
+    collect_evidence,
 )
-from faceproof.reports.case_facts import BASE_RATES, QUESTION, Asked, case_facts
-from faceproof.reports.case_report import case_html, page
+from faceproof.reports.case_facts import BASE_RATES, QUESTION, CheckCommand, case_facts
+from faceproof.reports.case_report import case_html, render_page
 from faceproof.results import CheckResult
 from support.cases import (
     DETECTOR_SHA,
@@ -78,20 +78,22 @@ def texts(block: object):
 
 def test_the_page_holds_every_text_of_every_block(spec):
     result = checked(FILE, "fake", "unsure", provenance=origin())
-    facts = case_facts([evidence(FILE, result, saved_again("fake", "real"))], spec, generated=WHEN)
-    reader = read(page(facts), VOID)
+    facts = case_facts(
+        [collect_evidence(FILE, result, saved_again("fake", "real"))], spec, generated=WHEN
+    )
+    reader = read(render_page(facts), VOID)
     alts = "".join(re.sub(r"\s", "", image["alt"] or "") for image in reader.all("img"))
     shown = words(reader) + alts
     kinds = {"text", "code"}
     for text in texts(facts.sections):
-        said = re.sub(r"\s", "", text)
-        assert said in shown or text in kinds or text.startswith("Verdicts on"), text
+        output = re.sub(r"\s", "", text)
+        assert output in shown or text in kinds or text.startswith("Verdicts on"), text
     assert len(list(texts(facts.sections))) > 60
 
 
 def test_what_a_reader_must_find(spec):
     result = checked(FILE, "fake", provenance=origin(says="A generator left its settings."))
-    told = words(read(html(result, spec, resaved=saved_again("fake", "real")), VOID))
+    actual = words(read(html(result, spec, resaved=saved_again("fake", "real")), VOID))
     for part in (
         QUESTION,
         "This face looks generated or manipulated.",
@@ -108,23 +110,23 @@ def test_what_a_reader_must_find(spec):
         "2026-01-02 03:04:05 UTC",
         "faceproof check party.png --detector default --at balanced",
         *(plain_words.worth(spec, None, rate).short for rate in BASE_RATES),
-        *plain_words.untested(spec),
+        *plain_words.untested_sentences(spec),
     ):
-        assert re.sub(r"\s", "", part) in told, part
+        assert re.sub(r"\s", "", part) in actual, part
 
 
 def test_real_is_said_to_be_no_proof(spec):
-    told = html(checked(FILE, "real"), spec)
-    assert plain_words.NO_PROOF_OF_REAL in told
+    actual = html(checked(FILE, "real"), spec)
+    assert plain_words.NO_PROOF_OF_REAL in actual
     assert plain_words.NO_PROOF_OF_REAL not in html(checked(FILE, "fake"), spec)
 
 
 @pytest.mark.parametrize("made", ["one", "many"])
 def test_the_page_is_well_formed_complete_and_loads_nothing(spec, made):
-    cases = [evidence(FILE, checked(FILE, "fake", "real"), saved_again("fake"))]
+    cases = [collect_evidence(FILE, checked(FILE, "fake", "real"), saved_again("fake"))]
     if made == "many":
-        cases += [evidence(FILE, checked(FILE)), evidence(None, failed())]
-    text = page(case_facts(cases, spec, generated=WHEN))
+        cases += [collect_evidence(FILE, checked(FILE)), collect_evidence(None, failed())]
+    text = render_page(case_facts(cases, spec, generated=WHEN))
     reader = read(text, VOID)
     assert reader.seen[0] == ("html", {"lang": "en"})
     policy = next(one for one in reader.all("meta") if "http-equiv" in one)
@@ -137,10 +139,10 @@ def test_the_page_is_well_formed_complete_and_loads_nothing(spec, made):
 
 @pytest.mark.parametrize("made", ["one", "many"])
 def test_headings_links_and_pictures_are_accessible(spec, made):
-    cases = [evidence(FILE, checked(FILE, "fake", "real"), saved_again("fake"))]
+    cases = [collect_evidence(FILE, checked(FILE, "fake", "real"), saved_again("fake"))]
     if made == "many":
-        cases.append(evidence(FILE, checked(FILE, "real"), saved_again("fake")))
-    reader = read(page(case_facts(cases, spec, generated=WHEN)), VOID)
+        cases.append(collect_evidence(FILE, checked(FILE, "real"), saved_again("fake")))
+    reader = read(render_page(case_facts(cases, spec, generated=WHEN)), VOID)
     levels = [int(tag[1]) for tag, _ in reader.seen if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -168,16 +170,18 @@ def test_the_pictures_are_jpegs_of_the_picture_and_each_face(spec):
             assert image.size == (int(attributes["width"]), int(attributes["height"]))
 
 
-@pytest.mark.parametrize(("reliable", "told"), [(True, "passed its test"), (False, "Do not rely")])
-def test_a_heat_map_stands_beside_its_face_with_what_it_is_worth(spec, reliable, told):
+@pytest.mark.parametrize(
+    ("reliable", "expected"), [(True, "passed its test"), (False, "Do not rely")]
+)
+def test_a_heat_map_stands_beside_its_face_with_what_it_is_worth(spec, reliable, expected):
     hot = face(0, "fake", heatmap=heatmap(reliable=reliable))
-    case = evidence(FILE, checked(FILE, "fake").model_copy(update={"faces": (hot,)}))
+    case = collect_evidence(FILE, checked(FILE, "fake").model_copy(update={"faces": (hot,)}))
     facts = case_facts([case], spec, generated=WHEN)
     card = next(one for part in facts.sections for one in part.blocks if isinstance(one, FaceCard))
     assert card.heat.data != card.crop.data
     assert (card.heat.width, card.heat.height) == (card.crop.width, card.crop.height)
-    assert told in card.heat_words
-    assert card.heat_words in page(facts)
+    assert expected in card.heat_words
+    assert card.heat_words in render_page(facts)
 
 
 def test_a_map_without_colour_is_said_to_be_one(spec):
@@ -202,16 +206,18 @@ def test_hostile_names_and_metadata_are_text(spec):
 
 
 def test_a_name_with_blanks_is_quoted_in_the_command(spec):
-    told = " ".join(read(html(checked(FILE, "fake", source="my party.png"), spec), VOID).text)
-    assert "sha256sum 'my party.png'" in told
-    assert "faceproof check 'my party.png' --detector default --at balanced" in told
+    actual = " ".join(read(html(checked(FILE, "fake", source="my party.png"), spec), VOID).text)
+    assert "sha256sum 'my party.png'" in actual
+    assert "faceproof check 'my party.png' --detector default --at balanced" in actual
 
 
 def test_the_command_names_detector_and_faces_where_they_were_chosen(spec):
-    told = html(checked(FILE, "fake"), spec, asked=Asked(detector="my detector", faces="whole"))
-    said = " ".join(read(told, VOID).text)
-    assert "--detector 'my detector' --at balanced --faces whole" in said
-    assert "faceproof detectors show 'my detector'" in said
+    actual = html(
+        checked(FILE, "fake"), spec, asked=CheckCommand(detector="my detector", faces="whole")
+    )
+    output = " ".join(read(actual, VOID).text)
+    assert "--detector 'my detector' --at balanced --faces whole" in output
+    assert "faceproof detectors show 'my detector'" in output
 
 
 def test_a_picture_that_is_not_given_or_was_changed_is_not_shown(spec):
@@ -223,30 +229,30 @@ def test_a_picture_that_is_not_given_or_was_changed_is_not_shown(spec):
 
 
 def test_without_a_face_there_is_no_verdict_and_nothing_is_said_of_stability(spec):
-    told = words(read(html(checked(FILE), spec), VOID))
-    assert "Nofacewasfound,sothereisnoverdict." in told
-    assert "Savedagain" not in told
-    assert checked(FILE).image.sha256 in told
+    actual = words(read(html(checked(FILE), spec), VOID))
+    assert "Nofacewasfound,sothereisnoverdict." in actual
+    assert "Savedagain" not in actual
+    assert checked(FILE).image.sha256 in actual
 
 
 def test_what_could_not_be_checked_says_why(spec):
-    told = words(read(html(failed(), spec, None), VOID))
-    assert "broken.png:thefileisempty(empty_file)" in told
-    assert "Thefaces" not in told
+    actual = words(read(html(failed(), spec, None), VOID))
+    assert "broken.png:thefileisempty(empty_file)" in actual
+    assert "Thefaces" not in actual
 
 
 def test_an_unmeasured_detector_has_no_figure(tiny_spec):
-    told = " ".join(read(html(checked(FILE, "fake"), tiny_spec), VOID).text)
-    assert "was not measured for this detector" in told
-    assert "not measured" in told
-    assert "of 100" not in told.replace("1 in 100", "").replace("1000", "")
+    actual = " ".join(read(html(checked(FILE, "fake"), tiny_spec), VOID).text)
+    assert "was not measured for this detector" in actual
+    assert "not measured" in actual
+    assert "of 100" not in actual.replace("1 in 100", "").replace("1000", "")
 
 
 def test_many_pictures_have_a_table_and_a_section_each(spec):
     cases = [
-        evidence(FILE, checked(FILE, "fake", source="a.png"), saved_again("fake")),
-        evidence(FILE, checked(FILE, source="b.png")),
-        evidence(None, failed("c.png")),
+        collect_evidence(FILE, checked(FILE, "fake", source="a.png"), saved_again("fake")),
+        collect_evidence(FILE, checked(FILE, source="b.png")),
+        collect_evidence(None, failed("c.png")),
     ]
     facts = case_facts(cases, spec, generated=WHEN, left_out=7)
     assert facts.title == "Case report: 10 pictures"
@@ -255,15 +261,15 @@ def test_many_pictures_have_a_table_and_a_section_each(spec):
         "picture-2",
         "picture-3",
     ]
-    told = words(read(page(facts), VOID))
-    assert "Thisreporthasthefirst3pictures.7more" in told
-    assert "faceproofcheckPICTURE" not in told
-    assert "sha256suma.pngb.pngc.png" in told
+    actual = words(read(render_page(facts), VOID))
+    assert "Thisreporthasthefirst3pictures.7more" in actual
+    assert "faceproofcheckPICTURE" not in actual
+    assert "sha256suma.pngb.pngc.png" in actual
 
 
 def test_of_very_many_pictures_the_top_of_the_page_leads_to_the_table(spec):
-    cases = [evidence(None, checked(FILE, "real", source=f"{n}.png")) for n in range(30)]
-    reader = read(page(case_facts(cases, spec, generated=WHEN)), VOID)
+    cases = [collect_evidence(None, checked(FILE, "real", source=f"{n}.png")) for n in range(30)]
+    reader = read(render_page(case_facts(cases, spec, generated=WHEN)), VOID)
     links = [one["href"] for one in reader.all("a")]
     assert "#answers" in links
     assert "#picture-1" not in links
@@ -277,7 +283,7 @@ def test_the_same_facts_give_the_same_page(spec):
 
 def test_what_is_held_of_a_large_picture_is_small():
     file = picture(2400, 1800)
-    held = evidence(file, checked(file, "fake", "real"))
+    held = collect_evidence(file, checked(file, "fake", "real"))
     jpegs = [held.shown, *(views.crop for views in held.faces)]
     assert max(held.shown.width, held.shown.height) <= 1200
     assert all(max(one.width, one.height) <= 320 for one in jpegs[1:])
@@ -285,9 +291,9 @@ def test_what_is_held_of_a_large_picture_is_small():
 
 
 def test_of_a_crowd_the_first_faces_are_cut_out_and_all_are_told(spec):
-    case = evidence(FILE, checked(FILE, *["real"] * 65))
+    case = collect_evidence(FILE, checked(FILE, *["real"] * 65))
     assert len(case.faces) == MOST_CROPS == 60
-    reader = read(page(case_facts([case], spec, generated=WHEN)), VOID)
+    reader = read(render_page(case_facts([case], spec, generated=WHEN)), VOID)
     assert len(reader.all("img")) == 61
     assert "Face65:Nosignofafakefound" in words(reader)
     assert "Cropsofthefirst60facesfollow" in words(reader)
@@ -297,13 +303,15 @@ def test_of_a_crowd_the_first_faces_are_cut_out_and_all_are_told(spec):
 def test_a_face_at_the_border_has_a_crop(box):
     lonely = face(0, "fake", box=box, quality=Quality(side_px=9))
     result = checked(FILE, "fake").model_copy(update={"faces": (lonely,)})
-    assert min(evidence(FILE, result).faces[0].crop.width, 400) >= 1
+    assert min(collect_evidence(FILE, result).faces[0].crop.width, 400) >= 1
 
 
 def test_pictures_carry_words(spec):
-    facts = case_facts([evidence(FILE, checked(FILE, "fake", "real"))], spec, generated=WHEN)
-    shown = next(b for part in facts.sections for b in part.blocks if isinstance(b, Picture))
-    assert isinstance(shown.jpeg, Jpeg)
+    facts = case_facts(
+        [collect_evidence(FILE, checked(FILE, "fake", "real"))], spec, generated=WHEN
+    )
+    shown = next(b for part in facts.sections for b in part.blocks if isinstance(b, PictureBlock))
+    assert isinstance(shown.jpeg, JpegImage)
     assert "face 1 fake, face 2 real" in shown.jpeg.alt
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from faceproof import tables
 from faceproof.errors import MissingExtraError
 from faceproof.reports.charts import draw, write
-from faceproof.reports.training_log import History
+from faceproof.reports.training_log import TrainingHistory
 from faceproof.runs import RunFolder
 
 TRAINING = tuple(
@@ -59,7 +59,7 @@ class TestDrawn:
         assert ("matplotlib.pyplot" in sys.modules) == loaded
 
     def test_each_panel_shows_its_curves_and_the_best_step(self):
-        figure = draw(History(training=TRAINING, validations=VALIDATIONS), title="mini")
+        figure = draw(TrainingHistory(training=TRAINING, validations=VALIDATIONS), title="mini")
         found = self.axes(figure)
         assert list(found) == ["Loss", "Accuracy", "ROC-AUC", "Learning rate"]
         lines = {line.get_label(): line for line in found["Loss"].get_lines()}
@@ -72,10 +72,10 @@ class TestDrawn:
         assert found["Loss"].get_ylim() == (0.0, 0.4)
 
     def test_a_single_value_is_a_dot(self):
-        figure = draw(History(training=TRAINING[:1]), title="mini")
+        figure = draw(TrainingHistory(training=TRAINING[:1]), title="mini")
         found = self.axes(figure)
         assert [line.get_marker() for line in found["Loss"].get_lines()] == ["o", "o"]
 
     def test_a_run_without_a_line_says_so(self):
-        figure = draw(History(), title="mini")
+        figure = draw(TrainingHistory(), title="mini")
         assert [text.get_text() for text in figure.texts] == ["mini", "no data logged yet"]

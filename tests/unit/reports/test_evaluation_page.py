@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from faceproof.detector import ChosenOn, DetectorSpec, OperatingPoint, TrainedOn
-from faceproof.evaluation.evaluate import Evaluation, Judged, On, Selection, cautions, evaluation
-from faceproof.evaluation.predictions import Origin, Prediction, table
+from faceproof.evaluation.evaluate import (
+    DatasetRef,
+    DetectorRef,
+    Evaluation,
+    Selection,
+    cautions,
+    make_evaluation,
+)
+from faceproof.evaluation.predictions import Origin, Prediction, make_table
 from faceproof.reports.evaluation_page import evaluation_page, plots_by_condition
 from support import pages
 
@@ -46,15 +53,15 @@ def predictions(*, labels=("real", "fake"), gone=3, conditions=("clean", "<worn>
                     status="ok" if ok else "no_face",
                 )
             )
-    return table(rows, Origin(detector_sha256="a" * 64, data_sha256="b" * 64, purpose="x"))
+    return make_table(rows, Origin(detector_sha256="a" * 64, data_sha256="b" * 64, purpose="x"))
 
 
 def evaluated(answers, **changes) -> Evaluation:
     settings = {"chosen_faces": "largest", "cautions": ["<b>Beware</b>"], "number": 100, **changes}
-    return evaluation(
+    return make_evaluation(
         answers,
-        Judged(name=EVIL, version="1", sha256="a" * 64),
-        On(name="m<1>.csv", sha256="b" * 64, split="test", rows=60),
+        DetectorRef(name=EVIL, version="1", sha256="a" * 64),
+        DatasetRef(name="m<1>.csv", sha256="b" * 64, split="test", rows=60),
         POINT,
         **settings,
     )
@@ -126,7 +133,7 @@ def test_nothing_judged_is_said():
 
 
 @pytest.mark.parametrize(
-    ("own", "split", "said"),
+    ("own", "split", "message"),
     [
         (True, "train", ["NOT A TEST", "THE DETECTOR'S OWN DATA"]),
         (True, "test", ["its test rows"]),
@@ -134,10 +141,10 @@ def test_nothing_judged_is_said():
         (False, "", ["not the manifest"]),
     ],
 )
-def test_cautions_name_what_the_data_is_to_the_detector(tiny_spec, tmp_path, own, split, said):
+def test_cautions_name_what_the_data_is_to_the_detector(tiny_spec, tmp_path, own, split, message):
     trained = TrainedOn(data_sha256=("b" if own else "d") * 64, rows={})
     spec = DetectorSpec.model_validate({**dict(tiny_spec), "trained_on": trained})
     selection = Selection((), tmp_path, "b" * 64, "x", split, "m.csv")
     found = cautions(selection, spec, predictions(gone=0))
-    assert len(found) == len(said)
-    assert all(words in one for words, one in zip(said, found, strict=True))
+    assert len(found) == len(message)
+    assert all(words in one for words, one in zip(message, found, strict=True))

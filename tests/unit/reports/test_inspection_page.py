@@ -9,24 +9,24 @@ import pytest
 from faceproof.data.inspection.record import (
     FAULTS,
     Association,
-    Cell,
+    BalanceCell,
     Example,
     Ffhq,
     Inspection,
     Leak,
     Level,
     ManifestFile,
+    OpenedSample,
+    PartOverlap,
     Repeats,
     RowRef,
-    Sample,
-    Shared,
     Sheet,
     Spread,
     Tile,
-    fault,
+    make_fault,
 )
-from faceproof.data.shortcuts.result import FamilyResult, Guilty, ProbeResult
-from faceproof.reports.inspection_page import balance_rows, inspection_page, shares
+from faceproof.data.shortcuts.result import FamilyResult, GuiltyFeature, ProbeResult
+from faceproof.reports.inspection_page import balance_rows, inspection_page, value_shares
 from support import pages
 
 EVIL = "<script>alert('x')</script>\"&é.jpg"
@@ -46,14 +46,16 @@ def inspection(**changes: object) -> Inspection:
         ),
         "rows": 1234,
         "faults": tuple(
-            fault(kind, f"{kind} stands.", [Example(rows=(REF, EVIL_REF), detail="<b>")], count=3)
+            make_fault(
+                kind, f"{kind} stands.", [Example(rows=(REF, EVIL_REF), detail="<b>")], count=3
+            )
             for kind in FAULTS
         ),
         "balance": (
-            Cell(
+            BalanceCell(
                 split="train", label="real", generator="none", source="<home>", rows=1000, weight=10
             ),
-            Cell(
+            BalanceCell(
                 split="test", label="fake", generator="x&y", source="<home>", rows=234, weight=234
             ),
         ),
@@ -79,7 +81,7 @@ def inspection(**changes: object) -> Inspection:
             extra_copies=2,
             near_pairs=3,
             parts=(
-                Shared(
+                PartOverlap(
                     first="train / real", second="train / real", same=1, near=2, near_in_group=1
                 ),
             ),
@@ -88,7 +90,7 @@ def inspection(**changes: object) -> Inspection:
             Leak(manifest=1, split="", other_split="train", same=1, near=2, groups=3, ffhq=4),
         ),
         "ffhq": Ffhq(numbered=3, training_part=2, validation_part=1),
-        "sample": Sample(n=9, rows=1234, seed=0),
+        "sample": OpenedSample(n=9, rows=1234, seed=0),
         "shortcut": ProbeResult(
             n_real=9,
             n_fake=9,
@@ -97,7 +99,9 @@ def inspection(**changes: object) -> Inspection:
             seed=0,
             families=(FamilyResult(name="file", features=2, **scored),),
             guilty=(
-                Guilty(feature="bytes", family="file", importance=0.1, says="<longer>", **scored),
+                GuiltyFeature(
+                    feature="bytes", family="file", importance=0.1, says="<longer>", **scored
+                ),
             ),
             floor=FamilyResult(name="floor", features=5, auc=0.3, low=0.2, high=0.39),
             **scored,
@@ -196,7 +200,7 @@ def test_what_to_do_stands_beside_each_fault(page):
     ],
 )
 def test_the_verdict_is_that_of_the_gravest_fault(kinds, verdict):
-    faults = tuple(fault(kind, "It is so.", [], count=1) for kind in kinds)
+    faults = tuple(make_fault(kind, "It is so.", [], count=1) for kind in kinds)
     page = inspection_page(inspection(faults=faults), {})
     assert verdict in page
     assert ("No faults were found." in page) == (not kinds)
@@ -231,7 +235,7 @@ def test_the_balance_has_a_row_for_each_source_class_and_generator():
 
 
 def test_shares_are_those_of_each_class():
-    found = [(one.real_percent, one.fake_percent) for one in shares(association("x"))]
+    found = [(one.real_percent, one.fake_percent) for one in value_shares(association("x"))]
     assert found == [(90.0, 0.0), (10.0, 100.0)]
 
 

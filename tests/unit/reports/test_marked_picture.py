@@ -13,10 +13,10 @@ from faceproof.imaging.faces import Quality
 from faceproof.reports.marked_picture import (
     LOOKS,
     Box,
-    heated,
-    marked,
+    mark_picture,
+    overlay_heatmaps,
     picture_words,
-    placed_labels,
+    place_labels,
 )
 from faceproof.results import CheckedBy, CheckedFace, CheckedImage, CheckResult, HeatMap
 
@@ -36,14 +36,14 @@ def heat(left: float, top: float, side: float) -> HeatMap:
 
 
 def face(box: tuple[float, float, float, float], verdict: Verdict = "fake", **more) -> CheckedFace:
-    told = {"real": 0.1, "unsure": 0.5, "fake": 0.9}[verdict]
+    actual = {"real": 0.1, "unsure": 0.5, "fake": 0.9}[verdict]
     return CheckedFace(
         box=box,
         landmarks=None,
         detection_score=None,
         quality=Quality(side_px=30),
         verdict=verdict,
-        fake_probability=told,
+        fake_probability=actual,
         **more,
     )
 
@@ -84,22 +84,22 @@ def coloured(pixels: np.ndarray, verdict: Verdict) -> np.ndarray:
     ],
 )
 def test_the_size_suits_reading(size, longest, expected):
-    shown = marked(picture(*size), result(face((1, 1, 20, 20))), longest=longest)
+    shown = mark_picture(picture(*size), result(face((1, 1, 20, 20))), longest=longest)
     assert shown.shape == (expected[1], expected[0], 3)
     assert shown.dtype == np.uint8
 
 
 def test_a_picture_without_a_face_stays_as_it_is():
     before = np.random.default_rng(0).integers(0, 255, (600, 800, 3), np.uint8)
-    assert np.array_equal(marked(before, result()), before)
+    assert np.array_equal(mark_picture(before, result()), before)
 
 
 def test_the_pixels_given_are_left_alone_and_the_same_comes_twice():
     given = picture(800, 600)
-    told = result(face((100, 100, 200, 200)))
-    first = marked(given, told)
+    actual = result(face((100, 100, 200, 200)))
+    first = mark_picture(given, actual)
     assert (given == 128).all()
-    assert np.array_equal(first, marked(given, told))
+    assert np.array_equal(first, mark_picture(given, actual))
     assert not np.array_equal(first, given)
 
 
@@ -108,7 +108,7 @@ def test_the_pixels_given_are_left_alone_and_the_same_comes_twice():
 )
 def test_the_line_tells_the_verdict_without_its_colour(verdict, least, most):
     """Along the lower side: all of it is drawn, half of it in dashes, or the corners alone."""
-    shown = marked(picture(800, 600), result(face((200, 150, 300, 300), verdict)))
+    shown = mark_picture(picture(800, 600), result(face((200, 150, 300, 300), verdict)))
     side = coloured(shown, verdict)[450, 200:501]
     assert least <= side.mean() <= most
     pieces = np.flatnonzero(np.diff(np.concatenate([[0], side.astype(int), [0]])) == 1).size
@@ -120,7 +120,7 @@ def test_the_line_tells_the_verdict_without_its_colour(verdict, least, most):
 def test_a_frame_stands_out_on_any_ground(ground, verdict):
     """Black and white lines go with the coloured one, so one of them differs from the ground."""
     before = np.full((600, 800, 3), ground, np.uint8)
-    shown = marked(before, result(face((200, 150, 300, 300), verdict)))
+    shown = mark_picture(before, result(face((200, 150, 300, 300), verdict)))
     column = shown[400:, 210].astype(int)
     contrasts = [contrast(tuple(one), ground) for one in column]
     assert max(contrasts) > 4.5
@@ -163,7 +163,7 @@ def test_fifty_faces_have_labels_that_leave_one_another_alone():
         for j, i in itertools.product(range(5), range(10))
     ]
     verdicts = [get_args(Verdict)[n % 3] for n in range(50)]
-    labels = placed_labels(boxes, verdicts, size)
+    labels = place_labels(boxes, verdicts, size)
     assert [label.text for label in labels] == [
         f"{n} {verdict}" for n, verdict in enumerate(verdicts, start=1)
     ]
@@ -175,10 +175,10 @@ def test_fifty_faces_have_labels_that_leave_one_another_alone():
 def test_labels_of_neighbours_give_way():
     """Each alone would stand above its face, where the two would cover one another."""
     boxes = [Box(300, 200, 330, 236), Box(334, 200, 364, 236)]
-    one, two = placed_labels(boxes, ["unsure", "fake"], (800, 600))
+    one, two = place_labels(boxes, ["unsure", "fake"], (800, 600))
     assert (one.text, two.text) == ("1 unsure", "2 fake")
     assert not touch(one.place, two.place)
-    alone = placed_labels(boxes[1:], ["fake"], (800, 600))[0]
+    alone = place_labels(boxes[1:], ["fake"], (800, 600))[0]
     assert touch(one.place, alone.place)
 
 
@@ -186,7 +186,7 @@ def test_a_crowd_without_room_keeps_its_numbers_inside_the_picture():
     size = (640, 480)
     rng = np.random.default_rng(3)
     boxes = [Box(x, y, x + 24, y + 30) for x, y in rng.uniform(0, (616, 450), (200, 2))]
-    labels = placed_labels(boxes, ["fake"] * 200, size)
+    labels = place_labels(boxes, ["fake"] * 200, size)
     assert [int(label.text.split()[0]) for label in labels] == list(range(1, 201))
     assert all(inside(label.place, size) for label in labels)
 
@@ -197,12 +197,12 @@ def test_a_crowd_without_room_keeps_its_numbers_inside_the_picture():
     ids=["beyond the corner", "beyond the end", "the whole picture", "outside", "empty"],
 )
 def test_a_face_at_the_border_is_framed_inside(box):
-    shown = marked(picture(800, 600), result(face(box)))
+    shown = mark_picture(picture(800, 600), result(face(box)))
     assert coloured(shown, "fake").sum() > 200
 
 
 def test_a_tiny_picture_has_a_label():
-    shown = marked(picture(24, 30), result(face((4, 4, 16, 20)), width=24, height=30))
+    shown = mark_picture(picture(24, 30), result(face((4, 4, 16, 20)), width=24, height=30))
     plate = coloured(shown, "fake")
     assert plate.any()
     white = (shown == 255).all(axis=-1)
@@ -210,23 +210,28 @@ def test_a_tiny_picture_has_a_label():
 
 
 def test_heat_maps_are_laid_over_faces_that_have_one():
-    told = result(face((100, 100, 200, 200), heatmap=heat(100, 100, 200)), face((500, 100, 99, 99)))
-    plain, hot = marked(picture(800, 600), told), marked(picture(800, 600), told, heat_opacity=0.7)
+    actual = result(
+        face((100, 100, 200, 200), heatmap=heat(100, 100, 200)), face((500, 100, 99, 99))
+    )
+    plain, hot = (
+        mark_picture(picture(800, 600), actual),
+        mark_picture(picture(800, 600), actual, heat_opacity=0.7),
+    )
     changed = (plain != hot).any(axis=-1)
     assert changed[110:290, 110:290].any()
     changed[90:310, 90:310] = False
     assert not changed.any()
-    assert np.array_equal(marked(picture(800, 600), told, heat_opacity=0.0), plain)
+    assert np.array_equal(mark_picture(picture(800, 600), actual, heat_opacity=0.0), plain)
 
 
 def test_a_picture_without_heat_maps_is_left_as_it_is():
     before = picture(800, 600)
-    assert np.array_equal(heated(before, result(face((1, 1, 9, 9))), opacity=1.0), before)
+    assert np.array_equal(overlay_heatmaps(before, result(face((1, 1, 9, 9))), opacity=1.0), before)
 
 
 def test_the_picture_in_words():
-    told = result(*(face((n, n, 9, 9), "real") for n in range(14)), face((99, 9, 9, 9)))
-    words = picture_words(told)
+    actual = result(*(face((n, n, 9, 9), "real") for n in range(14)), face((99, 9, 9, 9)))
+    words = picture_words(actual)
     assert "face 1 real, face 2 real" in words
     assert words.endswith("face 12 real and 3 more.")
     assert "no face" in picture_words(result())

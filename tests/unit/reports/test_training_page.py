@@ -11,9 +11,9 @@ import pytest
 
 from faceproof.detector.spec import DetectorSpec
 from faceproof.reports import charts
-from faceproof.reports.charts import Panel, Trace, panels, smoothed, thinned, ticks
-from faceproof.reports.training_log import Curve, History, flat, read
-from faceproof.reports.training_page import told, training_page, verdict, write
+from faceproof.reports.charts import ChartPanel, ChartTrace, panels, smooth, thin_out, ticks
+from faceproof.reports.training_log import Curve, TrainingHistory, flatten, read_run
+from faceproof.reports.training_page import format_duration, training_page, verdict, write
 from support import pages
 
 EVIL = "<script>alert('x')</script>\"&é"
@@ -196,7 +196,7 @@ class TestPage:
 
     def test_what_it_says(self, page):
         text = text_of(page)
-        for said in (
+        for output in (
             "Finished after 60 steps. Best: step 30, validation AUC 0.9000.",
             "Validation is not a test: the same faces were used 2 times",
             "pictures by split: 31,576 train, 5 test",
@@ -210,7 +210,7 @@ class TestPage:
             "falls_at 0.5, 0.75",
             "torch 2.6.0",
         ):
-            assert said in text
+            assert output in text
 
     def test_each_start_has_its_steps(self, page):
         text = text_of(page)
@@ -288,7 +288,7 @@ class TestOtherRuns:
         assert "Step 60 of an unknown schedule." in text
 
     def test_the_verdict_of_a_run_of_one_validation(self, tmp_path):
-        made = read(folder(tmp_path, lines=[validated(60, 1, 0.75)]))
+        made = read_run(folder(tmp_path, lines=[validated(60, 1, 0.75)]))
         assert verdict(made) == "Finished after 60 steps. Best: step 60, validation AUC 0.7500."
         assert "used once. Only" in training_page(made)
 
@@ -297,7 +297,9 @@ class TestCharts:
     def drawn(self, *values: float, steps: int = 100, best=None, **ends) -> charts.Chart:
         places = [steps * (n + 1) // len(values) for n in range(len(values))]
         curve = Curve(tuple(places), values)
-        panel = Panel("p", "P", (Trace("validation", "validation", curve),), "caption", **ends)
+        panel = ChartPanel(
+            "p", "P", (ChartTrace("validation", "validation", curve),), "caption", **ends
+        )
         return charts.chart(panel, steps=steps, best=best)
 
     def test_values_stand_where_their_ticks_stand(self):
@@ -325,14 +327,14 @@ class TestCharts:
     def test_a_long_curve_keeps_its_peaks(self):
         values = [0.0] * 10_000
         values[1234], values[5678] = 1.0, -1.0
-        kept = thinned(Curve(tuple(range(10_000)), tuple(values)), 400)
+        kept = thin_out(Curve(tuple(range(10_000)), tuple(values)), 400)
         assert len(kept) <= 400
         assert (1234, 1.0) in zip(kept.steps, kept.values, strict=True)
         assert (5678, -1.0) in zip(kept.steps, kept.values, strict=True)
         assert list(kept.steps) == sorted(kept.steps)
 
     def test_smoothing_is_its_formula(self):
-        found = smoothed(Curve((1, 2, 3), (1.0, 2.0, 4.0))).values
+        found = smooth(Curve((1, 2, 3), (1.0, 2.0, 4.0))).values
         weights = [0.9**age for age in range(3)]
         expected = (
             1.0,
@@ -354,8 +356,8 @@ class TestCharts:
         assert ticks(*ends) == expected
 
     def test_a_curve_of_which_nothing_was_kept_has_no_panel(self):
-        assert panels(History()) == ()
-        only = History(training=({"step": 1, "loss": 1.0},))
+        assert panels(TrainingHistory()) == ()
+        only = TrainingHistory(training=({"step": 1, "loss": 1.0},))
         assert [panel.name for panel in panels(only)] == ["loss"]
         assert panels(only)[0].description == (
             "Training: 1 at step 1. Training, smoothed: 1 at step 1."
@@ -363,7 +365,7 @@ class TestCharts:
 
 
 def test_a_nested_table_is_told_by_dotted_keys():
-    found = flat({"a": {"b": {"c": True}}, "d": {}, "e": [], "f": 1e-5, "g": ""})
+    found = flatten({"a": {"b": {"c": True}}, "d": {}, "e": [], "f": 1e-5, "g": ""})
     assert found == {"a.b.c": "yes", "d": "none", "e": "none", "f": "1e-05", "g": "none"}
 
 
@@ -372,4 +374,4 @@ def test_a_nested_table_is_told_by_dotted_keys():
     [(0, "0 s"), (61, "1 min"), (3600, "1 h 00 min"), (90_061, "25 h 01 min")],
 )
 def test_durations(seconds, expected):
-    assert told(timedelta(seconds=seconds)) == expected
+    assert format_duration(timedelta(seconds=seconds)) == expected

@@ -16,7 +16,7 @@ from faceproof.detector.bundle import Bundle  # noqa: E402
 from faceproof.errors import SplitUseError, UsageError  # noqa: E402
 from faceproof.evaluation.finding_names import (  # noqa: E402
     UNATTACKED,
-    cautions,
+    attack_cautions,
     is_attack,
 )
 from faceproof.evaluation.intervals import wilson  # noqa: E402
@@ -26,15 +26,15 @@ from faceproof.imaging.preprocessing import InputSpec, network_input, prepare  #
 from faceproof.training.attack_report import (  # noqa: E402
     FACES,
     METRICS,
-    Subjects,
-    attacked_findings,
-    attacked_logits,
-    condition,
+    AttackFaces,
+    attack_findings,
+    attack_logits,
+    condition_name,
     fgsm,
     final_findings,
     pgd,
-    subjects,
-    trials,
+    reported_attacks,
+    select_attack_faces,
 )
 from faceproof.training.attacks import pixel_box  # noqa: E402
 from faceproof.training.recipe import AdversarialRecipe, Recipe  # noqa: E402
@@ -90,11 +90,11 @@ def of():
         splits=np.full(COUNT, "test"),
         statuses=np.full(COUNT, "ok"),
     )
-    return Subjects(network_input(pictures, SPEC), faces)
+    return AttackFaces(network_input(pictures, SPEC), faces)
 
 
 def measured(network, of, attacks, *, calibration=None, points=(POINT,), **options):
-    return attacked_findings(
+    return attack_findings(
         network,
         of,
         attacks,
@@ -163,13 +163,13 @@ def test_calibration_and_operating_points_are_the_detectors(of):
 
 
 def test_one_class_alone_gives_what_it_allows(of):
-    reals = Subjects(of.inputs[~of.faces.fake], of.faces.where(~of.faces.fake))
+    reals = AttackFaces(of.inputs[~of.faces.fake], of.faces.where(~of.faces.fake))
     found = values(measured(Brightness(), reals, []))
     assert found == {("accuracy@half", UNATTACKED): 1.0, ("bpcer@half", UNATTACKED): 0.0}
 
 
 def test_no_face_is_an_error(of):
-    nobody = Subjects(of.inputs[:0], of.faces.where(np.zeros(COUNT, bool)))
+    nobody = AttackFaces(of.inputs[:0], of.faces.where(np.zeros(COUNT, bool)))
     with pytest.raises(UsageError, match="no face to attack"):
         measured(Brightness(), nobody, [fgsm(2)])
 
@@ -186,28 +186,34 @@ def test_answers_are_the_networks_in_use_in_any_batches_and_start_from_the_seed(
     network = nn.Sequential(Brightness(), nn.Dropout(0.5))
     network.train()
     box, attack = pixel_box(SPEC), pgd(4, 1).model_copy(update={"step": 0.1})
-    plain = attacked_logits(network, of, None, box, batch_size=7)
+    plain = attack_logits(network, of, None, box, batch_size=7)
     level = np.where(of.faces.fake, 138, 107) + np.arange(COUNT) // 2
     assert plain == pytest.approx(level - 127.5, abs=1e-3)
     one, other, third = (
-        attacked_logits(network, of, attack, box, batch_size=7, seed=seed) for seed in (0, 0, 1)
+        attack_logits(network, of, attack, box, batch_size=7, seed=seed) for seed in (0, 0, 1)
     )
     assert np.array_equal(one, other)
     assert not np.array_equal(one, third)
 
 
 def test_trials_go_beyond_what_training_has_seen():
-    names = [condition(one) for one in trials(AdversarialRecipe(budget=2.0, steps=3))]
+    names = [
+        condition_name(one) for one in reported_attacks(AdversarialRecipe(budget=2.0, steps=3))
+    ]
     assert names == ["fgsm-2", "pgd-2x10", "fgsm-8", "pgd-8x10"]
-    names = [condition(one) for one in trials(AdversarialRecipe(budget=40, steps=30))]
+    names = [
+        condition_name(one) for one in reported_attacks(AdversarialRecipe(budget=40, steps=30))
+    ]
     assert names == ["fgsm-40", "pgd-40x60", "fgsm-64", "pgd-64x60"]
-    names = [condition(one) for one in trials(AdversarialRecipe(budget=64.0, steps=90))]
+    names = [
+        condition_name(one) for one in reported_attacks(AdversarialRecipe(budget=64.0, steps=90))
+    ]
     assert names == ["fgsm-64", "pgd-64x100"]
 
 
 @pytest.mark.parametrize("budget", [2, 0.5, 1e-5, 3.25, 64])
 def test_a_condition_is_known_for_an_attack(budget):
-    assert all(is_attack(condition(one)) for one in (fgsm(budget), pgd(budget, 40)))
+    assert all(is_attack(condition_name(one)) for one in (fgsm(budget), pgd(budget, 40)))
 
 
 @pytest.mark.parametrize(("budget", "steps"), [(2, 10), (0.5, 40), (64, 1)])
@@ -220,13 +226,20 @@ def test_a_network_without_gradients_is_told(of):
     """Its many steps start at random and go nowhere; a wide budget changes nothing."""
     found = measured(Stairs(), of, [fgsm(4), pgd(4, 10), fgsm(16), pgd(16, 10)])
     assert {one.value for one in found if one.metric == "accuracy@half"} == {1.0}
-    (said,) = cautions(found)
-    assert said.startswith("accuracy@half: 1.000 under pgd-16x10, the widest attack tried, and")
+    (output,) = attack_cautions(found)
+    assert output.startswith("accuracy@half: 1.000 under pgd-16x10, the widest attack tried, and")
 
 
 def test_an_honest_network_needs_no_caution(of):
-    assert list(cautions(measured(Brightness(), of, trials(AdversarialRecipe(budget=6))))) == []
-    assert list(cautions(measured(Brightness(), of, []))) == []
+    assert (
+        list(
+            attack_cautions(
+                measured(Brightness(), of, reported_attacks(AdversarialRecipe(budget=6)))
+            )
+        )
+        == []
+    )
+    assert list(attack_cautions(measured(Brightness(), of, []))) == []
 
 
 def test_many_steps_that_do_less_than_one_are_told(of):
@@ -238,15 +251,15 @@ def test_many_steps_that_do_less_than_one_are_told(of):
         else one
         for one in found
     ]
-    (said,) = cautions(masked)
-    assert said.startswith("accuracy@half: 0.600 under pgd-64x10 but 0.000 under fgsm-64: many")
+    (output,) = attack_cautions(masked)
+    assert output.startswith("accuracy@half: 0.600 under pgd-64x10 but 0.000 under fgsm-64: many")
     near = [
         one.model_copy(update={"value": 0.1, "low": 0.0, "high": 0.3})
         if one.condition == "pgd-64x10"
         else one
         for one in found
     ]
-    assert list(cautions(near)) == []
+    assert list(attack_cautions(near)) == []
 
 
 class CentreFinder:
@@ -287,7 +300,9 @@ def manifest(folder):
 
 def chosen(folder, detector, count, **options):
     where = {"split": "test", "purpose": "final-report", "root": folder, "count": count}
-    return subjects(detector, manifest(folder), finder=CentreFinder(), **{**where, **options})
+    return select_attack_faces(
+        detector, manifest(folder), finder=CentreFinder(), **{**where, **options}
+    )
 
 
 def test_subjects_are_the_inputs_in_use_each_with_its_own_label(folder, tiny_bundle):
@@ -317,7 +332,7 @@ def test_without_a_face_there_is_nothing_to_attack(folder, tiny_bundle):
         path.write_bytes((folder / "00.png").read_bytes())
     rows = manifest(folder).rows[:1]
     with pytest.raises(UsageError, match="no face to attack among 1 pictures of the split 'test'"):
-        subjects(
+        select_attack_faces(
             Detector.load(tiny_bundle),
             Manifest(rows),
             split="test",
@@ -341,10 +356,10 @@ def test_the_final_report_has_attacks_where_training_had(folder, tiny_bundle, mo
         }
     )
     found = final_findings(Brightness(), bundle, recipe, manifest(folder))
-    assert found == attacked_findings(
+    assert found == attack_findings(
         Brightness(),
         chosen(folder, Detector.load(tiny_bundle), FACES),
-        trials(recipe.adversarial),
+        reported_attacks(recipe.adversarial),
         [spec.operating_points["balanced"]],
         calibration=spec.calibration,
         input_spec=spec.preprocessing.input,

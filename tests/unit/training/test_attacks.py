@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits  # noqa: E402
 
 from faceproof.errors import UnknownChoiceError  # noqa: E402
 from faceproof.imaging.preprocessing import InputSpec, network_input  # noqa: E402
-from faceproof.training.attacks import ATTACKS, attacked, pixel_box  # noqa: E402
+from faceproof.training.attacks import ATTACKS, perturb, pixel_box  # noqa: E402
 from faceproof.training.recipe import AdversarialRecipe  # noqa: E402
 
 pytestmark = pytest.mark.train
@@ -89,7 +89,7 @@ def test_the_box_is_what_the_one_function_makes_of_black_and_white(spec):
 def test_attacks_stay_within_budget_and_box(network, faces, attack, budget):
     inputs, targets = faces
     made = recipe(attack, budget=budget, steps=4, step=budget)
-    changed = attacked(network, inputs, targets, BOX, made, share=1, generator=seeded())
+    changed = perturb(network, inputs, targets, BOX, made, share=1, generator=seeded())
     moved = (levels(changed) - levels(inputs)).abs()
     assert float(moved.max()) <= budget + 1e-3
     assert float(moved.max()) == pytest.approx(budget, abs=1e-3)
@@ -107,7 +107,7 @@ def test_black_and_white_pixels_are_among_the_attacked(faces):
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_attacks_raise_the_loss_of_every_picture(network, faces, attack):
     inputs, targets = faces
-    changed = attacked(network, inputs, targets, BOX, recipe(attack, budget=1.0, step=0.5), share=1)
+    changed = perturb(network, inputs, targets, BOX, recipe(attack, budget=1.0, step=0.5), share=1)
     assert (losses(network, changed, targets) > losses(network, inputs, targets)).all()
 
 
@@ -117,7 +117,7 @@ def test_fgsm_takes_the_sign_of_the_gradient_of_cross_entropy(network, faces):
     place = inputs.clone().requires_grad_()
     binary_cross_entropy_with_logits(network(place), targets).backward()
     expected = torch.clamp(inputs + 8 * BOX.grey_level * place.grad.sign(), BOX.low, BOX.high)
-    changed = attacked(network, inputs, targets, BOX, recipe("fgsm"), share=1)
+    changed = perturb(network, inputs, targets, BOX, recipe("fgsm"), share=1)
     torch.testing.assert_close(changed, expected)
 
 
@@ -127,7 +127,7 @@ def test_many_steps_find_at_least_what_one_step_finds(network, faces, budget):
     found = {
         name: losses(
             network,
-            attacked(
+            perturb(
                 network,
                 inputs,
                 targets,
@@ -145,7 +145,7 @@ def test_many_steps_find_at_least_what_one_step_finds(network, faces, budget):
 
 def test_a_wide_budget_turns_every_answer(network, faces):
     inputs, targets = faces
-    changed = attacked(
+    changed = perturb(
         network, inputs, targets, BOX, recipe("pgd", budget=64.0, steps=20, step=8.0), share=1
     )
     network.eval()
@@ -161,7 +161,7 @@ def test_a_network_that_is_too_sure_is_attacked_all_the_same(network, faces, att
         network[5].weight.mul_(1e5)
         network[5].bias.mul_(1e5)
     assert float(losses(network, inputs, targets).max()) == 0
-    changed = attacked(network, inputs, targets, BOX, recipe(attack, step=8.0), share=1)
+    changed = perturb(network, inputs, targets, BOX, recipe(attack, step=8.0), share=1)
     network.eval()
     moved = (network(changed) - network(inputs)).detach()
     assert (moved * (1 - 2 * targets) > 0).all()
@@ -172,7 +172,7 @@ def test_a_mixed_target_is_led_away_from(network, faces):
     inputs, _ = faces
     network.eval()
     before = network(inputs).detach()
-    changed = attacked(network, inputs, torch.full((COUNT,), 0.5), BOX, recipe("fgsm"), share=1)
+    changed = perturb(network, inputs, torch.full((COUNT,), 0.5), BOX, recipe("fgsm"), share=1)
     after = network(changed).detach()
     assert ((after > before) == (before > 0)).all()
 
@@ -186,7 +186,7 @@ def test_the_network_is_left_as_it_was(network, faces, attack):
     network[0].weight.grad = torch.full_like(network[0].weight, 7.0)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     given = inputs.clone()
-    changed = attacked(network, inputs, targets, BOX, recipe(attack), share=1)
+    changed = perturb(network, inputs, targets, BOX, recipe(attack), share=1)
     assert [module.training for module in network] == [True] * 4 + [False] + [True] * 2
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
@@ -201,7 +201,7 @@ def test_the_network_is_left_as_it_was(network, faces, attack):
 def test_modes_come_back_after_an_error(network, faces, attack):
     network.train()
     with pytest.raises(RuntimeError):
-        attacked(network, faces[0][:, :1], faces[1], BOX, recipe(attack), share=1)
+        perturb(network, faces[0][:, :1], faces[1], BOX, recipe(attack), share=1)
     assert all(module.training for module in network.modules())
 
 
@@ -209,9 +209,9 @@ def test_the_attack_is_on_the_network_as_in_use(network, faces):
     """Dropout and batch statistics of the training mode would attack another network."""
     made = recipe("fgsm")
     network.eval()
-    resting = attacked(network, *faces, BOX, made, share=1)
+    resting = perturb(network, *faces, BOX, made, share=1)
     network.train()
-    assert torch.equal(attacked(network, *faces, BOX, made, share=1), resting)
+    assert torch.equal(perturb(network, *faces, BOX, made, share=1), resting)
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -219,7 +219,7 @@ def test_attacks_work_without_gradients_and_under_autocast(network, faces, attac
     inputs, targets = faces
     made = recipe(attack, budget=4.0)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        changed = attacked(network, inputs, targets, BOX, made, share=1)
+        changed = perturb(network, inputs, targets, BOX, made, share=1)
     assert changed.dtype == torch.float32
     assert losses(network, changed, targets).mean() > losses(network, inputs, targets).mean()
 
@@ -229,7 +229,7 @@ def test_a_training_step_under_the_same_autocast_learns_from_the_attacked(networ
     inputs, targets = faces
     network.train()
     with torch.autocast("cpu", torch.bfloat16):
-        changed = attacked(network, inputs, targets, BOX, recipe(attack), share=0.5)
+        changed = perturb(network, inputs, targets, BOX, recipe(attack), share=0.5)
         loss = binary_cross_entropy_with_logits(network(changed).float(), targets)
     loss.backward()
     assert all(torch.isfinite(one.grad).all() for one in network.parameters())
@@ -239,8 +239,7 @@ def test_a_training_step_under_the_same_autocast_learns_from_the_attacked(networ
 def test_a_seeded_start_repeats(network, faces):
     made = recipe("pgd", steps=1, step=1.0)
     one, other, third = (
-        attacked(network, *faces, BOX, made, share=0.5, generator=seeded(seed))
-        for seed in (1, 1, 2)
+        perturb(network, *faces, BOX, made, share=0.5, generator=seeded(seed)) for seed in (1, 1, 2)
     )
     assert torch.equal(one, other)
     assert not torch.equal(one, third)
@@ -249,16 +248,16 @@ def test_a_seeded_start_repeats(network, faces):
 def test_without_a_generator_torchs_own_is_drawn_from(network, faces):
     made = recipe("pgd", steps=1, step=1.0)
     torch.manual_seed(5)
-    one = attacked(network, *faces, BOX, made, share=1)
+    one = perturb(network, *faces, BOX, made, share=1)
     torch.manual_seed(5)
-    assert torch.equal(attacked(network, *faces, BOX, made, share=1), one)
-    assert not torch.equal(attacked(network, *faces, BOX, made, share=1), one)
+    assert torch.equal(perturb(network, *faces, BOX, made, share=1), one)
+    assert not torch.equal(perturb(network, *faces, BOX, made, share=1), one)
 
 
 def test_pgd_starts_anywhere_within_the_budget(network, faces):
     """A step of nearly nothing shows the start."""
     made = recipe("pgd", budget=8.0, steps=1, step=1e-4)
-    changed = attacked(network, *faces, BOX, made, share=1, generator=seeded())
+    changed = perturb(network, *faces, BOX, made, share=1, generator=seeded())
     inner = (levels(faces[0]) > 8) & (levels(faces[0]) < 247)
     moved = (levels(changed) - levels(faces[0]))[inner]
     assert float(moved.abs().mean()) == pytest.approx(4, abs=0.3)
@@ -271,7 +270,7 @@ def test_a_share_of_the_batch_is_attacked(network, faces, share, least, most):
     counts, hit = [], torch.zeros(COUNT, dtype=torch.bool)
     for seed in range(40):
         made = recipe("fgsm", share=share)
-        changed = attacked(network, *faces, BOX, made, generator=seeded(seed))
+        changed = perturb(network, *faces, BOX, made, generator=seeded(seed))
         different = (changed != faces[0]).flatten(1).any(1)
         counts.append(int(different.sum()))
         hit |= different
@@ -282,17 +281,17 @@ def test_a_share_of_the_batch_is_attacked(network, faces, share, least, most):
 
 def test_a_given_share_is_in_place_of_the_recipes(network, faces):
     made = recipe("fgsm", share=0.0)
-    changed = attacked(network, *faces, BOX, made, share=1)
+    changed = perturb(network, *faces, BOX, made, share=1)
     assert (changed != faces[0]).flatten(1).any(1).all()
 
 
 def test_the_memory_format_stays(network, faces):
     inputs = faces[0].to(memory_format=torch.channels_last)
-    changed = attacked(network, inputs, faces[1], BOX, recipe("pgd"), share=1)
+    changed = perturb(network, inputs, faces[1], BOX, recipe("pgd"), share=1)
     assert changed.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_an_unknown_attack_lists_the_choices(network, faces):
     unknown = recipe("fgsm").model_copy(update={"attack": "deepfool"})
     with pytest.raises(UnknownChoiceError, match="fgsm, pgd"):
-        attacked(network, *faces, BOX, unknown, share=1)
+        perturb(network, *faces, BOX, unknown, share=1)

@@ -12,12 +12,12 @@ from faceproof.imaging.preprocessing import CropSpec
 from faceproof.training import augment
 from faceproof.training.augment import (
     Sample,
-    augmented_crop,
+    augment_crop,
     cut_out,
-    forged,
-    jittered,
-    recoloured,
-    worn,
+    degrade,
+    forge,
+    jitter_colour,
+    jitter_landmarks,
 )
 from faceproof.training.recipe import AugmentRecipe
 
@@ -66,17 +66,17 @@ def refuse() -> Sample:
 class TestAugmentedCrop:
     @pytest.mark.parametrize("seed", range(5))
     def test_a_seed_decides_it(self, real, seed):
-        one, other = (augmented_crop(real, lambda: real, RECIPE, CROP, rng(seed)) for _ in range(2))
+        one, other = (augment_crop(real, lambda: real, RECIPE, CROP, rng(seed)) for _ in range(2))
         assert np.array_equal(one[0], other[0])
         assert one[1] == other[1]
 
     def test_seeds_differ(self, fake):
-        crops = {augmented_crop(fake, refuse, RECIPE, CROP, rng(s))[0].tobytes() for s in range(10)}
+        crops = {augment_crop(fake, refuse, RECIPE, CROP, rng(s))[0].tobytes() for s in range(10)}
         assert len(crops) == 10
 
     def test_it_is_a_crop_of_the_recipes_size(self, real, fake):
         for seed, sample in enumerate([real, fake] * 5):
-            crop, _ = augmented_crop(sample, lambda: real, RECIPE, CROP, rng(seed))
+            crop, _ = augment_crop(sample, lambda: real, RECIPE, CROP, rng(seed))
             assert crop.shape == (64, 64, 3)
             assert crop.dtype == np.uint8
             assert crop.flags["C_CONTIGUOUS"]
@@ -84,29 +84,29 @@ class TestAugmentedCrop:
     def test_with_all_chances_at_zero_it_is_the_crop_as_in_use(self, real):
         from faceproof.imaging.preprocessing import crop_face
 
-        crop, is_fake = augmented_crop(real, refuse, NOTHING, CROP, rng(0))
+        crop, is_fake = augment_crop(real, refuse, NOTHING, CROP, rng(0))
         assert np.array_equal(crop, crop_face(real.pixels, POINTS, CROP))
         assert not is_fake
 
     def test_a_flip_is_a_mirror(self, real):
-        plain, _ = augmented_crop(real, refuse, NOTHING, CROP, rng(0))
+        plain, _ = augment_crop(real, refuse, NOTHING, CROP, rng(0))
         always = NOTHING.model_copy(update={"flip": 1.0})
-        mirrored, _ = augmented_crop(real, refuse, always, CROP, rng(0))
+        mirrored, _ = augment_crop(real, refuse, always, CROP, rng(0))
         assert np.array_equal(mirrored, plain[:, ::-1])
 
     def test_the_sample_stays_as_it_was(self, real):
         before, points = real.pixels.copy(), real.landmarks.copy()
         for seed in range(6):
-            augmented_crop(real, lambda: real, RECIPE, CROP, rng(seed))
+            augment_crop(real, lambda: real, RECIPE, CROP, rng(seed))
         assert np.array_equal(real.pixels, before)
         assert np.array_equal(real.landmarks, points)
 
     def test_the_face_is_still_to_be_seen(self, real):
         """Most crops resemble the plain one; a mirrored one resembles its mirror."""
-        plain, _ = augmented_crop(real, refuse, NOTHING, CROP, rng(0))
+        plain, _ = augment_crop(real, refuse, NOTHING, CROP, rng(0))
         likeness = []
         for seed in range(30):
-            crop, _ = augmented_crop(real, lambda: real, RECIPE, CROP, rng(seed))
+            crop, _ = augment_crop(real, lambda: real, RECIPE, CROP, rng(seed))
             both = (crop, crop[:, ::-1])
             likeness.append(max(np.corrcoef(c.ravel(), plain.ravel())[0, 1] for c in both))
         assert np.median(likeness) > 0.7
@@ -171,13 +171,13 @@ class TestAblation:
             patch.setattr(augment, "swap_face", drawing("swap"))
             patch.setattr(augment, "reconstruct", drawing("reconstruct"))
             patch.setattr(augment, "cut_out", drawing("cut"))
-            patch.setattr(augment, "recoloured", drawing("colour"))
+            patch.setattr(augment, "jitter_colour", drawing("colour"))
             patch.setattr(augment, "noise", drawing("noise"))
             patch.setattr(augment, "blur", blurred)
             history = drawing("history_steps", lambda *values: values[:2])
             patch.setattr(augment, "history_with_points", history)
             patch.setattr(augment, "crop_face", placed)
-            crop, _ = augmented_crop(real, lambda: real, recipe, CROP, rng(seed))
+            crop, _ = augment_crop(real, lambda: real, recipe, CROP, rng(seed))
             seen["flip"] = bool(np.array_equal(crop, real.pixels[:, ::-1]))
         return seen
 
@@ -216,7 +216,7 @@ class TestForgeries:
     def chosen(self, **chances: float) -> Counter:
         recipe = NOTHING.model_copy(update=chances)
         places = (np.arange(10_000) + 0.5) / 10_000
-        return Counter(augment._forgery(float(place), recipe) for place in places)
+        return Counter(augment._choose_forgery(float(place), recipe) for place in places)
 
     @pytest.mark.parametrize(
         "chances",
@@ -240,18 +240,18 @@ class TestForgeries:
         """Black stays black, but where a coder lays a pattern over its colour."""
         recipe = NOTHING.model_copy(update={"reconstruct": 1.0})
         black = Sample(np.zeros_like(pixels), POINTS, is_fake=False)
-        made = [forged(black, refuse, recipe, rng(seed)) for seed in range(12)]
+        made = [forge(black, refuse, recipe, rng(seed)) for seed in range(12)]
         assert sum(one is black for one in made) >= 6
         assert all(one.is_fake == bool(one.pixels.any()) for one in made)
 
     def test_a_face_that_cannot_be_blended_stays_real(self, pixels):
         recipe = NOTHING.model_copy(update={"self_blend": 1.0})
         away = Sample(pixels, POINTS + np.float32(5000), is_fake=False)
-        assert forged(away, refuse, recipe, rng(0)) is away
+        assert forge(away, refuse, recipe, rng(0)) is away
 
     def test_a_reconstruction_is_a_fake_of_the_same_face(self, real):
         recipe = NOTHING.model_copy(update={"reconstruct": 1.0})
-        made = forged(real, refuse, recipe, rng(1))
+        made = forge(real, refuse, recipe, rng(1))
         assert made.is_fake
         assert np.array_equal(made.landmarks, real.landmarks)
         difference = made.pixels.astype(float) - real.pixels
@@ -262,11 +262,11 @@ class TestLabels:
     def test_a_fake_stays_a_fake_and_is_never_forged(self, fake):
         forging = RECIPE.model_copy(update={"self_blend": 1.0})
         for seed in range(10):
-            assert augmented_crop(fake, refuse, forging, CROP, rng(seed))[1]
+            assert augment_crop(fake, refuse, forging, CROP, rng(seed))[1]
 
     def test_a_real_face_becomes_a_fake_only_where_it_was_forged(self, real):
         for seed in range(200):
-            made = forged(real, lambda: real, RECIPE, rng(seed))
+            made = forge(real, lambda: real, RECIPE, rng(seed))
             assert made.is_fake == (made is not real)
             if made.is_fake:
                 assert not np.array_equal(made.pixels, real.pixels)
@@ -282,7 +282,7 @@ class TestLabels:
             calls["donor"] += 1
             return real
 
-        fakes = sum(forged(real, donor, recipe, rng(seed)).is_fake for seed in range(2000))
+        fakes = sum(forge(real, donor, recipe, rng(seed)).is_fake for seed in range(2000))
         assert fakes / 2000 == pytest.approx(0.45, abs=0.04)
         assert calls["donor"] / 2000 == pytest.approx(0.1, abs=0.03)
 
@@ -303,7 +303,7 @@ class TestLabels:
             monkeypatch.setattr(augment, "history_with_points", history)
             for seed in range(400):
                 start = 10_000 * label + seed
-                augmented_crop(sample, refuse, plain, CROP, rng(start))
+                augment_crop(sample, refuse, plain, CROP, rng(start))
         for steps in range(4):
             shares = [np.mean(np.array(drawn[label]) == steps) for label in (True, False)]
             assert shares[0] == pytest.approx(shares[1], abs=0.14)
@@ -316,8 +316,8 @@ class TestLabels:
             drawn = rng(seed)
             ahead = rng(seed)
             ahead.random()  # a real face's chance of being forged
-            one, _ = augmented_crop(real, refuse, plain, CROP, drawn)
-            other, _ = augmented_crop(fake, refuse, plain, CROP, ahead)
+            one, _ = augment_crop(real, refuse, plain, CROP, drawn)
+            other, _ = augment_crop(fake, refuse, plain, CROP, ahead)
             assert np.array_equal(one, other)
 
 
@@ -356,28 +356,28 @@ class TestWorn:
             "history_with_points",
             lambda pixels, points, *_, **__: (pixels[::2, ::2].copy(), points / 2),
         )
-        after = worn(real, NOTHING, rng(0))
+        after = degrade(real, NOTHING, rng(0))
         assert np.array_equal(after.landmarks, POINTS / 2)
 
     def test_grey_has_no_colour(self, real):
-        after = worn(real, NOTHING.model_copy(update={"grey": 1.0}), rng(0))
+        after = degrade(real, NOTHING.model_copy(update={"grey": 1.0}), rng(0))
         assert np.ptp(after.pixels, axis=2).max() == 0
 
     def test_recoloured_pictures_keep_their_shape_and_differ(self, pixels):
-        shades = {recoloured(pixels, rng(seed)).mean().round(1) for seed in range(8)}
+        shades = {jitter_colour(pixels, rng(seed)).mean().round(1) for seed in range(8)}
         assert len(shades) > 5
 
 
 class TestJittered:
     def test_without_chances_nothing_moves(self):
-        assert jittered(POINTS, NOTHING, rng(0)) == pytest.approx(POINTS, abs=1e-3)
+        assert jitter_landmarks(POINTS, NOTHING, rng(0)) == pytest.approx(POINTS, abs=1e-3)
 
     def test_it_is_as_small_as_the_recipe_says(self):
         """Three percent of the crop's side in shift, 8 % in scale, 5 degrees in turn."""
         centre = POINTS.mean(axis=0)
         span = np.linalg.norm(POINTS - centre, axis=1).mean()
         for seed in range(200):
-            moved = jittered(POINTS, RECIPE, rng(seed))
+            moved = jitter_landmarks(POINTS, RECIPE, rng(seed))
             away = np.abs(moved.mean(axis=0) - centre).max()
             size = np.linalg.norm(moved - moved.mean(axis=0), axis=1).mean() / span
             one, other = (points[1] - points[0] for points in (POINTS, moved))
@@ -387,6 +387,6 @@ class TestJittered:
             assert abs(turn) <= 5.01
 
     def test_shape_and_type_stay(self):
-        moved = jittered(POINTS, RECIPE, rng(0))
+        moved = jitter_landmarks(POINTS, RECIPE, rng(0))
         assert moved.shape == (5, 2)
         assert moved.dtype == np.float32

@@ -26,15 +26,15 @@ from faceproof.training import calibration as calibrating
 from faceproof.training.calibration import (
     CALIBRATIONS,
     ISOTONIC_GROUPS,
-    balance,
+    balancing_weights,
     fit,
+    fit_isotonic_curve,
     group_folds,
-    isotonic,
-    pooled,
-    smoothed,
-    unseen,
+    out_of_fold_probabilities,
+    pool_adjacent_violators,
+    smooth_targets,
 )
-from support.calibration_faces import drawn, made, worn
+from support.calibration_faces import degraded_faces, drawn, made
 
 CURVE = Isotonic(logits=(-1.0, 0.0, 2.0), calibrated=(-3.0, 1.0, 2.0), slope=0.5)
 
@@ -80,20 +80,20 @@ def test_what_would_swap_real_and_fake_or_tie_them_is_refused(wrong):
 
 
 def test_neighbours_that_fall_are_pooled_by_weight():
-    blocks = pooled(np.array([0.1, 0.8, 0.2, 0.9]), np.array([1.0, 1.0, 3.0, 1.0]))
+    blocks = pool_adjacent_violators(np.array([0.1, 0.8, 0.2, 0.9]), np.array([1.0, 1.0, 3.0, 1.0]))
     np.testing.assert_allclose(blocks.values, [0.1, 0.35, 0.9])
     np.testing.assert_allclose(blocks.weights, [1.0, 4.0, 1.0])
     assert blocks.starts.tolist() == [0, 1, 3]
 
 
 def test_equal_steps_are_one():
-    assert len(pooled(np.full(5, 0.3), np.ones(5)).values) == 1
+    assert len(pool_adjacent_violators(np.full(5, 0.3), np.ones(5)).values) == 1
 
 
 def test_no_step_is_certain_and_a_small_one_less_so_than_a_large_one():
     """Nine reals, one fake: the two faces that are added make 1 of 10 and 1 of 2 of them."""
     logits = np.append(np.linspace(-3, -2, 9), 3.0)
-    curve = isotonic(logits, np.append(np.zeros(9), 1.0), np.ones(10), slope=1.0)
+    curve = fit_isotonic_curve(logits, np.append(np.zeros(9), 1.0), np.ones(10), slope=1.0)
     np.testing.assert_allclose(calibrate(curve.logits, curve), [1 / 10, 1 / 2])
     assert curve.logits[0] == pytest.approx((logits[:9].sum() - 3.0) / 10)
     assert np.all(np.abs(calibrate([-30.0, 30.0], curve) - [0, 1]) > 0)
@@ -102,7 +102,7 @@ def test_no_step_is_certain_and_a_small_one_less_so_than_a_large_one():
 def test_faces_with_the_same_logit_get_the_same_value():
     logits = np.repeat([-1.0, 1.0], 50)
     targets = np.tile([0.0, 0.0, 0.0, 0.0, 1.0], 20)
-    curve = isotonic(logits, targets, np.ones(100), slope=1.0)
+    curve = fit_isotonic_curve(logits, targets, np.ones(100), slope=1.0)
     assert len(curve.logits) == 1
     assert calibrate([-1.0, 0.0, 1.0], curve)[1] == pytest.approx((20 + 1) / 102)
 
@@ -151,10 +151,10 @@ def test_isotonic_takes_enough_groups_of_each_class():
     few = kinked(ISOTONIC_GROUPS - 1)
     found = fit(few)
     assert set(found.losses) == {"temperature", "platt"}
-    said = "isotonic needs 500 groups of each class, found 499 of"
-    assert said in found.left_out["isotonic"]
-    assert said in str(found)
-    with pytest.raises(TrainingError, match=said):
+    output = "isotonic needs 500 groups of each class, found 499 of"
+    assert output in found.left_out["isotonic"]
+    assert output in str(found)
+    with pytest.raises(TrainingError, match=output):
         fit(few, method="isotonic")
     assert not fit(kinked(ISOTONIC_GROUPS)).left_out
     copies = replace(kinked(1000), groups=np.array([f"g{n // 4}" for n in range(2000)]))
@@ -172,7 +172,7 @@ def test_isotonic_takes_enough_groups_of_each_class():
 )
 def test_where_the_scores_disagree_the_simpler_one_is_taken(losses, briers, chosen):
     named = [dict(zip(CALIBRATIONS, scores, strict=True)) for scores in (losses, briers)]
-    assert calibrating._chosen(*named) == chosen
+    assert calibrating._choose_best(*named) == chosen
 
 
 def test_each_face_is_judged_by_a_fit_that_has_not_seen_its_group(monkeypatch):
@@ -184,7 +184,7 @@ def test_each_face_is_judged_by_a_fit_that_has_not_seen_its_group(monkeypatch):
 
     monkeypatch.setitem(CALIBRATIONS, "noted", noted)
     faces = drawn(600)
-    found, folds = unseen(faces, "noted"), group_folds(faces)
+    found, folds = out_of_fold_probabilities(faces, "noted"), group_folds(faces)
     for fold, logits in enumerate(seen):
         assert logits == set(faces.logits[folds != fold].tolist())
         out = faces.logits[folds == fold]
@@ -199,7 +199,7 @@ def test_the_mix_of_classes_and_sources_does_not_matter():
     more = np.concatenate(
         [np.arange(len(faces)), np.tile(np.flatnonzero(faces.fake & (sources == "a")), 2)]
     )
-    weights, again = balance(faces), balance(faces.where(more))
+    weights, again = balancing_weights(faces), balancing_weights(faces.where(more))
     assert weights.mean() == pytest.approx(1)
     assert weights[faces.fake].sum() == pytest.approx(weights[~faces.fake].sum())
     summed = np.bincount(more, weights=again) / again.sum()
@@ -210,7 +210,7 @@ def test_perfect_separation_stays_finite():
     faces = made(np.repeat([-3.0, 3.0], 30), np.repeat([False, True], 30))
     calibration = fit(faces, method="platt").calibration
     p = calibrate(faces.logits, calibration)
-    assert smoothed(faces).tolist()[:1] == [1 / 32]
+    assert smooth_targets(faces).tolist()[:1] == [1 / 32]
     np.testing.assert_allclose(p, np.repeat([1 / 32, 31 / 32], 30), atol=1e-6)
 
 
@@ -230,7 +230,7 @@ def test_huge_and_tiny_logits_are_fitted_too():
 
 @pytest.mark.parametrize("split", ["test", "validation", "train"])
 def test_other_splits_are_refused(split):
-    faces = worn()
+    faces = degraded_faces()
     faces = replace(faces, splits=np.where(np.arange(len(faces)) == 5, split, faces.splits))
     with pytest.raises(SplitUseError, match=f"got faces of {split}"):
         fit(faces)
@@ -249,7 +249,7 @@ def test_what_cannot_be_fitted_is_refused():
 
 
 def test_folds_keep_groups_whole_and_hold_both_classes():
-    faces = worn(100, groups=np.arange(200) // 4)
+    faces = degraded_faces(100, groups=np.arange(200) // 4)
     folds = group_folds(faces)
     for group in np.unique(faces.groups):
         assert len(np.unique(folds[faces.groups == group])) == 1

@@ -96,7 +96,7 @@ def answers(
         rest = (row.path, row.source, row.generator, row.label, row.split, row.group)
         return Prediction(*rest, "clean", logit, float(1 / (1 + np.exp(-logit))), "ok")
 
-    return predictions.table(map(prediction, rows), origin)
+    return predictions.make_table(map(prediction, rows), origin)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def answered(manifest: Manifest, run: RunFolder) -> Callable[[Sequence[Path]], N
                 table = answers(folder, manifest, split, purpose, tells=tells, seed=seed)
                 spec = Detector.load(folder).spec
                 label = spec.members[0].name if len(spec.members) == 1 else spec.name
-                predictions.write(table, run.path / f"predictions-{split}-{label}.parquet")
+                predictions.write_table(table, run.path / f"predictions-{split}-{label}.parquet")
 
     return keep
 
@@ -127,7 +127,7 @@ def combined(
     """Combine detectors on made-up answers; return the whole and what was said."""
 
     def together(*folders: Path, **how: object) -> tuple[Detector, list[str]]:
-        said: list[str] = []
+        output: list[str] = []
         answered(folders)
         chosen = {"name": "whole", "promised": PROMISED, "conditions": ("clean",), **how}
         bundle = combine(
@@ -136,9 +136,9 @@ def combined(
             tmp_path / "out" / "whole",
             run,
             how=Combination(**chosen),
-            progress=said.append,
+            progress=output.append,
         )
-        return Detector.load(bundle.folder), said
+        return Detector.load(bundle.folder), output
 
     return together
 
@@ -151,13 +151,13 @@ def picture_inputs(spec: InputSpec) -> np.ndarray:
 class TestTheWhole:
     def test_it_answers_as_the_weighted_mean_of_its_members(self, make, combined):
         folders = make("first"), make("second", scale=-8.0)
-        whole, said = combined(*folders)
+        whole, output = combined(*folders)
         weights = np.array([member.weight for member in whole.spec.members])
         assert weights.sum() == pytest.approx(1, abs=1e-3)
         inputs = picture_inputs(whole.preprocessing.input)
         parts = np.stack([Detector.load(folder).logits(inputs) for folder in folders])
         assert whole.logits(inputs) == pytest.approx(weights @ parts / weights.sum(), abs=1e-5)
-        assert any(line.startswith("weights (") for line in said)
+        assert any(line.startswith("weights (") for line in output)
 
     def test_each_member_is_fed_as_it_was_made(self, make, combined, tiny_spec):
         other = tiny_spec.preprocessing.model_copy(update={"input": VGGFACE2})
@@ -240,7 +240,7 @@ class TestRefused:
 
     @pytest.fixture(autouse=True)
     def _nothing_is_judged(self, monkeypatch):
-        monkeypatch.setattr(combining, "predict_together", None)
+        monkeypatch.setattr(combining, "predict_with_all", None)
 
     def test_one_detector_alone(self, make, combined):
         with pytest.raises(UsageError, match="at least two detectors"):
@@ -254,16 +254,16 @@ class TestRefused:
     def test_another_crop_with_what_to_train_at(self, make, combined, tiny_spec):
         crop = tiny_spec.preprocessing.crop.model_copy(update={"size": 48, "margin": 0.2})
         other = tiny_spec.preprocessing.model_copy(update={"crop": crop})
-        said = r"second .*size 48 against 32, margin 0\.2 against 0\.0.*size = 32, margin = 0\.0"
-        with pytest.raises(UsageError, match=said):
+        output = r"second .*size 48 against 32, margin 0\.2 against 0\.0.*size = 32, margin = 0\.0"
+        with pytest.raises(UsageError, match=output):
             combined(make("first"), make("second", preprocessing=other))
 
     def test_other_data_unless_it_is_allowed(self, make, combined, tiny_spec):
         folders = make("first"), make("second", trained_on=tiny_spec.trained_on)
         with pytest.raises(UsageError, match=r"second was trained on other data.*--allow-other"):
             combined(*folders)
-        whole, said = combined(*folders, allow_other_data=True)
-        assert [line for line in said if line.startswith("CAUTION: second was trained on other")]
+        whole, output = combined(*folders, allow_other_data=True)
+        assert [line for line in output if line.startswith("CAUTION: second was trained on other")]
         card = (whole.bundle.folder / "CARD.md").read_text(encoding="utf-8")
         assert "second was trained on other data" in card
 
@@ -298,11 +298,11 @@ class TestAnswersThatAreThere:
 
         folders = make("first"), make("second")
         combined(*folders)
-        monkeypatch.setattr(combining, "predict_together", judge)
-        kept = combining.kept
+        monkeypatch.setattr(combining, "predict_with_all", judge)
+        kept = combining.saved_predictions
         monkeypatch.setattr(
             combining,
-            "kept",
+            "saved_predictions",
             lambda path, *rest: (
                 None if path.stem == "predictions-test-second" else kept(path, *rest)
             ),
@@ -311,10 +311,10 @@ class TestAnswersThatAreThere:
         assert asked == [["test", "second-detector"]]
 
     def test_answers_about_other_faces_are_refused(self, make, combined, monkeypatch):
-        kept = combining.kept
+        kept = combining.saved_predictions
         monkeypatch.setattr(
             combining,
-            "kept",
+            "saved_predictions",
             lambda path, *rest: kept(path, *rest).slice(len(path.stem) % 2),
         )
         with pytest.raises(DataError, match="not of the same faces"):
@@ -324,7 +324,7 @@ class TestAnswersThatAreThere:
 def faces_of(manifest: Manifest, make: Make, split: str = "calibration"):
     purpose = {"calibration": "calibrate", "test": "final-report"}[split]
     table = answers(make("first"), manifest, split, purpose, tells=1.0, seed=0)
-    return predictions.judged(table)
+    return predictions.judged_faces(table)
 
 
 class TestWeights:

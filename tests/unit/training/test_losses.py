@@ -37,7 +37,7 @@ from faceproof.training.losses import (  # noqa: E402
     Teacher,
     cutmix,
     distillation,
-    mixed,
+    mix_batch,
     mixup,
     picture_losses,
     worst_share,
@@ -324,7 +324,7 @@ def test_shapes_types_and_the_given_tensors_stay(numbered, kind, dtype):
     inputs, targets = (one.to(dtype) for one in numbered)
     inputs = inputs.to(memory_format=torch.channels_last)
     before = inputs.clone(), targets.clone()
-    got, weighed = mixed(inputs, targets, AugmentRecipe.model_validate({kind: 1.0}), rng())
+    got, weighed = mix_batch(inputs, targets, AugmentRecipe.model_validate({kind: 1.0}), rng())
     assert (got.shape, got.dtype) == (inputs.shape, dtype)
     assert (weighed.shape, weighed.dtype) == (targets.shape, dtype)
     assert got.is_contiguous(memory_format=torch.channels_last)
@@ -336,7 +336,7 @@ def test_shapes_types_and_the_given_tensors_stay(numbered, kind, dtype):
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_the_same_generator_mixes_the_same(numbered, kind):
     recipe = AugmentRecipe.model_validate({kind: 1.0})
-    one, other, third = (mixed(*numbered, recipe, rng(seed)) for seed in (1, 1, 2))
+    one, other, third = (mix_batch(*numbered, recipe, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one[0], other[0])
     assert torch.equal(one[1], other[1])
     assert not torch.equal(one[0], third[0])
@@ -347,7 +347,7 @@ def test_chances_are_kept_and_exclude_one_another(numbered):
     recipe, draw = AugmentRecipe(mixup=0.3, cutmix=0.2), rng()
     kinds = {"as given": 0, "mixup": 0, "cutmix": 0}
     for _ in range(600):
-        got, _ = mixed(inputs, targets, recipe, draw)
+        got, _ = mix_batch(inputs, targets, recipe, draw)
         whole = bool((got == got.round()).all())
         kinds["as given" if got is inputs else "cutmix" if whole else "mixup"] += 1
     assert kinds["as given"] == pytest.approx(300, abs=60)
@@ -358,7 +358,7 @@ def test_chances_are_kept_and_exclude_one_another(numbered):
 def test_without_chances_nothing_is_drawn(numbered):
     draw = rng()
     before = draw.bit_generator.state
-    got, weighed = mixed(*numbered, AugmentRecipe(), draw)
+    got, weighed = mix_batch(*numbered, AugmentRecipe(), draw)
     assert got is numbered[0]
     assert weighed is numbered[1]
     assert draw.bit_generator.state == before
@@ -367,7 +367,7 @@ def test_without_chances_nothing_is_drawn(numbered):
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_a_single_picture_has_only_itself_to_mix_with(kind):
     inputs, targets = torch.rand(1, 3, 4, 4), torch.ones(1)
-    got, weighed = mixed(inputs, targets, AugmentRecipe.model_validate({kind: 1.0}), rng())
+    got, weighed = mix_batch(inputs, targets, AugmentRecipe.model_validate({kind: 1.0}), rng())
     torch.testing.assert_close(got, inputs)
     torch.testing.assert_close(weighed, targets)
 
@@ -467,7 +467,7 @@ def test_it_is_opened_once_on_no_more_threads_than_torch_has(
 
 
 @pytest.mark.parametrize(
-    ("crop", "said"),
+    ("crop", "message"),
     [
         ({"size": 64}, "size 64 against 32"),
         ({"margin": 0.1}, "margin 0.1 against 0.0"),
@@ -475,11 +475,11 @@ def test_it_is_opened_once_on_no_more_threads_than_torch_has(
     ],
 )
 def test_another_crop_is_refused_with_what_to_set(
-    tiny_bundle: Path, tiny_spec: DetectorSpec, crop: dict[str, object], said: str
+    tiny_bundle: Path, tiny_spec: DetectorSpec, crop: dict[str, object], message: str
 ) -> None:
     own = {**dict(tiny_spec.preprocessing.crop), **crop}
     student = Preprocessing(crop=CropSpec.model_validate(own))
-    with pytest.raises(TrainingError, match=f"{said}.*network.preprocessing.crop"):
+    with pytest.raises(TrainingError, match=f"{message}.*network.preprocessing.crop"):
         Teacher(tiny_bundle, student)
 
 

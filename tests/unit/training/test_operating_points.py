@@ -8,14 +8,14 @@ import pytest
 from faceproof.detector import OperatingPoint, sigmoid
 from faceproof.errors import SplitUseError, TrainingError, UsageError
 from faceproof.training.operating_points import (
-    kept_promises,
-    operating_point,
-    operating_points,
+    keep_promises,
+    make_operating_point,
+    make_operating_points,
     supported_points,
 )
-from faceproof.training.promises import LADDER, Budget, usual
+from faceproof.training.promises import LADDER, Budget, default_share
 from faceproof.training.recipe import CalibrationRecipe
-from support.calibration_faces import CONDITIONS, made, worn
+from support.calibration_faces import CONDITIONS, degraded_faces, made
 
 HASH = "e" * 64
 BUDGETS = (Budget(bpcer=0.05), Budget(bpcer=0.01), Budget(bpcer=0.005))
@@ -23,16 +23,16 @@ BUDGETS = (Budget(bpcer=0.05), Budget(bpcer=0.01), Budget(bpcer=0.005))
 
 @pytest.mark.parametrize("split", ["test", "validation", "train"])
 def test_other_splits_are_refused(split):
-    faces = worn()
+    faces = degraded_faces()
     faces = replace(faces, splits=np.where(np.arange(len(faces)) == 5, split, faces.splits))
     with pytest.raises(SplitUseError, match=f"got faces of {split}"):
-        operating_point(faces, BUDGETS[0], data_sha256=HASH)
+        make_operating_point(faces, BUDGETS[0], data_sha256=HASH)
 
 
 @pytest.mark.parametrize("budget", BUDGETS, ids=lambda budget: budget.name)
 def test_the_budget_holds_under_every_condition_and_is_used_up_in_the_worst(budget):
-    faces = worn()
-    point = operating_point(faces, budget, data_sha256=HASH)
+    faces = degraded_faces()
+    point = make_operating_point(faces, budget, data_sha256=HASH)
     alarms = [
         (faces.probabilities[~faces.fake & (faces.conditions == name)] >= point.fake_from).mean()
         for name in CONDITIONS
@@ -48,7 +48,7 @@ def test_the_budget_holds_under_every_condition_and_is_used_up_in_the_worst(budg
 
 
 def test_what_was_promised_is_written_down():
-    point = operating_point(worn(), Budget(bpcer=0.01), data_sha256=HASH)
+    point = make_operating_point(degraded_faces(), Budget(bpcer=0.01), data_sha256=HASH)
     assert point.name == "1-in-100"
     assert point.bpcer_budget == 0.01
     assert (point.chosen_on.data_sha256, point.chosen_on.split) == (HASH, "calibration")
@@ -72,23 +72,25 @@ def test_the_bound_in_the_promise_holds_for_new_faces():
     """In about 95 of 100 trainings, new faces are called fake no more often than the bound."""
     kept = 0
     for seed in range(60):
-        point = operating_point(worn(400, seed=seed), Budget(bpcer=0.05), data_sha256=HASH)
+        point = make_operating_point(
+            degraded_faces(400, seed=seed), Budget(bpcer=0.05), data_sha256=HASH
+        )
         bound = float(point.promise.split("below ")[1].split("%")[0]) / 100
-        new = worn(2500, seed=1000 + seed)
+        new = degraded_faces(2500, seed=1000 + seed)
         jpeg = new.probabilities[~new.fake & (new.conditions == "jpeg-60")]
         kept += (jpeg >= point.fake_from).mean() <= bound
     assert kept >= 53
 
 
 def test_stricter_budgets_have_higher_thresholds():
-    points = operating_points(worn(), data_sha256=HASH, budgets=BUDGETS)
+    points = make_operating_points(degraded_faces(), data_sha256=HASH, budgets=BUDGETS)
     assert list(points) == ["1-in-20", "1-in-100", "1-in-200"]
     upper = [point.fake_from for point in points.values()]
     assert upper == sorted(set(upper))
 
 
 def test_a_budget_of_each_source_and_generator_is_the_stricter_one():
-    faces = worn(1200)
+    faces = degraded_faces(1200)
     hard = np.arange(len(faces)) % 3 == 0
     faces = replace(
         faces,
@@ -97,7 +99,7 @@ def test_a_budget_of_each_source_and_generator_is_the_stricter_one():
         probabilities=sigmoid(faces.logits + np.where(hard, np.where(faces.fake, -2, 1), 0)),
     )
     pooled, each = (
-        operating_point(faces, Budget(bpcer=0.05, reals=r, fakes=f), data_sha256=HASH)
+        make_operating_point(faces, Budget(bpcer=0.05, reals=r, fakes=f), data_sha256=HASH)
         for r, f in [("pooled", "pooled"), ("source", "generator")]
     )
     assert pooled.fake_from < each.fake_from
@@ -110,39 +112,41 @@ def test_a_budget_of_each_source_and_generator_is_the_stricter_one():
 
 def test_a_promise_that_too_few_faces_support_is_refused():
     with pytest.raises(UsageError) as refusal:
-        operating_point(worn(500), Budget(bpcer=0.005), data_sha256=HASH)
+        make_operating_point(degraded_faces(500), Budget(bpcer=0.005), data_sha256=HASH)
     assert str(refusal.value) == (
         "the calibration split cannot support a promise of at most 0.50% errors on real faces "
         "(clean): it has 500 of them, worth 500 independent ones. It needs at least 598 "
         "independent ones, about 598 like these; or use a larger budget"
     )
-    faces = worn(500)
+    faces = degraded_faces(500)
     few = faces.where(~faces.fake | np.isin(faces.groups, [str(n) for n in range(500, 520)]))
     with pytest.raises(UsageError, match=r"errors on fake faces \(clean\): it has 20"):
-        operating_point(few, Budget(bpcer=0.05), data_sha256=HASH)
+        make_operating_point(few, Budget(bpcer=0.05), data_sha256=HASH)
 
 
 def test_copies_do_not_support_a_promise():
     """A thousand real faces that are fifty, twenty times over, are fifty."""
-    faces = worn(50)
+    faces = degraded_faces(50)
     copies = replace(
         faces.where(np.tile(np.arange(len(faces)), 20)), groups=np.tile(faces.groups, 20)
     )
     with pytest.raises(UsageError, match="has 1,000 of them, worth 50 independent ones"):
-        operating_point(copies, Budget(bpcer=0.05), data_sha256=HASH)
+        make_operating_point(copies, Budget(bpcer=0.05), data_sha256=HASH)
 
 
 def test_a_condition_without_faces_is_refused():
-    faces = worn()
+    faces = degraded_faces()
     with pytest.raises(UsageError, match=r"'resize-0\.5', but no real calibration face"):
-        operating_point(faces.where(faces.conditions != "resize-0.5"), BUDGETS[0], data_sha256=HASH)
+        make_operating_point(
+            faces.where(faces.conditions != "resize-0.5"), BUDGETS[0], data_sha256=HASH
+        )
 
 
 def test_a_detector_that_is_certain_and_wrong_cannot_keep_a_promise():
-    faces = worn()
+    faces = degraded_faces()
     sure = replace(faces, probabilities=np.where(faces.logits > -1.0, 1.0, faces.probabilities))
     with pytest.raises(TrainingError, match="certain but wrong"):
-        operating_point(sure, BUDGETS[1], data_sha256=HASH)
+        make_operating_point(sure, BUDGETS[1], data_sha256=HASH)
 
 
 def apart(real, fake):
@@ -163,7 +167,7 @@ def apart(real, fake):
 def test_where_the_band_is_empty_the_threshold_is_the_one_nearest_to_even_odds(
     real, fake, low, high
 ):
-    point = operating_point(
+    point = make_operating_point(
         apart(real, fake), Budget(bpcer=0.05), data_sha256=HASH, conditions=["clean"]
     )
     assert low <= point.real_below == point.fake_from <= high
@@ -171,7 +175,7 @@ def test_where_the_band_is_empty_the_threshold_is_the_one_nearest_to_even_odds(
 
 def test_the_upper_threshold_lies_halfway_to_the_first_face_that_may_be_called():
     faces = apart((0.0, 0.999), (0.5, 1.0))
-    point = operating_point(faces, Budget(bpcer=0.05), data_sha256=HASH, conditions=["clean"])
+    point = make_operating_point(faces, Budget(bpcer=0.05), data_sha256=HASH, conditions=["clean"])
     reals = np.sort(faces.probabilities[~faces.fake])
     # (k + 1) / 1001 <= 0.05 holds for k = 49.
     assert point.fake_from == pytest.approx((reals[-49] + reals[-50]) / 2)
@@ -184,20 +188,24 @@ def test_equal_probabilities_are_called_alike():
     tied = replace(
         faces, probabilities=np.where(np.arange(2000) // 40 == 24, 0.9, faces.probabilities)
     )
-    point = operating_point(tied, Budget(bpcer=0.03), data_sha256=HASH, conditions=["clean"])
+    point = make_operating_point(tied, Budget(bpcer=0.03), data_sha256=HASH, conditions=["clean"])
     assert point.fake_from > 0.9
 
 
 class TestWhatARecipePromises:
     def test_what_it_names_is_kept_or_refused(self):
-        made = kept_promises(worn(), CalibrationRecipe(budgets=(0.05, 0.02)), data_sha256=HASH)
+        made = keep_promises(
+            degraded_faces(), CalibrationRecipe(budgets=(0.05, 0.02)), data_sha256=HASH
+        )
         assert list(made.points) == ["1-in-20", "1-in-50"]
         assert (made.default, made.unsupported) == ("1-in-50", ())
         with pytest.raises(UsageError, match=r"at most 0\.10% .* needs at least 2,995 independent"):
-            kept_promises(worn(), CalibrationRecipe(budgets=(0.05, 0.001)), data_sha256=HASH)
+            keep_promises(
+                degraded_faces(), CalibrationRecipe(budgets=(0.05, 0.001)), data_sha256=HASH
+            )
 
     def test_of_the_ladder_what_the_faces_support_is_made_and_the_rest_told(self):
-        made = kept_promises(worn(), CalibrationRecipe(), data_sha256=HASH)
+        made = keep_promises(degraded_faces(), CalibrationRecipe(), data_sha256=HASH)
         assert list(made.points) == ["1-in-20", "1-in-100", "1-in-200"]
         assert made.default == "1-in-100"
         (left_out,) = made.unsupported
@@ -206,18 +214,20 @@ class TestWhatARecipePromises:
 
     def test_a_default_that_is_named_is_kept_or_refused(self):
         wanted = CalibrationRecipe(default_budget=0.02)
-        made = kept_promises(worn(), wanted, data_sha256=HASH)
+        made = keep_promises(degraded_faces(), wanted, data_sha256=HASH)
         assert list(made.points) == ["1-in-20", "1-in-50", "1-in-100", "1-in-200"]
         assert made.default == "1-in-50"
         with pytest.raises(UsageError, match=r"at most 0\.10%"):
-            kept_promises(worn(), CalibrationRecipe(default_budget=0.001), data_sha256=HASH)
+            keep_promises(
+                degraded_faces(), CalibrationRecipe(default_budget=0.001), data_sha256=HASH
+            )
 
     def test_where_not_even_the_mildest_is_supported_it_is_refused(self):
         with pytest.raises(UsageError, match=r"at most 5\.00% .* set larger calibration\.budgets"):
-            kept_promises(worn(50), CalibrationRecipe(), data_sha256=HASH)
+            keep_promises(degraded_faces(50), CalibrationRecipe(), data_sha256=HASH)
 
     def test_a_promise_that_no_threshold_keeps_is_told_too(self):
-        faces = worn()
+        faces = degraded_faces()
         sure = replace(faces, probabilities=np.where(faces.logits > 0.5, 1.0, faces.probabilities))
         points, left_out = supported_points(
             sure, data_sha256=HASH, budgets=[Budget(bpcer=share) for share in LADDER]
@@ -227,8 +237,10 @@ class TestWhatARecipePromises:
 
     def test_a_missing_condition_is_never_left_out(self):
         with pytest.raises(UsageError, match="add that condition to the predictions"):
-            kept_promises(
-                worn(), CalibrationRecipe(conditions=("clean", "jpeg-75")), data_sha256=HASH
+            keep_promises(
+                degraded_faces(),
+                CalibrationRecipe(conditions=("clean", "jpeg-75")),
+                data_sha256=HASH,
             )
 
     @pytest.mark.parametrize(
@@ -244,16 +256,16 @@ class TestWhatARecipePromises:
     def test_the_default_is_the_strictest_that_is_no_stricter_than_one_in_a_hundred(
         self, shares, share
     ):
-        assert usual(shares) == share
+        assert default_share(shares) == share
 
 
 def test_twenty_groups_however_large_do_not_support_one_in_a_hundred():
     """Their faces look independent by their scores; the promise is one over groups all the same."""
-    faces = worn(1000)
+    faces = degraded_faces(1000)
     grouped = replace(faces, groups=np.tile(np.arange(2000) % 20, 3).astype(str))
-    operating_point(grouped, Budget(bpcer=0.05), data_sha256=HASH)
+    make_operating_point(grouped, Budget(bpcer=0.05), data_sha256=HASH)
     with pytest.raises(UsageError, match="needs at least 99 groups, and these are 20"):
-        operating_point(grouped, Budget(bpcer=0.01), data_sha256=HASH)
+        make_operating_point(grouped, Budget(bpcer=0.01), data_sha256=HASH)
 
 
 FAMILIES = {"portraits": ("a", "b"), "headshots": ("c",), "films": ("d",)}
@@ -275,14 +287,14 @@ def promised(**changes):
 
 def test_a_budget_holds_for_the_worst_family():
     faces = of_families({"a": 400, "b": 400, "c": 500, "d": 500})
-    kept = kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH)
+    kept = keep_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH)
     point = kept.points["1-in-100"]
     for name in "abcd":
         mine = faces.probabilities[faces.sources == name]
         assert (mine >= point.fake_from).mean() <= 0.01
     assert "of each family" in point.promise
     assert "worst clean, films" in point.promise
-    pooled = kept_promises(
+    pooled = keep_promises(
         faces, CalibrationRecipe(conditions=("clean",), budgets=(0.01,)), data_sha256=HASH
     )
     assert pooled.points["1-in-100"].fake_from < point.fake_from
@@ -291,26 +303,26 @@ def test_a_budget_holds_for_the_worst_family():
 def test_sources_of_one_family_are_counted_together():
     """Neither 200 of a nor 200 of b support one in 100, both together do."""
     faces = of_families({"a": 200, "b": 200, "c": 500, "d": 500})
-    point = kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH).points["1-in-100"]
+    point = keep_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH).points["1-in-100"]
     assert "not promised" not in point.promise
 
 
 def test_a_family_that_is_too_small_is_named_and_not_promised():
     faces = of_families({"a": 400, "b": 400, "c": 90, "d": 500})
-    point = kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH).points["1-in-100"]
+    point = keep_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH).points["1-in-100"]
     assert "not promised, for too few calibration faces: headshots" in point.promise
 
 
 def test_families_that_are_all_too_small_are_refused():
     faces = of_families({"a": 20, "b": 20, "c": 30, "d": 30})
     with pytest.raises(UsageError, match="cannot support a promise"):
-        kept_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH)
+        keep_promises(faces, promised(budgets=(0.01,)), data_sha256=HASH)
 
 
 def test_a_real_source_without_a_family_is_refused():
     faces = of_families({"a": 400, "stray": 400})
     with pytest.raises(UsageError, match="'stray' has real calibration faces and is in no family"):
-        kept_promises(faces, promised(budgets=(0.05,)), data_sha256=HASH)
+        keep_promises(faces, promised(budgets=(0.05,)), data_sha256=HASH)
 
 
 def test_a_source_in_two_families_is_refused():

@@ -8,11 +8,11 @@ from torch import nn  # noqa: E402
 from faceproof.errors import UnknownChoiceError  # noqa: E402
 from faceproof.training.optimizers import (  # noqa: E402
     OPTIMIZERS,
-    climb,
-    climbed,
-    descend,
-    optimizer_for,
-    steady_statistics,
+    ascend_gradient,
+    freeze_statistics,
+    make_optimizer,
+    restore_parameters,
+    sam_ascent,
 )
 from faceproof.training.recipe import OptimizerRecipe  # noqa: E402
 
@@ -35,7 +35,7 @@ def quadratic(weight):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_reduces_a_loss(name):
     weight = parameter(1.0, -1.0)
-    optimizer = optimizer_for([{"params": [weight]}], recipe(name, learning_rate=0.02))
+    optimizer = make_optimizer([{"params": [weight]}], recipe(name, learning_rate=0.02))
     start = quadratic(weight).item()
     for _ in range(60):
         optimizer.zero_grad()
@@ -50,7 +50,7 @@ def test_groups_keep_their_own_rates_decay_and_names(name):
         {"name": "head", "params": [parameter(1.0)], "lr": 0.5, "weight_decay": 0.0},
         {"name": "backbone", "params": [parameter(1.0)], "lr": 0.1, "weight_decay": 0.3},
     ]
-    kept = optimizer_for(groups, recipe(name)).param_groups
+    kept = make_optimizer(groups, recipe(name)).param_groups
     assert [(g["name"], g["lr"], g["weight_decay"]) for g in kept] == [
         ("head", 0.5, 0.0),
         ("backbone", 0.1, 0.3),
@@ -60,7 +60,7 @@ def test_groups_keep_their_own_rates_decay_and_names(name):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_what_a_group_leaves_open_is_the_recipes(name):
     made = recipe(name, learning_rate=0.07, weight_decay=0.2)
-    (group,) = optimizer_for([{"params": [parameter(1.0)]}], made).param_groups
+    (group,) = make_optimizer([{"params": [parameter(1.0)]}], made).param_groups
     assert (group["lr"], group["weight_decay"]) == (0.07, 0.2)
 
 
@@ -76,27 +76,27 @@ def test_the_first_steps_are_the_papers():
         weight = parameter(2.0)
         weight.grad = torch.tensor([3.0])
         made = recipe(name, learning_rate=0.1, weight_decay=0.5)
-        optimizer_for([{"params": [weight]}], made).step()
+        make_optimizer([{"params": [weight]}], made).step()
         assert weight.item() == pytest.approx(value, rel=1e-5), name
 
 
 def test_an_unknown_optimizer_lists_the_choices():
     unknown = recipe().model_copy(update={"name": "adamm"})
     with pytest.raises(UnknownChoiceError, match=r"did you mean 'adam'.*adam, adamw, sgd"):
-        optimizer_for([{"params": [parameter(1.0)]}], unknown)
+        make_optimizer([{"params": [parameter(1.0)]}], unknown)
 
 
 def test_the_climb_is_the_radius_along_the_gradient():
     weight = parameter(3.0, 1.0)
     quadratic(weight).backward()  # (3, 4), of length 5
-    climb([weight], 0.5)
+    ascend_gradient([weight], 0.5)
     torch.testing.assert_close(weight.detach(), torch.tensor([3.3, 1.4]))
 
 
 def test_the_radius_is_of_all_parameters_together():
     first, second, rests = parameter(3.0), parameter(1.0), parameter(9.0)
     quadratic(torch.cat([first, second])).backward()
-    climb([first, rests, second], 0.5)
+    ascend_gradient([first, rests, second], 0.5)
     assert first.item() == pytest.approx(3.3)
     assert second.item() == pytest.approx(1.4)
     assert rests.item() == 9
@@ -107,10 +107,10 @@ def test_a_sharpness_aware_step_on_a_quadratic():
     weight = parameter(3.0, 1.0)
     optimizer = torch.optim.SGD([weight], 0.1)
     quadratic(weight).backward()
-    places = climb([weight], 0.5)
+    places = ascend_gradient([weight], 0.5)
     optimizer.zero_grad()
     quadratic(weight).backward()
-    descend(places)
+    restore_parameters(places)
     optimizer.step()
     torch.testing.assert_close(weight.detach(), torch.tensor([3 - 0.33, 1 - 0.56]))
 
@@ -121,16 +121,16 @@ def test_the_way_back_is_exact():
     before = [one.detach().clone() for one in weights]
     for one in weights:
         one.grad = 1e3 * torch.randn(50, generator=generator)
-    places = climb(weights, 7.3)
+    places = ascend_gradient(weights, 7.3)
     assert not any(torch.equal(one, was) for one, was in zip(weights, before, strict=True))
-    descend(places)
+    restore_parameters(places)
     assert all(torch.equal(one, was) for one, was in zip(weights, before, strict=True))
 
 
 def test_a_gradient_of_zero_moves_nothing():
     weight = parameter(0.0, 0.0)
     quadratic(weight).backward()
-    climb([weight], 0.5)
+    ascend_gradient([weight], 0.5)
     assert weight.tolist() == [0, 0]
 
 
@@ -145,7 +145,7 @@ def test_steady_statistics_stay_and_move_again_afterwards(network):
     norm = network[1]
     network(inputs)
     before = norm.running_mean.clone(), norm.running_var.clone()
-    with steady_statistics(network):
+    with freeze_statistics(network):
         steady = network(5 * inputs)
     assert torch.equal(norm.running_mean, before[0])
     assert torch.equal(norm.running_var, before[1])
@@ -156,7 +156,7 @@ def test_steady_statistics_stay_and_move_again_afterwards(network):
 
 
 def test_steady_statistics_can_be_learned_through(network):
-    with steady_statistics(network):
+    with freeze_statistics(network):
         network(torch.randn(8, 4)).sum().backward()
     assert network[0].weight.grad is not None
 
@@ -169,7 +169,7 @@ def test_climbed_is_there_and_back_with_statistics_kept(network, fails):
     mean = network[1].running_mean.clone()
 
     def there():
-        with climbed(network, 0.5):
+        with sam_ascent(network, 0.5):
             moved = [(one - before[name]).norm() for name, one in network.named_parameters()]
             network(inputs)
             if fails:

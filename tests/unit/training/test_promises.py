@@ -13,14 +13,14 @@ import pytest
 
 from faceproof.data.manifest import SPLITS, Manifest, Row
 from faceproof.errors import TrainingError, UsageError
-from faceproof.evaluation.intervals import clustered_size, intraclass
-from faceproof.training.preflight import promises_in_doubt, refuse_few_faces
+from faceproof.evaluation.intervals import clustered_size, intraclass_correlation
+from faceproof.training.preflight import doubtful_promises, refuse_few_faces
 from faceproof.training.promises import (
     LADDER,
     Budget,
-    corrected,
-    first_kept,
+    corrected_risk,
     groups_needed,
+    highest_error_danger,
     least_faces,
 )
 from faceproof.training.recipe import CalibrationRecipe
@@ -30,7 +30,7 @@ ALPHA = 0.1
 
 def worth(scores, groups) -> float:
     """Return what faces are worth, as the operating points count it."""
-    return clustered_size(groups, intraclass(scores, groups, np.zeros(len(scores))))
+    return clustered_size(groups, intraclass_correlation(scores, groups, np.zeros(len(scores))))
 
 
 def risk_above(kept: float) -> float:
@@ -41,38 +41,38 @@ def risk_above(kept: float) -> float:
 def test_by_hand():
     """(k + 1) / (n + 1) <= alpha: of 99 the 9 highest may err, of 98 only 8."""
     for n, kept in [(99, 90), (98, 90), (100, 91)]:
-        assert first_kept(np.arange(1, n + 1), np.arange(n), alpha=ALPHA, worth=n) == kept
+        assert highest_error_danger(np.arange(1, n + 1), np.arange(n), alpha=ALPHA, worth=n) == kept
 
 
 def test_too_few_groups_or_too_little_worth_is_refused():
     assert groups_needed(ALPHA) == 9
     nine = np.arange(9)
-    assert first_kept(nine, nine, alpha=ALPHA, worth=9) == 8
+    assert highest_error_danger(nine, nine, alpha=ALPHA, worth=9) == 8
     for groups, worthy in [(nine, 8.9), (nine // 2, 9)]:
         with pytest.raises(UsageError, match="needs at least 9 groups"):
-            first_kept(nine, groups, alpha=ALPHA, worth=worthy)
+            highest_error_danger(nine, groups, alpha=ALPHA, worth=worthy)
     with pytest.raises(UsageError, match="between 0 and 1"):
         groups_needed(1.0)
     for alpha in (0.05, 0.01, 1 / 3, 0.3, 0.7):
         needed = groups_needed(alpha)
-        assert corrected(0.0, needed) <= alpha + 1e-12 < corrected(0.0, needed - 1)
+        assert corrected_risk(0.0, needed) <= alpha + 1e-12 < corrected_risk(0.0, needed - 1)
 
 
 def test_equal_faces_err_together_or_not_at_all():
     danger = np.array([3.0] * 12 + [2.0] * 88)
-    assert first_kept(danger, np.arange(100), alpha=ALPHA, worth=100) == 3.0
-    assert first_kept(danger, np.arange(100), alpha=0.2, worth=100) == 2.0
+    assert highest_error_danger(danger, np.arange(100), alpha=ALPHA, worth=100) == 3.0
+    assert highest_error_danger(danger, np.arange(100), alpha=0.2, worth=100) == 2.0
 
 
 def test_a_large_group_counts_once_and_its_faces_count_too():
     """One group of 100 in error is 1 of 100 groups, and 100 of 199 faces."""
     danger = np.concatenate([np.full(100, 9.0), np.arange(99) / 99])
     groups = np.concatenate([np.zeros(100), np.arange(1, 100)])
-    assert first_kept(danger, groups, alpha=ALPHA, worth=199) == 9.0
+    assert highest_error_danger(danger, groups, alpha=ALPHA, worth=199) == 9.0
     # Ninety-nine groups in error, each of one face among a thousand others that are not.
     many = np.concatenate([np.full(99, 9.0), np.zeros(1000)])
     apart = np.concatenate([np.arange(99), np.full(1000, 99)])
-    assert first_kept(many, apart, alpha=ALPHA, worth=1099) == 9.0
+    assert highest_error_danger(many, apart, alpha=ALPHA, worth=1099) == 9.0
 
 
 def test_agrees_with_the_definition():
@@ -91,7 +91,7 @@ def test_agrees_with_the_definition():
             ) / 81 <= ALPHA
 
         lowest = min(value for value in danger if held(value))
-        assert first_kept(danger, groups, alpha=ALPHA, worth=80) == lowest
+        assert highest_error_danger(danger, groups, alpha=ALPHA, worth=80) == lowest
 
 
 @pytest.mark.parametrize("n", [25, 60, 200])
@@ -99,7 +99,9 @@ def test_the_mean_risk_on_new_faces_is_what_was_asked_for(n):
     """Known exactly: (k + 1) / (n + 1), and a simulation of 1500 draws is within 4 errors of it."""
     rng = np.random.default_rng(n)
     draws = rng.normal(size=(1500, n))
-    risks = [risk_above(first_kept(one, np.arange(n), alpha=ALPHA, worth=n)) for one in draws]
+    risks = [
+        risk_above(highest_error_danger(one, np.arange(n), alpha=ALPHA, worth=n)) for one in draws
+    ]
     expected = np.floor(ALPHA * (n + 1)) / (n + 1)
     assert expected <= ALPHA
     assert np.mean(risks) == pytest.approx(expected, abs=4 * np.std(risks) / np.sqrt(1500))
@@ -123,7 +125,7 @@ def test_the_mean_risk_holds_for_groups_of_very_different_sizes(correlation):
         held = worth(scores, groups)
         if held < groups_needed(ALPHA):
             continue
-        risks.append(risk_above(first_kept(scores, groups, alpha=ALPHA, worth=held)))
+        risks.append(risk_above(highest_error_danger(scores, groups, alpha=ALPHA, worth=held)))
     assert len(risks) > 300
     error = np.std(risks) / np.sqrt(len(risks))
     assert np.mean(risks) <= ALPHA + 2 * error
@@ -137,7 +139,7 @@ def test_a_plain_quantile_would_break_the_promise_that_is_kept_here():
     for _ in range(2000):
         scores = np.sort(rng.normal(size=30))
         plain.append(risk_above(scores[-4]))  # three of thirty above
-        ours.append(risk_above(first_kept(scores, np.arange(30), alpha=ALPHA, worth=30)))
+        ours.append(risk_above(highest_error_danger(scores, np.arange(30), alpha=ALPHA, worth=30)))
     assert np.mean(plain) > 0.12
     assert np.mean(ours) <= ALPHA
 
@@ -149,7 +151,7 @@ def test_the_mean_risk_over_groups_holds_where_large_groups_are_the_hard_ones():
         large = rng.uniform(size=80) < 0.2
         scores, groups = clusters(rng, sizes=np.where(large, 8, 1), correlation=0.5)
         scores = scores + np.where(large[groups], 1.0, 0.0)
-        kept = first_kept(scores, groups, alpha=ALPHA, worth=worth(scores, groups))
+        kept = highest_error_danger(scores, groups, alpha=ALPHA, worth=worth(scores, groups))
         easy, hard = risk_above(kept), risk_above(kept - 1.0)
         by_group.append(0.8 * easy + 0.2 * hard)
         by_face.append((0.8 * easy + 1.6 * hard) / 2.4)
@@ -216,16 +218,16 @@ def test_a_default_that_is_named_is_needed_though_the_ladder_is_not():
 
 
 def test_what_will_not_be_promised_is_told_before_training():
-    assert promises_in_doubt(asked(), manifest(reals=600)) == [
+    assert doubtful_promises(asked(), manifest(reals=600)) == [
         "the promise 1-in-1000 needs 2,995 independent real faces, but calibration has 600 in "
         "600 groups: it will be omitted"
     ]
 
 
 def test_faces_in_few_groups_may_not_be_enough():
-    said = promises_in_doubt(asked(budgets=[0.05, 0.01]), manifest(reals=300, a_group=3))
-    assert said == [
+    output = doubtful_promises(asked(budgets=[0.05, 0.01]), manifest(reals=300, a_group=3))
+    assert output == [
         "the promise 1-in-100 needs 299 independent real faces, but calibration has 300 in 100 "
         "groups: it may be omitted"
     ]
-    assert not promises_in_doubt(asked(budgets=[0.05, 0.01]), manifest(reals=300))
+    assert not doubtful_promises(asked(budgets=[0.05, 0.01]), manifest(reals=300))

@@ -62,7 +62,7 @@ def test_a_recipe_survives_json():
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("shedule.steps=3", "shedule is no key of a recipe, did you mean 'schedule'?"),
         ("schedule.step=3", "schedule.step is no key of a recipe, did you mean 'steps'?"),
@@ -75,14 +75,14 @@ def test_a_recipe_survives_json():
         ("export.nmae='x'", "export.nmae is no key of a recipe, did you mean 'name'?"),
     ],
 )
-def test_a_misspelt_key_is_named_with_the_nearest(least, override, said):
+def test_a_misspelt_key_is_named_with_the_nearest(least, override, message):
     with pytest.raises(RecipeError, match=r"least\.toml: ") as refused:
         read_recipe(least, (override,))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("schedule.steps=many", "schedule.steps: Input should be a valid integer"),
         ("schedule.steps=0", "schedule.steps: Input should be greater than or equal to 1"),
@@ -105,10 +105,10 @@ def test_a_misspelt_key_is_named_with_the_nearest(least, override, said):
         ("calibration.method=plat", "calibration.method: Input should be 'best', 'temperature'"),
     ],
 )
-def test_a_wrong_value_is_named(least, override, said):
+def test_a_wrong_value_is_named(least, override, message):
     with pytest.raises(RecipeError) as refused:
         read_recipe(least, (override,))
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -204,17 +204,17 @@ class TestOverrides:
         assert least.read_text(encoding="utf-8") == LEAST
 
     @pytest.mark.parametrize(
-        ("override", "said"),
+        ("override", "message"),
         [
             ("schedule.steps", "write it as section.key=value"),
             ("seed.deep.er=3", "'seed' is no section"),
             ("export.name.x=3", "'name' is no section"),
         ],
     )
-    def test_what_is_no_override_is_refused(self, least, override, said):
+    def test_what_is_no_override_is_refused(self, least, override, message):
         with pytest.raises(RecipeError) as refused:
             read_recipe(least, ("seed=1", override))
-        assert str(refused.value) == f"--set {override}: {said}"
+        assert str(refused.value) == f"--set {override}: {message}"
 
 
 @pytest.mark.parametrize("content", [b"= 3", b"\xff\xfe", b"a = 1\na = 2"])

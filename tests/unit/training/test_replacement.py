@@ -43,7 +43,7 @@ def table(shift, *, sources=("sites", "studio", "films"), count=400):
                     status="ok",
                 )
             )
-    return predictions.table(
+    return predictions.make_table(
         rows, Origin(detector_sha256="a" * 64, data_sha256=HASH, purpose="choose")
     )
 

@@ -12,7 +12,7 @@ from faceproof.data.manifest import Row
 from faceproof.errors import TrainingError
 from faceproof.imaging.preprocessing import TEMPLATE_112
 from faceproof.training.recipe import ResolutionRecipe
-from faceproof.training.resolution import WidthMatched, face_widths, reduce_face
+from faceproof.training.resolution import WidthMatchedSampler, face_widths, reduce_face
 
 LABELS = [
     *[("pair", "real")] * 200,
@@ -56,7 +56,7 @@ def auc(fakes, reals):
 
 
 def test_the_width_does_not_predict_the_class(widths):
-    draws = drawn(WidthMatched(LABELS, widths, spec(), SHARES, {}))
+    draws = drawn(WidthMatchedSampler(LABELS, widths, spec(), SHARES, {}))
     fake = np.array([LABELS[one.row][1] == "fake" for one in draws])
     width = np.array([one.width for one in draws])
     assert 0.47 < fake.mean() < 0.53
@@ -69,13 +69,13 @@ def test_without_matching_the_same_rows_would_give_the_class_away(widths):
 
 
 def test_every_face_has_the_drawn_width_or_more(widths):
-    draws = drawn(WidthMatched(LABELS, widths, spec(), SHARES, {}))
+    draws = drawn(WidthMatchedSampler(LABELS, widths, spec(), SHARES, {}))
     assert all(widths[one.row] >= one.width * 0.97 - 1e-9 for one in draws)
     assert all(one.width <= 300 for one in draws)
 
 
 def test_a_source_of_fixed_width_keeps_its_own(widths):
-    draws = drawn(WidthMatched(LABELS, widths, spec(), SHARES, {}))
+    draws = drawn(WidthMatchedSampler(LABELS, widths, spec(), SHARES, {}))
     made = [one for one in draws if LABELS[one.row][0] == "made"]
     assert made
     assert all(one.width == widths[one.row] for one in made)
@@ -86,13 +86,13 @@ def test_sources_come_by_their_shares_where_all_have_the_width(widths):
     chosen = spec(narrowest=72, widest=73, own_width={}, fixed_width=())
     wide = np.maximum(widths, 80)
     found = Counter(
-        LABELS[one.row][0] for one in drawn(WidthMatched(LABELS, wide, chosen, shares, {}))
+        LABELS[one.row][0] for one in drawn(WidthMatchedSampler(LABELS, wide, chosen, shares, {}))
     )
     assert found["sharp_reals"] / found["small_reals"] == pytest.approx(2, rel=0.2)
 
 
 def test_forgeries_are_shares_of_all_draws_and_made_of_real_rows(widths):
-    draws = drawn(WidthMatched(LABELS, widths, spec(), SHARES, {"paste": 0.05, "swap": 0.1}))
+    draws = drawn(WidthMatchedSampler(LABELS, widths, spec(), SHARES, {"paste": 0.05, "swap": 0.1}))
     found = Counter(one.forgery for one in draws)
     assert found["paste"] / len(draws) == pytest.approx(0.05, abs=0.015)
     assert found["swap"] / len(draws) == pytest.approx(0.1, abs=0.02)
@@ -110,7 +110,7 @@ def test_forgeries_are_shares_of_all_draws_and_made_of_real_rows(widths):
 )
 def test_what_no_draw_can_give_is_refused_in_one_line(widths, changes, shares, forgeries, message):
     with pytest.raises(TrainingError, match=message) as caught:
-        WidthMatched(LABELS, widths, spec(**changes), shares, forgeries)
+        WidthMatchedSampler(LABELS, widths, spec(**changes), shares, forgeries)
     assert "\n" not in str(caught.value)
 
 
@@ -146,7 +146,7 @@ def test_one_class_draws_rows_of_that_class_only(widths):
         [width for width, (_, label) in zip(widths, LABELS, strict=True) if label == "real"]
     )
     shares = {"pair": 1.0, "small_reals": 1.0, "sharp_reals": 1.0}
-    draw = WidthMatched.of_class(rows, own, 80, 200, shares)
+    draw = WidthMatchedSampler.for_class(rows, own, 80, 200, shares)
     rng = np.random.default_rng(3)
-    found = [draw.any_width("real", rng) for _ in range(200)]
+    found = [draw.draw_any_width("real", rng) for _ in range(200)]
     assert all(80 <= one.width <= 200 and own[one.row] >= one.width * 0.97 - 1e-9 for one in found)

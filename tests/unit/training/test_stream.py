@@ -9,7 +9,12 @@ import pytest
 
 from faceproof.data.manifest import Row
 from faceproof.training.recipe import DataRecipe
-from faceproof.training.stream import ByWeight, Weighted, balance, drawing
+from faceproof.training.stream import (
+    PreparedWeightDraw,
+    WeightedDraw,
+    balanced_row_weights,
+    make_draw,
+)
 
 DRAWS = 6000
 
@@ -45,12 +50,12 @@ class TestBalance:
     """Four standard deviations of 6000 draws are at most 0.026."""
 
     def test_classes_are_even_and_generators_within_them(self):
-        found = shares_of(drawing(recipe(balance=["class", "generator"]), rows()), "generator")
+        found = shares_of(make_draw(recipe(balance=["class", "generator"]), rows()), "generator")
         expected = {("none",): 0.5, ("gan",): 0.25, ("diffusion",): 0.25}
         assert found == pytest.approx(expected, abs=0.026)
 
     def test_sources_within_generators_within_classes(self):
-        draw = drawing(recipe(balance=["class", "generator", "source"]), rows())
+        draw = make_draw(recipe(balance=["class", "generator", "source"]), rows())
         expected = {
             ("none", "a"): 0.25,
             ("none", "b"): 0.25,
@@ -61,23 +66,23 @@ class TestBalance:
         assert shares_of(draw, "generator", "source") == pytest.approx(expected, abs=0.026)
 
     def test_without_class_the_classes_keep_their_share_of_the_rows(self):
-        found = shares_of(drawing(recipe(balance=["generator"]), rows()), "generator")
+        found = shares_of(make_draw(recipe(balance=["generator"]), rows()), "generator")
         expected = {("none",): 80 / 125, ("gan",): 22.5 / 125, ("diffusion",): 22.5 / 125}
         assert found == pytest.approx(expected, abs=0.026)
 
     def test_rows_of_one_cell_come_alike(self):
-        weights = balance(rows(), ["class", "generator", "source"])
+        weights = balanced_row_weights(rows(), ["class", "generator", "source"])
         for first, last in ((0, 60), (60, 80), (80, 90), (90, 120), (120, 125)):
             assert np.ptp(weights[first:last]) < 1e-12
         assert weights.mean() == pytest.approx(1)
 
     def test_prepared_weights_do_not_matter_then(self):
         """They may be of another balance, and of rows that are not in this split."""
-        plain = balance(rows(), ["class"])
+        plain = balanced_row_weights(rows(), ["class"])
         weighted = tuple(
             Row(*_facts(row), attributes={"weight": str(1 + i)}) for i, row in enumerate(rows())
         )
-        assert np.array_equal(balance(weighted, ["class"]), plain)
+        assert np.array_equal(balanced_row_weights(weighted, ["class"]), plain)
 
 
 def _facts(row: Row) -> tuple[str, ...]:
@@ -85,11 +90,11 @@ def _facts(row: Row) -> tuple[str, ...]:
 
 
 def test_without_balance_the_prepared_weights_decide():
-    assert isinstance(drawing(recipe(), rows()), ByWeight)
+    assert isinstance(make_draw(recipe(), rows()), PreparedWeightDraw)
 
 
 def test_a_row_without_weight_is_never_drawn_and_the_last_one_may_be():
-    draw = Weighted(np.array([0.0, 1.0, 0.0, 2.0, 0.0]))
+    draw = WeightedDraw(np.array([0.0, 1.0, 0.0, 2.0, 0.0]))
     drawn = Counter(draw(np.random.default_rng(n)) for n in range(900))
     assert set(drawn) == {1, 3}
     assert drawn[3] / 900 == pytest.approx(2 / 3, abs=0.065)
@@ -100,4 +105,4 @@ def test_a_draw_that_rounds_up_is_the_last_row():
         def random(self) -> float:
             return 1.0
 
-    assert Weighted(np.array([1.0, 1.0, 1.0]))(Highest()) == 2
+    assert WeightedDraw(np.array([1.0, 1.0, 1.0]))(Highest()) == 2

@@ -5,23 +5,29 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
-from faceproof.cli.output import visible
+from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import ManifestError, UsageError
-from faceproof.messages import counted
-from faceproof.sources import printable
+from faceproof.messages import align_rows, count_noun
+from faceproof.runs import atomic_write
+from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
-    from faceproof.data.importing.import_data import Imported, ImportSpec, ImportSummary, Spread
-    from faceproof.data.layouts.listing import Problem
+    from faceproof.data.importing.import_data import (
+        ImportResult,
+        ImportSpec,
+        ImportSummary,
+        NumberRange,
+    )
+    from faceproof.data.layouts.listing import ListingProblem
 
 
 _COLUMNS = ("path", "row", "code", "reason")
@@ -63,7 +69,7 @@ def import_(
     ] = "",
     columns: Annotated[
         list[str] | None,
-        typer.Option(metavar="OURS=THEIRS", help="Column of a table; repeatable."),
+        typer.Option(metavar="OURS=THEIRS", help="Column of a table to use as OURS; repeatable."),
     ] = None,
     levels: Annotated[
         str,
@@ -93,7 +99,7 @@ def import_(
         typer.Option("--format", "-f", metavar="table|json", help="Output format of the summary."),
     ] = "table",
 ) -> None:
-    """Turn a folder of pictures or videos into a manifest, every file read and measured.
+    """Import a folder of pictures or videos into a manifest; every file is read and measured.
 
     What cannot be read is listed with its reason, never dropped in silence.
 
@@ -101,7 +107,7 @@ def import_(
     """
     from faceproof.tables import require
 
-    require("polars", "av", extra="data")
+    require("polars", "av", "scipy", extra="data")
     write = choose(FORMATS, format_, what="format")
     _check_output(output)
     from faceproof.data.importing.import_data import DEFAULT_WORKERS, ImportSpec, summarise
@@ -110,13 +116,13 @@ def import_(
     left_out = problems or output.with_name(f"{output.stem}.problems.csv")
     spec = ImportSpec(
         layout=layout,
-        name=name or _own_name(source),
+        name=name or _default_name(source),
         extract=extract or output.with_name(f"{output.stem}_pictures"),
         options=ListingOptions(
             real=tuple(real or ()),
             fake=tuple(fake or ()),
             generator=generator,
-            columns=_pairs(columns or ()),
+            columns=_parse_columns(columns or ()),
             levels=tuple(filter(None, map(str.strip, levels.split(",")))),
         ),
         frames=frames,
@@ -128,7 +134,7 @@ def import_(
     _write_problems(imported.problems, left_out)
     _write_manifest(imported, output, left_out)
     write(summarise(imported, manifest=output, source=spec.name, layout=layout))
-    _say(_closing(imported, output, left_out))
+    _print_progress(_closing_line(imported, output, left_out))
     raise typer.Exit(_exit_code(imported.problems))
 
 
@@ -146,30 +152,30 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"{output}: the folder {output.parent} does not exist; make it first")
 
 
-def _own_name(source: Path) -> str:
+def _default_name(source: Path) -> str:
     """Return the default name of a source: that of its folder or table."""
     whole = source.resolve()
-    return printable(whole.stem if whole.is_file() else whole.name) or "source"
+    return to_printable(whole.stem if whole.is_file() else whole.name) or "source"
 
 
-def _pairs(columns: Iterable[str]) -> dict[str, str]:
+def _parse_columns(columns: Iterable[str]) -> dict[str, str]:
     """Return our column -> theirs.
 
     Raises:
         UsageError: one is not written OURS=THEIRS, or is given twice.
     """
     pairs: dict[str, str] = {}
-    for said in columns:
-        ours, equals, theirs = (part.strip() for part in said.partition("="))
+    for pair in columns:
+        ours, equals, theirs = (part.strip() for part in pair.partition("="))
         if not (ours and equals and theirs):
-            raise UsageError(f"--columns {said!r}: write OURS=THEIRS, such as label=target")
+            raise UsageError(f"--columns {pair!r}: write OURS=THEIRS, such as label=target")
         if ours in pairs:
-            raise UsageError(f"--columns {said!r}: {ours} is already {pairs[ours]}")
+            raise UsageError(f"--columns {pair!r}: {ours} is already {pairs[ours]}")
         pairs[ours] = theirs
     return pairs
 
 
-def _import(source: Path, spec: ImportSpec) -> Imported:
+def _import(source: Path, spec: ImportSpec) -> ImportResult:
     """Return what was imported, with a bar and the notes on standard error."""
     from faceproof.data.importing.import_data import count_entries, import_data
 
@@ -182,28 +188,28 @@ def _import(source: Path, spec: ImportSpec) -> Imported:
                 done += 1
                 bar.advance(found)
 
-            return import_data(source, spec, tell=_say, advance=advance)
+            return import_data(source, spec, tell=_print_progress, advance=advance)
     except KeyboardInterrupt:
-        _say(
-            f"stopped after {counted(done, 'file', separator='')}; no manifest was written, and "
+        _print_progress(
+            f"stopped after {count_noun(done, 'file', separator='')}; no manifest was written, and "
             "frames that were extracted are not made again next time"
         )
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _write_problems(problems: Iterable[Problem], path: Path) -> None:
+def _write_problems(problems: Iterable[ListingProblem], path: Path) -> None:
     """Write the list of what was left out; where that is nothing, an older list goes."""
     rows = [(one.path, one.row or "", one.code, one.reason) for one in problems]
     if not rows:
         path.unlink(missing_ok=True)
         return
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([_COLUMNS, *rows])
-    part.replace(path)
+    text = StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_COLUMNS, *rows])
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())
 
 
-def _write_manifest(imported: Imported, output: Path, left_out: Path) -> None:
+def _write_manifest(imported: ImportResult, output: Path, left_out: Path) -> None:
     """Write the manifest.
 
     Raises:
@@ -220,21 +226,21 @@ def _write_manifest(imported: Imported, output: Path, left_out: Path) -> None:
     write_manifest(imported.manifest, output)
 
 
-def _closing(imported: Imported, output: Path, left_out: Path) -> str:
+def _closing_line(imported: ImportResult, output: Path, left_out: Path) -> str:
     """Return the last line: what was written where."""
-    written = f"{output}: {counted(len(imported.manifest), 'picture', separator='')}"
+    written = f"{output}: {count_noun(len(imported.manifest), 'picture', separator='')}"
     if not imported.problems:
         return written
-    return f"{written}; {counted(len(imported.problems), 'problem', separator='')} in {left_out}"
+    return f"{written}; {count_noun(len(imported.problems), 'problem', separator='')} in {left_out}"
 
 
-def _exit_code(problems: Iterable[Problem]) -> int:
+def _exit_code(problems: Iterable[ListingProblem]) -> int:
     """Return 1 where a picture could not be read; files that are none do not count."""
     failed = any(problem.code not in _HARMLESS for problem in problems)
     return NOT_ALL_CHECKED if failed else ALL_CHECKED
 
 
-def _say(message: str) -> None:
+def _print_progress(message: str) -> None:
     """Print a message on standard error."""
     typer.echo(message, err=True)
 
@@ -261,16 +267,8 @@ def write_table(summary: ImportSummary) -> None:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    rows = [tuple(map(visible, row)) for row in table_rows(summary)]
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    for number, row in enumerate(rows):
-        left = [
-            cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)
-        ]
-        right = [
-            " " * (width - cell_len(cell)) + cell for cell, width in zip(row, widths, strict=True)
-        ]
-        line = "  ".join([*left[:2], *right[2:]]).rstrip()
+    rows = [tuple(map(escape_unprintable, row)) for row in table_rows(summary)]
+    for number, line in enumerate(align_rows(rows, left=2, width=cell_len)):
         console.print(Text(line, style="bold" if number == 0 else ""))
 
 
@@ -288,29 +286,29 @@ def table_rows(summary: ImportSummary) -> Iterator[Row]:
     """Yield the rows of the table, the header first."""
     classes = (summary.real, summary.fake, summary.all)
     yield "", "", "real", "fake", "all"
-    yield "pictures", "", *_three(str(one.pictures) for one in classes)
+    yield "pictures", "", *_class_cells(str(one.pictures) for one in classes)
     for field, title in _COUNTED.items():
-        yield from _counted(title, [getattr(one, field) for one in classes])
+        yield from _count_rows(title, [getattr(one, field) for one in classes])
     for field in _SPREAD:
         title = "" if field != _SPREAD[0] else "least / median / greatest"
-        yield field, title, *_three(_spread(getattr(one, field)) for one in classes)
-    yield from _doubled(summary)
+        yield field, title, *_class_cells(_spread(getattr(one, field)) for one in classes)
+    yield from _duplicate_rows(summary)
     for code, count in summary.problems.items():
         yield "problem", code, "", "", str(count)
 
 
-def _counted(title: str, counts: list[dict[str, int]]) -> Iterator[Row]:
+def _count_rows(title: str, counts: list[dict[str, int]]) -> Iterator[Row]:
     """Yield a row for each of the most frequent names, and one for the others together."""
     names = list(counts[-1])
     for name in names[:_MOST_ROWS]:
-        yield title, name, *_three(_count(one.get(name, 0)) for one in counts)
+        yield title, name, *_class_cells(_count(one.get(name, 0)) for one in counts)
         title = ""
     if others := names[_MOST_ROWS:]:
         sums = (sum(one.get(name, 0) for name in others) for one in counts)
-        yield title, f"{len(others)} others", *_three(_count(one) for one in sums)
+        yield title, f"{len(others)} others", *_class_cells(_count(one) for one in sums)
 
 
-def _doubled(summary: ImportSummary) -> Iterator[Row]:
+def _duplicate_rows(summary: ImportSummary) -> Iterator[Row]:
     """Yield rows on duplicates in the manifest, where there are any."""
     doubles = summary.doubles
     named = {
@@ -323,7 +321,7 @@ def _doubled(summary: ImportSummary) -> Iterator[Row]:
             yield "twice", name, "", "", str(count)
 
 
-def _three(cells: Iterator[str]) -> tuple[str, str, str]:
+def _class_cells(cells: Iterator[str]) -> tuple[str, str, str]:
     """Return the cells of real, fake and all."""
     real, fake, both = cells
     return real, fake, both
@@ -333,13 +331,13 @@ def _count(count: int) -> str:
     return str(count) if count else ""
 
 
-def _spread(spread: Spread | None) -> str:
+def _spread(spread: NumberRange | None) -> str:
     """Return the numbers, or the one that they all are.
 
-    >>> from faceproof.data.importing.import_data import Spread
-    >>> _spread(Spread(least=1, median=2.5, greatest=9)), _spread(None)
+    >>> from faceproof.data.importing.import_data import NumberRange
+    >>> _spread(NumberRange(least=1, median=2.5, greatest=9)), _spread(None)
     ('1 / 2.5 / 9', '')
-    >>> _spread(Spread(least=256, median=256, greatest=256))
+    >>> _spread(NumberRange(least=256, median=256, greatest=256))
     '256'
     """
     if spread is None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
-from faceproof.cli.output import visible
+from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import UsageError
+from faceproof.messages import count_noun
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from faceproof.data.inspection.inspect import InspectSpec
-    from faceproof.data.inspection.record import Example, Fault, Inspection, RowRef
-    from faceproof.data.inspection.rows import Given
+    from faceproof.data.inspection.record import DataFault, Example, Inspection, RowRef
+    from faceproof.data.inspection.rows import InputManifest
 
 
 _DEFAULT_SAMPLE = 4000
@@ -85,10 +86,10 @@ def inspect(
     require("polars", "sklearn", "jinja2", extra="data")
     write = choose(FORMATS, format_, what="format")
     from faceproof.data.inspection.inspect import InspectSpec
-    from faceproof.data.inspection.record import failing_kinds
+    from faceproof.data.inspection.record import parse_failing_kinds
     from faceproof.data.inspection.rows import read_given
 
-    failing = failing_kinds(fail_on or "")
+    failing = parse_failing_kinds(fail_on or "")
     _check_report(report)
     spec = InspectSpec(sample=None if no_pictures else sample, seed=seed, near_bits=near_bits)
     given = [read_given(path, root) for path in manifests]
@@ -112,7 +113,9 @@ def _check_report(report: Path | None) -> None:
         raise UsageError(f"{report}: the folder {report.parent} does not exist; make it first")
 
 
-def _inspect(given: Sequence[Given], others: Sequence[Given], spec: InspectSpec) -> Inspection:
+def _inspect(
+    given: Sequence[InputManifest], others: Sequence[InputManifest], spec: InspectSpec
+) -> Inspection:
     """Return what was found, with a bar on a terminal."""
     from faceproof.data.inspection.inspect import inspect as run
 
@@ -122,7 +125,7 @@ def _inspect(given: Sequence[Given], others: Sequence[Given], spec: InspectSpec)
         return run(given, spec, against=others, done=bar.advance)
 
 
-def _write_report(inspection: Inspection, given: Sequence[Given], report: Path) -> None:
+def _write_report(inspection: Inspection, given: Sequence[InputManifest], report: Path) -> None:
     """Write the page.
 
     Raises:
@@ -168,51 +171,51 @@ def write_table(inspection: Inspection) -> None:
     wide = max((len(fault.kind) for fault in inspection.faults), default=0)
     for fault in inspection.faults:
         _print_fault(console, fault, inspection, wide)
-    typer.echo(_closing(inspection), err=True)
+    typer.echo(_closing_line(inspection), err=True)
 
 
 FORMATS: dict[str, Callable[[Inspection], None]] = {"table": write_table, "json": write_json}
 
 
-def _print_fault(console: Console, fault: Fault, inspection: Inspection, wide: int) -> None:
+def _print_fault(console: Console, fault: DataFault, inspection: Inspection, wide: int) -> None:
     """Print one fault: severity, kind, count and message, then examples and what to do."""
     console.print(_headline(fault, wide))
     for example in fault.examples[:EXAMPLES]:
-        console.print(f"    {_shown(example, inspection)}", markup=False)
+        console.print(f"    {_example_line(example, inspection)}", markup=False)
     console.print(f"    -> {fault.remedy}", style="dim", markup=False)
 
 
-def _headline(fault: Fault, wide: int) -> Text:
+def _headline(fault: DataFault, wide: int) -> Text:
     """Return the first line of a fault."""
     from rich.text import Text
 
     line = Text()
     line.append(f"{fault.severity:<8}", STYLES[fault.severity])
     line.append(f"{fault.kind:<{wide}}  ", "bold")
-    line.append(f"{fault.count:>7,}  {visible(fault.message)}")
+    line.append(f"{fault.count:>7,}  {escape_unprintable(fault.message)}")
     return line
 
 
-def _shown(example: Example, inspection: Inspection) -> str:
+def _example_line(example: Example, inspection: Inspection) -> str:
     """Return an example in one line."""
-    rows = " and ".join(_row(ref, inspection) for ref in example.rows)
-    detail = visible(example.detail)
+    rows = " and ".join(_describe_row(ref, inspection) for ref in example.rows)
+    detail = escape_unprintable(example.detail)
     return f"{rows}: {detail}" if detail else rows
 
 
-def _row(ref: RowRef, inspection: Inspection) -> str:
+def _describe_row(ref: RowRef, inspection: Inspection) -> str:
     """Return a row in words: its number, its manifest where there are several, its path."""
     named = inspection.manifests[ref.manifest].name if len(inspection.manifests) > 1 else ""
-    where = f" of {visible(named)}" if named else ""
-    return f"row {ref.row}{where} ({visible(ref.path)})"
+    where = f" of {escape_unprintable(named)}" if named else ""
+    return f"row {ref.row}{where} ({escape_unprintable(ref.path)})"
 
 
-def _closing(inspection: Inspection) -> str:
+def _closing_line(inspection: Inspection) -> str:
     """Return the last line: what was inspected, and the number of faults."""
-    return "; ".join(_parts(inspection))
+    return "; ".join(_closing_parts(inspection))
 
 
-def _parts(inspection: Inspection) -> Iterator[str]:
+def _closing_parts(inspection: Inspection) -> Iterator[str]:
     """Yield the parts of the last line."""
     opened = (
         f"{inspection.sample.n:,} pictures opened" if inspection.sample else "no picture opened"
@@ -222,4 +225,4 @@ def _parts(inspection: Inspection) -> Iterator[str]:
     if found:
         yield f"shortcuts: ROC-AUC {found.auc:.3f} [{found.low:.3f}, {found.high:.3f}]"
     counts = [(inspection.count(name), name) for name in STYLES]
-    yield ", ".join(f"{n} {name}{'' if n == 1 else 's'}" for n, name in counts)
+    yield ", ".join(count_noun(n, name, separator="") for n, name in counts)

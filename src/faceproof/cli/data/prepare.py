@@ -61,15 +61,15 @@ def prepare(
         int | None,
         typer.Option(
             metavar="PX",
-            help="Side that faces (or kept pictures) are reduced to; 3/4 of the smallest median "
-            "side of a class of a source if not given.",
+            help="Side to which faces (or kept pictures) are reduced; default: 3/4 of the smallest "
+            "median side of a class of a source.",
         ),
     ] = None,
     quality: Annotated[
         str | None,
         typer.Option(
             metavar="LOW-HIGH",
-            help="JPEG qualities that the history draws from.  [default: 70-95]",
+            help="Range of JPEG qualities for --equalise.  [default: 70-95]",
             show_default=False,
         ),
     ] = None,
@@ -91,7 +91,7 @@ def prepare(
     ] = None,
     shards: Annotated[
         str | None,
-        typer.Option(metavar="webdataset|parquet", help="Shard format to write as well."),
+        typer.Option(metavar="webdataset|parquet", help="Also write shards in this format."),
     ] = None,
     shard_size: Annotated[
         str | None,
@@ -107,7 +107,7 @@ def prepare(
     seed: Annotated[int, typer.Option(min=0, help="Random seed of histories and shard order.")] = 0,
     probe: Annotated[
         bool,
-        typer.Option("--probe/--no-probe", help="Probe for shortcuts before and after."),
+        typer.Option("--probe/--no-probe", help="Run the shortcut probe before and after."),
     ] = True,
     anew: Annotated[
         bool, typer.Option("--anew", help="Start from scratch: delete the prepared pictures.")
@@ -120,39 +120,41 @@ def prepare(
     """
     from faceproof.tables import require
 
-    require("polars", "pyarrow", "sklearn", extra="data")
+    require("polars", "pyarrow", "sklearn", "filelock", extra="data")
     from faceproof.data.manifest_files import merge, read_manifest
     from faceproof.data.preparing import Preparing, prepare_manifest
     from faceproof.data.preparing.folder import MANIFEST
-    from faceproof.data.preparing.summary import failed, summary
+    from faceproof.data.preparing.summary import count_failed, summary_lines
 
     spec = _pictures_spec(
         crop=_crop(size, margin, detector, keep),
         keep=keep,
-        format=_format(format_, keep),
-        equalise=_equalising(equalise_side, quality, wanted=equalise),
+        format=_crop_format(format_, keep),
+        equalise=_equalising_spec(equalise_side, quality, wanted=equalise),
         seed=seed,
     )
     finish = _finish_spec(balance, shards, shard_size, probe=probe)
     manifest = merge([read_manifest(path, root=root) for path in manifests])
     if not any(manifest.counts().values()):
-        _say("no row has a split yet: `faceproof data split` gives it one before training")
+        _print_progress(
+            "no row has a split yet: `faceproof data split` gives it one before training"
+        )
     try:
         with progress_bar(range(len(manifest)), what="prepared") as bar:
             how = Preparing(
                 workers=workers or min(16, os.cpu_count() or 1),
                 anew=anew,
                 advance=bar.advance,
-                say=_say,
+                say=_print_progress,
             )
             prepared = prepare_manifest(manifest, output, spec, finish=finish, how=how)
     except KeyboardInterrupt:
-        _say("stopped; finished pictures are kept; the same command resumes")
+        _print_progress("stopped; finished pictures are kept; run the same command again to resume")
         raise typer.Exit(INTERRUPTED) from None
-    for line in summary(prepared):
-        _say(line)
+    for line in summary_lines(prepared):
+        _print_progress(line)
     typer.echo(output / MANIFEST)
-    raise typer.Exit(NOT_ALL_CHECKED if failed(prepared) else ALL_CHECKED)
+    raise typer.Exit(NOT_ALL_CHECKED if count_failed(prepared) else ALL_CHECKED)
 
 
 def _crop(size: int | None, margin: float | None, detector: str | None, keep: str) -> CropSpec:
@@ -176,7 +178,7 @@ def _crop(size: int | None, margin: float | None, detector: str | None, keep: st
     return Bundle.read(locate(detector)).spec.preprocessing.crop
 
 
-def _equalising(side: int | None, quality: str | None, *, wanted: bool) -> Equalising | None:
+def _equalising_spec(side: int | None, quality: str | None, *, wanted: bool) -> Equalising | None:
     """Return how both classes get one history, or None."""
     from faceproof.data.preparing import Equalising
 
@@ -191,7 +193,7 @@ def _equalising(side: int | None, quality: str | None, *, wanted: bool) -> Equal
     return _record(Equalising, side=side, quality=(int(low), int(high)))
 
 
-def _format(name: str | None, keep: str) -> str:
+def _crop_format(name: str | None, keep: str) -> str:
     """Return the format of crops."""
     if name is not None and keep == "picture":
         raise UsageError("--format is for crops: leave it out with --keep picture")
@@ -221,7 +223,7 @@ def _finish_spec(
             raise UsageError("--shard-size requires --shards: add --shards webdataset")
         return FinishSpec(balance=order, probe=probe)
     kind = choose(SHARD_KINDS, shards, what="--shards")
-    wanted = ShardsSpec.sized(kind, size) if size else ShardsSpec(kind=kind)
+    wanted = ShardsSpec.parse_size(kind, size) if size else ShardsSpec(kind=kind)
     return FinishSpec(balance=order, shards=wanted, probe=probe)
 
 
@@ -242,6 +244,6 @@ def _record(kind: type[R], **values: Any) -> R:
         raise UsageError(f"--{option} {first['input']!r}: {first['msg']}") from error
 
 
-def _say(message: str) -> None:
+def _print_progress(message: str) -> None:
     """Print the progress on standard error."""
     typer.echo(message, err=True)

@@ -10,12 +10,12 @@ import typer
 
 from faceproof.cli.exits import NOT_ALL_CHECKED
 from faceproof.errors import LeakError, UsageError
-from faceproof.messages import aligned
-from faceproof.sources import printable
+from faceproof.messages import align_rows
+from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
     from faceproof.data.manifest import Manifest
-    from faceproof.data.splitting.split import Divided
+    from faceproof.data.splitting.split import SplitResult
 
 
 def split(
@@ -44,30 +44,33 @@ def split(
     ] = None,
     anew: Annotated[bool, typer.Option("--anew", help="Ignore existing splits.")] = False,
     near_bits: Annotated[
-        int, typer.Option(min=0, max=256, help="Largest hash distance of near-duplicates.")
+        int,
+        typer.Option(
+            min=0, max=256, help="Largest hash distance of near-duplicates, in bits of 256."
+        ),
     ] = 31,
     protocols: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder for leave-one-generator-out and leave-one-source-out."
+            metavar="DIR", help="Folder for leave-one-out manifests of each generator and source."
         ),
     ] = None,
     root: Annotated[
         Path | None, typer.Option(help="Data folder, if a manifest names none.")
     ] = None,
 ) -> None:
-    """Split by group and near-duplicate cluster, with the same share of every stratum.
+    """Split a data set; groups and near-duplicates stay together, every stratum is balanced.
 
-    A row that has a split keeps it: from OLD, from OUT of the time before, or from its manifest.
+    A row keeps the split that it has in OLD, in an earlier OUT or in its manifest.
 
-    Exit codes: 0 every row has a split, 1 some would join two and were left out, 2 wrong usage.
+    Exit codes: 0 every row has a split, 1 rows that join two splits were left out, 2 wrong usage.
     """
     from faceproof.tables import require
 
-    require("polars", "pyarrow", extra="data")
+    require("polars", "pyarrow", "scipy", extra="data")
     if not output.parent.is_dir():
         raise UsageError(
-            f"{printable(str(output.parent))} is not a folder: make it, or name another"
+            f"{to_printable(str(output.parent))} is not a folder: make it, or name another"
         )
     from faceproof.data.manifest_files import write_manifest
     from faceproof.data.splitting.protocols import write_protocols
@@ -76,20 +79,20 @@ def split(
 
     names = tuple(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
     spec = SplitSpec(shares=parse_shares(shares), seed=seed, by=names, near_bits=near_bits)
-    older = [] if anew else _older([*(keep or []), output], keep or [], root)
-    divided = divide(_merged(manifests, root, forget=anew), spec, older=older)
+    older = [] if anew else _read_earlier_splits([*(keep or []), output], keep or [], root)
+    divided = divide(_merge_manifests(manifests, root, forget=anew), spec, older=older)
     write_manifest(divided.manifest, output)
     _write_split(divided, spec.shares)
     if protocols is not None:
         written = write_protocols(divided.manifest, protocols, spec)
-        typer.echo(f"\n{len(written.protocols)} protocols in {printable(str(protocols))}")
+        typer.echo(f"\n{len(written.protocols)} protocols in {to_printable(str(protocols))}")
         for reason in written.skipped:
             typer.echo(f"no protocol {reason}", err=True)
     if divided.left_out:
         raise typer.Exit(NOT_ALL_CHECKED)
 
 
-def _merged(paths: Sequence[Path], root: Path | None, *, forget: bool) -> Manifest:
+def _merge_manifests(paths: Sequence[Path], root: Path | None, *, forget: bool) -> Manifest:
     """Return the manifests as one, each picture once; without their splits where ``forget``."""
     import polars as pl
 
@@ -111,7 +114,9 @@ def _merged(paths: Sequence[Path], root: Path | None, *, forget: bool) -> Manife
     )
 
 
-def _older(paths: Sequence[Path], named: Sequence[Path], root: Path | None) -> list[Manifest]:
+def _read_earlier_splits(
+    paths: Sequence[Path], named: Sequence[Path], root: Path | None
+) -> list[Manifest]:
     """Return the manifests of the earlier split; named ones must exist."""
     from faceproof.data.manifest_files import read_manifest
 
@@ -123,7 +128,7 @@ _MOST_LISTED = 20
 _FEWEST_ROWS = 100
 
 
-def _write_split(divided: Divided, shares: Mapping[str, float]) -> None:
+def _write_split(divided: SplitResult, shares: Mapping[str, float]) -> None:
     """Print how many rows of what went where, and what is to be looked at."""
     found, manifest = divided.related, divided.manifest
     typer.echo(f"{len(manifest)} rows, {divided.kept} of which had their split before")
@@ -132,18 +137,18 @@ def _write_split(divided: Divided, shares: Mapping[str, float]) -> None:
         f"near-duplicates joined {found.rows_joined} rows"
     )
     for kind in ("label", "generator", "source"):
-        typer.echo("\n" + "\n".join(aligned(list(table_of(manifest, kind)), right=True)))
-    typer.echo("\n" + deviation(divided, shares))
+        typer.echo("\n" + "\n".join(align_rows(list(_split_table(manifest, kind)), left=1)))
+    typer.echo("\n" + _describe_deviation(divided, shares))
     for warning in divided.warnings:
-        typer.echo(f"warning: {printable(warning)}", err=True)
+        typer.echo(f"warning: {to_printable(warning)}", err=True)
     for out in divided.left_out[:_MOST_LISTED]:
-        typer.echo(f"{printable(out.path)}: {printable(out.reason)}", err=True)
+        typer.echo(f"{to_printable(out.path)}: {to_printable(out.reason)}", err=True)
     if len(divided.left_out) > _MOST_LISTED:
         more = len(divided.left_out) - _MOST_LISTED
         typer.echo(f"and {more} more rows without a split", err=True)
 
 
-def table_of(manifest: Manifest, kind: str) -> Iterator[Sequence[str]]:
+def _split_table(manifest: Manifest, kind: str) -> Iterator[Sequence[str]]:
     """Yield a header, and for each value of a column its rows in each split, none and all."""
     from faceproof.data.manifest import SPLITS
 
@@ -154,10 +159,10 @@ def table_of(manifest: Manifest, kind: str) -> Iterator[Sequence[str]]:
     yield kind, *SPLITS, "none", "all"
     for value in sorted({value for value, _ in counts}):
         row = [counts.get((value, split), 0) for split in (*SPLITS, "")]
-        yield printable(value), *map(str, row), str(sum(row))
+        yield to_printable(value), *map(str, row), str(sum(row))
 
 
-def deviation(divided: Divided, shares: Mapping[str, float]) -> str:
+def _describe_deviation(divided: SplitResult, shares: Mapping[str, float]) -> str:
     """Return where the share of a stratum that is large enough differs most from what is wanted."""
     worst = max(_deviations(divided, shares), default=None)
     if worst is None:
@@ -170,7 +175,7 @@ def deviation(divided: Divided, shares: Mapping[str, float]) -> str:
 
 
 def _deviations(
-    divided: Divided, shares: Mapping[str, float]
+    divided: SplitResult, shares: Mapping[str, float]
 ) -> Iterator[tuple[float, str, str, float]]:
     """Yield percentage points, split, stratum and share of every cell."""
     for name, row in zip(divided.strata, divided.counts.tolist(), strict=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.errors import UsageError
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
     from faceproof.data.manifest import Manifest
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
 def combine(
     detectors: Annotated[
-        list[str], typer.Argument(metavar="DETECTOR", help="Folders or names, two or more.")
+        list[str],
+        typer.Argument(
+            metavar="DETECTOR", help="Detectors to combine: names or folders, two or more."
+        ),
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="The folder of the new detector.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder of the new detector.")
     ],
     data: Annotated[
         Path,
         typer.Option(
             metavar="FOLDER|MANIFEST",
-            help="A prepared folder, or a manifest with splits: as they were trained on.",
+            help="Training data of the detectors: a prepared folder, or a manifest with splits.",
         ),
     ] = Path("data/prepared"),
     root: Annotated[
@@ -62,14 +65,14 @@ def combine(
         bool,
         typer.Option(
             "--allow-other-data",
-            help="Take detectors trained on other data; none may have seen these faces.",
+            help="Accept detectors trained on other data, if none was trained on these faces.",
         ),
     ] = False,
 ) -> None:
-    """Combine several detectors into one.
+    """Combine several detectors into one ensemble.
 
-    Weights, calibration and thresholds are chosen on the calibration split; each detector and the
-    whole are measured on the test split. An interrupted run resumes with its saved scores.
+    Weights, calibration and thresholds are chosen on the calibration split; each member and the
+    ensemble are measured on the test split. An interrupted run resumes with its saved scores.
     """
     from faceproof.tables import require
 
@@ -78,25 +81,25 @@ def combine(
     from faceproof.training.combine import combine as make_one
 
     conditions = tuple(dict.fromkeys(condition or ()))
-    how = _how(
+    how = _make_combination(
         name or output.resolve().name,
         version,
-        _promised(conditions, tuple(budget or ()), default_budget),
+        _calibration_recipe(conditions, tuple(budget or ()), default_budget),
         allow_other_data=allow_other_data,
-        command=_command(detectors, data, output, allow_other_data=allow_other_data),
+        command=_reproduction_command(detectors, data, output, allow_other_data=allow_other_data),
     )
     bundle = make_one(
         detectors,
-        _manifest(data, root),
+        _read_data_manifest(data, root),
         output,
         RunFolder(run or Path("runs") / output.resolve().name),
         how=how,
-        progress=_say,
+        progress=_print_progress,
     )
     typer.echo(bundle.folder)
 
 
-def _promised(
+def _calibration_recipe(
     conditions: tuple[str, ...], budgets: tuple[float, ...], default: float | None
 ) -> CalibrationRecipe:
     """Return what is promised under which conditions; what is not named is as in a recipe."""
@@ -105,9 +108,9 @@ def _promised(
     from faceproof.training.recipe import CalibrationRecipe
 
     named = {"conditions": conditions, "budgets": budgets, "default_budget": default}
-    said = {key: value for key, value in named.items() if value not in (None, ())}
+    given = {key: value for key, value in named.items() if value not in (None, ())}
     try:
-        return CalibrationRecipe.model_validate(said)
+        return CalibrationRecipe.model_validate(given)
     except ValidationError as error:
         fault = error.errors()[0]
         where = str(fault["loc"][0] if fault["loc"] else "budget").removesuffix("s")
@@ -115,7 +118,7 @@ def _promised(
         raise UsageError(f"--{where.replace('_', '-')}: {problem}") from error
 
 
-def _how(
+def _make_combination(
     name: str,
     version: str,
     promised: CalibrationRecipe,
@@ -129,12 +132,12 @@ def _how(
     from faceproof.detector.spec import Name
     from faceproof.training.combine import Combination
 
-    for option, said in {"--name": name, "--version": version}.items():
+    for option, value in {"--name": name, "--version": version}.items():
         try:
-            TypeAdapter(Name).validate_python(said)
+            TypeAdapter(Name).validate_python(value)
         except ValidationError as error:
             raise UsageError(
-                f"{option} {said!r}: a name has at most 64 letters, digits, '.', '_' and '-', "
+                f"{option} {value!r}: a name has at most 64 letters, digits, '.', '_' and '-', "
                 "and starts with a letter or digit"
             ) from error
     return Combination(
@@ -147,7 +150,9 @@ def _how(
     )
 
 
-def _command(detectors: list[str], data: Path, output: Path, *, allow_other_data: bool) -> str:
+def _reproduction_command(
+    detectors: list[str], data: Path, output: Path, *, allow_other_data: bool
+) -> str:
     """Return the command for the card, without the folders of this machine above a name."""
     names = [Path(one).name if Path(one).is_absolute() else one for one in detectors]
     folders = [Path(one.name) if one.is_absolute() else one for one in (data, output)]
@@ -156,7 +161,7 @@ def _command(detectors: list[str], data: Path, output: Path, *, allow_other_data
     return shlex.join([*words, *(["--allow-other-data"] if allow_other_data else [])])
 
 
-def _manifest(data: Path, root: Path | None) -> Manifest:
+def _read_data_manifest(data: Path, root: Path | None) -> Manifest:
     """Return the manifest of a prepared folder, or of a file."""
     from faceproof.data.manifest_files import read_manifest
     from faceproof.data.preparing.folder import read_prepared
@@ -165,12 +170,12 @@ def _manifest(data: Path, root: Path | None) -> Manifest:
         return read_prepared(data)
     if not data.is_file():
         raise UsageError(
-            f"--data {printable(str(data))} does not exist; name the prepared folder "
+            f"--data {to_printable(str(data))} does not exist; name the prepared folder "
             "that the detectors were trained on, or a manifest with splits"
         )
     return read_manifest(data, root=root)
 
 
-def _say(message: str) -> None:
+def _print_progress(message: str) -> None:
     """Print the progress on standard error."""
     typer.echo(message, err=True)

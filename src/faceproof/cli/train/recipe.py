@@ -66,14 +66,14 @@ class TrainingDisplay:
             self._live.start()
         if time.monotonic() - self._drawn >= _EVERY_SECONDS or moment.step == moment.steps:
             self._drawn = time.monotonic()
-            self._live.update(block(moment), refresh=True)
+            self._live.update(_render_block(moment), refresh=True)
 
     def hide(self) -> None:
         """Remove the block; the printed lines stay."""
         self._live.stop()
 
 
-def block(moment: Moment) -> RenderableType:
+def _render_block(moment: Moment) -> RenderableType:
     """Return the block: how far, what training came to last, and what validation did."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
@@ -87,17 +87,17 @@ def block(moment: Moment) -> RenderableType:
     bar.add_row(
         f"step {moment.step:,}/{moment.steps:,}",
         ProgressBar(total=moment.steps, completed=moment.step),
-        _left(moment.seconds_left),
+        _time_left(moment.seconds_left),
     )
-    lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in told(moment)]
+    lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in describe_moment(moment)]
     return Group(bar, *lines)
 
 
-def told(moment: Moment) -> list[str]:
+def describe_moment(moment: Moment) -> list[str]:
     """Return the figures of a moment, one line for training and one for validation."""
     training = [
-        said.format(value)
-        for said, value in (
+        title.format(value)
+        for title, value in (
             ("loss {:.4f}", moment.loss),
             ("accuracy {:.3f}", moment.accuracy),
             ("{:.1f} pictures/s", moment.pictures_per_second),
@@ -112,22 +112,22 @@ def told(moment: Moment) -> list[str]:
     return [", ".join(line) for line in (training, validation) if line]
 
 
-def training_progress() -> Callable[[str], None]:
+def make_progress() -> Callable[[str], None]:
     """Return the progress reporter: a live display on a terminal, plain lines elsewhere."""
     from rich.console import Console
 
     console = Console(stderr=True)
     if sys.stderr.isatty() and not console.is_dumb_terminal:
         return TrainingDisplay(console)
-    return _say
+    return _print_line
 
 
-def _say(message: str) -> None:
+def _print_line(message: str) -> None:
     """Print a line on standard error."""
     typer.echo(message, err=True)
 
 
-def _left(seconds: float | None) -> str:
+def _time_left(seconds: float | None) -> str:
     return "" if seconds is None else f"{timedelta(seconds=round(seconds))} left"
 
 
@@ -146,13 +146,13 @@ def train(
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
-    from faceproof.training.run.stopping import Stopped
+    from faceproof.training.run.stopping import TrainingStopped
     from faceproof.training.train import train as run
 
-    say, folder = training_progress(), output or Path("runs") / recipe.stem
+    say, folder = make_progress(), output or Path("runs") / recipe.stem
     try:
         bundle = run(recipe, folder, overrides=set_ or (), progress=say)
-    except Stopped as stop:
+    except TrainingStopped as stop:
         say(str(stop))
         raise typer.Exit(stop.exit_code) from None
     typer.echo(bundle.folder)

@@ -14,21 +14,27 @@ import polars as pl
 from pydantic import Field
 
 from faceproof.data.generators import unknown_generator_warning
-from faceproof.data.importing.measure import OFFICIAL, Reader, Rows, Task, settle_splits
+from faceproof.data.importing.measure import (
+    OFFICIAL,
+    ImportTask,
+    Reader,
+    RowCollector,
+    settle_splits,
+)
 from faceproof.data.layouts import LAYOUTS
 from faceproof.data.layouts.listing import (
     Entry,
-    Listed,
+    ListedFile,
     ListingOptions,
+    ListingProblem,
     Note,
-    Problem,
-    without_suffix,
+    strip_suffix,
 )
 from faceproof.data.manifest import LABELS, Manifest
 from faceproof.errors import ManifestError, SourceNotFoundError, UsageError
-from faceproof.pipeline import in_order
+from faceproof.pipeline import map_in_order
 from faceproof.records import Document, Record
-from faceproof.sources import is_address, printable
+from faceproof.sources import is_address, to_printable
 from faceproof.tables import choose
 
 #: A source may be one table instead of a folder.
@@ -57,15 +63,15 @@ class ImportSpec(Record):
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """A manifest, the problems of entries that are not in it, and notes."""
 
     manifest: Manifest
-    problems: tuple[Problem, ...]
+    problems: tuple[ListingProblem, ...]
     notes: tuple[str, ...]
 
 
-def _nothing(_: object) -> None:
+def _ignore_message(_: object) -> None:
     """Ignore the message."""
 
 
@@ -73,9 +79,9 @@ def import_data(
     source: Path,
     spec: ImportSpec,
     *,
-    tell: Callable[[str], None] = _nothing,
-    advance: Callable[[object], None] = _nothing,
-) -> Imported:
+    tell: Callable[[str], None] = _ignore_message,
+    advance: Callable[[object], None] = _ignore_message,
+) -> ImportResult:
     """Return the manifest of a source; every picture is read once.
 
     ``tell`` is called with each note immediately, mostly before the first picture is read.
@@ -85,15 +91,15 @@ def import_data(
         UsageError: there is no such source or layout, or the layout does not support an option.
         SourceNotFoundError: the layout finds no picture.
     """
-    listing = Listing(source, spec, tell)
-    rows, problems = Rows(spec.name), []
-    extract = absolute(spec.extract)
+    listing = _ImportListing(source, spec, tell)
+    rows, problems = RowCollector(spec.name), []
+    extract = _absolute_path(spec.extract)
     reader = Reader(listing.folder, extract, spec.frames)
     ahead = _AHEAD * max(spec.workers, 1)
-    with closing(in_order(reader.read, listing, workers=spec.workers, ahead=ahead)) as results:
+    with closing(map_in_order(reader.read, listing, workers=spec.workers, ahead=ahead)) as results:
         for found in results:
             for one in found:
-                if isinstance(one, Problem):
+                if isinstance(one, ListingProblem):
                     problems.append(one)
                 else:
                     rows.add(one)
@@ -101,56 +107,56 @@ def import_data(
     table, root = rows.table(listing.folder, extract)
     if table.is_empty() and not problems:
         raise SourceNotFoundError(
-            f"{printable(str(source))}: the layout {spec.layout} finds no picture there; check"
+            f"{to_printable(str(source))}: the layout {spec.layout} finds no picture there; check"
             " the folder, or try another layout"
         )
-    table, told = settle_splits(table)
-    for note in told:
+    table, notes = settle_splits(table)
+    for note in notes:
         listing.note(note)
-    return Imported(Manifest(table, root=root), tuple(problems), tuple(listing.notes))
+    return ImportResult(Manifest(table, root=root), tuple(problems), tuple(listing.notes))
 
 
 def count_entries(source: Path, spec: ImportSpec) -> Iterator[Entry]:
     """Yield the entries to read, for counting."""
-    return choose(LAYOUTS, spec.layout, what="layout")(_checked_source(source), spec.options)
+    return choose(LAYOUTS, spec.layout, what="layout")(_require_source(source), spec.options)
 
 
-def _checked_source(source: Path) -> Path:
+def _require_source(source: Path) -> Path:
     """Return a source that can be listed: a folder, or a table of pictures next to it.
 
     Raises:
         UsageError: it is missing, a URL, or a file of another kind.
     """
-    said = printable(str(source))
+    shown = to_printable(str(source))
     if is_address(source.as_posix().replace(":/", "://", 1)):  # a path has no empty parts
-        raise UsageError(f"{said}: import does not fetch from URLs; download it first")
+        raise UsageError(f"{shown}: import does not fetch from URLs; download it first")
     if not source.exists():
-        raise UsageError(f"{said}: no such folder; give the folder of the pictures")
+        raise UsageError(f"{shown}: no such folder; give the folder of the pictures")
     if source.is_file() and source.suffix.lower() not in _TABLE_SUFFIXES:
-        raise UsageError(f"{said} is a file; give the folder that contains it or its content")
+        raise UsageError(f"{shown} is a file; give the folder that contains it or its content")
     return source
 
 
-class Listing:
+class _ImportListing:
     """The tasks of a source; ``notes`` grows during the iteration."""
 
     def __init__(self, source: Path, spec: ImportSpec, tell: Callable[[str], None]) -> None:
-        self._source = _checked_source(source)
+        self._source = _require_source(source)
         self._layout = choose(LAYOUTS, spec.layout, what="layout")
         self._spec, self._tell = spec, tell
         self._claimed: set[str] = set()
         self._generators: set[str] = set()
-        self.folder = absolute(source.parent if source.is_file() else source)
+        self.folder = _absolute_path(source.parent if source.is_file() else source)
         self.notes: list[str] = []
 
-    def __iter__(self) -> Iterator[Task | Problem]:
+    def __iter__(self) -> Iterator[ImportTask | ListingProblem]:
         """Yield the entries to read, and the problems of listing."""
-        own = _Own(self.folder, (*self._spec.outputs, self._spec.extract))
+        own = _OutputPaths(self.folder, (*self._spec.outputs, self._spec.extract))
         for entry in self._layout(self._source, self._spec.options):
             if isinstance(entry, Note):
                 self.note(entry.message)
-            elif not own.holds(entry.path):
-                yield entry if isinstance(entry, Problem) else self._task(entry)
+            elif not own.contains(entry.path):
+                yield entry if isinstance(entry, ListingProblem) else self._make_task(entry)
 
     def note(self, message: str) -> None:
         """Report a note once."""
@@ -158,16 +164,16 @@ class Listing:
             self.notes.append(message)
             self._tell(message)
 
-    def _task(self, item: Listed) -> Task | Problem:
+    def _make_task(self, item: ListedFile) -> ImportTask | ListingProblem:
         """Return the task of one listed picture, or its problem."""
-        if refused := _refused(item):
+        if refused := _find_problem(item):
             return refused
-        self._know(item.generator)
+        self._warn_if_unknown(item.generator)
         extracted = item.video or item.data is not None
         self._check_place(self._spec.extract if extracted else self.folder)
-        return Task(item, self._claim(item) if extracted else "")
+        return ImportTask(item, self._claim_name(item) if extracted else "")
 
-    def _know(self, generator: str) -> None:
+    def _warn_if_unknown(self, generator: str) -> None:
         """Warn about a new generator that is not in the table."""
         if generator not in self._generators:
             self._generators.add(generator)
@@ -177,15 +183,15 @@ class Listing:
     def _check_place(self, place: Path) -> None:
         """Reject a place of pictures that the manifest cannot refer to."""
         below = self._spec.below
-        if below is not None and not absolute(place).is_relative_to(absolute(below)):
+        if below is not None and not _absolute_path(place).is_relative_to(_absolute_path(below)):
             raise UsageError(
-                f"a CSV manifest must be above its pictures, but {printable(str(place))} is not"
+                f"a CSV manifest must be above its pictures, but {to_printable(str(place))} is not"
                 f" in {below}: write .parquet, which stores the data folder, or name another file"
             )
 
-    def _claim(self, item: Listed) -> str:
+    def _claim_name(self, item: ListedFile) -> str:
         """Return a unique name for an extracted file."""
-        stem = item.path if item.video else without_suffix(item.path)
+        stem = item.path if item.video else strip_suffix(item.path)
         suffix, free, number = item.path.removeprefix(stem), stem, 1
         while free.lower() in self._claimed:  # file systems may be case-insensitive
             number += 1
@@ -194,41 +200,41 @@ class Listing:
         return free + suffix
 
 
-def absolute(path: Path) -> Path:
+def _absolute_path(path: Path) -> Path:
     """Return the absolute path without any "..", links not followed."""
     return Path(os.path.abspath(path))  # noqa: PTH100 (`resolve` follows links)
 
 
-class _Own:
+class _OutputPaths:
     """The files of earlier imports in a folder, by name."""
 
     def __init__(self, folder: Path, written: Iterable[Path]) -> None:
-        inside = [path for path in map(absolute, written) if path.is_relative_to(folder)]
+        inside = [path for path in map(_absolute_path, written) if path.is_relative_to(folder)]
         names = {path.relative_to(folder).as_posix() for path in inside} - {"."}
         self._files = frozenset(names)
         self._folders = tuple(f"{name}/" for name in names)
 
-    def holds(self, path: str) -> bool:
+    def contains(self, path: str) -> bool:
         """Return whether a path, relative to the folder, is one of those or below it."""
         return path in self._files or path.startswith(self._folders)
 
 
-def _refused(item: Listed) -> Problem | None:
+def _find_problem(item: ListedFile) -> ListingProblem | None:
     """Return why an entry cannot be a row of a manifest, or None if it can."""
-    path, name = PurePosixPath(item.path), printable(item.path)
+    path, name = PurePosixPath(item.path), to_printable(item.path)
     if name != item.path:
-        said = "its name is not UTF-8, which a manifest cannot hold; rename it"
-        return Problem(name, "name_not_utf8", said)
+        reason = "its name is not UTF-8, which a manifest cannot hold; rename it"
+        return ListingProblem(name, "name_not_utf8", reason)
     if path.is_absolute() or ".." in path.parts:
-        said = "it is outside the source; copy it there, or give the folder above both"
-        return Problem(name, "path_escapes", said)
+        reason = "it is outside the source; copy it there, or give the folder above both"
+        return ListingProblem(name, "path_escapes", reason)
     if item.label not in LABELS or (item.label == "real") != (item.generator == "none"):
-        said = f"label {item.label!r} with generator {item.generator!r}; real requires none"
-        return Problem(name, ManifestError.code, said)
+        reason = f"label {item.label!r} with generator {item.generator!r}; real requires none"
+        return ListingProblem(name, ManifestError.code, reason)
     return None
 
 
-class Spread(Record):
+class NumberRange(Record):
     """Minimum, median and maximum of some numbers."""
 
     least: int
@@ -236,7 +242,7 @@ class Spread(Record):
     greatest: int
 
 
-class ClassSummary(Record):
+class _ClassSummary(Record):
     """The pictures of one class; counts by name, the most frequent first."""
 
     pictures: int
@@ -244,12 +250,12 @@ class ClassSummary(Record):
     official_splits: dict[str, int]
     formats: dict[str, int]
     jpeg_qualities: dict[str, int]
-    width: Spread | None
-    height: Spread | None
-    bytes: Spread | None
+    width: NumberRange | None
+    height: NumberRange | None
+    bytes: NumberRange | None
 
 
-class Doubles(Record):
+class _DuplicateCounts(Record):
     """Repeated pictures in the manifest; they are kept, and `inspect` reports them.
 
     ``files`` counts rows beyond the first of equal files, ``paths`` those of equal paths, and
@@ -270,15 +276,15 @@ class ImportSummary(Document):
     root: str
     source: str
     layout: str
-    all: ClassSummary
-    real: ClassSummary
-    fake: ClassSummary
-    doubles: Doubles
+    all: _ClassSummary
+    real: _ClassSummary
+    fake: _ClassSummary
+    doubles: _DuplicateCounts
     problems: dict[str, int]
     notes: tuple[str, ...]
 
 
-def summarise(imported: Imported, *, manifest: Path, source: str, layout: str) -> ImportSummary:
+def summarise(imported: ImportResult, *, manifest: Path, source: str, layout: str) -> ImportSummary:
     """Return the summary of an import whose manifest is at ``manifest``."""
     table = imported.manifest.table
     codes = Counter(problem.code for problem in imported.problems)
@@ -288,46 +294,46 @@ def summarise(imported: Imported, *, manifest: Path, source: str, layout: str) -
         root=str(imported.manifest.root),
         source=source,
         layout=layout,
-        all=_of_class(table),
-        real=_of_class(table.filter(pl.col("label") == "real")),
-        fake=_of_class(table.filter(pl.col("label") == "fake")),
-        doubles=_doubles(table),
+        all=_summarise_class(table),
+        real=_summarise_class(table.filter(pl.col("label") == "real")),
+        fake=_summarise_class(table.filter(pl.col("label") == "fake")),
+        doubles=_count_duplicates(table),
         problems=dict(codes.most_common()),
         notes=imported.notes,
     )
 
 
-def _of_class(table: pl.DataFrame) -> ClassSummary:
-    return ClassSummary(
+def _summarise_class(table: pl.DataFrame) -> _ClassSummary:
+    return _ClassSummary(
         pictures=table.height,
-        generators=_counts(table["generator"]),
-        official_splits=_counts(table[OFFICIAL if OFFICIAL in table.columns else "split"]),
-        formats=_counts(table["format"]),
-        jpeg_qualities=_counts(table["jpeg_quality"]),
-        width=_spread(table["width"]),
-        height=_spread(table["height"]),
-        bytes=_spread(table["bytes"]),
+        generators=_count_values(table["generator"]),
+        official_splits=_count_values(table[OFFICIAL if OFFICIAL in table.columns else "split"]),
+        formats=_count_values(table["format"]),
+        jpeg_qualities=_count_values(table["jpeg_quality"]),
+        width=_summarise_range(table["width"]),
+        height=_summarise_range(table["height"]),
+        bytes=_summarise_range(table["bytes"]),
     )
 
 
-def _counts(column: pl.Series) -> dict[str, int]:
+def _count_values(column: pl.Series) -> dict[str, int]:
     """Return the count of each non-empty value, the most frequent first."""
     named = column.cast(pl.String).drop_nulls()
     counts = named.filter(named != "").alias("value").value_counts(name="n")
     return dict(counts.sort(["n", "value"], descending=[True, False]).iter_rows())
 
 
-def _spread(column: pl.Series) -> Spread | None:
+def _summarise_range(column: pl.Series) -> NumberRange | None:
     if column.is_empty():
         return None
     numbers = column.cast(pl.Int64)
     least, middle, greatest = numbers.min(), numbers.median(), numbers.max()
-    return Spread.model_validate({"least": least, "median": middle, "greatest": greatest})
+    return NumberRange.model_validate({"least": least, "median": middle, "greatest": greatest})
 
 
-def _doubles(table: pl.DataFrame) -> Doubles:
+def _count_duplicates(table: pl.DataFrame) -> _DuplicateCounts:
     labels = table.group_by("sha256").agg(pl.col("label").n_unique())
-    return Doubles(
+    return _DuplicateCounts(
         files=table.height - labels.height,
         paths=table.height - table["path"].n_unique(),
         in_both_classes=labels.filter(pl.col("label") > 1).height,

@@ -11,17 +11,18 @@ import polars as pl
 
 from faceproof.data.duplicates import perceptual_hash
 from faceproof.data.importing.videos import sample_video
-from faceproof.data.layouts.listing import RESERVED, Listed, Problem
+from faceproof.data.layouts.listing import RESERVED, ListedFile, ListingProblem
 from faceproof.data.manifest import CONTRACT, FACTS, SPLITS
 from faceproof.errors import SourceError, SourceUnreadableError, TruncatedPictureError, UsageError
 from faceproof.imaging.containers.base import Container
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
 from faceproof.imaging.formats import FORMATS, SUFFIXES
-from faceproof.sources import printable
+from faceproof.runs import atomic_write
+from faceproof.sources import to_printable
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class PictureFacts:
     """The facts of a picture file: its hash, perceptual hash, size and JPEG quality.
 
     ``width`` and ``height`` are those of the upright picture; ``jpeg_quality`` is 1 to 100, and
@@ -37,14 +38,14 @@ class Facts:
     jpeg_quality: int | None
 
 
-def measure(data: bytes, name: str) -> Facts:
+def measure(data: bytes, name: str) -> PictureFacts:
     """Return the facts of the bytes of a picture's file; ``name`` is for messages.
 
     Raises:
         PictureError: the bytes are not a usable picture; the subclass is the reason.
     """
     picture = decode(data, name=name)
-    return Facts(
+    return PictureFacts(
         sha256=picture.sha256,
         phash=perceptual_hash(picture.pixels).hex(),
         width=picture.width,
@@ -76,21 +77,21 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class _MeasuredPicture:
     """One picture: its listed entry, its path (below the source, or extracted) and its facts."""
 
-    item: Listed
+    item: ListedFile
     path: str
     extracted: bool
-    facts: Facts
+    facts: PictureFacts
     attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class ImportTask:
     """A listed entry, and its name if it is extracted."""
 
-    item: Listed
+    item: ListedFile
     place: str = ""
 
 
@@ -102,61 +103,61 @@ class Reader:
     extract: Path
     frames: int
 
-    def read(self, task: Task | Problem) -> list[Measured | Problem]:
+    def read(self, task: ImportTask | ListingProblem) -> list[_MeasuredPicture | ListingProblem]:
         """Return the pictures of a task, or the problems in their place."""
-        if isinstance(task, Problem):
+        if isinstance(task, ListingProblem):
             return [task]
         try:
             return list(self._read(task))
         except SourceError as error:
-            return [self._problem(task.item, error)]
+            return [self._make_problem(task.item, error)]
         except OSError as error:  # from writing; reading raises ours
-            said = f"{error.filename}: cannot be written ({error.strerror or error})"
-            return [self._problem(task.item, SourceUnreadableError(said))]
+            message = f"{error.filename}: cannot be written ({error.strerror or error})"
+            return [self._make_problem(task.item, SourceUnreadableError(message))]
 
-    def _read(self, task: Task) -> Iterator[Measured | Problem]:
+    def _read(self, task: ImportTask) -> Iterator[_MeasuredPicture | ListingProblem]:
         item = task.item
         if item.video:
-            yield from self._frames(task)
+            yield from self._measure_frames(task)
         elif item.data is not None:
-            yield self._embedded(task, item.data)
+            yield self._measure_embedded(task, item.data)
         else:
             data = read_file(self.folder / item.path, DEFAULT_LIMITS)
-            yield Measured(item, item.path, extracted=False, facts=measure(data, item.path))
+            yield _MeasuredPicture(item, item.path, extracted=False, facts=measure(data, item.path))
 
-    def _embedded(self, task: Task, data: bytes) -> Measured:
+    def _measure_embedded(self, task: ImportTask, data: bytes) -> _MeasuredPicture:
         """Write embedded bytes unchanged, after decoding them as a picture."""
         facts = measure(data, task.item.path)
-        path = _with_suffix(task.place, facts.format)
+        path = _add_suffix(task.place, facts.format)
         _write(self.extract / path, data)
-        return Measured(task.item, path, extracted=True, facts=facts)
+        return _MeasuredPicture(task.item, path, extracted=True, facts=facts)
 
-    def _frames(self, task: Task) -> Iterator[Measured | Problem]:
+    def _measure_frames(self, task: ImportTask) -> Iterator[_MeasuredPicture | ListingProblem]:
         """Yield the frames of a video, and a problem if some could not be decoded."""
         item, folder = task.item, self.extract / task.place
         sampled = sample_video(self.folder / item.path, folder, self.frames)
         for frame in sampled.frames:
             path = f"{task.place}/{frame.file}"
             facts = measure(read_file(self.extract / path, DEFAULT_LIMITS), path)
-            said = {"frame": str(frame.number), "seconds": f"{frame.seconds:.3f}"}
-            attributes = {"video": item.path, **said}
-            yield Measured(item, path, extracted=True, facts=facts, attributes=attributes)
+            frame_facts = {"frame": str(frame.number), "seconds": f"{frame.seconds:.3f}"}
+            attributes = {"video": item.path, **frame_facts}
+            yield _MeasuredPicture(item, path, extracted=True, facts=facts, attributes=attributes)
         if sampled.missing:
-            yield self._problem(item, TruncatedPictureError(sampled.missing))
+            yield self._make_problem(item, TruncatedPictureError(sampled.missing))
 
-    def _problem(self, item: Listed, error: SourceError) -> Problem:
+    def _make_problem(self, item: ListedFile, error: SourceError) -> ListingProblem:
         """Return an error as a problem: the reason and the fix, without the name."""
         path = self.folder / item.path
         reason = str(error).removeprefix(f"{item.path}: ").removeprefix(f"{path}: ")
         remedy = _REMEDIES.get(error.code)
-        said = f"{reason}; {remedy}" if remedy else reason
-        return Problem(printable(item.path), error.code, printable(said))
+        message = f"{reason}; {remedy}" if remedy else reason
+        return ListingProblem(to_printable(item.path), error.code, to_printable(message))
 
 
-def _with_suffix(place: str, kind: str) -> str:
+def _add_suffix(place: str, kind: str) -> str:
     """Return the name with a suffix of its format.
 
-    >>> _with_suffix("train/7.png", "JPEG"), _with_suffix("v1.5", "PNG")
+    >>> _add_suffix("train/7.png", "JPEG"), _add_suffix("v1.5", "PNG")
     ('train/7.jpg', 'v1.5.png')
     """
     suffixes = FORMATS[kind].suffixes
@@ -167,13 +168,15 @@ def _with_suffix(place: str, kind: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file atomically; an existing file with the same content is not rewritten."""
+    """Write a file atomically; an existing file with the same content is not rewritten.
+
+    The next import verifies the content, so that no file waits for the disk.
+    """
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    with atomic_write(path, sync=False) as file:
+        file.write(data)
 
 
 #: Names of splits in sources; any other name is kept, but is not one of our splits.
@@ -191,15 +194,15 @@ _CHUNK_ROWS = 8192
 _EXTRACTED = "_extracted"
 
 
-class Rows:
+class RowCollector:
     """Collects measured pictures one at a time, stored as columns."""
 
     def __init__(self, source: str) -> None:
         self._source = source
         self._chunks: list[pl.DataFrame] = []
-        self._open: list[Measured] = []
+        self._open: list[_MeasuredPicture] = []
 
-    def add(self, measured: Measured) -> None:
+    def add(self, measured: _MeasuredPicture) -> None:
         """Add one picture."""
         self._open.append(measured)
         if len(self._open) >= _CHUNK_ROWS:
@@ -213,8 +216,8 @@ class Rows:
         self._close()
         table = pl.concat(self._chunks, how="diagonal")
         kinds = set(table[_EXTRACTED].unique())
-        root = _root(folder, extract, kinds)
-        prefixes = {True: _prefix(extract, root), False: _prefix(folder, root)}
+        root = _data_root(folder, extract, kinds)
+        prefixes = {True: _path_prefix(extract, root), False: _path_prefix(folder, root)}
         prefix = pl.col(_EXTRACTED).replace_strict(prefixes, return_dtype=pl.String)
         return table.with_columns(path=prefix + pl.col("path")).drop(_EXTRACTED), root
 
@@ -222,7 +225,7 @@ class Rows:
         """Convert the pending rows to columns."""
         names = dict.fromkeys(name for row in self._open for name in _attributes(row))
         found = [_attributes(row) for row in self._open]
-        rows = [_contract(row, self._source) for row in self._open]
+        rows = [_contract_values(row, self._source) for row in self._open]
         facts = {name: [getattr(row.facts, name) for row in self._open] for name in _MEASURED}
         columns = {name: [row[place] for row in rows] for place, name in enumerate(CONTRACT)}
         self._chunks.append(
@@ -251,37 +254,37 @@ def settle_splits(table: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     not one of ours. Then ``split`` is emptied and they stay in the column ``official_split``.
     """
     renamed = table.with_columns(split=pl.col("split").str.to_lowercase().replace(_SPLIT_NAMES))
-    told = [*_strange(renamed), *_leaks(renamed)]
-    if not told:
+    notes = [*_unknown_split_notes(renamed), *_split_leak_notes(renamed)]
+    if not notes:
         return renamed, []
     kept = table.with_columns(pl.lit("").alias("split"), pl.col("split").alias(OFFICIAL))
     note = (
-        f"{'; '.join(told)}: the official split is kept in the column {OFFICIAL}, and split is "
+        f"{'; '.join(notes)}: the official split is kept in the column {OFFICIAL}, and split is "
         "left empty, for `faceproof data split` to fill"
     )
     return kept, [note]
 
 
-def _strange(table: pl.DataFrame) -> list[str]:
+def _unknown_split_notes(table: pl.DataFrame) -> list[str]:
     """Return a note about official splits with unknown names."""
     names = sorted(set(table["split"].unique()) - {"", *SPLITS})
     return [f"no split of ours is called {' or '.join(map(repr, names))}"] if names else []
 
 
-def _leaks(table: pl.DataFrame) -> list[str]:
+def _split_leak_notes(table: pl.DataFrame) -> list[str]:
     """Return notes about pictures and groups that are in two official splits."""
     standing = table.filter(pl.col("split") != "")
-    said = []
+    notes = []
     for key, what in (("sha256", "file"), ("group", "group")):
         splits = standing.group_by(key).agg(pl.col("split").n_unique())
         twice = splits.filter(pl.col("split") > 1).height
         if twice:
             stand = f"{what}s occur" if twice > 1 else f"{what} occurs"
-            said.append(f"{twice} {stand} in more than one official split")
-    return said
+            notes.append(f"{twice} {stand} in more than one official split")
+    return notes
 
 
-def _contract(row: Measured, source: str) -> tuple[str, ...]:
+def _contract_values(row: _MeasuredPicture, source: str) -> tuple[str, ...]:
     """Return the values of `CONTRACT`, in its order."""
     item = row.item
     known = {
@@ -296,14 +299,14 @@ def _contract(row: Measured, source: str) -> tuple[str, ...]:
     return tuple(known[name] for name in CONTRACT)
 
 
-def _attributes(row: Measured) -> dict[str, str]:
+def _attributes(row: _MeasuredPicture) -> dict[str, str]:
     """Return the attributes of a picture from the layout, and from its extraction."""
     both = {**row.item.attributes, **row.attributes}
     taken = RESERVED | {OFFICIAL, _EXTRACTED}
-    return {f"table_{name}" if name in taken else name: said for name, said in both.items()}
+    return {f"table_{name}" if name in taken else name: value for name, value in both.items()}
 
 
-def _root(folder: Path, extract: Path, kinds: set[bool]) -> Path:
+def _data_root(folder: Path, extract: Path, kinds: set[bool]) -> Path:
     """Return the data folder: the folder of the pictures, or the common parent of both."""
     if kinds <= {False}:
         return folder
@@ -317,7 +320,7 @@ def _root(folder: Path, extract: Path, kinds: set[bool]) -> Path:
         ) from error
 
 
-def _prefix(place: Path, root: Path) -> str:
+def _path_prefix(place: Path, root: Path) -> str:
     """Return the prefix of paths below ``place``, relative to ``root``."""
     if place == root:
         return ""

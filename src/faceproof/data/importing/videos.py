@@ -22,6 +22,7 @@ from faceproof.errors import (
 )
 from faceproof.imaging.decode import DEFAULT_LIMITS, check_size
 from faceproof.records import Record
+from faceproof.runs import atomic_write
 
 # Only the file itself is opened, even if it is a playlist with the name of a video.
 _SAFELY = {
@@ -46,14 +47,14 @@ class VideoFrame:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingFrame:
     """The number of frames that could not be decoded, and the reason."""
 
     count: int
     reason: str
 
 
-def spread_frames(path: Path, count: int) -> Iterator[VideoFrame | Missing]:
+def spread_frames(path: Path, count: int) -> Iterator[VideoFrame | MissingFrame]:
     """Yield the frames in the middle of ``count`` equal parts of a video, each frame once.
 
     Numbers are those of frames at the video's average rate; if the file has no length, its frames
@@ -62,51 +63,53 @@ def spread_frames(path: Path, count: int) -> Iterator[VideoFrame | Missing]:
     Raises:
         UnsupportedFormatError: the file is not a readable video.
     """
-    with _opened(path) as reader:
+    with _open_video(path) as reader:
         length = reader.length
         if length:
-            yield from _by_time(reader, length, count)
+            yield from _frames_by_time(reader, length, count)
             return
         total, broken = reader.count()
-    with _opened(path) as reader:
-        yield from _by_number(reader, total, count)
+    with _open_video(path) as reader:
+        yield from _frames_by_number(reader, total, count)
     if broken:
-        yield Missing(count - min(count, total), broken)
+        yield MissingFrame(count - min(count, total), broken)
 
 
-def _by_time(reader: _Reader, length: float, count: int) -> Iterator[VideoFrame | Missing]:
+def _frames_by_time(
+    reader: _VideoReader, length: float, count: int
+) -> Iterator[VideoFrame | MissingFrame]:
     """Yield the frame shown in the middle of each part."""
     before = -1
     for part in range(count):
         when = (part + 0.5) * length / count
         try:
-            frame = reader.shown_at(when)
+            frame = reader.frame_at(when)
         except reader.errors as error:
-            yield Missing(1, _said(error))
+            yield MissingFrame(1, _library_message(error))
             continue
         if frame is None:
             if not reader.is_near_end(length):
-                yield Missing(count - part, f"it ends after {reader.seconds:.1f} s")
+                yield MissingFrame(count - part, f"it ends after {reader.seconds:.1f} s")
             return
         if abs(reader.seconds - when) > length / count / 2 + 2 * reader.period:
-            yield Missing(1, f"no frame around {when:.1f} s")
+            yield MissingFrame(1, f"no frame around {when:.1f} s")
         elif reader.number > before:
             before = reader.number
-            yield reader.picture(frame, before)
+            yield reader.to_video_frame(frame, before)
 
 
-def _by_number(reader: _Reader, total: int, count: int) -> Iterator[VideoFrame]:
+def _frames_by_number(reader: _VideoReader, total: int, count: int) -> Iterator[VideoFrame]:
     """Yield the frame in the middle of each part of ``total`` frames."""
     wanted = {int((part + 0.5) * total / count) for part in range(count)}
     for number in range(max(wanted) + 1 if total else 0):
-        frame = reader.advance()
+        frame = reader.next_frame()
         if frame is None:
             return
         if number in wanted:
-            yield reader.picture(frame, number)
+            yield reader.to_video_frame(frame, number)
 
 
-class _Reader:
+class _VideoReader:
     """Reads an open video; ``seconds`` is the time of the last decoded frame.
 
     ``errors`` are the library's exceptions for broken files, ``period`` is the duration of a frame.
@@ -151,20 +154,20 @@ class _Reader:
         slack = 2 * self.period if is_known else 1.0 + 0.05 * length
         return self.seconds + self.period + slack >= length
 
-    def shown_at(self, seconds: float) -> Any:
+    def frame_at(self, seconds: float) -> Any:
         """Return the library's frame at this time; None after the end."""
         if self._lost or seconds - self.seconds > _SEEK_SECONDS:
             self._seek(seconds)
         self._lost = True  # until the next frame is decoded
         while self._last is None or self.seconds + self.period <= seconds:
-            frame = self.advance()
+            frame = self.next_frame()
             if frame is None:
                 return None
             self._last = self._last if frame.is_corrupt else frame
         self._lost = False
         return self._last
 
-    def advance(self) -> Any:
+    def next_frame(self) -> Any:
         """Return the library's next frame, or None at the end."""
         frame = next(self._frames, None)
         if frame is not None:
@@ -176,13 +179,13 @@ class _Reader:
         """Return how many frames can be decoded, and the error that ended decoding, if any."""
         total = 0
         try:
-            while self.advance() is not None:
+            while self.next_frame() is not None:
                 total += 1
         except self.errors as error:
-            return total, _said(error)
+            return total, _library_message(error)
         return total, ""
 
-    def picture(self, frame: Any, number: int) -> VideoFrame:
+    def to_video_frame(self, frame: Any, number: int) -> VideoFrame:
         """Return a frame upright, in RGB."""
         check_size((frame.width, frame.height), DEFAULT_LIMITS)
         pixels = frame.to_ndarray(format="rgb24")
@@ -203,7 +206,7 @@ class _Reader:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Reader]:
+def _open_video(path: Path) -> Iterator[_VideoReader]:
     """Open a video.
 
     Raises:
@@ -215,7 +218,8 @@ def _opened(path: Path) -> Iterator[_Reader]:
         container = av.open(str(path.absolute()), options=_SAFELY)
     except (av.FFmpegError, ValueError) as error:
         raise UnsupportedFormatError(
-            f"{path}: not a readable video ({_said(error)}); check that it is complete. If it plays"
+            f"{path}: not a readable video ({_library_message(error)}); check that it is "
+            "complete. If it plays"
             " elsewhere, save it as MP4"
         ) from error
     with container:
@@ -223,10 +227,10 @@ def _opened(path: Path) -> Iterator[_Reader]:
             raise UnsupportedFormatError(
                 f"{path}: no video stream: the file is truncated, or has only sound"
             )
-        yield _Reader(container)
+        yield _VideoReader(container)
 
 
-def _said(error: BaseException) -> str:
+def _library_message(error: BaseException) -> str:
     """Return the library's message, without the file's name."""
     return str(getattr(error, "strerror", None) or error)
 
@@ -244,7 +248,7 @@ class Frame(Record):
     bytes: int
 
 
-class Request(Record):
+class _SamplingRequest(Record):
     """The request; while it does not change, the frames are not extracted again."""
 
     video_bytes: int
@@ -252,18 +256,18 @@ class Request(Record):
     count: int
 
 
-class Sampled(Record):
+class _SampledVideo(Record):
     """The stored frames of one video; ``missing`` describes frames that failed, or is empty.
 
     A video with fewer frames than requested gives all its frames, and none is missing.
     """
 
-    request: Request
+    request: _SamplingRequest
     frames: tuple[Frame, ...] = ()
     missing: str = ""
 
 
-def sample_video(video: Path, folder: Path, count: int) -> Sampled:
+def sample_video(video: Path, folder: Path, count: int) -> _SampledVideo:
     """Return ``count`` evenly spread frames of a video, written into ``folder``.
 
     Complete frames of the same file from an earlier call are not extracted again.
@@ -275,19 +279,18 @@ def sample_video(video: Path, folder: Path, count: int) -> Sampled:
         UnsupportedFormatError: it is not a readable video.
         CorruptPictureError: no frame can be decoded.
     """
-    request = _request(video, count)
+    request = _make_request(video, count)
     before = _read(folder / INDEX)
     if before and before.request == request and _is_whole(before, folder):
         return before
-    _clear(before, folder)
-    sampled = _sampled(video, folder, request)
-    part = folder / f".{INDEX}.part"
-    sampled.write(part)
-    part.replace(folder / INDEX)
+    _clear_folder(before, folder)
+    sampled = _sample_frames(video, folder, request)
+    with atomic_write(folder / INDEX) as file:
+        file.write((sampled.model_dump_json(indent=2) + "\n").encode())
     return sampled
 
 
-def _request(video: Path, count: int) -> Request:
+def _make_request(video: Path, count: int) -> _SamplingRequest:
     try:
         status = video.stat()
     except FileNotFoundError as error:
@@ -296,23 +299,25 @@ def _request(video: Path, count: int) -> Request:
         raise SourceUnreadableError(f"{video}: cannot be read ({error.strerror})") from error
     if not status.st_size:
         raise EmptyFileError(f"{video}: the file is empty")
-    return Request(video_bytes=status.st_size, video_changed_ns=status.st_mtime_ns, count=count)
+    return _SamplingRequest(
+        video_bytes=status.st_size, video_changed_ns=status.st_mtime_ns, count=count
+    )
 
 
-def _read(index: Path) -> Sampled | None:
+def _read(index: Path) -> _SampledVideo | None:
     """Return the record of an earlier call, or None if it is missing or invalid."""
     try:
-        return Sampled.read(index)
+        return _SampledVideo.read(index)
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def _is_whole(sampled: Sampled, folder: Path) -> bool:
+def _is_whole(sampled: _SampledVideo, folder: Path) -> bool:
     files = {folder / frame.file: frame.bytes for frame in sampled.frames}
     return all(path.is_file() and path.stat().st_size == size for path, size in files.items())
 
 
-def _clear(sampled: Sampled | None, folder: Path) -> None:
+def _clear_folder(sampled: _SampledVideo | None, folder: Path) -> None:
     """Remove the old frames, the record first, so that the folder counts as incomplete."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / INDEX).unlink(missing_ok=True)
@@ -320,22 +325,22 @@ def _clear(sampled: Sampled | None, folder: Path) -> None:
         (folder / Path(frame.file).name).unlink(missing_ok=True)
 
 
-def _sampled(video: Path, folder: Path, request: Request) -> Sampled:
+def _sample_frames(video: Path, folder: Path, request: _SamplingRequest) -> _SampledVideo:
     """Decode and write the frames."""
     frames: list[Frame] = []
-    missing: list[Missing] = []
+    missing: list[MissingFrame] = []
     for found in spread_frames(video, request.count):
-        if isinstance(found, Missing):
+        if isinstance(found, MissingFrame):
             missing.append(found)
         else:
-            frames.append(_kept(found, folder))
-    said = _told(missing, request.count)
+            frames.append(_save_frame(found, folder))
+    message = _describe_missing(missing, request.count)
     if not frames:
-        raise CorruptPictureError(f"{video}: {said or 'no frame can be decoded'}")
-    return Sampled(request=request, frames=tuple(frames), missing=said)
+        raise CorruptPictureError(f"{video}: {message or 'no frame can be decoded'}")
+    return _SampledVideo(request=request, frames=tuple(frames), missing=message)
 
 
-def _kept(frame: VideoFrame, folder: Path) -> Frame:
+def _save_frame(frame: VideoFrame, folder: Path) -> Frame:
     """Write one frame."""
     name = f"frame-{frame.number:06d}.png"
     data = bytes(cv2.imencode(".png", cv2.cvtColor(frame.pixels, cv2.COLOR_RGB2BGR))[1])
@@ -343,7 +348,7 @@ def _kept(frame: VideoFrame, folder: Path) -> Frame:
     return Frame(file=name, number=frame.number, seconds=round(frame.seconds, 3), bytes=len(data))
 
 
-def _told(missing: list[Missing], count: int) -> str:
+def _describe_missing(missing: list[MissingFrame], count: int) -> str:
     """Return the number of missing frames and the reasons as text; empty if none is missing."""
     if not missing:
         return ""

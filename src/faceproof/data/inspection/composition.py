@@ -14,12 +14,12 @@ from faceproof.data.generators import unknown_generator_warning
 from faceproof.data.inspection.record import (
     MOST_EXAMPLES,
     Association,
-    Cell,
+    BalanceCell,
+    DataFault,
     Example,
-    Fault,
     Level,
     Spread,
-    fault,
+    make_fault,
 )
 from faceproof.data.inspection.repeats import IS_SHA256
 from faceproof.data.inspection.rows import (
@@ -28,11 +28,11 @@ from faceproof.data.inspection.rows import (
     MISFIT,
     NO_SPLIT,
     attribute_columns,
-    examples,
-    refs,
+    row_examples,
+    row_refs,
 )
-from faceproof.data.manifest import LABELS, SPLITS, rules
-from faceproof.messages import counted
+from faceproof.data.manifest import LABELS, SPLITS, contract_rules
+from faceproof.messages import count_noun
 
 
 def cramers_v(counts: npt.ArrayLike) -> float | None:
@@ -76,10 +76,10 @@ def association(
     ranked = counted.sort("n", "value", descending=[True, False])
     levels = [Level(value=v, real=r, fake=f) for v, r, f, _ in ranked.head(most).iter_rows()]
     if by_number:
-        levels.sort(key=lambda level: _number_in(level.value))
+        levels.sort(key=lambda level: _leading_number(level.value))
     if ranked.height > most:
         rest = ranked.slice(most)
-        levels.append(_others(rest))
+        levels.append(_merge_rare_levels(rest))
     return Association(
         name=name,
         v=cramers_v([(level.real, level.fake) for level in levels] or [(0, 0)]),
@@ -89,13 +89,13 @@ def association(
     )
 
 
-def _number_in(value: str) -> tuple[float, str]:
+def _leading_number(value: str) -> tuple[float, str]:
     """Return the first number of a value, the sort key of bands."""
     found = re.search(r"\d+(\.\d+)?", value.replace(",", ""))
     return (float(found[0]) if found else -1.0, value)
 
 
-def _others(rest: pl.DataFrame) -> Level:
+def _merge_rare_levels(rest: pl.DataFrame) -> Level:
     """Return the rare values merged into one."""
     return Level(
         value=f"{rest.height} others", real=int(rest["real"].sum()), fake=int(rest["fake"].sum())
@@ -106,12 +106,12 @@ def _others(rest: pl.DataFrame) -> Level:
 _MOST_UNEVEN = 3.0
 
 
-def balance(table: pl.DataFrame) -> tuple[Cell, ...]:
+def count_combinations(table: pl.DataFrame) -> tuple[BalanceCell, ...]:
     """Return the number of rows and their weight for each split, class, generator and source."""
     keys = ("split", "label", "generator", "source")
     found = table.group_by(keys).agg(rows=pl.len(), weight=pl.col("weight").fill_null(1.0).sum())
     places = {split: place for place, split in enumerate(SPLITS)}
-    cells = [Cell(**cell) for cell in found.iter_rows(named=True)]
+    cells = [BalanceCell(**cell) for cell in found.iter_rows(named=True)]
     return tuple(
         sorted(
             cells,
@@ -126,25 +126,25 @@ def balance(table: pl.DataFrame) -> tuple[Cell, ...]:
     )
 
 
-def balance_faults(table: pl.DataFrame) -> Iterator[Fault]:
+def balance_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield the faults of the balance."""
     of_class = table.filter(HAS_CLASS)
     classes = of_class["label"].unique().to_list()
     if len(classes) < 2:
-        yield _one_class(table, classes)
+        yield _missing_class_fault(table, classes)
         return
-    yield from _empty_classes(of_class)
-    yield from _one_sided(table)
-    yield from _imbalance(of_class)
+    yield from _empty_class_faults(of_class)
+    yield from _one_sided_source_faults(table)
+    yield from _imbalance_faults(of_class)
 
 
-def _one_class(table: pl.DataFrame, classes: list[str]) -> Fault:
+def _missing_class_fault(table: pl.DataFrame, classes: list[str]) -> DataFault:
     """Return the fault of a set that lacks a class, or both."""
     lacking = " and no ".join(label for label in LABELS if label not in classes)
-    return fault("one-class", f"There is no {lacking} picture.", [], count=table.height)
+    return make_fault("one-class", f"There is no {lacking} picture.", [], count=table.height)
 
 
-def _empty_classes(table: pl.DataFrame) -> Iterator[Fault]:
+def _empty_class_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a fault if splits lack a class that the set has."""
     held = table.group_by("split").agg(pl.col("label").unique().sort(), pl.len()).sort("split")
     lacking = held.filter((pl.col("label").list.len() < 2) & (pl.col("split") != ""))
@@ -153,10 +153,10 @@ def _empty_classes(table: pl.DataFrame) -> Iterator[Fault]:
             f"{split} holds {n} {labels[0]} pictures and none of the other class"
             for split, labels, n in lacking.iter_rows()
         ]
-        yield fault("empty-class", f"{'; '.join(words)}.", [], count=lacking.height)
+        yield make_fault("empty-class", f"{'; '.join(words)}.", [], count=lacking.height)
 
 
-def _one_sided(table: pl.DataFrame) -> Iterator[Fault]:
+def _one_sided_source_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a fault if sources have only one class."""
     of_class = table.with_row_index("#at").filter(HAS_CLASS)
     held = of_class.group_by("source").agg(
@@ -169,16 +169,16 @@ def _one_sided(table: pl.DataFrame) -> Iterator[Fault]:
         return
     words = [f"{source} ({n} {labels[0]})" for source, labels, n, _ in sided.iter_rows()]
     more = f" and {len(words) - 6} more" if len(words) > 6 else ""
-    yield fault(
+    yield make_fault(
         "one-sided-source",
-        f"{sided.height} of {counted(held.height, 'source')} with one class only: "
+        f"{sided.height} of {count_noun(held.height, 'source')} with one class only: "
         f"{', '.join(words[:6])}{more}.",
-        examples(table, sided["#at"].to_list()[:20], words[:20]),
+        row_examples(table, sided["#at"].to_list()[:20], words[:20]),
         count=sided.height,
     )
 
 
-def _imbalance(table: pl.DataFrame) -> Iterator[Fault]:
+def _imbalance_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a fault if one class outweighs the other in a split."""
     weight = pl.col("weight").fill_null(1.0)
     weighed = table.group_by("split").agg(
@@ -190,50 +190,50 @@ def _imbalance(table: pl.DataFrame) -> Iterator[Fault]:
         if 0 < min(real, fake) * _MOST_UNEVEN < max(real, fake)
     ]
     if uneven:
-        yield fault("imbalance", f"By weight, {'; '.join(uneven)}.", [], count=len(uneven))
+        yield make_fault("imbalance", f"By weight, {'; '.join(uneven)}.", [], count=len(uneven))
 
 
-def contract_faults(table: pl.DataFrame) -> Iterator[Fault]:
+def contract_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a fault for all rows that `read_manifest` would reject, with the reasons."""
-    broken = _broken_rows(table)
+    broken = _find_broken_rows(table)
     if broken.is_empty():
         return
     kinds = broken["said"].n_unique()
     shown = broken.unique("said", keep="first", maintain_order=True).head(MOST_EXAMPLES)
     places = shown["at"].to_list()
     details = [
-        said.format(**table.row(at, named=True))
-        for at, said in zip(places, shown["said"].to_list(), strict=True)
+        message.format(**table.row(at, named=True))
+        for at, message in zip(places, shown["said"].to_list(), strict=True)
     ]
     rows = broken["at"].n_unique()
-    message = f"{counted(rows, 'row')} against the contract, in {counted(kinds, 'way')}."
-    yield fault("contract", message, examples(table, places, details), count=rows)
+    message = f"{count_noun(rows, 'row')} against the contract, in {count_noun(kinds, 'way')}."
+    yield make_fault("contract", message, row_examples(table, places, details), count=rows)
 
 
-def _broken_rows(table: pl.DataFrame) -> pl.DataFrame:
+def _find_broken_rows(table: pl.DataFrame) -> pl.DataFrame:
     """Return ``at`` (place in the table) and ``said`` (the message) of each broken rule."""
     misfit = (pl.col(MISFIT) != "", f"{{{MISFIT}}}")
     found = [
-        table.select(rule.arg_true().alias("at")).with_columns(said=pl.lit(said))
-        for rule, said in (*rules(LABELS, SPLITS), misfit)
+        table.select(rule.arg_true().alias("at")).with_columns(said=pl.lit(message))
+        for rule, message in (*contract_rules(LABELS, SPLITS), misfit)
     ]
     return pl.concat(found).sort("at", maintain_order=True)
 
 
-def generator_faults(table: pl.DataFrame) -> Iterator[Fault]:
+def generator_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a note if generators are unknown, with the nearest known name of each."""
     named = table.with_row_index("#at").filter(IS_FAKE & (pl.col("generator") != ""))
     names = named.group_by("generator").agg(pl.col("#at").min()).sort("#at")
     found = [
-        (place, said)
+        (place, warning)
         for name, place in names.iter_rows()
-        if (said := unknown_generator_warning(name))
+        if (warning := unknown_generator_warning(name))
     ]
     if found:
         places, words = zip(*found, strict=True)
-        of = counted(names.height, "generator")
+        of = count_noun(names.height, "generator")
         message = f"{len(found)} of {of} not in the table of known ones."
-        yield fault("generator", message, examples(table, places, words), count=len(found))
+        yield make_fault("generator", message, row_examples(table, places, words), count=len(found))
 
 
 #: From this Cramer's V on, a fact of the files or an attribute is reported as a fault.
@@ -258,8 +258,8 @@ def file_associations(table: pl.DataFrame) -> tuple[Association, ...]:
     found = (
         association(table, "format", pl.col("format")),
         association(table, "size", size),
-        association(table, "JPEG quality", _quality(table), by_number=True),
-        association(table, "file size", _bytes(table), by_number=True),
+        association(table, "JPEG quality", _quality_bands(table), by_number=True),
+        association(table, "file size", _length_bands(table), by_number=True),
     )
     return tuple(one for one in found if one.n)
 
@@ -275,7 +275,7 @@ def attribute_associations(table: pl.DataFrame) -> tuple[Association, ...]:
     Demographic ones come first, then the least balanced. An attribute with more than 20 values (a
     name, a number) is excluded.
     """
-    columns = {name: _banded(name) for name in attribute_columns(table)}
+    columns = {name: _band_ages(name) for name in attribute_columns(table)}
     values = table.select(value.n_unique().alias(name) for name, value in columns.items())
     few = [name for name in columns if values[name][0] <= _MOST_VALUES + 1]  # one may be ""
     found = [association(table, name, columns[name], by_number=_is_age(name)) for name in few]
@@ -287,20 +287,20 @@ def attribute_associations(table: pl.DataFrame) -> tuple[Association, ...]:
 
 def fact_faults(
     table: pl.DataFrame, files: Sequence[Association], attributes: Sequence[Association]
-) -> Iterator[Fault]:
+) -> Iterator[DataFault]:
     """Yield differences between the classes, and pictures that are too small."""
-    if differing := _beyond(files, _FILE_V):
-        yield fault("format", _told(differing), [], count=len(differing))
-    differing = _beyond(attributes, _ATTRIBUTE_V)
+    if differing := _strong_associations(files, _FILE_V):
+        yield make_fault("format", _describe_differences(differing), [], count=len(differing))
+    differing = _strong_associations(attributes, _ATTRIBUTE_V)
     for kind, is_meant in (("demographic", True), ("attribute", False)):
         if meant := [one for one in differing if _is_demographic(one.name) == is_meant]:
-            yield fault(kind, _told(meant), [], count=len(meant))
+            yield make_fault(kind, _describe_differences(meant), [], count=len(meant))
     small = table.select((_SHORT_SIDE < _SMALL_PX).arg_true().alias("at"))["at"].to_list()
     if small:
         sides = table[small[:20]].select(pl.concat_str("width", "height", separator=" x "))
         shown = [f"{size} px" for size in sides.to_series()]
-        message = f"{counted(len(small), 'picture')} under {_SMALL_PX} px on the shorter side."
-        yield fault("small", message, examples(table, small[:20], shown), count=len(small))
+        message = f"{count_noun(len(small), 'picture')} under {_SMALL_PX} px on the shorter side."
+        yield make_fault("small", message, row_examples(table, small[:20], shown), count=len(small))
 
 
 def _is_demographic(name: str) -> bool:
@@ -316,13 +316,13 @@ def _is_age(name: str) -> bool:
     return name.lower().split("_")[-1] == "age"
 
 
-def _beyond(found: Sequence[Association], v: float) -> list[Association]:
+def _strong_associations(found: Sequence[Association], v: float) -> list[Association]:
     """Return the associations with the class of at least this strength, the strongest first."""
     strong = [one for one in found if one.v is not None and one.v >= v and one.n >= _FEWEST]
     return sorted(strong, key=lambda one: -(one.v or 0))
 
 
-def _told(differing: Sequence[Association]) -> str:
+def _describe_differences(differing: Sequence[Association]) -> str:
     """Return a description of the differences, with the largest difference of the worst."""
     worst = differing[0]
     real, fake = (sum(getattr(level, c) for level in worst.levels) for c in ("real", "fake"))
@@ -335,15 +335,15 @@ def _told(differing: Sequence[Association]) -> str:
     )
 
 
-def _quality(table: pl.DataFrame) -> pl.Expr:
+def _quality_bands(table: pl.DataFrame) -> pl.Expr:
     """Return JPEG qualities as text: by value if there are few, else in bands of five."""
     quality = pl.col("jpeg_quality")
     if table["jpeg_quality"].n_unique() <= _MOST_VALUES:
         return quality.cast(pl.String)
-    return _band(quality, 5)
+    return _band_labels(quality, 5)
 
 
-def _bytes(table: pl.DataFrame) -> pl.Expr:
+def _length_bands(table: pl.DataFrame) -> pl.Expr:
     """Return lengths of files in ten bands with equal numbers of rows."""
     sizes = table.filter(HAS_CLASS)["bytes"].drop_nulls()
     if sizes.n_unique() <= 10:
@@ -355,17 +355,19 @@ def _bytes(table: pl.DataFrame) -> pl.Expr:
     return pl.when(pl.col("bytes").is_not_null()).then(named)
 
 
-def _banded(name: str) -> pl.Expr:
+def _band_ages(name: str) -> pl.Expr:
     """Return an attribute's values; ages in bands of ten years."""
     value = pl.col(name)
     if not _is_age(name):
         return value
     years = value.cast(pl.Float64, strict=False)
     older = pl.when(years >= 80).then(pl.lit("80 and older"))
-    return older.otherwise(pl.when(years.is_not_null()).then(_band(years, 10)).otherwise(value))
+    return older.otherwise(
+        pl.when(years.is_not_null()).then(_band_labels(years, 10)).otherwise(value)
+    )
 
 
-def _band(value: pl.Expr, width: int) -> pl.Expr:
+def _band_labels(value: pl.Expr, width: int) -> pl.Expr:
     """Return whole numbers as bands such as "70 to 79"."""
     low = (value // width * width).cast(pl.Int32)
     return pl.concat_str(low, pl.lit(" to "), low + (width - 1))
@@ -387,25 +389,29 @@ def _spread(table: pl.DataFrame, name: str, number: pl.Expr) -> Iterator[Spread]
         yield Spread(name=name, **one)
 
 
-def contradiction_faults(table: pl.DataFrame) -> Iterator[Fault]:
+def contradiction_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a fault if the rows of one file differ in age, gender or the like."""
     names = [name for name in attribute_columns(table) if _is_demographic(name)]
     rows = table.select("sha256", *names).with_row_index("#at").filter(IS_SHA256)
     several = rows.filter(pl.col("sha256").is_duplicated())
-    found = pl.concat([_differing(several, name) for name in names]) if names else pl.DataFrame()
+    found = (
+        pl.concat([_differing_rows(several, name) for name in names]) if names else pl.DataFrame()
+    )
     if found.is_empty():
         return
     files = found["sha256"].n_unique()
     counts = found["name"].value_counts(sort=True).rows()
     message = (
-        f"{counted(files, 'file')} with rows that contradict each other: "
+        f"{count_noun(files, 'file')} with rows that contradict each other: "
         f"{', '.join(f'{name} of {count:,}' for name, count in counts)}."
     )
     shown = found.sort("first").head(MOST_EXAMPLES).iter_rows(named=True)
-    yield fault("contradiction", message, [_example(table, one) for one in shown], count=files)
+    yield make_fault(
+        "contradiction", message, [_make_example(table, one) for one in shown], count=files
+    )
 
 
-def _differing(several: pl.DataFrame, name: str) -> pl.DataFrame:
+def _differing_rows(several: pl.DataFrame, name: str) -> pl.DataFrame:
     """Return two rows, and their values, for each file whose rows differ in ``name``."""
     known = several.filter(pl.col(name) != "").group_by("sha256").agg("#at", name)
     first, last = (pl.col(name).list.get(pl.col(name).list.arg_min()), pl.col(name).list.max())
@@ -420,7 +426,7 @@ def _differing(several: pl.DataFrame, name: str) -> pl.DataFrame:
     )
 
 
-def _example(table: pl.DataFrame, one: dict[str, object]) -> Example:
+def _make_example(table: pl.DataFrame, one: dict[str, object]) -> Example:
     """Return the two rows and their values."""
     places = [int(str(one["first"])), int(str(one["last"]))]
-    return Example(rows=tuple(refs(table, places)), detail=str(one["says"]))
+    return Example(rows=tuple(row_refs(table, places)), detail=str(one["says"]))

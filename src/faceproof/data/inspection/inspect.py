@@ -12,42 +12,42 @@ from pydantic import Field
 from faceproof.data.duplicates import NEAR_BITS
 from faceproof.data.inspection.composition import (
     attribute_associations,
-    balance,
     balance_faults,
     contract_faults,
     contradiction_faults,
+    count_combinations,
     fact_faults,
     file_associations,
     generator_faults,
     spreads,
 )
-from faceproof.data.inspection.leaks import against as shared_with
-from faceproof.data.inspection.leaks import ffhq, ffhq_faults, leak_faults, leaks
-from faceproof.data.inspection.pictures import NOT_OPENED, opened
+from faceproof.data.inspection.leaks import compare_sets as shared_with
+from faceproof.data.inspection.leaks import count_ffhq, count_leaks, ffhq_faults, leak_faults
+from faceproof.data.inspection.pictures import NOT_OPENED, open_pictures
 from faceproof.data.inspection.record import (
-    Fault,
+    DataFault,
     Inspection,
     Leak,
     ManifestFile,
     Repeats,
-    in_order_of_gravity,
+    sort_by_severity,
 )
 from faceproof.data.inspection.repeats import (
-    Hashed,
+    HashedRows,
+    count_repeats,
+    find_near_pairs,
+    find_same_files,
     group_faults,
-    hashed,
-    near,
     official_faults,
     repeat_faults,
-    repeats,
-    same_files,
+    select_hashed,
 )
-from faceproof.data.inspection.rows import Given, gathered, read_given
-from faceproof.data.inspection.sheets import sheets
+from faceproof.data.inspection.rows import InputManifest, concatenate_manifests, read_given
+from faceproof.data.inspection.sheets import contact_sheets
 from faceproof.errors import ManifestError
 from faceproof.records import Record
 
-Done = Callable[[object], None]
+_Done = Callable[[object], None]
 
 
 class InspectSpec(Record):
@@ -61,7 +61,7 @@ class InspectSpec(Record):
     near_bits: int = Field(default=NEAR_BITS, ge=0, le=64)
 
 
-Manifests = str | Path | Given | Sequence[str | Path | Given]
+Manifests = str | Path | InputManifest | Sequence[str | Path | InputManifest]
 
 
 def inspect(
@@ -70,12 +70,12 @@ def inspect(
     *,
     against: Manifests = (),
     root: str | Path | None = None,
-    done: Done = lambda _: None,
+    done: _Done = lambda _: None,
 ) -> Inspection:
     r"""Return the faults of one or more manifests as one data set, and leaks from and into others.
 
-    Manifests are files, or `Given` where they are read already. ``root`` is the data folder of
-    those that do not name it. ``done`` is called with each picture that was opened.
+    Manifests are files, or `InputManifest` where they are read already. ``root`` is the data folder
+    of those that do not name it. ``done`` is called with each picture that was opened.
 
     Raises:
         ManifestError: a file cannot be read, or there is no row.
@@ -89,29 +89,33 @@ def inspect(
     >>> found.rows, found.repeats.extra_copies
     (2, 1)
     """
-    given, others = _given(manifests, root), _given(against, None)
-    return _inspected(given, others, spec or InspectSpec(), done)
+    given, others = _read_manifests(manifests, root), _read_manifests(against, None)
+    return _inspect_tables(given, others, spec or InspectSpec(), done)
 
 
-def _given(manifests: Manifests, root: str | Path | None) -> list[Given]:
+def _read_manifests(manifests: Manifests, root: str | Path | None) -> list[InputManifest]:
     """Return the manifests, read."""
-    each = [manifests] if isinstance(manifests, str | Path | Given) else manifests
-    return [one if isinstance(one, Given) else read_given(one, root) for one in each]
+    each = [manifests] if isinstance(manifests, str | Path | InputManifest) else manifests
+    return [one if isinstance(one, InputManifest) else read_given(one, root) for one in each]
 
 
-def _inspected(
-    given: Sequence[Given], against: Sequence[Given], spec: InspectSpec, done: Done
+def _inspect_tables(
+    given: Sequence[InputManifest], against: Sequence[InputManifest], spec: InspectSpec, done: _Done
 ) -> Inspection:
-    table = gathered(given)
+    table = concatenate_manifests(given)
     if table.is_empty():
         raise ManifestError(f"{given[0].name} has no rows: import some pictures")
-    seen = NOT_OPENED if spec.sample is None else opened(table, given, spec.sample, spec.seed, done)
-    table = seen.filled(table)
-    compared = hashed(table)
-    found, repeated = _repeats(table, compared, spec.near_bits)
-    leaking, shared = _leaks(table, compared, against, len(given), spec.near_bits)
+    seen = (
+        NOT_OPENED
+        if spec.sample is None
+        else open_pictures(table, given, spec.sample, spec.seed, done)
+    )
+    table = seen.fill_facts(table)
+    compared = select_hashed(table)
+    found, repeated = _find_repeats(table, compared, spec.near_bits)
+    leaking, shared = _find_leaks(table, compared, against, len(given), spec.near_bits)
     files, attributes = file_associations(table), attribute_associations(table)
-    faults = in_order_of_gravity(
+    faults = sort_by_severity(
         chain(
             contract_faults(table),
             group_faults(table),
@@ -126,24 +130,26 @@ def _inspected(
         )
     )
     return Inspection(
-        manifests=_files(given, against),
+        manifests=_manifest_files(given, against),
         rows=table.height,
         faults=faults,
-        balance=balance(table),
+        balance=count_combinations(table),
         facts=files,
         spreads=spreads(table),
         attributes=attributes,
         repeats=repeated,
         leaks=shared,
-        ffhq=ffhq(table),
+        ffhq=count_ffhq(table),
         sample=seen.sample,
         shortcut=seen.shortcut,
         shortcut_note=seen.shortcut_note,
-        sheets=sheets(table, seen, faults),
+        sheets=contact_sheets(table, seen, faults),
     )
 
 
-def _files(given: Sequence[Given], against: Sequence[Given]) -> tuple[ManifestFile, ...]:
+def _manifest_files(
+    given: Sequence[InputManifest], against: Sequence[InputManifest]
+) -> tuple[ManifestFile, ...]:
     """Return the manifests that were read."""
     return tuple(
         ManifestFile(
@@ -153,22 +159,30 @@ def _files(given: Sequence[Given], against: Sequence[Given]) -> tuple[ManifestFi
     )
 
 
-def _repeats(table: pl.DataFrame, compared: Hashed, bits: int) -> tuple[Iterator[Fault], Repeats]:
+def _find_repeats(
+    table: pl.DataFrame, compared: HashedRows, bits: int
+) -> tuple[Iterator[DataFault], Repeats]:
     """Return the faults of repeated pictures, and their number."""
-    same, found = same_files(table), near(table, compared, distance=bits)
-    told = repeats(table, same, found, near_bits=bits)
+    same, found = find_same_files(table), find_near_pairs(table, compared, distance=bits)
+    repeated = count_repeats(table, same, found, near_bits=bits)
     faults = repeat_faults(table, compared, same, found)
-    return chain(faults, official_faults(table, told.parts)), told
+    return chain(faults, official_faults(table, repeated.parts)), repeated
 
 
-def _leaks(
-    table: pl.DataFrame, compared: Hashed, others: Sequence[Given], first: int, bits: int
-) -> tuple[list[Fault], tuple[Leak, ...]]:
+def _find_leaks(
+    table: pl.DataFrame,
+    compared: HashedRows,
+    others: Sequence[InputManifest],
+    first: int,
+    bits: int,
+) -> tuple[list[DataFault], tuple[Leak, ...]]:
     """Return the leaks from or into other manifests, the first of which has this place."""
-    faults: list[Fault] = []
+    faults: list[DataFault] = []
     shared: list[Leak] = []
     for place, one in enumerate(others, start=first):
-        found = shared_with(table, compared, gathered([one], first=place), distance=bits)
+        found = shared_with(
+            table, compared, concatenate_manifests([one], first=place), distance=bits
+        )
         faults += leak_faults(found, one.name)
-        shared += leaks(found, place)
+        shared += count_leaks(found, place)
     return faults, tuple(shared)

@@ -12,15 +12,21 @@ from faceproof.data.duplicates import near_pairs_between
 from faceproof.data.generators import GENERATORS
 from faceproof.data.inspection.record import (
     MOST_EXAMPLES,
+    DataFault,
     Example,
-    Fault,
     Ffhq,
     Leak,
-    fault,
+    make_fault,
 )
-from faceproof.data.inspection.repeats import IS_PHASH, IS_SHA256, Hashed, differing_bits, hashed
-from faceproof.data.inspection.rows import IS_FAKE, examples, refs
-from faceproof.messages import counted
+from faceproof.data.inspection.repeats import (
+    IS_PHASH,
+    IS_SHA256,
+    HashedRows,
+    differing_bits,
+    select_hashed,
+)
+from faceproof.data.inspection.rows import IS_FAKE, row_examples, row_refs
+from faceproof.messages import count_noun
 
 #: FFHQ's photographs are 00000 to 69999; the first 60,000 are its official training part.
 _PHOTOGRAPHS, _TRAINING_PART = 70_000, 60_000
@@ -31,7 +37,7 @@ _LOOSELY_NEAR = 90
 _MOST_ALIKE = 8
 
 
-def numbered(table: pl.DataFrame) -> pl.DataFrame:
+def _ffhq_rows(table: pl.DataFrame) -> pl.DataFrame:
     """Return ``at`` (place), ``number``, ``phash``, ``sha256`` and ``split`` of FFHQ's reals.
 
     The number is the attribute ``ffhq_id``, or the file's name if that is five digits.
@@ -47,19 +53,19 @@ def numbered(table: pl.DataFrame) -> pl.DataFrame:
     return reals.filter(pl.len().over("number") <= _MOST_ALIKE).drop("label")
 
 
-def ffhq(table: pl.DataFrame) -> Ffhq:
+def count_ffhq(table: pl.DataFrame) -> Ffhq:
     """Return how many real rows have FFHQ numbers."""
-    numbers = numbered(table)["number"]
+    numbers = _ffhq_rows(table)["number"]
     training = int((numbers < _TRAINING_PART).sum())
     return Ffhq(
         numbered=len(numbers), training_part=training, validation_part=len(numbers) - training
     )
 
 
-def _meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def _split_meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return pairs of rows of one number in two splits: ``at``, ``at_2``, ``bits``, both splits.
 
-    Both are results of `numbered`; equal files are excluded, ``bits`` is null without a hash.
+    Both are results of `_ffhq_rows`; equal files are excluded, ``bits`` is null without a hash.
     """
     met = one.join(other, on="number", suffix="_2")
     split, split_2 = pl.col("split"), pl.col("split_2")
@@ -73,17 +79,19 @@ def _meetings(one: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     return apart.with_columns(pl.Series("bits", bits, pl.Int64)).sort("at", "at_2")
 
 
-def ffhq_faults(table: pl.DataFrame) -> Iterator[Fault]:
+def ffhq_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield the faults in the splits of one set from FFHQ numbers."""
-    rows = numbered(table)
+    rows = _ffhq_rows(table)
     with_split = rows.filter(pl.col("split") != "")
-    met = _meetings(with_split, with_split).filter(pl.col("at") < pl.col("at_2"))
+    met = _split_meetings(with_split, with_split).filter(pl.col("at") < pl.col("at_2"))
     yield from _meeting_faults(table, table, met)
-    yield from _trained(table, rows)
+    yield from _training_set_faults(table, rows)
 
 
-def _meeting_faults(table: pl.DataFrame, other: pl.DataFrame, met: pl.DataFrame) -> Iterator[Fault]:
-    """Yield faults for pairs of `_meetings`: near-duplicates, and the others."""
+def _meeting_faults(
+    table: pl.DataFrame, other: pl.DataFrame, met: pl.DataFrame
+) -> Iterator[DataFault]:
+    """Yield faults for pairs of `_split_meetings`: near-duplicates, and the others."""
     alike = (pl.col("bits") <= _LOOSELY_NEAR).fill_null(value=False)
     kinds = {
         "ffhq": (met.filter(alike), "the same photograph by their looks, too"),
@@ -92,16 +100,18 @@ def _meeting_faults(table: pl.DataFrame, other: pl.DataFrame, met: pl.DataFrame)
     for kind, (pairs, words) in kinds.items():
         if pairs.height:
             message = (
-                f"{counted(pairs.height, 'pair')} of rows on two sides of a split with one FFHQ "
+                f"{count_noun(pairs.height, 'pair')} of rows on two sides of a split with one FFHQ "
                 f"number, {words}."
             )
-            yield fault(kind, message, _shown(table, other, pairs), count=pairs.height)
+            yield make_fault(kind, message, _pair_examples(table, other, pairs), count=pairs.height)
 
 
-def _shown(table: pl.DataFrame, other: pl.DataFrame, pairs: pl.DataFrame) -> Sequence[Example]:
+def _pair_examples(
+    table: pl.DataFrame, other: pl.DataFrame, pairs: pl.DataFrame
+) -> Sequence[Example]:
     """Return examples of pairs."""
     shown = pairs.head(MOST_EXAMPLES)
-    first, second = refs(table, shown["at"].to_list()), refs(other, shown["at_2"].to_list())
+    first, second = row_refs(table, shown["at"].to_list()), row_refs(other, shown["at_2"].to_list())
     details = [
         f"FFHQ {number:05d}" + ("" if bits is None else f", {bits} of 256 bits differ")
         for number, bits in shown.select("number", "bits").iter_rows()
@@ -112,21 +122,21 @@ def _shown(table: pl.DataFrame, other: pl.DataFrame, pairs: pl.DataFrame) -> Seq
     ]
 
 
-def _trained(table: pl.DataFrame, rows: pl.DataFrame) -> Iterator[Fault]:
+def _training_set_faults(table: pl.DataFrame, rows: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a note if the set has both reals of FFHQ and fakes of generators trained on it."""
-    learned = [name for name, one in GENERATORS.items() if "ffhq" in _trained_on(one)]
+    learned = [name for name, one in GENERATORS.items() if "ffhq" in _training_set_of(one)]
     fakes = table.with_row_index("#at").filter(IS_FAKE & pl.col("generator").is_in(learned))
     named = (pl.col("label") == "real") & pl.col("source").str.to_lowercase().str.contains("ffhq")
     reals = max(rows.height, int(table.select(named.sum()).item()))
     if fakes.height and reals:
         names = ", ".join(fakes["generator"].unique().sort())
-        beside = f"next to {counted(reals, 'photograph')} of FFHQ"
-        message = f"{counted(fakes.height, 'fake')} of {names} {beside}."
+        beside = f"next to {count_noun(reals, 'photograph')} of FFHQ"
+        message = f"{count_noun(fakes.height, 'fake')} of {names} {beside}."
         places = fakes["#at"].head(2).to_list()
-        yield fault("ffhq-trained", message, examples(table, places), count=fakes.height)
+        yield make_fault("ffhq-trained", message, row_examples(table, places), count=fakes.height)
 
 
-def _trained_on(generator: object) -> str:
+def _training_set_of(generator: object) -> str:
     """Return the known training set of a generator, in lower case."""
     return str(getattr(generator, "trained_on", None) or "").lower()
 
@@ -136,7 +146,7 @@ _COUNTED = ("same", "near", "groups", "ffhq")
 
 
 @dataclass(frozen=True, eq=False)
-class Against:
+class _Overlap:
     """The overlap of this set with one other.
 
     Each table holds ``at`` (place here), ``at_2`` (place there), ``split`` and ``split_2``.
@@ -150,19 +160,21 @@ class Against:
     numbers: pl.DataFrame
 
 
-def against(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, *, distance: int) -> Against:
+def compare_sets(
+    table: pl.DataFrame, own: HashedRows, other: pl.DataFrame, *, distance: int
+) -> _Overlap:
     """Return the overlap of two sets."""
-    return Against(
+    return _Overlap(
         table=table,
         other=other,
-        same=_same(table, other),
-        near=_near(table, own, other, distance),
-        groups=_groups(table, other),
-        numbers=_meetings(numbered(table), numbered(other)),
+        same=_same_files(table, other),
+        near=_near_duplicates(table, own, other, distance),
+        groups=_shared_groups(table, other),
+        numbers=_split_meetings(_ffhq_rows(table), _ffhq_rows(other)),
     )
 
 
-def leaks(found: Against, place: int) -> tuple[Leak, ...]:
+def count_leaks(found: _Overlap, place: int) -> tuple[Leak, ...]:
     """Return the overlap of every two splits; ``place`` is that of the other manifest."""
     alike = found.numbers.filter((pl.col("bits") <= _LOOSELY_NEAR).fill_null(value=False))
     tables = (found.same, found.near, found.groups, alike)
@@ -173,39 +185,39 @@ def leaks(found: Against, place: int) -> tuple[Leak, ...]:
     whole = pl.concat(counted, how="diagonal").group_by(_KEYS).agg(pl.col(_COUNTED).sum())
     return tuple(
         Leak(manifest=place, split=split, other_split=other, **counts)
-        for split, other, counts in _rows(whole.sort(_KEYS))
+        for split, other, counts in _iterate_rows(whole.sort(_KEYS))
     )
 
 
-def leak_faults(found: Against, name: str) -> Iterator[Fault]:
+def leak_faults(found: _Overlap, name: str) -> Iterator[DataFault]:
     """Yield the leaks between two sets; pictures in the same split of both are not leaks."""
-    same, near, groups = (_apart(one) for one in (found.same, found.near, found.groups))
+    same, near, groups = (_split_mismatches(one) for one in (found.same, found.near, found.groups))
     if same.height or near.height:
         message = (
-            f"Shared with {name}: {counted(same.height, 'picture')} and "
-            f"{counted(near.height, 'pair')} of near-duplicates."
+            f"Shared with {name}: {count_noun(same.height, 'picture')} and "
+            f"{count_noun(near.height, 'pair')} of near-duplicates."
         )
-        shown = [*_examples(found, same, "the same file"), *_examples(found, near, "")]
-        yield fault("leak", message, _spread(shown), count=same.height + near.height)
+        shown = [*_make_examples(found, same, "the same file"), *_make_examples(found, near, "")]
+        yield make_fault("leak", message, _spread(shown), count=same.height + near.height)
     if groups.height:
-        message = f"Shared with {name}: {counted(groups.height, 'group')}."
-        shown = _examples(found, groups, "the same group")
-        yield fault("group", message, shown, count=groups.height)
+        message = f"Shared with {name}: {count_noun(groups.height, 'group')}."
+        shown = _make_examples(found, groups, "the same group")
+        yield make_fault("group", message, shown, count=groups.height)
     yield from _meeting_faults(found.table, found.other, found.numbers)
 
 
-def _same(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def _same_files(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return rows of the same file: each row here with the first there, for each split."""
-    mine = _placed(table, IS_SHA256, "sha256")
-    theirs = _placed(other, IS_SHA256, "sha256").unique(["sha256", "split"], keep="first")
+    mine = _keyed_rows(table, IS_SHA256, "sha256")
+    theirs = _keyed_rows(other, IS_SHA256, "sha256").unique(["sha256", "split"], keep="first")
     return mine.join(theirs, on="sha256", suffix="_2").sort("at", "at_2")
 
 
-def _groups(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
+def _shared_groups(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     """Return groups of one source that occur in both sets, by their first rows in each split."""
     keys = ["source", "group"]
     mine, theirs = (
-        _placed(one, pl.col("group") != "", *keys).unique(
+        _keyed_rows(one, pl.col("group") != "", *keys).unique(
             [*keys, "split"], keep="first", maintain_order=True
         )
         for one in (table, other)
@@ -213,9 +225,11 @@ def _groups(table: pl.DataFrame, other: pl.DataFrame) -> pl.DataFrame:
     return mine.join(theirs, on=keys, suffix="_2").sort("at", "at_2")
 
 
-def _near(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, distance: int) -> pl.DataFrame:
+def _near_duplicates(
+    table: pl.DataFrame, own: HashedRows, other: pl.DataFrame, distance: int
+) -> pl.DataFrame:
     """Return near-duplicate rows that are not the same file."""
-    theirs = hashed(other)
+    theirs = select_hashed(other)
     pairs = near_pairs_between(own.hashes, theirs.hashes, distance=distance)
     at, at_2 = own.places[pairs[:, 0]], theirs.places[pairs[:, 1]]
     found = pl.DataFrame(
@@ -233,18 +247,18 @@ def _near(table: pl.DataFrame, own: Hashed, other: pl.DataFrame, distance: int) 
     return found.filter("different").sort("bits", "at")
 
 
-def _placed(table: pl.DataFrame, keep: pl.Expr, *keys: str) -> pl.DataFrame:
+def _keyed_rows(table: pl.DataFrame, keep: pl.Expr, *keys: str) -> pl.DataFrame:
     """Return places, keys and splits of the rows to keep."""
     placed = table.select(*keys, "split").with_row_index("at")
     return placed.filter(keep).with_columns(pl.col("at").cast(pl.Int64))
 
 
-def _apart(shared: pl.DataFrame) -> pl.DataFrame:
+def _split_mismatches(shared: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that are not in the same, known split of both sets."""
     return shared.filter((pl.col("split") != pl.col("split_2")) | (pl.col("split") == ""))
 
 
-def _examples(found: Against, shared: pl.DataFrame, detail: str) -> list[Example]:
+def _make_examples(found: _Overlap, shared: pl.DataFrame, detail: str) -> list[Example]:
     """Return examples; without a given detail, it is the number of differing bits."""
     shown = shared.head(MOST_EXAMPLES)
     mine, theirs = shown["at"].to_list(), shown["at_2"].to_list()
@@ -253,8 +267,8 @@ def _examples(found: Against, shared: pl.DataFrame, detail: str) -> list[Example
         or f"{differing_bits(found.table['phash'][a], found.other['phash'][b])} of 256 bits differ"
         for a, b in zip(mine, theirs, strict=True)
     ]
-    both = zip(refs(found.table, mine), refs(found.other, theirs), details, strict=True)
-    return [Example(rows=(a, b), detail=said) for a, b, said in both]
+    both = zip(row_refs(found.table, mine), row_refs(found.other, theirs), details, strict=True)
+    return [Example(rows=(a, b), detail=text) for a, b, text in both]
 
 
 def _spread(shown: Sequence[Example]) -> list[Example]:
@@ -264,7 +278,7 @@ def _spread(shown: Sequence[Example]) -> list[Example]:
     return [*same[:1], *near[:1], *same[1:], *near[1:]]
 
 
-def _rows(whole: pl.DataFrame) -> Iterator[tuple[str, str, dict[str, int]]]:
+def _iterate_rows(whole: pl.DataFrame) -> Iterator[tuple[str, str, dict[str, int]]]:
     """Yield both splits and the counts of each row."""
     for row in whole.iter_rows(named=True):
         yield row["split"], row["split_2"], {name: row[name] or 0 for name in _COUNTED}

@@ -17,8 +17,8 @@ import numpy.typing as npt
 import polars as pl
 
 from faceproof.data.duplicates import perceptual_hash
-from faceproof.data.inspection.record import MOST_EXAMPLES, Fault, Sample, fault
-from faceproof.data.inspection.rows import MANIFEST, Given, examples
+from faceproof.data.inspection.record import MOST_EXAMPLES, DataFault, OpenedSample, make_fault
+from faceproof.data.inspection.rows import MANIFEST, InputManifest, row_examples
 from faceproof.data.manifest import LABELS
 from faceproof.data.shortcuts.features import (
     FEATURES,
@@ -34,13 +34,15 @@ from faceproof.errors import DataError, PictureError, SourceError, SourceNotFoun
 from faceproof.imaging.decode import DEFAULT_LIMITS, Picture, decode, read_file
 from faceproof.imaging.degradations import reduce_to
 from faceproof.imaging.faces import Face, YuNet
-from faceproof.messages import counted
-from faceproof.pipeline import in_order
+from faceproof.messages import count_noun
+from faceproof.pipeline import map_in_order
 
 _ELSEWHERE = r"^[/\\]|^[A-Za-z]:[/\\]|(^|[/\\])\.\.([/\\]|$)"
 
 
-def _presence(table: pl.DataFrame, roots: Sequence[Path | None]) -> Iterator[tuple[str, int, str]]:
+def _check_presence(
+    table: pl.DataFrame, roots: Sequence[Path | None]
+) -> Iterator[tuple[str, int, str]]:
     """Yield kind of fault, place in the table and reason for missing or changed files.
 
     A path outside the data folder is not opened.
@@ -49,11 +51,11 @@ def _presence(table: pl.DataFrame, roots: Sequence[Path | None]) -> Iterator[tup
     rows = table.select(MANIFEST, "path", "bytes", inside.alias("inside")).with_row_index("#at")
     folders = [os.fspath(root or Path()) for root in roots]
     for place, manifest, path, size, is_inside in rows.iter_rows():
-        if is_inside and (trouble := _trouble(f"{folders[manifest]}/{path}", size)):
+        if is_inside and (trouble := _find_trouble(f"{folders[manifest]}/{path}", size)):
             yield trouble[0], place, trouble[1]
 
 
-def _trouble(path: str, size: int | None) -> tuple[str, str] | None:
+def _find_trouble(path: str, size: int | None) -> tuple[str, str] | None:
     """Return the fault of a file that the file system shows."""
     try:
         found = os.stat(path).st_size  # noqa: PTH116 (a million rows: three times as fast)
@@ -74,8 +76,8 @@ def sample(table: pl.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
     """
     if n == 0 or table.height <= n:
         return np.arange(table.height)
-    classes = numbered(table, "label")
-    kinds = numbered(table, "label", "generator", "source")
+    classes = _number_combinations(table, "label")
+    kinds = _number_combinations(table, "label", "generator", "source")
     shuffled = np.random.default_rng(seed).permutation(table.height)
     taken = []
     for number, half in enumerate(even_shares(np.bincount(classes).tolist(), n)):
@@ -86,7 +88,7 @@ def sample(table: pl.DataFrame, *, n: int, seed: int) -> npt.NDArray[np.int64]:
     return np.sort(np.concatenate(taken))
 
 
-def numbered(table: pl.DataFrame, *columns: str) -> npt.NDArray[np.int64]:
+def _number_combinations(table: pl.DataFrame, *columns: str) -> npt.NDArray[np.int64]:
     """Return int64 [N]: for each row the number of its combination of these columns, from 0."""
     ranks = table.select(pl.struct(columns).rank("dense")).to_series()
     return ranks.to_numpy().astype(np.int64) - 1
@@ -116,7 +118,7 @@ _DARKEST_LUMA = 25.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
+class _PictureRequest:
     """A picture to open: its row's place in the table, its path and its expected facts.
 
     ``probe_it`` requests the features of the shortcut probe, which take most of the time.
@@ -130,7 +132,7 @@ class _Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PictureReading:
     """The result for one picture; ``trouble`` is the kind of fault if it changed or is unreadable.
 
     ``features`` is float64 [F] of the shortcut probe, ``floor`` float64 [5]; both None if not
@@ -156,34 +158,34 @@ class Look:
 
 
 def _look_at_all(
-    wanted: Sequence[_Wanted], *, done: Callable[[object], None] = lambda _: None
-) -> list[Look]:
+    wanted: Sequence[_PictureRequest], *, done: Callable[[object], None] = lambda _: None
+) -> list[PictureReading]:
     """Return the result of each picture; ``done`` is called after each."""
     workers = min(16, os.cpu_count() or 1)
     looks = []
     one = partial(look_at, finder=YuNet())
-    with closing(in_order(one, wanted, workers=workers, ahead=8 * workers)) as found:
+    with closing(map_in_order(one, wanted, workers=workers, ahead=8 * workers)) as found:
         for look in found:
             looks.append(look)
             done(look)
     return looks
 
 
-def look_at(wanted: _Wanted, *, finder: YuNet) -> Look:
+def look_at(wanted: _PictureRequest, *, finder: YuNet) -> PictureReading:
     """Return the result of one picture."""
     try:
         data = read_file(wanted.path, DEFAULT_LIMITS)
     except SourceNotFoundError:
-        return Look(wanted.place, "missing", "no such file")
+        return PictureReading(wanted.place, "missing", "no such file")
     except SourceError as error:
-        return Look(wanted.place, "unreadable", _brief(error, wanted.path))
+        return PictureReading(wanted.place, "unreadable", _brief_message(error, wanted.path))
     changed = hashlib.sha256(data).hexdigest() != wanted.sha256
     try:
         picture = decode(data)
     except PictureError as error:
-        reason = f"{_brief(error, wanted.path)}{', and its bytes have changed' * changed}"
-        return Look(wanted.place, "unreadable", reason)
-    return _measured(wanted, data, picture, finder, "changed" if changed else "")
+        reason = f"{_brief_message(error, wanted.path)}{', and its bytes have changed' * changed}"
+        return PictureReading(wanted.place, "unreadable", reason)
+    return _measure_picture(wanted, data, picture, finder, "changed" if changed else "")
 
 
 def find_faces(pixels: Pixels, finder: YuNet) -> list[Face]:
@@ -193,7 +195,7 @@ def find_faces(pixels: Pixels, finder: YuNet) -> list[Face]:
     if small.shape == pixels.shape:
         return faces
     ratio = np.array([pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]])
-    return [_enlarged(face, ratio) for face in faces] or finder.find(pixels)
+    return [_enlarge_face(face, ratio) for face in faces] or finder.find(pixels)
 
 
 def thumbnail(path: Path, *, side: int, quality: int = 70) -> bytes | None:
@@ -206,11 +208,13 @@ def thumbnail(path: Path, *, side: int, quality: int = 70) -> bytes | None:
     return cv2.imencode(".webp", small, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
 
-def _measured(wanted: _Wanted, data: bytes, picture: Picture, finder: YuNet, trouble: str) -> Look:
+def _measure_picture(
+    wanted: _PictureRequest, data: bytes, picture: Picture, finder: YuNet, trouble: str
+) -> PictureReading:
     """Return the result of a readable picture."""
     faces = find_faces(picture.pixels, finder)
-    features, floor = _probed(data, picture, faces) if wanted.probe_it else (None, None)
-    return Look(
+    features, floor = _probe_inputs(data, picture, faces) if wanted.probe_it else (None, None)
+    return PictureReading(
         wanted.place,
         trouble=trouble,
         reason="its sha256 differs from the manifest's" if trouble else "",
@@ -225,20 +229,20 @@ def _measured(wanted: _Wanted, data: bytes, picture: Picture, finder: YuNet, tro
     )
 
 
-def _probed(data: bytes, picture: Picture, faces: Sequence[Face]) -> tuple[Floats, Floats]:
+def _probe_inputs(data: bytes, picture: Picture, faces: Sequence[Face]) -> tuple[Floats, Floats]:
     """Return the input of the shortcut probe: features and floor."""
     features = as_row(measure_shortcuts(data, picture=picture, faces=faces))
     return features, as_row(floor_features(picture), tuple(FLOOR))
 
 
-def _enlarged(face: Face, ratio: npt.NDArray[np.float64]) -> Face:
+def _enlarge_face(face: Face, ratio: npt.NDArray[np.float64]) -> Face:
     """Return a face found in a small copy in the picture's own coordinates."""
     (x, y), (width, height) = np.array(face.box).reshape(2, 2) * ratio
     points = (face.landmarks * ratio).astype(np.float32)
     return Face((float(x), float(y), float(width), float(height)), points, face.detection_score)
 
 
-def _brief(error: SourceError, path: Path) -> str:
+def _brief_message(error: SourceError, path: Path) -> str:
     """Return an error's code and message, without the path."""
     return f"{error.code}: {str(error).removeprefix(f'{path}: ')}"
 
@@ -252,17 +256,17 @@ _MEASURED = ("phash", "width", "height", "bytes", "format")
 
 
 @dataclass(frozen=True)
-class Opened:
+class PictureInspection:
     """The opened pictures, and all missing ones (place -> reason)."""
 
-    sample: Sample | None = None
-    looks: tuple[Look, ...] = ()
+    sample: OpenedSample | None = None
+    looks: tuple[PictureReading, ...] = ()
     troubles: tuple[tuple[str, int, str], ...] = ()
     """Kind of fault, place in the table, reason."""
     shortcut: ProbeResult | None = None
     shortcut_note: str = "no picture was opened"
 
-    def filled(self, table: pl.DataFrame) -> pl.DataFrame:
+    def fill_facts(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return the table with missing facts filled in from the opened pictures."""
         read = [look for look in self.looks if look.is_read]
         if not read:
@@ -286,37 +290,37 @@ class Opened:
             for name in table.columns
         )
 
-    def faults(self, table: pl.DataFrame) -> Iterator[Fault]:
+    def faults(self, table: pl.DataFrame) -> Iterator[DataFault]:
         """Yield the faults of files and pictures."""
-        for kind, said in _TROUBLES.items():
+        for kind, meaning in _TROUBLES.items():
             found = [(place, reason) for trouble, place, reason in self.troubles if trouble == kind]
             if found:
                 places, reasons = zip(*found[:MOST_EXAMPLES], strict=True)
-                where = examples(table, places, reasons)
-                message = said.format(count=counted(len(found), "picture"))
-                yield fault(kind, message, where, count=len(found))
-        yield from self._contents(table)
-        yield from self._shortcuts()
+                where = row_examples(table, places, reasons)
+                message = meaning.format(count=count_noun(len(found), "picture"))
+                yield make_fault(kind, message, where, count=len(found))
+        yield from self._content_faults(table)
+        yield from self._shortcut_faults()
 
-    def _contents(self, table: pl.DataFrame) -> Iterator[Fault]:
+    def _content_faults(self, table: pl.DataFrame) -> Iterator[DataFault]:
         """Yield the faults in the content of pictures."""
         read = [look for look in self.looks if look.is_read]
         dark = [look for look in read if look.luma < _DARKEST_LUMA]
         without = [look for look in read if not look.faces]
-        of = f"of {counted(len(read), 'opened picture')}"
+        of = f"of {count_noun(len(read), 'opened picture')}"
         if without:
             places = [look.place for look in without]
             message = f"{len(without):,} {of} without a face."
-            where = examples(table, places[:MOST_EXAMPLES])
-            yield fault("non-face", message, where, count=len(without))
+            where = row_examples(table, places[:MOST_EXAMPLES])
+            yield make_fault("non-face", message, where, count=len(without))
         if dark:
             darkest = sorted(dark, key=lambda look: look.luma)[:MOST_EXAMPLES]
             lumas = [f"mean brightness {look.luma:.0f} of 255" for look in darkest]
             message = f"{len(dark):,} {of} darker than {_DARKEST_LUMA:g} of 255 on average."
-            where = examples(table, [look.place for look in darkest], lumas)
-            yield fault("dark", message, where, count=len(dark))
+            where = row_examples(table, [look.place for look in darkest], lumas)
+            yield make_fault("dark", message, where, count=len(dark))
 
-    def _shortcuts(self) -> Iterator[Fault]:
+    def _shortcut_faults(self) -> Iterator[DataFault]:
         """Yield the faults from a grave result of the probe."""
         kinds = {"severe": "shortcut", "warning": "weak-shortcut"}
         found = self.shortcut
@@ -328,27 +332,31 @@ class Opened:
             f"(n = {found.n_real + found.n_fake:,}, as the files are)"
             f"{f': {guilty}' if guilty else ''}."
         )
-        yield fault(kinds[found.severity], message, [], count=len(found.guilty))
+        yield make_fault(kinds[found.severity], message, [], count=len(found.guilty))
 
 
-NOT_OPENED = Opened()
+NOT_OPENED = PictureInspection()
 
 
-def opened(
-    table: pl.DataFrame, given: Sequence[Given], n: int, seed: int, done: Callable[[object], None]
-) -> Opened:
+def open_pictures(
+    table: pl.DataFrame,
+    given: Sequence[InputManifest],
+    n: int,
+    seed: int,
+    done: Callable[[object], None],
+) -> PictureInspection:
     """Return the results of ``n`` pictures (0: all), and all missing files."""
-    absent = _presence(table, [one.root for one in given])
-    wanted = _wanted(table, given, sample(table, n=n, seed=seed).tolist(), seed)
+    absent = _check_presence(table, [one.root for one in given])
+    wanted = _plan_requests(table, given, sample(table, n=n, seed=seed).tolist(), seed)
     looks = _look_at_all(wanted, done=done)
-    shortcut, note = _probed_table(table, looks, seed)
+    shortcut, note = _run_probe(table, looks, seed)
     taken = {look.place for look in looks}
     troubles = [
         *((look.trouble, look.place, look.reason) for look in looks if look.trouble),
         *((kind, place, reason) for kind, place, reason in absent if place not in taken),
     ]
-    return Opened(
-        sample=Sample(
+    return PictureInspection(
+        sample=OpenedSample(
             n=len(looks),
             rows=table.height,
             seed=seed,
@@ -362,14 +370,14 @@ def opened(
     )
 
 
-def _wanted(
-    table: pl.DataFrame, given: Sequence[Given], places: list[int], seed: int
-) -> list[_Wanted]:
+def _plan_requests(
+    table: pl.DataFrame, given: Sequence[InputManifest], places: list[int], seed: int
+) -> list[_PictureRequest]:
     """Return the pictures to open; paths outside the data folder are faults of the contract."""
     rows = table.select(MANIFEST, "path", "sha256", pl.col("phash").is_null())[places].rows()
-    probed = _to_probe(table, places, seed)
+    probed = _choose_probed(table, places, seed)
     return [
-        _Wanted(
+        _PictureRequest(
             place,
             (given[manifest].root or Path()) / path,
             sha256,
@@ -381,7 +389,7 @@ def _wanted(
     ]
 
 
-def _to_probe(table: pl.DataFrame, places: list[int], seed: int) -> set[int]:
+def _choose_probed(table: pl.DataFrame, places: list[int], seed: int) -> set[int]:
     """Return the places that the shortcut probe uses; others are not measured."""
     labels = table["label"]
     known = np.array([place for place in places if labels[place] in LABELS], np.int64)
@@ -398,8 +406,8 @@ def is_inside(path: str) -> bool:
     return bool(path) and not Path(path).is_absolute() and ".." not in Path(path).parts
 
 
-def _probed_table(
-    table: pl.DataFrame, looks: Sequence[Look], seed: int
+def _run_probe(
+    table: pl.DataFrame, looks: Sequence[PictureReading], seed: int
 ) -> tuple[ProbeResult | None, str]:
     """Return the result of the shortcut probe, or None and the reason why it was skipped."""
     labels = table["label"].to_list()

@@ -11,7 +11,7 @@ from pydantic import Field
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import UnknownChoiceError
 from faceproof.records import Document, Record
-from faceproof.tables import nearest
+from faceproof.tables import did_you_mean
 
 
 class RowRef(Record):
@@ -32,7 +32,7 @@ class Example(Record):
     detail: str = ""
 
 
-class Fault(Record):
+class DataFault(Record):
     """One fault: its count, details in this set, meaning, remedy and examples."""
 
     kind: str
@@ -53,7 +53,7 @@ class ManifestFile(Record):
     against: bool = False
 
 
-class Cell(Record):
+class BalanceCell(Record):
     """Number and total weight of the rows of one combination."""
 
     split: str
@@ -99,7 +99,7 @@ class Spread(Record):
     high: float
 
 
-class Shared(Record):
+class PartOverlap(Record):
     """The overlap of two parts of the data; a part is a split and a class.
 
     ``same`` counts files, ``near`` pairs of near-duplicates that are not the same file, and
@@ -121,7 +121,7 @@ class Repeats(Record):
     near_bits: int
     extra_copies: int
     near_pairs: int
-    parts: tuple[Shared, ...]
+    parts: tuple[PartOverlap, ...]
 
 
 class Leak(Record):
@@ -144,7 +144,7 @@ class Ffhq(Record):
     validation_part: int
 
 
-class Sample(Record):
+class OpenedSample(Record):
     """The opened pictures: ``n`` of ``rows``, drawn by ``seed``, and their content."""
 
     n: int
@@ -179,15 +179,15 @@ class Inspection(Document):
     )
     manifests: tuple[ManifestFile, ...]
     rows: int
-    faults: tuple[Fault, ...]
-    balance: tuple[Cell, ...]
+    faults: tuple[DataFault, ...]
+    balance: tuple[BalanceCell, ...]
     facts: tuple[Association, ...]
     spreads: tuple[Spread, ...]
     attributes: tuple[Association, ...]
     repeats: Repeats
     leaks: tuple[Leak, ...]
     ffhq: Ffhq
-    sample: Sample | None
+    sample: OpenedSample | None
     shortcut: ProbeResult | None
     shortcut_note: str = ""
     sheets: tuple[Sheet, ...]
@@ -209,7 +209,7 @@ _AND = {"leak": frozenset({"official-leak", "ffhq", "group"})}
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class _FaultKind:
     """A kind of fault: ``meaning`` and ``remedy`` are one sentence each."""
 
     severity: Severity
@@ -217,168 +217,168 @@ class Kind:
     remedy: str
 
 
-FAULTS: dict[str, Kind] = {
-    "contract": Kind(
+FAULTS: dict[str, _FaultKind] = {
+    "contract": _FaultKind(
         "error",
         "A row breaks the contract of manifests: other commands will reject this file.",
         "Correct the rows named here, or import again with `faceproof data import`.",
     ),
-    "leak": Kind(
+    "leak": _FaultKind(
         "error",
         "The same picture, or a near-duplicate, is on both sides of a split: results on one side "
         "are too good for a detector that memorised the other.",
         "Split again with `faceproof data split`, which keeps near-duplicates together, or "
         "remove the pictures from one side.",
     ),
-    "group": Kind(
+    "group": _FaultKind(
         "error",
         "A group (one person, one video, one original) is in two splits.",
         "Split again with `faceproof data split`, which never divides a group.",
     ),
-    "ffhq": Kind(
+    "ffhq": _FaultKind(
         "error",
         "The same FFHQ photograph, by number and perceptual hash, is on both sides of a split.",
         "Give both rows the same group and split again, or remove one of them.",
     ),
-    "official-leak": Kind(
+    "official-leak": _FaultKind(
         "error",
         "The official splits of this set share pictures: results published on them are too good, "
         "and yours would be.",
         "Split from scratch with `faceproof data split`, and report that with your results.",
     ),
-    "conflict": Kind(
+    "conflict": _FaultKind(
         "error",
         "The same picture, or a near-duplicate in another group, is real in one row and fake in "
         "another: one label is wrong, or a forgery is not in the group of its original.",
         "Inspect the pairs; remove the wrong row, or both, or give a fake the group of its "
         "original.",
     ),
-    "empty-class": Kind(
+    "empty-class": _FaultKind(
         "error",
         "A split has only one of the two classes: it cannot be used for training, calibration "
         "or evaluation.",
         "Split again with `faceproof data split`, which stratifies by class, or add the class.",
     ),
-    "shortcut": Kind(
+    "shortcut": _FaultKind(
         "error",
         "Features other than the face (file size, format, sharpness, borders, framing) predict "
         "the label: a detector will learn those instead.",
         "Crop all faces in the same way and equalise the history with `faceproof data prepare "
         "--equalise`, which probes again, or remove the pictures behind the named features.",
     ),
-    "missing": Kind(
+    "missing": _FaultKind(
         "error",
         "A row names a picture that does not exist.",
         "Restore the file, set the data folder with --root, or import again.",
     ),
-    "unreadable": Kind(
+    "unreadable": _FaultKind(
         "error",
         "A picture exists, but cannot be read.",
         "Fetch the file again, or remove the row.",
     ),
-    "changed": Kind(
+    "changed": _FaultKind(
         "error",
         "A picture has changed since the import: its sha256 differs from the manifest's.",
         "Restore the old files, or import again and treat the result as another data set.",
     ),
-    "one-class": Kind(
+    "one-class": _FaultKind(
         "warning",
         "All pictures are of one class, so that no detector can be trained on only this set.",
         "Combine it with a set of the other class that has the same file history.",
     ),
-    "one-sided-source": Kind(
+    "one-sided-source": _FaultKind(
         "warning",
         "A source has pictures of only one class, so that any trait of the source predicts the "
         "class.",
         "Add the other class from the same source, or equalise with `faceproof data prepare "
         "--equalise`, and test on another source.",
     ),
-    "imbalance": Kind(
+    "imbalance": _FaultKind(
         "warning",
         "The weight of one class is more than three times that of the other.",
         "Balance by weights with `faceproof data prepare`, which copies no file.",
     ),
-    "format": Kind(
+    "format": _FaultKind(
         "warning",
         "Format, size, quality or length of the files differ between real and fake.",
         "Give both classes the same history with `faceproof data prepare --equalise`.",
     ),
-    "weak-shortcut": Kind(
+    "weak-shortcut": _FaultKind(
         "warning",
         "Features other than the face predict the label above chance: a detector must beat this.",
         "Equalise, and report this figure with the detector's own.",
     ),
-    "demographic": Kind(
+    "demographic": _FaultKind(
         "warning",
         "An attribute such as gender or age differs between real and fake, so that a detector can "
         "learn it instead of traces of forgery.",
         "Balance it by weights, or add rare values; audit the detector for this attribute.",
     ),
-    "duplicate": Kind(
+    "duplicate": _FaultKind(
         "warning",
         "The same file occurs in several rows: it has more weight than others.",
         "Keep one row of each.",
     ),
-    "contradiction": Kind(
+    "contradiction": _FaultKind(
         "warning",
         "The same file occurs in rows with different age, gender or the like: these "
         "labels are noisy.",
         "Correct the rows or clear the attribute, and do not base an audit only on it.",
     ),
-    "near-duplicate": Kind(
+    "near-duplicate": _FaultKind(
         "warning",
         "Near-duplicates are in several groups: a later split may divide them.",
         "Give them one group, or split with `faceproof data split`, which detects them.",
     ),
-    "non-face": Kind(
+    "non-face": _FaultKind(
         "warning",
         "No face was found in a picture: a drawing, a wrong crop, or a very hard picture.",
         "Inspect them; remove pictures without a face, or let `faceproof data prepare` do so.",
     ),
-    "blank": Kind(
+    "blank": _FaultKind(
         "warning",
         "A picture has hardly any content, such as a uniform surface.",
         "Remove the row.",
     ),
-    "dark": Kind(
+    "dark": _FaultKind(
         "warning",
         "A picture is too dark to judge.",
         "Remove the row, or let `faceproof data prepare` do so.",
     ),
-    "small": Kind(
+    "small": _FaultKind(
         "note",
         "A picture is under 64 px on its shorter side: it has little information.",
         "Remove it from training, or state in the report that such pictures were included.",
     ),
-    "attribute": Kind(
+    "attribute": _FaultKind(
         "note",
         "Another attribute differs between real and fake.",
         "None if it describes how the fakes were made; balance it if it is visible in pictures.",
     ),
-    "pair": Kind(
+    "pair": _FaultKind(
         "note",
         "A fake and a real picture of the same group are near-duplicates, as a face swap and its "
         "original are.",
         "None if fakes were made from these originals; keep them in one group.",
     ),
-    "ffhq-unconfirmed": Kind(
+    "ffhq-unconfirmed": _FaultKind(
         "note",
         "Two rows on both sides of a split have the same FFHQ number, without evidence that they "
         "are the same photograph.",
         "Check whether both are from FFHQ; give them one group if so.",
     ),
-    "ffhq-trained": Kind(
+    "ffhq-trained": _FaultKind(
         "note",
         "The set has FFHQ photographs and fakes of a generator trained on FFHQ: both classes "
         "share style and framing, and a fake may resemble a training photograph.",
         "None for training; test on reals and fakes of other origin too.",
     ),
-    "generator": Kind(
+    "generator": _FaultKind(
         "note",
         "A generator's name is not in the table of known ones.",
         "Correct the spelling, or keep it if the generator is new.",
     ),
-    "not-compared": Kind(
+    "not-compared": _FaultKind(
         "note",
         "Rows without a perceptual hash were not compared with others: near-duplicates among them "
         "are unknown.",
@@ -388,10 +388,10 @@ FAULTS: dict[str, Kind] = {
 """Kind of fault -> its description; the order is that of reports, within a severity."""
 
 
-def fault(kind: str, message: str, examples: Sequence[Example], *, count: int) -> Fault:
+def make_fault(kind: str, message: str, examples: Sequence[Example], *, count: int) -> DataFault:
     """Return a fault of a known kind, with at most 20 of its examples."""
     of = FAULTS[kind]
-    return Fault(
+    return DataFault(
         kind=kind,
         severity=of.severity,
         count=count,
@@ -402,13 +402,13 @@ def fault(kind: str, message: str, examples: Sequence[Example], *, count: int) -
     )
 
 
-def in_order_of_gravity(faults: Iterable[Fault]) -> tuple[Fault, ...]:
+def sort_by_severity(faults: Iterable[DataFault]) -> tuple[DataFault, ...]:
     """Return the faults, errors first, each severity in the order of `FAULTS`."""
     places = {kind: place for place, kind in enumerate(FAULTS)}
     return tuple(sorted(faults, key=lambda one: (SEVERITIES.index(one.severity), places[one.kind])))
 
 
-def failing_kinds(words: str) -> frozenset[str]:
+def parse_failing_kinds(words: str) -> frozenset[str]:
     """Return the kinds of a list such as "leak,conflict", "warning" or "any".
 
     A severity includes all higher ones; `any` also includes notes, and `leak` every kind of leak.
@@ -416,15 +416,17 @@ def failing_kinds(words: str) -> frozenset[str]:
     Raises:
         UnknownChoiceError: a word is neither a kind nor a severity; it names the nearest.
 
-    >>> sorted(failing_kinds("leak, blank"))
+    >>> sorted(parse_failing_kinds("leak, blank"))
     ['blank', 'ffhq', 'group', 'leak', 'official-leak']
-    >>> failing_kinds("error") < failing_kinds("warning") < failing_kinds("any")
+    >>> parse_failing_kinds("error") < parse_failing_kinds("warning") < parse_failing_kinds("any")
     True
     """
-    return frozenset().union(*(_meant(word.strip()) for word in words.split(",") if word.strip()))
+    return frozenset().union(
+        *(_parse_kind(word.strip()) for word in words.split(",") if word.strip())
+    )
 
 
-def _meant(word: str) -> frozenset[str]:
+def _parse_kind(word: str) -> frozenset[str]:
     """Return the kinds of one word."""
     if word in FAULTS:
         return _AND.get(word, frozenset()) | {word}
@@ -432,7 +434,8 @@ def _meant(word: str) -> frozenset[str]:
     if word not in severities:
         choices = [*severities, *FAULTS]
         raise UnknownChoiceError(
-            f"unknown fault {word!r}{nearest(word, choices) or '.'} Choices: {', '.join(choices)}"
+            f"unknown fault {word!r}{did_you_mean(word, choices) or '.'} Choices: "
+            f"{', '.join(choices)}"
         )
     grave = SEVERITIES[: severities[word] + 1]
     return frozenset(kind for kind, of in FAULTS.items() if of.severity in grave)

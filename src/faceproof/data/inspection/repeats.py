@@ -12,14 +12,14 @@ import polars as pl
 from faceproof.data.duplicates import hash_array, near_pairs
 from faceproof.data.inspection.record import (
     MOST_EXAMPLES,
+    DataFault,
     Example,
-    Fault,
+    PartOverlap,
     Repeats,
-    Shared,
-    fault,
+    make_fault,
 )
-from faceproof.data.inspection.rows import OFFICIAL, examples, part, refs
-from faceproof.messages import counted
+from faceproof.data.inspection.rows import OFFICIAL, part_of_rows, row_examples, row_refs
+from faceproof.messages import count_noun
 
 _Pairs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -31,7 +31,7 @@ IS_PHASH = pl.col("phash").str.contains(r"^[0-9a-f]{64}$").fill_null(value=False
 
 
 @dataclass(frozen=True, eq=False)
-class Hashed:
+class HashedRows:
     """The rows with perceptual hashes: places int64 [N] in the table, hashes uint8 [N, 32]."""
 
     places: npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ class _NearPairs:
     same_group: Flags
     two_splits: Flags
 
-    def at(self, chosen: Flags) -> _Pairs:
+    def select(self, chosen: Flags) -> _Pairs:
         """Return the chosen pairs, the nearest first."""
         places = np.flatnonzero(chosen)
         return self.pairs[places[np.argsort(self.bits[places], kind="stable")]]
@@ -57,25 +57,25 @@ class _NearPairs:
     @property
     def leaks(self) -> _Pairs:
         """Pairs in two splits."""
-        return self.at(self.two_splits)
+        return self.select(self.two_splits)
 
     @property
     def conflicts(self) -> _Pairs:
         """Pairs of two labels in two groups."""
-        return self.at(~self.same_label & ~self.same_group)
+        return self.select(~self.same_label & ~self.same_group)
 
     @property
     def originals(self) -> _Pairs:
         """Pairs of two labels in one group: a swap and its original."""
-        return self.at(~self.same_label & self.same_group)
+        return self.select(~self.same_label & self.same_group)
 
     @property
     def others(self) -> _Pairs:
         """Pairs of one label, in two groups but not in two splits."""
-        return self.at(self.same_label & ~self.same_group & ~self.two_splits)
+        return self.select(self.same_label & ~self.same_group & ~self.two_splits)
 
 
-def hashed(table: pl.DataFrame) -> Hashed:
+def select_hashed(table: pl.DataFrame) -> HashedRows:
     """Return the rows with a perceptual hash, and separately those of uniform surfaces.
 
     If the same file repeats in the same part and group, the first row represents all.
@@ -85,10 +85,10 @@ def hashed(table: pl.DataFrame) -> Hashed:
     places = rows["#at"].to_numpy().astype(np.int64)
     hashes = hash_array(rows["phash"])
     blank = np.bitwise_count(hashes).sum(1, dtype=np.int64) < _BLANK_BITS
-    return Hashed(places[~blank], hashes[~blank], places[blank])
+    return HashedRows(places[~blank], hashes[~blank], places[blank])
 
 
-def near(table: pl.DataFrame, compared: Hashed, *, distance: int) -> _NearPairs:
+def find_near_pairs(table: pl.DataFrame, compared: HashedRows, *, distance: int) -> _NearPairs:
     """Return the pairs of near-duplicate rows."""
     found = near_pairs(compared.hashes, distance=distance)
     first, second = found[:, 0], found[:, 1]
@@ -122,7 +122,7 @@ def differing_bits(first: str, second: str) -> int:
 IS_SHA256 = pl.col("sha256").str.contains(r"^[0-9a-f]{64}$")
 
 
-def same_files(table: pl.DataFrame) -> pl.DataFrame:
+def find_same_files(table: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each repeated file: ``at`` (places), ``rows`` and their differences.
 
     ``labels`` and ``splits`` count the distinct ones; an empty split is not counted.
@@ -142,7 +142,7 @@ def same_files(table: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def repeats(
+def count_repeats(
     table: pl.DataFrame, same: pl.DataFrame, found: _NearPairs, *, near_bits: int
 ) -> Repeats:
     """Return the repeated pictures, and the overlaps of the parts of the data."""
@@ -152,26 +152,28 @@ def repeats(
         near_bits=near_bits,
         extra_copies=int((same["rows"] - 1).sum()),
         near_pairs=len(found.pairs),
-        parts=_parts(table, found),
+        parts=_part_overlaps(table, found),
     )
 
 
 def repeat_faults(
-    table: pl.DataFrame, compared: Hashed, same: pl.DataFrame, found: _NearPairs
-) -> Iterator[Fault]:
+    table: pl.DataFrame, compared: HashedRows, same: pl.DataFrame, found: _NearPairs
+) -> Iterator[DataFault]:
     """Yield the faults of repeated pictures."""
-    told = _Teller(table, found)
+    reporter = _FaultReporter(table, found)
     leaks, conflicts = same.filter(pl.col("splits") > 1), same.filter(pl.col("labels") > 1)
-    yield from told.both("leak", leaks, found.leaks, "in two splits")
-    yield from told.both("conflict", conflicts, found.conflicts, "under two labels")
+    yield from reporter.report_all("leak", leaks, found.leaks, "in two splits")
+    yield from reporter.report_all("conflict", conflicts, found.conflicts, "under two labels")
     harmless = same.filter((pl.col("splits") < 2) & (pl.col("labels") < 2))
-    yield from _duplicates(told, harmless)
-    yield from told.pairs("near-duplicate", found.others, "of one class in two groups")
-    yield from told.pairs("pair", found.originals, "of a real and a fake picture in one group")
-    yield from _apart(table, compared)
+    yield from _duplicate_faults(reporter, harmless)
+    yield from reporter.report_pairs("near-duplicate", found.others, "of one class in two groups")
+    yield from reporter.report_pairs(
+        "pair", found.originals, "of a real and a fake picture in one group"
+    )
+    yield from _uncompared_faults(table, compared)
 
 
-def official_faults(table: pl.DataFrame, parts: Sequence[Shared]) -> Iterator[Fault]:
+def official_faults(table: pl.DataFrame, parts: Sequence[PartOverlap]) -> Iterator[DataFault]:
     """Yield a fault if official splits share pictures, for rows without another split."""
     if OFFICIAL not in table.columns or (table["split"] != "").any():
         return
@@ -183,14 +185,14 @@ def official_faults(table: pl.DataFrame, parts: Sequence[Shared]) -> Iterator[Fa
             for one in divided
         ]
         count = sum(one.same + one.near for one in divided)
-        yield fault("official-leak", f"{'; '.join(words)}.", [], count=count)
+        yield make_fault("official-leak", f"{'; '.join(words)}.", [], count=count)
 
 
 def _split_of(part: str) -> str:
     return part.rpartition(" / ")[0]
 
 
-def group_faults(table: pl.DataFrame) -> Iterator[Fault]:
+def group_faults(table: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a fault if groups are in two splits."""
     rows = table.with_row_index("#at").filter((pl.col("split") != "") & (pl.col("group") != ""))
     held = rows.group_by("group").agg(
@@ -204,54 +206,61 @@ def group_faults(table: pl.DataFrame) -> Iterator[Fault]:
         f"group {group}, {count} rows in {' and '.join(splits)}"
         for group, splits, _, count in shown.iter_rows()
     ]
-    message = f"{divided.height:,} of {counted(held.height, 'group')} in two splits or more."
-    where = examples(table, shown["#at"].to_list(), words)
-    yield fault("group", message, where, count=divided.height)
+    message = f"{divided.height:,} of {count_noun(held.height, 'group')} in two splits or more."
+    where = row_examples(table, shown["#at"].to_list(), words)
+    yield make_fault("group", message, where, count=divided.height)
 
 
 @dataclass(frozen=True)
-class _Teller:
+class _FaultReporter:
     """Builds the faults of files and pairs, with examples."""
 
     table: pl.DataFrame
     found: _NearPairs
 
-    def both(self, kind: str, same: pl.DataFrame, pairs: _Pairs, where: str) -> Iterator[Fault]:
+    def report_all(
+        self, kind: str, same: pl.DataFrame, pairs: _Pairs, where: str
+    ) -> Iterator[DataFault]:
         """Yield one fault for files and near-duplicates."""
         if same.is_empty() and not len(pairs):
             return
-        pictures = counted(same.height, "file")
-        message = f"{pictures} and {counted(len(pairs), 'pair')} of near-duplicates {where}."
-        shown = [*self.files_of(same), *self._pairs(pairs)]
-        yield fault(kind, message, _mixed(shown, same.height), count=same.height + len(pairs))
+        pictures = count_noun(same.height, "file")
+        message = f"{pictures} and {count_noun(len(pairs), 'pair')} of near-duplicates {where}."
+        shown = [*self.file_examples(same), *self._pair_examples(pairs)]
+        yield make_fault(
+            kind, message, _merge_examples(shown, same.height), count=same.height + len(pairs)
+        )
 
-    def pairs(self, kind: str, pairs: _Pairs, what: str) -> Iterator[Fault]:
+    def report_pairs(self, kind: str, pairs: _Pairs, what: str) -> Iterator[DataFault]:
         """Yield a fault for near-duplicates."""
         if len(pairs):
-            message = f"{counted(len(pairs), 'pair')} of near-duplicates {what}."
-            yield fault(kind, message, self._pairs(pairs), count=len(pairs))
+            message = f"{count_noun(len(pairs), 'pair')} of near-duplicates {what}."
+            yield make_fault(kind, message, self._pair_examples(pairs), count=len(pairs))
 
-    def files_of(self, same: pl.DataFrame) -> list[Example]:
+    def file_examples(self, same: pl.DataFrame) -> list[Example]:
         """Return an example for each file: the two rows that differ most."""
         return [
-            Example(rows=tuple(refs(self.table, _unlike(self.table, at))), detail="the same file")
+            Example(
+                rows=tuple(row_refs(self.table, _differing_places(self.table, at))),
+                detail="the same file",
+            )
             for at in same["at"].head(MOST_EXAMPLES).to_list()
         ]
 
-    def _pairs(self, pairs: _Pairs) -> list[Example]:
+    def _pair_examples(self, pairs: _Pairs) -> list[Example]:
         """Return an example for each pair."""
         shown = pairs[:MOST_EXAMPLES].tolist()
         hashes = [self.table["phash"][list(pair)].to_list() for pair in shown]
         return [
             Example(
-                rows=tuple(refs(self.table, pair)),
+                rows=tuple(row_refs(self.table, pair)),
                 detail=f"{differing_bits(*two)} of 256 bits differ",
             )
             for pair, two in zip(shown, hashes, strict=True)
         ]
 
 
-def _unlike(table: pl.DataFrame, places: Sequence[int]) -> list[int]:
+def _differing_places(table: pl.DataFrame, places: Sequence[int]) -> list[int]:
     """Return two of the places: the first, and the first that differs in label or split."""
     rows = table.select("label", "split")[list(places)].rows()
     other = next(
@@ -260,7 +269,7 @@ def _unlike(table: pl.DataFrame, places: Sequence[int]) -> list[int]:
     return [places[0], other]
 
 
-def _mixed(shown: list[Example], files: int) -> list[Example]:
+def _merge_examples(shown: list[Example], files: int) -> list[Example]:
     """Return the examples, beginning with the first of files and the first of pairs."""
     files = min(files, MOST_EXAMPLES)
     return (
@@ -270,31 +279,37 @@ def _mixed(shown: list[Example], files: int) -> list[Example]:
     )
 
 
-def _duplicates(told: _Teller, same: pl.DataFrame) -> Iterator[Fault]:
+def _duplicate_faults(reporter: _FaultReporter, same: pl.DataFrame) -> Iterator[DataFault]:
     """Yield a fault for copies that are neither a leak nor a conflict."""
     if same.is_empty():
         return
     extra = int((same["rows"] - 1).sum())
-    message = f"{counted(extra, 'row')} too many: copies of {counted(same.height, 'file')}."
-    yield fault("duplicate", message, told.files_of(same), count=extra)
+    message = f"{count_noun(extra, 'row')} too many: copies of {count_noun(same.height, 'file')}."
+    yield make_fault("duplicate", message, reporter.file_examples(same), count=extra)
 
 
-def _apart(table: pl.DataFrame, compared: Hashed) -> Iterator[Fault]:
+def _uncompared_faults(table: pl.DataFrame, compared: HashedRows) -> Iterator[DataFault]:
     """Yield faults for rows that could not be compared."""
     if len(compared.blank):
         blank = compared.blank.tolist()
-        message = f"{counted(len(blank), 'picture')} of a flat surface, not compared with others."
-        yield fault("blank", message, examples(table, blank[:MOST_EXAMPLES]), count=len(blank))
+        message = (
+            f"{count_noun(len(blank), 'picture')} of a flat surface, not compared with others."
+        )
+        yield make_fault(
+            "blank", message, row_examples(table, blank[:MOST_EXAMPLES]), count=len(blank)
+        )
     without = table.select((~IS_PHASH).arg_true().alias("at"))["at"].to_list()
     if without:
-        message = f"{len(without):,} of {counted(table.height, 'row')} without a perceptual hash."
-        where = examples(table, without[:MOST_EXAMPLES])
-        yield fault("not-compared", message, where, count=len(without))
+        message = (
+            f"{len(without):,} of {count_noun(table.height, 'row')} without a perceptual hash."
+        )
+        where = row_examples(table, without[:MOST_EXAMPLES])
+        yield make_fault("not-compared", message, where, count=len(without))
 
 
-def _parts(table: pl.DataFrame, found: _NearPairs) -> tuple[Shared, ...]:
+def _part_overlaps(table: pl.DataFrame, found: _NearPairs) -> tuple[PartOverlap, ...]:
     """Return the overlap of every two parts of the data, if there is any."""
-    parts = part(table)
+    parts = part_of_rows(table)
     own = pl.DataFrame({"sha256": table["sha256"], "part": parts}).filter(IS_SHA256)
     held = own.group_by("sha256", "part").len()
     copies = held.filter(pl.col("len") > 1).select(
@@ -302,15 +317,15 @@ def _parts(table: pl.DataFrame, found: _NearPairs) -> tuple[Shared, ...]:
     )
     both = held.join(held, on="sha256", suffix="_2").filter(pl.col("part") < pl.col("part_2"))
     across = both.select(first="part", second="part_2", same=pl.lit(1, pl.Int64))
-    pairs = _near_parts(parts, found)
+    pairs = _parts_of_pairs(parts, found)
     whole = pl.concat([copies, across, pairs], how="diagonal").fill_null(0)
     shared = whole.group_by("first", "second").agg(
         pl.col("same").sum(), pl.col("near").sum(), pl.col("near_in_group").sum()
     )
-    return tuple(Shared(**row) for row in shared.sort("first", "second").iter_rows(named=True))
+    return tuple(PartOverlap(**row) for row in shared.sort("first", "second").iter_rows(named=True))
 
 
-def _near_parts(parts: pl.Series, found: _NearPairs) -> pl.DataFrame:
+def _parts_of_pairs(parts: pl.Series, found: _NearPairs) -> pl.DataFrame:
     """Return for each pair of near-duplicates its parts."""
     one, two = (parts[found.pairs[:, side]] for side in (0, 1))
     return pl.DataFrame({"one": one, "two": two, "in_group": found.same_group}).select(

@@ -12,7 +12,7 @@ import polars as pl
 from faceproof.data.inspection.record import Example, RowRef
 from faceproof.data.manifest import CONTRACT, FACTS, LABELS
 from faceproof.data.manifest_files import read_table
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 
 #: Place of the manifest among all that were read, and number of the row in it, from 1.
 MANIFEST, _ROW = "#manifest", "#row"
@@ -29,7 +29,7 @@ HAS_CLASS = pl.col("label").is_in(LABELS)
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class InputManifest:
     """A manifest as read: ``table`` is not validated, ``root`` is its data folder."""
 
     name: str
@@ -38,8 +38,8 @@ class Given:
     sha256: str
 
 
-def read_given(path: str | Path, root: str | Path | None = None) -> Given:
-    """Return a manifest file as it stands; its pictures lie in ``root``, or where it says.
+def read_given(path: str | Path, root: str | Path | None = None) -> InputManifest:
+    """Return an unchanged manifest file; its pictures are in ``root``, or where it says.
 
     Raises:
         ManifestError: the file cannot be read, or a column of the contract is missing.
@@ -48,17 +48,19 @@ def read_given(path: str | Path, root: str | Path | None = None) -> Given:
     table, own = read_table(file)
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Given(printable(str(path)), table, own if root is None else Path(root), digest)
+    return InputManifest(
+        to_printable(str(path)), table, own if root is None else Path(root), digest
+    )
 
 
-def gathered(given: Sequence[Given], *, first: int = 0) -> pl.DataFrame:
+def concatenate_manifests(given: Sequence[InputManifest], *, first: int = 0) -> pl.DataFrame:
     """Return the concatenated rows of all manifests; ``first`` is the place of the first.
 
     Columns: `MANIFEST`, `_ROW`, the contract (text, "" if empty), every fact (null if unknown
     or not a number), then attributes (text). Columns that cannot be text are dropped.
     """
     tables = [
-        _comparable(one.table, place)
+        _normalise_columns(one.table, place)
         for place, one in enumerate(given, start=first)
         if one.table.width
     ]
@@ -72,24 +74,24 @@ def attribute_columns(table: pl.DataFrame) -> list[str]:
     return [name for name in table.columns if name not in _OURS]
 
 
-def refs(table: pl.DataFrame, rows: Iterable[int]) -> list[RowRef]:
+def row_refs(table: pl.DataFrame, rows: Iterable[int]) -> list[RowRef]:
     """Return references to rows, given by their places in the table."""
     chosen = table.select(manifest=MANIFEST, row=_ROW, path="path", label="label", split="split")
     return [RowRef(**row) for row in chosen[list(rows)].iter_rows(named=True)]
 
 
-def examples(
+def row_examples(
     table: pl.DataFrame, rows: Sequence[int], details: Sequence[str] = ()
 ) -> list[Example]:
     """Return an example for each row, given by its place in the table."""
-    told = details or [""] * len(rows)
+    texts = details or [""] * len(rows)
     return [
         Example(rows=(ref,), detail=detail)
-        for ref, detail in zip(refs(table, rows), told, strict=True)
+        for ref, detail in zip(row_refs(table, rows), texts, strict=True)
     ]
 
 
-def part(table: pl.DataFrame) -> pl.Series:
+def part_of_rows(table: pl.DataFrame) -> pl.Series:
     """Return for each row its part of the data: split and class.
 
     Without a split, the official one of its source is used.
@@ -100,10 +102,10 @@ def part(table: pl.DataFrame) -> pl.Series:
     return table.select(pl.concat_str(split, "label", separator=" / ").alias("part"))["part"]
 
 
-def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
+def _normalise_columns(table: pl.DataFrame, place: int) -> pl.DataFrame:
     """Return one table with known columns of known types."""
     facts = [
-        _fact(table[name], dtype)
+        _as_fact(table[name], dtype)
         if name in table.columns
         else pl.Series(name, [None] * table.height, dtype)
         for name, dtype in FACTS.items()
@@ -112,10 +114,10 @@ def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
         name for name, dtype in table.schema.items() if name not in _OURS and _is_plain(dtype)
     ]
     columns = [
-        *(_text(table[name]) for name in CONTRACT),
+        *(_as_text(table[name]) for name in CONTRACT),
         *facts,
-        *(_text(table[name]) for name in others),
-        _misfits(table),
+        *(_as_text(table[name]) for name in others),
+        _type_errors(table),
     ]
     return (
         pl.DataFrame(columns)
@@ -126,18 +128,20 @@ def _comparable(table: pl.DataFrame, place: int) -> pl.DataFrame:
     )
 
 
-def _misfits(table: pl.DataFrame) -> pl.Series:
+def _type_errors(table: pl.DataFrame) -> pl.Series:
     """Return for each row the message for values of a wrong type, "" if there are none."""
     found = pl.Series(MISFIT, [""] * table.height, pl.String)
     for name, dtype in table.schema.items():
         if not _is_plain(dtype):
-            said = f"column {name!r} has type {dtype}, not text: drop it"
-            return pl.Series(MISFIT, [said] * table.height, pl.String)
+            message = f"column {name!r} has type {dtype}, not text: drop it"
+            return pl.Series(MISFIT, [message] * table.height, pl.String)
         if name in FACTS and dtype != FACTS[name]:
             given = table[name].cast(pl.String, strict=False).replace("", None)
-            wrong = _fact(table[name], FACTS[name]).is_null() & given.is_not_null()
-            told = pl.format(f"{name} is '{{}}', must be a number", given)
-            found = pl.select(pl.when(wrong).then(told).otherwise(found).alias(MISFIT))[MISFIT]
+            wrong = _as_fact(table[name], FACTS[name]).is_null() & given.is_not_null()
+            wrong_number = pl.format(f"{name} is '{{}}', must be a number", given)
+            found = pl.select(pl.when(wrong).then(wrong_number).otherwise(found).alias(MISFIT))[
+                MISFIT
+            ]
     return found
 
 
@@ -146,14 +150,14 @@ def _is_plain(dtype: pl.DataType) -> bool:
     return not dtype.is_nested() and dtype not in (pl.Binary, pl.Object)
 
 
-def _text(column: pl.Series) -> pl.Series:
+def _as_text(column: pl.Series) -> pl.Series:
     """Return a column as text; "" for null."""
     if not _is_plain(column.dtype):
         return pl.Series(column.name, [""] * len(column), pl.String)
     return column.cast(pl.String, strict=False).fill_null("")
 
 
-def _fact(column: pl.Series, dtype: type[pl.DataType]) -> pl.Series:
+def _as_fact(column: pl.Series, dtype: type[pl.DataType]) -> pl.Series:
     """Return a column in the type of its fact, null for other types."""
     if column.dtype == dtype:
         return column

@@ -1,9 +1,9 @@
 """LAYOUTS: parsers for the folder structures of public and other data sets.
 
 A layout is a function from a source folder and the user's options to its pictures, unopened, each
-with label, generator, group, split and attributes. It also yields a `Problem` for each entry that
-it cannot list, and a `Note` for information. `LAYOUTS` has all of them; docs/reference/layouts.md
-documents what each expects.
+with label, generator, group, split and attributes. It also yields a `ListingProblem` for each entry
+that it cannot list, and a `Note` for information. `LAYOUTS` has all of them;
+docs/reference/layouts.md documents what each expects.
 """
 
 from faceproof.data.layouts.class_folders import class_folders
@@ -11,16 +11,16 @@ from faceproof.data.layouts.dfdc import dfdc
 from faceproof.data.layouts.listing import (
     Entry,
     Layout,
-    Listed,
+    ListedFile,
     ListingOptions,
+    ListingProblem,
     Note,
-    Problem,
 )
 from faceproof.data.layouts.portraits import ciplab, kaggle_140k, lfw, openforensics, utkface
 from faceproof.data.layouts.tabular import columns, hf_datasets
 from faceproof.data.layouts.video_sets import celeb_df, faceforensics
 
-__all__ = ["LAYOUTS", "Entry", "Layout", "Listed", "ListingOptions", "Note", "Problem"]
+__all__ = ["LAYOUTS", "Entry", "Layout", "ListedFile", "ListingOptions", "ListingProblem", "Note"]
 
 LAYOUTS: dict[str, Layout] = {
     "class-folders": class_folders,

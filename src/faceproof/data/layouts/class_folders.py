@@ -7,34 +7,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from faceproof.data.generators import canonical, known
+from faceproof.data.generators import canonical_name, find_known_name
 from faceproof.data.layouts.listing import (
     RESERVED,
     UNKNOWN,
     Entry,
-    Listed,
+    ListedFile,
     ListingOptions,
+    ListingProblem,
     Note,
-    Problem,
     Tree,
     is_video,
     read_tree,
     refuse_unused,
-    without_suffix,
+    strip_suffix,
 )
 from faceproof.data.layouts.table_rows import refuse_both
 from faceproof.data.layouts.words import (
-    better_layout,
-    found_in,
+    class_in_name,
+    describe_folders,
+    describe_tree,
     is_class_word,
-    said_by,
-    split_called,
-    told,
-    unexpected,
+    parse_split,
+    suggest_layout,
+    unexpected_layout_error,
 )
 from faceproof.errors import ManifestError, UsageError
-from faceproof.sources import printable
-from faceproof.tables import nearest
+from faceproof.sources import to_printable
+from faceproof.tables import did_you_mean
 
 _EXPECTED = "folders called real and fake, or in another spelling of these"
 #: Levels that are not attributes.
@@ -42,7 +42,7 @@ _SPECIAL = frozenset({"generator", "group"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Placed:
+class _ClassPlace:
     """A picture, its label and the folder that determined it: ``folders[at]``."""
 
     path: str
@@ -69,37 +69,39 @@ def class_folders(source: Path, options: ListingOptions) -> Iterator[Entry]:
     _check_levels(options)
     tree = read_tree(source)
     if not tree.media:
-        raise unexpected(source, "class-folders", _EXPECTED, tree)
+        raise unexpected_layout_error(source, "class-folders", _EXPECTED, tree)
     _refuse_unknown_folders(tree, options)
-    placed = [_place(path, options) for path in tree.media]
+    placed = [_find_class(path, options) for path in tree.media]
     unclear = [one.path for one in placed if not one.label]
     clear = [one for one in placed if one.label]
     _refuse_unclear(source, unclear, clear, options, tree)
     _refuse_empty(source, clear, options, tree)
-    if (known_set := better_layout(tree)) not in ("", "class-folders", "columns"):
+    if (known_set := suggest_layout(tree)) not in ("", "class-folders", "columns"):
         yield Note(f"the layout {known_set} supports this set, with its groups and splits")
-    yield from _polarity(clear)
-    yield from _unused_levels(clear, options)
+    yield from _polarity_notes(clear)
+    yield from _unused_level_notes(clear, options)
     for one in clear:
-        yield _listed(one, options)
+        yield _list_picture(one, options)
     for path in unclear:
         reason = "its folder is called neither real nor fake: name it with --real or --fake"
-        yield Problem(path, "unknown_label", reason)
+        yield ListingProblem(path, "unknown_label", reason)
     yield from tree.problems
 
 
-def _place(path: str, options: ListingOptions) -> _Placed:
+def _find_class(path: str, options: ListingOptions) -> _ClassPlace:
     """Return the label of a picture and the folder that determines it; "" if ambiguous."""
     folders = tuple(path.split("/")[:-1])
-    if named := _named(folders, options):
-        return _Placed(path, folders, named[-1][1], named[-1][0])
-    spelt = _spelt(folders) or _made_by(folders)
+    if named := _folders_named_by_options(folders, options):
+        return _ClassPlace(path, folders, named[-1][1], named[-1][0])
+    spelt = _folders_with_class_words(folders) or _generator_folders(folders)
     if len({label for _, label in spelt}) != 1:
-        return _Placed(path, folders, "", 0)
-    return _Placed(path, folders, spelt[0][1], spelt[0][0])
+        return _ClassPlace(path, folders, "", 0)
+    return _ClassPlace(path, folders, spelt[0][1], spelt[0][0])
 
 
-def _named(folders: tuple[str, ...], options: ListingOptions) -> list[tuple[int, str]]:
+def _folders_named_by_options(
+    folders: tuple[str, ...], options: ListingOptions
+) -> list[tuple[int, str]]:
     """Return the folders that the options name, with their labels, from the top.
 
     A name may be several folders (dataset/ai), and the dot is the source folder itself.
@@ -107,66 +109,68 @@ def _named(folders: tuple[str, ...], options: ListingOptions) -> list[tuple[int,
     lower = tuple(name.casefold() for name in folders)
     found: list[tuple[int, str]] = []
     for label, names in (("real", options.real), ("fake", options.fake)):
-        for parts in map(_parts, names):
+        for parts in map(_split_folders, names):
             size = len(parts)
             ends = range(size, len(lower) + 1 if parts else 1)
             found += [(end - 1, label) for end in ends if lower[end - size : end] == parts]
     return sorted(found)
 
 
-def _parts(name: str) -> tuple[str, ...]:
+def _split_folders(name: str) -> tuple[str, ...]:
     """Return the folders of a name given by the user; none for the dot."""
     return tuple(part for part in name.casefold().split("/") if part not in ("", "."))
 
 
-def _spelt(folders: tuple[str, ...]) -> list[tuple[int, str]]:
+def _folders_with_class_words(folders: tuple[str, ...]) -> list[tuple[int, str]]:
     """Return the folders whose words name one class, from the top."""
-    said = [(at, said_by(name)) for at, name in enumerate(folders)]
-    return [(at, label) for at, label in said if label in ("real", "fake")]
+    classes = [(at, class_in_name(name)) for at, name in enumerate(folders)]
+    return [(at, label) for at, label in classes if label in ("real", "fake")]
 
 
-def _made_by(folders: tuple[str, ...]) -> list[tuple[int, str]]:
+def _generator_folders(folders: tuple[str, ...]) -> list[tuple[int, str]]:
     """Return the folders that are named after a known generator."""
-    names = [(at, known(name)) for at, name in enumerate(folders)]
+    names = [(at, find_known_name(name)) for at, name in enumerate(folders)]
     return [(at, "fake") for at, name in names if name not in ("", "none")]
 
 
-def _listed(one: _Placed, options: ListingOptions) -> Listed:
+def _list_picture(one: _ClassPlace, options: ListingOptions) -> ListedFile:
     """Return a picture as a row."""
-    splits = [split for name in one.folders if (split := split_called(name))]
-    levels = dict(zip(options.levels, _levels(one, options), strict=False))
+    splits = [split for name in one.folders if (split := parse_split(name))]
+    levels = dict(zip(options.levels, _unexplained_levels(one, options), strict=False))
     attributes = {name: value for name, value in levels.items() if name not in _SPECIAL}
-    return Listed(
+    return ListedFile(
         one.path,
         one.label,
-        generator="none" if one.label == "real" else _generator(one, levels, options),
-        group=levels.get("group") or without_suffix(one.path),
+        generator="none" if one.label == "real" else _find_generator(one, levels, options),
+        group=levels.get("group") or strip_suffix(one.path),
         split=splits[0] if splits else "",
         attributes=attributes,
         video=is_video(one.path),
     )
 
 
-def _levels(one: _Placed, options: ListingOptions) -> list[str]:
+def _unexplained_levels(one: _ClassPlace, options: ListingOptions) -> list[str]:
     """Return the folders below the class folder without a meaning so far."""
-    below = [name for name in one.folders[one.at + 1 :] if not split_called(name)]
+    below = [name for name in one.folders[one.at + 1 :] if not parse_split(name)]
     if "generator" in options.levels:
         return below
-    return [name for name in below if not (known(name) or said_by(name))]
+    return [name for name in below if not (find_known_name(name) or class_in_name(name))]
 
 
-def _generator(one: _Placed, levels: dict[str, str], options: ListingOptions) -> str:
+def _find_generator(one: _ClassPlace, levels: dict[str, str], options: ListingOptions) -> str:
     """Return the generator of a fake: its level's, a folder's, the user's, or `unknown`.
 
     The class folder itself is not one: `deepfakes` next to `real` may hold fakes of any kind.
     """
     if asked := levels.get("generator"):
-        return canonical(asked)
+        return canonical_name(asked)
     others = [
         name for at, name in enumerate(one.folders) if at != one.at or not is_class_word(name)
     ]
-    found = [name for folder in reversed(others) if (name := known(folder)) not in ("", "none")]
-    return found[0] if found else canonical(options.generator) or UNKNOWN
+    found = [
+        name for folder in reversed(others) if (name := find_known_name(folder)) not in ("", "none")
+    ]
+    return found[0] if found else canonical_name(options.generator) or UNKNOWN
 
 
 def _check_levels(options: ListingOptions) -> None:
@@ -175,7 +179,7 @@ def _check_levels(options: ListingOptions) -> None:
         if name in RESERVED - _SPECIAL or options.levels.count(name) > 1 or not name:
             reason = "is a column of the manifest" if name in RESERVED else "is repeated"
             raise UsageError(f"--levels: {name!r} {reason}; choose another name")
-    if canonical(options.generator) == "none" and not options.real:
+    if canonical_name(options.generator) == "none" and not options.real:
         raise UsageError("--generator none means real; use --real NAME of the folder instead")
 
 
@@ -185,18 +189,18 @@ def _refuse_unknown_folders(tree: Tree, options: ListingOptions) -> None:
     present = {f"/{folder.casefold()}/" for folder in folders}
     for option, names in (("real", options.real), ("fake", options.fake)):
         for name in names:
-            asked = "".join(f"/{part}" for part in _parts(name)) + "/"
+            asked = "".join(f"/{part}" for part in _split_folders(name)) + "/"
             if not any(asked in folder for folder in present):
                 known_names = sorted({part for folder in folders for part in folder.split("/")})
-                close = nearest(name, known_names)
+                close = did_you_mean(name, known_names)
                 raise UsageError(
                     f"--{option} {name}: no folder of that name has a picture{close or '.'} "
-                    f"Folders: {told(tree.media)}"
+                    f"Folders: {describe_folders(tree.media)}"
                 )
 
 
 def _refuse_unclear(
-    source: Path, unclear: list[str], clear: list[_Placed], options: ListingOptions, tree: Tree
+    source: Path, unclear: list[str], clear: list[_ClassPlace], options: ListingOptions, tree: Tree
 ) -> None:
     """Reject folders that name neither class, or both; pictures above class folders are allowed."""
     above = {one.folders[:depth] for one in clear for depth in range(one.at + 1)}
@@ -204,18 +208,21 @@ def _refuse_unclear(
     if not lost or options.real or options.fake:
         return
     raise UsageError(
-        f"{printable(str(source))}: the names of these folders contain neither real nor fake, or "
-        f"both: {told(lost)}; use --real NAME --fake NAME{_advice(tree)}"
+        f"{to_printable(str(source))}: the names of these folders contain neither real nor "
+        "fake, or "
+        f"both: {describe_folders(lost)}; use --real NAME --fake NAME{_advice(tree)}"
     )
 
 
 def _advice(tree: Tree) -> str:
     """Return advice to use a more specific layout of this folder, or an empty string."""
-    other = better_layout(tree)
+    other = suggest_layout(tree)
     return f"; the layout {other} fits it" if other not in ("", "class-folders") else ""
 
 
-def _refuse_empty(source: Path, clear: list[_Placed], options: ListingOptions, tree: Tree) -> None:
+def _refuse_empty(
+    source: Path, clear: list[_ClassPlace], options: ListingOptions, tree: Tree
+) -> None:
     """Reject a class without a picture, unless the user named only the other class."""
     given = {label for label in ("real", "fake") if getattr(options, label)}
     missing = {"real", "fake"} - {one.label for one in clear}
@@ -223,13 +230,13 @@ def _refuse_empty(source: Path, clear: list[_Placed], options: ListingOptions, t
         label = min(missing)
         other = "fake" if label == "real" else "real"
         raise ManifestError(
-            f"{printable(str(source))}: empty class: no picture is {label}, found "
-            f"{found_in(tree)}; if that is intended, use only --{other} NAME of the folder"
+            f"{to_printable(str(source))}: empty class: no picture is {label}, found "
+            f"{describe_tree(tree)}; if that is intended, use only --{other} NAME of the folder"
             f"{_advice(tree)}"
         )
 
 
-def _polarity(clear: list[_Placed]) -> Iterator[Note]:
+def _polarity_notes(clear: list[_ClassPlace]) -> Iterator[Note]:
     """Yield the folders of each class."""
     for label in ("real", "fake"):
         counts = Counter(
@@ -239,11 +246,11 @@ def _polarity(clear: list[_Placed]) -> Iterator[Note]:
             yield Note(f"{label}: folders {', '.join(folders)}")
 
 
-def _unused_levels(clear: list[_Placed], options: ListingOptions) -> Iterator[Note]:
+def _unused_level_notes(clear: list[_ClassPlace], options: ListingOptions) -> Iterator[Note]:
     """Yield a note if folders below the classes have no meaning."""
-    deep = [one for one in clear if len(_levels(one, options)) > len(options.levels)]
+    deep = [one for one in clear if len(_unexplained_levels(one, options)) > len(options.levels)]
     if deep:
-        shown = _levels(deep[0], options)[len(options.levels)]
+        shown = _unexplained_levels(deep[0], options)[len(options.levels)]
         yield Note(
             f"{len(deep)} files are in further folders, such as {shown!r}, without a meaning so "
             "far; --levels names them from the top ('group': pictures that must stay together)"

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from faceproof.errors import ManifestError, UsageError
 from faceproof.records import Record
-from faceproof.sources import PICTURE_SUFFIXES, printable
+from faceproof.sources import PICTURE_SUFFIXES, to_printable
 
 #: Suffixes of videos, which are sampled into frames.
 _VIDEO_SUFFIXES = frozenset(
@@ -32,7 +32,7 @@ RESERVED = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedFile:
     """A picture or video as its data set lists it, unopened.
 
     ``path`` is POSIX and relative to the source folder (to its folder, if the source is one table).
@@ -51,7 +51,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ListingProblem:
     """An entry that is not listed: its place, a stable code, the reason and the fix."""
 
     path: str
@@ -81,7 +81,7 @@ class ListingOptions(Record):
     levels: tuple[str, ...] = ()
 
 
-Entry = Listed | Problem | Note
+Entry = ListedFile | ListingProblem | Note
 Layout = Callable[[Path, ListingOptions], Iterator[Entry]]
 
 
@@ -131,10 +131,10 @@ def is_medium(name: str) -> bool:
     return suffix_of(name) in _MEDIA and not name.startswith("._")
 
 
-def without_suffix(name: str) -> str:
+def strip_suffix(name: str) -> str:
     """Return the name without the suffix of a picture or video; any other dot is kept.
 
-    >>> without_suffix("a/x.JPG"), without_suffix("v1.5"), without_suffix("y.mp4")
+    >>> strip_suffix("a/x.JPG"), strip_suffix("v1.5"), strip_suffix("y.mp4")
     ('a/x', 'v1.5', 'y')
     """
     suffix = suffix_of(name)
@@ -155,7 +155,7 @@ class Tree:
     root: Path
     media: tuple[str, ...]
     tables: tuple[str, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[ListingProblem, ...]
 
 
 def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) -> Tree:
@@ -167,16 +167,16 @@ def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) 
     _require_folder(source)
     media: list[str] = []
     read: list[str] = []
-    problems: list[Problem] = []
+    problems: list[ListingProblem] = []
     for found in _Walk(str(source)):
-        if isinstance(found, Problem):
+        if isinstance(found, ListingProblem):
             problems.append(found)
         elif is_medium(name := found.rpartition("/")[2]):
             media.append(found)
         elif tables(name):
             read.append(found)
         else:
-            problems.append(_no_picture(found))
+            problems.append(_not_a_picture_problem(found))
     return Tree(source, tuple(media), tuple(read), tuple(problems))
 
 
@@ -186,7 +186,7 @@ def _require_folder(source: Path) -> None:
     Raises:
         ManifestError: naming what it is instead.
     """
-    name = printable(str(source))
+    name = to_printable(str(source))
     if source.suffix.lower() in _ARCHIVES and source.is_file():
         raise ManifestError(f"{name} is an archive: unpack it and import the folder")
     if not source.exists():
@@ -203,22 +203,22 @@ class _Walk:
         self._real_root = os.path.realpath(root)
         self._entered: set[tuple[int, int]] = set()
 
-    def __iter__(self) -> Iterator[str | Problem]:
+    def __iter__(self) -> Iterator[str | ListingProblem]:
         """Yield relative paths, and a Problem for each unreadable entry."""
         waiting = [""]
         while waiting:
             folder = waiting.pop()
             try:
-                entries = self._listing(folder)
+                entries = self._list_folder(folder)
             except OSError as error:
-                yield _unreadable(folder or ".", error)
+                yield _unreadable_problem(folder or ".", error)
                 continue
             below: list[str] = []
             for entry in entries:
-                yield from self._one(f"{folder}{entry.name}", entry, below)
+                yield from self._visit(f"{folder}{entry.name}", entry, below)
             waiting.extend(reversed(below))
 
-    def _listing(self, folder: str) -> list[os.DirEntry[str]]:
+    def _list_folder(self, folder: str) -> list[os.DirEntry[str]]:
         """Return the sorted entries of a folder; none if it was entered before."""
         path = os.path.join(self._root, folder)
         status = os.stat(path)
@@ -228,36 +228,42 @@ class _Walk:
         with os.scandir(path) as entries:
             return sorted(entries, key=lambda entry: entry.name)
 
-    def _one(self, path: str, entry: os.DirEntry[str], below: list[str]) -> Iterator[str | Problem]:
+    def _visit(
+        self, path: str, entry: os.DirEntry[str], below: list[str]
+    ) -> Iterator[str | ListingProblem]:
         """Yield one file or its Problem; append a folder to ``below``."""
-        if printable(entry.name) != entry.name:
-            yield Problem(printable(path), "name_not_utf8", "the name is not UTF-8: rename it")
+        if to_printable(entry.name) != entry.name:
+            yield ListingProblem(
+                to_printable(path), "name_not_utf8", "the name is not UTF-8: rename it"
+            )
         elif entry.is_symlink():
-            yield self._linked(path)
+            yield self._resolve_link(path)
         elif entry.is_dir():
             below.append(f"{path}/")
         elif entry.is_file():
             yield path
         else:
-            yield Problem(path, "not_a_picture", "neither a file nor a folder: remove it")
+            yield ListingProblem(path, "not_a_picture", "neither a file nor a folder: remove it")
 
-    def _linked(self, path: str) -> str | Problem:
+    def _resolve_link(self, path: str) -> str | ListingProblem:
         """Return the target file of a link; a folder is read only under its own name."""
         try:
             target = os.path.realpath(os.path.join(self._root, path), strict=True)
         except OSError as error:
             reason = f"the link is broken ({error.strerror}): remove it or restore the file"
-            return Problem(path, "missing_file", reason)
+            return ListingProblem(path, "missing_file", reason)
         if not _contains(self._real_root, target):
             reason = "the link points outside the source folder: copy the file here, or import "
-            return Problem(path, "path_escapes", f"{reason}the folder of its target")
+            return ListingProblem(path, "path_escapes", f"{reason}the folder of its target")
         if not os.path.isdir(target):
             return path
         if _contains(target, os.path.dirname(os.path.join(self._real_root, path))):
             reason = "the link points to a folder above it, which is listed once"
-            return Problem(path, "symlink_loop", f"{reason}: remove the link")
+            return ListingProblem(path, "symlink_loop", f"{reason}: remove the link")
         reason = "the link points to another folder of this source, listed only under its own name"
-        return Problem(path, "linked_folder", f"{reason}: move the folder here instead of the link")
+        return ListingProblem(
+            path, "linked_folder", f"{reason}: move the folder here instead of the link"
+        )
 
 
 def _contains(folder: str, path: str) -> bool:
@@ -265,15 +271,17 @@ def _contains(folder: str, path: str) -> bool:
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def _unreadable(folder: str, error: OSError) -> Problem:
+def _unreadable_problem(folder: str, error: OSError) -> ListingProblem:
     """Return the Problem of a folder that the file system refused."""
     reason = f"the folder cannot be read ({error.strerror or error}): allow it, or remove it"
-    return Problem(folder.rstrip("/"), "source_unreadable", reason)
+    return ListingProblem(folder.rstrip("/"), "source_unreadable", reason)
 
 
-def _no_picture(path: str) -> Problem:
+def _not_a_picture_problem(path: str) -> ListingProblem:
     """Return the Problem of a file without the name of a picture or video."""
     if suffix_of(path) in _ARCHIVES:
-        return Problem(path, "not_a_picture", "an archive: unpack it to import what is inside")
+        return ListingProblem(
+            path, "not_a_picture", "an archive: unpack it to import what is inside"
+        )
     reason = "not a picture or video by its name: no action needed unless it should be one"
-    return Problem(path, "not_a_picture", reason)
+    return ListingProblem(path, "not_a_picture", reason)

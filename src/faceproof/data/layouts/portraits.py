@@ -9,19 +9,19 @@ from pathlib import Path, PurePosixPath
 
 from faceproof.data.layouts.listing import (
     Entry,
-    Listed,
+    ListedFile,
     ListingOptions,
+    ListingProblem,
     Note,
-    Problem,
     Tree,
     is_video,
     read_tree,
     refuse_unused,
-    without_suffix,
+    strip_suffix,
 )
 from faceproof.data.layouts.table_files import TableFile, open_table
 from faceproof.data.layouts.table_rows import MediaIndex
-from faceproof.data.layouts.words import misplaced, split_called, unexpected
+from faceproof.data.layouts.words import misplaced_problem, parse_split, unexpected_layout_error
 from faceproof.errors import ManifestError
 
 _TABLES = {"train.csv": "train", "valid.csv": "validation", "test.csv": "test"}
@@ -32,7 +32,7 @@ _FFHQ = 70_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Said:
+class _FolderFacts:
     """The facts of a picture from a folder or a table."""
 
     label: str
@@ -53,67 +53,67 @@ def kaggle_140k(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "kaggle-140k")
     tree = read_tree(source, tables=_TABLES.__contains__)
-    placed = {path: said for path in tree.media if (said := _folders(path))}
+    placed = {path: facts for path in tree.media if (facts := _facts_from_folders(path))}
     tabled, problems = _read_tables(tree)
-    torn = {path for path, said in tabled.items() if placed.get(path, said).label != said.label}
+    torn = {path for path, facts in tabled.items() if placed.get(path, facts).label != facts.label}
     if not placed and not tabled:
-        raise unexpected(source, "kaggle-140k", _PLACE, tree)
+        raise unexpected_layout_error(source, "kaggle-140k", _PLACE, tree)
     _require_both(source, tree, list({**tabled, **placed}.values()))
     yield from problems
     for path in tree.media:
-        said = placed.get(path) or tabled.get(path)
+        facts = placed.get(path) or tabled.get(path)
         if path in torn:
-            yield _conflict(path)
+            yield _conflict_problem(path)
         else:
-            yield _listed(path, said) if said else misplaced(path, _PLACE)
+            yield _list_picture(path, facts) if facts else misplaced_problem(path, _PLACE)
     yield from tree.problems
 
 
-def _require_both(source: Path, tree: Tree, said: list[_Said]) -> None:
+def _require_both(source: Path, tree: Tree, facts: list[_FolderFacts]) -> None:
     """Reject a set with an empty class."""
-    labels = {one.label for one in said}
+    labels = {one.label for one in facts}
     if missing := sorted({"real", "fake"} - labels):
         expected = f"both classes, but the class {missing[0]!r} is empty"
-        raise unexpected(source, "kaggle-140k", expected, tree)
+        raise unexpected_layout_error(source, "kaggle-140k", expected, tree)
 
 
-def _folders(path: str) -> _Said | None:
+def _facts_from_folders(path: str) -> _FolderFacts | None:
     """Return the facts from the folders of a picture, or None."""
     *_, split, label = ("", "", *PurePosixPath(path.lower()).parent.parts)
     if label not in {"real", "fake", "ai"}:
         return None
-    return _Said(_CLASSES[label], split_called(split))
+    return _FolderFacts(_CLASSES[label], parse_split(split))
 
 
-def _listed(path: str, said: _Said) -> Listed:
+def _list_picture(path: str, facts: _FolderFacts) -> ListedFile:
     """Return a picture as a row."""
-    stem = without_suffix(PurePosixPath(path).name)
-    is_ffhq = said.label == "real" and stem.isdecimal() and int(stem) < _FFHQ
-    return Listed(
+    stem = strip_suffix(PurePosixPath(path).name)
+    is_ffhq = facts.label == "real" and stem.isdecimal() and int(stem) < _FFHQ
+    return ListedFile(
         path,
-        said.label,
-        generator="none" if said.label == "real" else "stylegan",
-        group=f"ffhq/{int(stem)}" if is_ffhq else without_suffix(path),
-        split=said.split,
+        facts.label,
+        generator="none" if facts.label == "real" else "stylegan",
+        group=f"ffhq/{int(stem)}" if is_ffhq else strip_suffix(path),
+        split=facts.split,
         attributes={"ffhq_id": str(int(stem))} if is_ffhq else {},
     )
 
 
-def _conflict(path: str) -> Problem:
+def _conflict_problem(path: str) -> ListingProblem:
     """Return the Problem of a picture whose folder and table disagree."""
     reason = "its folder and the table have different labels: correct the table or move the picture"
-    return Problem(path, "label_conflict", reason)
+    return ListingProblem(path, "label_conflict", reason)
 
 
-def _read_tables(tree: Tree) -> tuple[dict[str, _Said], list[Problem]]:
+def _read_tables(tree: Tree) -> tuple[dict[str, _FolderFacts], list[ListingProblem]]:
     """Return the facts of each picture in the tables, and the Problems of rows."""
     index = MediaIndex(tree.media)
-    tabled: dict[str, _Said] = {}
-    problems: list[Problem] = []
+    tabled: dict[str, _FolderFacts] = {}
+    problems: list[ListingProblem] = []
     for place in tree.tables:
         for found in _open(tree, place).rows:
-            entry = found if isinstance(found, Problem) else _row(index, place, *found)
-            if isinstance(entry, Problem):
+            entry = found if isinstance(found, ListingProblem) else _parse_row(index, place, *found)
+            if isinstance(entry, ListingProblem):
                 problems.append(entry)
             else:
                 tabled[entry[0]] = entry[1]
@@ -134,23 +134,23 @@ def _open(tree: Tree, place: str) -> TableFile:
     return table
 
 
-def _row(
+def _parse_row(
     index: MediaIndex, place: str, row: int, values: Mapping[str, str]
-) -> tuple[str, _Said] | Problem:
+) -> tuple[str, _FolderFacts] | ListingProblem:
     """Return the picture of a row and its facts."""
     name = values.get("path") or values.get("id") or ""
     folder = place.rpartition("/")[0]
     path = index.find(name, folder=folder, row=row)
-    if isinstance(path, Problem) and path.code == "missing_file" and values.get("id"):
+    if isinstance(path, ListingProblem) and path.code == "missing_file" and values.get("id"):
         by_number = index.find(values["id"], folder=folder, row=row)
-        path = path if isinstance(by_number, Problem) else by_number
-    if isinstance(path, Problem):
+        path = path if isinstance(by_number, ListingProblem) else by_number
+    if isinstance(path, ListingProblem):
         return path
     value = values.get("label_str") or values.get("label") or ""
     if not (label := _CLASSES.get(value.strip().lower(), "")):
         reason = f"label {value!r} is neither real nor fake, 1 (real) nor 0 (fake): correct the row"
-        return Problem(path, "unknown_label", reason, row)
-    return path, _Said(label, _TABLES[place.rpartition("/")[2]])
+        return ListingProblem(path, "unknown_label", reason, row)
+    return path, _FolderFacts(label, _TABLES[place.rpartition("/")[2]])
 
 
 _UTKFACE = re.compile(r"(\d{1,3})_([01])_([0-4])_")
@@ -173,12 +173,12 @@ def utkface(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "utkface")
     tree = read_tree(source)
-    named = {path: _UTKFACE.match(_name(path)) for path in tree.media}
+    named = {path: _UTKFACE.match(_file_name(path)) for path in tree.media}
     _require_most(named.values(), source, "utkface", "names like 25_0_1_20170116.jpg", tree)
     for path, found in named.items():
         if not found:
             yield Note(f"{path}: not named AGE_GENDER_RACE_DATE, listed without attributes")
-        yield _real(path, without_suffix(path), _utkface_facts(found))
+        yield _list_real(path, strip_suffix(path), _utkface_facts(found))
     yield from tree.problems
 
 
@@ -192,15 +192,15 @@ def lfw(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "lfw")
     tree = read_tree(source)
-    named = {path: _LFW.match(without_suffix(_name(path))) for path in tree.media}
+    named = {path: _LFW.match(strip_suffix(_file_name(path))) for path in tree.media}
     expected = "Name_Surname/Name_Surname_0001.jpg"
     _require_most(named.values(), source, "lfw", expected, tree)
     for path, found in named.items():
         if found:
-            yield _real(path, found[1], {"person": found[1]})
+            yield _list_real(path, found[1], {"person": found[1]})
         else:
             yield Note(f"{path}: not named {expected}, listed as a person of its own")
-            yield _real(path, without_suffix(path), {})
+            yield _list_real(path, strip_suffix(path), {})
     yield from tree.problems
 
 
@@ -217,15 +217,15 @@ def ciplab(source: Path, options: ListingOptions) -> Iterator[Entry]:
     refuse_unused(options, "ciplab")
     tree = read_tree(source)
     if not any(_ciplab_class(path) for path in tree.media):
-        raise unexpected(source, "ciplab", "training_real and training_fake", tree)
+        raise unexpected_layout_error(source, "ciplab", "training_real and training_fake", tree)
     for path in tree.media:
         match _ciplab_class(path):
             case "training_real":
-                yield _real(path, without_suffix(path), {})
+                yield _list_real(path, strip_suffix(path), {})
             case "training_fake":
-                yield from _composite(path)
+                yield from _list_composite(path)
             case _:
-                yield misplaced(path, "below training_real or training_fake")
+                yield misplaced_problem(path, "below training_real or training_fake")
     yield from tree.problems
 
 
@@ -243,14 +243,16 @@ def openforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     tree = read_tree(source)
     listed = {path: _crop(path) for path in tree.media}
     if not any(listed.values()):
-        raise unexpected(source, "openforensics", "{Train,Validation}/{Real,Fake}/real_1.jpg", tree)
+        raise unexpected_layout_error(
+            source, "openforensics", "{Train,Validation}/{Real,Fake}/real_1.jpg", tree
+        )
     yield Note("the set's Train and Validation share pictures: kept as attribute 'part'")
     for path, crop in listed.items():
-        yield crop or misplaced(path, "{Train,Validation,Test}/{Real,Fake}/NUMBER.jpg")
+        yield crop or misplaced_problem(path, "{Train,Validation,Test}/{Real,Fake}/NUMBER.jpg")
     yield from tree.problems
 
 
-def _name(path: str) -> str:
+def _file_name(path: str) -> str:
     """Return the last part of a path."""
     return path.rpartition("/")[2]
 
@@ -261,12 +263,12 @@ def _require_most(
     """Reject a folder in which fewer than half of the names are as the layout expects."""
     hits = [match is not None for match in found]
     if not hits or 2 * sum(hits) < len(hits):
-        raise unexpected(source, layout, expected, tree)
+        raise unexpected_layout_error(source, layout, expected, tree)
 
 
-def _real(path: str, group: str, attributes: dict[str, str]) -> Listed:
+def _list_real(path: str, group: str, attributes: dict[str, str]) -> ListedFile:
     """Return a photograph."""
-    return Listed(path, "real", "none", group, attributes=attributes, video=is_video(path))
+    return ListedFile(path, "real", "none", group, attributes=attributes, video=is_video(path))
 
 
 def _utkface_facts(found: re.Match[str] | None) -> dict[str, str]:
@@ -283,19 +285,19 @@ def _ciplab_class(path: str) -> str:
     return next((name for name in folders if name in ("training_real", "training_fake")), "")
 
 
-def _composite(path: str) -> Iterator[Entry]:
+def _list_composite(path: str) -> Iterator[Entry]:
     """Yield a fake of CIPLab, with a note if its name is not as expected."""
     about: dict[str, str] = {}
-    if found := _CIPLAB.match(without_suffix(_name(path))):
+    if found := _CIPLAB.match(strip_suffix(_file_name(path))):
         edited = [name for name, digit in zip(_REGIONS, found[2], strict=True) if digit == "1"]
         about = {"difficulty": found[1], "edited_regions": ",".join(edited)}
     else:
         yield Note(f"{path}: not named like easy_12_1110.jpg, listed without attributes")
-    group = without_suffix(path)
-    yield Listed(path, "fake", "photoshop-composite", group, attributes=about)
+    group = strip_suffix(path)
+    yield ListedFile(path, "fake", "photoshop-composite", group, attributes=about)
 
 
-def _crop(path: str) -> Listed | None:
+def _crop(path: str) -> ListedFile | None:
     """Return a crop of OpenForensics, or None for another place or name."""
     *_, part, label, name = ("", "", *PurePosixPath(path.lower()).parts)
     number = re.search(r"\d+", name)
@@ -304,4 +306,4 @@ def _crop(path: str) -> Listed | None:
         return None
     generator = "none" if label == "real" else "openforensics-swap"
     group = f"{part}/{label}/{int(number[0]) // _BLOCK}"
-    return Listed(path, label, generator, group, attributes={"part": part})
+    return ListedFile(path, label, generator, group, attributes={"part": part})

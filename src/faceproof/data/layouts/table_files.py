@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from faceproof.data.layouts.listing import RESERVED, ListingOptions, Note, Problem
+from faceproof.data.layouts.listing import RESERVED, ListingOptions, ListingProblem, Note
 from faceproof.errors import ManifestError, UsageError
-from faceproof.sources import printable
-from faceproof.tables import nearest
+from faceproof.sources import to_printable
+from faceproof.tables import did_you_mean
 
 #: Number of rows with embedded pictures in memory at once.
 _BATCH = 64
@@ -29,7 +29,7 @@ class TableFile:
 
     path: Path
     columns: tuple[str, ...]
-    rows: Iterable[tuple[int, Mapping[str, Any]] | Problem]
+    rows: Iterable[tuple[int, Mapping[str, Any]] | ListingProblem]
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pictures: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()
@@ -45,41 +45,43 @@ def open_table(path: Path, *, header: bool = True) -> TableFile:
     """
     match path.suffix.lower():
         case ".parquet":
-            return _parquet(path)
+            return _open_parquet(path)
         case ".arrow":
-            return _arrow(path)
+            return _open_arrow(path)
         case _:
-            return _csv(path, header=header)
+            return _open_csv(path, header=header)
 
 
-def _csv(path: Path, *, header: bool) -> TableFile:
+def _open_csv(path: Path, *, header: bool) -> TableFile:
     """Return a CSV file, also a spreadsheet's: with byte-order mark, semicolons or tabs."""
-    lines = _csv_lines(path)
+    lines = _read_csv_lines(path)
     first = next(lines, None)
     if not first:
-        raise ManifestError(f"{printable(str(path))} is empty: expected a table")
+        raise ManifestError(f"{to_printable(str(path))} is empty: expected a table")
     columns = tuple(first) if header else tuple(f"#{n}" for n in range(1, len(first) + 1))
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
-        raise ManifestError(f"{printable(str(path))}: two columns are called {twice!r}: rename one")
-    return TableFile(path, columns, _csv_rows(path, columns, skip=int(header)))
+        raise ManifestError(
+            f"{to_printable(str(path))}: two columns are called {twice!r}: rename one"
+        )
+    return TableFile(path, columns, _read_csv_rows(path, columns, skip=int(header)))
 
 
-def _csv_rows(
+def _read_csv_rows(
     path: Path, columns: tuple[str, ...], *, skip: int
-) -> Iterator[tuple[int, Mapping[str, Any]] | Problem]:
+) -> Iterator[tuple[int, Mapping[str, Any]] | ListingProblem]:
     """Yield the rows of a CSV file, and a Problem for one of another length."""
-    for row, values in enumerate(_csv_lines(path), start=1 - skip):
+    for row, values in enumerate(_read_csv_lines(path), start=1 - skip):
         if row < 1 or not values:
             continue
         if len(values) == len(columns):
             yield row, dict(zip(columns, values, strict=True))
         else:
             reason = f"{len(values)} values for {len(columns)} columns: correct the row"
-            yield Problem(printable(path.name), "bad_row", reason, row)
+            yield ListingProblem(to_printable(path.name), "bad_row", reason, row)
 
 
-def _csv_lines(path: Path) -> Iterator[list[str]]:
+def _read_csv_lines(path: Path) -> Iterator[list[str]]:
     """Yield the lines of a CSV file as lists of values, the header first."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -88,13 +90,13 @@ def _csv_lines(path: Path) -> Iterator[list[str]]:
             delimiter = max(_DELIMITERS, key=head.count)
             yield from csv.reader(file, delimiter=delimiter, strict=True)
     except UnicodeDecodeError as error:
-        name = printable(str(path))
+        name = to_printable(str(path))
         raise ManifestError(f"{name} is not UTF-8 ({error}): save it as CSV UTF-8") from error
     except (OSError, csv.Error) as error:
-        raise ManifestError(f"{printable(str(path))} cannot be read as CSV: {error}") from error
+        raise ManifestError(f"{to_printable(str(path))} cannot be read as CSV: {error}") from error
 
 
-def _parquet(path: Path) -> TableFile:
+def _open_parquet(path: Path) -> TableFile:
     """Return a Parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -103,11 +105,13 @@ def _parquet(path: Path) -> TableFile:
         file = parquet.ParquetFile(path)
         schema = file.schema_arrow
     except (OSError, pa.ArrowException) as error:
-        raise ManifestError(f"{printable(str(path))} cannot be read as Parquet: {error}") from error
-    return _typed(path, schema, _numbered(path, file.iter_batches(batch_size=_BATCH)))
+        raise ManifestError(
+            f"{to_printable(str(path))} cannot be read as Parquet: {error}"
+        ) from error
+    return _make_table_file(path, schema, _number_rows(path, file.iter_batches(batch_size=_BATCH)))
 
 
-def _arrow(path: Path) -> TableFile:
+def _open_arrow(path: Path) -> TableFile:
     """Return a file of Arrow's stream format, as `datasets` saves it, or of its file format."""
     import pyarrow as pa
 
@@ -120,13 +124,15 @@ def _arrow(path: Path) -> TableFile:
             reader = pa.ipc.open_file(data)
             batches = map(reader.get_batch, range(reader.num_record_batches))
     except (OSError, pa.ArrowException) as error:
-        raise ManifestError(f"{printable(str(path))} cannot be read as Arrow: {error}") from error
-    return _typed(path, reader.schema, _numbered(path, batches))
+        raise ManifestError(
+            f"{to_printable(str(path))} cannot be read as Arrow: {error}"
+        ) from error
+    return _make_table_file(path, reader.schema, _number_rows(path, batches))
 
 
-def _numbered(
+def _number_rows(
     path: Path, batches: Iterator[Any]
-) -> Iterator[tuple[int, Mapping[str, Any]] | Problem]:
+) -> Iterator[tuple[int, Mapping[str, Any]] | ListingProblem]:
     """Yield the rows of record batches; a corrupt one ends the file with a Problem."""
     import pyarrow as pa
 
@@ -139,10 +145,10 @@ def _numbered(
                     yield row, values
     except (OSError, pa.ArrowException) as error:
         reason = f"corrupt after row {row} ({error}), nothing more is listed: fetch the file again"
-        yield Problem(printable(path.name), "bad_table", reason, row + 1)
+        yield ListingProblem(to_printable(path.name), "bad_table", reason, row + 1)
 
 
-def _typed(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
+def _make_table_file(path: Path, schema: Any, rows: Iterable[Any]) -> TableFile:
     """Return a table with the classes and pictures from its schema."""
     import pyarrow as pa
 
@@ -170,7 +176,7 @@ def _hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
         features = about.get("features") or {}
         return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        where = printable(str(path))
+        where = to_printable(str(path))
         raise ManifestError(f"{where}: its Hugging Face features are invalid: {error}") from error
 
 
@@ -210,16 +216,16 @@ def match_columns(table: TableFile, options: ListingOptions) -> Columns:
         ManifestError: no column has the pictures' paths or labels.
     """
     _refuse_unknown(table, options)
-    told = {name: theirs for name, theirs in options.columns.items() if name in OURS}
+    columns = {name: theirs for name, theirs in options.columns.items() if name in OURS}
     taken = set(options.columns.values())
     guessed = {name: name for name in OURS if name in table.columns and name not in taken}
     # A column called image may hold paths; only one with files is used without an option.
     guessed.pop("image", None)
-    if not {"path", "image"} & set(told):
-        told |= _picture_column(table)
-    if told.get("image"):
+    if not {"path", "image"} & set(columns):
+        columns |= _picture_column(table)
+    if columns.get("image"):
         guessed.pop("path", None)
-    ours = {name: theirs for name, theirs in (guessed | told).items() if theirs}
+    ours = {name: theirs for name, theirs in (guessed | columns).items() if theirs}
     _require(table, ours, options)
     return Columns(ours, *_attributes(table, ours, options))
 
@@ -229,8 +235,9 @@ def _refuse_unknown(table: TableFile, options: ListingOptions) -> None:
     for ours, theirs in options.columns.items():
         if theirs and theirs not in table.columns:
             raise UsageError(
-                f"--columns {ours}={theirs}: {_called(table)} has no column {theirs!r}"
-                f"{nearest(theirs, list(table.columns)) or '.'} It has: {', '.join(table.columns)}"
+                f"--columns {ours}={theirs}: {_display_name(table)} has no column {theirs!r}"
+                f"{did_you_mean(theirs, list(table.columns)) or '.'} It has: "
+                f"{', '.join(table.columns)}"
             )
 
 
@@ -241,7 +248,8 @@ def _picture_column(table: TableFile) -> dict[str, str]:
     if len(table.pictures) > 1:
         names = ", ".join(table.pictures)
         raise ManifestError(
-            f"{_called(table)}: several columns hold files ({names}): use --columns image=NAME"
+            f"{_display_name(table)}: several columns hold files ({names}): use --columns "
+            "image=NAME"
         )
     return {"image": table.pictures[0]} if table.pictures else {}
 
@@ -249,19 +257,21 @@ def _picture_column(table: TableFile) -> dict[str, str]:
 def _require(table: TableFile, ours: Mapping[str, str], options: ListingOptions) -> None:
     """Reject a table without the pictures' paths or labels."""
     if not {"path", "image"} & set(ours):
-        raise _lacking(table, "path", "")
+        raise _missing_column_error(table, "path", "")
     if not ({"label", "generator"} & set(ours) or options.generator):
-        raise _lacking(table, "label", ", or --generator NAME if all are fakes of one kind")
+        raise _missing_column_error(
+            table, "label", ", or --generator NAME if all are fakes of one kind"
+        )
 
 
-def _lacking(table: TableFile, ours: str, otherwise: str) -> ManifestError:
+def _missing_column_error(table: TableFile, ours: str, otherwise: str) -> ManifestError:
     """Return the error for a required column, with the likeliest one of the table."""
     known = [name for name in table.columns if name.lower() in _THEIRS[ours] | {ours}]
-    guess = nearest(ours, list(table.columns)).partition("'")[2].partition("'")[0]
+    guess = did_you_mean(ours, list(table.columns)).partition("'")[2].partition("'")[0]
     likely = next(iter(known), guess)
     hint = f", did you mean {likely!r}?" if likely else "."
     return ManifestError(
-        f"{_called(table)} has no column {ours!r}{hint} It has: {', '.join(table.columns)}. "
+        f"{_display_name(table)} has no column {ours!r}{hint} It has: {', '.join(table.columns)}. "
         f"Use --columns {ours}={likely or 'THEIRS'}{otherwise}"
     )
 
@@ -280,11 +290,11 @@ def _attributes(
     ]
     nameless = [name for name in rest if name.startswith("#") and name not in renamed]
     nameless += [name for name in rest if not name.strip()]
-    kept = {_attribute(renamed.get(name, name)): name for name in rest if name not in nameless}
-    return kept, (*_left_out(nameless), *_other_files(table, ours))
+    kept = {_attribute_name(renamed.get(name, name)): name for name in rest if name not in nameless}
+    return kept, (*_nameless_column_notes(nameless), *_other_file_notes(table, ours))
 
 
-def _left_out(nameless: list[str]) -> Iterator[Note]:
+def _nameless_column_notes(nameless: list[str]) -> Iterator[Note]:
     """Yield a note about columns without a name."""
     if nameless:
         shown = ", ".join(name or "''" for name in nameless)
@@ -292,17 +302,17 @@ def _left_out(nameless: list[str]) -> Iterator[Note]:
         yield Note(message)
 
 
-def _other_files(table: TableFile, ours: Mapping[str, str]) -> Iterator[Note]:
+def _other_file_notes(table: TableFile, ours: Mapping[str, str]) -> Iterator[Note]:
     """Yield a note about columns with further files or lists, which are not attributes."""
     if others := [n for n in (*table.pictures, *table.nested) if n != ours.get("image")]:
         yield Note(f"columns with other files or lists are excluded: {', '.join(others)}")
 
 
-def _attribute(name: str) -> str:
+def _attribute_name(name: str) -> str:
     """Return the name of an attribute, renamed if the manifest has such a column."""
     return f"table_{name}" if name in RESERVED else name
 
 
-def _called(table: TableFile) -> str:
+def _display_name(table: TableFile) -> str:
     """Return the table's file name for a message."""
-    return printable(table.path.name)
+    return to_printable(table.path.name)

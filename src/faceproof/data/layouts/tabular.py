@@ -17,10 +17,10 @@ from faceproof.data.layouts.listing import (
     suffix_of,
 )
 from faceproof.data.layouts.table_files import TableFile, match_columns, open_table
-from faceproof.data.layouts.table_rows import MediaIndex, RowReader, polarity, refuse_both
-from faceproof.data.layouts.words import split_called, unexpected
+from faceproof.data.layouts.table_rows import MediaIndex, RowReader, polarity_notes, refuse_both
+from faceproof.data.layouts.words import parse_split, unexpected_layout_error
 from faceproof.errors import ManifestError, UsageError
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 
 _USED = ("real", "fake", "generator", "columns")
 _TABLES = frozenset({".csv", ".tsv", ".parquet"})
@@ -37,7 +37,7 @@ def columns(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "columns", used=_USED)
     refuse_both(options)
-    tree, place = _one_table(source)
+    tree, place = _find_table(source)
     index = MediaIndex(tree.media)
     nameless = any(theirs.startswith("#") for theirs in options.columns.values())
     table = open_table(tree.root / place, header=not nameless)
@@ -45,8 +45,8 @@ def columns(source: Path, options: ListingOptions) -> Iterator[Entry]:
     yield from found.notes
     reader = RowReader(table, found, options, index, place)
     yield from reader
-    yield from polarity(reader.said)
-    yield from _unlisted(tree, reader.used)
+    yield from polarity_notes(reader.label_counts)
+    yield from _unlisted_notes(tree, reader.used)
     yield from tree.problems
 
 
@@ -65,19 +65,21 @@ def hf_datasets(source: Path, options: ListingOptions) -> Iterator[Entry]:
     shards = [path for path in tree.tables if _is_shard(path)]
     if not shards:
         expected = "the files of Dataset.save_to_disk (*.arrow, dataset_info.json), or *.parquet"
-        raise unexpected(source, "hf-datasets", expected, tree)
+        raise unexpected_layout_error(source, "hf-datasets", expected, tree)
     index = MediaIndex(tree.media)
     used: set[str] = set()
-    said: Counter[tuple[str, str]] = Counter()
-    told: set[Note] = set()
+    label_counts: Counter[tuple[str, str]] = Counter()
+    notes: set[Note] = set()
     for place in shards:
         table = open_table(tree.root / place)
-        found = match_columns(table, _with_label(table, options))
-        yield from (note for note in found.notes if note not in told)
-        told |= set(found.notes)
-        yield from RowReader(table, found, options, index, place, split_of(place), used, said)
-    yield from polarity(said)
-    yield from _unlisted(tree, used)
+        found = match_columns(table, _add_label_column(table, options))
+        yield from (note for note in found.notes if note not in notes)
+        notes |= set(found.notes)
+        yield from RowReader(
+            table, found, options, index, place, split_of(place), used, label_counts
+        )
+    yield from polarity_notes(label_counts)
+    yield from _unlisted_notes(tree, used)
     yield from tree.problems
 
 
@@ -91,12 +93,10 @@ def split_of(place: str) -> str:
     """
     *folders, name = PurePosixPath(place).parts
     first = re.split(r"[-_.]", name)[0]
-    return next(
-        (split for part in (first, *reversed(folders)) if (split := split_called(part))), ""
-    )
+    return next((split for part in (first, *reversed(folders)) if (split := parse_split(part))), "")
 
 
-def _with_label(table: TableFile, options: ListingOptions) -> ListingOptions:
+def _add_label_column(table: TableFile, options: ListingOptions) -> ListingOptions:
     """Return the options with the only column of classes as label, if no column is called so."""
     if "label" in options.columns or "label" in table.columns or len(table.classes) != 1:
         return options
@@ -104,7 +104,7 @@ def _with_label(table: TableFile, options: ListingOptions) -> ListingOptions:
     return options.model_copy(update={"columns": options.columns | found})
 
 
-def _one_table(source: Path) -> tuple[Tree, str]:
+def _find_table(source: Path) -> tuple[Tree, str]:
     """Return the files below the source's folder and the path of its table.
 
     Raises:
@@ -113,21 +113,24 @@ def _one_table(source: Path) -> tuple[Tree, str]:
     if source.is_file():
         if not _is_table(source.name):
             expected = "a CSV, TSV or Parquet file, or a folder with one"
-            raise ManifestError(f"{printable(str(source))}: the layout columns expects {expected}")
+            raise ManifestError(
+                f"{to_printable(str(source))}: the layout columns expects {expected}"
+            )
         return read_tree(source.parent, tables=source.name.__eq__), source.name
     tree = read_tree(source, tables=_is_table)
     if not tree.tables:
-        raise unexpected(source, "columns", "a CSV, TSV or Parquet file", tree)
+        raise unexpected_layout_error(source, "columns", "a CSV, TSV or Parquet file", tree)
     if len(tree.tables) > 1:
         names = ", ".join(tree.tables[:8])
         raise UsageError(
-            f"{printable(str(source))} has {len(tree.tables)} tables ({names}): name one of them "
+            f"{to_printable(str(source))} has {len(tree.tables)} tables ({names}): name one of "
+            "them "
             "instead of the folder"
         )
     return tree, tree.tables[0]
 
 
-def _unlisted(tree: Tree, used: set[str]) -> Iterator[Note]:
+def _unlisted_notes(tree: Tree, used: set[str]) -> Iterator[Note]:
     """Yield a note about the pictures that no row names."""
     left = [path for path in tree.media if path not in used]
     if left:

@@ -11,17 +11,17 @@ from pathlib import Path, PurePosixPath
 
 from faceproof.data.layouts.listing import (
     Entry,
-    Listed,
+    ListedFile,
     ListingOptions,
+    ListingProblem,
     Note,
-    Problem,
     Tree,
     is_video,
     read_tree,
     refuse_unused,
-    without_suffix,
+    strip_suffix,
 )
-from faceproof.data.layouts.words import Identities, misplaced, unexpected
+from faceproof.data.layouts.words import Identities, misplaced_problem, unexpected_layout_error
 from faceproof.errors import ManifestError
 
 #: Folders of such sets with pictures that do not show faces.
@@ -41,7 +41,7 @@ def video_name(path: str, pattern: re.Pattern[str]) -> str:
     ''
     """
     place = PurePosixPath(path)
-    stem = without_suffix(place.name)
+    stem = strip_suffix(place.name)
     if is_video(path):
         return stem if pattern.fullmatch(stem) else ""
     if pattern.fullmatch(place.parent.name):
@@ -50,10 +50,10 @@ def video_name(path: str, pattern: re.Pattern[str]) -> str:
     return begins[1] if begins else ""
 
 
-def below(path: str, names: frozenset[str]) -> tuple[str, ...]:
+def _folders_from(path: str, names: frozenset[str]) -> tuple[str, ...]:
     """Return the folders of a path from the first that has one of these names, in lower case.
 
-    >>> below("FF/Original_Sequences/youtube/raw/1.png", frozenset({"original_sequences"}))
+    >>> _folders_from("FF/Original_Sequences/youtube/raw/1.png", frozenset({"original_sequences"}))
     ('original_sequences', 'youtube', 'raw')
     """
     folders = PurePosixPath(path.lower()).parent.parts
@@ -72,7 +72,7 @@ _PLACE = "{Celeb-real,YouTube-real}/*.mp4 and Celeb-synthesis/id0_id1_0000.mp4, 
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _CelebDfFile:
     """One file and the facts from its path."""
 
     path: str
@@ -97,10 +97,10 @@ def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "celeb-df")
     tree = read_tree(source, tables=lambda name: name.lower() == _TEST_LIST)
-    if not any(below(path, _TOPS) for path in tree.media):
-        raise unexpected(source, "celeb-df", _PLACE, tree)
-    masks = [path for path in tree.media if _NOT_FACES & set(below(path, _TOPS))]
-    seen = {path: _seen(path) for path in tree.media if path not in set(masks)}
+    if not any(_folders_from(path, _TOPS) for path in tree.media):
+        raise unexpected_layout_error(source, "celeb-df", _PLACE, tree)
+    masks = [path for path in tree.media if _NOT_FACES & set(_folders_from(path, _TOPS))]
+    seen = {path: _parse_celeb_df_path(path) for path in tree.media if path not in set(masks)}
     known = [one for one in seen.values() if one]
     official = _TestList(tree, {(one.folder, one.video) for one in known})
     yield from official.entries
@@ -111,23 +111,25 @@ def celeb_df(source: Path, options: ListingOptions) -> Iterator[Entry]:
         people.join(one.people)
     for path, found in seen.items():
         if not found:
-            yield misplaced(path, _PLACE)
+            yield misplaced_problem(path, _PLACE)
         elif (found.folder, found.video) not in official.torn:
-            yield _listed(found, people, official.videos)
+            yield _list_celeb_df(found, people, official.videos)
     yield from tree.problems
 
 
-def _seen(path: str) -> _Seen | None:
+def _parse_celeb_df_path(path: str) -> _CelebDfFile | None:
     """Return the facts from the path of a file, or None if it is not in the set."""
-    folder = next(iter(below(path, _TOPS)), "")
+    folder = next(iter(_folders_from(path, _TOPS)), "")
     video = video_name(path, _PATTERNS[folder]) if folder else ""
-    return _Seen(path, folder, video) if video else None
+    return _CelebDfFile(path, folder, video) if video else None
 
 
-def _listed(seen: _Seen, people: Identities, tested: set[tuple[str, str]]) -> Listed:
+def _list_celeb_df(
+    seen: _CelebDfFile, people: Identities, tested: set[tuple[str, str]]
+) -> ListedFile:
     """Return a file as a row."""
     fake = seen.folder == "celeb-synthesis"
-    return Listed(
+    return ListedFile(
         seen.path,
         label="fake" if fake else "real",
         generator="celeb-df-swap" if fake else "none",
@@ -144,7 +146,7 @@ class _TestList:
     def __init__(self, tree: Tree, known: set[tuple[str, str]]) -> None:
         self.videos: set[tuple[str, str]] = set()
         self.torn: set[tuple[str, str]] = set()
-        self.entries: list[Note | Problem] = []
+        self.entries: list[Note | ListingProblem] = []
         self._known = known
         if not tree.tables:
             note = "no List_of_testing_videos.txt here, so no official split is set"
@@ -152,13 +154,13 @@ class _TestList:
         for place in tree.tables:
             lines = (tree.root / place).read_text(encoding="utf-8-sig").splitlines()
             for row, line in enumerate(lines, start=1):
-                self.entries += [Problem(place, *wrong, row) for wrong in self._read(line)]
+                self.entries += [ListingProblem(place, *wrong, row) for wrong in self._read(line)]
 
     def _read(self, line: str) -> Iterator[tuple[str, str]]:
         """Parse one line; yield the code and the reason of an error in it."""
         label, _, name = line.strip().partition(" ")
         folder, _, file = name.strip().rpartition("/")
-        video = (folder.lower(), without_suffix(file))
+        video = (folder.lower(), strip_suffix(file))
         if label not in ("0", "1") or video[0] not in _TOPS:
             if line.strip():
                 yield "bad_row", f"{line!r}: expected '1 YouTube-real/00170.mp4': correct the line"
@@ -185,7 +187,7 @@ _FACEFORENSICS_PLACE = (
 
 
 @dataclass(frozen=True, slots=True)
-class _SeenByPath:
+class _FaceForensicsFile:
     """One file and the facts from its path."""
 
     path: str
@@ -208,27 +210,29 @@ def faceforensics(source: Path, options: ListingOptions) -> Iterator[Entry]:
     """
     refuse_unused(options, "faceforensics")
     tree = read_tree(source, tables=lambda name: name in _SPLIT_FILES)
-    if not any(below(path, _FACEFORENSICS_TOPS) for path in tree.media):
-        raise unexpected(source, "faceforensics", _FACEFORENSICS_PLACE, tree)
-    masks = [path for path in tree.media if _NOT_FACES & set(below(path, _FACEFORENSICS_TOPS))]
-    seen = {path: _seen_by_path(path) for path in tree.media if path not in set(masks)}
+    if not any(_folders_from(path, _FACEFORENSICS_TOPS) for path in tree.media):
+        raise unexpected_layout_error(source, "faceforensics", _FACEFORENSICS_PLACE, tree)
+    masks = [
+        path for path in tree.media if _NOT_FACES & set(_folders_from(path, _FACEFORENSICS_TOPS))
+    ]
+    seen = {path: _parse_faceforensics_path(path) for path in tree.media if path not in set(masks)}
     splits = _official_splits(tree)
-    yield from _notes(masks, splits)
+    yield from _faceforensics_notes(masks, splits)
     people = Identities()
     for one in filter(None, seen.values()):
         people.join(one.people)
     for path, found in seen.items():
         yield (
-            _listed_faceforensics(found, people, splits)
+            _list_faceforensics(found, people, splits)
             if found
-            else misplaced(path, _FACEFORENSICS_PLACE)
+            else misplaced_problem(path, _FACEFORENSICS_PLACE)
         )
     yield from tree.problems
 
 
-def _seen_by_path(path: str) -> _SeenByPath | None:
+def _parse_faceforensics_path(path: str) -> _FaceForensicsFile | None:
     """Return the facts from the path of a file, or None if it is not in the set."""
-    top, *folders = below(path, _FACEFORENSICS_TOPS) or ("",)
+    top, *folders = _folders_from(path, _FACEFORENSICS_TOPS) or ("",)
     compression = next((name for name in folders if name in _COMPRESSIONS), "")
     method = folders[0] if folders and folders[0] != compression else "youtube"
     actors = method in {"actors", "deepfakedetection"}
@@ -237,13 +241,15 @@ def _seen_by_path(path: str) -> _SeenByPath | None:
         return None
     kind = "actors" if actors else "youtube"
     people = tuple(f"{kind}/{number}" for number in video.partition("__")[0].split("_"))
-    return _SeenByPath(path, method, compression, video, people)
+    return _FaceForensicsFile(path, method, compression, video, people)
 
 
-def _listed_faceforensics(seen: _SeenByPath, people: Identities, splits: dict[str, str]) -> Listed:
+def _list_faceforensics(
+    seen: _FaceForensicsFile, people: Identities, splits: dict[str, str]
+) -> ListedFile:
     """Return a file as a row."""
     real = seen.method in {"youtube", "actors"}
-    return Listed(
+    return ListedFile(
         seen.path,
         label="real" if real else "fake",
         generator="none" if real else seen.method,
@@ -263,12 +269,12 @@ def _official_splits(tree: Tree) -> dict[str, str]:
     found: dict[str, str] = {}
     for table in tree.tables:
         split = _SPLIT_FILES[table.rpartition("/")[2]]
-        for pair in _pairs(tree.root / table):
+        for pair in _read_pairs(tree.root / table):
             found |= {f"youtube/{number}": split for number in pair}
     return found
 
 
-def _pairs(path: Path) -> list[list[str]]:
+def _read_pairs(path: Path) -> list[list[str]]:
     """Return the pairs of one split file, such as [["720", "672"], ...].
 
     Raises:
@@ -286,10 +292,10 @@ def _pairs(path: Path) -> list[list[str]]:
     return [[str(number) for number in pair] for pair in pairs]
 
 
-def _notes(masks: list[str], splits: dict[str, str]) -> Iterator[Note]:
+def _faceforensics_notes(masks: list[str], splits: dict[str, str]) -> Iterator[Note]:
     """Yield the folders that were excluded, and whether the official splits were found."""
     kinds = Counter(
-        next(iter(_NOT_FACES & set(below(path, _FACEFORENSICS_TOPS)))) for path in masks
+        next(iter(_NOT_FACES & set(_folders_from(path, _FACEFORENSICS_TOPS)))) for path in masks
     )
     for kind, count in sorted(kinds.items()):
         yield Note(f"{count} files in folders called {kind!r} show no faces and are not listed")

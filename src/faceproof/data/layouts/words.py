@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from faceproof.data.layouts.listing import Problem, Tree, read_tree, suffix_of
+import numpy as np
+
+from faceproof.data.duplicates import merge_clusters
+from faceproof.data.layouts.listing import ListingProblem, Tree, read_tree, suffix_of
 from faceproof.errors import ManifestError
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 
 _REAL = frozenset(
     {
@@ -42,23 +45,23 @@ _SPLITS = {
 
 
 @functools.lru_cache(maxsize=4096)
-def said_by(name: str, *, folder: bool = True) -> str:
+def class_in_name(name: str, *, folder: bool = True) -> str:
     """Return the class in a name: ``real``, ``fake``, ``both`` or "" for none.
 
     In a value of a column (``folder=False``) true and false are not classes; numbers never are.
 
-    >>> [said_by(name) for name in ("training_real", "0_real", "FakeImages", "AI", "nature")]
+    >>> [class_in_name(name) for name in ("training_real", "0_real", "FakeImages", "AI", "nature")]
     ['real', 'real', 'fake', 'fake', 'real']
-    >>> [said_by(name) for name in ("real_vs_fake", "not_fake", "1", "unreal", "women")]
+    >>> [class_in_name(name) for name in ("real_vs_fake", "not_fake", "1", "unreal", "women")]
     ['both', 'both', '', '', '']
-    >>> said_by("true"), said_by("true", folder=False)
+    >>> class_in_name("true"), class_in_name("true", folder=False)
     ('real', '')
     """
     tokens = [_TAIL.sub("", token.lower()) for token in _TOKEN.findall(name)]
-    said = {meaning for token in tokens if (meaning := _meaning(token, folder=folder))}
-    if len(said) == 2 or (said and _NEGATIONS & set(tokens)):
+    meanings = {meaning for token in tokens if (meaning := _class_of_word(token, folder=folder))}
+    if len(meanings) == 2 or (meanings and _NEGATIONS & set(tokens)):
         return "both"
-    return said.pop() if said else ""
+    return meanings.pop() if meanings else ""
 
 
 def is_class_word(name: str) -> bool:
@@ -71,16 +74,16 @@ def is_class_word(name: str) -> bool:
 
 
 @functools.lru_cache(maxsize=4096)
-def split_called(name: str) -> str:
+def parse_split(name: str) -> str:
     """Return our name of a split, or an empty string for another name.
 
-    >>> [split_called(name) for name in ("Train", "valid", "testing", "faces")]
+    >>> [parse_split(name) for name in ("Train", "valid", "testing", "faces")]
     ['train', 'validation', 'test', '']
     """
     return _SPLITS.get(name.strip().lower(), "")
 
 
-def _meaning(token: str, *, folder: bool) -> str:
+def _class_of_word(token: str, *, folder: bool) -> str:
     """Return the class that one word means."""
     if token in _REAL:
         return "real"
@@ -90,7 +93,7 @@ def _meaning(token: str, *, folder: bool) -> str:
 
 
 class Identities:
-    """Sets of names, joined pair by pair (union-find).
+    """Groups of names, joined pair by pair.
 
     >>> people = Identities()
     >>> people.join(["id3", "id1"])
@@ -100,24 +103,29 @@ class Identities:
     """
 
     def __init__(self) -> None:
-        self._parent: dict[str, str] = {}
+        self._pairs: set[tuple[str, str]] = set()
+        self._groups: dict[str, str] | None = None
 
     def join(self, names: Iterable[str]) -> None:
         """Join all of these into one group."""
-        first, *others = (self.group(name) for name in names)
-        for other in others:
-            low, high = sorted((self.group(first), self.group(other)))
-            self._parent[high] = low
+        first, *others = names
+        self._pairs |= {(first, other) for other in others}
+        self._groups = None
 
     def group(self, name: str) -> str:
         """Return the smallest name of the group; a name that was never joined is its own."""
-        top = name
-        while (above := self._parent.get(top, top)) != top:
-            top = above
-        while name != top:
-            # Shorten the path for the next look-up.
-            self._parent[name], name = top, self._parent[name]
-        return top
+        if self._groups is None:
+            self._groups = _group_pairs(self._pairs)
+        return self._groups.get(name, name)
+
+
+def _group_pairs(pairs: Collection[tuple[str, str]]) -> dict[str, str]:
+    """Return name -> smallest name of its group, for all names of these pairs."""
+    names = sorted({name for pair in pairs for name in pair})
+    number = {name: place for place, name in enumerate(names)}
+    links = np.array([(number[one], number[other]) for one, other in pairs], np.int64)
+    roots = merge_clusters(np.arange(len(names)), links.reshape(-1, 2))
+    return {name: names[root] for name, root in zip(names, roots.tolist(), strict=True)}
 
 
 #: Names of files or folders that identify a set, in lower case.
@@ -133,30 +141,32 @@ _UTKFACE = re.compile(r"\d{1,3}_[01]_[0-4]_\d+")
 _LFW = re.compile(r"(.+)/\1_\d{4}\.jpg$")
 
 
-def unexpected(source: Path, layout: str, expected: str, tree: Tree | None = None) -> ManifestError:
+def unexpected_layout_error(
+    source: Path, layout: str, expected: str, tree: Tree | None = None
+) -> ManifestError:
     """Return the error with what was expected, what was found, and a layout that fits."""
     tree = tree or read_tree(source, tables=_is_table)
-    other = better_layout(tree)
+    other = suggest_layout(tree)
     advice = f"; the layout {other} fits it" if other not in ("", layout) else ""
     return ManifestError(
-        f"{printable(str(source))}: the layout {layout} expects {expected}; "
-        f"found {found_in(tree)}{advice}"
+        f"{to_printable(str(source))}: the layout {layout} expects {expected}; "
+        f"found {describe_tree(tree)}{advice}"
     )
 
 
-def found_in(tree: Tree) -> str:
+def describe_tree(tree: Tree) -> str:
     """Return a short description of a folder's content.
 
-    >>> found_in(Tree(Path(), ("a/1.jpg", "a/2.jpg", "b/c/3.jpg"), (), ()))
+    >>> describe_tree(Tree(Path(), ("a/1.jpg", "a/2.jpg", "b/c/3.jpg"), (), ()))
     "3 pictures or videos in 'a' (2), 'b/c' (1)"
     """
     if not tree.media:
         others = [p.path for p in tree.problems] + list(tree.tables)
         return f"no picture or video, only {', '.join(others[:5])}" if others else "an empty folder"
-    return f"{len(tree.media)} pictures or videos in {told(tree.media)}"
+    return f"{len(tree.media)} pictures or videos in {describe_folders(tree.media)}"
 
 
-def told(paths: tuple[str, ...] | list[str], *, most: int = 8) -> str:
+def describe_folders(paths: tuple[str, ...] | list[str], *, most: int = 8) -> str:
     """Return the folders of these paths with their counts, the fullest first."""
     counts = Counter(path.rpartition("/")[0] or "." for path in paths)
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
@@ -164,20 +174,25 @@ def told(paths: tuple[str, ...] | list[str], *, most: int = 8) -> str:
     return shown + (f" and {len(ranked) - most} more folders" if len(ranked) > most else "")
 
 
-def better_layout(tree: Tree) -> str:
+def suggest_layout(tree: Tree) -> str:
     """Return the layout that this folder evidently has, or an empty string.
 
-    >>> better_layout(Tree(Path(), ("x/training_fake/easy_1_1111.jpg",), (), ()))
+    >>> suggest_layout(Tree(Path(), ("x/training_fake/easy_1_1111.jpg",), (), ()))
     'ciplab'
-    >>> better_layout(Tree(Path(), ("holiday/1.jpg",), (), ()))
+    >>> suggest_layout(Tree(Path(), ("holiday/1.jpg",), (), ()))
     ''
     """
-    names = _names(tree)
+    names = _folder_names(tree)
     by_name = next((layout for layout, signs in _SIGNS.items() if names & signs), "")
-    return by_name or _by_pattern(tree.media) or _by_class(names) or _by_table(tree)
+    return (
+        by_name
+        or _layout_by_pattern(tree.media)
+        or _layout_by_class(names)
+        or _layout_by_table(tree)
+    )
 
 
-def _names(tree: Tree) -> set[str]:
+def _folder_names(tree: Tree) -> set[str]:
     """Return the names of folders, and of files that are not media, in lower case."""
     others = [*tree.tables, *(problem.path for problem in tree.problems)]
     parts = {part for path in others for part in path.lower().split("/")}
@@ -185,7 +200,7 @@ def _names(tree: Tree) -> set[str]:
     return parts | {part for folder in folders for part in folder.split("/")}
 
 
-def _by_pattern(media: tuple[str, ...]) -> str:
+def _layout_by_pattern(media: tuple[str, ...]) -> str:
     """Return the layout whose pattern most of the names follow."""
     utkface = sum(_UTKFACE.match(path.rpartition("/")[2]) is not None for path in media)
     lfw = sum(_LFW.search(path) is not None for path in media)
@@ -194,13 +209,13 @@ def _by_pattern(media: tuple[str, ...]) -> str:
     return "lfw" if 2 * lfw > len(media) else ""
 
 
-def _by_class(names: set[str]) -> str:
+def _layout_by_class(names: set[str]) -> str:
     """Return class-folders if the names contain both classes."""
-    said = {said_by(name) for name in names if "." not in name}
-    return "class-folders" if {"real", "fake"} <= said else ""
+    classes = {class_in_name(name) for name in names if "." not in name}
+    return "class-folders" if {"real", "fake"} <= classes else ""
 
 
-def _by_table(tree: Tree) -> str:
+def _layout_by_table(tree: Tree) -> str:
     """Return columns if there is a table."""
     listed = [*tree.tables, *(problem.path for problem in tree.problems)]
     return "columns" if any(_is_table(path) for path in listed) else ""
@@ -211,7 +226,7 @@ def _is_table(name: str) -> bool:
     return suffix_of(name) in {".csv", ".tsv", ".parquet"}
 
 
-def misplaced(path: str, expected: str) -> Problem:
+def misplaced_problem(path: str, expected: str) -> ListingProblem:
     """Return the Problem of a picture with an unexpected name or place."""
     reason = f"not {expected}: move or rename it, or import it with another layout"
-    return Problem(path, "not_in_layout", reason)
+    return ListingProblem(path, "not_in_layout", reason)

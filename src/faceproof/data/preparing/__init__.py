@@ -1,29 +1,29 @@
 """From a manifest to pictures ready for training: cropped, equalised, weighted, in shards."""
 
 from faceproof.data.preparing.prepare import prepare_manifest
-from faceproof.data.preparing.shards import Sample, read_shard
+from faceproof.data.preparing.shards import ShardSample, read_shard
 from faceproof.data.preparing.spec import (
-    Done,
-    Dropped,
+    DroppedPicture,
     Equalising,
     FinishSpec,
     PicturesSpec,
-    Prepared,
+    PreparationRecord,
     Preparing,
     ShardsSpec,
+    WrittenPicture,
     balanced_weights,
 )
 
 __all__ = [
-    "Done",
-    "Dropped",
+    "DroppedPicture",
     "Equalising",
     "FinishSpec",
     "PicturesSpec",
-    "Prepared",
+    "PreparationRecord",
     "Preparing",
-    "Sample",
+    "ShardSample",
     "ShardsSpec",
+    "WrittenPicture",
     "balanced_weights",
     "prepare_manifest",
     "read_shard",

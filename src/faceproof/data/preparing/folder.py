@@ -26,14 +26,15 @@ from pydantic import Field, ValidationError
 
 from faceproof.data.manifest import FACTS, Manifest
 from faceproof.data.manifest_files import read_manifest
-from faceproof.data.preparing.spec import Done, Dropped, PicturesSpec, parse_outcome
+from faceproof.data.preparing.spec import (
+    DroppedPicture,
+    PicturesSpec,
+    WrittenPicture,
+    parse_outcome,
+)
 from faceproof.errors import DataError, ManifestError, UsageError
 from faceproof.records import Document
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+from faceproof.runs import is_disk_full, lock_folder
 
 #: The tables of a prepared folder, and its record: the files that a run writes last.
 MANIFEST, FACES, PROBLEMS, RECORD = (
@@ -41,6 +42,7 @@ MANIFEST, FACES, PROBLEMS, RECORD = (
     *("problems.csv", "prepare.json"),
 )
 JOURNAL, PICTURES, SHARDS = "journal.jsonl", "pictures", "shards"
+_LOCK = "prepare.lock"
 
 _OURS = (PICTURES, SHARDS, MANIFEST, FACES, PROBLEMS, RECORD, JOURNAL)
 
@@ -54,7 +56,8 @@ def make_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: set a folder with --output")
     folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()) and not (folder / JOURNAL).is_file():
+    names = {path.name for path in folder.iterdir()}
+    if names - {_LOCK} and not (folder / JOURNAL).is_file():
         raise UsageError(
             f"{folder} is not empty and was not made by `faceproof data prepare`: "
             "set another folder with --output"
@@ -62,7 +65,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def telling_full_disk(folder: Path) -> Iterator[None]:
+def convert_disk_errors(folder: Path) -> Iterator[None]:
     """Convert the file system's errors in writing a result to DataError.
 
     Raises:
@@ -71,7 +74,7 @@ def telling_full_disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        full = is_disk_full(error) and error.errno != errno.EFBIG  # the system words a limit better
         reason = "the disk is full" if full else error.strerror or str(error)
         remedy = "make room" if full else "fix that"
         raise DataError(
@@ -81,25 +84,15 @@ def telling_full_disk(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Lock the folder against a second run; the lock ends with the process.
-
-    Windows cannot lock a folder: there nothing is locked.
+def lock_prepared_folder(folder: Path) -> Iterator[None]:
+    """Lock the folder against a second run.
 
     Raises:
         UsageError: another run is writing into it.
     """
-    if fcntl is None:
+    busy = f"another run is writing into {folder}: wait until it ends"
+    with lock_folder(folder, name=_LOCK, busy=busy):
         yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise UsageError(f"another run is writing into {folder}: wait until it ends") from None
-    finally:
-        os.close(handle)
 
 
 def empty_folder(folder: Path) -> None:
@@ -115,7 +108,7 @@ def empty_folder(folder: Path) -> None:
 _SYNCED_EVERY = 64
 
 
-class Start(Document):
+class PreparationStart(Document):
     """The description of the preparation: the journal's first line.
 
     ``rows_sha256`` is the hash of the rows and their order; ``side`` is the chosen common side.
@@ -129,7 +122,7 @@ class Start(Document):
     side: int | None
 
 
-class Journal:
+class PreparationJournal:
     """Appends outcomes to a file; a context manager, which flushes them on exit."""
 
     def __init__(self, path: Path, *, keep_bytes: int) -> None:
@@ -152,7 +145,7 @@ class Journal:
         finally:
             self._file.close()
 
-    def add(self, outcome: Done | Dropped) -> None:
+    def add(self, outcome: WrittenPicture | DroppedPicture) -> None:
         """Append one outcome: it survives a killed process; a power failure loses a few dozen."""
         self._file.write(outcome.model_dump_json().encode() + b"\n")
         self._file.flush()
@@ -165,7 +158,7 @@ class Journal:
         self._waiting = 0
 
 
-def begin(path: Path, start: Start) -> None:
+def begin_journal(path: Path, start: PreparationStart) -> None:
     """Write a new journal with its first line."""
     with path.open("wb") as file:
         file.write(start.model_dump_json().encode() + b"\n")
@@ -173,16 +166,16 @@ def begin(path: Path, start: Start) -> None:
         os.fsync(file.fileno())
 
 
-def read_start(path: Path) -> Start | None:
+def read_start(path: Path) -> PreparationStart | None:
     """Return the first line; None if there is no journal of this version."""
     try:
         with path.open("rb") as file:
-            return Start.model_validate_json(file.readline())
+            return PreparationStart.model_validate_json(file.readline())
     except (OSError, ValidationError):
         return None
 
 
-def read_outcomes(path: Path) -> Iterator[tuple[Done | Dropped, int]]:
+def read_outcomes(path: Path) -> Iterator[tuple[WrittenPicture | DroppedPicture, int]]:
     """Yield the outcomes in the order of the rows, and the offset in bytes of the end of each.
 
     A truncated or invalid line ends them: everything after it is ignored.
@@ -198,14 +191,14 @@ def read_outcomes(path: Path) -> Iterator[tuple[Done | Dropped, int]]:
             yield outcome, end
 
 
-def first_end(path: Path) -> int:
+def first_line_end(path: Path) -> int:
     """Return the offset in bytes of the end of the first line."""
     with path.open("rb") as file:
         return len(file.readline())
 
 
 Landmarks = npt.NDArray[np.float32]
-Problem = tuple[str, Dropped]
+Problem = tuple[str, DroppedPicture]
 
 _COLUMNS: dict[str, type[pl.DataType]] = {
     "path": pl.String,
@@ -217,7 +210,7 @@ _COLUMNS: dict[str, type[pl.DataType]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Sorted:
+class SortedOutcomes:
     """The rows of a prepared set, their landmarks float32 [N, 5, 2], and the problems."""
 
     table: pl.DataFrame
@@ -225,18 +218,20 @@ class Sorted:
     problems: list[Problem]
 
 
-def sort_out(table: pl.DataFrame, outcomes: Iterable[Done | Dropped]) -> Sorted:
+def sort_outcomes(
+    table: pl.DataFrame, outcomes: Iterable[WrittenPicture | DroppedPicture]
+) -> SortedOutcomes:
     """Return the prepared rows, and the problems in the order of the rows.
 
     The outcomes, one per row, are read one at a time: a million of them would fill the memory. Two
     files with different bytes may become the same picture when prepared. If such a pair is in two
     splits, the split that comes first in the manifest keeps it.
     """
-    problems: dict[int, Dropped] = {}
+    problems: dict[int, DroppedPicture] = {}
     numbers, points = array("q"), array("f")
     columns: dict[str, list[object]] = {name: [] for name in _COLUMNS}
     for number, outcome in enumerate(outcomes):
-        if isinstance(outcome, Dropped):
+        if isinstance(outcome, DroppedPicture):
             problems[number] = outcome
             continue
         numbers.append(number)
@@ -246,9 +241,9 @@ def sort_out(table: pl.DataFrame, outcomes: Iterable[Done | Dropped]) -> Sorted:
             column.append(getattr(outcome, name))
     made = pl.DataFrame(columns, schema=_COLUMNS)
     prepared = _prepared_rows(table[numbers], made)
-    stays = _stays(prepared)
-    problems |= {numbers[i]: _leak(prepared, int(i)) for i in np.flatnonzero(~stays)}
-    return Sorted(
+    stays = _kept_rows(prepared)
+    problems |= {numbers[i]: _leak_problem(prepared, int(i)) for i in np.flatnonzero(~stays)}
+    return SortedOutcomes(
         prepared.filter(stays),
         np.array(points, np.float32).reshape(-1, 5, 2)[stays],
         [(table["path"][number], problems[number]) for number in sorted(problems)],
@@ -271,14 +266,14 @@ def write_problems(problems: Sequence[Problem], path: Path) -> None:
 
 def _prepared_rows(rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
     """Return the rows with their new paths, hashes and facts, and their origins."""
-    said = made.with_columns(
+    recorded = made.with_columns(
         jpeg_quality=_quality(rows, made),
         faces=pl.col("faces").cast(pl.String),
         outside=pl.col("outside").map_elements("{:.3f}".format, pl.String),
         origin=rows["path"],
         origin_sha256=rows["sha256"],
     )
-    return rows.with_columns(said.get_columns())
+    return rows.with_columns(recorded.get_columns())
 
 
 def _quality(rows: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
@@ -289,19 +284,19 @@ def _quality(rows: pl.DataFrame, made: pl.DataFrame) -> pl.Series:
     return rows["jpeg_quality"].cast(pl.Int16).zip_with(kept, made["jpeg_quality"])
 
 
-def _stays(prepared: pl.DataFrame) -> npt.NDArray[np.bool_]:
+def _kept_rows(prepared: pl.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which rows are kept: bool [N], False if the picture is in an earlier split."""
     split = pl.col("split")
     first = split.filter(split != "").first().over("sha256")
     return prepared.select((split == "") | (split == first))["split"].to_numpy()
 
 
-def _leak(prepared: pl.DataFrame, number: int) -> Dropped:
+def _leak_problem(prepared: pl.DataFrame, number: int) -> DroppedPicture:
     """Return the problem of a row whose picture is in an earlier split."""
     same = prepared.filter(
         (pl.col("sha256") == prepared["sha256"][number]) & (pl.col("split") != "")
     )
-    return Dropped(
+    return DroppedPicture(
         code="leak",
         reason=f"once prepared it is the same picture as {same['origin'][0]} in "
         f"{same['split'][0]}; remove one of them, or put both into one split",
@@ -312,7 +307,7 @@ def _leak(prepared: pl.DataFrame, number: int) -> Dropped:
 MADE = "made"
 
 
-def landmarks_of(folder: Path, made: Iterable[Path] = ()) -> dict[str, npt.NDArray[np.float32]]:
+def read_landmarks(folder: Path, made: Iterable[Path] = ()) -> dict[str, npt.NDArray[np.float32]]:
     """Return path -> landmarks float32 [5, 2] of a prepared folder, and of fakes made from it."""
     found: dict[str, npt.NDArray[np.float32]] = {}
     for part in (folder, *made):
@@ -322,7 +317,7 @@ def landmarks_of(folder: Path, made: Iterable[Path] = ()) -> dict[str, npt.NDArr
     return found
 
 
-def with_made(manifest: Manifest, made: Iterable[Path]) -> Manifest:
+def add_made_fakes(manifest: Manifest, made: Iterable[Path]) -> Manifest:
     """Return the manifest of a prepared folder with the fakes made from it."""
     tables = [pl.read_parquet(folder / "manifest.parquet") for folder in made]
     whole = pl.concat([manifest.table, *tables], how="diagonal_relaxed")

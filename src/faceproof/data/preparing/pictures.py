@@ -20,13 +20,13 @@ import polars as pl
 from PIL import Image
 
 from faceproof.data.duplicates import perceptual_hash
-from faceproof.data.preparing.spec import Done, Dropped, Equalising, PicturesSpec
+from faceproof.data.preparing.spec import DroppedPicture, Equalising, PicturesSpec, WrittenPicture
 from faceproof.errors import SourceError
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import SMALLEST_FACE_PX, FaceFinder
 from faceproof.imaging.preprocessing import CropSpec, crop_face, face_matrix
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,33 +43,33 @@ KERNELS = (
 
 
 @dataclass(frozen=True)
-class History:
+class _SaveHistory:
     """The history of one picture: the kernel of its reduction, the quality of its save."""
 
     kernel: Image.Resampling
     quality: int
 
 
-def drawn_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> History:
+def draw_history(sha256: str, *, seed: int, quality: tuple[int, int]) -> _SaveHistory:
     """Return the history of the picture with this hash, both ends of ``quality`` included.
 
-    >>> drawn_history("ab" * 32, seed=0, quality=(80, 80)).quality
+    >>> draw_history("ab" * 32, seed=0, quality=(80, 80)).quality
     80
     """
     rng = np.random.default_rng([seed, int(sha256[:16], 16)])
     kernel = KERNELS[int(rng.integers(len(KERNELS)))]
-    return History(kernel, int(rng.integers(quality[0], quality[1] + 1)))
+    return _SaveHistory(kernel, int(rng.integers(quality[0], quality[1] + 1)))
 
 
-def lived(pixels: Pixels, history: History, *, factor: float) -> bytes:
+def apply_history(pixels: Pixels, history: _SaveHistory, *, factor: float) -> bytes:
     """Return the JPEG file of uint8 [H, W, 3] pixels, both sides scaled by ``factor``.
 
     A picture is never enlarged: at a factor of 1 or more it keeps its size, but is still saved.
     """
-    return encode_jpeg(_reduced(pixels, history.kernel, factor), history.quality)
+    return encode_jpeg(_reduce(pixels, history.kernel, factor), history.quality)
 
 
-def _reduced(pixels: Pixels, kernel: Image.Resampling, factor: float) -> Pixels:
+def _reduce(pixels: Pixels, kernel: Image.Resampling, factor: float) -> Pixels:
     """Return the picture with both sides scaled by ``factor``, if that is below 1."""
     height, width = pixels.shape[:2]
     if factor >= 1:
@@ -95,16 +95,16 @@ def _encode_png(pixels: Pixels) -> bytes:
     """Return a lossless PNG file."""
     # On faces, run lengths are both smaller and twice as fast as the default search for matches.
     strategy = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
-    return _encoded(pixels, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy])
+    return _encode(pixels, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 1, *strategy])
 
 
 def encode_webp(pixels: Pixels) -> bytes:
     """Return a lossless WebP file."""
     # For OpenCV, any quality above 100 means lossless.
-    return _encoded(pixels, ".webp", [cv2.IMWRITE_WEBP_QUALITY, 101])
+    return _encode(pixels, ".webp", [cv2.IMWRITE_WEBP_QUALITY, 101])
 
 
-def _encoded(pixels: Pixels, suffix: str, options: list[int]) -> bytes:
+def _encode(pixels: Pixels, suffix: str, options: list[int]) -> bytes:
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(suffix, bgr, options)[1])
 
@@ -126,7 +126,7 @@ _PLAIN_FORMATS = frozenset({"JPEG", "PNG", "WEBP"})
 
 
 @dataclass(frozen=True)
-class Job:
+class PictureJob:
     """One row to prepare: the path of its picture, its hash, and the path of the result.
 
     ``target`` is relative to the prepared folder and lacks the suffix.
@@ -138,7 +138,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class PrepareContext:
     """Settings for all pictures; ``side`` is the common side, if there is one."""
 
     root: Path
@@ -149,7 +149,7 @@ class Workshop:
 
 
 @dataclass(frozen=True)
-class _File:
+class _PictureFile:
     """The bytes of a picture file and its decoded picture."""
 
     data: bytes
@@ -159,7 +159,7 @@ class _File:
     outside: float = 0.0
 
 
-def jobs(table: pl.DataFrame) -> Iterator[Job]:
+def picture_jobs(table: pl.DataFrame) -> Iterator[PictureJob]:
     """Yield the job of each row of a manifest's table, in order.
 
     A result is named by its origin's hash, with a number if several rows have the same.
@@ -168,29 +168,31 @@ def jobs(table: pl.DataFrame) -> Iterator[Job]:
     columns = table.select("path", "sha256", "label", copy)
     for path, sha256, label, number in columns.iter_rows():
         name = f"{sha256}-{number + 1}" if number else sha256
-        yield Job(path, sha256, f"pictures/{label}/{sha256[:2]}/{name}")
+        yield PictureJob(path, sha256, f"pictures/{label}/{sha256[:2]}/{name}")
 
 
-def prepare_picture(job: Job, shop: Workshop) -> Done | Dropped:
+def prepare_picture(job: PictureJob, context: PrepareContext) -> WrittenPicture | DroppedPicture:
     """Write the prepared picture of one row and return it, or the problem.
 
     Raises:
         OSError: the result cannot be written.
     """
     try:
-        file = _read(job, shop)
+        file = _read(job, context)
     except SourceError as error:
-        place = str(shop.root / job.path)
-        return Dropped(code=error.code, reason=printable(str(error).replace(place, job.path)))
-    if isinstance(file, Dropped):
+        place = str(context.root / job.path)
+        return DroppedPicture(
+            code=error.code, reason=to_printable(str(error).replace(place, job.path))
+        )
+    if isinstance(file, DroppedPicture):
         return file
-    faces = shop.finder.find(file.pixels)
+    faces = context.finder.find(file.pixels)
     if not faces:
-        return Dropped(code="no_face", reason="no face was found in the picture")
+        return DroppedPicture(code="no_face", reason="no face was found in the picture")
     landmarks = faces[0].landmarks
-    if shop.spec.equalise is not None and shop.side is not None:
-        file, landmarks = _equalised(file, landmarks, job, shop.spec.equalise, shop)
-    return _written(_kept(file, landmarks, shop.spec), job, shop, len(faces))
+    if context.spec.equalise is not None and context.side is not None:
+        file, landmarks = _equalise(file, landmarks, job, context.spec.equalise, context)
+    return _write_picture(_select_region(file, landmarks, context.spec), job, context, len(faces))
 
 
 def face_width(landmarks: Points) -> float:
@@ -213,7 +215,7 @@ def region_around(
     return int(left), int(top), int(right), int(bottom)
 
 
-def side_that_counts(pixels: Pixels, landmarks: Points, spec: PicturesSpec) -> float:
+def equalised_side(pixels: Pixels, landmarks: Points, spec: PicturesSpec) -> float:
     """Return the side that is equalised, in px: the face's side, or the picture's longest.
 
     The side of a face is that of the square of a crop without margin.
@@ -241,35 +243,41 @@ def share_outside(landmarks: Points, size: tuple[int, int], spec: CropSpec) -> f
     return float(np.clip(1 - inside / spec.size**2, 0, 1))
 
 
-def _read(job: Job, shop: Workshop) -> _File | Dropped:
+def _read(job: PictureJob, context: PrepareContext) -> _PictureFile | DroppedPicture:
     """Return the row's file, which must be the one that was imported."""
-    data = read_file(shop.root / job.path, DEFAULT_LIMITS)
+    data = read_file(context.root / job.path, DEFAULT_LIMITS)
     if hashlib.sha256(data).hexdigest() != job.sha256:
         reason = "the file is not the one that was imported (its sha256 differs): import it again"
-        return Dropped(code="changed", reason=reason)
+        return DroppedPicture(code="changed", reason=reason)
     picture = decode(data, name=job.path)
     if min(picture.width, picture.height) < SMALLEST_FACE_PX:
         size = f"{picture.width} x {picture.height}"
         reason = f"{size} pixels; faces under {SMALLEST_FACE_PX} px are not detected"
-        return Dropped(code="too_small", reason=reason)
-    return _File(data, picture.pixels, picture.format)
+        return DroppedPicture(code="too_small", reason=reason)
+    return _PictureFile(data, picture.pixels, picture.format)
 
 
-def _equalised(
-    file: _File, landmarks: Points, job: Job, spec: Equalising, shop: Workshop
-) -> tuple[_File, Points]:
+def _equalise(
+    file: _PictureFile,
+    landmarks: Points,
+    job: PictureJob,
+    spec: Equalising,
+    context: PrepareContext,
+) -> tuple[_PictureFile, Points]:
     """Return the picture after the history drawn from its hash, and the landmarks in it."""
-    history = drawn_history(job.sha256, seed=shop.spec.seed, quality=spec.quality)
-    factor = (shop.side or 0) / side_that_counts(file.pixels, landmarks, shop.spec)
-    data = lived(file.pixels, history, factor=factor)
+    history = draw_history(job.sha256, seed=context.spec.seed, quality=spec.quality)
+    factor = (context.side or 0) / equalised_side(file.pixels, landmarks, context.spec)
+    data = apply_history(file.pixels, history, factor=factor)
     pixels = decode(data).pixels
     ratio = np.array(pixels.shape[1::-1]) / file.pixels.shape[1::-1]
     # Coordinates are of pixel centres: 0 is the centre of the first pixel, not its corner.
     moved = np.asarray((landmarks + 0.5) * ratio - 0.5, np.float32)
-    return _File(data, pixels, "JPEG", history.quality), moved
+    return _PictureFile(data, pixels, "JPEG", history.quality), moved
 
 
-def _kept(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_File, Points]:
+def _select_region(
+    file: _PictureFile, landmarks: Points, spec: PicturesSpec
+) -> tuple[_PictureFile, Points]:
     """Return the stored part of a picture, and the landmarks in it."""
     if spec.keep == "picture":
         return file, landmarks
@@ -278,11 +286,13 @@ def _kept(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_File, Po
     crop = crop_face(file.pixels, landmarks, spec.crop)
     kind = choose(FORMATS, spec.format, what="format")
     outside = share_outside(landmarks, (file.pixels.shape[1], file.pixels.shape[0]), spec.crop)
-    made = _File(kind.encode(crop), crop, kind.name, kind.quality, outside)
+    made = _PictureFile(kind.encode(crop), crop, kind.name, kind.quality, outside)
     return made, crop_landmarks(landmarks, spec.crop)
 
 
-def _face_region(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_File, Points]:
+def _face_region(
+    file: _PictureFile, landmarks: Points, spec: PicturesSpec
+) -> tuple[_PictureFile, Points]:
     """Return the part of the picture around the face, at most ``crop.size`` px wide a face."""
     height, width = file.pixels.shape[:2]
     outside = share_outside(landmarks, (width, height), spec.crop)
@@ -299,18 +309,20 @@ def _face_region(file: _File, landmarks: Points, spec: PicturesSpec) -> tuple[_F
         part = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
         points = np.asarray((points + 0.5) * ratio - 0.5, np.float32)
     kind = choose(FORMATS, spec.format, what="format")
-    return _File(kind.encode(part), part, kind.name, kind.quality, outside), points
+    return _PictureFile(kind.encode(part), part, kind.name, kind.quality, outside), points
 
 
-def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: int) -> Done:
+def _write_picture(
+    kept: tuple[_PictureFile, Points], job: PictureJob, context: PrepareContext, faces: int
+) -> WrittenPicture:
     """Write the result, and return its record."""
     file, landmarks = kept
-    path = f"{job.target}.{_suffix(file.format)}"
-    place = shop.output / path
+    path = f"{job.target}.{_suffix_of_format(file.format)}"
+    place = context.output / path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(file.data)
     left, right, nose, mouth_left, mouth_right = ((float(x), float(y)) for x, y in landmarks)
-    return Done(
+    return WrittenPicture(
         path=path,
         sha256=hashlib.sha256(file.data).hexdigest(),
         bytes=len(file.data),
@@ -325,10 +337,10 @@ def _written(kept: tuple[_File, Points], job: Job, shop: Workshop, faces: int) -
     )
 
 
-def _suffix(name: str) -> str:
+def _suffix_of_format(name: str) -> str:
     """Return the suffix of a format that `decode` names.
 
-    >>> _suffix("JPEG"), _suffix("PNG")
+    >>> _suffix_of_format("JPEG"), _suffix_of_format("PNG")
     ('jpg', 'png')
     """
     return {"JPEG": "jpg", "TIFF": "tif"}.get(name, name.lower())

@@ -20,36 +20,41 @@ from faceproof.data.manifest_files import write_manifest
 from faceproof.data.preparing import folder as places
 from faceproof.data.preparing.folder import (
     JOURNAL,
-    Journal,
-    Sorted,
-    Start,
-    begin,
-    first_end,
+    PreparationJournal,
+    PreparationStart,
+    SortedOutcomes,
+    begin_journal,
+    first_line_end,
     read_outcomes,
     read_start,
-    sort_out,
+    sort_outcomes,
     write_faces,
     write_problems,
 )
-from faceproof.data.preparing.pictures import Workshop, jobs, prepare_picture, side_that_counts
+from faceproof.data.preparing.pictures import (
+    PrepareContext,
+    equalised_side,
+    picture_jobs,
+    prepare_picture,
+)
 from faceproof.data.preparing.shards import write_shards
 from faceproof.data.preparing.spec import (
-    Done,
-    Dropped,
+    DroppedPicture,
     FinishSpec,
     PicturesSpec,
-    Prepared,
+    PreparationRecord,
     Preparing,
+    WrittenPicture,
     balanced_weights,
-    data_set,
-    outside,
-    weighing,
+    describe_data_set,
+    mean_share_outside,
+    summarise_weights,
 )
 from faceproof.data.preparing.summary import Probes, probe_both
 from faceproof.errors import SourceError, UsageError
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import FaceFinder, YuNet
-from faceproof.pipeline import in_order
+from faceproof.pipeline import map_in_order
 from faceproof.runs import environment
 
 #: Every picture is reduced, also in the smallest part: pictures never resampled are sharper.
@@ -58,7 +63,9 @@ _REDUCED_TO = 0.75
 _LOOKED_AT = 100
 
 
-def common_side(table: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder) -> int:
+def compute_common_side(
+    table: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder
+) -> int:
     """Return three quarters of the smallest median side, in pixels, over class x source.
 
     It is the side of faces, or where whole pictures are kept, their longest side.
@@ -93,7 +100,7 @@ def _median_side(
     part: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder, name: str
 ) -> float:
     """Return the median side of one class of one source."""
-    sides = list(_sides(part, root, spec, finder))
+    sides = list(_measure_sides(part, root, spec, finder))
     if not sides:
         raise UsageError(
             f"no picture of {name} can be opened and has a face: check them, or set the "
@@ -102,7 +109,7 @@ def _median_side(
     return float(np.median(sides))
 
 
-def _sides(
+def _measure_sides(
     part: pl.DataFrame, root: Path, spec: PicturesSpec, finder: FaceFinder
 ) -> Iterator[float]:
     """Yield the sides of some pictures; those without a face and broken ones are skipped."""
@@ -113,36 +120,40 @@ def _sides(
         except SourceError:
             continue
         if faces := finder.find(pixels):
-            yield side_that_counts(pixels, faces[0].landmarks, spec)
+            yield equalised_side(pixels, faces[0].landmarks, spec)
 
 
-def finished(
-    manifest: Manifest, found: Sorted, shop: Workshop, finish: FinishSpec, how: Preparing
-) -> Prepared:
+def _finish_folder(
+    manifest: Manifest,
+    found: SortedOutcomes,
+    context: PrepareContext,
+    finish: FinishSpec,
+    how: Preparing,
+) -> PreparationRecord:
     """Write everything except the pictures into the folder, the record last; return the record.
 
     Raises:
         UnknownChoiceError: an unknown column to balance.
     """
-    output, record = shop.output, shop.output / places.RECORD
+    output, record = context.output, context.output / places.RECORD
     record.unlink(missing_ok=True)
-    after = Manifest(weighted(found.table, finish), root=output)
+    after = Manifest(add_weights(found.table, finish), root=output)
     write_manifest(after, output / places.MANIFEST)
     write_faces(after.table["path"], found.landmarks, output / places.FACES)
     write_problems(found.problems, output / places.PROBLEMS)
-    _shards(after, found, finish, shop)
+    _write_shards(after, found, finish, context)
     probes: Probes = (None, None)
     if finish.probe:
-        probes = probe_both(manifest, after, seed=shop.spec.seed, how=how)
-    prepared = Prepared(
-        spec=shop.spec,
+        probes = probe_both(manifest, after, seed=context.spec.seed, how=how)
+    prepared = PreparationRecord(
+        spec=context.spec,
         finish=finish,
-        side=shop.side,
-        before=data_set(manifest.table, manifest.sha256),
-        after=data_set(after.table, after.sha256),
+        side=context.side,
+        before=describe_data_set(manifest.table, manifest.sha256),
+        after=describe_data_set(after.table, after.sha256),
         problems=dict(sorted(Counter(problem.code for _, problem in found.problems).items())),
-        outside=outside(after.table),
-        weights=weighing(after.table),
+        outside=mean_share_outside(after.table),
+        weights=summarise_weights(after.table),
         probe_before=probes[0],
         probe_after=probes[1],
         versions=environment()["versions"],
@@ -151,7 +162,7 @@ def finished(
     return prepared
 
 
-def weighted(table: pl.DataFrame, finish: FinishSpec) -> pl.DataFrame:
+def add_weights(table: pl.DataFrame, finish: FinishSpec) -> pl.DataFrame:
     """Return the table with its column ``weight``: balanced, unchanged, or 1 for every row."""
     if finish.balance:
         return table.with_columns(pl.Series("weight", balanced_weights(table, finish.balance)))
@@ -160,13 +171,15 @@ def weighted(table: pl.DataFrame, finish: FinishSpec) -> pl.DataFrame:
     return table.with_columns(pl.lit(1.0).alias("weight"))
 
 
-def _shards(after: Manifest, found: Sorted, finish: FinishSpec, shop: Workshop) -> None:
+def _write_shards(
+    after: Manifest, found: SortedOutcomes, finish: FinishSpec, context: PrepareContext
+) -> None:
     """Write the requested shards and replace existing ones."""
-    folder = shop.output / places.SHARDS
+    folder = context.output / places.SHARDS
     if folder.exists():
         shutil.rmtree(folder)
     if finish.shards is not None:
-        write_shards(after, found.landmarks, folder, finish.shards, seed=shop.spec.seed)
+        write_shards(after, found.landmarks, folder, finish.shards, seed=context.spec.seed)
 
 
 #: Number of finished pictures whose hash is verified before an interrupted run resumes; only the
@@ -176,61 +189,71 @@ _HASHED_AGAIN = 512
 _REMEDY = "set another folder with --output, or start from scratch with --anew"
 
 
-def started(table: pl.DataFrame, root: Path, output: Path, spec: PicturesSpec) -> Start:
+def _start_preparation(
+    table: pl.DataFrame, root: Path, output: Path, spec: PicturesSpec
+) -> PreparationStart:
     """Return the description of the preparation in ``output``, from the journal if it resumes.
 
     Raises:
         UsageError: the journal is of other rows or of another spec.
     """
-    rows, journal = rows_sha256(table), output / JOURNAL
+    rows, journal = _hash_rows(table), output / JOURNAL
     if journal.exists():
-        return _same(read_start(journal), spec, rows, output)
-    start = Start(spec=spec, rows_sha256=rows, side=_side(table, root, spec))
-    begin(journal, start)
+        return _require_same_start(read_start(journal), spec, rows, output)
+    start = PreparationStart(spec=spec, rows_sha256=rows, side=_choose_side(table, root, spec))
+    begin_journal(journal, start)
     return start
 
 
-def rows_sha256(table: pl.DataFrame) -> str:
+def _hash_rows(table: pl.DataFrame) -> str:
     """Return a hash of the columns that determine a table's pictures, and of the row order."""
     lines = table.select("path", "sha256", "label", "split").write_csv()
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class Finished:
+class _FinishedRows:
     """The number of finished rows, and the offset of the last one's end in the journal."""
 
     rows: int
     end: int
 
 
-def _finished_rows(output: Path) -> Finished:
+def _read_finished_rows(output: Path) -> _FinishedRows:
     """Return the finished rows, from the first on, whose pictures still exist."""
     journal = output / JOURNAL
-    last: deque[tuple[Finished, Done | Dropped]] = deque(maxlen=_HASHED_AGAIN)
-    found = Finished(0, first_end(journal))
+    last: deque[tuple[_FinishedRows, WrittenPicture | DroppedPicture]] = deque(maxlen=_HASHED_AGAIN)
+    found = _FinishedRows(0, first_line_end(journal))
     for outcome, end in read_outcomes(journal):
-        if isinstance(outcome, Done) and _size(output / outcome.path) != outcome.bytes:
+        if (
+            isinstance(outcome, WrittenPicture)
+            and _file_size(output / outcome.path) != outcome.bytes
+        ):
             break
         last.append((found, outcome))
-        found = Finished(found.rows + 1, end)
+        found = _FinishedRows(found.rows + 1, end)
     for before, outcome in last:
-        if isinstance(outcome, Done) and _sha256(output / outcome.path) != outcome.sha256:
+        if (
+            isinstance(outcome, WrittenPicture)
+            and _file_sha256(output / outcome.path) != outcome.sha256
+        ):
             return before
     return found
 
 
-def _side(table: pl.DataFrame, root: Path, spec: PicturesSpec) -> int | None:
+def _choose_side(table: pl.DataFrame, root: Path, spec: PicturesSpec) -> int | None:
     """Return the common side, or None without equalisation."""
     if spec.equalise is None:
         return None
     if spec.equalise.side is not None:
         return spec.equalise.side
     _refuse_one_class(table)
-    return common_side(table, root, spec, YuNet())
+    return compute_common_side(table, root, spec, YuNet())
 
 
-def _same(start: Start | None, spec: PicturesSpec, rows: str, output: Path) -> Start:
+def _require_same_start(
+    start: PreparationStart | None, spec: PicturesSpec, rows: str, output: Path
+) -> PreparationStart:
     """Return the journal's first line, which must match the pictures and the options."""
     if start is None:
         raise UsageError(f"{output} was prepared by another version: {_REMEDY}")
@@ -238,19 +261,19 @@ def _same(start: Start | None, spec: PicturesSpec, rows: str, output: Path) -> S
         raise UsageError(f"{output} was prepared from other rows: {_REMEDY}")
     old, new = start.spec.model_dump(), spec.model_dump()
     if changed := [name for name in new if old[name] != new[name]]:
-        said = ", ".join(f"{name} was {old[name]}, is {new[name]}" for name in changed)
-        raise UsageError(f"{output} was prepared with other options ({said}): {_REMEDY}")
+        differences = ", ".join(f"{name} was {old[name]}, is {new[name]}" for name in changed)
+        raise UsageError(f"{output} was prepared with other options ({differences}): {_REMEDY}")
     return start
 
 
-def _size(path: Path) -> int | None:
+def _file_size(path: Path) -> int | None:
     try:
         return path.stat().st_size
     except OSError:
         return None
 
 
-def _sha256(path: Path) -> str:
+def _file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -261,7 +284,7 @@ def prepare_manifest(
     *,
     finish: FinishSpec | None = None,
     how: Preparing | None = None,
-) -> Prepared:
+) -> PreparationRecord:
     """Prepare pictures, manifest, faces, problems and shards in ``output``; return the record.
 
     An interrupted run resumes, and gives the same bytes for any number of threads. In a finished
@@ -275,33 +298,36 @@ def prepare_manifest(
     how = how or Preparing()
     root = manifest.picture_path("")
     finish = finish or FinishSpec()
-    with places.telling_full_disk(output):
+    with places.convert_disk_errors(output):
         places.make_folder(output)
-        with places.held(output):
+        with places.lock_prepared_folder(output):
             if how.anew:
                 places.empty_folder(output)
-            start = started(manifest.table, root, output, spec)
+            start = _start_preparation(manifest.table, root, output, spec)
             if start.side is not None:
                 of = "faces" if spec.keep == "crop" else "pictures"
                 how.say(f"common side of {of}: {start.side} px")
-            shop = Workshop(root, output, spec, start.side, YuNet())
-            _prepare_rest(manifest.table, shop, how)
+            context = PrepareContext(root, output, spec, start.side, YuNet())
+            _prepare_rest(manifest.table, context, how)
             outcomes = (outcome for outcome, _ in read_outcomes(output / places.JOURNAL))
-            found = sort_out(manifest.table, outcomes)
-            return finished(manifest, found, shop, finish, how)
+            found = sort_outcomes(manifest.table, outcomes)
+            return _finish_folder(manifest, found, context, finish, how)
 
 
-def _prepare_rest(table: pl.DataFrame, shop: Workshop, how: Preparing) -> None:
+def _prepare_rest(table: pl.DataFrame, context: PrepareContext, how: Preparing) -> None:
     """Prepare every row that is not in the journal, and append it."""
-    before = _finished_rows(shop.output)
+    before = _read_finished_rows(context.output)
     if before.rows:
         how.say(f"{before.rows} of {table.height} rows were finished before")
     for row in range(before.rows):
         how.advance(row)
-    waiting = islice(jobs(table), before.rows, None)
-    work = partial(prepare_picture, shop=shop)
-    results = in_order(work, waiting, workers=how.workers, ahead=8 * max(1, how.workers))
-    with Journal(shop.output / places.JOURNAL, keep_bytes=before.end) as journal, closing(results):
+    waiting = islice(picture_jobs(table), before.rows, None)
+    work = partial(prepare_picture, context=context)
+    results = map_in_order(work, waiting, workers=how.workers, ahead=8 * max(1, how.workers))
+    with (
+        PreparationJournal(context.output / places.JOURNAL, keep_bytes=before.end) as journal,
+        closing(results),
+    ):
         for outcome in results:
             journal.add(outcome)
             how.advance(outcome)

@@ -14,7 +14,7 @@ from faceproof.errors import DataError, ManifestError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class _ShardPlace:
     """The place of a picture's bytes: shard, offset and size."""
 
     shard: Path
@@ -28,7 +28,7 @@ class Place:
             return file.read(self.size)
 
 
-def places(folder: Path, splits: Iterable[str]) -> dict[str, Place]:
+def index_shards(folder: Path, splits: Iterable[str]) -> dict[str, _ShardPlace]:
     """Return the places of the splits' pictures in the shards of a prepared folder, by key.
 
     Raises:
@@ -42,14 +42,14 @@ def places(folder: Path, splits: Iterable[str]) -> dict[str, Place]:
             'or set data.reading = "files"'
         )
     index = ShardIndex.read(shards / INDEX)
-    found: dict[str, Place] = {}
+    found: dict[str, _ShardPlace] = {}
     for shard in index.shards:
         if shard.split in wanted:
-            found.update(_pictures(_whole(shards, shard), index.kind))
+            found.update(_list_pictures(_require_whole(shards, shard), index.kind))
     return found
 
 
-def place_of(found: Mapping[str, Place], path: str, folder: Path) -> Place:
+def find_place(found: Mapping[str, _ShardPlace], path: str, folder: Path) -> _ShardPlace:
     """Return the place of the picture of a prepared path.
 
     Raises:
@@ -64,7 +64,7 @@ def place_of(found: Mapping[str, Place], path: str, folder: Path) -> Place:
         ) from None
 
 
-def _whole(shards: Path, shard: ShardFile) -> Path:
+def _require_whole(shards: Path, shard: ShardFile) -> Path:
     """Return the path of a shard after checking its size.
 
     Raises:
@@ -73,12 +73,12 @@ def _whole(shards: Path, shard: ShardFile) -> Path:
     path = shards / shard.name
     size = path.stat().st_size if path.is_file() else None
     if size != shard.bytes:
-        said = "is missing" if size is None else f"has {size} bytes, not {shard.bytes}"
-        raise DataError(f"{path} {said}: copy it again, or run `faceproof data prepare` again")
+        problem = "is missing" if size is None else f"has {size} bytes, not {shard.bytes}"
+        raise DataError(f"{path} {problem}: copy it again, or run `faceproof data prepare` again")
     return path
 
 
-def _pictures(path: Path, kind: str) -> Iterator[tuple[str, Place]]:
+def _list_pictures(path: Path, kind: str) -> Iterator[tuple[str, _ShardPlace]]:
     """Yield key and place of each picture of a shard.
 
     Raises:
@@ -92,16 +92,16 @@ def _pictures(path: Path, kind: str) -> Iterator[tuple[str, Place]]:
         ) from error
 
 
-def _in_tar(path: Path) -> Iterator[tuple[str, Place]]:
+def _list_tar(path: Path) -> Iterator[tuple[str, _ShardPlace]]:
     """Yield the pictures of a tar file; only its headers are read."""
     with tarfile.open(path, "r:") as tar:
         for member in tar:
             if member.isfile() and not member.name.endswith(".json"):
                 name = PurePosixPath(member.name)
-                yield name.stem, Place(path, member.offset_data, member.size)
+                yield name.stem, _ShardPlace(path, member.offset_data, member.size)
 
 
-def _in_parquet(path: Path) -> Iterator[tuple[str, Place]]:
+def _list_parquet(path: Path) -> Iterator[tuple[str, _ShardPlace]]:
     """Yield the pictures of a Parquet file.
 
     The pictures are stored consecutively without compression, with page headers between some of
@@ -125,10 +125,10 @@ def _in_parquet(path: Path) -> Iterator[tuple[str, Place]]:
                 if start < 0:
                     raise DataError(f"{path} is compressed: run `faceproof data prepare` again")
                 end = start + len(data)
-                yield key, Place(path, start, len(data))
+                yield key, _ShardPlace(path, start, len(data))
 
 
-_LISTERS: dict[str, Callable[[Path], Iterator[tuple[str, Place]]]] = {
-    "webdataset": _in_tar,
-    "parquet": _in_parquet,
+_LISTERS: dict[str, Callable[[Path], Iterator[tuple[str, _ShardPlace]]]] = {
+    "webdataset": _list_tar,
+    "parquet": _list_parquet,
 }

@@ -27,9 +27,9 @@ from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import Landmarks
 from faceproof.data.preparing.spec import ShardKind, ShardsSpec
 from faceproof.errors import DataError
-from faceproof.pipeline import in_batches
+from faceproof.pipeline import batch_by_weight
 from faceproof.records import Document, Record
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 from faceproof.tables import choose
 
 
@@ -49,7 +49,7 @@ class SampleFacts(Record):
 
 
 @dataclass(frozen=True)
-class Sample:
+class ShardSample:
     """A picture's file and its facts; ``key`` names it among all shards of a set."""
 
     key: str
@@ -81,7 +81,7 @@ def key_of(path: str) -> str:
     return PurePosixPath(path).stem
 
 
-def checked(sample: Sample, shard: str) -> Sample:
+def _verify_sample(sample: ShardSample, shard: str) -> ShardSample:
     """Return the sample after verifying its picture's hash.
 
     Raises:
@@ -102,13 +102,13 @@ _TEXT = ("label", "generator", "source", "split", "group", "sha256")
 _POINTS = 10
 
 
-def write_parquet(samples: Iterable[Sample], file: BinaryIO) -> None:
+def write_parquet(samples: Iterable[ShardSample], file: BinaryIO) -> None:
     """Write the samples; equal samples give equal bytes."""
     import pyarrow as pa
     from pyarrow import parquet
 
     schema = _schema(pa)
-    groups = in_batches(samples, lambda sample: len(sample.data), weight=_GROUP_BYTES)
+    groups = batch_by_weight(samples, lambda sample: len(sample.data), weight=_GROUP_BYTES)
     # Pictures are compressed already; dictionaries and min/max statistics of them are useless.
     with parquet.ParquetWriter(
         file,
@@ -118,7 +118,7 @@ def write_parquet(samples: Iterable[Sample], file: BinaryIO) -> None:
         write_statistics=list(_TEXT),
     ) as writer:
         for group in groups:
-            rows = [_row(sample) for sample in group]
+            rows = [_make_row(sample) for sample in group]
             writer.write_table(pa.Table.from_pylist(rows, schema=schema))
 
 
@@ -127,7 +127,7 @@ def _row_bytes(picture: int, facts: int) -> int:
     return picture + facts
 
 
-def read_parquet(path: Path) -> Iterator[Sample]:
+def read_parquet(path: Path) -> Iterator[ShardSample]:
     """Yield the samples of a Parquet file, one row group after another.
 
     Raises:
@@ -164,11 +164,11 @@ def _schema(pa: Any) -> Any:
     points = {"dtype": "float32", "_type": "Value"}
     listed = {"feature": points, "length": _POINTS, "_type": "Sequence"}
     features = plain | {"image": {"_type": "Image"}, "landmarks": listed}
-    said = json.dumps({"info": {"features": features}})
-    return pa.schema(list(columns.items()), metadata={"huggingface": said})
+    features_json = json.dumps({"info": {"features": features}})
+    return pa.schema(list(columns.items()), metadata={"huggingface": features_json})
 
 
-def _row(sample: Sample) -> dict[str, object]:
+def _make_row(sample: ShardSample) -> dict[str, object]:
     """Return a sample as a row; attributes are JSON, because they differ between sets."""
     facts = sample.facts.model_dump()
     points = [number for point in sample.facts.landmarks for number in point]
@@ -180,19 +180,19 @@ def _row(sample: Sample) -> dict[str, object]:
     }
 
 
-def _sample(row: dict[str, Any]) -> Sample:
+def _sample(row: dict[str, Any]) -> ShardSample:
     """Return the sample of a row."""
     key, image, points = row.pop("key"), row.pop("image"), row.pop("landmarks")
     pairs = tuple(zip(points[::2], points[1::2], strict=True))
     attributes = json.loads(row.pop("attributes"))
     facts = SampleFacts(**row, landmarks=pairs, attributes=attributes)
-    return Sample(key, PurePosixPath(image["path"]).suffix[1:], image["bytes"], facts)
+    return ShardSample(key, PurePosixPath(image["path"]).suffix[1:], image["bytes"], facts)
 
 
 _BLOCK = 512
 
 
-def write_tar(samples: Iterable[Sample], file: BinaryIO) -> None:
+def write_tar(samples: Iterable[ShardSample], file: BinaryIO) -> None:
     """Write the samples; equal samples give equal bytes, on any machine at any time."""
     with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
@@ -209,7 +209,7 @@ def _tar_bytes(*sizes: int) -> int:
     return sum(_BLOCK + -(-size // _BLOCK) * _BLOCK for size in sizes)
 
 
-def read_tar(path: Path) -> Iterator[Sample]:
+def read_tar(path: Path) -> Iterator[ShardSample]:
     """Yield the samples of a tar file, without unpacking it to disk.
 
     Raises:
@@ -218,7 +218,7 @@ def read_tar(path: Path) -> Iterator[Sample]:
     try:
         _check_end(path)
         with tarfile.open(path, "r|") as tar:
-            yield from _paired(_files(tar), path.name)
+            yield from _pair_files(_iterate_files(tar), path.name)
     except (tarfile.TarError, ValidationError, EOFError) as error:
         raise DataError(
             f"{path} is not a complete shard of this kind ({error}): copy it again"
@@ -244,7 +244,7 @@ def _add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(header, io.BytesIO(data))
 
 
-def _files(tar: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
+def _iterate_files(tar: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
     """Yield name and content of every ordinary file."""
     for member in tar:
         content = tar.extractfile(member)
@@ -252,7 +252,7 @@ def _files(tar: tarfile.TarFile) -> Iterator[tuple[PurePosixPath, bytes]]:
             yield PurePosixPath(member.name), content.read()
 
 
-def _paired(files: Iterable[tuple[PurePosixPath, bytes]], shard: str) -> Iterator[Sample]:
+def _pair_files(files: Iterable[tuple[PurePosixPath, bytes]], shard: str) -> Iterator[ShardSample]:
     """Yield a sample for each picture and the JSON file that follows it."""
     waiting: tuple[PurePosixPath, bytes] | None = None
     for name, data in files:
@@ -260,7 +260,7 @@ def _paired(files: Iterable[tuple[PurePosixPath, bytes]], shard: str) -> Iterato
             waiting = name, data
         elif name.suffix == ".json" and name.stem == waiting[0].stem:
             facts = SampleFacts.model_validate_json(data)
-            yield Sample(name.stem, waiting[0].suffix[1:], waiting[1], facts)
+            yield ShardSample(name.stem, waiting[0].suffix[1:], waiting[1], facts)
             waiting = None
         else:
             break
@@ -270,13 +270,13 @@ def _paired(files: Iterable[tuple[PurePosixPath, bytes]], shard: str) -> Iterato
     raise DataError(f"{shard}: {waiting[0]} is not followed by its JSON file; copy the shard again")
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Sample]]] = {
+_READERS: dict[str, Callable[[Path], Iterator[ShardSample]]] = {
     ".tar": read_tar,
     ".parquet": read_parquet,
 }
 
 
-def read_shard(path: Path) -> Iterator[Sample]:
+def read_shard(path: Path) -> Iterator[ShardSample]:
     """Yield the samples of a shard in their order, each one verified.
 
     Raises:
@@ -286,7 +286,7 @@ def read_shard(path: Path) -> Iterator[Sample]:
     read = choose(_READERS, path.suffix, what="suffix of a shard")
     try:
         for sample in read(path):
-            yield checked(sample, path.name)
+            yield _verify_sample(sample, path.name)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -298,17 +298,17 @@ _NO_SPLIT = "all"
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _ShardFormat:
     """A kind of shard: its suffix, its writer, and the size of a sample in it."""
 
     suffix: str
-    write: Callable[[Iterable[Sample], BinaryIO], None]
+    write: Callable[[Iterable[ShardSample], BinaryIO], None]
     weigh: Callable[[int, int], int]
 
 
-KINDS: dict[ShardKind, _Kind] = {
-    "webdataset": _Kind("tar", write_tar, _tar_bytes),
-    "parquet": _Kind("parquet", write_parquet, _row_bytes),
+KINDS: dict[ShardKind, _ShardFormat] = {
+    "webdataset": _ShardFormat("tar", write_tar, _tar_bytes),
+    "parquet": _ShardFormat("parquet", write_parquet, _row_bytes),
 }
 
 
@@ -341,11 +341,11 @@ def write_shards(
     ``seed`` and the pictures' names: rows that are added later leave the order of the others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    stock, suffix = _Stock(manifest, landmarks), KINDS[spec.kind].suffix
+    stock, suffix = _PreparedRows(manifest, landmarks), KINDS[spec.kind].suffix
     shards = [
         _write_shard(stock, rows, split, folder / f"{split}-{number:06d}.{suffix}")
-        for split, order in sorted(_by_split(stock, seed).items())
-        for number, rows in enumerate(_divided(stock, order, spec))
+        for split, order in sorted(_rows_by_split(stock, seed).items())
+        for number, rows in enumerate(_divide_rows(stock, order, spec))
     ]
     index = ShardIndex(kind=spec.kind, data_sha256=manifest.sha256, seed=seed, shards=tuple(shards))
     index.write(folder / INDEX)
@@ -353,25 +353,27 @@ def write_shards(
 
 
 @dataclass(frozen=True)
-class _Stock:
+class _PreparedRows:
     """The rows of a prepared set and their pictures, by number."""
 
     manifest: Manifest
     landmarks: Landmarks
 
-    def facts(self, number: int) -> SampleFacts:
+    def facts_of(self, number: int) -> SampleFacts:
         """Return the facts of a row."""
         row = self.manifest.table.row(number, named=True)
         return _sample_facts(row, self.landmarks[number], self.manifest.attribute_columns)
 
-    def sample(self, number: int) -> Sample:
+    def sample(self, number: int) -> ShardSample:
         """Return the sample of a row, its file read."""
         path = self.manifest.table["path"][number]
         data = self.manifest.picture_path(path).read_bytes()
-        return Sample(key_of(path), PurePosixPath(path).suffix[1:], data, self.facts(number))
+        return ShardSample(
+            key_of(path), PurePosixPath(path).suffix[1:], data, self.facts_of(number)
+        )
 
 
-def _by_split(stock: _Stock, seed: int) -> dict[str, list[int]]:
+def _rows_by_split(stock: _PreparedRows, seed: int) -> dict[str, list[int]]:
     """Return the numbers of the rows of each split, shuffled."""
     rows: dict[str, list[int]] = defaultdict(list)
     for number, split in enumerate(stock.manifest.table["split"]):
@@ -379,18 +381,20 @@ def _by_split(stock: _Stock, seed: int) -> dict[str, list[int]]:
 
     paths = stock.manifest.table["path"].to_list()
 
-    def drawn(number: int) -> bytes:
+    def sort_key(number: int) -> bytes:
         return hashlib.sha256(f"{seed}:{key_of(paths[number])}".encode()).digest()
 
-    return {split: sorted(numbers, key=drawn) for split, numbers in rows.items()}
+    return {split: sorted(numbers, key=sort_key) for split, numbers in rows.items()}
 
 
-def _divided(stock: _Stock, order: Iterable[int], spec: ShardsSpec) -> Iterator[list[int]]:
+def _divide_rows(
+    stock: _PreparedRows, order: Iterable[int], spec: ShardsSpec
+) -> Iterator[list[int]]:
     """Yield the rows of each shard; one that is larger than the limit has a shard of its own."""
     most = spec.most_pictures or sys.maxsize
     weigh, held, weight = KINDS[spec.kind].weigh, list[int](), 0
     for number in order:
-        facts = stock.facts(number).model_dump_json().encode()
+        facts = stock.facts_of(number).model_dump_json().encode()
         more = weigh(stock.manifest.table["bytes"][number], len(facts))
         if held and (len(held) >= most or weight + more > spec.most_bytes):
             yield held
@@ -400,10 +404,10 @@ def _divided(stock: _Stock, order: Iterable[int], spec: ShardsSpec) -> Iterator[
     yield held
 
 
-def _write_shard(stock: _Stock, rows: Sequence[int], split: str, path: Path) -> ShardFile:
+def _write_shard(stock: _PreparedRows, rows: Sequence[int], split: str, path: Path) -> ShardFile:
     """Write one shard, whole or not at all, and return its line of the index."""
     (write,) = [kind.write for kind in KINDS.values() if path.suffix == f".{kind.suffix}"]
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         write(map(stock.sample, rows), file)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, field_validator
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import UsageError
 from faceproof.imaging.preprocessing import CropSpec
-from faceproof.messages import silent
+from faceproof.messages import ignore_message
 from faceproof.records import Document, Record
 from faceproof.tables import choose
 
@@ -43,7 +43,7 @@ class Equalising(Record):
 
     @field_validator("quality")
     @classmethod
-    def _ascends(cls, quality: tuple[int, int]) -> tuple[int, int]:
+    def _require_ascending(cls, quality: tuple[int, int]) -> tuple[int, int]:
         """Reject a range with swapped ends."""
         if quality[0] > quality[1]:
             raise ValueError("the lower quality must come first")
@@ -74,15 +74,15 @@ class ShardsSpec(Record):
     most_pictures: int | None = Field(default=None, ge=1)
 
     @classmethod
-    def sized(cls, kind: ShardKind, size: str) -> ShardsSpec:
+    def parse_size(cls, kind: ShardKind, size: str) -> ShardsSpec:
         """Return the spec for a size such as ``512MB``, or a number of pictures.
 
         Raises:
             UsageError: the size is neither.
 
-        >>> ShardsSpec.sized("parquet", "2GB").most_bytes
+        >>> ShardsSpec.parse_size("parquet", "2GB").most_bytes
         2000000000
-        >>> ShardsSpec.sized("parquet", "1000").most_pictures
+        >>> ShardsSpec.parse_size("parquet", "1000").most_pictures
         1000
         """
         found = _SIZE.fullmatch(size.strip())
@@ -110,8 +110,8 @@ class Preparing:
 
     workers: int = min(16, os.cpu_count() or 1)
     anew: bool = False
-    advance: Callable[[object], None] = silent
-    say: Callable[[str], None] = silent
+    advance: Callable[[object], None] = ignore_message
+    say: Callable[[str], None] = ignore_message
 
 
 Point = tuple[float, float]
@@ -120,7 +120,7 @@ Point = tuple[float, float]
 STATED = frozenset({"no_face", "too_small", "leak"})
 
 
-class Done(Record):
+class WrittenPicture(Record):
     """A prepared picture: its path in the folder, its facts, and its largest face.
 
     ``outside`` is the filled share of a crop, outside its picture.
@@ -140,7 +140,7 @@ class Done(Record):
     landmarks: tuple[Point, Point, Point, Point, Point]
 
 
-class Dropped(Record):
+class DroppedPicture(Record):
     """A row without a prepared picture: the code of the reason, and its message."""
 
     outcome: Literal["dropped"] = "dropped"
@@ -148,11 +148,11 @@ class Dropped(Record):
     reason: str
 
 
-Outcome = Annotated[Done | Dropped, Field(discriminator="outcome")]
-_OUTCOMES: TypeAdapter[Done | Dropped] = TypeAdapter(Outcome)
+Outcome = Annotated[WrittenPicture | DroppedPicture, Field(discriminator="outcome")]
+_OUTCOMES: TypeAdapter[WrittenPicture | DroppedPicture] = TypeAdapter(Outcome)
 
 
-def parse_outcome(line: bytes) -> Done | Dropped:
+def parse_outcome(line: bytes) -> WrittenPicture | DroppedPicture:
     """Return the outcome of a line of JSON.
 
     Raises:
@@ -216,7 +216,7 @@ class DataSet(Record):
     fake: int
 
 
-class Weighing(Record):
+class _WeightSummary(Record):
     """The weights of one split: the largest, and the effective number of rows."""
 
     split: str
@@ -225,7 +225,7 @@ class Weighing(Record):
     effective_rows: float
 
 
-class Prepared(Document):
+class PreparationRecord(Document):
     """The result of `prepare`, written as ``prepare.json``.
 
     ``side`` is the common longest side in pixels, if pictures were equalised. ``problems`` counts
@@ -241,34 +241,36 @@ class Prepared(Document):
     after: DataSet
     problems: dict[str, int]
     outside: dict[str, float]
-    weights: tuple[Weighing, ...]
+    weights: tuple[_WeightSummary, ...]
     probe_before: ProbeResult | None = None
     probe_after: ProbeResult | None = None
     versions: dict[str, str | None]
 
 
-def weighing(table: pl.DataFrame) -> tuple[Weighing, ...]:
+def summarise_weights(table: pl.DataFrame) -> tuple[_WeightSummary, ...]:
     """Return the weights of each split of a table with the column ``weight``."""
     return tuple(
-        _weighing(str(split), part["weight"].to_numpy())
+        _summarise_split(str(split), part["weight"].to_numpy())
         for (split,), part in table.group_by("split", maintain_order=True)
     )
 
 
-def outside(table: pl.DataFrame) -> dict[str, float]:
+def mean_share_outside(table: pl.DataFrame) -> dict[str, float]:
     """Return the mean share of a crop outside its picture, by class, of a prepared table."""
     share = pl.col("outside").cast(pl.Float64).mean().round(4)
     return dict(table.group_by("label").agg(share).sort("label").iter_rows())
 
 
-def data_set(table: pl.DataFrame, sha256: str) -> DataSet:
+def describe_data_set(table: pl.DataFrame, sha256: str) -> DataSet:
     """Return the hash and the counts of a manifest's table."""
     fake = int((table["label"] == "fake").sum())
     return DataSet(sha256=sha256, rows=table.height, real=table.height - fake, fake=fake)
 
 
-def _weighing(split: str, weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Weighing:
-    return Weighing(
+def _summarise_split(
+    split: str, weights: np.ndarray[tuple[int], np.dtype[np.float64]]
+) -> _WeightSummary:
+    return _WeightSummary(
         split=split,
         rows=len(weights),
         most=float(weights.max()),

@@ -38,7 +38,7 @@ _NOISE_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 def _appearance(pixels: Pixels) -> dict[str, float]:
     """Return sharpness, brightness and borders of uint8 [H, W, 3] sRGB pixels, by name."""
     small = reduce_to(pixels, LARGEST_SIDE)
-    luma = grey(small)
+    luma = _to_grey(small)
     return {
         **_sharpness(luma),
         **blockiness(pixels, luma if small is pixels else None),
@@ -91,7 +91,7 @@ def _borders(luma: Pixels) -> dict[str, float]:
     return {**means, **spreads, **shares}
 
 
-def grey(pixels: Pixels) -> Pixels:
+def _to_grey(pixels: Pixels) -> Pixels:
     """Return the luma uint8 [H, W] of uint8 [H, W, 3] sRGB pixels."""
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
 
@@ -114,7 +114,11 @@ def _high_frequency_share(luma: Pixels) -> float:
     waves = cv2.dct(cv2.subtract(even, cv2.mean(even)[0], dtype=cv2.CV_32F))
     waves[0, 0] = 0
     total = float(cv2.norm(waves, cv2.NORM_L1))
-    return float(cv2.norm(waves, cv2.NORM_L1, _high(even.shape))) / total if total > 0 else 0.0
+    return (
+        float(cv2.norm(waves, cv2.NORM_L1, _high_frequency_mask(even.shape))) / total
+        if total > 0
+        else 0.0
+    )
 
 
 def _mean_saturation(pixels: Pixels) -> float:
@@ -141,14 +145,14 @@ def blockiness(pixels: Pixels, luma: Pixels | None = None) -> dict[str, float]:
     height, width = (side // _GRID * _GRID for side in pixels.shape[:2])
     if min(height, width) < 2 * _GRID:
         return {"blockiness": math.nan, "blockiness_off_grid": math.nan}
-    piece = (_middle(height), _middle(width))
-    seen = grey(pixels[piece]) if luma is None else luma[piece]
+    piece = (_middle_slice(height), _middle_slice(width))
+    seen = _to_grey(pixels[piece]) if luma is None else luma[piece]
     down, across = _steps(seen[:-1], seen[1:], axis=1), _steps(seen[:, :-1], seen[:, 1:], axis=0)
     off_grid = max(float(down[:-1].max()), float(across[:-1].max()))
     return {"blockiness": float(down[-1] + across[-1]) / 2, "blockiness_off_grid": off_grid}
 
 
-def _middle(side: int) -> slice:
+def _middle_slice(side: int) -> slice:
     """Return the middle part of a side: a multiple of 8 px, beginning on the grid."""
     start = max(0, side - LARGEST_SIDE) // 2 // _GRID * _GRID
     return slice(start, min(start + LARGEST_SIDE, side))
@@ -165,7 +169,7 @@ def _steps(before: Pixels, after: Pixels, *, axis: int) -> npt.NDArray[np.float6
 
 
 @lru_cache(maxsize=16)
-def _high(shape: tuple[int, int]) -> Pixels:
+def _high_frequency_mask(shape: tuple[int, int]) -> Pixels:
     """Return 1 where an entry of a cosine transform is above half of the highest frequency."""
     down, across = (np.arange(side) / side for side in shape)
     return np.asarray(np.hypot(down[:, None], across[None, :]) > 0.5, np.uint8)
@@ -332,7 +336,7 @@ def floor_features(picture: Picture) -> dict[str, float]:
     same = cv2.resize(square, (_FLOOR_SIDE, _FLOOR_SIDE), interpolation=kernel)
     data = encode_jpeg(np.asarray(same, np.uint8), _FLOOR_QUALITY)
     pixels = decode(data).pixels
-    luma = grey(pixels)
+    luma = _to_grey(pixels)
     return {
         "floor_bytes": float(len(data)),
         "floor_laplacian": _log_laplacian(luma),
@@ -372,7 +376,7 @@ def _format(kind: str, container: Container | None) -> dict[str, float]:
 
 
 def _quantisation(jpeg: JpegHeader) -> dict[str, float]:
-    luma, chroma = (_entries(table) for table in (jpeg.luma, jpeg.chroma))
+    luma, chroma = (_table_entries(table) for table in (jpeg.luma, jpeg.chroma))
     return {
         "quality": jpeg.quality,
         "standard_table": jpeg.standard,
@@ -392,7 +396,7 @@ def _quantisation(jpeg: JpegHeader) -> dict[str, float]:
     }
 
 
-def _entries(table: tuple[int, ...]) -> Floats:
+def _table_entries(table: tuple[int, ...]) -> Floats:
     return np.array(table or (math.nan,) * 64, np.float64)
 
 

@@ -7,14 +7,12 @@ correlation.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from faceproof.statistics import CONFIDENCE, roc_auc, sigmoid, wilson
+from faceproof.statistics import CONFIDENCE, logit_interval, roc_auc, wilson
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -42,8 +40,8 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
 
     Source: Obuchowski 1997, Biometrics 53:567 (DeLong's variance for clustered data).
     """
-    above = _shares(scores[fake], scores[~fake])
-    below = 1 - _shares(scores[~fake], scores[fake])
+    above = _shares_below(scores[fake], scores[~fake])
+    below = 1 - _shares_below(scores[~fake], scores[fake])
     auc = roc_auc(fake, scores)
     number = int(groups.max()) + 1
     fakes = np.bincount(groups[fake], weights=above - auc, minlength=number) / fake.sum()
@@ -53,12 +51,10 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
     error = math.sqrt(max(variance, 0.0) * (1 + mutual * 4 * auc * (1 - auc)))
     if error < 1e-9 or not 0 < auc < 1:
         return _Auc(auc, *wilson(auc * min(counts), min(counts)))
-    half = students_t(min(counts) - 1) * error / (auc * (1 - auc))
-    middle = math.log(auc / (1 - auc))
-    return _Auc(auc, *map(float, sigmoid([middle - half, middle + half])))
+    return _Auc(auc, *logit_interval(auc, error, errors=student_t_factor(min(counts) - 1)))
 
 
-def _shares(of: Floats, among: Floats) -> Floats:
+def _shares_below(of: Floats, among: Floats) -> Floats:
     """Return for each value the share of ``among`` below it, ties counted half."""
     ordered = np.sort(among)
     below = np.searchsorted(ordered, of, side="left")
@@ -72,32 +68,12 @@ def _variance(fakes: Floats, reals: Floats, counts: list[int]) -> float:
     return float(of_fakes * (fakes**2).sum() + of_reals * (reals**2).sum() + both)
 
 
-@lru_cache(maxsize=1024)
-def students_t(freedom: int) -> float:
+def student_t_factor(freedom: int) -> float:
     """Return the number of standard errors of a two-sided 95 % interval of Student's t.
 
-    Source: Abramowitz and Stegun 1964, 26.7.3 and 26.7.4, solved by bisection.
-
-    >>> round(students_t(10), 4)
+    >>> round(student_t_factor(10), 4)
     2.2281
     """
-    if freedom > 1000:
-        return NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    low, high = 0.0, 20.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < CONFIDENCE else (low, middle)
-    return high
+    from scipy.special import stdtrit
 
-
-def _within(t: float, freedom: int) -> float:
-    """Return the probability that Student's t is between -t and t."""
-    angle = math.atan2(t, math.sqrt(freedom))
-    odd, cosine = freedom % 2, math.cos(angle)
-    term = cosine if odd else 1.0
-    total = term if freedom > 1 else 0.0
-    for step in range(2 + odd, freedom - 1, 2):
-        term *= cosine**2 * (step - 1) / step
-        total += term
-    total *= math.sin(angle)
-    return 2 / math.pi * (angle + total) if odd else total
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

@@ -22,7 +22,7 @@ from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import DataError, SourceError
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
 from faceproof.imaging.faces import Face, FaceFinder
-from faceproof.pipeline import in_order
+from faceproof.pipeline import map_in_order
 
 _AHEAD = 4
 
@@ -38,7 +38,7 @@ class ProbeItem:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class _MeasuredItem:
     """Features float64 [N, F] in the order of `FEATURES`, floor float64 [N, 5], and the items.
 
     ``unreadable`` counts the excluded items, by error code.
@@ -86,7 +86,7 @@ def measure_pictures(
     workers: int = 2,
     finder: FaceFinder | None = None,
     progress: Callable[[object], None] | None = None,
-) -> Measured:
+) -> _MeasuredItem:
     """Return the features of all readable pictures, in their order."""
 
     def measure(item: ProbeItem) -> tuple[ProbeItem, Floats | None, Floats, str]:
@@ -96,7 +96,9 @@ def measure_pictures(
             return item, None, np.empty(0), error.code
 
     rows, floors, kept, unreadable = [], [], [], Counter[str]()
-    for item, row, floor, code in in_order(measure, items, workers=workers, ahead=_AHEAD * workers):
+    for item, row, floor, code in map_in_order(
+        measure, items, workers=workers, ahead=_AHEAD * workers
+    ):
         if row is None:
             unreadable[code] += 1
         else:
@@ -106,7 +108,7 @@ def measure_pictures(
         if progress:
             progress(item)
     table = np.array(rows).reshape(-1, len(FEATURES))
-    return Measured(table, np.array(floors).reshape(-1, len(FLOOR)), kept, dict(unreadable))
+    return _MeasuredItem(table, np.array(floors).reshape(-1, len(FLOOR)), kept, dict(unreadable))
 
 
 def _measure(item: ProbeItem, finder: FaceFinder | None) -> tuple[Floats, Floats]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from faceproof.data.shortcuts.features import FAMILIES, FLOOR
 from faceproof.data.shortcuts.intervals import Flags, Floats, Integers, auc_interval
-from faceproof.data.shortcuts.result import GUILTY_FROM, FamilyResult, Guilty, ProbeResult
+from faceproof.data.shortcuts.result import GUILTY_FROM, FamilyResult, GuiltyFeature, ProbeResult
 from faceproof.errors import DataError
 from faceproof.statistics import roc_auc
 
@@ -21,10 +21,10 @@ _FEWEST_PICTURES = 20
 FEWEST_GROUPS = 2
 
 
-def numbered(groups: Sequence[str] | npt.NDArray[np.generic]) -> Integers:
+def number_groups(groups: Sequence[str] | npt.NDArray[np.generic]) -> Integers:
     """Return the groups as numbers from 0 without gaps, int64 [N].
 
-    >>> numbered(["b", "a", "b"])
+    >>> number_groups(["b", "a", "b"])
     array([1, 0, 1])
     """
     return np.asarray(np.unique(np.asarray(groups), return_inverse=True)[1], np.int64)
@@ -54,7 +54,7 @@ def fold_of(fake: Flags, groups: Integers, *, seed: int) -> Integers:
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    fewest = min(_groups(fake, groups, kind) for kind in (False, True))
+    fewest = min(_count_groups(fake, groups, kind) for kind in (False, True))
     for count in range(min(FOLDS, fewest), 1, -1):
         divide = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
         fold = np.zeros(len(fake), np.int64)
@@ -68,7 +68,7 @@ def fold_of(fake: Flags, groups: Integers, *, seed: int) -> Integers:
     )
 
 
-def _groups(fake: Flags, groups: Integers, kind: bool) -> int:  # noqa: FBT001
+def _count_groups(fake: Flags, groups: Integers, kind: bool) -> int:  # noqa: FBT001
     """Return how many groups a class has.
 
     Raises:
@@ -89,7 +89,7 @@ _REPEATS = 3
 _EVEN_WITHIN = 0.02
 
 
-def classifier(pictures: int, *, seed: int, weighted: bool = True) -> Any:
+def _make_classifier(pictures: int, *, seed: int, weighted: bool = True) -> Any:
     """Return the unfitted classifier for a training part of this many pictures.
 
     It has small trees, equal class weights and a fixed number of rounds: it tests whether there is
@@ -115,12 +115,12 @@ def fit(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> list[Any]:
     weighted = abs(float(fake.mean()) - 0.5) > _EVEN_WITHIN
     for number in range(int(fold.max()) + 1):
         kept = fold != number
-        model = classifier(int(kept.sum()), seed=seed, weighted=weighted)
-        models.append(model.fit(_without_empty(table[kept]), fake[kept]))
+        model = _make_classifier(int(kept.sum()), seed=seed, weighted=weighted)
+        models.append(model.fit(_fill_empty_columns(table[kept]), fake[kept]))
     return models
 
 
-def _without_empty(table: Floats) -> Floats:
+def _fill_empty_columns(table: Floats) -> Floats:
     """Return the table with zeros in columns of only NaN, which cannot be binned."""
     return np.where(np.isnan(table).all(axis=0), 0.0, table)
 
@@ -134,7 +134,7 @@ def held_out_scores(models: list[Any], table: Floats, fold: Integers) -> Floats:
     return scores
 
 
-def out_of_fold(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> Floats:
+def out_of_fold_scores(table: Floats, fake: Flags, fold: Integers, *, seed: int) -> Floats:
     """Return a score of each picture in [0, 1], fitted on the other folds, float64 [N]."""
     return held_out_scores(fit(table, fake, fold, seed=seed), table, fold)
 
@@ -159,7 +159,7 @@ def importance(
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def limit_to_one_thread() -> Iterator[None]:
     """Limit scikit-learn's OpenMP to one thread: as fast on few rows, and leaves cores free."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -167,7 +167,7 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-_WORDS = {name: said for names in (*FAMILIES.values(), FLOOR) for name, said in names.items()}
+_WORDS = {name: text for names in (*FAMILIES.values(), FLOOR) for name, text in names.items()}
 _BYTES = " in bytes"
 # Below this difference the share of pictures with a value does not separate the classes.
 _SHARE = 0.05
@@ -184,35 +184,35 @@ def describe(name: str, fakes: Floats, reals: Floats) -> str:
     words = _WORDS.get(name, name)
     has = [float(np.isfinite(values).mean()) for values in (fakes, reals)]
     if abs(has[0] - has[1]) > _SHARE:
-        return f"{words.rstrip('?')} is known: {_shares(has)}"
+        return f"{words.rstrip('?')} is known: {_format_shares(has)}"
     of_fakes, of_reals = (values[np.isfinite(values)] for values in (fakes, reals))
     if words.endswith("?"):
-        return f"{words[:-1]}: {_shares([float(of_fakes.mean()), float(of_reals.mean())])}"
-    return _compared(words, of_fakes, of_reals)
+        return f"{words[:-1]}: {_format_shares([float(of_fakes.mean()), float(of_reals.mean())])}"
+    return _compare_medians(words, of_fakes, of_reals)
 
 
-def _shares(shares: list[float]) -> str:
+def _format_shares(shares: list[float]) -> str:
     return f"{shares[0]:.0%} of the fakes, {shares[1]:.0%} of the reals".replace("%", " %")
 
 
-def _compared(words: str, fakes: Floats, reals: Floats) -> str:
+def _compare_medians(words: str, fakes: Floats, reals: Floats) -> str:
     """Return which class has the lower median, if each is outside the other's middle fifth.
 
     Otherwise the shares of the value that differs most, or the middle halves of both classes.
     """
     name, unit = words.removesuffix(_BYTES), "bytes" if words.endswith(_BYTES) else ""
     middle = [float(np.median(values)) for values in (fakes, reals)]
-    if _apart(middle[0], reals) and _apart(middle[1], fakes):
+    if _lies_apart(middle[0], reals) and _lies_apart(middle[1], fakes):
         side = "lower" if middle[0] < middle[1] else "higher"
-        said = [_number(value, unit) for value in middle]
-        return f"{name} is {side} in fakes: median {said[0]} against {said[1]}"
-    if telling := _telling(fakes, reals):
-        return f"{name} is {_number(telling[0], unit)}: {_shares(telling[1:])}"
-    halves = [_half(values, unit) for values in (fakes, reals)]
+        texts = [_format_number(value, unit) for value in middle]
+        return f"{name} is {side} in fakes: median {texts[0]} against {texts[1]}"
+    if telling := _most_different_value(fakes, reals):
+        return f"{name} is {_format_number(telling[0], unit)}: {_format_shares(telling[1:])}"
+    halves = [_format_half(values, unit) for values in (fakes, reals)]
     return f"{name} is spread differently: middle half {halves[0]} in fakes, {halves[1]} in reals"
 
 
-def _telling(fakes: Floats, reals: Floats) -> list[float]:
+def _most_different_value(fakes: Floats, reals: Floats) -> list[float]:
     """Return the value whose share differs most and its shares, empty if none differs enough."""
     values, place = np.unique(np.concatenate([fakes, reals]), return_inverse=True)
     split = np.split(place, [len(fakes)])
@@ -223,17 +223,17 @@ def _telling(fakes: Floats, reals: Floats) -> list[float]:
     return [float(values[most]), float(shares[0, most]), float(shares[1, most])]
 
 
-def _apart(value: float, others: Floats) -> bool:
+def _lies_apart(value: float, others: Floats) -> bool:
     low, high = np.quantile(others, [0.4, 0.6])
     return not low <= value <= high
 
 
-def _half(values: Floats, unit: str) -> str:
+def _format_half(values: Floats, unit: str) -> str:
     low, high = np.quantile(values, [0.25, 0.75])
-    return f"{_number(float(low), unit)} to {_number(float(high), unit)}"
+    return f"{_format_number(float(low), unit)} to {_format_number(float(high), unit)}"
 
 
-def _number(value: float, unit: str) -> str:
+def _format_number(value: float, unit: str) -> str:
     """Return a number with three digits, bytes in kB and MB."""
     if unit:
         for size, name in ((1e6, "MB"), (1e3, "kB")):
@@ -248,7 +248,7 @@ MOST = 4000
 
 
 @dataclass(frozen=True, eq=False)
-class _Set:
+class _ProbeSet:
     """Input of the probe: classes, groups and folds of the pictures, all of length N."""
 
     fake: Flags
@@ -256,13 +256,13 @@ class _Set:
     fold: Integers
     seed: int
 
-    def scored(self, scores: Floats) -> dict[str, float]:
+    def score(self, scores: Floats) -> dict[str, float]:
         """Return AUC and interval of scores as the fields of a record."""
         return auc_interval(self.fake, scores, self.groups, mutual=1.0)._asdict()
 
-    def alone(self, table: Floats) -> dict[str, float]:
+    def score_alone(self, table: Floats) -> dict[str, float]:
         """Return AUC and interval of a prediction from only these columns."""
-        return self.scored(out_of_fold(table, self.fake, self.fold, seed=self.seed))
+        return self.score(out_of_fold_scores(table, self.fake, self.fold, seed=self.seed))
 
 
 def probe(
@@ -283,21 +283,25 @@ def probe(
     Raises:
         DataError: too few pictures or groups of a class for a result.
     """
-    fake, numbers = np.asarray(is_fake, np.bool_), numbered(groups)
+    fake, numbers = np.asarray(is_fake, np.bool_), number_groups(groups)
     taken = sample(fake, most=most, seed=seed)
-    fake, numbers = fake[taken], numbered(numbers[taken])
-    data = _Set(fake, numbers, fold_of(fake, numbers, seed=seed), seed)
-    with one_thread():
-        return _probe(data, _varying(table[taken], names), None if floor is None else floor[taken])
+    fake, numbers = fake[taken], number_groups(numbers[taken])
+    data = _ProbeSet(fake, numbers, fold_of(fake, numbers, seed=seed), seed)
+    with limit_to_one_thread():
+        return _run_probe(
+            data, _varying_columns(table[taken], names), None if floor is None else floor[taken]
+        )
 
 
-def _probe(data: _Set, columns: dict[str, Floats], floor: Floats | None) -> ProbeResult:
+def _run_probe(data: _ProbeSet, columns: dict[str, Floats], floor: Floats | None) -> ProbeResult:
     table = np.column_stack([*columns.values()] or [np.zeros(len(data.fake))])
     models = fit(table, data.fake, data.fold, seed=data.seed)
-    families = sorted(_families(data, columns), key=lambda family: -family.auc)
-    guilty = [found for family in families for found in _guilty(data, columns, family, models)]
+    families = sorted(_score_families(data, columns), key=lambda family: -family.auc)
+    guilty = [
+        found for family in families for found in _guilty_features(data, columns, family, models)
+    ]
     return ProbeResult(
-        **data.scored(held_out_scores(models, table, data.fold)),
+        **data.score(held_out_scores(models, table, data.fold)),
         n_real=int((~data.fake).sum()),
         n_fake=int(data.fake.sum()),
         groups=int(data.groups.max()) + 1,
@@ -305,55 +309,55 @@ def _probe(data: _Set, columns: dict[str, Floats], floor: Floats | None) -> Prob
         seed=data.seed,
         families=tuple(families),
         guilty=tuple(sorted(guilty, key=lambda found: -found.auc)),
-        floor=None if floor is None else _family(data, "floor", floor),
+        floor=None if floor is None else _score_family(data, "floor", floor),
     )
 
 
-def _varying(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
+def _varying_columns(table: Floats, names: Sequence[str]) -> dict[str, Floats]:
     """Return the columns that are not constant over all pictures, by name."""
     filled = np.nan_to_num(table, nan=np.inf)
     varies = (filled != filled[:1]).any(axis=0)
     return {name: table[:, i] for i, name in enumerate(names) if varies[i]}
 
 
-def _families(data: _Set, columns: dict[str, Floats]) -> Iterator[FamilyResult]:
+def _score_families(data: _ProbeSet, columns: dict[str, Floats]) -> Iterator[FamilyResult]:
     """Yield the prediction of each family on its own; constant families are skipped."""
     for name, features in FAMILIES.items():
         own = [columns[feature] for feature in features if feature in columns]
         if own:
-            yield _family(data, name, np.column_stack(own))
+            yield _score_family(data, name, np.column_stack(own))
 
 
-def _family(data: _Set, name: str, table: Floats) -> FamilyResult:
-    return FamilyResult(name=name, features=table.shape[1], **data.alone(table))
+def _score_family(data: _ProbeSet, name: str, table: Floats) -> FamilyResult:
+    return FamilyResult(name=name, features=table.shape[1], **data.score_alone(table))
 
 
-def _guilty(
-    data: _Set, columns: dict[str, Floats], family: FamilyResult, models: list[Any]
-) -> Iterator[Guilty]:
+def _guilty_features(
+    data: _ProbeSet, columns: dict[str, Floats], family: FamilyResult, models: list[Any]
+) -> Iterator[GuiltyFeature]:
     """Yield the features of a guilty family that predict on their own, or else the family."""
     if family.low <= GUILTY_FROM:
         return
     alone = {
-        name: data.alone(columns[name][:, None])
+        name: data.score_alone(columns[name][:, None])
         for name in FAMILIES[family.name]
         if name in columns
     }
     found = {name: auc for name, auc in alone.items() if auc["low"] > GUILTY_FROM}
     if not found:
-        yield _together(family)
+        yield _family_entry(family)
     table = np.column_stack([*columns.values()])
     for name, auc in found.items():
         place = list(columns).index(name)
         lost = importance(models, table, data.fake, data.fold, column=place, seed=data.seed)
         fakes, reals = (columns[name][kind] for kind in (data.fake, ~data.fake))
         says = describe(name, fakes, reals)
-        yield Guilty(feature=name, family=family.name, importance=lost, says=says, **auc)
+        yield GuiltyFeature(feature=name, family=family.name, importance=lost, says=says, **auc)
 
 
-def _together(family: FamilyResult) -> Guilty:
+def _family_entry(family: FamilyResult) -> GuiltyFeature:
     """Return the entry of a family whose features predict only together."""
-    return Guilty(
+    return GuiltyFeature(
         **family.model_dump(include={"auc", "low", "high"}),
         feature="",
         family=family.name,

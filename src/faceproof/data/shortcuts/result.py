@@ -23,7 +23,7 @@ _UNSURE = "too few pictures to tell: the interval reaches from harmless to sever
 _NONE = "no shortcut of any use was found among what was measured"
 
 
-class Scored(Record):
+class ScoredResult(Record):
     """How well one input predicts the label: ROC-AUC with its 95 % interval."""
 
     auc: float = Field(ge=0, le=1)
@@ -31,14 +31,14 @@ class Scored(Record):
     high: float = Field(ge=0, le=1)
 
 
-class FamilyResult(Scored):
+class FamilyResult(ScoredResult):
     """The prediction of one family of features on its own; ``features`` are those that vary."""
 
     name: str
     features: int
 
 
-class Guilty(Scored):
+class GuiltyFeature(ScoredResult):
     """A feature that separates the classes on its own, with a description.
 
     ``importance`` is the loss of AUC of the probe of all features when this one is shuffled; it is
@@ -52,7 +52,7 @@ class Guilty(Scored):
     says: str
 
 
-class ProbeResult(Scored):
+class ProbeResult(ScoredResult):
     """How well files and frames, without the faces, predict the label.
 
     ``families`` and ``guilty`` are sorted by strength. ``floor`` is the prediction of five trivial
@@ -65,7 +65,7 @@ class ProbeResult(Scored):
     folds: int
     seed: int
     families: tuple[FamilyResult, ...]
-    guilty: tuple[Guilty, ...]
+    guilty: tuple[GuiltyFeature, ...]
     floor: FamilyResult | None = None
     unreadable: dict[str, int] = Field(default_factory=dict)
 
@@ -80,12 +80,12 @@ class ProbeResult(Scored):
         return severity(self)[1]
 
 
-def severity(scored: Scored) -> tuple[Severity, str]:
+def severity(scored: ScoredResult) -> tuple[Severity, str]:
     """Return the severity of an AUC by the lower end of its interval, and its meaning.
 
-    >>> severity(Scored(auc=0.9, low=0.85, high=0.95))[0]
+    >>> severity(ScoredResult(auc=0.9, low=0.85, high=0.95))[0]
     'severe'
-    >>> severity(Scored(auc=0.6, low=0.4, high=0.8))[0]
+    >>> severity(ScoredResult(auc=0.6, low=0.4, high=0.8))[0]
     'unsure'
     """
     for from_, name, meaning in SEVERITIES:

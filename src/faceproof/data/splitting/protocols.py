@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,6 @@ from faceproof.data.manifest import LABELS, SPLITS, Manifest
 from faceproof.data.splitting.split import SplitSpec
 from faceproof.errors import ManifestError
 from faceproof.records import Document, Record
-from faceproof.tables import choose
 
 COLUMNS = ("path", "sha256", "label", "generator", "source", "group", "split")
 INDEX = "protocols.json"
@@ -64,39 +62,17 @@ def write_protocols(manifest: Manifest, folder: Path, spec: SplitSpec) -> Protoc
     folder.mkdir(parents=True, exist_ok=True)
     written: list[Protocol] = []
     skipped: list[str] = []
-    for kind, column, value in _each(manifest):
-        table, moved = left_out(manifest.table, column, value)
-        if lack := _lack(table, column, value):
+    for kind, column, value in _exclusions(manifest):
+        table, moved = leave_out(manifest.table, column, value)
+        if lack := _find_lack(table, column, value):
             skipped.append(f"without {column} {value}: {lack}")
             continue
-        written.append(_written(table, folder, kind, value, moved))
+        written.append(_write_protocol(table, folder, kind, value, moved))
     index = Protocols(
         data_sha256=manifest.sha256, split=spec, protocols=tuple(written), skipped=tuple(skipped)
     )
     index.write(folder / INDEX)
     return index
-
-
-def read_protocol(folder: Path, name: str, *, root: Path | None = None) -> Manifest:
-    """Return the manifest of the protocol called ``name``; ``root`` is the data folder.
-
-    Raises:
-        ManifestError: there is no index, or the file's hash is not that of the index.
-        UnknownChoiceError: there is no such protocol.
-        LeakError: a picture or a group occurs in two splits.
-    """
-    index = {one.name: one for one in read_index(folder).protocols}
-    protocol = choose(index, name, what="protocol")
-    try:
-        data = (folder / protocol.file).read_bytes()
-    except OSError as error:
-        raise ManifestError(f"{folder / protocol.file} cannot be read: {error}") from error
-    if hashlib.sha256(data).hexdigest() != protocol.sha256:
-        raise ManifestError(
-            f"{folder / protocol.file} is not the file that {INDEX} names: write the protocols "
-            "again with `faceproof data split --protocols`, or download them again"
-        )
-    return Manifest(pl.read_csv(BytesIO(data), infer_schema=False), root=root)
 
 
 def read_index(folder: Path) -> Protocols:
@@ -111,7 +87,7 @@ def read_index(folder: Path) -> Protocols:
         raise ManifestError(f"{folder / INDEX} is not an index of protocols: {error}") from error
 
 
-def left_out(table: pl.DataFrame, column: str, value: str) -> tuple[pl.DataFrame, int]:
+def leave_out(table: pl.DataFrame, column: str, value: str) -> tuple[pl.DataFrame, int]:
     """Return the rows of the protocol without ``value`` in ``column``, and how many moved to test.
 
     The excluded value is only in test: its rows of the test split, and those of other splits whose
@@ -131,7 +107,7 @@ def left_out(table: pl.DataFrame, column: str, value: str) -> tuple[pl.DataFrame
     return whole.sort("path", "sha256"), moved.height
 
 
-def _each(manifest: Manifest) -> Iterator[tuple[Kind, str, str]]:
+def _exclusions(manifest: Manifest) -> Iterator[tuple[Kind, str, str]]:
     """Yield the kind, column and value of everything that can be excluded."""
     for value in manifest.table["generator"].unique().sort():
         if value != "none":
@@ -140,16 +116,16 @@ def _each(manifest: Manifest) -> Iterator[tuple[Kind, str, str]]:
         yield "leave-one-source-out", "source", value
 
 
-def _lack(table: pl.DataFrame, column: str, value: str) -> str:
+def _find_lack(table: pl.DataFrame, column: str, value: str) -> str:
     """Return why a protocol is not usable, or an empty string."""
-    counts = _counts(table)
+    counts = _count_classes(table)
     for label in LABELS:
         if not counts["train"][label]:
             return f"no {label} row is left in train"
     return "" if (table[column] == value).any() else "it has no row for the test split"
 
 
-def _counts(table: pl.DataFrame) -> dict[str, dict[str, int]]:
+def _count_classes(table: pl.DataFrame) -> dict[str, dict[str, int]]:
     """Return how many rows of each class each split has."""
     found = {
         (split, label): rows
@@ -158,7 +134,9 @@ def _counts(table: pl.DataFrame) -> dict[str, dict[str, int]]:
     return {split: {label: found.get((split, label), 0) for label in LABELS} for split in SPLITS}
 
 
-def _written(table: pl.DataFrame, folder: Path, kind: Kind, value: str, moved: int) -> Protocol:
+def _write_protocol(
+    table: pl.DataFrame, folder: Path, kind: Kind, value: str, moved: int
+) -> Protocol:
     """Write one CSV file and return its entry in the index."""
     name = f"{kind}-{_file_name(value)}"
     data = table.write_csv(line_terminator="\n").encode()
@@ -169,7 +147,7 @@ def _written(table: pl.DataFrame, folder: Path, kind: Kind, value: str, moved: i
         left_out=value,
         file=f"{name}.csv",
         sha256=hashlib.sha256(data).hexdigest(),
-        counts=_counts(table),
+        counts=_count_classes(table),
         moved=moved,
     )
 

@@ -11,18 +11,18 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import Field
 
-from faceproof.data.duplicates import NEAR_BITS, hash_array, merged, near_clusters
+from faceproof.data.duplicates import NEAR_BITS, hash_array, merge_clusters, merge_near_clusters
 from faceproof.data.manifest import CONTRACT, SPLITS, Manifest
-from faceproof.data.splitting.stratified import DEFAULT_SHARES, Strata, assign, checked_shares
+from faceproof.data.splitting.stratified import DEFAULT_SHARES, Strata, assign, check_shares
 from faceproof.errors import UsageError
 from faceproof.records import Record
-from faceproof.tables import nearest
+from faceproof.tables import did_you_mean
 
 Index = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class _Related:
+class _RelatedRows:
     """Clusters of N rows, int64 [N] each: a cluster is named by the first row in it.
 
     ``stated`` joins groups and equal files, ``joined`` also near-duplicates;
@@ -50,31 +50,33 @@ class _Related:
         return int(np.bincount(self.joined).max(initial=0))
 
 
-def related(table: pl.DataFrame, *, near_bits: int) -> _Related:
+def _find_related(table: pl.DataFrame, *, near_bits: int) -> _RelatedRows:
     """Return the clusters of a manifest's rows.
 
     Raises:
         ManifestError: a perceptual hash is none.
     """
     alone = np.arange(table.height)
-    stated = merged(alone, np.concatenate([_equal(table, "group"), _equal(table, "sha256")]))
-    hashed = _with_hash(table)
+    stated = merge_clusters(
+        alone, np.concatenate([_equal_rows(table, "group"), _equal_rows(table, "sha256")])
+    )
+    hashed = _hashed_rows(table)
     if not len(hashed):
-        return _Related(stated, stated, table.height)
-    near = near_clusters(
+        return _RelatedRows(stated, stated, table.height)
+    near = merge_near_clusters(
         hash_array(table["phash"].gather(hashed)), _roots(stated[hashed]), distance=near_bits
     )
     links = np.stack([hashed, hashed[near]], axis=1)
-    return _Related(stated, merged(stated, links), table.height - len(hashed))
+    return _RelatedRows(stated, merge_clusters(stated, links), table.height - len(hashed))
 
 
-def _equal(table: pl.DataFrame, column: str) -> Index:
+def _equal_rows(table: pl.DataFrame, column: str) -> Index:
     """Return int64 [N, 2]: each row with the first row of the same value."""
     rows = table.select(column).with_row_index("row").cast({"row": pl.Int64})
     return rows.select(pl.col("row").first().over(column).alias("first"), "row").to_numpy()
 
 
-def _with_hash(table: pl.DataFrame) -> Index:
+def _hashed_rows(table: pl.DataFrame) -> Index:
     """Return the numbers of the rows that have a perceptual hash."""
     if "phash" not in table.columns:
         return np.empty(0, np.int64)
@@ -88,7 +90,7 @@ def _roots(labels: Index) -> Index:
     return np.asarray(first[which], np.int64)
 
 
-def remembered(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
+def _recall_splits(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
     """Return each row's split ("" without one) and ``conflict``, its contradiction or "".
 
     An earlier one of ``older`` takes precedence over a later one, and all of them over the manifest
@@ -98,25 +100,27 @@ def remembered(manifest: Manifest, older: Sequence[Manifest]) -> pl.DataFrame:
     """
     known = manifest.table.select(split=pl.lit(""), rank=pl.lit(0))
     for rank, memory in enumerate((*older, manifest)):
-        found = _looked_up(manifest, memory).select("split", rank=3 * rank + pl.col("doubt"))
+        found = _look_up(manifest, memory).select("split", rank=3 * rank + pl.col("doubt"))
         taken = (known["split"] == "") & (found["split"] != "")
         known = known.select(
             pl.when(taken).then(found[name]).otherwise(name).alias(name) for name in known.columns
         )
     table = manifest.table.select("group", "sha256").hstack(known)
-    conflict = pl.coalesce(_contradicted(key) for key in ("group", "sha256")).fill_null("")
-    told = table.with_columns(conflict.alias("conflict"))
+    conflict = pl.coalesce(_contradiction(key) for key in ("group", "sha256")).fill_null("")
+    with_conflicts = table.with_columns(conflict.alias("conflict"))
     kept = pl.when(pl.col("conflict") == "").then("split").otherwise(pl.lit("")).alias("split")
-    return told.select(kept, "conflict")
+    return with_conflicts.select(kept, "conflict")
 
 
-def _looked_up(manifest: Manifest, memory: Manifest) -> pl.DataFrame:
+def _look_up(manifest: Manifest, memory: Manifest) -> pl.DataFrame:
     """Return the split of each row in ``memory``: by its hash, or else by its path.
 
     ``doubt`` is 0 if both agree, 1 if only the hash matches, 2 if only the path matches.
     """
-    known = memory.table.select("sha256", "split", _place(memory)).filter(pl.col("split") != "")
-    rows = manifest.table.select("sha256", _place(manifest))
+    known = memory.table.select("sha256", "split", _picture_place(memory)).filter(
+        pl.col("split") != ""
+    )
+    rows = manifest.table.select("sha256", _picture_place(manifest))
     by_hash, by_place = (
         rows.join(known.unique(key).select(key, "split"), on=key, how="left", maintain_order="left")
         for key in ("sha256", "place")
@@ -135,18 +139,18 @@ def _looked_up(manifest: Manifest, memory: Manifest) -> pl.DataFrame:
     )
 
 
-def _place(manifest: Manifest) -> pl.Expr:
+def _picture_place(manifest: Manifest) -> pl.Expr:
     """Return each picture's absolute path, or its relative one without a data folder."""
     root = "" if manifest.root is None else f"{os.path.abspath(manifest.root)}/"  # noqa: PTH100
     return pl.concat_str(pl.lit(root), "path").alias("place")
 
 
-def _contradicted(key: str) -> pl.Expr:
+def _contradiction(key: str) -> pl.Expr:
     """Return the message for a row whose ``key`` is in another split with precedence."""
     placed = pl.when(pl.col("split") != "")
     best = placed.then("split").sort_by(placed.then("rank"), nulls_last=True).first().over(key)
-    said = pl.format(f"its {key} is in {{}}, the row itself in {{}}", best, "split")
-    return placed.then(pl.when(pl.col("split") != best).then(said))
+    message = pl.format(f"its {key} is in {{}}, the row itself in {{}}", best, "split")
+    return placed.then(pl.when(pl.col("split") != best).then(message))
 
 
 Flags = npt.NDArray[np.bool_]
@@ -166,7 +170,7 @@ class SplitSpec(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class _LeftOut:
+class _LeftOutRow:
     """A row without a split, and the reason."""
 
     path: str
@@ -174,7 +178,7 @@ class _LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Divided:
+class SplitResult:
     """The manifest with its splits, and facts for the report.
 
     ``strata`` and ``counts``, int64 [strata, 4], are the rows of each stratum in each split;
@@ -182,15 +186,15 @@ class Divided:
     """
 
     manifest: Manifest
-    left_out: tuple[_LeftOut, ...]
+    left_out: tuple[_LeftOutRow, ...]
     warnings: tuple[str, ...]
-    related: _Related
+    related: _RelatedRows
     kept: int
     strata: tuple[str, ...]
     counts: Index
 
 
-def divide(manifest: Manifest, spec: SplitSpec, *, older: Sequence[Manifest] = ()) -> Divided:
+def divide(manifest: Manifest, spec: SplitSpec, *, older: Sequence[Manifest] = ()) -> SplitResult:
     """Return the manifest with every row in a split, except rows that would connect two splits.
 
     A row with a split, in ``older`` manifests or its own, keeps it. The rows of a cluster then have
@@ -200,23 +204,23 @@ def divide(manifest: Manifest, spec: SplitSpec, *, older: Sequence[Manifest] = (
         UsageError: a column to stratify by is missing, or the shares do not sum to 1.
         ManifestError: a perceptual hash is invalid.
     """
-    shares = checked_shares(spec.shares)
+    shares = check_shares(spec.shares)
     _refuse_unknown(manifest, spec.by)
-    table, memory = manifest.table, remembered(manifest, older)
+    table, memory = manifest.table, _recall_splits(manifest, older)
     had = _numbers(memory["split"])
-    found = related(table, near_bits=spec.near_bits)
+    found = _find_related(table, near_bits=spec.near_bits)
     units, torn = _units(found.joined, had, (memory["conflict"] != "").to_numpy())
     names, strata = _names(table, units), Strata.of(table, spec.by)
-    fixed = _touched(units, had)
-    of_unit = assign(strata, units, names, _only(fixed), shares=shares, seed=spec.seed)
+    fixed = _splits_touched(units, had)
+    of_unit = assign(strata, units, names, _only_split(fixed), shares=shares, seed=spec.seed)
     # The last entry is that of the rows without a unit.
     split = np.append(of_unit, -1)[units]
     counts = strata.counts(split)
-    return Divided(
-        manifest.with_table(_filled(table, split, units, names, torn)),
-        tuple(_left_out(table["path"], memory["conflict"], split, found, had)),
+    return SplitResult(
+        manifest.with_table(_fill_columns(table, split, units, names, torn)),
+        tuple(_rows_left_out(table["path"], memory["conflict"], split, found, had)),
         tuple(_warnings(table, spec, found, had, torn))
-        + tuple(_empty(strata.names, counts, shares)),
+        + tuple(_empty_strata_warnings(strata.names, counts, shares)),
         found,
         int((had >= 0).sum()),
         strata.names,
@@ -230,7 +234,7 @@ def _refuse_unknown(manifest: Manifest, by: Sequence[str]) -> None:
     for name in by:
         if name not in known:
             raise UsageError(
-                f"--by has {name!r}{nearest(name, known)}, "
+                f"--by has {name!r}{did_you_mean(name, known)}, "
                 f"must be one of {', '.join(known) or '(the manifest has no attributes)'}"
             )
 
@@ -241,7 +245,7 @@ def _numbers(splits: pl.Series) -> Index:
     return splits.replace_strict(numbers, default=-1, return_dtype=pl.Int64).to_numpy()
 
 
-def _touched(units: Index, had: Index) -> Flags:
+def _splits_touched(units: Index, had: Index) -> Flags:
     """Return bool [U, 4]: whether each unit already has rows in each split."""
     touched = np.zeros((units.max(initial=-1) + 1, len(SPLITS)), bool)
     old = (had >= 0) & (units >= 0)
@@ -249,7 +253,7 @@ def _touched(units: Index, had: Index) -> Flags:
     return touched
 
 
-def _only(touched: Flags) -> list[int]:
+def _only_split(touched: Flags) -> list[int]:
     """Return the only split with rows of each unit, -1 if there is none."""
     only = np.where(touched.any(axis=1), touched.argmax(axis=1), -1)
     return [int(split) for split in only]
@@ -261,7 +265,7 @@ def _units(clusters: Index, had: Index, conflict: Flags) -> tuple[Index, Flags]:
     In a torn cluster, the rows of each split stay together and new rows have no unit (-1).
     """
     _, cluster = np.unique(clusters, return_inverse=True)
-    torn = (_touched(cluster, had).sum(axis=1) > 1)[cluster]
+    torn = (_splits_touched(cluster, had).sum(axis=1) > 1)[cluster]
     key = cluster * (len(SPLITS) + 1) + np.where(torn, had + 1, 0)
     placed = ~(torn & (had < 0)) & ~conflict
     units = np.full(len(clusters), -1)
@@ -275,7 +279,7 @@ def _names(table: pl.DataFrame, units: Index) -> list[str]:
     return groups.group_by("unit").agg(pl.col("group").min()).sort("unit")["group"].to_list()
 
 
-def _filled(
+def _fill_columns(
     table: pl.DataFrame, split: Index, units: Index, names: list[str], torn: Flags
 ) -> pl.DataFrame:
     """Return the table with split and group, and the previous group if that changed."""
@@ -295,21 +299,21 @@ def _filled(
     return filled.with_columns(before.alias("group_before"), group.alias("group"))
 
 
-def _left_out(
-    paths: pl.Series, conflicts: pl.Series, split: Index, found: _Related, had: Index
-) -> Iterator[_LeftOut]:
+def _rows_left_out(
+    paths: pl.Series, conflicts: pl.Series, split: Index, found: _RelatedRows, had: Index
+) -> Iterator[_LeftOutRow]:
     """Yield the rows without a split, and why."""
-    touched = _touched(found.joined, had)
+    touched = _splits_touched(found.joined, had)
     for row in np.flatnonzero(split < 0):
         if conflict := conflicts[int(row)]:
-            yield _LeftOut(paths[int(row)], f"{conflict}: excluded")
+            yield _LeftOutRow(paths[int(row)], f"{conflict}: excluded")
         else:
             splits = " and ".join(np.array(SPLITS)[touched[found.joined[row]]])
-            yield _LeftOut(paths[int(row)], f"connects {splits}: excluded")
+            yield _LeftOutRow(paths[int(row)], f"connects {splits}: excluded")
 
 
 def _warnings(
-    table: pl.DataFrame, spec: SplitSpec, found: _Related, had: Index, torn: Flags
+    table: pl.DataFrame, spec: SplitSpec, found: _RelatedRows, had: Index, torn: Flags
 ) -> Iterator[str]:
     """Yield warnings about the clusters."""
     if found.without_hash:
@@ -323,8 +327,8 @@ def _warnings(
             "may have chained; inspect it, or lower --near-bits"
         )
     old = np.flatnonzero(torn & (had >= 0))
-    among = related(table[old], near_bits=spec.near_bits).joined
-    leaking = (_touched(among, had[old]).sum(axis=1) > 1)[among]
+    among = _find_related(table[old], near_bits=spec.near_bits).joined
+    leaking = (_splits_touched(among, had[old]).sum(axis=1) > 1)[among]
     if leaking.any():
         yield (
             f"{leaking.sum()} rows already leak: near-duplicates of them are in another split; "
@@ -332,7 +336,9 @@ def _warnings(
         )
 
 
-def _empty(names: Sequence[str], counts: Index, shares: Mapping[str, float]) -> Iterator[str]:
+def _empty_strata_warnings(
+    names: Sequence[str], counts: Index, shares: Mapping[str, float]
+) -> Iterator[str]:
     """Yield warnings for strata without a row in some split, the largest strata first."""
     order = np.argsort(-counts.sum(axis=1), kind="stable")
     wanted = [number for number, split in enumerate(SPLITS) if shares[split] > 0]

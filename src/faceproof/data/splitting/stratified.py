@@ -63,11 +63,11 @@ def parse_shares(text: str) -> dict[str, float]:
         choose(dict.fromkeys(SPLITS), name, what="split")
         if name in shares:
             raise UsageError(f"--shares has {name} twice")
-        shares[name] = _share(name, share)
-    return checked_shares(shares)
+        shares[name] = _parse_share(name, share)
+    return check_shares(shares)
 
 
-def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
+def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
     """Return the share of every split in their order, 0 for one that is not named.
 
     Raises:
@@ -79,7 +79,7 @@ def checked_shares(shares: Mapping[str, float]) -> dict[str, float]:
     raise UsageError(f"the sum of the shares is {total:g}, must be 1: {named}")
 
 
-def _share(name: str, text: str) -> float:
+def _parse_share(name: str, text: str) -> float:
     """Return one share."""
     try:
         share = float(text)
@@ -112,7 +112,7 @@ class Strata:
         names: list[str] = []
         codes = np.empty((table.height, len(dimensions)), np.int64)
         for place, columns in enumerate(dimensions):
-            text = table.select(pl.concat_str(map(_named, columns), separator=", "))
+            text = table.select(pl.concat_str(map(_label_values, columns), separator=", "))
             column = text.to_series()
             known = column.unique().sort()
             codes[:, place] = column.cast(pl.Enum(known)).to_physical().to_numpy()
@@ -148,7 +148,9 @@ def assign(
     for cluster, split in enumerate(fixed):
         if split >= 0:
             ledger.add(split, loads[cluster])
-    for cluster in _order([c for c, split in enumerate(fixed) if split < 0], names, loads, seed):
+    for cluster in _sort_clusters(
+        [c for c, split in enumerate(fixed) if split < 0], names, loads, seed
+    ):
         proposed = SPLITS.index(split_at(unit_hash(names[cluster], seed), shares))
         chosen[cluster] = ledger.choose(proposed, loads[cluster])
         ledger.add(chosen[cluster], loads[cluster])
@@ -212,7 +214,7 @@ def _loads(strata: Strata, clusters: Index, count: int) -> Iterator[Load]:
         yield pairs[start:stop]
 
 
-def _order(
+def _sort_clusters(
     clusters: list[int], names: Sequence[str], loads: Sequence[Load], seed: int
 ) -> list[int]:
     """Return the clusters, large ones first (they are hardest to fit), equal sizes by hash."""
@@ -224,6 +226,6 @@ def _order(
     return sorted(clusters, key=place)
 
 
-def _named(column: str) -> pl.Expr:
+def _label_values(column: str) -> pl.Expr:
     """Return ``column=value`` of each row."""
     return pl.concat_str(pl.lit(f"{column}="), pl.col(column).cast(pl.String).fill_null(""))

@@ -16,7 +16,7 @@ from faceproof.checker import Checker
 from faceproof.errors import FaceproofError, ServiceError
 from faceproof.frontends.api import feedback, openapi, problems, security
 from faceproof.frontends.api.routes import router
-from faceproof.frontends.api.service import Readiness, Service, running
+from faceproof.frontends.api.service import Readiness, Service, run_service
 from faceproof.frontends.api.settings import ServiceSettings
 
 #: nginx's status for a client that disconnected before the response; only the log has it.
@@ -32,13 +32,13 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
     used = settings or ServiceSettings()
     metrics = security.Metrics()
     readiness = Readiness(used.ready_picture, used.ready_verdict)
-    store = feedback.store_for(used.feedback)
+    store = feedback.make_store(used.feedback)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with (
-            feedback.kept(store, used.feedback),
-            running(Service(checker, used, readiness=readiness, observer=metrics)) as service,
+            feedback.run_retention(store, used.feedback),
+            run_service(Service(checker, used, readiness=readiness, observer=metrics)) as service,
         ):
             app.state.service = service
             yield
@@ -56,18 +56,18 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
             ServiceError: problems.on_service_error,
             HTTPException: problems.on_http_error,
             RequestValidationError: problems.on_invalid,
-            ClientDisconnect: _on_left,
+            ClientDisconnect: _on_client_left,
         },
     )
     app.state.metrics = metrics
     app.include_router(router)
-    app.include_router(feedback.router(store, used.feedback))
+    app.include_router(feedback.make_router(store, used.feedback))
     points = list(checker.detector.spec.operating_points)
     openapi.install(app, points, max_files=used.max_files, guard=used.guard)
     security.install(app, used.guard, metrics)
     return app
 
 
-async def _on_left(_: Request, __: Exception) -> Response:
+async def _on_client_left(_: Request, __: Exception) -> Response:
     """Return the status that the log counts; the client has disconnected."""
     return Response(status_code=_CLIENT_LEFT)

@@ -21,7 +21,7 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def bounded(request: Request, most: int, *, too_large: str) -> AsyncIterator[bytes]:
+async def read_bounded(request: Request, most: int, *, too_large: str) -> AsyncIterator[bytes]:
     """Yield the chunks of a body of at most ``most`` bytes.
 
     Raises:
@@ -36,7 +36,7 @@ async def bounded(request: Request, most: int, *, too_large: str) -> AsyncIterat
 
 
 @asynccontextmanager
-async def in_time(
+async def limit_time(
     seconds: float, late: Callable[[], ServiceError]
 ) -> AsyncIterator[asyncio.Timeout]:
     """Give a body so many seconds, and raise ``late()`` where that is not enough."""
@@ -47,7 +47,7 @@ async def in_time(
         raise late() from error
 
 
-def parsed(
+def parse_json(
     model: type[Model], body: bytes, *, strict: bool | None = None, most_faults: int | None = None
 ) -> Model:
     """Return what a JSON body holds; values that do not fit are not repeated in the error.
@@ -59,8 +59,8 @@ def parsed(
         return model.model_validate_json(body, strict=strict)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)[:most_faults]
-        raise HTTPException(422, "; ".join(map(_fault, faults))) from error
+        raise HTTPException(422, "; ".join(map(_describe_fault, faults))) from error
 
 
-def _fault(fault: Mapping[str, Any]) -> str:
+def _describe_fault(fault: Mapping[str, Any]) -> str:
     return f"{'.'.join(['body', *map(str, fault['loc'])])}: {fault['msg']}"

@@ -1,4 +1,4 @@
-"""`Room` limits the pictures and bytes in memory; `Pace` estimates when to retry."""
+"""`Capacity` limits pictures and bytes in memory; `ThroughputEstimate` says when to retry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LONGEST_RETRY = 60
 SMOOTHING = 0.1
 
 
-class Pace:
+class ThroughputEstimate:
     """Estimate of seconds per picture: the interval between responses under load."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -21,23 +21,23 @@ class Pace:
         self._seconds = 0.1
         self._last: float | None = None
 
-    def answered(self, *, left: int) -> None:
+    def record_answer(self, *, left: int) -> None:
         """Record a response; ``left`` pictures are still waiting (0 resets the estimate)."""
         now = self._clock()
         if self._last is not None:
             self._seconds += SMOOTHING * (now - self._last - self._seconds)
         self._last = now if left else None
 
-    def seconds_for(self, pictures: int) -> int:
+    def estimate_seconds(self, pictures: int) -> int:
         """Return the estimated time for this many pictures in whole seconds, 1 to 60."""
         return min(max(math.ceil(pictures * self._seconds), 1), LONGEST_RETRY)
 
 
-class Holding:
+class BodyBudget:
     """Byte counter of one request body, updated as chunks arrive."""
 
-    def __init__(self, room: Room) -> None:
-        self._room = room
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
         self.bytes = 0
 
     def add(self, size: int) -> None:
@@ -46,34 +46,36 @@ class Holding:
         Raises:
             BusyError: all requests together would exceed the limit.
         """
-        self._room.hold(size)
+        self._capacity.reserve_bytes(size)
         self.bytes += size
 
 
-class Room:
+class Capacity:
     """Capacity for pictures and bytes; use it only from the event loop's thread."""
 
-    def __init__(self, *, places: int, bytes_: int, pace: Pace | None = None) -> None:
+    def __init__(
+        self, *, places: int, bytes_: int, throughput: ThroughputEstimate | None = None
+    ) -> None:
         self._places, self._bytes = places, bytes_
-        self._pace = pace or Pace()
+        self._throughput = throughput or ThroughputEstimate()
         self.waiting = 0
-        self.held = 0
+        self.bytes_in_use = 0
         self.closed = False
 
     @contextmanager
-    def holding(self) -> Iterator[Holding]:
+    def open_budget(self) -> Iterator[BodyBudget]:
         """Yield a byte counter; its bytes are released at the end."""
-        holding = Holding(self)
+        budget = BodyBudget(self)
         try:
-            yield holding
+            yield budget
         finally:
-            self.held -= holding.bytes
+            self.bytes_in_use -= budget.bytes
 
-    def hold(self, size: int) -> None:
+    def reserve_bytes(self, size: int) -> None:
         """Reserve bytes, or raise BusyError."""
-        if self.held + size > self._bytes:
-            raise self._busy("the memory limit for request bodies is reached")
-        self.held += size
+        if self.bytes_in_use + size > self._bytes:
+            raise self._busy_error("the memory limit for request bodies is reached")
+        self.bytes_in_use += size
 
     def check(self, pictures: int = 1) -> None:
         """Raise an error if there is no capacity for this many pictures.
@@ -85,19 +87,21 @@ class Room:
         if self.closed:
             raise StoppingError("the service is shutting down")
         if self.waiting + pictures > self._places:
-            raise self._busy(
+            raise self._busy_error(
                 f"queue full: {self.waiting} pictures are waiting, limit {self._places}"
             )
 
-    def take(self, pictures: int) -> None:
-        """Reserve capacity for pictures; release each with `give_back`."""
+    def reserve(self, pictures: int) -> None:
+        """Reserve capacity for pictures; release each with `release`."""
         self.check(pictures)
         self.waiting += pictures
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Release one place after its picture was answered or cancelled."""
         self.waiting -= 1
-        self._pace.answered(left=self.waiting)
+        self._throughput.record_answer(left=self.waiting)
 
-    def _busy(self, why: str) -> BusyError:
-        return BusyError(f"{why}; retry later", retry_after=self._pace.seconds_for(self.waiting))
+    def _busy_error(self, why: str) -> BusyError:
+        return BusyError(
+            f"{why}; retry later", retry_after=self._throughput.estimate_seconds(self.waiting)
+        )

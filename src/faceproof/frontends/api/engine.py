@@ -10,20 +10,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from faceproof.checker import Checker, Opened
+from faceproof.checker import Checker, PreparedPicture
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import DeadlineError, SourceError, StoppingError, UnsupportedSourceError
-from faceproof.frontends.api.capacity import Room
+from faceproof.frontends.api.capacity import Capacity
 from faceproof.frontends.api.settings import ServiceSettings
 from faceproof.frontends.api.uploads import Upload
-from faceproof.imaging.fetching import FetchPolicy, fetch, without_query
+from faceproof.imaging.fetching import FetchPolicy, fetch, strip_query
 from faceproof.results import CheckedBy, CheckResult
-from faceproof.sources import Refused
+from faceproof.sources import RefusedSource
 
 T = TypeVar("T")
 
 
-class Stage:
+class ThreadPool:
     """Thread pool with a queue; a cancelled caller leaves the queue immediately."""
 
     def __init__(self, threads: int, name: str) -> None:
@@ -40,7 +40,7 @@ class Stage:
         async with self._free:
             self.under_way += 1
             try:
-                return await _to_the_end(self._pool, function)
+                return await _run_to_end(self._pool, function)
             finally:
                 self.under_way -= 1
 
@@ -49,7 +49,7 @@ class Stage:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def _to_the_end(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
+async def _run_to_end(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
     """Return the function's result; a cancelled caller waits for the thread, then raises."""
     future = asyncio.get_running_loop().run_in_executor(pool, function)
     try:
@@ -59,25 +59,25 @@ async def _to_the_end(pool: ThreadPoolExecutor, function: Callable[[], T]) -> T:
         raise
 
 
-def fetched(address: str, policy: FetchPolicy | None) -> Upload | Refused:
+def _fetch_upload(address: str, policy: FetchPolicy | None) -> Upload | RefusedSource:
     """Return the file fetched from a URL, named by the URL without its query, or the error."""
-    name = without_query(address)
+    name = strip_query(address)
     try:
         if policy is None:
             raise UnsupportedSourceError("fetching URLs is disabled here: send the file itself")
         return Upload(name, fetch(address, policy).data)
     except SourceError as error:
-        return Refused(name, error)
+        return RefusedSource(name, error)
 
 
-def _opened_by(checker: Checker, source: Upload | Refused) -> Opened:
+def _open_source(checker: Checker, source: Upload | RefusedSource) -> PreparedPicture:
     """Return the opened picture, or its error."""
-    if isinstance(source, Refused):
+    if isinstance(source, RefusedSource):
         return checker.open(source)
     return checker.open(source.data, name=source.name)
 
 
-Judge = Callable[[Sequence[Opened]], list[CheckResult]]
+_JudgeBatch = Callable[[Sequence[PreparedPicture]], list[CheckResult]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,8 +85,8 @@ class _Waiting:
     """A queued picture with its judge and the future for its result."""
 
     key: Hashable
-    judge: Judge
-    opened: Opened
+    judge: _JudgeBatch
+    opened: PreparedPicture
     answer: asyncio.Future[CheckResult]
 
 
@@ -113,7 +113,9 @@ class _Batcher:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="faceproof-judge")
         self._loops = [asyncio.create_task(self._serve()) for _ in range(threads)]
 
-    async def judged(self, key: Hashable, judge: Judge, opened: Opened) -> CheckResult:
+    async def submit(
+        self, key: Hashable, judge: _JudgeBatch, opened: PreparedPicture
+    ) -> CheckResult:
         """Return the result of an opened picture; a caller that is cancelled leaves the queue."""
         answer: asyncio.Future[CheckResult] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(key, judge, opened, answer)
@@ -139,25 +141,25 @@ class _Batcher:
                 self._arrived.clear()
                 await self._arrived.wait()
             await self._gather()
-            if batch := self._next():
+            if batch := self._next_batch():
                 await self._judge(batch)
 
     async def _gather(self) -> None:
         """Wait until a batch is full, no picture is being opened, or the time is up."""
         loop = asyncio.get_running_loop()
         until = loop.time() + self._wait
-        while self._weight() < self._faces and self._coming() and loop.time() < until:
+        while self._count_queued_faces() < self._faces and self._coming() and loop.time() < until:
             self._arrived.clear()
             try:
                 await asyncio.wait_for(self._arrived.wait(), until - loop.time())
             except TimeoutError:
                 return
 
-    def _weight(self) -> int:
+    def _count_queued_faces(self) -> int:
         """Return the number of queued faces."""
         return sum(waiting.opened.weight for waiting in self._queue)
 
-    def _next(self) -> list[_Waiting]:
+    def _next_batch(self) -> list[_Waiting]:
         """Take the first queued picture and those with the same key that fit in its batch."""
         batch: list[_Waiting] = []
         left: deque[_Waiting] = deque()
@@ -183,9 +185,9 @@ class _Batcher:
                 if not waiting.answer.done():
                     waiting.answer.set_result(result)
         except Exception as error:  # noqa: BLE001 (handed to who asked, whatever it is)
-            await self._failed(batch, error)
+            await self._handle_failure(batch, error)
 
-    async def _failed(self, batch: Sequence[_Waiting], error: Exception) -> None:
+    async def _handle_failure(self, batch: Sequence[_Waiting], error: Exception) -> None:
         """Set the error on a single picture, or judge the pictures one by one."""
         if len(batch) > 1:
             for waiting in batch:
@@ -197,37 +199,37 @@ class _Batcher:
 class Observer(Protocol):
     """Receives the events that metrics count."""
 
-    def judged_by(self, detector: CheckedBy, operating_point: str) -> None:
+    def record_detector(self, detector: CheckedBy, operating_point: str) -> None:
         """Record the detector in use."""
 
-    def checked(self, result: CheckResult) -> None:
+    def record_result(self, result: CheckResult) -> None:
         """Count a result."""
 
-    def batched(self, size: int) -> None:
+    def record_batch(self, size: int) -> None:
         """Record the number of faces in one inference batch."""
 
-    def queued(self, depth: int) -> None:
+    def record_queue(self, depth: int) -> None:
         """Record the number of pictures accepted and not yet answered."""
 
 
-class Unobserved:
+class NullObserver:
     """An observer that does nothing."""
 
-    def judged_by(self, detector: CheckedBy, operating_point: str) -> None:
+    def record_detector(self, detector: CheckedBy, operating_point: str) -> None:
         """Note nothing."""
 
-    def checked(self, result: CheckResult) -> None:
+    def record_result(self, result: CheckResult) -> None:
         """Count nothing."""
 
-    def batched(self, size: int) -> None:
+    def record_batch(self, size: int) -> None:
         """Note nothing."""
 
-    def queued(self, depth: int) -> None:
+    def record_queue(self, depth: int) -> None:
         """Note nothing."""
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class CheckTask:
     """One picture to judge, uploaded or to be fetched; `key` names the checker."""
 
     key: Hashable
@@ -239,23 +241,23 @@ class Engine:
     """Bounded, batching, cancellable check engine; one for each service."""
 
     def __init__(
-        self, settings: ServiceSettings, *, room: Room, observer: Observer | None = None
+        self, settings: ServiceSettings, *, capacity: Capacity, observer: Observer | None = None
     ) -> None:
-        self._settings, self.room = settings, room
-        self._observer = observer or Unobserved()
+        self._settings, self.capacity = settings, capacity
+        self._observer = observer or NullObserver()
         openers = settings.opening_threads or usable_cores()
-        self._opening = Stage(openers, "faceproof-open")
-        self._fetching = Stage(settings.fetches, "faceproof-fetch")
+        self._opening = ThreadPool(openers, "faceproof-open")
+        self._fetching = ThreadPool(settings.fetches, "faceproof-fetch")
         self._batcher = _Batcher(
             threads=settings.judging_threads or usable_cores(),
             faces=settings.batch_faces,
             wait=settings.batch_wait_ms / 1000,
             coming=lambda: self._opening.under_way,
-            batched=self._observer.batched,
+            batched=self._observer.record_batch,
         )
         self._running: set[asyncio.Task[CheckResult]] = set()
 
-    async def check(self, tasks: Sequence[Task]) -> list[CheckResult]:
+    async def check(self, tasks: Sequence[CheckTask]) -> list[CheckResult]:
         """Return the results in order; cancelling releases their places.
 
         Raises:
@@ -263,8 +265,8 @@ class Engine:
             StoppingError: the service is shutting down.
             DeadlineError: the results were not ready in time.
         """
-        self.room.take(len(tasks))
-        running = [self._started(task) for task in tasks]
+        self.capacity.reserve(len(tasks))
+        running = [self._start_task(task) for task in tasks]
         try:
             _, late = await asyncio.wait(running, timeout=self._settings.answer_seconds)
             if late:
@@ -279,7 +281,7 @@ class Engine:
 
     def give_up(self) -> None:
         """Cancel all running tasks; their callers get StoppingError."""
-        self.room.closed = True
+        self.capacity.closed = True
         for task in self._running:
             task.cancel()
 
@@ -291,33 +293,33 @@ class Engine:
         self._opening.close()
         self._fetching.close()
 
-    def _started(self, task: Task) -> asyncio.Task[CheckResult]:
+    def _start_task(self, task: CheckTask) -> asyncio.Task[CheckResult]:
         """Return the running task of one picture; it releases its place when it ends."""
-        running = asyncio.create_task(self._checked(task))
+        running = asyncio.create_task(self._check_one(task))
         self._running.add(running)
-        running.add_done_callback(self._ended)
-        self._observer.queued(self.room.waiting)
+        running.add_done_callback(self._finish_task)
+        self._observer.record_queue(self.capacity.waiting)
         return running
 
-    def _ended(self, running: asyncio.Task[CheckResult]) -> None:
+    def _finish_task(self, running: asyncio.Task[CheckResult]) -> None:
         self._running.discard(running)
-        self.room.give_back()
-        self._observer.queued(self.room.waiting)
+        self.capacity.release()
+        self._observer.record_queue(self.capacity.waiting)
         if not running.cancelled() and running.exception() is None:
-            self._observer.checked(running.result())
+            self._observer.record_result(running.result())
 
-    async def _checked(self, task: Task) -> CheckResult:
+    async def _check_one(self, task: CheckTask) -> CheckResult:
         """Return the result of one picture."""
         checker = task.checker
-        with self.room.holding() as holding:
-            source = await self._had(task)
+        with self.capacity.open_budget() as budget:
+            source = await self._get_upload(task)
             if source is not task.source and isinstance(source, Upload):
-                holding.add(len(source.data))
-            opened = await self._opening.run(partial(_opened_by, checker, source))
-        return await self._batcher.judged(task.key, checker.judge, opened)
+                budget.add(len(source.data))
+            opened = await self._opening.run(partial(_open_source, checker, source))
+        return await self._batcher.submit(task.key, checker.judge, opened)
 
-    async def _had(self, task: Task) -> Upload | Refused:
+    async def _get_upload(self, task: CheckTask) -> Upload | RefusedSource:
         """Return the picture's bytes; fetch them if the task has a URL."""
         if isinstance(task.source, Upload):
             return task.source
-        return await self._fetching.run(partial(fetched, task.source, task.checker.addresses))
+        return await self._fetching.run(partial(_fetch_upload, task.source, task.checker.addresses))

@@ -1,4 +1,4 @@
-"""`describer`: request bodies, problems and examples of the OpenAPI document."""
+"""Request bodies, problems and examples of the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from faceproof.frontends.api import feedback, security
-from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, problem
-from faceproof.frontends.api.security.settings import GuardSettings
+from faceproof.frontends.api.problems import MEDIA_TYPE, SCHEMAS, Problem, make_problem, schema_ref
+from faceproof.frontends.api.security.settings import SecuritySettings
 from faceproof.frontends.api.uploads import AddressBody, AddressesBody
 from faceproof.frontends.api.wire import BatchResult
 from faceproof.results import CheckResult
@@ -83,36 +83,38 @@ BATCH_EXAMPLE: dict[str, Json] = {
 }
 
 
-def _problem(status: int, code: str, detail: str) -> Json:
-    return problem(status, code, detail).model_dump(mode="json")
+def _problem_example(status: int, code: str, detail: str) -> Json:
+    return make_problem(status, code, detail).model_dump(mode="json")
 
 
-def _by_status(*problems: Json) -> dict[int, dict[str, Json]]:
+def _group_by_status(*problems: Json) -> dict[int, dict[str, Json]]:
     found: dict[int, dict[str, Json]] = {}
     for one in problems:
         found.setdefault(one["status"], {})[one["code"]] = one
     return found
 
 
-PROBLEM_EXAMPLES = _by_status(
-    _problem(400, "bad_request", "the multipart body is truncated"),
-    _problem(404, "not_found", "unknown detector; GET /v1/detectors lists the available ones"),
-    _problem(408, "slow_request", "the body did not arrive within 30 seconds"),
-    _problem(413, "file_too_large", "the body exceeds the limit of 67108864 bytes"),
-    _problem(413, "picture_too_large", "a.png: 90000 x 90000 pixels, more than the limit"),
-    _problem(415, "unsupported_media_type", "Content-Type is 'text/plain'"),
-    _problem(422, "usage", "query.heatmap: Extra inputs are not permitted"),
-    _problem(422, "unknown_choice", "unknown operating point '1-in-2'"),
-    _problem(422, "truncated_picture", "half.jpg: the end of the picture is missing"),
-    _problem(422, "unsupported_format", "not one of the picture formats"),
-    _problem(422, "address_refused", "127.0.0.1: not a public address"),
-    _problem(429, "busy", "queue full: 128 pictures are waiting, limit 128; retry later"),
-    _problem(500, "internal", "internal error; see the service's log"),
-    _problem(502, "fetch_failed", "example.org: the server gave no picture"),
-    _problem(503, "deadline", "no result within 30 seconds: retry later"),
-    _problem(503, "stopping", "the service is shutting down"),
-    _problem(503, "not_ready", "built-in.jpg: expected verdict real, got fake"),
-    _problem(504, "fetch_timeout", "example.org: no picture within 20 seconds"),
+PROBLEM_EXAMPLES = _group_by_status(
+    _problem_example(400, "bad_request", "the multipart body is truncated"),
+    _problem_example(
+        404, "not_found", "unknown detector; GET /v1/detectors lists the available ones"
+    ),
+    _problem_example(408, "slow_request", "the body did not arrive within 30 seconds"),
+    _problem_example(413, "file_too_large", "the body exceeds the limit of 67108864 bytes"),
+    _problem_example(413, "picture_too_large", "a.png: 90000 x 90000 pixels, more than the limit"),
+    _problem_example(415, "unsupported_media_type", "Content-Type is 'text/plain'"),
+    _problem_example(422, "usage", "query.heatmap: Extra inputs are not permitted"),
+    _problem_example(422, "unknown_choice", "unknown operating point '1-in-2'"),
+    _problem_example(422, "truncated_picture", "half.jpg: the end of the picture is missing"),
+    _problem_example(422, "unsupported_format", "not one of the picture formats"),
+    _problem_example(422, "address_refused", "127.0.0.1: not a public address"),
+    _problem_example(429, "busy", "queue full: 128 pictures are waiting, limit 128; retry later"),
+    _problem_example(500, "internal", "internal error; see the service's log"),
+    _problem_example(502, "fetch_failed", "example.org: the server gave no picture"),
+    _problem_example(503, "deadline", "no result within 30 seconds: retry later"),
+    _problem_example(503, "stopping", "the service is shutting down"),
+    _problem_example(503, "not_ready", "built-in.jpg: expected verdict real, got fake"),
+    _problem_example(504, "fetch_timeout", "example.org: no picture within 20 seconds"),
 )
 
 
@@ -126,10 +128,6 @@ COMPONENTS = {
 _FILE: Json = {"type": "string", "format": "binary", "description": "A picture."}
 
 
-def _ref(name: str) -> Json:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
 def _problems(*statuses: int) -> _Responses:
     """Return the problems that a route may answer with, by status."""
     return {
@@ -137,7 +135,7 @@ def _problems(*statuses: int) -> _Responses:
             "description": "; ".join(example["detail"] for example in examples.values()),
             "content": {
                 MEDIA_TYPE: {
-                    "schema": _ref("Problem"),
+                    "schema": schema_ref("Problem"),
                     "examples": {code: {"value": value} for code, value in examples.items()},
                 }
             },
@@ -159,7 +157,7 @@ def _body(parts: Json, address: str) -> Json:
             "required": True,
             "content": {
                 "multipart/form-data": {"schema": multipart},
-                "application/json": {"schema": _ref(address)},
+                "application/json": {"schema": schema_ref(address)},
             },
         }
     }
@@ -167,7 +165,7 @@ def _body(parts: Json, address: str) -> Json:
 
 def _answer(name: str, examples: Mapping[str, Json], description: str) -> Json:
     shown = {title: {"value": value} for title, value in examples.items()}
-    content = {"application/json": {"schema": _ref(name), "examples": shown}}
+    content = {"application/json": {"schema": schema_ref(name), "examples": shown}}
     return {"description": description, "content": content}
 
 
@@ -198,30 +196,28 @@ READY_RESPONSES: _Responses = _problems(503)
 
 
 def install(
-    app: FastAPI, operating_points: Sequence[str], *, max_files: int, guard: GuardSettings
+    app: FastAPI, operating_points: Sequence[str], *, max_files: int, guard: SecuritySettings
 ) -> None:
     """Have the app serve this document, made once: its routes, what they accept, its guard."""
 
     def document() -> Json:
         if app.openapi_schema is None:
-            plain = _described(app)
+            plain = _build_document(app)
             _fill_in(plain, operating_points, max_files)
-            app.openapi_schema = security.described(plain, guard)
+            app.openapi_schema = security.describe_security(plain, guard)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
 
 
-def _described(app: FastAPI) -> Json:
+def _build_document(app: FastAPI) -> Json:
     """Return the OpenAPI document of the app."""
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, routes=app.routes
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name, model in COMPONENTS.items():
-        schema = model.model_json_schema(
-            mode="serialization", ref_template="#/components/schemas/{model}"
-        )
+        schema = model.model_json_schema(mode="serialization", ref_template=f"{SCHEMAS}{{model}}")
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
     _spell_patterns(schemas)

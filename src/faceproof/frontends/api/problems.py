@@ -36,11 +36,24 @@ from faceproof.errors import (
     StoppingError,
     UsageError,
 )
-from faceproof.records import Grown, Record
+from faceproof.records import Record, VersionedRecord
 
 MEDIA_TYPE = "application/problem+json"
+SCHEMAS = "#/components/schemas/"
+"""Where the OpenAPI document holds the schemas of bodies."""
+
 _RETRY_AFTER = 5
 """Default for Retry-After in seconds, without an estimate."""
+
+
+def schema_ref(name: str) -> dict[str, str]:
+    """Return a reference to a schema of the OpenAPI document.
+
+    >>> schema_ref("Problem")
+    {'$ref': '#/components/schemas/Problem'}
+    """
+    return {"$ref": f"{SCHEMAS}{name}"}
+
 
 #: From an error's class to the HTTP status; the nearest ancestor decides.
 STATUSES: Mapping[type[FaceproofError], HTTPStatus] = {
@@ -83,10 +96,10 @@ class Fault(Record):
     message: str
 
 
-class Problem(Grown):
+class Problem(VersionedRecord):
     """RFC 9457 problem details; ``code`` is stable and the same as on the command line."""
 
-    LATER = frozenset({"errors"})
+    ADDED_FIELDS = frozenset({"errors"})
     type: Literal["about:blank"] = "about:blank"
     title: str
     status: int = Field(ge=400, le=599)
@@ -94,7 +107,7 @@ class Problem(Grown):
     code: str
     errors: tuple[Fault, ...] = ()
 
-    def response(self, headers: Mapping[str, str] | None = None) -> Response:
+    def to_response(self, headers: Mapping[str, str] | None = None) -> Response:
         """Return the HTTP response."""
         return Response(
             self.model_dump_json(),
@@ -104,10 +117,10 @@ class Problem(Grown):
         )
 
 
-def problem(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) -> Problem:
+def make_problem(status: int, code: str, detail: str, errors: tuple[Fault, ...] = ()) -> Problem:
     """Return problem details titled with the phrase of the status.
 
-    >>> problem(429, "busy", "Retry later.").title
+    >>> make_problem(429, "busy", "Retry later.").title
     'Too Many Requests'
     """
     title = HTTPStatus(status).phrase
@@ -124,22 +137,22 @@ def status_of(error: type[FaceproofError]) -> int:
     return int(next(STATUSES[cls] for cls in error.__mro__ if cls in STATUSES))
 
 
-def of_code(code: str, detail: str) -> Problem:
+def problem_for_code(code: str, detail: str) -> Problem:
     """Return the problem for an error code, as in a CheckResult."""
-    return problem(status_of(CLASSES[code]), code, detail)
+    return make_problem(status_of(CLASSES[code]), code, detail)
 
 
 async def on_faceproof_error(_: Request, error: FaceproofError) -> Response:
     """Return the problem of a FaceproofError."""
-    return of_code(error.code, str(error)).response()
+    return problem_for_code(error.code, str(error)).to_response()
 
 
 async def on_service_error(request: Request, error: ServiceError) -> Response:
     """Return the problem of a temporary service error, and count it."""
-    request.app.state.metrics.rejected(error.code)
+    request.app.state.metrics.record_rejection(error.code)
     later = error.retry_after if isinstance(error, BusyError) else _RETRY_AFTER
     headers = {} if isinstance(error, SlowRequestError) else {"Retry-After": str(later)}
-    return of_code(error.code, str(error)).response(headers)
+    return problem_for_code(error.code, str(error)).to_response(headers)
 
 
 async def on_http_error(request: Request, error: HTTPException) -> Response:
@@ -147,11 +160,11 @@ async def on_http_error(request: Request, error: HTTPException) -> Response:
     code = CODES.get(error.status_code, "http")
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(allowed(request)) or headers.get("Allow", "")
-    return problem(error.status_code, code, str(error.detail)).response(headers)
+        headers["Allow"] = ", ".join(_allowed_methods(request)) or headers.get("Allow", "")
+    return make_problem(error.status_code, code, str(error.detail)).to_response(headers)
 
 
-def allowed(request: Request) -> list[str]:
+def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of a path; Starlette lists only those of its first route."""
     described = request.app.openapi()["paths"].items()
     return sorted(
@@ -164,22 +177,24 @@ def allowed(request: Request) -> list[str]:
 
 async def on_invalid(_: Request, error: RequestValidationError) -> Response:
     """Return the problem of invalid parameters, without repeating their values."""
-    faults = tuple(_faults(error))
-    said = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "usage", said, faults).response()
+    faults = tuple(_list_faults(error))
+    message = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
+    return make_problem(HTTPStatus.UNPROCESSABLE_ENTITY, "usage", message, faults).to_response()
 
 
-def _faults(error: RequestValidationError) -> Iterator[Fault]:
+def _list_faults(error: RequestValidationError) -> Iterator[Fault]:
     for fault in error.errors():
         yield Fault(where=".".join(map(str, fault["loc"])), message=str(fault["msg"]))
 
 
-def _below(cls: type[FaceproofError]) -> Iterator[type[FaceproofError]]:
+def _all_subclasses(cls: type[FaceproofError]) -> Iterator[type[FaceproofError]]:
     """Yield a class and all its subclasses."""
     yield cls
     for child in cls.__subclasses__():
-        yield from _below(child)
+        yield from _all_subclasses(child)
 
 
 #: Every error by its code.
-CLASSES: Mapping[str, type[FaceproofError]] = {cls.code: cls for cls in _below(FaceproofError)}
+CLASSES: Mapping[str, type[FaceproofError]] = {
+    cls.code: cls for cls in _all_subclasses(FaceproofError)
+}

@@ -9,21 +9,21 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from faceproof.frontends.api import openapi
-from faceproof.frontends.api.problems import of_code, problem
+from faceproof.frontends.api.problems import make_problem, problem_for_code
 from faceproof.frontends.api.service import Service
 from faceproof.frontends.api.wire import (
     Alive,
     BatchResult,
+    CheckOptions,
     Detectors,
     DetectorShown,
     Ready,
-    Wish,
 )
 from faceproof.records import Record
 
 router = APIRouter()
 
-Asked = Annotated[Wish, Query()]
+Asked = Annotated[CheckOptions, Query()]
 
 
 @router.post(
@@ -34,12 +34,12 @@ Asked = Annotated[Wish, Query()]
 )
 async def check(request: Request, wish: Asked) -> Response:
     """Return a verdict on every face of one picture, sent as a file or as a URL."""
-    service = _service(request)
-    choice = service.checkers.choice(**wish.model_dump())
-    result = await service.one(request, choice)
+    service = _service_of(request)
+    choice = service.checkers.make_choice(**wish.model_dump())
+    result = await service.check_one(request, choice)
     if result.error:
-        return of_code(result.error.code, result.error.message).response()
-    return _json(result)
+        return problem_for_code(result.error.code, result.error.message).to_response()
+    return _json_response(result)
 
 
 @router.post(
@@ -50,18 +50,18 @@ async def check(request: Request, wish: Asked) -> Response:
 )
 async def check_batch(request: Request, wish: Asked) -> Response:
     """Return one result for each picture, in order; one that cannot be checked has an error."""
-    service = _service(request)
-    choice = service.checkers.choice(**wish.model_dump())
-    results = await service.several(request, choice)
-    return _json(BatchResult(results=tuple(results)))
+    service = _service_of(request)
+    choice = service.checkers.make_choice(**wish.model_dump())
+    results = await service.check_several(request, choice)
+    return _json_response(BatchResult(results=tuple(results)))
 
 
 @router.get("/v1/detectors", summary="List detectors", response_model=Detectors)
 async def detectors(request: Request) -> Response:
     """Return the detector in use: operating points, generators seen and notes."""
-    service = _service(request)
+    service = _service_of(request)
     shown = DetectorShown.of(service.detector, at=service.checkers.default.at)
-    return _json(Detectors(detectors=(shown,)))
+    return _json_response(Detectors(detectors=(shown,)))
 
 
 @router.get(
@@ -71,7 +71,7 @@ async def detectors(request: Request) -> Response:
 )
 async def detector(request: Request, name: str) -> Response:
     """Return the detector's `detector.json`, including measured results."""
-    bundle = _named(request, name).detector.bundle
+    bundle = _service_named(request, name).detector.bundle
     return Response(bundle.spec.to_json(), media_type="application/json")
 
 
@@ -82,7 +82,7 @@ async def detector(request: Request, name: str) -> Response:
 )
 async def card(request: Request, name: str) -> Response:
     """Return the detector's model card in Markdown."""
-    bundle = _named(request, name).detector.bundle
+    bundle = _service_named(request, name).detector.bundle
     if bundle.spec.card is None:
         raise HTTPException(404, f"detector {name!r} has no model card")
     return Response(bundle.read_file(bundle.spec.card), media_type="text/markdown")
@@ -91,7 +91,7 @@ async def card(request: Request, name: str) -> Response:
 @router.get("/healthz", summary="Liveness probe", response_model=Alive)
 async def healthz() -> Response:
     """Return 200 while the process runs, whatever the load."""
-    return _json(Alive())
+    return _json_response(Alive())
 
 
 @router.get(
@@ -102,26 +102,30 @@ async def healthz() -> Response:
 )
 async def readyz(request: Request) -> Response:
     """Return 200 if the detector is loaded and judged a known picture correctly, else 503."""
-    why_not = _service(request).readiness.why_not
-    return problem(503, "not_ready", why_not).response() if why_not else _json(Ready())
+    why_not = _service_of(request).readiness.reason_not_ready
+    return (
+        make_problem(503, "not_ready", why_not).to_response()
+        if why_not
+        else _json_response(Ready())
+    )
 
 
-def _named(request: Request, name: str) -> Service:
+def _service_named(request: Request, name: str) -> Service:
     """Return the service if its detector has this name.
 
     Raises:
         HTTPException: 404, unknown detector.
     """
-    service = _service(request)
+    service = _service_of(request)
     if service.detector.spec.name != name:
         raise HTTPException(404, "unknown detector; GET /v1/detectors lists the available ones")
     return service
 
 
-def _service(request: Request) -> Service:
+def _service_of(request: Request) -> Service:
     service: Service = request.app.state.service
     return service
 
 
-def _json(record: Record) -> Response:
+def _json_response(record: Record) -> Response:
     return Response(record.model_dump_json(), media_type="application/json")

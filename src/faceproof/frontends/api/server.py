@@ -29,7 +29,7 @@ from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from faceproof.errors import UsageError
-from faceproof.frontends.api.problems import MEDIA_TYPE, problem
+from faceproof.frontends.api.problems import MEDIA_TYPE, make_problem
 from faceproof.frontends.api.security import server_options
 from faceproof.frontends.api.settings import ServiceSettings
 
@@ -61,7 +61,7 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the timer for the first head."""
         super().connection_made(transport)
-        self._look()
+        self._update_timer()
         if len(self.connections) > self.config.max_connections and self.config.silent:
             next(iter(self.config.silent)).give_up()
 
@@ -74,7 +74,7 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Stop the timer after a whole head, start it after other data."""
         super().data_received(data)
-        self._look()
+        self._update_timer()
 
     def on_response_complete(self) -> None:
         """Count the connection as idle after its response."""
@@ -107,14 +107,14 @@ class PatientProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 (uvicorn's words)
         """Respond to malformed HTTP with a problem, and close the connection."""
-        body = problem(400, "bad_request", "malformed HTTP request").model_dump_json().encode()
+        body = make_problem(400, "bad_request", "malformed HTTP request").model_dump_json().encode()
         headers = [("content-type", MEDIA_TYPE), ("content-length", str(len(body)))]
         response = h11.Response(status_code=400, headers=[*headers, ("connection", "close")])
         for event in (response, h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
-    def _look(self) -> None:
+    def _update_timer(self) -> None:
         """Start or stop the timer by the state of the connection."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
@@ -168,11 +168,11 @@ class _PatientServer(Server):
                 connection.answer_and_close()
         loop = asyncio.get_running_loop()
         overdue = loop.call_later(self._seconds, service.give_up)
-        await self._quiet(min(_LAST_WORDS, self._seconds))
+        await self._wait_until_idle(min(_LAST_WORDS, self._seconds))
         await super().shutdown(sockets)
         overdue.cancel()
 
-    async def _quiet(self, seconds: float) -> None:
+    async def _wait_until_idle(self, seconds: float) -> None:
         """Wait until every connection is closed, or the time is up."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -180,7 +180,7 @@ class _PatientServer(Server):
                     await asyncio.sleep(0.02)
 
 
-def bound(host: str, port: int) -> socket.socket:
+def bind_socket(host: str, port: int) -> socket.socket:
     """Return a bound socket that does not listen before the server runs.
 
     Raises:
@@ -227,12 +227,12 @@ def serve(
         **server_options(settings.guard),
     )
     server = _PatientServer(app, config, seconds=settings.shutdown_seconds, started=started)
-    with _ending_well():
+    with _exit_cleanly():
         server.run(sockets=[listener])
 
 
 @contextmanager
-def _ending_well() -> Iterator[None]:
+def _exit_cleanly() -> Iterator[None]:
     """End the process with exit code 0 after a signal that the server has handled."""
     signals = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, lambda *_: None) for number in signals}

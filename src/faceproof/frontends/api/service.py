@@ -20,10 +20,10 @@ from starlette.requests import ClientDisconnect, Request
 from faceproof.checker import FACES, Checker
 from faceproof.detector import Detector
 from faceproof.errors import FaceproofError, TooManyFacesError, UsageError
-from faceproof.frontends.api.capacity import Room
-from faceproof.frontends.api.engine import Engine, Observer, Task
+from faceproof.frontends.api.capacity import Capacity
+from faceproof.frontends.api.engine import CheckTask, Engine, Observer
 from faceproof.frontends.api.settings import ServiceSettings
-from faceproof.frontends.api.uploads import Bodies, Upload
+from faceproof.frontends.api.uploads import BodyReader, Upload
 from faceproof.imaging.decode import Pixels
 from faceproof.imaging.faces import Face, FaceFinder, YuNet
 from faceproof.results import CheckedBy, CheckResult
@@ -45,23 +45,25 @@ class Readiness:
         self.stopping = False
 
     @property
-    def why_not(self) -> str | None:
+    def reason_not_ready(self) -> str | None:
         """Reason why the service is not ready; None if it is ready."""
         return "the service is shutting down" if self.stopping else self._judged
 
-    async def look(self, judge: Callable[[Upload], Awaitable[Sequence[CheckResult]]]) -> None:
+    async def judge_picture(
+        self, judge: Callable[[Upload], Awaitable[Sequence[CheckResult]]]
+    ) -> None:
         """Judge the picture and record whether the verdict is correct."""
         try:
             (result,) = await judge(self.upload)
         except FaceproofError as error:
             self._judged = f"{self.upload.name}: check failed: {error}"
         else:
-            self._judged = fault(result, self._right)
+            self._judged = find_fault(result, self._right)
         if self._judged is not None:
             _LOG.warning("not ready: %s", self._judged)
 
 
-def fault(result: CheckResult, right: str) -> str | None:
+def find_fault(result: CheckResult, right: str) -> str | None:
     """Return the error of a result with a known verdict, None if it is correct."""
     if result.error:
         return f"{result.source}: check failed: {result.error.message}"
@@ -91,7 +93,7 @@ class _Choice:
     heatmaps: bool = False
 
 
-class Bounded:
+class LimitedFaceFinder:
     """A face finder that rejects a picture with too many faces."""
 
     def __init__(self, finder: FaceFinder, most: int) -> None:
@@ -121,7 +123,7 @@ class _Checkers:
         self._made: dict[_Choice, Checker] = {}
         self.default = _Choice(at=checker.operating_point.name)
 
-    def choice(
+    def make_choice(
         self, *, at: str | None = None, faces: str = "all", heatmaps: bool = False
     ) -> _Choice:
         """Return a validated choice.
@@ -147,7 +149,7 @@ class _Checkers:
         return self._made[choice]
 
     def _make(self, choice: _Choice) -> Checker:
-        bounded = Bounded(self._finder, self._max_faces)
+        bounded = LimitedFaceFinder(self._finder, self._max_faces)
         given = self._given
         return Checker(
             given.detector,
@@ -176,31 +178,33 @@ class Service:
     ) -> None:
         self.detector, self.readiness = checker.detector, readiness
         self.checkers = _Checkers(checker, max_faces=settings.max_faces)
-        self.room = Room(places=settings.max_waiting, bytes_=settings.max_held_bytes)
-        self.engine = Engine(settings, room=self.room, observer=observer)
+        self.capacity = Capacity(places=settings.max_waiting, bytes_=settings.max_held_bytes)
+        self.engine = Engine(settings, capacity=self.capacity, observer=observer)
         addresses = settings.addresses and checker.addresses is not None
-        self.bodies = Bodies(settings, addresses=addresses)
+        self.bodies = BodyReader(settings, addresses=addresses)
         if observer:
-            observer.judged_by(_named(self.detector), self.checkers.default.at)
+            observer.record_detector(_detector_of_results(self.detector), self.checkers.default.at)
 
-    async def one(self, request: Request, choice: _Choice) -> CheckResult:
+    async def check_one(self, request: Request, choice: _Choice) -> CheckResult:
         """Return the result of the one picture in a request."""
-        self.room.check()
-        with self.room.holding() as holding:
-            source = await self.bodies.one(request, holding)
-            return (await _unless_gone(request, self.judged([source], choice)))[0]
+        self.capacity.check()
+        with self.capacity.open_budget() as budget:
+            source = await self.bodies.read_one(request, budget)
+            return (await _cancel_when_gone(request, self.check_uploads([source], choice)))[0]
 
-    async def several(self, request: Request, choice: _Choice) -> list[CheckResult]:
+    async def check_several(self, request: Request, choice: _Choice) -> list[CheckResult]:
         """Return the results of the pictures in a request, in order."""
-        self.room.check()
-        with self.room.holding() as holding:
-            sources = await self.bodies.several(request, holding)
-            return await _unless_gone(request, self.judged(sources, choice))
+        self.capacity.check()
+        with self.capacity.open_budget() as budget:
+            sources = await self.bodies.read_several(request, budget)
+            return await _cancel_when_gone(request, self.check_uploads(sources, choice))
 
-    async def judged(self, sources: Sequence[Upload | str], choice: _Choice) -> list[CheckResult]:
+    async def check_uploads(
+        self, sources: Sequence[Upload | str], choice: _Choice
+    ) -> list[CheckResult]:
         """Return the results of pictures, in order."""
         checker = self.checkers[choice]
-        return await self.engine.check([Task(choice, checker, source) for source in sources])
+        return await self.engine.check([CheckTask(choice, checker, source) for source in sources])
 
     def give_up(self) -> None:
         """Cancel all waiting requests with StoppingError."""
@@ -209,17 +213,19 @@ class Service:
 
     async def judge_built_in(self) -> None:
         """Judge the readiness picture."""
-        await self.readiness.look(lambda upload: self.judged([upload], self.checkers.default))
+        await self.readiness.judge_picture(
+            lambda upload: self.check_uploads([upload], self.checkers.default)
+        )
 
 
-def _named(detector: Detector) -> CheckedBy:
+def _detector_of_results(detector: Detector) -> CheckedBy:
     """Return the detector's identity as in results."""
     spec = detector.spec
     return CheckedBy(name=spec.name, version=spec.version, sha256=detector.sha256)
 
 
 @asynccontextmanager
-async def running(service: Service) -> AsyncIterator[Service]:
+async def run_service(service: Service) -> AsyncIterator[Service]:
     """Yield a service that has judged the readiness picture; close it at the end."""
     service.readiness.stopping = False
     try:
@@ -230,14 +236,14 @@ async def running(service: Service) -> AsyncIterator[Service]:
         await service.engine.close()
 
 
-async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
+async def _cancel_when_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Return what the work returns; cancel it when the client closes the connection.
 
     Raises:
         ClientDisconnect: the client has disconnected.
     """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.create_task(_gone(request))
+    leaving = asyncio.create_task(_wait_for_disconnect(request))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if working.done():
@@ -249,7 +255,7 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     """Return when the client has closed the connection; the body was read before."""
     while (await request.receive())["type"] != "http.disconnect":
         continue

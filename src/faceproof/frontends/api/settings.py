@@ -12,10 +12,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from faceproof.errors import UsageError
 from faceproof.frontends.api.feedback import FeedbackSettings
-from faceproof.frontends.api.security import GuardSettings
+from faceproof.frontends.api.security import SecuritySettings
 from faceproof.imaging.decode import Limits
 from faceproof.imaging.fetching import FetchPolicy
-from faceproof.tables import nearest
+from faceproof.tables import did_you_mean
 
 PREFIX = "FACEPROOF_SERVE_"
 _DELIMITER = "__"
@@ -121,7 +121,7 @@ class ServiceSettings(BaseSettings):
         default="real", description="Expected verdict on that picture."
     )
 
-    guard: GuardSettings = GuardSettings()
+    guard: SecuritySettings = SecuritySettings()
     feedback: FeedbackSettings = FeedbackSettings()
 
     @model_validator(mode="after")
@@ -164,28 +164,28 @@ def read_settings(**given: object) -> ServiceSettings:
     try:
         return ServiceSettings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise UsageError("; ".join(_faults(error))) from None
+        raise UsageError("; ".join(_list_faults(error))) from None
 
 
-def variables(model: type[BaseModel] = ServiceSettings, prefix: str = PREFIX) -> Iterator[str]:
+def variable_names(model: type[BaseModel] = ServiceSettings, prefix: str = PREFIX) -> Iterator[str]:
     """Yield the names of the environment variables."""
     for name, field in model.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from variables(inner, f"{prefix}{name}{_DELIMITER}".upper())
+            yield from variable_names(inner, f"{prefix}{name}{_DELIMITER}".upper())
         else:
             yield f"{prefix}{name}".upper()
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
     """Reject a misspelt variable, which would otherwise be ignored silently."""
-    known = list(variables())
+    known = list(variable_names())
     for name in environment:
         if name.upper().startswith(PREFIX) and name.upper() not in known:
-            raise UsageError(f"{name} is not a setting of the service{nearest(name, known)}")
+            raise UsageError(f"{name} is not a setting of the service{did_you_mean(name, known)}")
 
 
-def _faults(error: ValidationError) -> Iterator[str]:
+def _list_faults(error: ValidationError) -> Iterator[str]:
     """Yield each validation error with the name of its variable."""
     for fault in error.errors():
         place = _DELIMITER.join(map(str, fault["loc"])).upper()

@@ -1,7 +1,7 @@
-"""`Uploads` and `Bodies` parse a request's pictures within limits of size and time.
+"""`MultipartUploads` and `BodyReader` parse a request's pictures within limits of size and time.
 
-Starlette's form parser spools files above one megabyte to disk. This parser keeps them in memory
-and stops reading as soon as a limit is exceeded, so that no byte of a picture is written to disk.
+This parser keeps files in memory and stops reading as soon as a limit is exceeded. Starlette's form
+parser accepts truncated bodies and has no size limit for a file (``docs/decisions/0009``).
 
 Source: RFC 7578, "Returning Values from Forms: multipart/form-data", 2015.
 """
@@ -28,11 +28,11 @@ from faceproof.errors import (
     StoppingError,
     UnsupportedSourceError,
 )
-from faceproof.frontends.api.bodies import bounded, in_time, media_type, parsed
-from faceproof.frontends.api.capacity import Holding
+from faceproof.frontends.api.bodies import limit_time, media_type, parse_json, read_bounded
+from faceproof.frontends.api.capacity import BodyBudget
 from faceproof.frontends.api.settings import ServiceSettings
 from faceproof.records import Record
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -53,14 +53,14 @@ class Upload:
     data: bytes = field(repr=False)
 
 
-class Uploads:
+class MultipartUploads:
     """Multipart parser, fed chunk by chunk; `files` are complete after `finish`."""
 
     def __init__(self, boundary: bytes, *, max_file_bytes: int, max_files: int) -> None:
         """Raise HTTPException 400 for an invalid boundary."""
         self._max_bytes, self._max_files = max_file_bytes, max_files
         self.files: list[Upload] = []
-        self._part = _Part()
+        self._part = _MultipartPart()
         self._ended = False
         try:
             self._parser = python_multipart.MultipartParser(
@@ -70,7 +70,7 @@ class Uploads:
                 max_header_size=_LONGEST_HEADER,
             )
         except FormParserError as error:
-            raise _malformed(error) from error
+            raise _malformed_error(error) from error
 
     def feed(self, chunk: bytes) -> None:
         """Parse a chunk.
@@ -82,7 +82,7 @@ class Uploads:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise _malformed(error) from error
+            raise _malformed_error(error) from error
 
     def finish(self) -> list[Upload]:
         """Return the files.
@@ -96,58 +96,58 @@ class Uploads:
 
     def _callbacks(self) -> MultipartCallbacks:
         return {
-            "on_part_begin": self._begin,
-            "on_header_begin": self._header_begin,
-            "on_header_field": self._header_field,
-            "on_header_value": self._header_value,
-            "on_header_end": self._header_end,
-            "on_headers_finished": self._headers_finished,
-            "on_part_data": self._data,
-            "on_part_end": self._end,
-            "on_end": self._all,
+            "on_part_begin": self._on_part_begin,
+            "on_header_begin": self._on_header_begin,
+            "on_header_field": self._on_header_field,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_part_data,
+            "on_part_end": self._on_part_end,
+            "on_end": self._on_end,
         }
 
-    def _begin(self) -> None:
+    def _on_part_begin(self) -> None:
         if len(self.files) >= self._max_files:
             raise HTTPException(400, f"too many parts, limit {self._max_files}: send fewer at once")
-        self._part = _Part()
+        self._part = _MultipartPart()
 
-    def _header_begin(self) -> None:
+    def _on_header_begin(self) -> None:
         self._part.header, self._part.value = b"", b""
 
-    def _header_field(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._part.header += data[start:end]
 
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._part.value += data[start:end]
 
-    def _header_end(self) -> None:
+    def _on_header_end(self) -> None:
         if self._part.header.lower() == b"content-disposition":
             self._part.disposition = self._part.value
 
-    def _headers_finished(self) -> None:
+    def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._part.disposition)
-        if _text(options.get(b"name", b"")) != _PART:
+        if _decode_name(options.get(b"name", b"")) != _PART:
             raise HTTPException(400, f"unexpected part: only parts named {_PART!r} are accepted")
-        self._part.name = file_name(_text(options.get(b"filename", b"")))
+        self._part.name = file_name(_decode_name(options.get(b"filename", b"")))
 
-    def _data(self, data: bytes, start: int, end: int) -> None:
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if len(self._part.data) + end - start > self._max_bytes:
             raise FileTooLargeError(
                 f"{self._part.name}: file too large, limit {self._max_bytes} bytes"
             )
         self._part.data += data[start:end]
 
-    def _end(self) -> None:
+    def _on_part_end(self) -> None:
         self.files.append(Upload(self._part.name, bytes(self._part.data)))
-        self._part = _Part()
+        self._part = _MultipartPart()
 
-    def _all(self) -> None:
+    def _on_end(self) -> None:
         self._ended = True
 
 
 @dataclass
-class _Part:
+class _MultipartPart:
     """The part being received."""
 
     name: str = UNNAMED
@@ -157,7 +157,7 @@ class _Part:
     value: bytes = b""
 
 
-async def _read_uploads(chunks: AsyncIterator[bytes], uploads: Uploads) -> list[Upload]:
+async def _read_uploads(chunks: AsyncIterator[bytes], uploads: MultipartUploads) -> list[Upload]:
     """Return the files of a body that arrives in chunks."""
     async for chunk in chunks:
         uploads.feed(chunk)
@@ -190,15 +190,15 @@ def file_name(name: str) -> str:
     ('a.jpg', 'b.png', 'a\\x0ab.jpg', '<upload>')
     """
     last = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in printable(last))
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in to_printable(last))
     return shown[-_LONGEST_NAME:] or UNNAMED
 
 
-def _text(name: bytes) -> str:
+def _decode_name(name: bytes) -> str:
     return name.decode("utf-8", errors="surrogateescape")
 
 
-def _malformed(error: FormParserError) -> HTTPException:
+def _malformed_error(error: FormParserError) -> HTTPException:
     return HTTPException(400, f"malformed multipart body ({error})")
 
 
@@ -239,7 +239,7 @@ Named = TypeVar("Named", AddressBody, AddressesBody)
 Pictures = Sequence[Upload | str]
 
 
-class Bodies:
+class BodyReader:
     """Reads request bodies within the limits of memory and time."""
 
     def __init__(self, settings: ServiceSettings, *, addresses: bool) -> None:
@@ -253,7 +253,7 @@ class Bodies:
         for timeout in self._reading:
             timeout.reschedule(asyncio.get_running_loop().time())
 
-    async def one(self, request: Request, holding: Holding) -> Upload | str:
+    async def read_one(self, request: Request, budget: BodyBudget) -> Upload | str:
         """Return the only file or URL of a request.
 
         Raises:
@@ -262,60 +262,62 @@ class Bodies:
             SlowRequestError: the body did not arrive in time.
             BusyError: the service is full.
         """
-        found = await self._read(request, holding, files=1, named=AddressBody)
+        found = await self._read(request, budget, files=1, named=AddressBody)
         if isinstance(found, AddressBody):
-            return self._allowed([found.url])[0]
+            return self._check_addresses([found.url])[0]
         if not found:
             raise HTTPException(400, "the body has no part named 'file'")
         return found[0]
 
-    async def several(self, request: Request, holding: Holding) -> Pictures:
-        """Return the files or URLs of a request; raises the same errors as `one`."""
+    async def read_several(self, request: Request, budget: BodyBudget) -> Pictures:
+        """Return the files or URLs of a request; raises the same errors as `read_one`."""
         most = self._settings.max_files
-        found = await self._read(request, holding, files=most, named=AddressesBody)
+        found = await self._read(request, budget, files=most, named=AddressesBody)
         if isinstance(found, AddressesBody):
             if len(found.urls) > most:
                 raise HTTPException(400, f"too many URLs, limit {most}: send fewer at once")
-            return self._allowed(found.urls)
+            return self._check_addresses(found.urls)
         if not found:
             raise HTTPException(400, "the body has no part named 'file'")
         return found
 
     async def _read(
-        self, request: Request, holding: Holding, *, files: int, named: type[Named]
+        self, request: Request, budget: BodyBudget, *, files: int, named: type[Named]
     ) -> list[Upload] | Named:
         """Return the files of a multipart body, or the parsed JSON body."""
         boundary = boundary_of(request.headers.get("content-type", ""))
-        chunks = self._chunks(request, holding, self._most(request, json=boundary is None))
-        async with self._in_time():
+        chunks = self._read_chunks(
+            request, budget, self._byte_limit(request, json=boundary is None)
+        )
+        async with self._limit_time():
             if boundary is None:
-                return parsed(named, b"".join([chunk async for chunk in chunks]))
+                return parse_json(named, b"".join([chunk async for chunk in chunks]))
             limit = self._settings.max_file_bytes
-            uploads = Uploads(boundary, max_file_bytes=limit, max_files=files)
+            uploads = MultipartUploads(boundary, max_file_bytes=limit, max_files=files)
             return await _read_uploads(chunks, uploads)
 
     @asynccontextmanager
-    async def _in_time(self) -> AsyncIterator[None]:
+    async def _limit_time(self) -> AsyncIterator[None]:
         """Apply the timeout to a body.
 
         Raises:
             SlowRequestError: the timeout expired.
             StoppingError: the service stopped before that.
         """
-        async with in_time(self._settings.upload_seconds, self._late) as timeout:
+        async with limit_time(self._settings.upload_seconds, self._late_error) as timeout:
             self._reading.add(timeout)
             try:
                 yield
             finally:
                 self._reading.discard(timeout)
 
-    def _late(self) -> ServiceError:
+    def _late_error(self) -> ServiceError:
         if self._stopped:
             return StoppingError("the service stopped before the body arrived")
         seconds = self._settings.upload_seconds
         return SlowRequestError(f"the body did not arrive within {seconds:g} seconds")
 
-    def _most(self, request: Request, *, json: bool) -> int:
+    def _byte_limit(self, request: Request, *, json: bool) -> int:
         """Return the byte limit of the body; reject a larger Content-Length.
 
         Raises:
@@ -333,20 +335,22 @@ class Bodies:
         )
         announced = request.headers.get("content-length", "0")
         if announced.isdecimal() and int(announced) > most:
-            raise FileTooLargeError(_too_large(most))
+            raise FileTooLargeError(_too_large_message(most))
         return most
 
-    async def _chunks(self, request: Request, holding: Holding, most: int) -> AsyncIterator[bytes]:
+    async def _read_chunks(
+        self, request: Request, budget: BodyBudget, most: int
+    ) -> AsyncIterator[bytes]:
         """Yield the body's chunks, counted; raise an error beyond ``most`` bytes."""
-        async for chunk in bounded(request, most, too_large=_too_large(most)):
-            holding.add(len(chunk))
+        async for chunk in read_bounded(request, most, too_large=_too_large_message(most)):
+            budget.add(len(chunk))
             yield chunk
 
-    def _allowed(self, addresses: Sequence[str]) -> Sequence[str]:
+    def _check_addresses(self, addresses: Sequence[str]) -> Sequence[str]:
         if not self._addresses:
             raise UnsupportedSourceError("fetching URLs is disabled here: send the file itself")
         return addresses
 
 
-def _too_large(most: int) -> str:
+def _too_large_message(most: int) -> str:
     return f"the body exceeds the limit of {most} bytes"

@@ -1,4 +1,4 @@
-"""`Wish` and the response Records of the service."""
+"""`CheckOptions` and the response Records of the service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faceproof.records import Document, Record
 from faceproof.results import CheckResult
 
 
-class Wish(Record):
+class CheckOptions(Record):
     """Query parameters of a check; an unknown parameter is rejected."""
 
     at: str | None = Field(

@@ -16,14 +16,14 @@ from faceproof.detector.scorers import usable_cores
 from faceproof.errors import NoHeatMapError
 from faceproof.frontends.webapp.settings import MOST_PICTURES, Settings
 from faceproof.imaging.decode import Pixels, decode
-from faceproof.pipeline import in_order
+from faceproof.pipeline import map_in_order
 from faceproof.results import CheckResult
 
 _KEPT = "pictures kept"
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenPicture:
     """One picture: its name, or the address that it was fetched from, and its file's bytes.
 
     ``about`` is what we know of a picture of ours: who made it and what is true of it.
@@ -39,24 +39,24 @@ class Given:
         return f"{hashlib.sha256(self.data).hexdigest()} {self.name}"
 
 
-def keep(picture: Given) -> None:
+def keep(picture: GivenPicture) -> None:
     """Add a picture to those of the session; one that is there already moves to the end."""
-    kept = [one for one in kept_pictures() if one.key != picture.key]
+    kept = [one for one in session_pictures() if one.key != picture.key]
     st.session_state[_KEPT] = [*kept, picture][-MOST_PICTURES:]
 
 
 def forget(key: str) -> None:
     """Take a picture out of the session's."""
-    st.session_state[_KEPT] = [one for one in kept_pictures() if one.key != key]
+    st.session_state[_KEPT] = [one for one in session_pictures() if one.key != key]
 
 
-def kept_pictures() -> list[Given]:
+def session_pictures() -> list[GivenPicture]:
     """Return the pictures of the session that no widget holds: fetched, taken, ours."""
-    pictures: list[Given] = st.session_state.get(_KEPT, [])
+    pictures: list[GivenPicture] = st.session_state.get(_KEPT, [])
     return pictures
 
 
-def each_once(pictures: Sequence[Given]) -> list[Given]:
+def unique_pictures(pictures: Sequence[GivenPicture]) -> list[GivenPicture]:
     """Return the pictures without repeats, in order."""
     return list({one.key: one for one in pictures}.values())
 
@@ -100,24 +100,24 @@ def spec() -> DetectorSpec:
 _RESULTS, _WHOLE, _DECODED = "results", "taken as faces", "decoded"
 
 
-def answers(pictures: Sequence[Given], point: str) -> list[CheckResult]:
+def check_pictures(pictures: Sequence[GivenPicture], point: str) -> list[CheckResult]:
     """Return the result of each picture at an operating point, in order.
 
     A picture is checked when it is new; another operating point needs no network.
     """
     known: dict[tuple[str, str, bool], CheckResult] = st.session_state.get(_RESULTS, {})
-    wanted = [_name(picture) for picture in pictures]
+    wanted = [_answer_key(picture) for picture in pictures]
     missing = [key for key in wanted if key not in known]
-    checked = _checked(dict(zip(wanted, pictures, strict=True)), missing)
+    checked = _check_missing(dict(zip(wanted, pictures, strict=True)), missing)
     st.session_state[_RESULTS] = {key: checked.get(key) or known[key] for key in wanted}
     found = st.session_state[_RESULTS]
     return [checker().verdicts_at(found[key], point) for key in wanted]
 
 
-def explained(picture: Given, point: str) -> CheckResult:
+def explain_picture(picture: GivenPicture, point: str) -> CheckResult:
     """Return the answer on a picture that has one, with heat maps: they are made when asked for."""
     known: dict[tuple[str, str, bool], CheckResult] = st.session_state[_RESULTS]
-    key = _name(picture)
+    key = _answer_key(picture)
     if not all(face.heatmap for face in known[key].faces):
         asked = checker(whole=is_whole(picture), heatmaps=True)
         with st.spinner("Computing heat maps …"):
@@ -125,13 +125,13 @@ def explained(picture: Given, point: str) -> CheckResult:
     return checker().verdicts_at(known[key], point)
 
 
-def _name(picture: Given) -> tuple[str, str, bool]:
+def _answer_key(picture: GivenPicture) -> tuple[str, str, bool]:
     """Return what an answer is kept under: picture, detector, and which faces are judged."""
     return picture.key, checker().detector.sha256, is_whole(picture)
 
 
-def _checked(
-    pictures: dict[tuple[str, str, bool], Given], missing: Sequence[tuple[str, str, bool]]
+def _check_missing(
+    pictures: dict[tuple[str, str, bool], GivenPicture], missing: Sequence[tuple[str, str, bool]]
 ) -> dict[tuple[str, str, bool], CheckResult]:
     """Return the answers that are not known yet, with a bar where there are several."""
     if not missing:
@@ -146,18 +146,18 @@ def _checked(
     return found
 
 
-def is_whole(picture: Given) -> bool:
+def is_whole(picture: GivenPicture) -> bool:
     """Return whether the user marked this picture as a face crop."""
     return picture.key in st.session_state.get(_WHOLE, frozenset())
 
 
-def take_whole(picture: Given, *, whole: bool) -> None:
+def take_whole(picture: GivenPicture, *, whole: bool) -> None:
     """Remember whether this picture is a face crop already."""
-    said: frozenset[str] = st.session_state.get(_WHOLE, frozenset())
-    st.session_state[_WHOLE] = said | {picture.key} if whole else said - {picture.key}
+    marked: frozenset[str] = st.session_state.get(_WHOLE, frozenset())
+    st.session_state[_WHOLE] = marked | {picture.key} if whole else marked - {picture.key}
 
 
-def pixels(picture: Given) -> Pixels:
+def pixels(picture: GivenPicture) -> Pixels:
     """Return the upright picture, uint8 [H, W, 3]; the last one is remembered.
 
     Raises:
@@ -179,11 +179,11 @@ Key = tuple[str, str]
 class Batch:
     """Pictures and their answers, in the same order."""
 
-    pictures: tuple[Given, ...]
+    pictures: tuple[GivenPicture, ...]
     results: tuple[CheckResult, ...]
 
 
-def batch_answers(pictures: Sequence[tuple[str, Given]], point: str) -> Batch:
+def check_batch(pictures: Sequence[tuple[str, GivenPicture]], point: str) -> Batch:
     """Return the result of each picture, given with its upload's id, at an operating point.
 
     A picture is judged when it is new; another operating point needs no network.
@@ -192,24 +192,28 @@ def batch_answers(pictures: Sequence[tuple[str, Given]], point: str) -> Batch:
     known: Mapping[Key, CheckResult] = st.session_state.get(_BATCH_KEPT, {})
     wanted = {(upload, asked.detector.sha256): picture for upload, picture in pictures}
     missing = {key: picture for key, picture in wanted.items() if key not in known}
-    found = {**known, **_judged(asked, missing)}
+    found = {**known, **_check_missing_of_batch(asked, missing)}
     st.session_state[_BATCH_KEPT] = {key: found[key] for key in wanted}
     return Batch(
         tuple(wanted.values()), tuple(asked.verdicts_at(found[key], point) for key in wanted)
     )
 
 
-def _judged(asked: Checker, missing: Mapping[Key, Given]) -> dict[Key, CheckResult]:
+def _check_missing_of_batch(
+    asked: Checker, missing: Mapping[Key, GivenPicture]
+) -> dict[Key, CheckResult]:
     """Return the answers that are not known yet, with a progress bar."""
     if not missing:
         return {}
 
-    def judge(picture: Given) -> CheckResult:
+    def judge(picture: GivenPicture) -> CheckResult:
         return asked.check(picture.data, name=picture.name)
 
     bar = st.progress(0.0, "Looking for faces …")
     workers, found = usable_cores(), {}
-    with closing(in_order(judge, missing.values(), workers=workers, ahead=2 * workers)) as results:
+    with closing(
+        map_in_order(judge, missing.values(), workers=workers, ahead=2 * workers)
+    ) as results:
         for key, result in zip(missing, results, strict=True):
             found[key] = result
             bar.progress(len(found) / len(missing), f"{len(found)} of {len(missing)} checked")

@@ -8,14 +8,15 @@ import streamlit as st
 
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import sliders
-from faceproof.frontends.webapp.answers import Batch, Given, batch_answers, spec
+from faceproof.frontends.webapp.answers import Batch, GivenPicture, check_batch, spec
 from faceproof.frontends.webapp.faces import STYLE, draw_faces, draw_picture
-from faceproof.frontends.webapp.markdown import escaped, label, shortened, small
+from faceproof.frontends.webapp.markdown import label, shorten, small_print, to_markdown
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES
+from faceproof.messages import count_noun
 from faceproof.reports import words
 from faceproof.reports import words as plain_words
-from faceproof.reports.csv_rows import csv_text, file_says
-from faceproof.reports.words import visible
+from faceproof.reports.csv_rows import csv_text, provenance_indications
+from faceproof.reports.words import escape_controls
 from faceproof.results import CheckResult
 
 #: What can come of a picture, the most pressing first.
@@ -38,13 +39,13 @@ def _draw_table(results: Sequence[CheckResult]) -> int | None:
         "Plain table",
         key=_PLAIN,
         persist_state="session",
-        help="As text, which screen readers read and browsers print; it cannot be sorted.",
+        help="Shows the table as text for screen readers and printing; it cannot be sorted.",
     )
     if plain:
-        st.table(_as_text(columns(results)), hide_index=True)
+        st.table(_table_as_text(table_columns(results)), hide_index=True)
         return None
     event = st.dataframe(
-        columns(results),
+        table_columns(results),
         hide_index=True,
         width="stretch",
         on_select="rerun",
@@ -57,26 +58,31 @@ def _draw_table(results: Sequence[CheckResult]) -> int | None:
         },
     )
     st.markdown(
-        small("A click on a column's head sorts; a click on a row's box shows its picture below.")
+        small_print(
+            "Click a column header to sort; click the box of a row to show its picture below."
+        )
     )
     rows = event["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(results) else None
 
 
-def columns(results: Sequence[CheckResult]) -> Columns:
+def table_columns(results: Sequence[CheckResult]) -> Columns:
     """Return the table, by column; names and messages show what they hold."""
     return {
-        "Picture": [shortened(visible(one.source)) for one in results],
+        "Picture": [shorten(escape_controls(one.source)) for one in results],
         "Answer": [outcome_of(one) for one in results],
         "Fake": [one.fake_probability for one in results],
         "Faces": [len(one.faces) for one in results],
         "With caution": [", ".join(_cautions(one)) for one in results],
-        "The file says": [", ".join(_SAYS[said] for said in file_says(one)) for one in results],
-        "Why not": [visible(one.error.message) if one.error else "" for one in results],
+        "Metadata": [
+            ", ".join(_SAYS[indication] for indication in provenance_indications(one))
+            for one in results
+        ],
+        "Why not": [escape_controls(one.error.message) if one.error else "" for one in results],
     }
 
 
-def _as_text(table: Columns) -> dict[str, list[str]]:
+def _table_as_text(table: Columns) -> dict[str, list[str]]:
     """Return the table as Markdown that shows it."""
     return {name: [_cell(cell) for cell in cells] for name, cells in table.items()}
 
@@ -84,7 +90,7 @@ def _as_text(table: Columns) -> dict[str, list[str]]:
 def _cell(cell: str | float | None) -> str:
     if cell is None:
         return ""
-    return f"{cell:.3f}" if isinstance(cell, float) else escaped(str(cell))
+    return f"{cell:.3f}" if isinstance(cell, float) else to_markdown(str(cell))
 
 
 def _cautions(result: CheckResult) -> list[str]:
@@ -103,27 +109,27 @@ def draw() -> None:
     st.html(STYLE)
     st.title("Many pictures at once", anchor=False)
     st.markdown(
-        f"Add up to {MOST_FILES} pictures. Each gets the same verdict as on its own, and one row "
-        "in a table. For whole folders, the command line has no limit: `faceproof check FOLDER`."
+        f"Add up to {MOST_FILES} pictures. Each gets one row in a table, with the same verdict "
+        "as on the page “Check”. The command line has no limit: `faceproof check FOLDER`."
     )
     try:
         detector = spec()
     except FaceproofError as error:
-        st.error(f"**The detector cannot be loaded.** {escaped(str(error))}")
+        st.error(f"**The detector cannot be loaded.** {to_markdown(str(error))}")
         return
-    pictures = _uploaded()
+    pictures = _uploaded_pictures()
     if not pictures:
         return
-    batch = batch_answers(pictures, sliders.chosen_point(detector))
+    batch = check_batch(pictures, sliders.chosen_point(detector))
     _draw_summary(batch.results)
     _draw_rows(batch)
     _draw_downloads(batch.results)
     with st.container(border=True):
         sliders.draw_budget(detector, faces=1)
-    st.markdown(small(plain_words.PIXELS_ONLY))
+    st.markdown(small_print(plain_words.PIXELS_ONLY))
 
 
-def _uploaded() -> list[tuple[str, Given]]:
+def _uploaded_pictures() -> list[tuple[str, GivenPicture]]:
     """Return the uploaded pictures by their upload's id, as many as fit in memory."""
     files = st.file_uploader(
         "Pictures to check: choose them, or drag and drop them here",
@@ -133,13 +139,13 @@ def _uploaded() -> list[tuple[str, Given]]:
         help="They stay in this computer's memory while the page is open and are never written to "
         "disk.",
     )
-    fitting: list[tuple[str, Given]] = []
+    fitting: list[tuple[str, GivenPicture]] = []
     total = 0
     for file in files or ():
         total += file.size
         if len(fitting) == MOST_FILES or total > MOST_TOTAL_MEGABYTES * 2**20:
             break
-        fitting.append((file.file_id, Given(file.name, file.getvalue())))
+        fitting.append((file.file_id, GivenPicture(file.name, file.getvalue())))
     if files and len(fitting) < len(files):
         st.warning(
             f"{len(files)} pictures were given; the first {len(fitting)} are checked. The limit "
@@ -153,9 +159,9 @@ def _draw_summary(results: Sequence[CheckResult]) -> None:
     """Summarise the results in a sentence."""
     outcomes = [outcome_of(result) for result in results]
     counts = {words: outcomes.count(words) for words in OUTCOMES}
-    told = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
-    noun = "picture" if len(results) == 1 else "pictures"
-    st.header(f"{len(results)} {noun}: {told}", anchor=False)
+    description = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
+    pictures = count_noun(len(results), "picture", separator="")
+    st.header(f"{pictures}: {description}", anchor=False)
 
 
 def _draw_rows(batch: Batch) -> None:
@@ -166,7 +172,7 @@ def _draw_rows(batch: Batch) -> None:
         list(OUTCOMES),
         key=_OUTCOMES,
         placeholder="All answers",
-        help="Nothing chosen: all of them.",
+        help="Leave this empty to show all answers.",
     )
     part = right.text_input(
         "Name contains", key=_NAME, placeholder="Part of a file's name", max_chars=200
@@ -185,11 +191,11 @@ def _draw_rows(batch: Batch) -> None:
         _draw_one(batch.pictures[shown[chosen]], batch.results[shown[chosen]])
 
 
-def _draw_one(picture: Given, result: CheckResult) -> None:
+def _draw_one(picture: GivenPicture, result: CheckResult) -> None:
     """Draw the picture of a row with its faces."""
     st.subheader(label(picture.name), anchor=False)
     if result.error:
-        st.error(f"**This picture could not be checked.** {escaped(result.error.message)}")
+        st.error(f"**This picture could not be checked.** {to_markdown(result.error.message)}")
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -199,7 +205,7 @@ def _draw_one(picture: Given, result: CheckResult) -> None:
             draw_faces(result, spec().operating_point(result.operating_point), picture.key)
         else:
             st.info(f"**No face was found.** {plain_words.answer_words(result)}")
-        st.markdown(small("The page “Check” shows the evidence, a report and heat maps."))
+        st.markdown(small_print("The page “Check” shows the evidence, a report and heat maps."))
 
 
 def _draw_downloads(results: Sequence[CheckResult]) -> None:

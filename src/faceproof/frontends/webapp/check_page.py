@@ -10,34 +10,34 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from faceproof.audits.stability import CONDITIONS, resaved
+from faceproof.audits.stability import CONDITIONS, check_resaved
 from faceproof.detector import DetectorSpec, OperatingPoint, decide
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import inputs, sliders
 from faceproof.frontends.webapp.answers import (
-    Given,
-    answers,
+    GivenPicture,
+    check_pictures,
     checker,
-    explained,
+    explain_picture,
     forget,
     is_whole,
-    kept_pictures,
+    session_pictures,
     spec,
     take_whole,
 )
-from faceproof.frontends.webapp.faces import STYLE, draw_faces, draw_picture, wants_heat
-from faceproof.frontends.webapp.markdown import escaped, label, small
+from faceproof.frontends.webapp.faces import STYLE, draw_faces, draw_heat_switch, draw_picture
+from faceproof.frontends.webapp.markdown import label, small_print, to_markdown
 from faceproof.frontends.webapp.settings import Settings
 from faceproof.provenance.records import ContentCredentials
 from faceproof.reports import words
-from faceproof.reports.case_facts import Asked
+from faceproof.reports.case_facts import CheckCommand
 from faceproof.results import CheckResult, Resaved
 
 _NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def draw_downloads(
-    picture: Given, result: CheckResult, spec: DetectorSpec, resaved: tuple[Resaved, ...]
+    picture: GivenPicture, result: CheckResult, spec: DetectorSpec, resaved: tuple[Resaved, ...]
 ) -> None:
     """Draw the three buttons; a report is made when its button is pressed."""
     st.subheader("Download the result", anchor=False)
@@ -46,7 +46,7 @@ def draw_downloads(
         "picture and detector. It can be read offline."
     )
     # Streamlit makes a report when its button is pressed, outside of the session.
-    asked = Asked(Settings.read().detector, "whole" if is_whole(picture) else "all")
+    asked = CheckCommand(Settings.read().detector, "whole" if is_whole(picture) else "all")
     given = {"detector": spec, "resaved": resaved, "asked": asked}
     made = partial(_report, picture.data, result, given)
     with st.container(horizontal=True):
@@ -96,10 +96,10 @@ def _file_stem(name: str) -> str:
 _RESAVED = "saved again"
 
 
-def _draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) -> None:
+def _draw_stability(picture: GivenPicture, result: CheckResult, point: OperatingPoint) -> None:
     """Draw a button that saves the picture again in several ways, and what came of it."""
     st.subheader("Does the verdict hold when the picture is saved again?", anchor=False)
-    found = _known_resaved(picture, point)
+    found = _cached_resaved(picture, point)
     if not found:
         st.markdown(
             f"Websites and messengers save pictures again. This saves the picture in "
@@ -109,11 +109,11 @@ def _draw_stability(picture: Given, result: CheckResult, point: OperatingPoint) 
             _try(picture)
             st.rerun()
         return
-    st.markdown(f"**{escaped(words.stability_words(result, found))}**")
+    st.markdown(f"**{to_markdown(words.stability_words(result, found))}**")
     st.table(_rows(found, point), hide_index=True)
 
 
-def _known_resaved(picture: Given, point: OperatingPoint) -> tuple[Resaved, ...]:
+def _cached_resaved(picture: GivenPicture, point: OperatingPoint) -> tuple[Resaved, ...]:
     """Return what saving this picture again gave, at an operating point; nothing if not tried."""
     found: tuple[Resaved, ...] = st.session_state.get(_RESAVED, {}).get(_key(picture), ())
     return tuple(
@@ -124,17 +124,17 @@ def _known_resaved(picture: Given, point: OperatingPoint) -> tuple[Resaved, ...]
     )
 
 
-def _key(picture: Given) -> tuple[str, bool, str]:
+def _key(picture: GivenPicture) -> tuple[str, bool, str]:
     return picture.key, is_whole(picture), checker().detector.sha256
 
 
-def _try(picture: Given) -> None:
+def _try(picture: GivenPicture) -> None:
     """Check the picture saved again in each way, and keep the results."""
     asked = checker(whole=is_whole(picture))
     bar = st.progress(0.0, "Saving it again …")
     found: list[Resaved] = []
     for place, condition in enumerate(CONDITIONS, start=1):
-        found += resaved(asked, picture.data, conditions=(condition,))
+        found += check_resaved(asked, picture.data, conditions=(condition,))
         bar.progress(place / len(CONDITIONS), f"{place} of {len(CONDITIONS)} ways tried")
     bar.empty()
     st.session_state.setdefault(_RESAVED, {})[_key(picture)] = tuple(found)
@@ -161,8 +161,8 @@ def _draw_provenance(result: CheckResult) -> None:
     st.subheader("What the file states about its origin", anchor=False)
     lines = [f"Content credentials: {words.credentials_words(_credentials(result))}"]
     lines += map(words.finding_words, result.provenance.findings)
-    st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
-    st.markdown(small(words.ABSENCE_PROVES_NOTHING))
+    st.markdown("\n".join(f"- {to_markdown(line)}" for line in lines))
+    st.markdown(small_print(words.ABSENCE_PROVES_NOTHING))
 
 
 def _credentials(result: CheckResult) -> ContentCredentials | None:
@@ -172,8 +172,8 @@ def _credentials(result: CheckResult) -> ContentCredentials | None:
 def _draw_untested(spec: DetectorSpec) -> None:
     """Draw what the detector was not tested on."""
     st.subheader("What this detector was not tested on", anchor=False)
-    lines = words.untested(spec)
-    st.markdown("\n".join(f"- {escaped(line)}" for line in lines))
+    lines = words.untested_sentences(spec)
+    st.markdown("\n".join(f"- {to_markdown(line)}" for line in lines))
 
 
 _SHOWN, _SEEN = "shown", "seen"
@@ -190,17 +190,17 @@ def draw() -> None:
     try:
         detector = spec()
     except FaceproofError as error:
-        st.error(f"**The detector cannot be loaded.** {escaped(str(error))}")
+        st.error(f"**The detector cannot be loaded.** {to_markdown(str(error))}")
         return
-    pictures = inputs.pictures()
+    pictures = inputs.draw_inputs()
     if pictures:
         point = sliders.chosen_point(detector)
-        found = answers(pictures, point)
-        place = _chosen(pictures, found)
+        found = check_pictures(pictures, point)
+        place = _chosen_index(pictures, found)
         _draw(pictures[place], found[place])
 
 
-def _chosen(pictures: Sequence[Given], found: Sequence[CheckResult]) -> int:
+def _chosen_index(pictures: Sequence[GivenPicture], found: Sequence[CheckResult]) -> int:
     """Return the place of the picture to show; a new one is shown at once."""
     keys = [picture.key for picture in pictures]
     seen = st.session_state.get(_SEEN, frozenset())
@@ -220,30 +220,30 @@ def _chosen(pictures: Sequence[Given], found: Sequence[CheckResult]) -> int:
     return keys.index(key)
 
 
-def _summary(picture: Given, result: CheckResult) -> str:
-    return f"**{label(picture.name)}**: {escaped(words.answer_words(result))}"
+def _summary(picture: GivenPicture, result: CheckResult) -> str:
+    return f"**{label(picture.name)}**: {to_markdown(words.answer_words(result))}"
 
 
-def _draw(picture: Given, result: CheckResult) -> None:
+def _draw(picture: GivenPicture, result: CheckResult) -> None:
     """Draw all results of one picture."""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.header(label(picture.name), anchor=False, width="content")
-        if picture in kept_pictures():
+        if picture in session_pictures():
             st.button("Remove", on_click=forget, args=(picture.key,), icon=":material/close:")
     if result.error:
-        st.error(f"**This picture could not be checked.** {escaped(result.error.message)}")
+        st.error(f"**This picture could not be checked.** {to_markdown(result.error.message)}")
     else:
         result = _draw_faces(picture, result)
         _draw_evidence(picture, result)
 
 
-def _draw_faces(picture: Given, result: CheckResult) -> CheckResult:
+def _draw_faces(picture: GivenPicture, result: CheckResult) -> CheckResult:
     """Draw the picture and its faces; return the answer, with heat maps where they were wanted."""
     left, right = st.columns([3, 2], gap="large")
     with left:
-        heat = wants_heat(result)
+        heat = draw_heat_switch(result)
         if heat:
-            result = explained(picture, result.operating_point)
+            result = explain_picture(picture, result.operating_point)
         draw_picture(picture, result, heat=heat)
     with right:
         if result.faces:
@@ -252,11 +252,11 @@ def _draw_faces(picture: Given, result: CheckResult) -> CheckResult:
         else:
             st.info(words.answer_words(result), icon=":material/face:")
         _draw_whole(picture, result)
-        st.markdown(small(words.PIXELS_ONLY))
+        st.markdown(small_print(words.PIXELS_ONLY))
     return result
 
 
-def _draw_whole(picture: Given, result: CheckResult) -> None:
+def _draw_whole(picture: GivenPicture, result: CheckResult) -> None:
     """Draw the switch for pictures that are face crops already, where it may be wanted."""
     if result.faces and not is_whole(picture):
         return
@@ -271,7 +271,7 @@ def _draw_whole(picture: Given, result: CheckResult) -> None:
         st.rerun()
 
 
-def _draw_evidence(picture: Given, result: CheckResult) -> None:
+def _draw_evidence(picture: GivenPicture, result: CheckResult) -> None:
     detector = spec()
     point = detector.operating_point(result.operating_point)
     if result.faces:
@@ -283,5 +283,5 @@ def _draw_evidence(picture: Given, result: CheckResult) -> None:
         _draw_stability(picture, result, point)
     _draw_provenance(result)
     _draw_untested(detector)
-    resaved = _known_resaved(picture, point)
+    resaved = _cached_resaved(picture, point)
     draw_downloads(picture, result, detector, resaved)

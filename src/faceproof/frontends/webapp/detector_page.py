@@ -14,14 +14,14 @@ from faceproof.detector import Detector, DetectorSpec, Finding
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import sliders
 from faceproof.frontends.webapp.answers import checker
-from faceproof.frontends.webapp.markdown import escaped, small
+from faceproof.frontends.webapp.markdown import small_print, to_markdown
 from faceproof.reports import words
 from faceproof.reports.words import condition_words
-from faceproof.reports.words.budgets import conditions, measured, named
+from faceproof.reports.words.budgets import conditions, find_measured, slice_names
 
 
 @dataclass(frozen=True)
-class Bar:
+class FigureBar:
     """One measured share: its name, and the finding."""
 
     name: str
@@ -35,33 +35,35 @@ class Figure:
     title: str
     about: str
     axis: str
-    bars: tuple[Bar, ...]
+    bars: tuple[FigureBar, ...]
     promise: float | None = None
 
-    def table(self) -> dict[str, list[str]]:
+    def to_columns(self) -> dict[str, list[str]]:
         """Return the figure as the columns of a table."""
         found = [bar.finding for bar in self.bars]
         return {
             "": [bar.name for bar in self.bars],
-            self.axis: [_percent(one.value) for one in found],
-            "95 % interval": [f"{_percent(one.low)} to {_percent(one.high)}" for one in found],
+            self.axis: [_format_percent(one.value) for one in found],
+            "95 % interval": [
+                f"{_format_percent(one.low)} to {_format_percent(one.high)}" for one in found
+            ],
             "faces": [f"{one.n:,}" for one in found],
         }
 
-    def words(self) -> str:
+    def describe(self) -> str:
         """Return the figure in a sentence, for those who do not see it."""
-        told = "; ".join(f"{bar.name} {_percent(bar.finding.value)}" for bar in self.bars)
-        return f"{self.title}. {self.axis}: {told}."
+        values = "; ".join(f"{bar.name} {_format_percent(bar.finding.value)}" for bar in self.bars)
+        return f"{self.title}. {self.axis}: {values}."
 
 
 def false_alarms_by_source(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of real faces called fake, by where they come from (BPCER)."""
     return Figure(
         "False alarms, by where the real faces come from",
-        "Real faces of the tests that were called fake at this setting, with unchanged pictures. "
+        "Real faces in the tests that were called fake at this budget; the pictures are unchanged. "
         "The line is the promise for all real faces together.",
         "real faces called fake",
-        tuple(_sliced(spec, f"bpcer@{point}", "source=")),
+        tuple(_slice_bars(spec, f"bpcer@{point}", "source=")),
         spec.operating_point(point).bpcer_budget,
     )
 
@@ -70,10 +72,10 @@ def _misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called real, by what made them (APCER)."""
     return Figure(
         "Misses, by what made the fakes",
-        "Fakes of the tests that were called real at this setting, with unchanged pictures. "
+        "Fakes in the tests that were called real at this budget; the pictures are unchanged. "
         "Fakes with the verdict unsure are not included.",
         "fakes called real",
-        tuple(_sliced(spec, f"apcer@{point}", "generator=")),
+        tuple(_slice_bars(spec, f"apcer@{point}", "generator=")),
     )
 
 
@@ -81,9 +83,9 @@ def _caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
     """Return the share of fakes called fake, by what made them."""
     return Figure(
         "Caught, by what made the fakes",
-        "Fakes of the tests that were called fake at this setting, with unchanged pictures.",
+        "Fakes in the tests that were called fake at this budget; the pictures are unchanged.",
         "fakes called fake",
-        tuple(_sliced(spec, f"recall@{point}", "generator=")),
+        tuple(_slice_bars(spec, f"recall@{point}", "generator=")),
     )
 
 
@@ -93,7 +95,7 @@ def _false_alarms_by_condition(spec: DetectorSpec, point: str) -> Figure:
         "False alarms, when the pictures are saved again or made smaller",
         "The same real faces, with several degradations applied before scoring.",
         "real faces called fake",
-        tuple(_worn(spec, f"bpcer@{point}")),
+        tuple(_condition_bars(spec, f"bpcer@{point}")),
         spec.operating_point(point).bpcer_budget,
     )
 
@@ -104,7 +106,7 @@ def _caught_by_condition(spec: DetectorSpec, point: str) -> Figure:
         "Caught, when the pictures are saved again or made smaller",
         "The same fakes, with several degradations applied before scoring.",
         "fakes called fake",
-        tuple(_worn(spec, f"recall@{point}")),
+        tuple(_condition_bars(spec, f"recall@{point}")),
     )
 
 
@@ -118,22 +120,22 @@ FIGURES: tuple[Callable[[DetectorSpec, str], Figure], ...] = (
 )
 
 
-def _sliced(spec: DetectorSpec, metric: str, kind: str) -> Iterator[Bar]:
-    for name in named(spec, kind):
-        if found := measured(spec, metric, slice_=f"{kind}{name}"):
-            yield Bar(name, found)
+def _slice_bars(spec: DetectorSpec, metric: str, kind: str) -> Iterator[FigureBar]:
+    for name in slice_names(spec, kind):
+        if found := find_measured(spec, metric, slice_=f"{kind}{name}"):
+            yield FigureBar(name, found)
 
 
-def _worn(spec: DetectorSpec, metric: str) -> Iterator[Bar]:
+def _condition_bars(spec: DetectorSpec, metric: str) -> Iterator[FigureBar]:
     for condition in conditions(spec):
-        if found := measured(spec, metric, condition=condition):
-            yield Bar(condition_words(condition), found)
+        if found := find_measured(spec, metric, condition=condition):
+            yield FigureBar(condition_words(condition), found)
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     """Return a share as a percentage.
 
-    >>> _percent(0.0041)
+    >>> _format_percent(0.0041)
     '0.4 %'
     """
     return f"{100 * share:.1f} %"
@@ -146,10 +148,10 @@ _PROMISE = "#d9480f"
 
 def _draw_plot(figure: Figure) -> None:
     """Draw the figure; its description states the same in words."""
-    st.altair_chart(plot(figure), width="stretch", theme="streamlit")
+    st.altair_chart(make_chart(figure), width="stretch", theme="streamlit")
 
 
-def plot(figure: Figure) -> alt.LayerChart | alt.FacetChart:
+def make_chart(figure: Figure) -> alt.LayerChart | alt.FacetChart:
     """Return the chart of a figure."""
     rows = [
         {
@@ -184,7 +186,7 @@ def plot(figure: Figure) -> alt.LayerChart | alt.FacetChart:
         line = promised.mark_rule(color=_PROMISE, strokeDash=[6, 4], strokeWidth=2)
         layers.append(line.encode(x="promise:Q"))
     height = alt.Step(_ROW_HEIGHT)
-    return alt.layer(*layers).properties(height=height, description=figure.words())
+    return alt.layer(*layers).properties(height=height, description=figure.describe())
 
 
 def _data(rows: list[dict[str, Any]]) -> alt.Data:
@@ -201,11 +203,11 @@ def draw() -> None:
     try:
         detector = checker().detector
     except FaceproofError as error:
-        st.error(f"**The detector cannot be loaded.** {escaped(str(error))}")
+        st.error(f"**The detector cannot be loaded.** {to_markdown(str(error))}")
         return
     spec = detector.spec
-    st.title(f"The detector: {escaped(spec.name)} {escaped(spec.version)}", anchor=False)
-    st.markdown(f"SHA-256 of its description: `{detector.sha256}`")
+    st.title(f"The detector: {to_markdown(spec.name)} {to_markdown(spec.version)}", anchor=False)
+    st.markdown(f"SHA-256 of its detector.json: `{detector.sha256}`")
     point = sliders.chosen_point(spec)
     st.header("What it promises", anchor=False)
     sliders.draw_budget(spec, faces=1)
@@ -227,17 +229,17 @@ def _draw_figures(spec: DetectorSpec, point: str) -> None:
 
 def _draw_figure(figure: Figure) -> None:
     st.subheader(figure.title, anchor=False)
-    st.markdown(small(figure.about))
+    st.markdown(small_print(figure.about))
     _draw_plot(figure)
     with st.expander("The same as a table"):
-        st.table(figure.table(), hide_index=True)
+        st.table(figure.to_columns(), hide_index=True)
 
 
 def _draw_untested(spec: DetectorSpec) -> None:
     """List what it was not tested on."""
-    if unknown := words.untested(spec):
+    if unknown := words.untested_sentences(spec):
         st.header("What this detector was not tested on", anchor=False)
-        st.markdown("\n".join(f"- {escaped(one)}" for one in unknown))
+        st.markdown("\n".join(f"- {to_markdown(one)}" for one in unknown))
 
 
 def _draw_card(detector: Detector) -> None:

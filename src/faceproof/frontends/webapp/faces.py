@@ -9,12 +9,12 @@ from typing import Literal
 import streamlit as st
 
 from faceproof.detector import OperatingPoint, Verdict
-from faceproof.frontends.webapp.answers import Given, has_heatmaps, pixels
-from faceproof.frontends.webapp.markdown import escaped, small
+from faceproof.frontends.webapp.answers import GivenPicture, has_heatmaps, pixels
+from faceproof.frontends.webapp.markdown import small_print, to_markdown
 from faceproof.imaging.decode import Pixels
 from faceproof.reports import words as plain_words
 from faceproof.reports.case_facts import HEAT, HEAT_FAILED
-from faceproof.reports.marked_picture import marked, picture_words
+from faceproof.reports.marked_picture import mark_picture, picture_words
 from faceproof.reports.words import band_words
 from faceproof.results import CheckedFace, CheckResult
 
@@ -25,7 +25,7 @@ _HEAT = "heat"
 _OPACITY = "heat opacity"
 
 
-def wants_heat(result: CheckResult) -> bool:
+def draw_heat_switch(result: CheckResult) -> bool:
     """Draw the switch of the heat maps where there can be some; return whether it is on."""
     return (
         bool(result.faces)
@@ -34,23 +34,23 @@ def wants_heat(result: CheckResult) -> bool:
             "Show where the evidence lies",
             key=_HEAT,
             persist_state="session",
-            help="A heat map over each face: warm areas are evidence for fake. The detector "
+            help="A heat map over each face: bright areas are evidence for fake. The detector "
             "scores each face several more times for it.",
         )
     )
 
 
 @st.fragment
-def draw_picture(picture: Given, result: CheckResult, *, heat: bool) -> None:
+def draw_picture(picture: GivenPicture, result: CheckResult, *, heat: bool) -> None:
     """Draw the picture, its faces framed and numbered; moving the heat slider redraws only this."""
     place = st.container()
     opacity = _opacity() if heat else None
-    shown = marked(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
+    shown = mark_picture(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
     place.image(shown, width=_width(shown), output_format="JPEG", alt=picture_words(result))
     if heat:
-        _tell(result)
+        _draw_caption(result)
     if picture.about:
-        st.markdown(small(picture.about))
+        st.markdown(small_print(picture.about))
 
 
 def _width(shown: Pixels) -> Literal["stretch"] | int:
@@ -73,12 +73,12 @@ def _opacity() -> float:
     return strength / _STRONGEST
 
 
-def _tell(result: CheckResult) -> None:
+def _draw_caption(result: CheckResult) -> None:
     """Explain the heat maps, and name those that failed their test."""
     numbered = [(n, face.heatmap) for n, face in enumerate(result.faces, start=1) if face.heatmap]
     failed = [number for number, heatmap in numbered if not heatmap.reliable]
     if len(failed) < len(numbered):
-        st.markdown(small(HEAT))
+        st.markdown(small_print(HEAT))
     if failed:
         faces = ", ".join(map(str, failed))
         which = "" if len(numbered) == 1 else f"Face {faces}: "
@@ -138,27 +138,27 @@ _BOXES: Mapping[Verdict, tuple[Callable[..., object], str]] = {
 def draw_faces(result: CheckResult, point: OperatingPoint, key: str) -> None:
     """Draw the faces of a picture: a choice where there are several, and the panel of one."""
     if len(result.faces) > 1:
-        st.markdown(f"**{escaped(plain_words.answer_words(result))}**")
-    number = _chosen(result, key) if len(result.faces) > 1 else 0
+        st.markdown(f"**{to_markdown(plain_words.answer_words(result))}**")
+    number = _chosen_index(result, key) if len(result.faces) > 1 else 0
     _draw_face(result.faces[number], point)
     if len(result.faces) > 1:
         with st.expander(f"All {len(result.faces)} faces in a table"):
             st.table(_rows(result, point), hide_index=True)
 
 
-def _chosen(result: CheckResult, key: str) -> int:
+def _chosen_index(result: CheckResult, key: str) -> int:
     """Return the place of the chosen face, the most fake one at first."""
     places = list(range(len(result.faces)))
     most = max(places, key=lambda place: result.faces[place].fake_probability)
     label = f"{len(places)} faces were found. Which one?"
     key = f"face {key}"
 
-    def named(place: int) -> str:
+    def label_face(place: int) -> str:
         return f"Face {place + 1}: {result.faces[place].verdict}"
 
     if len(places) <= _MOST_IN_A_ROW:
-        return st.radio(label, places, index=most, format_func=named, key=key, horizontal=True)
-    return st.selectbox(label, places, index=most, format_func=named, key=key)
+        return st.radio(label, places, index=most, format_func=label_face, key=key, horizontal=True)
+    return st.selectbox(label, places, index=most, format_func=label_face, key=key)
 
 
 def _draw_face(face: CheckedFace, point: OperatingPoint) -> None:
@@ -167,10 +167,10 @@ def _draw_face(face: CheckedFace, point: OperatingPoint) -> None:
     box, icon = _BOXES[face.verdict]
     box(f"**{words.short}**  \n{words.sentence}", icon=icon)
     st.html(band_html(face.fake_probability, point))
-    st.markdown(f"**{escaped(plain_words.band_words(face.fake_probability, point))}**")
-    st.markdown(small(plain_words.EVEN_BET))
+    st.markdown(f"**{to_markdown(plain_words.band_words(face.fake_probability, point))}**")
+    st.markdown(small_print(plain_words.EVEN_BET))
     if face.verdict == "real":
-        st.markdown(small(plain_words.NO_PROOF_OF_REAL))
+        st.markdown(small_print(plain_words.NO_PROOF_OF_REAL))
     _draw_cautions(face)
 
 
@@ -178,7 +178,7 @@ def _draw_cautions(face: CheckedFace) -> None:
     if not face.quality.cautions:
         return
     lines = "\n".join(
-        f"- {escaped(plain_words.caution_words(one))}" for one in face.quality.cautions
+        f"- {to_markdown(plain_words.caution_words(one))}" for one in face.quality.cautions
     )
     st.markdown(f"**With caution** (the face is {face.quality.side_px} px wide):\n\n{lines}")
 

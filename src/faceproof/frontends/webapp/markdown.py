@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from faceproof.reports.words import visible
+from faceproof.reports.words import escape_controls
 
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#+.!|~$:&=^@-])")
 # What Streamlit makes a link or an icon of though its signs are escaped; a joiner has no width.
@@ -14,31 +14,31 @@ LONGEST = 80
 _MOST = 10_000
 
 
-def escaped(text: str) -> str:
+def to_markdown(text: str) -> str:
     r"""Return the text as Markdown that shows it: what does not print is written out.
 
     Every sign of punctuation is escaped, as Streamlit's Markdown also knows colours, icons and
     formulas by ``:`` and ``$``. Addresses and mail addresses become no links.
 
-    >>> escaped("a_b*.jpg")
+    >>> to_markdown("a_b*.jpg")
     'a\\_b\\*\\.jpg'
-    >>> escaped(":red[x] $y$")
+    >>> to_markdown(":red[x] $y$")
     '\\:red\\[x\\] \\$y\\$'
-    >>> escaped("www.example.org")
+    >>> to_markdown("www.example.org")
     'www\u2060\\.example\\.org'
     """
-    return _PUNCTUATION.sub(r"\\\1", _ACTIVE.sub(_JOINER, visible(text, longest=_MOST)))
+    return _PUNCTUATION.sub(r"\\\1", _ACTIVE.sub(_JOINER, escape_controls(text, longest=_MOST)))
 
 
-def small(text: str) -> str:
+def small_print(text: str) -> str:
     """Return the text as small print: Streamlit's captions are too pale to be read by everyone."""
-    return f":small[{escaped(text)}]"
+    return f":small[{to_markdown(text)}]"
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
+def shorten(text: str, longest: int = LONGEST) -> str:
     """Return the text with its middle left out where it is longer than ``longest``.
 
-    >>> shortened("a" * 9 + ".jpg", 9)
+    >>> shorten("a" * 9 + ".jpg", 9)
     'aaaa….jpg'
     """
     if len(text) <= longest:
@@ -49,4 +49,4 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 
 def label(name: str) -> str:
     """Return a picture's name for a heading or an option: escaped, at most `LONGEST` long."""
-    return escaped(shortened(name))
+    return to_markdown(shorten(name))

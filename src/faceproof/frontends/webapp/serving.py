@@ -26,7 +26,7 @@ Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
-class Headers:
+class PageHeadersMiddleware:
     """An ASGI application with security headers on every answer of another one."""
 
     def __init__(self, app: Application) -> None:
@@ -38,7 +38,7 @@ class Headers:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                own = [(name.encode(), value.encode()) for name, value in headers().items()]
+                own = [(name.encode(), value.encode()) for name, value in page_headers().items()]
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
@@ -46,7 +46,7 @@ class Headers:
 
 
 @cache
-def headers() -> dict[str, str]:
+def page_headers() -> dict[str, str]:
     """Return the headers; scripts come only from this host, and inline ones are listed by hash."""
     hashes = " ".join(f"'sha256-{_digest(script)}'" for script in _inline_scripts())
     policy = {
@@ -133,12 +133,12 @@ def serve(
 
     @asynccontextmanager
     async def lifespan(_: object) -> AsyncIterator[None]:
-        ready(f"http://{_in_address(host)}:{st.get_option('server.port')}")
+        ready(f"http://{_host_in_url(host)}:{st.get_option('server.port')}")
         yield
 
     script = resources.files("faceproof.frontends.webapp") / "app.py"
-    page = st.App(str(script), middleware=[Middleware(Headers)], lifespan=lifespan)
-    page.run(config={**CONFIG, **_listening(host, port)})
+    page = st.App(str(script), middleware=[Middleware(PageHeadersMiddleware)], lifespan=lifespan)
+    page.run(config={**CONFIG, **_server_options(host, port)})
 
 
 def _refuse_taken(host: str, port: int) -> None:
@@ -153,7 +153,7 @@ def _refuse_taken(host: str, port: int) -> None:
         ) from error
 
 
-def _listening(host: str, port: int) -> dict[str, Any]:
+def _server_options(host: str, port: int) -> dict[str, Any]:
     """Return where the server listens, and to which names it answers.
 
     On this machine alone it answers to this machine's names alone: a page of a stranger whose
@@ -173,7 +173,7 @@ def keep_uploads_in_memory() -> None:
     MultiPartParser.spool_max_size = (MOST_MEGABYTES + 2) * 2**20
 
 
-def _in_address(host: str) -> str:
+def _host_in_url(host: str) -> str:
     """Return a host as written in a URL; this machine's where the server listens on all."""
     if host in {"0.0.0.0", "::"}:  # noqa: S104 (compared, not bound)
         return "localhost"

@@ -47,16 +47,16 @@ class Settings:
         Raises:
             UsageError: a value is none of those that there are.
         """
-        said = environment.get(ADDRESSES, "on")
-        ports = _listed(environment.get(PORTS, "80,443"))
-        if said not in _ON_OR_OFF:
-            raise UsageError(f"{ADDRESSES} is {said!r}: set it to on or off")
+        value = environment.get(ADDRESSES, "on")
+        ports = _split_list(environment.get(PORTS, "80,443"))
+        if value not in _ON_OR_OFF:
+            raise UsageError(f"{ADDRESSES} is {value!r}: set it to on or off")
         if not all(port.isascii() and port.isdecimal() for port in ports):
             raise UsageError(f"{PORTS} is {environment[PORTS]!r}: numbers with commas between")
         return cls(
             environment.get(DETECTOR, "default"),
-            _ON_OR_OFF[said],
-            _listed(environment.get(ALLOW_PRIVATE, "")),
+            _ON_OR_OFF[value],
+            _split_list(environment.get(ALLOW_PRIVATE, "")),
             tuple(map(int, ports)),
         )
 
@@ -80,5 +80,5 @@ class Settings:
         return FetchPolicy(allow_private=self.allow_private, ports=frozenset(self.ports))
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _split_list(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from faceproof.detector import DetectorSpec, OperatingPoint
-from faceproof.frontends.webapp.markdown import escaped, small
+from faceproof.frontends.webapp.markdown import small_print, to_markdown
 from faceproof.reports import words
 
 BASE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -35,12 +35,12 @@ def draw_budget(spec: DetectorSpec, faces: int) -> None:
             "does not score the picture again: it only moves the thresholds.",
         )
     point = chosen_point(spec)
-    st.markdown(f"**{escaped(words.budget_words(spec, point))}**")
+    st.markdown(f"**{to_markdown(words.budget_words(spec, point))}**")
     if several := words.many_faces_words(spec, point, faces):
-        st.markdown(escaped(several))
+        st.markdown(to_markdown(several))
     if details := words.budget_details(spec, point):
-        with st.expander("More of these figures"):
-            st.markdown("\n".join(f"- {escaped(line)}" for line in details))
+        with st.expander("More figures"):
+            st.markdown("\n".join(f"- {to_markdown(line)}" for line in details))
 
 
 def draw_base_rate(spec: DetectorSpec) -> None:
@@ -56,10 +56,10 @@ def draw_base_rate(spec: DetectorSpec) -> None:
         help="Your own estimate: how many of the faces that you receive are fake? Where fakes "
         "are rare, most alarms are false, with any detector.",
     )
-    told = words.worth(spec, chosen_point(spec), rate)
-    st.markdown(f"**{escaped(told.text)}**")
-    if told.value is not None:
-        st.markdown(small(words.HOW))
+    worth = words.worth(spec, chosen_point(spec), rate)
+    st.markdown(f"**{to_markdown(worth.text)}**")
+    if worth.value is not None:
+        st.markdown(small_print(words.HOW))
 
 
 def ordered_points(spec: DetectorSpec) -> list[OperatingPoint]:

@@ -132,7 +132,7 @@ class Container(ABC):
         return None
 
 
-def unreadable(where: str, why: str) -> Block:
+def unreadable_block(where: str, why: str) -> Block:
     """Return a block of the kind "unreadable" with the reason as its key."""
     return Block("unreadable", where, key=why)
 
@@ -140,7 +140,7 @@ def unreadable(where: str, why: str) -> Block:
 def bounded_block(kind: BlockKind, where: str, data: bytes, key: str = "") -> Block:
     """Return the block, or an unreadable one where it has more than `MAX_BLOCK_BYTES`."""
     if len(data) > MAX_BLOCK_BYTES:
-        return unreadable(
+        return unreadable_block(
             where, f"it has {len(data)} bytes, more than the {MAX_BLOCK_BYTES} that are read"
         )
     return Block(kind, where, data, key)

@@ -19,7 +19,7 @@ from faceproof.imaging.containers.base import (
     Part,
     PixelData,
     bounded_block,
-    unreadable,
+    unreadable_block,
 )
 
 _NEEDED = frozenset({b"ftyp", b"meta", b"mdat", b"moov"})
@@ -51,7 +51,7 @@ class _Heif(Container):
         try:
             yield from _item_blocks(self.data, self._meta)
         except (struct.error, IndexError):
-            yield unreadable("metadata of the HEIF container", "its boxes make no sense")
+            yield unreadable_block("metadata of the HEIF container", "its boxes make no sense")
 
 
 class Avif(_Heif):
@@ -67,7 +67,7 @@ class Avif(_Heif):
         data, meta = self.data, self._meta
         shown = _EXIF_ITEM.sub(rb"\1skip", self.body(meta))
         file = data[: meta.start] + shown + data[meta.end :]
-        return PixelData(file, _largest(shown), orientation=None)
+        return PixelData(file, _largest_size(shown), orientation=None)
 
 
 class Heic(_Heif):
@@ -77,10 +77,10 @@ class Heic(_Heif):
         """Return the HEIC as it is; its decoder turns the picture itself."""
         if self.fault:
             raise self.fault
-        return PixelData(self.data, _largest(self.body(self._meta)))
+        return PixelData(self.data, _largest_size(self.body(self._meta)))
 
 
-def _largest(meta: bytes) -> tuple[int, int]:
+def _largest_size(meta: bytes) -> tuple[int, int]:
     """Return the size of the largest image, (0, 0) if none has one."""
     sizes = [struct.unpack(">II", b"".join(size)) for size in _SIZE_PROPERTY.findall(meta)]
     width, height = max(sizes, key=lambda size: size[0] * size[1], default=(0, 0))
@@ -104,22 +104,22 @@ def _boxes(data: bytes, start: int, end: int, *, most: int = MAX_NESTED_PARTS) -
         start = stop
 
 
-def _nested(data: bytes, start: int, end: int) -> Iterator[Part]:
+def _nested_boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
     """Yield the boxes that lie between ``start`` and ``end`` as a whole."""
     return (box for box in _boxes(data, start, end) if box.end <= end)
 
 
 def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
     """Yield the items of the kinds Exif and XMP that the box ``meta`` describes."""
-    inner = list(_nested(data, meta.start + 4, meta.end))
+    inner = list(_nested_boxes(data, meta.start + 4, meta.end))
     info = next((box for box in inner if box.name == b"iinf"), None)
     locations = next((box for box in inner if box.name == b"iloc"), None)
     if info is None or locations is None:
         return
-    where = _locations(data, locations)
-    for item, kind in _items(data, info):
+    where = _item_locations(data, locations)
+    for item, kind in _metadata_items(data, info):
         if item not in where:
-            yield unreadable(kind, "it is outside the file, or fragmented")
+            yield unreadable_block(kind, "it is outside the file, or fragmented")
             continue
         content = data[where[item][0] : where[item][1]]
         if kind == "XMP":
@@ -129,10 +129,10 @@ def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
             yield bounded_block("exif", kind, content[skipped:].removeprefix(b"Exif\0\0"))
 
 
-def _items(data: bytes, info: Part) -> Iterator[tuple[int, str]]:
+def _metadata_items(data: bytes, info: Part) -> Iterator[tuple[int, str]]:
     """Yield the number and the kind, "EXIF" or "XMP", of the items that hold metadata."""
     start = info.start + (6 if data[info.start] == 0 else 8)
-    for box in _nested(data, start, info.end):
+    for box in _nested_boxes(data, start, info.end):
         at, version = box.start, data[box.start]
         if box.name != b"infe" or version < 2:
             continue
@@ -145,7 +145,7 @@ def _items(data: bytes, info: Part) -> Iterator[tuple[int, str]]:
             yield item, "XMP"
 
 
-def _locations(data: bytes, box: Part) -> dict[int, tuple[int, int]]:
+def _item_locations(data: bytes, box: Part) -> dict[int, tuple[int, int]]:
     """Return start and end of the items that are contiguous in the file."""
     version = data[box.start]
     sizes = data[box.start + 4], data[box.start + 5]

@@ -26,7 +26,7 @@ from faceproof.imaging.containers.base import (
     PixelData,
     bounded_block,
     photoshop_blocks,
-    unreadable,
+    unreadable_block,
 )
 from faceproof.imaging.containers.directory import exif_orientation
 from faceproof.imaging.containers.jpeg_header import FRAMES, JpegHeader, read_header
@@ -200,5 +200,5 @@ def _join_xmp(parts: list[bytes]) -> Block:
     length = int.from_bytes(parts[0][32:36], "big")
     joined = b"".join(pieces[offset] for offset in sorted(pieces))
     if len(joined) != length:
-        return unreadable(where, "parts of it are missing")
+        return unreadable_block(where, "parts of it are missing")
     return bounded_block("xmp", where, joined)

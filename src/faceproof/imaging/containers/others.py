@@ -25,7 +25,7 @@ from faceproof.imaging.containers.base import (
     PartKind,
     PixelData,
     bounded_block,
-    unreadable,
+    unreadable_block,
 )
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
@@ -97,7 +97,7 @@ class Gif(Container):
         if (start := data.find(_GIF_XMP)) >= 0:
             end = data.find(_GIF_XMP_ENDS, start, start + MAX_BLOCK_BYTES)
             yield (
-                unreadable("XMP", "its end is missing")
+                unreadable_block("XMP", "its end is missing")
                 if end < 0
                 else Block("xmp", "XMP", data[start + len(_GIF_XMP) : end])
             )

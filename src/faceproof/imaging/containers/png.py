@@ -26,7 +26,7 @@ from faceproof.imaging.containers.base import (
     bounded_block,
     inflate,
     photoshop_blocks,
-    unreadable,
+    unreadable_block,
 )
 from faceproof.imaging.containers.directory import exif_orientation
 
@@ -157,7 +157,7 @@ def _text_blocks(kind: str, chunk: bytes) -> Iterator[Block]:
     where = f"PNG text chunk '{key}'"
     content = _content(kind, rest)
     if content is None:
-        yield unreadable(where, "it is broken, or unpacks to more than is read")
+        yield unreadable_block(where, "it is broken, or unpacks to more than is read")
     elif key == _XMP:
         yield bounded_block("xmp", "XMP", content)
     elif key.startswith(_RAW):
@@ -186,7 +186,7 @@ def _raw_profile_blocks(key: str, where: str, content: bytes) -> Iterator[Block]
     try:
         data = bytes.fromhex(b"".join(content.split()[2:]).decode("ascii"))
     except ValueError:
-        yield unreadable(where, "it is not hexadecimal text")
+        yield unreadable_block(where, "it is not hexadecimal text")
         return
     if kind == "iim" and data.startswith(b"8BIM"):
         yield from photoshop_blocks(data)

@@ -111,7 +111,7 @@ class Tiff(Container):
     def _tags(self) -> Iterator[tuple[int, _Tag]]:
         """Yield the tags that matter for the pixels, with their values."""
         order = self._directory.order
-        for entry in filter(_matters, self._directory.entries):
+        for entry in filter(_affects_pixels, self._directory.entries):
             if not entry.is_inside:
                 raise TruncatedPictureError("the TIFF ends before the values of its tags")
             value = entry.held[entry.start : entry.end]
@@ -149,7 +149,7 @@ def _check_end(data: bytes, tags: dict[int, _Tag]) -> None:
                 raise TruncatedPictureError("the end of the TIFF is missing")
 
 
-def _matters(entry: Entry) -> bool:
+def _affects_pixels(entry: Entry) -> bool:
     """Return whether the pixels depend on an entry."""
     if entry.kind not in CODES or entry.n_values == 0:
         return False
@@ -165,7 +165,9 @@ def _matters(entry: Entry) -> bool:
 def _rewrite(data: bytes, order: str, tags: dict[int, _Tag]) -> bytes:
     """Return the file with a plain directory behind it that holds the tags for the pixels only."""
     needed = [
-        (tag, _plain(tag, tags[tag])) for tag in sorted(tags) if tag in _ONE_NUMBER | _MANY_VALUES
+        (tag, _classic_tag(tag, tags[tag]))
+        for tag in sorted(tags)
+        if tag in _ONE_NUMBER | _MANY_VALUES
     ]
     start = len(data) + len(data) % 2
     values_at = start + 2 + 12 * len(needed) + 4
@@ -180,7 +182,7 @@ def _rewrite(data: bytes, order: str, tags: dict[int, _Tag]) -> bytes:
     return b"".join([head, data[8:], b"\0" * (len(data) % 2), *directory, bytes(4), values])
 
 
-def _plain(tag: int, found: _Tag) -> tuple[int, int, bytes]:
+def _classic_tag(tag: int, found: _Tag) -> tuple[int, int, bytes]:
     """Return kind, count and bytes of a tag in classic TIFF: numbers have 32 bits."""
     if tag in _ONE_NUMBER:
         return _LONG, 1, struct.pack(found.order + "I", min(found.number(), 0xFFFFFFFF))

@@ -4,8 +4,8 @@
 connects to one of them, and `download` follows redirects.
 """
 
-from faceproof.imaging.fetching.address import without_query
-from faceproof.imaging.fetching.download import Fetched, fetch
+from faceproof.imaging.fetching.address import strip_query
+from faceproof.imaging.fetching.download import FetchedFile, fetch
 from faceproof.imaging.fetching.policy import DEFAULT_POLICY, FetchPolicy
 
-__all__ = ["DEFAULT_POLICY", "FetchPolicy", "Fetched", "fetch", "without_query"]
+__all__ = ["DEFAULT_POLICY", "FetchPolicy", "FetchedFile", "fetch", "strip_query"]

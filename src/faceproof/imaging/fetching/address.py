@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_net
 from urllib.parse import quote, urljoin
 
 from faceproof.errors import AddressRefusedError
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -79,11 +79,11 @@ def is_public(address: Address) -> bool:
     if address.scope_id is not None:
         return False
     if address in _NAT64:
-        return is_public(carried(address))
+        return is_public(embedded_ipv4(address))
     return address in _GLOBAL_6 and address.is_global and not _is_tunnel_or_special(address)
 
 
-def carried(address: Address) -> Address:
+def embedded_ipv4(address: Address) -> Address:
     """Return the IPv4 address behind a NAT64 address, or the address itself."""
     translated = isinstance(address, IPv6Address) and address in _NAT64
     return IPv4Address(int(address) & 0xFFFFFFFF) if translated else address
@@ -100,7 +100,7 @@ def is_in(address: Address, networks: tuple[Network, ...]) -> bool:
     return not zoned and any(address in network for network in networks)
 
 
-def as_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+def parse_networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
     """Return the networks that are written as ``10.1.0.0/16`` or ``10.1.2.3``.
 
     Raises:
@@ -137,7 +137,7 @@ def read_host(text: str) -> str | Address:
     """
     if text.startswith("["):
         return _read_ipv6(text[1:-1])
-    name = _in_ascii(text).lower()
+    name = _encode_ascii(text).lower()
     if len(name) > _MOST_HOST_CHARACTERS:
         raise ValueError("the host name is too long")
     labels = name.split(".")
@@ -172,7 +172,7 @@ def _read_ipv4(text: str) -> IPv4Address:
         raise ValueError("an IPv4 address must be four decimal numbers") from None
 
 
-def _in_ascii(text: str) -> str:
+def _encode_ascii(text: str) -> str:
     """Return an international name in its ``xn--`` form.
 
     A name that other parsers may normalise differently, for example with full-width letters, digits
@@ -237,10 +237,10 @@ def locate(address: str, *, ports: Collection[int], internal_names: bool = False
     'http://example.org/a%20b.jpg'
     """
     try:
-        found = _located(address)
+        found = _parse_url(address)
         _check_place(found, ports, internal_names=internal_names)
     except ValueError as error:
-        raise AddressRefusedError(f"{without_query(address)}: {error}") from None
+        raise AddressRefusedError(f"{strip_query(address)}: {error}") from None
     return found
 
 
@@ -259,21 +259,23 @@ def follow(locator: Locator, location: str) -> str:
         ) from None
 
 
-def without_query(address: str) -> str:
+def strip_query(address: str) -> str:
     """Return a URL for results and logs: without query, fragment and credentials.
 
     Queries may contain secret keys of private pictures, and must not be stored or forwarded. The
     URL may be malformed.
 
-    >>> without_query("https://me:secret@example.org/a.jpg?key=1#top")
+    >>> strip_query("https://me:secret@example.org/a.jpg?key=1#top")
     'https://example.org/a.jpg'
     """
     shown = _CREDENTIALS.sub(r"\1", re.split(r"[?#]", address, maxsplit=1)[0])
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in printable(shown))
+    shown = "".join(
+        c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in to_printable(shown)
+    )
     return shown if len(shown) <= _MOST_SHOWN else f"{shown[:_MOST_SHOWN]}..."
 
 
-def _located(address: str) -> Locator:
+def _parse_url(address: str) -> Locator:
     """Return the parts of a URL, or raise ValueError with the reason."""
     _check_characters(address)
     shape = _SHAPE.fullmatch(address)
@@ -286,7 +288,7 @@ def _located(address: str) -> Locator:
     if authority is None:
         raise ValueError("the host or the port is malformed")
     port = int(authority["port"] or _PORTS[scheme])
-    return Locator(scheme, read_host(authority["host"]), port, _target(shape["rest"]))
+    return Locator(scheme, read_host(authority["host"]), port, _encode_target(shape["rest"]))
 
 
 def _check_place(locator: Locator, ports: Collection[int], *, internal_names: bool) -> None:
@@ -305,7 +307,7 @@ def _check_characters(address: str) -> None:
         raise ValueError("a URL must not contain blanks, backslashes or invisible characters")
 
 
-def _target(rest: str) -> str:
+def _encode_target(rest: str) -> str:
     """Return path and query in ASCII; existing escapes are kept."""
     wanted = rest.partition("#")[0]
     path = wanted if wanted.startswith("/") else f"/{wanted}"

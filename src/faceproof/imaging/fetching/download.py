@@ -26,13 +26,13 @@ _KIND = re.compile(r"[a-z0-9!#$&^_.+-]{1,64}/[a-z0-9!#$&^_.+-]{1,64}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
 
-class Headers:
+class _ResponseHeaders:
     """The headers of a response, by lower-case name."""
 
     def __init__(self, pairs: Iterable[tuple[bytes, bytes]]) -> None:
         self._pairs = [(name.lower(), value) for name, value in pairs]
 
-    def one(self, name: str) -> str | None:
+    def get(self, name: str) -> str | None:
         """Return the value of a header, or None if it is missing.
 
         Raises:
@@ -48,19 +48,19 @@ class Headers:
             raise FetchError(f"the server sent an unreadable {name}") from None
 
 
-def location(headers: Headers) -> str:
+def location(headers: _ResponseHeaders) -> str:
     """Return the target of a redirect, unparsed.
 
     Raises:
         FetchError: the target is missing.
     """
-    found = headers.one("location")
+    found = headers.get("location")
     if not found:
         raise FetchError("the server sent a redirect without a target; open the URL in a browser")
     return found
 
 
-def media_type(status: int, headers: Headers) -> str:
+def media_type(status: int, headers: _ResponseHeaders) -> str:
     """Return the media type of the response, such as ``image/jpeg``.
 
     Raises:
@@ -69,9 +69,9 @@ def media_type(status: int, headers: Headers) -> str:
     """
     if status not in _PICTURES:
         raise FetchError(f"the server answered with status {status}; {_BROWSER}")
-    if (headers.one("content-encoding") or "identity").lower() != "identity":
+    if (headers.get("content-encoding") or "identity").lower() != "identity":
         raise FetchError(f"the server sent a compressed response; {_BROWSER}")
-    kind = (headers.one("content-type") or "application/octet-stream").partition(";")[0]
+    kind = (headers.get("content-type") or "application/octet-stream").partition(";")[0]
     kind = kind.strip().lower()
     if not _KIND.fullmatch(kind) or not (kind.startswith("image/") or kind in _UNSAID):
         what = "a web page" if kind in {"text/html", "application/xhtml+xml"} else "no picture"
@@ -82,7 +82,7 @@ def media_type(status: int, headers: Headers) -> str:
 _BROWSER = "open the URL in a browser, save the picture and check the file"
 
 
-def _read_body(headers: Headers, parts: Iterator[bytes], limits: Limits) -> bytes:
+def _read_body(headers: _ResponseHeaders, parts: Iterator[bytes], limits: Limits) -> bytes:
     """Return the body, reading at most the limit.
 
     Raises:
@@ -90,7 +90,7 @@ def _read_body(headers: Headers, parts: Iterator[bytes], limits: Limits) -> byte
         EmptyFileError: the body is empty.
         FileTooLargeError: the declared or actual length is above the limit.
     """
-    announced = headers.one("content-length")
+    announced = headers.get("content-length")
     if announced is not None:
         if not _LENGTH.fullmatch(announced):
             raise FetchError("the server sent a Content-Length that is not a number")
@@ -105,10 +105,10 @@ def _read_body(headers: Headers, parts: Iterator[bytes], limits: Limits) -> byte
 
 
 @dataclass(frozen=True)
-class Fetched:
+class FetchedFile:
     """The bytes of a picture, their URL after all redirects, and their media type.
 
-    The query of ``address`` may contain a secret: show it through `without_query`.
+    The query of ``address`` may contain a secret: show it through `strip_query`.
     """
 
     data: bytes = field(repr=False)
@@ -116,7 +116,7 @@ class Fetched:
     media_type: str
 
 
-def fetch(address: str, policy: FetchPolicy = DEFAULT_POLICY) -> Fetched:
+def fetch(address: str, policy: FetchPolicy = DEFAULT_POLICY) -> FetchedFile:
     """Return the picture at an http or https URL; thread-safe.
 
     Every host, also of redirects, is resolved once. All its IP addresses must be public (or allowed
@@ -132,22 +132,22 @@ def fetch(address: str, policy: FetchPolicy = DEFAULT_POLICY) -> Fetched:
         UnsupportedFormatError: the media type is not that of a picture.
     """
     deadline = Deadline(policy.seconds)
-    locator = _located(address, policy)
+    locator = _locate(address, policy)
     for _ in range(policy.max_redirects + 1):
         found = _ask(locator, policy, deadline)
-        if isinstance(found, Fetched):
+        if isinstance(found, FetchedFile):
             return found
-        locator = _next(locator, found, policy)
+        locator = _next_hop(locator, found, policy)
     raise FetchError(f"{locator.authority}: more than {policy.max_redirects} redirects")
 
 
-def _located(address: str, policy: FetchPolicy) -> Locator:
+def _locate(address: str, policy: FetchPolicy) -> Locator:
     return locate(address, ports=policy.ports, internal_names=bool(policy.allow_private))
 
 
-def _next(locator: Locator, address: str, policy: FetchPolicy) -> Locator:
+def _next_hop(locator: Locator, address: str, policy: FetchPolicy) -> Locator:
     """Return the next hop, checked like the first; never from https to http."""
-    following = _located(address, policy)
+    following = _locate(address, policy)
     if locator.scheme == "https" and following.scheme == "http":
         raise AddressRefusedError(
             f"{locator.authority}: redirect from https to http refused: others could replace"
@@ -156,30 +156,32 @@ def _next(locator: Locator, address: str, policy: FetchPolicy) -> Locator:
     return following
 
 
-def _ask(locator: Locator, policy: FetchPolicy, deadline: Deadline) -> Fetched | str:
+def _ask(locator: Locator, policy: FetchPolicy, deadline: Deadline) -> FetchedFile | str:
     """Return the picture, or the target URL of a redirect."""
     from faceproof.imaging.fetching.transport import ask
 
     addresses = resolve(locator.host, locator.port, policy, deadline)
     try:
-        with ask(locator, addresses, _headers(), deadline=deadline, trust=policy.trust) as response:
-            return _judged(locator, response, policy)
+        with ask(
+            locator, addresses, _request_headers(), deadline=deadline, trust=policy.trust
+        ) as response:
+            return _read_response(locator, response, policy)
     except (FetchError, PictureError) as error:
         raise type(error)(f"{locator.authority}: {error}") from error.__cause__
 
 
-def _judged(locator: Locator, response: Response, policy: FetchPolicy) -> Fetched | str:
+def _read_response(locator: Locator, response: Response, policy: FetchPolicy) -> FetchedFile | str:
     """Return the response of a server: the picture, or the target URL of a redirect."""
-    headers = Headers(response.headers)
+    headers = _ResponseHeaders(response.headers)
     if response.status in _REDIRECTS:
         return follow(locator, location(headers))
     kind = media_type(response.status, headers)
     response.extensions["network_stream"].allow(2 * policy.max_bytes)
     data = _read_body(headers, response.iter_stream(), Limits(max_bytes=policy.max_bytes))
-    return Fetched(data, str(locator), kind)
+    return FetchedFile(data, str(locator), kind)
 
 
-def _headers() -> list[tuple[str, str]]:
+def _request_headers() -> list[tuple[str, str]]:
     """Return the request headers besides the host."""
     return [
         ("User-Agent", f"faceproof/{version('faceproof')}"),

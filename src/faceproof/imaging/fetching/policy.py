@@ -19,10 +19,10 @@ from faceproof.imaging.decode import DEFAULT_LIMITS
 from faceproof.imaging.fetching.address import (
     Address,
     Network,
-    as_networks,
-    carried,
+    embedded_ipv4,
     is_in,
     is_public,
+    parse_networks,
 )
 
 
@@ -36,7 +36,7 @@ class Deadline:
     def __post_init__(self) -> None:
         object.__setattr__(self, "_end", time.monotonic() + self.seconds)
 
-    def left(self) -> float:
+    def seconds_left(self) -> float:
         """Return the remaining seconds, more than 0.
 
         Raises:
@@ -44,10 +44,10 @@ class Deadline:
         """
         left = self._end - time.monotonic()
         if left <= 0:
-            raise self.missed()
+            raise self.missed_error()
         return left
 
-    def missed(self) -> FetchTimeoutError:
+    def missed_error(self) -> FetchTimeoutError:
         """Return the error for a missed deadline."""
         return FetchTimeoutError(
             f"the picture did not arrive within {self.seconds:g} seconds; try again, or save it"
@@ -143,7 +143,7 @@ def resolve(
 def _look_up(host: str, port: int, resolver: _Resolver, deadline: Deadline) -> tuple[Address, ...]:
     """Return the distinct addresses of a name."""
     try:
-        texts = dict.fromkeys(resolver(host, port, deadline.left()))
+        texts = dict.fromkeys(resolver(host, port, deadline.seconds_left()))
         found = tuple(ip_address(text) for text in texts)
     except TimeoutError:
         raise FetchTimeoutError(f"{host}: no answer to the DNS look-up; try again later") from None
@@ -194,12 +194,12 @@ class FetchPolicy:
     @cached_property
     def allowed(self) -> tuple[Network, ...]:
         """The networks that are allowed although they are not public."""
-        return as_networks(self.allow_private)
+        return parse_networks(self.allow_private)
 
     @cached_property
     def refused(self) -> tuple[Network, ...]:
         """The refused networks."""
-        return as_networks(self.refuse)
+        return parse_networks(self.refuse)
 
     def permits(self, address: Address) -> bool:
         """Return whether this address may be connected to.
@@ -209,7 +209,7 @@ class FetchPolicy:
         >>> policy.permits(ip_address("10.1.2.3")), policy.permits(ip_address("10.2.0.1"))
         (True, False)
         """
-        if is_in(address, self.refused) or is_in(carried(address), self.refused):
+        if is_in(address, self.refused) or is_in(embedded_ipv4(address), self.refused):
             return False
         return is_public(address) or is_in(address, self.allowed)
 

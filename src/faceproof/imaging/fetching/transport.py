@@ -32,7 +32,7 @@ _CERTIFICATES = (
 )
 
 
-class _Wire(httpcore2.NetworkStream):
+class _LimitedStream(httpcore2.NetworkStream):
     """A connection that never waits beyond the deadline, nor reads more bytes than allowed."""
 
     def __init__(
@@ -52,7 +52,7 @@ class _Wire(httpcore2.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Return bytes; the caller's timeout is ignored."""
-        data = self._stream.read(max_bytes, self._deadline.left())
+        data = self._stream.read(max_bytes, self._deadline.seconds_left())
         self._allowed -= len(data)
         if self._allowed < 0:
             raise FetchError("the server sends more bytes than allowed")
@@ -60,7 +60,7 @@ class _Wire(httpcore2.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Send bytes; the caller's timeout is ignored."""
-        self._stream.write(buffer, self._deadline.left())
+        self._stream.write(buffer, self._deadline.seconds_left())
 
     def close(self) -> None:
         """Close the connection."""
@@ -77,16 +77,16 @@ class _Wire(httpcore2.NetworkStream):
         The library's context is not used: it would be changed for every connection, while other
         threads read it.
         """
-        trust = self._trust or system_trust()
-        secured = self._stream.start_tls(trust, server_hostname, self._deadline.left())
-        return _Wire(secured, self._deadline, self._trust)
+        trust = self._trust or make_tls_context()
+        secured = self._stream.start_tls(trust, server_hostname, self._deadline.seconds_left())
+        return _LimitedStream(secured, self._deadline, self._trust)
 
     def get_extra_info(self, info: str) -> object:
         """Return a property of the connection."""
         return self._stream.get_extra_info(info)
 
 
-class _Pinned(httpcore2.NetworkBackend):
+class _PinnedBackend(httpcore2.NetworkBackend):
     """Connects to the checked addresses, in order, for any requested host."""
 
     def __init__(
@@ -116,15 +116,15 @@ class _Pinned(httpcore2.NetworkBackend):
         *others, last = self._addresses
         for waiting, address in zip(range(len(self._addresses), 1, -1), others, strict=True):
             try:
-                return self._connect(address, port, self._deadline.left() / waiting)
+                return self._connect(address, port, self._deadline.seconds_left() / waiting)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
-        return self._connect(last, port, self._deadline.left())
+        return self._connect(last, port, self._deadline.seconds_left())
 
-    def _connect(self, address: Address, port: int, seconds: float) -> _Wire:
+    def _connect(self, address: Address, port: int, seconds: float) -> _LimitedStream:
         stream = self._system.connect_tcp(str(address), port, timeout=seconds)
         self._made.append(stream)
-        return _Wire(stream, self._deadline, self._trust)
+        return _LimitedStream(stream, self._deadline, self._trust)
 
     def close(self) -> None:
         """Close a connection that failed before the library took it over."""
@@ -152,11 +152,11 @@ def ask(
     )
     request = httpcore2.Request("GET", url, headers=[("Host", locator.authority), *headers])
     with (
-        _translated(deadline),
-        closing(_Pinned(addresses, deadline, trust)) as backend,
+        _convert_errors(deadline),
+        closing(_PinnedBackend(addresses, deadline, trust)) as backend,
         httpcore2.HTTPConnection(
             url.origin,
-            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # ignored, see Wire
+            ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # ignored, see `_LimitedStream`
             network_backend=backend,
         ) as connection,
     ):
@@ -164,7 +164,7 @@ def ask(
 
 
 @cache
-def system_trust() -> ssl.SSLContext:
+def make_tls_context() -> ssl.SSLContext:
     """Return the TLS context that verifies https with the system's certificates.
 
     OpenSSL verifies on every system: the verifiers of Windows and macOS may download URLs in a
@@ -182,20 +182,20 @@ def system_trust() -> ssl.SSLContext:
 
 
 @contextmanager
-def _translated(deadline: Deadline) -> Iterator[None]:
+def _convert_errors(deadline: Deadline) -> Iterator[None]:
     """Convert the errors of the connection to FetchError."""
     try:
         yield
     except httpcore2.TimeoutException:
-        raise deadline.missed() from None
+        raise deadline.missed_error() from None
     except httpcore2.NetworkError as error:
-        raise FetchError(_reason(error)) from error
+        raise FetchError(_describe_reason(error)) from error
     except httpcore2.ProtocolError as error:
         problem = "the response is truncated or malformed; open the URL in a browser"
         raise FetchError(problem) from error
 
 
-def _reason(error: httpcore2.NetworkError) -> str:
+def _describe_reason(error: httpcore2.NetworkError) -> str:
     """Return the reason of a failed connection as text."""
     if isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return "its certificate is not trusted, or belongs to another host"

@@ -28,34 +28,34 @@ class Share:
     def about(self) -> str:
         """The middle in words; where it would be none or all, the nearer end of the interval."""
         if self.middle <= 0:
-            return f"at most {number(self.high)}"
+            return f"at most {_format_number(self.high)}"
         if self.middle >= self.base:
-            return f"at least {number(self.low)}"
-        return f"about {number(self.middle)}"
+            return f"at least {_format_number(self.low)}"
+        return f"about {_format_number(self.middle)}"
 
     @property
     def between(self) -> str:
         """The interval in words, empty where `about` is enough."""
         if self.middle <= 0 or self.middle >= self.base:
             return ""
-        return f" ({number(self.low)} to {number(self.high)})"
+        return f" ({_format_number(self.low)} to {_format_number(self.high)})"
 
     @property
     def of(self) -> str:
         """The whole, as in "of 1000"."""
-        return f"of {number(self.base)}"
+        return f"of {_format_number(self.base)}"
 
 
-def share(value: float, low: float, high: float, *, base: int = 1000) -> Share:
+def whole_share(value: float, low: float, high: float, *, base: int = 1000) -> Share:
     """Return a share in [0, 1] as whole things of ``base``, or of more where it is below one.
 
     The step (1, 5, 10, 50 ...) is the largest within half of the interval's half-width.
 
-    >>> share(0.004142, 0.002304, 0.007434)
+    >>> whole_share(0.004142, 0.002304, 0.007434)
     Share(middle=4, low=2, high=8, base=1000)
-    >>> share(0.4622, 0.4385, 0.4861)
+    >>> whole_share(0.4622, 0.4385, 0.4861)
     Share(middle=460, low=430, high=490, base=1000)
-    >>> share(0.00032, 0.0001, 0.0007).of
+    >>> whole_share(0.00032, 0.0001, 0.0007).of
     'of 10,000'
     """
     while 0 < value * base < 1 and base < _MOST:
@@ -67,10 +67,10 @@ def share(value: float, low: float, high: float, *, base: int = 1000) -> Share:
     return Share(min(max(middle, lower), base), max(lower, 0), min(upper, base), base)
 
 
-def number(count: int) -> str:
+def _format_number(count: int) -> str:
     """Return a whole number, in groups of three from five digits on.
 
-    >>> number(1000), number(10000)
+    >>> _format_number(1000), _format_number(10000)
     ('1000', '10,000')
     """
     return str(count) if count < 10_000 else f"{count:,}"
@@ -126,7 +126,7 @@ _CLEAN = "clean"
 ALL = "all"
 
 
-def measured(
+def find_measured(
     spec: DetectorSpec, metric: str, *, condition: str = _CLEAN, slice_: str = ALL
 ) -> Finding | None:
     """Return the finding of a metric, or None where it was not measured."""
@@ -135,7 +135,7 @@ def measured(
     return next(found, None)
 
 
-def worst(
+def find_worst(
     spec: DetectorSpec, metric: str, choose: Callable[..., Finding], *, kind: str = ALL
 ) -> Finding | None:
     """Return the ``max`` or ``min`` finding of a metric, of all faces or of slices of a kind.
@@ -167,7 +167,7 @@ def conditions(spec: DetectorSpec) -> list[str]:
     ]
 
 
-def named(spec: DetectorSpec, kind: str) -> list[str]:
+def slice_names(spec: DetectorSpec, kind: str) -> list[str]:
     """Return the names in tested slices of a kind ("source=", "generator="), in order."""
     slices = dict.fromkeys(one.slice for one in tests(spec))
     return [name.removeprefix(kind) for name in slices if name.startswith(kind)]
@@ -192,7 +192,7 @@ _WORST = (
 
 
 @dataclass(frozen=True)
-class Budget:
+class MeasuredBudget:
     """The findings behind an operating point's sentence; None where it was not measured.
 
     ``false_alarms`` is the share of real faces called fake (BPCER), ``caught`` that of fakes
@@ -207,7 +207,9 @@ class Budget:
     fake_unsure: Finding | None
 
 
-def budget(spec: DetectorSpec, point: str | None = None, *, condition: str = "clean") -> Budget:
+def measure_budget(
+    spec: DetectorSpec, point: str | None = None, *, condition: str = "clean"
+) -> MeasuredBudget:
     """Return what was measured at an operating point on all test faces under a condition.
 
     Raises:
@@ -215,8 +217,8 @@ def budget(spec: DetectorSpec, point: str | None = None, *, condition: str = "cl
     """
     name = spec.operating_point(point).name
     metrics = ("bpcer", "recall", "apcer", "real_unsure_rate", "fake_unsure_rate")
-    return Budget(
-        name, *(measured(spec, f"{metric}@{name}", condition=condition) for metric in metrics)
+    return MeasuredBudget(
+        name, *(find_measured(spec, f"{metric}@{name}", condition=condition) for metric in metrics)
     )
 
 
@@ -226,19 +228,19 @@ def budget_words(spec: DetectorSpec, point: str | None = None) -> str:
     Raises:
         UnknownChoiceError: there is no such operating point.
     """
-    told = budget(spec, point)
-    parts = [_false_alarms(told.false_alarms), _caught(told)]
+    measured = measure_budget(spec, point)
+    parts = [_false_alarms(measured.false_alarms), _caught(measured)]
     known = [part for part in parts if part]
     if not known:
         return (
             "How many real faces would be called fake and how many fakes are caught was not "
             f"measured for this detector. Its thresholds were chosen for: {_promise(spec, point)}."
         )
-    said = f"{_capital('; '.join(known))}, on our tests."
+    sentence = f"{_capitalise('; '.join(known))}, on our tests."
     missing = ["How often real faces are called fake", "How many fakes are caught"]
     return " ".join(
         [
-            said,
+            sentence,
             *(
                 f"{what} was not measured."
                 for what, part in zip(missing, parts, strict=True)
@@ -254,7 +256,7 @@ def budget_details(spec: DetectorSpec, point: str | None = None) -> tuple[str, .
     Raises:
         UnknownChoiceError: there is no such operating point.
     """
-    return tuple(_details(spec, budget(spec, point)))
+    return tuple(_details(spec, measure_budget(spec, point)))
 
 
 def many_faces_words(spec: DetectorSpec, point: str | None, faces: int) -> str:
@@ -262,34 +264,35 @@ def many_faces_words(spec: DetectorSpec, point: str | None, faces: int) -> str:
 
     The share of pictures with a false alarm is at most the sum over their faces (Boole).
     """
-    found = budget(spec, point).false_alarms
+    found = measure_budget(spec, point).false_alarms
     if faces < 2 or found is None:
         return ""
     most = min(1.0, faces * found.high)
-    told = share(most, most, most)
+    alarms = whole_share(most, most, most)
     return (
         f"With {faces} faces there are {faces} chances of a "
-        f"false alarm: {told.of} such pictures with real faces only, up to "
-        f"{number(told.high)} could be called fake."
+        f"false alarm: {alarms.of} such pictures with real faces only, up to "
+        f"{_format_number(alarms.high)} could be called fake."
     )
 
 
-def shared(finding: Finding) -> Share:
+def _share_of_finding(finding: Finding) -> Share:
     """Return a finding that is a share as whole faces of 1000 or more."""
-    return share(finding.value, finding.low, finding.high)
+    return whole_share(finding.value, finding.low, finding.high)
 
 
-def _details(spec: DetectorSpec, told: Budget) -> Iterator[str]:
-    kinds = (("real faces", told.real_unsure), ("fakes", told.fake_unsure))
-    unsure = [_counted(kind, found) for kind, found in kinds if found]
+def _details(spec: DetectorSpec, measured: MeasuredBudget) -> Iterator[str]:
+    kinds = (("real faces", measured.real_unsure), ("fakes", measured.fake_unsure))
+    unsure = [_describe_share(kind, found) for kind, found in kinds if found]
     if unsure:
         yield f"Left unsure: {' and '.join(unsure)}."
-    if told.missed:
-        yield f"Called real: {_counted('fakes', told.missed)}."
-    yield from _worst_cases(spec, told.point)
-    if told.false_alarms and told.caught:
+    if measured.missed:
+        yield f"Called real: {_describe_share('fakes', measured.missed)}."
+    yield from _worst_cases(spec, measured.point)
+    if measured.false_alarms and measured.caught:
         yield (
-            f"Counted over {told.false_alarms.n:,} real and {told.caught.n:,} fake test faces, "
+            f"Counted over {measured.false_alarms.n:,} real and {measured.caught.n:,} fake test "
+            "faces, "
             "none of which the detector was trained on. Brackets contain 95 % intervals; error "
             "rates can be higher on other kinds of faces."
         )
@@ -298,32 +301,32 @@ def _details(spec: DetectorSpec, told: Budget) -> Iterator[str]:
 def _worst_cases(spec: DetectorSpec, point: str) -> Iterator[str]:
     """Yield the worst that was measured, of all test faces and of a part of them."""
     for case in _WORST:
-        found = worst(spec, f"{case.metric}@{point}", case.choose, kind=case.slices)
+        found = find_worst(spec, f"{case.metric}@{point}", case.choose, kind=case.slices)
         if found:
             name = "" if case.slices == ALL else f", {found.slice.removeprefix(case.slices)}"
             way = condition_words(found.condition)
-            yield f"{case.words}{name}, pictures {way}: {_counted(case.faces, found)}."
+            yield f"{case.words}{name}, pictures {way}: {_describe_share(case.faces, found)}."
 
 
-def _counted(kind: str, found: Finding) -> str:
+def _describe_share(kind: str, found: Finding) -> str:
     """Return a share of faces of a kind with its interval."""
-    one = shared(found)
+    one = _share_of_finding(found)
     return f"{one.of} {kind} {one.about}{one.between}"
 
 
 def _false_alarms(found: Finding | None) -> str:
     if found is None:
         return ""
-    one = shared(found)
+    one = _share_of_finding(found)
     return f"{one.of} real faces {one.about} would be called fake{one.between}"
 
 
-def _caught(told: Budget) -> str:
-    if told.caught:
-        one = shared(told.caught)
+def _caught(measured: MeasuredBudget) -> str:
+    if measured.caught:
+        one = _share_of_finding(measured.caught)
         return f"{one.of} fakes {one.about} are caught{one.between}"
-    if told.missed:
-        one = shared(told.missed)
+    if measured.missed:
+        one = _share_of_finding(measured.missed)
         return f"{one.of} fakes {one.about} would be called real{one.between}"
     return ""
 
@@ -332,14 +335,14 @@ def _promise(spec: DetectorSpec, point: str | None) -> str:
     return spec.operating_point(point).promise.rstrip(".")
 
 
-def _capital(sentence: str) -> str:
+def _capitalise(sentence: str) -> str:
     return sentence[:1].upper() + sentence[1:]
 
 
 HOW = (
-    "By Bayes' rule from the measured shares of fakes caught and of real faces called fake. The "
-    "bracket combines the worse ends, then the better ends of both 95 % intervals, "
-    "which covers at least 90 %; it holds only for faces like those of the test."
+    "Computed by Bayes' rule from the measured shares of fakes caught and of real faces called "
+    "fake. The bracket combines the worse ends, then the better ends of both 95 % intervals, "
+    "which covers at least 90 %. It holds only for faces like those in the tests."
 )
 """How `worth` is computed, for readers."""
 
@@ -370,13 +373,13 @@ def worth(
     """
     if not 0.0 <= base_rate <= 1.0:
         raise ValueError(f"a base rate of {base_rate} is not a share")
-    told = budget(spec, point, condition=condition)
-    if told.caught is None or told.false_alarms is None:
+    measured = measure_budget(spec, point, condition=condition)
+    if measured.caught is None or measured.false_alarms is None:
         text = "The reliability of a “fake” verdict was not measured."
         return Worth(None, None, None, text, "not measured")
     if base_rate in {0.0, 1.0}:
-        return _certain(base_rate)
-    return _between(told.caught, told.false_alarms, base_rate)
+        return _one_class_worth(base_rate)
+    return _worth_between_bounds(measured.caught, measured.false_alarms, base_rate)
 
 
 def predictive_value(caught: float, false_alarms: float, base_rate: float) -> float | None:
@@ -398,7 +401,7 @@ def rarity_words(base_rate: float) -> str:
     ['1 in 100', '1 in 2', '1 in 10', '35 in 100', '1 in 2000']
     """
     one_in = _one_in(base_rate)
-    return f"1 in {number(one_in)}" if one_in else f"{round(100 * base_rate, 6):g} in 100"
+    return f"1 in {_format_number(one_in)}" if one_in else f"{round(100 * base_rate, 6):g} in 100"
 
 
 def _one_in(base_rate: float) -> int | None:
@@ -409,24 +412,25 @@ def _one_in(base_rate: float) -> int | None:
     return round(one_in) if abs(one_in - round(one_in)) < 1e-9 * one_in else None
 
 
-def _certain(base_rate: float) -> Worth:
+def _one_class_worth(base_rate: float) -> Worth:
     """Return the answer where there is only one class, whatever the verdict."""
     if base_rate == 0:
         return Worth(0.0, 0.0, 0.0, "Where no face is fake, every “fake” verdict is wrong.", "none")
     return Worth(1.0, 1.0, 1.0, "Where every face is fake, every “fake” verdict is right.", "all")
 
 
-def _between(caught: Finding, alarms: Finding, base_rate: float) -> Worth:
+def _worth_between_bounds(caught: Finding, alarms: Finding, base_rate: float) -> Worth:
     value = predictive_value(caught.value, alarms.value, base_rate)
     low = predictive_value(caught.low, alarms.high, base_rate)
     high = predictive_value(caught.high, alarms.low, base_rate)
     if value is None or low is None or high is None:
         text = "No “fake” verdict was given in the tests, so its reliability is unknown."
         return Worth(value, low, high, text, "not known")
-    told = share(value, low, high, base=100)
+    right = whole_share(value, low, high, base=100)
     few = "is" if _one_in(base_rate) else "are"
     text = (
-        f"Where {rarity_words(base_rate)} faces {few} fake, {told.about} {told.of} “fake” verdicts "
-        f"are right{told.between}."
+        f"Where {rarity_words(base_rate)} faces {few} fake, {right.about} {right.of} “fake” "
+        "verdicts "
+        f"are right{right.between}."
     )
-    return Worth(value, low, high, text, f"{told.about} {told.of}{told.between}")
+    return Worth(value, low, high, text, f"{right.about} {right.of}{right.between}")

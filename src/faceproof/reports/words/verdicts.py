@@ -15,7 +15,7 @@ from faceproof.provenance.records import (
     PointsTo,
     ProvenanceFinding,
 )
-from faceproof.reports.words.budgets import condition_words, conditions, named, tests
+from faceproof.reports.words.budgets import condition_words, conditions, slice_names, tests
 from faceproof.results import CheckResult
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ _LONGEST = 400
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def visible(text: str, *, longest: int = _LONGEST) -> str:
+def escape_controls(text: str, *, longest: int = _LONGEST) -> str:
     r"""Return text that shows what it holds: control and direction characters are escaped.
 
     One longer than ``longest`` is cut in the middle, so that a report stays one.
 
-    >>> visible("café\x1b[2J"), visible("a\u202egpj.exe")
+    >>> escape_controls("café\x1b[2J"), escape_controls("a\u202egpj.exe")
     ('café\\x1b[2J', 'a\\u202egpj.exe')
     """
     if len(text) > longest:
@@ -39,10 +39,10 @@ def visible(text: str, *, longest: int = _LONGEST) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def unbroken(text: str) -> str:
+def keep_percent_together(text: str) -> str:
     """Return text in which no line ends between a number and its percent sign.
 
-    >>> unbroken("from 95.2 %") == "from 95.2\N{NO-BREAK SPACE}%"
+    >>> keep_percent_together("from 95.2 %") == "from 95.2\N{NO-BREAK SPACE}%"
     True
     """
     return text.replace(" %", f"{_NO_BREAK}%")
@@ -114,10 +114,10 @@ def answer_words(result: CheckResult) -> str:
     count = len(result.faces)
     same = sum(face.verdict == result.verdict for face in result.faces)
     if result.verdict == "real":
-        return f"No sign of a fake was found in {_which(count, 'this face', 'any of these')}."
+        return f"No sign of a fake was found in {_choose_form(count, 'this face', 'any of these')}."
     if result.verdict == "unsure":
-        told = _which(count, "this face", f"{same} of these")
-        return f"The detector cannot tell for {told}."
+        subject = _choose_form(count, "this face", f"{same} of these")
+        return f"The detector cannot tell for {subject}."
     if count == 1:
         return "This face looks generated or manipulated."
     return (
@@ -125,7 +125,7 @@ def answer_words(result: CheckResult) -> str:
     )
 
 
-def _which(count: int, one: str, several: str) -> str:
+def _choose_form(count: int, one: str, several: str) -> str:
     return one if count == 1 else f"{several} {count} faces"
 
 
@@ -140,8 +140,8 @@ def band_words(fake_probability: float, point: OperatingPoint) -> str:
     (real below 20.0 %, unsure between, fake from 95.0 %)
     """
     decimals = _decimals(fake_probability, point)
-    told, ends = _percent(fake_probability, decimals), _ends(point, decimals)
-    return f"Probability of a fake: {told}, in the {decide(fake_probability, point)} band ({ends})"
+    shown, ends = _percent(fake_probability, decimals), _ends(point, decimals)
+    return f"Probability of a fake: {shown}, in the {decide(fake_probability, point)} band ({ends})"
 
 
 def bands_words(point: OperatingPoint) -> str:
@@ -163,13 +163,13 @@ def _decimals(probability: float, point: OperatingPoint) -> int:
         decimals
         for decimals in range(1, _MOST_DECIMALS)
         if all(
-            _told_apart(probability, end, decimals) for end in (point.real_below, point.fake_from)
+            _is_distinct(probability, end, decimals) for end in (point.real_below, point.fake_from)
         )
     )
     return next(enough, _MOST_DECIMALS)
 
 
-def _told_apart(probability: float, end: float, decimals: int) -> bool:
+def _is_distinct(probability: float, end: float, decimals: int) -> bool:
     rounded, threshold = round(100 * probability, decimals), round(100 * end, decimals)
     certain = end in {0.0, 1.0}
     return (rounded >= threshold) == (probability >= end) and (certain or 0 < threshold < 100)
@@ -219,7 +219,7 @@ def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
     if not resaved:
         return "The check of whether the verdict holds when the picture is saved again was not run."
     if result.verdict is None:
-        return "The picture has no verdict that could change when it is saved again."
+        return "The picture has no verdict, so saving it again cannot change it."
     same = [one for one in resaved if one.verdict == result.verdict]
     changed = [one for one in resaved if one.verdict != result.verdict]
     if not changed:
@@ -227,10 +227,12 @@ def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
     became: dict[str, list[str]] = {}
     for one in changed:
         became.setdefault(_outcome(one), []).append(condition_words(one.condition))
-    said = "; ".join(f"{outcome} when {_either(ways)}" for outcome, ways in became.items())
+    outcomes = "; ".join(
+        f"{outcome} when {_join_alternatives(ways)}" for outcome, ways in became.items()
+    )
     return (
         f"The verdict stayed the same in {len(same)} of {len(resaved)} ways of saving it again. "
-        f"It became {said}."
+        f"It became {outcomes}."
     )
 
 
@@ -242,7 +244,7 @@ def _outcome(one: Resaved) -> str:
     )
 
 
-def _either(ways: Sequence[str]) -> str:
+def _join_alternatives(ways: Sequence[str]) -> str:
     return " or ".join(filter(None, ["; ".join(ways[:-1]), ways[-1]]))
 
 
@@ -250,7 +252,7 @@ ABSENCE_PROVES_NOTHING = (
     "Metadata can be copied, forged or removed. A trace is only a statement by the file, and the "
     "absence of one proves nothing. None of this changes the verdict on the pixels."
 )
-_NOT_LOOKED_FOR = "Content credentials were not looked for."
+_NOT_LOOKED_FOR = "Content credentials were not read."
 
 KINDS: Mapping[FindingKind, str] = {
     "generator_trace": "Trace of a generator",
@@ -297,7 +299,7 @@ def credentials_words(credentials: ContentCredentials | None) -> str:
     """Return the state of the signed statement in a file.
 
     >>> credentials_words(None)
-    'Content credentials were not looked for.'
+    'Content credentials were not read.'
     """
     if credentials is None:
         return _NOT_LOOKED_FOR
@@ -308,43 +310,48 @@ def credentials_words(credentials: ContentCredentials | None) -> str:
 _GROUPS = re.compile(r"\b(age|gender|ethnicity)=")
 
 
-def untested(spec: DetectorSpec) -> list[str]:
+def untested_sentences(spec: DetectorSpec) -> list[str]:
     """Return in sentences what this detector was not tested on; its maker's notes come last."""
-    return [*_tested(spec), *_groups(spec), *_attacks(spec), *spec.notes]
+    return [
+        *_test_data_sentences(spec),
+        *_group_sentences(spec),
+        *_attack_sentences(spec),
+        *spec.notes,
+    ]
 
 
-def _tested(spec: DetectorSpec) -> Iterator[str]:
+def _test_data_sentences(spec: DetectorSpec) -> Iterator[str]:
     if not any(True for _ in tests(spec)):
         yield "This detector was not tested at all: nothing is known about how often it errs."
-        yield _learned(spec)
+        yield _training_data_sentence(spec)
         return
-    generators, sources = named(spec, "generator="), named(spec, "source=")
+    generators, sources = slice_names(spec, "generator="), slice_names(spec, "source=")
     yield (
-        f"Fakes made in other ways than those of the test: {_these(generators)}. "
+        f"Fakes other than those in the tests: {_list_names(generators)}. "
         "New generators and other kinds of manipulation may be missed."
     )
     unseen = [one for one in spec.generators_seen if one not in {*generators, "none"}]
     if unseen:
-        yield f"Learned from, but not tested on: fakes of {_these(unseen)}."
-    yield f"Pictures from other sources than those of the test: {_these(sources)}."
-    ways = _these([condition_words(name) for name in conditions(spec)])
-    yield f"Pictures with other degradations than these: {ways}."
+        yield f"Learned from, but not tested on: fakes of {_list_names(unseen)}."
+    yield f"Pictures from sources other than those in the tests: {_list_names(sources)}."
+    ways = _list_names([condition_words(name) for name in conditions(spec)])
+    yield f"Pictures with degradations other than these: {ways}."
 
 
-def _learned(spec: DetectorSpec) -> str:
-    known = _these([one for one in spec.generators_seen if one != "none"])
+def _training_data_sentence(spec: DetectorSpec) -> str:
+    known = _list_names([one for one in spec.generators_seen if one != "none"])
     return f"Learned from fakes of: {known}."
 
 
-def _groups(spec: DetectorSpec) -> Iterator[str]:
+def _group_sentences(spec: DetectorSpec) -> Iterator[str]:
     if not any(_GROUPS.search(one.slice) for one in tests(spec)):
         yield "Whether it errs more often on some groups of people: not measured."
 
 
-def _attacks(spec: DetectorSpec) -> Iterator[str]:
+def _attack_sentences(spec: DetectorSpec) -> Iterator[str]:
     if not any(is_attack(one.condition) for one in tests(spec)):
-        yield "Pictures made to deceive this very detector: not measured."
+        yield "Adversarial pictures, made to deceive this detector: not measured."
 
 
-def _these(names: Sequence[str]) -> str:
+def _list_names(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numpy.random import Generator
 
 from faceproof.errors import SourceNotFoundError
-from faceproof.networks.weights import misfit, read
+from faceproof.networks.weights import misfit_error, read
 from faceproof.tables import require
 
 if TYPE_CHECKING:
@@ -57,14 +57,14 @@ def round_trip(
     device = next(autoencoder.parameters()).device
     sigma = float(rng.uniform(*latent_noise))
     with torch.inference_mode():
-        latents = autoencoder.encode(_planes(pixels).to(device))
+        latents = autoencoder.encode(_to_planes(pixels).to(device))
         noise = rng.standard_normal(tuple(latents.shape), np.float32)
         decoded = autoencoder.decode(latents + torch.from_numpy(noise).to(latents) * sigma)
         levels = (decoded[0] * 255).round().to(torch.uint8).permute(1, 2, 0)
     return np.ascontiguousarray(levels.cpu().numpy()[:height, :width])
 
 
-def _planes(pixels: Pixels) -> Tensor:
+def _to_planes(pixels: Pixels) -> Tensor:
     """Return the padded picture, float32 [1, 3, 8 h, 8 w] in [0, 1]."""
     import torch
 
@@ -94,7 +94,7 @@ def load_autoencoder(path: str | Path) -> TinyAutoencoder:
             f"no autoencoder at {path}: write one with faceproof.training.forging.autoencoder."
             "convert_taesd, from the two files of github.com/madebyollin/taesd"
         )
-    return _built(read(path), source=str(path))
+    return _build(read(path), source=str(path))
 
 
 def convert_taesd(encoder: str | Path, decoder: str | Path, output: str | Path) -> Path:
@@ -119,18 +119,18 @@ def convert_taesd(encoder: str | Path, decoder: str | Path, output: str | Path) 
         for half, path in halves.items()
         for name, tensor in read(path).items()
     }
-    _built(state, source=f"{encoder} with {decoder}")
+    _build(state, source=f"{encoder} with {decoder}")
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_bytes(save(state))
     return output
 
 
-def _built(state: dict[str, Tensor], *, source: str) -> TinyAutoencoder:
+def _build(state: dict[str, Tensor], *, source: str) -> TinyAutoencoder:
     """Return an autoencoder of the tensors' size with all of them in it, float32, frozen."""
     from faceproof.training.forging.tiny_autoencoder import TinyAutoencoder
 
-    latent_channels, width = _size(state, source)
+    latent_channels, width = _find_size(state, source)
     has_norm = any(_NORM in name for name in state)
     autoencoder = TinyAutoencoder(latent_channels, width, has_norm=has_norm)
     _validate(autoencoder.state_dict(), state, source)
@@ -138,14 +138,14 @@ def _built(state: dict[str, Tensor], *, source: str) -> TinyAutoencoder:
     return autoencoder.float().eval().requires_grad_(requires_grad=False)
 
 
-def _size(state: dict[str, Tensor], source: str) -> tuple[int, int]:
+def _find_size(state: dict[str, Tensor], source: str) -> tuple[int, int]:
     """Return the latent channels and the width that the first layers have."""
     missing = [name for name in (_FIRST_OF_ENCODER, _FIRST_OF_DECODER) if name not in state]
     if missing:
-        raise misfit(source, {"missing": missing})
+        raise misfit_error(source, {"missing": missing})
     first, shape = state[_FIRST_OF_ENCODER].shape, state[_FIRST_OF_DECODER].shape
     if len(shape) != 4 or len(first) != 4 or min(shape) < 1 or first[0] != shape[0]:
-        raise misfit(source, {"of another shape": [_FIRST_OF_ENCODER, _FIRST_OF_DECODER]})
+        raise misfit_error(source, {"of another shape": [_FIRST_OF_ENCODER, _FIRST_OF_DECODER]})
     return int(shape[1]), int(shape[0])
 
 
@@ -161,4 +161,4 @@ def _validate(wanted: dict[str, Tensor], state: dict[str, Tensor], source: str) 
         "not finite": [name for name in both if not torch.isfinite(state[name]).all()],
     }
     if any(faults.values()):
-        raise misfit(source, faults)
+        raise misfit_error(source, faults)

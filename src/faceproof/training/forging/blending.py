@@ -26,26 +26,26 @@ from faceproof.training.forging.masks import (
     Pixels,
     Points,
     Weights,
-    affine,
     face_patch,
+    fit_affine,
     is_face,
     scale_of,
-    square,
-    to_origin,
+    shift_to_origin,
+    to_square,
 )
 
 
-def altered(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
+def alter(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
     """Return the pixels in other colours and of another texture."""
-    pixels = _recoloured(pixels, rng, strength)
+    pixels = _recolour(pixels, rng, strength)
     return TEXTURES[str(rng.choice(list(TEXTURES)))](pixels, rng)
 
 
-def _recoloured(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
+def _recolour(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
     """Return the pixels with another brightness, contrast, gamma, white balance, saturation."""
     levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.uniform(-0.15, 0.15) * strength)
     # Never near zero: a copy that nobody can tell from the original is no fake.
-    shift = (_signed(rng, 0.02, 0.07) + rng.uniform(-0.03, 0.03, 3)) * strength
+    shift = (_random_signed(rng, 0.02, 0.07) + rng.uniform(-0.03, 0.03, 3)) * strength
     curve = (levels - 0.5) * np.exp(rng.uniform(-0.12, 0.12) * strength) + 0.5 + shift
     table = np.rint(curve * 255).clip(0, 255).astype(np.uint8)[None]
     toned = cv2.LUT(np.ascontiguousarray(pixels), table)
@@ -54,25 +54,25 @@ def _recoloured(pixels: Pixels, rng: Generator, strength: float) -> Pixels:
     return np.asarray(cv2.transform(toned, keep * np.eye(3) + (1 - keep) * grey), np.uint8)
 
 
-def _signed(rng: Generator, low: float, high: float) -> float:
+def _random_signed(rng: Generator, low: float, high: float) -> float:
     """Return a number whose size lies in [low, high), of either sign."""
     return float(rng.uniform(low, high) * rng.choice([-1, 1]))
 
 
-def _unchanged(pixels: Pixels, _rng: Generator) -> Pixels:
+def _keep(pixels: Pixels, _rng: Generator) -> Pixels:
     return pixels
 
 
-def _softened(pixels: Pixels, rng: Generator) -> Pixels:
+def _soften(pixels: Pixels, rng: Generator) -> Pixels:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), rng.uniform(0.4, 1.5)), np.uint8)
 
 
-def _sharpened(pixels: Pixels, rng: Generator) -> Pixels:
+def _sharpen(pixels: Pixels, rng: Generator) -> Pixels:
     sigma = float(rng.uniform(0.7, 1.5))
     return sharpen(pixels, float(rng.uniform(0.2, 0.9)), sigma)
 
 
-def _resampled(pixels: Pixels, rng: Generator) -> Pixels:
+def _resample(pixels: Pixels, rng: Generator) -> Pixels:
     height, width = pixels.shape[:2]
     share = rng.uniform(0.35, 0.9)
     smaller = (max(1, round(width * share)), max(1, round(height * share)))
@@ -80,7 +80,7 @@ def _resampled(pixels: Pixels, rng: Generator) -> Pixels:
     return np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def _coarsened(pixels: Pixels, rng: Generator) -> Pixels:
+def _coarsen(pixels: Pixels, rng: Generator) -> Pixels:
     """Return every second or fourth pixel, enlarged again: how the paper takes sharpness away."""
     height, width = pixels.shape[:2]
     step = int(rng.choice((2, 4)))
@@ -89,18 +89,18 @@ def _coarsened(pixels: Pixels, rng: Generator) -> Pixels:
     return np.asarray(cv2.resize(shrunk, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def _recompressed(pixels: Pixels, rng: Generator) -> Pixels:
+def _recompress(pixels: Pixels, rng: Generator) -> Pixels:
     return jpeg(pixels, int(rng.integers(40, 90)))
 
 
 #: How the copy's texture differs from the picture around it.
 TEXTURES: dict[str, Callable[[Pixels, Generator], Pixels]] = {
-    "unchanged": _unchanged,
-    "softened": _softened,
-    "sharpened": _sharpened,
-    "resampled": _resampled,
-    "recompressed": _recompressed,
-    "coarsened": _coarsened,
+    "unchanged": _keep,
+    "softened": _soften,
+    "sharpened": _sharpen,
+    "resampled": _resample,
+    "recompressed": _recompress,
+    "coarsened": _coarsen,
 }
 
 
@@ -148,14 +148,14 @@ def self_blend(
     patch = face_patch(landmarks, (pixels.shape[0], pixels.shape[1]), rng)
     if patch is None:
         return pixels.copy()
-    patch = patch if ratio is None else _scaled(patch, ratio)
-    source = _shifted(pixels, patch, rng, strength)
+    patch = patch if ratio is None else _scale_patch(patch, ratio)
+    source = _shift(pixels, patch, rng, strength)
     if changed == "picture":
-        return _pasted(altered(pixels, rng, strength), source, patch)
-    return _pasted(pixels, altered(source, rng, strength), patch)
+        return _paste(alter(pixels, rng, strength), source, patch)
+    return _paste(pixels, alter(source, rng, strength), patch)
 
 
-def _scaled(patch: Patch, ratio: float) -> Patch:
+def _scale_patch(patch: Patch, ratio: float) -> Patch:
     """Return the patch with ``ratio`` as its largest weight."""
     most = max(float(patch.weights.max()), 1e-6)
     return Patch(patch.left, patch.top, patch.weights * np.float32(ratio / most))
@@ -184,38 +184,38 @@ def swap_face(
     patch = face_patch(target_landmarks, (target.shape[0], target.shape[1]), rng, outline=outline)
     if patch is None or not is_face(donor_landmarks):
         return target.copy()
-    moved, patch = _moved(donor, _fit(donor_landmarks, target_landmarks, rng), patch, rng)
-    below = _under(patch, target)
-    matched = _colour_matched(moved, below, patch.weights, amount=rng.uniform(0.7, 1.0))
-    return _pasted(target, mix(matched, below, patch.weights), patch)
+    moved, patch = _move_donor(donor, _fit(donor_landmarks, target_landmarks, rng), patch, rng)
+    below = _view_under_patch(patch, target)
+    matched = _match_colour(moved, below, patch.weights, amount=rng.uniform(0.7, 1.0))
+    return _paste(target, mix(matched, below, patch.weights), patch)
 
 
-def _under(patch: Patch, pixels: Pixels) -> Pixels:
+def _view_under_patch(patch: Patch, pixels: Pixels) -> Pixels:
     """Return the view of the picture that lies under the patch, uint8 [h, w, 3]."""
-    return np.asarray(patch.of(pixels), np.uint8)
+    return np.asarray(patch.view_of(pixels), np.uint8)
 
 
-def _pasted(pixels: Pixels, source: Pixels, patch: Patch) -> Pixels:
+def _paste(pixels: Pixels, source: Pixels, patch: Patch) -> Pixels:
     """Return a copy of the picture with the source on the patch, by the mask's weights."""
     result = pixels.copy()
-    below = _under(patch, pixels).astype(np.float32)
+    below = _view_under_patch(patch, pixels).astype(np.float32)
     mixed = below + patch.weights[..., None] * (source.astype(np.float32) - below)
-    patch.of(result)[:] = np.rint(mixed).astype(np.uint8)
+    patch.view_of(result)[:] = np.rint(mixed).astype(np.uint8)
     return result
 
 
-def _shifted(pixels: Pixels, patch: Patch, rng: Generator, strength: float) -> Pixels:
+def _shift(pixels: Pixels, patch: Patch, rng: Generator, strength: float) -> Pixels:
     """Return the patch's pixels, moved and stretched by a few percent, or left in place."""
     if rng.random() < 0.2:
-        return _under(patch, pixels)
+        return _view_under_patch(patch, pixels)
     stretch = np.exp(rng.uniform(-0.06, 0.06, 2) * strength)
     move = rng.uniform(-0.03, 0.03, 2) * strength * patch.size
     centre = np.array([patch.left, patch.top]) + np.array(patch.size) / 2
     matrix = np.column_stack([np.diag(stretch), centre + move - stretch * centre])
-    return _warped(pixels, to_origin(matrix, patch.left, patch.top), patch, rng)
+    return _warp(pixels, shift_to_origin(matrix, patch.left, patch.top), patch, rng)
 
 
-def _warped(pixels: Pixels, matrix: Matrix, patch: Patch, rng: Generator) -> Pixels:
+def _warp(pixels: Pixels, matrix: Matrix, patch: Patch, rng: Generator) -> Pixels:
     """Return the picture under the map, as large as the patch, by a random interpolation."""
     flags = int(rng.choice(_INTERPOLATIONS))
     # Not a reflection: OpenCV walks it step by step, which takes for ever far outside.
@@ -228,20 +228,22 @@ def _warped(pixels: Pixels, matrix: Matrix, patch: Patch, rng: Generator) -> Pix
 def _fit(source: Points, target: Points, rng: Generator) -> Matrix:
     """Return a similarity or an affine map [3, 3], by chance."""
     if rng.random() < 0.5:
-        return square(similarity(source.astype(np.float64), target.astype(np.float64)))
-    return affine(source, target)
+        return to_square(similarity(source.astype(np.float64), target.astype(np.float64)))
+    return fit_affine(source, target)
 
 
-def _moved(donor: Pixels, matrix: Matrix, patch: Patch, rng: Generator) -> tuple[Pixels, Patch]:
+def _move_donor(
+    donor: Pixels, matrix: Matrix, patch: Patch, rng: Generator
+) -> tuple[Pixels, Patch]:
     """Return the donor under the map, as large as the patch, and the patch where it covers."""
-    donor, matrix = _reduced(donor, matrix)
-    local = to_origin(matrix, patch.left, patch.top)
+    donor, matrix = _reduce_donor(donor, matrix)
+    local = shift_to_origin(matrix, patch.left, patch.top)
     covered = cv2.warpAffine(np.ones(donor.shape[:2], np.float32), local, patch.size)
     weights = patch.weights * np.clip(covered, 0, 1)
-    return _warped(donor, local, patch, rng), Patch(patch.left, patch.top, weights)
+    return _warp(donor, local, patch, rng), Patch(patch.left, patch.top, weights)
 
 
-def _reduced(donor: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
+def _reduce_donor(donor: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
     """Return a donor much too large, averaged down so that a warp skips no pixel, and its map."""
     share = scale_of(matrix) * 1.5
     if share > 0.75:
@@ -250,11 +252,11 @@ def _reduced(donor: Pixels, matrix: Matrix) -> tuple[Pixels, Matrix]:
     wide, high = max(1, round(width * share)), max(1, round(height * share))
     small = np.asarray(cv2.resize(donor, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
     ratio = np.array([width / wide, height / high])
-    to_full = square(np.column_stack([np.diag(ratio), 0.5 * ratio - 0.5]))
+    to_full = to_square(np.column_stack([np.diag(ratio), 0.5 * ratio - 0.5]))
     return small, np.asarray(matrix @ to_full, np.float64)
 
 
-def _colour_matched(source: Pixels, target: Pixels, weights: Weights, *, amount: float) -> Pixels:
+def _match_colour(source: Pixels, target: Pixels, weights: Weights, *, amount: float) -> Pixels:
     """Return the source, ``amount`` of the way to the target's mean and spread in CIELAB."""
     # In float: 8-bit CIELAB would leave gaps in the histogram that no real forgery has.
     lab = cv2.cvtColor(source.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
@@ -274,12 +276,12 @@ def _mean_and_spread(lab: Weights, inside: Pixels) -> tuple[Weights, Weights]:
     return mean.ravel().astype(np.float32), spread.ravel().astype(np.float32)
 
 
-def _alpha(source: Pixels, _target: Pixels, _weights: Weights) -> Pixels:
+def _blend_alpha(source: Pixels, _target: Pixels, _weights: Weights) -> Pixels:
     """Return the source as it is: the mask's weights alone do the blending."""
     return source
 
 
-def _poisson(source: Pixels, target: Pixels, weights: Weights) -> Pixels:
+def _blend_poisson(source: Pixels, target: Pixels, weights: Weights) -> Pixels:
     """Return the source with its gradients kept and its edge met to the target's.
 
     Source: Perez, Gangnet and Blake, "Poisson Image Editing", SIGGRAPH 2003.
@@ -297,6 +299,6 @@ def _poisson(source: Pixels, target: Pixels, weights: Weights) -> Pixels:
 
 #: How the colours of donor and target are brought together before the mask's weights mix them.
 BLENDS: dict[str, Callable[[Pixels, Pixels, Weights], Pixels]] = {
-    "alpha": _alpha,
-    "poisson": _poisson,
+    "alpha": _blend_alpha,
+    "poisson": _blend_poisson,
 }

@@ -32,7 +32,7 @@ _GRID = np.stack(np.meshgrid(np.arange(_CANVAS), np.arange(_CANVAS)), axis=-1).a
 _SMALLEST_SCALE = 4 / 112
 
 
-def _symmetric(*half: tuple[float, float]) -> Matrix:
+def _mirror_outline(*half: tuple[float, float]) -> Matrix:
     """Return the closed polygon [2N, 2] of a half, given as (distance from the midline, y)."""
     right = [(56 + dx, y) for dx, y in half]
     left = [(56 - dx, y) for dx, y in reversed(half)]
@@ -41,11 +41,15 @@ def _symmetric(*half: tuple[float, float]) -> Matrix:
 
 #: Polygons in the 112 px frame of `TEMPLATE_112`.
 OUTLINES: dict[str, Matrix] = {
-    "face": _symmetric((10, 31), (27, 36), (33, 47), (34, 66), (31, 84), (23, 100), (10, 112)),
-    "forehead": _symmetric((10, 14), (27, 21), (34, 40), (35, 66), (32, 84), (23, 101), (10, 113)),
-    "features": _symmetric((8, 40), (24, 41), (29, 50), (26, 70), (24, 92), (17, 102), (7, 105)),
-    "eyes": _symmetric((8, 37), (26, 37), (33, 46), (32, 60), (20, 68), (8, 79)),
-    "lower": _symmetric((5, 62), (18, 66), (29, 76), (29, 88), (22, 101), (10, 112)),
+    "face": _mirror_outline((10, 31), (27, 36), (33, 47), (34, 66), (31, 84), (23, 100), (10, 112)),
+    "forehead": _mirror_outline(
+        (10, 14), (27, 21), (34, 40), (35, 66), (32, 84), (23, 101), (10, 113)
+    ),
+    "features": _mirror_outline(
+        (8, 40), (24, 41), (29, 50), (26, 70), (24, 92), (17, 102), (7, 105)
+    ),
+    "eyes": _mirror_outline((8, 37), (26, 37), (33, 46), (32, 60), (20, 68), (8, 79)),
+    "lower": _mirror_outline((5, 62), (18, 66), (29, 76), (29, 88), (22, 101), (10, 112)),
 }
 _CHANCES = {"face": 0.4, "forehead": 0.15, "features": 0.25, "eyes": 0.1, "lower": 0.1}
 
@@ -63,7 +67,7 @@ class Patch:
         """Width and height in pixels."""
         return self.weights.shape[1], self.weights.shape[0]
 
-    def of(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def view_of(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Return the view of an array [H, W, ...] that lies under the patch."""
         width, height = self.size
         return array[self.top : self.top + height, self.left : self.left + width]
@@ -94,7 +98,7 @@ def face_mask(
     mask = np.zeros(size, np.float32)
     patch = face_patch(landmarks, size, rng, outline=outline)
     if patch is not None:
-        patch.of(mask)[:] = patch.weights
+        patch.view_of(mask)[:] = patch.weights
     return mask
 
 
@@ -109,12 +113,14 @@ def face_patch(
     canvas = _plain_canvas(outline or "face") if rng is None else _random_canvas(rng, outline)
     if not is_face(landmarks):
         return None
-    to_picture = affine(TEMPLATE_112, landmarks) @ _FROM_CANVAS
+    to_picture = fit_affine(TEMPLATE_112, landmarks) @ _FROM_CANVAS
     box = _clipped_box(canvas, to_picture, size)
     if box is None:
         return None
     left, top, right, bottom = box
-    moved = cv2.warpAffine(canvas, to_origin(to_picture, left, top), (right - left, bottom - top))
+    moved = cv2.warpAffine(
+        canvas, shift_to_origin(to_picture, left, top), (right - left, bottom - top)
+    )
     return Patch(left, top, np.asarray(np.clip(moved, 0, 1), np.float32))
 
 
@@ -131,7 +137,7 @@ def _spread(points: npt.NDArray[np.floating]) -> float:
     return float(np.linalg.norm(exact - exact.mean(axis=0)))
 
 
-def affine(source: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -> Matrix:
+def fit_affine(source: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -> Matrix:
     """Return the least-squares affine map [3, 3] between point sets [N, 2].
 
     Where it would mirror the face or flatten it to less than 0.4 of its side, the similarity.
@@ -140,16 +146,16 @@ def affine(source: npt.NDArray[np.floating], target: npt.NDArray[np.floating]) -
     solved = np.linalg.lstsq(np.column_stack([start, np.ones(len(start))]), end)[0]
     stretch = np.linalg.svd(solved[:2], compute_uv=False)
     if stretch[1] < 0.4 * stretch[0] or np.linalg.det(solved[:2]) <= 0:
-        return square(similarity(start, end))
-    return square(np.asarray(solved.T, np.float64))
+        return to_square(similarity(start, end))
+    return to_square(np.asarray(solved.T, np.float64))
 
 
-def square(matrix: Matrix) -> Matrix:
+def to_square(matrix: Matrix) -> Matrix:
     """Return a map [2, 3] as [3, 3], so that maps can be chained."""
     return np.vstack([matrix, [0, 0, 1]])
 
 
-def to_origin(matrix: Matrix, left: float, top: float) -> Matrix:
+def shift_to_origin(matrix: Matrix, left: float, top: float) -> Matrix:
     """Return the upper two rows of a map, (left, top) of what it maps to becoming (0, 0)."""
     return np.asarray(matrix[:2] - np.array([[0, 0, left], [0, 0, top]]), np.float64)
 
@@ -161,22 +167,24 @@ def scale_of(matrix: Matrix) -> float:
 
 def _plain_canvas(outline: str) -> Weights:
     """Return the outline, filled and softly edged, float32 [128, 128] in [0, 1]."""
-    return _framed(cv2.GaussianBlur(_filled(choose(OUTLINES, outline, what="outline")), (0, 0), 2))
+    return _clear_edges(
+        cv2.GaussianBlur(_fill_polygon(choose(OUTLINES, outline, what="outline")), (0, 0), 2)
+    )
 
 
 def _random_canvas(rng: Generator, outline: str | None) -> Weights:
     """Return an outline bent, grown or shrunk, and blurred, float32 [128, 128] in [0, 1]."""
     drawn = outline or str(rng.choice(list(_CHANCES), p=list(_CHANCES.values())))
-    filled = _bent(_filled(choose(OUTLINES, drawn, what="outline")), rng)
+    filled = _bend(_fill_polygon(choose(OUTLINES, drawn, what="outline")), rng)
     # A blurred shape cut at another level than a half is the shape shrunk or grown.
     blurred = cv2.GaussianBlur(filled, (0, 0), rng.uniform(2, 5))
     cut = (blurred > rng.uniform(0.15, 0.85)).astype(np.float32)
     soft = cv2.GaussianBlur(cut, (0, 0), rng.uniform(0.6, 6))
     full = float(soft.max()) or 1.0
-    return _framed(soft * np.float32(rng.choice([1, 1, 1, 0.85, 0.7]) / full))
+    return _clear_edges(soft * np.float32(rng.choice([1, 1, 1, 0.85, 0.7]) / full))
 
 
-def _filled(polygon: Matrix) -> Weights:
+def _fill_polygon(polygon: Matrix) -> Weights:
     """Return the polygon as ones on zeros, float32 [128, 128]."""
     canvas = np.zeros((_CANVAS, _CANVAS), np.float32)
     corners = np.rint((polygon + _MARGIN) * _UNIT * 16).astype(np.int32)
@@ -184,14 +192,14 @@ def _filled(polygon: Matrix) -> Weights:
     return canvas
 
 
-def _bent(canvas: Weights, rng: Generator) -> Weights:
+def _bend(canvas: Weights, rng: Generator) -> Weights:
     """Return the canvas under a smooth random displacement of a few pixels."""
     knots = rng.normal(0, rng.uniform(1, 4), (5, 5, 2)).astype(np.float32)
     shift = cv2.resize(knots, (_CANVAS, _CANVAS), interpolation=cv2.INTER_CUBIC)
     return np.asarray(cv2.remap(canvas, _GRID + shift, None, cv2.INTER_LINEAR), np.float32)
 
 
-def _framed(canvas: Weights) -> Weights:
+def _clear_edges(canvas: Weights) -> Weights:
     """Return the canvas with an edge of zeros and nothing fainter than half a grey level."""
     kept = np.where(canvas < 0.5 / 255, 0, canvas).astype(np.float32)
     kept[[0, -1], :] = 0

@@ -42,16 +42,16 @@ def paste_face(pixels: Pixels, landmarks: Points, rng: Generator) -> Pixels:
     patch = face_patch(landmarks, (pixels.shape[0], pixels.shape[1]), rng)
     if patch is None:
         return pixels.copy()
-    below = patch.of(pixels).astype(np.float32)
-    coarse = _reduced(below, rng)
-    source = _recoloured(_enlarged(coarse, patch, rng), rng)
+    below = patch.view_of(pixels).astype(np.float32)
+    coarse = _reduce_face(below, rng)
+    source = _recolour(_enlarge_face(coarse, patch, rng), rng)
     mixed = below + patch.weights[..., None] * (source - below)
     result = pixels.copy()
-    patch.of(result)[:] = np.rint(mixed).clip(0, 255).astype(np.uint8)
+    patch.view_of(result)[:] = np.rint(mixed).clip(0, 255).astype(np.uint8)
     return result
 
 
-def _reduced(face: Weights, rng: Generator) -> Weights:
+def _reduce_face(face: Weights, rng: Generator) -> Weights:
     """Return the face at the size of a swapper, smoothed or not, float32 [h, w, 3]."""
     height, width = face.shape[:2]
     side = float(rng.uniform(*SIDES_PX))
@@ -64,7 +64,7 @@ def _reduced(face: Weights, rng: Generator) -> Weights:
     return np.asarray(small, np.float32)
 
 
-def _enlarged(coarse: Weights, patch: Patch, rng: Generator) -> Weights:
+def _enlarge_face(coarse: Weights, patch: Patch, rng: Generator) -> Weights:
     """Return the reduced face as large as the patch, moved by a few pixels."""
     width, height = patch.size
     flags = int(rng.choice(_INTERPOLATIONS))
@@ -78,7 +78,7 @@ def _enlarged(coarse: Weights, patch: Patch, rng: Generator) -> Weights:
     return np.asarray(moved, np.float32)
 
 
-def _recoloured(face: Weights, rng: Generator) -> npt.NDArray[np.float32]:
+def _recolour(face: Weights, rng: Generator) -> npt.NDArray[np.float32]:
     """Return the face with another contrast and brightness, each channel by itself."""
     gain = np.exp(rng.uniform(-_GAIN, _GAIN, 3))
     shift = rng.uniform(-_SHIFT_LEVELS, _SHIFT_LEVELS, 3)

@@ -23,18 +23,18 @@ import numpy.typing as npt
 import polars as pl
 
 from faceproof.data.manifest import Manifest, Row
-from faceproof.data.preparing.folder import MADE, landmarks_of
+from faceproof.data.preparing.folder import MADE, read_landmarks
 from faceproof.data.preparing.pictures import region_around
 from faceproof.errors import TrainingError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import CropSpec
-from faceproof.pipeline import in_order
+from faceproof.pipeline import map_in_order
 from faceproof.records import Record
-from faceproof.runs import replacing
+from faceproof.runs import atomic_write
 from faceproof.tables import choose
 from faceproof.training.forging.table import FORGERIES, ForgingResources, RealFace
 from faceproof.training.recipe import MadeRecipe, Recipe, ResolutionRecipe
-from faceproof.training.resolution import WidthMatched, face_widths, reduce_face
+from faceproof.training.resolution import WidthMatchedSampler, face_widths, reduce_face
 
 if TYPE_CHECKING:
     from faceproof.training.forging.tiny_autoencoder import TinyAutoencoder
@@ -59,23 +59,23 @@ def generator_of(forgery: str) -> str:
 
 
 @dataclass(frozen=True)
-class _Pool:
+class _RealFacePool:
     """The real rows of a split, their face widths in px, and what draws from them."""
 
     split: str
     rows: list[Row]
     landmarks: list[Points]
     widths: npt.NDArray[np.float64]
-    draw: WidthMatched
+    draw: WidthMatchedSampler
 
 
 @dataclass(frozen=True)
-class _Job:
+class _MakingJob:
     """One fake to make of a pool's real faces."""
 
     number: int
     seed: tuple[int, ...]
-    pool: _Pool
+    pool: _RealFacePool
 
     @property
     def target(self) -> str:
@@ -83,7 +83,7 @@ class _Job:
         return f"{self.pool.split}/{self.number:05d}.png"
 
 
-class _Made(Record):
+class _MadeRecord(Record):
     """One made picture, as it is noted beside it."""
 
     target: str
@@ -131,8 +131,10 @@ def _make(name: str, recipe: Recipe, manifest: Manifest, progress: Progress) -> 
     folder.mkdir(parents=True, exist_ok=True)
     jobs = list(_jobs(recipe, wanted, manifest))
     work = _Maker(name, wanted, recipe.data.prepared, folder)
-    made: list[_Made] = []
-    with closing(in_order(work, jobs, workers=wanted.threads, ahead=4 * wanted.threads)) as found:
+    made: list[_MadeRecord] = []
+    with closing(
+        map_in_order(work, jobs, workers=wanted.threads, ahead=4 * wanted.threads)
+    ) as found:
         for one in found:
             made.append(one)
             if len(made) % _REPORTED_EVERY == 0:
@@ -159,9 +161,9 @@ def _key(name: str, recipe: Recipe, manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _jobs(recipe: Recipe, wanted: MadeRecipe, manifest: Manifest) -> Iterator[_Job]:
+def _jobs(recipe: Recipe, wanted: MadeRecipe, manifest: Manifest) -> Iterator[_MakingJob]:
     """Yield what is to be made for every split: real faces by the shares of training."""
-    landmarks = landmarks_of(recipe.data.prepared)
+    landmarks = read_landmarks(recipe.data.prepared)
     for place, (split, count) in enumerate(wanted.counts.items()):
         rows = _real_rows(manifest, split, recipe.data.shares)
         if not rows and count:
@@ -170,9 +172,9 @@ def _jobs(recipe: Recipe, wanted: MadeRecipe, manifest: Manifest) -> Iterator[_J
             continue
         points = [landmarks[row.path] for row in rows]
         widths = face_widths(np.stack(points))
-        pool = _Pool(split, rows, points, widths, _draw(rows, widths, recipe, wanted))
+        pool = _RealFacePool(split, rows, points, widths, _draw(rows, widths, recipe, wanted))
         for number in range(count):
-            yield _Job(number=number, seed=(recipe.seed, place, number), pool=pool)
+            yield _MakingJob(number=number, seed=(recipe.seed, place, number), pool=pool)
 
 
 def _real_rows(manifest: Manifest, split: str, shares: Mapping[str, float]) -> list[Row]:
@@ -186,13 +188,15 @@ def _real_rows(manifest: Manifest, split: str, shares: Mapping[str, float]) -> l
 
 def _draw(
     rows: list[Row], widths: npt.NDArray[np.float64], recipe: Recipe, wanted: MadeRecipe
-) -> WidthMatched:
+) -> WidthMatchedSampler:
     """Return what draws a width and a real picture that has it."""
     spec = recipe.resolution or ResolutionRecipe()
     widest = min(wanted.widest, spec.widest, float(widths.max()) * 0.99)
     sources = {row.source for row in rows}
     shares = {name: recipe.data.shares.get(name, 1.0) for name in sorted(sources)}
-    return WidthMatched.of_class(rows, widths, min(spec.narrowest, widest / 2), widest, shares)
+    return WidthMatchedSampler.for_class(
+        rows, widths, min(spec.narrowest, widest / 2), widest, shares
+    )
 
 
 class _Maker:
@@ -211,7 +215,7 @@ class _Maker:
             network = load_autoencoder(wanted.autoencoder)
         self._resources = ForgingResources(network, latent_noise=(0.0, wanted.latent_noise))
 
-    def __call__(self, job: _Job) -> _Made:
+    def __call__(self, job: _MakingJob) -> _MadeRecord:
         """Return the made fake; its picture lies in the folder.
 
         Raises:
@@ -219,7 +223,7 @@ class _Maker:
         """
         note = (self._folder / job.target).with_suffix(".json")
         if (self._folder / job.target).is_file() and note.is_file():
-            return _Made.read(note)
+            return _MadeRecord.read(note)
         for attempt in range(_ATTEMPTS):
             if (made := self._attempt(job, attempt)) is not None:
                 made.write(note)
@@ -229,25 +233,27 @@ class _Maker:
             f"{_ATTEMPTS} were tried"
         )
 
-    def _attempt(self, job: _Job, attempt: int) -> _Made | None:
+    def _attempt(self, job: _MakingJob, attempt: int) -> _MadeRecord | None:
         """Return the fake of one drawn face, written; None where nothing could be forged."""
         rng = np.random.default_rng((*job.seed, attempt))
-        drawn = job.pool.draw.any_width("real", rng)
+        drawn = job.pool.draw.draw_any_width("real", rng)
         row = job.pool.rows[drawn.row]
-        real = self._reduced(job.pool, drawn.row, drawn.width, rng)
+        real = self._reduce_face(job.pool, drawn.row, drawn.width, rng)
 
-        def donor() -> RealFace:
-            return self._reduced(job.pool, job.pool.draw.real(drawn.width, rng), drawn.width, rng)
+        def draw_donor() -> RealFace:
+            return self._reduce_face(
+                job.pool, job.pool.draw.draw_real(drawn.width, rng), drawn.width, rng
+            )
 
-        fake = self._forgery.make(real, donor, rng, self._resources)
+        fake = self._forgery.make(real, draw_donor, rng, self._resources)
         if not fake.is_fake:
             return None
         data = bytes(cv2.imencode(".png", cv2.cvtColor(fake.pixels, cv2.COLOR_RGB2BGR))[1])
         target = self._folder / job.target
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(target) as file:
+        with atomic_write(target) as file:
             file.write(data)
-        return _Made(
+        return _MadeRecord(
             target=job.target,
             sha256=hashlib.sha256(data).hexdigest(),
             origin=row.path,
@@ -259,8 +265,8 @@ class _Maker:
             bytes=len(data),
         )
 
-    def _reduced(
-        self, pool: _Pool, number: int, width: float, rng: np.random.Generator
+    def _reduce_face(
+        self, pool: _RealFacePool, number: int, width: float, rng: np.random.Generator
     ) -> RealFace:
         """Return a row's face at ``width`` px, and what surrounds it."""
         row = pool.rows[number]
@@ -273,7 +279,7 @@ class _Maker:
         return RealFace(pixels, points, (row.group or row.path,))
 
 
-def _write(name: str, made: Sequence[_Made], folder: Path) -> None:
+def _write(name: str, made: Sequence[_MadeRecord], folder: Path) -> None:
     """Write landmarks and manifest; the manifest last, which says that all is there."""
     paths = [f"{MADE}/{folder.name}/{one.target}" for one in made]
     points = [[value for point in one.landmarks for value in point] for one in made]
@@ -290,5 +296,5 @@ def _write(name: str, made: Sequence[_Made], folder: Path) -> None:
     table = pl.DataFrame(
         {"path": paths, **{fact: [getattr(one, fact) for one in made] for fact in facts}}
     ).with_columns(**{column: pl.lit(value) for column, value in same.items()})
-    with replacing(folder / "manifest.parquet") as file:
+    with atomic_write(folder / "manifest.parquet") as file:
         table.write_parquet(file)

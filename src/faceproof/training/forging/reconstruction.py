@@ -41,10 +41,10 @@ def reconstruct(pixels: Pixels, rng: Generator, *, coder: str | None = None) -> 
     """
     name = coder or str(rng.choice(list(CODERS)))
     coded = choose(CODERS, name, what="coder")(pixels.astype(np.float32), rng)
-    return _with_skip(pixels, coded, float(rng.uniform(*_FIDELITY)))
+    return _mix_with_original(pixels, coded, float(rng.uniform(*_FIDELITY)))
 
 
-def _with_skip(pixels: Pixels, coded: _Planes, decibels: float) -> Pixels:
+def _mix_with_original(pixels: Pixels, coded: _Planes, decibels: float) -> Pixels:
     """Return the coded picture, mixed with the original where it is less like it than that."""
     lost = coded - pixels
     error = float(np.sqrt(np.mean(lost**2)))
@@ -53,12 +53,12 @@ def _with_skip(pixels: Pixels, coded: _Planes, decibels: float) -> Pixels:
     return np.asarray(np.rint(mixed).clip(0, 255), np.uint8)
 
 
-def _resampled(planes: _Planes, rng: Generator, enlarge: str) -> _Planes:
+def _resample(planes: _Planes, rng: Generator, enlarge: str) -> _Planes:
     """Return the planes halved once or twice, and enlarged as often."""
-    return _coded(planes, 1 + int(rng.random() < 0.4), rng, enlarge)
+    return _code(planes, 1 + int(rng.random() < 0.4), rng, enlarge)
 
 
-def _chroma_coded(planes: _Planes, rng: Generator) -> _Planes:
+def _code_chroma(planes: _Planes, rng: Generator) -> _Planes:
     """Return the planes with brightness halved once and colour twice or three times.
 
     Colour alone would not do: JPEG halves it in photographs as well.
@@ -66,88 +66,88 @@ def _chroma_coded(planes: _Planes, rng: Generator) -> _Planes:
     enlarge = str(rng.choice(("transposed", "nearest")))
     apart = cv2.cvtColor(planes / 255, cv2.COLOR_RGB2YCrCb)
     depth = int(rng.integers(2, 4))
-    colour = _coded(np.ascontiguousarray(apart[..., 1:]), depth, rng, enlarge)
-    brightness = _coded(np.ascontiguousarray(apart[..., :1]), 1, rng, enlarge)
+    colour = _code(np.ascontiguousarray(apart[..., 1:]), depth, rng, enlarge)
+    brightness = _code(np.ascontiguousarray(apart[..., :1]), 1, rng, enlarge)
     together = np.ascontiguousarray(np.concatenate([brightness, colour], axis=-1))
     return np.asarray(cv2.cvtColor(together, cv2.COLOR_YCrCb2RGB) * 255, np.float32)
 
 
-def _coded(planes: _Planes, depth: int, rng: Generator, enlarge: str) -> _Planes:
+def _code(planes: _Planes, depth: int, rng: Generator, enlarge: str) -> _Planes:
     """Return planes [H, W, C] halved ``depth`` times and enlarged again by the same kernels."""
     height, width = planes.shape[:2]
-    code = _padded(planes, 2**depth)
+    code = _pad(planes, 2**depth)
     for _ in range(depth):
-        code = _halved(code)
+        code = _halve(code)
     for _ in range(depth):
         code = _ENLARGE[enlarge](code, rng)
     return code[:height, :width]
 
 
-def _padded(planes: _Planes, multiple: int) -> _Planes:
+def _pad(planes: _Planes, multiple: int) -> _Planes:
     """Return the planes with their last row and column repeated up to a multiple."""
     below, beside = (-side % multiple for side in planes.shape[:2])
     padded = cv2.copyMakeBorder(planes, 0, below, 0, beside, cv2.BORDER_REPLICATE)
     return np.asarray(padded, np.float32).reshape(*padded.shape[:2], -1)
 
 
-def _halved(planes: _Planes) -> _Planes:
+def _halve(planes: _Planes) -> _Planes:
     """Return the means of squares of 2 x 2, as a pooling layer gives them."""
     size = (planes.shape[1] // 2, planes.shape[0] // 2)
-    return _planes(cv2.resize(planes, size, interpolation=cv2.INTER_AREA))
+    return _to_planes(cv2.resize(planes, size, interpolation=cv2.INTER_AREA))
 
 
-def _transposed(planes: _Planes, rng: Generator) -> _Planes:
+def _upsample_transposed(planes: _Planes, rng: Generator) -> _Planes:
     """Return planes twice as large by a transposed convolution: zeros between, then 4 x 4 taps.
 
     The four phases of the result have taps of their own; where those add up differently, a
     checkerboard lies over the picture.
     """
     # One row more on each side: at the border the zeros between must go on as well.
-    wider = _planes(cv2.copyMakeBorder(planes, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
+    wider = _to_planes(cv2.copyMakeBorder(planes, 1, 1, 1, 1, cv2.BORDER_REPLICATE))
     height, width, channels = wider.shape
     spread = np.zeros((2 * height, 2 * width, channels), np.float32)
     spread[::2, ::2] = wider
     tent = np.array([1, 3, 3, 1], np.float32) / 4
-    kernel = _uneven(np.outer(tent, tent), rng)
-    return np.ascontiguousarray(_filtered(spread, kernel)[2:-2, 2:-2])
+    kernel = _perturb_kernel(np.outer(tent, tent), rng)
+    return np.ascontiguousarray(_filter(spread, kernel)[2:-2, 2:-2])
 
 
-def _nearest(planes: _Planes, rng: Generator) -> _Planes:
+def _upsample_nearest(planes: _Planes, rng: Generator) -> _Planes:
     """Return planes twice as large: every pixel four times, then a convolution of 3 x 3 taps."""
     size = (2 * planes.shape[1], 2 * planes.shape[0])
-    repeated = _planes(cv2.resize(planes, size, interpolation=cv2.INTER_NEAREST))
+    repeated = _to_planes(cv2.resize(planes, size, interpolation=cv2.INTER_NEAREST))
     soft = np.outer([1, 2, 1], [1, 2, 1]) / 16
     kernel = float(rng.uniform(0.2, 0.8)) * soft
     kernel[1, 1] += 1 - kernel.sum()
-    return _filtered(repeated, _uneven(kernel, rng))
+    return _filter(repeated, _perturb_kernel(kernel, rng))
 
 
-def _bilinear(planes: _Planes, rng: Generator) -> _Planes:
+def _upsample_bilinear(planes: _Planes, rng: Generator) -> _Planes:
     """Return planes twice as large by interpolation, then a convolution that sharpens a little."""
     size = (2 * planes.shape[1], 2 * planes.shape[0])
-    smooth = _planes(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR))
+    smooth = _to_planes(cv2.resize(planes, size, interpolation=cv2.INTER_LINEAR))
     kernel = -float(rng.uniform(0.05, 0.3)) * np.outer([1, 2, 1], [1, 2, 1]) / 16
     kernel[1, 1] += 1 - kernel.sum()
-    return _filtered(smooth, _uneven(kernel, rng))
+    return _filter(smooth, _perturb_kernel(kernel, rng))
 
 
-def _uneven(kernel: npt.NDArray[np.floating], rng: Generator) -> _Planes:
+def _perturb_kernel(kernel: npt.NDArray[np.floating], rng: Generator) -> _Planes:
     """Return the kernel with each tap changed by 1 to 6 %, and its sum as it was."""
     taps = kernel * (1 + rng.uniform(0.01, 0.06) * rng.standard_normal(kernel.shape))
     return np.asarray(taps * (kernel.sum() / taps.sum()), np.float32)
 
 
-def _filtered(planes: _Planes, kernel: _Planes) -> _Planes:
+def _filter(planes: _Planes, kernel: _Planes) -> _Planes:
     """Return the planes under the kernel; beyond the border stand the last pixels."""
-    return _planes(cv2.filter2D(planes, -1, kernel, borderType=cv2.BORDER_REPLICATE))
+    return _to_planes(cv2.filter2D(planes, -1, kernel, borderType=cv2.BORDER_REPLICATE))
 
 
-def _planes(array: npt.NDArray[np.floating]) -> _Planes:
+def _to_planes(array: npt.NDArray[np.floating]) -> _Planes:
     """Return float32 [H, W, C]: OpenCV drops the last axis where there is one channel."""
     return np.asarray(array, np.float32).reshape(*array.shape[:2], -1)
 
 
-def _patch_coded(planes: _Planes, rng: Generator) -> _Planes:
+def _code_patches(planes: _Planes, rng: Generator) -> _Planes:
     """Return the planes with each patch as a few principal components: a linear auto-encoder.
 
     They are those of the picture's own patches, of 4, 6 or 8 px; the grid begins anywhere.
@@ -158,16 +158,16 @@ def _patch_coded(planes: _Planes, rng: Generator) -> _Planes:
     side = int(rng.choice((4, 6, 8)))
     height, width = planes.shape[:2]
     top, left = (int(offset) for offset in rng.integers(0, side, 2))
-    grid = _padded(np.pad(planes, ((top, 0), (left, 0), (0, 0)), mode="edge"), side)
+    grid = _pad(np.pad(planes, ((top, 0), (left, 0), (0, 0)), mode="edge"), side)
     rows, columns = grid.shape[0] // side, grid.shape[1] // side
     blocks = grid.reshape(rows, side, columns, side, -1).transpose(0, 2, 4, 1, 3)
     patches = blocks.reshape(-1, side * side).astype(np.float64)
-    coded = _projected(patches, max(1, round(float(rng.uniform(0.15, 0.4)) * side * side)))
+    coded = _project(patches, max(1, round(float(rng.uniform(0.15, 0.4)) * side * side)))
     back = coded.reshape(blocks.shape).transpose(0, 3, 1, 4, 2).reshape(grid.shape)
     return np.asarray(back[top : top + height, left : left + width], np.float32)
 
 
-def _projected(patches: npt.NDArray[np.float64], keep: int) -> npt.NDArray[np.float64]:
+def _project(patches: npt.NDArray[np.float64], keep: int) -> npt.NDArray[np.float64]:
     """Return patches [N, D] as their mean and their ``keep`` strongest principal components."""
     mean = patches.mean(axis=0)
     centred = patches - mean
@@ -178,16 +178,16 @@ def _projected(patches: npt.NDArray[np.float64], keep: int) -> npt.NDArray[np.fl
 
 #: How planes are made twice as large.
 _ENLARGE: dict[str, Callable[[_Planes, Generator], _Planes]] = {
-    "transposed": _transposed,
-    "nearest": _nearest,
-    "bilinear": _bilinear,
+    "transposed": _upsample_transposed,
+    "nearest": _upsample_nearest,
+    "bilinear": _upsample_bilinear,
 }
 
 #: What stands in for an auto-encoder: float32 [H, W, 3] of 0..255 in and out.
 CODERS: dict[str, Callable[[_Planes, Generator], _Planes]] = {
-    "transposed": partial(_resampled, enlarge="transposed"),
-    "nearest": partial(_resampled, enlarge="nearest"),
-    "bilinear": partial(_resampled, enlarge="bilinear"),
-    "chroma": _chroma_coded,
-    "patches": _patch_coded,
+    "transposed": partial(_resample, enlarge="transposed"),
+    "nearest": partial(_resample, enlarge="nearest"),
+    "bilinear": partial(_resample, enlarge="bilinear"),
+    "chroma": _code_chroma,
+    "patches": _code_patches,
 }

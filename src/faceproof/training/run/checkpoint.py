@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from faceproof.errors import TrainingError, UsageError
 from faceproof.networks.weights import UNREADABLE
-from faceproof.runs import RunFolder
+from faceproof.runs import RunFolder, is_disk_full
 
 
 @dataclass
@@ -32,7 +31,7 @@ class State:
     best_step: int = 0
     validations_since_best: int = 0
 
-    def judged(self, score: float) -> bool:
+    def record_score(self, score: float) -> bool:
         """Record a validation's score, and return whether it is the best so far."""
         best = score > self.best_score
         if best:
@@ -82,7 +81,7 @@ def seed_step(seed: int, step: int, process: int) -> None:
     torch.manual_seed(int(state[0]))
 
 
-def averaged(network: nn.Module, decay: float) -> AveragedModel:
+def make_average(network: nn.Module, decay: float) -> AveragedModel:
     """Return the moving average of the network's weights and statistics, with warm-up.
 
     After n updates the decay is min(``decay``, (1 + n) / (10 + n)), so that the initial weights
@@ -100,8 +99,6 @@ def averaged(network: nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, multi_avg_fn=mix, use_buffers=True)
 
 
-#: No space, quota exceeded, and file size limit exceeded.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _MB = 1e6
 
 
@@ -120,7 +117,7 @@ def run_folder(path: Path) -> RunFolder:
 
 
 @contextmanager
-def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[None]:
+def convert_disk_errors(folder: Path, *, needed: int | None = None) -> Iterator[None]:
     """Translate errors of a full disk; ``needed`` is the number of bytes to write.
 
     Raises:
@@ -129,23 +126,9 @@ def telling_full_disk(folder: Path, *, needed: int | None = None) -> Iterator[No
     try:
         yield
     except (OSError, RuntimeError) as error:  # torch turns the first into the second
-        if not _is_full(error):
+        if not is_disk_full(error):
             raise
-        raise TrainingError(_told(folder, needed)) from error
-
-
-def _is_full(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, means that the disk is full.
-
-    >>> _is_full(OSError(errno.ENOSPC, "No space left")), _is_full(OSError("no such file"))
-    (True, False)
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _FULL:
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+        raise TrainingError(_full_disk_message(folder, needed)) from error
 
 
 def size_of(content: Mapping[str, Any]) -> int:
@@ -165,7 +148,7 @@ def _bytes(value: object) -> int:
     return sum(map(_bytes, value)) if isinstance(value, list | tuple) else 0
 
 
-def _told(folder: Path, needed: int | None) -> str:
+def _full_disk_message(folder: Path, needed: int | None) -> str:
     """Return the message for a full disk: needed and free space, and the fix."""
     last = folder / "last.pt"
     kept = last.stat().st_size if last.exists() else None
@@ -192,7 +175,7 @@ def restore(state: State, folder: Path) -> dict[str, Any] | None:
     path = folder / LAST
     if not path.exists():
         return None
-    kept = _read(path, _without_last(folder))
+    kept = _read(path, _remedy_without_last(folder))
     try:
         state.restore(kept)
     except UNREADABLE as error:
@@ -213,7 +196,7 @@ def averaged_weights(folder: Path, *, keep: str) -> dict[str, Tensor]:
         remedy = "set schedule.keep = 'last' to use the last weights instead"
         state: dict[str, Tensor] = _read(folder / BEST, remedy)
         return state
-    return _averaged_state(_read(folder / LAST, _without_last(folder)))
+    return _averaged_state(_read(folder / LAST, _remedy_without_last(folder)))
 
 
 def _read(path: Path, remedy: str) -> dict[str, Any]:
@@ -226,9 +209,9 @@ def _read(path: Path, remedy: str) -> dict[str, Any]:
     return kept
 
 
-def _without_last(folder: Path) -> str:
+def _remedy_without_last(folder: Path) -> str:
     """Return the fix for a missing or damaged ``last.pt``."""
-    anew = f"delete it, and the same command starts from scratch in {folder}"
+    anew = f"delete it and run the same command again to start from scratch in {folder}"
     best = folder / BEST
     if not best.exists():
         return anew

@@ -1,4 +1,4 @@
-"""`Journal`: writes training metrics to metrics.jsonl, terminal, TensorBoard and page."""
+"""`TrainingJournal`: writes training metrics to metrics.jsonl, terminal, TensorBoard and page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from faceproof.errors import MissingExtraError
-from faceproof.messages import silent
+from faceproof.messages import ignore_message
 from faceproof.reports import charts, training_page
-from faceproof.reports.training_log import SCORE, history, read
+from faceproof.reports.training_log import SCORE, read_history, read_run
 from faceproof.runs import RunFolder
 
 _TAGS = {
@@ -35,7 +35,7 @@ class Scalars:
     """
 
     def __init__(self, folder: Path, *, first_step: int) -> None:
-        self._writer = _writer(folder, first_step)
+        self._writer = _make_writer(folder, first_step)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Write the metrics of a step and flush them to disk.
@@ -56,7 +56,7 @@ class Scalars:
             self._writer = None
 
 
-def _writer(folder: Path, first_step: int) -> Any:
+def _make_writer(folder: Path, first_step: int) -> Any:
     """Return torch's writer, None without TensorBoard."""
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -100,18 +100,18 @@ class _Display(Protocol):
         """Remove the live block."""
 
 
-class Journal:
+class TrainingJournal:
     """Stores and reports the metrics of a training; only the first process shows them.
 
     If ``progress`` is a `_Display`, the loss is updated in its live block; otherwise every call of
-    `step` prints a line. A resumed run writes to the same files. ``run.html`` is written at every
-    validation, and with ``curves.png`` at the end.
+    `record_step` prints a line. A resumed run writes to the same files. ``run.html`` is written at
+    every validation, and with ``curves.png`` at the end.
     """
 
     def __init__(self, run: RunFolder, progress: Progress, *, steps: int, show: bool) -> None:
         self._run = run
         self._writes = show
-        self._tell = progress if show else silent
+        self._tell = progress if show else ignore_message
         self._display = progress if show and isinstance(progress, _Display) else None
         self._moment = Moment(step=0, steps=steps)
         self._scalars: Scalars | None = None
@@ -120,7 +120,7 @@ class Journal:
         if show:
             _end_torn_line(run.path / "metrics.jsonl")
 
-    def step(
+    def record_step(
         self,
         step: int,
         *,
@@ -131,14 +131,14 @@ class Journal:
         rate: float,
     ) -> None:
         """Store and report the training metrics up to a step."""
-        self._at(
+        self._update_display(
             step,
             loss=loss,
             accuracy=accuracy,
             pictures_per_second=pictures_per_second,
             seconds_left=seconds_left,
         )
-        self._keep(
+        self._store(
             step,
             loss=round(loss, 5),
             accuracy=round(accuracy, 5),
@@ -155,25 +155,25 @@ class Journal:
     def advance(self, step: int) -> None:
         """Update the live display without storing; cheap enough for every step."""
         if self._display is not None:
-            self._at(step)
+            self._update_display(step)
 
-    def validated(self, step: int, values: Mapping[str, float], *, best: bool) -> None:
+    def record_validation(self, step: int, values: Mapping[str, float], *, best: bool) -> None:
         """Store and report the metrics of a validation, and whether it is the best so far."""
         self._begin(step)
         if best:
             self._moment = replace(self._moment, best_step=step, best_score=values[SCORE])
-        self._at(step, validation=dict(values))
+        self._update_display(step, validation=dict(values))
         marked = {"best": True} if best else {}
-        self._keep(step, **{name: round(value, 5) for name, value in values.items()}, **marked)
-        figures = ", ".join(f"{_word(name)} {value:.4f}" for name, value in values.items())
-        self._tell(f"step {step}: validation {figures}; {self._standing(step)}")
+        self._store(step, **{name: round(value, 5) for name, value in values.items()}, **marked)
+        figures = ", ".join(f"{_metric_words(name)} {value:.4f}" for name, value in values.items())
+        self._tell(f"step {step}: validation {figures}; {self._compare_with_best(step)}")
         if self._writes:
             self._try(training_page.FILE, lambda: training_page.write(self._run.path))
 
     def note(self, text: str) -> None:
         """Store and report a note."""
         if self._writes:
-            self._log(self._moment.step or history(self._run.path).step, note=text)
+            self._log(self._moment.step or read_history(self._run.path).step, note=text)
         self._tell(text)
 
     def close(self) -> None:
@@ -187,7 +187,7 @@ class Journal:
             self._try(charts.FILE, self._draw)
             self._try(training_page.FILE, lambda: training_page.write(self._run.path))
 
-    def _at(self, step: int, **changes: object) -> None:
+    def _update_display(self, step: int, **changes: object) -> None:
         """Update the live display."""
         self._begin(step)
         self._moment = replace(self._moment, step=step, **changes)  # type: ignore[arg-type]
@@ -199,11 +199,11 @@ class Journal:
         if self._begun:
             return
         self._begun = True
-        if found := history(self._run.path).best(before=step):
+        if found := read_history(self._run.path).best(before=step):
             score = found.get(SCORE)
             self._moment = replace(self._moment, best_step=found["step"], best_score=score)
 
-    def _keep(self, step: int, **values: float) -> None:
+    def _store(self, step: int, **values: float) -> None:
         """Append to ``metrics.jsonl`` and to TensorBoard's file, in the first process only."""
         if not self._writes:
             return
@@ -221,9 +221,9 @@ class Journal:
             self._run.log(step=step, **values)
         except OSError:
             # Imported late: it imports torch, which a journal does not need.
-            from faceproof.training.run.checkpoint import telling_full_disk
+            from faceproof.training.run.checkpoint import convert_disk_errors
 
-            with telling_full_disk(self._run.path):
+            with convert_disk_errors(self._run.path):
                 raise
 
     def _add(self, step: int, figures: Mapping[str, float]) -> None:
@@ -232,7 +232,7 @@ class Journal:
         self._scalars.add(step, figures)
 
     def _draw(self) -> None:
-        name = training_page.title(read(self._run.path))
+        name = training_page.title(read_run(self._run.path))
         charts.write(self._run.path, title=name)
 
     def _try(self, what: str, write: Callable[[], object]) -> None:
@@ -245,7 +245,7 @@ class Journal:
             self._given_up.add(what)
             self._tell(f"{what} is not written: {error}")
 
-    def _standing(self, step: int) -> str:
+    def _compare_with_best(self, step: int) -> str:
         """Return a comparison of a validation with the best one."""
         best = self._moment
         if best.best_score is None or best.best_step == step:
@@ -260,10 +260,12 @@ def _end_torn_line(path: Path) -> None:
             lines.write(b"\n")
 
 
-def _word(name: str) -> str:
+def _metric_words(name: str) -> str:
     """Return a metric's name as reported after the word "validation".
 
-    >>> _word("validation_auc"), _word("validation_loss"), _word("attacked_accuracy")
+    >>> _metric_words("validation_auc"), _metric_words("validation_loss"), _metric_words(
+    ...     "attacked_accuracy"
+    ... )
     ('AUC', 'loss', 'attacked accuracy')
     """
     return name.removeprefix("validation_").replace("_", " ").replace("auc", "AUC")

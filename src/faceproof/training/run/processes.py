@@ -1,4 +1,4 @@
-"""`alone_in` and `fabric_for`: locks, checks and devices for several processes."""
+"""`lock_run` and `make_fabric`: locks, checks and devices for several processes."""
 
 from __future__ import annotations
 
@@ -11,35 +11,31 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-from faceproof.errors import TrainingError, UsageError
-from faceproof.runs import locked
+from faceproof.errors import TrainingError
+from faceproof.runs import lock_folder
 from faceproof.training.recipe import DeviceRecipe, Recipe
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 _PICTURES_EACH = 2
 
 
-def first_process() -> bool:
+def is_first_process() -> bool:
     """Return whether this process has rank 0 (torchrun or Fabric), which writes."""
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def lock_run(folder: Path) -> Iterator[None]:
     """Lock a run folder against a second training; its own helper processes may enter.
 
     Raises:
         UsageError: another training is writing into it.
     """
-    if not first_process():
+    if not is_first_process():
         yield
         return
-    with locked(folder / "run.lock", wait=False) as mine:
-        if not mine:
-            raise UsageError(
-                f"another training is writing to {folder}: wait until it ends, or use another "
-                "--output"
-            )
+    busy = f"another training is writing to {folder}: wait until it ends, or use another --output"
+    with lock_folder(folder, name="run.lock", busy=busy):
         yield
 
 
@@ -61,7 +57,7 @@ def refuse_uneven(recipe: Recipe) -> None:
             f"schedule.batch_size {size} gives {size // world} picture to each of {world} devices, "
             f"but batch norm needs {_PICTURES_EACH}: set it to {_PICTURES_EACH * world} or more"
         )
-    started = int(os.environ.get("WORLD_SIZE", "1")) if _by_torchrun() else world
+    started = int(os.environ.get("WORLD_SIZE", "1")) if _is_under_torchrun() else world
     if started != world:
         here = int(os.environ.get("LOCAL_WORLD_SIZE", started))
         raise TrainingError(
@@ -87,7 +83,7 @@ def refuse_other_steps(fabric: Fabric, step: int, folder: Path) -> None:
         )
 
 
-def fabric_for(device: DeviceRecipe, precision: str) -> Fabric:
+def make_fabric(device: DeviceRecipe, precision: str) -> Fabric:
     """Return Fabric with the recipe's devices.
 
     Raises:
@@ -118,5 +114,5 @@ def kill_helpers(fabric: Fabric) -> None:
         helper.kill()
 
 
-def _by_torchrun() -> bool:
+def _is_under_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ

@@ -1,4 +1,4 @@
-"""`noting_signals`: graceful stopping by Ctrl-C and SIGTERM between two steps."""
+"""`record_signals`: graceful stopping by Ctrl-C and SIGTERM between two steps."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(KeyboardInterrupt):
+class TrainingStopped(KeyboardInterrupt):
     """A signal ended the training after its state was saved; the same call resumes it.
 
     ``exit_code`` is what a shell reports for a program that the signal ended.
     """
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name}; the same command resumes")
+        name = signal.Signals(number).name
+        super().__init__(f"stopped by {name}; run the same command again to resume")
         self.exit_code = 128 + number
 
 
 @dataclass
-class Request:
+class _StopRequest:
     """The number of the received stop signal; 0 for none."""
 
     number: int = 0
 
 
 @contextmanager
-def noting_signals() -> Iterator[Request]:
+def record_signals() -> Iterator[_StopRequest]:
     """Record a first signal without interruption; a second one interrupts at once.
 
     Outside the main thread, where Python cannot handle signals, nothing is recorded.
     """
-    request = Request()
+    request = _StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def record(number: int, _frame: FrameType | None) -> None:
         if request.number:
             raise KeyboardInterrupt
         request.number = number
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    before = {number: signal.signal(number, record) for number in SIGNALS}
     try:
         yield request
     finally:

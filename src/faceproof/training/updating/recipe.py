@@ -48,15 +48,17 @@ def update_recipe(
         UsageError: the detector is an ensemble, or the point promises no false-alarm rate.
     """
     _refuse_other_promises(old.spec, point)
-    content = _content(old, prepared) | {"calibration": {"default_budget": point.bpcer_budget}}
-    lines = _lines(content)
+    content = _recipe_content(old, prepared) | {
+        "calibration": {"default_budget": point.bpcer_budget}
+    }
+    lines = _toml_lines(content)
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     plain, wanted = read_recipe(file), read_recipe(file, overrides)
     _refuse_misfits(plain, wanted)
     return wanted
 
 
-def single_member(spec: DetectorSpec) -> None:
+def require_single_member(spec: DetectorSpec) -> None:
     """Reject an ensemble: an update trains only one network.
 
     Raises:
@@ -70,7 +72,7 @@ def single_member(spec: DetectorSpec) -> None:
         )
 
 
-def promised_again(point: OperatingPoint) -> str:
+def candidate_point_name(point: OperatingPoint) -> str:
     """Return the name of the candidate's operating point with the same promise."""
     return Budget(bpcer=point.bpcer_budget or 0.0).name
 
@@ -86,10 +88,10 @@ def _next_version(version: str) -> str:
     return f"{before[:_MOST_VERSION]}-u{number + 1}"
 
 
-def _content(old: Bundle, prepared: Path) -> dict[str, Any]:
+def _recipe_content(old: Bundle, prepared: Path) -> dict[str, Any]:
     """Return the content of the recipe's file."""
     spec = old.spec
-    single_member(spec)
+    require_single_member(spec)
     (member,) = spec.members
     preprocessing = spec.preprocessing.model_dump(mode="json")
     if member.input is not None:
@@ -133,11 +135,11 @@ def _refuse_other_promises(spec: DetectorSpec, point: OperatingPoint) -> None:
     )
 
 
-def _lines(content: dict[str, Any], place: str = "") -> Iterator[str]:
+def _toml_lines(content: dict[str, Any], place: str = "") -> Iterator[str]:
     """Yield a recipe as lines of TOML with dotted keys, without None values."""
     for name, value in content.items():
         if isinstance(value, dict):
-            yield from _lines(value, f"{place}{name}.")
+            yield from _toml_lines(value, f"{place}{name}.")
         elif value is not None:
             yield f"{place}{name} = {json.dumps(value, ensure_ascii=False)}"
 

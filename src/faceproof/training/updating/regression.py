@@ -1,4 +1,4 @@
-"""`cases` and `compared`: feedback as a regression set, judged by both detectors of an update.
+"""`collect_gate_cases` and `compare_predictions`: feedback as a regression set of an update.
 
 A face detected again in a re-encoded picture is cropped slightly differently, which changes its
 perceptual hash. For 30 prepared faces at 0.7 of their size and JPEG quality 60 no hash matched, but
@@ -26,15 +26,20 @@ from faceproof.detector.scorers import usable_cores
 from faceproof.errors import SourceError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.feedback import Box, Feedback
-from faceproof.evaluation.feedback_set import Case, FeedbackSet, feedback_set, in_words
+from faceproof.evaluation.feedback_set import (
+    FeedbackCase,
+    FeedbackSet,
+    collect_cases,
+    describe_counts,
+)
 from faceproof.evaluation.gate import Gate, Regression
-from faceproof.evaluation.paired import Pair, paired
-from faceproof.evaluation.predict import Pixels, Points, largest, predict_rows
+from faceproof.evaluation.paired import Pair, pair_predictions
+from faceproof.evaluation.predict import Pixels, Points, largest_face, predict_rows
 from faceproof.evaluation.predictions import Origin
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import FaceFinder, YuNet
 from faceproof.imaging.preprocessing import CropSpec, crop_face
-from faceproof.training.finish import kept
+from faceproof.training.finish import saved_predictions
 from faceproof.training.updating.sets import PictureSet, record_of
 
 if TYPE_CHECKING:
@@ -49,18 +54,18 @@ _STEPS, _ENOUGH = 60, 1e-5
 _BLUR = 5
 
 
-def candidates(look: bytes, known: Bytes) -> list[int]:
+def _nearest_rows(look: bytes, known: Bytes) -> list[int]:
     """Return the rows of uint8 [N, 32] with the nearest hashes, nearest first."""
     differing = np.bitwise_count(known ^ np.frombuffer(look, np.uint8)).sum(axis=1)
     return [int(row) for row in np.argsort(differing, kind="stable")[:_CANDIDATES]]
 
 
-def _same_face(one: Pixels, other: Pixels) -> bool:
+def _is_same_crop(one: Pixels, other: Pixels) -> bool:
     """Return whether two crops show the same picture after alignment.
 
     Source: Evangelidis and Psarakis 2008, IEEE TPAMI 30:1858 (enhanced correlation coefficient).
     """
-    first, second = _small(one), _small(other)
+    first, second = _small_grey(one), _small_grey(other)
     start = np.eye(2, 3, dtype=np.float32)
     stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _STEPS, _ENOUGH)
     try:
@@ -76,15 +81,15 @@ def _same_face(one: Pixels, other: Pixels) -> bool:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return _differing_bits(_inner(first), _inner(moved)) <= NEAR_BITS
+    return _differing_bits(_strip_rim(first), _strip_rim(moved)) <= NEAR_BITS
 
 
-def _small(pixels: Pixels) -> npt.NDArray[np.uint8]:
+def _small_grey(pixels: Pixels) -> npt.NDArray[np.uint8]:
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _inner(grey: npt.ArrayLike) -> Pixels:
+def _strip_rim(grey: npt.ArrayLike) -> Pixels:
     """Return the crop without its rim of padded pixels, as colour."""
     inside = np.asarray(grey, np.uint8)[_RIM:-_RIM, _RIM:-_RIM]
     return np.repeat(inside[:, :, None], 3, axis=2)
@@ -99,25 +104,25 @@ _HASHES = ("sha256", "origin_sha256")
 _IS_HASH = pl.col("phash").str.contains("^[0-9a-f]{64}$").fill_null(value=False)
 
 
-def known_pictures(
+def seen_pictures(
     found: FeedbackSet, sets: Sequence[PictureSet], *, finder: FaceFinder
 ) -> set[str]:
     """Return the paths of pictures that the update uses for training, selection or test.
 
     The same file is matched by its SHA-256, before or after preparation. A re-encoded file is
     matched by its content, with faces cropped as in the set, if the set has perceptual hashes
-    (`unhashed` counts the rest).
+    (`count_unhashed` counts the rest).
     """
     digests = {digest for part in sets for digest in _digests(part.manifest.table)}
     same = {case.path for case in found.cases if case.row.sha256 in digests}
     rest = sorted({case.path for case in found.cases} - same)
-    alike = (path for part in sets for path in _alike(found.root, rest, part, finder))
+    alike = (path for part in sets for path in _find_alike(found.root, rest, part, finder))
     return same | set(alike)
 
 
-def unhashed(sets: Iterable[PictureSet]) -> int:
+def count_unhashed(sets: Iterable[PictureSet]) -> int:
     """Return the number of pictures of the sets without a perceptual hash."""
-    return sum(len(part.manifest) - _hashed(part).height for part in sets)
+    return sum(len(part.manifest) - _hashed_rows(part).height for part in sets)
 
 
 def _digests(table: pl.DataFrame) -> Iterator[str]:
@@ -126,15 +131,17 @@ def _digests(table: pl.DataFrame) -> Iterator[str]:
             yield from table[name]
 
 
-def _hashed(part: PictureSet) -> pl.DataFrame:
+def _hashed_rows(part: PictureSet) -> pl.DataFrame:
     """Return the rows of a set with a perceptual hash."""
     table = part.manifest.table
     return table.filter(_IS_HASH) if "phash" in table.columns else table.clear()
 
 
-def _alike(root: Path, paths: Sequence[str], part: PictureSet, finder: FaceFinder) -> Iterator[str]:
+def _find_alike(
+    root: Path, paths: Sequence[str], part: PictureSet, finder: FaceFinder
+) -> Iterator[str]:
     """Yield the paths of pictures that look like one of a set."""
-    rows = _hashed(part)
+    rows = _hashed_rows(part)
     if rows.is_empty():
         return
     known = hash_array(rows["phash"])
@@ -161,9 +168,9 @@ def _crop(part: PictureSet) -> CropSpec | None:
 
 def _is_cut_there(cut: Pixels, known: Bytes, files: Sequence[Path]) -> bool:
     """Return whether a cropped face matches one of the files, given their hashes."""
-    rows = candidates(perceptual_hash(cut), known)
+    rows = _nearest_rows(perceptual_hash(cut), known)
     others = (_pixels(files[row]) for row in rows)
-    return any(other is not None and _same_face(other, cut) for other in others)
+    return any(other is not None and _is_same_crop(other, cut) for other in others)
 
 
 def _look(pixels: Pixels) -> Bytes:
@@ -188,7 +195,7 @@ _SAME_FACE = 0.5
 
 
 @dataclass(frozen=True)
-class Told:
+class FeedbackSource:
     """Feedback, its origin, and the folder of its pictures."""
 
     feedback: tuple[Feedback, ...]
@@ -196,16 +203,18 @@ class Told:
     pictures: Path
 
 
-def cases(told: Told, sets: Sequence[PictureSet], progress: Progress) -> FeedbackSet:
+def collect_gate_cases(
+    source: FeedbackSource, sets: Sequence[PictureSet], progress: Progress
+) -> FeedbackSet:
     """Return the cases for the gate; report the excluded ones.
 
     Raises:
         ManifestError: the folder of pictures does not exist.
     """
-    found = feedback_set(told.feedback, told.pictures, name=told.name)
-    found = found.without(known_pictures(found, sets, finder=YuNet()))
-    progress(f"feedback of {told.name}: {in_words(found.counts, len(found.cases))}")
-    if count := unhashed(sets):
+    found = collect_cases(source.feedback, source.pictures, name=source.name)
+    found = found.without(seen_pictures(found, sets, finder=YuNet()))
+    progress(f"feedback of {source.name}: {describe_counts(found.counts, len(found.cases))}")
+    if count := count_unhashed(sets):
         progress(
             f"{count} pictures of the update have no perceptual hash: feedback cannot be checked "
             "for re-encoded copies of them"
@@ -213,19 +222,26 @@ def cases(told: Told, sets: Sequence[PictureSet], progress: Progress) -> Feedbac
     return found
 
 
-def judged(found: FeedbackSet, bundle: Bundle, file: Path, *, finder: FaceFinder) -> pa.Table:
+def predict_cases(
+    found: FeedbackSet, bundle: Bundle, file: Path, *, finder: FaceFinder
+) -> pa.Table:
     """Return a detector's predictions of every case, loaded from the file or saved there."""
     origin = Origin(detector_sha256=bundle.sha256, data_sha256=found.sha256, purpose=PURPOSE)
-    if (known := kept(file, origin, CONDITIONS)) is not None:
+    if (known := saved_predictions(file, origin, CONDITIONS)) is not None:
         return known
     detector = Detector.load(bundle.folder, threads=usable_cores())
-    made = _joined([_answers(detector, part, origin, finder, found.root) for part in _parts(found)])
-    predictions.write(made, file)
+    made = _join_tables(
+        [
+            _predict_part(detector, part, origin, finder, found.root)
+            for part in _group_by_face(found)
+        ]
+    )
+    predictions.write_table(made, file)
     return made
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedPredictions:
     """Predictions of both detectors for every case, in the order of the set."""
 
     old: pa.Table
@@ -234,22 +250,26 @@ class Compared:
     @property
     def pair(self) -> Pair:
         """The cases judged by both detectors."""
-        return paired(self.old, self.new)
+        return pair_predictions(self.old, self.new)
 
 
-def compared(found: FeedbackSet | None, old: Bundle, new: Bundle, folder: Path) -> Compared | None:
+def compare_predictions(
+    found: FeedbackSet | None, old: Bundle, new: Bundle, folder: Path
+) -> ComparedPredictions | None:
     """Return both detectors' predictions of the cases, None without cases."""
     if found is None or not found.cases:
         return None
     finder = YuNet()
     tables = [
-        judged(found, bundle, folder / f"predictions-feedback-{who}.parquet", finder=finder)
+        predict_cases(found, bundle, folder / f"predictions-feedback-{who}.parquet", finder=finder)
         for who, bundle in (("old", old), ("new", new))
     ]
-    return Compared(*tables)
+    return ComparedPredictions(*tables)
 
 
-def cautions(found: FeedbackSet | None, answers: Compared | None) -> tuple[str, ...]:
+def feedback_cautions(
+    found: FeedbackSet | None, answers: ComparedPredictions | None
+) -> tuple[str, ...]:
     """Return warnings about the feedback in the gate's decision."""
     if found is None or (answers is not None and len(answers.pair.old)):
         return ()
@@ -259,9 +279,11 @@ def cautions(found: FeedbackSet | None, answers: Compared | None) -> tuple[str, 
     )
 
 
-def regression(found: FeedbackSet, answers: Compared | None, decided: Gate) -> Regression:
+def summarise_regression(
+    found: FeedbackSet, answers: ComparedPredictions | None, decided: Gate
+) -> Regression:
     """Return the record of feedback in an update: exclusions, regressions and corrections."""
-    right = [] if answers is None else list(_right(answers, decided))
+    right = [] if answers is None else list(_judged_cases(answers, decided))
     worse = [name for name, before, after in right if before and not after]
     return Regression(
         name=found.name,
@@ -275,17 +297,19 @@ def regression(found: FeedbackSet, answers: Compared | None, decided: Gate) -> R
     )
 
 
-def the_face(box: Box, finder: FaceFinder, pixels: Pixels) -> list[Points]:
+def find_face_in_box(box: Box, finder: FaceFinder, pixels: Pixels) -> list[Points]:
     """Return the landmarks of the face in a box, an empty list if none is detected there."""
     faces = finder.find(pixels)
-    best = max(faces, key=lambda face: overlap(face.box, box), default=None)
-    return [best.landmarks] if best and overlap(best.box, box) >= _SAME_FACE else []
+    best = max(faces, key=lambda face: _intersection_over_union(face.box, box), default=None)
+    return (
+        [best.landmarks] if best and _intersection_over_union(best.box, box) >= _SAME_FACE else []
+    )
 
 
-def overlap(one: Box, other: Box) -> float:
+def _intersection_over_union(one: Box, other: Box) -> float:
     """Return the intersection over union of two boxes, in [0, 1].
 
-    >>> overlap((0, 0, 2, 2), (1, 0, 2, 2))
+    >>> _intersection_over_union((0, 0, 2, 2), (1, 0, 2, 2))
     0.3333333333333333
     """
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
@@ -295,7 +319,7 @@ def overlap(one: Box, other: Box) -> float:
     return shared / together if together > 0 else 0.0
 
 
-def _right(answers: Compared, decided: Gate) -> Iterator[tuple[str, bool, bool]]:
+def _judged_cases(answers: ComparedPredictions, decided: Gate) -> Iterator[tuple[str, bool, bool]]:
     """Yield each case judged by both: its name, and whether old and new are correct."""
     columns = ("path", "label", "fake_probability")
     old, new = (
@@ -312,7 +336,7 @@ def _right(answers: Compared, decided: Gate) -> Iterator[tuple[str, bool, bool]]
             )
 
 
-def _parts(found: FeedbackSet) -> Iterator[tuple[Case, ...]]:
+def _group_by_face(found: FeedbackSet) -> Iterator[tuple[FeedbackCase, ...]]:
     """Yield all cases of the largest face together, and each other case separately."""
     if together := tuple(case for case in found.cases if case.box is None):
         yield together
@@ -321,12 +345,16 @@ def _parts(found: FeedbackSet) -> Iterator[tuple[Case, ...]]:
             yield (case,)
 
 
-def _answers(
-    detector: Detector, cases: Sequence[Case], origin: Origin, finder: FaceFinder, root: Path
+def _predict_part(
+    detector: Detector,
+    cases: Sequence[FeedbackCase],
+    origin: Origin,
+    finder: FaceFinder,
+    root: Path,
 ) -> pa.Table:
     """Return the predictions of cases with the same face selection, under the cases' names."""
     box = cases[0].box
-    find = partial(largest, finder) if box is None else partial(the_face, box, finder)
+    find = partial(largest_face, finder) if box is None else partial(find_face_in_box, box, finder)
     rows = [case.row for case in cases]
     made = predict_rows(
         detector, rows, origin, CONDITIONS, root=root, find=find, workers=usable_cores()
@@ -335,7 +363,7 @@ def _answers(
     return made.set_column(where, made.field("path"), [[case.name for case in cases]])
 
 
-def _joined(tables: Sequence[pa.Table]) -> pa.Table:
+def _join_tables(tables: Sequence[pa.Table]) -> pa.Table:
     import pyarrow as pa
 
     return pa.concat_tables(tables)

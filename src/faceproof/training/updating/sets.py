@@ -15,8 +15,14 @@ import polars as pl
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.manifest_files import read_manifest, write_manifest
-from faceproof.data.preparing import FinishSpec, PicturesSpec, Prepared, Preparing, prepare_manifest
-from faceproof.data.preparing.folder import FACES, MANIFEST, RECORD, telling_full_disk
+from faceproof.data.preparing import (
+    FinishSpec,
+    PicturesSpec,
+    PreparationRecord,
+    Preparing,
+    prepare_manifest,
+)
+from faceproof.data.preparing.folder import FACES, MANIFEST, RECORD, convert_disk_errors
 from faceproof.data.preparing.spec import balanced_weights
 from faceproof.data.splitting.split import SplitSpec, divide
 from faceproof.errors import LeakError, ManifestError, UsageError
@@ -61,7 +67,7 @@ def read_set(path: Path) -> PictureSet:
             "a folder of `faceproof data prepare`"
         )
     manifest = read_manifest(file)
-    return PictureSet(manifest, _knows_faces(manifest), str(path))
+    return PictureSet(manifest, _has_landmarks(manifest), str(path))
 
 
 def split_new(new: PictureSet, old: PictureSet | None, *, progress: Progress) -> PictureSet:
@@ -77,12 +83,12 @@ def split_new(new: PictureSet, old: PictureSet | None, *, progress: Progress) ->
         older = [old.manifest] if old else []
         divided = divide(new.manifest, SplitSpec(shares=_NEW_SHARES), older=older)
         new = PictureSet(divided.manifest, new.is_prepared, new.name)
-        told = ", ".join(f"{n} {split}" for split, n in new.manifest.counts().items())
-        progress(f"{new.name} has no splits: divided into {told}")
+        counts = ", ".join(f"{n} {split}" for split, n in new.manifest.counts().items())
+        progress(f"{new.name} has no splits: divided into {counts}")
         if divided.left_out:
             progress(f"excluded: {len(divided.left_out)} rows that would connect two splits")
     if old is not None:
-        new = _without_old(new, old, progress=progress)
+        new = _exclude_old(new, old, progress=progress)
     table = new.manifest.table.filter(pl.col("split") != "")
     if table.is_empty():
         raise ManifestError(f"{new.name} has no new pictures: the old set has all of them")
@@ -124,7 +130,7 @@ def prepare_set(
             raise UsageError(f"{found.name} {fault}: {_REMEDY}")
         return found
     progress(f"{found.name}: detecting and cropping {len(found.manifest)} faces")
-    spec = pictures_spec(crop, like)
+    spec = choose_pictures_spec(crop, like)
     how = Preparing(workers=os.cpu_count() or 1, say=progress)
     record = prepare_manifest(found.manifest, output, spec, finish=FinishSpec(probe=False), how=how)
     if lost := sum(record.problems.values()):
@@ -134,8 +140,8 @@ def prepare_set(
     return PictureSet(read_manifest(output / MANIFEST), is_prepared=True, name=found.name)
 
 
-def pictures_spec(crop: CropSpec, like: PictureSet | None) -> PicturesSpec:
-    """Return the settings for preparing pictures: those of ``like``, or `roomy` defaults.
+def choose_pictures_spec(crop: CropSpec, like: PictureSet | None) -> PicturesSpec:
+    """Return the settings for preparing pictures: those of ``like``, or `roomy_crop` defaults.
 
     If only one of both sets were equalised, file properties would predict the set.
     """
@@ -147,22 +153,22 @@ def pictures_spec(crop: CropSpec, like: PictureSet | None) -> PicturesSpec:
         return known.spec.model_copy(update={"equalise": equalise})
     if crop.method == "whole":
         return PicturesSpec(keep="picture")
-    return PicturesSpec(crop=roomy(crop))
+    return PicturesSpec(crop=roomy_crop(crop))
 
 
-def roomy(crop: CropSpec) -> CropSpec:
+def roomy_crop(crop: CropSpec) -> CropSpec:
     """Return a crop with at least the same face size, and room for detection and shifts.
 
-    >>> roomy(CropSpec(size=128, margin=0.0))
+    >>> roomy_crop(CropSpec(size=128, margin=0.0))
     CropSpec(method='five_point', size=192, margin=0.25, fill=(124, 116, 104))
     """
     margin = min(1.0, crop.margin + _ROOM)
-    side = max(_SMALLEST_FACE, _face_px(crop))
+    side = max(_SMALLEST_FACE, _face_side(crop))
     size = min(1024, math.ceil(side * (1 + 2 * margin)))
     return crop.model_copy(update={"margin": margin, "size": size})
 
 
-def _knows_faces(manifest: Manifest) -> bool:
+def _has_landmarks(manifest: Manifest) -> bool:
     """Return whether the data folder has landmarks for every row."""
     if manifest.root is None or not (faces := manifest.root / FACES).is_file():
         return False
@@ -170,7 +176,7 @@ def _knows_faces(manifest: Manifest) -> bool:
     return bool(manifest.table["path"].is_in(known.implode()).all())
 
 
-def _without_old(new: PictureSet, old: PictureSet, *, progress: Progress) -> PictureSet:
+def _exclude_old(new: PictureSet, old: PictureSet, *, progress: Progress) -> PictureSet:
     """Return the new set without the pictures that the old one has in the same split."""
     hashes = _hashes(new.manifest).join(_hashes(old.manifest), on="hash", suffix="_old")
     _refuse(hashes.filter(pl.col("label") != pl.col("label_old")), new, old, "label", ManifestError)
@@ -204,9 +210,9 @@ def _hashes(manifest: Manifest) -> pl.DataFrame:
     return pl.concat(parts).filter(pl.col("hash") != "").unique(["path", "hash"])
 
 
-def record_of(root: Path) -> Prepared | None:
+def record_of(root: Path) -> PreparationRecord | None:
     """Return the preparation record of a folder, None without one."""
-    return Prepared.read(root / RECORD) if (root / RECORD).is_file() else None
+    return PreparationRecord.read(root / RECORD) if (root / RECORD).is_file() else None
 
 
 def _crop_fault(root: Path, wanted: CropSpec) -> str:
@@ -219,15 +225,15 @@ def _crop_fault(root: Path, wanted: CropSpec) -> str:
         return f"has crops of {crop.method}, but the detector needs {wanted.method}"
     if crop.margin < wanted.margin:
         return f"has a crop margin of {crop.margin:g}, but the detector needs {wanted.margin:g}"
-    if _face_px(crop) < _face_px(wanted):
+    if _face_side(crop) < _face_side(wanted):
         return (
-            f"has faces at {_face_px(crop):.0f} px, but the detector needs "
-            f"{_face_px(wanted):.0f} px"
+            f"has faces at {_face_side(crop):.0f} px, but the detector needs "
+            f"{_face_side(wanted):.0f} px"
         )
     return ""
 
 
-def _face_px(crop: CropSpec) -> float:
+def _face_side(crop: CropSpec) -> float:
     """Return the side of the face's template in the crop, in px."""
     return crop.size / (1 + 2 * crop.margin)
 
@@ -236,7 +242,7 @@ NEW, OLD = "new", "replay"
 """The folders of the joined set, which prefix its paths."""
 
 
-def joined(
+def join_sets(
     new: PictureSet, old: PictureSet | None, folder: Path, *, replay_share: float
 ) -> Manifest:
     """Write the manifest of both sets for training to ``folder``, with linked pictures.
@@ -250,17 +256,17 @@ def joined(
         DataError: the folder cannot be written.
     """
     parts = {NEW: new} if old is None else {NEW: new, OLD: old}
-    with telling_full_disk(folder):
-        tables = [_placed(part, folder, name, replay_share) for name, part in parts.items()]
+    with convert_disk_errors(folder):
+        tables = [_place_pictures(part, folder, name, replay_share) for name, part in parts.items()]
         table = pl.concat(tables, how="diagonal")
-        manifest = _manifest(weighted(table, replay_share=replay_share), folder, parts)
+        manifest = _manifest(add_weights(table, replay_share=replay_share), folder, parts)
         write_manifest(manifest, folder / MANIFEST)
-        faces = [_faces(part, name) for name, part in parts.items()]
+        faces = [_read_faces(part, name) for name, part in parts.items()]
         pl.concat(faces).write_parquet(folder / FACES)
     return manifest
 
 
-def weighted(table: pl.DataFrame, *, replay_share: float) -> pl.DataFrame:
+def add_weights(table: pl.DataFrame, *, replay_share: float) -> pl.DataFrame:
     """Return the table with the column ``weight``: relative frequency of a row in its class.
 
     New and old fakes have fixed shares. Within each, generators have equal shares, and so have the
@@ -273,8 +279,8 @@ def weighted(table: pl.DataFrame, *, replay_share: float) -> pl.DataFrame:
     shares = {True: 1 - replay_share, False: replay_share}
     for part in (True, False):
         rows = fake & train & (is_new == part)
-        weights[rows] = _even(table, rows, ("generator", "source")) * shares[part]
-    weights[~fake & train] = _even(table, ~fake & train, ("source",))
+        weights[rows] = _even_weights(table, rows, ("generator", "source")) * shares[part]
+    weights[~fake & train] = _even_weights(table, ~fake & train, ("source",))
     return table.with_columns(weight=pl.Series(weights))
 
 
@@ -286,7 +292,7 @@ def old_generators(old: PictureSet | None) -> tuple[str, ...]:
     return tuple(fakes["generator"].unique().sort())
 
 
-def _even(
+def _even_weights(
     table: pl.DataFrame, rows: npt.NDArray[np.bool_], by: tuple[str, ...]
 ) -> npt.NDArray[np.float64]:
     """Return weights of the chosen rows, float64 [n] with sum 1; empty without rows."""
@@ -296,7 +302,7 @@ def _even(
     return np.asarray(weights / weights.sum())
 
 
-def _placed(part: PictureSet, folder: Path, name: str, replay_share: float) -> pl.DataFrame:
+def _place_pictures(part: PictureSet, folder: Path, name: str, replay_share: float) -> pl.DataFrame:
     """Return the rows in use with their paths in the folder, and link their pictures."""
     table = part.manifest.table.filter(pl.col("split") != "")
     if name == OLD and not replay_share:
@@ -304,11 +310,11 @@ def _placed(part: PictureSet, folder: Path, name: str, replay_share: float) -> p
     for path in table["path"]:
         if not (picture := part.root / path).is_file():
             raise ManifestError(f"{picture} of {part.name} is missing: prepare that set again")
-        _link(picture, folder / name / path)
+        _link_or_copy(picture, folder / name / path)
     return table.with_columns(path=pl.concat_str(pl.lit(f"{name}/"), "path"))
 
 
-def _link(picture: Path, place: Path) -> None:
+def _link_or_copy(picture: Path, place: Path) -> None:
     """Link the picture to its place, or copy it if the file system has no links."""
     if place.exists():
         return
@@ -330,7 +336,7 @@ def _manifest(table: pl.DataFrame, folder: Path, parts: dict[str, PictureSet]) -
         ) from error
 
 
-def _faces(part: PictureSet, name: str) -> pl.DataFrame:
+def _read_faces(part: PictureSet, name: str) -> pl.DataFrame:
     """Return path and landmarks of every picture of a prepared set."""
     faces = pl.read_parquet(part.root / FACES).select("path", "landmarks")
     known = faces.filter(pl.col("path").is_in(part.manifest.table["path"].implode()))

@@ -12,39 +12,56 @@ import polars as pl
 
 from faceproof.data.manifest import LABELS, Manifest
 from faceproof.detector import CardFile, DetectorSpec, write_bundle
-from faceproof.detector.bundle import Bundle, hash_of
+from faceproof.detector.bundle import Bundle, sha256_of
 from faceproof.detector.detector import locate
 from faceproof.detector.spec import OperatingPoint
 from faceproof.errors import BundleError, TrainingError, UsageError
-from faceproof.evaluation.evaluate import Judged
+from faceproof.evaluation.evaluate import DetectorRef
 from faceproof.evaluation.feedback_set import FeedbackSet
 from faceproof.evaluation.findings import composition
-from faceproof.evaluation.gate import Gate, Learned, Rule, Update, gate, points
-from faceproof.evaluation.paired import Change, changes, paired
+from faceproof.evaluation.gate import (
+    DataSetSummary,
+    Gate,
+    GateRule,
+    Update,
+    both_thresholds,
+    decide,
+)
+from faceproof.evaluation.paired import Change, find_changes, pair_predictions
 from faceproof.networks.modules import Network
 from faceproof.records import Record
 from faceproof.reports.card import card
 from faceproof.reports.update_page import update_markdown, update_page
 from faceproof.runs import RunFolder
-from faceproof.training.finish import Files, answers, calibrated, draft, write_reported
+from faceproof.training.finish import (
+    Files,
+    calibrate_spec,
+    draft_bundle,
+    load_or_predict,
+    write_reported,
+)
 from faceproof.training.fit import fit
-from faceproof.training.optimizers import with_steps
-from faceproof.training.preflight import promises_in_doubt, refuse_poor_data
+from faceproof.training.optimizers import epochs_to_steps
+from faceproof.training.preflight import doubtful_promises, refuse_poor_data
 from faceproof.training.recipe import Recipe
-from faceproof.training.run.checkpoint import run_folder, telling_full_disk
-from faceproof.training.run.processes import alone_in
-from faceproof.training.updating.recipe import promised_again, single_member, update_recipe
+from faceproof.training.run.checkpoint import convert_disk_errors, run_folder
+from faceproof.training.run.processes import lock_run
+from faceproof.training.updating.recipe import (
+    candidate_point_name,
+    require_single_member,
+    update_recipe,
+)
 from faceproof.training.updating.regression import (
-    Compared,
-    Told,
-    cases,
-    cautions,
-    compared,
-    regression,
+    ComparedPredictions,
+    FeedbackSource,
+    collect_gate_cases,
+    compare_predictions,
+    feedback_cautions,
+    summarise_regression,
 )
 from faceproof.training.updating.sets import (
     PictureSet,
-    joined,
+    join_sets,
     old_generators,
     prepare_set,
     read_set,
@@ -68,7 +85,7 @@ class Inputs(Record):
     replay_share: float
 
 
-def _same_inputs(inputs: Inputs, output: Path) -> None:
+def _require_same_inputs(inputs: Inputs, output: Path) -> None:
     """Record the inputs of the folder.
 
     Raises:
@@ -86,7 +103,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class _Bench:
+class _PredictionBench:
     """The rows and prepared pictures that both detectors predict."""
 
     manifest: Manifest
@@ -94,13 +111,13 @@ class _Bench:
     run: RunFolder
     progress: Progress
 
-    def answers(
+    def predict_split(
         self, bundle: Bundle, split: str, conditions: tuple[str, ...], *, who: str
     ) -> pa.Table:
         """Return a detector's predictions of a split, loaded from the run folder or computed."""
         path = self.run.path / f"predictions-{split}-{who}.parquet"
         self.progress(f"{split} as {', '.join(conditions)}: the {who} detector")
-        return answers(
+        return load_or_predict(
             bundle,
             self.manifest,
             split,
@@ -112,7 +129,7 @@ class _Bench:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class _Candidate:
     """The updated detector before the gate, with its spec and file contents."""
 
     bundle: Bundle
@@ -120,7 +137,9 @@ class Candidate:
     files: Files
 
 
-def candidate(recipe: Recipe, old: Bundle, network: Network, bench: _Bench) -> Candidate:
+def _make_candidate(
+    recipe: Recipe, old: Bundle, network: Network, bench: _PredictionBench
+) -> _Candidate:
     """Return the calibrated candidate, written to the run folder.
 
     Raises:
@@ -128,15 +147,15 @@ def candidate(recipe: Recipe, old: Bundle, network: Network, bench: _Bench) -> C
         TrainingError, UsageError: the calibration split cannot support the recipe's promises.
     """
     bench.progress("export: torch against onnxruntime")
-    spec, files = draft(recipe, bench.manifest, network, bench.run)
-    spec = _with_ancestors(spec, old.spec)
+    spec, files = draft_bundle(recipe, bench.manifest, network, bench.run)
+    spec = _add_ancestors(spec, old.spec)
     bundle = write_bundle(bench.run.path / "draft", spec, files)
-    found = bench.answers(bundle, "calibration", recipe.calibration.conditions, who="new")
-    spec = calibrated(spec, found, recipe.calibration, bench.manifest, progress=bench.progress)
-    return Candidate(write_bundle(bench.run.path / "calibrated", spec, files), spec, files)
+    found = bench.predict_split(bundle, "calibration", recipe.calibration.conditions, who="new")
+    spec = calibrate_spec(spec, found, recipe.calibration, bench.manifest, progress=bench.progress)
+    return _Candidate(write_bundle(bench.run.path / "calibrated", spec, files), spec, files)
 
 
-def _with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
+def _add_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
     """Return the spec with the old detector's generators and starting weights added."""
     seen = tuple(sorted({*spec.generators_seen, *old.generators_seen}))
     started = (*spec.started_from, *old.started_from)
@@ -145,9 +164,9 @@ def _with_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
     )
 
 
-def _write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
+def _write_refused(made: _Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:
     """Write a rejected candidate with a note on that, without figures of the test split."""
-    lost = ", ".join(change.slice for change in gate.of("lost")) or "undecided"
+    lost = ", ".join(change.slice for change in gate.with_outcome("lost")) or "undecided"
     note = f"REFUSED by the gate of its update ({lost}): kept for inspection, not for use."
     spec = {
         **dict(made.spec),
@@ -155,7 +174,7 @@ def _write_refused(made: Candidate, gate: Gate, manifest: Manifest, folder: Path
         "results": (*composition(manifest), *made.spec.results),
     }
     text = card(DetectorSpec.model_validate(spec), command="faceproof update").encode()
-    named = CardFile(name="CARD.md", sha256=hash_of(text))
+    named = CardFile(name="CARD.md", sha256=sha256_of(text))
     final = DetectorSpec.model_validate({**spec, "card": named})
     return write_bundle(folder, final, {**made.files, "CARD.md": text})
 
@@ -172,13 +191,13 @@ def discard(folder: Path) -> None:
 _ACCEPTED, REFUSED = "bundle", "refused"
 RECORD, REPORT, PAGE = "update.json", "update.md", "update.html"
 _REPLAY_SHARE = 0.5
-_DEFAULT_RULE = Rule()
+_DEFAULT_RULE = GateRule()
 
 _GATED_AS = ("clean",)
 
 
 @dataclass(frozen=True)
-class Wish:
+class UpdateOptions:
     """Options of an update.
 
     ``replay_share`` is the share of old fakes among the fakes drawn; with 0 old pictures are only
@@ -190,22 +209,22 @@ class Wish:
     data: Path
     replay: Path | None = None
     replay_share: float = _REPLAY_SHARE
-    rule: Rule = _DEFAULT_RULE
+    rule: GateRule = _DEFAULT_RULE
     at: str | None = None
     overrides: tuple[str, ...] = ()
-    feedback: Told | None = None
+    feedback: FeedbackSource | None = None
 
 
 @dataclass(frozen=True)
-class _Job:
+class _UpdateJob:
     """A running update: options, old detector, pictures and folders."""
 
-    wish: Wish
+    wish: UpdateOptions
     old: Bundle
     recipe: Recipe
     new: PictureSet
     replay: PictureSet | None
-    bench: _Bench
+    bench: _PredictionBench
     feedback: FeedbackSet | None
 
     @property
@@ -214,7 +233,7 @@ class _Job:
         return self.bench.run.path
 
 
-def update(wish: Wish, output: Path, *, progress: Progress) -> Update:
+def update(wish: UpdateOptions, output: Path, *, progress: Progress) -> Update:
     """Run an update and return its record; write ``output/bundle`` or ``output/refused``.
 
     Finished parts are not repeated. The gate reads the validation split, which selected nothing:
@@ -228,11 +247,11 @@ def update(wish: Wish, output: Path, *, progress: Progress) -> Update:
     old = _old_detector(wish.detector)
     point = old.spec.operating_point(wish.at)
     run = run_folder(output)
-    with alone_in(run.path), telling_full_disk(run.path):
-        job = _prepared(wish, old, run, point, progress)
+    with lock_run(run.path), convert_disk_errors(run.path):
+        job = _prepare_job(wish, old, run, point, progress)
         network = fit(job.recipe, job.bench.manifest, run, progress=progress)
-        made = candidate(job.recipe, old, network, job.bench)
-        answers = compared(job.feedback, job.old, made.bundle, job.folder)
+        made = _make_candidate(job.recipe, old, network, job.bench)
+        answers = compare_predictions(job.feedback, job.old, made.bundle, job.folder)
         decided = _decide(job, made, point, answers)
         done = _record(job, decided, _keep(job, made, decided), answers)
         done.write(output / RECORD)
@@ -244,34 +263,34 @@ def update(wish: Wish, output: Path, *, progress: Progress) -> Update:
 def _old_detector(name: str) -> Bundle:
     """Return the detector to update, verified."""
     bundle = Bundle.read(locate(name))
-    single_member(bundle.spec)
+    require_single_member(bundle.spec)
     bundle.verify()
     return bundle
 
 
-def _prepared(
-    wish: Wish, old: Bundle, run: RunFolder, point: OperatingPoint, progress: Progress
-) -> _Job:
+def _prepare_job(
+    wish: UpdateOptions, old: Bundle, run: RunFolder, point: OperatingPoint, progress: Progress
+) -> _UpdateJob:
     """Return the update with all inputs of the training; raise errors for invalid ones."""
     folder = run.path / "data"
     file = run.path / "recipe.toml"
     recipe = update_recipe(old, point, folder, overrides=wish.overrides, file=file)
-    new, replay = _sets(wish, old, run.path, progress)
-    _same_inputs(_inputs(wish, old, new, replay), run.path)
-    manifest = joined(new, replay, folder, replay_share=wish.replay_share if replay else 0.0)
+    new, replay = _prepare_sets(wish, old, run.path, progress)
+    _require_same_inputs(_record_inputs(wish, old, new, replay), run.path)
+    manifest = join_sets(new, replay, folder, replay_share=wish.replay_share if replay else 0.0)
     _refuse_one_class(manifest, replay)
     refuse_poor_data(recipe, manifest)
-    for note in promises_in_doubt(recipe.calibration, manifest):
+    for note in doubtful_promises(recipe.calibration, manifest):
         progress(note)
-    bench = _Bench(manifest, folder, run, progress)
-    steps = with_steps(recipe, manifest.counts()["train"])
+    bench = _PredictionBench(manifest, folder, run, progress)
+    steps = epochs_to_steps(recipe, manifest.counts()["train"])
     sets = [part for part in (new, replay) if part]
-    feedback = cases(wish.feedback, sets, progress) if wish.feedback else None
-    return _Job(wish, old, steps, new, replay, bench, feedback)
+    feedback = collect_gate_cases(wish.feedback, sets, progress) if wish.feedback else None
+    return _UpdateJob(wish, old, steps, new, replay, bench, feedback)
 
 
-def _sets(
-    wish: Wish, old: Bundle, output: Path, progress: Progress
+def _prepare_sets(
+    wish: UpdateOptions, old: Bundle, output: Path, progress: Progress
 ) -> tuple[PictureSet, PictureSet | None]:
     """Return the new and the old pictures, split and prepared."""
     new, replay = read_set(wish.data), read_set(wish.replay) if wish.replay else None
@@ -288,7 +307,9 @@ def _sets(
     return prepare_set(new, crop, folder, like=replay, progress=progress), replay
 
 
-def _inputs(wish: Wish, old: Bundle, new: PictureSet, replay: PictureSet | None) -> Inputs:
+def _record_inputs(
+    wish: UpdateOptions, old: Bundle, new: PictureSet, replay: PictureSet | None
+) -> Inputs:
     return Inputs(
         detector=old.sha256,
         data=new.manifest.sha256,
@@ -313,32 +334,35 @@ def _refuse_one_class(manifest: Manifest, replay: PictureSet | None) -> None:
 
 
 def _decide(
-    job: _Job, made: Candidate, old_point: OperatingPoint, answers: Compared | None
+    job: _UpdateJob,
+    made: _Candidate,
+    old_point: OperatingPoint,
+    answers: ComparedPredictions | None,
 ) -> Gate:
     """Return the gate's decision on the candidate, from validation faces."""
-    before = job.bench.answers(job.old, "validation", _GATED_AS, who="old")
-    after = job.bench.answers(made.bundle, "validation", _GATED_AS, who="new")
-    return gate(
-        paired(before, after),
+    before = job.bench.predict_split(job.old, "validation", _GATED_AS, who="old")
+    after = job.bench.predict_split(made.bundle, "validation", _GATED_AS, who="new")
+    return decide(
+        pair_predictions(before, after),
         old_point,
-        made.spec.operating_point(promised_again(old_point)),
+        made.spec.operating_point(candidate_point_name(old_point)),
         job.wish.rule,
         old_generators=old_generators(job.replay),
         data_sha256=job.bench.manifest.sha256,
         split="validation",
         feedback=answers.pair if answers else None,
-        cautions=cautions(job.feedback, answers),
+        cautions=feedback_cautions(job.feedback, answers),
     )
 
 
-def _keep(job: _Job, made: Candidate, decided: Gate) -> tuple[Change, ...]:
+def _keep(job: _UpdateJob, made: _Candidate, decided: Gate) -> tuple[Change, ...]:
     """Write the candidate to its folder, and return its changes on test if accepted."""
     if not decided.accepted:
         _write_refused(made, decided, job.bench.manifest, job.folder / REFUSED)
         discard(job.folder / _ACCEPTED)
         return ()
     conditions = job.recipe.export.conditions
-    report = job.bench.answers(made.bundle, "test", conditions, who="new")
+    report = job.bench.predict_split(made.bundle, "test", conditions, who="new")
     write_reported(
         made.spec,
         made.files,
@@ -348,12 +372,12 @@ def _keep(job: _Job, made: Candidate, decided: Gate) -> tuple[Change, ...]:
         command=job.recipe.export.command,
     )
     discard(job.folder / REFUSED)
-    before = job.bench.answers(job.old, "test", conditions[:1], who="old")
-    pair = paired(before, _as(report, conditions[0]))
-    return tuple(changes(pair, points(decided.old_point, decided.new_point)))
+    before = job.bench.predict_split(job.old, "test", conditions[:1], who="old")
+    pair = pair_predictions(before, _select_condition(report, conditions[0]))
+    return tuple(find_changes(pair, both_thresholds(decided.old_point, decided.new_point)))
 
 
-def _as(answers: pa.Table, condition: str) -> pa.Table:
+def _select_condition(answers: pa.Table, condition: str) -> pa.Table:
     """Return the predictions under one condition."""
     import pyarrow.compute as pc
 
@@ -361,31 +385,31 @@ def _as(answers: pa.Table, condition: str) -> pa.Table:
 
 
 def _record(
-    job: _Job, decided: Gate, tested: tuple[Change, ...], answers: Compared | None
+    job: _UpdateJob, decided: Gate, tested: tuple[Change, ...], answers: ComparedPredictions | None
 ) -> Update:
     """Return the record of the update."""
     made = Bundle.read(job.folder / (_ACCEPTED if decided.accepted else REFUSED))
     return Update(
-        old=_judged(job.old),
-        candidate=_judged(made),
-        new_data=_learned(job.new),
-        replay=_learned(job.replay) if job.replay else None,
+        old=_detector_ref(job.old),
+        candidate=_detector_ref(made),
+        new_data=_summarise_set(job.new),
+        replay=_summarise_set(job.replay) if job.replay else None,
         replay_share=job.wish.replay_share if job.replay else 0.0,
         steps=job.recipe.schedule.steps,
         gate=decided,
-        feedback=regression(job.feedback, answers, decided) if job.feedback else None,
+        feedback=summarise_regression(job.feedback, answers, decided) if job.feedback else None,
         tested=tested,
     )
 
 
-def _judged(bundle: Bundle) -> Judged:
-    return Judged(name=bundle.spec.name, version=bundle.spec.version, sha256=bundle.sha256)
+def _detector_ref(bundle: Bundle) -> DetectorRef:
+    return DetectorRef(name=bundle.spec.name, version=bundle.spec.version, sha256=bundle.sha256)
 
 
-def _learned(found: PictureSet) -> Learned:
+def _summarise_set(found: PictureSet) -> DataSetSummary:
     fakes = found.manifest.table.filter(pl.col("split") == "train", pl.col("label") == "fake")
     counts = dict(fakes.group_by("generator").len().sort("generator").iter_rows())
-    return Learned(
+    return DataSetSummary(
         name=found.name,
         data_sha256=found.manifest.sha256,
         rows=found.manifest.counts(),

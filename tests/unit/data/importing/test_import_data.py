@@ -16,7 +16,7 @@ from faceproof.data.importing import import_data as importing
 from faceproof.data.importing import measure as import_table
 from faceproof.data.importing.import_data import ImportSpec, ImportSummary, import_data, summarise
 from faceproof.data.layouts import LAYOUTS
-from faceproof.data.layouts.listing import Entry, Listed, ListingOptions, Note, Problem
+from faceproof.data.layouts.listing import Entry, ListedFile, ListingOptions, ListingProblem, Note
 from faceproof.data.manifest import CONTRACT
 from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.errors import SourceNotFoundError, UnknownChoiceError, UsageError
@@ -31,12 +31,12 @@ def file(number: int = 0, kind: str = "JPEG", **options: object) -> bytes:
     return made.getvalue()
 
 
-def real(path: str, **fields: object) -> Listed:
-    return Listed(path, **({"label": "real", "generator": "none", "group": path} | fields))
+def real(path: str, **fields: object) -> ListedFile:
+    return ListedFile(path, **({"label": "real", "generator": "none", "group": path} | fields))
 
 
-def fake(path: str, **fields: object) -> Listed:
-    return Listed(path, **({"label": "fake", "generator": "stylegan2", "group": path} | fields))
+def fake(path: str, **fields: object) -> ListedFile:
+    return ListedFile(path, **({"label": "fake", "generator": "stylegan2", "group": path} | fields))
 
 
 def video(path: Path) -> Path:
@@ -177,7 +177,10 @@ def test_what_can_be_no_row_is_a_problem(imported, entry, code):
 
 
 def test_problems_of_the_layout_are_kept_in_order(imported):
-    first, last = Problem("x", "unknown_label", "why", 7), Problem("z", "missing_file", "why")
+    first, last = (
+        ListingProblem("x", "unknown_label", "why", 7),
+        ListingProblem("z", "missing_file", "why"),
+    )
     assert imported(first, real("0.jpg"), real("y.jpg"), last).problems[::2] == (first, last)
 
 
@@ -190,7 +193,11 @@ def test_all_broken_is_an_empty_manifest_with_its_problems(imported):
 def test_every_entry_is_counted_once(imported):
     counted = []
     imported(
-        real("0.jpg"), Note("n"), real("a.jpg"), Problem("x", "y", "z"), advance=counted.append
+        real("0.jpg"),
+        Note("n"),
+        real("a.jpg"),
+        ListingProblem("x", "y", "z"),
+        advance=counted.append,
     )
     assert len(counted) == 3
 
@@ -199,9 +206,9 @@ def test_every_entry_is_counted_once(imported):
 
 
 def test_notes_are_told_at_once_and_once(imported):
-    told = []
-    result = imported(Note("a is real"), real("0.jpg"), Note("a is real"), tell=told.append)
-    assert told == ["a is real"] == list(result.notes)
+    actual = []
+    result = imported(Note("a is real"), real("0.jpg"), Note("a is real"), tell=actual.append)
+    assert actual == ["a is real"] == list(result.notes)
 
 
 def test_an_unknown_generator_is_told_with_the_nearest(imported):
@@ -225,7 +232,7 @@ def test_official_splits_are_kept_in_our_words(imported, theirs, ours):
 
 
 @pytest.mark.parametrize(
-    ("entries", "said"),
+    ("entries", "message"),
     [
         ([real("0.jpg", split="train"), real("copy.jpg", split="valid")], "1 file occurs in"),
         (
@@ -238,13 +245,13 @@ def test_official_splits_are_kept_in_our_words(imported, theirs, ours):
         ([real("0.jpg", split="train"), real("1.jpg", split="fold 3")], "'fold 3'"),
     ],
 )
-def test_an_official_split_that_leaks_becomes_an_attribute(imported, source, entries, said):
+def test_an_official_split_that_leaks_becomes_an_attribute(imported, source, entries, message):
     (source / "copy.jpg").write_bytes(file(0))
     result = imported(*entries)
     assert set(column(result, "split")) == {""}
     assert column(result, "official_split") == [entry.split for entry in entries]
     (note,) = result.notes
-    assert said in note
+    assert message in note
     assert "faceproof data split" in note
 
 
@@ -344,7 +351,7 @@ def test_what_was_extracted_into_the_source_is_not_imported_again(imported, sour
     result = imported(*entries, extract=source / "out")
     assert column(result, "path") == ["0.jpg", "out/x.jpg"]
     assert result.manifest.root == source
-    listed = [*entries, real("out/x.jpg"), Problem("m.parquet", "not_a_picture", "")]
+    listed = [*entries, real("out/x.jpg"), ListingProblem("m.parquet", "not_a_picture", "")]
     again = imported(*listed, extract=source / "out", outputs=(source / "m.parquet",))
     assert again.manifest == result.manifest
     assert again.problems == ()

@@ -14,7 +14,7 @@ from skimage import data
 
 from faceproof.data.duplicates import perceptual_hash
 from faceproof.data.importing import measure as importing_facts
-from faceproof.data.importing.measure import Facts, measure
+from faceproof.data.importing.measure import PictureFacts, measure
 from faceproof.errors import TruncatedPictureError
 from faceproof.imaging.containers.jpeg import Jpeg
 
@@ -122,7 +122,7 @@ def test_any_beginning_of_a_file_can_be_looked_at(cut):
 def test_facts_of_a_file():
     file = saved(quality=83)
     pixels = np.asarray(Image.open(io.BytesIO(file)))
-    assert measure(file, "a.jpg") == Facts(
+    assert measure(file, "a.jpg") == PictureFacts(
         sha256=hashlib.sha256(file).hexdigest(),
         phash=perceptual_hash(pixels).hex(),
         width=48,

@@ -13,7 +13,13 @@ import pytest
 
 from faceproof.data.importing import videos
 from faceproof.data.importing import videos as video_frames
-from faceproof.data.importing.videos import INDEX, Missing, VideoFrame, sample_video, spread_frames
+from faceproof.data.importing.videos import (
+    INDEX,
+    MissingFrame,
+    VideoFrame,
+    sample_video,
+    spread_frames,
+)
 from faceproof.errors import (
     CorruptPictureError,
     EmptyFileError,
@@ -64,10 +70,10 @@ def told(frame: VideoFrame) -> int:
     return round((float(frame.pixels[8:40, 24:56].mean()) - 20) / 4)
 
 
-def taken(path: Path, count: int) -> tuple[list[VideoFrame], list[Missing]]:
+def taken(path: Path, count: int) -> tuple[list[VideoFrame], list[MissingFrame]]:
     found = list(spread_frames(path, count))
     frames = [one for one in found if isinstance(one, VideoFrame)]
-    return frames, [one for one in found if isinstance(one, Missing)]
+    return frames, [one for one in found if isinstance(one, MissingFrame)]
 
 
 @pytest.mark.parametrize("name", CODECS)
@@ -154,16 +160,16 @@ def test_a_frame_that_the_decoder_calls_corrupt_is_not_taken():
         ),
         decode=lambda _: iter(frames),
     )
-    reader = video_frames._Reader(container)
-    assert [reader.shown_at(time).time for time in (0.15, 0.25, 0.35)] == [0.1, 0.1, 0.3]
+    reader = video_frames._VideoReader(container)
+    assert [reader.frame_at(time).time for time in (0.15, 0.25, 0.35)] == [0.1, 0.1, 0.3]
 
 
 def test_a_long_way_is_sought_not_decoded(tmp_path, monkeypatch):
     path = make(tmp_path / "clip.mp4", frames=300)
     decoded = []
-    advance = video_frames._Reader.advance
+    advance = video_frames._VideoReader.next_frame
     monkeypatch.setattr(
-        video_frames._Reader, "advance", lambda self: decoded.append(1) or advance(self)
+        video_frames._VideoReader, "next_frame", lambda self: decoded.append(1) or advance(self)
     )
     frames, missing = taken(path, 3)
     assert [frame.number for frame in frames] == pytest.approx([50, 150, 250], abs=1)

@@ -17,7 +17,7 @@ from faceproof.data.inspection.composition import (
 )
 from faceproof.data.inspection.inspect import InspectSpec, inspect
 from faceproof.data.inspection.pictures import FIRST_SIDE, even_shares, find_faces, sample
-from faceproof.data.inspection.rows import Given, gathered
+from faceproof.data.inspection.rows import InputManifest, concatenate_manifests
 from faceproof.imaging.faces import YuNet
 
 
@@ -43,7 +43,7 @@ def classes(**columns: object) -> pl.DataFrame:
     table = pl.DataFrame({"label": ["real", "fake"] * 20, "generator": ["none", "g"] * 20})
     table = table.with_columns(**{name: pl.lit(value) for name, value in fixed.items()})
     more = [pl.Series(name, values) for name, values in columns.items()]
-    return gathered([Given("m", table.with_columns(more), None, "")])
+    return concatenate_manifests([InputManifest("m", table.with_columns(more), None, "")])
 
 
 def test_rare_values_are_told_as_one():
@@ -139,6 +139,6 @@ def test_a_large_table_is_inspected_in_seconds():
         }
     )
     begun = time.process_time()
-    found = inspect([Given("m", table, None, "")], InspectSpec(sample=None))
+    found = inspect([InputManifest("m", table, None, "")], InspectSpec(sample=None))
     assert time.process_time() - begun < 3
     assert [fault.kind for fault in found.faults] == ["not-compared"]

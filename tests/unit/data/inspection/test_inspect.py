@@ -15,11 +15,11 @@ from PIL import Image
 from skimage import data
 
 from faceproof.data.inspection.inspect import InspectSpec, inspect
-from faceproof.data.inspection.pictures import Opened
-from faceproof.data.inspection.record import FAULTS, SEVERITIES, Inspection, failing_kinds
-from faceproof.data.inspection.rows import Given
+from faceproof.data.inspection.pictures import PictureInspection
+from faceproof.data.inspection.record import FAULTS, SEVERITIES, Inspection, parse_failing_kinds
+from faceproof.data.inspection.rows import InputManifest
 from faceproof.data.manifest import Manifest
-from faceproof.data.shortcuts.result import Guilty, ProbeResult
+from faceproof.data.shortcuts.result import GuiltyFeature, ProbeResult
 from faceproof.errors import ManifestError, UnknownChoiceError
 
 ROOT = Path(__file__).parents[4]
@@ -83,7 +83,7 @@ def of_fakes(**values: object) -> pl.DataFrame:
 def looked_at(table: pl.DataFrame, *against: pl.DataFrame, near_bits: int = 31) -> Inspection:
     """Return the inspection of a table alone."""
     given, *others = (
-        Given(f"m{n}", one, None, "0" * 64) for n, one in enumerate((table, *against))
+        InputManifest(f"m{n}", one, None, "0" * 64) for n, one in enumerate((table, *against))
     )
     return inspect([given], InspectSpec(sample=None, near_bits=near_bits), against=others)
 
@@ -341,21 +341,21 @@ def test_faults_come_errors_first():
 @pytest.mark.parametrize("word", ["leek", "errors", "all"])
 def test_an_unknown_fault_is_refused_with_the_nearest(word):
     with pytest.raises(UnknownChoiceError, match="Choices: error, warning, note, any, contract"):
-        failing_kinds(f"conflict,{word}")
+        parse_failing_kinds(f"conflict,{word}")
 
 
 def test_the_nearest_fault_is_named():
     with pytest.raises(UnknownChoiceError, match="unknown fault 'leek', did you mean 'leak'"):
-        failing_kinds("leek")
+        parse_failing_kinds("leek")
 
 
 def test_a_severity_stands_for_what_is_graver_too():
-    assert "leak" in failing_kinds("warning")
-    assert failing_kinds("leak") == {"leak", "group", "ffhq", "official-leak"}
-    assert "imbalance" in failing_kinds("warning")
-    assert "pair" not in failing_kinds("warning")
-    assert failing_kinds("any") == FAULTS.keys()
-    assert failing_kinds("") == frozenset()
+    assert "leak" in parse_failing_kinds("warning")
+    assert parse_failing_kinds("leak") == {"leak", "group", "ffhq", "official-leak"}
+    assert "imbalance" in parse_failing_kinds("warning")
+    assert "pair" not in parse_failing_kinds("warning")
+    assert parse_failing_kinds("any") == FAULTS.keys()
+    assert parse_failing_kinds("") == frozenset()
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -375,7 +375,7 @@ def test_the_reference_lists_every_fault():
 
 def probed(low: float) -> ProbeResult:
     whole = {"auc": (low + 1) / 2, "low": low, "high": 1.0}
-    guilty = Guilty(
+    guilty = GuiltyFeature(
         feature="bytes", family="file", importance=0.1, says="files are longer", **whole
     )
     return ProbeResult(
@@ -387,13 +387,13 @@ def probed(low: float) -> ProbeResult:
     ("low", "expected"), [(0.59, []), (0.61, ["weak-shortcut"]), (0.76, ["shortcut"])]
 )
 def test_a_shortcut_is_as_grave_as_the_lower_end_of_its_interval(low, expected):
-    found = list(Opened(shortcut=probed(low)).faults(sound()))
+    found = list(PictureInspection(shortcut=probed(low)).faults(sound()))
     assert [fault.kind for fault in found] == expected
     assert all("files are longer" in fault.message for fault in found)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Given:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> InputManifest:
     """Nine pictures, five of which are in trouble."""
     root = tmp_path_factory.mktemp("pictures")
     face = Image.fromarray(data.astronaut()[:256, 90:346])
@@ -420,7 +420,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Given:
         width=None,
         bytes=pl.Series([len(pictures.get(name, "")) + (name == "longer.jpg") for name in names]),
     )
-    return Given("m", table, root, "0" * 64)
+    return InputManifest("m", table, root, "0" * 64)
 
 
 def saved(image: Image.Image) -> bytes:
@@ -430,7 +430,7 @@ def saved(image: Image.Image) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def opened(folder: Given) -> Inspection:
+def opened(folder: InputManifest) -> Inspection:
     return inspect([folder], InspectSpec(sample=0))
 
 
@@ -474,7 +474,7 @@ def test_every_picture_is_looked_for_even_where_few_are_opened(folder):
 def test_a_path_that_leads_out_of_the_folder_is_not_followed(folder):
     (folder.root.parent / "secret.jpg").write_bytes((folder.root / "a.jpg").read_bytes())
     table = folder.table.with_columns(path=pl.Series(["../secret.jpg", *folder.table["path"][1:]]))
-    found = inspect([Given("m", table, folder.root, "0" * 64)], InspectSpec(sample=0))
+    found = inspect([InputManifest("m", table, folder.root, "0" * 64)], InspectSpec(sample=0))
     assert "contract" in kinds(found)
     assert found.sample.n == 8
     assert "secret" not in str([sheet.tiles for sheet in found.sheets])

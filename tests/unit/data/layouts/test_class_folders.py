@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from faceproof.data.layouts.words import said_by
+from faceproof.data.layouts.words import class_in_name
 from faceproof.errors import ManifestError, UsageError
 from support.layouts import entries as layout_entries
 from support.layouts import plant
@@ -45,7 +45,7 @@ def test_spellings_of_fake(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["0", "1", "a", "women", "not_fake", "non-real", "unreal", "both"])
 def test_names_that_say_nothing_are_never_guessed(name):
-    assert said_by(name) not in ("real", "fake")
+    assert class_in_name(name) not in ("real", "fake")
 
 
 @pytest.mark.parametrize("names", [("0", "1"), ("a", "b"), ("real_or_fake", "fake"), ("1", "real")])

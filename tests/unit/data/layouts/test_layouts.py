@@ -8,7 +8,7 @@ import pytest
 
 from faceproof.data.layouts import LAYOUTS, ListingOptions
 from faceproof.data.layouts.listing import is_medium, read_tree, refuse_unused
-from faceproof.data.layouts.words import better_layout, found_in
+from faceproof.data.layouts.words import describe_tree, suggest_layout
 from faceproof.errors import ManifestError, UsageError
 from support.layouts import entries
 
@@ -173,24 +173,24 @@ def test_unused_options_are_named_with_what_is_taken():
 )
 def test_a_layout_is_recognised_by_its_signs(tmp_path, path, layout):
     plant(tmp_path, path)
-    assert better_layout(read_tree(tmp_path)) == layout
+    assert suggest_layout(read_tree(tmp_path)) == layout
 
 
 def test_class_folders_are_recognised_by_both_names(tmp_path):
     plant(tmp_path, "reals/1.jpg")
-    assert better_layout(read_tree(tmp_path)) == ""
+    assert suggest_layout(read_tree(tmp_path)) == ""
     plant(tmp_path, "AI/1.jpg")
-    assert better_layout(read_tree(tmp_path)) == "class-folders"
+    assert suggest_layout(read_tree(tmp_path)) == "class-folders"
 
 
 def test_what_was_found_is_told_in_a_few_words(tmp_path):
-    assert found_in(read_tree(tmp_path)) == "an empty folder"
+    assert describe_tree(read_tree(tmp_path)) == "an empty folder"
     plant(tmp_path, "notes.txt")
-    assert found_in(read_tree(tmp_path)) == "no picture or video, only notes.txt"
+    assert describe_tree(read_tree(tmp_path)) == "no picture or video, only notes.txt"
     plant(tmp_path, *(f"{n:02}/1.jpg" for n in range(10)), "05/2.jpg")
-    said = found_in(read_tree(tmp_path))
-    assert said.startswith("11 pictures or videos in '05' (2), '00' (1)")
-    assert said.endswith("and 2 more folders")
+    output = describe_tree(read_tree(tmp_path))
+    assert output.startswith("11 pictures or videos in '05' (2), '00' (1)")
+    assert output.endswith("and 2 more folders")
 
 
 # Portraits

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from faceproof.data.layouts import Listed
+from faceproof.data.layouts import ListedFile
 from faceproof.data.layouts.table_files import open_table
 from faceproof.data.layouts.table_rows import MediaIndex
 from faceproof.errors import ManifestError, UsageError
@@ -44,8 +44,8 @@ def test_our_own_names_are_taken_without_being_told(tmp_path):
     )
     listed, wrong, notes = entries("columns", table(tmp_path, text))
     assert listed == [
-        Listed("a.jpg", "real", "none", "p1", "train", {"age": "30", "table_width": "9"}),
-        Listed("sub/b.jpg", "fake", "stylegan2", "p2", "validation", {"table_width": "9"}),
+        ListedFile("a.jpg", "real", "none", "p1", "train", {"age": "30", "table_width": "9"}),
+        ListedFile("sub/b.jpg", "fake", "stylegan2", "p2", "validation", {"table_width": "9"}),
     ]
     assert wrong == []
     assert [note.message for note in notes] == [
@@ -155,7 +155,7 @@ def test_the_first_thousand_rows_may_be_bad_when_one_among_them_is_good(tmp_path
 def test_without_a_label_the_generator_tells_it(tmp_path):
     root = table(tmp_path, "path,prompt\na.jpg,old man\n")
     (fake,), _, _ = entries("columns", root, generator="SD 2.1")
-    assert fake == Listed(
+    assert fake == ListedFile(
         "a.jpg", "fake", "stable-diffusion-2.1", "a", attributes={"prompt": "old man"}
     )
     (real,), _, _ = entries("columns", root, generator="none")

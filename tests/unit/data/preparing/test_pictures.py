@@ -15,19 +15,19 @@ from skimage import data
 from faceproof.data.preparing.pictures import (
     FORMATS,
     KERNELS,
-    Job,
-    Workshop,
-    _equalised,
-    _File,
+    PictureJob,
+    PrepareContext,
+    _equalise,
+    _PictureFile,
+    apply_history,
     crop_landmarks,
-    drawn_history,
+    draw_history,
+    equalised_side,
     face_width,
-    lived,
     prepare_picture,
     share_outside,
-    side_that_counts,
 )
-from faceproof.data.preparing.spec import Done, Dropped, Equalising, PicturesSpec
+from faceproof.data.preparing.spec import DroppedPicture, Equalising, PicturesSpec, WrittenPicture
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import YuNet
@@ -52,21 +52,23 @@ def head(side: int = 300, *, angle: float = 0.0) -> np.ndarray:
 
 def prepared(
     tmp_path: Path, content: bytes, spec: PicturesSpec, *, side: int | None = None, sha256: str = ""
-) -> Done | Dropped:
+) -> WrittenPicture | DroppedPicture:
     """Return the outcome of one file with this content."""
     (tmp_path / "raw").mkdir(exist_ok=True)
     (tmp_path / "raw" / "one.jpg").write_bytes(content)
-    job = Job("one.jpg", sha256 or hashlib.sha256(content).hexdigest(), "pictures/real/ab/abc")
-    return prepare_picture(job, Workshop(tmp_path / "raw", tmp_path, spec, side, YuNet()))
+    job = PictureJob(
+        "one.jpg", sha256 or hashlib.sha256(content).hexdigest(), "pictures/real/ab/abc"
+    )
+    return prepare_picture(job, PrepareContext(tmp_path / "raw", tmp_path, spec, side, YuNet()))
 
 
-def done(outcome: Done | Dropped) -> Done:
-    assert isinstance(outcome, Done), outcome
+def done(outcome: WrittenPicture | DroppedPicture) -> WrittenPicture:
+    assert isinstance(outcome, WrittenPicture), outcome
     return outcome
 
 
-def dropped(outcome: Done | Dropped) -> tuple[str, str]:
-    assert isinstance(outcome, Dropped), outcome
+def dropped(outcome: WrittenPicture | DroppedPicture) -> tuple[str, str]:
+    assert isinstance(outcome, DroppedPicture), outcome
     return outcome.code, outcome.reason
 
 
@@ -167,7 +169,7 @@ def test_a_picture_smaller_than_any_face_is_told(tmp_path):
     code, reason = dropped(prepared(tmp_path, encode_jpeg(head(31), 90), PicturesSpec()))
     assert (code, reason[:7]) == ("too_small", "31 x 31")
     outcome = prepared(tmp_path, encode_jpeg(head(32), 90), PicturesSpec())
-    assert isinstance(outcome, Done) or outcome.code == "no_face"
+    assert isinstance(outcome, WrittenPicture) or outcome.code == "no_face"
 
 
 def test_a_file_that_changed_since_its_import_is_told(tmp_path):
@@ -183,8 +185,8 @@ def test_what_cannot_be_read_is_told_without_the_place_of_the_folder(tmp_path):
     code, reason = dropped(prepared(tmp_path, whole[: len(whole) // 2], PicturesSpec()))
     assert code == "truncated_picture"
     assert reason.startswith("one.jpg: ")
-    shop = Workshop(tmp_path / "raw", tmp_path, PicturesSpec(), None, YuNet())
-    code, reason = dropped(prepare_picture(Job("gone.jpg", "0" * 64, "x"), shop))
+    shop = PrepareContext(tmp_path / "raw", tmp_path, PicturesSpec(), None, YuNet())
+    code, reason = dropped(prepare_picture(PictureJob("gone.jpg", "0" * 64, "x"), shop))
     assert (code, reason) == ("source_not_found", "gone.jpg: no such file")
 
 
@@ -227,35 +229,37 @@ def test_the_history_comes_before_the_crop(tmp_path):
     content = encode_jpeg(head(640), 95)
     spec = PicturesSpec(crop=IN_USE, equalise=Equalising(quality=(70, 95)), seed=5)
     outcome = done(prepared(tmp_path, content, spec, side=80))
-    history = drawn_history(hashlib.sha256(content).hexdigest(), seed=5, quality=(70, 95))
+    history = draw_history(hashlib.sha256(content).hexdigest(), seed=5, quality=(70, 95))
     pixels = decode(content).pixels
     (face, *_) = YuNet().find(pixels)
     side = 112 / np.linalg.det(face_matrix(face.landmarks, CropSpec(size=112))[:, :2]) ** 0.5
-    worn = decode(lived(pixels, history, factor=80 / side)).pixels
-    moved = np.float32((face.landmarks + 0.5) * np.float64(worn.shape[1] / 640) - 0.5)
+    degraded = decode(apply_history(pixels, history, factor=80 / side)).pixels
+    moved = np.float32((face.landmarks + 0.5) * np.float64(degraded.shape[1] / 640) - 0.5)
     crop = decode((tmp_path / outcome.path).read_bytes()).pixels
-    assert np.array_equal(crop, crop_face(worn, moved, IN_USE))
+    assert np.array_equal(crop, crop_face(degraded, moved, IN_USE))
 
 
 @pytest.mark.parametrize("size", [640, 400, 250])
 def test_faces_have_one_side_after_the_history_whatever_the_picture(tmp_path, size):
     """The face that is found anew has the common side, to a few pixels."""
     spec = PicturesSpec(crop=IN_USE, equalise=Equalising(quality=(95, 95)))
-    shop = Workshop(tmp_path, tmp_path, spec, 90, YuNet())
+    shop = PrepareContext(tmp_path, tmp_path, spec, 90, YuNet())
     pixels = head(size)
     (face, *_) = shop.finder.find(pixels)
-    job = Job("a.jpg", "ab" * 32, "a")
-    file, moved = _equalised(_File(b"", pixels, "PNG"), face.landmarks, job, spec.equalise, shop)
-    assert side_that_counts(file.pixels, moved, spec) == pytest.approx(90, abs=0.5)
+    job = PictureJob("a.jpg", "ab" * 32, "a")
+    file, moved = _equalise(
+        _PictureFile(b"", pixels, "PNG"), face.landmarks, job, spec.equalise, shop
+    )
+    assert equalised_side(file.pixels, moved, spec) == pytest.approx(90, abs=0.5)
     (again, *_) = shop.finder.find(file.pixels)
     assert np.abs(again.landmarks - moved).max() < 4
 
 
 def test_histories_are_drawn_evenly_from_the_seed_and_the_hash():
     hashes = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(2000)]
-    drawn = [drawn_history(sha256, seed=1, quality=(70, 95)) for sha256 in hashes]
-    assert drawn == [drawn_history(sha256, seed=1, quality=(70, 95)) for sha256 in hashes]
-    assert drawn != [drawn_history(sha256, seed=2, quality=(70, 95)) for sha256 in hashes]
+    drawn = [draw_history(sha256, seed=1, quality=(70, 95)) for sha256 in hashes]
+    assert drawn == [draw_history(sha256, seed=1, quality=(70, 95)) for sha256 in hashes]
+    assert drawn != [draw_history(sha256, seed=2, quality=(70, 95)) for sha256 in hashes]
     assert {history.quality for history in drawn} == set(range(70, 96))
     kernels = [history.kernel for history in drawn]
     assert all(320 < kernels.count(kernel) < 480 for kernel in KERNELS)
@@ -266,9 +270,9 @@ def test_no_kernel_leaves_the_aliasing_of_a_larger_picture(kernel):
     """Stripes that a quarter of the size cannot hold become grey, whichever kernel is drawn."""
     stripes = np.tile(np.array([0, 255], np.uint8), 256)[None, :, None]
     stripes = np.broadcast_to(stripes, (512, 512, 3)).copy()
-    history = drawn_history("ab" * 32, seed=0, quality=(100, 100))
-    worn = decode(lived(stripes, type(history)(kernel, 100), factor=0.25)).pixels
-    assert np.abs(worn[8:-8, 8:-8].astype(int) - 127).max() <= 12
+    history = draw_history("ab" * 32, seed=0, quality=(100, 100))
+    degraded = decode(apply_history(stripes, type(history)(kernel, 100), factor=0.25)).pixels
+    assert np.abs(degraded[8:-8, 8:-8].astype(int) - 127).max() <= 12
 
 
 FACE = PicturesSpec(crop=CropSpec(size=120, margin=0.35), keep="face")

@@ -20,7 +20,7 @@ from faceproof.data.preparing import (
     Equalising,
     FinishSpec,
     PicturesSpec,
-    Prepared,
+    PreparationRecord,
     Preparing,
     ShardsSpec,
     prepare_manifest,
@@ -31,11 +31,11 @@ from faceproof.data.preparing import prepare as prepare_module
 from faceproof.data.preparing import (
     summary as probing,
 )
-from faceproof.data.preparing.folder import landmarks_of, read_prepared
-from faceproof.data.preparing.pictures import side_that_counts
-from faceproof.data.preparing.prepare import common_side
-from faceproof.data.preparing.summary import failed, summary
-from faceproof.data.shortcuts.result import FamilyResult, Guilty, ProbeResult
+from faceproof.data.preparing.folder import read_landmarks, read_prepared
+from faceproof.data.preparing.pictures import equalised_side
+from faceproof.data.preparing.prepare import compute_common_side
+from faceproof.data.preparing.summary import count_failed, summary_lines
+from faceproof.data.shortcuts.result import FamilyResult, GuiltyFeature, ProbeResult
 from faceproof.errors import DataError, ManifestError, UsageError
 from faceproof.imaging.decode import decode, load
 from faceproof.imaging.degradations import encode_jpeg
@@ -61,8 +61,8 @@ def write_rows(root: Path, files: dict[str, tuple[bytes, str]]) -> Manifest:
         digest = hashlib.sha256(content).hexdigest()
         fake = "fake" in name
         label, generator = ("fake", "stylegan") if fake else ("real", "none")
-        said = {"age": name[-5]}
-        rows.append(Row(name, label, generator, "made-up", f"g {name}", digest, split, said))
+        output = {"age": name[-5]}
+        rows.append(Row(name, label, generator, "made-up", f"g {name}", digest, split, output))
     return Manifest(rows, root=root)
 
 
@@ -116,9 +116,9 @@ def test_the_prepared_set_is_the_same_rows_with_new_pictures(raw, tmp_path):
 
 
 def test_faces_are_where_training_looks_for_them(raw, tmp_path):
-    """`landmarks_of` is what training reads with; the landmarks are those of the crop."""
+    """`read_landmarks` is what training reads with; the landmarks are those of the crop."""
     prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
-    faces = landmarks_of(tmp_path / "out")
+    faces = read_landmarks(tmp_path / "out")
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
     assert set(faces) == set(made.table["path"])
     for path, points in faces.items():
@@ -141,8 +141,8 @@ def test_what_is_left_out_stands_in_a_table_with_its_reason(tmp_path):
     (tmp_path / "raw/fake/gone, too.jpg").unlink()
     prepared = prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     with (tmp_path / "out" / "problems.csv").open(encoding="utf-8", newline="") as file:
-        said = {line["path"]: line["code"] for line in csv.DictReader(file)}
-    assert said == {
+        output = {line["path"]: line["code"] for line in csv.DictReader(file)}
+    assert output == {
         "photo/cut.jpg": "truncated_picture",
         "photo/cup.jpg": "no_face",
         "fake/tiny.jpg": "too_small",
@@ -150,9 +150,9 @@ def test_what_is_left_out_stands_in_a_table_with_its_reason(tmp_path):
         "fake/gone, too.jpg": "source_not_found",
     }
     assert prepared.after.rows == 1
-    assert prepared.problems == dict.fromkeys(sorted(said.values()), 1)
-    assert failed(prepared) == 3
-    (line, *_) = summary(prepared)
+    assert prepared.problems == dict.fromkeys(sorted(output.values()), 1)
+    assert count_failed(prepared) == 3
+    (line, *_) = summary_lines(prepared)
     assert line.startswith("6 rows: 1 prepared (1 real, 0 fake); excluded: 1 changed, 1 no_face")
 
 
@@ -171,14 +171,14 @@ def test_fill_that_tells_the_classes_apart_is_told(tmp_path):
     assert prepared.outside == {"fake": shares[0], "real": shares[1]}
     assert shares[0] > 0.2
     assert shares[1] < 0.05
-    lines = list(summary(prepared))
+    lines = list(summary_lines(prepared))
     assert lines[1].startswith(
         f"mean share outside of its picture, and filled: {shares[0]:.0%} of a fake crop"
     )
     assert lines[2].startswith("warning: the fill predicts the class")
     close = PicturesSpec(crop=CropSpec(size=160, margin=-0.1))
     less = prepare_manifest(raw, tmp_path / "close", close, finish=PLAIN)
-    assert "outside" not in "".join(summary(less))
+    assert "outside" not in "".join(summary_lines(less))
 
 
 def test_one_picture_in_two_files_never_stands_in_two_splits(tmp_path):
@@ -196,9 +196,9 @@ def test_one_picture_in_two_files_never_stands_in_two_splits(tmp_path):
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
     assert made.table["origin"].to_list() == [f"photo/{name}.jpg" for name in "0ac"]
     assert prepared.problems == {"leak": 1}
-    said = (tmp_path / "out" / "problems.csv").read_text(encoding="utf-8")
-    assert "the same picture as photo/a.jpg in train" in said
-    assert failed(prepared) == 0
+    output = (tmp_path / "out" / "problems.csv").read_text(encoding="utf-8")
+    assert "the same picture as photo/a.jpg in train" in output
+    assert count_failed(prepared) == 0
 
 
 def test_rows_that_share_a_file_have_a_picture_each(tmp_path):
@@ -280,11 +280,11 @@ def test_a_finished_picture_that_was_lost_is_made_again(raw, tmp_path, damage):
 
 
 def test_a_finished_folder_is_not_prepared_again(raw, tmp_path, monkeypatch):
-    expected, said, counted = whole(raw, tmp_path / "out"), [], []
+    expected, output, counted = whole(raw, tmp_path / "out"), [], []
     monkeypatch.setattr(prepare_module, "prepare_picture", never)
-    found = whole(raw, tmp_path / "out", say=said.append, advance=counted.append)
+    found = whole(raw, tmp_path / "out", say=output.append, advance=counted.append)
     assert found == expected
-    assert "6 of 6 rows were finished before" in said
+    assert "6 of 6 rows were finished before" in output
     assert len(counted) == 6
 
 
@@ -299,7 +299,7 @@ def test_weights_and_shards_change_without_preparing_again(raw, tmp_path, monkey
     names = sorted(path.name for path in folder.iterdir())
     assert names == ["shards.json", "test-000000.parquet", "train-000000.parquet"]
     assert {s.facts.weight for s in read_shard(folder / "train-000000.parquet")} == {1.0}
-    assert Prepared.read(tmp_path / "out" / "prepare.json") == prepared
+    assert PreparationRecord.read(tmp_path / "out" / "prepare.json") == prepared
     prepare_manifest(raw, tmp_path / "out", spec, finish=PLAIN)
     assert not folder.exists()
 
@@ -375,9 +375,15 @@ def test_a_second_run_in_the_same_folder_is_refused(raw, tmp_path):
     assert inner
 
 
+def test_a_run_that_was_killed_before_its_journal_can_start_again(raw, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prepare.lock").touch()
+    assert prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
+
+
 def test_a_full_disk_is_told_and_the_run_goes_on_later(raw, tmp_path, monkeypatch):
     expected = whole(raw, tmp_path / "unbroken")
-    written = pictures_module._written
+    written = pictures_module._write_picture
 
     def full(kept, job, shop, faces):
         if list(shop.output.rglob("*.png")):
@@ -385,7 +391,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(raw, tmp_path, monkeypatc
         return written(kept, job, shop, faces)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pictures_module, "_written", full)
+        patch.setattr(pictures_module, "_write_picture", full)
         with pytest.raises(DataError, match="the disk is full; make room and run the same"):
             whole(raw, tmp_path / "out", workers=0)
     assert whole(raw, tmp_path / "out") == expected
@@ -402,13 +408,13 @@ def test_a_manifest_without_a_data_folder_is_refused(raw, tmp_path):
 
 def test_the_common_side_reduces_the_smallest_class_of_a_source_too(tmp_path):
     """The fakes are 200 px, the photographs 160."""
-    raw, said = usable(tmp_path / "raw"), []
+    raw, output = usable(tmp_path / "raw"), []
     spec = PicturesSpec(keep="picture", equalise=Equalising())
-    assert common_side(raw.table, tmp_path / "raw", spec, YuNet()) == 120
+    assert compute_common_side(raw.table, tmp_path / "raw", spec, YuNet()) == 120
     prepared = prepare_manifest(
-        raw, tmp_path / "out", spec, finish=PLAIN, how=Preparing(say=said.append)
+        raw, tmp_path / "out", spec, finish=PLAIN, how=Preparing(say=output.append)
     )
-    assert (prepared.side, said[0]) == (120, "common side of pictures: 120 px")
+    assert (prepared.side, output[0]) == (120, "common side of pictures: 120 px")
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
     assert set(made.table["width"]) == {120}
     assert made.table["jpeg_quality"].is_between(70, 95).all()
@@ -416,17 +422,17 @@ def test_the_common_side_reduces_the_smallest_class_of_a_source_too(tmp_path):
 
 def test_the_common_side_of_crops_is_that_of_faces(tmp_path):
     """The same head stands in pictures of 200 and of 160 px: three quarters of its smaller side."""
-    raw, said = usable(tmp_path / "raw"), []
+    raw, output = usable(tmp_path / "raw"), []
     spec = PicturesSpec(equalise=Equalising())
     found = []
     for path in raw.table.filter(pl.col("label") == "real")["path"]:
         pixels = load(tmp_path / "raw" / path).pixels
-        found.append(side_that_counts(pixels, YuNet().find(pixels)[0].landmarks, spec))
-    how = Preparing(say=said.append)
+        found.append(equalised_side(pixels, YuNet().find(pixels)[0].landmarks, spec))
+    how = Preparing(say=output.append)
     prepared = prepare_manifest(raw, tmp_path / "out", spec, finish=PLAIN, how=how)
     assert prepared.side == round(0.75 * float(np.median(found)))
     assert prepared.side < 120
-    assert said[0] == f"common side of faces: {prepared.side} px"
+    assert output[0] == f"common side of faces: {prepared.side} px"
 
 
 def test_one_class_alone_cannot_be_equalised_unless_the_side_is_given(tmp_path):
@@ -442,7 +448,7 @@ def test_sizes_that_cannot_be_told_are_refused(tmp_path):
     raw = usable(tmp_path / "raw", 2)
     (tmp_path / "raw" / "fake" / "1.jpg").write_bytes(b"")
     with pytest.raises(UsageError, match="no picture of fake made-up can be opened and has a f"):
-        common_side(raw.table, tmp_path / "raw", PicturesSpec(), YuNet())
+        compute_common_side(raw.table, tmp_path / "raw", PicturesSpec(), YuNet())
 
 
 # weights
@@ -463,7 +469,7 @@ def test_weights_stand_in_the_manifest_and_are_told(tmp_path):
     uneven = raw.with_table(raw.table.with_columns(weight=pl.Series([60.0, 1, 1, 1, 1])))
     kept = prepare_manifest(uneven, tmp_path / "kept", PicturesSpec(), finish=PLAIN, how=heavy)
     assert kept.weights[0].most == 60.0
-    lines = [line for line in summary(kept) if "fill" not in line]
+    lines = [line for line in summary_lines(kept) if "fill" not in line]
     assert lines[1].startswith("weights in train: 60.00 at the most; its 4 rows vary as much as 1")
     assert lines[2].startswith("warning: a row with weight 60 is memorised")
 
@@ -479,7 +485,7 @@ def probed(auc: float, **families: float) -> ProbeResult:
         for name, own in families.items()
     ]
     guilty = [
-        Guilty(feature="f", family=f.name, importance=0.1, says="more", auc=1, low=1, high=1)
+        GuiltyFeature(feature="f", family=f.name, importance=0.1, says="more", auc=1, low=1, high=1)
         for f in found
         if f.auc > 0.7
     ]
@@ -505,7 +511,7 @@ def test_the_probe_looks_at_the_same_rows_before_and_after(raw, tmp_path, monkey
     for items, seed in looked_at:
         assert seed == 4
         assert [(i.is_fake, i.group) for i in items] == [(r.is_fake, r.group) for r in made.rows]
-    lines = list(summary(prepared))[1:]
+    lines = list(summary_lines(prepared))[1:]
     (start,) = [i for i, line in enumerate(lines) if line.startswith("prediction of the label")]
     lines = lines[start:]
     assert [line.split() for line in lines[1:5]] == [
@@ -524,12 +530,12 @@ def test_the_probe_looks_at_the_same_rows_before_and_after(raw, tmp_path, monkey
 
 
 def test_too_few_pictures_for_a_probe_are_told(tmp_path):
-    raw, said = usable(tmp_path / "raw", 2), []
+    raw, output = usable(tmp_path / "raw", 2), []
     prepared = prepare_manifest(
-        raw, tmp_path / "out", PicturesSpec(), how=Preparing(say=said.append)
+        raw, tmp_path / "out", PicturesSpec(), how=Preparing(say=output.append)
     )
     assert prepared.probe_before is None
-    assert said[-1].startswith("the shortcut probe was skipped: ")
+    assert output[-1].startswith("the shortcut probe was skipped: ")
 
 
 # as training reads it
@@ -547,7 +553,7 @@ def test_training_reads_what_was_prepared(tmp_path):
     found = read_prepared(tmp_path / "out")
     assert found.counts()["train"] == 3
     assert found.picture_path(found.rows[0].path).is_file()
-    assert landmarks_of(tmp_path / "out").keys() == set(found.table["path"])
+    assert read_landmarks(tmp_path / "out").keys() == set(found.table["path"])
 
 
 def test_a_folder_without_a_data_set_or_a_split_says_what_to_do(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from pyarrow import parquet
 
 from faceproof.data.manifest import Manifest, Row
-from faceproof.data.preparing.shard_access import place_of, places
+from faceproof.data.preparing.shard_access import find_place, index_shards
 from faceproof.data.preparing.shards import ShardIndex, key_of, write_shards
 from faceproof.data.preparing.spec import ShardsSpec
 from faceproof.errors import DataError, ManifestError
@@ -51,11 +51,11 @@ def sharded(root: Path, kind: str, count: int = 24, most: int = 7) -> Manifest:
 @KINDS
 def test_every_file_is_found_by_its_key_in_any_order(tmp_path, kind):
     manifest = sharded(tmp_path, kind)
-    found = places(tmp_path, SPLITS)
+    found = index_shards(tmp_path, SPLITS)
     assert len(found) == len(manifest)
     for number in np.random.default_rng(1).permutation(len(manifest)).tolist():
         row = manifest.rows[number]
-        place = place_of(found, row.path, tmp_path)
+        place = find_place(found, row.path, tmp_path)
         assert place.read() == (tmp_path / row.path).read_bytes()
         assert place.shard.name.startswith(row.split)
 
@@ -64,7 +64,7 @@ def test_every_file_is_found_by_its_key_in_any_order(tmp_path, kind):
 def test_only_the_splits_that_are_asked_for_are_listed(tmp_path, kind):
     manifest = sharded(tmp_path, kind)
     (tmp_path / "shards" / f"train-000000.{'tar' if kind == 'webdataset' else kind}").unlink()
-    found = places(tmp_path, {"validation"})
+    found = index_shards(tmp_path, {"validation"})
     assert set(found) == {key_of(row.path) for row in manifest.rows if row.split == "validation"}
 
 
@@ -76,7 +76,7 @@ def test_several_row_groups_in_one_shard(tmp_path, kind, monkeypatch):
     manifest = sharded(tmp_path, kind, most=100)
     if kind == "parquet":
         assert parquet.ParquetFile(tmp_path / "shards" / "train-000000.parquet").num_row_groups > 3
-    found = places(tmp_path, SPLITS)
+    found = index_shards(tmp_path, SPLITS)
     for row in manifest.rows:
         assert found[key_of(row.path)].read() == (tmp_path / row.path).read_bytes()
 
@@ -84,7 +84,7 @@ def test_several_row_groups_in_one_shard(tmp_path, kind, monkeypatch):
 def test_pictures_that_begin_alike_are_not_taken_for_one_another(tmp_path):
     """Parquet says of no picture where it lies: each is looked for behind the one before."""
     manifest = sharded(tmp_path, "parquet", count=12)
-    found = places(tmp_path, SPLITS)
+    found = index_shards(tmp_path, SPLITS)
     by_shard = sorted((str(place.shard), place.start, place.size) for place in found.values())
     for (shard, start, size), (following, begin, _) in pairwise(by_shard):
         assert shard != following or begin >= start + size
@@ -94,14 +94,14 @@ def test_pictures_that_begin_alike_are_not_taken_for_one_another(tmp_path):
 @KINDS
 def test_places_can_be_sent_to_another_process(tmp_path, kind):
     manifest = sharded(tmp_path, kind)
-    found = pickle.loads(pickle.dumps(places(tmp_path, SPLITS)))
+    found = pickle.loads(pickle.dumps(index_shards(tmp_path, SPLITS)))
     row = manifest.rows[5]
     assert found[key_of(row.path)].read() == (tmp_path / row.path).read_bytes()
 
 
 def test_without_shards_it_says_how_to_make_them(tmp_path):
     with pytest.raises(ManifestError, match=r"prepare --shards .* or set data.reading = \"files\""):
-        places(tmp_path, SPLITS)
+        index_shards(tmp_path, SPLITS)
 
 
 @KINDS
@@ -111,10 +111,10 @@ def test_a_shard_that_was_cut_off_or_lost_is_named(tmp_path, kind):
     whole = shard.read_bytes()
     shard.write_bytes(whole[:-100])
     with pytest.raises(DataError, match=rf"{shard.name} has {len(whole) - 100} bytes, not"):
-        places(tmp_path, SPLITS)
+        index_shards(tmp_path, SPLITS)
     shard.unlink()
     with pytest.raises(DataError, match=rf"{shard.name} is missing: copy it again"):
-        places(tmp_path, SPLITS)
+        index_shards(tmp_path, SPLITS)
 
 
 @KINDS
@@ -124,7 +124,7 @@ def test_a_shard_that_is_something_else_is_named(tmp_path, kind):
     shard.write_bytes(bytes(range(256)) * (shard.stat().st_size // 256 + 1))
     shard.write_bytes(shard.read_bytes()[: _size(tmp_path, shard.name)])
     with pytest.raises(DataError, match=rf"{shard.name} is not a complete shard of this kind"):
-        places(tmp_path, SPLITS)
+        index_shards(tmp_path, SPLITS)
 
 
 def _size(root: Path, name: str) -> int:
@@ -152,10 +152,10 @@ def test_a_compressed_parquet_file_is_refused(tmp_path):
     ]
     index.model_copy(update={"shards": tuple(changed)}).write(tmp_path / "shards" / "shards.json")
     with pytest.raises(DataError, match="compressed"):
-        places(tmp_path, SPLITS)
+        index_shards(tmp_path, SPLITS)
 
 
 def test_a_picture_of_another_set_is_named(tmp_path):
     sharded(tmp_path, "webdataset")
     with pytest.raises(DataError, match=r"pictures/x/elsewhere.png is in none of the shards"):
-        place_of(places(tmp_path, SPLITS), "pictures/x/elsewhere.png", tmp_path)
+        find_place(index_shards(tmp_path, SPLITS), "pictures/x/elsewhere.png", tmp_path)

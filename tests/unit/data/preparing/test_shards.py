@@ -33,9 +33,9 @@ def prepared_set(root: Path, count: int = 20) -> tuple[Manifest, np.ndarray]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content)
         kinds = ("real", "none") if number % 2 else ("fake", "stylegan")
-        said = {"age": str(number), "größe": "klein"} if number else {}
+        output = {"age": str(number), "größe": "klein"} if number else {}
         split = "train" if number % 5 else ""
-        rows.append(Row(path, *kinds, "made-up", f"g{number}", sha256, split, said))
+        rows.append(Row(path, *kinds, "made-up", f"g{number}", sha256, split, output))
         sizes.append(len(content))
     table = Manifest(rows).table.with_columns(weight=0.5, bytes=pl.Series(sizes))
     landmarks = np.array([POINTS] * count, np.float32)
@@ -84,8 +84,8 @@ def test_a_split_is_in_shards_of_its_own_and_the_index_lists_them(tmp_path, kind
         content = (folder / shard.name).read_bytes()
         assert shard.bytes == len(content)
         assert shard.sha256 == hashlib.sha256(content).hexdigest()
-        said = {sample.facts.split or "all" for sample in read_shard(folder / shard.name)}
-        assert said == {shard.split}
+        output = {sample.facts.split or "all" for sample in read_shard(folder / shard.name)}
+        assert output == {shard.split}
     assert index.data_sha256 == manifest.sha256
 
 
@@ -131,11 +131,11 @@ def test_a_tar_says_nothing_of_who_wrote_it_and_when(tmp_path):
     write_shards(manifest, landmarks, tmp_path / "s", spec("webdataset"), seed=0)
     with tarfile.open(tmp_path / "s" / "train-000000.tar") as tar:
         members = tar.getmembers()
-        said = json.load(tar.extractfile(members[1]))
+        output = json.load(tar.extractfile(members[1]))
     assert [Path(member.name).suffix for member in members] == [".png", ".json"]
     assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in members} == {(0, 0, 0, "", "")}
-    assert said["is_fake"] == 0
-    assert said["attributes"] == {"age": "1", "größe": "klein"}
+    assert output["is_fake"] == 0
+    assert output["attributes"] == {"age": "1", "größe": "klein"}
 
 
 def test_parquet_says_to_datasets_which_column_is_a_picture(tmp_path):
@@ -193,11 +193,11 @@ def test_a_foreign_shard_is_told(tmp_path):
     [("512MB", 512_000_000, None), ("3 kb", 3000, None), ("10000", 512_000_000, 10_000)],
 )
 def test_sizes_as_people_write_them(typed, most_bytes, most_pictures):
-    found = ShardsSpec.sized("parquet", typed)
+    found = ShardsSpec.parse_size("parquet", typed)
     assert (found.most_bytes, found.most_pictures) == (most_bytes, most_pictures)
 
 
 @pytest.mark.parametrize("typed", ["", "0", "0MB", "12TB", "-3", "1.5GB", "MB"])
 def test_a_size_that_is_none_is_told(typed):
     with pytest.raises(UsageError, match="use 512MB"):
-        ShardsSpec.sized("parquet", typed)
+        ShardsSpec.parse_size("parquet", typed)

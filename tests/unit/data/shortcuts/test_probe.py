@@ -19,11 +19,17 @@ from faceproof.data.shortcuts.probe import (
     fold_of,
     held_out_scores,
     importance,
-    numbered,
+    number_groups,
     probe,
     sample,
 )
-from faceproof.data.shortcuts.result import GUILTY_FROM, SEVERITIES, ProbeResult, Scored, severity
+from faceproof.data.shortcuts.result import (
+    GUILTY_FROM,
+    SEVERITIES,
+    ProbeResult,
+    ScoredResult,
+    severity,
+)
 from faceproof.errors import DataError
 from faceproof.imaging.degradations import encode_jpeg
 from faceproof.imaging.faces import Face
@@ -267,7 +273,7 @@ def test_importance_is_what_is_lost_without_a_feature():
 
 def test_a_group_is_never_divided_and_both_classes_are_everywhere():
     rng = np.random.default_rng(0)
-    groups = numbered(rng.integers(0, 40, 300))
+    groups = number_groups(rng.integers(0, 40, 300))
     fake = rng.uniform(size=300) < 0.3
     fold = fold_of(fake, groups, seed=1)
     assert all(np.unique(fold[groups == group]).size == 1 for group in range(40))
@@ -277,7 +283,7 @@ def test_a_group_is_never_divided_and_both_classes_are_everywhere():
 
 def test_few_groups_give_few_folds():
     fake = np.arange(90) % 2 == 1
-    groups = numbered([f"{kind} {i % 3}" for i, kind in enumerate(fake)])
+    groups = number_groups([f"{kind} {i % 3}" for i, kind in enumerate(fake)])
     result = probe(np.zeros((90, 1)), ["bytes"], fake, groups)
     assert (result.folds, result.groups) == (3, 6)
 
@@ -323,7 +329,7 @@ def test_all_are_taken_where_there_are_few():
     ],
 )
 def test_severity_is_judged_by_the_lower_end(low, high, expected):
-    name, meaning = severity(Scored(auc=(low + high) / 2, low=low, high=high))
+    name, meaning = severity(ScoredResult(auc=(low + high) / 2, low=low, high=high))
     assert name == expected
     assert meaning
 
@@ -346,7 +352,7 @@ def test_words_of_a_value_that_comes_up_in_one_class():
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "message"),
     [
         ("bytes", 900.0, "900 bytes"),
         ("bytes", 12_345.0, "12.3 kB"),
@@ -355,9 +361,9 @@ def test_words_of_a_value_that_comes_up_in_one_class():
         ("bytes_per_pixel", 0.1234, "0.123"),
     ],
 )
-def test_words_of_numbers(name, value, said):
+def test_words_of_numbers(name, value, message):
     says = describe(name, np.full(5, value), np.full(5, 2 * value))
-    assert f"lower in fakes: median {said} against" in says
+    assert f"lower in fakes: median {message} against" in says
 
 
 def test_every_feature_has_words():

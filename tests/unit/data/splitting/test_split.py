@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from faceproof.data.manifest import SPLITS, Manifest
-from faceproof.data.splitting.split import Divided, SplitSpec, divide
+from faceproof.data.splitting.split import SplitResult, SplitSpec, divide
 from faceproof.errors import ManifestError, UsageError
 
 A, B, FAR = bytes(32), bytes(31) + b"\xff", b"\xff" * 32  # B is 8 bits from A
@@ -42,8 +42,8 @@ def many(count: int, start: int = 0, **known: str) -> list[dict[str, str]]:
     return [row(f"{number:05}", **known) for number in range(start, start + count)]
 
 
-def split_of(divided: Divided | Manifest) -> dict[str, str]:
-    table = (divided.manifest if isinstance(divided, Divided) else divided).table
+def split_of(divided: SplitResult | Manifest) -> dict[str, str]:
+    table = (divided.manifest if isinstance(divided, SplitResult) else divided).table
     return {path.removesuffix(".jpg"): split for path, split in table["path", "split"].iter_rows()}
 
 
@@ -168,8 +168,8 @@ class TestMemory:
         ]
         divided = divide(manifest(*rows), SplitSpec(shares={"train": 1.0}))
         assert split_of(divided) == {"a": "train", "b": "test", "c": "", "d": "", "e": "train"}
-        told = [(out.path, out.reason) for out in divided.left_out]
-        assert told == [(f"{name}.jpg", "connects train and test: excluded") for name in "cd"]
+        actual = [(out.path, out.reason) for out in divided.left_out]
+        assert actual == [(f"{name}.jpg", "connects train and test: excluded") for name in "cd"]
         assert divided.manifest.table["group"].to_list() == ["one", "g-b", "one", "one", "g-e"]
         assert not any("leak" in text for text in divided.warnings), "without c, nothing does"
 

@@ -17,7 +17,7 @@ from faceproof.data.splitting.stratified import (
     DEFAULT_SHARES,
     Strata,
     assign,
-    checked_shares,
+    check_shares,
     parse_shares,
     split_at,
     unit_hash,
@@ -146,7 +146,7 @@ class TestShares:
 
     @pytest.mark.parametrize("only", SPLITS)
     def test_one_split_may_take_all(self, only):
-        shares = checked_shares({only: 1.0})
+        shares = check_shares({only: 1.0})
         assert set(place(table(50), shares=shares).tolist()) == {SPLITS.index(only)}
 
     def test_a_value_that_each_row_has_to_itself_disturbs_nothing(self):
@@ -183,7 +183,7 @@ class TestFixed:
         assert 0 not in found[80:]
 
     def test_a_split_without_a_share_keeps_what_it_has(self):
-        shares = checked_shares({"train": 1.0})
+        shares = check_shares({"train": 1.0})
         assert place(table(4), fixed=[3, -1, -1, 1], shares=shares).tolist() == [3, 0, 0, 1]
 
     def test_a_row_of_no_cluster_counts_nowhere(self):
@@ -229,7 +229,7 @@ class TestShareNames:
         }
 
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "message"),
         [
             ("train=0.7", "sum of the shares is 0.7, must be 1"),
             ("train=0.7,test=0.4", "the sum of the shares is 1.1"),
@@ -240,8 +240,8 @@ class TestShareNames:
             ("train=a", "'a'"),
         ],
     )
-    def test_wrong_ones_are_named(self, text, said):
-        with pytest.raises(UsageError, match=said):
+    def test_wrong_ones_are_named(self, text, message):
+        with pytest.raises(UsageError, match=message):
             parse_shares(text)
 
     def test_an_unknown_split_is_named_with_the_nearest(self):

@@ -8,23 +8,23 @@ import pytest
 from faceproof import Checker, Detector
 from faceproof.errors import BusyError, DeadlineError, StoppingError
 from faceproof.frontends.api import ServiceSettings
-from faceproof.frontends.api.capacity import LONGEST_RETRY, Pace, Room
-from faceproof.frontends.api.engine import Engine, Stage, Task, Unobserved
+from faceproof.frontends.api.capacity import LONGEST_RETRY, Capacity, ThroughputEstimate
+from faceproof.frontends.api.engine import CheckTask, Engine, NullObserver, ThreadPool
 from faceproof.frontends.api.uploads import Upload
 from support.service import Held, picture, run
 
 
-class Watching(Unobserved):
+class Watching(NullObserver):
     def __init__(self):
         self.results, self.batches, self.depths = [], [], []
 
-    def checked(self, result):
+    def record_result(self, result):
         self.results.append(result)
 
-    def batched(self, size):
+    def record_batch(self, size):
         self.batches.append(size)
 
-    def queued(self, depth):
+    def record_queue(self, depth):
         self.depths.append(depth)
 
 
@@ -39,7 +39,7 @@ def upload(shade=255):
 
 def engine_of(observer=None, *, places=8, **settings):
     used = ServiceSettings(**{"judging_threads": 1, "opening_threads": 2, **settings})
-    return Engine(used, room=Room(places=places, bytes_=10**6), observer=observer)
+    return Engine(used, capacity=Capacity(places=places, bytes_=10**6), observer=observer)
 
 
 async def until(condition, seconds=10.0):
@@ -53,10 +53,12 @@ def test_requests_that_wait_together_are_judged_together_and_answered_apart(held
 
     async def work():
         engine = engine_of(observer)
-        first = asyncio.create_task(engine.check([Task("key", held, upload(0))]))
+        first = asyncio.create_task(engine.check([CheckTask("key", held, upload(0))]))
         await until(held.begun.is_set)
         shades = [255, 0, 255, 0]
-        others = [asyncio.create_task(engine.check([Task("key", held, upload(s))])) for s in shades]
+        others = [
+            asyncio.create_task(engine.check([CheckTask("key", held, upload(s))])) for s in shades
+        ]
         await until(lambda: held.opened == 5)
         await asyncio.sleep(0.05)
         held.gate.set()
@@ -78,8 +80,8 @@ def test_requests_that_wait_together_are_judged_together_and_answered_apart(held
 def test_a_batch_has_no_more_faces_than_allowed_and_one_choice_only(held):
     async def work():
         engine = engine_of(batch_faces=2)
-        tasks = [Task(key, held, Upload(key, picture())) for key in "abaab"]
-        first = asyncio.create_task(engine.check([Task("z", held, upload())]))
+        tasks = [CheckTask(key, held, Upload(key, picture())) for key in "abaab"]
+        first = asyncio.create_task(engine.check([CheckTask("z", held, upload())]))
         await until(held.begun.is_set)
         rest = asyncio.create_task(engine.check(tasks))
         await until(lambda: held.opened == 6)
@@ -107,7 +109,7 @@ def test_one_picture_that_breaks_the_network_harms_no_other(held):
         engine = engine_of(batch_wait_ms=200)
         held.gate.set()
         names = ["good.png", "bad.png", "good.png"]
-        each = [engine.check([Task("k", held, Upload(name, picture()))]) for name in names]
+        each = [engine.check([CheckTask("k", held, Upload(name, picture()))]) for name in names]
         answers = await asyncio.gather(*each, return_exceptions=True)
         await engine.close()
         return answers
@@ -120,19 +122,19 @@ def test_one_picture_that_breaks_the_network_harms_no_other(held):
 def test_a_full_queue_refuses_and_a_whole_batch_is_taken_or_not(held):
     async def work():
         engine = engine_of(places=2)
-        first = asyncio.create_task(engine.check([Task("k", held, upload())]))
+        first = asyncio.create_task(engine.check([CheckTask("k", held, upload())]))
         await until(held.begun.is_set)
         with pytest.raises(BusyError, match="1 pictures are waiting, limit 2"):
-            await engine.check([Task("k", held, upload())] * 2)
-        second = asyncio.create_task(engine.check([Task("k", held, upload())]))
-        await until(lambda: engine.room.waiting == 2)
+            await engine.check([CheckTask("k", held, upload())] * 2)
+        second = asyncio.create_task(engine.check([CheckTask("k", held, upload())]))
+        await until(lambda: engine.capacity.waiting == 2)
         with pytest.raises(BusyError) as refused:
-            await engine.check([Task("k", held, upload())])
+            await engine.check([CheckTask("k", held, upload())])
         assert refused.value.retry_after >= 1
         held.gate.set()
         await asyncio.gather(first, second)
-        assert engine.room.waiting == 0
-        await engine.check([Task("k", held, upload())] * 2)
+        assert engine.capacity.waiting == 0
+        await engine.check([CheckTask("k", held, upload())] * 2)
         await engine.close()
 
     run(work)
@@ -141,17 +143,17 @@ def test_a_full_queue_refuses_and_a_whole_batch_is_taken_or_not(held):
 def test_who_is_cancelled_gives_the_place_back_and_is_not_judged(held):
     async def work():
         engine = engine_of()
-        first = asyncio.create_task(engine.check([Task("k", held, upload())]))
+        first = asyncio.create_task(engine.check([CheckTask("k", held, upload())]))
         await until(held.begun.is_set)
         left = Upload("left.png", picture())
-        waiting = asyncio.create_task(engine.check([Task("k", held, left)] * 3))
+        waiting = asyncio.create_task(engine.check([CheckTask("k", held, left)] * 3))
         await until(lambda: held.opened == 4)
         await asyncio.sleep(0.02)
         waiting.cancel()
-        await until(lambda: engine.room.waiting == 1)
+        await until(lambda: engine.capacity.waiting == 1)
         held.gate.set()
         await first
-        await engine.check([Task("k", held, upload())])
+        await engine.check([CheckTask("k", held, upload())])
         await engine.close()
 
     run(work)
@@ -163,10 +165,10 @@ def test_a_late_answer_is_refused_and_its_place_is_free_when_its_thread_is(held)
         engine = engine_of(answer_seconds=0.1)
         begun = time.monotonic()
         with pytest.raises(DeadlineError, match=r"within 0\.1 seconds"):
-            await engine.check([Task("k", held, upload())])
+            await engine.check([CheckTask("k", held, upload())])
         assert time.monotonic() - begun < 5
         held.gate.set()
-        await until(lambda: engine.room.waiting == 0)
+        await until(lambda: engine.capacity.waiting == 0)
         await engine.close()
 
     run(work)
@@ -175,13 +177,13 @@ def test_a_late_answer_is_refused_and_its_place_is_free_when_its_thread_is(held)
 def test_who_still_waits_at_the_end_is_told(held):
     async def work():
         engine = engine_of()
-        waiting = asyncio.create_task(engine.check([Task("k", held, upload())]))
+        waiting = asyncio.create_task(engine.check([CheckTask("k", held, upload())]))
         await until(held.begun.is_set)
         engine.give_up()
         with pytest.raises(StoppingError):
             await waiting
         with pytest.raises(StoppingError):
-            await engine.check([Task("k", held, upload())])
+            await engine.check([CheckTask("k", held, upload())])
         held.gate.set()
         await engine.close()
 
@@ -193,7 +195,7 @@ def test_a_batch_that_is_not_full_does_not_wait_for_nothing(held):
         engine = engine_of(batch_wait_ms=1000)
         held.gate.set()
         begun = time.monotonic()
-        await engine.check([Task("k", held, upload())])
+        await engine.check([CheckTask("k", held, upload())])
         seconds = time.monotonic() - begun
         await engine.close()
         return seconds
@@ -203,7 +205,7 @@ def test_a_batch_that_is_not_full_does_not_wait_for_nothing(held):
 
 def test_a_thread_that_runs_is_waited_for_and_a_queue_is_left_at_once(held):
     async def work():
-        stage = Stage(1, "test")
+        stage = ThreadPool(1, "test")
         running = asyncio.create_task(stage.run(lambda: held.judge([])))
         await until(held.begun.is_set)
         queued = asyncio.create_task(stage.run(lambda: held.judge([])))
@@ -223,25 +225,25 @@ def test_a_thread_that_runs_is_waited_for_and_a_queue_is_left_at_once(held):
 
 
 def test_bytes_are_counted_while_they_are_held():
-    room = Room(places=1, bytes_=100)
-    with room.holding() as one, room.holding() as other:
+    room = Capacity(places=1, bytes_=100)
+    with room.open_budget() as one, room.open_budget() as other:
         one.add(60)
         other.add(40)
         with pytest.raises(BusyError, match="memory limit for request bodies"):
             other.add(1)
-        assert room.held == 100
-    assert room.held == 0
+        assert room.bytes_in_use == 100
+    assert room.bytes_in_use == 0
 
 
 def test_the_time_to_ask_again_follows_the_pace():
     now = [0.0]
-    pace = Pace(clock=lambda: now[0])
+    pace = ThroughputEstimate(clock=lambda: now[0])
     for _ in range(200):
         now[0] += 0.5
-        pace.answered(left=10)
-    assert pace.seconds_for(10) == 5
-    assert pace.seconds_for(10_000) == LONGEST_RETRY
-    pace.answered(left=0)
+        pace.record_answer(left=10)
+    assert pace.estimate_seconds(10) == 5
+    assert pace.estimate_seconds(10_000) == LONGEST_RETRY
+    pace.record_answer(left=0)
     now[0] += 1000
-    pace.answered(left=3)  # an idle night says nothing of the pace
-    assert pace.seconds_for(10) == 5
+    pace.record_answer(left=3)  # an idle night says nothing of the pace
+    assert pace.estimate_seconds(10) == 5

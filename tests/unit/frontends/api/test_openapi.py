@@ -8,7 +8,7 @@ import pytest
 
 from faceproof.frontends.api import ServiceSettings, openapi
 from faceproof.frontends.api.problems import CLASSES, CODES, Problem, status_of
-from faceproof.frontends.api.settings import PREFIX, variables
+from faceproof.frontends.api.settings import PREFIX, variable_names
 from faceproof.frontends.api.wire import BatchResult
 from faceproof.results import CheckResult
 from support.service import app_of, client_of
@@ -95,26 +95,26 @@ def rows(heading):
 
 
 def test_the_page_has_every_route(document):
-    told = [row[0].strip("`") for row in rows("Routes")]
-    assert sorted(told) == sorted([*operations(document), "GET /metrics", "GET /openapi.json"])
+    actual = [row[0].strip("`") for row in rows("Routes")]
+    assert sorted(actual) == sorted([*operations(document), "GET /metrics", "GET /openapi.json"])
 
 
 def test_the_page_has_every_problem():
-    told = {row[0].strip("`"): int(row[1]) for row in rows("Problems")}
+    actual = {row[0].strip("`"): int(row[1]) for row in rows("Problems")}
     ours = {
         code: status_of(cls)
         for code, cls in CLASSES.items()
         if code not in NEVER and status_of(cls) != HTTPStatus.INTERNAL_SERVER_ERROR
     }
     framework = {code: int(status) for status, code in CODES.items()}
-    assert told == ours | framework | {"not_ready": 503}
+    assert actual == ours | framework | {"not_ready": 503}
 
 
 def test_the_page_has_every_setting():
-    told = {row[0].strip("`"): row[1].strip("`") for row in rows("Settings")}
+    actual = {row[0].strip("`"): row[1].strip("`") for row in rows("Settings")}
     fields = ServiceSettings.model_fields
     own = {name: fields[name] for name in fields if name not in {"guard", "feedback"}}
-    assert told == {f"{PREFIX}{name}".upper(): shown(field) for name, field in own.items()}
+    assert actual == {f"{PREFIX}{name}".upper(): shown(field) for name, field in own.items()}
     for row in rows("Settings"):
         field = own[row[0].strip("`").removeprefix(PREFIX).lower()]
         assert row[2] == field.description
@@ -125,6 +125,6 @@ def shown(field):
 
 
 def test_variables_reach_into_guard_and_feedback():
-    names = set(variables())
+    names = set(variable_names())
     assert {f"{PREFIX}MAX_FILES", f"{PREFIX}GUARD__KEYS_FILE"} <= names
     assert f"{PREFIX}FEEDBACK__DATABASE" in names

@@ -152,8 +152,8 @@ def test_each_picture_of_a_batch_has_its_own_result(client):
     assert answer.status_code == 200
     content = answer.json()
     assert content["schema"] == "faceproof.batch/1"
-    said = [(one["source"], one["status"], one["verdict"]) for one in content["results"]]
-    assert said == [("w.png", "ok", "fake"), ("x.png", "error", None), ("b.png", "ok", "real")]
+    output = [(one["source"], one["status"], one["verdict"]) for one in content["results"]]
+    assert output == [("w.png", "ok", "fake"), ("x.png", "error", None), ("b.png", "ok", "real")]
     assert content["results"][1]["error"]["code"] == "mislabelled_file"
 
 
@@ -230,37 +230,37 @@ def test_a_body_is_refused_by_what_it_announces_and_before_it_is_read(tiny_bundl
 
 def test_a_full_service_says_when_to_ask_again(tiny_bundle):
     with client_of(tiny_bundle, max_waiting=2, max_files=2) as client:
-        client.app.state.service.room.take(2)
+        client.app.state.service.capacity.reserve(2)
         answer = client.post("/v1/check", files=sent())
         assert problem(answer) == (429, "busy")
         assert int(answer.headers["retry-after"]) >= 1
         metrics = client.get("/metrics").text
         assert 'faceproof_refused_total{reason="busy"} 1.0' in metrics
-        client.app.state.service.room.waiting = 0
+        client.app.state.service.capacity.waiting = 0
 
 
 def test_bytes_of_all_bodies_are_limited(tiny_bundle):
     with client_of(tiny_bundle, max_held_bytes=2000, max_body_bytes=2000) as client:
-        client.app.state.service.room.held = 1990
+        client.app.state.service.capacity.bytes_in_use = 1990
         assert problem(client.post("/v1/check", files=sent())) == (429, "busy")
-        client.app.state.service.room.held = 0
+        client.app.state.service.capacity.bytes_in_use = 0
         assert client.post("/v1/check", files=sent()).status_code == 200
-        assert client.app.state.service.room.held == 0
+        assert client.app.state.service.capacity.bytes_in_use == 0
 
 
 def test_what_is_fetched_is_held_too(tiny_bundle, monkeypatch):
     fetched = type("Fetched", (), {"data": WHITE + bytes(500)})
     monkeypatch.setattr("faceproof.frontends.api.engine.fetch", lambda *_: fetched)
     with client_of(tiny_bundle, max_held_bytes=2000, max_body_bytes=2000) as client:
-        room = client.app.state.service.room
-        room.held = 1900
+        room = client.app.state.service.capacity
+        room.bytes_in_use = 1900
         answer = client.post("/v1/check", json={"url": "https://example.org/a.png"})
         assert problem(answer) == (429, "busy")
-        assert room.held == 1900
-        room.held = 0
+        assert room.bytes_in_use == 1900
+        room.bytes_in_use = 0
         answer = client.post("/v1/check", json={"url": "https://example.org/a.png"})
         assert answer.status_code == 200
-        assert room.held == 0
+        assert room.bytes_in_use == 0
 
 
 def test_a_body_that_comes_too_slowly_is_given_up(tiny_bundle):
@@ -303,12 +303,12 @@ def test_a_client_that_leaves_frees_its_place(tiny_bundle):
 
             async with service.engine._opening._free:  # nothing can be opened
                 asked = asyncio.create_task(app(scope(), receive, send))
-                while not service.room.waiting:
+                while not service.capacity.waiting:
                     await asyncio.sleep(0.01)
-                assert service.room.held > 0
+                assert service.capacity.bytes_in_use > 0
                 gone.set()
                 await asked
-                assert (service.room.waiting, service.room.held) == (0, 0)
+                assert (service.capacity.waiting, service.capacity.bytes_in_use) == (0, 0)
             return answered[0]["status"]
 
     assert run(work) == 499
@@ -338,7 +338,7 @@ def test_a_bug_is_told_to_nobody(client, monkeypatch, caplog):
     def broken(*_, **__):
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("faceproof.frontends.api.service.Service.one", broken)
+    monkeypatch.setattr("faceproof.frontends.api.service.Service.check_one", broken)
     answer = client.post("/v1/check", files=sent())
     assert problem(answer) == (500, "internal")
     assert "secret" not in answer.text

@@ -4,7 +4,7 @@ import pytest
 
 from faceproof import Checker, Detector
 from faceproof.errors import BundleError, UsageError
-from faceproof.frontends.api.service import BUILT_IN, Readiness, fault
+from faceproof.frontends.api.service import BUILT_IN, Readiness, find_fault
 from faceproof.frontends.api.settings import read_settings
 from faceproof.frontends.api.uploads import Upload
 from support.service import SAMPLES, client_of, picture, run
@@ -38,15 +38,15 @@ def test_the_default_detector_is_right_about_the_built_in_picture():
     detector = Detector.load("default")
     upload = Readiness(None, "real").upload
     result = Checker(detector).check(upload.data, name=upload.name)
-    assert fault(result, "real") is None
+    assert find_fault(result, "real") is None
     assert result.fake_probability < detector.operating_point().real_below / 4
 
 
 def test_what_is_wrong_is_told(tiny_bundle):
     checker = Checker(Detector.load(tiny_bundle))
-    assert "found 2" in fault(checker.check(SAMPLES / "real-couple.jpg"), "real")
-    assert "found 0" in fault(checker.check(picture()), "real")
-    assert "check failed" in fault(checker.check(b"text"), "real")
+    assert "found 2" in find_fault(checker.check(SAMPLES / "real-couple.jpg"), "real")
+    assert "found 0" in find_fault(checker.check(picture()), "real")
+    assert "check failed" in find_fault(checker.check(b"text"), "real")
 
 
 def test_an_error_of_the_detector_is_told():
@@ -54,9 +54,9 @@ def test_an_error_of_the_detector_is_told():
         raise BundleError("bright.onnx gives no logit per picture")
 
     readiness = Readiness(None, "real")
-    assert readiness.why_not == "the readiness picture is not judged yet"
-    run(lambda: readiness.look(broken))
-    assert readiness.why_not == (
+    assert readiness.reason_not_ready == "the readiness picture is not judged yet"
+    run(lambda: readiness.judge_picture(broken))
+    assert readiness.reason_not_ready == (
         f"{BUILT_IN}: check failed: bright.onnx gives no logit per picture"
     )
 

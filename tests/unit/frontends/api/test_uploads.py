@@ -9,7 +9,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from faceproof.errors import FileTooLargeError
-from faceproof.frontends.api.uploads import UNNAMED, Uploads, boundary_of, file_name
+from faceproof.frontends.api.uploads import UNNAMED, MultipartUploads, boundary_of, file_name
 
 BOUNDARY = b"abc"
 TESTS = Path(__file__).parents[3]
@@ -21,7 +21,7 @@ def part(data=b"bytes", *, name="file", filename="a.jpg", head=""):
 
 
 def read(body, *, step=None, max_file_bytes=1000, max_files=2):
-    uploads = Uploads(BOUNDARY, max_file_bytes=max_file_bytes, max_files=max_files)
+    uploads = MultipartUploads(BOUNDARY, max_file_bytes=max_file_bytes, max_files=max_files)
     for start in range(0, len(body), step or len(body)):
         uploads.feed(body[start : start + (step or len(body))])
     return [(one.name, one.data) for one in uploads.finish()]
@@ -53,12 +53,12 @@ def test_a_part_without_a_file_name_is_a_file():
 )
 def test_what_is_no_upload_is_refused(body):
     with pytest.raises(HTTPException) as refused:
-        read(body) if body else Uploads(BOUNDARY, max_file_bytes=1, max_files=1).finish()
+        read(body) if body else MultipartUploads(BOUNDARY, max_file_bytes=1, max_files=1).finish()
     assert refused.value.status_code == 400
 
 
 def test_a_file_is_refused_before_the_rest_of_it_arrives():
-    uploads = Uploads(BOUNDARY, max_file_bytes=10, max_files=1)
+    uploads = MultipartUploads(BOUNDARY, max_file_bytes=10, max_files=1)
     uploads.feed(part(b"0123456789")[:-2])
     with pytest.raises(FileTooLargeError, match=r"a\.jpg.*10 bytes"):
         uploads.feed(b"x")
@@ -70,7 +70,7 @@ def test_the_largest_file_is_taken():
 
 def test_bytes_are_not_held_one_by_one():
     """A body of tiny chunks must not cost many times its size in small objects."""
-    uploads = Uploads(BOUNDARY, max_file_bytes=10_000, max_files=1)
+    uploads = MultipartUploads(BOUNDARY, max_file_bytes=10_000, max_files=1)
     uploads.feed(part(b"")[:-2])
     for _ in range(5_000):
         uploads.feed(b"x")
@@ -99,7 +99,7 @@ def test_multipart_without_a_boundary_is_refused(kind):
 
 def test_a_boundary_that_is_too_long_is_refused():
     with pytest.raises(HTTPException, match="Boundary"):
-        Uploads(b"x" * 300, max_file_bytes=1, max_files=1)
+        MultipartUploads(b"x" * 300, max_file_bytes=1, max_files=1)
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,6 @@ def test_manifest_probe_and_provenance_agree_on_the_quality(how):
     data = saved("JPEG", **how)
     in_manifest = measure(data, "a.jpg").jpeg_quality
     assert measure_shortcuts(data)["quality"] == in_manifest
-    (told,) = [one for one in read_provenance(data, kind="JPEG")[1] if one.where == "JPEG tables"]
+    (actual,) = [one for one in read_provenance(data, kind="JPEG")[1] if one.where == "JPEG tables"]
     about = "about " if "qtables" in how else ""
-    assert told.value.startswith(f"quality {about}{in_manifest} of 100;")
+    assert actual.value.startswith(f"quality {about}{in_manifest} of 100;")

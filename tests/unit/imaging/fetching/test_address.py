@@ -9,7 +9,7 @@ import pytest
 
 from faceproof.errors import AddressRefusedError, FetchError, FetchTimeoutError, UsageError
 from faceproof.imaging.decode import DEFAULT_LIMITS
-from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, without_query
+from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, strip_query
 from faceproof.imaging.fetching.address import is_public, locate, read_host
 from faceproof.imaging.fetching.policy import MOST_LOOKUPS, Deadline, resolve, system_resolver
 
@@ -123,11 +123,11 @@ def test_names_of_a_local_network_are_read_where_private_addresses_are_allowed()
     ],
 )
 def test_what_may_be_shown_of_an_address(address, shown):
-    assert without_query(address) == shown
+    assert strip_query(address) == shown
 
 
 def test_what_is_shown_of_an_address_is_short():
-    assert len(without_query("http://example.org/" + 9000 * "a")) < 210
+    assert len(strip_query("http://example.org/" + 9000 * "a")) < 210
 
 
 @pytest.mark.parametrize(
@@ -177,16 +177,16 @@ def test_a_name_that_is_not_known_is_told():
 
 
 def test_a_resolver_is_told_how_long_it_may_take():
-    told = []
+    actual = []
 
     def resolver(host, port, seconds):
-        told.append((host, port, seconds))
+        actual.append((host, port, seconds))
         raise TimeoutError
 
     with pytest.raises(FetchTimeoutError, match=r"a\.example"):
         look_up(resolver, seconds=2.0)
-    assert told[0][:2] == ("a.example", 80)
-    assert 1.5 < told[0][2] <= 2.0
+    assert actual[0][:2] == ("a.example", 80)
+    assert 1.5 < actual[0][2] <= 2.0
 
 
 def test_a_refusal_does_not_tell_the_address():
@@ -245,4 +245,4 @@ def test_a_deadline_that_has_passed_has_nothing_left():
     deadline = Deadline(0.001)
     time.sleep(0.01)
     with pytest.raises(FetchTimeoutError, match=r"0\.001 seconds"):
-        deadline.left()
+        deadline.seconds_left()

@@ -7,7 +7,7 @@ import pytest
 
 from faceproof.errors import AddressRefusedError, FetchError, FetchTimeoutError
 from faceproof.imaging.fetching import fetch
-from faceproof.imaging.fetching.transport import system_trust
+from faceproof.imaging.fetching.transport import make_tls_context
 from support.certificates import Authority
 from support.servers import LOOPBACK, Names, Server, answered, redirected, trusting, watched
 
@@ -62,12 +62,12 @@ def test_a_stranger_s_authority_is_not_trusted(authority, tmp_path):
 
 
 def test_the_system_s_trust_verifies_chain_and_name():
-    trust = system_trust()
+    trust = make_tls_context()
     assert trust.verify_mode is ssl.CERT_REQUIRED
     assert trust.check_hostname
     assert not trust.hostname_checks_common_name
     assert trust.minimum_version >= ssl.TLSVersion.TLSv1_2
-    assert trust is system_trust()
+    assert trust is make_tls_context()
 
 
 def test_http_where_https_is_expected_fails(authority):
@@ -89,9 +89,9 @@ def test_a_connection_that_came_too_late_is_closed(authority, monkeypatch):
         try:
             return next(left)
         except StopIteration:
-            raise deadline.missed() from None
+            raise deadline.missed_error() from None
 
-    monkeypatch.setattr("faceproof.imaging.fetching.policy.Deadline.left", nothing_left)
+    monkeypatch.setattr("faceproof.imaging.fetching.policy.Deadline.seconds_left", nothing_left)
     with Server() as server, pytest.raises(FetchTimeoutError):
         fetched(server, trust=authority.trust())
     gc.collect()  # a socket that was left open would warn now

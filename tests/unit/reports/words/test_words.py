@@ -30,7 +30,7 @@ from faceproof.provenance.records import (
 )
 from faceproof.reports import words as plain_words
 from faceproof.reports.words import budgets as looked_up
-from faceproof.reports.words.budgets import predictive_value, share
+from faceproof.reports.words.budgets import predictive_value, whole_share
 from faceproof.results import CheckedBy, CheckedFace, CheckedImage, CheckError, CheckResult, Resaved
 
 HASH = "d" * 64
@@ -51,8 +51,8 @@ def recorded() -> dict[tuple[str, str, str], dict[str, float]]:
 
 
 def finding(metric: str, value: float, low: float, high: float, **more: object) -> Finding:
-    told = {"n": 1000, "data_sha256": HASH} | more
-    return Finding(metric=metric, value=value, low=low, high=high, **told)
+    actual = {"n": 1000, "data_sha256": HASH} | more
+    return Finding(metric=metric, value=value, low=low, high=high, **actual)
 
 
 def measured(spec: DetectorSpec, *findings: Finding) -> DetectorSpec:
@@ -98,25 +98,27 @@ class TestShares:
     @example(0.0003, 0.0001, 0.0007)
     def test_the_interval_is_never_narrowed_and_holds_the_middle(self, one, two, three):
         low, value, high = sorted([one, two, three])
-        told = share(value, low, high)
-        assert told.low <= low * told.base + 1e-6
-        assert told.high >= high * told.base - 1e-6
-        assert 0 <= told.low <= told.middle <= told.high <= told.base
+        actual = whole_share(value, low, high)
+        assert actual.low <= low * actual.base + 1e-6
+        assert actual.high >= high * actual.base - 1e-6
+        assert 0 <= actual.low <= actual.middle <= actual.high <= actual.base
 
     @given(st.floats(0, 1), st.floats(0, 0.5))
     def test_the_middle_is_nearer_to_the_value_than_the_interval_is_wide(self, value, reach):
         low, high = max(0, value - reach), min(1, value + reach)
-        told = share(value, low, high)
-        assert abs(told.middle - value * told.base) <= max(0.5001, (high - low) * told.base / 2)
+        actual = whole_share(value, low, high)
+        assert abs(actual.middle - value * actual.base) <= max(
+            0.5001, (high - low) * actual.base / 2
+        )
 
     def test_no_more_digits_than_the_interval_allows(self):
-        assert share(0.4622, 0.33, 0.61).about == "about 450"
-        assert share(0.4622, 0.46, 0.465).about == "about 462"
+        assert whole_share(0.4622, 0.33, 0.61).about == "about 450"
+        assert whole_share(0.4622, 0.46, 0.465).about == "about 462"
 
     def test_what_was_never_seen_is_told_by_its_upper_end(self):
-        never = share(0, 0, 0.0042)
+        never = whole_share(0, 0, 0.0042)
         assert (never.about, never.between) == ("at most 5", "")
-        always = share(1, 0.987, 1)
+        always = whole_share(1, 0.987, 1)
         assert (always.about, always.between) == ("at least 987", "")
 
 
@@ -148,21 +150,21 @@ class TestBudget:
         )
 
     def test_what_was_not_measured_has_no_number(self, tiny_spec):
-        told = plain_words.budget_words(tiny_spec, "strict")
-        assert "was not measured" in told
-        assert numbers(told) == numbers(tiny_spec.operating_point("strict").promise)
+        actual = plain_words.budget_words(tiny_spec, "strict")
+        assert "was not measured" in actual
+        assert numbers(actual) == numbers(tiny_spec.operating_point("strict").promise)
         assert plain_words.budget_details(tiny_spec, "strict") == ()
 
     def test_one_half_is_told_and_the_other_said_to_be_missing(self, tiny_spec):
         alarms = measured(tiny_spec, finding("bpcer@balanced", 0.01, 0.005, 0.02))
-        told = plain_words.budget_words(alarms)
-        assert "about 10 would be called fake" in told
-        assert told.endswith("How many fakes are caught was not measured.")
+        actual = plain_words.budget_words(alarms)
+        assert "about 10 would be called fake" in actual
+        assert actual.endswith("How many fakes are caught was not measured.")
         missed = measured(tiny_spec, finding("apcer@balanced", 0.05, 0.04, 0.06))
-        told = plain_words.budget_words(missed)
-        assert "fakes about 50 would be called real" in told
-        assert "How often real faces are called fake was not measured." in told
-        assert "caught" not in told
+        actual = plain_words.budget_words(missed)
+        assert "fakes about 50 would be called real" in actual
+        assert "How often real faces are called fake was not measured." in actual
+        assert "caught" not in actual
 
     def test_findings_of_other_points_slices_and_conditions_are_not_taken(self, tiny_spec):
         spec = measured(
@@ -171,8 +173,8 @@ class TestBudget:
             finding("bpcer@balanced", 0.2, 0.19, 0.21, condition="jpeg-60"),
             finding("bpcer@balanced", 0.3, 0.29, 0.31, slice="source=shop"),
         )
-        assert plain_words.budget(spec).false_alarms is None
-        assert plain_words.budget(spec, condition="jpeg-60").false_alarms.value == 0.2
+        assert plain_words.measure_budget(spec).false_alarms is None
+        assert plain_words.measure_budget(spec, condition="jpeg-60").false_alarms.value == 0.2
 
     def test_an_unknown_operating_point_is_refused(self, tiny_spec):
         with pytest.raises(UnknownChoiceError, match="balanced"):
@@ -195,9 +197,9 @@ class TestBudget:
             worst = choose(found, key=lambda one: one["value"])
             name = f", {worst['slice'].removeprefix(kind)}".removesuffix(", ")
             way = plain_words.condition_words(worst["condition"])
-            told = share(worst["value"], worst["low"], worst["high"])
+            actual = whole_share(worst["value"], worst["low"], worst["high"])
             assert f"{words}{name}, pictures {way}: of 1000" in details
-            assert f"{told.about}{told.between}." in details
+            assert f"{actual.about}{actual.between}." in details
         assert f"{recorded[f'bpcer@{point}', 'clean', 'all']['n']:,} real" in details
         assert f"{recorded[f'recall@{point}', 'clean', 'all']['n']:,} fake" in details
 
@@ -207,7 +209,7 @@ class TestBudget:
             finding("recall@balanced", 0.9, 0.89, 0.91),
             finding("recall@balanced", 0.1, 0.09, 0.11, condition="pgd-2x10"),
         )
-        assert looked_up.worst(spec, "recall@balanced", min).condition == "clean"
+        assert looked_up.find_worst(spec, "recall@balanced", min).condition == "clean"
 
     def test_many_faces_are_many_chances(self, tiny_spec):
         spec = measured(tiny_spec, finding("bpcer@balanced", 0.01, 0.005, 0.02))
@@ -234,20 +236,20 @@ class TestWorth:
     def test_the_interval_takes_both_ends_at_their_worse(self, default, recorded, point, rate):
         caught = recorded[f"recall@{point}", "clean", "all"]
         alarms = recorded[f"bpcer@{point}", "clean", "all"]
-        told = plain_words.worth(default, point, rate)
+        actual = plain_words.worth(default, point, rate)
 
         def value(a: str, b: str) -> float:
             right, wrong = rate * caught[a], (1 - rate) * alarms[b]
             return right / (right + wrong)
 
-        assert told.value == pytest.approx(value("value", "value"))
-        assert told.low == pytest.approx(value("low", "high"))
-        assert told.high == pytest.approx(value("high", "low"))
-        assert told.low < told.value < told.high
-        *_, about, base, low, high = numbers(told.text)
+        assert actual.value == pytest.approx(value("value", "value"))
+        assert actual.low == pytest.approx(value("low", "high"))
+        assert actual.high == pytest.approx(value("high", "low"))
+        assert actual.low < actual.value < actual.high
+        *_, about, base, low, high = numbers(actual.text)
         assert base == 100
-        assert low <= 100 * told.low <= 100 * told.high <= high
-        assert about == pytest.approx(100 * told.value, abs=5)
+        assert low <= 100 * actual.low <= 100 * actual.high <= high
+        assert about == pytest.approx(100 * actual.value, abs=5)
 
     def test_the_rarer_fakes_are_the_less_a_verdict_is_worth(self, default):
         values = [plain_words.worth(default, None, rate).value for rate in np.linspace(0, 1, 21)]
@@ -264,10 +266,10 @@ class TestWorth:
             finding("bpcer@balanced", 0.0, 0.0, 0.004),
             finding("recall@balanced", 0.5, 0.4, 0.6),
         )
-        told = plain_words.worth(spec, None, 0.01)
-        assert (told.value, told.high) == (1.0, 1.0)
-        assert told.low == pytest.approx(0.004 / (0.004 + 0.99 * 0.004))
-        assert "at least" in told.text
+        actual = plain_words.worth(spec, None, 0.01)
+        assert (actual.value, actual.high) == (1.0, 1.0)
+        assert actual.low == pytest.approx(0.004 / (0.004 + 0.99 * 0.004))
+        assert "at least" in actual.text
 
     def test_no_fake_verdict_seen_at_all(self, tiny_spec):
         spec = measured(
@@ -275,14 +277,14 @@ class TestWorth:
             finding("bpcer@balanced", 0.0, 0.0, 0.004),
             finding("recall@balanced", 0.0, 0.0, 0.01),
         )
-        told = plain_words.worth(spec, None, 0.5)
-        assert told.value is None
-        assert numbers(told.text) == []
+        actual = plain_words.worth(spec, None, 0.5)
+        assert actual.value is None
+        assert numbers(actual.text) == []
 
     def test_not_measured(self, tiny_spec):
-        told = plain_words.worth(tiny_spec, None, 0.5)
-        assert (told.value, told.low, told.high) == (None, None, None)
-        assert told.text == "The reliability of a “fake” verdict was not measured."
+        actual = plain_words.worth(tiny_spec, None, 0.5)
+        assert (actual.value, actual.low, actual.high) == (None, None, None)
+        assert actual.text == "The reliability of a “fake” verdict was not measured."
 
     @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
     def test_a_base_rate_is_a_share(self, default, rate):
@@ -304,9 +306,9 @@ class TestBands:
     @example(1 - 1e-7, 0.2, 0.9)
     def test_rounded_numbers_lie_as_the_exact_ones_do(self, probability, one, two):
         low, high = min(one, two), max(one, two)
-        told = plain_words.band_words(probability, bands(low, high))
-        shown, *ends = (float(found) / 100 for found in re.findall(r"([\d.]+) %", told))
-        shown += 1e-12 * (told.count("more than") - told.count("less than"))
+        actual = plain_words.band_words(probability, bands(low, high))
+        shown, *ends = (float(found) / 100 for found in re.findall(r"([\d.]+) %", actual))
+        shown += 1e-12 * (actual.count("more than") - actual.count("less than"))
         for end, exact in zip(ends, [low, high][-len(ends) :], strict=True):
             assert end == pytest.approx(exact, abs=1e-3)
             if abs(probability - exact) > 1e-9 or probability == exact:
@@ -316,10 +318,10 @@ class TestBands:
 
     def test_a_probability_just_below_a_threshold_shows_it(self, default):
         at = default.operating_point("1-in-200")
-        told = plain_words.band_words(at.fake_from - 1e-5, at)
-        percentages = [float(found) for found in re.findall(r"([\d.]+) %", told)]
+        actual = plain_words.band_words(at.fake_from - 1e-5, at)
+        percentages = [float(found) for found in re.findall(r"([\d.]+) %", actual)]
         assert percentages[0] < percentages[2]
-        assert "in the unsure band" in told
+        assert "in the unsure band" in actual
         assert "in the fake band" in plain_words.band_words(at.fake_from, at)
 
     def test_no_more_digits_than_tell_it_from_the_thresholds(self):
@@ -327,19 +329,21 @@ class TestBands:
         assert plain_words.percent(0.95218, at) == "95.218 %"
         assert plain_words.percent(0.5, at) == "50.0 %"
 
-    @pytest.mark.parametrize(("probability", "told"), [(1e-6, "less than 0.1 %"), (0.0, "0.0 %")])
-    def test_small(self, default, probability, told):
-        assert plain_words.percent(probability, default.operating_point()) == told
+    @pytest.mark.parametrize(
+        ("probability", "expected"), [(1e-6, "less than 0.1 %"), (0.0, "0.0 %")]
+    )
+    def test_small(self, default, probability, expected):
+        assert plain_words.percent(probability, default.operating_point()) == expected
 
     @pytest.mark.parametrize(
-        ("probability", "told"), [(1 - 1e-6, "more than 99.9 %"), (1.0, "100.0 %")]
+        ("probability", "expected"), [(1 - 1e-6, "more than 99.9 %"), (1.0, "100.0 %")]
     )
-    def test_large(self, default, probability, told):
-        assert plain_words.percent(probability, default.operating_point()) == told
+    def test_large(self, default, probability, expected):
+        assert plain_words.percent(probability, default.operating_point()) == expected
 
     def test_no_unsure_band(self):
-        told = plain_words.bands_words(bands(0.5, 0.5))
-        assert told == "real below 50.0 %, fake from there"
+        actual = plain_words.bands_words(bands(0.5, 0.5))
+        assert actual == "real below 50.0 %, fake from there"
 
 
 class TestTables:
@@ -371,7 +375,7 @@ class TestTables:
         assert (looked_up.COMPOSITION, looked_up.MEMBER) == (COMPOSITION, MEMBER)
 
     def test_a_finding_says_what_where_and_what_for(self):
-        told = plain_words.finding_words(
+        actual = plain_words.finding_words(
             ProvenanceFinding(
                 kind="generator_trace",
                 says="Settings of Stable Diffusion stand in the file.",
@@ -381,20 +385,20 @@ class TestTables:
             )
         )
         for part in ("Settings of Stable", "PNG text", "“Steps: 20”", "if true"):
-            assert part in told
+            assert part in actual
 
     @pytest.mark.parametrize("state", get_args(CredentialState))
     def test_credentials_say_their_state_and_signer(self, state):
-        told = plain_words.credentials_words(
+        actual = plain_words.credentials_words(
             ContentCredentials(state=state, says="A sentence.", signer="Example News")
         )
-        assert plain_words.STATES[state] in told
-        assert "A sentence. Signer named: Example News." in told
+        assert plain_words.STATES[state] in actual
+        assert "A sentence. Signer named: Example News." in actual
 
 
 class TestAnswers:
     @pytest.mark.parametrize(
-        ("verdicts", "told"),
+        ("verdicts", "expected"),
         [
             (("fake",), "This face looks generated or manipulated."),
             (("real",), "No sign of a fake was found in this face."),
@@ -406,14 +410,14 @@ class TestAnswers:
             ((), plain_words.verdicts.NO_FACE),
         ],
     )
-    def test_a_picture_is_answered_for_its_most_fake_face(self, verdicts, told):
-        assert plain_words.answer_words(result(*verdicts)) == told
+    def test_a_picture_is_answered_for_its_most_fake_face(self, verdicts, expected):
+        assert plain_words.answer_words(result(*verdicts)) == expected
 
     def test_an_error_is_no_verdict(self):
         assert "could not be checked" in plain_words.answer_words(result(error=True))
 
 
-def worn(condition: str, verdict: Verdict | None) -> Resaved:
+def resaved_as(condition: str, verdict: Verdict | None) -> Resaved:
     return Resaved(
         condition=condition,
         status="ok" if verdict else "no_face",
@@ -425,46 +429,52 @@ def worn(condition: str, verdict: Verdict | None) -> Resaved:
 
 class TestStability:
     def test_what_changed_is_told_by_what_it_became(self):
-        told = plain_words.stability_words(
+        actual = plain_words.stability_words(
             result("fake"),
-            [worn("jpeg-90", "fake"), worn("jpeg-40", "unsure"), worn("dark", None)],
+            [
+                resaved_as("jpeg-90", "fake"),
+                resaved_as("jpeg-40", "unsure"),
+                resaved_as("dark", None),
+            ],
         )
-        assert told.startswith("The verdict stayed the same in 1 of 3 ways")
-        assert "“unsure” when saved as JPEG of quality 40" in told
-        assert "none, as no face was found, when darkened" in told
+        assert actual.startswith("The verdict stayed the same in 1 of 3 ways")
+        assert "“unsure” when saved as JPEG of quality 40" in actual
+        assert "none, as no face was found, when darkened" in actual
 
     def test_nothing_changed(self):
-        told = plain_words.stability_words(result("real"), [worn("jpeg-90", "real")] * 2)
-        assert told == "The verdict stayed the same in all 2 ways of saving it again."
+        actual = plain_words.stability_words(result("real"), [resaved_as("jpeg-90", "real")] * 2)
+        assert actual == "The verdict stayed the same in all 2 ways of saving it again."
 
     def test_nothing_to_compare(self):
         assert "was not run" in plain_words.stability_words(result("fake"), ())
-        assert "no verdict" in plain_words.stability_words(result(), [worn("dark", None)])
+        assert "no verdict" in plain_words.stability_words(result(), [resaved_as("dark", None)])
 
 
 class TestUntested:
     def test_of_the_default_detector(self, default, recorded):
-        told = " ".join(plain_words.untested(default))
+        actual = " ".join(plain_words.untested_sentences(default))
         tested = {
             slice_
             for metric, _, slice_ in recorded
             if metric != COMPOSITION and not metric.startswith("heatmap_")
         }
         for slice_ in tested - {"all"}:
-            assert slice_.partition("=")[2] in told
+            assert slice_.partition("=")[2] in actual
         for note in default.notes:
-            assert note in told
-        assert "some groups of people: not measured" in told
+            assert note in actual
+        assert "some groups of people: not measured" in actual
 
     def test_nothing_was_tested(self, tiny_spec):
-        told = plain_words.untested(tiny_spec)
-        assert told[0].startswith("This detector was not tested at all")
-        assert told[1] == "Learned from fakes of: lamp."
-        assert told[-1] == "for tests"
+        actual = plain_words.untested_sentences(tiny_spec)
+        assert actual[0].startswith("This detector was not tested at all")
+        assert actual[1] == "Learned from fakes of: lamp."
+        assert actual[-1] == "for tests"
 
     def test_a_test_of_heat_maps_is_no_test_of_verdicts(self, tiny_spec):
         spec = measured(tiny_spec, finding("heatmap_reliable", 0.7, 0.6, 0.8))
-        assert plain_words.untested(spec)[0].startswith("This detector was not tested at all")
+        assert plain_words.untested_sentences(spec)[0].startswith(
+            "This detector was not tested at all"
+        )
 
     def test_what_was_measured_is_not_said_to_be_missing(self, tiny_spec):
         spec = measured(
@@ -473,11 +483,11 @@ class TestUntested:
             finding("bpcer@balanced", 0.1, 0, 0.2, slice="gender=female"),
             finding("accuracy@balanced", 0.1, 0, 0.2, condition="fgsm-2"),
         )
-        told = " ".join(plain_words.untested(spec))
-        assert "torch" in told
-        assert "Learned from, but not tested on: fakes of lamp." in told
-        assert "groups of people" not in told
-        assert "deceive" not in told
+        actual = " ".join(plain_words.untested_sentences(spec))
+        assert "torch" in actual
+        assert "Learned from, but not tested on: fakes of lamp." in actual
+        assert "groups of people" not in actual
+        assert "deceive" not in actual
 
 
 def test_the_words_need_no_table_library():

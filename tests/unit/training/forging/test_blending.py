@@ -17,7 +17,7 @@ from faceproof.training.forging.blending import (
     self_blend,
     swap_face,
 )
-from faceproof.training.forging.masks import OUTLINES, affine, face_mask, face_patch, is_face
+from faceproof.training.forging.masks import OUTLINES, face_mask, face_patch, fit_affine, is_face
 
 SIZE = 224
 LANDMARKS = (TEMPLATE_112 * 1.2 + 40).astype(np.float32)
@@ -212,7 +212,7 @@ class TestAsInThePaper:
         """Where the copy covers it whole, and is not moved, the face is as it was."""
         from faceproof.training.forging import blending
 
-        monkeypatch.setattr(blending, "_shifted", lambda pixels, patch, *_: patch.of(pixels))
+        monkeypatch.setattr(blending, "_shift", lambda pixels, patch, *_: patch.view_of(pixels))
         before = picture(1)
         rng = np.random.default_rng(seed)
         after = self_blend(before, LANDMARKS, rng, changed="picture", ratio=1.0)
@@ -281,9 +281,9 @@ def test_unknown_names_are_refused_with_the_choices():
 
 def test_affine_takes_points_to_points_and_never_mirrors():
     stretched = LANDMARKS * np.float32([1.2, 0.9]) + np.float32([4, 7])
-    mapped = np.column_stack([LANDMARKS, np.ones(5)]) @ affine(LANDMARKS, stretched)[:2].T
+    mapped = np.column_stack([LANDMARKS, np.ones(5)]) @ fit_affine(LANDMARKS, stretched)[:2].T
     assert mapped == pytest.approx(stretched, abs=1e-3)
-    assert np.linalg.det(affine(LANDMARKS, LANDMARKS * np.float32([-1, 1]))) >= 0
+    assert np.linalg.det(fit_affine(LANDMARKS, LANDMARKS * np.float32([-1, 1]))) >= 0
     assert is_face(LANDMARKS)
 
 

@@ -37,7 +37,7 @@ def test_only_pixels_under_the_mask_change(seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_edge_of_the_mask_is_soft(seed, monkeypatch):
     """A paste of white on black shows the mask itself: no step of more than half of its height."""
-    monkeypatch.setattr(paste, "_recoloured", lambda face, _: np.full_like(face, 255))
+    monkeypatch.setattr(paste, "_recolour", lambda face, _: np.full_like(face, 255))
     black = np.zeros((SIZE, SIZE, 3), np.uint8)
     shown = paste_face(black, LANDMARKS, rng(seed))[..., 0].astype(int)
     largest = shown.max()
@@ -66,14 +66,14 @@ def test_the_face_is_softer_than_the_picture(seed):
 
 def test_the_face_is_reduced_to_the_size_of_a_swapper(monkeypatch):
     sides = []
-    reduce = paste._reduced
+    reduce = paste._reduce_face
 
     def noted(face, generator):
         small = reduce(face, generator)
         sides.append((max(face.shape[:2]), max(small.shape[:2])))
         return small
 
-    monkeypatch.setattr(paste, "_reduced", noted)
+    monkeypatch.setattr(paste, "_reduce_face", noted)
     for seed in range(60):
         paste_face(picture(1, LARGE, LARGE), LARGE_LANDMARKS, rng(seed))
         paste_face(picture(1), LANDMARKS, rng(seed))

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from faceproof.cli.train.recipe import TrainingDisplay, told, training_progress
+from faceproof.cli.train.recipe import TrainingDisplay, describe_moment, make_progress
 from faceproof.errors import MissingExtraError, TrainingError
 from faceproof.reports import charts
-from faceproof.reports.training_log import Curve, history
+from faceproof.reports.training_log import Curve, read_history
 from faceproof.runs import RunFolder
-from faceproof.training.run.journal import Journal, Moment, Scalars
+from faceproof.training.run.journal import Moment, Scalars, TrainingJournal
 
 VALUES = {"validation_auc": 0.9, "validation_accuracy": 0.8, "validation_loss": 0.4}
 
@@ -28,12 +28,12 @@ def without_the_rest(monkeypatch):
     monkeypatch.setattr(charts, "write", lambda run, **_: run)
 
 
-def journal(folder: Path, tell=None, *, steps=100, show=True) -> Journal:
-    return Journal(RunFolder(folder), tell or (lambda _: None), steps=steps, show=show)
+def journal(folder: Path, tell=None, *, steps=100, show=True) -> TrainingJournal:
+    return TrainingJournal(RunFolder(folder), tell or (lambda _: None), steps=steps, show=show)
 
 
-def step(book: Journal, number: int, loss: float = 0.5) -> None:
-    book.step(
+def step(book: TrainingJournal, number: int, loss: float = 0.5) -> None:
+    book.record_step(
         number, loss=loss, accuracy=0.75, pictures_per_second=23.456, seconds_left=61.4, rate=1 / 3
     )
 
@@ -41,8 +41,8 @@ def step(book: Journal, number: int, loss: float = 0.5) -> None:
 def test_what_a_line_holds(tmp_path):
     book = journal(tmp_path)
     step(book, 10, loss=0.1234567)
-    book.validated(10, {**VALUES, "attacked_accuracy": 0.2}, best=True)
-    first, second = RunFolder(tmp_path).logged()
+    book.record_validation(10, {**VALUES, "attacked_accuracy": 0.2}, best=True)
+    first, second = RunFolder(tmp_path).read_log()
     assert first.pop("time") <= second.pop("time")
     assert first == {
         "step": 10,
@@ -55,15 +55,15 @@ def test_what_a_line_holds(tmp_path):
 
 
 def test_what_is_told_in_a_pipe(tmp_path):
-    said: list[str] = []
-    book = journal(tmp_path, said.append)
+    output: list[str] = []
+    book = journal(tmp_path, output.append)
     step(book, 10)
     book.advance(11)
-    book.validated(20, VALUES, best=True)
-    book.validated(40, VALUES | {"validation_auc": 0.85}, best=False)
+    book.record_validation(20, VALUES, best=True)
+    book.record_validation(40, VALUES | {"validation_auc": 0.85}, best=False)
     book.note("the batch is halved")
     book.close()
-    assert said == [
+    assert output == [
         "step 10/100: loss 0.5000, accuracy 0.7500, 23.5 pictures/s, 0:01:01 left",
         "step 20: validation AUC 0.9000, accuracy 0.8000, loss 0.4000; the best so far",
         "step 40: validation AUC 0.8500, accuracy 0.8000, loss 0.4000; best 0.9000 at step 20",
@@ -72,25 +72,25 @@ def test_what_is_told_in_a_pipe(tmp_path):
 
 
 def test_other_processes_write_and_tell_nothing(tmp_path):
-    said: list[str] = []
-    book = journal(tmp_path, said.append, show=False)
+    output: list[str] = []
+    book = journal(tmp_path, output.append, show=False)
     step(book, 10)
-    book.validated(10, VALUES, best=True)
+    book.record_validation(10, VALUES, best=True)
     book.note("a note")
     book.close()
-    assert (said, list(tmp_path.iterdir())) == ([], [])
+    assert (output, list(tmp_path.iterdir())) == ([], [])
 
 
 def test_a_run_that_goes_on_knows_the_best_of_before(tmp_path):
     """But not what a killed run found after the checkpoint that this one starts from."""
     first = journal(tmp_path)
-    first.validated(20, VALUES, best=True)
-    first.validated(40, VALUES | {"validation_auc": 0.95}, best=True)
-    said: list[str] = []
-    second = journal(tmp_path, said.append)
+    first.record_validation(20, VALUES, best=True)
+    first.record_validation(40, VALUES | {"validation_auc": 0.95}, best=True)
+    output: list[str] = []
+    second = journal(tmp_path, output.append)
     step(second, 30)
-    second.validated(40, VALUES | {"validation_auc": 0.7}, best=False)
-    assert said[-1].endswith("best 0.9000 at step 20")
+    second.record_validation(40, VALUES | {"validation_auc": 0.7}, best=False)
+    assert output[-1].endswith("best 0.9000 at step 20")
 
 
 def test_a_note_stands_at_the_step_that_it_is_of(tmp_path):
@@ -98,7 +98,7 @@ def test_a_note_stands_at_the_step_that_it_is_of(tmp_path):
     step(book, 10)
     book.note("one")
     journal(tmp_path).note("two")
-    assert [(line["step"], line["note"]) for line in history(tmp_path).notes] == [
+    assert [(line["step"], line["note"]) for line in read_history(tmp_path).notes] == [
         (10, "one"),
         (10, "two"),
     ]
@@ -109,7 +109,7 @@ def test_a_line_that_was_cut_short_takes_no_other_with_it(tmp_path):
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"time": "2026')
     step(journal(tmp_path), 20)
-    found = history(tmp_path)
+    found = read_history(tmp_path)
     assert found.curve("loss").steps == (10, 20)
     assert found.unreadable == 1
 
@@ -132,7 +132,7 @@ class TestThePage:
         RunFolder(tmp_path).record_start(recipe={"schedule": {"steps": 20}})
         step(book, 10)
         assert not page.exists()
-        book.validated(10, VALUES, best=True)
+        book.record_validation(10, VALUES, best=True)
         assert "Not finished: step 10 of 20." in page.read_text(encoding="utf-8")
         step(book, 20)
         book.close()
@@ -142,13 +142,13 @@ class TestThePage:
         def missing(run: Path, **_) -> None:
             raise MissingExtraError("matplotlib", extra="train")
 
-        said: list[str] = []
+        output: list[str] = []
         monkeypatch.setattr(charts, "write", missing)
-        book = journal(tmp_path, said.append)
+        book = journal(tmp_path, output.append)
         step(book, 10)
         book.close()
         book.close()
-        assert said[1:] == [
+        assert output[1:] == [
             "curves.png is not written: matplotlib is not installed: pip install 'faceproof[train]'"
         ]
         assert (tmp_path / "run.html").exists()
@@ -167,10 +167,10 @@ class TestHistory:
     def read(self, folder: Path, *lines: dict | str):
         text = [line if isinstance(line, str) else json.dumps(line) for line in lines]
         (folder / "metrics.jsonl").write_text("\n".join(text), encoding="utf-8")
-        return history(folder)
+        return read_history(folder)
 
     def test_a_folder_without_a_journal_is_empty(self, tmp_path):
-        found = history(tmp_path / "missing")
+        found = read_history(tmp_path / "missing")
         assert (found.training, found.step, found.best()) == ((), 0, None)
 
     def test_a_repeated_step_counts_once_and_as_it_was_last(self, tmp_path):
@@ -235,7 +235,7 @@ class TestDisplay:
         display = TrainingDisplay(console)
         book = journal(tmp_path, display)
         step(book, 10)
-        book.validated(10, VALUES, best=True)
+        book.record_validation(10, VALUES, best=True)
         book.advance(100)
         book.note("[bold]stays[/bold]")
         shown = console.file.getvalue()
@@ -265,14 +265,14 @@ class TestDisplay:
         assert console.file.getvalue().count("step ") <= 2
 
     def test_a_moment_tells_what_is_known(self):
-        assert told(Moment(step=1, steps=2)) == []
+        assert describe_moment(Moment(step=1, steps=2)) == []
         validated = Moment(step=1, steps=2, validation=VALUES, best_step=1000, best_score=0.9)
-        assert told(validated) == ["validation AUC 0.9000, best 0.9000 at step 1,000"]
+        assert describe_moment(validated) == ["validation AUC 0.9000, best 0.9000 at step 1,000"]
 
     def test_a_pipe_gets_plain_lines(self, capsys, monkeypatch):
         """Also where colours are asked for."""
         monkeypatch.setenv("FORCE_COLOR", "1")
-        progress = training_progress()
+        progress = make_progress()
         assert not isinstance(progress, TrainingDisplay)
         progress("a line")
         assert capsys.readouterr() == ("", "a line\n")
@@ -280,9 +280,9 @@ class TestDisplay:
     def test_a_terminal_gets_the_display(self, monkeypatch):
         monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
         monkeypatch.setenv("TERM", "xterm")
-        assert isinstance(training_progress(), TrainingDisplay)
+        assert isinstance(make_progress(), TrainingDisplay)
         monkeypatch.setenv("TERM", "dumb")
-        assert not isinstance(training_progress(), TrainingDisplay)
+        assert not isinstance(make_progress(), TrainingDisplay)
 
 
 class Writer:
@@ -321,7 +321,7 @@ class TestTensorBoard:
     def test_the_same_figures_stand_there_by_group(self, tmp_path, writers):
         book = journal(tmp_path)
         step(book, 10)
-        book.validated(10, VALUES, best=True)
+        book.record_validation(10, VALUES, best=True)
         book.close()
         (writer,) = writers
         assert writer.scalars == [
@@ -343,14 +343,14 @@ class TestTensorBoard:
         assert [writer.purge_step for writer in writers] == [None, 20]
 
     def test_a_full_disk_is_said_and_the_journal_goes_on(self, tmp_path, writers):
-        said: list[str] = []
-        book = journal(tmp_path, said.append)
+        output: list[str] = []
+        book = journal(tmp_path, output.append)
         for number in (10, 20):
             step(book, number, loss=0.66)
-        assert [line for line in said if "No space" in line] == [
+        assert [line for line in output if "No space" in line] == [
             "tensorboard is not written: [Errno 28] No space left on device"
         ]
-        assert len(RunFolder(tmp_path).logged()) == 2
+        assert len(RunFolder(tmp_path).read_log()) == 2
 
     def test_without_it_nothing_is_written(self, tmp_path):
         scalars = Scalars(tmp_path / "tensorboard", first_step=1)

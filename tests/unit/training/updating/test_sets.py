@@ -13,25 +13,25 @@ pytest.importorskip("pyarrow")
 from faceproof.data.manifest import Manifest, Row
 from faceproof.data.manifest_files import read_manifest, write_manifest
 from faceproof.data.preparing import Equalising, PicturesSpec
-from faceproof.data.preparing.spec import DataSet, FinishSpec, Prepared
+from faceproof.data.preparing.spec import DataSet, FinishSpec, PreparationRecord
 from faceproof.detector import ChosenOn, OperatingPoint
 from faceproof.errors import LeakError, ManifestError, UsageError
-from faceproof.evaluation.evaluate import Judged
-from faceproof.evaluation.gate import Gate, Guarded, Learned, Rule, Update
+from faceproof.evaluation.evaluate import DetectorRef
+from faceproof.evaluation.gate import DataSetSummary, Gate, GateRule, GuardedChange, Update
 from faceproof.evaluation.paired import Change
 from faceproof.imaging.preprocessing import CropSpec
 from faceproof.reports.update_page import update_markdown, update_page, verdict
 from faceproof.training.updating.sets import (
     PictureSet,
-    joined,
+    add_weights,
+    choose_pictures_spec,
+    join_sets,
     old_generators,
-    pictures_spec,
     prepare_set,
     read_set,
     refuse_without_splits,
-    roomy,
+    roomy_crop,
     split_new,
-    weighted,
 )
 
 SPLITS = ("train", "validation", "calibration", "test")
@@ -49,7 +49,7 @@ def rows(folder: Path, kinds, each: int, *, splits=("",), **changed: str) -> lis
         for number in range(each):
             path = f"{source}-{generator}-{number}.jpg"
             (folder / path).write_bytes(path.encode())
-            said = {
+            output = {
                 "path": path,
                 "label": "real" if generator == "none" else "fake",
                 "generator": generator,
@@ -58,7 +58,7 @@ def rows(folder: Path, kinds, each: int, *, splits=("",), **changed: str) -> lis
                 "sha256": hashlib.sha256(path.encode()).hexdigest(),
                 "split": splits[number % len(splits)],
             }
-            found.append(Row(**(said | changed)))
+            found.append(Row(**(output | changed)))
     return found
 
 
@@ -100,12 +100,12 @@ class TestSets:
         assert not read_set(tmp_path / "few.parquet").is_prepared
 
     def test_new_pictures_without_splits_get_them_and_enough_is_held_out(self, new, old):
-        said = []
-        counts = split_new(new, old, progress=said.append).manifest.counts()
+        output = []
+        counts = split_new(new, old, progress=output.append).manifest.counts()
         assert sum(counts.values()) == 40
         assert 20 <= counts["train"] <= 28
         assert min(counts.values()) >= 3
-        assert "has no splits: divided into" in said[0]
+        assert "has no splits: divided into" in output[0]
 
     def test_splits_that_are_there_stay(self, old):
         assert split_new(old, None, progress=silent).manifest == old.manifest
@@ -113,9 +113,9 @@ class TestSets:
     def test_a_picture_of_the_old_test_split_is_not_learned(self, new, old, tmp_path):
         tested = old.manifest.table.filter(split="test", label="fake").head(1)
         leaking = pl.concat([new.manifest.table, tested.with_columns(split=pl.lit("train"))])
-        told = PictureSet(Manifest(leaking.with_columns(split=pl.lit("train"))), True, "web")
+        actual = PictureSet(Manifest(leaking.with_columns(split=pl.lit("train"))), True, "web")
         with pytest.raises(LeakError, match=r"of web is .* 'train' here and 'test' there"):
-            split_new(told, old, progress=silent)
+            split_new(actual, old, progress=silent)
 
     def test_not_even_once_it_was_prepared(self, new, old):
         """The old set keeps the hash of the file that each crop was cut from."""
@@ -131,10 +131,10 @@ class TestSets:
 
     def test_old_pictures_among_the_new_are_left_to_the_old_set(self, new, old):
         both = pl.concat([new.manifest.table, old.manifest.table.filter(split="train")])
-        told, said = PictureSet(Manifest(both), True, "web"), []
-        left = split_new(told, old, progress=said.append).manifest.table
+        actual, output = PictureSet(Manifest(both), True, "web"), []
+        left = split_new(actual, old, progress=output.append).manifest.table
         assert set(left["generator"]) == {"sd"}
-        assert any("20 pictures are old ones" in line for line in said)
+        assert any("20 pictures are old ones" in line for line in output)
 
     def test_nothing_new_is_refused(self, old):
         with pytest.raises(ManifestError, match="has no new pictures"):
@@ -149,7 +149,7 @@ class TestCrops:
     def record(self, folder: Path, spec: PicturesSpec, *, side=None) -> None:
         """Write how the folder was prepared."""
         counts = DataSet(sha256="0", rows=1, real=1, fake=0)
-        Prepared(
+        PreparationRecord(
             spec=spec,
             finish=FinishSpec(),
             side=side,
@@ -162,16 +162,16 @@ class TestCrops:
         ).write(folder / "prepare.json")
 
     @pytest.mark.parametrize(
-        ("crop", "said"),
+        ("crop", "message"),
         [
             (CropSpec(size=64, margin=0.0), "has a crop margin of 0, but the detector needs 0.1"),
             (CropSpec(size=32, margin=0.1), "has faces at 27 px, but the detector needs 53 px"),
             (CropSpec(method="whole", size=64), "has crops of whole"),
         ],
     )
-    def test_a_crop_that_lacks_what_the_detector_sees(self, old, tmp_path, crop, said):
+    def test_a_crop_that_lacks_what_the_detector_sees(self, old, tmp_path, crop, message):
         self.record(tmp_path / "o", PicturesSpec(crop=crop))
-        with pytest.raises(UsageError, match=said) as error:
+        with pytest.raises(UsageError, match=message) as error:
             prepare_set(old, CROP, tmp_path / "out", progress=silent)
         assert "data prepare --detector" in str(error.value)
 
@@ -191,15 +191,15 @@ class TestCrops:
         was = PicturesSpec(crop=CropSpec(size=256, margin=0.25), equalise=Equalising(), seed=3)
         self.record(tmp_path / "o", was, side=90)
         wanted = was.model_copy(update={"equalise": Equalising(side=90)})
-        assert pictures_spec(CROP, old) == wanted
+        assert choose_pictures_spec(CROP, old) == wanted
 
     def test_else_with_room_around_the_face(self):
-        made = pictures_spec(CROP, None).crop
-        assert made == roomy(CROP)
+        made = choose_pictures_spec(CROP, None).crop
+        assert made == roomy_crop(CROP)
         assert made.margin == pytest.approx(0.35)
         assert made.size / (1 + 2 * made.margin) >= 112
-        assert pictures_spec(CropSpec(method="whole"), None).keep == "picture"
-        assert roomy(CropSpec(size=1024, margin=0.9)).size == 1024
+        assert choose_pictures_spec(CropSpec(method="whole"), None).keep == "picture"
+        assert roomy_crop(CropSpec(size=1024, margin=0.9)).size == 1024
 
 
 class TestJoined:
@@ -209,7 +209,7 @@ class TestJoined:
 
     def test_one_folder_with_every_picture_its_face_and_its_split(self, new, old, tmp_path):
         split = split_new(new, old, progress=silent)
-        joined(split, old, tmp_path / "data", replay_share=0.5)
+        join_sets(split, old, tmp_path / "data", replay_share=0.5)
         manifest = read_manifest(tmp_path / "data" / "manifest.parquet")
         assert len(manifest) == 120
         faces = pl.read_parquet(tmp_path / "data" / "faces.parquet")
@@ -222,7 +222,7 @@ class TestJoined:
         self, new, old, tmp_path
     ):
         split = split_new(new, old, progress=silent)
-        made = joined(split, old, tmp_path / "data", replay_share=0.3)
+        made = join_sets(split, old, tmp_path / "data", replay_share=0.3)
         assert self.weights(made, generator="sd") == pytest.approx(0.7)
         assert self.weights(made, generator="gan") == pytest.approx(0.15)
         assert self.weights(made, generator="swap") == pytest.approx(0.15)
@@ -231,21 +231,21 @@ class TestJoined:
 
     def test_a_share_of_0_learns_from_no_old_picture(self, new, old, tmp_path):
         split = split_new(new, old, progress=silent)
-        made = joined(split, old, tmp_path / "data", replay_share=0)
+        made = join_sets(split, old, tmp_path / "data", replay_share=0)
         of_old = made.table.filter(pl.col("path").str.starts_with("replay/"))
         assert set(of_old["split"]) == set(SPLITS) - {"train"}
         assert self.weights(made, generator="sd") == pytest.approx(1)
 
     def test_without_old_pictures(self, new, tmp_path):
         split = split_new(new, None, progress=silent)
-        made = joined(split, None, tmp_path / "data", replay_share=0)
+        made = join_sets(split, None, tmp_path / "data", replay_share=0)
         assert self.weights(made, generator="sd") == pytest.approx(1)
         assert old_generators(None) == ()
 
     def test_a_second_time_is_the_same(self, new, old, tmp_path):
         split = split_new(new, old, progress=silent)
-        first = joined(split, old, tmp_path / "data", replay_share=0.5)
-        assert joined(split, old, tmp_path / "data", replay_share=0.5).sha256 == first.sha256
+        first = join_sets(split, old, tmp_path / "data", replay_share=0.5)
+        assert join_sets(split, old, tmp_path / "data", replay_share=0.5).sha256 == first.sha256
 
     def test_a_group_in_another_split_is_a_leak_and_both_sets_are_named(self, old, tmp_path):
         folder = tmp_path / "n"
@@ -253,14 +253,14 @@ class TestJoined:
         group = old.manifest.table.filter(split="test")["group"][0]
         new = a_set(folder, rows(folder, [("sd", "web")], 4, splits=("train",), group=group))
         with pytest.raises(LeakError, match=r"/n and .*/o together: group .* occurs in"):
-            joined(new, old, tmp_path / "data", replay_share=0.5)
+            join_sets(new, old, tmp_path / "data", replay_share=0.5)
 
     def test_a_picture_that_is_gone_is_named(self, new, old, tmp_path):
         split = split_new(new, old, progress=silent)
         gone = split.manifest.table["path"][3]
         (tmp_path / "n" / gone).unlink()
         with pytest.raises(ManifestError, match=rf"{gone} of .* is missing"):
-            joined(split, old, tmp_path / "data", replay_share=0.5)
+            join_sets(split, old, tmp_path / "data", replay_share=0.5)
 
     def test_new_real_sources_count_like_old_ones(self):
         kinds = [("new/a", "real", "none", "x"), ("replay/b", "real", "none", "y")] + [
@@ -269,7 +269,7 @@ class TestJoined:
         table = pl.DataFrame(
             kinds, schema=["path", "label", "generator", "source"], orient="row"
         ).with_columns(split=pl.lit("train"))
-        weights = weighted(table, replay_share=0.5)["weight"].to_list()
+        weights = add_weights(table, replay_share=0.5)["weight"].to_list()
         assert weights == pytest.approx([1 / 3, 1 / 3, *[1 / 24] * 8])
 
     def test_old_generators_are_those_of_the_old_fakes(self, old):
@@ -286,26 +286,26 @@ def an_update(*, accepted: bool, outcome: str) -> Update:
         bpcer_budget=0.01,
         chosen_on=ChosenOn(data_sha256="c" * 64, n=9),
     )
-    told = {"n": 50, "groups": 40, "old": 0.9, "new": 0.8, "change": -0.1, "low": -0.2, "high": 0}
-    lost = Change(metric="recall", slice="generator=<gan>|x", **told)
-    learned = Learned(
+    actual = {"n": 50, "groups": 40, "old": 0.9, "new": 0.8, "change": -0.1, "low": -0.2, "high": 0}
+    lost = Change(metric="recall", slice="generator=<gan>|x", **actual)
+    learned = DataSetSummary(
         name="a|b", data_sha256="d" * 64, rows={"train": 5}, training_fakes={"sd": 1234}
     )
     return Update(
-        old=Judged(name="d", version="1.0", sha256="a" * 64),
-        candidate=Judged(name="d", version="1.0-u1", sha256="b" * 64),
+        old=DetectorRef(name="d", version="1.0", sha256="a" * 64),
+        candidate=DetectorRef(name="d", version="1.0-u1", sha256="b" * 64),
         new_data=learned,
         replay=None,
         replay_share=0.0,
         steps=300,
         gate=Gate(
-            rule=Rule(),
+            rule=GateRule(),
             data_sha256="d" * 64,
             split="validation",
             old_point=point,
             new_point=point,
             not_judged=0,
-            guarded=(Guarded(change=lost, outcome=outcome),),
+            guarded=(GuardedChange(change=lost, outcome=outcome),),
             others=(lost.model_copy(update={"slice": "all", "condition": "jpeg-60"}),),
             cautions=("no `old` generator <b>was</b> measured",),
             accepted=accepted,

@@ -5,16 +5,22 @@
 """
 
 from faceproof.frontends.api.feedback.database import FeedbackSettings
-from faceproof.frontends.api.feedback.routes import COMPONENTS, router
-from faceproof.frontends.api.feedback.store import Added, FeedbackStore, kept, prune, store_for
+from faceproof.frontends.api.feedback.routes import COMPONENTS, make_router
+from faceproof.frontends.api.feedback.store import (
+    AddedFeedback,
+    FeedbackStore,
+    make_store,
+    prune,
+    run_retention,
+)
 
 __all__ = [
     "COMPONENTS",
-    "Added",
+    "AddedFeedback",
     "FeedbackSettings",
     "FeedbackStore",
-    "kept",
+    "make_router",
+    "make_store",
     "prune",
-    "router",
-    "store_for",
+    "run_retention",
 ]

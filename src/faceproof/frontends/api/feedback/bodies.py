@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from faceproof.data.generators import canonical
+from faceproof.data.generators import canonical_name
 from faceproof.detector.spec import Probability, Sha256, Verdict
 from faceproof.errors import FeedbackError
 from faceproof.evaluation.feedback import (
@@ -30,13 +30,13 @@ from faceproof.records import Record
 _MOST_GENERATOR = 64
 
 
-class _Part(Record):
+class _FeedbackPart(Record):
     """A part of a CheckResult; fields that are not stored are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class _GivenImage(_Part):
+class _GivenImage(_FeedbackPart):
     """The ``image`` of a CheckResult."""
 
     sha256: Sha256
@@ -45,14 +45,14 @@ class _GivenImage(_Part):
     format: Label | None = None
 
 
-class _GivenQuality(_Part):
+class _GivenQuality(_FeedbackPart):
     """The ``quality`` of a face."""
 
     side_px: int = Field(ge=0, le=2**31 - 1)
     cautions: tuple[Label, ...] = Field(default=(), max_length=50)
 
 
-class _GivenFace(_Part):
+class _GivenFace(_FeedbackPart):
     """One of the ``faces`` of a CheckResult."""
 
     box: Box
@@ -61,7 +61,7 @@ class _GivenFace(_Part):
     fake_probability: Probability
 
 
-class _GivenDetector(_Part):
+class _GivenDetector(_FeedbackPart):
     """The ``detector`` of a CheckResult."""
 
     name: Label
@@ -69,7 +69,7 @@ class _GivenDetector(_Part):
     sha256: Sha256
 
 
-class _GivenResult(_Part):
+class _GivenResult(_FeedbackPart):
     """A CheckResult, whole or only these fields; other fields are ignored."""
 
     image: _GivenImage
@@ -123,14 +123,14 @@ EXAMPLE: dict[str, Any] = {
 }
 
 
-def feedback_of(given: GivenFeedback, *, keep_note: bool) -> Feedback:
+def make_feedback(given: GivenFeedback, *, keep_note: bool) -> Feedback:
     """Return the feedback to store, received now, with a new random id.
 
     Raises:
         FeedbackError: the verdict was right, or the face or generator is invalid.
     """
     result = given.result
-    verdict, probability = _judged(given)
+    verdict, probability = _judged_verdict(given)
     if verdict == given.truth:
         raise FeedbackError(
             f"the verdict {verdict!r} equals `truth`: feedback is for wrong verdicts only"
@@ -151,7 +151,7 @@ def feedback_of(given: GivenFeedback, *, keep_note: bool) -> Feedback:
     )
 
 
-def _judged(given: GivenFeedback) -> tuple[Verdict | None, float | None]:
+def _judged_verdict(given: GivenFeedback) -> tuple[Verdict | None, float | None]:
     """Return verdict and probability of the selected face, or of the picture."""
     if given.face is None:
         return given.result.verdict, given.result.fake_probability
@@ -168,7 +168,7 @@ def _generator(given: GivenFeedback) -> str | None:
     """Return the canonical name of the generator."""
     if given.generator is None:
         return None
-    name = canonical(given.generator)
+    name = canonical_name(given.generator)
     if given.truth == "real" or not name or name == "none" or len(name) > _MOST_GENERATOR:
         raise FeedbackError("generator is valid only for a fake: omit it for a real picture")
     return name

@@ -1,4 +1,4 @@
-"""`Address` and `engine_for`: location, connection and error messages of the database."""
+"""`DatabaseAddress` and `make_engine`: location, connection and error messages of the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from faceproof.errors import FeedbackStoreError, UsageError
-from faceproof.sources import printable
+from faceproof.sources import to_printable
 from faceproof.tables import require
 
 DEFAULT = "default"
@@ -26,7 +26,7 @@ _ACCEPTED = "use an SQLite file, sqlite:///FILE or postgresql://USER@HOST/DATABA
 
 
 @dataclass(frozen=True)
-class Address:
+class DatabaseAddress:
     """Address of a database; ``file`` is None for a database server."""
 
     url: URL
@@ -36,11 +36,11 @@ class Address:
     def __str__(self) -> str:
         """Return the address for display, without the password."""
         if self.file is not None:
-            return printable(str(self.file))
+            return to_printable(str(self.file))
         return self.url.set(query={}).render_as_string(hide_password=True)
 
 
-def address(database: str) -> Address:
+def parse_address(database: str) -> DatabaseAddress:
     """Return the address of a database: a path, a URL, or ``default``.
 
     Raises:
@@ -48,16 +48,16 @@ def address(database: str) -> Address:
         MissingExtraError: the address is PostgreSQL and psycopg is not installed.
     """
     if database == DEFAULT:
-        return _of_file(data_folder() / FILE, is_default=True)
+        return _file_address(data_folder() / FILE, is_default=True)
     if "://" not in database and not database.startswith("sqlite:"):
-        return _of_file(Path(database).expanduser())
-    url = _url(database)
+        return _file_address(Path(database).expanduser())
+    url = _parse_url(database)
     if url.get_backend_name() == "sqlite":
-        return _of_sqlite(url)
+        return _sqlite_address(url)
     if url.drivername not in _POSTGRES:
         raise UsageError(f"feedback database {url.drivername} is not supported: {_ACCEPTED}")
     require("psycopg", extra="postgres")
-    return Address(url.set(drivername="postgresql+psycopg"), file=None)
+    return DatabaseAddress(url.set(drivername="postgresql+psycopg"), file=None)
 
 
 def data_folder() -> Path:
@@ -70,7 +70,7 @@ def data_folder() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share") / "faceproof"
 
 
-def made_private(of: Address) -> None:
+def make_private(of: DatabaseAddress) -> None:
     """Create an empty SQLite file readable only by its owner; an existing file is not changed.
 
     Raises:
@@ -89,7 +89,7 @@ def made_private(of: Address) -> None:
         ) from error
 
 
-def _url(database: str) -> URL:
+def _parse_url(database: str) -> URL:
     try:
         return make_url(database)
     except (ArgumentError, ValueError):
@@ -97,14 +97,14 @@ def _url(database: str) -> URL:
         raise UsageError(f"the database address is malformed: {_ACCEPTED}") from None
 
 
-def _of_sqlite(url: URL) -> Address:
+def _sqlite_address(url: URL) -> DatabaseAddress:
     if not url.database or url.database == ":memory:" or url.query or url.host:
         raise UsageError("an SQLite address has only a file: use sqlite:///FILE")
-    return _of_file(Path(url.database))
+    return _file_address(Path(url.database))
 
 
-def _of_file(file: Path, *, is_default: bool = False) -> Address:
-    return Address(URL.create("sqlite", database=str(file)), file, is_default)
+def _file_address(file: Path, *, is_default: bool = False) -> DatabaseAddress:
+    return DatabaseAddress(URL.create("sqlite", database=str(file)), file, is_default)
 
 
 OFF = "off"
@@ -145,13 +145,13 @@ CONNECTIONS = 4
 WRITES = "faceproof_writes"
 
 
-def engine_for(address: Address) -> Engine:
+def make_engine(address: DatabaseAddress) -> Engine:
     """Return the engine of a database, not connected yet.
 
     Error messages never contain stored values.
     """
     if address.file is None:
-        return _postgresql(address)
+        return _make_postgresql_engine(address)
     engine = create_engine(
         address.url,
         connect_args={"timeout": PATIENCE_SECONDS},
@@ -165,13 +165,15 @@ def engine_for(address: Address) -> Engine:
     return engine
 
 
-def _postgresql(address: Address) -> Engine:
+def _make_postgresql_engine(address: DatabaseAddress) -> Engine:
     milliseconds = 1000 * PATIENCE_SECONDS
     limits = f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
     arguments: dict[str, Any] = {"connect_timeout": PATIENCE_SECONDS, "options": limits}
     return create_engine(
         address.url,
-        connect_args={key: said for key, said in arguments.items() if key not in address.url.query},
+        connect_args={
+            key: value for key, value in arguments.items() if key not in address.url.query
+        },
         pool_size=CONNECTIONS,
         max_overflow=0,
         pool_timeout=PATIENCE_SECONDS,
@@ -217,7 +219,7 @@ WORDS: tuple[tuple[str, str], ...] = (
 
 
 @contextmanager
-def told(address: Address) -> Iterator[None]:
+def convert_database_errors(address: DatabaseAddress) -> Iterator[None]:
     """Translate database errors into ours, which name the database without its password.
 
     Raises:
@@ -226,15 +228,17 @@ def told(address: Address) -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        raise FeedbackStoreError(f"feedback: {address} {reason(error)}") from error
+        raise FeedbackStoreError(f"feedback: {address} {_describe_reason(error)}") from error
 
 
-def reason(error: Exception) -> str:
+def _describe_reason(error: Exception) -> str:
     """Return a message for a database error.
 
-    >>> reason(OSError("database is locked"))
+    >>> _describe_reason(OSError("database is locked"))
     'is locked by another program: stop it, or retry'
     """
     cause = getattr(error, "orig", None) or error
-    said = str(cause).partition("\n")[0]
-    return next((words for sign, words in WORDS if sign in said.lower()), f"cannot be used: {said}")
+    message = str(cause).partition("\n")[0]
+    return next(
+        (words for sign, words in WORDS if sign in message.lower()), f"cannot be used: {message}"
+    )

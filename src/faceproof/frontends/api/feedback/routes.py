@@ -19,14 +19,15 @@ from faceproof.errors import (
     SlowRequestError,
 )
 from faceproof.evaluation.feedback import Feedback
-from faceproof.frontends.api.bodies import bounded, in_time, media_type, parsed
-from faceproof.frontends.api.feedback.bodies import EXAMPLE, GivenFeedback, Receipt, feedback_of
+from faceproof.frontends.api.bodies import limit_time, media_type, parse_json, read_bounded
+from faceproof.frontends.api.feedback.bodies import EXAMPLE, GivenFeedback, Receipt, make_feedback
 from faceproof.frontends.api.feedback.database import (
     CONNECTIONS,
     PATIENCE_SECONDS,
     FeedbackSettings,
 )
 from faceproof.frontends.api.feedback.store import FeedbackStore
+from faceproof.frontends.api.problems import MEDIA_TYPE, schema_ref
 
 MOST_WAITING = 64
 
@@ -35,7 +36,7 @@ _log = logging.getLogger("faceproof.feedback")
 T = TypeVar("T")
 
 
-class _Desk:
+class _StoreExecutor:
     """Runs blocking store calls in its own threads; a store of None disables feedback."""
 
     def __init__(self, store: FeedbackStore | None) -> None:
@@ -86,13 +87,13 @@ async def read_feedback(request: Request) -> GivenFeedback:
         f"the body has more than {LONGEST_BODY} bytes: omit heat maps and landmarks, "
         "which are not stored"
     )
-    async with in_time(_BODY_PATIENCE_SECONDS, _late):
-        chunks = bounded(request, LONGEST_BODY, too_large=too_large)
+    async with limit_time(_BODY_PATIENCE_SECONDS, _late_error):
+        chunks = read_bounded(request, LONGEST_BODY, too_large=too_large)
         body = b"".join([chunk async for chunk in chunks])
-    return parsed(GivenFeedback, body, strict=True, most_faults=20)
+    return parse_json(GivenFeedback, body, strict=True, most_faults=20)
 
 
-def _late() -> SlowRequestError:
+def _late_error() -> SlowRequestError:
     return SlowRequestError(f"the body took more than {_BODY_PATIENCE_SECONDS:g} s")
 
 
@@ -114,24 +115,24 @@ _MEANINGS = {
 }
 
 
-def router(store: FeedbackStore | None, settings: FeedbackSettings | None = None) -> APIRouter:
+def make_router(store: FeedbackStore | None, settings: FeedbackSettings | None = None) -> APIRouter:
     """Return the feedback routes on a store; with None every response is 404."""
     keep_note = (settings or FeedbackSettings()).keep_notes
-    desk = _Desk(store)
+    desk = _StoreExecutor(store)
     routes = APIRouter(tags=["feedback"])
 
     async def give(request: Request) -> Response:
         """Report a wrong verdict. The picture, its name and its URL are not stored."""
-        feedback = feedback_of(await read_feedback(request), keep_note=keep_note)
+        feedback = make_feedback(await read_feedback(request), keep_note=keep_note)
         added = await desk.run(lambda store: store.add(feedback))
         kept = added.is_new and feedback.note is not None
         receipt = Receipt(id=added.id, is_new=added.is_new, note_kept=kept)
-        return _json(receipt.model_dump_json(), 201 if added.is_new else 200)
+        return _json_response(receipt.model_dump_json(), 201 if added.is_new else 200)
 
     async def look(name: Name) -> Response:
         """Return all stored fields of one feedback entry."""
         found = await desk.run(lambda store: store.get(name))
-        return _json(found.model_dump_json())
+        return _json_response(found.model_dump_json())
 
     async def take_back(name: Name) -> Response:
         """Delete one feedback entry."""
@@ -169,16 +170,15 @@ def router(store: FeedbackStore | None, settings: FeedbackSettings | None = None
     return routes
 
 
-def _json(content: str, status: int = 200) -> Response:
+def _json_response(content: str, status: int = 200) -> Response:
     return Response(content, status_code=status, media_type="application/json")
 
 
-def _ref(name: str) -> dict[str, Any]:
-    return {"schema": {"$ref": f"#/components/schemas/{name}"}}
-
-
 def _content(name: str, description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": _ref(name)}}
+    return {
+        "description": description,
+        "content": {"application/json": {"schema": schema_ref(name)}},
+    }
 
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -186,7 +186,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "description": _MEANINGS[status],
-            "content": {"application/problem+json": _ref("Problem")},
+            "content": {MEDIA_TYPE: {"schema": schema_ref("Problem")}},
         }
         for status in statuses
     }
@@ -195,6 +195,8 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {**_ref("GivenFeedback"), "example": EXAMPLE}},
+        "content": {
+            "application/json": {"schema": schema_ref("GivenFeedback"), "example": EXAMPLE}
+        },
     }
 }

@@ -42,19 +42,19 @@ from faceproof.evaluation.feedback import (
     JudgedBy,
     JudgedFace,
     JudgedPicture,
-    moment,
-    seconds,
+    from_timestamp,
+    to_timestamp,
 )
 from faceproof.frontends.api.feedback.database import (
     MAX_ROWS,
     OFF,
     WRITES,
-    Address,
+    DatabaseAddress,
     FeedbackSettings,
-    address,
-    engine_for,
-    made_private,
-    told,
+    convert_database_errors,
+    make_engine,
+    make_private,
+    parse_address,
 )
 
 VERSION = 1
@@ -132,12 +132,12 @@ def key_of(feedback: Feedback) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _row_of(feedback: Feedback) -> dict[str, Any]:
+def _feedback_to_row(feedback: Feedback) -> dict[str, Any]:
     """Return feedback as a row of the table."""
     return {
         "id": feedback.id,
         "key": key_of(feedback),
-        "received": seconds(feedback.received),
+        "received": to_timestamp(feedback.received),
         "truth": feedback.truth,
         "generator": feedback.generator,
         "note": feedback.note,
@@ -156,11 +156,11 @@ def _row_of(feedback: Feedback) -> dict[str, Any]:
     }
 
 
-def feedback_of(row: Row[Any]) -> Feedback:
+def _row_to_feedback(row: Row[Any]) -> Feedback:
     """Return a row of the table as feedback."""
     return Feedback(
         id=row.id,
-        received=moment(row.received),
+        received=from_timestamp(row.received),
         truth=row.truth,
         generator=row.generator,
         note=row.note,
@@ -187,7 +187,7 @@ PAGE = 500
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
-class Added(NamedTuple):
+class AddedFeedback(NamedTuple):
     """Id of stored feedback, and whether it is new."""
 
     id: str
@@ -201,7 +201,9 @@ class FeedbackStore:
     the next call retries.
     """
 
-    def __init__(self, at: Address, *, max_rows: int = MAX_ROWS, create: bool = True) -> None:
+    def __init__(
+        self, at: DatabaseAddress, *, max_rows: int = MAX_ROWS, create: bool = True
+    ) -> None:
         self.address = at
         self._max_rows = max_rows
         self._create = create
@@ -216,7 +218,7 @@ class FeedbackStore:
             UsageError: the address is malformed or its database is not supported.
             FeedbackStoreError: it cannot be opened, or a newer faceproof created it.
         """
-        store = cls(address(database), max_rows=max_rows, create=create)
+        store = cls(parse_address(database), max_rows=max_rows, create=create)
         store.connect()
         return store
 
@@ -231,27 +233,29 @@ class FeedbackStore:
         Raises:
             FeedbackStoreError: it cannot be opened, or a newer faceproof created it.
         """
-        self._connected()
+        self._connect_engine()
 
-    def add(self, feedback: Feedback) -> Added:
+    def add(self, feedback: Feedback) -> AddedFeedback:
         """Store feedback and return its id; equal feedback is stored once, under its first id.
 
         Raises:
             FeedbackFullError: the store has reached its limit.
             FeedbackStoreError: the database failed.
         """
-        row = _row_of(feedback)
+        row = _feedback_to_row(feedback)
         with self._transaction(writes=True) as connection:
-            known = connection.execute(_by_key(row["key"])).scalar()
+            known = connection.execute(_select_by_key(row["key"])).scalar()
             if known is not None:
-                return Added(known, is_new=False)
+                return AddedFeedback(known, is_new=False)
             self._refuse_when_full(connection)
             new = _INSERTS[connection.dialect.name](FEEDBACK).values(row)
             done = connection.execute(new.on_conflict_do_nothing(index_elements=["key"]))
             if done.rowcount:
-                return Added(feedback.id, is_new=True)
+                return AddedFeedback(feedback.id, is_new=True)
             # Another process inserted it between the query and the insert.
-            return Added(connection.execute(_by_key(row["key"])).scalar_one(), is_new=False)
+            return AddedFeedback(
+                connection.execute(_select_by_key(row["key"])).scalar_one(), is_new=False
+            )
 
     def get(self, name: str) -> Feedback:
         """Return the feedback with this id.
@@ -263,7 +267,7 @@ class FeedbackStore:
             row = connection.execute(select(FEEDBACK).where(FEEDBACK.c.id == name)).one_or_none()
         if row is None:
             raise FeedbackNotFoundError("no feedback with this id")
-        return feedback_of(row)
+        return _row_to_feedback(row)
 
     def erase(self, name: str) -> int:
         """Delete feedback by id, or by SHA-256 of its picture; return the number deleted.
@@ -272,13 +276,13 @@ class FeedbackStore:
             FeedbackNotFoundError: there is no such feedback.
         """
         wanted = or_(FEEDBACK.c.id == name, FEEDBACK.c.image_sha256 == name)
-        if not (count := self._deleted(wanted)):
+        if not (count := self._delete(wanted)):
             raise FeedbackNotFoundError("no feedback with this id")
         return count
 
     def prune(self, before: datetime) -> int:
         """Delete the feedback received before a time; return the number deleted."""
-        return self._deleted(FEEDBACK.c.received < seconds(before))
+        return self._delete(FEEDBACK.c.received < to_timestamp(before))
 
     def count(self) -> int:
         """Return the number of stored feedback entries."""
@@ -288,8 +292,8 @@ class FeedbackStore:
     def __iter__(self) -> Iterator[Feedback]:
         """Yield all feedback, the oldest first; no transaction is open between pages."""
         last = (-1, "")
-        while rows := self._page(last):
-            yield from map(feedback_of, rows)
+        while rows := self._read_page(last):
+            yield from map(_row_to_feedback, rows)
             last = (rows[-1].received, rows[-1].id)
 
     def close(self) -> None:
@@ -299,13 +303,13 @@ class FeedbackStore:
                 self._engine.dispose()
             self._engine = None
 
-    def _page(self, after: tuple[int, str]) -> list[Row[Any]]:
+    def _read_page(self, after: tuple[int, str]) -> list[Row[Any]]:
         place = FEEDBACK.c.received, FEEDBACK.c.id
         wanted = select(FEEDBACK).where(tuple_(*place) > after).order_by(*place).limit(PAGE)
         with self._transaction() as connection:
             return list(connection.execute(wanted).all())
 
-    def _deleted(self, wanted: Any) -> int:
+    def _delete(self, wanted: Any) -> int:
         with self._transaction(writes=True) as connection:
             count = connection.execute(delete(FEEDBACK).where(wanted)).rowcount
         if count and self.address.file is not None:
@@ -314,7 +318,7 @@ class FeedbackStore:
 
     def _forget(self) -> None:
         """Remove deleted rows from SQLite's journal too, unless a reader holds it."""
-        with told(self.address), self._connected().connect() as connection:
+        with convert_database_errors(self.address), self._connect_engine().connect() as connection:
             raw = connection.connection.driver_connection
             if raw is not None:
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
@@ -329,40 +333,43 @@ class FeedbackStore:
     @contextmanager
     def _transaction(self, *, writes: bool = False) -> Iterator[Connection]:
         """Yield a connection in a transaction; commit it if nothing is raised."""
-        with told(self.address):
-            engine = self._connected().execution_options(**{WRITES: writes})
+        with convert_database_errors(self.address):
+            engine = self._connect_engine().execution_options(**{WRITES: writes})
             with engine.begin() as connection:
                 yield connection
 
-    def _connected(self) -> Engine:
+    def _connect_engine(self) -> Engine:
         """Return the engine of a database with checked tables."""
         with self._lock:
             if self._engine is None:
-                self._engine = self._made()
+                self._engine = self._make_tables_and_engine()
             return self._engine
 
-    def _made(self) -> Engine:
+    def _make_tables_and_engine(self) -> Engine:
         if self._create:
-            made_private(self.address)
+            make_private(self.address)
         elif not self.is_there:
             raise FeedbackStoreError(f"feedback database {self.address} not found: no such file")
-        engine = engine_for(self.address)
+        engine = make_engine(self.address)
         try:
-            with told(self.address), engine.execution_options(**{WRITES: True}).begin() as one:
+            with (
+                convert_database_errors(self.address),
+                engine.execution_options(**{WRITES: True}).begin() as one,
+            ):
                 _make_tables(one, create=self._create)
         except FeedbackStoreError as error:
             engine.dispose()
-            raise _naming(self.address, error) from error
+            raise _add_address(self.address, error) from error
         return engine
 
 
-def _naming(at: Address, error: FeedbackStoreError) -> FeedbackStoreError:
+def _add_address(at: DatabaseAddress, error: FeedbackStoreError) -> FeedbackStoreError:
     """Return the error with the database's address in its message."""
-    said = str(error)
-    return error if str(at) in said else FeedbackStoreError(f"feedback: {at} {said}")
+    message = str(error)
+    return error if str(at) in message else FeedbackStoreError(f"feedback: {at} {message}")
 
 
-def _by_key(key: str) -> Any:
+def _select_by_key(key: str) -> Any:
     return select(FEEDBACK.c.id).where(FEEDBACK.c.key == key)
 
 
@@ -376,7 +383,7 @@ _RETRY_SECONDS = 10 * 60.0
 _log = logging.getLogger("faceproof.feedback")
 
 
-def store_for(settings: FeedbackSettings) -> FeedbackStore | None:
+def make_store(settings: FeedbackSettings) -> FeedbackStore | None:
     """Return the store of the settings, not connected yet; None if feedback is disabled.
 
     Raises:
@@ -385,18 +392,18 @@ def store_for(settings: FeedbackSettings) -> FeedbackStore | None:
     """
     if settings.database == OFF:
         return None
-    return FeedbackStore(address(settings.database), max_rows=settings.max_rows)
+    return FeedbackStore(parse_address(settings.database), max_rows=settings.max_rows)
 
 
 @asynccontextmanager
-async def kept(
+async def run_retention(
     store: FeedbackStore | None, settings: FeedbackSettings, *, every: float = _DAY_SECONDS
 ) -> AsyncIterator[None]:
     """Delete expired feedback while the service runs, then close the store."""
     if store is None:
         yield
         return
-    task = asyncio.create_task(_clean(store, settings.retention_days, every))
+    task = asyncio.create_task(_prune_in_loop(store, settings.retention_days, every))
     try:
         yield
     finally:
@@ -411,13 +418,13 @@ def prune(store: FeedbackStore, days: int) -> int:
     return store.prune(datetime.now(UTC) - timedelta(days=days))
 
 
-async def _clean(store: FeedbackStore, days: int, every: float) -> None:
+async def _prune_in_loop(store: FeedbackStore, days: int, every: float) -> None:
     """Prune in a loop; after a database error retry sooner."""
     while True:
-        await asyncio.sleep(every if await _cleaned(store, days) else min(every, _RETRY_SECONDS))
+        await asyncio.sleep(every if await _try_prune(store, days) else min(every, _RETRY_SECONDS))
 
 
-async def _cleaned(store: FeedbackStore, days: int) -> bool:
+async def _try_prune(store: FeedbackStore, days: int) -> bool:
     """Prune once; return whether it succeeded."""
     if not store.is_there:  # no feedback yet: do not create a file
         return True

@@ -3,8 +3,15 @@
 Every part is a plain ASGI middleware; `install` adds them in order.
 """
 
-from faceproof.frontends.api.security.install import described, install, server_options
+from faceproof.frontends.api.security.install import describe_security, install, server_options
 from faceproof.frontends.api.security.metrics import Metrics
-from faceproof.frontends.api.security.settings import GuardSettings, required
+from faceproof.frontends.api.security.settings import SecuritySettings, require_security
 
-__all__ = ["GuardSettings", "Metrics", "described", "install", "required", "server_options"]
+__all__ = [
+    "Metrics",
+    "SecuritySettings",
+    "describe_security",
+    "install",
+    "require_security",
+    "server_options",
+]

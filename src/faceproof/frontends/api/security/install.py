@@ -10,19 +10,19 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
-from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, problem
-from faceproof.frontends.api.security.keys import KeyRing, KeysRequired
+from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, make_problem, schema_ref
+from faceproof.frontends.api.security.keys import ApiKeyMiddleware, KeyRing
 from faceproof.frontends.api.security.metrics import Metrics
 from faceproof.frontends.api.security.middleware import (
-    FaultsAnswered,
-    FramingChecked,
-    HostsChecked,
-    SecurityHeaders,
+    InternalErrorMiddleware,
+    RequestSmugglingMiddleware,
+    SecurityHeadersMiddleware,
+    TrustedHostMiddleware,
 )
-from faceproof.frontends.api.security.rates import Rate, RatesLimited
+from faceproof.frontends.api.security.rates import RateLimiter, RateLimitMiddleware
 from faceproof.frontends.api.security.request_context import METRICS_PATH, OPEN_PATHS
-from faceproof.frontends.api.security.request_log import Watched, log_config
-from faceproof.frontends.api.security.settings import GuardSettings
+from faceproof.frontends.api.security.request_log import RequestLogMiddleware, log_config
+from faceproof.frontends.api.security.settings import SecuritySettings
 
 Json = dict[str, Any]
 
@@ -30,29 +30,28 @@ _SCHEMES: Json = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
-_PROBLEM: Json = {"$ref": "#/components/schemas/Problem"}
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 
 
-def described(document: Mapping[str, Any], settings: GuardSettings) -> Json:
+def describe_security(document: Mapping[str, Any], settings: SecuritySettings) -> Json:
     """Return a copy of the document with the middlewares' errors and, if required, API keys."""
-    said = deepcopy(dict(document))
+    result = deepcopy(dict(document))
     refusals = dict(_refusals(settings))
-    for path, operations in said.get("paths", {}).items():
+    for path, operations in result.get("paths", {}).items():
         for method in _METHODS & operations.keys():
             if path in OPEN_PATHS:
                 operations[method]["security"] = []
             else:
                 _add(operations[method].setdefault("responses", {}), refusals)
-    components = said.setdefault("components", {})
+    components = result.setdefault("components", {})
     components.setdefault("schemas", {}).setdefault("Problem", Problem.model_json_schema())
     if settings.keys_file is not None:
         components["securitySchemes"] = deepcopy(_SCHEMES)
-        said["security"] = [{name: []} for name in _SCHEMES]
-    return said
+        result["security"] = [{name: []} for name in _SCHEMES]
+    return result
 
 
-def _refusals(settings: GuardSettings) -> Iterator[tuple[int, tuple[str, str]]]:
+def _refusals(settings: SecuritySettings) -> Iterator[tuple[int, tuple[str, str]]]:
     """Yield status, code and example message of the middlewares' errors."""
     yield 400, ("bad_request", "ambiguous request length")
     yield 403, ("forbidden", "cross-origin request rejected")
@@ -69,18 +68,20 @@ def _add(responses: Json, refusals: Mapping[int, tuple[str, str]]) -> None:
     """Add the errors to an operation's responses, next to its own of the same status."""
     for status, (code, detail) in refusals.items():
         response = responses.setdefault(str(status), {"description": HTTPStatus(status).phrase})
-        content = response.setdefault("content", {}).setdefault(MEDIA_TYPE, {"schema": _PROBLEM})
-        example = problem(status, code, detail).model_dump(mode="json")
+        content = response.setdefault("content", {}).setdefault(
+            MEDIA_TYPE, {"schema": schema_ref("Problem")}
+        )
+        example = make_problem(status, code, detail).model_dump(mode="json")
         content.setdefault("examples", {}).setdefault(code, {"value": example})
 
 
-def server_options(settings: GuardSettings) -> dict[str, Any]:
+def server_options(settings: SecuritySettings) -> dict[str, Any]:
     """Return options for ``uvicorn.Config`` and ``uvicorn.run``.
 
     By default uvicorn logs whole addresses, sends a Server header, and trusts
     ``X-Forwarded-For`` from this machine. WebSockets have no route here.
 
-    >>> options = server_options(GuardSettings())
+    >>> options = server_options(SecuritySettings())
     >>> options["access_log"], options["server_header"], options["proxy_headers"], options["ws"]
     (False, False, False, 'none')
     """
@@ -99,19 +100,20 @@ _ANSWER_HEADERS = ("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy
 _FAILURES_AT_ONCE = 20
 
 
-def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = None) -> Metrics:
+def install(app: Starlette, settings: SecuritySettings, metrics: Metrics | None = None) -> Metrics:
     """Add the middlewares to the app and return its metrics; call it last.
 
     From the outside in:
 
-    1. `Watched`: a request rejected later still gets an id, a log line and a count.
-    2. `SecurityHeaders`: on every response, so outside of all that respond.
+    1. `RequestLogMiddleware`: a request rejected later still gets an id, a log line and a count.
+    2. `SecurityHeadersMiddleware`: on every response, so outside of all that respond.
     3. CORS, if origins are allowed: before keys, as a browser sends preflights without a key
        and a page must be able to read the error.
-    4. `FaultsAnswered`: inside the headers, so that a 500 has them too.
-    5. `FramingChecked`, `HostsChecked`: before keys, as they cost less and reveal nothing.
-    6. `KeysRequired`, if a keys file is set: before rates, which are counted by key.
-    7. `RatesLimited`, if a rate is set: last, so that only accepted requests count.
+    4. `InternalErrorMiddleware`: inside the headers, so that a 500 has them too.
+    5. `RequestSmugglingMiddleware`, `TrustedHostMiddleware`: before keys, as they cost less and
+       reveal nothing.
+    6. `ApiKeyMiddleware`, if a keys file is set: before rates, which are counted by key.
+    7. `RateLimitMiddleware`, if a rate is set: last, so that only accepted requests count.
 
     No body is read before the request has passed all of them.
 
@@ -121,19 +123,19 @@ def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = N
     metrics = metrics or Metrics()
     if settings.metrics:
         app.add_route(METRICS_PATH, metrics.endpoint, methods=["GET"], include_in_schema=False)
-    _limit(app, settings)
+    _limit_rates(app, settings)
     _ask_for_keys(app, settings)
     app.add_middleware(
-        HostsChecked,
+        TrustedHostMiddleware,
         allowed_hosts=settings.allowed_hosts,
         allowed_origins=settings.allowed_origins,
     )
-    app.add_middleware(FramingChecked)
-    app.add_middleware(FaultsAnswered)
+    app.add_middleware(RequestSmugglingMiddleware)
+    app.add_middleware(InternalErrorMiddleware)
     _allow_origins(app, settings)
-    app.add_middleware(SecurityHeaders, tls_in_front=settings.tls_in_front)
+    app.add_middleware(SecurityHeadersMiddleware, tls_in_front=settings.tls_in_front)
     app.add_middleware(
-        Watched,
+        RequestLogMiddleware,
         metrics=metrics,
         trusted_proxies=settings.trusted_proxies,
         log_addresses=settings.log_addresses,
@@ -141,25 +143,25 @@ def install(app: Starlette, settings: GuardSettings, metrics: Metrics | None = N
     return metrics
 
 
-def _limit(app: Starlette, settings: GuardSettings) -> None:
+def _limit_rates(app: Starlette, settings: SecuritySettings) -> None:
     """Add rate limits, if set."""
     if settings.requests_per_minute is None:
         return
-    rate = Rate(
+    rate = RateLimiter(
         settings.requests_per_minute, burst=settings.burst, most_clients=settings.most_clients
     )
-    app.add_middleware(RatesLimited, rate=rate, trusted_proxies=settings.trusted_proxies)
+    app.add_middleware(RateLimitMiddleware, rate=rate, trusted_proxies=settings.trusted_proxies)
 
 
-def _ask_for_keys(app: Starlette, settings: GuardSettings) -> None:
+def _ask_for_keys(app: Starlette, settings: SecuritySettings) -> None:
     """Add API-key authentication, if a keys file is set."""
     if settings.keys_file is None:
         return
     open_metrics = frozenset() if settings.metrics_need_key else frozenset({METRICS_PATH})
     app.add_middleware(
-        KeysRequired,
+        ApiKeyMiddleware,
         ring=KeyRing(settings.keys_file),
-        failures=Rate(
+        failures=RateLimiter(
             settings.failures_per_minute,
             burst=_FAILURES_AT_ONCE,
             most_clients=settings.most_clients,
@@ -169,7 +171,7 @@ def _ask_for_keys(app: Starlette, settings: GuardSettings) -> None:
     )
 
 
-def _allow_origins(app: Starlette, settings: GuardSettings) -> None:
+def _allow_origins(app: Starlette, settings: SecuritySettings) -> None:
     """Add CORS, if origins are allowed."""
     if not settings.allowed_origins:
         return

@@ -15,7 +15,6 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +24,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, mode
 
 from faceproof.errors import UsageError
 from faceproof.records import Document, Record
-from faceproof.runs import locked
+from faceproof.runs import atomic_write, lock_folder
 
 KEY = re.compile(r"fp_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 LARGEST_FILE = 4 * 1024 * 1024
@@ -34,7 +33,7 @@ LARGEST_FILE = 4 * 1024 * 1024
 _TOO_OPEN = stat.S_IRWXO | stat.S_IWGRP
 
 
-def _plain(name: str) -> str:
+def _require_printable(name: str) -> str:
     """Return a name that is printable in a table and in a log."""
     if not name.isprintable() or name != name.strip():
         raise ValueError("name must be printable, without leading or trailing spaces")
@@ -45,7 +44,7 @@ class Key(Record):
     """Stored record of an API key, times in UTC; it is invalid from ``expires`` on."""
 
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
+    name: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_require_printable)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     created: AwareDatetime
     expires: AwareDatetime | None = None
@@ -70,17 +69,17 @@ class Keys(Document):
             raise ValueError("two keys have the same id")
         return self
 
-    def replacing(self, changed: Key) -> Keys:
+    def replace(self, changed: Key) -> Keys:
         """Return the keys with the key of the same id replaced."""
         return Keys(keys=tuple(changed if key.id == changed.id else key for key in self.keys))
 
 
-def digest(key: str) -> str:
+def hash_key(key: str) -> str:
     """Return the SHA-256 of a whole key: 64 hexadecimal digits."""
     return hashlib.sha256(key.encode("ascii", errors="replace")).hexdigest()
 
 
-def new_key(name: str, *, now: datetime, expires: datetime | None) -> tuple[str, Key]:
+def create_key(name: str, *, now: datetime, expires: datetime | None) -> tuple[str, Key]:
     """Return a new key in plain text and its record for the file.
 
     Raises:
@@ -89,7 +88,7 @@ def new_key(name: str, *, now: datetime, expires: datetime | None) -> tuple[str,
     identity = secrets.token_hex(6)
     text = f"fp_{identity}_{secrets.token_urlsafe(32)}"
     try:
-        kept = Key(id=identity, name=name, sha256=digest(text), created=now, expires=expires)
+        kept = Key(id=identity, name=name, sha256=hash_key(text), created=now, expires=expires)
     except ValidationError as error:
         raise UsageError(f"--name: {error.errors()[0]['msg']}") from None
     return text, kept
@@ -125,7 +124,7 @@ def change_keys(path: Path, change: Callable[[Keys], Keys]) -> None:
     target = path.resolve()
     if not target.parent.is_dir():
         raise UsageError(f"{target.parent} is not a folder: create it, or use another --file")
-    with locked(target.with_name(f".{target.name}.lock"), wait=True):
+    with lock_folder(target.parent, name=f".{target.name}.lock"):
         _write(target, change(read_keys(target) if target.exists() else Keys()))
 
 
@@ -162,13 +161,5 @@ def _refuse_unsafe(path: Path, found: os.stat_result) -> None:
 
 def _write(path: Path, keys: Keys) -> None:
     """Replace the file with a new one that others could never read."""
-    descriptor, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.write((keys.model_dump_json(indent=2) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).replace(path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with atomic_write(path, private=True) as file:
+        file.write((keys.model_dump_json(indent=2) + "\n").encode())

@@ -1,4 +1,4 @@
-"""`KeysRequired`: API-key authentication by `Authorization: Bearer` or `X-API-Key`.
+"""`ApiKeyMiddleware`: API-key authentication by `Authorization: Bearer` or `X-API-Key`.
 
 Source: RFC 6750, "Bearer Token Usage", 2012, sections 2.1 and 3.
 """
@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from faceproof.errors import UsageError
-from faceproof.frontends.api.problems import problem
+from faceproof.frontends.api.problems import make_problem
 from faceproof.frontends.api.security import request_context
-from faceproof.frontends.api.security.key_file import KEY, Key, digest, read_keys
-from faceproof.frontends.api.security.rates import Rate, refusal
+from faceproof.frontends.api.security.key_file import KEY, Key, hash_key, read_keys
+from faceproof.frontends.api.security.rates import RateLimiter, too_many_requests
 from faceproof.frontends.api.security.request_context import (
     OPEN_PATHS,
     client_of,
@@ -61,12 +61,12 @@ class KeyRing:
         self._looked = clock()
         self._bad_since: float | None = None
 
-    def holder(self, presented: str) -> str | None:
+    def find_holder(self, presented: str) -> str | None:
         """Return the id of a valid key, else None, in constant time."""
         self._look_again()
         match = KEY.fullmatch(presented)
         key = self._keys.get(match["id"]) if match else None
-        same = hmac.compare_digest(digest(presented), key.sha256 if key else _NO_HASH)
+        same = hmac.compare_digest(hash_key(presented), key.sha256 if key else _NO_HASH)
         valid = key is not None and key.state(self._now()) == "valid"
         return key.id if key and same & valid else None
 
@@ -93,7 +93,7 @@ class KeyRing:
             _LOG.error("keys file: %s", error)
 
 
-class KeysRequired:
+class ApiKeyMiddleware:
     """Passes requests with a valid key and open paths; rejects the others with 401."""
 
     def __init__(
@@ -101,7 +101,7 @@ class KeysRequired:
         app: ASGIApp,
         *,
         ring: KeyRing,
-        failures: Rate,
+        failures: RateLimiter,
         trusted_proxies: tuple[Network, ...] = (),
         open_paths: frozenset[str] = OPEN_PATHS,
     ) -> None:
@@ -113,47 +113,53 @@ class KeysRequired:
         if scope["type"] != "http" or route_path(scope) in self._open:
             await self._app(scope, receive, send)
             return
-        holder = self._ring.holder(presented(Headers(scope=scope)))
+        holder = self._ring.find_holder(presented_key(Headers(scope=scope)))
         if not self._ring.trusted:
-            await self._closed(scope, receive, send)
+            await self._refuse_all(scope, receive, send)
         elif holder is None:
             await self._refuse(scope, receive, send)
         else:
-            request_context.known_key(holder)
+            request_context.record_key(holder)
             await self._app(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond 401, or 429 to an address with too many failures."""
         taken = self._failures.take(network_of(client_of(scope, self._proxies)))
         if taken.granted:
-            request_context.refused("no_valid_key")
-            answer = problem(HTTPStatus.UNAUTHORIZED, "unauthorized", _WANTED).response(_CHALLENGE)
+            request_context.record_refusal("no_valid_key")
+            answer = make_problem(HTTPStatus.UNAUTHORIZED, "unauthorized", _WANTED).to_response(
+                _CHALLENGE
+            )
         else:
-            request_context.refused("too_many_failures")
-            answer = refusal(self._failures, taken, "too many requests without a valid API key")
+            request_context.record_refusal("too_many_failures")
+            answer = too_many_requests(
+                self._failures, taken, "too many requests without a valid API key"
+            )
         await answer(scope, receive, send)
 
-    async def _closed(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse_all(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond 503: no key can be verified."""
-        request_context.refused("keys_unavailable")
+        request_context.record_refusal("keys_unavailable")
         detail = "the service cannot read its API keys; see its log"
-        answer = problem(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", detail)
-        await answer.response({"Retry-After": "10"})(scope, receive, send)
+        answer = make_problem(HTTPStatus.SERVICE_UNAVAILABLE, "keys_unavailable", detail)
+        await answer.to_response({"Retry-After": "10"})(scope, receive, send)
 
 
-def presented(headers: Headers) -> str:
+def presented_key(headers: Headers) -> str:
     """Return the only key in the headers, an empty string for none or several.
 
-    >>> presented(Headers({"authorization": "bearer a"})), presented(Headers({"x-api-key": "b"}))
+    >>> presented_key(Headers({"authorization": "bearer a"})), presented_key(
+    ...     Headers({"x-api-key": "b"})
+    ... )
     ('a', 'b')
-    >>> presented(Headers({"authorization": "Bearer a", "x-api-key": "b"}))
+    >>> presented_key(Headers({"authorization": "Bearer a", "x-api-key": "b"}))
     ''
     """
-    found = list(_presented(headers))
+    found = list(_presented_keys(headers))
     return found[0][:_LONGEST_KEY] if len(found) == 1 else ""
 
 
-def _presented(headers: Headers) -> Iterator[str]:
+def _presented_keys(headers: Headers) -> Iterator[str]:
     """Yield every key in the headers."""
     for value in headers.getlist("authorization"):
         scheme, _, credentials = value.partition(" ")

@@ -41,12 +41,14 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=True)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._traffic()
-        self._work()
+        self._declare_request_metrics()
+        self._declare_check_metrics()
 
-    def _traffic(self) -> None:
+    def _declare_request_metrics(self) -> None:
         """Declare the metrics of requests."""
-        self._requests = self._counter("http_requests", "Requests.", "route", "method", "status")
+        self._requests = self._make_counter(
+            "http_requests", "Requests.", "route", "method", "status"
+        )
         self._seconds = Histogram(
             "faceproof_http_request_seconds",
             "Time from a request's head to the end of its response.",
@@ -54,14 +56,16 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._in_flight = self._gauge("http_requests_in_flight", "Requests in progress.")
-        self._received = self._counter("http_received_bytes", "Bytes of request bodies.", "route")
-        self._sent = self._counter("http_sent_bytes", "Bytes of response bodies.", "route")
-        self._refused = self._counter("refused", "Requests rejected, by reason.", "reason")
+        self._in_flight = self._make_gauge("http_requests_in_flight", "Requests in progress.")
+        self._received = self._make_counter(
+            "http_received_bytes", "Bytes of request bodies.", "route"
+        )
+        self._sent = self._make_counter("http_sent_bytes", "Bytes of response bodies.", "route")
+        self._refused = self._make_counter("refused", "Requests rejected, by reason.", "reason")
 
-    def _work(self) -> None:
+    def _declare_check_metrics(self) -> None:
         """Declare the metrics of checks."""
-        self._checks = self._counter(
+        self._checks = self._make_counter(
             "checks", "Pictures checked, by outcome.", "status", "verdict", "code"
         )
         self._check_seconds = Histogram(
@@ -70,8 +74,8 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._faces = self._counter("faces", "Faces judged, by verdict.", "verdict")
-        self._queue = self._gauge("queue_depth", "Pictures accepted and not yet answered.")
+        self._faces = self._make_counter("faces", "Faces judged, by verdict.", "verdict")
+        self._queue = self._make_gauge("queue_depth", "Pictures accepted and not yet answered.")
         self._batches = Histogram(
             "faceproof_batch_faces",
             "Faces in one inference batch.",
@@ -79,47 +83,47 @@ class Metrics:
             registry=self.registry,
         )
         labels = ("name", "version", "sha256", "operating_point")
-        self._detector = self._gauge("detector_info", "The detector in use: 1.", *labels)
+        self._detector = self._make_gauge("detector_info", "The detector in use: 1.", *labels)
 
-    def _counter(self, name: str, documentation: str, *labels: str) -> Counter:
+    def _make_counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"faceproof_{name}", documentation, labels, registry=self.registry)
 
-    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+    def _make_gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         return Gauge(f"faceproof_{name}", documentation, labels, registry=self.registry)
 
-    def checked(self, result: CheckResult) -> None:
+    def record_result(self, result: CheckResult) -> None:
         """Count one result, and record it for the log line of the current request."""
         code = result.error.code if result.error else ""
         self._checks.labels(result.status, result.verdict or "", code).inc()
         self._check_seconds.observe(result.elapsed_ms / 1000)
         for face in result.faces:
             self._faces.labels(face.verdict).inc()
-        request_context.checked(result.verdict or code or result.status)
+        request_context.record_check(result.verdict or code or result.status)
 
-    def batched(self, size: int) -> None:
+    def record_batch(self, size: int) -> None:
         """Count one inference batch of ``size`` faces."""
         self._batches.observe(size)
 
-    def queued(self, depth: int) -> None:
+    def record_queue(self, depth: int) -> None:
         """Set the number of waiting pictures."""
         self._queue.set(depth)
 
-    def rejected(self, reason: str) -> None:
-        """Count a rejected request; ``reason`` is a fixed word such as ``queue_full``."""
-        if not request_context.refused(reason):
+    def record_rejection(self, reason: str) -> None:
+        """Count a rejected request; ``reason`` is a fixed word such as ``busy``."""
+        if not request_context.record_refusal(reason):
             self._refused.labels(reason).inc()
 
-    def judged_by(self, detector: CheckedBy, operating_point: str) -> None:
+    def record_detector(self, detector: CheckedBy, operating_point: str) -> None:
         """Set the detector in use."""
         self._detector.clear()
-        said = (detector.name, detector.version, detector.sha256, operating_point)
-        self._detector.labels(*said).set(1)
+        labels = (detector.name, detector.version, detector.sha256, operating_point)
+        self._detector.labels(*labels).set(1)
 
-    def begun(self) -> None:
+    def record_start(self) -> None:
         """Count the start of a request."""
         self._in_flight.inc()
 
-    def answered(
+    def record_answer(
         self,
         labels: tuple[str, str, str],
         *,

@@ -1,4 +1,4 @@
-"""`SecurityHeaders` and other stateless middlewares: errors, framing, Host and Origin.
+"""`SecurityHeadersMiddleware` and other stateless middlewares: errors, framing, Host and Origin.
 
 Source: OWASP REST Security Cheat Sheet, section "Security Headers"; RFC 6797 (2012) for HSTS.
 
@@ -26,7 +26,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceproof.frontends import is_loopback
-from faceproof.frontends.api.problems import problem
+from faceproof.frontends.api.problems import make_problem
 from faceproof.frontends.api.security import request_context
 from faceproof.frontends.api.security.request_context import OPEN_PATHS, route_path
 from faceproof.frontends.api.security.settings import PREFIX
@@ -50,7 +50,7 @@ _UNLESS_SET: Mapping[str, str] = {
 HSTS = "max-age=31536000"
 
 
-class SecurityHeaders:
+class SecurityHeadersMiddleware:
     """Adds security headers to every response; HSTS only behind a TLS proxy."""
 
     def __init__(self, app: ASGIApp, *, tls_in_front: bool = False) -> None:
@@ -80,7 +80,7 @@ class SecurityHeaders:
 _LOG = logging.getLogger(__name__)
 
 
-class FaultsAnswered:
+class InternalErrorMiddleware:
     """Turns uncaught exceptions into a 500; a response that has started is aborted instead."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -103,14 +103,16 @@ class FaultsAnswered:
             if begun or scope["type"] != "http":
                 raise
             detail = "internal error; see the service's log under the X-Request-ID of this response"
-            answer = problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail).response()
+            answer = make_problem(
+                HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail
+            ).to_response()
             await answer(scope, receive, send)
 
 
 _TOLD = "ambiguous request length: send Content-Length or Transfer-Encoding, not both"
 
 
-class FramingChecked:
+class RequestSmugglingMiddleware:
     """Rejects requests of ambiguous length with 400."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -119,9 +121,9 @@ class FramingChecked:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or reject it."""
         if scope["type"] == "http" and _has_two_lengths(Headers(scope=scope)):
-            request_context.refused("framing")
-            answer = problem(HTTPStatus.BAD_REQUEST, "bad_request", _TOLD)
-            await answer.response({"Connection": "close"})(scope, receive, send)
+            request_context.record_refusal("framing")
+            answer = make_problem(HTTPStatus.BAD_REQUEST, "bad_request", _TOLD)
+            await answer.to_response({"Connection": "close"})(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -131,7 +133,7 @@ def _has_two_lengths(headers: Headers) -> bool:
     return len(lengths) > 1 or bool(lengths and "transfer-encoding" in headers)
 
 
-class HostsChecked:
+class TrustedHostMiddleware:
     """Rejects an unknown Host with 421 and a page of another origin with 403."""
 
     def __init__(
@@ -151,24 +153,24 @@ class HostsChecked:
             return
         headers = Headers(scope=scope)
         if not self._is_ours(scope, headers.getlist("host")):
-            request_context.refused("host")
+            request_context.record_refusal("host")
             detail = f"unknown Host: use localhost, or set {PREFIX}ALLOWED_HOSTS"
-            answer = problem(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", detail)
+            answer = make_problem(HTTPStatus.MISDIRECTED_REQUEST, "wrong_host", detail)
         elif not self._may_call(headers):
-            request_context.refused("origin")
+            request_context.record_refusal("origin")
             detail = f"cross-origin request rejected: add the page to {PREFIX}ALLOWED_ORIGINS"
-            answer = problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
+            answer = make_problem(HTTPStatus.FORBIDDEN, "forbidden", detail)
         else:
             await self._app(scope, receive, send)
             return
-        await answer.response()(scope, receive, send)
+        await answer.to_response()(scope, receive, send)
 
     def _is_ours(self, scope: Scope, hosts: list[str]) -> bool:
         """Return whether there is exactly one ``Host`` and it is a name of the service."""
-        name = _without_port(hosts[0]) if len(hosts) == 1 else ""
+        name = _strip_port(hosts[0]) if len(hosts) == 1 else ""
         if self._hosts:
             return name in self._hosts or is_loopback(name)
-        return is_loopback(name) or not _through_loopback(scope)
+        return is_loopback(name) or not _is_through_loopback(scope)
 
     def _may_call(self, headers: Headers) -> bool:
         """Return whether the request comes from an allowed page or not from another page."""
@@ -178,13 +180,13 @@ class HostsChecked:
         return origin.partition("://")[2] == headers.get("host")
 
 
-def _through_loopback(scope: Scope) -> bool:
+def _is_through_loopback(scope: Scope) -> bool:
     """Return whether the connection's local address is loopback."""
     address = str((scope.get("server") or ("",))[0])
     return is_loopback(address) and address != "localhost"
 
 
-def _without_port(host: str) -> str:
+def _strip_port(host: str) -> str:
     """Return the name or address of a ``Host`` header in lower case."""
     if host.startswith("["):
         return host.partition("]")[0].lower() + "]"

@@ -1,4 +1,4 @@
-"""`RatesLimited`: rate limits for each client, with 429 and RateLimit headers.
+"""`RateLimitMiddleware`: rate limits for each client, with 429 and RateLimit headers.
 
 Source: draft-ietf-httpapi-ratelimit-headers-11 (2026, not an RFC yet), sections 3 and 4; RFC 6585
 (2012), section 4, for the status; RFC 9110 (2022), section 10.2.3, for ``Retry-After``.
@@ -24,7 +24,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from faceproof.frontends.api.problems import problem
+from faceproof.frontends.api.problems import make_problem
 from faceproof.frontends.api.security import request_context
 from faceproof.frontends.api.security.request_context import (
     OPEN_PATHS,
@@ -39,7 +39,7 @@ _MINUTE = 60 * NANOSECONDS
 
 
 @dataclass(frozen=True)
-class Taken:
+class RateDecision:
     """Result of a request for a unit: granted, units left, whole seconds to the next unit."""
 
     granted: bool
@@ -47,13 +47,13 @@ class Taken:
     seconds: int
 
 
-class Rate:
+class RateLimiter:
     """Units a minute for each of many clients, ``burst`` of them at once after a pause.
 
     At most ``most_clients`` are stored: the least recently seen client is dropped, and starts
     again with a full burst. Thread-safe.
 
-    >>> rate = Rate(60, burst=2, clock=lambda: 0)
+    >>> rate = RateLimiter(60, burst=2, clock=lambda: 0)
     >>> [rate.take("a").granted for _ in range(3)], rate.take("b").granted
     ([True, True, False], True)
     """
@@ -81,7 +81,7 @@ class Rate:
         """Whole seconds to refill an empty burst."""
         return _seconds(self.burst * self.interval)
 
-    def take(self, client: str) -> Taken:
+    def take(self, client: str) -> RateDecision:
         """Take one unit, if available."""
         with self._lock:
             now = self._clock()
@@ -92,13 +92,13 @@ class Rate:
             self._paid[client] = paid
             if len(self._paid) > self._most:
                 self._paid.popitem(last=False)
-        return self._taken(paid - now, granted=granted)
+        return self._decide(paid - now, granted=granted)
 
-    def _taken(self, debt: int, *, granted: bool) -> Taken:
+    def _decide(self, debt: int, *, granted: bool) -> RateDecision:
         """Return the result for a client with a debt of ``debt`` nanoseconds."""
         left = (self.burst * self.interval - debt) // self.interval
         until_more = debt - (self.burst - left - 1) * self.interval
-        return Taken(granted, left, max(1, _seconds(until_more)))
+        return RateDecision(granted, left, max(1, _seconds(until_more)))
 
 
 def _seconds(nanoseconds: int) -> int:
@@ -106,11 +106,11 @@ def _seconds(nanoseconds: int) -> int:
     return -(-nanoseconds // NANOSECONDS)
 
 
-class RatesLimited:
+class RateLimitMiddleware:
     """Limits requests by key, or by address without keys; rejects the rest with 429."""
 
     def __init__(
-        self, app: ASGIApp, *, rate: Rate, trusted_proxies: tuple[Network, ...] = ()
+        self, app: ASGIApp, *, rate: RateLimiter, trusted_proxies: tuple[Network, ...] = ()
     ) -> None:
         self._app, self._rate, self._proxies = app, rate, trusted_proxies
 
@@ -121,29 +121,31 @@ class RatesLimited:
             return
         taken = self._rate.take(self._client(scope))
         if not taken.granted:
-            request_context.refused("rate")
-            await refusal(self._rate, taken, "too many requests")(scope, receive, send)
+            request_context.record_refusal("rate")
+            await too_many_requests(self._rate, taken, "too many requests")(scope, receive, send)
             return
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(limits(self._rate, taken))
+                MutableHeaders(scope=message).update(rate_limit_headers(self._rate, taken))
             await send(message)
 
         await self._app(scope, receive, send_with_limits)
 
     def _client(self, scope: Scope) -> str:
         """Return the client that the request counts for."""
-        known = request_context.CURRENT.get()
+        known = request_context.REQUEST_CONTEXT.get()
         if known is not None and known.key is not None:
             return f"key {known.key}"
         return network_of(client_of(scope, self._proxies))
 
 
-def limits(rate: Rate, taken: Taken) -> dict[str, str]:
+def rate_limit_headers(rate: RateLimiter, taken: RateDecision) -> dict[str, str]:
     """Return the RateLimit headers.
 
-    >>> limits(Rate(60, burst=20), Taken(granted=True, left=19, seconds=1))
+    >>> rate_limit_headers(
+    ...     RateLimiter(60, burst=20), RateDecision(granted=True, left=19, seconds=1)
+    ... )
     {'RateLimit-Policy': '"default";q=20;w=20', 'RateLimit': '"default";r=19;t=1'}
     """
     return {
@@ -152,8 +154,10 @@ def limits(rate: Rate, taken: Taken) -> dict[str, str]:
     }
 
 
-def refusal(rate: Rate, taken: Taken, why: str) -> Response:
+def too_many_requests(rate: RateLimiter, taken: RateDecision, why: str) -> Response:
     """Return the 429 response with Retry-After."""
-    told = f"{why}: retry in {taken.seconds} s"
-    headers = {"Retry-After": str(taken.seconds), **limits(rate, taken)}
-    return problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", told).response(headers)
+    message = f"{why}: retry in {taken.seconds} s"
+    headers = {"Retry-After": str(taken.seconds), **rate_limit_headers(rate, taken)}
+    return make_problem(HTTPStatus.TOO_MANY_REQUESTS, "too_many_requests", message).to_response(
+        headers
+    )

@@ -1,4 +1,4 @@
-"""`Current`: context of the current request: its client, route and outcome."""
+"""`RequestContext`: context of the current request: its client, route and outcome."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9.-]{8,64}", re.ASCII)
 
 
 @dataclass
-class Current:
+class RequestContext:
     """One request: its id, key id, reason of rejection and check outcomes."""
 
     id: str
@@ -31,35 +31,37 @@ class Current:
 
 
 #: Visible to all code of a request, also in threads that the framework starts for it.
-CURRENT: ContextVar[Current | None] = ContextVar("faceproof_current_request", default=None)
+REQUEST_CONTEXT: ContextVar[RequestContext | None] = ContextVar(
+    "faceproof_current_request", default=None
+)
 
 
-def request_id(sent: str) -> str:
+def choose_request_id(sent: str) -> str:
     r"""Return the client's request id if it is valid, else a new one.
 
-    >>> request_id("build-7.attempt-2"), len(request_id("two\nlines"))
+    >>> choose_request_id("build-7.attempt-2"), len(choose_request_id("two\nlines"))
     ('build-7.attempt-2', 32)
     """
     return sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
 
 
-def refused(why: str) -> bool:
+def record_refusal(why: str) -> bool:
     """Record why the current request is rejected; return whether there is one."""
-    current = CURRENT.get()
+    current = REQUEST_CONTEXT.get()
     if current is not None:
         current.refused = why
     return current is not None
 
 
-def known_key(identity: str) -> None:
+def record_key(identity: str) -> None:
     """Record the key id of the current request."""
-    if current := CURRENT.get():
+    if current := REQUEST_CONTEXT.get():
         current.key = identity
 
 
-def checked(outcome: str) -> None:
+def record_check(outcome: str) -> None:
     """Record a check's outcome for the current request: a verdict, status or error code."""
-    if current := CURRENT.get():
+    if current := REQUEST_CONTEXT.get():
         current.checks[outcome] += 1
 
 
@@ -76,24 +78,24 @@ def client_of(scope: Scope, trusted: Sequence[Network]) -> Address | None:
     ``X-Forwarded-For`` is read from its end, written by the nearest proxy. Reading stops at the
     first untrusted address; a client can forge only the entries before it.
     """
-    address = _peer(scope)
+    address = _peer_address(scope)
     hops = ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
     for hop in reversed(hops[-_MOST_HOPS:]):
-        if address is None or not _within(address, trusted):
+        if address is None or not _is_in(address, trusted):
             break
-        before = parsed(hop)
+        before = _parse_ip(hop)
         if before is None:
             break
         address = before
     return address
 
 
-def parsed(text: str) -> Address | None:
+def _parse_ip(text: str) -> Address | None:
     """Return the parsed address, with or without a port, IPv4-mapped as IPv4; None if invalid.
 
-    >>> str(parsed(" 192.0.2.1:443")), str(parsed("[2001:db8::1]:443")), parsed("unknown")
+    >>> str(_parse_ip(" 192.0.2.1:443")), str(_parse_ip("[2001:db8::1]:443")), _parse_ip("unknown")
     ('192.0.2.1', '2001:db8::1', None)
-    >>> str(parsed("::ffff:192.0.2.1"))
+    >>> str(_parse_ip("::ffff:192.0.2.1"))
     '192.0.2.1'
     """
     bare = text.strip()
@@ -111,9 +113,9 @@ def parsed(text: str) -> Address | None:
 def network_of(address: Address | None, *, ipv4: int = 32, ipv6: int = 64) -> str:
     """Return the network that an address counts for; one client controls an IPv6 /64.
 
-    >>> network_of(parsed("192.0.2.1")), network_of(parsed("2001:db8::1"))
+    >>> network_of(_parse_ip("192.0.2.1")), network_of(_parse_ip("2001:db8::1"))
     ('192.0.2.1/32', '2001:db8::/64')
-    >>> network_of(parsed("192.0.2.1"), ipv4=24), network_of(None)
+    >>> network_of(_parse_ip("192.0.2.1"), ipv4=24), network_of(None)
     ('192.0.2.0/24', 'unknown')
     """
     if address is None:
@@ -122,13 +124,13 @@ def network_of(address: Address | None, *, ipv4: int = 32, ipv6: int = 64) -> st
     return str(ip_network((address, bits), strict=False))
 
 
-def _peer(scope: Scope) -> Address | None:
+def _peer_address(scope: Scope) -> Address | None:
     """Return the address at the other end of the connection."""
     client = scope.get("client")
-    return parsed(client[0]) if client else None
+    return _parse_ip(client[0]) if client else None
 
 
-def _within(address: Address, networks: Sequence[Network]) -> bool:
+def _is_in(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
 

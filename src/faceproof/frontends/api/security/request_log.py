@@ -1,4 +1,4 @@
-"""`Watched`: the outermost middleware, which assigns request ids and logs each request.
+"""`RequestLogMiddleware`, the outermost one, assigns request ids and logs each request.
 
 A line has the time, request id, method, route template, status, milliseconds, bytes, key id, check
 outcomes and the client's network. It never has the picture, its name, URLs and their queries,
@@ -23,12 +23,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceproof.frontends.api.security.metrics import Metrics
 from faceproof.frontends.api.security.request_context import (
-    CURRENT,
-    Current,
+    REQUEST_CONTEXT,
+    RequestContext,
+    choose_request_id,
     client_of,
     method_of,
     network_of,
-    request_id,
     template_of,
 )
 from faceproof.frontends.api.security.settings import Network
@@ -41,7 +41,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 _TALKATIVE = ("httpcore", "httpcore2", "httpx", "httpx2", "multipart", "python_multipart", "PIL")
 
 
-class JsonLines(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -49,7 +49,7 @@ class JsonLines(logging.Formatter):
         return json.dumps(_fields(record), default=str)
 
 
-class TextLines(logging.Formatter):
+class TextFormatter(logging.Formatter):
     """Writes a record as text: time, level, event, then ``name=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -64,7 +64,7 @@ def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
 
     uvicorn's own access log, which contains whole addresses, is disabled.
     """
-    lines = TextLines if form == "text" else JsonLines
+    lines = TextFormatter if form == "text" else JsonFormatter
     quiet = {"level": "ERROR"}
     return {
         "version": 1,
@@ -84,28 +84,28 @@ def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
     }
 
 
-def frames(error: BaseException | None) -> list[str]:
+def exception_frames(error: BaseException | None) -> list[str]:
     """Return the types of an exception and its causes, with their frames.
 
     >>> try:
     ...     int("secret")
     ... except ValueError as error:
-    ...     said = frames(error)
+    ...     said = exception_frames(error)
     >>> said[0], any("secret" in line for line in said)
     ('ValueError', False)
     """
-    said: list[str] = []
+    found: list[str] = []
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        said += [_type_name(error), *_places(error.__traceback__)]
+        found += [_type_name(error), *_places(error.__traceback__)]
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return said
+    return found
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     """Return the fields of a log line."""
-    current = CURRENT.get()
+    current = REQUEST_CONTEXT.get()
     fields: dict[str, Any] = {
         "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
         "level": record.levelname.lower(),
@@ -116,7 +116,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
         fields["request_id"] = current.id
     fields |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
     if record.exc_info:
-        fields["traceback"] = frames(record.exc_info[1])
+        fields["traceback"] = exception_frames(record.exc_info[1])
     return fields
 
 
@@ -163,7 +163,7 @@ class _Exchange:
     sent: int = 0
 
 
-class Watched:
+class RequestLogMiddleware:
     """Logs each request from its head to the end of its response; rejects WebSockets."""
 
     def __init__(
@@ -183,32 +183,36 @@ class Watched:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})
         elif scope["type"] == "http":
-            await self._watch(scope, receive, send)
+            await self._handle(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
-    async def _watch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        current, exchange = self._current(scope), _Exchange()
-        token, begun = CURRENT.set(current), self._clock()
-        self._metrics.begun()
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        current, exchange = self._make_context(scope), _Exchange()
+        token, begun = REQUEST_CONTEXT.set(current), self._clock()
+        self._metrics.record_start()
         try:
             await self._app(
-                scope, _counting(receive, exchange), _telling(send, exchange, current.id)
+                scope,
+                _count_received(receive, exchange),
+                _record_response(send, exchange, current.id),
             )
         finally:
-            self._tell(scope, current, exchange, self._clock() - begun)
-            CURRENT.reset(token)
+            self._log_request(scope, current, exchange, self._clock() - begun)
+            REQUEST_CONTEXT.reset(token)
 
-    def _current(self, scope: Scope) -> Current:
+    def _make_context(self, scope: Scope) -> RequestContext:
         """Return the context of a request from its head."""
         sent = Headers(scope=scope).get("x-request-id", "")
         client = network_of(client_of(scope, self._proxies), ipv4=24, ipv6=48)
-        return Current(id=request_id(sent), client=client)
+        return RequestContext(id=choose_request_id(sent), client=client)
 
-    def _tell(self, scope: Scope, current: Current, exchange: _Exchange, seconds: float) -> None:
+    def _log_request(
+        self, scope: Scope, current: RequestContext, exchange: _Exchange, seconds: float
+    ) -> None:
         """Log a request, and count it."""
         route, method = template_of(scope), method_of(scope)
-        self._metrics.answered(
+        self._metrics.record_answer(
             (route, method, str(exchange.status or _NO_STATUS)),
             seconds=seconds,
             received=exchange.received,
@@ -227,29 +231,29 @@ class Watched:
             "checks": dict(current.checks) or None,
             "client": current.client if self._log_addresses else None,
         }
-        said = {name: value for name, value in line.items() if value is not None}
-        _LOG.info("request", extra=said)
+        fields = {name: value for name, value in line.items() if value is not None}
+        _LOG.info("request", extra=fields)
 
 
-def _counting(receive: Receive, exchange: _Exchange) -> Receive:
+def _count_received(receive: Receive, exchange: _Exchange) -> Receive:
     """Return ``receive`` that counts the bytes of the body."""
 
-    async def counted() -> Message:
+    async def receive_counted() -> Message:
         message = await receive()
         exchange.received += len(message.get("body", b""))
         return message
 
-    return counted
+    return receive_counted
 
 
-def _telling(send: Send, exchange: _Exchange, identity: str) -> Send:
+def _record_response(send: Send, exchange: _Exchange, identity: str) -> Send:
     """Return ``send`` that records the response and adds the X-Request-ID header."""
 
-    async def told(message: Message) -> None:
+    async def record(message: Message) -> None:
         if message["type"] == "http.response.start":
             exchange.status = message["status"]
             MutableHeaders(scope=message)["X-Request-ID"] = identity
         exchange.sent += len(message.get("body", b""))
         await send(message)
 
-    return told
+    return record

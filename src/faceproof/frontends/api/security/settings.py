@@ -1,4 +1,4 @@
-"""`GuardSettings`: security settings, and which of them a public bind requires."""
+"""`SecuritySettings`: security settings, and which of them a public bind requires."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Network = IPv4Network | IPv6Network
 PREFIX = "FACEPROOF_SERVE_GUARD__"
 
 
-def _words(value: object) -> object:
+def _split_words(value: object) -> object:
     """Split a string at commas or spaces; return other values unchanged."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
-def _network(value: object) -> Network:
+def _parse_network(value: object) -> Network:
     """Parse a network such as ``10.0.0.0/8``, or a single address."""
     return ip_network(str(value))
 
 
-def _origin(value: object) -> str:
+def _parse_origin(value: object) -> str:
     """Return an origin in the form that a browser sends.
 
     Source: RFC 6454, "The Web Origin Concept", 2011, section 6.2.
@@ -42,7 +42,7 @@ def _origin(value: object) -> str:
     return origin
 
 
-def _host(value: object) -> str:
+def _parse_host(value: object) -> str:
     """Return a host name in lower case, without a port."""
     host = str(value).lower()
     if not host or any(letter in host for letter in "*/@, "):
@@ -51,17 +51,23 @@ def _host(value: object) -> str:
 
 
 Networks = Annotated[
-    tuple[Annotated[Network, BeforeValidator(_network)], ...], NoDecode, BeforeValidator(_words)
+    tuple[Annotated[Network, BeforeValidator(_parse_network)], ...],
+    NoDecode,
+    BeforeValidator(_split_words),
 ]
 Origins = Annotated[
-    tuple[Annotated[str, BeforeValidator(_origin)], ...], NoDecode, BeforeValidator(_words)
+    tuple[Annotated[str, BeforeValidator(_parse_origin)], ...],
+    NoDecode,
+    BeforeValidator(_split_words),
 ]
-Hosts = Annotated[
-    tuple[Annotated[str, BeforeValidator(_host)], ...], NoDecode, BeforeValidator(_words)
+_Hosts = Annotated[
+    tuple[Annotated[str, BeforeValidator(_parse_host)], ...],
+    NoDecode,
+    BeforeValidator(_split_words),
 ]
 
 
-class GuardSettings(BaseModel):
+class SecuritySettings(BaseModel):
     """Security settings: keys, rate limits, hosts and logs; lists are separated by commas.
 
     Each is read from the environment variable ``FACEPROOF_SERVE_GUARD__`` plus its name.
@@ -99,7 +105,7 @@ class GuardSettings(BaseModel):
         default=(),
         description="Addresses or networks whose X-Forwarded-For is trusted; empty: none.",
     )
-    allowed_hosts: Hosts = Field(
+    allowed_hosts: _Hosts = Field(
         default=(),
         description="Accepted Host names; empty: any, but only localhost through the "
         "loopback address.",
@@ -121,18 +127,18 @@ class GuardSettings(BaseModel):
     log_addresses: bool = Field(default=True, description="Log the client's network (/24, /48).")
 
 
-def required(host: str, settings: GuardSettings) -> None:
+def require_security(host: str, settings: SecuritySettings) -> None:
     """Raise an error if a bind to ``host`` is public without keys or rate limits.
 
     Raises:
         UsageError: ``host`` is public, keys or rates are missing, and OPEN_TO_ALL is off.
 
-    >>> required("127.0.0.1", GuardSettings())
-    >>> required("0.0.0.0", GuardSettings(open_to_all=True))
+    >>> require_security("127.0.0.1", SecuritySettings())
+    >>> require_security("0.0.0.0", SecuritySettings(open_to_all=True))
     """
     if is_loopback(host) or settings.open_to_all:
         return
-    missing = list(_missing(settings))
+    missing = list(_missing_settings(settings))
     if missing:
         raise UsageError(
             f"{host or 'every address'} is reachable from other machines, but there is "
@@ -141,7 +147,7 @@ def required(host: str, settings: GuardSettings) -> None:
         )
 
 
-def _missing(settings: GuardSettings) -> list[tuple[str, str]]:
+def _missing_settings(settings: SecuritySettings) -> list[tuple[str, str]]:
     """Return the missing settings that a public bind requires, each with its fix."""
     missing = []
     if settings.keys_file is None:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 
 @dataclass(frozen=True)
-class Sample:
+class SamplePicture:
     """A picture of ours: its file, a title, what is true of it, and who is to be named."""
 
     file: str
@@ -28,32 +28,32 @@ class Sample:
 
 
 SAMPLES = (
-    Sample(
+    SamplePicture(
         "astronaut.jpg",
         "A real portrait",
         "A real photograph of the astronaut Eileen Collins by NASA, in the public domain.",
         "Portrait of a smiling astronaut in an orange suit.",
     ),
-    Sample(
+    SamplePicture(
         "photographer.jpg",
         "Real, near the line",
         "A real photograph: “Woman Photographer” by pedrosimoes7, CC BY 2.0, made smaller.",
         "A young woman stands outdoors with a camera in her hands.",
     ),
-    Sample(
+    SamplePicture(
         "couple.jpg",
         "Two faces",
         "A real photograph: “Happy couple” by pedrosimoes7, CC BY 2.0, made smaller.",
         "A couple sits on stone steps, both looking to the side.",
     ),
-    Sample(
+    SamplePicture(
         "face-swap.jpg",
         "A face swap",
         "A fake: we put the face of Grace Hopper on the portrait of the astronaut. The detector "
         "has not learned from swaps of this kind.",
         "The portrait of the astronaut, with the face of an older woman with glasses.",
     ),
-    Sample(
+    SamplePicture(
         "cat.jpg",
         "No face",
         "A photograph of Chelsea the cat by Stefan van der Walt, CC0. No human face is in it.",

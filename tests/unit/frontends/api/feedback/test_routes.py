@@ -24,9 +24,9 @@ from faceproof.frontends.api import problems
 from faceproof.frontends.api.feedback import (
     FeedbackSettings,
     FeedbackStore,
-    kept,
-    router,
-    store_for,
+    make_router,
+    make_store,
+    run_retention,
 )
 from faceproof.frontends.api.feedback.database import CONNECTIONS
 from faceproof.frontends.api.feedback.routes import LONGEST_BODY, MOST_WAITING
@@ -40,7 +40,7 @@ def an_app(store: FeedbackStore | None, settings: FeedbackSettings | None = None
             HTTPException: problems.on_http_error,
         }
     )
-    app.include_router(router(store, settings))
+    app.include_router(make_router(store, settings))
     return app
 
 
@@ -137,7 +137,7 @@ class TestGiving:
 
 class TestRefused:
     @pytest.mark.parametrize(
-        ("body", "said"),
+        ("body", "message"),
         [
             ({"truth": "fake"}, "feedback is for wrong verdicts only"),
             ({"truth": "unsure"}, "body.truth"),
@@ -156,11 +156,11 @@ class TestRefused:
             ({"result": None}, "body.result"),
         ],
     )
-    def test_with_422_and_where(self, client, store, body, said):
+    def test_with_422_and_where(self, client, store, body, message):
         answer = client.give(**body)
         assert answer.status_code == 422
         assert answer.headers["content-type"] == "application/problem+json"
-        assert said in answer.json()["detail"]
+        assert message in answer.json()["detail"]
         assert store.count() == 0
 
     @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'{"truth": NaN}', b"\xff", b"1"])
@@ -199,7 +199,7 @@ class TestRefused:
         assert "hunter2" not in client.give(truth="hunter2").text
 
     def test_off(self):
-        off = Client(an_app(store_for(FeedbackSettings(database="off"))))
+        off = Client(an_app(make_store(FeedbackSettings(database="off"))))
         answer = off.give()
         assert (answer.status_code, answer.json()["code"]) == (404, "feedback_off")
 
@@ -222,7 +222,7 @@ class TestTakingBack:
 class TestDatabaseDown:
     def test_503_without_details_and_then_on_again(self, tmp_path, caplog):
         folder = tmp_path / "not" / "mounted"
-        store = FeedbackStore(store_for(FeedbackSettings(database=str(folder / "f"))).address)
+        store = FeedbackStore(make_store(FeedbackSettings(database=str(folder / "f"))).address)
         client = Client(an_app(store))
         with caplog.at_level(logging.ERROR, logger="faceproof.feedback"):
             answer = client.give()
@@ -235,7 +235,7 @@ class TestDatabaseDown:
 
     def test_full(self, tmp_path):
         settings = FeedbackSettings(database=str(tmp_path / "f"), max_rows=1)
-        with closing(store_for(settings)) as store:
+        with closing(make_store(settings)) as store:
             client = Client(an_app(store, settings))
             assert client.give().status_code == 201
             answer = client.give(result=a_result("b"))
@@ -276,7 +276,7 @@ class TestKeeping:
         async def days() -> list[int]:
             counts = []
             store.add(feedback(1))
-            async with kept(store, FeedbackSettings(retention_days=30), every=0.01):
+            async with run_retention(store, FeedbackSettings(retention_days=30), every=0.01):
                 for number in (2, 3):
                     while store.count():
                         await asyncio.sleep(0.01)
@@ -296,7 +296,7 @@ class TestKeeping:
         store.add(old)
 
         async def once() -> None:
-            async with kept(store, FeedbackSettings(retention_days=30)):
+            async with run_retention(store, FeedbackSettings(retention_days=30)):
                 while store.count() > 1:
                     await asyncio.sleep(0.01)
 
@@ -307,7 +307,7 @@ class TestKeeping:
         settings = FeedbackSettings(database=str(tmp_path / "feedback.sqlite"))
 
         async def run() -> None:
-            async with kept(store_for(settings), settings, every=0.01):
+            async with run_retention(make_store(settings), settings, every=0.01):
                 await asyncio.sleep(0.05)
 
         asyncio.run(run())
@@ -319,7 +319,7 @@ class TestKeeping:
         settings = FeedbackSettings(database=str(file))
 
         async def run() -> None:
-            async with kept(store_for(settings), settings, every=0.01):
+            async with run_retention(make_store(settings), settings, every=0.01):
                 while len(caplog.records) < 2:
                     await asyncio.sleep(0.01)
 
@@ -328,6 +328,6 @@ class TestKeeping:
         assert "is not an SQLite database" in caplog.text
 
     def test_off_keeps_nothing_and_an_address_that_is_none_is_refused_at_once(self):
-        assert store_for(FeedbackSettings(database="off")) is None
+        assert make_store(FeedbackSettings(database="off")) is None
         with pytest.raises(UsageError, match="mysql"):
-            store_for(FeedbackSettings(database="mysql://x/y"))
+            make_store(FeedbackSettings(database="mysql://x/y"))

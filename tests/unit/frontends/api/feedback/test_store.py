@@ -28,7 +28,7 @@ from faceproof.errors import (
 )
 from faceproof.frontends.api.feedback import FeedbackStore
 from faceproof.frontends.api.feedback import database as addresses
-from faceproof.frontends.api.feedback.database import address, engine_for
+from faceproof.frontends.api.feedback.database import make_engine, parse_address
 from support.feedback import NOON, POSTGRES, a_face, feedback, sha
 
 SQLITE = "sqlite"
@@ -36,7 +36,7 @@ SQLITE = "sqlite"
 
 def drop(database: str) -> None:
     """Drop the tables of feedback, of whatever version they are."""
-    engine = engine_for(address(database))
+    engine = make_engine(parse_address(database))
     with engine.begin() as connection:
         for name in ("faceproof_feedback", "faceproof_feedback_schema"):
             connection.execute(text(f"DROP TABLE IF EXISTS {name}"))
@@ -173,7 +173,7 @@ class TestContract:
             assert {one.id for one in store} == {f"{number:032x}" for number in range(75)}
 
     def test_a_newer_schema_is_refused(self, database):
-        with closing(FeedbackStore.open(database)) as store, store._connected().begin() as one:
+        with closing(FeedbackStore.open(database)) as store, store._connect_engine().begin() as one:
             one.execute(text("UPDATE faceproof_feedback_schema SET version = 2"))
         with pytest.raises(FeedbackStoreError, match=r"version 2.*newer faceproof"):
             FeedbackStore.open(database)
@@ -243,12 +243,12 @@ class TestFile:
             def little_room(connection, *_):
                 connection.execute("PRAGMA max_page_count = 1").close()
 
-            store._connected().dispose()
-            event.listen(store._connected(), "connect", little_room)
+            store._connect_engine().dispose()
+            event.listen(store._connect_engine(), "connect", little_room)
             with pytest.raises(FeedbackStoreError, match="cannot grow: disk full"):
                 add_many(store)
-            event.remove(store._connected(), "connect", little_room)
-            store._connected().dispose()
+            event.remove(store._connect_engine(), "connect", little_room)
+            store._connect_engine().dispose()
             assert store.add(feedback(900)).is_new
 
     def test_a_file_that_another_program_holds(self, file, monkeypatch):
@@ -281,24 +281,24 @@ class TestAddress:
     )
     def test_others_are_refused_and_no_password_is_repeated(self, database):
         with pytest.raises(UsageError) as refused:
-            address(database)
+            parse_address(database)
         assert "hunter2" not in str(refused.value)
 
     def test_a_path_is_one_of_sqlite(self, tmp_path):
         given = tmp_path / "a b.sqlite"
-        assert address(str(given)).file == address(f"sqlite:///{given}").file == given
+        assert parse_address(str(given)).file == parse_address(f"sqlite:///{given}").file == given
 
     def test_postgresql_is_shown_without_password_and_options(self, monkeypatch):
         monkeypatch.setattr(addresses, "require", lambda *_, **__: None)
         for scheme in ("postgres", "postgresql", "postgresql+psycopg"):
-            found = address(f"{scheme}://me:hunter2@db.example/faces?passfile=x")
+            found = parse_address(f"{scheme}://me:hunter2@db.example/faces?passfile=x")
             assert found.url.drivername == "postgresql+psycopg"
             assert str(found) == "postgresql+psycopg://me:***@db.example/faces"
 
     def test_postgresql_without_its_library_names_the_extra(self, monkeypatch):
         monkeypatch.setattr("faceproof.tables.find_spec", lambda _: None)
         with pytest.raises(MissingExtraError, match=r"faceproof\[postgres\]"):
-            address("postgresql://db.example/faces")
+            parse_address("postgresql://db.example/faces")
 
 
 def test_a_server_that_is_not_there_is_said_without_its_password(monkeypatch):

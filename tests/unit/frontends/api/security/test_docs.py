@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from faceproof.frontends.api.security import GuardSettings, Metrics
-from faceproof.frontends.api.security.install import described
-from support.guarded import add_key, client, logged
+from faceproof.frontends.api.security import Metrics, SecuritySettings
+from faceproof.frontends.api.security.install import describe_security
+from support.secured import add_key, client, logged
 
 HOW_TO = Path(__file__).parents[5] / "docs" / "how-to"
 PAGE = HOW_TO.joinpath("secure-the-service.md").read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def rows(heading: str) -> list[list[str]]:
 
 def test_every_setting_stands_there_with_its_default_and_words():
     table = {cells[0].strip("`"): cells[1:] for cells in rows("All settings")}
-    fields = GuardSettings.model_fields
+    fields = SecuritySettings.model_fields
     assert list(table) == [name.upper() for name in fields]
     for name, field in fields.items():
         shown, words = table[name.upper()]
@@ -36,7 +36,7 @@ def test_every_setting_stands_there_with_its_default_and_words():
 
 def test_every_variable_that_the_page_sets_exists():
     named = set(re.findall(r"FACEPROOF_SERVE_GUARD__([A-Z_]+)", PAGE))
-    assert named <= {name.upper() for name in GuardSettings.model_fields}
+    assert named <= {name.upper() for name in SecuritySettings.model_fields}
 
 
 def test_every_series_stands_there_with_its_labels():
@@ -60,16 +60,16 @@ def test_the_line_that_is_shown_has_the_fields_of_a_line(path, tmp_path):
     file = tmp_path / "keys.json"
     secret, _ = add_key(file)
     shown = re.search(r"```json\n(\{\"time\".*?)```", PAGE, re.S)
-    with logged() as said:
-        asking = client(GuardSettings(keys_file=file), client=("192.0.2.1", 1))
+    with logged() as output:
+        asking = client(SecuritySettings(keys_file=file), client=("192.0.2.1", 1))
         asking.post(path, headers={"X-API-Key": secret})
-    assert set(json.loads(shown[1])) == set(json.loads(said.json[-1]))
+    assert set(json.loads(shown[1])) == set(json.loads(output.json[-1]))
 
 
 def test_every_code_of_the_guard_stands_there(tmp_path):
     document = {"paths": {"/v1/check": {"post": {}}}}
-    settings = GuardSettings(keys_file=tmp_path / "k", requests_per_minute=1)
-    responses = described(document, settings)["paths"]["/v1/check"]["post"]["responses"]
+    settings = SecuritySettings(keys_file=tmp_path / "k", requests_per_minute=1)
+    responses = describe_security(document, settings)["paths"]["/v1/check"]["post"]["responses"]
     ours = {
         (code, status)
         for status, response in responses.items()

@@ -7,10 +7,10 @@ import json
 import pytest
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.security import GuardSettings
-from faceproof.frontends.api.security.install import described
+from faceproof.frontends.api.security import SecuritySettings
+from faceproof.frontends.api.security.install import describe_security
 from faceproof.frontends.api.security.request_context import OPEN_PATHS
-from support.guarded import add_key, logged
+from support.secured import add_key, logged
 from support.service import app_of, client_of, picture
 
 ROUTES_AT_LEAST = {"/v1/check", "/v1/check/batch", "/v1/detectors", "/healthz", "/readyz"}
@@ -21,7 +21,7 @@ def keyed(tmp_path):
     """Settings with keys, and the secret of one."""
     file = tmp_path / "keys.json"
     secret, _ = add_key(file)
-    return {"guard": GuardSettings(keys_file=file, failures_per_minute=100_000)}, secret
+    return {"guard": SecuritySettings(keys_file=file, failures_per_minute=100_000)}, secret
 
 
 def operations(document: dict) -> list[tuple[str, str]]:
@@ -52,7 +52,7 @@ def test_a_key_opens_the_service_and_its_answers_are_guarded(tiny_bundle, keyed)
     settings, secret = keyed
     files = {"file": ("c4nary.png", picture(255), "image/png")}
     where = {"params": {"faces": "whole", "at": "balanced"}, "headers": {"X-API-Key": secret}}
-    with client_of(tiny_bundle, **settings) as asking, logged() as said:
+    with client_of(tiny_bundle, **settings) as asking, logged() as output:
         answer = asking.post("/v1/check", files=files, **where)
         refused = asking.post(
             "/v1/check", files=files, params={"at": "c4nary"}, headers=where["headers"]
@@ -61,9 +61,9 @@ def test_a_key_opens_the_service_and_its_answers_are_guarded(tiny_bundle, keyed)
     assert (answer.status_code, answer.json()["verdict"]) == (200, "fake")
     assert answer.headers["cache-control"] == "no-store"
     assert refused.status_code == 422
-    lines = [json.loads(line) for line in said.json if '"request"' in line]
+    lines = [json.loads(line) for line in output.json if '"request"' in line]
     assert lines[0]["checks"] == {"fake": 1}
-    assert "c4nary" not in "".join(said.json)
+    assert "c4nary" not in "".join(output.json)
     assert 'route="/v1/check",status="200"} 1.0' in counted
     assert 'faceproof_detector_info{name="bright"' in counted
     assert "c4nary" not in counted
@@ -93,8 +93,8 @@ def test_without_keys_the_description_asks_for_none(tiny_bundle):
 def test_describing_changes_nothing_of_what_it_was_given():
     plain = {"paths": {"/v1/check": {"post": {"responses": {}}}}}
     before = json.dumps(plain)
-    settings = GuardSettings(requests_per_minute=1)
-    assert "429" in described(plain, settings)["paths"]["/v1/check"]["post"]["responses"]
+    settings = SecuritySettings(requests_per_minute=1)
+    assert "429" in describe_security(plain, settings)["paths"]["/v1/check"]["post"]["responses"]
     assert json.dumps(plain) == before
 
 
@@ -132,7 +132,7 @@ HOSTILE = {
 
 
 def test_hostile_bodies_are_told_what_is_wrong_and_leave_no_trace(tiny_bundle, capfd):
-    with client_of(tiny_bundle) as asking, logged() as said:
+    with client_of(tiny_bundle) as asking, logged() as output:
         answers = [
             asking.post(path, content=body, headers={"Content-Type": kind}, params={"at": "strict"})
             for path in ("/v1/check", "/v1/check/batch", "/v1/feedback")
@@ -142,9 +142,9 @@ def test_hostile_bodies_are_told_what_is_wrong_and_leave_no_trace(tiny_bundle, c
         counted = asking.get("/metrics").text
     assert {answer.status_code for answer in answers} <= {200, 400, 404, 413, 415, 422}
     printed = capfd.readouterr()
-    everything = "\n".join([*said.json, *said.text, printed.out, printed.err, counted])
+    everything = "\n".join([*output.json, *output.text, printed.out, printed.err, counted])
     assert "c4nary" not in everything
-    assert sum('"request"' in line for line in said.json) == len(answers) + 1
+    assert sum('"request"' in line for line in output.json) == len(answers) + 1
 
 
 @pytest.mark.parametrize("path", ["/v1/check/", "/v1/detectors/", "/healthz/"])
@@ -159,7 +159,7 @@ def test_no_answer_sends_a_client_elsewhere(tiny_bundle, path):
 def test_a_full_service_is_counted_and_refuses_with_429(tiny_bundle):
     """What the service itself refuses goes through the same counters."""
     with client_of(tiny_bundle) as asking:
-        room = asking.app.state.service.room
+        room = asking.app.state.service.capacity
         room.check = lambda: (_ for _ in ()).throw(busy())
         answer = asking.post("/v1/check", files={"file": ("a.png", picture())})
         counted = asking.get("/metrics").text

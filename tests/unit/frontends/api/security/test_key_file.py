@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from faceproof.cli import app
 from faceproof.errors import UsageError
 from faceproof.frontends.api.security import key_file
-from faceproof.frontends.api.security.key_file import new_key, now_utc, read_keys
-from support.guarded import add_key
+from faceproof.frontends.api.security.key_file import create_key, now_utc, read_keys
+from support.secured import add_key
 
 SECRET = r"fp_[0-9a-f]{12}_[A-Za-z0-9_-]{43}"
 
@@ -41,8 +41,8 @@ def test_a_key_is_256_random_bits_and_its_file_has_their_hash_alone(file):
     written = file.read_text()
     assert secret[16:] not in written
     (kept,) = read_keys(file).keys
-    assert kept.sha256 == key_file.digest(secret)
-    assert len({new_key("n", now=now_utc(), expires=None)[0] for _ in range(100)}) == 100
+    assert kept.sha256 == key_file.hash_key(secret)
+    assert len({create_key("n", now=now_utc(), expires=None)[0] for _ in range(100)}) == 100
 
 
 def test_the_file_is_for_its_owner_alone(file):
@@ -183,15 +183,15 @@ def test_a_reader_sees_the_old_file_or_the_new_one(file):
 def test_a_name_is_one_line():
     for name in ("", " shop", "a\nb", "x" * 65, "\x1b[2J"):
         with pytest.raises(UsageError, match="--name"):
-            new_key(name, now=now_utc(), expires=None)
+            create_key(name, now=now_utc(), expires=None)
 
 
 def test_new_writes_the_secret_alone_to_standard_output(file):
-    said = keys("new", "--name", "web shop", "--days", "30", file=file)
-    assert said.exit_code == 0
-    assert re.fullmatch(SECRET + "\n", said.stdout)
-    assert "not shown again" in said.stderr
-    assert said.stdout.strip() not in said.stderr
+    output = keys("new", "--name", "web shop", "--days", "30", file=file)
+    assert output.exit_code == 0
+    assert re.fullmatch(SECRET + "\n", output.stdout)
+    assert "not shown again" in output.stderr
+    assert output.stdout.strip() not in output.stderr
     (kept,) = read_keys(file).keys
     assert (kept.name, kept.expires - kept.created) == ("web shop", timedelta(days=30))
 
@@ -211,8 +211,8 @@ def test_list_shows_states_and_no_hash(file):
 
 def test_rotate_gives_the_old_key_an_end_and_a_successor(file):
     _, old = add_key(file, "shop")
-    said = keys("rotate", old, "--overlap-days", "3", file=file)
-    assert re.fullmatch(SECRET + "\n", said.stdout)
+    output = keys("rotate", old, "--overlap-days", "3", file=file)
+    assert re.fullmatch(SECRET + "\n", output.stdout)
     before, after = read_keys(file).keys
     assert (before.id, before.name, after.name) == (old, "shop", "shop")
     assert before.expires == after.created + timedelta(days=3)
@@ -256,5 +256,5 @@ def test_programs_that_write_at_once_lose_nothing(file):
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     secrets = {process.communicate()[0].strip() for process in started}
     hashes = {key.sha256 for key in read_keys(file).keys}
-    assert hashes == {key_file.digest(secret) for secret in secrets}
+    assert hashes == {key_file.hash_key(secret) for secret in secrets}
     assert len(hashes) == 3

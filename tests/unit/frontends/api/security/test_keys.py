@@ -15,10 +15,10 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from faceproof.errors import UsageError
-from faceproof.frontends.api.security import GuardSettings, install, keys
+from faceproof.frontends.api.security import SecuritySettings, install, keys
 from faceproof.frontends.api.security.key_file import now_utc
 from faceproof.frontends.api.security.keys import KeyRing
-from support.guarded import add_key, client, logged, service
+from support.secured import add_key, client, logged, service
 
 CHECK = "/v1/check"
 LOW, LONG = "f" * 12, "A" * 43
@@ -36,7 +36,7 @@ def secret(file):
 
 @pytest.fixture
 def asking(file, secret):
-    return client(GuardSettings(keys_file=file, failures_per_minute=100_000))
+    return client(SecuritySettings(keys_file=file, failures_per_minute=100_000))
 
 
 def test_both_headers_open_the_service(asking, secret):
@@ -88,7 +88,7 @@ def test_all_others_get_one_answer(asking, secret, file):
 
 
 def test_no_more_of_a_header_is_hashed_than_a_key_may_have():
-    assert len(keys.presented(Headers({"x-api-key": "x" * 60_000}))) < 1000
+    assert len(keys.presented_key(Headers({"x-api-key": "x" * 60_000}))) < 1000
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_no_more_of_a_header_is_hashed_than_a_key_may_have():
 )
 def test_a_key_that_is_over_gets_the_answer_of_an_unknown_one(file, over):
     dead, _ = add_key(file, **over)
-    asking = client(GuardSettings(keys_file=file))
+    asking = client(SecuritySettings(keys_file=file))
     unknown = asking.post(CHECK, headers={"X-API-Key": f"fp_{LOW}_{LONG}"})
     answer = asking.post(CHECK, headers={"X-API-Key": dead})
     assert (answer.status_code, answer.content) == (401, unknown.content)
@@ -111,9 +111,9 @@ def test_a_key_is_over_at_its_moment(file):
     now = [datetime(2030, 1, 1, tzinfo=UTC)]
     secret, identity = add_key(file, expires=now[0] + timedelta(seconds=1))
     ring = KeyRing(file, now=lambda: now[0])
-    assert ring.holder(secret) == identity
+    assert ring.find_holder(secret) == identity
     now[0] += timedelta(seconds=1)
-    assert ring.holder(secret) is None
+    assert ring.find_holder(secret) is None
 
 
 @pytest.mark.parametrize("kind", ["nothing", "shapeless", "unknown", "wrong", "expired", "right"])
@@ -140,24 +140,24 @@ def test_every_kind_of_key_costs_one_hash_and_one_comparison(file, monkeypatch, 
         return counted
 
     ring = KeyRing(file)
-    monkeypatch.setattr(keys, "digest", counting("hashed", keys.digest))
+    monkeypatch.setattr(keys, "hash_key", counting("hashed", keys.hash_key))
     compare = counting("compared", keys.hmac.compare_digest)
     monkeypatch.setattr(keys.hmac, "compare_digest", compare)
-    ring.holder(presented)
+    ring.find_holder(presented)
     assert done == {"hashed": 1, "compared": 1}
 
 
 def test_several_keys_work_side_by_side_and_each_is_named_in_the_log(file):
     both = [add_key(file, name) for name in ("shop", "partner")]
-    asking = client(GuardSettings(keys_file=file))
-    with logged() as said:
+    asking = client(SecuritySettings(keys_file=file))
+    with logged() as output:
         for secret, _ in both:
             assert asking.post(CHECK, headers={"X-API-Key": secret}).status_code == 200
-    lines = [line for line in said.json if '"request"' in line]
+    lines = [line for line in output.json if '"request"' in line]
     assert all(
         f'"key": "{identity}"' in line for line, (_, identity) in zip(lines, both, strict=True)
     )
-    assert not any(secret in line for line in said.json for secret, _ in both)
+    assert not any(secret in line for line in output.json for secret, _ in both)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
@@ -201,7 +201,7 @@ def test_everything_else_is_closed_whatever_it_is_called(asking, path):
 
 
 def test_a_prefix_does_not_open_or_close_anything(file, secret):
-    app = service(GuardSettings(keys_file=file))
+    app = service(SecuritySettings(keys_file=file))
     asking = TestClient(app, root_path="/api", raise_server_exceptions=False)
     assert asking.get("/healthz").status_code == 200
     assert asking.get("/api/healthz").status_code == 200
@@ -210,10 +210,10 @@ def test_a_prefix_does_not_open_or_close_anything(file, secret):
 
 
 def test_metrics_may_be_opened(file, secret):
-    closed = client(GuardSettings(keys_file=file))
+    closed = client(SecuritySettings(keys_file=file))
     assert closed.get("/metrics").status_code == 401
     assert closed.get("/metrics", headers={"X-API-Key": secret}).status_code == 200
-    opened = client(GuardSettings(keys_file=file, metrics_need_key=False))
+    opened = client(SecuritySettings(keys_file=file, metrics_need_key=False))
     assert opened.get("/metrics").status_code == 200
     assert opened.post(CHECK).status_code == 401
 
@@ -223,7 +223,7 @@ def test_a_websocket_is_refused_where_a_route_would_take_it(file, secret):
         await socket.accept()
 
     app = Starlette(routes=[WebSocketRoute("/talk", talk)])
-    install(app, GuardSettings(keys_file=file))
+    install(app, SecuritySettings(keys_file=file))
     for headers in ({}, {"X-API-Key": secret}):
         opening = TestClient(app).websocket_connect("/talk", headers=headers)
         with pytest.raises(WebSocketDisconnect), opening:
@@ -231,7 +231,7 @@ def test_a_websocket_is_refused_where_a_route_would_take_it(file, secret):
 
 
 def test_who_tries_too_often_gets_429_while_keys_still_work(file, secret):
-    app = service(GuardSettings(keys_file=file, failures_per_minute=0.5))
+    app = service(SecuritySettings(keys_file=file, failures_per_minute=0.5))
     asking = TestClient(app, client=("192.0.2.1", 1))
     answers = [asking.post(CHECK) for _ in range(25)]
     assert Counter(answer.status_code for answer in answers) == {401: 20, 429: 5}
@@ -242,17 +242,17 @@ def test_who_tries_too_often_gets_429_while_keys_still_work(file, secret):
 
 
 def test_a_refusal_reads_no_body(asking):
-    with logged() as said:
+    with logged() as output:
         asking.post(CHECK, content=b"x" * 100_000)
-    assert '"bytes_in": 0' in said.json[-1]
-    assert '"refused": "no_valid_key"' in said.json[-1]
+    assert '"bytes_in": 0' in output.json[-1]
+    assert '"refused": "no_valid_key"' in output.json[-1]
 
 
 def test_a_service_does_not_start_with_a_file_it_cannot_trust(tmp_path, file, secret):
     file.chmod(0o644)
     for wrong in (file, tmp_path / "none.json"):
         with pytest.raises(UsageError, match="keys file"):
-            service(GuardSettings(keys_file=wrong))
+            service(SecuritySettings(keys_file=wrong))
 
 
 class Reread:
@@ -265,7 +265,7 @@ class Reread:
     def after(self, seconds: float, key: str) -> bool:
         """Return whether the key opens the service so much later."""
         self.seconds += seconds
-        return self.ring.holder(key) is not None and self.ring.trusted
+        return self.ring.find_holder(key) is not None and self.ring.trusted
 
 
 def test_a_changed_file_is_read_again_within_a_second(file, secret):
@@ -282,11 +282,11 @@ def test_rotation_overlaps_and_ends(file):
     new, _ = add_key(file)
     now = [now_utc()]
     ring = KeyRing(file, now=lambda: now[0])
-    assert ring.holder(old)
-    assert ring.holder(new)
+    assert ring.find_holder(old)
+    assert ring.find_holder(new)
     now[0] += timedelta(days=7, seconds=1)
-    assert not ring.holder(old)
-    assert ring.holder(new)
+    assert not ring.find_holder(old)
+    assert ring.find_holder(new)
 
 
 @pytest.mark.parametrize(
@@ -302,11 +302,11 @@ def test_a_file_that_breaks_keeps_its_keys_a_moment_and_then_lets_nobody_in(file
     reread = Reread(file)
     whole = file.read_bytes()
     spoil(file)
-    with logged() as said:
+    with logged() as output:
         assert reread.after(2, secret)
         assert reread.after(9, secret)
         assert not reread.after(2, secret)
-    assert any("keys file" in line and '"error"' in line for line in said.json)
+    assert any("keys file" in line and '"error"' in line for line in output.json)
     file.unlink(missing_ok=True)
     file.write_bytes(whole)
     file.chmod(0o600)
@@ -314,7 +314,7 @@ def test_a_file_that_breaks_keeps_its_keys_a_moment_and_then_lets_nobody_in(file
 
 
 def test_a_service_without_readable_keys_says_so_to_everyone(file, secret, monkeypatch):
-    asking = client(GuardSettings(keys_file=file))
+    asking = client(SecuritySettings(keys_file=file))
     monkeypatch.setattr(KeyRing, "trusted", False)
     for headers in ({}, {"X-API-Key": secret}):
         answer = asking.post(CHECK, headers=headers)
@@ -346,7 +346,7 @@ def test_no_keys_where_no_file_was_named():
 
 def test_the_logger_of_keys_never_has_a_key(file, secret, caplog):
     caplog.set_level(logging.DEBUG)
-    asking = client(GuardSettings(keys_file=file))
+    asking = client(SecuritySettings(keys_file=file))
     asking.post(CHECK, headers={"X-API-Key": secret})
     asking.post(CHECK, headers={"Authorization": f"Bearer {secret[:-2]}"})
     assert secret[16:-2] not in caplog.text

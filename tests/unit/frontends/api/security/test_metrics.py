@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.security import GuardSettings, Metrics, install
-from support.guarded import DETECTOR, client, logged, result, service
+from faceproof.frontends.api.security import Metrics, SecuritySettings, install
+from support.secured import DETECTOR, client, logged, result, service
 
 
 def values(metrics: Metrics, name: str) -> dict[tuple[str, ...], float]:
@@ -76,7 +76,7 @@ def test_what_is_mounted_has_one_label():
 
     metrics, mounted = Metrics(), Starlette(routes=[Route("/{rest:path}", page)])
     app = Starlette(routes=[Mount("/pages", mounted), Route("/files/{rest:path}", page)])
-    install(app, GuardSettings(), metrics)
+    install(app, SecuritySettings(), metrics)
     asking = TestClient(app)
     for number in range(10):
         asking.get(f"/pages/{number}/x")
@@ -95,7 +95,7 @@ def test_checks_are_counted_by_what_came_of_them():
         result(code="empty_file"),
         result(code="empty_file"),
     ):
-        metrics.checked(one)
+        metrics.record_result(one)
     assert values(metrics, "checks_total") == {
         ("ok", "fake", ""): 1,
         ("ok", "real", ""): 1,
@@ -109,11 +109,11 @@ def test_checks_are_counted_by_what_came_of_them():
 
 def test_queue_batches_and_detector():
     metrics = Metrics()
-    metrics.queued(7)
-    metrics.batched(3)
-    metrics.batched(30)
-    metrics.judged_by(DETECTOR, "strict")
-    metrics.judged_by(DETECTOR, "balanced")
+    metrics.record_queue(7)
+    metrics.record_batch(3)
+    metrics.record_batch(30)
+    metrics.record_detector(DETECTOR, "strict")
+    metrics.record_detector(DETECTOR, "balanced")
     assert values(metrics, "queue_depth") == {(): 7}
     assert values(metrics, "batch_faces_bucket")["4.0",] == 1
     assert values(metrics, "batch_faces_sum") == {(): 33}
@@ -125,17 +125,17 @@ def test_a_refusal_is_counted_once_wherever_it_is_told():
     app = Starlette()
 
     async def full(_: object) -> PlainTextResponse:
-        metrics.rejected("queue_full")
+        metrics.record_rejection("queue_full")
         return PlainTextResponse("no", status_code=429)
 
     app.add_route("/full", full)
-    install(app, GuardSettings(requests_per_minute=0.5, burst=1), metrics)
+    install(app, SecuritySettings(requests_per_minute=0.5, burst=1), metrics)
     asking = TestClient(app)
-    with logged() as said:
+    with logged() as output:
         assert [asking.get("/full").status_code for _ in range(2)] == [429, 429]
-    lines = [line for line in map(json.loads, said.json) if line["event"] == "request"]
+    lines = [line for line in map(json.loads, output.json) if line["event"] == "request"]
     assert [line["refused"] for line in lines] == ["queue_full", "rate"]
-    metrics.rejected("shutdown")
+    metrics.record_rejection("shutdown")
     expected = {("queue_full",): 1, ("rate",): 1, ("shutdown",): 1}
     assert values(metrics, "refused_total") == expected
 
@@ -149,7 +149,7 @@ def test_two_apps_share_nothing():
 def test_threads_lose_no_count():
     metrics = Metrics()
     threads = [
-        threading.Thread(target=lambda: [metrics.checked(result("real")) for _ in range(50)])
+        threading.Thread(target=lambda: [metrics.record_result(result("real")) for _ in range(50)])
         for _ in range(8)
     ]
     for thread in threads:
@@ -170,7 +170,7 @@ def test_the_page_is_prometheus_text_with_the_process():
 
 
 def test_metrics_may_be_off():
-    assert client(GuardSettings(metrics=False)).get("/metrics").status_code == 404
+    assert client(SecuritySettings(metrics=False)).get("/metrics").status_code == 404
 
 
 def test_only_get_reads_metrics_and_schemas_do_not_name_them():

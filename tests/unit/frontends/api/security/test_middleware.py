@@ -18,14 +18,14 @@ from starlette.testclient import TestClient
 from uvicorn import Server
 
 from faceproof.frontends.api.security import (
-    GuardSettings,
     Metrics,
+    SecuritySettings,
     install,
     middleware,
     server_options,
 )
 from faceproof.frontends.api.server import ServiceConfig
-from support.guarded import add_key, client, logged, service
+from support.secured import add_key, client, logged, service
 
 EVERY_KIND = (
     ("GET", "/healthz", 200),
@@ -59,7 +59,7 @@ def test_every_answer_has_every_header(method, path, status):
 def test_refusals_have_them_too(tmp_path):
     file = tmp_path / "keys.json"
     add_key(file)
-    asking = client(GuardSettings(keys_file=file, failures_per_minute=0.5))
+    asking = client(SecuritySettings(keys_file=file, failures_per_minute=0.5))
     answers = [asking.post("/v1/check") for _ in range(21)]
     assert [answer.status_code for answer in answers[-2:]] == [401, 429]
     for answer in answers[-2:]:
@@ -69,7 +69,7 @@ def test_refusals_have_them_too(tmp_path):
 
 def test_https_is_promised_only_where_it_is_there():
     assert "strict-transport-security" not in client().get("/healthz").headers
-    behind_tls = client(GuardSettings(tls_in_front=True)).get("/healthz")
+    behind_tls = client(SecuritySettings(tls_in_front=True)).get("/healthz")
     assert behind_tls.headers["strict-transport-security"] == "max-age=31536000"
 
 
@@ -81,7 +81,7 @@ def test_a_page_may_loosen_its_policy_but_not_be_framed_and_no_server_is_named()
         return HTMLResponse("<p>", headers={**mine, "Server": "secret/1.2"})
 
     app.add_route("/page", page)
-    install(app, GuardSettings())
+    install(app, SecuritySettings())
     answer = TestClient(app).get("/page")
     assert answer.headers["content-security-policy"] == "default-src 'self'"
     assert answer.headers.get_list("x-frame-options") == ["DENY"]
@@ -102,8 +102,8 @@ def test_no_page_elsewhere_may_call_unless_it_is_named():
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     preflight = asking.options("/v1/check", headers=PREFLIGHT)
     assert preflight.status_code == 403
-    for said in (answer, preflight):
-        assert not any(name.startswith("access-control") for name in said.headers)
+    for output in (answer, preflight):
+        assert not any(name.startswith("access-control") for name in output.headers)
 
 
 @pytest.mark.parametrize("origin", ["null", "http://testserver.evil.example", "https://x", "evil"])
@@ -118,7 +118,7 @@ def test_a_page_of_the_service_itself_may_call():
 def test_a_page_that_is_named_may_ask_and_read_even_a_refusal(tmp_path):
     file = tmp_path / "keys.json"
     secret, _ = add_key(file)
-    settings = GuardSettings(keys_file=file, allowed_origins="https://pages.example")
+    settings = SecuritySettings(keys_file=file, allowed_origins="https://pages.example")
     asking = client(settings)
     preflight = asking.options("/v1/check", headers=PREFLIGHT)
     assert preflight.status_code == 200
@@ -133,13 +133,15 @@ def test_a_page_that_is_named_may_ask_and_read_even_a_refusal(tmp_path):
 
 
 def test_a_page_that_is_not_named_stays_outside_where_another_is():
-    asking = client(GuardSettings(allowed_origins="https://pages.example"))
+    asking = client(SecuritySettings(allowed_origins="https://pages.example"))
     other = {**PREFLIGHT, "Origin": "https://other.example"}
     assert "access-control-allow-origin" not in asking.options("/v1/check", headers=other).headers
     assert asking.post("/v1/check", headers={"Origin": other["Origin"]}).status_code == 403
 
 
-def ask(host: str | None, *, at: str = "127.0.0.1", settings: GuardSettings | None = None) -> int:
+def ask(
+    host: str | None, *, at: str = "127.0.0.1", settings: SecuritySettings | None = None
+) -> int:
     """Return the status of a request for ``host`` to a service reached at an address."""
     asking = TestClient(service(settings), base_url=f"http://{at}:8000")
     headers = {} if host is None else {"Host": host}
@@ -161,13 +163,13 @@ def test_a_rebound_name_is_refused(host):
 def test_a_socket_for_both_families_is_the_same_loopback():
     """Bound to ``::``, an IPv4 connection is seen as a mapped address."""
     scope = {"type": "http", "server": ("::ffff:127.0.0.1", 8000)}
-    assert middleware._through_loopback(scope)
-    assert not middleware._through_loopback({**scope, "server": ("::ffff:192.0.2.1", 8000)})
-    assert not middleware._through_loopback({**scope, "server": None})
+    assert middleware._is_through_loopback(scope)
+    assert not middleware._is_through_loopback({**scope, "server": ("::ffff:192.0.2.1", 8000)})
+    assert not middleware._is_through_loopback({**scope, "server": None})
 
 
 def test_two_names_are_none():
-    checked = middleware.HostsChecked(service())
+    checked = middleware.TrustedHostMiddleware(service())
     scope = {"type": "http", "server": ("127.0.0.1", 8000)}
     assert checked._is_ours(scope, ["localhost"])
     assert not checked._is_ours(scope, ["localhost", "evil.example"])
@@ -175,7 +177,7 @@ def test_two_names_are_none():
 
 
 def test_names_may_be_allowed():
-    settings = GuardSettings(allowed_hosts="api.example.org")
+    settings = SecuritySettings(allowed_hosts="api.example.org")
     assert ask("API.example.org:443", settings=settings) == 200
     assert ask("evil.example", settings=settings) == 421
     assert ask("evil.example", at="192.0.2.7", settings=settings) == 421
@@ -199,13 +201,13 @@ def serving(tmp_path_factory) -> Iterator[tuple[int, str, str]]:
     """Give the port of a service with keys, the secret of its one key, and its id."""
     file = tmp_path_factory.mktemp("keys") / "keys.json"
     secret, identity = add_key(file)
-    settings = GuardSettings(keys_file=file, failures_per_minute=1_000_000)
+    settings = SecuritySettings(keys_file=file, failures_per_minute=1_000_000)
     with running(settings) as port:
         yield port, secret, identity
 
 
 @contextmanager
-def running(settings: GuardSettings, metrics: Metrics | None = None) -> Iterator[int]:
+def running(settings: SecuritySettings, metrics: Metrics | None = None) -> Iterator[int]:
     """Give the port of a guarded service that runs as `faceproof serve` runs one."""
     options = {**server_options(settings), "log_config": None, "lifespan": "off"}
     app = service(settings, metrics)
@@ -403,7 +405,7 @@ def test_two_hosts_are_refused(serving):
 def test_nothing_of_all_this_is_in_the_logs_of_the_server(serving):
     """uvicorn speaks of what is no HTTP, of upgrades and of broken connections."""
     port, secret, _ = serving
-    with logged() as said:
+    with logged() as output:
         for raw in (
             "c4nary c4nary c4nary\r\n\r\n",
             head("GET", "/c4nary?c4nary", "C4nary: c4nary", f"X-API-Key: {secret}"),
@@ -415,7 +417,7 @@ def test_nothing_of_all_this_is_in_the_logs_of_the_server(serving):
         ):
             sent(port, raw)
         time.sleep(0.1)
-    everything = "\n".join([*said.json, *said.text])
+    everything = "\n".join([*output.json, *output.text])
     assert everything
     assert "c4nary" not in everything.lower()
     assert secret not in everything
@@ -431,8 +433,8 @@ def test_a_refused_upload_gets_its_answer_although_it_is_still_coming(serving):
 
 
 def test_rates_hold_over_the_wire():
-    with running(GuardSettings(requests_per_minute=1, burst=5)) as port:
+    with running(SecuritySettings(requests_per_minute=1, burst=5)) as port:
         request = head("GET", "/v1/detectors/x", "X-Forwarded-For: 192.0.2.{}")
         answers = [sent(port, *(request.format(n) for n in range(4))) for _ in range(3)]
-    told = [status for answer in answers for status in statuses(answer)]
-    assert sorted(told) == [200] * 5 + [429] * 7
+    actual = [status for answer in answers for status in statuses(answer)]
+    assert sorted(actual) == [200] * 5 + [429] * 7

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.security import GuardSettings
-from faceproof.frontends.api.security.rates import NANOSECONDS, Rate, limits
+from faceproof.frontends.api.security import SecuritySettings
+from faceproof.frontends.api.security.rates import NANOSECONDS, RateLimiter, rate_limit_headers
 from faceproof.frontends.api.security.request_context import client_of, network_of
-from support.guarded import add_key, client, logged, service
+from support.secured import add_key, client, logged, service
 
-SLOW = GuardSettings(requests_per_minute=0.5, burst=3)
+SLOW = SecuritySettings(requests_per_minute=0.5, burst=3)
 
 
 class Clock:
@@ -35,7 +35,7 @@ class Clock:
 )
 def test_never_more_than_burst_and_rate_in_any_window(per_minute, burst, waits):
     clock = Clock()
-    rate = Rate(per_minute, burst=burst, clock=clock)
+    rate = RateLimiter(per_minute, burst=burst, clock=clock)
     granted = []
     for wait in waits:
         clock.now += wait
@@ -53,7 +53,7 @@ def test_never_more_than_burst_and_rate_in_any_window(per_minute, burst, waits):
 def test_what_is_told_is_true(per_minute, burst):
     """As many as are left are granted, no more; and one more after the seconds that were told."""
     clock = Clock()
-    rate = Rate(per_minute, burst=burst, clock=clock)
+    rate = RateLimiter(per_minute, burst=burst, clock=clock)
     left = [rate.take("a").left for _ in range(burst)]
     assert left == list(range(burst - 1, -1, -1))
     refused = rate.take("a")
@@ -64,12 +64,12 @@ def test_what_is_told_is_true(per_minute, burst):
 
 @pytest.mark.parametrize("per_minute", [7, 61, 999_983, 0.7])
 def test_the_rate_is_never_rounded_up(per_minute):
-    assert Rate(per_minute, burst=1).interval * per_minute >= 60 * NANOSECONDS
+    assert RateLimiter(per_minute, burst=1).interval * per_minute >= 60 * NANOSECONDS
 
 
 def test_a_refusal_costs_nothing():
     clock = Clock()
-    rate = Rate(60, burst=1, clock=clock)
+    rate = RateLimiter(60, burst=1, clock=clock)
     assert rate.take("a").granted
     assert not any(rate.take("a").granted for _ in range(100))
     clock.now += NANOSECONDS
@@ -78,13 +78,13 @@ def test_a_refusal_costs_nothing():
 
 def test_a_pause_gives_a_burst_and_no_more():
     clock = Clock()
-    rate = Rate(60, burst=4, clock=clock)
+    rate = RateLimiter(60, burst=4, clock=clock)
     clock.now += 10**6 * NANOSECONDS
     assert sum(rate.take("a").granted for _ in range(100)) == 4
 
 
 def test_no_more_clients_than_are_allowed_are_remembered():
-    rate = Rate(1, burst=1, most_clients=10, clock=lambda: 0)
+    rate = RateLimiter(1, burst=1, most_clients=10, clock=lambda: 0)
     for number in range(1000):
         rate.take(f"client {number}")
     assert len(rate) == 10
@@ -93,7 +93,7 @@ def test_no_more_clients_than_are_allowed_are_remembered():
 
 
 def test_the_client_unseen_longest_is_forgotten():
-    rate = Rate(1, burst=1, most_clients=2, clock=lambda: 0)
+    rate = RateLimiter(1, burst=1, most_clients=2, clock=lambda: 0)
     for name in ("a", "b", "a", "c"):
         rate.take(name)
     assert not rate.take("a").granted
@@ -101,7 +101,7 @@ def test_the_client_unseen_longest_is_forgotten():
 
 
 def test_threads_share_a_rate():
-    rate = Rate(60, burst=500, clock=lambda: 0)
+    rate = RateLimiter(60, burst=500, clock=lambda: 0)
     granted: list[bool] = []
 
     def ask() -> None:
@@ -135,8 +135,8 @@ def test_everyone_is_told_how_much_is_left():
 
 def test_limits_are_structured_fields():
     """RFC 9651: a list with one string and parameters that are integers."""
-    rate = Rate(1_000_000, burst=1)
-    for value in limits(rate, rate.take("a")).values():
+    rate = RateLimiter(1_000_000, burst=1)
+    for value in rate_limit_headers(rate, rate.take("a")).values():
         assert re.fullmatch(r'"default"(;[a-z]=\d+)+', value)
     assert rate.seconds_to_fill >= 1
 
@@ -157,7 +157,7 @@ def test_no_rate_where_none_was_set():
 def test_a_rate_is_of_a_key_wherever_it_comes_from(tmp_path):
     file = tmp_path / "keys.json"
     first, second = add_key(file)[0], add_key(file)[0]
-    app = service(GuardSettings(keys_file=file, requests_per_minute=1, burst=2))
+    app = service(SecuritySettings(keys_file=file, requests_per_minute=1, burst=2))
 
     def ask(key: str, address: str) -> int:
         asking = TestClient(app, client=(address, 1))
@@ -179,7 +179,7 @@ def test_who_has_one_ipv6_address_has_its_network():
     assert ask("::ffff:192.0.2.9") == 429
 
 
-PROXY = GuardSettings(trusted_proxies="10.0.0.0/8, 2001:db8:ffff::/48").trusted_proxies
+PROXY = SecuritySettings(trusted_proxies="10.0.0.0/8, 2001:db8:ffff::/48").trusted_proxies
 
 
 @pytest.mark.parametrize(
@@ -225,10 +225,10 @@ def test_a_stranger_cannot_change_who_he_is_with_a_header():
 
 
 def test_a_refusal_by_rate_reads_no_body_and_is_in_the_log():
-    asking = client(GuardSettings(requests_per_minute=0.5, burst=1))
-    with logged() as said:
+    asking = client(SecuritySettings(requests_per_minute=0.5, burst=1))
+    with logged() as output:
         asking.post("/v1/check", content=b"x" * 1000)
         asking.post("/v1/check", content=b"x" * 1000)
-    assert '"status": 429' in said.json[-1]
-    assert '"bytes_in": 0' in said.json[-1]
-    assert '"refused": "rate"' in said.json[-1]
+    assert '"status": 429' in output.json[-1]
+    assert '"bytes_in": 0' in output.json[-1]
+    assert '"refused": "rate"' in output.json[-1]

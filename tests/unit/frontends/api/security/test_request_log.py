@@ -12,34 +12,34 @@ from datetime import datetime
 import pytest
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.security import GuardSettings, Metrics, server_options
-from faceproof.frontends.api.security.request_context import CURRENT
+from faceproof.frontends.api.security import Metrics, SecuritySettings, server_options
+from faceproof.frontends.api.security.request_context import REQUEST_CONTEXT
 from faceproof.frontends.api.security.request_log import (
-    JsonLines,
-    TextLines,
-    Watched,
-    frames,
+    JsonFormatter,
+    RequestLogMiddleware,
+    TextFormatter,
+    exception_frames,
     log_config,
 )
-from support.guarded import add_key, client, logged, service
+from support.secured import add_key, client, logged, service
 
 #: Each stands where a client can write; none may stand in a log.
 CANARY = "c4nary"
 
 
-def lines(said) -> list[dict]:
+def lines(message) -> list[dict]:
     """Return the lines of requests."""
-    parsed = [json.loads(line) for line in said.json]
+    parsed = [json.loads(line) for line in message.json]
     return [line for line in parsed if line["event"] == "request"]
 
 
 def test_a_line_says_what_happened(tmp_path):
     file = tmp_path / "keys.json"
     secret, identity = add_key(file)
-    asking = TestClient(service(GuardSettings(keys_file=file)), client=("203.0.113.77", 4711))
-    with logged() as said:
+    asking = TestClient(service(SecuritySettings(keys_file=file)), client=("203.0.113.77", 4711))
+    with logged() as output:
         answer = asking.post("/v1/check", content=b"12345", headers={"X-API-Key": secret})
-    (line,) = lines(said)
+    (line,) = lines(output)
     assert datetime.fromisoformat(line.pop("time")).utcoffset().seconds == 0
     assert 0 <= line.pop("ms") < 60_000
     assert line == {
@@ -60,17 +60,17 @@ def test_a_line_says_what_happened(tmp_path):
 
 def test_a_batch_says_what_its_pictures_came_to():
     """Also where the route runs in a thread of the framework."""
-    with logged() as said:
+    with logged() as output:
         client().post("/v1/check/batch")
-    assert lines(said)[0]["checks"] == {"real": 2, "no_face": 1, "empty_file": 1}
+    assert lines(output)[0]["checks"] == {"real": 2, "no_face": 1, "empty_file": 1}
 
 
 def test_addresses_are_shortened_or_left_out():
     def network(address: str, *, log_addresses: bool = True) -> str | None:
-        app = service(GuardSettings(log_addresses=log_addresses))
-        with logged() as said:
+        app = service(SecuritySettings(log_addresses=log_addresses))
+        with logged() as output:
             TestClient(app, client=(address, 1)).get("/healthz")
-        return lines(said)[0].get("client")
+        return lines(output)[0].get("client")
 
     assert network("203.0.113.77") == "203.0.113.0/24"
     assert network("2001:db8:1:2::3") == "2001:db8:1::/48"
@@ -80,9 +80,9 @@ def test_addresses_are_shortened_or_left_out():
 
 @pytest.mark.parametrize("sent", ["build-7.attempt-2", "0" * 64, "a.b-c.d-e"])
 def test_an_id_that_came_with_a_request_is_kept(sent):
-    with logged() as said:
+    with logged() as output:
         answer = client().get("/healthz", headers={"X-Request-ID": sent})
-    assert answer.headers["x-request-id"] == lines(said)[0]["request_id"] == sent
+    assert answer.headers["x-request-id"] == lines(output)[0]["request_id"] == sent
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_an_id_that_came_with_a_request_is_kept(sent):
     ["short", "x" * 65, "has space", "semi;colon", "fp_" + "a" * 12, "<script>", "caf\xe9-cafe"],
 )
 def test_what_is_no_id_is_not_repeated(sent):
-    with logged() as said:
+    with logged() as output:
         headers = {"X-Request-ID": sent.encode("latin-1")}
         answer = client().get("/healthz", headers=headers)
     assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["x-request-id"])
-    assert sent not in "".join(said.json)
+    assert sent not in "".join(output.json)
 
 
 def spoilt(name: str) -> str:
@@ -135,15 +135,15 @@ def test_nothing_that_a_client_sent_is_in_any_log(capfd, tmp_path):
     """Neither in lines nor in tracebacks, with keys and without, as JSON and as text."""
     file = tmp_path / "keys.json"
     add_key(file)
-    guarded = GuardSettings(keys_file=file, trusted_proxies="0.0.0.0/0, ::/0")
-    with logged() as said:
-        for settings in (GuardSettings(), guarded):
+    guarded = SecuritySettings(keys_file=file, trusted_proxies="0.0.0.0/0, ::/0")
+    with logged() as output:
+        for settings in (SecuritySettings(), guarded):
             asking = client(settings, base_url="http://canary-host")
             for request in requests():
                 asking.request(**request)
-    everything = "\n".join([*said.json, *said.text, *capfd.readouterr()])
-    assert len(lines(said)) == 2 * len(requests())
-    assert sum('"bug"' in line for line in said.json) == 4
+    everything = "\n".join([*output.json, *output.text, *capfd.readouterr()])
+    assert len(lines(output)) == 2 * len(requests())
+    assert sum('"bug"' in line for line in output.json) == 4
     assert CANARY not in everything
     assert "canary-host" not in everything
 
@@ -151,7 +151,7 @@ def test_nothing_that_a_client_sent_is_in_any_log(capfd, tmp_path):
 def test_a_line_is_one_line_without_control_characters():
     record = logging.makeLogRecord({"msg": "a\nb\x1b[2J\u2028", "level": logging.INFO})
     record.worth = "c\nd é"
-    for form in (JsonLines(), TextLines()):
+    for form in (JsonFormatter(), TextFormatter()):
         line = form.format(record)
         assert line.isprintable()
         assert line.isascii()
@@ -159,20 +159,20 @@ def test_a_line_is_one_line_without_control_characters():
 
 def test_a_request_that_is_over_is_not_named_in_what_is_logged_later():
     async def answer(scope, receive, send) -> None:
-        assert CURRENT.get() is not None
+        assert REQUEST_CONTEXT.get() is not None
 
     async def ask() -> None:
-        watched = Watched(answer, metrics=Metrics())
+        watched = RequestLogMiddleware(answer, metrics=Metrics())
         await watched({"type": "http", "method": "GET", "path": "/", "headers": []}, None, None)
-        assert CURRENT.get() is None
+        assert REQUEST_CONTEXT.get() is None
 
     asyncio.run(ask())
 
 
 def test_text_lines_are_words():
-    with logged() as said:
+    with logged() as output:
         client().get("/healthz")
-    line = next(line for line in said.text if " request " in line)
+    line = next(line for line in output.text if " request " in line)
     assert re.match(
         r"\S+ info request logger=faceproof.requests request_id=\w{32} method=GET", line
     )
@@ -180,7 +180,7 @@ def test_text_lines_are_words():
 
 
 def test_a_bug_is_logged_where_it_happened_and_told_without_words():
-    with logged() as said:
+    with logged() as output:
         answer = client().post("/v1/bug", content=b"secret words")
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
@@ -188,11 +188,11 @@ def test_a_bug_is_logged_where_it_happened_and_told_without_words():
     assert body["code"] == "internal"
     assert "guarded.py" not in answer.text
     assert "KeyError" not in answer.text
-    bug = next(json.loads(line) for line in said.json if '"bug"' in line)
+    bug = next(json.loads(line) for line in output.json if '"bug"' in line)
     assert bug["traceback"][0] == "KeyError"
     assert any(re.search(r"guarded\.py:\d+ in bug$", place) for place in bug["traceback"])
     assert bug["request_id"] == answer.headers["x-request-id"]
-    assert "secret words" not in "".join(said.json)
+    assert "secret words" not in "".join(output.json)
 
 
 def test_causes_are_told_by_type():
@@ -202,24 +202,24 @@ def test_causes_are_told_by_type():
         except ValueError as error:
             raise RuntimeError(CANARY) from error
     except RuntimeError as error:
-        told = frames(error)
-    assert [line for line in told if ":" not in line] == ["RuntimeError", "ValueError"]
-    assert CANARY not in str(told)
+        actual = exception_frames(error)
+    assert [line for line in actual if ":" not in line] == ["RuntimeError", "ValueError"]
+    assert CANARY not in str(actual)
 
 
 def test_an_error_that_is_its_own_cause_ends():
     error = ValueError()
     error.__context__ = other = KeyError()
     other.__context__ = error
-    assert frames(error) == ["ValueError", "KeyError"]
-    assert frames(None) == []
+    assert exception_frames(error) == ["ValueError", "KeyError"]
+    assert exception_frames(None) == []
 
 
 def test_a_cut_answer_is_cut_and_logged():
-    with logged() as said, pytest.raises(OSError, match="gone"):
+    with logged() as output, pytest.raises(OSError, match="gone"):
         client(raise_server_exceptions=True).get("/v1/cut")
-    assert any('"bug"' in line for line in said.json)
-    assert lines(said)[-1]["status"] == 200
+    assert any('"bug"' in line for line in output.json)
+    assert lines(output)[-1]["status"] == 200
 
 
 @pytest.fixture
@@ -252,17 +252,17 @@ def test_the_servers_own_logs_go_through_the_same_lines(restored, capfd, form):
     except ValueError:
         logging.getLogger("uvicorn.error").exception("Exception in ASGI application\n")
     logging.getLogger("uvicorn.error").info("Started")
-    said = capfd.readouterr()
-    assert said.out == ""
-    assert CANARY not in said.err
-    assert len(said.err.splitlines()) == 3
-    assert "ValueError" in said.err
-    assert "Started" in said.err
-    assert "never retrieved" in said.err
+    output = capfd.readouterr()
+    assert output.out == ""
+    assert CANARY not in output.err
+    assert len(output.err.splitlines()) == 3
+    assert "ValueError" in output.err
+    assert "Started" in output.err
+    assert "never retrieved" in output.err
 
 
 def test_lines_of_requests_may_be_off_while_bugs_are_told(restored, capfd):
-    logging.config.dictConfig(server_options(GuardSettings(log_format="off"))["log_config"])
+    logging.config.dictConfig(server_options(SecuritySettings(log_format="off"))["log_config"])
     asking = client()
     asking.get("/healthz")
     assert capfd.readouterr().err == ""

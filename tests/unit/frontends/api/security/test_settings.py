@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from faceproof.errors import UsageError
-from faceproof.frontends.api.security import GuardSettings, required
+from faceproof.frontends.api.security import SecuritySettings, require_security
 from faceproof.frontends.api.security.settings import is_loopback
 
 LOOPBACK = ("localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1")
@@ -28,39 +28,39 @@ class Service(BaseSettings):
     """As SERVICE reads it."""
 
     model_config = SettingsConfigDict(env_prefix="FACEPROOF_SERVE_", env_nested_delimiter="__")
-    guard: GuardSettings = GuardSettings()
+    guard: SecuritySettings = SecuritySettings()
 
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_this_machine_alone_needs_neither_keys_nor_rates(host):
     assert is_loopback(host)
-    required(host, GuardSettings())
+    require_security(host, SecuritySettings())
 
 
 @pytest.mark.parametrize("host", BEYOND)
 def test_elsewhere_both_are_needed_and_the_remedy_is_said(host):
     with pytest.raises(UsageError, match=r"no API key and no rate limit.*faceproof keys new.*60"):
-        required(host, GuardSettings())
+        require_security(host, SecuritySettings())
 
 
 def test_one_of_them_is_not_enough_and_only_the_other_is_asked_for(tmp_path):
     keys, rates = {"keys_file": tmp_path / "k"}, {"requests_per_minute": 60}
     with pytest.raises(UsageError, match="no rate limit") as without_rates:
-        required("0.0.0.0", GuardSettings(**keys))
+        require_security("0.0.0.0", SecuritySettings(**keys))
     assert "no API key" not in str(without_rates.value)
     with pytest.raises(UsageError, match="no API key") as without_keys:
-        required("0.0.0.0", GuardSettings(**rates))
+        require_security("0.0.0.0", SecuritySettings(**rates))
     assert "no rate limit" not in str(without_keys.value)
-    required("0.0.0.0", GuardSettings(**keys, **rates))
+    require_security("0.0.0.0", SecuritySettings(**keys, **rates))
 
 
 def test_whoever_says_so_serves_anyone():
-    required("0.0.0.0", GuardSettings(open_to_all=True))
+    require_security("0.0.0.0", SecuritySettings(open_to_all=True))
 
 
 def test_the_message_names_every_address_where_the_host_is_empty():
     with pytest.raises(UsageError, match=r"^every address is reachable"):
-        required("", GuardSettings())
+        require_security("", SecuritySettings())
 
 
 def test_every_setting_is_read_from_the_environment(monkeypatch):
@@ -105,4 +105,4 @@ def test_every_setting_is_read_from_the_environment(monkeypatch):
 )
 def test_what_does_not_fit_is_refused(wrong):
     with pytest.raises(ValidationError):
-        GuardSettings(**wrong)
+        SecuritySettings(**wrong)

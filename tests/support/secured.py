@@ -11,9 +11,9 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import StreamingResponse
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.security import GuardSettings, Metrics, install
-from faceproof.frontends.api.security.key_file import Keys, change_keys, new_key, now_utc
-from faceproof.frontends.api.security.request_log import JsonLines, TextLines
+from faceproof.frontends.api.security import Metrics, SecuritySettings, install
+from faceproof.frontends.api.security.key_file import Keys, change_keys, create_key, now_utc
+from faceproof.frontends.api.security.request_log import JsonFormatter, TextFormatter
 from faceproof.imaging.faces import Quality
 from faceproof.results import CheckedBy, CheckedFace, CheckError, CheckResult
 
@@ -46,7 +46,7 @@ def result(*verdicts: str, code: str | None = None) -> CheckResult:
     )
 
 
-def service(settings: GuardSettings | None = None, metrics: Metrics | None = None) -> FastAPI:
+def service(settings: SecuritySettings | None = None, metrics: Metrics | None = None) -> FastAPI:
     """Return a guarded app with routes that are open, closed, broken and cut off."""
     app, router, metrics = FastAPI(docs_url=None), APIRouter(), metrics or Metrics()
 
@@ -58,13 +58,13 @@ def service(settings: GuardSettings | None = None, metrics: Metrics | None = Non
     @app.post("/v1/check")
     async def check(request: Request, at: str = "") -> dict[str, int]:
         body = await request.body()
-        metrics.checked(result("fake", "real"))
+        metrics.record_result(result("fake", "real"))
         return {"bytes": len(body)}
 
     @app.post("/v1/check/batch")
     def batch() -> dict[str, int]:
         for one in (result("real"), result(), result(code="empty_file"), result("real")):
-            metrics.checked(one)
+            metrics.record_result(one)
         return {"pictures": 4}
 
     @app.post("/v1/bug")
@@ -85,11 +85,11 @@ def service(settings: GuardSettings | None = None, metrics: Metrics | None = Non
         return {"name": name}
 
     app.include_router(router, prefix="/v1")
-    install(app, settings or GuardSettings(), metrics)
+    install(app, settings or SecuritySettings(), metrics)
     return app
 
 
-def client(settings: GuardSettings | None = None, **options: object) -> TestClient:
+def client(settings: SecuritySettings | None = None, **options: object) -> TestClient:
     """Return a client of the guarded app; bugs are answered, as a server would."""
     options = {"raise_server_exceptions": False, **options}
     return TestClient(service(settings), **options)
@@ -97,7 +97,7 @@ def client(settings: GuardSettings | None = None, **options: object) -> TestClie
 
 def add_key(file: Path, name: str = "shop", **changes: object) -> tuple[str, str]:
     """Return the secret and the id of a new key in a file."""
-    secret, key = new_key(name, now=now_utc(), expires=None)
+    secret, key = create_key(name, now=now_utc(), expires=None)
     kept = key.model_copy(update=changes)
     change_keys(file, lambda keys: Keys(keys=(*keys.keys, kept)))
     return secret, key.id
@@ -117,8 +117,8 @@ class _Kept(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith(("httpx", "httpcore")):
             return
-        self.json.append(JsonLines().format(record))
-        self.text.append(TextLines().format(record))
+        self.json.append(JsonFormatter().format(record))
+        self.text.append(TextFormatter().format(record))
 
 
 @contextmanager

@@ -14,10 +14,10 @@ AGAINST = ("adversarial.share=0.5", "adversarial.attack=fgsm", "adversarial.budg
 
 
 def test_the_card_has_the_faces_attacked_beside_the_same_unattacked(mini, tmp_path):
-    said: list[str] = []
-    bundle = train(mini(*AGAINST), tmp_path / "run", progress=said.append)
-    assert any(line.startswith("attacks on at most") for line in said)
-    assert any("attacked accuracy" in line for line in said), "validation says it as well"
+    output: list[str] = []
+    bundle = train(mini(*AGAINST), tmp_path / "run", progress=output.append)
+    assert any(line.startswith("attacks on at most") for line in output)
+    assert any("attacked accuracy" in line for line in output), "validation says it as well"
     found = Bundle.read(bundle.folder).spec.results
     rates = {one.condition: one for one in found if one.metric.startswith("accuracy@")}
     attacked = {"unattacked", "fgsm-1", "pgd-1x10", "fgsm-4", "pgd-4x10"}

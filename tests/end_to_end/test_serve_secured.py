@@ -61,12 +61,12 @@ def test_a_guarded_service_from_its_first_key_to_its_last_line(tiny_bundle, tmp_
             assert status(connection.recv(4096)) == 401
         service.terminate()
         assert service.code() == 0
-        said = service.said.read_bytes()
+        output = service.log.read_bytes()
 
-    assert CANARY not in said
-    assert old.encode() not in said
-    assert new.encode() not in said
-    lines = [line for line in said.decode().splitlines() if not line.startswith("faceproof: ")]
+    assert CANARY not in output
+    assert old.encode() not in output
+    assert new.encode() not in output
+    lines = [line for line in output.decode().splitlines() if not line.startswith("faceproof: ")]
     requests = [line for line in map(json.loads, lines) if line["event"] == "request"]
     assert len(requests) == 11
     assert requests[2]["key"] == identity
