@@ -127,9 +127,10 @@ def test_what_has_passed_is_not_run_again_but_where_the_environment_matters(tmp_
     shutil.copy(ROOT / "conftest.py", tmp_path)
 
     def run(*options: str) -> str:
-        command = [sys.executable, "-m", "pytest", "--import-mode=importlib", "-vrN", "--tb=no"]
+        command = [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={tmp_path}"]
+        how = ["--import-mode=importlib", "-vrN", "--tb=no", "-p", "no:cacheprovider"]
         return subprocess.run(
-            [*command, "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={tmp_path}", *options],
+            [*command, *how, *options],
             capture_output=True,
             encoding="utf-8",
             check=False,

@@ -33,7 +33,7 @@ licence = "MIT"
 name = "test_efficientnet_ln"
 head = {{ dropout = 0.2, hidden = 8, hidden_dropout = 0.2 }}
 preprocessing.crop = {{ size = 32 }}
-batch_norm_pictures = 16
+batch_norm_pictures = 32
 [augment]
 grey = 0.0
 colour = 0.2
