@@ -15,6 +15,10 @@ EVERYWHERE = (
     *("tests/unit/test_public_names.py", "tests/unit/test_tables.py"),
 )
 
+# With it each of the many processes that tests start compiles what it imports: 20 s of CPU for
+# torch and timm, not 6.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if "PYTEST_XDIST_WORKER" in os.environ:  # a worker has one core; read when numpy is imported
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")

@@ -15,6 +15,7 @@ import socket
 import sys
 from pathlib import Path
 
+import timm  # noqa: F401 (a training imports it; where it is forked, once for all)
 import torch
 from torch import nn
 
