@@ -241,12 +241,12 @@ def test_a_run_that_broke_off_ends_in_the_same_bytes(raw, tmp_path, monkeypatch)
     expected = whole(raw, tmp_path / "unbroken")
     prepare_one, done = prepare_module.prepare_picture, []
 
-    def breaking(job, shop):
+    def breaking(job, context):
         if len(done) % 2 and not done[-1]:
             done.append("broken")
             raise KeyboardInterrupt
         done.append("")
-        return prepare_one(job, shop)
+        return prepare_one(job, context)
 
     monkeypatch.setattr(prepare_module, "prepare_picture", breaking)
     for _ in range(20):
