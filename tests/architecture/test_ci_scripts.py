@@ -90,3 +90,60 @@ def test_steps_go_on_after_a_failure_and_stop_inside_one(tmp_path):
     assert "went on inside" not in done.stdout
     assert "went on after" in done.stdout
     assert done.stdout.splitlines()[-1] == "0 passed, 1 failed"
+
+
+OUTCOMES = """
+import pytest
+
+@pytest.fixture
+def breaks():
+    yield
+    raise RuntimeError
+
+class TestIt:
+    @pytest.mark.parametrize("word", ["a::b[c]", "x/y.py"])
+    def test_passes(self, word):
+        pass
+
+def test_passes():
+    pass
+
+def test_fails():
+    assert False
+
+def test_is_skipped():
+    pytest.skip()
+
+def test_ends_badly(breaks):
+    pass
+"""
+
+
+def test_what_has_passed_is_not_run_again_but_where_the_environment_matters(tmp_path):
+    for name in ("tests/unit/data/test_a.py", "tests/architecture/test_b.py"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text(OUTCOMES, encoding="utf-8")
+    shutil.copy(ROOT / "conftest.py", tmp_path)
+
+    def run(*options: str) -> str:
+        command = [sys.executable, "-m", "pytest", "-c", os.devnull, f"--rootdir={tmp_path}"]
+        how = ["--import-mode=importlib", "-vrN", "--tb=no", "-p", "no:cacheprovider"]
+        return subprocess.run(
+            [*command, *how, *options],
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            cwd=tmp_path,
+            env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
+        ).stdout
+
+    first = run("--junitxml=first.xml")
+    assert "2 failed, 8 passed, 2 skipped, 2 errors" in first
+    again = run("--passed-in=first.xml")
+    assert "3 deselected" in again
+    for name in ("test_fails", "test_is_skipped", "test_ends_badly"):
+        assert f"tests/unit/data/test_a.py::{name} " in again
+    assert "tests/unit/data/test_a.py::test_passes" not in again
+    assert "tests/architecture/test_b.py::test_passes PASSED" in again
+    assert run("--passed-in=nowhere.xml").count(" PASSED") == first.count(" PASSED")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +33,7 @@ licence = "MIT"
 name = "test_efficientnet_ln"
 head = {{ dropout = 0.2, hidden = 8, hidden_dropout = 0.2 }}
 preprocessing.crop = {{ size = 32 }}
+batch_norm_pictures = 32
 [augment]
 grey = 0.0
 colour = 0.2
@@ -161,3 +165,31 @@ def python() -> Callable[..., subprocess.Popen]:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def program() -> Iterator[Callable[..., tuple[int, str, str]]]:
+    """Run program.py in a forked process; return the exit code, standard output and error."""
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, str(Path(__file__).with_name("program.py")), "--fork"]
+    server = subprocess.Popen(
+        [*command, str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    theirs.close()
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        reading, writing = os.pipe()
+        with open(reading, encoding="utf-8") as output, tempfile.TemporaryFile("w+") as errors:  # noqa: PTH123
+            asked = json.dumps([str(one) for one in arguments]).encode()
+            socket.send_fds(ours, [asked], [writing, errors.fileno()])
+            os.close(writing)
+            said = output.read()  # until the last of its helpers, too, has ended
+            code = int(ours.recv(16))
+            errors.seek(0)
+            return code, said, errors.read()
+
+    yield run
+    ours.close()
+    server.wait(60)

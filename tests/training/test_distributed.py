@@ -28,15 +28,14 @@ STEPS = ("schedule.steps=40", "schedule.validate_steps=20", "schedule.checkpoint
 
 
 @pytest.fixture(scope="module")
-def train(python, prepared):
+def train(program, prepared):
     """Train in processes of their own; return the exit code and what was said."""
 
     def to_the_end(run: Path, devices: int, *options: str) -> tuple[int, list[str]]:
         how = ("--plain", f"device.devices={devices}", *STEPS, *options)
-        process = python(PROGRAM, prepared, run, *how)
-        output, errors = process.communicate(timeout=900)
+        code, output, errors = program(prepared, run, *how)
         assert "Traceback" not in errors, errors
-        return process.returncode, output.splitlines()
+        return code, output.splitlines()
 
     return to_the_end
 
@@ -150,21 +149,19 @@ def test_torchrun_and_the_recipe_must_agree(torchrun, prepared, tmp_path):
 
 
 def test_a_helper_that_dies_takes_the_first_process_with_it(
-    python, train, prepared, alone, tmp_path
+    program, train, prepared, alone, tmp_path
 ):
     """Nothing waits for ever, the last checkpoint is whole, and one process goes on with it."""
     kill = ("--helpers-alone", f"--signal={int(signal.SIGKILL)}", "--at=step 30/40")
-    process = python(PROGRAM, prepared, tmp_path, "--plain", "device.devices=2", *STEPS, *kill)
-    process.communicate(timeout=900)
-    assert process.returncode != 0
+    code, _, _ = program(prepared, tmp_path, "--plain", "device.devices=2", *STEPS, *kill)
+    assert code != 0
     assert torch.load(tmp_path / "last.pt", weights_only=True)["step"] == 20
     assert train(tmp_path, 1)[0] == 0
     assert_alike(tmp_path, alone)
 
 
-def test_a_batch_that_does_not_divide_is_refused(python, prepared, tmp_path):
+def test_a_batch_that_does_not_divide_is_refused(program, prepared, tmp_path):
     how = ("--plain", "device.devices=2", "schedule.batch_size=5")
-    process = python(PROGRAM, prepared, tmp_path, *how)
-    _, errors = process.communicate(timeout=900)
-    assert process.returncode != 0
+    code, _, errors = program(prepared, tmp_path, *how)
+    assert code != 0
     assert "batch_size 5 is not divisible by 2 devices" in errors

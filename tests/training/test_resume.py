@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = [
     pytest.mark.train,
-    pytest.mark.slow,  # a dozen processes that each import torch; test_loop.py has it in one
+    pytest.mark.slow,  # a dozen processes; test_loop.py has it in one
     pytest.mark.skipif(os.name == "nt", reason="signals as on Linux and macOS"),
 ]
 
@@ -28,14 +28,13 @@ EVERYTHING = (
 
 
 @pytest.fixture(scope="module")
-def train(prepared, python):
+def train(prepared, program):
     """Train in a process of its own; return its exit code and what it said."""
 
     def to_the_end(run: Path, *options: str) -> tuple[int, list[str]]:
-        process = python(PROGRAM, prepared, run, *OVERRIDES, *options)
-        output, errors = process.communicate(timeout=900)
+        code, output, errors = program(prepared, run, *OVERRIDES, *options)
         assert "Traceback" not in errors, errors
-        return process.returncode, output.splitlines()
+        return code, output.splitlines()
 
     return to_the_end
 
