@@ -38,7 +38,7 @@ SAMPLES = (
         "generated.jpg",
         "A generated portrait",
         "A fake: Stable Diffusion 3 made it, and nobody looks like this. CC0, made smaller.",
-        "Portrait of a woman with dark hair in front of a house.",
+        "Portrait of a woman in a white jacket, with a hedge behind her.",
     ),
     SamplePicture(
         "couple.jpg",
