@@ -31,7 +31,14 @@ from faceproof.provenance.records import (
 from faceproof.reports import words as plain_words
 from faceproof.reports.words import budgets as looked_up
 from faceproof.reports.words.budgets import predictive_value, whole_share
-from faceproof.results import CheckedBy, CheckedFace, CheckedImage, CheckError, CheckResult, Resaved
+from faceproof.results import (
+    CheckedBy,
+    CheckedFace,
+    CheckedImage,
+    CheckError,
+    CheckResult,
+    ResavedResult,
+)
 
 HASH = "d" * 64
 POINTS = tuple(Detector.load("default").spec.operating_points)
@@ -423,8 +430,8 @@ class TestAnswers:
         assert "could not be checked" in plain_words.answer_words(result(error=True))
 
 
-def resaved_as(condition: str, verdict: Verdict | None) -> Resaved:
-    return Resaved(
+def resaved_as(condition: str, verdict: Verdict | None) -> ResavedResult:
+    return ResavedResult(
         condition=condition,
         status="ok" if verdict else "no_face",
         verdict=verdict,
