@@ -1,4 +1,4 @@
-"""Print the README's table of results, from the default detector's own record.
+"""Print the README's two tables of results, from the default detector's own record.
 
 uv run python docs/figures.py
 """
@@ -8,39 +8,42 @@ from collections.abc import Iterator
 
 from faceproof.detector import Detector, DetectorSpec, Finding
 
-SOURCES = ("all", "source=ffhq_stylegan140k", "source=openforensics", "source=dfdc")
 CONDITIONS = ("clean", "jpeg-60", "resize-0.5")
-COLUMNS = {
-    "ROC-AUC": "roc_auc",
-    "real called fake": "bpcer@{point}",
-    "real, unsure": "real_unsure_rate@{point}",
-    "fake called fake": "recall@{point}",
-    "fake called real": "apcer@{point}",
-}
 
 
-def table(spec: DetectorSpec) -> Iterator[str]:
-    """Yield the lines of the table: a row for each source and condition, with 95 % intervals."""
-    yield f"| test pictures | saved as | {' | '.join(COLUMNS)} |"
-    yield "|---" * (2 + len(COLUMNS)) + "|"
+def real_faces(spec: DetectorSpec) -> Iterator[str]:
+    """Yield the table of real faces: a row for each family, with 95 % intervals."""
+    point = spec.default_operating_point
+    yield "| real faces | n | called fake, clean | jpeg-60 | resize-0.5 | unsure, clean |"
+    yield "|---|--:|---|---|---|---|"
+    yield from rows(spec, "family=", f"bpcer@{point}", f"real_unsure_rate@{point}")
+
+
+def fake_faces(spec: DetectorSpec) -> Iterator[str]:
+    """Yield the table of fakes: a row for each generator, with 95 % intervals."""
+    point = spec.default_operating_point
+    yield "| fakes | n | called fake, clean | jpeg-60 | resize-0.5 | called real, clean |"
+    yield "|---|--:|---|---|---|---|"
+    yield from rows(spec, "generator=", f"recall@{point}", f"apcer@{point}")
+
+
+def rows(spec: DetectorSpec, kind: str, metric: str, last: str) -> Iterator[str]:
+    """Yield a row for each slice of a kind, then one for all."""
     found = {(one.slice, one.condition, one.metric): one for one in spec.results}
-    for source in SOURCES:
-        for condition in CONDITIONS:
-            cells = [
-                cell(found[source, condition, metric.format(point=spec.default_operating_point)])
-                for metric in COLUMNS.values()
-            ]
-            name = source.removeprefix("source=")
-            yield f"| {name} | {condition} | {' | '.join(cells)} |"
+    names = [name for name, condition, of in found if of == metric and condition == "clean"]
+    for name in [*sorted(name for name in names if name.startswith(kind)), "all"]:
+        cells = [cell(found[name, condition, metric]) for condition in CONDITIONS]
+        count = found[name, "clean", metric].n
+        shown = name.removeprefix(kind)
+        yield f"| {shown} | {count:,} | {' | '.join(cells)} | {cell(found[name, 'clean', last])} |"
 
 
 def cell(finding: Finding) -> str:
-    """Return a value and its interval: an AUC with three digits, a rate in percent."""
-    value, low, high = finding.value, finding.low, finding.high
-    if finding.metric == "roc_auc":
-        return f"{value:.3f} [{low:.3f}, {high:.3f}]"
-    return f"{100 * value:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    """Return a rate in percent and its interval."""
+    value, low, high = (100 * one for one in (finding.value, finding.low, finding.high))
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(table(Detector.load("default").spec)) + "\n")
+    spec = Detector.load("default").spec
+    sys.stdout.write("\n".join([*real_faces(spec), "", *fake_faces(spec)]) + "\n")

@@ -17,13 +17,13 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "samples"
-COUPLE = "real-couple.jpg"
-MANY = (COUPLE, "real-hopper.jpg", "no-face-cat.jpg", "real-photographer.jpg")
+SHOWN = "fake-sd3-female-25.jpg"
+MANY = (SHOWN, "fake-sd3-male-30.jpg", "real-couple.jpg", "real-hopper.jpg", "no-face-cat.jpg")
 WIDE, PHONE = (1200, 1120), (390, 1100)
 PATIENCE_MS = 90_000
 COLOURS = 256
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
-VERDICT = "Cannot tell"
+VERDICT = "Looks generated or manipulated"
 
 
 def main() -> None:
@@ -70,13 +70,13 @@ def opened(
 
 
 def check(page: Page, name: str, *, heat: bool) -> None:
-    """Keep the check of a picture with two faces."""
-    give(page, COUPLE)
+    """Keep the check of a generated portrait."""
+    give(page, SHOWN)
     expect(page.get_by_text(VERDICT, exact=True)).to_be_visible()
     if heat:
         page.get_by_text("Show where the evidence lies").click()
         expect(page.get_by_role("slider", name=re.compile("Strength of the heat"))).to_be_visible()
-    page.get_by_role("heading", name=COUPLE).evaluate("one => one.scrollIntoView()")
+    page.get_by_role("heading", name=SHOWN).evaluate("one => one.scrollIntoView()")
     keep(page, name)
 
 

@@ -19,7 +19,7 @@ from faceproof.detector import (
     OnnxFile,
     OperatingPoint,
     Platt,
-    TrainedOn,
+    TrainingData,
     WeightsFile,
     write_bundle,
 )
@@ -144,7 +144,9 @@ def tiny_spec() -> DetectorSpec:
             ),
         },
         default_operating_point="balanced",
-        trained_on=TrainedOn(data_sha256="d" * 64, rows={"train": 2, "calibration": 1, "test": 1}),
+        trained_on=TrainingData(
+            data_sha256="d" * 64, rows={"train": 2, "calibration": 1, "test": 1}
+        ),
         generators_seen=("none", "lamp"),
         licence="MIT",
         notes=("for tests",),

@@ -112,7 +112,7 @@ class CheckResult(Document):
         return self
 
 
-class Resaved(Record):
+class ResavedResult(Record):
     """The answer for the same picture after a degradation: saved again, made smaller."""
 
     condition: str

@@ -3,17 +3,20 @@
 import importlib.util
 from pathlib import Path
 
+import pytest
+
 from faceproof.detector import Detector
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_readme_shows_the_table_of_the_default_detector():
+@pytest.mark.parametrize("kind", ["real_faces", "fake_faces"])
+def test_the_readme_shows_the_tables_of_the_default_detector(kind):
     spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "figures.py")
     figures = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(figures)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    expected = "\n".join(figures.table(Detector.load("default").spec))
+    expected = "\n".join(getattr(figures, kind)(Detector.load("default").spec))
     assert expected in readme, "run: uv run python docs/figures.py"
 
 

@@ -102,7 +102,7 @@ def test_an_upload_gets_a_verdict_in_words_with_a_picture_that_is_described(page
 
 
 def test_another_budget_moves_the_verdict(page):
-    upload(page, "real-photographer.jpg")
+    upload(page, "fake-sd3-male-30.jpg")
     expect(verdict(page, VERDICTS["unsure"])).to_have_count(1)
     slider = page.get_by_role("slider", name=re.compile("False alarms"))
     slider.focus()
@@ -125,10 +125,10 @@ def test_an_address_is_fetched_and_a_private_one_is_not(page, site):
 
 
 def test_several_faces_are_told_apart(page):
-    upload(page, "real-couple.jpg")
+    upload(page, "fake-swap-brothers-small-faces.jpg")
     expect(page.get_by_text("2 faces were found. Which one?")).to_be_visible()
     expect(verdict(page, VERDICTS["unsure"])).to_have_count(1)
-    page.get_by_text("Face 1: real").click()
+    page.get_by_text("Face 2: real").click()
     expect(verdict(page, VERDICTS["real"])).to_have_count(1)
     expect(verdict(page)).to_have_count(1)
 
@@ -145,7 +145,7 @@ def test_no_face_and_no_picture_are_said(page, tmp_path):
 
 
 def test_the_heat_map_and_the_stability_come_when_asked_for(page):
-    upload(page, "real-photographer.jpg")
+    upload(page, "fake-sd3-male-30.jpg")
     picture = page.get_by_role("img", name="face 1 unsure")
     plain = picture.get_attribute("src")
     page.get_by_text("Show where the evidence lies").click()
@@ -252,7 +252,7 @@ def test_axe_finds_nothing_serious(page, name, scheme):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_in_any_verdict(page, scheme):
     page.emulate_media(color_scheme=scheme)
-    upload(page, "real-photographer.jpg")
+    upload(page, "fake-sd3-male-30.jpg")
     expect(verdict(page, VERDICTS["unsure"])).to_have_count(1)
     assert serious(page) == []
     page.get_by_role("slider", name=re.compile("False alarms")).press("Home")

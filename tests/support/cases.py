@@ -20,7 +20,7 @@ from faceproof.results import (
     CheckResult,
     HeatMap,
     Provenance,
-    Resaved,
+    ResavedResult,
 )
 
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -110,11 +110,13 @@ def origin(
     )
 
 
-def saved_again(*verdicts: Verdict) -> tuple[Resaved, ...]:
+def saved_again(*verdicts: Verdict) -> tuple[ResavedResult, ...]:
     """Return answers on the picture saved again."""
     ways = ("jpeg-90", "jpeg-60", "webp-75", "screenshot")
     return tuple(
-        Resaved(condition=way, status="ok", verdict=one, fake_probability=SCORES[one], faces=1)
+        ResavedResult(
+            condition=way, status="ok", verdict=one, fake_probability=SCORES[one], faces=1
+        )
         for way, one in zip(ways, verdicts, strict=False)
     )
 

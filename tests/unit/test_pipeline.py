@@ -17,7 +17,7 @@ def test_answers_come_in_order_however_long_they_take(workers):
         return -item
 
     assert list(map_in_order(slow_first, range(9), workers=workers, ahead=5)) == [
-        -i for i in range(9)
+        -number for number in range(9)
     ]
 
 

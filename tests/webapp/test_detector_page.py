@@ -51,7 +51,7 @@ def test_a_figure_holds_its_slices_alone(tiny_spec):
 
 
 def test_a_plot_shows_every_value_and_says_it_in_words():
-    figure = FIGURES[0](SPEC, "1-in-200")
+    figure = FIGURES[0](SPEC, SPEC.default_operating_point)
     drawn = make_chart(figure).to_dict()
     assert drawn["description"] == figure.describe()
     rows = [

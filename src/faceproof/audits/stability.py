@@ -11,7 +11,7 @@ import numpy as np
 from faceproof.checker import Checker
 from faceproof.imaging.decode import decode
 from faceproof.imaging.degradations import DEGRADATIONS
-from faceproof.results import CheckResult, Resaved
+from faceproof.results import CheckResult, ResavedResult
 from faceproof.tables import choose
 
 CONDITIONS = (
@@ -29,7 +29,7 @@ CONDITIONS = (
 
 def check_resaved(
     checker: Checker, data: bytes, *, conditions: Sequence[str] = CONDITIONS
-) -> tuple[Resaved, ...]:
+) -> tuple[ResavedResult, ...]:
     """Return the results of ``checker`` on a picture under each condition, in order.
 
     ``data`` is the picture's file. Faces are detected again. The same file always gives the same
@@ -57,8 +57,8 @@ def _condition_rng(sha256: str, condition: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def _resaved_record(result: CheckResult) -> Resaved:
-    return Resaved(
+def _resaved_record(result: CheckResult) -> ResavedResult:
+    return ResavedResult(
         condition=result.source,
         status=result.status,
         verdict=result.verdict,

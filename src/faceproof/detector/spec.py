@@ -172,14 +172,14 @@ class Member(VersionedRecord):
     input: InputSpec | None = None
 
 
-class TrainedOn(Record):
+class TrainingData(Record):
     """The manifest that the detector was trained on, by hash, with its rows in each split."""
 
     data_sha256: Sha256
     rows: dict[Split, Count]
 
 
-class StartedFrom(Record):
+class StartingPoint(Record):
     """The weights that training started from, and their licence."""
 
     name: Text
@@ -204,9 +204,9 @@ class DetectorSpec(VersionedRecord):
     operating_points: dict[str, OperatingPoint] = Field(min_length=1)
     default_operating_point: str
     unsupported: tuple[Unsupported, ...] = ()
-    trained_on: TrainedOn
+    trained_on: TrainingData
     generators_seen: tuple[Text, ...]
-    started_from: tuple[StartedFrom, ...] = ()
+    started_from: tuple[StartingPoint, ...] = ()
     results: tuple[Finding, ...] = ()
     licence: Text
     notes: tuple[str, ...] = ()

@@ -164,7 +164,7 @@ def _results(spec: DetectorSpec) -> str:
         for metric in (name, f"{name}@{point}"):
             if name not in IN_THIS_SECTION and _is_tested(spec, metric):
                 at = f", at {escape_markdown(point)}" if "@" in metric else ""
-                blocks += [f"### {title}{at}", _by_slice(spec, metric)]
+                blocks += [f"### {title}{at}", _slice_table(spec, metric)]
     worst = _worst(spec, point)
     return (
         section("Results on the test split", *blocks, worst)
@@ -173,7 +173,7 @@ def _results(spec: DetectorSpec) -> str:
     )
 
 
-def _by_slice(spec: DetectorSpec, metric: str) -> str:
+def _slice_table(spec: DetectorSpec, metric: str) -> str:
     conditions = _conditions(spec)
     slices = dict.fromkeys(f.slice for f in spec.results if f.metric == metric)
     rows = [

@@ -15,7 +15,7 @@ from faceproof.errors import PictureError
 from faceproof.imaging.decode import Limits, Pixels, decode
 from faceproof.imaging.degradations import encode_jpeg, reduce_to
 from faceproof.reports.marked_picture import mark_picture, picture_words
-from faceproof.results import CheckedFace, CheckResult, Resaved
+from faceproof.results import CheckedFace, CheckResult, ResavedResult
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ class Evidence:
     """A result with views of its picture; ``missing`` is the reason if there are none."""
 
     result: CheckResult
-    resaved: tuple[Resaved, ...] = ()
+    resaved: tuple[ResavedResult, ...] = ()
     shown: JpegImage | None = None
     faces: tuple[FaceViews, ...] = ()
     missing: str = NOT_GIVEN
@@ -163,7 +163,7 @@ class Evidence:
 def collect_evidence(
     picture: bytes | None,
     result: CheckResult,
-    resaved: Sequence[Resaved] = (),
+    resaved: Sequence[ResavedResult] = (),
     *,
     limits: Limits | None = None,
 ) -> Evidence:

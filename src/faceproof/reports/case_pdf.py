@@ -11,7 +11,7 @@ from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
 from faceproof.reports.case_blocks import CaseFacts, collect_evidence
 from faceproof.reports.case_facts import ASKED, CheckCommand, case_facts
-from faceproof.results import CheckResult, Resaved
+from faceproof.results import CheckResult, ResavedResult
 
 _MM = 72 / 25.4
 _MARGIN = 20 * _MM
@@ -22,7 +22,7 @@ def case_pdf(
     result: CheckResult,
     *,
     detector: DetectorSpec,
-    resaved: Sequence[Resaved] = (),
+    resaved: Sequence[ResavedResult] = (),
     generated: datetime,
     asked: CheckCommand = ASKED,
 ) -> bytes:

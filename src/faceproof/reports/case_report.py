@@ -13,7 +13,7 @@ from faceproof.reports.case_blocks import CaseFacts, JpegImage, Section, collect
 from faceproof.reports.case_facts import ASKED, CheckCommand, case_facts
 from faceproof.reports.markup import make_environment
 from faceproof.reports.words import keep_percent_together
-from faceproof.results import CheckResult, Resaved
+from faceproof.results import CheckResult, ResavedResult
 
 _MOST_SHORTCUTS = 16
 
@@ -23,7 +23,7 @@ def case_html(
     result: CheckResult,
     *,
     detector: DetectorSpec,
-    resaved: Sequence[Resaved] = (),
+    resaved: Sequence[ResavedResult] = (),
     generated: datetime,
     asked: CheckCommand = ASKED,
 ) -> str:

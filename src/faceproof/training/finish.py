@@ -22,7 +22,7 @@ from faceproof.detector import (
     DetectorSpec,
     Identity,
     OperatingPoint,
-    TrainedOn,
+    TrainingData,
     calibrate,
     write_bundle,
 )
@@ -233,7 +233,7 @@ def draft_bundle(
         calibration=Identity(),
         operating_points={"undecided": undecided},
         default_operating_point="undecided",
-        trained_on=TrainedOn(data_sha256=manifest.sha256, rows=manifest.counts()),
+        trained_on=TrainingData(data_sha256=manifest.sha256, rows=manifest.counts()),
         generators_seen=_training_generators(manifest),
         started_from=starting_points(run),
         licence=recipe.data.licence,

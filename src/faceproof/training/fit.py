@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import read_landmarks
-from faceproof.detector.spec import StartedFrom
+from faceproof.detector.spec import StartingPoint
 from faceproof.errors import DataError
 from faceproof.export import export_onnx
 from faceproof.messages import ignore_message
@@ -59,7 +59,7 @@ def fit(
         TrainingError: starting weights that do not fit, a gradient that is not finite, a run
             folder of another network or other data.
         ExportError: the network cannot become a detector, which is tried before it is trained.
-        Stopped: Ctrl-C or SIGTERM; ``last.pt`` is written.
+        TrainingStopped: Ctrl-C or SIGTERM; ``last.pt`` is written.
     """
     changed = recipe_changes(run, recipe, manifest)
     refuse_uneven(recipe)
@@ -141,15 +141,15 @@ def load_saved_network(recipe: Recipe, run: RunFolder) -> Network:
     return network.eval()
 
 
-def starting_points(run: RunFolder) -> tuple[StartedFrom, ...]:
+def starting_points(run: RunFolder) -> tuple[StartingPoint, ...]:
     """Return what the run's network started from, empty for random weights."""
     path: Path = run.path / "started_from.json"
-    return (StartedFrom.read(path),) if path.exists() else ()
+    return (StartingPoint.read(path),) if path.exists() else ()
 
 
-def _starting_point(recipe: Recipe, sha256: str) -> StartedFrom:
+def _starting_point(recipe: Recipe, sha256: str) -> StartingPoint:
     """Return what the card says of the starting weights."""
-    return StartedFrom(
+    return StartingPoint(
         name=recipe.network.started_from, licence=recipe.network.started_from_licence, sha256=sha256
     )
 

@@ -71,7 +71,8 @@ class Trainer:
         Raises:
             TrainingError: a non-finite gradient, too little memory, a full disk, or a
                 ``last.pt`` that cannot be resumed.
-            Stopped: Ctrl-C or SIGTERM, after the current step is done and ``last.pt`` written.
+            TrainingStopped: Ctrl-C or SIGTERM, after the current step is done and ``last.pt``
+            written.
         """
         self._resume()
         schedule, state = self._recipe.schedule, self.state

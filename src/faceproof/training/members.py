@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceproof.data.manifest import Manifest
-from faceproof.detector import Bundle, Detector, DetectorSpec, Identity, Member, TrainedOn
+from faceproof.detector import Bundle, Detector, DetectorSpec, Identity, Member, TrainingData
 from faceproof.detector.calibration import calibrate as apply
 from faceproof.detector.detector import crop_difference
 from faceproof.detector.scorers import member_onnx
@@ -318,7 +318,7 @@ def merge_members(
         calibration=Identity(),
         operating_points=specs[0].operating_points,
         default_operating_point=specs[0].default_operating_point,
-        trained_on=TrainedOn(data_sha256=manifest.sha256, rows=manifest.counts()),
+        trained_on=TrainingData(data_sha256=manifest.sha256, rows=manifest.counts()),
         generators_seen=tuple(sorted({name for one in specs for name in one.generators_seen})),
         started_from=tuple(dict.fromkeys(start for one in specs for start in one.started_from)),
         licence=" AND ".join(dict.fromkeys(one.licence for one in specs)),

@@ -30,7 +30,7 @@ def crop_notes(crop: CropSpec, prepared: Path) -> list[str]:
     Raises:
         TrainingError: the prepared crops are tighter than the recipe's crop.
     """
-    cut = _cut(prepared)
+    cut = _recorded_crop(prepared)
     if cut is None:
         return []
     if crop.method == "whole":
@@ -75,7 +75,7 @@ def start_notes(crop: CropSpec, starting_weights: str | None) -> list[str]:
     ]
 
 
-def _cut(prepared: Path) -> CropSpec | None:
+def _recorded_crop(prepared: Path) -> CropSpec | None:
     """Return the crop of the prepared pictures; None for whole ones and older folders."""
     try:
         recorded = json.loads((prepared / RECORD).read_bytes())["spec"]

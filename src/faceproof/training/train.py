@@ -43,7 +43,7 @@ def train(
     Raises:
         RecipeError, ManifestError, TrainingError, ExportError: naming what to change.
         UsageError: the run folder cannot be made, or another training writes into it.
-        Stopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
+        TrainingStopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
 
     >>> from faceproof import train
     >>> bundle = train("examples/own-data.toml", "runs/own")  # doctest: +SKIP

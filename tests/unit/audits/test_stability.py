@@ -16,7 +16,7 @@ from faceproof.checker import Checker
 from faceproof.detector import Detector
 from faceproof.errors import PictureError, UnknownChoiceError
 from faceproof.imaging.degradations import DEGRADATIONS, jpeg
-from faceproof.results import Resaved
+from faceproof.results import ResavedResult
 
 # The detector of the tests calls bright faces fake.
 BRIGHT = cv2.convertScaleAbs(data.astronaut()[:320, 60:380], alpha=1.6)
@@ -38,7 +38,7 @@ def test_each_way_is_told_in_order_as_the_checker_answers_it(checker):
     assert [one.condition for one in actual] == ["clean", "jpeg-60", "dark"]
     for one, pixels in zip(actual, (BRIGHT, jpeg(BRIGHT, 60)), strict=False):
         alone = checker.check(pixels)
-        assert one == Resaved(
+        assert one == ResavedResult(
             condition=one.condition,
             status="ok",
             verdict=alone.verdict,
@@ -70,7 +70,7 @@ def test_a_picture_without_a_face_is_told_as_such(checker):
     actual = check_resaved(
         checker, png(np.full((90, 90, 3), 128, np.uint8)), conditions=("jpeg-90",)
     )
-    assert actual == (Resaved(condition="jpeg-90", status="no_face", faces=0),)
+    assert actual == (ResavedResult(condition="jpeg-90", status="no_face", faces=0),)
 
 
 def test_the_ways_that_are_tried_are_ways_that_there_are():

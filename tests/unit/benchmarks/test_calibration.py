@@ -54,7 +54,7 @@ def test_it_prints_what_was_promised_and_what_came_of_it(benchmark, run, capsys)
 
 def test_the_plain_quantile_uses_the_budget_up(benchmark):
     faces = degraded_faces(350)
-    made = benchmark.kept_promises(
+    made = benchmark.keep_promises(
         faces, benchmark.CalibrationRecipe(budgets=(0.05,)), data_sha256="b" * 64
     )
     (point,) = benchmark.plain_quantiles(faces, made).points.values()

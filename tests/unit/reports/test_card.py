@@ -5,7 +5,7 @@ import re
 import pytest
 
 from faceproof.data.manifest import Manifest, Row
-from faceproof.detector import DetectorSpec, Finding, StartedFrom, Unsupported
+from faceproof.detector import DetectorSpec, Finding, StartingPoint, Unsupported
 from faceproof.evaluation.findings import composition
 from faceproof.reports.card import TITLES, card
 
@@ -65,7 +65,7 @@ def spec(tiny_spec, manifest):
                 "apcer@balanced", 0.2 - 3 * worse, slice_="generator=torch", condition=condition
             ),
         ]
-    started = StartedFrom(
+    started = StartingPoint(
         name="Net, ImageNet", licence="Apache-2.0", source="a hub", sha256="a" * 64
     )
     return DetectorSpec.model_validate(

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from faceproof.detector import ChosenOn, DetectorSpec, OperatingPoint, TrainedOn
+from faceproof.detector import ChosenOn, DetectorSpec, OperatingPoint, TrainingData
 from faceproof.evaluation.evaluate import (
     DatasetRef,
     DetectorRef,
@@ -142,7 +142,7 @@ def test_nothing_judged_is_said():
     ],
 )
 def test_cautions_name_what_the_data_is_to_the_detector(tiny_spec, tmp_path, own, split, message):
-    trained = TrainedOn(data_sha256=("b" if own else "d") * 64, rows={})
+    trained = TrainingData(data_sha256=("b" if own else "d") * 64, rows={})
     spec = DetectorSpec.model_validate({**dict(tiny_spec), "trained_on": trained})
     selection = Selection((), tmp_path, "b" * 64, "x", split, "m.csv")
     found = cautions(selection, spec, predictions(gone=0))

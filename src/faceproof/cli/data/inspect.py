@@ -87,13 +87,13 @@ def inspect(
     write = choose(FORMATS, format_, what="format")
     from faceproof.data.inspection.inspect import InspectSpec
     from faceproof.data.inspection.record import parse_failing_kinds
-    from faceproof.data.inspection.rows import read_given
+    from faceproof.data.inspection.rows import read_input_manifest
 
     failing = parse_failing_kinds(fail_on or "")
     _check_report(report)
     spec = InspectSpec(sample=None if no_pictures else sample, seed=seed, near_bits=near_bits)
-    given = [read_given(path, root) for path in manifests]
-    others = [read_given(path) for path in against or ()]
+    given = [read_input_manifest(path, root) for path in manifests]
+    others = [read_input_manifest(path) for path in against or ()]
     inspection = _inspect(given, others, spec)
     write(inspection)
     if report:

@@ -122,7 +122,7 @@ def prepare(
 
     require("polars", "pyarrow", "sklearn", "filelock", extra="data")
     from faceproof.data.manifest_files import merge, read_manifest
-    from faceproof.data.preparing import Preparing, prepare_manifest
+    from faceproof.data.preparing import PrepareOptions, prepare_manifest
     from faceproof.data.preparing.folder import MANIFEST
     from faceproof.data.preparing.summary import count_failed, summary_lines
 
@@ -141,7 +141,7 @@ def prepare(
         )
     try:
         with progress_bar(range(len(manifest)), what="prepared") as bar:
-            how = Preparing(
+            how = PrepareOptions(
                 workers=workers or min(16, os.cpu_count() or 1),
                 anew=anew,
                 advance=bar.advance,

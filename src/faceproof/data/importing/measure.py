@@ -1,4 +1,4 @@
-"""Facts: read listed files, measure each picture, and build the manifest's table."""
+"""`PictureFacts`: read listed files, measure each picture, and build the manifest's table."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ from faceproof.data.inspection.repeats import (
     repeat_faults,
     select_hashed,
 )
-from faceproof.data.inspection.rows import InputManifest, concatenate_manifests, read_given
+from faceproof.data.inspection.rows import InputManifest, concatenate_manifests, read_input_manifest
 from faceproof.data.inspection.sheets import contact_sheets
 from faceproof.errors import ManifestError
 from faceproof.records import Record
@@ -96,7 +96,9 @@ def inspect(
 def _read_manifests(manifests: Manifests, root: str | Path | None) -> list[InputManifest]:
     """Return the manifests, read."""
     each = [manifests] if isinstance(manifests, str | Path | InputManifest) else manifests
-    return [one if isinstance(one, InputManifest) else read_given(one, root) for one in each]
+    return [
+        one if isinstance(one, InputManifest) else read_input_manifest(one, root) for one in each
+    ]
 
 
 def _inspect_tables(

@@ -38,7 +38,7 @@ class InputManifest:
     sha256: str
 
 
-def read_given(path: str | Path, root: str | Path | None = None) -> InputManifest:
+def read_input_manifest(path: str | Path, root: str | Path | None = None) -> InputManifest:
     """Return an unchanged manifest file; its pictures are in ``root``, or where it says.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Listed, Problem and Note: what a layout yields for the pictures of a data set."""
+"""`ListedFile`, `ListingProblem`, `Note`: what a layout yields for the pictures of a data set."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ from faceproof.data.preparing.spec import (
     FinishSpec,
     PicturesSpec,
     PreparationRecord,
-    Preparing,
+    PrepareOptions,
     WrittenPicture,
     balanced_weights,
     describe_data_set,
@@ -128,7 +128,7 @@ def _finish_folder(
     found: SortedOutcomes,
     context: PrepareContext,
     finish: FinishSpec,
-    how: Preparing,
+    how: PrepareOptions,
 ) -> PreparationRecord:
     """Write everything except the pictures into the folder, the record last; return the record.
 
@@ -283,7 +283,7 @@ def prepare_manifest(
     spec: PicturesSpec,
     *,
     finish: FinishSpec | None = None,
-    how: Preparing | None = None,
+    how: PrepareOptions | None = None,
 ) -> PreparationRecord:
     """Prepare pictures, manifest, faces, problems and shards in ``output``; return the record.
 
@@ -295,7 +295,7 @@ def prepare_manifest(
         to equalise. ManifestError: the manifest has no data folder. DataError: the folder cannot be
         written.
     """
-    how = how or Preparing()
+    how = how or PrepareOptions()
     root = manifest.picture_path("")
     finish = finish or FinishSpec()
     with places.convert_disk_errors(output):
@@ -314,7 +314,7 @@ def prepare_manifest(
             return _finish_folder(manifest, found, context, finish, how)
 
 
-def _prepare_rest(table: pl.DataFrame, context: PrepareContext, how: Preparing) -> None:
+def _prepare_rest(table: pl.DataFrame, context: PrepareContext, how: PrepareOptions) -> None:
     """Prepare every row that is not in the journal, and append it."""
     before = _read_finished_rows(context.output)
     if before.rows:

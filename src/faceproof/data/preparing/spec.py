@@ -1,4 +1,4 @@
-"""Preparing, Prepared and the outcomes of rows: options of a prepared folder, and its record."""
+"""`PrepareOptions`, `PreparationRecord` and the outcomes of rows: options and record."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class FinishSpec(Record):
 
 
 @dataclass(frozen=True)
-class Preparing:
+class PrepareOptions:
     """Options of a run: number of threads, start from scratch or resume, and callbacks.
 
     ``advance`` is called after each finished row, ``say`` with each message.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import PROBLEMS
-from faceproof.data.preparing.spec import MOST_WEIGHT, STATED, PreparationRecord, Preparing
+from faceproof.data.preparing.spec import MOST_WEIGHT, STATED, PreparationRecord, PrepareOptions
 from faceproof.data.shortcuts.pictures import ProbeItem, probe_pictures
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import DataError
@@ -16,7 +16,7 @@ from faceproof.messages import align_rows
 Probes = tuple[ProbeResult, ProbeResult] | tuple[None, None]
 
 
-def probe_both(before: Manifest, after: Manifest, *, seed: int, how: Preparing) -> Probes:
+def probe_both(before: Manifest, after: Manifest, *, seed: int, how: PrepareOptions) -> Probes:
     """Return the shortcut probes of the files before and after.
 
     Both use the same rows of ``after``: their origins, and the prepared files. If these rows are

@@ -31,13 +31,16 @@ from faceproof.frontends.webapp.settings import Settings
 from faceproof.provenance.records import ContentCredentials
 from faceproof.reports import words
 from faceproof.reports.case_facts import CheckCommand
-from faceproof.results import CheckResult, Resaved
+from faceproof.results import CheckResult, ResavedResult
 
 _NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def draw_downloads(
-    picture: GivenPicture, result: CheckResult, spec: DetectorSpec, resaved: tuple[Resaved, ...]
+    picture: GivenPicture,
+    result: CheckResult,
+    spec: DetectorSpec,
+    resaved: tuple[ResavedResult, ...],
 ) -> None:
     """Draw the three buttons; a report is made when its button is pressed."""
     st.subheader("Download the result", anchor=False)
@@ -113,9 +116,9 @@ def _draw_stability(picture: GivenPicture, result: CheckResult, point: Operating
     st.table(_rows(found, point), hide_index=True)
 
 
-def _cached_resaved(picture: GivenPicture, point: OperatingPoint) -> tuple[Resaved, ...]:
+def _cached_resaved(picture: GivenPicture, point: OperatingPoint) -> tuple[ResavedResult, ...]:
     """Return what saving this picture again gave, at an operating point; nothing if not tried."""
-    found: tuple[Resaved, ...] = st.session_state.get(_RESAVED, {}).get(_key(picture), ())
+    found: tuple[ResavedResult, ...] = st.session_state.get(_RESAVED, {}).get(_key(picture), ())
     return tuple(
         one
         if one.fake_probability is None
@@ -132,7 +135,7 @@ def _try(picture: GivenPicture) -> None:
     """Check the picture saved again in each way, and keep the results."""
     asked = checker(whole=is_whole(picture))
     bar = st.progress(0.0, "Saving it again …")
-    found: list[Resaved] = []
+    found: list[ResavedResult] = []
     for place, condition in enumerate(CONDITIONS, start=1):
         found += check_resaved(asked, picture.data, conditions=(condition,))
         bar.progress(place / len(CONDITIONS), f"{place} of {len(CONDITIONS)} ways tried")
@@ -140,7 +143,7 @@ def _try(picture: GivenPicture) -> None:
     st.session_state.setdefault(_RESAVED, {})[_key(picture)] = tuple(found)
 
 
-def _rows(found: Sequence[Resaved], point: OperatingPoint) -> dict[str, list[str]]:
+def _rows(found: Sequence[ResavedResult], point: OperatingPoint) -> dict[str, list[str]]:
     return {
         "The picture was": [words.condition_words(one.condition) for one in found],
         "Verdict": [_verdict(one) for one in found],
@@ -152,7 +155,7 @@ def _rows(found: Sequence[Resaved], point: OperatingPoint) -> dict[str, list[str
     }
 
 
-def _verdict(one: Resaved) -> str:
+def _verdict(one: ResavedResult) -> str:
     return words.verdict_words(one.verdict) if one.verdict else "no face found"
 
 

@@ -19,7 +19,7 @@ from faceproof.reports.words.budgets import condition_words, conditions, slice_n
 from faceproof.results import CheckResult
 
 if TYPE_CHECKING:
-    from faceproof.results import Resaved
+    from faceproof.results import ResavedResult
 
 
 _LONGEST = 400
@@ -214,7 +214,7 @@ def caution_words(caution: str) -> str:
     return CAUTIONS.get(caution, f"{caution.replace('_', ' ').capitalize()}.")
 
 
-def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
+def stability_words(result: CheckResult, resaved: Sequence[ResavedResult]) -> str:
     """Return how the verdict held when the picture was saved again, as `resaved` found."""
     if not resaved:
         return "The check of whether the verdict holds when the picture is saved again was not run."
@@ -236,7 +236,7 @@ def stability_words(result: CheckResult, resaved: Sequence[Resaved]) -> str:
     )
 
 
-def _outcome(one: Resaved) -> str:
+def _outcome(one: ResavedResult) -> str:
     if one.verdict:
         return f"“{one.verdict}”"
     return (

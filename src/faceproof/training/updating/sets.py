@@ -19,7 +19,7 @@ from faceproof.data.preparing import (
     FinishSpec,
     PicturesSpec,
     PreparationRecord,
-    Preparing,
+    PrepareOptions,
     prepare_manifest,
 )
 from faceproof.data.preparing.folder import FACES, MANIFEST, RECORD, convert_disk_errors
@@ -131,7 +131,7 @@ def prepare_set(
         return found
     progress(f"{found.name}: detecting and cropping {len(found.manifest)} faces")
     spec = choose_pictures_spec(crop, like)
-    how = Preparing(workers=os.cpu_count() or 1, say=progress)
+    how = PrepareOptions(workers=os.cpu_count() or 1, say=progress)
     record = prepare_manifest(found.manifest, output, spec, finish=FinishSpec(probe=False), how=how)
     if lost := sum(record.problems.values()):
         progress(f"{lost} of {len(found.manifest)} pictures excluded: {output / 'problems.csv'}")

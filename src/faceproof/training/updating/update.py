@@ -242,7 +242,7 @@ def update(wish: UpdateOptions, output: Path, *, progress: Progress) -> Update:
 
     Raises:
         UsageError, DataError, TrainingError, ExportError: with the fix.
-        Stopped: Ctrl-C or SIGTERM during training; the state is saved.
+        TrainingStopped: Ctrl-C or SIGTERM during training; the state is saved.
     """
     old = _old_detector(wish.detector)
     point = old.spec.operating_point(wish.at)

@@ -21,7 +21,7 @@ from faceproof.data.preparing import (
     FinishSpec,
     PicturesSpec,
     PreparationRecord,
-    Preparing,
+    PrepareOptions,
     ShardsSpec,
     prepare_manifest,
     read_shard,
@@ -78,7 +78,7 @@ def usable(root: Path, count: int = 6) -> Manifest:
     return write_rows(root, files)
 
 
-def never(job: object, shop: object) -> None:
+def never(job: object, context: object) -> None:
     """Stand where nothing may be prepared."""
     raise AssertionError(f"{job} is prepared again")
 
@@ -228,7 +228,7 @@ def whole(raw: Manifest, output: Path, **how: object) -> dict[str, bytes]:
     spec = PicturesSpec(equalise=Equalising())
     shards = ShardsSpec(kind="webdataset", most_pictures=2)
     finish = FinishSpec(probe=False, balance=("class",), shards=shards)
-    prepare_manifest(raw, output, spec, finish=finish, how=Preparing(**how))
+    prepare_manifest(raw, output, spec, finish=finish, how=PrepareOptions(**how))
     return contents(output)
 
 
@@ -241,12 +241,12 @@ def test_a_run_that_broke_off_ends_in_the_same_bytes(raw, tmp_path, monkeypatch)
     expected = whole(raw, tmp_path / "unbroken")
     prepare_one, done = prepare_module.prepare_picture, []
 
-    def breaking(job, shop):
+    def breaking(job, context):
         if len(done) % 2 and not done[-1]:
             done.append("broken")
             raise KeyboardInterrupt
         done.append("")
-        return prepare_one(job, shop)
+        return prepare_one(job, context)
 
     monkeypatch.setattr(prepare_module, "prepare_picture", breaking)
     for _ in range(20):
@@ -326,7 +326,7 @@ def test_another_spec_or_other_rows_are_refused_with_a_remedy(raw, tmp_path):
         prepare_manifest(fewer, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     assert contents(tmp_path / "out") == before
     anew = prepare_manifest(
-        fewer, tmp_path / "out", PicturesSpec(seed=1), finish=PLAIN, how=Preparing(anew=True)
+        fewer, tmp_path / "out", PicturesSpec(seed=1), finish=PLAIN, how=PrepareOptions(anew=True)
     )
     assert anew.after.rows == 3
     assert len(list((tmp_path / "out").rglob("*.png"))) == 3
@@ -345,7 +345,7 @@ def test_a_folder_that_is_not_ours_is_left_alone_even_with_anew(raw, tmp_path):
     for anew in (False, True):
         with pytest.raises(UsageError, match="not made by"):
             prepare_manifest(
-                raw, tmp_path / "out", PicturesSpec(), finish=PLAIN, how=Preparing(anew=anew)
+                raw, tmp_path / "out", PicturesSpec(), finish=PLAIN, how=PrepareOptions(anew=anew)
             )
     assert contents(tmp_path / "out") == {"thesis.txt": b"years of work"}
     with pytest.raises(UsageError, match="is a file"):
@@ -356,7 +356,7 @@ def test_anew_keeps_what_somebody_laid_into_the_folder(raw, tmp_path):
     prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
     (tmp_path / "out" / "notes.txt").write_text("mine")
     prepare_manifest(
-        raw, tmp_path / "out", PicturesSpec(seed=3), finish=PLAIN, how=Preparing(anew=True)
+        raw, tmp_path / "out", PicturesSpec(seed=3), finish=PLAIN, how=PrepareOptions(anew=True)
     )
     assert (tmp_path / "out" / "notes.txt").read_text() == "mine"
 
@@ -370,7 +370,7 @@ def test_a_second_run_in_the_same_folder_is_refused(raw, tmp_path):
                 prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN)
             inner.append(str(error.value))
 
-    how = Preparing(workers=0, advance=again)
+    how = PrepareOptions(workers=0, advance=again)
     assert prepare_manifest(raw, tmp_path / "out", PicturesSpec(), finish=PLAIN, how=how)
     assert inner
 
@@ -385,10 +385,10 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(raw, tmp_path, monkeypatc
     expected = whole(raw, tmp_path / "unbroken")
     written = pictures_module._write_picture
 
-    def full(kept, job, shop, faces):
-        if list(shop.output.rglob("*.png")):
+    def full(kept, job, context, faces):
+        if list(context.output.rglob("*.png")):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return written(kept, job, shop, faces)
+        return written(kept, job, context, faces)
 
     with monkeypatch.context() as patch:
         patch.setattr(pictures_module, "_write_picture", full)
@@ -412,7 +412,7 @@ def test_the_common_side_reduces_the_smallest_class_of_a_source_too(tmp_path):
     spec = PicturesSpec(keep="picture", equalise=Equalising())
     assert compute_common_side(raw.table, tmp_path / "raw", spec, YuNet()) == 120
     prepared = prepare_manifest(
-        raw, tmp_path / "out", spec, finish=PLAIN, how=Preparing(say=output.append)
+        raw, tmp_path / "out", spec, finish=PLAIN, how=PrepareOptions(say=output.append)
     )
     assert (prepared.side, output[0]) == (120, "common side of pictures: 120 px")
     made = read_manifest(tmp_path / "out" / "manifest.parquet")
@@ -428,7 +428,7 @@ def test_the_common_side_of_crops_is_that_of_faces(tmp_path):
     for path in raw.table.filter(pl.col("label") == "real")["path"]:
         pixels = load(tmp_path / "raw" / path).pixels
         found.append(equalised_side(pixels, YuNet().find(pixels)[0].landmarks, spec))
-    how = Preparing(say=output.append)
+    how = PrepareOptions(say=output.append)
     prepared = prepare_manifest(raw, tmp_path / "out", spec, finish=PLAIN, how=how)
     assert prepared.side == round(0.75 * float(np.median(found)))
     assert prepared.side < 120
@@ -465,7 +465,7 @@ def test_weights_stand_in_the_manifest_and_are_told(tmp_path):
         ("train", 4, 1.0),
         ("test", 1, 1.0),
     ]
-    heavy = replace(Preparing(), workers=1)
+    heavy = replace(PrepareOptions(), workers=1)
     uneven = raw.with_table(raw.table.with_columns(weight=pl.Series([60.0, 1, 1, 1, 1])))
     kept = prepare_manifest(uneven, tmp_path / "kept", PicturesSpec(), finish=PLAIN, how=heavy)
     assert kept.weights[0].most == 60.0
@@ -532,7 +532,7 @@ def test_the_probe_looks_at_the_same_rows_before_and_after(raw, tmp_path, monkey
 def test_too_few_pictures_for_a_probe_are_told(tmp_path):
     raw, output = usable(tmp_path / "raw", 2), []
     prepared = prepare_manifest(
-        raw, tmp_path / "out", PicturesSpec(), how=Preparing(say=output.append)
+        raw, tmp_path / "out", PicturesSpec(), how=PrepareOptions(say=output.append)
     )
     assert prepared.probe_before is None
     assert output[-1].startswith("the shortcut probe was skipped: ")

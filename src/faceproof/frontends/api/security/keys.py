@@ -57,7 +57,7 @@ class KeyRing:
         self._path, self._clock, self._now = path, clock, now
         self._keys: Mapping[str, Key] = {}
         self._signature = _signature(path)
-        self._keys = _by_id(path)
+        self._keys = _read_keys_by_id(path)
         self._looked = clock()
         self._bad_since: float | None = None
 
@@ -85,7 +85,7 @@ class KeyRing:
         if signature == self._signature and self._bad_since is None:
             return
         try:
-            self._keys, self._signature = _by_id(self._path), signature
+            self._keys, self._signature = _read_keys_by_id(self._path), signature
             self._bad_since = None
             _LOG.info("keys file reloaded", extra={"keys": len(self._keys)})
         except UsageError as error:
@@ -169,7 +169,7 @@ def _presented_keys(headers: Headers) -> Iterator[str]:
         yield value.strip()
 
 
-def _by_id(path: Path) -> Mapping[str, Key]:
+def _read_keys_by_id(path: Path) -> Mapping[str, Key]:
     return {key.id: key for key in read_keys(path).keys}
 
 

@@ -35,10 +35,10 @@ SAMPLES = (
         "Portrait of a smiling astronaut in an orange suit.",
     ),
     SamplePicture(
-        "photographer.jpg",
-        "Real, near the line",
-        "A real photograph: “Woman Photographer” by pedrosimoes7, CC BY 2.0, made smaller.",
-        "A young woman stands outdoors with a camera in her hands.",
+        "generated.jpg",
+        "A generated portrait",
+        "A fake: Stable Diffusion 3 made it, and nobody looks like this. CC0, made smaller.",
+        "Portrait of a woman in a white jacket, with a hedge behind her.",
     ),
     SamplePicture(
         "couple.jpg",

@@ -186,11 +186,11 @@ def test_a_bug_is_logged_where_it_happened_and_told_without_words():
     assert answer.headers["content-type"] == "application/problem+json"
     body = answer.json()
     assert body["code"] == "internal"
-    assert "guarded.py" not in answer.text
+    assert "secured.py" not in answer.text
     assert "KeyError" not in answer.text
     bug = next(json.loads(line) for line in output.json if '"bug"' in line)
     assert bug["traceback"][0] == "KeyError"
-    assert any(re.search(r"guarded\.py:\d+ in bug$", place) for place in bug["traceback"])
+    assert any(re.search(r"secured\.py:\d+ in bug$", place) for place in bug["traceback"])
     assert bug["request_id"] == answer.headers["x-request-id"]
     assert "secret words" not in "".join(output.json)
 
