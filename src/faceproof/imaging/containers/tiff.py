@@ -21,6 +21,7 @@ from faceproof.errors import (
     UnsupportedFormatError,
 )
 from faceproof.imaging.containers.base import (
+    MAX_PARTS,
     Block,
     Container,
     Part,
@@ -45,6 +46,8 @@ _HINTS = frozenset({_ORIENTATION, _SUBFILE, _SUB_DIRECTORIES, _DNG_VERSION})
 # from no compression, fax and LZW over JPEG and deflate to LogLuv, LZMA and Zstandard
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32946, 32771, 32773, 32809, 34676, 34677})
 _COMPRESSIONS |= {34925, 50000}
+
+_NO_PAGE = 1 | 4  # bits of the new subfile type: a reduced copy, a mask
 
 _WHOLE_NUMBERS = frozenset({1, 3, 4, 16})
 _LONG, _LONG8 = 4, 16
@@ -96,6 +99,23 @@ class Tiff(Container):
         orientation = _number(tags, _ORIENTATION)
         file = _rewrite(self.data, self._directory.order, tags)
         return PixelData(file, size, orientation if 1 <= orientation <= 8 else 1)
+
+    @property
+    def has_plain_pixels(self) -> bool:
+        """Whether the compression is 1, none."""
+        return self._directory.number(_COMPRESSION) in {0, 1}
+
+    @property
+    def pictures(self) -> int:
+        """Number of pages; reduced copies and masks are none."""
+        count, seen, directory = 0, set[int](), self._directory
+        for _ in range(MAX_PARTS):
+            count += bool(directory.entries) and not directory.number(_SUBFILE) & _NO_PAGE
+            if directory.next == 0 or directory.next in seen:
+                break
+            seen.add(directory.next)
+            directory = read_directory(self.data, directory.next)
+        return max(count, 1)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the first directory as EXIF, and the XMP and the IPTC in it."""
