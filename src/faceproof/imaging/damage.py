@@ -178,9 +178,10 @@ def _is_warned_of(data: bytes) -> bool:
 
 
 def _decode_small(data: bytes, colours: str, *, strict: bool) -> np.ndarray:
-    return simplejpeg.decode_jpeg(
+    decoded = simplejpeg.decode_jpeg(
         data, colours, min_height=1, min_width=1, min_factor=_EIGHTH, strict=strict
     )
+    return np.asarray(decoded, np.uint8)
 
 
 def _foreign_bytes(container: Jpeg, start: int, end: int) -> int | None:
