@@ -8,6 +8,7 @@ docs/reference/damaged-files.md says for each format what is detected and what c
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,16 +19,19 @@ from PIL import Image
 
 from faceproof.imaging.containers.base import Container
 from faceproof.imaging.containers.jpeg import END_OF_IMAGE, Jpeg
+from faceproof.imaging.containers.tiff import Strip, Tiff
 
 Box = tuple[float, float, float, float]
 
-# Warnings of libjpeg (jerror.h) about coded data; its other warnings are about header fields.
+# Warnings and errors of libjpeg (jerror.h) about coded data; others are about header fields.
 _WARNINGS = (
     "premature end",
     "extraneous bytes",
     "bad huffman",
     "bad arithmetic",
     "instead of rst",
+    "unsupported marker",
+    "unsupported jpeg process",
 )
 _EIGHTH = 8  # one pixel of the smallest decoded size is the mean of one DCT block
 _FILL = 128  # the luma that libjpeg gives to blocks without data
@@ -39,6 +43,11 @@ _BEFORE_MARKER = 2048
 
 # What entropy coding does not write: one byte over and over, or plain text.
 _FOREIGN = re.compile(rb"\x00{64}|\xff{64}|[\t\n\r\x20-\x7e]{96}")
+
+# Compressions of TIFF: JPEG and Deflate (Adobe technical notes 2 and 3); bytes inflated at once.
+_JPEG_IN_TIFF = 7
+_DEFLATE = frozenset({8, 32946})
+_PIECE = 1 << 20
 
 # Zeros in uncompressed pixels: rows of them, the part of the next row, and what is dark anyway.
 _FEWEST_ROWS = 8
@@ -88,6 +97,8 @@ def find_damage(container: Container, data: bytes, image: Image.Image) -> Damage
         return _jpeg_damage(container, data, image.size)
     if container.has_plain_pixels:
         return _zero_damage(image)
+    if isinstance(container, Tiff):
+        return _strip_damage(container, image.size)
     return _coded_damage(container, image.size)
 
 
@@ -99,6 +110,37 @@ def _between_rows(start: int, end: int, size: tuple[int, int], *, cut: bool = Fa
     """Return the damage of the rows from ``start`` to ``end``."""
     box = (0.0, float(start), float(size[0]), float(end - start))
     return Damage(box, float(end - start) / size[1], cut)
+
+
+def _strip_damage(container: Tiff, size: tuple[int, int]) -> Damage | None:
+    """Return the damage of the rows between the first and the last broken strip of a TIFF."""
+    broken = [strip for strip in container.strips() if _is_broken(strip)]
+    if not broken:
+        return None
+    top, bottom = min(strip.top for strip in broken), max(strip.bottom for strip in broken)
+    return _between_rows(top, bottom, size)
+
+
+def _is_broken(strip: Strip) -> bool:
+    """Return whether the data of a strip are not those that an encoder wrote."""
+    if strip.compression == _JPEG_IN_TIFF:
+        tables = strip.tables.removesuffix(END_OF_IMAGE) or strip.data[:2]
+        return _is_warned_of(tables + strip.data[2:])
+    if strip.compression in _DEFLATE:
+        return not _is_inflatable(strip.data)
+    return False
+
+
+def _is_inflatable(data: bytes) -> bool:
+    """Return whether a zlib stream is complete and agrees with its checksum."""
+    decompressor = zlib.decompressobj()
+    try:
+        while data and not decompressor.eof:
+            decompressor.decompress(data, _PIECE)
+            data = decompressor.unconsumed_tail
+    except zlib.error:
+        return False
+    return decompressor.eof
 
 
 def _zero_damage(image: Image.Image) -> Damage | None:

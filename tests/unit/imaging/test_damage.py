@@ -226,6 +226,32 @@ def test_zeros_in_plain_pixels_are_damage(kind):
     assert (y == 0) == (kind == "BMP")  # its last row is the first in the file
 
 
+STRIPS = {
+    f"{compression}, {rows} rows": encoded(
+        "TIFF", compression=compression, tiffinfo={278: rows}, **quality
+    )
+    for compression, quality in (("jpeg", {"quality": 90}), ("tiff_adobe_deflate", {}))
+    for rows in (64, SIDE)
+}
+
+
+@pytest.mark.parametrize("name", STRIPS)
+@pytest.mark.parametrize("wrong", [bytes, random.Random(5).randbytes])
+def test_a_broken_strip_of_a_tiff_spoils_its_rows(name, wrong):
+    file, rows = STRIPS[name], int(name.split()[1])
+    assert decode(file).damage is None
+    with Image.open(io.BytesIO(file)) as image:
+        offsets, counts = image.tag_v2[273], image.tag_v2[279]
+    place = len(offsets) // 2
+    middle, length = offsets[place] + counts[place] // 2, counts[place] // 2
+    harmed = file[:middle] + wrong(length) + file[middle + length :]
+    try:
+        found = decode(harmed).damage
+    except PictureError:
+        return
+    assert found.box == (0, place * rows, SIDE, rows)
+
+
 def test_black_bars_are_not_damage():
     barred = data.astronaut().copy()
     barred[:60] = barred[-60:] = 0
