@@ -12,10 +12,13 @@ from faceproof.provenance.credentials import (
     ABSENT,
     MEDIA_TYPES,
     SignedCredentials,
+    credential_findings,
     has_credentials,
     read_credentials,
     read_trust_list,
+    remote_findings,
 )
+from faceproof.provenance.editors import editing_findings
 from faceproof.provenance.metadata import Exif, read_exif
 from faceproof.provenance.records import (
     MOST_FINDINGS,
@@ -28,9 +31,7 @@ from faceproof.provenance.records import (
 )
 from faceproof.provenance.saving import camera_finding, preview_finding, saving_findings
 from faceproof.provenance.traces import (
-    credential_findings,
-    editing_findings,
-    remote_findings,
+    mention_findings,
     source_type_findings,
     trace_findings,
 )
@@ -79,6 +80,7 @@ def read_provenance(
         *remote_findings(claims),
         *editing_findings(claims),
         *_camera_findings(metadata.exif, pixels),
+        *mention_findings(claims),
         *saving_findings(container.jpeg_header, metadata.claims),
         *map(_unreadable_finding, metadata.faults),
         *_no_metadata_finding(metadata, signed),
