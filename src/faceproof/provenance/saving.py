@@ -17,7 +17,8 @@ from faceproof.provenance.records import ProvenanceFinding, Statement, bound_tex
 
 # Some generators write their names or workflows into the camera's fields.
 _NO_CAMERA = re.compile(
-    r"(?i)^\s*(?:(?:prompt|workflow)\s*:|\{|(?:Black Forest Labs|Ideogram AI|AI generated|Qwen-Image)\b)"
+    r"(?i)^\s*(?:(?:prompt|workflow)\s*:|\{"
+    r"|(?:Black Forest Labs|Ideogram AI|AI generated|Qwen-Image)\b)"
 )
 
 
