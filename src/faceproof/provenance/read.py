@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from faceproof.imaging.containers.base import MAX_BLOCKS, MAX_TOTAL_BYTES, Block, Container
 from faceproof.imaging.decode import Pixels
 from faceproof.imaging.formats import FORMATS
+from faceproof.installation import install_command
 from faceproof.provenance.credentials import (
     ABSENT,
     MEDIA_TYPES,
@@ -107,7 +108,7 @@ def _read_signed(data: bytes, kind: str) -> tuple[SignedCredentials | None, Find
         return read_credentials(data, kind, read_trust_list()), ()
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError)
-        remedy = "pip install 'faceproof[provenance]'" if missing else bound_text(str(error), 200)
+        remedy = install_command("provenance") if missing else bound_text(str(error), 200)
         return None, (
             ProvenanceFinding(
                 kind="credentials",
