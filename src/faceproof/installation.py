@@ -182,7 +182,7 @@ def _direct_url() -> dict[str, Any]:
 def _origin(recorded: dict[str, Any]) -> str:
     """Return the origin of an installation from its record.
 
-    >>> _origin({"url": "file:///home/ann/faceproof", "dir_info": {}})
+    >>> _origin({"url": "file:///srv/faceproof", "dir_info": {}})
     '.'
     >>> _origin({"url": "https://example.org/f.git", "vcs_info": {"vcs": "git", "commit_id": "1a"}})
     'git+https://example.org/f.git@1a'

@@ -13,8 +13,8 @@ from faceproof.errors import MissingExtraError
 from faceproof.installation import Installation, install_command, this_installation
 
 INDEX = {}
-FOLDER = {"url": "file:///home/ann/faceproof", "dir_info": {}}
-WHEEL = {"url": "file:///home/ann/faceproof-0.1.0-py3-none-any.whl", "archive_info": {}}
+FOLDER = {"url": "file:///srv/faceproof", "dir_info": {}}
+WHEEL = {"url": "file:///srv/faceproof-0.1.0-py3-none-any.whl", "archive_info": {}}
 GIT = {
     "url": "https://ann:secret@example.org/faceproof.git",
     "vcs_info": {"vcs": "git", "commit_id": "1a2b"},
