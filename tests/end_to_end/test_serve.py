@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from faceproof.cli import app
 from faceproof.cli.serve import NEEDED
+from faceproof.installation import install_command
 from support.served import rest, served, status, upload
 from support.service import picture
 
@@ -325,7 +326,7 @@ def test_a_missing_extra_is_told(missing, monkeypatch, not_served):
     )
     done = not_served([], {})
     assert done.exit_code == 2
-    assert "pip install 'faceproof[serve]'" in done.stderr
+    assert install_command("serve") in done.stderr
 
 
 @pytest.fixture
