@@ -189,7 +189,7 @@ class TestToldBeforeHoursOfWork:
             ("train", "fake", "train has 0 fake faces and needs at least 1"),
             ("validation", "real", "validation has 0 real faces and needs at least 1"),
             ("test", "fake", "test has 0 fake faces and needs at least 1"),
-            ("calibration", "fake", "calibration has 0 fake faces and needs at least 59"),
+            ("calibration", "fake", "calibration has 0 fake faces and needs at least 14"),
         ],
     )
     def test_a_split_without_a_class(self, mini, manifest, split, label, message):

@@ -17,7 +17,7 @@ from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
 from faceproof.tables import choose, did_you_mean
-from faceproof.training.promises import LADDER
+from faceproof.training.promises import COARSE, LADDER
 
 
 def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
@@ -264,7 +264,8 @@ class CalibrationRecipe(Record):
     """How probabilities are calibrated, under which conditions, and which promises are made.
 
     ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
-    "auto", those of `promises.LADDER` that the data supports are used and the others logged.
+    "auto", those of `promises.LADDER` that the data supports are used and the others logged; if it
+    supports none, those of `promises.COARSE`.
     ``default_budget`` is that of the default operating point; left out, `promises.default_share`
     says. ``families`` pool sources of real faces (name to sources): a budget then holds for each
     family that has enough calibration groups, and the others are named in the promise.
@@ -301,6 +302,11 @@ class CalibrationRecipe(Record):
         if self.budgets is not None:
             return self.required
         return tuple(sorted({*LADDER, *self.required}, reverse=True))
+
+    @property
+    def fallback(self) -> tuple[float, ...]:
+        """The shares that are promised where the data supports none of those asked."""
+        return () if self.required else COARSE
 
 
 class _ExportRecipe(Record):
