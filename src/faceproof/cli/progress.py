@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from rich.console import Console
     from rich.progress import Progress
@@ -65,6 +67,11 @@ def progress_bar(
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         total = None if countable is None else count_within(countable)
         yield ProgressBar(progress, total, what=what)
+
+
+def print_next(*words: str | Path) -> None:
+    """Print the command that usually follows, as the last line on standard error."""
+    typer.echo(f"next: {shlex.join(map(str, words))}", err=True)
 
 
 class ProgressPrinter:

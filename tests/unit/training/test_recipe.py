@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -285,7 +286,15 @@ def test_the_example_asks_no_more_than_four_hundred_pictures_support():
     recipe = read_recipe(EXAMPLES / "own-data.toml")
     counts = {"train": 140, "validation": 12, "calibration": 24, "test": 24}
     rows = [
-        Row(f"{split}{n}{kind}", label, kind, "s", f"{split}{n}{kind}", f"{n:064x}", split)
+        Row(
+            f"{split}{n}{kind}",
+            label,
+            kind,
+            "s",
+            f"{split}{n}{kind}",
+            sha256(f"{split}{n}{kind}".encode()).hexdigest(),
+            split,
+        )
         for split, count in counts.items()
         for n in range(count)
         for label, kind in (("real", "none"), ("fake", "gan"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from faceproof.cli.progress import ProgressPrinter, running_clock
+from faceproof.cli.progress import ProgressPrinter, print_next, running_clock
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -161,3 +161,4 @@ def train(
         say(str(stop))
         raise typer.Exit(stop.exit_code) from None
     typer.echo(bundle.folder)
+    print_next("faceproof", "check", "PICTURES", "--detector", bundle.folder)

@@ -12,7 +12,7 @@ import numpy as np
 
 from faceproof.data.duplicates import merge_clusters
 from faceproof.data.layouts.listing import ListingProblem, Tree, read_tree, suffix_of
-from faceproof.errors import ManifestError
+from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import to_printable
 
 _REAL = frozenset(
@@ -137,6 +137,8 @@ _SIGNS = {
     "hf-datasets": {"dataset_dict.json", "state.json"},
     "dfdc": {"metadata.json", "dfdc_train_part_0"},
 }
+#: Layouts whose own folder names contain the words of both classes, and that nobody else uses.
+_WITH_CLASS_WORDS = frozenset({"celeb-df", "faceforensics"})
 _UTKFACE = re.compile(r"\d{1,3}_[01]_[0-4]_\d+")
 _LFW = re.compile(r"(.+)/\1_\d{4}\.jpg$")
 
@@ -189,6 +191,41 @@ def suggest_layout(tree: Tree) -> str:
         or _layout_by_pattern(tree.media)
         or _layout_by_class(names)
         or _layout_by_table(tree)
+    )
+
+
+def guess_layout(source: Path, *, classes_named: bool = False) -> str:
+    """Return the layout of a folder or table where there is no doubt.
+
+    ``classes_named`` is set if the user has named the folders or labels of a class. Pictures in
+    folders called real and fake leave doubt if another layout would also fit, since that one may
+    have other labels, groups or generators.
+
+    Raises:
+        UsageError: no layout is evident, or several are.
+        ManifestError: there is no such folder.
+    """
+    if source.is_file():
+        return "columns"
+    tree = read_tree(source)
+    names = _folder_names(tree)
+    evident = [layout for layout, signs in _SIGNS.items() if names & signs]
+    evident += filter(None, (_layout_by_pattern(tree.media),))
+    by_class = "class-folders" if classes_named else _layout_by_class(names)
+    if by_class and not set(evident) & _WITH_CLASS_WORDS:
+        evident.append(by_class)
+    if not evident and (by_table := _layout_by_table(tree)):
+        evident.append(by_table)
+    if len(evident) == 1:
+        return evident[0]
+    where = to_printable(str(source))
+    if evident:
+        raise UsageError(
+            f"{where}: several layouts fit ({', '.join(evident)}): choose one with --layout"
+        )
+    raise UsageError(
+        f"{where}: no layout is evident in {describe_tree(tree)}: name the folders of both classes "
+        "with --real NAME --fake NAME, or the layout with --layout NAME"
     )
 
 
