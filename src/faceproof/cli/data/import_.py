@@ -49,7 +49,7 @@ def import_(
             "--layout",
             "-l",
             metavar="NAME",
-            help="Folder layout; default: guessed, where there is no doubt. A wrong name lists all.",
+            help="Folder layout; default: guessed where there is no doubt. A wrong name lists all.",
         ),
     ] = None,
     name: Annotated[

@@ -155,7 +155,8 @@ def prepare(
     for line in summary_lines(prepared):
         _print_progress(line)
     typer.echo(output / MANIFEST)
-    _print_next_step(manifest, manifests, output)
+    if prepared.after.rows:
+        _print_next_step(manifest, manifests, output)
     raise typer.Exit(NOT_ALL_CHECKED if count_failed(prepared) else ALL_CHECKED)
 
 

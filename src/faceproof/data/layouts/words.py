@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from faceproof.data.duplicates import merge_clusters
+from faceproof.data.generators import find_known_name
 from faceproof.data.layouts.listing import ListingProblem, Tree, read_tree, suffix_of
 from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import to_printable
@@ -247,8 +248,11 @@ def _layout_by_pattern(media: tuple[str, ...]) -> str:
 
 
 def _layout_by_class(names: set[str]) -> str:
-    """Return class-folders if the names contain both classes."""
-    classes = {class_in_name(name) for name in names if "." not in name}
+    """Return class-folders if the names contain both classes; a generator's name is a fake's."""
+    folders = [name for name in names if "." not in name]
+    classes = {class_in_name(name) for name in folders}
+    if any(find_known_name(name) not in ("", "none") for name in folders):
+        classes.add("fake")
     return "class-folders" if {"real", "fake"} <= classes else ""
 
 
