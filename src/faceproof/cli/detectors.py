@@ -105,7 +105,8 @@ def _summarise_detector(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, 
     default = spec.operating_point()
     yield "default point", f"{default.name}: {default.promise}", 5
     bounds = f"real below {default.real_below:.4g}, fake from {default.fake_from:.4g}"
-    yield "", f"{bounds}, unsure between", 1
+    between = ", unsure between" if default.real_below < default.fake_from else ""
+    yield "", f"{bounds}{between}", 1
     others = ", ".join(name for name in spec.operating_points if name != default.name)
     if spec.unsupported:
         others = f"{others or 'none'}; not promised: {', '.join(n.name for n in spec.unsupported)}"

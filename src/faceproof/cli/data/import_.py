@@ -49,7 +49,7 @@ def import_(
             "--layout",
             "-l",
             metavar="NAME",
-            help="Folder layout; default: guessed where there is no doubt. A wrong name lists all.",
+            help="Folder layout; default: guessed if only one fits. A wrong name lists them all.",
         ),
     ] = None,
     name: Annotated[
@@ -158,7 +158,7 @@ def _guess_layout(source: Path, *, classes_named: bool) -> str:
     """Return the layout that the source evidently has, and print it.
 
     Raises:
-        UsageError: there is no such source, or its layout is in doubt.
+        UsageError: the source does not exist, or its layout is in doubt.
     """
     from faceproof.data.layouts.words import guess_layout
 

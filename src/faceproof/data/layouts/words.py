@@ -196,7 +196,7 @@ def suggest_layout(tree: Tree) -> str:
 
 
 def guess_layout(source: Path, *, classes_named: bool = False) -> str:
-    """Return the layout of a folder or table where there is no doubt.
+    """Return the layout of a folder or table that leaves no doubt.
 
     ``classes_named`` is set if the user has named the folders or labels of a class. Pictures in
     folders called real and fake leave doubt if another layout would also fit, since that one may
@@ -204,7 +204,7 @@ def guess_layout(source: Path, *, classes_named: bool = False) -> str:
 
     Raises:
         UsageError: no layout is evident, or several are.
-        ManifestError: there is no such folder.
+        ManifestError: the folder does not exist.
     """
     if source.is_file():
         return "columns"
