@@ -175,7 +175,7 @@ class TestToldBeforeHoursOfWork:
             mini("network.name=densenet112")
 
     def test_a_network_that_cannot_be_exported(self, tmp_path, mini, monkeypatch):
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise ExportError("no such operator")
 
         monkeypatch.setattr(fitting, "export_onnx", refuse)
