@@ -20,7 +20,7 @@ LABEL org.opencontainers.image.title="faceproof" \
       org.opencontainers.image.licenses="MIT"
 
 COPY --from=build /opt/faceproof /opt/faceproof
-# Feedback is the only thing that is ever written; pictures are not.
+# Feedback is the only thing that is ever written, if it is asked for; pictures are not.
 RUN mkdir /var/lib/faceproof && chown 10001:10001 /var/lib/faceproof && chmod 700 /var/lib/faceproof
 VOLUME /var/lib/faceproof
 
@@ -28,8 +28,7 @@ ENV PATH="/opt/faceproof/bin:${PATH}" \
     HOME=/tmp \
     ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1 \
-    FACEPROOF_SERVE_FEEDBACK__DATABASE=/var/lib/faceproof/feedback.sqlite
+    PYTHONUNBUFFERED=1
 USER 10001:10001
 WORKDIR /var/lib/faceproof
 EXPOSE 8000

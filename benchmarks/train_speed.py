@@ -141,7 +141,7 @@ def recipe_of(wish: argparse.Namespace) -> Recipe:
     """Return the default recipe with the requested settings."""
     return Recipe.model_validate(
         {
-            "data": {"licence": "none"},
+            "data": {"licence": "for this measurement only"},
             "network": {"name": wish.network, "preprocessing": {"crop": {"size": wish.side}}},
             "schedule": {
                 "steps": FAR,

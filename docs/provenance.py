@@ -7,13 +7,13 @@ import sys
 import textwrap
 from collections.abc import Iterator
 
+from faceproof.provenance.editors import EDITORS
 from faceproof.provenance.records import DIGITAL_SOURCE_TYPES
-from faceproof.provenance.traces import CREDITS, EDITORS, PROGRAMS, TEXTS, TRACES, Trace
+from faceproof.provenance.traces import PROGRAMS, SETTINGS, TRACES, Trace
 
 GROUPS = {
     "where programs name themselves": PROGRAMS,
-    "credits": CREDITS,
-    "texts": TEXTS,
+    "where programs keep settings": SETTINGS,
 }
 SHOWN = 70
 _WIDTH = 120

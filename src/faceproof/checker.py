@@ -15,14 +15,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from faceproof.detector import Detector, OperatingPoint, calibrate, decide, picture_probability
+from faceproof.detector import Detector, OperatingPoint, calibrate, picture_probability
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import CorruptPictureError, FaceproofError, PictureTooLargeError, UsageError
 from faceproof.imaging.decode import DEFAULT_LIMITS, Limits, Picture, Pixels, decode, load
-from faceproof.imaging.faces import Face, FaceFinder, Quality, YuNet, assess
+from faceproof.imaging.faces import Face, FaceFinder, YuNet, smallest_face
 from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, strip_query
 from faceproof.imaging.heat import crop_corners
 from faceproof.imaging.preprocessing import TEMPLATE_112, prepare
+from faceproof.imaging.quality import Quality, assess
 from faceproof.pipeline import batch_by_weight, map_in_order
 from faceproof.provenance import read_provenance
 from faceproof.results import (
@@ -33,6 +34,8 @@ from faceproof.results import (
     CheckResult,
     HeatMap,
     Provenance,
+    face_verdict,
+    picture_verdict,
 )
 from faceproof.sources import RefusedSource, is_address, read_error, refuse_address, to_printable
 from faceproof.tables import choose
@@ -212,7 +215,7 @@ class _ResultBuilder:
             status="error" if opened.error else "ok" if faces else "no_face",
             error=opened.error,
             image=opened.image,
-            verdict=None if most is None else decide(most, self._point),
+            verdict=picture_verdict(faces),
             fake_probability=most,
             faces=faces,
             provenance=opened.provenance,
@@ -230,7 +233,7 @@ class _ResultBuilder:
             landmarks=None if self._whole else _round_numbers(face.landmarks),
             detection_score=None if self._whole else round(min(face.detection_score, 1.0), 4),
             quality=quality,
-            verdict=decide(score.fake_probability, self._point),
+            verdict=face_verdict(score.fake_probability, quality, self._point),
             fake_probability=score.fake_probability,
             heatmap=score.heatmap and self._build_heatmap(score.heatmap, face, image),
         )
@@ -255,29 +258,6 @@ def _round_numbers(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
     [1.01, 2.0]
     """
     return np.round(np.asarray(numbers, np.float64), digits).tolist()
-
-
-def _apply_operating_point(
-    result: CheckResult, detector: Detector, point: OperatingPoint
-) -> CheckResult:
-    """Return a result with the verdicts of another operating point of the same detector.
-
-    Raises:
-        UsageError: the result is from another detector.
-    """
-    if result.detector.sha256 != detector.sha256:
-        raise UsageError(
-            f"{result.source} was checked by {result.detector.name} {result.detector.version} "
-            f"({result.detector.sha256[:12]}), not by this detector: check it again"
-        )
-    faces = tuple(
-        face.model_copy(update={"verdict": decide(face.fake_probability, point)})
-        for face in result.faces
-    )
-    most = result.fake_probability
-    verdict = None if most is None else decide(most, point)
-    change = {"faces": faces, "verdict": verdict, "operating_point": point.name}
-    return result.model_copy(update=change)
 
 
 _MOST_WORKERS = 8
@@ -337,7 +317,12 @@ class Checker:
             UnknownChoiceError: no operating point has this name.
             UsageError: the result is from another detector.
         """
-        return _apply_operating_point(result, self.detector, self.detector.operating_point(name))
+        if result.detector.sha256 != self.detector.sha256:
+            raise UsageError(
+                f"{result.source} was checked by {result.detector.name} {result.detector.version} "
+                f"({result.detector.sha256[:12]}), not by this detector: check it again"
+            )
+        return result.at(self.detector.operating_point(name))
 
     def check(self, source: Source, *, name: str | None = None) -> CheckResult:
         """Return the verdict on one picture: a path, address, bytes, stream, image or array.
@@ -419,12 +404,14 @@ class Checker:
         """Return the picture's faces, their quality and their network inputs."""
         pixels, spec = picture.pixels, self.detector.preprocessing
         faces = self._choose_faces(self._finder, pixels)
+        if not faces:
+            picture.require_whole(name)
         points = (None if self._whole else face.landmarks for face in faces)
         inputs = [prepare(pixels, landmarks, spec) for landmarks in points]
         return PreparedPicture(
             name,
             np.stack(inputs) if inputs else self._nothing,
-            faces=tuple((face, assess(pixels, face)) for face in faces),
+            faces=tuple((face, assess(pixels, face, picture.damage)) for face in faces),
             image=_image_record(picture),
             provenance=_provenance_record(picture),
         )
@@ -479,7 +466,13 @@ def make_checker(
 def _image_record(picture: Picture) -> CheckedImage:
     """Return the description of the picture in its result."""
     return CheckedImage(
-        sha256=picture.sha256, width=picture.width, height=picture.height, format=picture.format
+        sha256=picture.sha256,
+        width=picture.width,
+        height=picture.height,
+        format=picture.format,
+        pictures=picture.pictures,
+        damaged=round(picture.damage.share, 4) if picture.damage else 0.0,
+        smallest_face_px=smallest_face(picture.pixels.shape),
     )
 
 

@@ -136,14 +136,16 @@ class NoHeatMapError(UsageError):
 class MissingExtraError(UsageError):
     """An optional part is not installed.
 
-    >>> str(MissingExtraError("timm", extra="train"))
-    "timm is not installed: pip install 'faceproof[train]'"
+    >>> str(MissingExtraError("timm", extra="train"))  # doctest: +ELLIPSIS
+    'timm is not installed: ... train ...'
     """
 
     code = "missing_extra"
 
     def __init__(self, library: str, *, extra: str) -> None:
-        super().__init__(f"{library} is not installed: pip install 'faceproof[{extra}]'")
+        from faceproof.installation import install_command
+
+        super().__init__(f"{library} is not installed: {install_command(extra)}")
         self.extra = extra
 
 

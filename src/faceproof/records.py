@@ -5,7 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+from pydantic.json_schema import JsonSchemaValue
 
 
 class Record(BaseModel):
@@ -52,6 +59,20 @@ class VersionedRecord(Record):
             for key, value in content.items()
             if key not in self.ADDED_FIELDS or value not in (None, [], ())
         }
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: Any, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Return the schema of the fields; that of the serialiser is an object without any."""
+        return handler(_without_serialiser(core_schema))
+
+
+def _without_serialiser(schema: Any) -> Any:
+    """Return a copy of a model's core schema, within its validators, without the serialiser."""
+    if schema["type"].startswith("function-"):
+        return {**schema, "schema": _without_serialiser(schema["schema"])}
+    return {key: value for key, value in schema.items() if key != "serialization"}
 
 
 class Document(Record):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from faceproof.detector.spec import Probability, Sha256, Verdict
-from faceproof.imaging.faces import Quality
+from faceproof.detector.spec import OperatingPoint, Probability, Sha256, Verdict, decide
+from faceproof.imaging.faces import SMALLEST_FACE_PX
+from faceproof.imaging.quality import Quality
 from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from faceproof.records import Document, Record
 
@@ -24,12 +26,20 @@ class CheckError(Record):
 
 
 class CheckedImage(Record):
-    """The picture that was checked, upright; ``sha256`` is that of the file's bytes."""
+    """The picture that was checked, upright; ``sha256`` is that of the file's bytes.
+
+    Of a file with several ``pictures`` (frames of an animation, pages, a second exposure) the first
+    was checked, which viewers show first. ``damaged`` is the part of the picture that is missing or
+    was made up by the decoder. Faces smaller than ``smallest_face_px`` were not looked for.
+    """
 
     sha256: Sha256
     width: Pixels
     height: Pixels
     format: str
+    pictures: Annotated[int, Field(ge=1)] = 1
+    damaged: Probability = 0.0
+    smallest_face_px: Pixels = SMALLEST_FACE_PX
 
 
 class HeatMap(Record):
@@ -63,6 +73,25 @@ class CheckedFace(Record):
     verdict: Verdict
     fake_probability: Probability
     heatmap: HeatMap | None = None
+
+    def at(self, point: OperatingPoint) -> CheckedFace:
+        """Return the face with its verdict at another operating point of the same detector."""
+        verdict = face_verdict(self.fake_probability, self.quality, point)
+        return self.model_copy(update={"verdict": verdict})
+
+
+def face_verdict(fake_probability: float, quality: Quality, point: OperatingPoint) -> Verdict:
+    """Return the verdict on a face: ``unsure`` where its quality withholds one."""
+    return "unsure" if quality.withholds_verdict else decide(fake_probability, point)
+
+
+_WORST_FIRST: tuple[Verdict, ...] = ("fake", "unsure", "real")
+
+
+def picture_verdict(faces: Iterable[CheckedFace]) -> Verdict | None:
+    """Return the verdict on a picture, that of its worst face; None without a face."""
+    found = {face.verdict for face in faces}
+    return next((verdict for verdict in _WORST_FIRST if verdict in found), None)
 
 
 class Provenance(Record):
@@ -100,6 +129,12 @@ class CheckResult(Document):
     operating_point: str
     elapsed_ms: Annotated[float, Field(ge=0)]
 
+    def at(self, point: OperatingPoint) -> CheckResult:
+        """Return the result with the verdicts of another operating point of the same detector."""
+        faces = tuple(face.at(point) for face in self.faces)
+        change = {"faces": faces, "verdict": picture_verdict(faces), "operating_point": point.name}
+        return self.model_copy(update=change)
+
     @model_validator(mode="after")
     def _status_agrees(self) -> Self:
         found = "error" if self.error else "ok" if self.faces else "no_face"
@@ -113,10 +148,21 @@ class CheckResult(Document):
 
 
 class ResavedResult(Record):
-    """The answer for the same picture after a degradation: saved again, made smaller."""
+    """The answer for the same picture after a degradation: saved again, made smaller.
+
+    ``withheld``: a caution on the picture itself withholds verdicts, so they are ``unsure``.
+    """
 
     condition: str
     status: Status
     verdict: Verdict | None = None
     fake_probability: Probability | None = None
     faces: Annotated[int, Field(ge=0)]
+    withheld: bool = False
+
+    def at(self, point: OperatingPoint) -> ResavedResult:
+        """Return the result with its verdict at another operating point of the same detector."""
+        if self.fake_probability is None:
+            return self
+        verdict = "unsure" if self.withheld else decide(self.fake_probability, point)
+        return self.model_copy(update={"verdict": verdict})

@@ -46,10 +46,10 @@ def require(*libraries: str, extra: str = "train") -> None:
         MissingExtraError: naming the first that cannot, and the ``extra`` that installs it.
 
     >>> require("json")
-    >>> require("json", "nope")
+    >>> require("json", "nope")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    faceproof.errors.MissingExtraError: nope is not installed: pip install 'faceproof[train]'
+    faceproof.errors.MissingExtraError: nope is not installed: ...
     """
     for library in libraries:
         if find_spec(library) is None:

@@ -134,12 +134,18 @@ def test_strangers_need_a_key_and_have_a_rate():
 
 def test_only_feedback_is_written_and_it_has_a_volume():
     (volume,) = arguments_of("VOLUME")
-    assert environment()["FACEPROOF_SERVE_FEEDBACK__DATABASE"].startswith(f"{volume}/")
+    assert f"mkdir {volume} " in TEXT
     assert environment()["HOME"] == "/tmp"
     assert environment()["ORT_DISABLE_TELEMETRY"] == "1"
     assert SERVICE["read_only"] is True
     assert [place.partition(":")[2] for place in SERVICE["volumes"]] == [volume]
     assert [place.partition(":")[0] for place in SERVICE["tmpfs"]] == ["/tmp"]
+
+
+def test_feedback_is_off_until_it_is_asked_for():
+    assert "FACEPROOF_SERVE_FEEDBACK__DATABASE" not in environment()
+    set_to = SERVICE["environment"]["FACEPROOF_SERVE_FEEDBACK__DATABASE"]
+    assert set_to == "${FEEDBACK_DATABASE:-off}"
 
 
 @pytest.mark.parametrize("service", COMPOSE["services"].values(), ids=COMPOSE["services"])

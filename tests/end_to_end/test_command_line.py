@@ -22,6 +22,7 @@ from skimage import data
 from faceproof.checker import Checker
 from faceproof.cli import doctor, main
 from faceproof.detector import detector as detector_module
+from faceproof.installation import install_command, this_installation
 from faceproof.results import CheckResult
 
 COMMAND = (sys.executable, "-c", "from faceproof.cli import main; main()")
@@ -340,7 +341,7 @@ def test_the_doctor_finds_nothing_wrong(faceproof, monkeypatch):
 @pytest.mark.usefixtures("pictures")
 @pytest.mark.parametrize(
     ("missing", "code", "remedy"),
-    [("timm", 0, "pip install 'faceproof[train]'"), ("rich", 1, "pip install rich")],
+    [("timm", 0, install_command("train")), ("rich", 1, this_installation().reinstall())],
 )
 def test_the_doctor_says_what_to_do(faceproof, monkeypatch, missing, code, remedy):
     found = doctor.installed_version

@@ -1,20 +1,28 @@
 """`faceproof serve` as a process: what it answers, whom it does not wait for, how it ends."""
 
+import html
 import importlib.util
+import io
 import json
+import random
+import re
+import shutil
 import signal
 import socket
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from faceproof.cli import app
 from faceproof.cli.serve import NEEDED
+from faceproof.installation import install_command
 from support.served import rest, served, status, upload
 from support.service import picture
 
@@ -66,6 +74,64 @@ def test_it_answers_over_http(impatient):
     assert content(impatient.ask(upload(WHITE)))["verdict"] == "fake"
     assert content(impatient.get("/healthz")) == {"status": "alive"}
     assert content(impatient.get("/v1/detectors"))["detectors"][0]["name"] == "bright"
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v1/detectors", "/docs"])
+def test_head_is_a_head_without_a_body(impatient, path):
+    head = f"HEAD {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = impatient.ask(head.encode())
+    assert status(answer) == 200
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"\r\ncontent-length: " in answer
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_examples_of_the_page_work_as_they_are(impatient, tmp_path):
+    for name in ("portrait.jpg", "group.jpg"):
+        (tmp_path / name).write_bytes(picture(kind="JPEG"))
+    page = impatient.get("/docs").partition(b"\r\n\r\n")[2].decode()
+    examples = re.findall(r"<pre[^>]*><code>curl (.*?)</code>", page)
+    tried = [html.unescape(one) for one in examples if "/v1/check" in one and "url" not in one]
+    assert len(tried) == 5
+    for command in tried:
+        served_at = command.replace("http://localhost/", f"http://127.0.0.1:{impatient.port}/")
+        done = subprocess.run(
+            ["sh", "-c", f"curl -s --fail-with-body {served_at}"],
+            cwd=tmp_path,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stdout)
+        assert b'"status":"no_face"' in done.stdout
+
+
+def test_every_line_that_it_writes_is_json(tiny_bundle, tmp_path):
+    """From the start to the end, with files on which libtiff has a lot to say."""
+    damaged = bytearray(fax())
+    damaged[20:200:9] = b"\xff" * 20
+    with served(tiny_bundle, tmp_path) as service:
+        service.ask(b"rubbish\r\n\r\n")
+        assert status(service.ask(upload(bytes(damaged), copies=1))) in {200, 422}
+        service.get("/docs")
+        service.terminate()
+        assert service.code() == 0
+    lines = [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]
+    found = {line["logger"] for line in lines}
+    assert {
+        "uvicorn.error",
+        "faceproof.requests",
+        "faceproof.stderr",
+        "faceproof.cli.serve",
+    } <= found
+    assert any(re.search("Fax4Decode", line["event"]) for line in lines)
+
+
+def fax():
+    """Return a TIFF of one bit in ITU-T T.6, the coding that libtiff checks line by line."""
+    file = io.BytesIO()
+    noise = random.Random(1).randbytes(200 * 200 // 8)
+    Image.frombytes("1", (200, 200), noise).save(file, "TIFF", compression="group4")
+    return file.getvalue()
 
 
 def test_what_is_no_http_is_a_problem(impatient):
@@ -260,7 +326,7 @@ def test_a_missing_extra_is_told(missing, monkeypatch, not_served):
     )
     done = not_served([], {})
     assert done.exit_code == 2
-    assert "pip install 'faceproof[serve]'" in done.stderr
+    assert install_command("serve") in done.stderr
 
 
 @pytest.fixture
@@ -275,4 +341,5 @@ def not_served(monkeypatch):
         return CliRunner().invoke(app, ["serve", *words], env=given)
 
     monkeypatch.setattr("faceproof.frontends.api.server.serve", refuse)
+    monkeypatch.setattr("faceproof.frontends.api.security.write_log", lambda _: nullcontext())
     return run

@@ -7,6 +7,7 @@ A few hundred bodies in the fast suite; for a long run, name the minutes:
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -55,8 +56,10 @@ def part(draw: st.DrawFn, boundary: bytes) -> bytes:
     """Draw one part of a form, nearly right."""
     name = draw(st.sampled_from([b"file", b"file", b"file", b"url", b"", b"x" * 300]))
     output = draw(st.text(max_size=30)).encode("utf-8", "surrogatepass")
+    key = draw(st.sampled_from([b"filename", b"filename", b"filename*", b"filename*0*"]))
+    coded = draw(st.sampled_from([b"", b"UTF-8''", b"idna''%FF", b"=?utf-8?B?"]))
     heads = [
-        b'Content-Disposition: form-data; name="%s"; filename="%s"' % (name, output),
+        b'Content-Disposition: form-data; name="%s"; %s="%s%s"' % (name, key, coded, output),
         *draw(st.lists(st.binary(max_size=40), max_size=2)),
     ]
     start = draw(st.sampled_from([b"--%s\r\n" % boundary, b"--%s\n" % boundary, b""]))
@@ -64,8 +67,24 @@ def part(draw: st.DrawFn, boundary: bytes) -> bytes:
 
 
 @st.composite
+def json_bodies(draw: st.DrawFn) -> bytes:
+    """Draw a JSON body with pictures in base64, nearly right."""
+    text = base64.b64encode(draw(damaged_pictures())).decode()
+    cut = draw(st.sampled_from([text, text, text.rstrip("="), text[:-1], f"data:x;base64,{text}"]))
+    one = {"image": cut, "name": draw(st.none() | st.text(max_size=30))}
+    content = draw(st.sampled_from([one, one, {"images": [one, one]}, {"images": [one] * 40}]))
+    mark = draw(st.sampled_from([b"", b"", b"\xef\xbb\xbf", b"\xff\xfe"]))
+    return mark + json.dumps(content).encode()
+
+
+@st.composite
 def requests(draw: st.DrawFn) -> tuple[str, dict[str, str], bytes]:
     """Draw path, headers and body of a request."""
+    if draw(st.integers(0, 3)) == 0:
+        kind = draw(st.sampled_from(["application/json", "image/jpeg", "application/octet-stream"]))
+        body = draw(json_bodies() if kind == "application/json" else damaged_pictures())
+        path = draw(st.sampled_from(["/v1/check?faces=whole", "/v1/check/batch?faces=whole"]))
+        return path, {"content-type": kind}, body
     boundary = draw(st.sampled_from([b"abc", b"a b", b"x" * 70]))
     body = b"".join(draw(st.lists(part(boundary), max_size=3)))
     body += draw(st.sampled_from([b"--%s--\r\n" % boundary, b"--%s--" % boundary, b"--", b""]))

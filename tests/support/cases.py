@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from faceproof.detector import DetectorSpec, Finding, Verdict
-from faceproof.imaging.faces import Quality
+from faceproof.imaging.quality import Quality
 from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from faceproof.results import (
     CheckedBy,

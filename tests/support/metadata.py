@@ -20,6 +20,9 @@ NAME_SPACES = {
     "crs": "http://ns.adobe.com/camera-raw-settings/1.0/",
     "dcterms": "http://purl.org/dc/terms/",
     "TC260": "http://www.tc260.org.cn/ns/AIGC/1.0/",
+    "tiff": "http://ns.adobe.com/tiff/1.0/",
+    "xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
+    "other": "http://example.org/other/",
 }
 EXIF_TAGS = {
     "ImageDescription": 0x010E,
@@ -117,18 +120,17 @@ def placed(key: str, text: str) -> tuple[str, bytes]:
     if kind == "iim":
         names = {number.lower(): number for number in IIM_NUMBERS}
         return "JPEG", with_segment(saved("JPEG"), 0xED, iim(**{names[name]: text}))
-    if kind == "xmp":
-        return "JPEG", saved("JPEG", xmp=xmp({XMP_NAMES[name]: text}))
+    if key in XMP_NAMES:
+        return "JPEG", saved("JPEG", xmp=xmp({XMP_NAMES[key]: text}))
     assert kind == "comment", key
     return "JPEG", saved("JPEG", comment=text.encode())
 
 
 XMP_NAMES = {
-    "creatortool": "xmp:CreatorTool",
-    "softwareagent": "stEvt:softwareAgent",
-    "software": "xmp:Software",
-    "credit": "photoshop:Credit",
-    "usercomment": "exif:UserComment",
-    "description": "dc:description",
-    "aigc": "TC260:AIGC",
+    name.lower(): name
+    for name in (
+        *("xmp:CreatorTool", "tiff:Software", "stEvt:softwareAgent", "photoshop:Credit"),
+        *("photoshop:Source", "dc:description", "dc:title", "TC260:AIGC"),
+        *("Iptc4xmpExt:DigitalSourceType", "Iptc4xmpExt:AISystemUsed"),
+    )
 }

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from faceproof.frontends.api.security import Metrics, SecuritySettings, install
 from faceproof.frontends.api.security.key_file import Keys, change_keys, create_key, now_utc
 from faceproof.frontends.api.security.request_log import JsonFormatter, TextFormatter
-from faceproof.imaging.faces import Quality
+from faceproof.imaging.quality import Quality
 from faceproof.results import CheckedBy, CheckedFace, CheckError, CheckResult
 
 DETECTOR = CheckedBy(name="bright", version="1.0", sha256="0" * 64)

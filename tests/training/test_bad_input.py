@@ -33,6 +33,7 @@ from faceproof.runs import RunFolder  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import loop  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
+from faceproof.training.origins import read_starting_points  # noqa: E402
 from faceproof.training.run import processes  # noqa: E402
 from faceproof.training.run.checkpoint import convert_disk_errors  # noqa: E402
 from faceproof.training.run.journal import TrainingJournal  # noqa: E402
@@ -364,6 +365,8 @@ class TestTheRunFolder:
         output = train(f"network.starting_weights={best}", output=tmp_path / "other")
         assert output.exit_code == 0
         assert "started from best.pt" in output.stderr
+        (start,) = read_starting_points(tmp_path / "other")
+        assert (start.name, start.licence) == ("mini 1.0, checkpoint best.pt", "MIT")
 
     @pytest.mark.parametrize("name", ["best.pt", "last.pt"])
     def test_weights_that_cannot_be_read_at_the_end(self, train, tmp_path, name):
@@ -398,8 +401,15 @@ class TestTheRecipe:
         from safetensors.torch import save_file
 
         save_file({"conv.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
-        output = train(f"network.starting_weights={tmp_path / 'other.safetensors'}")
+        other = f"network.starting_weights={tmp_path / 'other.safetensors'}"
+        said = ("network.started_from=Net", "network.started_from_licence=MIT")
+        output = train(other, *said)
         refused(output, 1, "does not fit the network", "name a checkpoint of the same network")
+
+    def test_weights_of_another_origin_than_the_recipe_says(self, train):
+        said = ("network.started_from=timm", "network.started_from_licence=Apache-2.0")
+        output = train("network.starting_weights=default", *said)
+        refused(output, 2, "of another origin", "Delete network.started_from")
 
 
 class TestDevices:

@@ -24,6 +24,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "own-data.toml"
 #: What makes it small: another network at 32 px, few pictures at a time, one condition.
 SMALL = (
     *("network.name=test_efficientnet_ln", "network.starting_weights=weights.safetensors"),
+    *("network.started_from=random numbers", "network.started_from_licence=MIT"),
     *("network.preprocessing.crop={ size = 32 }", "network.batch_norm_pictures=16"),
     *("schedule.epochs=0.5", "schedule.batch_size=4", "schedule.validate_steps=6"),
     *("device.accelerator=cpu", "device.loader_workers=0", "device.threads=1"),

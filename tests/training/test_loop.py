@@ -23,6 +23,7 @@ from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training.fit import fit, load_saved_network  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
 from faceproof.training.optimizers import rate_factor  # noqa: E402
+from faceproof.training.origins import read_starting_points  # noqa: E402
 from faceproof.training.recipe import ScheduleRecipe  # noqa: E402
 from faceproof.training.run.checkpoint import make_average, seed_step  # noqa: E402
 from faceproof.training.run.journal import TrainingJournal  # noqa: E402
@@ -262,6 +263,7 @@ class TestStartingNetwork:
             f"network.starting_weights={(tmp_path / 'start.safetensors').as_posix()!r}",
             "network.batch_norm_pictures=16",
             "network.started_from=a test",
+            "network.started_from_licence=MIT",
         )
 
     def test_weights_are_read_and_statistics_made_anew(self, tmp_path, starting, manifest):
@@ -275,7 +277,7 @@ class TestStartingNetwork:
         reestimate_batch_norm(again, (inputs for inputs, _ in batches))
         for name, value in again.state_dict().items():
             assert torch.allclose(network.state_dict()[name], value, atol=1e-5), name
-        (origin,) = fitting.starting_points(run)
+        (origin,) = read_starting_points(run.path)
         assert origin.name == "a test"
         assert len(origin.sha256) == 64
         assert output[-1] == "batch norm statistics anew, from 16 faces"
@@ -288,7 +290,7 @@ class TestStartingNetwork:
         )
         stream, _ = fitting._make_streams(gone, manifest)
         fitting.make_starting_network(gone, stream, run, Fabric(accelerator="cpu"), silent)
-        assert fitting.starting_points(run) == ()
+        assert read_starting_points(run.path) == ()
 
 
 def test_kept_network_is_the_saved_one(tmp_path, mini, manifest):

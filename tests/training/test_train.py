@@ -16,9 +16,12 @@ pytestmark = pytest.mark.train
 from faceproof.cli import app  # noqa: E402
 from faceproof.data.manifest import Manifest  # noqa: E402
 from faceproof.detector import Detector  # noqa: E402
+from faceproof.detector.bundle import Bundle  # noqa: E402
+from faceproof.detector.detector import locate  # noqa: E402
 from faceproof.errors import ExportError, RecipeError, TrainingError  # noqa: E402
 from faceproof.evaluation import predictions  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
+from faceproof.installation import install_command  # noqa: E402
 from faceproof.training import finish as answering  # noqa: E402
 from faceproof.training import finish as finishing  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
@@ -204,6 +207,32 @@ class TestToldBeforeHoursOfWork:
             refuse_poor_data(tight, manifest)
 
 
+class TestOriginsOfOtherNetworks:
+    """A teacher and the autoencoder of made fakes are named on the card, with their licences."""
+
+    def test_a_teacher(self, mini):
+        recipe = mini("distil.teacher=default")
+        (note,) = finishing._origin_notes(recipe)
+        teacher = Bundle.read(locate("default"))
+        for part in (teacher.spec.name, teacher.spec.licence, teacher.sha256):
+            assert part in note
+        export = recipe.export.model_copy(update={"notes": (f"Updated from {teacher.sha256}",)})
+        assert not [*finishing._origin_notes(recipe.model_copy(update={"export": export}))]
+
+    def test_an_autoencoder(self, mini, tmp_path):
+        from safetensors.torch import save_file
+
+        path, tensors = tmp_path / "taef2.safetensors", {"a": torch.zeros(2)}
+        how = f"made.round_trip={{ autoencoder = '{path.as_posix()}', counts = {{ train = 1 }} }}"
+        save_file(tensors, path)
+        (note,) = finishing._origin_notes(mini(how))
+        assert "round_trip: through the autoencoder taef2.safetensors" in note
+        assert "licence not stated in the file" in note
+        save_file(tensors, path, metadata={"license": "MIT", "name": "TAEF2"})
+        (note,) = finishing._origin_notes(mini(how))
+        assert "the autoencoder TAEF2, licence MIT (SHA-256 " in note
+
+
 class TestExitCodes:
     @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
     def test_a_stopped_training(self, prepared, tmp_path, monkeypatch, number, code):
@@ -227,7 +256,7 @@ class TestExitCodes:
         monkeypatch.setattr(tables, "find_spec", lambda name: None)
         result = faceproof("train", prepared / "recipe.toml")
         assert result.exit_code == 2
-        assert "pip install 'faceproof[train]'" in result.stderr
+        assert install_command("train") in result.stderr
 
     def test_the_run_folder_is_named_after_the_recipe(self, prepared, tmp_path, monkeypatch):
         seen: list[Path] = []

@@ -22,6 +22,7 @@ from faceproof.imaging.faces import Face, YuNet
 from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
 from faceproof.imaging.heat import crop_corners
 from faceproof.imaging.preprocessing import prepare
+from faceproof.imaging.printing import COPIES
 from faceproof.results import CheckResult, Provenance
 from faceproof.sources import RefusedSource
 
@@ -400,3 +401,79 @@ def test_a_picture_of_pillow_is_called_by_its_file(tmp_path):
     (tmp_path / "a.png").write_bytes(png(NO_FACE))
     with Image.open(tmp_path / "a.png") as image:
         assert source_name(image) == str(tmp_path / "a.png")
+
+
+def jpeg_file(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=95)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def two_faces() -> np.ndarray:
+    """Two bright faces, one above the other: both fake to the detector of the tests."""
+    return np.concatenate([ASTRONAUT[:250], ASTRONAUT[:250]])
+
+
+def test_a_face_on_damaged_pixels_is_unsure_and_the_intact_one_is_judged(checker, two_faces):
+    whole = checker.check(jpeg_file(two_faces))
+    assert [face.verdict for face in whole.faces] == ["fake", "fake"]
+    assert whole.image.damaged == 0
+    file = jpeg_file(two_faces)
+    cut = checker.check(file[: 3 * len(file) // 4])
+    upper, lower = sorted(cut.faces, key=lambda face: face.box[1])
+    assert (upper.verdict, upper.quality.cautions) == ("fake", ())
+    assert (lower.verdict, "damaged" in lower.quality.cautions) == ("unsure", True)
+    assert cut.verdict == "fake"
+    assert 0.1 < cut.image.damaged < 0.5
+
+
+def test_no_operating_point_and_no_copy_brings_a_withheld_verdict_back(checker):
+    file = jpeg_file(ASTRONAUT)
+    cut = file[: len(file) // 3] + b"\xff\xd9"
+    result = checker.check(cut)
+    assert result.verdict == result.faces[0].verdict == "unsure"
+    for point in checker.detector.spec.operating_points:
+        told = checker.verdicts_at(result, point)
+        assert (told.verdict, told.operating_point) == ("unsure", point)
+        assert checker.at(point).check(cut).verdict == "unsure"
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(b"", "truncated_picture"), (bytes(60_000), "corrupt_picture")]
+)
+def test_a_damaged_picture_without_a_face_is_an_error(checker, end, code):
+    file = jpeg_file(ASTRONAUT)
+    result = checker.check(file[: len(file) // 8] + end, name="a.jpg")
+    assert (result.status, result.error.code) == ("error", code)
+    assert result.error.message.startswith("a.jpg: ")
+
+
+@pytest.mark.parametrize("copy", ["threshold", "error diffusion", "dither 4", "halftone 6"])
+def test_a_printed_copy_gets_no_verdict(detector, copy):
+    printed = COPIES[copy](ASTRONAUT)
+    face = YuNet().find(ASTRONAUT)[0]
+    result = Checker(detector, finder=Finder([face])).check(printed)
+    assert "not_continuous_tone" in result.faces[0].quality.cautions
+    assert (result.verdict, result.faces[0].verdict) == ("unsure", "unsure")
+    assert Checker(detector, finder=Finder([face])).check(ASTRONAUT).verdict == "fake"
+
+
+def test_a_picture_is_unsure_where_its_worst_face_is_withheld(checker):
+    dark = ASTRONAUT // 3
+    printed = COPIES["halftone 6"](ASTRONAUT)
+    picture = np.concatenate([dark, printed])
+    (face,) = YuNet().find(ASTRONAUT)
+    x, y, width, height = face.box
+    below = Face((x, y + 320, width, height), face.landmarks + np.float32([0, 320]), 0.9)
+    result = Checker(checker.detector, finder=Finder([face, below])).check(picture)
+    assert [one.verdict for one in result.faces] == ["real", "unsure"]
+    assert result.verdict == "unsure"
+
+
+def test_what_was_not_checked_is_told(checker):
+    stream = io.BytesIO()
+    frames = [Image.fromarray(ASTRONAUT), Image.fromarray(ASTRONAUT // 2)]
+    frames[0].save(stream, "TIFF", save_all=True, append_images=frames[1:])
+    image = checker.check(stream.getvalue()).image
+    assert (image.pictures, image.smallest_face_px, image.damaged) == (2, 32, 0)

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from faceproof.cli import app
+from faceproof.installation import install_command
 
 
 def run(*words: str) -> tuple[int, str]:
@@ -38,7 +39,7 @@ def test_a_missing_extra_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "streamlit", None)
     code, output = run()
     assert code == 2
-    assert "pip install 'faceproof[app]'" in output
+    assert install_command("app") in output
 
 
 def test_a_port_that_is_taken_is_told():

@@ -33,7 +33,8 @@ def check_resaved(
     """Return the results of ``checker`` on a picture under each condition, in order.
 
     ``data`` is the picture's file. Faces are detected again. The same file always gives the same
-    results: random degradations are seeded by the file's SHA-256.
+    results: random degradations are seeded by the file's SHA-256. Where a caution withholds the
+    verdict on the picture itself, it withholds those on its copies.
 
     Raises:
         PictureError: the bytes cannot be decoded as a picture.
@@ -48,7 +49,9 @@ def check_resaved(
         plain.open(wear(picture.pixels, _condition_rng(picture.sha256, name)), name=name)
         for name, wear in ways
     ]
-    return tuple(map(_resaved_record, plain.judge(opened)))
+    first = plain.open(data)
+    withheld = any(quality.withholds_verdict for _, quality in first.faces)
+    return tuple(_resaved_record(result, withheld=withheld) for result in plain.judge(opened))
 
 
 def _condition_rng(sha256: str, condition: str) -> np.random.Generator:
@@ -57,11 +60,12 @@ def _condition_rng(sha256: str, condition: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def _resaved_record(result: CheckResult) -> ResavedResult:
+def _resaved_record(result: CheckResult, *, withheld: bool) -> ResavedResult:
     return ResavedResult(
         condition=result.source,
         status=result.status,
-        verdict=result.verdict,
+        verdict="unsure" if withheld and result.verdict else result.verdict,
         fake_probability=result.fake_probability,
         faces=len(result.faces),
+        withheld=withheld,
     )

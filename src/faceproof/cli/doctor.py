@@ -13,8 +13,7 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.errors import FaceproofError
-
-_REINSTALL = "pip install --force-reinstall faceproof"
+from faceproof.installation import install_command, this_installation
 
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)[^;]*(?:;\s*extra\s*==\s*['\"](\w+)['\"])?")
 
@@ -55,7 +54,7 @@ def _core_lines() -> Iterator[_ReportLine]:
         if version:
             yield _ReportLine("ok", library, version)
         else:
-            yield _ReportLine("wrong", library, "not installed", f"pip install {library}")
+            yield _ReportLine("wrong", library, "not installed", this_installation().reinstall())
 
 
 def _extra_lines() -> Iterator[_ReportLine]:
@@ -65,7 +64,7 @@ def _extra_lines() -> Iterator[_ReportLine]:
             continue
         missing = [library for library in libraries if not installed_version(library)]
         if missing:
-            remedy = f"pip install 'faceproof[{extra}]'"
+            remedy = install_command(extra)
             yield _ReportLine("absent", f"extra {extra}", f"without {', '.join(missing)}", remedy)
         else:
             yield _ReportLine("ok", f"extra {extra}", ", ".join(libraries))
@@ -79,7 +78,8 @@ def device_lines() -> Iterator[_ReportLine]:
     names = [name for name, provider in PROVIDERS.items() if provider in available]
     state: Literal["ok", "wrong"] = "ok" if "cpu" in names else "wrong"
     yield _ReportLine("ok", "usable cores", str(usable_cores()))
-    yield _ReportLine(state, "onnxruntime runs on", ", ".join(names), "" if names else _REINSTALL)
+    remedy = "" if names else this_installation().reinstall()
+    yield _ReportLine(state, "onnxruntime runs on", ", ".join(names), remedy)
     if installed_version("torch"):
         yield _ReportLine("ok", "torch runs on", _torch_devices())
 
@@ -93,7 +93,10 @@ def _picture_lines() -> Iterator[_ReportLine]:
             yield _ReportLine("ok", f"{name} pictures", "can be read")
         else:
             yield _ReportLine(
-                "absent", f"{name} pictures", "cannot be read", "pip install -U pillow"
+                "absent",
+                f"{name} pictures",
+                "cannot be read",
+                this_installation().upgrade_library("pillow"),
             )
     yield _try_attempt("face finder", _find_faces)
 
@@ -103,7 +106,9 @@ def _detector_lines() -> Iterator[_ReportLine]:
     from faceproof.detector import detectors as names
 
     if not names():
-        yield _ReportLine("wrong", "detector", "none came with this installation", _REINSTALL)
+        yield _ReportLine(
+            "wrong", "detector", "none came with this installation", this_installation().reinstall()
+        )
     for name in names():
         yield _try_attempt(f"detector {name}", partial(_run_detector, name))
 
@@ -140,7 +145,7 @@ def _try_attempt(what: str, attempt: Callable[[], str]) -> _ReportLine:
     try:
         return _ReportLine("ok", what, attempt())
     except (FaceproofError, ImportError, OSError) as error:
-        return _ReportLine("wrong", what, str(error), _REINSTALL)
+        return _ReportLine("wrong", what, str(error), this_installation().reinstall())
 
 
 def _torch_devices() -> str:

@@ -148,7 +148,11 @@ class TableWriter:
 
 def _result_rows(result: CheckResult) -> list[_OutputRow]:
     """Return a row for each face, or one with the reason why there is none."""
-    picture, indications = escape_unprintable(result.source), _provenance_words(result)
+    from faceproof.reports.words import limitations
+
+    picture = escape_unprintable(result.source)
+    unchecked = (one.short for one in limitations(result.image))
+    indications = ", ".join(filter(None, [*unchecked, _provenance_words(result)]))
     if not result.faces:
         why = escape_unprintable(result.error.message) if result.error else indications
         return [_OutputRow(picture, "", outcome(result), "", why)]

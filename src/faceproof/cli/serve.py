@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from faceproof.checker import Checker
     from faceproof.frontends.api import ServiceSettings
 
+_LOG = logging.getLogger(__name__)
+
 #: What the extra brings, each by the name under which it is imported.
 NEEDED = (
     *("fastapi", "uvicorn", "pydantic_settings", "python_multipart", "prometheus_client"),
-    "sqlalchemy",
+    *("jinja2", "sqlalchemy"),
 )
 
 
@@ -50,7 +53,7 @@ def serve(
     """
     _require_extra()
     from faceproof.frontends.api import create_app
-    from faceproof.frontends.api.security import require_security
+    from faceproof.frontends.api.security import require_security, write_log
     from faceproof.frontends.api.server import bind_socket
     from faceproof.frontends.api.server import serve as run
     from faceproof.frontends.api.settings import read_settings
@@ -58,9 +61,9 @@ def serve(
     settings = read_settings()
     require_security(host, settings.guard)
     listener = bind_socket(host, port)
-    with listener:
+    with listener, write_log(settings.guard.log_format):
         app = create_app(_make_checker(detector, at, settings), settings)
-        run(app, listener, settings, started=lambda: _print_address(host, listener))
+        run(app, listener, settings, started=lambda: _log_address(host, listener))
 
 
 def _require_extra() -> None:
@@ -80,8 +83,8 @@ def _make_checker(detector: str, at: str | None, settings: ServiceSettings) -> C
     )
 
 
-def _print_address(host: str, listener: socket.socket) -> None:
-    """Print on standard error where the service listens."""
+def _log_address(host: str, listener: socket.socket) -> None:
+    """Log where the service listens; like all that it reports, this is a line of the log."""
     port = listener.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host
-    typer.echo(f"faceproof: listening on http://{shown}:{port}", err=True)
+    _LOG.info("listening on http://%s:%d", shown, port)

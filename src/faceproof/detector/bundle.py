@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from faceproof.detector.spec import SCHEMA, DetectorSpec, File
 from faceproof.errors import BundleError, BundleHashError, BundleNotFoundError, BundleSchemaError
+from faceproof.installation import this_installation
 from faceproof.records import Record
 from faceproof.tables import require
 
@@ -95,7 +96,6 @@ def fits_half(tensor: torch.Tensor) -> bool:
 
 SPEC_FILE = "detector.json"
 MAX_BYTES = {".json": 8 << 20, ".md": 8 << 20, ".onnx": 2 << 30, ".safetensors": 2 << 30}
-_UPGRADE = "if a newer faceproof wrote this bundle: pip install --upgrade faceproof"
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,10 @@ def sha256_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def _upgrade_remedy() -> str:
+    return f"if a newer faceproof wrote this bundle: {this_installation().upgrade()}"
+
+
 def parse_spec(data: bytes) -> DetectorSpec:
     """Return the Record that the bytes of a detector.json hold.
 
@@ -154,7 +158,8 @@ def parse_spec(data: bytes) -> DetectorSpec:
     found = _schema_of(data)
     if found != SCHEMA:
         raise BundleSchemaError(
-            f"{SPEC_FILE} has schema {found!r:.60}, this faceproof reads {SCHEMA!r}; {_UPGRADE}"
+            f"{SPEC_FILE} has schema {found!r:.60}, this faceproof reads {SCHEMA!r}; "
+            f"{_upgrade_remedy()}"
         )
     try:
         spec = DetectorSpec.model_validate_json(data, strict=True)
@@ -162,7 +167,9 @@ def parse_spec(data: bytes) -> DetectorSpec:
         problems = "; ".join(
             _format_problem(detail["loc"], detail["msg"]) for detail in error.errors()[:5]
         )
-        raise BundleSchemaError(f"{SPEC_FILE} is invalid: {problems}; {_UPGRADE}") from error
+        raise BundleSchemaError(
+            f"{SPEC_FILE} is invalid: {problems}; {_upgrade_remedy()}"
+        ) from error
     if missing := [*_omitted_fields(spec)]:
         raise BundleSchemaError(f"{SPEC_FILE} lacks {', '.join(missing)}; write all fields")
     return spec

@@ -166,7 +166,7 @@ def _read_faces(
 ) -> list[_Face]:
     """Return the row's face under each condition."""
     try:
-        picture = load(root / row.path)
+        picture = load(root / row.path).require_whole(row.path)
         if row.sha256 and picture.sha256 != row.sha256:
             raise ManifestError(
                 f"{row.path} has changed: its SHA-256 is {picture.sha256[:12]}..., the manifest "

@@ -237,5 +237,5 @@ def _import_pyarrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise MissingExtraError("pyarrow", extra="train") from error
+        raise MissingExtraError("pyarrow", extra="data") from error
     return pa

@@ -34,6 +34,7 @@ from faceproof.errors import (
 from faceproof.imaging.colour import to_srgb
 from faceproof.imaging.containers.base import Container
 from faceproof.imaging.containers.directory import exif_orientation
+from faceproof.imaging.damage import Damage, find_damage
 from faceproof.imaging.formats import FORMATS, identify
 from faceproof.records import Record
 
@@ -46,7 +47,8 @@ class Picture:
 
     ``sha256`` is the hash of the file's bytes, ``data``. For an array or a Pillow image it is the
     hash of shape and pixels; ``format`` is then ``"ARRAY"`` and ``data`` is None. ``container`` is
-    the parsed file.
+    the parsed file. ``damage`` says which part the decoder made up; None for a whole picture.
+    ``pictures`` is how many the file has; this is the one that viewers show first.
     """
 
     pixels: Pixels = field(repr=False)
@@ -54,6 +56,8 @@ class Picture:
     format: str
     data: bytes = field(default=b"", repr=False)
     container: Container | None = field(default=None, repr=False)
+    damage: Damage | None = None
+    pictures: int = 1
 
     @property
     def width(self) -> int:
@@ -64,6 +68,20 @@ class Picture:
     def height(self) -> int:
         """Height in pixels."""
         return int(self.pixels.shape[0])
+
+    def require_whole(self, name: str = "") -> Picture:
+        """Return this picture; ``name`` is used in messages.
+
+        Raises:
+            TruncatedPictureError: data are missing.
+            CorruptPictureError: data are wrong.
+        """
+        if self.damage is None:
+            return self
+        where, percent = f"{name}: " if name else "", max(1, round(100 * self.damage.share))
+        if self.damage.cut:
+            raise TruncatedPictureError(f"{where}the last {percent} % of the picture are missing")
+        raise CorruptPictureError(f"{where}up to {percent} % of the picture are damaged")
 
 
 class Limits(Record):
@@ -201,9 +219,9 @@ _UNKNOWN = (
 
 
 def decode(data: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Return the picture in the bytes of a file; the first one of an animation or several pages.
+    """Return the picture in the bytes of a file; of several, the one that viewers show first.
 
-    Transparent pixels are composed on white; an animated PNG gives its default picture. ``name`` is
+    Transparent pixels are composed on white. ``name`` is
     used in messages, and to detect a file that is not a picture although its suffix is one. A JPEG
     named .png decodes as usual.
 
@@ -219,8 +237,9 @@ def decode(data: bytes, *, name: str | None = None, limits: Limits = DEFAULT_LIM
         check_bytes(len(data), limits)
         kind = identify(data, name)
         container = FORMATS[kind].container(data)
-        pixels = _pixels(container, kind, limits)
-        return Picture(pixels, hashlib.sha256(data).hexdigest(), kind, data, container)
+        pixels, damage, pictures = _pixels(container, kind, limits)
+        digest = hashlib.sha256(data).hexdigest()
+        return Picture(pixels, digest, kind, data, container, damage, pictures)
     except PictureError as error:
         if name is None:
             raise
@@ -263,15 +282,21 @@ def load(
     )
 
 
-def _pixels(container: Container, kind: str, limits: Limits) -> Pixels:
+def _pixels(container: Container, kind: str, limits: Limits) -> tuple[Pixels, Damage | None, int]:
+    """Return the upright pixels, their damage, and how many pictures the file has."""
     file = container.pixel_data()
     check_size(file.size, limits, kind=kind)
     with _convert_errors():
         image = FORMATS[kind].open(io.BytesIO(file.data))
         check_size(image.size, limits, kind=kind)
+        pictures = container.pictures or max(getattr(image, "n_frames", 1), 1)
+        if getattr(image, "default_image", False):
+            image.seek(1)  # an animated PNG whose default picture viewers do not show
         image.load()
         orientation = file.orientation or exif_orientation(image.info.get("exif") or b"")
-        return to_srgb(image, orientation=orientation)
+        damage = find_damage(container, file.data, image)
+        pixels = to_srgb(image, orientation=orientation)
+    return pixels, damage and damage.turned(orientation, image.size), pictures
 
 
 @contextmanager

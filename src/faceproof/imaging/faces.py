@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +15,20 @@ import numpy as np
 import numpy.typing as npt
 
 from faceproof.errors import FaceproofError
-from faceproof.imaging.preprocessing import CropSpec, crop_face
-from faceproof.records import Record
 
 Pixels = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
 
 #: Faces with a shorter side in the picture than this are ignored: verdicts are not reliable.
 SMALLEST_FACE_PX = 32
+#: Up to this many pixels, a picture is searched at its own size for faces of `SMALLEST_FACE_PX`;
+#: a larger one is reduced to it.
+MOST_SEARCHED_PIXELS = 24_000_000
 
+# A face of this share of the picture's shorter side makes it a portrait: no search in tiles.
+_PORTRAIT = 0.2
+_TILE, _OVERLAP = 1280, 128  # pixels; a face up to the overlap lies whole in one tile
+_SAME_FACE = 0.3  # share of the smaller box that two boxes of one face have in common
 _UPRIGHT_SCORE = 0.9
 _TURN_GAIN = 0.03
 _YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -62,7 +69,8 @@ class YuNet:
     An upright face nearly always scores above 0.9. If the best score is lower, the three other
     quarter turns are tried too and the orientation with the highest score is used (for a picture on
     its side). If no face is found, a small padded copy is searched (for a face that fills the
-    frame).
+    frame). A reduced picture that is no portrait is searched again at its own size, in tiles, for
+    small faces.
 
     Source: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
     """
@@ -74,27 +82,52 @@ class YuNet:
 
     def find(self, pixels: Pixels) -> list[Face]:
         """Return the faces of uint8 [H, W, 3] sRGB pixels, the largest first."""
-        faces = self._search(pixels)
+        faces, turns = self._search(pixels), 0
         if _best_score(faces) < _UPRIGHT_SCORE:
-            faces = self._best_turn(pixels, faces) or _look_padded(pixels, self._search)
+            faces, turns = self._best_turn(pixels, faces)
+            faces = faces or _look_padded(pixels, self._search)
+        if _coarse_scale(pixels.shape) < 1.0 and not _is_portrait(pixels.shape, faces):
+            found = _look_turned(pixels, turns, self._search_tiles)
+            faces = [*faces, *(face for face in found if not _is_among(face, faces))]
         return sorted(faces, key=lambda face: -face.box[2] * face.box[3])
 
-    def _best_turn(self, pixels: Pixels, upright: list[Face]) -> list[Face]:
-        """Return the faces of the orientation with the highest score, upright for a tie."""
-        turned = [_look_turned(pixels, turns, self._search) for turns in (1, 2, 3)]
-        surest = max(turned, key=_best_score)
-        return surest if _best_score(surest) > _best_score(upright) + _TURN_GAIN else upright
+    def _best_turn(self, pixels: Pixels, upright: list[Face]) -> tuple[list[Face], int]:
+        """Return the faces of the orientation with the highest score, and its quarter turns.
+
+        Upright, 0 turns, for a tie.
+        """
+        turned = {turns: _look_turned(pixels, turns, self._search) for turns in (1, 2, 3)}
+        surest = max(turned, key=lambda turns: _best_score(turned[turns]))
+        if _best_score(turned[surest]) > _best_score(upright) + _TURN_GAIN:
+            return turned[surest], surest
+        return upright, 0
 
     def _search(self, pixels: Pixels) -> list[Face]:
-        """Find faces in one orientation, at a size that keeps 40 px faces."""
+        """Find faces in one orientation, at a size that keeps large 40 px faces."""
+        return self._search_at(pixels, _coarse_scale(pixels.shape))
+
+    def _search_at(self, pixels: Pixels, scale: float) -> list[Face]:
+        """Find faces in the picture reduced by ``scale``."""
         height, width = pixels.shape[:2]
-        longest = max(height, width)
-        scale = min(1.0, max(640.0, 0.3 * longest) / longest)
         small = pixels if scale == 1.0 else _resize(pixels, scale)
         found = self._detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
         ratio = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
         faces = [_parse_face(row, ratio) for row in found]
         return [face for face in faces if face.side_px >= SMALLEST_FACE_PX]
+
+    def _search_tiles(self, pixels: Pixels) -> list[Face]:
+        """Find small faces in one orientation, in overlapping tiles, each face once."""
+        scale = _fine_scale(pixels.shape)
+        side = round(_TILE / scale)
+        step = side - round(_OVERLAP / scale)
+        faces: list[Face] = []
+        height, width = pixels.shape[:2]
+        for top in range(0, max(height - _OVERLAP, 1), step):
+            for left in range(0, max(width - _OVERLAP, 1), step):
+                tile = np.ascontiguousarray(pixels[top : top + side, left : left + side])
+                found = (_move_face(one, left, top) for one in self._search_at(tile, scale))
+                faces += [face for face in found if not _is_among(face, faces)]
+        return faces
 
     def _detect(self, bgr: Pixels) -> npt.NDArray[np.float32]:
         """Return YuNet's raw rows, float32 [N, 15]."""
@@ -140,6 +173,51 @@ def _best_score(faces: list[Face]) -> float:
     return max((face.detection_score for face in faces), default=0.0)
 
 
+def smallest_face(shape: tuple[int, ...]) -> int:
+    """Return the side in pixels of the smallest faces that `YuNet` finds in a picture [H, W, ...].
+
+    In a portrait, where one face fills a fifth of the shorter side, smaller ones are not looked
+    for; this is of other pictures.
+    """
+    return math.ceil(SMALLEST_FACE_PX / _fine_scale(shape))
+
+
+def _coarse_scale(shape: tuple[int, ...]) -> float:
+    """Return the scale of the first search, which finds all but small faces."""
+    longest = max(shape[:2])
+    return min(1.0, max(640.0, 0.3 * longest) / longest)
+
+
+def _fine_scale(shape: tuple[int, ...]) -> float:
+    """Return the scale of the search for small faces."""
+    return min(1.0, math.sqrt(MOST_SEARCHED_PIXELS / (shape[0] * shape[1])))
+
+
+def _is_portrait(shape: tuple[int, ...], faces: list[Face]) -> bool:
+    """Return whether one of the faces is large in the picture."""
+    return any(face.side_px >= _PORTRAIT * min(shape[:2]) for face in faces)
+
+
+def _is_among(face: Face, others: list[Face]) -> bool:
+    """Return whether another box is of the same face."""
+    return any(_common_share(face.box, other.box) > _SAME_FACE for other in others)
+
+
+def _common_share(one: Box, other: Box) -> float:
+    """Return the area that two boxes (x, y, width, height) share, as part of the smaller one's."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    smaller = min(one[2] * one[3], other[2] * other[3])
+    return max(across, 0.0) * max(down, 0.0) / smaller if smaller > 0 else 0.0
+
+
+def _move_face(face: Face, left: int, top: int) -> Face:
+    """Return a face found in a tile in the coordinates of the picture."""
+    x, y, width, height = face.box
+    points = (face.landmarks + np.array([left, top])).astype(np.float32)
+    return Face((x + left, y + top, width, height), points, face.detection_score)
+
+
 def _look_padded(pixels: Pixels, search: _Search) -> list[Face]:
     """Search a copy of at most 256 px with a border of a quarter, for faces that fill it."""
     height, width = pixels.shape[:2]
@@ -164,6 +242,8 @@ def _shift_face(face: Face, border: int, ratio: npt.NDArray[np.float32]) -> Face
 def _look_turned(pixels: Pixels, turns: int, search: _Search) -> list[Face]:
     """Search the picture rotated by ``turns`` quarters counter-clockwise."""
     height, width = pixels.shape[:2]
+    if turns == 0:
+        return search(pixels)
     turned = np.ascontiguousarray(np.rot90(pixels, turns))
     return [_turn_back(face, turns, (height, width)) for face in search(turned)]
 
@@ -202,41 +282,3 @@ def _parse_face(row: npt.NDArray[np.float32], ratio: npt.NDArray[np.float32]) ->
     width, height = row[2:4] * ratio
     points = (row[4:14].reshape(5, 2) * ratio).astype(np.float32)
     return Face((float(left), float(top), float(width), float(height)), points, float(row[14]))
-
-
-_SMALL_PX = 80
-_BLURRED_VARIANCE = 12.0
-_DARK_LUMA = 40.0
-_CUT_OFF_SHARE = 0.08
-_LOW_DETECTION_SCORE = 0.8
-
-
-class Quality(Record):
-    """The face's shorter side in pixels, and other measures of its quality."""
-
-    side_px: int
-    cautions: tuple[str, ...] = ()
-
-
-def assess(pixels: Pixels, face: Face) -> Quality:
-    """Return the quality of one face in uint8 [H, W, 3] sRGB pixels."""
-    luma = cv2.cvtColor(crop_face(pixels, face.landmarks, CropSpec(size=112)), cv2.COLOR_RGB2GRAY)
-    tests = {
-        "small": face.side_px < _SMALL_PX,
-        "blurred": cv2.Laplacian(luma, cv2.CV_32F).var() < _BLURRED_VARIANCE,
-        "dark": luma.mean() < _DARK_LUMA,
-        "cut_off": outside_share(pixels.shape, face) > _CUT_OFF_SHARE,
-        "low_detection_score": face.detection_score < _LOW_DETECTION_SCORE,
-    }
-    return Quality(
-        side_px=round(face.side_px), cautions=tuple(name for name, found in tests.items() if found)
-    )
-
-
-def outside_share(shape: tuple[int, ...], face: Face) -> float:
-    """Return the share of the face's box outside the picture, in [0, 1]."""
-    x, y, width, height = face.box
-    inside_x = min(x + width, shape[1]) - max(x, 0.0)
-    inside_y = min(y + height, shape[0]) - max(y, 0.0)
-    inside = max(inside_x, 0.0) * max(inside_y, 0.0)
-    return 1.0 - inside / (width * height) if width * height > 0 else 1.0

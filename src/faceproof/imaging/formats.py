@@ -33,6 +33,7 @@ from faceproof.imaging.containers.jpeg import Jpeg
 from faceproof.imaging.containers.others import Bmp, Gif, Webp
 from faceproof.imaging.containers.png import Png
 from faceproof.imaging.containers.tiff import Tiff
+from faceproof.installation import install_command
 
 _LOOKED_AT = 1024
 _XML = rb"(?:\xef\xbb\xbf)?\s*"
@@ -160,9 +161,7 @@ def _open_heic(file: io.BytesIO) -> Image.Image:
     try:
         from pillow_heif.as_plugin import HeifImageFile  # an extra
     except ImportError as error:
-        raise UnsupportedFormatError(
-            "HEIC needs an extra: pip install 'faceproof[heic]'"
-        ) from error
+        raise UnsupportedFormatError(f"HEIC needs an extra: {install_command('heic')}") from error
     image: Image.Image = HeifImageFile(file)
     return image
 

@@ -193,6 +193,46 @@ def _embedded_alternative(name: str) -> str:
     )
 
 
+def hub_licence(name: str) -> str | None:
+    """Return the licence of weights on timm's hub as timm records it, None if it records none.
+
+    Raises:
+        SourceNotFoundError: ``name`` is neither a file nor on the hub.
+    """
+    require("torch", "timm")
+    if not _is_on_hub(name):
+        raise _not_found_error(name)
+    from timm.models import get_pretrained_cfg
+
+    recorded = get_pretrained_cfg(name)
+    return recorded.license if recorded is not None else None
+
+
+def read_statements(path: Path) -> dict[str, str]:
+    """Return the texts beside the tensors of a weights file, empty if it has none.
+
+    They are safetensors' metadata, or texts at the top of a ``.pt`` file.
+    """
+    if path.suffix == ".safetensors":
+        return _safetensors_metadata(path)
+    try:
+        state = _read_torch(path)
+    except TrainingError:  # loading the weights says why
+        return {}
+    items = state.items() if isinstance(state, dict) else ()
+    return {key: value for key, value in items if isinstance(key, str) and isinstance(value, str)}
+
+
+def _safetensors_metadata(path: Path) -> dict[str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, *UNREADABLE):
+        return {}
+
+
 def _tensors_sha256(state: Mapping[str, Tensor]) -> str:
     """Return the SHA-256, in hexadecimal, of the tensors written as safetensors."""
     from safetensors.torch import save
@@ -416,7 +456,11 @@ def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
     if _is_on_hub(str(source)):
         state = download(str(source))
         return state, _tensors_sha256(state)
-    raise SourceNotFoundError(
+    raise _not_found_error(source)
+
+
+def _not_found_error(source: str | Path) -> SourceNotFoundError:
+    return SourceNotFoundError(
         f"no starting weights at {source}: name a .safetensors or .pt file, a detector's folder, "
         "'default' for the shipped one, or a pretrained network of timm such as "
         "'densenet121.tv_in1k'"

@@ -25,6 +25,7 @@ from faceproof.provenance.records import (
     MOST_LISTED,
     ContentCredentials,
     CredentialState,
+    ProvenanceFinding,
     Statement,
     bound_text,
 )
@@ -209,6 +210,41 @@ def _as_dict(value: object) -> dict[str, Any]:
 
 def _as_list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def remote_findings(claims: Iterable[Statement]) -> Iterator[ProvenanceFinding]:
+    """Yield a finding for a URL of remote credentials, which is not fetched.
+
+    Source: C2PA Technical Specification 2.2, section 11.4.
+    """
+    for statement in claims:
+        if statement.key == "dcterms:provenance" and "://" in statement.text:
+            yield ProvenanceFinding(
+                kind="credentials",
+                says="The file names an address where content credentials of it are kept. "
+                "faceproof fetches nothing that a file names, so they were not read.",
+                value=bound_text(statement.text),
+                where=bound_text(statement.where),
+            )
+            return
+
+
+def credential_findings(found: ContentCredentials, fault: str) -> Iterator[ProvenanceFinding]:
+    """Yield findings for credentials, and for faults in them or in the trust list."""
+    if found.state != "absent":
+        yield ProvenanceFinding(
+            kind="unreadable" if found.state == "unreadable" else "credentials",
+            says=found.says,
+            value=found.state,
+            where="content credentials",
+            points_to="edited" if found.state == "tampered" else "nothing",
+        )
+    if fault:
+        yield ProvenanceFinding(
+            kind="unreadable",
+            says=bound_text(f"The trust list cannot be used: {fault}.", 300),
+            where="trust list",
+        )
 
 
 MEDIA_TYPES = {

@@ -20,7 +20,7 @@ from faceproof.imaging.containers.directory import Directory, read_directory
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _THUMBNAIL_AT, _THUMBNAIL_BYTES, _ORIENTATION = 0x0201, 0x0202, 0x0112
 _USER_COMMENT = 0x9286
-# Artist is read because one generator writes its name there; it is shown only if it matches.
+# Artist is read because the signature of one generator needs it; it is never shown.
 _FIRST = {
     0x010E: "ImageDescription",
     0x010F: "Make",
@@ -132,7 +132,12 @@ _SHORT = {
     "http://ns.adobe.com/exif/1.0/": "exif",
     "http://purl.org/dc/elements/1.1/": "dc",
     "http://purl.org/dc/terms/": "dcterms",
+    "http://www.tc260.org.cn/ns/AIGC/1.0/": "TC260",
 }
+#: Properties that describe other files, which were placed in this one.
+_OTHER_FILES = frozenset(
+    f"http://ns.adobe.com/xap/1.0/mm/ {name}" for name in ("Pantry", "Ingredients", "DerivedFrom")
+)
 
 
 class XmpError(ValueError):
@@ -143,7 +148,7 @@ def read_xmp(data: bytes) -> Iterator[tuple[str, str]]:
     """Yield name and text of the properties of an XMP packet, at any depth.
 
     A property is an attribute, or an element with a text of its own; the items of a list carry the
-    list's name.
+    list's name. Properties of other files, of which this one was put together, are left out.
 
     Raises:
         XmpError: it is malformed, declares entities, or is nested too deeply.
@@ -201,7 +206,9 @@ class _XmpReader:
 
     def _keep(self, name: str, text: str) -> None:
         space, _, local = name.rpartition(" ")
-        if space != _RDF and len(self.found) <= MOST_PROPERTIES:
+        if space == _RDF or not _OTHER_FILES.isdisjoint((*self._path, name)):
+            return
+        if len(self.found) <= MOST_PROPERTIES:
             self.found.append((f"{_SHORT.get(space, '')}:{local}", text[:_LONGEST_PROPERTY]))
 
 

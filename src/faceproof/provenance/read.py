@@ -8,14 +8,18 @@ from dataclasses import dataclass, field
 from faceproof.imaging.containers.base import MAX_BLOCKS, MAX_TOTAL_BYTES, Block, Container
 from faceproof.imaging.decode import Pixels
 from faceproof.imaging.formats import FORMATS
+from faceproof.installation import install_command
 from faceproof.provenance.credentials import (
     ABSENT,
     MEDIA_TYPES,
     SignedCredentials,
+    credential_findings,
     has_credentials,
     read_credentials,
     read_trust_list,
+    remote_findings,
 )
+from faceproof.provenance.editors import editing_findings
 from faceproof.provenance.metadata import Exif, read_exif
 from faceproof.provenance.records import (
     MOST_FINDINGS,
@@ -28,9 +32,7 @@ from faceproof.provenance.records import (
 )
 from faceproof.provenance.saving import camera_finding, preview_finding, saving_findings
 from faceproof.provenance.traces import (
-    credential_findings,
-    editing_findings,
-    remote_findings,
+    mention_findings,
     source_type_findings,
     trace_findings,
 )
@@ -79,6 +81,7 @@ def read_provenance(
         *remote_findings(claims),
         *editing_findings(claims),
         *_camera_findings(metadata.exif, pixels),
+        *mention_findings(claims),
         *saving_findings(container.jpeg_header, metadata.claims),
         *map(_unreadable_finding, metadata.faults),
         *_no_metadata_finding(metadata, signed),
@@ -105,7 +108,7 @@ def _read_signed(data: bytes, kind: str) -> tuple[SignedCredentials | None, Find
         return read_credentials(data, kind, read_trust_list()), ()
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError)
-        remedy = "pip install 'faceproof[provenance]'" if missing else bound_text(str(error), 200)
+        remedy = install_command("provenance") if missing else bound_text(str(error), 200)
         return None, (
             ProvenanceFinding(
                 kind="credentials",

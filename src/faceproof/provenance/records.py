@@ -132,19 +132,24 @@ DIGITAL_SOURCE_TYPES: Mapping[str, _SourceType] = {
     "virtualRecording": _SourceType("recorded in a virtual world"),
 }
 
-_CODE = re.compile(r"([A-Za-z]{3,64})/?\s*$")
+_CODE = re.compile(
+    r"(?i)^\s*(?:(?:https?://)?(?:cv\.iptc\.org/newscodes|c2pa\.org)/digitalsourcetype/"
+    r"|(?:digsrctype|digitalsourcetype):)?([a-z]{3,64})/?\s*$"
+)
 _BY_SMALL_LETTERS = {code.lower(): code for code in DIGITAL_SOURCE_TYPES}
 
 
 def source_type(text: str) -> str | None:
     """Return the code that a URL or a short form names; None if it is not one of IPTC's.
 
+    The text is nothing but the code: a sentence that ends with one may deny it.
+
     >>> source_type("http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia")
     'trainedAlgorithmicMedia'
-    >>> source_type("a photo I took") is None
+    >>> source_type("not trainedAlgorithmicMedia") is None
     True
     """
-    found = _CODE.search(text[-200:])
+    found = _CODE.search(text[:200])
     return _BY_SMALL_LETTERS.get(found[1].lower()) if found else None
 
 
@@ -154,7 +159,10 @@ _LONGEST_TEXT = 1 << 19
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A text in a file: ``key`` is "exif:Software", "png:parameters", "xmp:CreatorTool" ..."""
+    """A text in a file: ``key`` is "exif:Software", "png:parameters", "xmp:CreatorTool" ...
+
+    XMP properties have the usual prefix of their namespace, none if the namespace is unknown.
+    """
 
     where: str
     key: str
@@ -197,7 +205,7 @@ def _exif_statements(block: Block, exif: Exif | None) -> Iterator[Statement | Un
 def _xmp_statements(block: Block) -> Iterator[Statement | UnreadableBlock]:
     try:
         for name, text in read_xmp(block.data):
-            yield Statement(f"{block.where} {name}", f"xmp:{name.partition(':')[2]}", text)
+            yield Statement(f"{block.where} {name}", name, text)
     except XmpError as error:
         yield UnreadableBlock(block.where, str(error))
 

@@ -16,7 +16,10 @@ from faceproof.provenance.metadata import Exif
 from faceproof.provenance.records import ProvenanceFinding, Statement, bound_text
 
 # Some generators write their names or workflows into the camera's fields.
-_NO_CAMERA = re.compile(r"^\s*(?:prompt|workflow)\s*:|\{|Black Forest Labs|AI generated", re.I)
+_NO_CAMERA = re.compile(
+    r"(?i)^\s*(?:(?:prompt|workflow)\s*:|\{"
+    r"|(?:Black Forest Labs|Ideogram AI|AI generated|Qwen-Image)\b)"
+)
 
 
 def camera_finding(exif: Exif, where: str = "EXIF") -> ProvenanceFinding | None:

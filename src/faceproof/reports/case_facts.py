@@ -43,7 +43,10 @@ from faceproof.reports.words import (
     condition_words,
     credentials_words,
     escape_controls,
+    face_band_words,
+    face_words,
     finding_words,
+    limitations,
     many_faces_words,
     percent,
     rarity_words,
@@ -171,8 +174,8 @@ def _answer_text(result: CheckResult, spec: DetectorSpec) -> str:
     bands = band_words(result.fake_probability, point)
     proof = f" {NO_PROOF_OF_REAL}" if result.verdict == "real" else ""
     if len(result.faces) == 1:
-        sentence = VERDICTS[result.faces[0].verdict].sentence
-        return f"{sentence} {bands}.{proof}"
+        face = result.faces[0]
+        return f"{face_words(face)} {face_band_words(face, point)}.{proof}"
     return f"A picture is as fake as its most fake face. {bands}.{proof}"
 
 
@@ -206,7 +209,7 @@ def _face_card(
 ) -> FaceCard:
     x, y, width, height = face.box
     place = f"{width:.0f} x {height:.0f} px, upper left corner at {x:.0f}, {y:.0f}."
-    bands = band_words(face.fake_probability, point)
+    bands = face_band_words(face, point)
     return FaceCard(
         number=number,
         verdict=face.verdict,
@@ -267,6 +270,7 @@ def _file_facts(result: CheckResult) -> FactsBlock:
     if image := result.image:
         size = f"{image.format}, {image.width} x {image.height} px upright"
         rows += [("SHA-256", image.sha256, "code"), ("Format and size", size, "text")]
+        rows += [("Not checked", one.sentence, "text") for one in limitations(image)]
     return FactsBlock(tuple(rows))
 
 

@@ -15,7 +15,7 @@ CSV_COLUMNS = (
     *("verdict", "fake_probability", "faces", "face", "face_verdict", "face_fake_probability"),
     *("face_x", "face_y", "face_width", "face_height", "detection_score", "side_px", "cautions"),
     *("detector", "detector_version", "operating_point", "elapsed_ms"),
-    *("content_credentials", "file_says"),
+    *("content_credentials", "file_says", "pictures", "damaged", "smallest_face_px"),
 )
 
 #: First characters of a formula in a spreadsheet.
@@ -42,6 +42,9 @@ def csv_rows(result: CheckResult) -> Iterator[dict[str, object]]:
         "elapsed_ms": result.elapsed_ms,
         "content_credentials": credentials.state if credentials else None,
         "file_says": " ".join(provenance_indications(result)),
+        "pictures": image.pictures if image else None,
+        "damaged": image.damaged if image else None,
+        "smallest_face_px": image.smallest_face_px if image else None,
     }
     for number, face in enumerate(result.faces, start=1):
         yield row | {"face": number} | _face_columns(face)

@@ -251,7 +251,7 @@ def read_run(folder: Path) -> Run:
         history=run,
         facts=last,
         starts=tuple(_read_starts(starts, run)),
-        started_from=_origin(_read_json(folder / "started_from.json", dict, faults)),
+        started_from=_origins(folder / "started_from.json", faults),
         bundle=_read_bundle(folder / "bundle", faults),
         faults=(*faults, *_journal_faults(run)),
         files=tuple(name for name in ("curves.png", "tensorboard") if (folder / name).exists()),
@@ -345,15 +345,23 @@ def _journal_faults(run: TrainingHistory) -> Iterator[str]:
         )
 
 
+def _origins(path: Path, faults: list[str]) -> str:
+    """Return a description of the starting weights and of their own, empty if not recorded."""
+    content = _read_json(path, list, faults, or_kind=dict)  # a dict in runs of earlier versions
+    starts = [content] if isinstance(content, dict) else content
+    described = (_origin(start) for start in starts if isinstance(start, dict))
+    return "; ".join(filter(None, described))
+
+
 def _origin(start: Mapping[str, Any]) -> str:
-    """Return a description of the starting weights, empty if not recorded."""
+    """Return a description of one origin."""
     known = {"name": "{}", "licence": "licence {}", "source": "from {}", "sha256": "SHA-256 {}"}
     return ", ".join(
         template.format(start[key]) for key, template in known.items() if start.get(key)
     )
 
 
-def _read_json(path: Path, kind: type, faults: list[str]) -> Any:
+def _read_json(path: Path, kind: type, faults: list[str], *, or_kind: type | None = None) -> Any:
     """Return a file's content, empty if it is missing or of another type."""
     if not path.exists():
         return kind()
@@ -361,7 +369,7 @@ def _read_json(path: Path, kind: type, faults: list[str]) -> Any:
         content = json.loads(path.read_bytes())
     except (ValueError, OSError):
         content = None
-    if not isinstance(content, kind):
+    if not isinstance(content, (kind, or_kind or kind)):
         faults.append(f"`{path.name}` cannot be read; its content is missing here.")
         return kind()
     return content

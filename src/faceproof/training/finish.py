@@ -7,7 +7,7 @@ the same bundle and data, so that an interrupted report resumes cheaply.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,8 +41,8 @@ from faceproof.reports.card import card
 from faceproof.runs import RunFolder
 from faceproof.training.attack_report import FACES, final_findings
 from faceproof.training.calibration import fit as fit_calibration
-from faceproof.training.fit import starting_points
 from faceproof.training.operating_points import keep_promises
+from faceproof.training.origins import read_origin, read_starting_points
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 from faceproof.training.replacement import compare_false_alarms, refuse_more_false_alarms
 
@@ -239,11 +239,31 @@ def draft_bundle(
         default_operating_point="undecided",
         trained_on=TrainingData(data_sha256=manifest.sha256, rows=manifest.counts()),
         generators_seen=_training_generators(manifest),
-        started_from=starting_points(run),
+        started_from=read_starting_points(run.path),
         licence=recipe.data.licence,
-        notes=recipe.export.notes,
+        notes=tuple(dict.fromkeys((*recipe.export.notes, *_origin_notes(recipe)))),
     )
     return spec, files
+
+
+def _origin_notes(recipe: Recipe) -> Iterator[str]:
+    """Yield a note for each other network that shaped the weights: a teacher, an autoencoder."""
+    if recipe.distil.teacher is not None:
+        teacher = Bundle.read(locate(recipe.distil.teacher))
+        if not any(teacher.sha256 in note for note in recipe.export.notes):
+            yield (
+                f"Distilled from {teacher.spec.name} {teacher.spec.version}, licence "
+                f"{teacher.spec.licence!r} (detector.json SHA-256 {teacher.sha256})."
+            )
+    for name, wanted in recipe.made.items():
+        if wanted.autoencoder is not None and wanted.autoencoder.is_file():
+            stated = read_origin(str(wanted.autoencoder))
+            yield (
+                f"Made fakes of the kind {name}: through the autoencoder "
+                f"{stated.name or wanted.autoencoder.name}, licence "
+                f"{stated.licence or 'not stated in the file'} "
+                f"(SHA-256 {sha256_of(wanted.autoencoder.read_bytes())})."
+            )
 
 
 def calibrate_spec(

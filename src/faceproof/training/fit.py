@@ -12,7 +12,6 @@ from lightning_fabric import Fabric
 
 from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import read_landmarks
-from faceproof.detector.spec import StartingPoint
 from faceproof.errors import DataError
 from faceproof.export import export_onnx
 from faceproof.messages import ignore_message, show_clock
@@ -27,6 +26,7 @@ from faceproof.networks.parameters import set_momentum
 from faceproof.runs import RunFolder
 from faceproof.training.loop import Trainer
 from faceproof.training.losses import Teacher as DetectorTeacher
+from faceproof.training.origins import resolve_origin, write_starting_points
 from faceproof.training.preflight import recipe_changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
 from faceproof.training.run.checkpoint import averaged_weights
@@ -125,10 +125,15 @@ def make_starting_network(
     set_momentum(network.backbone, recipe.network.batch_norm_momentum)
     if recipe.network.starting_weights is None or (run.path / "last.pt").exists():
         return network
+    points = resolve_origin(
+        recipe.network.starting_weights,
+        recipe.network.started_from,
+        recipe.network.started_from_licence,
+    )
     started = load_starting_weights(network, recipe.network.starting_weights)
-    progress(f"started from {started}")
+    progress(f"started from {started}; {points[0].name}, licence {points[0].licence}")
     if fabric.is_global_zero:
-        _starting_point(recipe, started.sha256).write(run.path / "started_from.json")
+        write_starting_points(run.path, points, started.sha256)
     network = network.to(fabric.device).to(memory_format=torch.channels_last)
     if faces := renew_statistics(network, stream, fabric, recipe):
         progress(f"batch norm statistics anew, from {faces} faces")
@@ -140,19 +145,6 @@ def load_saved_network(recipe: Recipe, run: RunFolder) -> Network:
     network = build(recipe.network.name, head=recipe.network.head)
     network.load_state_dict(averaged_weights(run.path, keep=recipe.schedule.keep))
     return network.eval()
-
-
-def starting_points(run: RunFolder) -> tuple[StartingPoint, ...]:
-    """Return what the run's network started from, empty for random weights."""
-    path: Path = run.path / "started_from.json"
-    return (StartingPoint.read(path),) if path.exists() else ()
-
-
-def _starting_point(recipe: Recipe, sha256: str) -> StartingPoint:
-    """Return what the card says of the starting weights."""
-    return StartingPoint(
-        name=recipe.network.started_from, licence=recipe.network.started_from_licence, sha256=sha256
-    )
 
 
 def _make_streams(

@@ -18,6 +18,7 @@ from faceproof.errors import TrainingError
 from faceproof.imaging.preprocessing import CropSpec
 from faceproof.networks.weights import bundle_and_member
 from faceproof.runs import RunFolder
+from faceproof.training.origins import resolve_origin
 from faceproof.training.promises import COARSE, Budget, least_faces
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 
@@ -75,6 +76,17 @@ def start_notes(crop: CropSpec, starting_weights: str | None) -> list[str]:
     ]
 
 
+def refuse_contradicted_origin(recipe: Recipe, run: RunFolder) -> None:
+    """Refuse starting weights of another origin than the recipe's, before hours of work.
+
+    Raises:
+        RecipeError: the recipe contradicts the weights, or both state nothing.
+    """
+    network = recipe.network
+    if network.starting_weights is not None and not (run.path / "last.pt").exists():
+        resolve_origin(network.starting_weights, network.started_from, network.started_from_licence)
+
+
 def _recorded_crop(prepared: Path) -> CropSpec | None:
     """Return the crop of the prepared pictures; None for whole ones and older folders."""
     try:
@@ -98,7 +110,10 @@ _REMOVED_KEYS = ("data.root", "data.split_seed")
 
 #: Sections that may change between two starts of the same run.
 _FREE_SECTIONS = ("calibration", "device", "export")
-_FREE_KEYS = ("data.licence", "data.prepared", "data.reading", *_REMOVED_KEYS)
+_FREE_KEYS = (
+    *("data.licence", "data.prepared", "data.reading", *_REMOVED_KEYS),
+    *("network.started_from", "network.started_from_licence"),
+)
 
 #: Keys that determine the tensors of a checkpoint.
 _DECIDE_THE_STATE = ("network.name", "network.head", "optimizer.name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from faceproof.detector.spec import Name, Text
+from faceproof.detector.spec import Name
 from faceproof.errors import RecipeError, UnknownChoiceError
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.preprocessing import Preprocessing
@@ -17,6 +18,7 @@ from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
 from faceproof.tables import choose, did_you_mean
+from faceproof.training.origins import Statement
 from faceproof.training.promises import COARSE, LADDER
 
 
@@ -50,7 +52,7 @@ class DataRecipe(Record):
     """
 
     prepared: Path = Path("data/prepared")
-    licence: Text
+    licence: Statement
     shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     allow_shortcuts: bool = False
     balance: tuple[Literal["class", "generator", "source"], ...] = ()
@@ -109,6 +111,8 @@ class _NetworkRecipe(Record):
     """The network, what it starts from, what it is shown and which of its weights learn.
 
     What ``preprocessing`` leaves open (side, mean, deviation) is what the network was made for.
+    ``started_from`` and ``started_from_licence`` are only for files that do not state their origin
+    (`origins.resolve_origin`); left out, or "auto", name and licence are those of the weights.
     ``trainable`` is an entry of `networks.TRAINABLE`. ``batch_norm_pictures`` are the training
     faces whose statistics batch norm starts with; ``precise`` measures them again before each
     validation, ``train`` leaves them to follow the batches (``batch_norm_momentum`` is how fast),
@@ -119,12 +123,22 @@ class _NetworkRecipe(Record):
     head: HeadSpec = HeadSpec()
     preprocessing: Preprocessing
     starting_weights: str | None = None
-    started_from: Text = "random initialisation"
-    started_from_licence: Text = "none"
+    started_from: Annotated[Statement | None, _AUTO] = None
+    started_from_licence: Annotated[Statement | None, _AUTO] = None
     trainable: Literal["all", "head", "head_and_norms"] = "all"
     batch_norm: Literal["precise", "train", "frozen"] = "precise"
     batch_norm_momentum: float = Field(default=0.1, gt=0, le=1)
     batch_norm_pictures: int = Field(default=512, ge=0)
+
+    @model_validator(mode="after")
+    def _random_weights_have_no_origin(self) -> Self:
+        given = self.started_from or self.started_from_licence
+        if given and self.starting_weights is None:
+            raise ValueError(
+                f"started_from is {given!r}, but the network starts from random weights: name "
+                "them as network.starting_weights, or delete started_from and started_from_licence"
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -376,9 +390,32 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
     written = dict(_apply_override(content, override) for override in overrides)
     try:
-        return _validate(content, written)
+        recipe = _validate(content, written)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_explain(error)}") from error
+    return _name_overrides(recipe, overrides)
+
+
+#: Overrides that say where a training runs and how its command is called, not what it makes.
+_NOT_ON_THE_CARD = ("device", "data.prepared", "data.reading", "export.command")
+
+
+def _name_overrides(recipe: Recipe, overrides: tuple[str, ...]) -> Recipe:
+    """Return the recipe whose command, which the card repeats, has the overrides.
+
+    Of a path only its last part is named, as everywhere on the card.
+    """
+    said = recipe.export.command
+    added = []
+    for key, _, value in (one.partition("=") for one in overrides):
+        if not key.strip().startswith(_NOT_ON_THE_CARD):
+            name = (
+                Path(value.strip(" \"'")).name if Path(value.strip(" \"'")).is_absolute() else value
+            )
+            added.append(f" --set {shlex.quote(f'{key}={name}')}")
+    command = said + "".join(one for one in added if one not in said)
+    export = recipe.export.model_copy(update={"command": command})
+    return recipe.model_copy(update={"export": export}) if command != said else recipe
 
 
 def _apply_override(content: dict[str, Any], override: str) -> tuple[_Place, str]:

@@ -19,6 +19,7 @@ from faceproof.training.optimizers import epochs_to_steps
 from faceproof.training.preflight import (
     crop_notes,
     doubtful_promises,
+    refuse_contradicted_origin,
     refuse_poor_data,
     start_notes,
 )
@@ -54,6 +55,7 @@ def train(
     run = run_folder(Path(output))
     with lock_run(run.path), convert_disk_errors(run.path), _convert_memory_errors():
         manifest = read_prepared(recipe.data.prepared)
+        refuse_contradicted_origin(recipe, run)
         made = make_fakes(recipe, manifest, progress=progress)
         manifest = add_made_fakes(manifest, made)
         recipe = epochs_to_steps(recipe, manifest.counts().get("train", 0))

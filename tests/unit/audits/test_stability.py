@@ -90,3 +90,16 @@ def test_what_is_no_picture_and_what_is_no_condition(checker):
         check_resaved(checker, b"GIF89a")
     with pytest.raises(UnknownChoiceError, match="jpeg-90"):
         check_resaved(checker, png(BRIGHT), conditions=("jpeg-91",))
+
+
+def test_copies_of_a_damaged_picture_get_no_verdict(checker):
+    stream = io.BytesIO()
+    Image.fromarray(BRIGHT).save(stream, "JPEG", quality=95)
+    file = stream.getvalue()
+    whole = check_resaved(checker, file, conditions=("jpeg-60", "resize-0.5"))
+    assert {one.verdict for one in whole} == {"fake"}
+    cut = check_resaved(checker, file[: 2 * len(file) // 5], conditions=("jpeg-60", "resize-0.5"))
+    assert {(one.verdict, one.withheld) for one in cut} == {("unsure", True)}
+    point = checker.operating_point
+    assert [one.at(point) for one in cut] == list(cut)
+    assert [one.at(point) for one in whole] == list(whole)

@@ -27,6 +27,7 @@ from faceproof.errors import (
     UnknownChoiceError,
 )
 from faceproof.imaging.preprocessing import InputSpec
+from faceproof.installation import this_installation
 
 NAMED = ("bright.onnx", "bright.safetensors", "CARD.md")
 Change = Callable[[dict[str, Any]], object]
@@ -133,7 +134,7 @@ def test_an_unknown_field_is_refused_by_name(tiny_bundle: Path, place: str) -> N
     with pytest.raises(BundleSchemaError, match="unknown field") as caught:
         Bundle.read(tiny_bundle)
     assert place.rpartition(".")[2] in str(caught.value)
-    assert "pip install --upgrade faceproof" in str(caught.value)
+    assert this_installation().upgrade() in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +144,7 @@ def test_another_schema_is_refused(tiny_bundle: Path, schema: object) -> None:
     rewritten(tiny_bundle, put("schema", schema))
     with pytest.raises(BundleSchemaError, match=r"faceproof\.detector/1") as caught:
         Bundle.read(tiny_bundle)
-    assert "pip install --upgrade faceproof" in str(caught.value)
+    assert this_installation().upgrade() in str(caught.value)
     assert len(str(caught.value)) < 300
 
 

@@ -1,5 +1,6 @@
 """Findings: which slices, which metrics, with which intervals and numbers."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import wilson
 from faceproof.evaluation.metrics import METRICS, measure
 from faceproof.evaluation.predictions import Faces, read_table
+from faceproof.installation import install_command
 
 HASH = "f" * 64
 POINTS = [
@@ -56,7 +58,7 @@ def found(faces):
 
 def test_without_pyarrow_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'faceproof\[train\]'"):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("data"))):
         read_table(Path("predictions.parquet"))
 
 

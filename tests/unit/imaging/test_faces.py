@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -22,8 +21,7 @@ from faceproof.imaging.faces import (
     SMALLEST_FACE_PX,
     Face,
     YuNet,
-    assess,
-    outside_share,
+    smallest_face,
 )
 from faceproof.imaging.preprocessing import CropSpec, crop_face
 
@@ -226,89 +224,45 @@ def test_every_finder_of_the_table_finds_the_astronaut(astronaut):
         assert isinstance(face, Face)
 
 
-ASTRONAUT = Face(
-    (178.0, 63.0, 90.0, 113.0),
-    np.float32([[200.1, 101.8], [247.1, 102.6], [220.4, 124.5], [198.6, 142.8], [239.7, 143.6]]),
-    0.93,
-)
+def crowd(head: np.ndarray, *, width: int, height: int, side: int) -> tuple[np.ndarray, int]:
+    """Return a grey picture with faces of ``side`` px all over it, and how many."""
+    one = scaled(head, side / 90)
+    places = [
+        (x, y)
+        for x in range(40, width - one.shape[1], width // 5)
+        for y in range(40, height - one.shape[0], height // 4)
+    ]
+    picture = np.full((height, width, 3), 110, np.uint8)
+    for x, y in places:
+        picture[y : y + one.shape[0], x : x + one.shape[1]] = one
+    return picture, len(places)
 
 
-def moved(face: Face, *, scale: float = 1.0, shift: tuple[float, float] = (0, 0)) -> Face:
-    """Return the face as it lies in a picture that was scaled and shifted."""
-    x, y, width, height = (value * scale for value in face.box)
-    points = (face.landmarks * scale + np.array(shift)).astype(np.float32)
-    return Face((x + shift[0], y + shift[1], width, height), points, face.detection_score)
+@pytest.mark.parametrize(("width", "height"), [(1600, 1200), (4000, 3000)])
+def test_small_faces_in_a_large_picture_are_found_once_each(finder, head, width, height):
+    picture, count = crowd(head, width=width, height=height, side=37)
+    found = finder.find(picture)
+    assert count >= 20
+    assert len(found) == count
+    assert all(SMALLEST_FACE_PX <= face.side_px < 50 for face in found)
 
 
-def test_a_good_face_has_no_caution():
-    quality = assess(data.astronaut(), ASTRONAUT)
-    assert quality.side_px == 90
-    assert quality.cautions == ()
+def test_small_faces_are_found_in_a_picture_on_its_side(finder, head):
+    picture, count = crowd(head, width=1600, height=1200, side=60)
+    assert len(finder.find(np.rot90(picture))) == count
 
 
-def test_a_small_face():
-    half = cv2.resize(data.astronaut(), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    quality = assess(half, moved(ASTRONAUT, scale=0.5))
-    assert quality.side_px == 45
-    assert "small" in quality.cautions
-
-
-def test_a_blurred_face():
-    soft = cv2.GaussianBlur(data.astronaut(), (0, 0), 4)
-    assert assess(soft, ASTRONAUT).cautions == ("blurred",)
-
-
-def test_a_blurred_face_in_a_large_picture_is_sharp_at_the_crops_size():
-    """What counts is what the network sees: the same blur in a face four times as large."""
-    large = cv2.resize(data.astronaut(), None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
-    soft = cv2.GaussianBlur(large, (0, 0), 4)
-    assert assess(soft, moved(ASTRONAUT, scale=4)).cautions == ()
-
-
-def test_a_dark_face():
-    assert "dark" in assess(data.astronaut() // 6, ASTRONAUT).cautions
-
-
-def test_a_dark_background_is_no_dark_face():
-    picture = np.zeros_like(data.astronaut())
-    picture[40:200, 150:300] = data.astronaut()[40:200, 150:300]
-    assert "dark" not in assess(picture, ASTRONAUT).cautions
-
-
-def test_a_face_cut_off_by_the_frame():
-    cut = np.ascontiguousarray(data.astronaut()[:, 200:])
-    face = moved(ASTRONAUT, shift=(-200, 0))
-    assert outside_share(cut.shape, face) == pytest.approx(22 / 90)
-    assert "cut_off" in assess(cut, face).cautions
-
-
-def test_a_face_that_was_hardly_found():
-    unsure = replace(ASTRONAUT, detection_score=0.71)
-    assert assess(data.astronaut(), unsure).cautions == ("low_detection_score",)
-
-
-def test_cautions_add_up_in_a_fixed_order():
-    small = cv2.resize(data.astronaut() // 8, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
-    face = replace(moved(ASTRONAUT, scale=0.4), detection_score=0.7)
-    assert assess(small, face).cautions == ("small", "blurred", "dark", "low_detection_score")
+def test_a_portrait_is_not_searched_in_tiles(finder, head, monkeypatch):
+    portrait = on_grey(scaled(head, 4), width=1400, height=1200, at=(20, 20))
+    once = finder.find(portrait)
+    monkeypatch.setattr(finder, "_search_tiles", None)
+    assert [face.box for face in finder.find(portrait)] == [face.box for face in once]
+    assert len(once) == 1
 
 
 @pytest.mark.parametrize(
-    ("box", "share"),
-    [
-        ((10, 10, 20, 20), 0.0),
-        ((-10, 0, 20, 20), 0.5),
-        ((90, 40, 20, 20), 0.75),
-        ((200, 200, 20, 20), 1.0),
-        ((-50, -50, 1000, 1000), 1 - 100 * 50 / 1e6),
-        ((10, 10, 0, 20), 1.0),
-    ],
+    ("width", "height", "side"),
+    [(640, 480, 32), (6000, 4000, 32), (8000, 6000, 46), (12000, 8000, 64)],
 )
-def test_outside_share(box, share):
-    face = Face(tuple(map(float, box)), ASTRONAUT.landmarks, 0.9)
-    assert outside_share((50, 100, 3), face) == pytest.approx(share)
-
-
-def test_a_face_outside_of_the_picture_is_assessed_too():
-    quality = assess(np.zeros((30, 30, 3), np.uint8), ASTRONAUT)
-    assert "cut_off" in quality.cautions
+def test_the_smallest_face_is_told(width, height, side):
+    assert smallest_face((height, width, 3)) == side

@@ -12,6 +12,7 @@ from datetime import timedelta
 import c2pa
 import pytest
 
+from faceproof.installation import install_command
 from faceproof.provenance import credentials as reading
 from faceproof.provenance import read_provenance
 from faceproof.provenance.credentials import (
@@ -193,7 +194,7 @@ def test_without_c2pa_they_are_said_to_be_unread_and_how_to_read_them(signed, mo
     found, findings = read(signed)
     assert found is None
     assert [finding.kind for finding in findings] == ["credentials"]
-    assert "pip install 'faceproof[provenance]'" in findings[0].says
+    assert install_command("provenance") in findings[0].says
     assert read(saved("JPEG"))[0].state == "absent"
 
 

@@ -338,9 +338,9 @@ def test_of_too_many_blocks_and_findings_the_first_are_told():
 
 
 def test_what_is_shown_has_one_line_and_no_control_characters():
-    text = "GIMP\x1b[31m\n\u202egnp\u2066 " + "x" * 5000
+    text = "Created with GIMP\x1b[31m\n\u202egnp\u2066 " + "x" * 5000
     found = one(saved("JPEG", comment=text.encode()), "JPEG", "editing_software")
-    assert found.value.startswith("GIMP [31m gnp x")
+    assert found.value.startswith("Created with GIMP [31m gnp x")
     assert len(found.value) == 300
 
 

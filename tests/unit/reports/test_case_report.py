@@ -15,7 +15,7 @@ from PIL import Image
 
 from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
-from faceproof.imaging.faces import Quality
+from faceproof.imaging.quality import Quality
 from faceproof.reports import words as plain_words
 from faceproof.reports.case_blocks import (
     CHANGED,

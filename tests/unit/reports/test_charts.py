@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from faceproof import tables
 from faceproof.errors import MissingExtraError
+from faceproof.installation import install_command
 from faceproof.reports.charts import draw, write
 from faceproof.reports.training_log import TrainingHistory
 from faceproof.runs import RunFolder
@@ -26,7 +28,7 @@ VALIDATIONS = tuple(
 
 def test_it_needs_matplotlib_and_says_which_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'faceproof\[train\]'") as missing:
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("train"))) as missing:
         write(tmp_path)
     assert "matplotlib" in str(missing.value)
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceproof.detector import Verdict
-from faceproof.imaging.faces import Quality
+from faceproof.imaging.quality import Quality
 from faceproof.reports.marked_picture import (
     LOOKS,
     Box,

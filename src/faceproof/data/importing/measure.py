@@ -44,7 +44,7 @@ def measure(data: bytes, name: str) -> PictureFacts:
     Raises:
         PictureError: the bytes are not a usable picture; the subclass is the reason.
     """
-    picture = decode(data, name=name)
+    picture = decode(data, name=name).require_whole(name)
     return PictureFacts(
         sha256=picture.sha256,
         phash=perceptual_hash(picture.pixels).hex(),

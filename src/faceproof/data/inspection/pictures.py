@@ -181,7 +181,7 @@ def look_at(wanted: _PictureRequest, *, finder: YuNet) -> PictureReading:
         return PictureReading(wanted.place, "unreadable", _brief_message(error, wanted.path))
     changed = hashlib.sha256(data).hexdigest() != wanted.sha256
     try:
-        picture = decode(data)
+        picture = decode(data).require_whole()
     except PictureError as error:
         reason = f"{_brief_message(error, wanted.path)}{', and its bytes have changed' * changed}"
         return PictureReading(wanted.place, "unreadable", reason)

@@ -249,7 +249,7 @@ def _read(job: PictureJob, context: PrepareContext) -> _PictureFile | DroppedPic
     if hashlib.sha256(data).hexdigest() != job.sha256:
         reason = "the file is not the one that was imported (its sha256 differs): import it again"
         return DroppedPicture(code="changed", reason=reason)
-    picture = decode(data, name=job.path)
+    picture = decode(data, name=job.path).require_whole(job.path)
     if min(picture.width, picture.height) < SMALLEST_FACE_PX:
         size = f"{picture.width} x {picture.height}"
         reason = f"{size} pixels; faces under {SMALLEST_FACE_PX} px are not detected"

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from faceproof import __version__
 from faceproof.checker import Checker
 from faceproof.errors import FaceproofError, ServiceError
-from faceproof.frontends.api import feedback, openapi, problems, security
+from faceproof.frontends.api import feedback, openapi, pages, problems, security
 from faceproof.frontends.api.routes import router
+from faceproof.frontends.api.routing import HeadMiddleware, RootPathMiddleware
 from faceproof.frontends.api.service import Readiness, Service, run_service
 from faceproof.frontends.api.settings import ServiceSettings
 
@@ -48,6 +49,7 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
         summary="Detects generated and manipulated faces in photographs.",
         version=__version__,
         lifespan=lifespan,
+        openapi_url=None,  # `pages` serves it, with the prefix of a proxy
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would repeat the client's Host header
@@ -62,9 +64,13 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
     app.state.metrics = metrics
     app.include_router(router)
     app.include_router(feedback.make_router(store, used.feedback))
-    points = list(checker.detector.spec.operating_points)
-    openapi.install(app, points, max_files=used.max_files, guard=used.guard)
+    openapi.install(app, checker.detector.spec, used)
+    pages.install(app, tls_in_front=used.guard.tls_in_front)
+    app.add_middleware(HeadMiddleware)
     security.install(app, used.guard, metrics)
+    app.add_middleware(
+        RootPathMiddleware, root_path=used.root_path, trusts=security.trusts_prefix(used.guard)
+    )
     return app
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from faceproof.detector.spec import DetectorSpec
 from faceproof.frontends.api import feedback, security
+from faceproof.frontends.api.pictures import EncodedPicture, PictureJson, PicturesJson
 from faceproof.frontends.api.problems import MEDIA_TYPE, SCHEMAS, Problem, make_problem, schema_ref
-from faceproof.frontends.api.security.settings import SecuritySettings
-from faceproof.frontends.api.uploads import AddressBody, AddressesBody
+from faceproof.frontends.api.settings import ServiceSettings
 from faceproof.frontends.api.wire import BatchResult
 from faceproof.results import CheckResult
 
@@ -103,7 +105,7 @@ PROBLEM_EXAMPLES = _group_by_status(
     _problem_example(413, "file_too_large", "the body exceeds the limit of 67108864 bytes"),
     _problem_example(413, "picture_too_large", "a.png: 90000 x 90000 pixels, more than the limit"),
     _problem_example(415, "unsupported_media_type", "Content-Type is 'text/plain'"),
-    _problem_example(422, "usage", "query.heatmap: Extra inputs are not permitted"),
+    _problem_example(422, "usage", "query.heatmap: unknown parameter, did you mean 'heatmaps'?"),
     _problem_example(422, "unknown_choice", "unknown operating point '1-in-2'"),
     _problem_example(422, "truncated_picture", "half.jpg: the end of the picture is missing"),
     _problem_example(422, "unsupported_format", "not one of the picture formats"),
@@ -120,12 +122,37 @@ PROBLEM_EXAMPLES = _group_by_status(
 
 _Responses = dict[int | str, Json]
 
+_FILE: Json = {"type": "string", "format": "binary", "description": "A picture."}
+
+
+def _form(parts: Json, description: str) -> Json:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": {"file": parts},
+        "required": ["file"],
+        "additionalProperties": False,
+    }
+
+
 #: Schemas that no route names by its types; `install` adds them.
 COMPONENTS = {
     model.__name__: model
-    for model in (AddressBody, AddressesBody, BatchResult, CheckResult, Problem)
+    for model in (BatchResult, CheckResult, EncodedPicture, PictureJson, PicturesJson, Problem)
 } | feedback.COMPONENTS
-_FILE: Json = {"type": "string", "format": "binary", "description": "A picture."}
+_FORMS: Json = {
+    "PictureForm": _form(_FILE, "A form with one picture."),
+    "PicturesForm": _form(
+        {"type": "array", "items": _FILE, "minItems": 1}, "A form with several pictures."
+    ),
+}
+#: The order of the routes for a reader, and the modules of a generated client.
+_TAGS = (
+    {"name": "checks", "description": "Check pictures for generated or manipulated faces."},
+    {"name": "detectors", "description": "Read about the detector in use."},
+    {"name": "feedback", "description": "Report wrong verdicts."},
+    {"name": "health", "description": "Ask whether the service runs and is ready."},
+)
 
 
 def _problems(*statuses: int) -> _Responses:
@@ -145,22 +172,22 @@ def _problems(*statuses: int) -> _Responses:
     }
 
 
-def _body(parts: Json, address: str) -> Json:
-    multipart = {
-        "type": "object",
-        "properties": {"file": parts},
-        "required": ["file"],
-        "additionalProperties": False,
+def _examples(model: type[PictureJson | PicturesJson]) -> Json:
+    """Return the examples of a JSON body, each named by the fields that it has."""
+    config: Any = model.model_config.get("json_schema_extra")
+    return {" and ".join(example): {"value": example} for example in config["examples"]}
+
+
+def _body(form: str, model: type[PictureJson | PicturesJson], **others: Json) -> Json:
+    content = {
+        "multipart/form-data": {"schema": schema_ref(form)},
+        "application/json": {
+            "schema": schema_ref(model.__name__),
+            "examples": _examples(model),
+        },
+        **others,
     }
-    return {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {"schema": multipart},
-                "application/json": {"schema": schema_ref(address)},
-            },
-        }
-    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def _answer(name: str, examples: Mapping[str, Json], description: str) -> Json:
@@ -171,8 +198,12 @@ def _answer(name: str, examples: Mapping[str, Json], description: str) -> Json:
 
 _REFUSED = (400, 408, 413, 415, 422, 429, 500, 503)
 
-CHECK_BODY = _body(_FILE, "AddressBody")
-BATCH_BODY = _body({"type": "array", "items": _FILE, "minItems": 1}, "AddressesBody")
+CHECK_BODY = _body(
+    "PictureForm",
+    PictureJson,
+    **{"image/*": {"schema": _FILE}, "application/octet-stream": {"schema": _FILE}},
+)
+BATCH_BODY = _body("PicturesForm", PicturesJson)
 CHECK_RESPONSES: _Responses = {
     200: _answer("CheckResult", CHECK_EXAMPLES, "The result; `no_face` without a face."),
     **_problems(*_REFUSED, 502, 504),
@@ -195,16 +226,14 @@ CARD_RESPONSES: _Responses = {
 READY_RESPONSES: _Responses = _problems(503)
 
 
-def install(
-    app: FastAPI, operating_points: Sequence[str], *, max_files: int, guard: SecuritySettings
-) -> None:
-    """Have the app serve this document, made once: its routes, what they accept, its guard."""
+def install(app: FastAPI, detector: DetectorSpec, settings: ServiceSettings) -> None:
+    """Give the app this document, made once: its routes, what they accept, its guard."""
 
     def document() -> Json:
         if app.openapi_schema is None:
             plain = _build_document(app)
-            _fill_in(plain, operating_points, max_files)
-            app.openapi_schema = security.describe_security(plain, guard)
+            _fill_in(plain, detector, settings)
+            app.openapi_schema = security.describe_security(plain, settings.guard)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
@@ -213,13 +242,18 @@ def install(
 def _build_document(app: FastAPI) -> Json:
     """Return the OpenAPI document of the app."""
     document = get_openapi(
-        title=app.title, version=app.version, summary=app.summary, routes=app.routes
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        routes=app.routes,
+        tags=list(_TAGS),
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     for name, model in COMPONENTS.items():
         schema = model.model_json_schema(mode="serialization", ref_template=f"{SCHEMAS}{{model}}")
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
+    schemas |= deepcopy(_FORMS)
     _spell_patterns(schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
@@ -237,23 +271,29 @@ def _spell_patterns(schema: Any) -> None:
             _spell_patterns(inner)
 
 
-def _fill_in(document: Json, operating_points: Sequence[str], max_files: int) -> None:
-    """Add the operating points and limits of this service to the document."""
-    for parameter in _parameters(document):
+def _fill_in(document: Json, detector: DetectorSpec, settings: ServiceSettings) -> None:
+    """Add the detector and limits of this service to the document."""
+    for path, parameter in _parameters(document):
         if parameter["name"] == "at":
-            parameter["schema"] = {"type": "string", "enum": list(operating_points)}
-    batch = document["paths"]["/v1/check/batch"]["post"]["requestBody"]["content"]
-    files = batch["multipart/form-data"]["schema"]["properties"]["file"]
-    addresses = document["components"]["schemas"]["AddressesBody"]["properties"]["urls"]
-    for several in (files, addresses):
-        several["maxItems"] = max_files
+            parameter["schema"] = {"type": "string", "enum": list(detector.operating_points)}
+        elif path.startswith("/v1/detectors/"):
+            parameter["example"] = detector.name
+    schemas = document["components"]["schemas"]
+    several = schemas["PicturesJson"]["properties"]
+    arrays = [one for name in ("urls", "images") for one in several[name]["anyOf"]]
+    for array in (*arrays, schemas["PicturesForm"]["properties"]["file"]):
+        if array["type"] == "array":
+            array["maxItems"] = settings.max_files
+    if settings.feedback.database == feedback.OFF:
+        (tag,) = (one for one in document["tags"] if one["name"] == "feedback")
+        tag["description"] += " This service stores no feedback: each response is 404."
 
 
-def _parameters(document: Json) -> list[Json]:
-    """Return the parameters of all operations."""
+def _parameters(document: Json) -> list[tuple[str, Json]]:
+    """Return the parameters of all operations, each with its path."""
     return [
-        parameter
-        for path in document["paths"].values()
-        for operation in path.values()
+        (path, parameter)
+        for path, methods in document["paths"].items()
+        for operation in methods.values()
         for parameter in operation.get("parameters", [])
     ]

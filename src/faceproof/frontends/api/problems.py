@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
@@ -36,7 +36,10 @@ from faceproof.errors import (
     StoppingError,
     UsageError,
 )
+from faceproof.frontends.api.bodies import describe_invalid
+from faceproof.frontends.api.routing import route_path
 from faceproof.records import Record, VersionedRecord
+from faceproof.tables import did_you_mean
 
 MEDIA_TYPE = "application/problem+json"
 SCHEMAS = "#/components/schemas/"
@@ -44,6 +47,9 @@ SCHEMAS = "#/components/schemas/"
 
 _RETRY_AFTER = 5
 """Default for Retry-After in seconds, without an estimate."""
+
+_LONGEST_PATH = 200
+"""Characters of a path that are compared with those of the routes."""
 
 
 def schema_ref(name: str) -> dict[str, str]:
@@ -159,32 +165,50 @@ async def on_http_error(request: Request, error: HTTPException) -> Response:
     """Return the problem of a request that the framework rejects."""
     code = CODES.get(error.status_code, "http")
     headers = dict(error.headers or {})
+    detail = str(error.detail)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_allowed_methods(request)) or headers.get("Allow", "")
-    return make_problem(error.status_code, code, str(error.detail)).to_response(headers)
+    if detail == HTTPStatus.NOT_FOUND.phrase:  # the framework's: no route
+        detail = f"no such route{_nearest_route(request) or ': GET /docs lists the routes'}"
+    return make_problem(error.status_code, code, detail).to_response(headers)
+
+
+def _described_methods(request: Request) -> dict[str, Any]:
+    """Return the description of each method of a path, of all its routes."""
+    path = route_path(request.scope)
+    return {
+        method: operation
+        for template, methods in request.app.openapi()["paths"].items()
+        if compile_path(template)[0].match(path)
+        for method, operation in methods.items()
+    }
 
 
 def _allowed_methods(request: Request) -> list[str]:
     """Return the methods of a path; Starlette lists only those of its first route."""
-    described = request.app.openapi()["paths"].items()
-    return sorted(
-        method.upper()
-        for template, methods in described
-        if compile_path(template)[0].match(request.scope["path"])
-        for method in methods
-    )
+    methods = {method.upper() for method in _described_methods(request)}
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-async def on_invalid(_: Request, error: RequestValidationError) -> Response:
+def _nearest_route(request: Request) -> str:
+    """Return the route that a misspelt path resembles, in words; empty without one."""
+    path = route_path(request.scope)[:_LONGEST_PATH]
+    return did_you_mean(path, list(request.app.openapi()["paths"]))
+
+
+async def on_invalid(request: Request, error: RequestValidationError) -> Response:
     """Return the problem of invalid parameters, without repeating their values."""
-    faults = tuple(_list_faults(error))
+    operation = _described_methods(request).get(request.method.lower(), {})
+    known = [one["name"] for one in operation.get("parameters", ())]
+    faults = tuple(
+        Fault(
+            where=".".join(map(str, fault["loc"])),
+            message=describe_invalid(fault, known, what="parameter"),
+        )
+        for fault in error.errors()
+    )
     message = "; ".join(f"{fault.where}: {fault.message}" for fault in faults)
     return make_problem(HTTPStatus.UNPROCESSABLE_ENTITY, "usage", message, faults).to_response()
-
-
-def _list_faults(error: RequestValidationError) -> Iterator[Fault]:
-    for fault in error.errors():
-        yield Fault(where=".".join(map(str, fault["loc"])), message=str(fault["msg"]))
 
 
 def _all_subclasses(cls: type[FaceproofError]) -> Iterator[type[FaceproofError]]:

@@ -28,12 +28,14 @@ Asked = Annotated[CheckOptions, Query()]
 
 @router.post(
     "/v1/check",
+    operation_id="check",
+    tags=["checks"],
     summary="Check one picture",
     responses=openapi.CHECK_RESPONSES,
     openapi_extra=openapi.CHECK_BODY,
 )
 async def check(request: Request, wish: Asked) -> Response:
-    """Return a verdict on every face of one picture, sent as a file or as a URL."""
+    """Return a verdict on every face of one picture, sent as a file, in base64 or as a URL."""
     service = _service_of(request)
     choice = service.checkers.make_choice(**wish.model_dump())
     result = await service.check_one(request, choice)
@@ -44,6 +46,8 @@ async def check(request: Request, wish: Asked) -> Response:
 
 @router.post(
     "/v1/check/batch",
+    operation_id="check_batch",
+    tags=["checks"],
     summary="Check several pictures",
     responses=openapi.BATCH_RESPONSES,
     openapi_extra=openapi.BATCH_BODY,
@@ -56,7 +60,13 @@ async def check_batch(request: Request, wish: Asked) -> Response:
     return _json_response(BatchResult(results=tuple(results)))
 
 
-@router.get("/v1/detectors", summary="List detectors", response_model=Detectors)
+@router.get(
+    "/v1/detectors",
+    operation_id="list_detectors",
+    tags=["detectors"],
+    summary="List detectors",
+    response_model=Detectors,
+)
 async def detectors(request: Request) -> Response:
     """Return the detector in use: operating points, generators seen and notes."""
     service = _service_of(request)
@@ -66,6 +76,8 @@ async def detectors(request: Request) -> Response:
 
 @router.get(
     "/v1/detectors/{name}",
+    operation_id="get_detector",
+    tags=["detectors"],
     summary="Read a detector's full description",
     responses=openapi.DETECTOR_RESPONSES,
 )
@@ -77,6 +89,8 @@ async def detector(request: Request, name: str) -> Response:
 
 @router.get(
     "/v1/detectors/{name}/card",
+    operation_id="get_detector_card",
+    tags=["detectors"],
     summary="Read a detector's model card",
     responses=openapi.CARD_RESPONSES,
 )
@@ -88,7 +102,13 @@ async def card(request: Request, name: str) -> Response:
     return Response(bundle.read_file(bundle.spec.card), media_type="text/markdown")
 
 
-@router.get("/healthz", summary="Liveness probe", response_model=Alive)
+@router.get(
+    "/healthz",
+    operation_id="get_health",
+    tags=["health"],
+    summary="Liveness probe",
+    response_model=Alive,
+)
 async def healthz() -> Response:
     """Return 200 while the process runs, whatever the load."""
     return _json_response(Alive())
@@ -96,6 +116,8 @@ async def healthz() -> Response:
 
 @router.get(
     "/readyz",
+    operation_id="get_readiness",
+    tags=["health"],
     summary="Readiness probe",
     response_model=Ready,
     responses=openapi.READY_RESPONSES,

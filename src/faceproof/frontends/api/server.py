@@ -224,7 +224,7 @@ def serve(
         timeout_graceful_shutdown=settings.shutdown_seconds + 1,
         backlog=_BACKLOG,
         lifespan="on",
-        **server_options(settings.guard),
+        **server_options(),
     )
     server = _PatientServer(app, config, seconds=settings.shutdown_seconds, started=started)
     with _exit_cleanly():

@@ -22,8 +22,9 @@ from faceproof.detector import Detector
 from faceproof.errors import FaceproofError, TooManyFacesError, UsageError
 from faceproof.frontends.api.capacity import Capacity
 from faceproof.frontends.api.engine import CheckTask, Engine, Observer
+from faceproof.frontends.api.pictures import BodyReader
 from faceproof.frontends.api.settings import ServiceSettings
-from faceproof.frontends.api.uploads import BodyReader, Upload
+from faceproof.frontends.api.uploads import Upload
 from faceproof.imaging.decode import Pixels
 from faceproof.imaging.faces import Face, FaceFinder, YuNet
 from faceproof.results import CheckedBy, CheckResult

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from faceproof.errors import UsageError
 from faceproof.frontends.api.feedback import FeedbackSettings
+from faceproof.frontends.api.routing import parse_root_path
 from faceproof.frontends.api.security import SecuritySettings
 from faceproof.imaging.decode import Limits
 from faceproof.imaging.fetching import FetchPolicy
@@ -111,6 +112,12 @@ class ServiceSettings(BaseSettings):
         default=8192,
         ge=1,
         description="Maximum open connections; beyond it the longest idle one is closed.",
+    )
+
+    root_path: Annotated[str, AfterValidator(parse_root_path)] = Field(
+        default="",
+        description="Path below which a proxy serves the service, such as /faces, whether or not "
+        "the proxy strips it; empty: none.",
     )
 
     ready_picture: Path | None = Field(

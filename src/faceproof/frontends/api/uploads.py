@@ -1,4 +1,4 @@
-"""`MultipartUploads` and `BodyReader` parse a request's pictures within limits of size and time.
+"""`MultipartUploads` parses the files of a form, and `disposition_name` their names.
 
 This parser keeps files in memory and stops reading as soon as a limit is exceeded. Starlette's form
 parser accepts truncated bodies and has no size limit for a file (``docs/decisions/0009``).
@@ -8,31 +8,22 @@ Source: RFC 7578, "Returning Values from Forms: multipart/form-data", 2015.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from email.errors import MessageError
+from email.header import decode_header, make_header
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+from typing import TYPE_CHECKING, Any
 
 import python_multipart
-from pydantic import ConfigDict, Field
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 
-from faceproof.errors import (
-    FileTooLargeError,
-    ServiceError,
-    SlowRequestError,
-    StoppingError,
-    UnsupportedSourceError,
-)
-from faceproof.frontends.api.bodies import limit_time, media_type, parse_json, read_bounded
-from faceproof.frontends.api.capacity import BodyBudget
-from faceproof.frontends.api.settings import ServiceSettings
-from faceproof.records import Record
+from faceproof.errors import FileTooLargeError
 from faceproof.sources import to_printable
+from faceproof.tables import did_you_mean
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -43,6 +34,10 @@ UNNAMED = "<upload>"
 _LONGEST_NAME = 255
 _MOST_HEADERS = 8
 _LONGEST_HEADER = 4096
+_LONGEST_SHOWN = 60
+#: Headers of a part that is not sent as it is, and the values that change nothing.
+_ENCODINGS = frozenset({b"content-encoding", b"content-transfer-encoding"})
+_UNCHANGED = frozenset({b"", b"identity", b"7bit", b"8bit", b"binary"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,12 +119,17 @@ class MultipartUploads:
     def _on_header_end(self) -> None:
         if self._part.header.lower() == b"content-disposition":
             self._part.disposition = self._part.value
+        elif self._part.header.lower() in _ENCODINGS:
+            _refuse_encoded(self._part.header, self._part.value)
 
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._part.disposition)
-        if _decode_name(options.get(b"name", b"")) != _PART:
-            raise HTTPException(400, f"unexpected part: only parts named {_PART!r} are accepted")
-        self._part.name = file_name(_decode_name(options.get(b"filename", b"")))
+        name = _decode_name(options.get(b"name", b""))
+        if name != _PART:
+            nearest = did_you_mean(name[:_LONGEST_SHOWN], [_PART]) or "."
+            message = f"unexpected part{nearest} Only parts named {_PART!r} are accepted"
+            raise HTTPException(400, message)
+        self._part.name = disposition_name(self._part.disposition)
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if len(self._part.data) + end - start > self._max_bytes:
@@ -157,7 +157,7 @@ class _MultipartPart:
     value: bytes = b""
 
 
-async def _read_uploads(chunks: AsyncIterator[bytes], uploads: MultipartUploads) -> list[Upload]:
+async def read_uploads(chunks: AsyncIterator[bytes], uploads: MultipartUploads) -> list[Upload]:
     """Return the files of a body that arrives in chunks."""
     async for chunk in chunks:
         uploads.feed(chunk)
@@ -183,6 +183,48 @@ def boundary_of(content_type: str) -> bytes | None:
     return options[b"boundary"]
 
 
+def disposition_name(header: bytes) -> str:
+    r"""Return the printable file name of a Content-Disposition header.
+
+    RFC 7578 forbids ``filename*`` in forms, but clients send it for names beyond ASCII. It is the
+    better one of two names; some clients send an encoded word of RFC 2047 beside it, or alone.
+
+    >>> disposition_name(b"form-data; name=\"file\"; filename*=UTF-8''Jos%C3%A9.jpg")
+    'José.jpg'
+    >>> disposition_name(b'attachment; filename="=?utf-8?B?Sm9zw6kuanBn?="')
+    'José.jpg'
+
+    Source: RFC 6266 (2011), section 4.3; RFC 8187 (2017); RFC 2231 (1997) for ``filename*0``.
+    """
+    _, options = parse_options_header(header)
+    plain = _decode_name(options.get(b"filename", b""))
+    return file_name(_extended_name(header, plain) if b"*" in header else _decode_words(plain))
+
+
+def _extended_name(header: bytes, plain: str) -> str:
+    """Return the value of ``filename*`` or of ``filename*0`` and on, else the plain name."""
+    message = Message()
+    message["Content-Disposition"] = header.decode("latin-1")
+    parameters = message.get_params(header="Content-Disposition") or []
+    values: list[Any] = [value for key, value in parameters if key.lower() == "filename"]
+    joined = [value for value in values if isinstance(value, str)]
+    try:
+        extended = [collapse_rfc2231_value(value) for value in values if isinstance(value, tuple)]
+    except ValueError:  # an impossible character set
+        extended = []
+    return next(filter(None, [*extended, plain, *joined]), "")
+
+
+def _decode_words(name: str) -> str:
+    """Return a name with its encoded words decoded; as it is if they are malformed."""
+    if not (name.startswith("=?") and name.endswith("?=")):
+        return name
+    try:
+        return str(make_header(decode_header(name))) or name
+    except (MessageError, ValueError, LookupError):
+        return name
+
+
 def file_name(name: str) -> str:
     r"""Return an upload's name for results: no folder, no control characters.
 
@@ -194,163 +236,16 @@ def file_name(name: str) -> str:
     return shown[-_LONGEST_NAME:] or UNNAMED
 
 
+def _refuse_encoded(header: bytes, value: bytes) -> None:
+    """Raise HTTPException 415 for a part whose bytes are not those of the file."""
+    if value.strip().lower() not in _UNCHANGED:
+        name, shown = (text.decode("latin-1")[:_LONGEST_SHOWN] for text in (header, value))
+        raise HTTPException(415, f"part with {name} {shown!r}: send the bytes of the file as it is")
+
+
 def _decode_name(name: bytes) -> str:
     return name.decode("utf-8", errors="surrogateescape")
 
 
 def _malformed_error(error: FormParserError) -> HTTPException:
     return HTTPException(400, f"malformed multipart body ({error})")
-
-
-_LONGEST_ADDRESS = 4096
-_LONGEST_JSON = 1024 * 1024
-
-Address = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=_LONGEST_ADDRESS,
-        description="Public http or https URL of a picture.",
-    ),
-]
-
-
-class AddressBody(Record):
-    """A picture by URL."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"url": "https://example.org/a.jpg"}]}
-    )
-    url: Address = Field(
-        json_schema_extra={"format": "uri", "pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"}
-    )
-
-
-class AddressesBody(Record):
-    """Several pictures by URL."""
-
-    model_config = ConfigDict(
-        json_schema_extra={"examples": [{"urls": ["https://example.org/a.jpg"]}]}
-    )
-    urls: tuple[Address, ...] = Field(min_length=1)
-
-
-Named = TypeVar("Named", AddressBody, AddressesBody)
-Pictures = Sequence[Upload | str]
-
-
-class BodyReader:
-    """Reads request bodies within the limits of memory and time."""
-
-    def __init__(self, settings: ServiceSettings, *, addresses: bool) -> None:
-        self._settings, self._addresses = settings, addresses
-        self._reading: set[asyncio.Timeout] = set()
-        self._stopped = False
-
-    def give_up(self) -> None:
-        """Stop reading; unfinished bodies raise StoppingError."""
-        self._stopped = True
-        for timeout in self._reading:
-            timeout.reschedule(asyncio.get_running_loop().time())
-
-    async def read_one(self, request: Request, budget: BodyBudget) -> Upload | str:
-        """Return the only file or URL of a request.
-
-        Raises:
-            HTTPException: 400, 415 or 422, the body is malformed.
-            FileTooLargeError: the body is too large.
-            SlowRequestError: the body did not arrive in time.
-            BusyError: the service is full.
-        """
-        found = await self._read(request, budget, files=1, named=AddressBody)
-        if isinstance(found, AddressBody):
-            return self._check_addresses([found.url])[0]
-        if not found:
-            raise HTTPException(400, "the body has no part named 'file'")
-        return found[0]
-
-    async def read_several(self, request: Request, budget: BodyBudget) -> Pictures:
-        """Return the files or URLs of a request; raises the same errors as `read_one`."""
-        most = self._settings.max_files
-        found = await self._read(request, budget, files=most, named=AddressesBody)
-        if isinstance(found, AddressesBody):
-            if len(found.urls) > most:
-                raise HTTPException(400, f"too many URLs, limit {most}: send fewer at once")
-            return self._check_addresses(found.urls)
-        if not found:
-            raise HTTPException(400, "the body has no part named 'file'")
-        return found
-
-    async def _read(
-        self, request: Request, budget: BodyBudget, *, files: int, named: type[Named]
-    ) -> list[Upload] | Named:
-        """Return the files of a multipart body, or the parsed JSON body."""
-        boundary = boundary_of(request.headers.get("content-type", ""))
-        chunks = self._read_chunks(
-            request, budget, self._byte_limit(request, json=boundary is None)
-        )
-        async with self._limit_time():
-            if boundary is None:
-                return parse_json(named, b"".join([chunk async for chunk in chunks]))
-            limit = self._settings.max_file_bytes
-            uploads = MultipartUploads(boundary, max_file_bytes=limit, max_files=files)
-            return await _read_uploads(chunks, uploads)
-
-    @asynccontextmanager
-    async def _limit_time(self) -> AsyncIterator[None]:
-        """Apply the timeout to a body.
-
-        Raises:
-            SlowRequestError: the timeout expired.
-            StoppingError: the service stopped before that.
-        """
-        async with limit_time(self._settings.upload_seconds, self._late_error) as timeout:
-            self._reading.add(timeout)
-            try:
-                yield
-            finally:
-                self._reading.discard(timeout)
-
-    def _late_error(self) -> ServiceError:
-        if self._stopped:
-            return StoppingError("the service stopped before the body arrived")
-        seconds = self._settings.upload_seconds
-        return SlowRequestError(f"the body did not arrive within {seconds:g} seconds")
-
-    def _byte_limit(self, request: Request, *, json: bool) -> int:
-        """Return the byte limit of the body; reject a larger Content-Length.
-
-        Raises:
-            HTTPException: 415, the body is neither multipart nor JSON.
-            FileTooLargeError: Content-Length is above the limit.
-        """
-        kind = media_type(request)
-        if json and kind != "application/json":
-            wanted = "multipart/form-data with a part 'file', or application/json with 'url'"
-            raise HTTPException(415, f"Content-Type is {kind!r}; send {wanted}")
-        most = (
-            min(_LONGEST_JSON, self._settings.max_body_bytes)
-            if json
-            else (self._settings.max_body_bytes)
-        )
-        announced = request.headers.get("content-length", "0")
-        if announced.isdecimal() and int(announced) > most:
-            raise FileTooLargeError(_too_large_message(most))
-        return most
-
-    async def _read_chunks(
-        self, request: Request, budget: BodyBudget, most: int
-    ) -> AsyncIterator[bytes]:
-        """Yield the body's chunks, counted; raise an error beyond ``most`` bytes."""
-        async for chunk in read_bounded(request, most, too_large=_too_large_message(most)):
-            budget.add(len(chunk))
-            yield chunk
-
-    def _check_addresses(self, addresses: Sequence[str]) -> Sequence[str]:
-        if not self._addresses:
-            raise UnsupportedSourceError("fetching URLs is disabled here: send the file itself")
-        return addresses
-
-
-def _too_large_message(most: int) -> str:
-    return f"the body exceeds the limit of {most} bytes"

@@ -94,9 +94,10 @@ def _cell(cell: str | float | None) -> str:
 
 
 def _cautions(result: CheckResult) -> list[str]:
-    """Return the cautions of a picture's faces, each once."""
+    """Return the cautions of a picture's faces, each once, and what was not checked."""
     found = {one for face in result.faces for one in face.quality.cautions}
-    return [one.replace("_", " ") for one in words.CAUTIONS if one in found]
+    of_faces = [one.replace("_", " ") for one in words.CAUTIONS if one in found]
+    return [*of_faces, *(one.short for one in words.limitations(result.image))]
 
 
 MOST_FILES = 300

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import streamlit as st
 
 from faceproof.audits.stability import CONDITIONS, check_resaved
-from faceproof.detector import DetectorSpec, OperatingPoint, decide
+from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import inputs, sliders
 from faceproof.frontends.webapp.answers import (
@@ -119,12 +119,7 @@ def _draw_stability(picture: GivenPicture, result: CheckResult, point: Operating
 def _cached_resaved(picture: GivenPicture, point: OperatingPoint) -> tuple[ResavedResult, ...]:
     """Return what saving this picture again gave, at an operating point; nothing if not tried."""
     found: tuple[ResavedResult, ...] = st.session_state.get(_RESAVED, {}).get(_key(picture), ())
-    return tuple(
-        one
-        if one.fake_probability is None
-        else one.model_copy(update={"verdict": decide(one.fake_probability, point)})
-        for one in found
-    )
+    return tuple(one.at(point) for one in found)
 
 
 def _key(picture: GivenPicture) -> tuple[str, bool, str]:

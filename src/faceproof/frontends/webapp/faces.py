@@ -47,6 +47,8 @@ def draw_picture(picture: GivenPicture, result: CheckResult, *, heat: bool) -> N
     opacity = _opacity() if heat else None
     shown = mark_picture(pixels(picture), result, heat_opacity=opacity, longest=LONGEST)
     place.image(shown, width=_width(shown), output_format="JPEG", alt=picture_words(result))
+    for one in plain_words.limitations(result.image):
+        st.warning(one.sentence, icon=":material/priority_high:")
     if heat:
         _draw_caption(result)
     if picture.about:
@@ -165,9 +167,9 @@ def _draw_face(face: CheckedFace, point: OperatingPoint) -> None:
     """Draw one face's verdict, its probability with its band, and its cautions."""
     words = plain_words.VERDICTS[face.verdict]
     box, icon = _BOXES[face.verdict]
-    box(f"**{words.short}**  \n{words.sentence}", icon=icon)
+    box(f"**{words.short}**  \n{plain_words.face_words(face)}", icon=icon)
     st.html(band_html(face.fake_probability, point))
-    st.markdown(f"**{to_markdown(plain_words.band_words(face.fake_probability, point))}**")
+    st.markdown(f"**{to_markdown(plain_words.face_band_words(face, point))}**")
     st.markdown(small_print(plain_words.EVEN_BET))
     if face.verdict == "real":
         st.markdown(small_print(plain_words.NO_PROOF_OF_REAL))

@@ -93,7 +93,7 @@ class Container(ABC):
 
     @abstractmethod
     def pixel_data(self) -> PixelData:
-        """Return what the pixels of the first image depend on.
+        """Return what the pixels of the image depend on that viewers show first.
 
         Raises:
             PictureError: the image cannot be decoded; the subclass is the reason.
@@ -101,6 +101,23 @@ class Container(ABC):
 
     def blocks(self) -> Iterator[Block]:
         """Yield the readable metadata; what cannot be read is of the kind "unreadable"."""
+        yield from ()
+
+    @property
+    def pictures(self) -> int | None:
+        """Number of pictures: frames, pages, exposures; None where only the decoder knows it.
+
+        `pixel_data` is of the one that viewers show first.
+        """
+        return 1
+
+    @property
+    def has_plain_pixels(self) -> bool:
+        """Whether the pixels lie in the file uncompressed."""
+        return False
+
+    def coded_spans(self) -> Iterator[tuple[int, int]]:
+        """Yield start and end of the entropy-coded data, in the order of decoding."""
         yield from ()
 
     def body(self, part: Part) -> bytes:

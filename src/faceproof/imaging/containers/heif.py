@@ -25,6 +25,7 @@ from faceproof.imaging.containers.base import (
 _NEEDED = frozenset({b"ftyp", b"meta", b"mdat", b"moov"})
 _SIZE_PROPERTY = re.compile(rb"ispe\0{4}(.{4})(.{4})", re.DOTALL)
 _EXIF_ITEM = re.compile(rb"(infe(?:\x02.{7}|\x03.{9}))Exif", re.DOTALL)
+_CODED_ITEMS = (b"av01", b"hvc1", b"hev1")
 _XMP_TYPE = b"application/rdf+xml\0"
 
 _NO_BOX = Part("other", b"", 0, 0)
@@ -52,6 +53,18 @@ class _Heif(Container):
             yield from _item_blocks(self.data, self._meta)
         except (struct.error, IndexError):
             yield unreadable_block("metadata of the HEIF container", "its boxes make no sense")
+
+    @property
+    def pictures(self) -> None:
+        """None: the decoder counts them."""
+        return None
+
+    def coded_spans(self) -> Iterator[tuple[int, int]]:
+        """Yield the items that hold pixels: all but EXIF, XMP and descriptions of a grid."""
+        try:
+            yield from _coded_items(self.data, self._meta)
+        except (struct.error, IndexError):
+            return
 
 
 class Avif(_Heif):
@@ -131,18 +144,35 @@ def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
 
 def _metadata_items(data: bytes, info: Part) -> Iterator[tuple[int, str]]:
     """Yield the number and the kind, "EXIF" or "XMP", of the items that hold metadata."""
+    for item, entry in _items(data, info):
+        if entry.startswith(b"Exif"):
+            yield item, "EXIF"
+        elif entry.startswith(b"mime") and _XMP_TYPE in entry:
+            yield item, "XMP"
+
+
+def _coded_items(data: bytes, meta: Part) -> Iterator[tuple[int, int]]:
+    """Yield start and end of the coded items that the box ``meta`` describes, in their order."""
+    inner = list(_nested_boxes(data, meta.start + 4, meta.end))
+    info = next((box for box in inner if box.name == b"iinf"), None)
+    locations = next((box for box in inner if box.name == b"iloc"), None)
+    if info is None or locations is None:
+        return
+    where = _item_locations(data, locations)
+    for item, entry in _items(data, info):
+        if entry.startswith(_CODED_ITEMS) and item in where:
+            yield where[item]
+
+
+def _items(data: bytes, info: Part) -> Iterator[tuple[int, bytes]]:
+    """Yield number and entry, from its type on, of the items in the box ``info``."""
     start = info.start + (6 if data[info.start] == 0 else 8)
     for box in _nested_boxes(data, start, info.end):
         at, version = box.start, data[box.start]
-        if box.name != b"infe" or version < 2:
-            continue
-        width = 2 if version == 2 else 4
-        item = int.from_bytes(data[at + 4 : at + 4 + width], "big")
-        rest = data[at + 6 + width : box.end]
-        if rest.startswith(b"Exif"):
-            yield item, "EXIF"
-        elif rest.startswith(b"mime") and _XMP_TYPE in rest:
-            yield item, "XMP"
+        if box.name == b"infe" and version >= 2:
+            width = 2 if version == 2 else 4
+            item = int.from_bytes(data[at + 4 : at + 4 + width], "big")
+            yield item, data[at + 6 + width : box.end]
 
 
 def _item_locations(data: bytes, box: Part) -> dict[int, tuple[int, int]]:

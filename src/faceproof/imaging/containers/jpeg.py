@@ -28,13 +28,14 @@ from faceproof.imaging.containers.base import (
     photoshop_blocks,
     unreadable_block,
 )
-from faceproof.imaging.containers.directory import exif_orientation
+from faceproof.imaging.containers.directory import exif_orientation, read_directory
 from faceproof.imaging.containers.jpeg_header import FRAMES, JpegHeader, read_header
 
 # A progressive scan visits every block, however few bytes it has: 64 scans of 100 megapixels.
 _MAX_SCANNED_PIXELS = 6_400_000_000
 
-_START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
+END_OF_IMAGE = b"\xff\xd9"
+_START_OF_SCAN = b"\xda"
 # Frames, Huffman and arithmetic tables, quantisation tables, restart interval.
 _CODING = FRAMES | {b"\xc4", b"\xcc", b"\xdb", b"\xdd"}
 _NEEDED_METADATA = frozenset({"jfif", "icc", "adobe"})  # the colour space of the pixels
@@ -42,6 +43,10 @@ _PROGRESSIVE_FRAMES = frozenset({b"\xc2", b"\xca"})
 _DECODABLE_FRAMES = _PROGRESSIVE_FRAMES | {b"\xc0", b"\xc1", b"\xc9"}
 # Padding (FF), stuffing (00), TEM (01), restarts (D0-D7) and start of image (D8) start no segment.
 _MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
+# Coded data hold no others than restarts, and FF 00 for a byte FF.
+_END_OF_SCAN = re.compile(rb"\xff+[^\xff\x00\xd0-\xd7]")
+
+_NUMBER_OF_IMAGES = 0xB001
 
 _EXIF = b"Exif\0\0"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
@@ -74,7 +79,7 @@ class Jpeg(Container):
             start, name = found.end() + 2, found[0][1:]
             length = int.from_bytes(data[start - 2 : start], "big")
             position = start - 2 + length
-            if name == _END_OF_IMAGE:
+            if name == END_OF_IMAGE[1:]:
                 return parts, CorruptPictureError("the JPEG holds no picture")
             if length >= 2:
                 kind = _kind(data, name, start) if name in _KINDS else "pixels"
@@ -88,7 +93,11 @@ class Jpeg(Container):
         return parts, CorruptPictureError("the JPEG has more segments than any encoder writes")
 
     def pixel_data(self) -> PixelData:
-        """Return the JPEG without previews, comments and metadata other than its colour profile."""
+        """Return the JPEG without previews, comments and metadata other than its colour profile.
+
+        It ends with an end mark, whether the file has one or not: `find_damage` finds out whether
+        more is missing.
+        """
         data, size, layers = self.data, (0, 0), 0
         for part in self.parts:
             if part.name in FRAMES and part.end <= len(data):
@@ -97,14 +106,13 @@ class Jpeg(Container):
             raise self.fault
         scans = self.parts[-1].start - 4
         _check_scans(data, scans, size, layers)
-        if data.rfind(b"\xff\xd9") < 2:
-            raise TruncatedPictureError("the end of the JPEG is missing")
+        end = self.single_scan[1] if self.single_scan else self._end_of_scans(scans)
         needed = [
             data[part.start - 4 : part.end]
             for part in self.parts[:-1]
             if part.name in _CODING or part.kind in _NEEDED_METADATA
         ]
-        file = b"".join([b"\xff\xd8", *needed, memoryview(data)[scans:]])
+        file = b"".join([b"\xff\xd8", *needed, memoryview(data)[scans:end], END_OF_IMAGE])
         exif = [part for part in self.parts if part.kind == "exif"][:1]
         return PixelData(file, size, exif_orientation(self.body(exif[0])) if exif else 1)
 
@@ -126,6 +134,51 @@ class Jpeg(Container):
     def jpeg_header(self) -> JpegHeader:
         """How the JPEG is compressed, as far as its header is whole."""
         return read_header([(part.name, self.data[part.start : part.end]) for part in self.parts])
+
+    @property
+    def pictures(self) -> int:
+        """Number of pictures that the index of the Multi-Picture Format lists, 1 without one.
+
+        Source: CIPA DC-007 (Multi-Picture Format), 5.2.3.
+        """
+        bodies = [self.body(part) for part in self.parts if part.name == b"\xe2"]
+        index = next((body[4:] for body in bodies if body.startswith(b"MPF\0")), b"")
+        return max(read_directory(index).number(_NUMBER_OF_IMAGES), 1)
+
+    @cached_property
+    def single_scan(self) -> tuple[int, int] | None:
+        """Start and end of the coded data of a JPEG with one scan; None where it may have more."""
+        header = self.jpeg_header
+        scan = self.parts[-1] if self.parts else None
+        if scan is None or self.fault or header.progressive:
+            return None
+        if self.body(scan)[:1] != bytes([header.layers]):
+            return None
+        found = _END_OF_SCAN.search(self.data, scan.end)
+        return scan.end, found.start() if found else len(self.data)
+
+    @property
+    def has_end_mark(self) -> bool:
+        """Whether an end mark follows the coded data, as it must."""
+        if self.single_scan:
+            end = self.single_scan[1]
+            return self.data[end:].lstrip(b"\xff")[:1] == END_OF_IMAGE[1:]
+        return self.data.find(END_OF_IMAGE, self.parts[-1].end) >= 0 if self.parts else False
+
+    @property
+    def rows_of_unit(self) -> int:
+        """Rows of pixels in a row of minimum coded units: 8 to 32.
+
+        Source: ITU-T T.81, annex A.2.
+        """
+        frames = [self.body(part) for part in self.parts if part.name in FRAMES]
+        factors = [frames[-1][i] & 15 for i in range(7, len(frames[-1]) - 1, 3)] if frames else []
+        return 8 * max(factors, default=1)
+
+    def _end_of_scans(self, start: int) -> int:
+        """Return where the end mark behind several scans begins, or the end of the file."""
+        found = self.data.find(END_OF_IMAGE, start)
+        return found if found >= 0 else len(self.data)
 
     @property
     def channels(self) -> int:

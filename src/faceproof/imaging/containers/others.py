@@ -43,6 +43,9 @@ _WEBP_KINDS: Mapping[bytes, PartKind] = {
     **dict.fromkeys((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"), "pixels"),
 }
 
+_WEBP_CODED = frozenset({b"VP8 ", b"VP8L", b"ALPH"})
+_FRAME_HEADER_BYTES = 16
+
 # Pillow unpacks run-length BMP in Python; above this it takes seconds.
 _MAX_RUN_LENGTH = 16_000_000
 _SHORTEST_BMP = 34
@@ -105,9 +108,25 @@ class Gif(Container):
             if part.kind == "comment":
                 yield Block("comment", "GIF comment", _join_sub_blocks(data, part))
 
+    @property
+    def pictures(self) -> int:
+        """Number of frames."""
+        data, position, count = self.data, self._palette_end(), 0
+        for _ in range(MAX_PARTS):
+            byte = data[position] if position < len(data) else _TRAILER
+            if byte == _TRAILER:
+                break
+            if byte == _IMAGE:
+                count += 1
+                flags = data[position + 9] if position + 9 < len(data) else 0
+                position = _end_of_sub_blocks(data, position + 11 + _palette_bytes(flags))[0]
+            else:
+                extension = byte == _EXTENSION
+                position = _end_of_sub_blocks(data, position + 2)[0] if extension else position + 1
+        return max(count, 1)
+
     def _palette_end(self) -> int:
-        flags = self.data[10] if len(self.data) > 12 else 0
-        return 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+        return 13 + _palette_bytes(self.data[10] if len(self.data) > 12 else 0)
 
     def _transparency(self) -> bytes:
         """Return a control block with only the transparent colour of the last one."""
@@ -116,6 +135,11 @@ class Gif(Container):
         if not whole:
             return b""
         return bytes([_EXTENSION, _CONTROL[0], 4, whole[-1][1] & 1, 0, 0, whole[-1][4], 0])
+
+
+def _palette_bytes(flags: int) -> int:
+    """Return the length of the palette that the flags of a screen or an image announce."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _end_of_sub_blocks(data: bytes, position: int) -> tuple[int, PictureError | None]:
@@ -169,6 +193,20 @@ class Webp(Container):
             elif part.kind == "xmp":
                 yield bounded_block("xmp", "XMP", self.body(part))
 
+    @property
+    def pictures(self) -> int:
+        """Number of frames."""
+        return max(sum(part.name == b"ANMF" for part in self.parts), 1)
+
+    def coded_spans(self) -> Iterator[tuple[int, int]]:
+        """Yield the bitstreams of the picture, or of the first frame of an animation."""
+        for part in self.parts:
+            if part.name in _WEBP_CODED:
+                yield part.start, min(part.end, len(self.data))
+            elif part.name == b"ANMF":
+                yield part.start + _FRAME_HEADER_BYTES, min(part.end, len(self.data))
+                return
+
     def _size(self) -> tuple[int, int]:
         data = self.data
         if data[12:16] == b"VP8X":
@@ -185,6 +223,11 @@ class Webp(Container):
 
 class Bmp(Container):
     """A BMP: its header; it has no metadata."""
+
+    @property
+    def has_plain_pixels(self) -> bool:
+        """Whether the pixels are not run-length encoded."""
+        return self.data[30:31] not in {b"\1", b"\2"}
 
     def pixel_data(self) -> PixelData:
         """Return the BMP as it is; one that Pillow unpacks slowly is rejected above a limit."""

@@ -32,6 +32,7 @@ from faceproof.imaging.containers.directory import exif_orientation
 
 _SIGNATURE_BYTES = 8
 _NEEDED = frozenset({b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_ANIMATION = frozenset({b"acTL", b"fcTL", b"fdAT"})
 _TEXTS = frozenset({b"tEXt", b"zTXt", b"iTXt"})
 _KINDS: Mapping[bytes, PartKind] = {
     b"eXIf": "exif",
@@ -67,16 +68,21 @@ class Png(Container):
         return parts, None
 
     def pixel_data(self) -> PixelData:
-        """Return the PNG without texts, times and the later frames of an animation."""
+        """Return the PNG without texts, times and the later frames of an animation.
+
+        Where the default picture is not part of the animation, viewers do not show it: the frames
+        are kept, and the decoder has to seek the first.
+        """
         if self.fault:
             raise self.fault
         data, chunks = self.data, self._image
         size = self._size(chunks[0])
+        kept = _NEEDED | _ANIMATION if self._has_hidden_default() else _NEEDED
         profile = next((chunk for chunk in chunks if chunk.name == b"iCCP"), None)
         needed = [
             chunk
             for chunk in chunks[1:]
-            if chunk.name in _NEEDED or (chunk is profile and _is_profile(self.body(chunk)))
+            if chunk.name in kept or (chunk is profile and _is_profile(self.body(chunk)))
         ]
         if len(needed) == len(chunks) - 1:
             return PixelData(data[: chunks[-1].end + 4], size, 1)
@@ -91,6 +97,23 @@ class Png(Container):
                 yield from _text_blocks(part.name.decode(), self.body(part))
             elif part.kind == "exif":
                 yield bounded_block("exif", "EXIF", self.body(part))
+
+    @property
+    def pictures(self) -> int:
+        """Number of frames of the animation, 1 without one."""
+        bodies = [self.body(part) for part in self.parts if part.name == b"acTL"]
+        frames = int.from_bytes(bodies[0][:4], "big") if bodies else 1
+        return max(min(frames, sum(part.name == b"fcTL" for part in self.parts)), 1)
+
+    def _has_hidden_default(self) -> bool:
+        """Return whether the animation begins behind the default picture.
+
+        Source: PNG Specification, third edition, section 4.9.
+        """
+        names = [part.name for part in self._image]
+        if b"acTL" not in names or b"fcTL" not in names or b"IDAT" not in names:
+            return False
+        return names.index(b"acTL") < names.index(b"IDAT") < names.index(b"fcTL")
 
     @property
     def channels(self) -> int | None:

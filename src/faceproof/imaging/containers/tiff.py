@@ -13,6 +13,7 @@ import operator
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from faceproof.errors import (
     CorruptPictureError,
@@ -21,6 +22,7 @@ from faceproof.errors import (
     UnsupportedFormatError,
 )
 from faceproof.imaging.containers.base import (
+    MAX_PARTS,
     Block,
     Container,
     Part,
@@ -40,11 +42,14 @@ _ONE_NUMBER |= {262, 266, 277, 278, 284, 292, 293, 317, 332, 531}
 # strips, colour map, tiles, extra samples, formats, JPEG, old JPEG, luma, chroma, reference
 _MANY_VALUES = frozenset({_BITS, _PROFILE, 273, 279, 320, 324, 325, 338, 339, 347, 529, 530, 532})
 _MANY_VALUES |= set(range(512, 522))
-_WHERE_PIXELS_LIE = ((273, 279), (324, 325))  # offsets and byte counts: of strips, of tiles
+_STRIPS, _ROWS_PER_STRIP, _JPEG_TABLES = 273, 278, 347
+_WHERE_PIXELS_LIE = ((_STRIPS, 279), (324, 325))  # offsets and byte counts: of strips, of tiles
 _HINTS = frozenset({_ORIENTATION, _SUBFILE, _SUB_DIRECTORIES, _DNG_VERSION})
 # from no compression, fax and LZW over JPEG and deflate to LogLuv, LZMA and Zstandard
 _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 32946, 32771, 32773, 32809, 34676, 34677})
 _COMPRESSIONS |= {34925, 50000}
+
+_NO_PAGE = 1 | 4  # bits of the new subfile type: a reduced copy, a mask
 
 _WHOLE_NUMBERS = frozenset({1, 3, 4, 16})
 _LONG, _LONG8 = 4, 16
@@ -73,6 +78,16 @@ class _Tag:
         return next(iter(self.numbers()), 0)
 
 
+class Strip(NamedTuple):
+    """Some rows of a TIFF as they are coded, from ``top`` to ``bottom``; JPEG needs ``tables``."""
+
+    compression: int
+    tables: bytes
+    data: bytes
+    top: int
+    bottom: int
+
+
 class Tiff(Container):
     """A TIFF: the entries of its first directory; it has no sequence of parts."""
 
@@ -96,6 +111,42 @@ class Tiff(Container):
         orientation = _number(tags, _ORIENTATION)
         file = _rewrite(self.data, self._directory.order, tags)
         return PixelData(file, size, orientation if 1 <= orientation <= 8 else 1)
+
+    def strips(self) -> Iterator[Strip]:
+        """Yield the coded strips, or the tiles, each of which is taken to reach over all rows."""
+        tags: dict[int, _Tag] = {}
+        for tag, found in self._tags():
+            tags.setdefault(tag, found)
+        compression, height = _number(tags, _COMPRESSION), _number(tags, _HEIGHT)
+        tables = tags[_JPEG_TABLES].value if _JPEG_TABLES in tags else b""
+        for offsets, counts in _WHERE_PIXELS_LIE:
+            if offsets not in tags or counts not in tags:
+                continue
+            high = (_number(tags, _ROWS_PER_STRIP) or height) if offsets == _STRIPS else height
+            high = max(min(high, height), 1)
+            each = -(-height // high)  # strips of one plane
+            pairs = zip(tags[offsets].numbers(), tags[counts].numbers(), strict=False)
+            for number, (start, length) in enumerate(pairs):
+                top = number % each * high
+                data = self.data[start : start + length]
+                yield Strip(compression, tables, data, top, min(top + high, height))
+
+    @property
+    def has_plain_pixels(self) -> bool:
+        """Whether the compression is 1, none."""
+        return self._directory.number(_COMPRESSION) in {0, 1}
+
+    @property
+    def pictures(self) -> int:
+        """Number of pages; reduced copies and masks are none."""
+        count, seen, directory = 0, set[int](), self._directory
+        for _ in range(MAX_PARTS):
+            count += bool(directory.entries) and not directory.number(_SUBFILE) & _NO_PAGE
+            if directory.next == 0 or directory.next in seen:
+                break
+            seen.add(directory.next)
+            directory = read_directory(self.data, directory.next)
+        return max(count, 1)
 
     def blocks(self) -> Iterator[Block]:
         """Yield the first directory as EXIF, and the XMP and the IPTC in it."""

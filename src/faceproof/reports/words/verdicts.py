@@ -16,7 +16,8 @@ from faceproof.provenance.records import (
     ProvenanceFinding,
 )
 from faceproof.reports.words.budgets import condition_words, conditions, slice_names, tests
-from faceproof.results import CheckResult
+from faceproof.reports.words.cautions import withheld_words
+from faceproof.results import CheckedFace, CheckResult
 
 if TYPE_CHECKING:
     from faceproof.results import ResavedResult
@@ -129,6 +130,18 @@ def _choose_form(count: int, one: str, several: str) -> str:
     return one if count == 1 else f"{several} {count} faces"
 
 
+def face_words(face: CheckedFace) -> str:
+    """Return what a face's verdict means, in a sentence."""
+    return withheld_words(face) or VERDICTS[face.verdict].sentence
+
+
+def face_band_words(face: CheckedFace, point: OperatingPoint) -> str:
+    """Return a face's probability with its bands, or that it does not count."""
+    if not face.quality.withholds_verdict:
+        return band_words(face.fake_probability, point)
+    return f"Probability of a fake: {percent(face.fake_probability, point)}, which does not count"
+
+
 def band_words(fake_probability: float, point: OperatingPoint) -> str:
     r"""Return a probability of fake with the bands of an operating point.
 
@@ -190,28 +203,6 @@ def _ends(point: OperatingPoint, decimals: int) -> str:
     if point.real_below == point.fake_from:
         return f"real below {high}, fake from there"
     return f"real below {low}, unsure between, fake from {high}"
-
-
-CAUTIONS: Mapping[str, str] = {
-    "small": "The face is small: fine traces of a fake may be lost. Look for a larger "
-    "version of the picture.",
-    "blurred": "The face is blurred: some of the evidence is lost.",
-    "dark": "The face is dark: little of it can be judged.",
-    "cut_off": "Part of the face lies outside of the picture.",
-    "low_detection_score": "It is not certain that this is a face at all.",
-}
-"""Every caution of `faceproof.imaging.faces`; a contract test compares the two."""
-
-
-def caution_words(caution: str) -> str:
-    """Return a caution as a sentence; one of a newer version by its name only.
-
-    >>> caution_words("cut_off")
-    'Part of the face lies outside of the picture.'
-    >>> caution_words("hand_over_mouth")
-    'Hand over mouth.'
-    """
-    return CAUTIONS.get(caution, f"{caution.replace('_', ' ').capitalize()}.")
 
 
 def stability_words(result: CheckResult, resaved: Sequence[ResavedResult]) -> str:

@@ -217,7 +217,8 @@ def _remedy_without_last(folder: Path) -> str:
         return anew
     return (
         f"{anew}; to start from the best weights so far instead, use another --output and "
-        f"--set network.starting_weights={best}"
+        f"--set network.starting_weights={best} --set network.started_from=auto "
+        "--set network.started_from_licence=auto"
     )
 
 

@@ -53,7 +53,8 @@ def update_recipe(
     }
     lines = _toml_lines(content)
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    plain, wanted = read_recipe(file), read_recipe(file, overrides)
+    licence = tuple(one for one in overrides if one.startswith("data.licence="))
+    plain, wanted = read_recipe(file, licence), read_recipe(file, overrides)
     _refuse_misfits(plain, wanted)
     return wanted
 
@@ -105,8 +106,6 @@ def _recipe_content(old: Bundle, prepared: Path) -> dict[str, Any]:
             "head": member.head.model_dump(mode="json"),
             "preprocessing": preprocessing,
             "starting_weights": str(old.folder / member.weights.name),
-            "started_from": f"{spec.name} {spec.version}",
-            "started_from_licence": spec.licence,
             "batch_norm": "frozen",
             "batch_norm_pictures": 0,
         },
@@ -156,6 +155,11 @@ def _refuse_misfits(plain: Recipe, wanted: Recipe) -> None:
         "network.starting_weights": (
             plain.network.starting_weights,
             wanted.network.starting_weights,
+        ),
+        "network.started_from": (plain.network.started_from, wanted.network.started_from),
+        "network.started_from_licence": (
+            plain.network.started_from_licence,
+            wanted.network.started_from_licence,
         ),
         "calibration.default_budget": (
             plain.calibration.default_budget,

@@ -155,12 +155,9 @@ def _make_candidate(
 
 
 def _add_ancestors(spec: DetectorSpec, old: DetectorSpec) -> DetectorSpec:
-    """Return the spec with the old detector's generators and starting weights added."""
+    """Return the spec with the old detector's generators added."""
     seen = tuple(sorted({*spec.generators_seen, *old.generators_seen}))
-    started = (*spec.started_from, *old.started_from)
-    return DetectorSpec.model_validate(
-        {**dict(spec), "generators_seen": seen, "started_from": started}
-    )
+    return DetectorSpec.model_validate({**dict(spec), "generators_seen": seen})
 
 
 def _write_refused(made: _Candidate, gate: Gate, manifest: Manifest, folder: Path) -> Bundle:

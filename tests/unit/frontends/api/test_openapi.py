@@ -63,7 +63,9 @@ def test_every_operation_is_described_with_examples(document):
         assert operation["summary"], name
         assert operation["description"], name
     check = operations(document)["POST /v1/check"]
-    assert set(check["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
+    assert set(check["requestBody"]["content"]) == {
+        *("multipart/form-data", "application/json", "image/*", "application/octet-stream")
+    }
     assert set(check["responses"]) >= {
         *("200", "400", "408", "413", "415", "422", "429", "500", "502", "503", "504")
     }
@@ -76,15 +78,50 @@ def test_the_document_says_what_this_service_takes(document):
     names = {one["name"]: one for one in operations(document)["POST /v1/check"]["parameters"]}
     assert names["at"]["schema"]["enum"] == ["balanced", "strict"]
     assert names["faces"]["schema"]["enum"] == ["all", "largest", "whole"]
-    batch = operations(document)["POST /v1/check/batch"]["requestBody"]["content"]
-    assert batch["multipart/form-data"]["schema"]["properties"]["file"]["maxItems"] == 7
+    schemas = document["components"]["schemas"]
+    assert schemas["PicturesForm"]["properties"]["file"]["maxItems"] == 7
+    for name in ("urls", "images"):
+        assert schemas["PicturesJson"]["properties"][name]["anyOf"][0]["maxItems"] == 7
 
 
-def test_it_is_served_and_needs_nothing_from_elsewhere(tiny_bundle):
+#: The methods of a generated client, by the tag that is their module or class.
+METHODS = {
+    "checks": {"check", "check_batch"},
+    "detectors": {"list_detectors", "get_detector", "get_detector_card"},
+    "feedback": {"report_feedback", "get_feedback", "delete_feedback"},
+    "health": {"get_health", "get_readiness"},
+}
+
+
+def test_a_generated_client_has_short_names(document):
+    """`client.check(...)`, and not `check_v1_check_post`."""
+    found = {tag["name"]: set() for tag in document["tags"]}
+    for operation in operations(document).values():
+        (tag,) = operation["tags"]
+        found[tag].add(operation["operationId"])
+    assert found == METHODS
+    assert all(tag["description"] for tag in document["tags"])
+
+
+def test_the_schema_of_a_type_has_its_fields(document):
+    """A generated client has a class for each; an object of any fields is none."""
+    schemas = document["components"]["schemas"]
+    for name, schema in schemas.items():
+        assert schema.get("properties") or schema.get("enum"), name
+    assert {"code", "detail", "status", "errors"} <= set(schemas["Problem"]["properties"])
+
+
+def test_a_client_may_send_one_form_without_the_fields_of_another(document):
+    schemas = document["components"]["schemas"]
+    assert not {"url", "image", "name"} & set(schemas["PictureJson"].get("required", ()))
+    assert schemas["EncodedPicture"]["required"] == ["image"]
+
+
+def test_it_is_served(tiny_bundle):
     with client_of(tiny_bundle) as client:
-        assert client.get("/openapi.json").json()["info"]["title"] == "faceproof"
-        for path in ("/docs", "/redoc"):
-            assert client.get(path).status_code == 404
+        assert client.get("/openapi.json").json() == client.app.openapi()
+        assert client.app.openapi()["info"]["title"] == "faceproof"
+        assert client.get("/redoc").status_code == 404
 
 
 def rows(heading):
@@ -96,7 +133,9 @@ def rows(heading):
 
 def test_the_page_has_every_route(document):
     actual = [row[0].strip("`") for row in rows("Routes")]
-    assert sorted(actual) == sorted([*operations(document), "GET /metrics", "GET /openapi.json"])
+    assert sorted(actual) == sorted(
+        [*operations(document), "GET /", "GET /docs", "GET /metrics", "GET /openapi.json"]
+    )
 
 
 def test_the_page_has_every_problem():

@@ -9,7 +9,13 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from faceproof.errors import FileTooLargeError
-from faceproof.frontends.api.uploads import UNNAMED, MultipartUploads, boundary_of, file_name
+from faceproof.frontends.api.uploads import (
+    UNNAMED,
+    MultipartUploads,
+    boundary_of,
+    disposition_name,
+    file_name,
+)
 
 BOUNDARY = b"abc"
 TESTS = Path(__file__).parents[3]
@@ -117,8 +123,57 @@ def test_file_names_are_printable_and_without_folders(sent, shown):
     assert file_name(sent) == shown
 
 
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ("filename*=UTF-8''Jos%C3%A9.jpg", "José.jpg"),
+        ("filename*=utf-8'en'Jos%C3%A9.jpg", "José.jpg"),
+        ("filename*=ISO-8859-1''Jos%E9.jpg", "José.jpg"),
+        ("FILENAME*=UTF-8''Jos%C3%A9.jpg", "José.jpg"),
+        ("filename=\"Jose.jpg\"; filename*=UTF-8''Jos%C3%A9.jpg", "José.jpg"),
+        ("filename*=UTF-8''Jos%C3%A9.jpg; filename=\"Jose.jpg\"", "José.jpg"),
+        ("filename*0=Jo; filename*1=se.jpg", "Jose.jpg"),
+        ("filename*0*=UTF-8''Jos%C3; filename*1*=%A9.jpg", "José.jpg"),
+        ('filename="=?utf-8?B?Sm9zw6kuanBn?="', "José.jpg"),
+        ('filename="=?utf-8?Q?Jos=C3=A9=2Ejpg?="', "José.jpg"),
+        ("filename*=UTF-8''..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("filename*=UTF-8''a%0Ab.jpg", "a\\x0ab.jpg"),
+        ("filename*=UTF-8''%FF.jpg", "\ufffd.jpg"),
+        ("filename=\"kept.jpg\"; filename*=idna''%FF%FE.jpg", "kept.jpg"),
+        ('filename="=?utf-8?B?!?="', "=?utf-8?B?!?="),
+        ('filename="=?no-such?B?YQ==?="', "=?no-such?B?YQ==?="),
+        ("filename*=", UNNAMED),
+        ("filename*=''", UNNAMED),
+        ("", UNNAMED),
+    ],
+)
+def test_names_beyond_ascii_arrive_however_they_are_sent(options, shown):
+    header = f'form-data; name="file"; {options}'
+    assert disposition_name(header.encode()) == shown
+    body = f"--abc\r\nContent-Disposition: {header}\r\n\r\nx\r\n--abc--".encode()
+    assert read(body) == [(shown, b"x")]
+
+
+@pytest.mark.parametrize("header", ["Content-Transfer-Encoding: base64", "content-encoding: gzip"])
+def test_an_encoded_part_is_refused_by_its_encoding(header):
+    with pytest.raises(HTTPException, match=header.partition(": ")[2]) as refused:
+        read(part(head=f"{header}\r\n") + b"--abc--")
+    assert refused.value.status_code == 415
+
+
+@pytest.mark.parametrize("encoding", ["binary", "8bit", "7BIT"])
+def test_a_part_that_is_sent_as_it_is_is_taken(encoding):
+    head = f"Content-Transfer-Encoding: {encoding}\r\n"
+    assert read(part(head=head) + b"--abc--") == [("a.jpg", b"bytes")]
+
+
+def test_a_misspelt_part_has_a_suggestion():
+    with pytest.raises(HTTPException, match="did you mean 'file'"):
+        read(part(name="files") + b"--abc--")
+
+
 NOTHING_WRITTEN = """
-import os, sys
+import base64, os, sys
 from pathlib import Path
 written = []
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND
@@ -132,12 +187,18 @@ from support.service import app_of, picture
 app = app_of(Path(sys.argv[1]))
 with TestClient(app) as client:
     client.get("/readyz")
+    client.get("/docs")
     sys.addaudithook(watch)
     padded = picture(kind="BMP", side=1600)
     for data in (picture(), padded):
         answer = client.post("/v1/check?faces=whole", files={"file": ("a.jpg", data)})
         assert answer.json()["verdict"] == "fake", answer.text
     assert len(padded) > 7_000_000
+    kind = {"content-type": "image/bmp"}
+    raw = client.post("/v1/check?faces=whole", content=padded, headers=kind)
+    encoded = base64.b64encode(padded).decode()
+    for answer in (raw, client.post("/v1/check?faces=whole", json={"image": encoded})):
+        assert answer.json()["verdict"] == "fake", answer.text
     many = [("file", (f"{n}.jpg", padded)) for n in range(3)]
     assert client.post("/v1/check/batch?faces=whole", files=many).status_code == 200
     with open(os.devnull, "wb"):
@@ -153,6 +214,6 @@ def test_no_upload_touches_the_disk(tiny_bundle):
         capture_output=True,
         encoding="utf-8",
         check=False,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
     )
     assert done.returncode == 0, done.stderr

@@ -18,9 +18,11 @@ import faceproof.detector
 from faceproof.detector import ChosenOn, Detector, DetectorSpec, Finding, OperatingPoint, Verdict
 from faceproof.errors import UnknownChoiceError
 from faceproof.evaluation.findings import COMPOSITION, MEMBER
+from faceproof.imaging.damage import Damage
 from faceproof.imaging.degradations import DEGRADATIONS
-from faceproof.imaging.faces import Face, Quality, assess
+from faceproof.imaging.faces import Face
 from faceproof.imaging.preprocessing import TEMPLATE_112
+from faceproof.imaging.quality import WITHHOLDING, Quality, assess
 from faceproof.provenance.records import (
     ContentCredentials,
     CredentialState,
@@ -368,9 +370,15 @@ class TestTables:
         )
 
     def test_every_caution_has_words(self):
-        """The worst face there is has every caution."""
+        """The two worst faces there are have every caution."""
         face = Face((-50.0, -50.0, 60.0, 60.0), (TEMPLATE_112 * 0.3 + 15).astype(np.float32), 0.1)
-        found = assess(np.zeros((64, 64, 3), np.uint8), face).cautions
+        dots = np.random.default_rng(0).choice(np.uint8([0, 255]), (64, 64, 1)).repeat(3, axis=2)
+        whole = Face((0.0, 0.0, 64.0, 64.0), face.landmarks, 0.9)
+        damage = Damage((0.0, 0.0, 64.0, 64.0), share=1.0)
+        found = {
+            *assess(np.zeros((64, 64, 3), np.uint8), face, damage).cautions,
+            *assess(dots, whole).cautions,
+        }
         assert set(found) == set(plain_words.CAUTIONS)
         assert all(plain_words.caution_words(one).endswith(".") for one in found)
 
@@ -514,3 +522,30 @@ def test_the_words_need_no_table_library():
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_what_was_not_checked_of_a_picture():
+    image = CheckedImage(sha256="a" * 64, width=9000, height=9000, format="JPEG")
+    assert list(plain_words.limitations(image)) == list(plain_words.limitations(None)) == []
+    limited = image.model_copy(update={"pictures": 3, "damaged": 0.256, "smallest_face_px": 46})
+    assert [one.short for one in plain_words.limitations(limited)] == [
+        "first of 3 pictures",
+        "26 % damaged",
+        "faces under 46 px not looked for",
+    ]
+    assert all(one.sentence.endswith(".") for one in plain_words.limitations(limited))
+
+
+@pytest.mark.parametrize("caution", sorted(WITHHOLDING))
+def test_a_withheld_verdict_says_why_and_names_no_band(caution, default):
+    face, point = result("fake", "real").faces[0], default.operating_point(None)
+    quality = Quality(side_px=90, cautions=("small", caution))
+    withheld = face.model_copy(update={"quality": quality, "verdict": "unsure"})
+    assert (
+        plain_words.face_words(withheld) == f"No verdict is given. {plain_words.CAUTIONS[caution]}"
+    )
+    assert "band" not in plain_words.face_band_words(withheld, point)
+    assert plain_words.face_words(face) == plain_words.VERDICTS[face.verdict].sentence
+    assert plain_words.face_band_words(face, point) == plain_words.band_words(
+        face.fake_probability, point
+    )

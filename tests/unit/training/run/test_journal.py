@@ -13,6 +13,7 @@ from rich.console import Console
 
 from faceproof.cli.train.recipe import TrainingDisplay, describe_moment, make_progress
 from faceproof.errors import MissingExtraError, TrainingError
+from faceproof.installation import install_command
 from faceproof.reports import charts
 from faceproof.reports.training_log import Curve, read_history
 from faceproof.runs import RunFolder
@@ -149,7 +150,7 @@ class TestThePage:
         book.close()
         book.close()
         assert output[1:] == [
-            "curves.png is not written: matplotlib is not installed: pip install 'faceproof[train]'"
+            "curves.png is not written: matplotlib is not installed: " + install_command("train")
         ]
         assert (tmp_path / "run.html").exists()
 

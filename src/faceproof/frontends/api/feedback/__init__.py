@@ -1,10 +1,10 @@
 """Feedback on wrong verdicts: received over REST, stored in a database without the picture.
 
-`store_for(settings)` returns the store, `router(store, settings)` the routes, and
-`async with kept(store, settings)` deletes expired feedback while the service runs.
+`make_store(settings)` returns the store, `make_router(store, settings)` the routes, and
+`async with run_retention(store, settings)` deletes expired feedback while the service runs.
 """
 
-from faceproof.frontends.api.feedback.database import FeedbackSettings
+from faceproof.frontends.api.feedback.database import OFF, FeedbackSettings
 from faceproof.frontends.api.feedback.routes import COMPONENTS, make_router
 from faceproof.frontends.api.feedback.store import (
     AddedFeedback,
@@ -16,6 +16,7 @@ from faceproof.frontends.api.feedback.store import (
 
 __all__ = [
     "COMPONENTS",
+    "OFF",
     "AddedFeedback",
     "FeedbackSettings",
     "FeedbackStore",

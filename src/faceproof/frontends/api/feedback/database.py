@@ -19,6 +19,7 @@ from faceproof.sources import to_printable
 from faceproof.tables import require
 
 DEFAULT = "default"
+OFF = "off"
 FILE = "feedback.sqlite"
 
 _POSTGRES = {"postgres", "postgresql", "postgresql+psycopg"}
@@ -47,6 +48,8 @@ def parse_address(database: str) -> DatabaseAddress:
         UsageError: the database is not supported, or the address is malformed.
         MissingExtraError: the address is PostgreSQL and psycopg is not installed.
     """
+    if database == OFF:
+        raise UsageError(f"feedback is {OFF}, so there is no database: {_ACCEPTED}, or {DEFAULT}")
     if database == DEFAULT:
         return _file_address(data_folder() / FILE, is_default=True)
     if "://" not in database and not database.startswith("sqlite:"):
@@ -107,7 +110,6 @@ def _file_address(file: Path, *, is_default: bool = False) -> DatabaseAddress:
     return DatabaseAddress(URL.create("sqlite", database=str(file)), file, is_default)
 
 
-OFF = "off"
 RETENTION_DAYS = 180
 MAX_ROWS = 100_000
 
@@ -118,10 +120,10 @@ class FeedbackSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     database: str = Field(
-        default=DEFAULT,
+        default=OFF,
         min_length=1,
         description="Database for feedback: an SQLite file or postgresql:// address; `default` "
-        "is a file in the user's data folder, `off` disables feedback.",
+        "is a file in the user's data folder, `off` stores no feedback.",
     )
     retention_days: int = Field(
         default=RETENTION_DAYS,

@@ -54,7 +54,10 @@ class _StoreExecutor:
         """
         store = self._store
         if store is None:
-            raise FeedbackOffError("feedback is disabled on this service")
+            raise FeedbackOffError(
+                "this service stores no feedback; its operator enables it with "
+                "FACEPROOF_SERVE_FEEDBACK__DATABASE=default"
+            )
         if self._here >= CONNECTIONS + MOST_WAITING:
             raise BusyError("too many feedback requests at once", retry_after=PATIENCE_SECONDS)
         self._here += 1
@@ -97,7 +100,14 @@ def _late_error() -> SlowRequestError:
     return SlowRequestError(f"the body took more than {_BODY_PATIENCE_SECONDS:g} s")
 
 
-Name = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="The `id` from the receipt.")]
+Name = Annotated[
+    str,
+    Path(
+        pattern="^[0-9a-f]{32}$",
+        description="The `id` from the receipt.",
+        examples=["0123456789abcdef0123456789abcdef"],
+    ),
+]
 
 PATH = "/v1/feedback"
 
@@ -142,6 +152,7 @@ def make_router(store: FeedbackStore | None, settings: FeedbackSettings | None =
     routes.add_api_route(
         PATH,
         give,
+        operation_id="report_feedback",
         methods=["POST"],
         status_code=201,
         summary="Report a wrong verdict",
@@ -155,6 +166,7 @@ def make_router(store: FeedbackStore | None, settings: FeedbackSettings | None =
     routes.add_api_route(
         f"{PATH}/{{name}}",
         look,
+        operation_id="get_feedback",
         methods=["GET"],
         summary="Read one feedback entry",
         responses={200: _content("Feedback", "The feedback."), **_problems(404, 422, 429, 503)},
@@ -162,6 +174,7 @@ def make_router(store: FeedbackStore | None, settings: FeedbackSettings | None =
     routes.add_api_route(
         f"{PATH}/{{name}}",
         take_back,
+        operation_id="delete_feedback",
         methods=["DELETE"],
         status_code=204,
         summary="Delete one feedback entry",

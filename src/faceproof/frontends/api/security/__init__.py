@@ -3,8 +3,14 @@
 Every part is a plain ASGI middleware; `install` adds them in order.
 """
 
-from faceproof.frontends.api.security.install import describe_security, install, server_options
+from faceproof.frontends.api.security.install import (
+    describe_security,
+    install,
+    server_options,
+    trusts_prefix,
+)
 from faceproof.frontends.api.security.metrics import Metrics
+from faceproof.frontends.api.security.request_log import write_log
 from faceproof.frontends.api.security.settings import SecuritySettings, require_security
 
 __all__ = [
@@ -14,4 +20,6 @@ __all__ = [
     "install",
     "require_security",
     "server_options",
+    "trusts_prefix",
+    "write_log",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
 
 from faceproof.frontends.api.problems import MEDIA_TYPE, Problem, make_problem, schema_ref
 from faceproof.frontends.api.security.keys import ApiKeyMiddleware, KeyRing
@@ -20,8 +21,8 @@ from faceproof.frontends.api.security.middleware import (
     TrustedHostMiddleware,
 )
 from faceproof.frontends.api.security.rates import RateLimiter, RateLimitMiddleware
-from faceproof.frontends.api.security.request_context import METRICS_PATH, OPEN_PATHS
-from faceproof.frontends.api.security.request_log import RequestLogMiddleware, log_config
+from faceproof.frontends.api.security.request_context import METRICS_PATH, OPEN_PATHS, is_from
+from faceproof.frontends.api.security.request_log import RequestLogMiddleware
 from faceproof.frontends.api.security.settings import SecuritySettings
 
 Json = dict[str, Any]
@@ -75,23 +76,30 @@ def _add(responses: Json, refusals: Mapping[int, tuple[str, str]]) -> None:
         content.setdefault("examples", {}).setdefault(code, {"value": example})
 
 
-def server_options(settings: SecuritySettings) -> dict[str, Any]:
-    """Return options for ``uvicorn.Config`` and ``uvicorn.run``.
+def server_options() -> dict[str, Any]:
+    """Return options for ``uvicorn.Config`` and ``uvicorn.run``; `write_log` configures logs.
 
     By default uvicorn logs whole addresses, sends a Server header, and trusts
     ``X-Forwarded-For`` from this machine. WebSockets have no route here.
 
-    >>> options = server_options(SecuritySettings())
+    >>> options = server_options()
     >>> options["access_log"], options["server_header"], options["proxy_headers"], options["ws"]
     (False, False, False, 'none')
     """
     return {
-        "log_config": log_config(settings.log_format),
+        "log_config": None,
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
         "ws": "none",
     }
+
+
+def trusts_prefix(settings: SecuritySettings) -> Callable[[Scope], bool] | None:
+    """Return which requests may set ``X-Forwarded-Prefix``; None: none of them."""
+    if not settings.forwarded_prefix:
+        return None
+    return lambda scope: is_from(scope, settings.trusted_proxies)
 
 
 #: CORS: headers that an allowed page may send and read.
@@ -178,7 +186,7 @@ def _allow_origins(app: Starlette, settings: SecuritySettings) -> None:
     app.add_middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=("GET", "POST"),
+        allow_methods=("GET", "HEAD", "POST"),
         allow_headers=_REQUEST_HEADERS,
         expose_headers=_ANSWER_HEADERS,
     )

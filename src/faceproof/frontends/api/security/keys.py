@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from faceproof.errors import UsageError
 from faceproof.frontends.api.problems import make_problem
+from faceproof.frontends.api.routing import route_path
 from faceproof.frontends.api.security import request_context
 from faceproof.frontends.api.security.key_file import KEY, Key, hash_key, read_keys
 from faceproof.frontends.api.security.rates import RateLimiter, too_many_requests
@@ -25,7 +26,6 @@ from faceproof.frontends.api.security.request_context import (
     OPEN_PATHS,
     client_of,
     network_of,
-    route_path,
 )
 from faceproof.frontends.api.security.settings import Network
 

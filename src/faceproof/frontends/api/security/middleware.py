@@ -27,8 +27,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceproof.frontends import is_loopback
 from faceproof.frontends.api.problems import make_problem
+from faceproof.frontends.api.routing import route_path
 from faceproof.frontends.api.security import request_context
-from faceproof.frontends.api.security.request_context import OPEN_PATHS, route_path
+from faceproof.frontends.api.security.request_context import OPEN_PATHS
 from faceproof.frontends.api.security.settings import PREFIX
 
 #: JSON loads nothing and must not be framed.

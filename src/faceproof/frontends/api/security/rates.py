@@ -25,12 +25,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from faceproof.frontends.api.problems import make_problem
+from faceproof.frontends.api.routing import route_path
 from faceproof.frontends.api.security import request_context
 from faceproof.frontends.api.security.request_context import (
     OPEN_PATHS,
     client_of,
     network_of,
-    route_path,
 )
 from faceproof.frontends.api.security.settings import Network
 

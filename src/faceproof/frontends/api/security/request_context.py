@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from faceproof.frontends.api.routing import route_path
 from faceproof.frontends.api.security.settings import Network
 
 #: No underscore: an API key sent as a request id does not match, and is not logged.
@@ -130,6 +131,12 @@ def _peer_address(scope: Scope) -> Address | None:
     return _parse_ip(client[0]) if client else None
 
 
+def is_from(scope: Scope, networks: Sequence[Network]) -> bool:
+    """Return whether the other end of the connection is in one of the networks."""
+    address = _peer_address(scope)
+    return address is not None and _is_in(address, networks)
+
+
 def _is_in(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
 
@@ -140,16 +147,6 @@ METRICS_PATH = "/metrics"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: For a request without a route, or with an unknown method.
 OTHER = "other"
-
-
-def route_path(scope: Scope) -> str:
-    """Return the path without the prefix under which the app is mounted.
-
-    >>> route_path({"path": "/api/healthz", "root_path": "/api"}), route_path({"path": "/apix"})
-    ('/healthz', '/apix')
-    """
-    path, root = str(scope["path"]), str(scope.get("root_path", ""))
-    return path[len(root) :] if root and path.startswith(f"{root}/") else path
 
 
 def method_of(scope: Scope) -> str:

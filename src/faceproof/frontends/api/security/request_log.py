@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
+import sys
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,11 +36,16 @@ from faceproof.frontends.api.security.request_context import (
     template_of,
 )
 from faceproof.frontends.api.security.settings import Network
+from faceproof.frontends.api.security.standard_error import relay_standard_error
+
+LogFormat = Literal["json", "text", "off"]
 
 _REQUESTS = "faceproof.requests"
 
 #: Attributes of every LogRecord; the rest came with ``extra=``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+#: Loggers whose messages have more than one line: what happened, then values or source code.
+_QUOTING = frozenset({"asyncio", "py.warnings"})
 #: Libraries whose debug logs contain addresses, paths or parts of bodies.
 _TALKATIVE = ("httpcore", "httpcore2", "httpx", "httpx2", "multipart", "python_multipart", "PIL")
 
@@ -45,8 +54,12 @@ class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line in ASCII, without terminal control characters."""
-        return json.dumps(_fields(record), default=str)
+        """Return the line in ASCII, without terminal control characters.
+
+        Raises:
+            ValueError: a field is NaN, which JSON does not have.
+        """
+        return json.dumps(_fields(record), default=str, allow_nan=False)
 
 
 class TextFormatter(logging.Formatter):
@@ -59,8 +72,53 @@ class TextFormatter(logging.Formatter):
         return " ".join([begin, *(f"{name}={_word(value)}" for name, value in fields.items())])
 
 
-def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
-    """Return the logging configuration for ``uvicorn.run(log_config=...)``.
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes a line to standard error for each record, also for one that cannot be formatted."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        """Write the record's place in the code; logging's own method prints a traceback."""
+        place = {
+            "place": f"{record.pathname}:{record.lineno}",
+            "error": _type_name(sys.exception()),
+        }
+        content = {"name": record.name, "levelno": record.levelno, "levelname": record.levelname}
+        safe = logging.makeLogRecord({**content, **place, "msg": "unprintable log record"})
+        with suppress(OSError, ValueError):  # standard error is closed or full
+            self.stream.write(self.format(safe) + self.terminator)
+            self.flush()
+
+
+@contextmanager
+def write_log(form: LogFormat = "json") -> Iterator[None]:
+    """Write everything that this process reports as lines of `log_config` to standard error.
+
+    Warnings, exceptions that nobody catches in any thread, and lines that C libraries write there
+    become log records. The records stay lines after the end, until the process ends.
+    """
+    with relay_standard_error() as stream:
+        logging.config.dictConfig(log_config(form, stream))
+        logging.captureWarnings(capture=True)
+        _log_uncaught_exceptions()
+        yield
+
+
+def _log_uncaught_exceptions() -> None:
+    """Replace the interpreter's tracebacks by log records."""
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda given: _log_exception("uncaught in a thread", given.exc_value)
+    sys.unraisablehook = lambda given: _log_exception("unraisable", given.exc_value)
+
+
+def _log_uncaught(_: type[BaseException], error: BaseException, __: TracebackType | None) -> None:
+    _log_exception("uncaught", error)
+
+
+def _log_exception(event: str, error: BaseException | None) -> None:
+    logging.getLogger("faceproof").error(event, exc_info=error or False)
+
+
+def log_config(form: LogFormat = "json", stream: TextIO | None = None) -> dict[str, Any]:
+    """Return the configuration of logging to a stream, by default standard error.
 
     uvicorn's own access log, which contains whole addresses, is disabled.
     """
@@ -70,7 +128,13 @@ def log_config(form: Literal["json", "text", "off"] = "json") -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": f"{lines.__module__}.{lines.__name__}"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "handlers": {
+            "stderr": {
+                "()": f"{LineHandler.__module__}.LineHandler",
+                "formatter": "lines",
+                "stream": stream,
+            }
+        },
         "root": {"level": "WARNING", "handlers": ["stderr"]},
         "loggers": {
             "faceproof": {"level": "INFO"},
@@ -121,12 +185,12 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _event(record: logging.LogRecord) -> str:
-    """Return the message; only the first line of asyncio's, as the next ones quote values."""
+    """Return the message; only the first line where the next ones quote values or source code."""
     message = record.getMessage()
-    return message.partition("\n")[0] if record.name == "asyncio" else message
+    return message.partition("\n")[0] if record.name in _QUOTING else message
 
 
-def _type_name(error: BaseException) -> str:
+def _type_name(error: BaseException | None) -> str:
     kind = type(error)
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import NoDecode
 
 from faceproof.errors import UsageError
@@ -105,6 +105,10 @@ class SecuritySettings(BaseModel):
         default=(),
         description="Addresses or networks whose X-Forwarded-For is trusted; empty: none.",
     )
+    forwarded_prefix: bool = Field(
+        default=False,
+        description="Trust X-Forwarded-Prefix of TRUSTED_PROXIES, instead of ROOT_PATH.",
+    )
     allowed_hosts: _Hosts = Field(
         default=(),
         description="Accepted Host names; empty: any, but only localhost through the "
@@ -125,6 +129,12 @@ class SecuritySettings(BaseModel):
         description="Format of the request log on standard error; off: no request log.",
     )
     log_addresses: bool = Field(default=True, description="Log the client's network (/24, /48).")
+
+    @model_validator(mode="after")
+    def _prefix_has_a_proxy(self) -> Self:
+        if self.forwarded_prefix and not self.trusted_proxies:
+            raise ValueError("forwarded_prefix needs trusted_proxies: name the proxy that sends it")
+        return self
 
 
 def require_security(host: str, settings: SecuritySettings) -> None:

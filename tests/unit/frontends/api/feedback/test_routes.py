@@ -198,6 +198,15 @@ class TestRefused:
     def test_the_faults_do_not_repeat_what_was_sent(self, client):
         assert "hunter2" not in client.give(truth="hunter2").text
 
+    def test_off_until_asked_for(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+        monkeypatch.setenv("HOME", str(tmp_path))
+        assert FeedbackSettings().database == "off"
+        answer = Client(an_app(make_store(FeedbackSettings()))).give()
+        assert (answer.status_code, answer.json()["code"]) == (404, "feedback_off")
+        assert "FACEPROOF_SERVE_FEEDBACK__DATABASE=default" in answer.json()["detail"]
+        assert list(tmp_path.iterdir()) == []
+
     def test_off(self):
         off = Client(an_app(make_store(FeedbackSettings(database="off"))))
         answer = off.give()

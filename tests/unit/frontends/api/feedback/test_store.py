@@ -211,6 +211,10 @@ class TestFile:
             FeedbackStore.open(str(tmp_path / "no" / "feedback.sqlite"))
         assert not (tmp_path / "no").exists()
 
+    def test_off_is_no_file(self):
+        with pytest.raises(UsageError, match="feedback is off"):
+            FeedbackStore.open("off", create=False)
+
     def test_the_default_file_is_made_with_its_folder(self, tmp_path, monkeypatch):
         monkeypatch.setattr(addresses, "data_folder", lambda: tmp_path / "a" / "faceproof")
         with closing(FeedbackStore.open("default")) as store:

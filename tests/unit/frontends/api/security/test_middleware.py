@@ -209,7 +209,7 @@ def serving(tmp_path_factory) -> Iterator[tuple[int, str, str]]:
 @contextmanager
 def running(settings: SecuritySettings, metrics: Metrics | None = None) -> Iterator[int]:
     """Give the port of a guarded service that runs as `faceproof serve` runs one."""
-    options = {**server_options(settings), "log_config": None, "lifespan": "off"}
+    options = {**server_options(), "lifespan": "off"}
     app = service(settings, metrics)
     config = ServiceConfig(app, head_seconds=5, max_connections=100, **options)
     server = Server(config)

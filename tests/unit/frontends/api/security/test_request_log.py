@@ -12,7 +12,7 @@ from datetime import datetime
 import pytest
 from starlette.testclient import TestClient
 
-from faceproof.frontends.api.security import Metrics, SecuritySettings, server_options
+from faceproof.frontends.api.security import Metrics, SecuritySettings
 from faceproof.frontends.api.security.request_context import REQUEST_CONTEXT
 from faceproof.frontends.api.security.request_log import (
     JsonFormatter,
@@ -262,7 +262,7 @@ def test_the_servers_own_logs_go_through_the_same_lines(restored, capfd, form):
 
 
 def test_lines_of_requests_may_be_off_while_bugs_are_told(restored, capfd):
-    logging.config.dictConfig(server_options(SecuritySettings(log_format="off"))["log_config"])
+    logging.config.dictConfig(log_config("off"))
     asking = client()
     asking.get("/healthz")
     assert capfd.readouterr().err == ""
