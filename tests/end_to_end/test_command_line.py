@@ -314,7 +314,7 @@ def test_a_pipe_that_knows_no_unicode_does_not_break_the_table(pictures):
 def test_detectors(pictures, faceproof):
     assert faceproof("detectors", "list").out == "default  bright 1.0  MIT\n"
     shown = faceproof("detectors", "show").out
-    assert "balanced (default): at most 1 real face in 100 called fake" in shown
+    assert "default point    balanced: at most 1 real face in 100 called fake" in shown
     assert json.loads(faceproof("detectors", "show", "--json").out)["name"] == "bright"
     verified = faceproof("detectors", "verify", "default")
     assert (verified.code, len(verified.out.splitlines())) == (0, 4)

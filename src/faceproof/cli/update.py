@@ -12,6 +12,7 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
 from faceproof.cli.output import escape_unprintable
+from faceproof.cli.progress import ProgressPrinter
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
 from faceproof.sources import to_printable
@@ -120,10 +121,11 @@ def update(
         overrides=tuple(set_ or ()),
         feedback=_feedback_source(feedback, feedback_pictures),
     )
+    say = ProgressPrinter()
     try:
-        done = run(wish, output, progress=_print_progress)
+        done = run(wish, output, progress=say)
     except TrainingStopped as stop:
-        _print_progress(str(stop))
+        say(str(stop))
         raise typer.Exit(stop.exit_code) from None
     write(done, output)
     raise typer.Exit(ALL_CHECKED if done.accepted else FOUND)
@@ -161,11 +163,6 @@ def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
         )
     if replay is not None and no_replay:
         raise UsageError("--no-replay and --replay exclude each other: leave one out")
-
-
-def _print_progress(message: str) -> None:
-    """Print the progress on standard error."""
-    typer.echo(message, err=True)
 
 
 def write_json(update: Update, _: Path) -> None:

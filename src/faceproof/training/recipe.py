@@ -19,7 +19,7 @@ from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
 from faceproof.tables import choose, did_you_mean
 from faceproof.training.origins import Statement
-from faceproof.training.promises import LADDER
+from faceproof.training.promises import COARSE, LADDER
 
 
 def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
@@ -278,10 +278,10 @@ class CalibrationRecipe(Record):
     """How probabilities are calibrated, under which conditions, and which promises are made.
 
     ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
-    "auto", those of `promises.LADDER` that the data supports are used and the others logged.
-    ``default_budget`` is that of the default operating point; left out, `promises.default_share`
-    says. ``families`` pool sources of real faces (name to sources): a budget then holds for each
-    family that has enough calibration groups, and the others are named in the promise.
+    "auto", those of `promises.LADDER` that the data supports are used (or else of `COARSE`), and
+    the others logged. ``default_budget`` is that of the default operating point; left out,
+    `promises.default_share` says. ``families`` pool sources of real faces (name to sources): a
+    budget then holds for each with enough calibration groups; the promise names the others.
     """
 
     method: Literal["best", "temperature", "platt", "isotonic"] = "best"
@@ -316,12 +316,17 @@ class CalibrationRecipe(Record):
             return self.required
         return tuple(sorted({*LADDER, *self.required}, reverse=True))
 
+    @property
+    def fallback(self) -> tuple[float, ...]:
+        """The shares promised where the data supports none of those asked."""
+        return () if self.required else COARSE
+
 
 class _ExportRecipe(Record):
     """The detector's name, the command that makes it, and the conditions of its final report.
 
-    ``replaces`` is a detector, by name or folder: a new one that calls more real validation faces
-    of any of ``calibration.families`` fake is refused.
+    A detector with more false alarms in any of ``calibration.families``, on validation, than
+    ``replaces`` (a detector's name or folder) is refused.
     """
 
     name: Name
@@ -399,13 +404,11 @@ def _name_overrides(recipe: Recipe, overrides: tuple[str, ...]) -> Recipe:
 
     Of a path only its last part is named, as everywhere on the card.
     """
-    said = recipe.export.command
-    added = []
+    said, added = recipe.export.command, []
     for key, _, value in (one.partition("=") for one in overrides):
         if not key.strip().startswith(_NOT_ON_THE_CARD):
-            name = (
-                Path(value.strip(" \"'")).name if Path(value.strip(" \"'")).is_absolute() else value
-            )
+            path = Path(value.strip(" \"'"))
+            name = path.name if path.is_absolute() else value
             added.append(f" --set {shlex.quote(f'{key}={name}')}")
     command = said + "".join(one for one in added if one not in said)
     export = recipe.export.model_copy(update={"command": command})

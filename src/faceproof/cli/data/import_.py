@@ -13,7 +13,7 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
-from faceproof.cli.progress import progress_bar
+from faceproof.cli.progress import print_next, progress_bar
 from faceproof.errors import ManifestError, UsageError
 from faceproof.messages import align_rows, count_noun
 from faceproof.runs import atomic_write
@@ -39,19 +39,19 @@ _HARMLESS = frozenset({"not_a_picture"})
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder to import.")],
     *,
-    layout: Annotated[
-        str,
-        typer.Option(
-            "--layout",
-            "-l",
-            metavar="NAME",
-            help="Folder layout, such as class-folders; a wrong name lists them all.",
-        ),
-    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="Manifest to write, .parquet or .csv."),
     ],
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            "-l",
+            metavar="NAME",
+            help="Folder layout; default: guessed if only one fits. A wrong name lists them all.",
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name of the source; default: the folder's name."),
@@ -114,6 +114,7 @@ def import_(
     from faceproof.data.layouts.listing import ListingOptions
 
     left_out = problems or output.with_name(f"{output.stem}.problems.csv")
+    layout = layout or _guess_layout(source, classes_named=bool(real or fake))
     spec = ImportSpec(
         layout=layout,
         name=name or _default_name(source),
@@ -135,6 +136,7 @@ def import_(
     _write_manifest(imported, output, left_out)
     write(summarise(imported, manifest=output, source=spec.name, layout=layout))
     _print_progress(_closing_line(imported, output, left_out))
+    print_next("faceproof", "data", "inspect", output)
     raise typer.Exit(_exit_code(imported.problems))
 
 
@@ -150,6 +152,21 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"{output} is a folder; name the file to write")
     if not output.parent.is_dir():
         raise UsageError(f"{output}: the folder {output.parent} does not exist; make it first")
+
+
+def _guess_layout(source: Path, *, classes_named: bool) -> str:
+    """Return the layout that the source evidently has, and print it.
+
+    Raises:
+        UsageError: the source does not exist, or its layout is in doubt.
+    """
+    from faceproof.data.layouts.words import guess_layout
+
+    if not source.exists():
+        raise UsageError(f"{to_printable(str(source))} does not exist; name a folder or a table")
+    layout = guess_layout(source, classes_named=classes_named)
+    _print_progress(f"layout: {layout} (guessed; --layout NAME sets another)")
+    return layout
 
 
 def _default_name(source: Path) -> str:

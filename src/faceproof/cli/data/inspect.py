@@ -12,7 +12,7 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
-from faceproof.cli.progress import progress_bar
+from faceproof.cli.progress import print_next, progress_bar
 from faceproof.errors import UsageError
 from faceproof.messages import count_noun
 from faceproof.tables import choose
@@ -98,7 +98,19 @@ def inspect(
     write(inspection)
     if report:
         _write_report(inspection, [*given, *others], report)
+    _print_next_step(manifests, given)
     raise typer.Exit(_exit_code(inspection, failing))
+
+
+def _print_next_step(manifests: Sequence[Path], given: Sequence[InputManifest]) -> None:
+    """Print the split of what was inspected, or its preparation if every row has a split."""
+    first = manifests[0]
+    if all("split" in one.table.columns and (one.table["split"] != "").all() for one in given):
+        print_next("faceproof", "data", "prepare", *manifests, "-o", first.with_name("prepared"))
+        return
+    name = "split" if first.stem != "split" else "split-2"
+    output = first.with_name(f"{name}{first.suffix}")
+    print_next("faceproof", "data", "split", *manifests, "-o", output)
 
 
 def _check_report(report: Path | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import NOT_ALL_CHECKED
+from faceproof.cli.progress import print_next
 from faceproof.errors import LeakError, UsageError
 from faceproof.messages import align_rows
 from faceproof.sources import to_printable
@@ -88,6 +89,7 @@ def split(
         typer.echo(f"\n{len(written.protocols)} protocols in {to_printable(str(protocols))}")
         for reason in written.skipped:
             typer.echo(f"no protocol {reason}", err=True)
+    print_next("faceproof", "data", "prepare", output, "-o", output.with_name("prepared"))
     if divided.left_out:
         raise typer.Exit(NOT_ALL_CHECKED)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.progress import ProgressPrinter
 from faceproof.errors import UsageError
 from faceproof.sources import to_printable
 
@@ -94,7 +95,7 @@ def combine(
         output,
         RunFolder(run or Path("runs") / output.resolve().name),
         how=how,
-        progress=_print_progress,
+        progress=ProgressPrinter(),
     )
     typer.echo(bundle.folder)
 
@@ -174,8 +175,3 @@ def _read_data_manifest(data: Path, root: Path | None) -> Manifest:
             "that the detectors were trained on, or a manifest with splits"
         )
     return read_manifest(data, root=root)
-
-
-def _print_progress(message: str) -> None:
-    """Print the progress on standard error."""
-    typer.echo(message, err=True)

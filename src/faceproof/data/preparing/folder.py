@@ -333,8 +333,9 @@ def read_prepared(folder: Path) -> Manifest:
     manifest, faces = folder / "manifest.parquet", folder / "faces.parquet"
     if not (manifest.is_file() and faces.is_file()):
         raise ManifestError(
-            f"{folder} has no complete prepared data set: make one with `faceproof data prepare`, "
-            "and name it as data.prepared"
+            f"{folder} has no complete prepared data set: make one with `faceproof data import "
+            "PICTURES -o set.parquet`, `faceproof data split set.parquet -o split.parquet` and "
+            f"`faceproof data prepare split.parquet -o {folder}`, or name another as data.prepared"
         )
     found = read_manifest(manifest)
     if not any(found.counts().values()):

@@ -146,8 +146,7 @@ def _make_candidate(
         ExportError: torch and ONNX give different logits.
         TrainingError, UsageError: the calibration split cannot support the recipe's promises.
     """
-    bench.progress("export: torch against onnxruntime")
-    spec, files = draft_bundle(recipe, bench.manifest, network, bench.run)
+    spec, files = draft_bundle(recipe, bench.manifest, network, bench.run, progress=bench.progress)
     spec = _add_ancestors(spec, old.spec)
     bundle = write_bundle(bench.run.path / "draft", spec, files)
     found = bench.predict_split(bundle, "calibration", recipe.calibration.conditions, who="new")
