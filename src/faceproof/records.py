@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
+from faceproof.outputs import write_text
+
 
 class Record(BaseModel):
     """A serialisable value: frozen, without unknown fields, NaN or infinity.
@@ -20,8 +22,8 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def write(self, path: Path) -> None:
-        """Write indented JSON with a final newline, UTF-8."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write indented JSON with a final newline, UTF-8; the whole file or nothing."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:

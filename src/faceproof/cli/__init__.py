@@ -24,7 +24,7 @@ from faceproof.cli import (
     update,
     webapp,
 )
-from faceproof.cli.exits import ErrorHandlingGroup
+from faceproof.cli.exits import ErrorHandlingGroup, hold_standard_descriptors
 
 #: The verbs: each is a function, or an app with verbs of its own.
 _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
@@ -53,6 +53,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; the console script's entry."""
+    hold_standard_descriptors()
     app()
 
 

@@ -16,6 +16,7 @@ from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
+from faceproof.outputs import write_text
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -134,7 +135,7 @@ def _write_page(result: Evaluation, folder: Path) -> None:
 
     page = evaluation_page(result, predictions.read_table(folder / PREDICTIONS))
     try:
-        (folder / PAGE).write_text(page, encoding="utf-8")
+        write_text(folder / PAGE, page)
     except OSError as error:
         shown = to_printable(str(folder))
         raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error

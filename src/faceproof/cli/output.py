@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
+from faceproof.cli.streams import ResultStream
 from faceproof.messages import count_noun
 from faceproof.reports.csv_rows import CsvTable, csv_rows, provenance_indications
 
@@ -44,7 +45,7 @@ class OutcomeCounts:
         return NOT_ALL_CHECKED if self.counts["error"] else ALL_CHECKED
 
     def summarise(self, checker: Checker, *, skipped: int) -> str:
-        """Return the two lines that end a run: the counts, and the promise behind them."""
+        """Return the two lines that end a run: the counts, and the promise in one sentence."""
         total, seconds = self.counts.total(), time.perf_counter() - self._started
         words = ("real", "fake", "unsure", "no face")
         verdicts = ", ".join(f"{self.counts[word]} {word}" for word in words)
@@ -55,7 +56,22 @@ class OutcomeCounts:
             f" ({count_noun(skipped, 'other file', separator='')} skipped)" if skipped else "",
         ]
         spec, point = checker.detector.spec, checker.operating_point
-        return "".join(lines) + f"\n{spec.name} {spec.version}, {point.name}: {point.promise}"
+        promise = shorten_promise(point.promise)
+        return "".join(lines) + f"\n{spec.name} {spec.version}, {point.name}: {promise}"
+
+
+def shorten_promise(promise: str) -> str:
+    """Return the first statement of a promise; `detectors show` has all of it.
+
+    >>> shorten_promise("at most 1 in 100 real faces called fake, on 330 faces; worst clean")
+    'at most 1 in 100 real faces called fake on calibration data; more: faceproof detectors show'
+    >>> shorten_promise("at most 1 real face in 100 called fake")
+    'at most 1 real face in 100 called fake'
+    """
+    first = promise.partition(";")[0].partition(",")[0]
+    if first == promise:
+        return promise
+    return f"{first} on calibration data; more: faceproof detectors show"
 
 
 def outcome(result: CheckResult) -> str:
@@ -93,7 +109,10 @@ class TableWriter:
     def __init__(self, stream: TextIO, hiding: Callable[[], AbstractContextManager[None]]) -> None:
         from rich.console import Console
 
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        # Whatever the environment asks for: escape codes are for a terminal, never for a file.
+        self._console = Console(
+            file=stream, highlight=False, soft_wrap=True, force_terminal=stream.isatty()
+        )
         self._hiding = hiding
         self._page: list[_OutputRow] = []
         self._headed = False
@@ -246,6 +265,17 @@ class _JsonLinesWriter:
         """Nothing is pending."""
 
 
+_ARRAY_END = "\n]\n"
+
+
+def _flush(stream: TextIO, *, tail: str) -> None:
+    """Write what is pending; a file also gets the end that makes it valid now."""
+    if isinstance(stream, ResultStream):
+        stream.flush(tail=tail)
+    else:
+        stream.flush()
+
+
 class _JsonArrayWriter:
     """One JSON array of objects, valid wherever the run stops."""
 
@@ -258,11 +288,12 @@ class _JsonArrayWriter:
         with self._hiding():
             self._stream.write((",\n" if self._opened else "[\n") + result.model_dump_json())
             self._opened = True
+            _flush(self._stream, tail=_ARRAY_END)
 
     def close(self) -> None:
         """End the array."""
         with self._hiding():
-            self._stream.write("\n]\n" if self._opened else "[]\n")
+            self._stream.write(_ARRAY_END if self._opened else "[]\n")
             self._stream.flush()
 
 

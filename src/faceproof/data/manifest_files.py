@@ -12,7 +12,7 @@ import polars as pl
 
 from faceproof.data.manifest import CONTRACT, Manifest
 from faceproof.errors import ManifestError
-from faceproof.runs import atomic_write
+from faceproof.outputs import atomic_write
 from faceproof.sources import to_printable
 
 #: Parquet stores the data folder, relative to itself; a CSV lies in the data folder.

@@ -15,6 +15,7 @@ from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import progress_bar
 from faceproof.errors import UsageError
 from faceproof.messages import count_noun
+from faceproof.outputs import refuse_overwriting, write_text
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def inspect(
 
     failing = parse_failing_kinds(fail_on or "")
     _check_report(report)
+    refuse_overwriting({"--report": report}, [*manifests, *(against or ())])
     spec = InspectSpec(sample=None if no_pictures else sample, seed=seed, near_bits=near_bits)
     given = [read_input_manifest(path, root) for path in manifests]
     others = [read_input_manifest(path) for path in against or ()]
@@ -136,7 +138,7 @@ def _write_report(inspection: Inspection, given: Sequence[InputManifest], report
 
     page = inspection_page(inspection, draw(inspection.sheets, given))
     try:
-        report.write_text(page, encoding="utf-8")
+        write_text(report, page)
     except OSError as error:
         raise UsageError(f"{report} cannot be written: {error.strerror or error}") from error
     typer.echo(f"report: {report}", err=True)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from faceproof.cli.progress import is_terminal
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -117,7 +119,7 @@ def make_progress() -> Callable[[str], None]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if sys.stderr.isatty() and not console.is_dumb_terminal:
+    if is_terminal(sys.stderr) and not console.is_dumb_terminal:
         return TrainingDisplay(console)
     return _print_line
 
