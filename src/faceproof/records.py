@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -27,8 +28,8 @@ class Record(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the record that `write` stored at ``path``."""
-        return cls.model_validate_json(path.read_bytes())
+        """Return the record that `write` stored at ``path``; an editor may have added a mark."""
+        return cls.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
 
 
 class VersionedRecord(Record):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from faceproof.errors import UsageError
 from faceproof.outputs import atomic_write, refuse_overwriting, write_text
+from faceproof.records import Record
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege there")
 needs_posix = pytest.mark.skipif(os.name == "nt", reason="devices and pipes of POSIX")
@@ -140,6 +141,25 @@ class TestAtomicWrite:
         assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
         content = (tmp_path / "map.png").read_bytes()
         assert (len(content), len(set(content))) == (1000, 1)
+
+
+class _Note(Record):
+    text: str
+
+
+def test_a_record_is_written_whole_and_read_with_a_byte_order_mark(tmp_path, monkeypatch):
+    file = tmp_path / "note.json"
+    _Note(text="é").write(file)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert _Note.read(file).text == "é"
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        _Note(text="new").write(file)
+    assert _Note.read(file).text == "é"
 
 
 class TestRefuseOverwriting:

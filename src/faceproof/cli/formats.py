@@ -154,25 +154,22 @@ class ExcelWriter:
     """One row a face, as in CSV; text is never a formula or a link."""
 
     def __init__(self, path: Path) -> None:
-        import io
-
-        import xlsxwriter
-
-        self._path, self._file, self._row = path, io.BytesIO(), 0
-        options = dict.fromkeys(("strings_to_formulas", "strings_to_urls"), False)
-        self._book = xlsxwriter.Workbook(self._file, options | {"constant_memory": True})
-        self._sheet = self._book.add_worksheet("faces")
-        self._write_row(CSV_COLUMNS)
-        self._sheet.freeze_panes(1, 0)
+        self._path = path
+        self._rows: list[tuple[object, ...]] = [CSV_COLUMNS]
 
     def write(self, result: CheckResult) -> None:
-        """Add the rows of one source.
+        """Keep the rows of one source.
 
         Raises:
             OutputError: there are more rows than an Excel sheet has.
         """
-        for row in csv_rows(result):
-            self._write_row([row.get(name) for name in CSV_COLUMNS])
+        rows = [tuple(row.get(name) for name in CSV_COLUMNS) for row in csv_rows(result)]
+        if len(self._rows) + len(rows) > _MOST_ROWS:
+            raise OutputError(
+                f"{to_printable(str(self._path))}: an .xlsx file has at most {_MOST_ROWS:,} rows; "
+                "it has the results so far; name a .parquet or .csv file, or check fewer pictures"
+            )
+        self._rows.extend(rows)
 
     def close(self) -> None:
         """Write the file.
@@ -180,23 +177,26 @@ class ExcelWriter:
         Raises:
             OutputError: it cannot be written.
         """
-        with _converting(self._path):
-            self._book.close()
-            with atomic_write(self._path) as file:
-                file.write(self._file.getbuffer())
+        import xlsxwriter
 
-    def _write_row(self, cells: Any) -> None:
-        if self._row >= _MOST_ROWS:
-            raise OutputError(
-                f"{to_printable(str(self._path))}: an .xlsx file has at most {_MOST_ROWS:,} rows, "
-                "the results so far; name a .parquet or .csv file, or check less at a time"
-            )
-        for column, cell in enumerate(cells):
-            if isinstance(cell, str):
-                self._sheet.write_string(self._row, column, cell[:_MOST_CHARACTERS])
-            elif cell is not None:
-                self._sheet.write_number(self._row, column, cell)
-        self._row += 1
+        options = dict.fromkeys(("strings_to_formulas", "strings_to_urls"), False)
+        with (
+            _converting(self._path),
+            atomic_write(self._path) as file,
+            xlsxwriter.Workbook(file, options | {"constant_memory": True}) as book,
+        ):
+            sheet = book.add_worksheet("faces")
+            sheet.freeze_panes(1, 0)
+            for number, row in enumerate(self._rows):
+                _write_cells(sheet, number, row)
+
+
+def _write_cells(sheet: Any, number: int, row: tuple[object, ...]) -> None:
+    for column, cell in enumerate(row):
+        if isinstance(cell, str):
+            sheet.write_string(number, column, cell[:_MOST_CHARACTERS])
+        elif cell is not None:
+            sheet.write_number(number, column, cell)
 
 
 @contextmanager

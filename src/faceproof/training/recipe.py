@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from faceproof.detector.spec import Name, Text
-from faceproof.errors import RecipeError, UnknownChoiceError
+from faceproof.errors import RecipeError, UnknownChoiceError, UsageError
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
+from faceproof.sources import refuse_utf16
 from faceproof.tables import choose, did_you_mean
 from faceproof.training.promises import LADDER
 
@@ -365,8 +366,10 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         RecipeError: naming the key at fault and the nearest right one.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+        refuse_utf16(data, "it")
+        content = tomllib.loads(data.decode("utf-8-sig"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
     written = dict(_apply_override(content, override) for override in overrides)
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from faceproof.cli import output, progress
-from faceproof.cli.output import FORMATS, OutcomeCounts, TableWriter, fit_to_cells
+from faceproof.cli.output import FORMATS, OutcomeCounts, TableWriter
 from faceproof.reports.csv_rows import CSV_COLUMNS, csv_text
 from faceproof.results import CheckResult
 
@@ -128,7 +128,7 @@ def test_the_table_on_a_terminal_has_colours(monkeypatch):
     writer = TableWriter(stream := Terminal(), nullcontext)
     writer.write(ONE)
     writer.close()
-    assert "\x1b[1;31mfake\x1b[0m" in stream.getvalue()
+    assert "\x1b[1;31mfake   \x1b[0m" in stream.getvalue()
 
 
 @pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS"])
@@ -170,13 +170,13 @@ def test_names_that_are_cut_keep_what_tells_them_apart(monkeypatch, names):
     assert all("…" in one for one in cut)
     assert max(map(cell_len, rows)) <= 80
     for row, name in zip(cut, names, strict=True):
-        head, _, tail = row.partition("…")
-        assert [one for one in names if one.startswith(head) and one.endswith(tail)] == [name]
+        pattern = ".*".join(map(re.escape, row.split("…")))
+        assert [one for one in names if re.fullmatch(pattern, one)] == [name]
 
 
 def test_names_that_cannot_be_told_apart_shorter_are_not_cut(monkeypatch):
-    names = [f"{n:010}{'x' * 100}{9 - n:010}" for n in range(3)]
-    names += [f"{n:010}{'x' * 100}{7 - n:010}" for n in range(3)]
+    ends = [(f"{'a' * 15}{n}", f"{m}{'b' * 15}") for n in (1, 2) for m in (1, 2)]
+    names = [f"{first}{'x' * 100}{last}" for first, last in ends]
     rows = shown(with_names(*names), 40, monkeypatch)[1:]
     assert [row.split()[0] for row in rows] == names
 
@@ -194,13 +194,6 @@ def test_a_page_is_out_when_it_is_full_or_old(monkeypatch):
     assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 3
     writer.close()
     assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 3
-
-
-@pytest.mark.parametrize(("text", "cells"), [("日本日本", 5), ("日本", 4), ("", 3), ("abc", 1)])
-def test_cells_are_as_wide_as_they_are_told(text, cells):
-    from rich.cells import cell_len
-
-    assert cell_len(fit_to_cells(text, cells)) == cells
 
 
 def test_the_tally_prefers_a_found_verdict_to_an_error():

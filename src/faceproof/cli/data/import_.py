@@ -13,7 +13,7 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
 from faceproof.cli.output import escape_unprintable
-from faceproof.cli.progress import progress_bar
+from faceproof.cli.progress import is_terminal, progress_bar
 from faceproof.errors import ManifestError, UsageError
 from faceproof.messages import align_rows, count_noun
 from faceproof.outputs import atomic_write, refuse_overwriting
@@ -297,7 +297,9 @@ def write_table(summary: ImportSummary) -> None:
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console = Console(
+        file=sys.stdout, highlight=False, soft_wrap=True, force_terminal=is_terminal(sys.stdout)
+    )
     rows = [tuple(map(escape_unprintable, row)) for row in table_rows(summary)]
     for number, line in enumerate(align_rows(rows, left=2, width=cell_len)):
         console.print(Text(line, style="bold" if number == 0 else ""))

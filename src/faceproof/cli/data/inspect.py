@@ -12,7 +12,7 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
-from faceproof.cli.progress import progress_bar
+from faceproof.cli.progress import is_terminal, progress_bar
 from faceproof.errors import UsageError
 from faceproof.messages import count_noun
 from faceproof.outputs import refuse_overwriting, write_text
@@ -169,7 +169,7 @@ def write_table(inspection: Inspection) -> None:
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, force_terminal=is_terminal(sys.stdout))
     wide = max((len(fault.kind) for fault in inspection.faults), default=0)
     for fault in inspection.faults:
         _print_fault(console, fault, inspection, wide)

@@ -11,7 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from faceproof.data.duplicates import merge_clusters
-from faceproof.data.layouts.listing import ListingProblem, Tree, read_tree, suffix_of
+from faceproof.data.layouts.listing import (
+    TABLE_SUFFIXES,
+    ListingProblem,
+    Tree,
+    read_tree,
+    suffix_of,
+)
 from faceproof.errors import ManifestError
 from faceproof.sources import to_printable
 
@@ -223,7 +229,7 @@ def _layout_by_table(tree: Tree) -> str:
 
 def _is_table(name: str) -> bool:
     """Return whether the name is a table's."""
-    return suffix_of(name) in {".csv", ".tsv", ".parquet"}
+    return suffix_of(name) in TABLE_SUFFIXES
 
 
 def misplaced_problem(path: str, expected: str) -> ListingProblem:
