@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from faceproof.errors import UsageError
+from faceproof.errors import FaceproofError, OutputError, UsageError
 from faceproof.sources import PICTURE_SUFFIXES, begins_like_picture, to_printable
 
 #: Bytes at the start of a file that show whether it is a picture.
@@ -163,6 +163,17 @@ def write_text(path: Path, text: str) -> None:
     """Write UTF-8 with bare newlines, as `atomic_write` does."""
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+def write_error(path: Path, error: OSError) -> FaceproofError:
+    """Return the error for a file or folder that cannot be written.
+
+    On a full disk it is an OutputError; else a UsageError, since another place may do.
+    """
+    shown = f"{to_printable(str(path))} cannot be written: {error.strerror or error}"
+    if is_disk_full(error):
+        return OutputError(f"{shown}; make room, and run the command again")
+    return UsageError(f"{shown}; name another place")
 
 
 def _open_private(path: str, flags: int) -> int:

@@ -262,6 +262,34 @@ def test_other_files_of_check_report_a_full_disk_in_one_line(work, check, monkey
     assert (work / name).read_text() == "old"
 
 
+@pytest.mark.parametrize(
+    ("verb", "kept"), [("import", "new.parquet"), ("feedback", "out.jsonl"), ("inspect", "r.html")]
+)
+def test_other_verbs_report_a_full_disk_in_one_line(manifest, faceproof, monkeypatch, verb, kept):
+    pytest.importorskip("sqlalchemy")
+    monkeypatch.chdir(manifest)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    words = {
+        "import": ("data", "import", "one", "-l", "columns", "-o", "new.parquet"),
+        "feedback": ("feedback", "export", "--database", "feedback.jsonl", "-o", "out.jsonl"),
+        "inspect": ("data", "inspect", "m.csv", "--no-pictures", "--report", "r.html"),
+    }[verb]
+    if verb == "import":
+        (manifest / "one").mkdir()
+        (manifest / "one" / "0.jpg").write_bytes(Path("../0.jpg").read_bytes())
+        (manifest / "one" / "t.jsonl").write_text('{"path": "0.jpg", "label": "real"}')
+    (manifest / kept).write_text("old")
+    monkeypatch.setattr("faceproof.outputs.os.fsync", full)
+    answer = faceproof(*words)
+    assert answer.code == 1
+    assert "No space left on device" in answer.err.splitlines()[-1]
+    assert "Traceback" not in answer.err
+    assert (manifest / kept).read_text() == "old"
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
 def test_a_refusal_of_the_file_system_anywhere_is_one_line(work, faceproof, monkeypatch, number):
     def refuse(*_: object, **__: object) -> None:

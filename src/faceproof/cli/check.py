@@ -128,12 +128,12 @@ def check(
         closing(_check_groups(checker, listing, seeing)) as results,
     ):
         shown = [one.take for one in seeing]
-        stop = _take(results, (tally.add, writer.write, *shown, bar.advance), writer)
+        stopped = _take(results, (tally.add, writer.write, *shown, bar.advance), writer)
     if case:
         case.close()
     if not quiet:
         typer.echo(tally.summarise(checker, skipped=listing.skipped), err=True)
-    raise typer.Exit(interrupt_code(stop) if stop else tally.exit_code(failing))
+    raise typer.Exit(interrupt_code(stopped) if stopped else tally.exit_code(failing))
 
 
 def _refuse_overwriting(listing: SourceNames, output: Path | None, report: Path | None) -> None:

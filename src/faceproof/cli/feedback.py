@@ -12,7 +12,7 @@ import typer
 from faceproof.cli.output import escape_unprintable
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
-from faceproof.outputs import atomic_write, refuse_overwriting
+from faceproof.outputs import atomic_write, refuse_overwriting, write_error
 
 if TYPE_CHECKING:
     from faceproof.evaluation.feedback import Feedback
@@ -183,7 +183,7 @@ def _write_lines(feedback: Iterable[Feedback], path: Path) -> None:
         with atomic_write(path, private=True) as file:
             file.writelines(line.encode() for line in to_json_lines(feedback))
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise write_error(path, error) from error
 
 
 def _write_manifest(feedback: tuple[Feedback, ...], pictures: Path, path: Path, name: str) -> str:

@@ -1,4 +1,4 @@
-"""`shorten_names`: long names of pictures in few cells, and still told apart."""
+"""`shorten_names`: long names of pictures in few cells, without two that look the same."""
 
 from __future__ import annotations
 

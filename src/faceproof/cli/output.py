@@ -104,7 +104,7 @@ class TableWriter:
     """Writes aligned rows; a page is out when it is full, or a second old at the next result.
 
     Columns only ever grow. On a terminal, long picture names are shortened so that a row keeps to
-    the line, but not where columns are free, nor by what tells them apart; in a pipe, nothing is.
+    the line, but not where columns are free, nor by what distinguishes them; in a pipe, none is.
     """
 
     def __init__(self, stream: TextIO, hiding: Callable[[], AbstractContextManager[None]]) -> None:

@@ -29,7 +29,7 @@ from faceproof.evaluation.metrics import METRICS, count_verdicts
 from faceproof.evaluation.predict import FACES, Find, predict_rows
 from faceproof.evaluation.predictions import STATUSES, Faces, Origin, all_faces
 from faceproof.imaging.degradations import DEGRADATIONS
-from faceproof.outputs import refuse_overwriting
+from faceproof.outputs import refuse_overwriting, write_error
 from faceproof.records import Document, Record
 from faceproof.sources import to_printable
 from faceproof.tables import choose
@@ -267,15 +267,14 @@ def _write(result: Evaluation, predictions: pa.Table, folder: Path) -> None:
     """Write the predictions, then the record.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError, OutputError: the folder cannot be written to, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tables.write_table(predictions, folder / PREDICTIONS)
         result.write(folder / RECORD)
     except OSError as error:
-        shown = to_printable(str(folder))
-        raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
+        raise write_error(folder, error) from error
 
 
 def make_evaluation(

@@ -15,7 +15,7 @@ from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import is_terminal, progress_bar
 from faceproof.errors import UsageError
 from faceproof.messages import count_noun
-from faceproof.outputs import refuse_overwriting, write_text
+from faceproof.outputs import refuse_overwriting, write_error, write_text
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _write_report(inspection: Inspection, given: Sequence[InputManifest], report
     """Write the page.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError, OutputError: the file cannot be written, or the disk is full.
     """
     from faceproof.data.inspection.sheets import draw
     from faceproof.reports.inspection_page import inspection_page
@@ -140,7 +140,7 @@ def _write_report(inspection: Inspection, given: Sequence[InputManifest], report
     try:
         write_text(report, page)
     except OSError as error:
-        raise UsageError(f"{report} cannot be written: {error.strerror or error}") from error
+        raise write_error(report, error) from error
     typer.echo(f"report: {report}", err=True)
 
 
