@@ -156,9 +156,10 @@ def test_a_report_is_whole_or_the_old_one(work, faceproof, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("faceproof.runs.os.fsync", full)
+    monkeypatch.setattr("faceproof.outputs.os.fsync", full)
     answer = faceproof("check", "dark.jpg", "--report", "case.html")
-    assert answer.code == 2
+    assert answer.code == 1
+    assert "dark.jpg" in answer.out
     assert "No space left on device" in answer.err
     assert (work / "case.html").read_text() == "old"
     assert [path.name for path in work.glob("case*")] == ["case.html"]

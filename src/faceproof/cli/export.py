@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.progress import ProgressPrinter
+from faceproof.outputs import refuse_overwriting
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def export(
     from faceproof.detector import Bundle
     from faceproof.detector.detector import locate
 
+    refuse_overwriting({"--output": output}, [locate(detector)])
     bundle = write(Bundle.read(locate(detector)), output, ProgressPrinter())
     mapped = sum(bool(member.onnx.heatmap) for member in bundle.spec.members)
     typer.echo(

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Event, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 
 _TICK_SECONDS = 0.2
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a standard stream is open, and a terminal."""
+    return stream is not None and stream.isatty()
 
 
 class ProgressBar:
@@ -39,17 +44,20 @@ class ProgressBar:
 
     def hide(self) -> AbstractContextManager[None]:
         """Take the bar away while something is written to the same terminal."""
-        if self._progress is None or not sys.stdout.isatty():
+        if self._progress is None or not is_terminal(sys.stdout):
             return nullcontext()
         return _hide_progress(self._progress)
 
 
 @contextmanager
 def progress_bar(
-    countable: Iterable[object] | None, *, what: str = "checked"
+    countable: Iterable[object] | None, *, what: str = "checked", quiet: bool = False
 ) -> Iterator[ProgressBar]:
-    """Show a bar of ``what`` is done; it knows its end where that is counted within a second."""
-    if not sys.stderr.isatty():
+    """Show a bar of ``what`` is done; it knows its end where that is counted within a second.
+
+    There is none if ``quiet``, or where standard error is not a terminal.
+    """
+    if quiet or not is_terminal(sys.stderr):
         yield ProgressBar()
         return
     from rich.console import Console

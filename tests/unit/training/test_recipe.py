@@ -230,6 +230,14 @@ def test_what_is_no_toml_is_refused(tmp_path, content):
         read_recipe(tmp_path / "r.toml")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path):
+    (tmp_path / "r.toml").write_text(LEAST, encoding="utf-8-sig")
+    assert read_recipe(tmp_path / "r.toml").export.name == "mine"
+    (tmp_path / "r.toml").write_text(LEAST, encoding="utf-16")
+    with pytest.raises(RecipeError, match="it is UTF-16, and must be UTF-8: save it as UTF-8"):
+        read_recipe(tmp_path / "r.toml")
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="cannot be read as a recipe"):
         read_recipe(tmp_path / "none.toml")

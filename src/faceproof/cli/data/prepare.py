@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
+from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
 from faceproof.cli.progress import print_next, progress_bar
 from faceproof.errors import UsageError
+from faceproof.outputs import refuse_overwriting
 
 if TYPE_CHECKING:
     from faceproof.data.manifest import Manifest
@@ -135,6 +136,7 @@ def prepare(
         seed=seed,
     )
     finish = _finish_spec(balance, shards, shard_size, probe=probe)
+    refuse_overwriting({"--output": output / MANIFEST}, manifests)
     manifest = merge([read_manifest(path, root=root) for path in manifests])
     if not any(manifest.counts().values()):
         _print_progress(
@@ -149,9 +151,9 @@ def prepare(
                 say=_print_progress,
             )
             prepared = prepare_manifest(manifest, output, spec, finish=finish, how=how)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _print_progress("stopped; finished pictures are kept; run the same command again to resume")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupt_code(stop)) from None
     for line in summary_lines(prepared):
         _print_progress(line)
     typer.echo(output / MANIFEST)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from faceproof.cli.progress import ProgressPrinter, print_next, running_clock
+from faceproof.cli.progress import ProgressPrinter, is_terminal, print_next, running_clock
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -127,7 +127,7 @@ def make_progress() -> Callable[[str], None]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if sys.stderr.isatty() and not console.is_dumb_terminal:
+    if is_terminal(sys.stderr) and not console.is_dumb_terminal:
         return TrainingDisplay(console)
     return ProgressPrinter()
 

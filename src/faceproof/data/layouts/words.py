@@ -12,7 +12,13 @@ import numpy as np
 
 from faceproof.data.duplicates import merge_clusters
 from faceproof.data.generators import find_known_name
-from faceproof.data.layouts.listing import ListingProblem, Tree, read_tree, suffix_of
+from faceproof.data.layouts.listing import (
+    TABLE_SUFFIXES,
+    ListingProblem,
+    Tree,
+    read_tree,
+    suffix_of,
+)
 from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import to_printable
 
@@ -264,7 +270,7 @@ def _layout_by_table(tree: Tree) -> str:
 
 def _is_table(name: str) -> bool:
     """Return whether the name is a table's."""
-    return suffix_of(name) in {".csv", ".tsv", ".parquet"}
+    return suffix_of(name) in TABLE_SUFFIXES
 
 
 def misplaced_problem(path: str, expected: str) -> ListingProblem:

@@ -29,6 +29,7 @@ from faceproof.evaluation.gate import (
 )
 from faceproof.evaluation.paired import Change, find_changes, pair_predictions
 from faceproof.networks.modules import Network
+from faceproof.outputs import write_text
 from faceproof.records import Record
 from faceproof.reports.card import card
 from faceproof.reports.update_page import update_markdown, update_page
@@ -251,8 +252,8 @@ def update(wish: UpdateOptions, output: Path, *, progress: Progress) -> Update:
         decided = _decide(job, made, point, answers)
         done = _record(job, decided, _keep(job, made, decided), answers)
         done.write(output / RECORD)
-        (output / REPORT).write_text(update_markdown(done), encoding="utf-8")
-        (output / PAGE).write_text(update_page(done), encoding="utf-8")
+        write_text(output / REPORT, update_markdown(done))
+        write_text(output / PAGE, update_page(done))
     return done
 
 
