@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -120,17 +121,30 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 @contextmanager
 def _hold_signals() -> Iterator[None]:
-    """Deliver signals after a short write to a file, not within it."""
-    if not hasattr(signal, "pthread_sigmask"):
+    """Deliver signals after a short write to a file, not within it.
+
+    Blocking them in the thread is not enough: another thread receives them, and the interpreter
+    then calls the handler in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.pthread_sigmask(
-        signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-    )
+    received: list[int] = []
+    before: dict[int, Any] = {}
     try:
+        for number in _HELD:
+            if signal.getsignal(number) not in {signal.SIG_IGN, None}:
+                before[number] = signal.getsignal(number)
+                signal.signal(number, lambda held, _: received.append(held))
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in received:
+            signal.raise_signal(number)
+
+
+_HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def unwritable_error(name: str, error: OSError) -> OutputError:

@@ -75,12 +75,11 @@ def combine(
     Weights, calibration and thresholds are chosen on the calibration split; each member and the
     ensemble are measured on the test split. An interrupted run resumes with its saved scores.
     """
-    from faceproof.detector.detector import locate
     from faceproof.outputs import refuse_overwriting
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "polars", "pyarrow", "safetensors")
-    refuse_overwriting({"--output": output}, [data, *map(locate, detectors)])
+    refuse_overwriting({"--output": output}, [data, *detectors])
     from faceproof.runs import RunFolder
     from faceproof.training.combine import combine as make_one
 
