@@ -323,7 +323,16 @@ def test_a_file_is_there_whole_or_as_it_was(work, check, monkeypatch):
     assert [path.name for path in work.iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.fixture
+def _interruptible():
+    """Ctrl-C raises, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @needs_posix
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("format_", TEXT_FORMATS)
 @pytest.mark.parametrize("stop", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_a_signal_leaves_the_results_so_far(work, check, monkeypatch, format_, stop):
