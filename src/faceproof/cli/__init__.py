@@ -12,6 +12,7 @@ import typer
 
 from faceproof.cli import (
     check,
+    compare,
     data,
     detectors,
     doctor,
@@ -30,6 +31,7 @@ from faceproof.cli.exits import ErrorHandlingGroup
 _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "app": webapp.webapp,
     "check": check.check,
+    "compare": compare.compare,
     "data": data.app,
     "detectors": detectors.app,
     "doctor": doctor.doctor,
