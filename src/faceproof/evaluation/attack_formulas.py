@@ -89,7 +89,7 @@ def _apcer(generator: GeneratorCounts, threshold: float) -> Floats:
     whole = generator.fake.sum(axis=1)
     cut = np.searchsorted(generator.scores, threshold, side="left")
     missed = generator.fake[:, :cut].sum(axis=1)
-    return np.divide(missed, whole, out=np.zeros_like(whole), where=whole > 0)
+    return np.asarray(np.divide(missed, whole, out=np.zeros_like(whole), where=whole > 0))
 
 
 def _generators(counts: ScoreCounts) -> tuple[GeneratorCounts, ...]:
