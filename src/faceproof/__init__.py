@@ -6,9 +6,9 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 >>> faceproof.Checker.__module__
 'faceproof.checker'
 
-There is a function for each of the commands: `check`, `inspect`, `evaluate` and `train`. They
-return values, and the command line shows those. `inspect` and `evaluate` need the extra `data`,
-`train` needs the extra `train`.
+There is a function for each of the commands: `check`, `inspect`, `evaluate`, `compare` and `train`.
+They return values, and the command line shows those. `inspect`, `evaluate` and `compare` need the
+extra `data`, `train` needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from faceproof.data.inspection.record import Inspection
     from faceproof.detector import Bundle, Detector
     from faceproof.errors import FaceproofError
+    from faceproof.evaluation.compare import Comparison, compare
     from faceproof.evaluation.evaluate import Evaluation, evaluate
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
@@ -35,6 +36,7 @@ __all__ = [
     "CheckResult",
     "CheckedFace",
     "Checker",
+    "Comparison",
     "Detector",
     "Evaluation",
     "FaceproofError",
@@ -44,6 +46,7 @@ __all__ = [
     "Sources",
     "__version__",
     "check",
+    "compare",
     "evaluate",
     "inspect",
     "train",
@@ -54,6 +57,7 @@ _HOMES = {
     "CheckResult": "faceproof.results",
     "CheckedFace": "faceproof.results",
     "Checker": "faceproof.checker",
+    "Comparison": "faceproof.evaluation.compare",
     "Detector": "faceproof.detector",
     "Evaluation": "faceproof.evaluation.evaluate",
     "FaceproofError": "faceproof.errors",
@@ -62,6 +66,7 @@ _HOMES = {
     "Limits": "faceproof.imaging.decode",
     "Sources": "faceproof.sources",
     "check": "faceproof.checker",
+    "compare": "faceproof.evaluation.compare",
     "evaluate": "faceproof.evaluation.evaluate",
     "inspect": "faceproof.data.inspection.inspect",
     "train": "faceproof.training.train",

@@ -14,6 +14,7 @@ import typer
 
 from faceproof.cli import (
     check,
+    compare,
     data,
     detectors,
     doctor,
@@ -33,6 +34,7 @@ from faceproof.cli.progress import is_terminal
 _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "app": webapp.webapp,
     "check": check.check,
+    "compare": compare.compare,
     "data": data.app,
     "detectors": detectors.app,
     "doctor": doctor.doctor,

@@ -18,13 +18,14 @@ Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
-class Finding(Record):
+class Finding(VersionedRecord):
     """A metric's value with its interval ``[low, high]``, on ``n`` pictures of hashed data.
 
     ``condition`` is the degradation of the pictures ("clean", "jpeg-60"), ``slice`` the counted
-    subset ("all", "source=dfdc").
+    subset ("all", "source=dfdc"), ``caution`` a warning to read with the value.
     """
 
+    ADDED_FIELDS = frozenset({"caution"})
     metric: Text
     value: float
     low: float
@@ -33,6 +34,7 @@ class Finding(Record):
     condition: Text = "clean"
     slice: Text = "all"
     data_sha256: Sha256
+    caution: Text | None = None
 
     @model_validator(mode="after")
     def _interval_is_ordered(self) -> Self:

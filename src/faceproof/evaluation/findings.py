@@ -30,8 +30,9 @@ from faceproof.evaluation.intervals import (
     intraclass_correlation,
     rate_interval,
 )
-from faceproof.evaluation.metrics import METRICS, Metric
+from faceproof.evaluation.metrics import METRICS, Metric, count_groups
 from faceproof.evaluation.predictions import Faces
+from faceproof.evaluation.sample_size import find_caution, refusals
 from faceproof.imaging.preprocessing import network_input
 from faceproof.statistics import Interval
 from faceproof.tables import choose
@@ -48,7 +49,16 @@ REPORTED = (
     "roc_auc",
     "average_precision",
     "eer",
+    "tpr_at_fpr_5",
     "tpr_at_fpr_1",
+    "tpr_at_fpr_0_5",
+    "tpr_at_fpr_0_1",
+    "partial_auc_5",
+    "bpcer10",
+    "bpcer20",
+    "bpcer100",
+    "brier",
+    "log_loss",
     "ece",
     "accuracy",
     "balanced_accuracy",
@@ -57,6 +67,8 @@ REPORTED = (
     "f1",
     "bpcer",
     "apcer",
+    "worst_apcer",
+    "acer",
     "unsure_rate",
     "real_unsure_rate",
     "fake_unsure_rate",
@@ -168,8 +180,10 @@ def slices_with_metrics(
         UnknownChoiceError: when a metric is not in `METRICS`.
     """
     table = {name: choose(METRICS, name, what="metric") for name in metrics}
-    of_fakes = tuple(name for name, metric in table.items() if metric.needs == ("fake",))
-    of_both = tuple(name for name, metric in table.items() if metric.needs != ("real",))
+    several = {name for name, metric in table.items() if metric.compares_generators}
+    of_fakes = tuple(n for n, metric in table.items() if metric.needs == ("fake",))
+    of_both = tuple(n for n, metric in table.items() if metric.needs != ("real",))
+    of_fakes, of_both = (tuple(n for n in one if n not in several) for one in (of_fakes, of_both))
     for condition in dict.fromkeys(faces.conditions.tolist()):
         here = faces.where(faces.conditions == condition)
         for name, part in slices(here, families):
@@ -180,6 +194,22 @@ def slices_with_metrics(
                 yield _MeasuredSlice(name, condition, here.where(~here.fake | own), part, of_both)
             else:
                 yield _MeasuredSlice(name, condition, part, None, of_fakes)
+
+
+def left_out(faces: Faces, metrics: Iterable[str], *, against_reals: bool = False) -> Iterator[str]:
+    """Yield why a metric of a slice is left out of its `findings`: too few groups, or none.
+
+    Raises:
+        UnknownChoiceError: when a metric is not in `METRICS`.
+    """
+    for part in slices_with_metrics(faces, metrics, against_reals=against_reals):
+        judged = part.faces.where(part.faces.statuses == "ok")
+        numbers = count_groups(judged.fake, judged.groups, judged.generators)
+        if not len(judged):
+            yield f"{part.slice}, {part.condition}: no face was judged"
+            continue
+        for reason in refusals(part.metrics, numbers):
+            yield f"{part.slice}, {part.condition}: {reason}"
 
 
 def slice_findings(
@@ -250,6 +280,8 @@ class _Slice:
         self._every = faces
         self._faces = faces.where(faces.statuses == "ok")
         self._correlation = self._group_correlation() if len(self._faces) else 1.0
+        judged = self._faces
+        self._numbers = count_groups(judged.fake, judged.groups, judged.generators)
 
     def _group_correlation(self) -> float:
         classes = np.char.add(self._faces.sources, np.where(self._faces.fake, "\x1ff", "\x1fr"))
@@ -276,7 +308,7 @@ class _Slice:
             yield from self._findings_at(bound, at, f"@{point.name}", number=number, seed=seed)
 
     def _can_measure(self, metric: Metric) -> bool:
-        return len(self._faces) > 0 and metric.missing_class(self._faces.fake) is None
+        return len(self._faces) > 0 and metric.refusal(self._numbers) is None
 
     def _findings_at(
         self, metrics: dict[str, Metric], at: Thresholds, suffix: str, *, number: int, seed: int
@@ -286,7 +318,9 @@ class _Slice:
         drawn = self._bootstrap_intervals(
             [name for name in metrics if metrics[name].outcome is None], at, number, seed
         )
-        counts = count_scores(self._faces.fake, self._faces.probabilities)
+        counts = count_scores(
+            self._faces.fake, self._faces.probabilities, generators=self._faces.generators
+        )
         for name, metric in metrics.items():
             over = self._faces.where(self._counted_faces(metric))
             if metric.outcome is None:
@@ -296,7 +330,8 @@ class _Slice:
                     metric.outcome(over.fake, over.probabilities, at), over
                 )
             value = float(metric.formula(counts, at)[0])
-            yield self._make_finding(f"{name}{suffix}", value, interval, len(over))
+            caution = find_caution(metric, self._numbers)
+            yield self._make_finding(f"{name}{suffix}", value, interval, len(over), caution)
 
     def _counted_faces(self, metric: Metric) -> Bools:
         """Return which faces the metric counts over, bool [N]."""
@@ -312,6 +347,7 @@ class _Slice:
             self._faces.groups,
             at,
             names=names,
+            generators=self._faces.generators,
             correlation=self._correlation,
             number=number,
             seed=seed,
@@ -320,10 +356,14 @@ class _Slice:
     def _rate_interval(self, hits: Bools, of: Faces) -> Interval:
         return rate_interval(hits, of.groups, correlation=self._correlation)
 
-    def _make_finding(self, metric: str, value: float, interval: Interval, n: int) -> Finding:
+    def _make_finding(
+        self, metric: str, value: float, interval: Interval, n: int, caution: str | None = None
+    ) -> Finding:
         """Return the finding; widen the interval if it excludes the value."""
         low, high = min(interval.low, value), max(interval.high, value)
-        return Finding(metric=metric, value=value, low=low, high=high, n=n, **self._where)
+        return Finding(
+            metric=metric, value=value, low=low, high=high, n=n, caution=caution, **self._where
+        )
 
 
 #: With nine repeats, the second lowest and second highest enclose the median in 96 % of cases.

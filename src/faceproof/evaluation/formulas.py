@@ -14,7 +14,8 @@ Each curve has one point for each distinct score, so that ties have no order.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,6 +37,15 @@ class Thresholds(NamedTuple):
 HALF = Thresholds()
 
 
+class GeneratorCounts(NamedTuple):
+    """Weights of the fakes of one generator, one column a face; scores may repeat."""
+
+    scores: Floats
+    """float64 [F], ascending."""
+    fake: Floats
+    """float64 [B, F]."""
+
+
 @dataclass(frozen=True)
 class ScoreCounts:
     """Weights of real and fake faces at each distinct score, for B weightings of the same faces."""
@@ -46,29 +56,53 @@ class ScoreCounts:
     """float64 [B, U]: weight of the real faces with that score."""
     fake: Floats
     """float64 [B, U]: weight of the fake faces with that score."""
+    by_generator: tuple[GeneratorCounts, ...] = ()
+    """The fakes of each generator; empty if the generators are not known."""
+
+    @cached_property
+    def real_above(self) -> Floats:
+        """Weight of the real faces in the k highest scores, k = 0 to U; float64 [B, U + 1]."""
+        return _cumulate_from_above(self.real)
+
+    @cached_property
+    def fake_above(self) -> Floats:
+        """Weight of the fake faces in the k highest scores, k = 0 to U; float64 [B, U + 1]."""
+        return _cumulate_from_above(self.fake)
 
     @property
     def reals(self) -> Floats:
         """Return the weight of all real faces, float64 [B]."""
-        return np.asarray(self.real.sum(axis=1))
+        return np.asarray(self.real_above[:, -1])
 
     @property
     def fakes(self) -> Floats:
         """Return the weight of all fake faces, float64 [B]."""
-        return np.asarray(self.fake.sum(axis=1))
+        return np.asarray(self.fake_above[:, -1])
 
     def from_score(self, threshold: float) -> tuple[Floats, Floats]:
         """Return the weight of real and of fake faces scored `threshold` or more, [B] each."""
-        cut = np.searchsorted(self.scores, threshold, side="left")
-        return self.real[:, cut:].sum(axis=1), self.fake[:, cut:].sum(axis=1)
+        count = len(self.scores) - np.searchsorted(self.scores, threshold, side="left")
+        return self.real_above[:, count], self.fake_above[:, count]
+
+
+def _cumulate_from_above(weight: Floats) -> Floats:
+    above = np.zeros((weight.shape[0], weight.shape[1] + 1))
+    np.cumsum(weight[:, ::-1], axis=1, out=above[:, 1:])
+    return above
 
 
 def count_scores(
-    labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None
+    labels: ArrayLike,
+    scores: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    generators: ArrayLike | None = None,
 ) -> ScoreCounts:
     """Return the tally of faces: ``labels`` bool [N] (true is fake), ``scores`` float [N].
 
     ``weights`` [N] or [B, N], not negative, count a face more than once; default 1.
+    ``generators`` str [N] keep the fakes of each generator apart for the rates that report the
+    worst of them; by default all fakes are of one.
 
     Raises:
         UsageError: the lengths differ, there are no faces, or a score is not finite.
@@ -81,11 +115,20 @@ def count_scores(
     _check(fake, score, weight)
     order = np.argsort(score, kind="stable")
     distinct, starts = np.unique(score[order], return_index=True)
-    weight, fake = weight[:, order], fake[order]
+    weight, fake, score = weight[:, order], fake[order], score[order]
     sums = [np.where(kind, weight, 0.0) for kind in (~fake, fake)]
     if len(distinct) < len(score):
         sums = [np.add.reduceat(one, starts, axis=1) for one in sums]
-    return ScoreCounts(scores=distinct, real=sums[0], fake=sums[1])
+    parts = () if generators is None else _split(fake, score, weight, np.asarray(generators)[order])
+    return ScoreCounts(scores=distinct, real=sums[0], fake=sums[1], by_generator=parts)
+
+
+def _split(
+    fake: Bools, score: Floats, weight: Floats, generator: NDArray[Any]
+) -> tuple[GeneratorCounts, ...]:
+    """Return the fakes of each generator; the scores ascend."""
+    places = (np.flatnonzero(fake & (generator == one)) for one in np.unique(generator[fake]))
+    return tuple(GeneratorCounts(score[at], weight[:, at]) for at in places)
 
 
 def _check(fake: Bools, score: Floats, weight: Floats) -> None:
@@ -100,6 +143,8 @@ def _check(fake: Bools, score: Floats, weight: Floats) -> None:
         raise UsageError("a score is not a finite number: exclude faces that were not judged")
 
 
+_ROUNDING = 1e-12
+
 ECE_BINS = 15
 """Bins of the expected calibration error, each with the same share of the faces."""
 
@@ -111,12 +156,7 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 def _roc(counts: ScoreCounts) -> tuple[Floats, Floats]:
     """Return false and true positive rate at each threshold from the highest down, [B, U + 1]."""
-    rates = []
-    for weight, whole in ((counts.real, counts.reals), (counts.fake, counts.fakes)):
-        above = np.zeros((weight.shape[0], weight.shape[1] + 1))
-        np.cumsum(weight[:, ::-1], axis=1, out=above[:, 1:])
-        rates.append(above / whole[:, None])
-    return rates[0], rates[1]
+    return counts.real_above / counts.reals[:, None], counts.fake_above / counts.fakes[:, None]
 
 
 def roc_auc(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
@@ -132,8 +172,8 @@ def average_precision(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
 
     Source: scikit-learn's `average_precision_score`. It depends on the share of fakes.
     """
-    caught = np.cumsum(counts.fake[:, ::-1], axis=1)
-    called = caught + np.cumsum(counts.real[:, ::-1], axis=1)
+    caught = counts.fake_above[:, 1:]
+    called = caught + counts.real_above[:, 1:]
     return np.asarray((_share(caught, called) * counts.fake[:, ::-1]).sum(axis=1) / counts.fakes)
 
 
@@ -231,10 +271,55 @@ def eer(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     return np.asarray((start + part * (end - start))[:, 0])
 
 
+def tpr_at_fpr_5(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
+    """Return the highest recall of a threshold with at most 5 % false alarms, float64 [B]."""
+    return _tpr_at_fpr(counts, 0.05)
+
+
 def tpr_at_fpr_1(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
     """Return the highest recall of a threshold with at most 1 % false alarms, float64 [B]."""
-    false, true = _roc(counts)
-    return np.asarray(np.where(false <= 0.01 + 1e-12, true, 0.0).max(axis=1))
+    return _tpr_at_fpr(counts, 0.01)
+
+
+def tpr_at_fpr_0_5(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
+    """Return the highest recall of a threshold with at most 0.5 % false alarms, float64 [B]."""
+    return _tpr_at_fpr(counts, 0.005)
+
+
+def tpr_at_fpr_0_1(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
+    """Return the highest recall of a threshold with at most 0.1 % false alarms, float64 [B]."""
+    return _tpr_at_fpr(counts, 0.001)
+
+
+def _tpr_at_fpr(counts: ScoreCounts, limit: float) -> Floats:
+    last = (_reach(counts.real_above, limit) - 1)[:, None]
+    return np.take_along_axis(counts.fake_above, last, axis=1)[:, 0] / counts.fakes
+
+
+def _reach(above: Floats, limit: float) -> NDArray[np.intp]:
+    """Return how many of the ascending weights [B, K] are at most ``limit`` of the last, [B]."""
+    limits = (limit + _ROUNDING) * above[:, -1]
+    pairs = zip(above, limits, strict=True)
+    return np.array([np.searchsorted(row, one, side="right") for row, one in pairs], np.intp)
+
+
+def partial_auc_5(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
+    """Return the area under the ROC curve up to 5 % false alarms, standardised; float64 [B].
+
+    McClish's standardisation: 0.5 is chance, 1 is perfect, and a curve below chance is under 0.5.
+
+    Source: McClish 1989, Medical Decision Making 9:190; scikit-learn's `roc_auc_score(max_fpr=)`.
+    """
+    limit = 0.05
+    stop = int(_reach(counts.real_above, limit).max()) + 1
+    x = counts.real_above[:, :stop] / counts.reals[:, None]
+    y = counts.fake_above[:, :stop] / counts.fakes[:, None]
+    run, rise = np.diff(x, axis=1), np.diff(y, axis=1)
+    within = np.clip(limit - x[:, :-1], 0, run)
+    slope = np.divide(rise, run, out=np.zeros_like(run), where=run > 0)
+    area = (within * (y[:, :-1] + slope * within / 2)).sum(axis=1)
+    chance = limit**2 / 2
+    return np.asarray((1 + (area - chance) / (limit - chance)) / 2)
 
 
 def brier(counts: ScoreCounts, _: Thresholds = HALF) -> Floats:
@@ -313,10 +398,10 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> _Roc:
     [0.0, 0.5, 0.5, 1.0, 1.0]
     """
     counts = _count_both_classes(labels, scores)
-    real, fake = _count_from_above(counts)
+    real, fake = counts.real_above[0], counts.fake_above[0]
     return _Roc(
-        np.append(0.0, real / real[-1]),
-        np.append(0.0, fake / fake[-1]),
+        real / real[-1],
+        fake / fake[-1],
         np.append(np.inf, counts.scores[::-1]),
     )
 
@@ -331,7 +416,7 @@ def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> _PrecisionRe
     [0.5, 0.5, 1.0, 1.0]
     """
     counts = _count_both_classes(labels, scores)
-    real, fake = _count_from_above(counts)
+    real, fake = counts.real_above[0, 1:], counts.fake_above[0, 1:]
     return _PrecisionRecall(fake / (real + fake), fake / fake[-1], counts.scores[::-1])
 
 
@@ -362,8 +447,3 @@ def _count_both_classes(labels: ArrayLike, scores: ArrayLike) -> ScoreCounts:
     if not (counts.reals[0] and counts.fakes[0]):
         raise UsageError("a curve needs real and fake faces, but there is only one class")
     return counts
-
-
-def _count_from_above(counts: ScoreCounts) -> tuple[Floats, Floats]:
-    """Return the numbers of real and fake faces at each score or above, [U] from the highest."""
-    return np.cumsum(counts.real[0, ::-1]), np.cumsum(counts.fake[0, ::-1])

@@ -166,11 +166,14 @@ def bootstrap(
     at: Thresholds = HALF,
     *,
     names: Iterable[str],
+    generators: ArrayLike | None = None,
     correlation: float = 1.0,
     number: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Return the interval of each metric called ``names``, over resampled groups.
+
+    ``generators`` str [N] are needed by metrics of the worst generator.
 
     A value in (0, 1) gets a normal interval on the logit scale with the bootstrap's standard
     error, which keeps its coverage near 1, unlike percentiles; any other value gets percentiles.
@@ -187,18 +190,31 @@ def bootstrap(
         return {}
     drawn: dict[str, list[Floats]] = {name: [] for name in metrics}
     for weights in resamples(labels, groups, number=number, seed=seed):
-        counts = count_scores(labels, scores, weights)
+        counts = count_scores(labels, scores, weights, generators=generators)
         for name, metric in metrics.items():
             drawn[name].append(metric.formula(counts, at))
-    kinds = (np.asarray(labels, dtype=bool), ~np.asarray(labels, dtype=bool))
-    worth = min(clustered_size(np.asarray(groups)[one], correlation) for one in kinds if one.any())
-    counts = count_scores(labels, scores)
+    worth = _smallest_class(labels, groups, None, correlation)
+    worst = _smallest_class(labels, groups, generators, correlation)
+    counts = count_scores(labels, scores, generators=generators)
     return {
         name: _percentile_interval(
-            float(metric.formula(counts, at)[0]), np.concatenate(drawn[name]), worth
+            float(metric.formula(counts, at)[0]),
+            np.concatenate(drawn[name]),
+            worst if metric.of_worst_generator else worth,
         )
         for name, metric in metrics.items()
     }
+
+
+def _smallest_class(
+    labels: ArrayLike, groups: ArrayLike, generators: ArrayLike | None, correlation: float
+) -> float:
+    """Return the effective size of the rarer class, or of the rarest generator if known."""
+    fake, group = np.asarray(labels, dtype=bool), np.asarray(groups)
+    kind = np.where(fake, "fake", "real")
+    if generators is not None:
+        kind = np.char.add(kind, np.where(fake, np.asarray(generators, dtype=np.str_), ""))
+    return min(clustered_size(group[kind == one], correlation) for one in np.unique(kind))
 
 
 def _percentile_interval(value: float, drawn: Floats, worth: float) -> Interval:

@@ -95,7 +95,7 @@ def pair_predictions(old: pa.Table, new: pa.Table) -> Pair:
             "the two predictions tables have different data: predict the same manifest "
             "with both detectors"
         )
-    here, there = _row_numbers(old), _row_numbers(new)
+    here, there = row_numbers(old), row_numbers(new)
     if differing := here.keys() ^ there.keys():
         raise DataError(
             f"the two predictions tables differ in {len(differing)} pictures or conditions, such "
@@ -190,7 +190,7 @@ def _percentiles(drawn: Floats, of: Faces) -> Interval:
     return Interval(float(low), float(high))
 
 
-def _row_numbers(predictions: pa.Table) -> dict[tuple[str, str], int]:
+def row_numbers(predictions: pa.Table) -> dict[tuple[str, str], int]:
     """Return the row of each picture under each condition."""
     pairs = zip(predictions["path"].to_pylist(), predictions["condition"].to_pylist(), strict=True)
     return {pair: row for row, pair in enumerate(pairs)}

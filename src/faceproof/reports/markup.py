@@ -48,7 +48,9 @@ def _code_to_html(sentence: str) -> Any:
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
-NUMBERS = frozenset({"roc_auc", "average_precision", "ece", "brier", "log_loss", "f1"})
+NUMBERS = frozenset(
+    {"roc_auc", "partial_auc_5", "average_precision", "ece", "brier", "log_loss", "f1"}
+)
 """The metrics shown as numbers; all others are shares, shown as percentages."""
 
 

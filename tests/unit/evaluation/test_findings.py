@@ -9,12 +9,13 @@ import pytest
 
 from faceproof.detector import ChosenOn, OperatingPoint
 from faceproof.errors import MissingExtraError, UnknownChoiceError
-from faceproof.evaluation.findings import findings, slices, worst_generator
+from faceproof.evaluation.findings import findings, left_out, slices, worst_generator
 from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import wilson
-from faceproof.evaluation.metrics import METRICS, measure
+from faceproof.evaluation.metrics import METRICS, count_groups
 from faceproof.evaluation.predictions import Faces, read_table
 from faceproof.installation import install_command
+from support.metric_values import metric_values
 
 HASH = "f" * 64
 POINTS = [
@@ -89,8 +90,11 @@ def test_each_is_the_metric_of_its_slice_at_its_operating_point(faces, found):
     )
     for point in POINTS:
         at = Thresholds(point.real_below, point.fake_from)
-        values = measure(mixed.fake, mixed.probabilities, at)
+        values = metric_values(mixed.fake, mixed.probabilities, at, generators=mixed.generators)
+        numbers = count_groups(mixed.fake, mixed.groups, mixed.generators)
         for name, metric in METRICS.items():
+            if metric.refusal(numbers):
+                continue
             key = f"{name}@{point.name}" if metric.at_thresholds else name
             finding = one(found, key, "source=mixed", "jpeg-60")
             assert finding.value == pytest.approx(values[name])
@@ -158,3 +162,46 @@ def test_families_pool_sources_into_slices_of_their_own(faces):
     assert set(parts["family=some"].sources) == {"mixed"}
     found = findings(faces, POINTS, data_sha256=HASH, metrics=["bpcer"], families=families)
     assert any(one.slice == "family=some" and one.metric == "bpcer@lax" for one in found)
+
+
+def test_figures_of_rare_faces_are_left_out_with_the_reason(faces, found):
+    assert not [f for f in found if f.metric in {"tpr_at_fpr_0_1", "bpcer100"}]
+    reasons = [*left_out(faces, METRICS, against_reals=True)]
+    assert (
+        "all, clean: tpr_at_fpr_0_1 needs at least 1,000 groups of real faces, but there are 60"
+        in reasons
+    )
+    assert (
+        "all, clean: bpcer100 needs at least 100 groups of fakes of generator gan, "
+        "but there are 29" in reasons
+    )
+    assert "source=drawn, clean: roc_auc needs real faces, but there are none" in reasons
+
+
+def test_every_metric_of_a_slice_is_reported_or_left_out_with_a_reason(faces, found):
+    reasons = [*left_out(faces, METRICS)]
+    for name, metric in METRICS.items():
+        key = f"{name}@lax" if metric.at_thresholds else name
+        reported = any((f.metric, f.slice, f.condition) == (key, "all", "clean") for f in found)
+        refused = any(reason.startswith(f"all, clean: {name} needs") for reason in reasons)
+        assert reported != refused, name
+
+
+def test_a_generator_with_five_pictures_is_flagged_where_it_may_be_the_worst(faces):
+    kept = np.flatnonzero((faces.generators != "gan") & (faces.conditions == "clean"))
+    gan = np.flatnonzero((faces.generators == "gan") & (faces.statuses == "ok"))[:5]
+    some = faces.where(np.isin(np.arange(len(faces)), [*kept, *gan]))
+    found = findings(some, POINTS[:1], data_sha256=HASH, number=20)
+    caution = one(found, "worst_apcer@lax").caution
+    assert "2 have fewer than 30 groups, such as gan with 5" in caution
+    assert one(found, "apcer@lax", "generator=gan").caution.startswith("only 5 groups of fake")
+    assert one(found, "bpcer@lax").caution is None
+    wide = one(found, "worst_apcer@lax")
+    assert wide.high - wide.low > 0.25
+
+
+def test_a_flag_is_written_and_its_absence_is_not(found):
+    plain = one(found, "bpcer@lax")
+    assert "caution" not in plain.model_dump_json()
+    flagged = plain.model_copy(update={"caution": "few"})
+    assert type(plain).model_validate_json(flagged.model_dump_json()) == flagged
