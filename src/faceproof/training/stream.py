@@ -154,7 +154,7 @@ class PreparedPictures:
         """
         row = self.rows[index]
         try:
-            pixels = decode(self._file(index), name=row.path).pixels
+            pixels = decode(self._file(index), name=row.path).require_whole(row.path).pixels
         except (FaceproofError, OSError) as error:
             raise TrainingError(
                 f"a prepared picture of {self._root} cannot be read any more ({error}): run "

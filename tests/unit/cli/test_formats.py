@@ -14,6 +14,7 @@ import pytest
 from faceproof.cli.formats import ENDINGS, TABLE_FILES, ExcelWriter, choose_format
 from faceproof.cli.output import FORMATS
 from faceproof.errors import MissingExtraError, OutputError, UnknownChoiceError, UsageError
+from faceproof.installation import install_command
 from faceproof.reports.csv_rows import CSV_COLUMNS, csv_rows
 from faceproof.results import CheckResult
 
@@ -69,7 +70,7 @@ def test_a_whole_file_needs_a_place_and_its_library(tmp_path, monkeypatch, name)
     ):
         pytest.fail("there is no such folder")
     monkeypatch.setattr("faceproof.tables.find_spec", lambda _: None)
-    with pytest.raises(MissingExtraError, match=r"faceproof\[data\]"):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("data"))):
         choose_format(tmp_path / f"out.{name}", None)
 
 

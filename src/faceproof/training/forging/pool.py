@@ -270,7 +270,8 @@ class _Maker:
     ) -> RealFace:
         """Return a row's face at ``width`` px, and what surrounds it."""
         row = pool.rows[number]
-        pixels = decode((self._prepared / row.path).read_bytes(), name=row.path).pixels
+        picture = decode((self._prepared / row.path).read_bytes(), name=row.path)
+        pixels = picture.require_whole(row.path).pixels
         factor = width / float(pool.widths[number])
         pixels, points = reduce_face(pixels, pool.landmarks[number], factor, rng)
         left, top, right, bottom = region_around(points, pixels.shape[1::-1], _REGION)

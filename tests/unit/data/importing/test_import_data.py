@@ -139,7 +139,7 @@ def test_written_and_read_again_it_is_the_same(imported, tmp_path):
     ("content", "code", "reason"),
     [
         (b"", "empty_file", "the file is empty; fetch the file again"),
-        (file()[:-200], "truncated_picture", "the end of the JPEG is missing; fetch"),
+        (file()[:-200], "truncated_picture", "of the picture are missing; fetch"),
         (b"%PDF-1.7" + bytes(100), "mislabelled_file", "it is a PDF"),
         (b"hello " * 50, "mislabelled_file", "its name ends in .jpg"),
         (None, "source_not_found", "no such file; fetch the missing files"),

@@ -147,5 +147,5 @@ def test_width_and_height_are_those_of_the_upright_picture():
 
 
 def test_a_broken_file_says_its_name():
-    with pytest.raises(TruncatedPictureError, match=r"faces/a\.jpg: the end"):
+    with pytest.raises(TruncatedPictureError, match=r"faces/a\.jpg: the last"):
         measure(saved()[:-30], "faces/a.jpg")

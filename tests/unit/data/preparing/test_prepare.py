@@ -557,7 +557,7 @@ def test_training_reads_what_was_prepared(tmp_path):
 
 
 def test_a_folder_without_a_data_set_or_a_split_says_what_to_do(tmp_path):
-    with pytest.raises(ManifestError, match="make one with `faceproof data prepare`"):
+    with pytest.raises(ManifestError, match="make one with `faceproof data import"):
         read_prepared(tmp_path)
     raw = usable(tmp_path / "raw")
     unsplit = raw.with_table(raw.table.with_columns(split=pl.lit("")))

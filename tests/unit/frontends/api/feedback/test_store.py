@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import subprocess
@@ -29,6 +30,7 @@ from faceproof.errors import (
 from faceproof.frontends.api.feedback import FeedbackStore
 from faceproof.frontends.api.feedback import database as addresses
 from faceproof.frontends.api.feedback.database import make_engine, parse_address
+from faceproof.installation import install_command
 from support.feedback import NOON, POSTGRES, a_face, feedback, sha
 
 SQLITE = "sqlite"
@@ -301,7 +303,7 @@ class TestAddress:
 
     def test_postgresql_without_its_library_names_the_extra(self, monkeypatch):
         monkeypatch.setattr("faceproof.tables.find_spec", lambda _: None)
-        with pytest.raises(MissingExtraError, match=r"faceproof\[postgres\]"):
+        with pytest.raises(MissingExtraError, match=re.escape(install_command("postgres"))):
             parse_address("postgresql://db.example/faces")
 
 
