@@ -26,8 +26,9 @@ from faceproof.evaluation.findings import REPORTED, findings, slices_with_metric
 from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import RESAMPLES
 from faceproof.evaluation.metrics import METRICS, count_verdicts
-from faceproof.evaluation.predict import FACES, Find, predict_rows
+from faceproof.evaluation.predict import predict_rows
 from faceproof.evaluation.predictions import STATUSES, Faces, Origin, all_faces
+from faceproof.evaluation.scored_faces import FACES, FaceSearch
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.records import Document, Record
 from faceproof.sources import to_printable
@@ -237,7 +238,7 @@ def _predict_rows(
     detector: Detector,
     selection: Selection,
     conditions: Sequence[str],
-    find: Find,
+    find: FaceSearch,
     progress: Callable[[int, int], None],
 ) -> pa.Table:
     """Return the predictions of the rows."""
