@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from faceproof.data.inspection.record import Inspection
     from faceproof.detector import Bundle, Detector
     from faceproof.errors import FaceproofError
-    from faceproof.evaluation.evaluate import Evaluation, evaluate
+    from faceproof.evaluation.evaluate import evaluate, evaluate_predictions
+    from faceproof.evaluation.evaluation_record import Evaluation
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
@@ -45,6 +46,7 @@ __all__ = [
     "__version__",
     "check",
     "evaluate",
+    "evaluate_predictions",
     "inspect",
     "train",
 ]
@@ -55,7 +57,7 @@ _HOMES = {
     "CheckedFace": "faceproof.results",
     "Checker": "faceproof.checker",
     "Detector": "faceproof.detector",
-    "Evaluation": "faceproof.evaluation.evaluate",
+    "Evaluation": "faceproof.evaluation.evaluation_record",
     "FaceproofError": "faceproof.errors",
     "InspectSpec": "faceproof.data.inspection.inspect",
     "Inspection": "faceproof.data.inspection.record",
@@ -63,6 +65,7 @@ _HOMES = {
     "Sources": "faceproof.sources",
     "check": "faceproof.checker",
     "evaluate": "faceproof.evaluation.evaluate",
+    "evaluate_predictions": "faceproof.evaluation.evaluate",
     "inspect": "faceproof.data.inspection.inspect",
     "train": "faceproof.training.train",
 }

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +19,14 @@ import pytest
 from PIL import Image
 
 from faceproof.cli import main
-from faceproof.evaluation.evaluate import Evaluation
-from faceproof.evaluation.predictions import origin_of, read_table
+from faceproof.evaluation.evaluation_record import Evaluation
+from faceproof.evaluation.predictions import (
+    make_table,
+    origin_of,
+    read_table,
+    rows_of,
+    write_table,
+)
 from faceproof.records import Record
 
 FAST = ("--faces", "whole", "--resamples", "100")
@@ -38,7 +48,8 @@ def run(
     """Run the command in this process, with the tiny detector and the output folder ``out``."""
 
     def run(*arguments: object, detector: object = tiny_bundle) -> Answer:
-        words = ["--detector", detector, "--output", tmp_path / "out", *arguments]
+        named = [] if detector is None else ["--detector", detector]
+        words = [*named, "--output", tmp_path / "out", *arguments]
         monkeypatch.setattr(sys, "argv", ["faceproof", "evaluate", *map(str, words)])
         with pytest.raises(SystemExit) as stop:
             main()
@@ -49,14 +60,14 @@ def run(
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
-    """Write a manifest of twelve grainy pictures, dark ones real and bright ones fake."""
+    """Write a manifest of twelve pictures, dark ones real and bright ones fake."""
 
     def make(split: str = "test", *, labels: str = "rf", broken: int = 0) -> Path:
         rows = []
         for n in range(12):
             label = labels[n % len(labels)]
             bright = 210 if label == "f" else 60
-            grain = np.random.default_rng(n).integers(-40, 40, (48, 48, 3))
+            grain = (np.arange(48)[:, None, None] - 24) * np.ones((1, 48, 3)) + n % 5
             path = tmp_path / f"{n}.png"
             Image.fromarray((bright + grain).clip(0, 255).astype(np.uint8)).save(path)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -87,7 +98,10 @@ def test_table_record_page_and_predictions(run, make, tmp_path):
     code, out, err = run("--data", make(), *FAST, "--condition", "clean", "--condition", "jpeg-60")
     assert code == 0
     head, *lines = out.splitlines()
-    counts, figures = ["real", "fake"], ["ROC-AUC", "accuracy", "BPCER", "APCER", "unsure"]
+    counts, figures = (
+        ["real", "fake", "not", "judged"],
+        ["ROC-AUC", "accuracy", "BPCER", "APCER", "unsure"],
+    )
     assert head.split() == ["faces", "condition", *counts, *figures]
     assert [line.split()[:2] for line in lines] == [
         [name, condition]
@@ -147,7 +161,13 @@ def test_what_cannot_be_judged_is_counted(run, make, tmp_path):
     code, out, err = run("--data", make(broken=2), *FAST)
     assert code == 1
     assert out.splitlines()[1].split()[2:4] == ["5", "5"]
-    assert "2 of 12 pictures were not judged" in err
+    assert out.splitlines()[1].split()[4:6] == ["2", "(truncated_picture"]
+    assert "2 of 12 pictures were not judged (truncated_picture 2)" in err
+    coverage = record(tmp_path).find_coverage("source=home", "clean")
+    assert (coverage.judged, coverage.not_judged) == (6, 2)
+    assert coverage.reasons == (("truncated_picture", 2),)
+    page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert page.count("2 (truncated_picture 2)") == 3
     assert record(tmp_path).answered[0].model_dump() == {
         "condition": "clean",
         "ok": 10,
@@ -221,6 +241,7 @@ def test_a_folder_of_something_else_is_left_alone(run, make, tmp_path):
         (["--at", "lax"], "lax"),
         (["--resamples", "9"], "--resamples"),
         (["--data", "no-such.csv"], "there is no manifest no-such.csv"),
+        (["--predictions", "p.parquet"], "--data or --predictions is needed, and not both"),
     ],
 )
 def test_wrong_usage_is_refused_before_any_work(run, make, tmp_path, words, message):
@@ -234,3 +255,98 @@ def test_no_such_detector_is_wrong_usage(run, make):
     code, _, err = run("--data", make(), *FAST, detector="nowhere")
     assert code == 2
     assert "no detector 'nowhere'" in err
+
+
+def test_the_report_is_made_again_from_the_table_alone(run, make, tmp_path):
+    words = ("--condition", "clean", "--condition", "jpeg-60")
+    assert run("--data", make(broken=2), *FAST, *words).code == 1
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    moved = tmp_path / "moved.parquet"
+    (tmp_path / "out" / "predictions.parquet").rename(moved)
+    for path in (*tmp_path.glob("*.png"), tmp_path / "m.csv", tmp_path / "out" / "evaluation.json"):
+        path.unlink()
+    (tmp_path / "out" / "evaluation.html").unlink()
+    code, _, _ = run("--predictions", moved, "--resamples", "100", detector=None)
+    assert code == 1
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_another_operating_point_needs_no_new_scores(run, make, tmp_path):
+    manifest, table = make(), tmp_path / "out" / "predictions.parquet"
+    run("--data", manifest, *FAST, "--at", "strict")
+    direct = record(tmp_path)
+    run("--data", manifest, *FAST)
+    assert record(tmp_path) != direct
+    assert run("--predictions", table, "--resamples", "100", "--at", "strict").code == 0
+    assert record(tmp_path) == direct
+    code, _, err = run("--predictions", table, "--at", "lax")
+    assert (code, "lax" in err) == (2, True)
+
+
+def test_options_of_scoring_are_refused_with_a_table(run, make, tmp_path):
+    run("--data", make(), *FAST)
+    table = tmp_path / "out" / "predictions.parquet"
+    code, _, err = run("--predictions", table, "--condition", "jpeg-60")
+    assert code == 2
+    assert "--condition has no effect on --predictions" in err
+    code, _, err = run("--predictions", table, detector="default")
+    assert code == 2
+    assert "predictions.parquet is of the detector" in err
+
+
+def test_a_table_of_a_training_needs_its_detector(run, make, tmp_path, tiny_bundle):
+    run("--data", make(), *FAST)
+    before = record(tmp_path)
+    table = read_table(tmp_path / "out" / "predictions.parquet")
+    plain = origin_of(table).model_copy(update={"scoring": None})
+    write_table(make_table(rows_of(table), plain), tmp_path / "run.parquet")
+    again = ("--predictions", tmp_path / "run.parquet", "--resamples", "100")
+    code, _, err = run(*again, detector=None)
+    assert code == 2
+    assert "name its detector" in err
+    assert run(*again).code == 0
+    assert record(tmp_path).findings == before.findings
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from faceproof.evaluation import evaluate as module, partial_predictions, predict, scored_faces
+from faceproof.imaging.faces import whole_picture_face
+
+class Slow:
+    def find(self, pixels):
+        print(file=open(sys.argv[3] + "/looked", "a"))
+        time.sleep(0.03)
+        return [whole_picture_face(pixels)]
+
+predict.PICTURES = partial_predictions.PICTURES = 3
+scored_faces.FACES["largest"] = lambda: scored_faces.search_faces(Slow())
+module.evaluate(*sys.argv[1:3], output=Path(sys.argv[3], "out"), resamples=100)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a signal of POSIX")
+def test_a_killed_inference_resumes(make, tmp_path, tiny_bundle):
+    def start():
+        words = [sys.executable, "-c", SLOWLY, str(tiny_bundle), str(manifest), str(tmp_path)]
+        return subprocess.Popen(words)
+
+    manifest = make()
+    whole = tmp_path / "out" / "evaluation.json"
+    assert start().wait(60) == 0
+    uninterrupted = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    shutil.rmtree(tmp_path / "out")
+    (tmp_path / "looked").unlink()
+    second = tmp_path / "out" / "predictions.partial" / "000001.parquet"
+    process = start()
+    while not second.exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    assert not whole.exists()
+    before = len((tmp_path / "looked").read_text())
+    assert start().wait(60) == 0
+    after = len((tmp_path / "looked").read_text()) - before
+    assert after <= 12 - 2 * 3
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == uninterrupted

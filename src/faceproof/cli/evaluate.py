@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -20,7 +20,7 @@ from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
-    from faceproof.evaluation.evaluate import Evaluation
+    from faceproof.evaluation.evaluation_record import Evaluation
 
 
 PAGE = "evaluation.html"
@@ -28,14 +28,25 @@ PAGE = "evaluation.html"
 
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of labelled pictures.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
-    detector: Annotated[
-        str,
+    data: Annotated[
+        Path | None, typer.Option(metavar="MANIFEST", help="Manifest of labelled pictures.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
         typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+            metavar="FILE", help="Predictions table to evaluate again, instead of --data."
         ),
-    ] = "default",
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector",
+            "-d",
+            metavar="NAME|FOLDER",
+            help="Detector: a name, or a folder; default: default.",
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -55,12 +66,12 @@ def evaluate(
         typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
     ] = None,
     faces: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="largest|whole",
-            help="Faces to score; whole: the picture is already a face crop.",
+            help="Faces to score; default: largest; whole: the picture is already a face crop.",
         ),
-    ] = "largest",
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
@@ -73,6 +84,9 @@ def evaluate(
 ) -> None:
     """Evaluate a detector on labelled pictures, by source, generator and condition.
 
+    The same command after an interruption resumes. With --predictions, the report is computed
+    again from the table, without pictures.
+
     Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. Pictures without a face
     are counted and are not errors.
     """
@@ -80,26 +94,57 @@ def evaluate(
 
     require("polars", "pyarrow", "jinja2", extra="data")
     write = choose(FORMATS, format_, what="format")
-    from faceproof.evaluation.evaluate import evaluate as run
+    if (data is None) == (predictions is None):
+        raise UsageError("--data or --predictions is needed, and not both")
+    figures: _Figures = {"output": output, "at": at, "resamples": resamples, "seed": seed}
+    if predictions is not None:
+        given = {"--split": split, "--root": root, "--condition": condition, "--faces": faces}
+        result = _evaluate_again(predictions, detector, given, figures)
+    else:
+        from faceproof.evaluation.evaluate import evaluate as run
 
-    with _show_progress() as progress:
-        result = run(
-            detector,
-            data,
-            split=split,
-            conditions=condition or ["clean"],
-            output=output,
-            root=root,
-            at=at,
-            faces=faces,
-            resamples=resamples,
-            seed=seed,
-            progress=progress,
-        )
+        with _show_progress() as progress:
+            result = run(
+                detector or "default",
+                data,  # type: ignore[arg-type]
+                split=split,
+                conditions=condition or ["clean"],
+                root=root,
+                faces=faces or "largest",
+                progress=progress,
+                **figures,
+            )
     _write_page(result, output)
     write(result)
     read = all(one.error == 0 for one in result.answered)
     raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
+
+
+class _Figures(TypedDict):
+    """The options of the figures and of where they are written."""
+
+    output: Path
+    at: str | None
+    resamples: int
+    seed: int
+
+
+def _evaluate_again(
+    predictions: Path, detector: str | None, given: dict[str, object], figures: _Figures
+) -> Evaluation:
+    """Return the evaluation of a predictions table.
+
+    Raises:
+        UsageError: an option is given that only scoring uses.
+    """
+    from faceproof.evaluation.evaluate import evaluate_predictions
+
+    if unused := [name for name, value in given.items() if value]:
+        raise UsageError(
+            f"{unused[0]} has no effect on --predictions, whose pictures are scored already; "
+            "remove it, or use --data"
+        )
+    return evaluate_predictions(predictions, detector=detector, **figures)
 
 
 @contextmanager
@@ -172,7 +217,7 @@ def table_lines(evaluation: Evaluation) -> Iterator[str]:
     from faceproof.reports.evaluation_page import MAIN, SHORT
 
     table = [
-        ("faces", "condition", "real", "fake", *(SHORT[name] for name in MAIN)),
+        ("faces", "condition", "real", "fake", "not judged", *(SHORT[name] for name in MAIN)),
         *_rows(evaluation),
     ]
     return align_rows(table)
@@ -196,5 +241,12 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
                 escape_unprintable(name),
                 escape_unprintable(condition),
                 *counts,
+                _count_not_judged(evaluation, name, condition),
                 *map(format_finding, found),
             )
+
+
+def _count_not_judged(evaluation: Evaluation, slice_: str, condition: str) -> str:
+    """Return how many faces of a slice were not judged, and why; "-" if it is unknown."""
+    coverage = evaluation.find_coverage(slice_, condition)
+    return "-" if coverage is None else escape_unprintable(coverage.describe())

@@ -246,6 +246,13 @@ def all_faces(predictions: pa.Table) -> Faces:
     )
 
 
+def reasons_of(predictions: pa.Table) -> list[str]:
+    """Return why each face with a label was not judged, in order; "" for a judged one."""
+    kept = labelled_rows(predictions)
+    columns = zip(kept["status"].to_pylist(), kept["reason"].to_pylist(), strict=True)
+    return ["" if status == "ok" else reason or status for status, reason in columns]
+
+
 def judged_faces(predictions: pa.Table) -> Faces:
     """Return the judged rows as arrays; `all_faces` returns all rows."""
     every = all_faces(predictions)
