@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from faceproof.errors import FaceproofError
     from faceproof.evaluation.evaluate import evaluate, evaluate_predictions
     from faceproof.evaluation.evaluation_record import Evaluation
+    from faceproof.evaluation.other_scores import evaluate_scores
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
@@ -47,6 +48,7 @@ __all__ = [
     "check",
     "evaluate",
     "evaluate_predictions",
+    "evaluate_scores",
     "inspect",
     "train",
 ]
@@ -66,6 +68,7 @@ _HOMES = {
     "check": "faceproof.checker",
     "evaluate": "faceproof.evaluation.evaluate",
     "evaluate_predictions": "faceproof.evaluation.evaluate",
+    "evaluate_scores": "faceproof.evaluation.other_scores",
     "inspect": "faceproof.data.inspection.inspect",
     "train": "faceproof.training.train",
 }

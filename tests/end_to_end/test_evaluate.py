@@ -350,3 +350,68 @@ def test_a_killed_inference_resumes(make, tmp_path, tiny_bundle):
     after = len((tmp_path / "looked").read_text()) - before
     assert after <= 12 - 2 * 3
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == uninterrupted
+
+
+def write_scores(tmp_path, lines, head="path,score"):
+    path = tmp_path / "rival.csv"
+    path.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_scores_of_another_tool(run, make, tmp_path):
+    manifest = make()
+    lines = [f"{n}.png,{0.9 if n % 2 else 0.1}" for n in range(9)]
+    lines += [f"{tmp_path / '9.png'},1", "10.png,nan", "strange.png,0.5"]
+    scores = write_scores(tmp_path, lines)
+    words = ("--data", manifest, "--scores", scores, "--resamples", "100")
+    code, out, err = run(*words, detector=None)
+    assert code == 1
+    assert out.splitlines()[1].split()[2:5] == ["5", "5", "2"]
+    found = record(tmp_path)
+    assert found.find_coverage("all", "clean").reasons == (("nan_score", 1), ("no_score", 1))
+    assert (found.detector.name, found.operating_point.name) == ("rival", "threshold-0.5")
+    assert found.detector.sha256 == hashlib.sha256(scores.read_bytes()).hexdigest()
+    assert (found.find("roc_auc").value, found.find("bpcer").value) == (1.0, 0.0)
+    assert "1 scored paths are not in the evaluated rows" in err
+    assert "training data of this detector is unknown" in err
+    assert run(*words, "--threshold", "0.05", "--name", "Rival 2", detector=None).code == 1
+    found = record(tmp_path)
+    assert (found.detector.name, found.find("bpcer").value) == ("Rival 2", 1.0)
+    assert (tmp_path / "out" / "evaluation.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["0.png,1.5"], "line 2: the score 1.5 is outside [0, 1]"),
+        (["0.png,inf"], "line 2: the score inf is outside [0, 1]"),
+        (["0.png,high"], "line 2: the score 'high' is not a number"),
+        (["0.png,0.1", "0.png,0.2"], "line 3: 0.png has a second score"),
+        (["a/0.png,0.1"], "none of the 1 scored paths, such as 'a/0.png'"),
+        ([], "none of the 0 scored paths"),
+    ],
+)
+def test_wrong_scores_are_refused(run, make, tmp_path, lines, message):
+    scores = write_scores(tmp_path, lines)
+    code, out, err = run("--data", make(), "--scores", scores, detector=None)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_the_columns_of_scores_is_refused(run, make, tmp_path):
+    scores = write_scores(tmp_path, ["0.png,0.1"], "file,score")
+    code, _, err = run("--data", make(), "--scores", scores, detector=None)
+    assert (code, "lacks the column 'path'" in " ".join(err.split())) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scores", "s.csv"], "--detector has no effect on --scores"),
+        (["--threshold", "0.2"], "--threshold has no effect without --scores"),
+    ],
+)
+def test_options_without_effect_are_refused(run, make, words, message):
+    code, _, err = run("--data", make(), *words)
+    assert (code, message in err) == (2, True)

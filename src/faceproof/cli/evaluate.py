@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
@@ -37,6 +37,19 @@ def evaluate(
         typer.Option(
             metavar="FILE", help="Predictions table to evaluate again, instead of --data."
         ),
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Scores of another tool, columns path and score; with --data."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the tool of --scores; default: the file's.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Score from which --scores means fake; default: 0.5."),
     ] = None,
     detector: Annotated[
         str | None,
@@ -85,7 +98,7 @@ def evaluate(
     """Evaluate a detector on labelled pictures, by source, generator and condition.
 
     The same command after an interruption resumes. With --predictions, the report is computed
-    again from the table, without pictures.
+    again from the table, without pictures. With --scores, another tool is evaluated.
 
     Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. Pictures without a face
     are counted and are not errors.
@@ -96,55 +109,100 @@ def evaluate(
     write = choose(FORMATS, format_, what="format")
     if (data is None) == (predictions is None):
         raise UsageError("--data or --predictions is needed, and not both")
-    figures: _Figures = {"output": output, "at": at, "resamples": resamples, "seed": seed}
+    given: _Given = {
+        "--data": data,
+        "--scores": scores,
+        "--name": name,
+        "--threshold": threshold,
+        "--detector": detector,
+        "--split": split,
+        "--root": root,
+        "--condition": condition,
+        "--at": at,
+        "--faces": faces,
+    }
+    figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
     if predictions is not None:
-        given = {"--split": split, "--root": root, "--condition": condition, "--faces": faces}
-        result = _evaluate_again(predictions, detector, given, figures)
+        result = _evaluate_again(predictions, given, figures)
+    elif scores is not None:
+        result = _evaluate_scores(scores, given, figures)
     else:
-        from faceproof.evaluation.evaluate import evaluate as run
-
-        with _show_progress() as progress:
-            result = run(
-                detector or "default",
-                data,  # type: ignore[arg-type]
-                split=split,
-                conditions=condition or ["clean"],
-                root=root,
-                faces=faces or "largest",
-                progress=progress,
-                **figures,
-            )
+        result = _evaluate_pictures(given, figures)
     _write_page(result, output)
     write(result)
     read = all(one.error == 0 for one in result.answered)
     raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
 
 
+_Given = dict[str, Any]
+
+
 class _Figures(TypedDict):
     """The options of the figures and of where they are written."""
 
     output: Path
-    at: str | None
     resamples: int
     seed: int
 
 
-def _evaluate_again(
-    predictions: Path, detector: str | None, given: dict[str, object], figures: _Figures
-) -> Evaluation:
-    """Return the evaluation of a predictions table.
+def _refuse_unused(given: _Given, used: tuple[str, ...], what: str) -> None:
+    """Reject an option that has no effect.
 
     Raises:
-        UsageError: an option is given that only scoring uses.
+        UsageError: naming the first.
     """
+    unused = [name for name, value in given.items() if name not in used and value]
+    if unused:
+        raise UsageError(f"{unused[0]} has no effect on {what}; remove it")
+
+
+def _evaluate_again(predictions: Path, given: _Given, figures: _Figures) -> Evaluation:
+    """Return the evaluation of a predictions table."""
     from faceproof.evaluation.evaluate import evaluate_predictions
 
-    if unused := [name for name, value in given.items() if value]:
-        raise UsageError(
-            f"{unused[0]} has no effect on --predictions, whose pictures are scored already; "
-            "remove it, or use --data"
+    _refuse_unused(given, ("--detector", "--at"), "--predictions, which has the scores")
+    return evaluate_predictions(
+        predictions, detector=given["--detector"], at=given["--at"], **figures
+    )
+
+
+def _evaluate_scores(scores: Path, given: _Given, figures: _Figures) -> Evaluation:
+    """Return the evaluation of another tool's scores."""
+    from faceproof.evaluation.other_scores import evaluate_scores
+
+    used = ("--data", "--scores", "--name", "--threshold", "--split", "--root")
+    _refuse_unused(given, used, "--scores")
+    threshold = given["--threshold"]
+    return evaluate_scores(
+        scores,
+        given["--data"],
+        name=given["--name"],
+        threshold=0.5 if threshold is None else threshold,
+        split=given["--split"],
+        root=given["--root"],
+        **figures,
+    )
+
+
+def _evaluate_pictures(given: _Given, figures: _Figures) -> Evaluation:
+    """Return the evaluation of a detector on pictures."""
+    from faceproof.evaluation.evaluate import evaluate as run
+
+    for name in ("--name", "--threshold"):
+        if given[name] is not None:
+            raise UsageError(f"{name} has no effect without --scores; remove it")
+    with _show_progress() as progress:
+        return run(
+            given["--detector"] or "default",
+            given["--data"],
+            split=given["--split"],
+            conditions=given["--condition"] or ["clean"],
+            root=given["--root"],
+            at=given["--at"],
+            faces=given["--faces"] or "largest",
+            progress=progress,
+            **figures,
         )
-    return evaluate_predictions(predictions, detector=detector, **figures)
 
 
 @contextmanager

@@ -454,7 +454,7 @@ def _count_statuses(every: Faces) -> Iterator[StatusCounts]:
 def _confusion_counts(predictions: pa.Table, point: OperatingPoint) -> Iterator[Confusion]:
     kept = labelled_rows(predictions)
     names = ("condition", "label", "fake_probability", "cautions")
-    found = Counter(
+    found: Counter[tuple[str, str, str | None]] = Counter(
         (condition, label, verdict_at(point, probability, cautions.split(",")))
         for condition, label, probability, cautions in zip(
             *(kept[name].to_pylist() for name in names), strict=True
