@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from faceproof.cli import main
+from faceproof.evaluation import partial_predictions, predict, scored_faces
 from faceproof.evaluation.evaluation_record import Evaluation
 from faceproof.evaluation.predictions import (
     make_table,
@@ -316,7 +317,8 @@ from faceproof.imaging.faces import whole_picture_face
 
 class Slow:
     def find(self, pixels):
-        print(file=open(sys.argv[3] + "/looked", "a"))
+        with open(sys.argv[3] + "/looked", "a") as looked:
+            looked.write(".")
         time.sleep(0.03)
         return [whole_picture_face(pixels)]
 
@@ -327,29 +329,35 @@ module.evaluate(*sys.argv[1:3], output=Path(sys.argv[3], "out"), resamples=100)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a signal of POSIX")
-def test_a_killed_inference_resumes(make, tmp_path, tiny_bundle):
-    def start():
-        words = [sys.executable, "-c", SLOWLY, str(tiny_bundle), str(manifest), str(tmp_path)]
-        return subprocess.Popen(words)
+def test_a_killed_inference_resumes(make, tmp_path, tiny_bundle, monkeypatch):
+    def files():
+        return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
-    manifest = make()
-    whole = tmp_path / "out" / "evaluation.json"
-    assert start().wait(60) == 0
-    uninterrupted = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    shutil.rmtree(tmp_path / "out")
-    (tmp_path / "looked").unlink()
+    def count_searches():
+        return len((tmp_path / "looked").read_text())
+
+    def finish():
+        exec(compile(SLOWLY, "slowly", "exec"), {"__name__": "slowly"})
+
+    words = [str(tiny_bundle), str(make()), str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["slowly", *words])
+    monkeypatch.setattr(predict, "PICTURES", 3)
+    monkeypatch.setattr(partial_predictions, "PICTURES", 3)
+    monkeypatch.setitem(scored_faces.FACES, "largest", None)
     second = tmp_path / "out" / "predictions.partial" / "000001.parquet"
-    process = start()
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, *words])
     while not second.exists() and process.poll() is None:
         time.sleep(0.005)
     process.kill()
     assert process.wait(60) == -signal.SIGKILL
-    assert not whole.exists()
-    before = len((tmp_path / "looked").read_text())
-    assert start().wait(60) == 0
-    after = len((tmp_path / "looked").read_text()) - before
-    assert after <= 12 - 2 * 3
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == uninterrupted
+    assert not (tmp_path / "out" / "evaluation.json").exists()
+    before = count_searches()
+    finish()
+    assert count_searches() - before <= 12 - 2 * 3
+    resumed = files()
+    shutil.rmtree(tmp_path / "out")
+    finish()
+    assert files() == resumed
 
 
 def write_scores(tmp_path, lines, head="path,score"):
