@@ -76,7 +76,7 @@ def main() -> None:
     point = spec.operating_point()
     at = Thresholds(point.real_below, point.fake_from)
     families = tomllib.loads(RECIPE.read_text(encoding="utf-8"))["calibration"]["families"]
-    rows = predictions.read_table(table)
+    rows = predictions.labelled_rows(predictions.read_table(table))
     every = predictions.judged_faces(rows)
     sys.stdout.write(f"{spec.name} {spec.version} at {point.name}\n\n")
     sys.stdout.write("| measure | value [95 %] | n | target | met |\n|---|---|--:|---|---|\n")

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from faceproof.detector import Bundle, Detector
     from faceproof.errors import FaceproofError
     from faceproof.evaluation.compare import Comparison, compare
-    from faceproof.evaluation.evaluate import Evaluation, evaluate
+    from faceproof.evaluation.evaluate import evaluate, evaluate_predictions
+    from faceproof.evaluation.evaluation_record import Evaluation
+    from faceproof.evaluation.other_scores import evaluate_scores
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
@@ -48,6 +50,8 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "evaluate_predictions",
+    "evaluate_scores",
     "inspect",
     "train",
 ]
@@ -59,7 +63,7 @@ _HOMES = {
     "Checker": "faceproof.checker",
     "Comparison": "faceproof.evaluation.compare",
     "Detector": "faceproof.detector",
-    "Evaluation": "faceproof.evaluation.evaluate",
+    "Evaluation": "faceproof.evaluation.evaluation_record",
     "FaceproofError": "faceproof.errors",
     "InspectSpec": "faceproof.data.inspection.inspect",
     "Inspection": "faceproof.data.inspection.record",
@@ -68,6 +72,8 @@ _HOMES = {
     "check": "faceproof.checker",
     "compare": "faceproof.evaluation.compare",
     "evaluate": "faceproof.evaluation.evaluate",
+    "evaluate_predictions": "faceproof.evaluation.evaluate",
+    "evaluate_scores": "faceproof.evaluation.other_scores",
     "inspect": "faceproof.data.inspection.inspect",
     "train": "faceproof.training.train",
 }

@@ -18,10 +18,10 @@ from faceproof.detector import Detector, OperatingPoint, calibrate, picture_prob
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import FaceproofError, UsageError
 from faceproof.imaging.decode import DEFAULT_LIMITS, Limits, Picture, Pixels
-from faceproof.imaging.faces import Face, FaceFinder, YuNet, smallest_face
+from faceproof.imaging.faces import Face, FaceFinder, YuNet, smallest_face, whole_picture_face
 from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
 from faceproof.imaging.heat import crop_corners
-from faceproof.imaging.preprocessing import TEMPLATE_112, prepare
+from faceproof.imaging.preprocessing import prepare
 from faceproof.imaging.quality import Quality, assess
 from faceproof.loading import (
     Source,
@@ -91,12 +91,8 @@ def _largest_face(finder: FaceFinder, pixels: Pixels) -> list[Face]:
 
 
 def _whole_picture(_: FaceFinder, pixels: Pixels) -> list[Face]:
-    """Return the whole picture as one face, with landmarks where an aligned crop has them."""
-    height, width = pixels.shape[:2]
-    side = max(height, width)
-    corner = np.array([(width - side) / 2, (height - side) / 2])
-    landmarks = (TEMPLATE_112 * (side / 112) + corner).astype(np.float32)
-    return [Face((0.0, 0.0, float(width), float(height)), landmarks, 1.0)]
+    """Return the whole picture as one face."""
+    return [whole_picture_face(pixels)]
 
 
 #: Which faces of a picture are scored; `whole` takes the picture itself as a face crop.

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -15,8 +19,15 @@ import pytest
 from PIL import Image
 
 from faceproof.cli import main
-from faceproof.evaluation.evaluate import Evaluation
-from faceproof.evaluation.predictions import origin_of, read_table
+from faceproof.evaluation import partial_predictions, predict, scored_faces
+from faceproof.evaluation.evaluation_record import Evaluation
+from faceproof.evaluation.predictions import (
+    make_table,
+    origin_of,
+    read_table,
+    rows_of,
+    write_table,
+)
 from faceproof.records import Record
 
 FAST = ("--faces", "whole", "--resamples", "100")
@@ -38,7 +49,8 @@ def run(
     """Run the command in this process, with the tiny detector and the output folder ``out``."""
 
     def run(*arguments: object, detector: object = tiny_bundle) -> Answer:
-        words = ["--detector", detector, "--output", tmp_path / "out", *arguments]
+        named = [] if detector is None else ["--detector", detector]
+        words = [*named, "--output", tmp_path / "out", *arguments]
         monkeypatch.setattr(sys, "argv", ["faceproof", "evaluate", *map(str, words)])
         with pytest.raises(SystemExit) as stop:
             main()
@@ -49,14 +61,14 @@ def run(
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Path]:
-    """Write a manifest of twelve grainy pictures, dark ones real and bright ones fake."""
+    """Write a manifest of twelve pictures, dark ones real and bright ones fake."""
 
     def make(split: str = "test", *, labels: str = "rf", broken: int = 0) -> Path:
         rows = []
         for n in range(12):
             label = labels[n % len(labels)]
             bright = 210 if label == "f" else 60
-            grain = np.random.default_rng(n).integers(-40, 40, (48, 48, 3))
+            grain = (np.arange(48)[:, None, None] - 24) * np.ones((1, 48, 3)) + n % 5
             path = tmp_path / f"{n}.png"
             Image.fromarray((bright + grain).clip(0, 255).astype(np.uint8)).save(path)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -87,7 +99,10 @@ def test_table_record_page_and_predictions(run, make, tmp_path):
     code, out, err = run("--data", make(), *FAST, "--condition", "clean", "--condition", "jpeg-60")
     assert code == 0
     head, *lines = out.splitlines()
-    counts, figures = ["real", "fake"], ["ROC-AUC", "accuracy", "BPCER", "APCER", "unsure"]
+    counts, figures = (
+        ["real", "fake", "not", "judged"],
+        ["ROC-AUC", "accuracy", "BPCER", "APCER", "unsure"],
+    )
     assert head.split() == ["faces", "condition", *counts, *figures]
     assert [line.split()[:2] for line in lines] == [
         [name, condition]
@@ -147,7 +162,13 @@ def test_what_cannot_be_judged_is_counted(run, make, tmp_path):
     code, out, err = run("--data", make(broken=2), *FAST)
     assert code == 1
     assert out.splitlines()[1].split()[2:4] == ["5", "5"]
-    assert "2 of 12 pictures were not judged" in err
+    assert out.splitlines()[1].split()[4:6] == ["2", "(truncated_picture"]
+    assert "2 of 12 pictures were not judged (truncated_picture 2)" in err
+    coverage = record(tmp_path).find_coverage("source=home", "clean")
+    assert (coverage.judged, coverage.not_judged) == (6, 2)
+    assert coverage.reasons == (("truncated_picture", 2),)
+    page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert page.count("2 (truncated_picture 2)") == 3
     assert record(tmp_path).answered[0].model_dump() == {
         "condition": "clean",
         "ok": 10,
@@ -175,7 +196,7 @@ def test_one_class_alone_leaves_out_what_needs_both(run, make, tmp_path):
     assert found.find("bpcer").n == 12
     assert found.find("roc_auc") is None
     assert found.find("apcer") is None
-    assert "no fake face was judged; not computed: roc_auc" in err
+    assert "all, clean: roc_auc needs fake faces, but there are none" in err
     assert "all, clean: no fake face was judged" in found.left_out[0]
 
 
@@ -221,6 +242,7 @@ def test_a_folder_of_something_else_is_left_alone(run, make, tmp_path):
         (["--at", "lax"], "lax"),
         (["--resamples", "9"], "--resamples"),
         (["--data", "no-such.csv"], "there is no manifest no-such.csv"),
+        (["--predictions", "p.parquet"], "--data or --predictions is needed, and not both"),
     ],
 )
 def test_wrong_usage_is_refused_before_any_work(run, make, tmp_path, words, message):
@@ -234,3 +256,170 @@ def test_no_such_detector_is_wrong_usage(run, make):
     code, _, err = run("--data", make(), *FAST, detector="nowhere")
     assert code == 2
     assert "no detector 'nowhere'" in err
+
+
+def test_the_report_is_made_again_from_the_table_alone(run, make, tmp_path):
+    words = ("--condition", "clean", "--condition", "jpeg-60")
+    assert run("--data", make(broken=2), *FAST, *words).code == 1
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    moved = tmp_path / "moved.parquet"
+    (tmp_path / "out" / "predictions.parquet").rename(moved)
+    for path in (*tmp_path.glob("*.png"), tmp_path / "m.csv", tmp_path / "out" / "evaluation.json"):
+        path.unlink()
+    (tmp_path / "out" / "evaluation.html").unlink()
+    code, _, _ = run("--predictions", moved, "--resamples", "100", detector=None)
+    assert code == 1
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+
+
+def test_another_operating_point_needs_no_new_scores(run, make, tmp_path):
+    manifest, table = make(), tmp_path / "out" / "predictions.parquet"
+    run("--data", manifest, *FAST, "--at", "strict")
+    direct = record(tmp_path)
+    run("--data", manifest, *FAST)
+    assert record(tmp_path) != direct
+    assert run("--predictions", table, "--resamples", "100", "--at", "strict").code == 0
+    assert record(tmp_path) == direct
+    code, _, err = run("--predictions", table, "--at", "lax")
+    assert (code, "lax" in err) == (2, True)
+
+
+def test_options_of_scoring_are_refused_with_a_table(run, make, tmp_path):
+    run("--data", make(), *FAST)
+    table = tmp_path / "out" / "predictions.parquet"
+    code, _, err = run("--predictions", table, "--condition", "jpeg-60")
+    assert code == 2
+    assert "--condition has no effect on --predictions" in err
+    code, _, err = run("--predictions", table, detector="default")
+    assert code == 2
+    assert "predictions.parquet is of the detector" in err
+
+
+def test_a_table_of_a_training_needs_its_detector(run, make, tmp_path, tiny_bundle):
+    run("--data", make(), *FAST)
+    before = record(tmp_path)
+    table = read_table(tmp_path / "out" / "predictions.parquet")
+    plain = origin_of(table).model_copy(update={"scoring": None})
+    write_table(make_table(rows_of(table), plain), tmp_path / "run.parquet")
+    again = ("--predictions", tmp_path / "run.parquet", "--resamples", "100")
+    code, _, err = run(*again, detector=None)
+    assert code == 2
+    assert "name its detector" in err
+    assert run(*again).code == 0
+    assert record(tmp_path).findings == before.findings
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from faceproof.evaluation import evaluate as module, partial_predictions, predict, scored_faces
+from faceproof.imaging.faces import whole_picture_face
+
+class Slow:
+    def find(self, pixels):
+        with open(sys.argv[3] + "/looked", "a") as looked:
+            looked.write(".")
+        time.sleep(0.03)
+        return [whole_picture_face(pixels)]
+
+predict.PICTURES = partial_predictions.PICTURES = 3
+scored_faces.FACES["largest"] = lambda: scored_faces.search_faces(Slow())
+module.evaluate(*sys.argv[1:3], output=Path(sys.argv[3], "out"), resamples=100)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is a signal of POSIX")
+def test_a_killed_inference_resumes(make, tmp_path, tiny_bundle, monkeypatch):
+    def files():
+        return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    def count_searches():
+        return len((tmp_path / "looked").read_text())
+
+    def finish():
+        exec(compile(SLOWLY, "slowly", "exec"), {"__name__": "slowly"})
+
+    words = [str(tiny_bundle), str(make()), str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["slowly", *words])
+    monkeypatch.setattr(predict, "PICTURES", 3)
+    monkeypatch.setattr(partial_predictions, "PICTURES", 3)
+    monkeypatch.setitem(scored_faces.FACES, "largest", None)
+    second = tmp_path / "out" / "predictions.partial" / "000001.parquet"
+    process = subprocess.Popen([sys.executable, "-c", SLOWLY, *words])
+    while not second.exists() and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    assert not (tmp_path / "out" / "evaluation.json").exists()
+    before = count_searches()
+    finish()
+    assert count_searches() - before <= 12 - 2 * 3
+    resumed = files()
+    shutil.rmtree(tmp_path / "out")
+    finish()
+    assert files() == resumed
+
+
+def write_scores(tmp_path, lines, head="path,score"):
+    path = tmp_path / "rival.csv"
+    path.write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_the_scores_of_another_tool(run, make, tmp_path):
+    manifest = make()
+    lines = [f"{n}.png,{0.9 if n % 2 else 0.1}" for n in range(9)]
+    lines += [f"{tmp_path / '9.png'},1", "10.png,nan", "strange.png,0.5"]
+    scores = write_scores(tmp_path, lines)
+    words = ("--data", manifest, "--scores", scores, "--resamples", "100")
+    code, out, err = run(*words, detector=None)
+    assert code == 1
+    assert out.splitlines()[1].split()[2:5] == ["5", "5", "2"]
+    found = record(tmp_path)
+    assert found.find_coverage("all", "clean").reasons == (("nan_score", 1), ("no_score", 1))
+    assert (found.detector.name, found.operating_point.name) == ("rival", "threshold-0.5")
+    assert found.detector.sha256 == hashlib.sha256(scores.read_bytes()).hexdigest()
+    assert (found.find("roc_auc").value, found.find("bpcer").value) == (1.0, 0.0)
+    assert "1 scored paths are not in the evaluated rows" in err
+    assert "training data of this detector is unknown" in err
+    assert run(*words, "--threshold", "0.05", "--name", "Rival 2", detector=None).code == 1
+    found = record(tmp_path)
+    assert (found.detector.name, found.find("bpcer").value) == ("Rival 2", 1.0)
+    assert (tmp_path / "out" / "evaluation.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["0.png,1.5"], "line 2: the score 1.5 is outside [0, 1]"),
+        (["0.png,inf"], "line 2: the score inf is outside [0, 1]"),
+        (["0.png,high"], "line 2: the score 'high' is not a number"),
+        (["0.png,0.1", "0.png,0.2"], "line 3: 0.png has a second score"),
+        (["a/0.png,0.1"], "none of the 1 scored paths, such as 'a/0.png'"),
+        ([], "none of the 0 scored paths"),
+    ],
+)
+def test_wrong_scores_are_refused(run, make, tmp_path, lines, message):
+    scores = write_scores(tmp_path, lines)
+    code, out, err = run("--data", make(), "--scores", scores, detector=None)
+    assert (code, out) == (2, "")
+    assert message in " ".join(err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_without_the_columns_of_scores_is_refused(run, make, tmp_path):
+    scores = write_scores(tmp_path, ["0.png,0.1"], "file,score")
+    code, _, err = run("--data", make(), "--scores", scores, detector=None)
+    assert (code, "lacks the column 'path'" in " ".join(err.split())) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scores", "s.csv"], "--detector has no effect on --scores"),
+        (["--threshold", "0.2"], "--threshold has no effect without --scores"),
+    ],
+)
+def test_options_without_effect_are_refused(run, make, words, message):
+    code, _, err = run("--data", make(), *words)
+    assert (code, message in err) == (2, True)

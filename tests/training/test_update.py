@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -24,8 +25,8 @@ from faceproof.detector.bundle import Bundle, write_bundle  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError, UsageError  # noqa: E402
 from faceproof.evaluation.feedback import Feedback, read_feedback, to_json_lines  # noqa: E402
 from faceproof.evaluation.gate import Update  # noqa: E402
-from faceproof.evaluation.predictions import Prediction, origin_of, read_table, write_table  # noqa: E402
 from faceproof.evaluation.predictions import make_table as predictions_table  # noqa: E402
+from faceproof.evaluation.predictions import origin_of, read_table, rows_of, write_table  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training.recipe import read_recipe  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
@@ -286,10 +287,10 @@ class TestFeedback:
         output, _ = judged()
         for who, right in (("old", True), ("new", False)):
             file = output / f"predictions-feedback-{who}.parquet"
-            rows = read_table(file).to_pylist()
-            for row in rows:
-                row["fake_probability"] = float((row["label"] == "fake") == right)
-            turned = [Prediction(**row) for row in rows]
+            turned = [
+                replace(row, fake_probability=float((row.label == "fake") == right))
+                for row in rows_of(read_table(file))
+            ]
             write_table(predictions_table(turned, origin_of(read_table(file))), file)
         _, result = judged()
         assert result.exit_code == 3

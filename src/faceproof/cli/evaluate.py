@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
+from faceproof.errors import UsageError
 from faceproof.messages import align_rows
 from faceproof.outputs import write_error, write_text
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
-    from faceproof.evaluation.evaluate import Evaluation
+    from faceproof.evaluation.evaluation_record import Evaluation
 
 
 PAGE = "evaluation.html"
@@ -28,14 +29,38 @@ PAGE = "evaluation.html"
 
 def evaluate(
     *,
-    data: Annotated[Path, typer.Option(metavar="MANIFEST", help="Manifest of labelled pictures.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
-    detector: Annotated[
-        str,
+    data: Annotated[
+        Path | None, typer.Option(metavar="MANIFEST", help="Manifest of labelled pictures.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
         typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+            metavar="FILE", help="Predictions table to evaluate again, instead of --data."
         ),
-    ] = "default",
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Scores of another tool, columns path and score; with --data."
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the tool of --scores; default: the file's.")
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="Score from which --scores means fake; default: 0.5."),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector",
+            "-d",
+            metavar="NAME|FOLDER",
+            help="Detector: a name, or a folder; default: default.",
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(
@@ -55,12 +80,12 @@ def evaluate(
         typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
     ] = None,
     faces: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="largest|whole",
-            help="Faces to score; whole: the picture is already a face crop.",
+            help="Faces to score; default: largest; whole: the picture is already a face crop.",
         ),
-    ] = "largest",
+    ] = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
@@ -73,6 +98,9 @@ def evaluate(
 ) -> None:
     """Evaluate a detector on labelled pictures, by source, generator and condition.
 
+    The same command after an interruption resumes. With --predictions, the report is computed
+    again from the table, without pictures. With --scores, another tool is evaluated.
+
     Exit codes: 0 done, 1 a picture could not be read, 2 wrong usage. Pictures without a face
     are counted and are not errors.
     """
@@ -80,26 +108,102 @@ def evaluate(
 
     require("polars", "pyarrow", "jinja2", extra="data")
     write = choose(FORMATS, format_, what="format")
-    from faceproof.evaluation.evaluate import evaluate as run
-
-    with _show_progress() as progress:
-        result = run(
-            detector,
-            data,
-            split=split,
-            conditions=condition or ["clean"],
-            output=output,
-            root=root,
-            at=at,
-            faces=faces,
-            resamples=resamples,
-            seed=seed,
-            progress=progress,
-        )
+    if (data is None) == (predictions is None):
+        raise UsageError("--data or --predictions is needed, and not both")
+    given: _Given = {
+        "--data": data,
+        "--scores": scores,
+        "--name": name,
+        "--threshold": threshold,
+        "--detector": detector,
+        "--split": split,
+        "--root": root,
+        "--condition": condition,
+        "--at": at,
+        "--faces": faces,
+    }
+    figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
+    if predictions is not None:
+        result = _evaluate_again(predictions, given, figures)
+    elif scores is not None:
+        result = _evaluate_scores(scores, given, figures)
+    else:
+        result = _evaluate_pictures(given, figures)
     _write_page(result, output)
     write(result)
     read = all(one.error == 0 for one in result.answered)
     raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
+
+
+_Given = dict[str, Any]
+
+
+class _Figures(TypedDict):
+    """The options of the figures and of where they are written."""
+
+    output: Path
+    resamples: int
+    seed: int
+
+
+def _refuse_unused(given: _Given, used: tuple[str, ...], what: str) -> None:
+    """Reject an option that has no effect.
+
+    Raises:
+        UsageError: naming the first.
+    """
+    unused = [name for name, value in given.items() if name not in used and value]
+    if unused:
+        raise UsageError(f"{unused[0]} has no effect on {what}; remove it")
+
+
+def _evaluate_again(predictions: Path, given: _Given, figures: _Figures) -> Evaluation:
+    """Return the evaluation of a predictions table."""
+    from faceproof.evaluation.evaluate import evaluate_predictions
+
+    _refuse_unused(given, ("--detector", "--at"), "--predictions, which has the scores")
+    return evaluate_predictions(
+        predictions, detector=given["--detector"], at=given["--at"], **figures
+    )
+
+
+def _evaluate_scores(scores: Path, given: _Given, figures: _Figures) -> Evaluation:
+    """Return the evaluation of another tool's scores."""
+    from faceproof.evaluation.other_scores import evaluate_scores
+
+    used = ("--data", "--scores", "--name", "--threshold", "--split", "--root")
+    _refuse_unused(given, used, "--scores")
+    threshold = given["--threshold"]
+    return evaluate_scores(
+        scores,
+        given["--data"],
+        name=given["--name"],
+        threshold=0.5 if threshold is None else threshold,
+        split=given["--split"],
+        root=given["--root"],
+        **figures,
+    )
+
+
+def _evaluate_pictures(given: _Given, figures: _Figures) -> Evaluation:
+    """Return the evaluation of a detector on pictures."""
+    from faceproof.evaluation.evaluate import evaluate as run
+
+    for name in ("--name", "--threshold"):
+        if given[name] is not None:
+            raise UsageError(f"{name} has no effect without --scores; remove it")
+    with _show_progress() as progress:
+        return run(
+            given["--detector"] or "default",
+            given["--data"],
+            split=given["--split"],
+            conditions=given["--condition"] or ["clean"],
+            root=given["--root"],
+            at=given["--at"],
+            faces=given["--faces"] or "largest",
+            progress=progress,
+            **figures,
+        )
 
 
 @contextmanager
@@ -171,7 +275,7 @@ def table_lines(evaluation: Evaluation) -> Iterator[str]:
     from faceproof.reports.evaluation_page import MAIN, SHORT
 
     table = [
-        ("faces", "condition", "real", "fake", *(SHORT[name] for name in MAIN)),
+        ("faces", "condition", "real", "fake", "not judged", *(SHORT[name] for name in MAIN)),
         *_rows(evaluation),
     ]
     return align_rows(table)
@@ -195,5 +299,12 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
                 escape_unprintable(name),
                 escape_unprintable(condition),
                 *counts,
+                _count_not_judged(evaluation, name, condition),
                 *map(format_finding, found),
             )
+
+
+def _count_not_judged(evaluation: Evaluation, slice_: str, condition: str) -> str:
+    """Return how many faces of a slice were not judged, and why; "-" if it is unknown."""
+    coverage = evaluation.find_coverage(slice_, condition)
+    return "-" if coverage is None else escape_unprintable(coverage.describe())

@@ -18,13 +18,14 @@ from pydantic import Field
 from faceproof.detector.spec import Finding, OperatingPoint, Sha256, Text
 from faceproof.errors import DataError, UsageError
 from faceproof.evaluation.auc_tests import delong, holm
-from faceproof.evaluation.evaluate import PREDICTIONS, RECORD, Evaluation
+from faceproof.evaluation.evaluate import PREDICTIONS, RECORD
+from faceproof.evaluation.evaluation_record import Evaluation
 from faceproof.evaluation.findings import REPORTED, slice_findings
 from faceproof.evaluation.formulas import Bools
 from faceproof.evaluation.intervals import RESAMPLES
 from faceproof.evaluation.metrics import METRICS, count_groups
-from faceproof.evaluation.paired import auc_change, row_numbers
-from faceproof.evaluation.predictions import Faces, all_faces, origin_of, read_table
+from faceproof.evaluation.paired import RowKey, auc_change, row_numbers
+from faceproof.evaluation.predictions import Faces, all_faces, labelled_rows, origin_of, read_table
 from faceproof.evaluation.sample_size import FEW_GROUPS, refusals
 from faceproof.evaluation.score_files import read_scores
 from faceproof.records import Document, Record
@@ -181,7 +182,7 @@ def _read_predictions(path: Path) -> pa.Table:
         )
     if file.suffix != ".parquet":
         raise UsageError(f"{shown} is neither an evaluation folder, nor .parquet, nor .csv")
-    return read_table(file)
+    return labelled_rows(read_table(file))
 
 
 def _check_same_data(reference: pa.Table, table: pa.Table, names: tuple[str, str]) -> None:
@@ -196,9 +197,7 @@ def _check_same_data(reference: pa.Table, table: pa.Table, names: tuple[str, str
         )
 
 
-def _detector_entry(
-    path: Path, name: str, table: pa.Table, rows: dict[tuple[str, str], int]
-) -> _Entry:
+def _detector_entry(path: Path, name: str, table: pa.Table, rows: dict[RowKey, int]) -> _Entry:
     own = row_numbers(table)
     if differing := own.keys() ^ rows.keys():
         raise DataError(
@@ -221,17 +220,18 @@ def _read_point(record: Path) -> OperatingPoint:
         raise DataError(f"{to_printable(str(record))} cannot be read: {error}") from error
 
 
-def _score_entry(path: Path, name: str, labels: Faces, rows: dict[tuple[str, str], int]) -> _Entry:
+def _score_entry(path: Path, name: str, labels: Faces, rows: dict[RowKey, int]) -> _Entry:
     """Return another tool's scores, with the labels of the predictions table."""
     file = read_scores(path)
-    unknown = sorted(file.scores.keys() - rows.keys())
+    keys = [(path, condition) for path, condition, _ in rows]
+    unknown = sorted(file.scores.keys() - set(keys))
     if len(unknown) == len(file.scores):
         example = f", such as {unknown[0]}" if unknown else ""
         raise DataError(
             f"{name}: none of its {len(unknown)} pictures is in the predictions table{example}; "
             "use the paths of the manifest"
         )
-    scores = np.array([file.scores.get(key, np.nan) for key in rows])
+    scores = np.array([file.scores.get(key, np.nan) for key in keys])
     notes = []
     if unknown:
         notes.append(

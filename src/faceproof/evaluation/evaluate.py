@@ -2,123 +2,69 @@
 
 Slices are ``all``, ``source=NAME`` and ``generator=NAME``; the last compares the fakes of one
 generator with *all* real faces of the condition. Everything is a pure function of the
-predictions table.
+predictions table: `evaluate_predictions` makes the same record from the file.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import Field
 
-from faceproof.data.manifest import SPLITS, Manifest, Row
-from faceproof.data.manifest_files import read_manifest
-from faceproof.detector import Detector, DetectorSpec
+from faceproof.data.manifest import Manifest
+from faceproof.detector import Detector
 from faceproof.detector.scorers import usable_cores
-from faceproof.detector.spec import Finding, OperatingPoint, Sha256, Text
+from faceproof.detector.spec import OperatingPoint
 from faceproof.errors import UsageError
 from faceproof.evaluation import predictions as tables
-from faceproof.evaluation.findings import REPORTED, findings, slices_with_metrics
-from faceproof.evaluation.formulas import Thresholds
+from faceproof.evaluation.evaluation_record import (
+    Confusion,
+    Coverage,
+    DatasetRef,
+    DetectorRef,
+    Evaluation,
+    StatusCounts,
+)
+from faceproof.evaluation.findings import (
+    REPORTED,
+    findings,
+    left_out,
+    slices_with_metrics,
+)
+from faceproof.evaluation.formulas import Bools
 from faceproof.evaluation.intervals import RESAMPLES
-from faceproof.evaluation.metrics import METRICS, count_verdicts
-from faceproof.evaluation.predict import FACES, Find, predict_rows
-from faceproof.evaluation.predictions import STATUSES, Faces, Origin, all_faces
+from faceproof.evaluation.metrics import METRICS
+from faceproof.evaluation.predict import predict_rows, verdict_at
+from faceproof.evaluation.predictions import (
+    STATUSES,
+    VERDICTS,
+    Faces,
+    Origin,
+    Scoring,
+    all_faces,
+    labelled_rows,
+    reasons_of,
+)
+from faceproof.evaluation.scored_faces import FACES
+from faceproof.evaluation.selection import Selection, count_reasons, data_cautions, select_rows
 from faceproof.imaging.degradations import DEGRADATIONS
+from faceproof.imaging.quality import WITHHOLDING
 from faceproof.outputs import refuse_overwriting, write_error
-from faceproof.records import Document, Record
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-PREDICTIONS, RECORD = "predictions.parquet", "evaluation.json"
-"""The files that `evaluate` writes."""
+    from faceproof.detector.spec import Finding
 
 
-class DetectorRef(Record):
-    """The evaluated detector."""
-
-    name: Text
-    version: Text
-    sha256: Sha256
-
-
-class DatasetRef(Record):
-    """The evaluated rows: their manifest, and its split ("" without splits)."""
-
-    name: str
-    sha256: Sha256
-    split: str
-    rows: int = Field(ge=1)
-
-
-class Confusion(Record):
-    """Confusion counts: faces of each class called real, unsure and fake."""
-
-    condition: Text
-    real: tuple[int, int, int]
-    fake: tuple[int, int, int]
-
-
-class _StatusCounts(Record):
-    """Number of pictures of a condition that were judged, had no face, or were unreadable."""
-
-    condition: Text
-    ok: int = Field(ge=0)
-    no_face: int = Field(ge=0)
-    error: int = Field(ge=0)
-
-
-class Evaluation(Document):
-    """Metrics of one detector on one data set at one operating point, with their provenance."""
-
-    schema_: Literal["faceproof.evaluation/1"] = Field(
-        default="faceproof.evaluation/1", alias="schema"
-    )
-    detector: DetectorRef
-    data: DatasetRef
-    operating_point: OperatingPoint
-    faces: Text
-    seed: int
-    resamples: int
-    cautions: tuple[str, ...] = ()
-    """Warnings to read before any figure, most serious first."""
-    left_out: tuple[str, ...] = ()
-    """Metrics that cannot be computed from these faces, with the reason."""
-    answered: tuple[_StatusCounts, ...]
-    confusion: tuple[Confusion, ...]
-    findings: tuple[Finding, ...]
-
-    def find(self, metric: str, slice_: str = "all", condition: str = "clean") -> Finding | None:
-        """Return the finding of a metric (at the operating point if it needs one), or None."""
-        named = {metric, f"{metric}@{self.operating_point.name}"}
-        at = (slice_, condition)
-        return next(
-            (f for f in self.findings if f.metric in named and (f.slice, f.condition) == at), None
-        )
-
-    def count_judged(self, slice_: str, condition: str) -> tuple[int, int]:
-        """Return the numbers of real and fake faces judged in a slice."""
-        both, fakes = (self.find(metric, slice_, condition) for metric in ("accuracy", "apcer"))
-        fake = fakes.n if fakes else 0
-        return (both.n if both else 0) - fake, fake
-
-    @property
-    def slices(self) -> tuple[str, ...]:
-        """The names of the slices, in order."""
-        return tuple(dict.fromkeys(one.slice for one in self.findings))
-
-    @property
-    def conditions(self) -> tuple[str, ...]:
-        """The conditions, in order."""
-        return tuple(one.condition for one in self.answered)
+PREDICTIONS, RECORD, PARTIAL = "predictions.parquet", "evaluation.json", "predictions.partial"
+"""The files that `evaluate` writes, and the folder with which it resumes."""
 
 
 def evaluate(
@@ -142,13 +88,14 @@ def evaluate(
     splits. ``conditions`` are names in `DEGRADATIONS`, ``at`` is an operating point (None: the
     detector's own), and ``faces`` is ``whole`` where each picture is a face crop. ``root`` is the
     data folder of a manifest that does not name it. ``output`` is a folder, new or empty or of an
-    earlier evaluation, for the predictions and this record. ``progress`` is called with how many
-    answers there are, and how many there will be.
+    earlier evaluation, for the predictions and this record; the same call after a kill resumes
+    there. A file that is broken or not the manifest's is counted with its reason. ``progress`` is
+    called with how many answers there are, and how many there will be.
 
     Raises:
         UsageError: a file or folder cannot be used, or the split has no row.
         UnknownChoiceError: there is no such condition, operating point, split or choice of faces.
-        ManifestError: the manifest breaks its contract, or a picture is another than it names.
+        ManifestError: the manifest breaks its contract.
 
     >>> import hashlib, tempfile
     >>> from PIL import Image
@@ -167,50 +114,209 @@ def evaluate(
     for name in names:
         choose(DEGRADATIONS, name, what="condition")
     find = choose(FACES, faces, what="choice of faces")()
-    folder = None if output is None else Path(output)
-    if folder:
-        _check_output(folder, manifest)
+    folder = check_output(output, manifest)
     judge = _load_detector(detector)
     point = judge.operating_point(at)
-    selection = _select_rows(manifest, root, split)
-    predictions = _predict_rows(judge, selection, names, find, progress or (lambda _, __: None))
+    selection = select_rows(manifest, root, split)
+    report, number = progress or (lambda _, __: None), len(selection.rows) * len(names)
+    report(0, number)
+    predictions = predict_rows(
+        judge,
+        selection.rows,
+        _make_origin(judge, selection, point, faces),
+        names,
+        root=selection.root,
+        find=find,
+        at=point,
+        others=True,
+        partial_folder=folder and folder / PARTIAL,
+        workers=usable_cores(),
+        progress=lambda count: report(count, number),
+    )
+    return evaluate_predictions(predictions, output=folder, resamples=resamples, seed=seed)
+
+
+def evaluate_predictions(
+    predictions: pa.Table | str | Path,
+    *,
+    detector: Detector | str | Path | None = None,
+    output: str | Path | None = None,
+    at: str | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Evaluation:
+    """Return the figures of a predictions table or its file; no picture is read.
+
+    ``at`` is an operating point of the detector; None: the one of the table. ``detector`` is
+    needed for a table that has no operating points, as a training writes it.
+
+    Raises:
+        DataError: the table cannot be read.
+        UsageError: the table has no operating points, or is of another detector.
+        UnknownChoiceError: the operating point is unknown.
+    """
+    table = predictions
+    name = "<predictions>"
+    if isinstance(table, str | Path):
+        name = to_printable(str(predictions))
+        table = tables.read_table(Path(table))
+    folder = check_output(output)
+    table = _choose_point(table, detector, at, name)
+    origin = tables.origin_of(table)
+    scoring = _require_scoring(origin)
+    conditions = labelled_rows(table)["condition"].to_pylist()
+    if not conditions:
+        raise UsageError(f"{name} has no face with a label")
     result = make_evaluation(
-        predictions,
-        DetectorRef(name=judge.spec.name, version=judge.spec.version, sha256=judge.sha256),
-        selection.dataset_ref,
-        point,
-        chosen_faces=faces,
-        cautions=cautions(selection, judge.spec, predictions),
+        table,
+        DetectorRef(
+            name=scoring.detector_name,
+            version=scoring.detector_version,
+            sha256=origin.detector_sha256,
+        ),
+        DatasetRef(
+            name=scoring.data_name,
+            sha256=origin.data_sha256,
+            split=scoring.split,
+            rows=conditions.count(conditions[0]),
+        ),
+        _point_of(scoring),
+        chosen_faces=scoring.faces,
+        cautions=tuple(_cautions(origin, scoring, table)),
         number=resamples,
         seed=seed,
     )
     if folder:
-        _write(result, predictions, folder)
+        write_evaluation(result, table, folder)
     return result
 
 
-def _check_output(folder: Path, manifest: Manifest | str | Path) -> None:
-    """Reject a folder that holds anything but an earlier evaluation, or the manifest.
+def _make_origin(
+    detector: Detector, selection: Selection, point: OperatingPoint, faces: str
+) -> Origin:
+    return Origin(
+        detector_sha256=detector.sha256,
+        data_sha256=selection.sha256,
+        purpose=selection.purpose,
+        scoring=Scoring(
+            detector_name=detector.spec.name,
+            detector_version=detector.spec.version,
+            operating_points=tuple(detector.spec.operating_points.values()),
+            operating_point=point.name,
+            trained_on_sha256=detector.spec.trained_on.data_sha256,
+            data_name=selection.name,
+            split=selection.split,
+            faces=faces,
+        ),
+    )
+
+
+def _require_scoring(origin: Origin) -> Scoring:
+    if origin.scoring is None:
+        raise UsageError("the predictions have no operating points")
+    return origin.scoring
+
+
+def _point_of(scoring: Scoring) -> OperatingPoint:
+    points = {point.name: point for point in scoring.operating_points}
+    return choose(points, scoring.operating_point, what="operating point")
+
+
+def _choose_point(
+    table: pa.Table, detector: Detector | str | Path | None, at: str | None, name: str
+) -> pa.Table:
+    """Return the table with the verdicts of an operating point."""
+    origin = tables.origin_of(table, name=name)
+    judge = None if detector is None else _load_detector(detector)
+    if judge and judge.sha256 != origin.detector_sha256:
+        raise UsageError(
+            f"{name} is of the detector {origin.detector_sha256[:12]}, not of "
+            f"{judge.spec.name} ({judge.sha256[:12]})"
+        )
+    scoring = origin.scoring
+    if scoring is None and judge is not None:
+        scoring = _describe_table(table, judge, name)
+    if scoring is None:
+        raise UsageError(
+            f"{name} has no operating points: name its detector "
+            f"({origin.detector_sha256[:12]}) with --detector"
+        )
+    scoring = scoring.model_copy(update={"operating_point": at or scoring.operating_point})
+    point = _point_of(scoring)
+    origin = origin.model_copy(update={"scoring": scoring})
+    rows = (
+        replace(
+            row,
+            verdict=verdict_at(point, row.fake_probability, row.cautions.split(",")),
+        )
+        for row in tables.rows_of(table)
+    )
+    return tables.make_table(rows, origin)
+
+
+def _describe_table(table: pa.Table, detector: Detector, name: str) -> Scoring:
+    """Return what a table of a training does not have."""
+    splits = set(table["split"].to_pylist())
+    return Scoring(
+        detector_name=detector.spec.name,
+        detector_version=detector.spec.version,
+        operating_points=tuple(detector.spec.operating_points.values()),
+        operating_point=detector.spec.default_operating_point,
+        trained_on_sha256=detector.spec.trained_on.data_sha256,
+        data_name=name,
+        split=splits.pop() if len(splits) == 1 else "",
+        faces="largest",
+        notes=("The table has no cautions of faces: no verdict was withheld.",),
+    )
+
+
+def _cautions(origin: Origin, scoring: Scoring, table: pa.Table) -> Iterator[str]:
+    """Yield warnings to read before any figure, most serious first."""
+    yield from data_cautions(scoring.split, origin.data_sha256, scoring.trained_on_sha256, table)
+    yield from scoring.notes
+    if withheld := int(_withheld(table).sum()):
+        figures = "all figures at the thresholds" if _has_band(scoring) else "the confusion matrix"
+        yield (
+            f"{withheld:,} judged faces have a caution that withholds the verdict: they are unsure "
+            f"in {figures}."
+        )
+
+
+def _has_band(scoring: Scoring) -> bool:
+    """Return whether an unsure face lies between the thresholds."""
+    point = _point_of(scoring)
+    return point.real_below < point.fake_from
+
+
+def check_output(
+    output: str | Path | None, manifest: Manifest | str | Path | None = None
+) -> Path | None:
+    """Return the folder of an evaluation; reject one with anything but an earlier evaluation.
 
     Raises:
         UsageError: it does, or is not a folder.
     """
-    if not isinstance(manifest, Manifest):
+    if output is None:
+        return None
+    folder, shown = Path(output), to_printable(str(output))
+    if isinstance(manifest, str | Path):
         files = {f"--output {name}": folder / name for name in (PREDICTIONS, RECORD)}
         refuse_overwriting(files, [manifest])
-    shown = to_printable(str(folder))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{shown} is not a folder; name one that is new or empty")
     if not folder.exists() or _is_ours(folder):
-        return
+        return folder
     if any(folder.iterdir()):
         raise UsageError(
             f"{shown} is not empty and holds no earlier evaluation; name a new or empty folder"
         )
+    return folder
 
 
 def _is_ours(folder: Path) -> bool:
-    """Return whether the folder holds an earlier evaluation."""
+    """Return whether the folder holds an earlier evaluation, or the start of one."""
+    if {path.name for path in folder.iterdir()} == {PARTIAL}:
+        return True
     try:
         Evaluation.read(folder / RECORD)
     except (OSError, ValueError):
@@ -224,46 +330,7 @@ def _load_detector(detector: Detector | str | Path) -> Detector:
     return Detector.load(detector, threads=usable_cores())
 
 
-def _select_rows(
-    manifest: Manifest | str | Path, root: str | Path | None, split: str | None
-) -> Selection:
-    """Return the rows to judge."""
-    if isinstance(manifest, Manifest):
-        return select(manifest, split, name="<Manifest>")
-    path, shown = Path(manifest), to_printable(str(manifest))
-    if not path.is_file():
-        raise UsageError(f"there is no manifest {shown}; name a .parquet or .csv")
-    folder = None if root is None else Path(root)
-    return select(read_manifest(path, root=folder), split, name=shown)
-
-
-def _predict_rows(
-    detector: Detector,
-    selection: Selection,
-    conditions: Sequence[str],
-    find: Find,
-    progress: Callable[[int, int], None],
-) -> pa.Table:
-    """Return the predictions of the rows."""
-    number = len(selection.rows) * len(conditions)
-    progress(0, number)
-    return predict_rows(
-        detector,
-        selection.rows,
-        Origin(
-            detector_sha256=detector.sha256,
-            data_sha256=selection.sha256,
-            purpose=selection.purpose,
-        ),
-        conditions,
-        root=selection.root,
-        find=find,
-        workers=usable_cores(),
-        progress=lambda count: progress(count, number),
-    )
-
-
-def _write(result: Evaluation, predictions: pa.Table, folder: Path) -> None:
+def write_evaluation(result: Evaluation, predictions: pa.Table, folder: Path) -> None:
     """Write the predictions, then the record.
 
     Raises:
@@ -290,15 +357,7 @@ def make_evaluation(
 ) -> Evaluation:
     """Return the evaluation of these predictions, in the order of their conditions."""
     every = all_faces(predictions)
-    found = findings(
-        every,
-        [point],
-        data_sha256=data.sha256,
-        metrics=REPORTED,
-        against_reals=True,
-        number=number,
-        seed=seed,
-    )
+    found = _measure(predictions, point, data.sha256, number=number, seed=seed)
     return Evaluation(
         detector=detector,
         data=data,
@@ -307,147 +366,94 @@ def make_evaluation(
         seed=seed,
         resamples=number,
         cautions=tuple(cautions),
-        left_out=tuple(_uncomputable_messages(every)),
+        left_out=tuple(left_out(every, REPORTED, against_reals=True)),
         answered=tuple(_count_statuses(every)),
-        confusion=tuple(_confusion_counts(every, point)),
+        confusion=tuple(_confusion_counts(predictions, point)),
+        coverage=tuple(_coverage(every, predictions)),
         findings=tuple(found),
     )
 
 
-def _uncomputable_messages(every: Faces) -> Iterator[str]:
-    """Yield one message for each slice whose metrics cannot be computed, without repeats."""
-    messages: dict[str, None] = {}
-    for part in slices_with_metrics(every, REPORTED, against_reals=True):
-        judged = part.faces.where(part.faces.statuses == "ok")
-        missing = [
-            kind for kind, of in (("real", ~judged.fake), ("fake", judged.fake)) if not of.any()
-        ]
-        if missing:
-            gone = [
-                m for m in part.metrics if not len(judged) or METRICS[m].missing_class(judged.fake)
-            ]
-            messages[
-                f"{part.slice}, {part.condition}: no {' and no '.join(missing)} face was judged; "
-                f"not computed: {', '.join(gone)}"
-            ] = None
-    yield from messages
+def _measure(
+    predictions: pa.Table, point: OperatingPoint, data_sha256: str, *, number: int, seed: int
+) -> list[Finding]:
+    """Return the findings; faces without a verdict by a caution are unsure at the thresholds.
+
+    For that their probabilities are replaced by one between the thresholds, in metrics that
+    depend on these only.
+    """
+    every = all_faces(predictions)
+    withheld = _withheld(predictions)
+
+    def measure(faces: Faces, metrics: Sequence[str]) -> list[Finding]:
+        return findings(
+            faces,
+            [point],
+            data_sha256=data_sha256,
+            metrics=metrics,
+            against_reals=True,
+            number=number,
+            seed=seed,
+        )
+
+    if not withheld.any() or point.real_below == point.fake_from:
+        return measure(every, REPORTED)
+    unsure = np.where(withheld, point.real_below, every.probabilities)
+    free = [name for name in REPORTED if not METRICS[name].at_thresholds]
+    bound = [name for name in REPORTED if METRICS[name].at_thresholds]
+    found = measure(every, free)
+    known = {one.metric for one in found}
+    at_point = measure(replace(every, probabilities=unsure), bound)
+    return [*found, *(one for one in at_point if one.metric not in known)]
 
 
-def _count_statuses(every: Faces) -> Iterator[_StatusCounts]:
+def _withheld(predictions: pa.Table) -> Bools:
+    """Return whether a caution of a judged labelled face withholds its verdict, bool [N]."""
+    kept = labelled_rows(predictions)
+    columns = zip(kept["status"].to_pylist(), kept["cautions"].to_pylist(), strict=True)
+    return np.array(
+        [
+            status == "ok" and not WITHHOLDING.isdisjoint(cautions.split(","))
+            for status, cautions in columns
+        ],
+        dtype=bool,
+    )
+
+
+def _coverage(every: Faces, predictions: pa.Table) -> Iterator[Coverage]:
+    """Yield how many faces of each slice were judged, and why the others were not."""
+    reasons = replace(every, statuses=np.asarray(reasons_of(predictions), dtype=np.str_))
+    for part in slices_with_metrics(reasons, REPORTED, against_reals=True):
+        counted = part.faces if part.counted is None else part.counted
+        judged = int((counted.statuses == "").sum())
+        yield Coverage(
+            slice=part.slice,
+            condition=part.condition,
+            judged=judged,
+            not_judged=len(counted) - judged,
+            reasons=count_reasons(counted.statuses),
+        )
+
+
+def _count_statuses(every: Faces) -> Iterator[StatusCounts]:
     for condition in dict.fromkeys(every.conditions.tolist()):
         statuses = every.statuses[every.conditions == condition]
         counts = {status: int((statuses == status).sum()) for status in STATUSES}
-        yield _StatusCounts(condition=condition, **counts)
+        yield StatusCounts(condition=condition, **counts)
 
 
-def _confusion_counts(every: Faces, point: OperatingPoint) -> Iterator[Confusion]:
-    at = Thresholds(point.real_below, point.fake_from)
-    for condition in dict.fromkeys(every.conditions.tolist()):
-        here = every.where((every.conditions == condition) & (every.statuses == "ok"))
-        counts = count_verdicts(here.fake, np.asarray(here.probabilities), at).tolist()
-        yield Confusion(condition=condition, real=tuple(counts[0]), fake=tuple(counts[1]))
-
-
-#: Purpose of reading each split; only `test` gives unbiased figures.
-_PURPOSES = {
-    "train": "fit",
-    "validation": "choose",
-    "calibration": "calibrate",
-    "test": "final-report",
-}
-_CHOSE = {
-    "train": "a detector trained on it has seen these faces",
-    "validation": "it may have selected the detector's epochs",
-    "calibration": "it may have set the detector's calibration and thresholds",
-}
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The rows to judge, the folder of their pictures, and their split."""
-
-    rows: tuple[Row, ...]
-    root: Path
-    sha256: str
-    purpose: str
-    split: str
-    """The split of the rows, "" if the manifest has no splits."""
-    name: str
-
-    @property
-    def dataset_ref(self) -> DatasetRef:
-        """The rows as an evaluation records them."""
-        return DatasetRef(name=self.name, sha256=self.sha256, split=self.split, rows=len(self.rows))
-
-
-def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
-    """Return the rows of ``split``; None selects `test`, or all rows without splits.
-
-    Raises:
-        UsageError: the split is unknown or empty.
-    """
-    if split is not None:
-        choose(dict.fromkeys(SPLITS), split, what="split")
-    if not len(manifest):
-        raise UsageError(f"{name} has no rows")
-    counts = manifest.counts()
-    if split is None and not any(counts.values()):
-        return _make_selection(manifest, manifest.rows, "final-report", "", name)
-    wanted = split or "test"
-    rows = manifest.take(wanted, purpose=_PURPOSES[wanted])
-    if not rows:
-        held = ", ".join(f"{count:,} {key}" for key, count in counts.items() if count)
-        raise UsageError(
-            f"{name} has no rows in the split {wanted!r}; it has {held or 'no splits'}: "
-            f"{'omit --split' if not held else 'choose another with --split'}"
+def _confusion_counts(predictions: pa.Table, point: OperatingPoint) -> Iterator[Confusion]:
+    kept = labelled_rows(predictions)
+    names = ("condition", "label", "fake_probability", "cautions")
+    found: Counter[tuple[str, str, str | None]] = Counter(
+        (condition, label, verdict_at(point, probability, cautions.split(",")))
+        for condition, label, probability, cautions in zip(
+            *(kept[name].to_pylist() for name in names), strict=True
         )
-    return _make_selection(manifest, rows, _PURPOSES[wanted], wanted, name)
-
-
-def cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> tuple[str, ...]:
-    """Return warnings to read before any figure, most serious first."""
-    return tuple(_cautions(selection, spec, predictions))
-
-
-def _make_selection(
-    manifest: Manifest, rows: tuple[Row, ...], purpose: str, split: str, name: str
-) -> Selection:
-    if manifest.root is None:
-        raise UsageError(f"{name}: data folder unknown; set it with --root")
-    return Selection(rows, manifest.root, manifest.sha256, purpose, split, name)
-
-
-def _cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> Iterator[str]:
-    if message := _CHOSE.get(selection.split):
-        yield (
-            f"NOT A TEST: these figures are from the split {selection.split!r}: {message}. "
-            "They do not measure the detector on new faces."
-        )
-    yield _compare_with_training_data(selection, spec)
-    statuses = predictions["status"].to_pylist()
-    gone = sum(status != "ok" for status in statuses)
-    if gone == len(statuses):
-        yield "No picture could be judged: check the data folder (--root)."
-    elif gone:
-        yield (
-            f"{gone:,} of {len(statuses):,} pictures were not judged (no face, or unreadable) "
-            "and are excluded from all figures; the predictions table lists them."
-        )
-
-
-def _compare_with_training_data(selection: Selection, spec: DetectorSpec) -> str:
-    """Return a sentence that compares the data with the detector's training data."""
-    if selection.sha256 != spec.trained_on.data_sha256:
-        return (
-            "By its hash, this is not the manifest that the detector was trained on. Check for "
-            "shared pictures with `faceproof data inspect --against`, if you have both."
-        )
-    if selection.split == "test":
-        return (
-            "By its hash, this is the data set that the detector was trained on. These are its "
-            "test rows: other people and originals, but the same generators. New data is harder."
-        )
-    return (
-        "THE DETECTOR'S OWN DATA: by its hash, this is the data set that the detector was "
-        "trained on, and these are not its test rows."
     )
+    for condition in dict.fromkeys(kept["condition"].to_pylist()):
+        real, fake = (
+            tuple(found[condition, label, verdict] for verdict in VERDICTS)
+            for label in ("real", "fake")
+        )
+        yield Confusion(condition=condition, real=real, fake=fake)

@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import Field
 
 from faceproof.detector.spec import OperatingPoint, Sha256, Text
-from faceproof.evaluation.evaluate import DetectorRef
+from faceproof.evaluation.evaluation_record import DetectorRef
 from faceproof.evaluation.formulas import Thresholds
 from faceproof.evaluation.intervals import RESAMPLES
 from faceproof.evaluation.paired import Change, Pair, PairThresholds, error_changes, find_changes

@@ -26,7 +26,7 @@ from faceproof.evaluation.intervals import (
     resamples,
 )
 from faceproof.evaluation.metrics import METRICS
-from faceproof.evaluation.predictions import Faces, all_faces, origin_of
+from faceproof.evaluation.predictions import Faces, all_faces, labelled_rows, origin_of
 from faceproof.records import Record
 from faceproof.statistics import CONFIDENCE, Interval, wilson
 
@@ -95,6 +95,7 @@ def pair_predictions(old: pa.Table, new: pa.Table) -> Pair:
             "the two predictions tables have different data: predict the same manifest "
             "with both detectors"
         )
+    old, new = labelled_rows(old), labelled_rows(new)
     here, there = row_numbers(old), row_numbers(new)
     if differing := here.keys() ^ there.keys():
         raise DataError(
@@ -190,10 +191,14 @@ def _percentiles(drawn: Floats, of: Faces) -> Interval:
     return Interval(float(low), float(high))
 
 
-def row_numbers(predictions: pa.Table) -> dict[tuple[str, str], int]:
-    """Return the row of each picture under each condition."""
-    pairs = zip(predictions["path"].to_pylist(), predictions["condition"].to_pylist(), strict=True)
-    return {pair: row for row, pair in enumerate(pairs)}
+#: A picture, a condition and the number of the face in the picture.
+RowKey = tuple[str, str, int]
+
+
+def row_numbers(predictions: pa.Table) -> dict[RowKey, int]:
+    """Return the row of each labelled face under each condition; see `labelled_rows`."""
+    columns = (predictions[name].to_pylist() for name in ("path", "condition", "face"))
+    return {key: row for row, key in enumerate(zip(*columns, strict=True))}
 
 
 def _comparisons(degraded: Pair) -> Iterator[tuple[str, str, Pair]]:

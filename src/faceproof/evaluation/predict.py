@@ -1,7 +1,7 @@
 """`predict` runs a detector on a data set under conditions into a predictions table.
 
-A condition degrades the whole picture. The largest face of the degraded picture then goes through
-the same preprocessing as in use. A split is read only for its own purpose.
+A condition degrades the whole picture. The labelled face of the degraded picture then goes through
+the same preprocessing as in use (`scored_faces`). A split is read only for its own purpose.
 
 Each picture is decoded, degraded and searched for faces once. All detectors get the same crop,
 normalised for their own networks.
@@ -9,30 +9,39 @@ normalised for their own networks.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from faceproof.data.manifest import Manifest, Row
-from faceproof.detector import Calibration, Detector, DetectorSpec, calibrate
+from faceproof.detector import Calibration, Detector, DetectorSpec, OperatingPoint, calibrate
 from faceproof.detector.detector import crop_difference, renormalise
-from faceproof.errors import ManifestError, SourceError, UsageError
+from faceproof.detector.spec import Verdict
+from faceproof.errors import UsageError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.formulas import Floats
-from faceproof.evaluation.predictions import Origin, Prediction, Status, make_table
-from faceproof.imaging.decode import Picture, load
+from faceproof.evaluation.partial_predictions import PICTURES, PartialPredictions
+from faceproof.evaluation.predictions import Origin, Prediction, make_table
+from faceproof.evaluation.scored_faces import (
+    BOX_COLUMNS,
+    FaceSearch,
+    ScoredFace,
+    group_by_picture,
+    read_faces,
+    search_faces,
+)
 from faceproof.imaging.degradations import DEGRADATIONS
-from faceproof.imaging.faces import FaceFinder, YuNet
-from faceproof.imaging.preprocessing import Preprocessing, prepare
+from faceproof.imaging.faces import FaceFinder
+from faceproof.imaging.preprocessing import Preprocessing
+from faceproof.imaging.quality import Quality
 from faceproof.pipeline import batch_by_weight, map_in_order
+from faceproof.results import face_verdict
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -40,9 +49,6 @@ if TYPE_CHECKING:
 
 
 Input = NDArray[np.float32]
-Pixels = NDArray[np.uint8]
-Points = NDArray[np.float32] | None
-Find = Callable[[Pixels], list[Points]]
 
 
 class Predictor(Protocol):
@@ -55,16 +61,6 @@ class Predictor(Protocol):
     @property
     def preprocessing(self) -> Preprocessing: ...  # noqa: D102
     def logits(self, inputs: Input, /) -> NDArray[np.float64]: ...  # noqa: D102
-
-
-@dataclass(frozen=True)
-class _Face:
-    """A row under a condition with its network input, or its failure status."""
-
-    row: Row
-    condition: str
-    status: Status
-    input: Input | None = None
 
 
 def predict(
@@ -88,7 +84,7 @@ def predict(
     Raises:
         SplitUseError: ``split`` must not be read for this ``purpose`` (`Manifest.take`).
         UnknownChoiceError: a condition is unknown.
-        ManifestError: a file's SHA-256 differs from its row.
+        ManifestError: a picture has several rows that do not differ in their boxes.
         UsageError: the split is empty.
     """
     rows = manifest.take(split, purpose=purpose)
@@ -100,7 +96,7 @@ def predict(
         _make_origin(detector, manifest, purpose),
         conditions,
         root=root,
-        find=partial(largest_face, finder or YuNet()),
+        find=search_faces(finder),
         workers=workers,
         batch_size=batch_size,
         progress=progress,
@@ -114,82 +110,83 @@ def predict_rows(
     conditions: Sequence[str],
     *,
     root: Path,
-    find: Find,
+    find: FaceSearch,
+    at: OperatingPoint | None = None,
+    others: bool = False,
+    partial_folder: Path | None = None,
     workers: int = 2,
     batch_size: int = 32,
     progress: Callable[[int], None] | None = None,
 ) -> pa.Table:
     """Return the predictions table of the given rows; otherwise like `predict`.
 
-    ``find`` selects the face of a picture: `largest_face` with a finder, or `_whole_picture`.
+    ``find`` finds the faces of a picture, as an entry of `FACES` does. ``at`` is the operating
+    point of the verdicts; without it there are none. ``others`` keeps the faces without a label.
+    In ``partial_folder`` the predictions are saved from time to time: the same call after a kill
+    resumes from them, and removes the folder at the end.
     """
-    for name in conditions:
+    names = list(dict.fromkeys(conditions))
+    for name in names:
         choose(DEGRADATIONS, name, what="condition")
-    look = partial(_read_faces, root, find, detector.preprocessing, list(dict.fromkeys(conditions)))
-    answers: list[Prediction] = []
-    with closing(map_in_order(look, rows, workers=workers, ahead=2 * batch_size + workers)) as seen:
-        for batch in batch_by_weight(seen, len, weight=batch_size):
-            answers += _predict_batch(detector, [face for faces in batch for face in faces])
-            if progress:
-                progress(len(answers))
-    return make_table(answers, origin)
+    pictures = group_by_picture(rows)
+    look = partial(read_faces, root, find, detector.preprocessing, names, others=others)
+    judge = partial(_predict_batch, detector, at)
+    saved = _open_partial(partial_folder, origin, rows, names, at, others=others)
+    answers, done = saved.load() if saved else ([], 0)
+    counter = _Counter(progress, len(names) * sum(map(len, pictures[:done])))
+    for start in range(done, len(pictures), PICTURES):
+        part, made = pictures[start : start + PICTURES], list[Prediction]()
+        with closing(
+            map_in_order(look, part, workers=workers, ahead=2 * batch_size + workers)
+        ) as seen:
+            for batch in batch_by_weight(seen, len, weight=batch_size):
+                made += judge([face for faces in batch for face in faces])
+                counter.add(sum(face.labelled for faces in batch for face in faces))
+        answers += made
+        if saved:
+            saved.save(made, len(part))
+    table = make_table(answers, origin)
+    if saved:
+        saved.remove()
+    return table
 
 
-def largest_face(finder: FaceFinder, pixels: Pixels) -> list[Points]:
-    """Return the landmarks of the largest face, an empty list without a face."""
-    return [face.landmarks for face in finder.find(pixels)[:1]]
+class _Counter:
+    """Calls ``progress`` with the number of labelled faces that are done."""
+
+    def __init__(self, progress: Callable[[int], None] | None, done: int) -> None:
+        self._progress, self._count = progress or (lambda _: None), 0
+        if done:
+            self.add(done)
+
+    def add(self, number: int) -> None:
+        """Add faces and report their number."""
+        self._count += number
+        self._progress(self._count)
 
 
-def _whole_picture(_: Pixels) -> list[Points]:
-    """Return one face without landmarks, for a picture that is already a face crop."""
-    return [None]
-
-
-def _find_largest_face() -> Find:
-    return partial(largest_face, YuNet())
-
-
-def _find_whole_picture() -> Find:
-    return _whole_picture
-
-
-FACES: dict[str, Callable[[], Find]] = {"largest": _find_largest_face, "whole": _find_whole_picture}
-"""Which face of a picture is judged."""
+def _open_partial(
+    folder: Path | None,
+    origin: Origin,
+    rows: Sequence[Row],
+    conditions: Sequence[str],
+    at: OperatingPoint | None,
+    *,
+    others: bool,
+) -> PartialPredictions | None:
+    """Return what saves the predictions of this call, None without a folder."""
+    if folder is None:
+        return None
+    return PartialPredictions.open(folder, origin, [rows, conditions, at, others])
 
 
 def _make_origin(detector: Predictor, manifest: Manifest, purpose: str) -> Origin:
     return Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose)
 
 
-def _read_faces(
-    root: Path, find: Find, spec: Preprocessing, conditions: Sequence[str], row: Row
-) -> list[_Face]:
-    """Return the row's face under each condition."""
-    try:
-        picture = load(root / row.path).require_whole(row.path)
-        if row.sha256 and picture.sha256 != row.sha256:
-            raise ManifestError(
-                f"{row.path} has changed: its SHA-256 is {picture.sha256[:12]}..., the manifest "
-                f"has {row.sha256[:12]}...; create the manifest again"
-            )
-        return [_degraded_face(picture, find, spec, name, row) for name in conditions]
-    except (SourceError, OSError, cv2.error):
-        return [_Face(row, name, "error") for name in conditions]
-
-
-def _degraded_face(
-    picture: Picture, find: Find, spec: Preprocessing, condition: str, row: Row
-) -> _Face:
-    """Return the face of the picture degraded by the condition."""
-    seed = [int(picture.sha256[:16], 16), zlib.crc32(condition.encode())]
-    degraded = DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
-    found = find(degraded)
-    if not found:
-        return _Face(row, condition, "no_face")
-    return _Face(row, condition, "ok", prepare(degraded, found[0], spec))
-
-
-def _predict_batch(detector: Predictor, faces: Sequence[_Face]) -> Iterator[Prediction]:
+def _predict_batch(
+    detector: Predictor, at: OperatingPoint | None, faces: Sequence[ScoredFace]
+) -> Iterator[Prediction]:
     """Yield the predictions of one batch, in order."""
     inputs = [face.input for face in faces if face.input is not None]
     logits = detector.logits(np.stack(inputs)) if inputs else np.empty(0)
@@ -201,15 +198,35 @@ def _predict_batch(detector: Predictor, faces: Sequence[_Face]) -> Iterator[Pred
         yield Prediction(
             path=face.row.path,
             source=face.row.source,
-            generator=face.row.generator,
-            label=face.row.label,
+            generator=face.row.generator if face.labelled else "",
+            label=face.row.label if face.labelled else "",
             split=face.row.split,
             group=face.row.group,
             condition=face.condition,
             logit=logit,
             fake_probability=probability,
             status=face.status,
+            face=face.number,
+            box=face.box,
+            verdict=verdict_at(at, probability, face.cautions),
+            cautions=",".join(face.cautions),
+            reason=face.reason,
+            attributes=attributes_of(face.row) if face.labelled else {},
         )
+
+
+def verdict_at(
+    at: OperatingPoint | None, fake_probability: float | None, cautions: Sequence[str]
+) -> Verdict | None:
+    """Return the verdict of `Checker`, ``unsure`` where a caution withholds one; None without."""
+    if at is None or fake_probability is None:
+        return None
+    return face_verdict(fake_probability, Quality(side_px=0, cautions=tuple(cautions)), at)
+
+
+def attributes_of(row: Row) -> dict[str, str]:
+    """Return the attributes of a row without its box, which is a column of its own."""
+    return {name: value for name, value in row.attributes.items() if name not in BOX_COLUMNS}
 
 
 class _DetectorGroup:
@@ -301,18 +318,19 @@ def predict_with_all(
 def replace_scores(
     table: pa.Table, logits: Floats, calibration: Calibration, *, detector_sha256: str
 ) -> pa.Table:
-    """Return ``table`` with another detector's logits and probabilities.
+    """Return ``table`` with another detector's logits and probabilities, without verdicts.
 
     ``logits`` float64 [judged] are in the order of the rows with status ``ok``.
     """
-    judged = np.array([status == "ok" for status in table["status"].to_pylist()], dtype=bool)
-    columns = {"logit": logits, "fake_probability": calibrate(logits, calibration)}
-    rows = table.to_pylist()
-    for name, values in columns.items():
-        for place, value in zip(np.flatnonzero(judged), values.tolist(), strict=True):
-            rows[place][name] = value
+    scores = zip(logits.tolist(), calibrate(logits, calibration).tolist(), strict=True)
+    made = []
+    for row in predictions.rows_of(table):
+        logit, probability = next(scores) if row.status == "ok" else (None, None)
+        made.append(replace(row, logit=logit, fake_probability=probability, verdict=None))
+    if next(scores, None) is not None:
+        raise ValueError(f"{len(logits)} logits for fewer judged rows")
     origin = predictions.origin_of(table)
     theirs = Origin(
         detector_sha256=detector_sha256, data_sha256=origin.data_sha256, purpose=origin.purpose
     )
-    return predictions.make_table((predictions.Prediction(**row) for row in rows), theirs)
+    return make_table(made, theirs)

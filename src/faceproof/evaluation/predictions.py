@@ -1,14 +1,16 @@
 """`Prediction` and the predictions table, from which all metrics are computed.
 
-One row is one picture under one condition. Inference writes the table (Parquet); every metric,
-interval, calibration and plot is a pure function of it. Rows that were not judged keep their
-status.
+One row is one face of a picture under one condition. Inference writes the table (Parquet); every
+metric, interval, calibration and plot is a pure function of it. Rows that were not judged keep
+their status and the reason. Faces without a label are kept, and no metric counts them.
+
+A file of schema 1 is read as schema 2, with what it does not have left empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from faceproof.detector.spec import Sha256
+from faceproof.detector.spec import OperatingPoint, Sha256, Text, Verdict
 from faceproof.errors import DataError, MissingExtraError
 from faceproof.evaluation.formulas import Bools, Floats
 from faceproof.outputs import atomic_write
@@ -27,26 +29,57 @@ if TYPE_CHECKING:
 
 Texts = NDArray[np.str_]
 Status = Literal["ok", "no_face", "error"]
+Box = tuple[float, float, float, float]
 
 LABELS = ("real", "fake")
 STATUSES = ("ok", "no_face", "error")
+VERDICTS = ("real", "unsure", "fake")
+ATTRIBUTE = "attribute."
+"""How the column of a manifest's attribute begins: ``attribute.age``."""
 _METADATA = b"faceproof"
+_BOX = ("box_x", "box_y", "box_width", "box_height")
+
+
+class Scoring(Record):
+    """What a report needs to know of the detector and the data, beside their hashes.
+
+    ``operating_point`` is the one of the verdicts. ``split`` is "" for a manifest without splits.
+    ``trained_on_sha256`` is the hash of the detector's training data, None if it is unknown.
+    """
+
+    detector_name: Text
+    detector_version: Text
+    operating_points: tuple[OperatingPoint, ...] = Field(min_length=1)
+    operating_point: Text
+    trained_on_sha256: Sha256 | None = None
+    data_name: str
+    split: str
+    faces: Text
+    notes: tuple[str, ...] = ()
+    """Warnings about the scores, for the reader of any figure."""
 
 
 class Origin(Record):
-    """The detector, data and purpose of a predictions table."""
+    """The detector, data and purpose of a predictions table; ``scoring`` if it was evaluated."""
 
-    schema_: Literal["faceproof.predictions/1"] = Field(
-        default="faceproof.predictions/1", alias="schema"
+    schema_: Literal["faceproof.predictions/2"] = Field(
+        default="faceproof.predictions/2", alias="schema"
     )
     detector_sha256: Sha256
     data_sha256: Sha256
     purpose: str
+    scoring: Scoring | None = None
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """One row: a picture under a condition, and the prediction for its largest face."""
+    """One row: a face of a picture under a condition, and the prediction for it.
+
+    ``face`` numbers the faces of a picture, those with a label first. A face without a label has
+    "" as label and generator. ``box`` (x, y, width, height) is in pixels of the picture under the
+    condition. ``verdict`` is None where no operating point was given. ``cautions`` are those of
+    the face's quality, with commas between them. ``reason`` is why there is no answer: a code.
+    """
 
     path: str
     source: str
@@ -58,6 +91,12 @@ class Prediction:
     logit: float | None
     fake_probability: float | None
     status: Status
+    face: int = 0
+    box: Box | None = None
+    verdict: Verdict | None = None
+    cautions: str = ""
+    reason: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -92,13 +131,39 @@ def make_table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
     Raises:
         DataError: a row is invalid.
     """
-    arrow = _import_pyarrow()
+    arrow, given = _import_pyarrow(), tuple(rows)
+    names = tuple(dict.fromkeys(name for row in given for name in row.attributes))
     metadata = {_METADATA: origin.model_dump_json(by_alias=True).encode()}
     made = arrow.Table.from_pylist(
-        [asdict(row) for row in rows], schema=_schema().with_metadata(metadata)
+        [_to_columns(row, names, origin.detector_sha256) for row in given],
+        schema=_schema(f"{ATTRIBUTE}{name}" for name in names).with_metadata(metadata),
     )
     _check_table(made)
     return made
+
+
+def rows_of(predictions: pa.Table) -> Iterator[Prediction]:
+    """Yield the rows of a table, as `make_table` takes them."""
+    plain = [one.name for one in fields(Prediction) if one.name not in {"box", "attributes"}]
+    for row in predictions.to_pylist():
+        box = tuple(row[name] for name in _BOX)
+        yield Prediction(
+            **{name: row[name] for name in plain},
+            box=None if None in box else box,
+            attributes={
+                name.removeprefix(ATTRIBUTE): value
+                for name, value in row.items()
+                if name.startswith(ATTRIBUTE) and value
+            },
+        )
+
+
+def _to_columns(row: Prediction, attributes: tuple[str, ...], detector: str) -> dict[str, Any]:
+    """Return a row with its box, its attributes and the detector's hash as columns."""
+    columns = {one.name: getattr(row, one.name) for one in fields(Prediction)}
+    known, box = columns.pop("attributes"), columns.pop("box") or (None,) * len(_BOX)
+    columns |= dict(zip(_BOX, box, strict=True)) | {"detector_sha256": detector}
+    return columns | {f"{ATTRIBUTE}{name}": known.get(name, "") for name in attributes}
 
 
 def write_table(predictions: pa.Table, path: Path) -> None:
@@ -111,7 +176,7 @@ def write_table(predictions: pa.Table, path: Path) -> None:
 
 
 def read_table(path: Path) -> pa.Table:
-    """Read and validate a table that `write_table` wrote.
+    """Read and validate a table that `write_table` wrote, of schema 1 or 2.
 
     Raises:
         DataError: the file is missing, not Parquet, or invalid.
@@ -123,8 +188,21 @@ def read_table(path: Path) -> pa.Table:
         predictions = parquet.read_table(path)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read as a predictions table: {error}") from error
+    if predictions.schema.equals(_schema_1(), check_metadata=False):
+        predictions = _upgrade(predictions, name=str(path))
     _check_table(predictions, name=str(path))
     return predictions
+
+
+def _upgrade(predictions: pa.Table, *, name: str) -> pa.Table:
+    """Return a table of schema 1 in schema 2: faces without boxes, rows without verdicts."""
+    old = b"faceproof.predictions/1"
+    written = (predictions.schema.metadata or {}).get(_METADATA, b"")
+    if old not in written:
+        raise DataError(f"{name}: metadata of another faceproof version: {written.decode()[:80]}")
+    new = {_METADATA: written.replace(old, b"faceproof.predictions/2", 1)}
+    origin = origin_of(predictions.replace_schema_metadata(new), name=name)
+    return make_table((Prediction(**row) for row in predictions.to_pylist()), origin)
 
 
 def origin_of(predictions: pa.Table, *, name: str = "predictions") -> Origin:
@@ -142,16 +220,23 @@ def origin_of(predictions: pa.Table, *, name: str = "predictions") -> Origin:
         raise DataError(f"{name}: metadata of another faceproof version: {error}") from error
 
 
+def labelled_rows(predictions: pa.Table) -> pa.Table:
+    """Return the rows of the faces with a label, in order; only these count in a metric."""
+    compute = _import_pyarrow().compute
+    return predictions.filter(compute.not_equal(predictions["label"], ""))
+
+
 def all_faces(predictions: pa.Table) -> Faces:
-    """Return all rows as arrays, including those that were not judged."""
+    """Return all rows with a label as arrays, including those that were not judged."""
+    kept = labelled_rows(predictions)
     text = {
-        column: np.asarray(predictions[column].to_pylist(), dtype=np.str_)
+        column: np.asarray(kept[column].to_pylist(), dtype=np.str_)
         for column in ("source", "generator", "group", "path", "condition", "split", "status")
     }
     return Faces(
-        fake=np.asarray(predictions["label"].to_pylist(), dtype=np.str_) == "fake",
-        logits=_float_column(predictions, "logit"),
-        probabilities=_float_column(predictions, "fake_probability"),
+        fake=np.asarray(kept["label"].to_pylist(), dtype=np.str_) == "fake",
+        logits=_float_column(kept, "logit"),
+        probabilities=_float_column(kept, "fake_probability"),
         sources=text["source"],
         generators=text["generator"],
         groups=np.where(text["group"] == "", text["path"], text["group"]),
@@ -159,6 +244,13 @@ def all_faces(predictions: pa.Table) -> Faces:
         splits=text["split"],
         statuses=text["status"],
     )
+
+
+def reasons_of(predictions: pa.Table) -> list[str]:
+    """Return why each face with a label was not judged, in order; "" for a judged one."""
+    kept = labelled_rows(predictions)
+    columns = zip(kept["status"].to_pylist(), kept["reason"].to_pylist(), strict=True)
+    return ["" if status == "ok" else reason or status for status, reason in columns]
 
 
 def judged_faces(predictions: pa.Table) -> Faces:
@@ -173,14 +265,16 @@ def _check_table(predictions: pa.Table, *, name: str = "predictions") -> None:
     Raises:
         DataError: with the first fault, the number of rows and the first row.
     """
-    if not predictions.schema.equals(_schema(), check_metadata=False):
+    more = [key for key in predictions.column_names if key.startswith(ATTRIBUTE)]
+    wanted = _schema(more)
+    if not predictions.schema.equals(wanted, check_metadata=False):
         raise DataError(
             f"{name}: columns are {_describe_schema(predictions.schema)}, "
-            f"expected {_describe_schema(_schema())}"
+            f"expected {_describe_schema(wanted)}"
         )
-    origin_of(predictions, name=name)
+    origin = origin_of(predictions, name=name)
     columns = {key: np.asarray(values, object) for key, values in predictions.to_pydict().items()}
-    for fault, broken in _find_faults(columns).items():
+    for fault, broken in _find_faults(columns, origin).items():
         if broken.any():
             first = int(np.argmax(broken))
             raise DataError(
@@ -189,29 +283,40 @@ def _check_table(predictions: pa.Table, *, name: str = "predictions") -> None:
             )
 
 
-def _find_faults(columns: dict[str, NDArray[Any]]) -> dict[str, Bools]:
+def _find_faults(columns: dict[str, NDArray[Any]], origin: Origin) -> dict[str, Bools]:
     """Return each possible fault of a row with its mask, bool [N]."""
     logit, probability = (columns[key].astype(float) for key in ("logit", "fake_probability"))
     label, ok = columns["label"], columns["status"] == "ok"
-    picture = np.array(list(zip(columns["path"], columns["condition"], strict=True)), object)
+    bare, judged = label == "", columns["verdict"] != None  # noqa: E711
+    box = np.stack([columns[name].astype(float) for name in _BOX])
     return {
-        "label is neither real nor fake": ~np.isin(label, LABELS),
-        "label contradicts the generator": (label == "real") != (columns["generator"] == "none"),
+        "label is neither real nor fake": ~np.isin(label, (*LABELS, "")),
+        "label contradicts the generator": ~bare
+        & ((label == "real") != (columns["generator"] == "none")),
+        "generator without a label": bare & (columns["generator"] != ""),
         "unknown status": ~np.isin(columns["status"], STATUSES),
         "logit without status ok, or status ok without logit": ok != np.isfinite(logit),
         "probability outside [0, 1]": ok & ~((probability >= 0) & (probability <= 1)),
         "probability without status ok": ~ok & ~np.isnan(probability),
-        "duplicate path and condition": _is_repeated(picture),
+        "unknown verdict": judged & ~np.isin(columns["verdict"], VERDICTS),
+        "verdict without status ok": judged & ~ok,
+        "reason with status ok": ok & (columns["reason"] != ""),
+        "box is not four numbers": np.isfinite(box).any(axis=0) & ~np.isfinite(box).all(axis=0),
+        "another detector": columns["detector_sha256"] != origin.detector_sha256,
+        "duplicate path, face and condition": _is_repeated(
+            zip(columns["path"], columns["face"], columns["condition"], strict=True)
+        ),
     }
 
 
-def _is_repeated(pairs: NDArray[Any]) -> Bools:
-    seen: set[tuple[str, str]] = set()
-    again = np.zeros(len(pairs), dtype=bool)
-    for i, pair in enumerate(map(tuple, pairs)):
-        again[i] = pair in seen
-        seen.add(pair)
-    return again
+def _is_repeated(keys: Iterable[tuple[str, int, str]]) -> Bools:
+    """Return whether each key stood before, bool [N]."""
+    seen: set[tuple[str, int, str]] = set()
+    again = []
+    for key in keys:
+        again.append(key in seen)
+        seen.add(key)
+    return np.array(again, dtype=bool)
 
 
 def _float_column(predictions: pa.Table, column: str) -> Floats:
@@ -220,13 +325,27 @@ def _float_column(predictions: pa.Table, column: str) -> Floats:
     return np.asarray(values, dtype=np.float64)
 
 
-def _schema() -> pa.Schema:
+def _schema(attributes: Iterable[str] = ()) -> pa.Schema:
+    """Return the columns of schema 2, with those of the manifest's attributes last."""
+    arrow = _import_pyarrow()
+    known = [*_schema_1(), arrow.field("face", arrow.int32(), nullable=False)]
+    known += [arrow.field(name, arrow.float64()) for name in _BOX]
+    known.append(arrow.field("verdict", arrow.string()))
+    texts = ("cautions", "reason", "detector_sha256", *attributes)
+    return arrow.schema(
+        [*known, *(arrow.field(name, arrow.string(), nullable=False) for name in texts)]
+    )
+
+
+def _schema_1() -> pa.Schema:
+    """Return the columns of schema 1, with which those of schema 2 begin."""
     arrow = _import_pyarrow()
     kinds = {"logit": arrow.float64(), "fake_probability": arrow.float64()}
+    names = [one.name for one in fields(Prediction)]
     return arrow.schema(
         [
-            arrow.field(one.name, kinds.get(one.name, arrow.string()), nullable=one.name in kinds)
-            for one in fields(Prediction)
+            arrow.field(name, kinds.get(name, arrow.string()), nullable=name in kinds)
+            for name in names[: names.index("status") + 1]
         ]
     )
 
@@ -238,6 +357,7 @@ def _describe_schema(schema: pa.Schema) -> str:
 def _import_pyarrow() -> Any:
     try:
         import pyarrow as pa
+        import pyarrow.compute
     except ImportError as error:
         raise MissingExtraError("pyarrow", extra="data") from error
     return pa

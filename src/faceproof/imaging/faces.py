@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from faceproof.errors import FaceproofError
+from faceproof.imaging.preprocessing import TEMPLATE_112
 
 Pixels = npt.NDArray[np.uint8]
 Box = tuple[float, float, float, float]
@@ -52,6 +53,15 @@ class Face:
     def side_px(self) -> float:
         """Shorter side of the box in pixels."""
         return min(self.box[2], self.box[3])
+
+
+def whole_picture_face(pixels: Pixels) -> Face:
+    """Return the whole picture as one face, with landmarks where an aligned crop has them."""
+    height, width = pixels.shape[:2]
+    side = max(height, width)
+    corner = np.array([(width - side) / 2, (height - side) / 2])
+    landmarks = (TEMPLATE_112 * (side / 112) + corner).astype(np.float32)
+    return Face((0.0, 0.0, float(width), float(height)), landmarks, 1.0)
 
 
 class FaceFinder(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from faceproof.detector.spec import Finding
-from faceproof.evaluation.evaluate import Confusion, Evaluation
+from faceproof.evaluation.evaluation_record import Confusion, Evaluation
 from faceproof.evaluation.findings import REPORTED
 from faceproof.evaluation.formulas import Floats, precision_recall_curve, reliability, roc_curve
 from faceproof.evaluation.predictions import Faces, judged_faces

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,10 @@ from faceproof.detector.spec import Finding
 from faceproof.errors import UsageError
 from faceproof.evaluation.finding_names import UNATTACKED, attack_cautions
 from faceproof.evaluation.findings import NOT_JUDGED, slice_findings
-from faceproof.evaluation.predict import Predictor, largest_face, predict_rows
+from faceproof.evaluation.predict import Predictor, predict_rows
 from faceproof.evaluation.predictions import Faces, Origin, judged_faces
-from faceproof.imaging.faces import FaceFinder, YuNet
+from faceproof.evaluation.scored_faces import search_faces
+from faceproof.imaging.faces import FaceFinder
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
 from faceproof.training.attacks import PixelBox, evaluation_mode, perturb, pixel_box
 from faceproof.training.recipe import AdversarialRecipe, Recipe
@@ -124,7 +124,7 @@ def select_attack_faces(
         Origin(detector_sha256=detector.sha256, data_sha256=manifest.sha256, purpose=purpose),
         ("clean",),
         root=root,
-        find=partial(largest_face, finder or YuNet()),
+        find=search_faces(finder),
         workers=workers,
     )
     if not keeper.inputs:

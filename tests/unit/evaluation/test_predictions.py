@@ -1,5 +1,6 @@
 """The predictions table: written, read, checked, and refused where it breaks the contract."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,9 +12,11 @@ from faceproof.evaluation.predictions import (
     Prediction,
     all_faces,
     judged_faces,
+    labelled_rows,
     make_table,
     origin_of,
     read_table,
+    rows_of,
     write_table,
 )
 
@@ -50,8 +53,63 @@ def test_what_was_written_is_read(tmp_path):
 def test_the_columns_are_those_of_the_contract():
     assert make_table([REAL], ORIGIN).column_names == [
         "path", "source", "generator", "label", "split", "group", "condition", "logit",
-        "fake_probability", "status",
+        "fake_probability", "status", "face", "box_x", "box_y", "box_width", "box_height",
+        "verdict", "cautions", "reason", "detector_sha256",
     ]  # fmt: skip
+
+
+def write_schema_1(path, rows, schema="faceproof.predictions/1"):
+    """Write a file as the version before schema 2 did."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    texts = ("path", "source", "generator", "label", "split", "group", "condition")
+    fields = [pa.field(name, pa.string(), nullable=False) for name in texts]
+    fields += [pa.field(name, pa.float64()) for name in ("logit", "fake_probability")]
+    fields.append(pa.field("status", pa.string(), nullable=False))
+    origin = {
+        "schema": schema,
+        "detector_sha256": "a" * 64,
+        "data_sha256": "b" * 64,
+        "purpose": "calibrate",
+    }
+    columns = pa.schema(fields, metadata={b"faceproof": json.dumps(origin).encode()})
+    values = [{name: getattr(row, name) for name in columns.names} for row in rows]
+    parquet.write_table(pa.Table.from_pylist(values, schema=columns), path)
+
+
+def test_a_file_of_schema_1_is_read(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    write_schema_1(path, [REAL, FAKE, LOST])
+    found = read_table(path)
+    assert found.equals(make_table([REAL, FAKE, LOST], ORIGIN), check_metadata=True)
+    assert origin_of(found) == ORIGIN
+    write_table(found, path)
+    assert read_table(path).equals(found)
+
+
+def test_a_broken_file_of_schema_1_is_refused(tmp_path):
+    path = tmp_path / "predictions.parquet"
+    write_schema_1(path, [REAL, replace(FAKE, fake_probability=1.5)])
+    with pytest.raises(DataError, match=r"outside \[0, 1\] in 1 rows, first in row 1"):
+        read_table(path)
+    write_schema_1(path, [REAL], schema="faceproof.predictions/3")
+    with pytest.raises(DataError, match="metadata of another faceproof"):
+        read_table(path)
+
+
+def test_rows_of_a_table_are_those_it_was_made_of():
+    rows = [
+        replace(REAL, box=(1.0, 2.0, 30.0, 40.0), verdict="unsure", cautions="small,dark"),
+        replace(FAKE, attributes={"age": "33", "condition": "good"}),
+        replace(LOST, reason="face_lost"),
+        replace(FAKE, face=1, label="", generator=""),
+    ]
+    table = make_table(rows, ORIGIN)
+    assert list(rows_of(table)) == rows
+    assert table["attribute.condition"].to_pylist() == ["", "good", "", ""]
+    assert set(table["detector_sha256"].to_pylist()) == {"a" * 64}
+    assert len(all_faces(table)) == labelled_rows(table).num_rows == 3
 
 
 def test_judged_leaves_out_what_has_no_answer_and_faces_keeps_it():
@@ -89,7 +147,12 @@ def test_a_row_without_a_group_is_a_group_of_its_own():
         (replace(FAKE, fake_probability=1.5), r"outside \[0, 1\]"),
         (replace(FAKE, fake_probability=None), r"outside \[0, 1\]"),
         (replace(LOST, fake_probability=0.5), "probability without status ok"),
-        (replace(REAL, logit=3.0), "duplicate path and condition"),
+        (replace(REAL, logit=3.0), "duplicate path, face and condition"),
+        (replace(FAKE, label=""), "generator without a label"),
+        (replace(FAKE, verdict="false"), "unknown verdict"),
+        (replace(LOST, verdict="unsure"), "verdict without status ok"),
+        (replace(FAKE, reason="no_face"), "reason with status ok"),
+        (replace(FAKE, box=(1.0, 2.0, 3.0, None)), "box is not four numbers"),
     ],
 )
 def test_a_broken_row_is_refused_and_named(row, fault):
@@ -120,7 +183,7 @@ def test_files_of_others_are_refused(tmp_path):
     parquet.write_table(make_table([REAL], ORIGIN).replace_schema_metadata({}), path)
     with pytest.raises(DataError, match="its metadata has no detector"):
         read_table(path)
-    changed = {b"faceproof": b'{"schema": "faceproof.predictions/2"}'}
+    changed = {b"faceproof": b'{"schema": "faceproof.predictions/3"}'}
     parquet.write_table(make_table([REAL], ORIGIN).replace_schema_metadata(changed), path)
     with pytest.raises(DataError, match="metadata of another faceproof"):
         read_table(path)

@@ -8,15 +8,10 @@ import numpy as np
 import pytest
 
 from faceproof.detector import ChosenOn, DetectorSpec, OperatingPoint, TrainingData
-from faceproof.evaluation.evaluate import (
-    DatasetRef,
-    DetectorRef,
-    Evaluation,
-    Selection,
-    cautions,
-    make_evaluation,
-)
+from faceproof.evaluation.evaluate import make_evaluation
+from faceproof.evaluation.evaluation_record import DatasetRef, DetectorRef, Evaluation
 from faceproof.evaluation.predictions import Origin, Prediction, make_table
+from faceproof.evaluation.selection import Selection, cautions
 from faceproof.reports.evaluation_page import evaluation_page, plots_by_condition
 from support import pages
 

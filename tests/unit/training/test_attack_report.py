@@ -344,7 +344,7 @@ def test_without_a_face_there_is_nothing_to_attack(folder, tiny_bundle):
 
 
 def test_the_final_report_has_attacks_where_training_had(folder, tiny_bundle, monkeypatch):
-    monkeypatch.setattr("faceproof.training.attack_report.YuNet", CentreFinder)
+    monkeypatch.setattr("faceproof.evaluation.scored_faces.YuNet", CentreFinder)
     bundle = Bundle.read(tiny_bundle)
     spec = bundle.spec
     recipe = Recipe.model_validate(

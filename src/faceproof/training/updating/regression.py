@@ -34,10 +34,11 @@ from faceproof.evaluation.feedback_set import (
 )
 from faceproof.evaluation.gate import Gate, Regression
 from faceproof.evaluation.paired import Pair, pair_predictions
-from faceproof.evaluation.predict import Pixels, Points, largest_face, predict_rows
+from faceproof.evaluation.predict import predict_rows
 from faceproof.evaluation.predictions import Origin
+from faceproof.evaluation.scored_faces import FaceSearch, Pixels, closest_face, search_faces
 from faceproof.imaging.decode import load
-from faceproof.imaging.faces import FaceFinder, YuNet
+from faceproof.imaging.faces import Face, FaceFinder, YuNet
 from faceproof.imaging.preprocessing import CropSpec, crop_face
 from faceproof.training.finish import saved_predictions
 from faceproof.training.updating.sets import PictureSet, record_of
@@ -297,26 +298,10 @@ def summarise_regression(
     )
 
 
-def find_face_in_box(box: Box, finder: FaceFinder, pixels: Pixels) -> list[Points]:
-    """Return the landmarks of the face in a box, an empty list if none is detected there."""
-    faces = finder.find(pixels)
-    best = max(faces, key=lambda face: _intersection_over_union(face.box, box), default=None)
-    return (
-        [best.landmarks] if best and _intersection_over_union(best.box, box) >= _SAME_FACE else []
-    )
-
-
-def _intersection_over_union(one: Box, other: Box) -> float:
-    """Return the intersection over union of two boxes, in [0, 1].
-
-    >>> _intersection_over_union((0, 0, 2, 2), (1, 0, 2, 2))
-    0.3333333333333333
-    """
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    together = one[2] * one[3] + other[2] * other[3] - shared
-    return shared / together if together > 0 else 0.0
+def find_face_in_box(box: Box, finder: FaceFinder, pixels: Pixels) -> list[Face]:
+    """Return the face in a box, an empty list if none is detected there."""
+    best = closest_face(finder.find(pixels), box, _SAME_FACE)
+    return [] if best is None else [best]
 
 
 def _judged_cases(answers: ComparedPredictions, decided: Gate) -> Iterator[tuple[str, bool, bool]]:
@@ -354,7 +339,9 @@ def _predict_part(
 ) -> pa.Table:
     """Return the predictions of cases with the same face selection, under the cases' names."""
     box = cases[0].box
-    find = partial(largest_face, finder) if box is None else partial(find_face_in_box, box, finder)
+    find = (
+        search_faces(finder) if box is None else FaceSearch(partial(find_face_in_box, box, finder))
+    )
     rows = [case.row for case in cases]
     made = predict_rows(
         detector, rows, origin, CONDITIONS, root=root, find=find, workers=usable_cores()

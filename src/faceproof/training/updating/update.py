@@ -16,7 +16,7 @@ from faceproof.detector.bundle import Bundle, sha256_of
 from faceproof.detector.detector import locate
 from faceproof.detector.spec import OperatingPoint
 from faceproof.errors import BundleError, TrainingError, UsageError
-from faceproof.evaluation.evaluate import DetectorRef
+from faceproof.evaluation.evaluation_record import DetectorRef
 from faceproof.evaluation.feedback_set import FeedbackSet
 from faceproof.evaluation.findings import composition
 from faceproof.evaluation.gate import (

@@ -1,0 +1,188 @@
+"""`Evaluation`: the record of all figures of one detector on one data set, and its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from faceproof.detector.spec import Finding, OperatingPoint, Sha256, Text
+from faceproof.errors import UsageError
+from faceproof.records import Document, Record
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class DetectorRef(Record):
+    """The evaluated detector."""
+
+    name: Text
+    version: Text
+    sha256: Sha256
+
+
+class DatasetRef(Record):
+    """The evaluated rows: their manifest, and its split ("" without splits)."""
+
+    name: str
+    sha256: Sha256
+    split: str
+    rows: int = Field(ge=1)
+
+
+class Confusion(Record):
+    """Confusion counts: faces of each class called real, unsure and fake."""
+
+    condition: Text
+    real: tuple[int, int, int]
+    fake: tuple[int, int, int]
+
+
+class StatusCounts(Record):
+    """Number of pictures of a condition that were judged, had no face, or were unreadable."""
+
+    condition: Text
+    ok: int = Field(ge=0)
+    no_face: int = Field(ge=0)
+    error: int = Field(ge=0)
+
+
+class Coverage(Record):
+    """How many labelled faces of a slice were judged, and why the others were not.
+
+    A slice ``generator=NAME`` counts only the fakes. ``reasons`` are codes, the most frequent
+    first.
+    """
+
+    slice: Text
+    condition: Text
+    judged: int = Field(ge=0)
+    not_judged: int = Field(ge=0)
+    reasons: tuple[tuple[Text, int], ...] = ()
+
+    def describe(self) -> str:
+        """Return the number not judged with its reasons, as in "3 (no_face 2, face_lost 1)"."""
+        if not self.not_judged:
+            return "0"
+        return f"{self.not_judged:,} ({describe_reasons(self.reasons)})"
+
+
+def describe_reasons(reasons: Iterable[tuple[str, int]]) -> str:
+    """Return reasons and their numbers as words.
+
+    >>> describe_reasons([("no_face", 1200), ("face_lost", 1)])
+    'no_face 1,200, face_lost 1'
+    """
+    return ", ".join(f"{reason} {count:,}" for reason, count in reasons)
+
+
+class Evaluation(Document):
+    """Metrics of one detector on one data set at one operating point, with their provenance."""
+
+    schema_: Literal["faceproof.evaluation/1"] = Field(
+        default="faceproof.evaluation/1", alias="schema"
+    )
+    detector: DetectorRef
+    data: DatasetRef
+    operating_point: OperatingPoint
+    faces: Text
+    seed: int
+    resamples: int
+    cautions: tuple[str, ...] = ()
+    """Warnings to read before any figure, most serious first."""
+    left_out: tuple[str, ...] = ()
+    """Metrics that cannot be computed from these faces, with the reason."""
+    answered: tuple[StatusCounts, ...]
+    confusion: tuple[Confusion, ...]
+    coverage: tuple[Coverage, ...] = ()
+    findings: tuple[Finding, ...]
+
+    def find(self, metric: str, slice_: str = "all", condition: str = "clean") -> Finding | None:
+        """Return the finding of a metric (at the operating point if it needs one), or None."""
+        named = {metric, f"{metric}@{self.operating_point.name}"}
+        at = (slice_, condition)
+        return next(
+            (f for f in self.findings if f.metric in named and (f.slice, f.condition) == at), None
+        )
+
+    def count_judged(self, slice_: str, condition: str) -> tuple[int, int]:
+        """Return the numbers of real and fake faces judged in a slice."""
+        both, fakes = (self.find(metric, slice_, condition) for metric in ("accuracy", "apcer"))
+        fake = fakes.n if fakes else 0
+        return (both.n if both else 0) - fake, fake
+
+    def find_coverage(self, slice_: str, condition: str) -> Coverage | None:
+        """Return how many faces of a slice were judged; None in a record of an earlier version."""
+        at = (slice_, condition)
+        return next((one for one in self.coverage if (one.slice, one.condition) == at), None)
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """The names of the slices, in order."""
+        return tuple(dict.fromkeys(one.slice for one in self.findings))
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions, in order."""
+        return tuple(one.condition for one in self.answered)
+
+    def to_polars(self, table: str = "findings") -> pl.DataFrame:
+        """Return one of the `TABLES` as a polars frame.
+
+        Raises:
+            UnknownChoiceError: the table is unknown.
+        """
+        import polars as pl
+
+        rows, columns = choose(TABLES, table, what="table")(self)
+        return pl.DataFrame(rows, schema=list(columns), orient="row")
+
+    def to_pandas(self, table: str = "findings") -> Any:
+        """Return one of the `TABLES` as a pandas frame.
+
+        Raises:
+            UnknownChoiceError: the table is unknown.
+            UsageError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UsageError("pandas is not installed; install it, or use to_polars") from error
+        rows, columns = choose(TABLES, table, what="table")(self)
+        return pd.DataFrame(rows, columns=list(columns))
+
+
+_Rows = tuple[list[tuple[object, ...]], tuple[str, ...]]
+
+
+def _findings_table(evaluation: Evaluation) -> _Rows:
+    columns = ("metric", "slice", "condition", "value", "low", "high", "n", "data_sha256")
+    return [tuple(getattr(one, name) for name in columns) for one in evaluation.findings], columns
+
+
+def _coverage_table(evaluation: Evaluation) -> _Rows:
+    rows: list[tuple[object, ...]] = [
+        (one.slice, one.condition, one.judged, one.not_judged, describe_reasons(one.reasons))
+        for one in evaluation.coverage
+    ]
+    return rows, ("slice", "condition", "judged", "not_judged", "reasons")
+
+
+def _confusion_table(evaluation: Evaluation) -> _Rows:
+    rows: list[tuple[object, ...]] = [
+        (one.condition, label, *counts)
+        for one in evaluation.confusion
+        for label, counts in (("real", one.real), ("fake", one.fake))
+    ]
+    return rows, ("condition", "label", "called_real", "called_unsure", "called_fake")
+
+
+TABLES: dict[str, Callable[[Evaluation], _Rows]] = {
+    "findings": _findings_table,
+    "coverage": _coverage_table,
+    "confusion": _confusion_table,
+}
+"""The tables of an `Evaluation` for polars and pandas."""

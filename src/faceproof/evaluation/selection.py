@@ -1,0 +1,166 @@
+"""`Selection`: the rows of a manifest to judge, and warnings about what they can show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faceproof.data.manifest import SPLITS, Manifest, Row
+from faceproof.data.manifest_files import read_manifest
+from faceproof.detector import DetectorSpec
+from faceproof.errors import UsageError
+from faceproof.evaluation.evaluation_record import DatasetRef, describe_reasons
+from faceproof.evaluation.predictions import Texts, reasons_of
+from faceproof.sources import to_printable
+from faceproof.tables import choose
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+#: Purpose of reading each split; only `test` gives unbiased figures.
+_PURPOSES = {
+    "train": "fit",
+    "validation": "choose",
+    "calibration": "calibrate",
+    "test": "final-report",
+}
+_CHOSE = {
+    "train": "a detector trained on it has seen these faces",
+    "validation": "it may have selected the detector's epochs",
+    "calibration": "it may have set the detector's calibration and thresholds",
+}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows to judge, the folder of their pictures, and their split."""
+
+    rows: tuple[Row, ...]
+    root: Path
+    sha256: str
+    purpose: str
+    split: str
+    """The split of the rows, "" if the manifest has no splits."""
+    name: str
+
+    @property
+    def dataset_ref(self) -> DatasetRef:
+        """The rows as an evaluation records them."""
+        return DatasetRef(name=self.name, sha256=self.sha256, split=self.split, rows=len(self.rows))
+
+
+def select_rows(
+    manifest: Manifest | str | Path, root: str | Path | None, split: str | None
+) -> Selection:
+    """Return the rows to judge of a manifest or of its file.
+
+    Raises:
+        UsageError: the file is missing, or the split is unknown or empty.
+        ManifestError: the manifest breaks its contract.
+    """
+    if isinstance(manifest, Manifest):
+        return select(manifest, split, name="<Manifest>")
+    path, shown = Path(manifest), to_printable(str(manifest))
+    if not path.is_file():
+        raise UsageError(f"there is no manifest {shown}; name a .parquet or .csv")
+    folder = None if root is None else Path(root)
+    return select(read_manifest(path, root=folder), split, name=shown)
+
+
+def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
+    """Return the rows of ``split``; None selects `test`, or all rows without splits.
+
+    Raises:
+        UsageError: the split is unknown or empty.
+    """
+    if split is not None:
+        choose(dict.fromkeys(SPLITS), split, what="split")
+    if not len(manifest):
+        raise UsageError(f"{name} has no rows")
+    counts = manifest.counts()
+    if split is None and not any(counts.values()):
+        return _make_selection(manifest, manifest.rows, "final-report", "", name)
+    wanted = split or "test"
+    rows = manifest.take(wanted, purpose=_PURPOSES[wanted])
+    if not rows:
+        held = ", ".join(f"{count:,} {key}" for key, count in counts.items() if count)
+        raise UsageError(
+            f"{name} has no rows in the split {wanted!r}; it has {held or 'no splits'}: "
+            f"{'omit --split' if not held else 'choose another with --split'}"
+        )
+    return _make_selection(manifest, rows, _PURPOSES[wanted], wanted, name)
+
+
+def cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> tuple[str, ...]:
+    """Return warnings to read before any figure, most serious first."""
+    known = (selection.split, selection.sha256, spec.trained_on.data_sha256)
+    return tuple(data_cautions(*known, predictions))
+
+
+def _make_selection(
+    manifest: Manifest, rows: tuple[Row, ...], purpose: str, split: str, name: str
+) -> Selection:
+    if manifest.root is None:
+        raise UsageError(f"{name}: data folder unknown; set it with --root")
+    return Selection(rows, manifest.root, manifest.sha256, purpose, split, name)
+
+
+def data_cautions(
+    split: str, data_sha256: str, trained_on_sha256: str | None, predictions: pa.Table
+) -> Iterator[str]:
+    """Yield warnings about the split, the training data and the faces that were not judged."""
+    if message := _CHOSE.get(split):
+        yield (
+            f"NOT A TEST: these figures are from the split {split!r}: {message}. "
+            "They do not measure the detector on new faces."
+        )
+    yield _compare_with_training_data(split, data_sha256, trained_on_sha256)
+    reasons = np.asarray(reasons_of(predictions), dtype=np.str_)
+    gone = int((reasons != "").sum())
+    if gone == len(reasons):
+        yield (
+            f"No picture could be judged ({describe_reasons(count_reasons(reasons))}): check the "
+            "data folder (--root)."
+        )
+    elif gone:
+        yield (
+            f"{gone:,} of {len(reasons):,} pictures were not judged "
+            f"({describe_reasons(count_reasons(reasons))}) and are excluded from all figures; the "
+            "predictions table lists them."
+        )
+
+
+def count_reasons(reasons: Texts) -> tuple[tuple[str, int], ...]:
+    """Return each reason, but "", with its number, the most frequent first."""
+    found = Counter(reasons.tolist())
+    del found[""]
+    return tuple(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _compare_with_training_data(split: str, data_sha256: str, trained_on_sha256: str | None) -> str:
+    """Return a sentence that compares the data with the detector's training data."""
+    if trained_on_sha256 is None:
+        return (
+            "The training data of this detector is unknown. It may have seen these pictures or "
+            "others like them."
+        )
+    if data_sha256 != trained_on_sha256:
+        return (
+            "By its hash, this is not the manifest that the detector was trained on. Check for "
+            "shared pictures with `faceproof data inspect --against`, if you have both."
+        )
+    if split == "test":
+        return (
+            "By its hash, this is the data set that the detector was trained on. These are its "
+            "test rows: other people and originals, but the same generators. New data is harder."
+        )
+    return (
+        "THE DETECTOR'S OWN DATA: by its hash, this is the data set that the detector was "
+        "trained on, and these are not its test rows."
+    )
