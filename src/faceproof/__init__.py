@@ -6,9 +6,9 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 >>> faceproof.Checker.__module__
 'faceproof.checker'
 
-There is a function for each of the commands: `check`, `inspect`, `evaluate` and `train`. They
-return values, and the command line shows those. `inspect` and `evaluate` need the extra `data`,
-`train` needs the extra `train`.
+There is a function for each of the commands: `check`, `inspect`, `evaluate`, `audit` and `train`.
+They return values, and the command line shows those. `inspect`, `evaluate` and `audit` need the
+extra `data`, `train` needs the extra `train`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faceproof.audits.audit import audit
     from faceproof.checker import Checker, check
     from faceproof.data.inspection.inspect import InspectSpec, inspect
     from faceproof.data.inspection.record import Inspection
     from faceproof.detector import Bundle, Detector
     from faceproof.errors import FaceproofError
+    from faceproof.evaluation.audit_result import AuditResult, AuditRun
     from faceproof.evaluation.evaluate import Evaluation, evaluate
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AuditResult",
+    "AuditRun",
     "Bundle",
     "CheckResult",
     "CheckedFace",
@@ -43,6 +47,7 @@ __all__ = [
     "Limits",
     "Sources",
     "__version__",
+    "audit",
     "check",
     "evaluate",
     "inspect",
@@ -50,6 +55,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AuditResult": "faceproof.evaluation.audit_result",
+    "AuditRun": "faceproof.evaluation.audit_result",
     "Bundle": "faceproof.detector",
     "CheckResult": "faceproof.results",
     "CheckedFace": "faceproof.results",
@@ -61,6 +68,7 @@ _HOMES = {
     "Inspection": "faceproof.data.inspection.record",
     "Limits": "faceproof.imaging.decode",
     "Sources": "faceproof.sources",
+    "audit": "faceproof.audits.audit",
     "check": "faceproof.checker",
     "evaluate": "faceproof.evaluation.evaluate",
     "inspect": "faceproof.data.inspection.inspect",
@@ -68,6 +76,7 @@ _HOMES = {
 }
 #: What the modules of some homes import, and the extra that brings it.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "faceproof.audits": ("data", ("polars", "pyarrow")),
     "faceproof.data": ("data", ("polars", "sklearn")),
     "faceproof.evaluation": ("data", ("polars", "pyarrow")),
     "faceproof.training": (

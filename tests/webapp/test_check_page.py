@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from faceproof import Checker, Detector
-from faceproof.audits.stability import check_resaved
+from faceproof.audits.resaving import check_resaved
 from faceproof.detector import decide
 from faceproof.frontends.webapp import settings
 from faceproof.frontends.webapp.answers import GivenPicture

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from faceproof.cli import (
+    audit,
     check,
     data,
     detectors,
@@ -29,6 +30,7 @@ from faceproof.cli.exits import ErrorHandlingGroup
 #: The verbs: each is a function, or an app with verbs of its own.
 _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "app": webapp.webapp,
+    "audit": audit.audit,
     "check": check.check,
     "data": data.app,
     "detectors": detectors.app,

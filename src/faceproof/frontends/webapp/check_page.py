@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from faceproof.audits.stability import CONDITIONS, check_resaved
+from faceproof.audits.resaving import CONDITIONS, check_resaved
 from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import inputs, sliders
