@@ -226,7 +226,9 @@ def _bounded_rate(hits: Bools, groups: Texts) -> tuple[Rate, float | None]:
     if rate.value is None:
         return rate, None
     size = effective_size(hits, groups)
-    return rate, clopper_pearson_upper(math.ceil(rate.value * size - 1e-9), max(1, math.floor(size)))
+    return rate, clopper_pearson_upper(
+        math.ceil(rate.value * size - 1e-9), max(1, math.floor(size))
+    )
 
 
 def _promise_words(promises: Sequence[_Promise]) -> str:

@@ -17,6 +17,7 @@ from faceproof.cli.exits import INTERRUPTED
 from faceproof.cli.heatmaps import HeatMapFolder
 from faceproof.cli.output import FAIL_ON, FORMATS, OutcomeCounts
 from faceproof.cli.progress import progress_bar
+from faceproof.cli.stability import StabilityCheck
 from faceproof.errors import UsageError
 from faceproof.sources import Sources, read_names
 from faceproof.tables import choose
@@ -124,6 +125,12 @@ def check(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for a heat map (PNG) of each face."),
     ] = None,
+    stability: Annotated[
+        bool,
+        typer.Option(
+            "--stability", help="Check 24 copies of each picture, saved again; much slower."
+        ),
+    ] = False,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -146,13 +153,14 @@ def check(
     checker = make_checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
     case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
     maps = HeatMapFolder(heatmaps, checker) if heatmaps else None
+    copies = StabilityCheck(checker) if stability else None
     seeing = [one for one in (case, maps) if one]
     tally = OutcomeCounts()
     with (
         _open_output(output, for_people=format_ == "table") as stream,
         progress_bar(listing.countable_sources()) as bar,
         closing(make_writer(stream, bar.hide)) as writer,
-        closing(_check_groups(checker, listing, seeing)) as results,
+        closing(_check_groups(checker, listing, seeing, copies)) as results,
     ):
         shown = [one.take for one in seeing]
         interrupted = _take(results, (tally.add, writer.write, *shown, bar.advance))
@@ -163,14 +171,18 @@ def check(
 
 
 def _check_groups(
-    checker: Checker, listing: _SourceNames, seeing: Sequence[CaseReport | HeatMapFolder]
+    checker: Checker,
+    listing: _SourceNames,
+    seeing: Sequence[CaseReport | HeatMapFolder],
+    copies: StabilityCheck | None,
 ) -> Generator[CheckResult, None, None]:
     """Yield the results, group after group; ``seeing`` note the sources on their way."""
     for group in listing:
         sources: Iterable[Source] = group
-        for one in seeing:
+        for one in (*seeing, *([copies] if copies else [])):
             sources = one.record_sources(sources)
-        yield from checker.check_many(sources)
+        results = checker.check_many(sources)
+        yield from map(copies.add, results) if copies else results
 
 
 def _take(results: Iterable[CheckResult], takers: Sequence[Callable[[CheckResult], None]]) -> bool:
