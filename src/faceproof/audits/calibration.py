@@ -45,8 +45,8 @@ _PROMISES = (
 )
 _PROMISES_CAPTION = (
     "bpcer: real faces called fake; apcer: fakes called real; upper_bound: exact, one-sided, 95 %. "
-    "kept: the bound is within the budget; broken: the interval is above it; otherwise the faces "
-    "are too few to tell."
+    "within budget: the bound is; above budget: the whole interval is; otherwise the faces are too "
+    "few to tell. Whether a budget holds for each part is in the promise of the operating point."
 )
 
 
@@ -183,12 +183,12 @@ class _Promise:
 
     @property
     def outcome(self) -> str:
-        """Whether the promise was kept; a rate without faces has no outcome."""
+        """Whether the error is within its budget; a rate without faces has no outcome."""
         if self.bound is None or self.rate.low is None:
             return "no faces"
         if self.bound <= self.budget:
-            return "kept"
-        return "broken" if self.rate.low > self.budget else "too few faces to tell"
+            return "within budget"
+        return "above budget" if self.rate.low > self.budget else "too few faces to tell"
 
     @property
     def row(self) -> tuple[Cell, ...]:
@@ -232,7 +232,7 @@ def _bounded_rate(hits: Bools, groups: Texts) -> tuple[Rate, float | None]:
 
 
 def _promise_words(promises: Sequence[_Promise]) -> str:
-    """Return which promises were kept over all faces, and which slices broke one."""
+    """Return whether budgets hold over all faces, and which parts are above theirs."""
     overall = [one for one in promises if one.slice == "all"]
     if not overall:
         return "The operating points promise no error rate."
@@ -241,12 +241,12 @@ def _promise_words(promises: Sequence[_Promise]) -> str:
         + (f", {one.rate.words}" if one.rate.n else "")
         for one in overall
     )
-    broken = [
-        f"{one.point} on {one.slice}"
+    above = [
+        f"{one.point} for {one.slice}"
         for one in promises
-        if one.slice != "all" and one.outcome == "broken"
+        if one.slice != "all" and one.outcome == "above budget"
     ]
-    return f"Promises: {words}. Broken in parts: {join_some(broken) or 'none shown'}."
+    return f"Budgets: {words}. Above budget in parts: {join_some(above) or 'none shown'}."
 
 
 _ERRORS = {"bpcer": "real faces called fake", "apcer": "fakes called real"}

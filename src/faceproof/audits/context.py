@@ -119,7 +119,18 @@ class AuditContext:
         """Return warnings about the data and about unchanged pictures without a result."""
         table = self.predictions(name)
         clean = np.array([one == "clean" for one in table["condition"].to_pylist()], dtype=bool)
-        return cautions(self.selection, self.detector.spec, table.filter(clean))
+        found = cautions(self.selection, self.detector.spec, table.filter(clean))
+        return (*found, *self._sample_caution(name))
+
+    def _sample_caution(self, name: str) -> tuple[str, ...]:
+        """Return a caution that a figure is of a sample, if it does not hold all pictures."""
+        drawn, rows = len(self.sample(name)), len(self.selection.rows)
+        if drawn == rows:
+            return ()
+        return (
+            f"A sample of {drawn:,} of {rows:,} pictures, drawn evenly from sources and generators:"
+            " figures over all of them weigh each source alike, not as in the data.",
+        )
 
     @property
     def _origin(self) -> Origin:

@@ -137,9 +137,11 @@ def _answer(judged: Sequence[_Fakes], pooled: Sequence[_Fakes]) -> str:
         for part in pooled
     ]
     only = "" if len(pooled) > 1 else f", and none {_OTHER[pooled[0].seen]}"
+    same = worst is least
     return (
         f"Of {len(judged)} generators, {worst.name} is missed most: {worst.missed.words} of its "
-        f"fakes were called real; {least.name} is called fake least: {least.detected.words}. "
+        f"fakes were called real; {'it is also' if same else f'{least.name} is'} called fake "
+        f"least: {least.detected.words}. "
         f"There are {' and '.join(rates)}{only}. {NOT_RETRAINED}"
     )
 

@@ -148,7 +148,7 @@ def _answer(clean: _Degraded, judged: Sequence[_Degraded]) -> str:
     )
     alarms = _error_words(clean, judged, "bpcer", "real faces called fake")
     misses = _error_words(clean, judged, "apcer", "fakes called real")
-    return f"{text}{alarms}{misses}."
+    return f"{text}{alarms}{misses}{_lost_words(judged)}."
 
 
 def _error_words(clean: _Degraded, judged: Sequence[_Degraded], metric: str, words: str) -> str:
@@ -158,10 +158,20 @@ def _error_words(clean: _Degraded, judged: Sequence[_Degraded], metric: str, wor
         return ""
     worst, first = max(found, key=lambda one: one.value), clean.findings[metric]
     rates = [Rate(one.value, one.low, one.high, one.n, 0).words for one in (first, worst)]
+    if worst.value <= first.value:
+        return f"; {words}: {rates[0]} of unchanged faces, and never a larger share"
     return (
         f"; {words}: {rates[0]} of unchanged faces, and at worst {rates[1]} when "
         f"{condition_words(worst.condition)}"
     )
+
+
+def _lost_words(judged: Sequence[_Degraded]) -> str:
+    """Return the largest share of faces that were not found any more, if there is one."""
+    worst = max(judged, key=lambda one: one.lost.value or 0.0)
+    if not worst.lost.value:
+        return "; no face was lost"
+    return f"; faces not found: at worst {worst.lost.words} when {condition_words(worst.condition)}"
 
 
 def _plots(judged: Sequence[_Degraded]) -> list[AuditPlot]:

@@ -82,7 +82,7 @@ class TestEveryAudit:
             assert table.frame().shape == (len(table.rows), len(table.columns))
         assert AuditResult.read(tmp_path / "out" / f"{name}.json") == found
         assert any("Fewer than 300 groups" in one for one in found.cautions)
-        assert not any("nan" in cell.split() for cell in found.answer.lower().splitlines())
+        assert "nan" not in re.findall(r"\w+", found.answer.lower())
 
     @pytest.mark.parametrize("labels", ["r", "f"])
     @pytest.mark.usefixtures("few")
@@ -123,7 +123,10 @@ class TestFigures:
         bpcer = dict(zip(table.column("condition"), table.column("bpcer"), strict=True))
         apcer = dict(zip(table.column("condition"), table.column("apcer"), strict=True))
         assert (bpcer["clean"], apcer["clean"], apcer["dark"]) == (0.0, 0.0, 1.0)
-        assert "most when darkened: 50.0 %" in found["robustness"].answer
+        answer = found["robustness"].answer
+        assert "most when darkened: 50.0 %" in answer
+        assert "real faces called fake: 0.0 % (0.0 to 32.4) of unchanged faces, and" in answer
+        assert answer.endswith("; no face was lost.")
         assert set(table.column("caution")) == {"real: only 8 groups; fake: only 8 groups"}
 
     def test_stability_counts_24_ways(self, found):
@@ -152,6 +155,14 @@ class TestFigures:
         assert table["recall"].to_list() == [1.0] * 4
         assert table["roc_auc"].to_list()[:2] == [1.0, 1.0]
         assert "No detector was trained without a generator" in found["generators"].answer
+
+
+@pytest.mark.usefixtures("few")
+def test_a_sample_is_stated_with_its_size(tiny_bundle, make):
+    found = faceproof.audit(tiny_bundle, make(), only=["robustness"], most=3, faces="whole")
+    result = found["robustness"]
+    assert (result.pictures, result.settings.most, result.settings.rows) == (6, 3, 16)
+    assert any(one.startswith("A sample of 6 of 16 pictures") for one in result.cautions)
 
 
 class TestFolder:

@@ -87,7 +87,7 @@ def _step(room: float) -> int:
 CONDITIONS: Mapping[str, str] = {
     "clean": "unchanged",
     "blur-1": "blurred a little",
-    "noise-5": "with a little noise",
+    "noise-5": "overlaid with a little noise",
     "dark": "darkened",
     "bright": "brightened",
     "screenshot": "shown on a screen and saved again",
@@ -108,10 +108,10 @@ _PATTERNS: Mapping[re.Pattern[str], str] = {
     re.compile(r"resize-(0\.\d+)"): "reduced to {:.0%} of width and height",
     re.compile(r"resize-([1-9]\d*\.\d+)"): "enlarged to {:.0%} of width and height",
     re.compile(r"blur-(\d+)"): "blurred by {} px",
-    re.compile(r"noise-(\d+)"): "with noise of {} grey levels",
-    re.compile(r"brightness-(\d+\.\d+)"): "with {:.0%} of its brightness",
-    re.compile(r"contrast-(\d+\.\d+)"): "with {:.0%} of its contrast",
-    re.compile(r"gamma-(\d+\.\d+)"): "with a gamma of {:g}",
+    re.compile(r"noise-(\d+)"): "overlaid with noise of {} grey levels",
+    re.compile(r"brightness-(\d+\.\d+)"): "set to {:.0%} of its brightness",
+    re.compile(r"contrast-(\d+\.\d+)"): "set to {:.0%} of its contrast",
+    re.compile(r"gamma-(\d+\.\d+)"): "set to a gamma of {:g}",
     re.compile(r"crop-(0\.\d+)"): "cropped to the middle {:.0%} of width and height",
     re.compile(r"rotate-(\d+)"): "rotated by {} degrees",
 }
