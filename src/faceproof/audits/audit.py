@@ -67,7 +67,7 @@ def audit(
 
     Raises:
         UsageError: a file or folder cannot be used, or has other settings; the split has no row.
-        UnknownChoiceError: there is no such audit, operating point, split or choice of faces.
+        UnknownChoiceError: the audit, operating point, split or choice of faces is unknown.
         ManifestError: the manifest breaks its contract, or a picture is another than it names.
     """
     names = tuple(dict.fromkeys(only)) if only else tuple(AUDITS)

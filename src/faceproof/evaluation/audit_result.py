@@ -126,7 +126,7 @@ class AuditResult(Document):
         """Return the table called ``name``.
 
         Raises:
-            UnknownChoiceError: there is no such table.
+            UnknownChoiceError: no table has this name.
         """
         return choose({one.name: one for one in self.tables}, name, what="table")
 
