@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from os import PathLike, fsdecode
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, Union
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,13 +16,21 @@ import numpy.typing as npt
 
 from faceproof.detector import Detector, OperatingPoint, calibrate, picture_probability
 from faceproof.detector.scorers import usable_cores
-from faceproof.errors import CorruptPictureError, FaceproofError, PictureTooLargeError, UsageError
-from faceproof.imaging.decode import DEFAULT_LIMITS, Limits, Picture, Pixels, decode, load
+from faceproof.errors import FaceproofError, UsageError
+from faceproof.imaging.decode import DEFAULT_LIMITS, Limits, Picture, Pixels
 from faceproof.imaging.faces import Face, FaceFinder, YuNet, smallest_face
-from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy, fetch, strip_query
+from faceproof.imaging.fetching import DEFAULT_POLICY, FetchPolicy
 from faceproof.imaging.heat import crop_corners
 from faceproof.imaging.preprocessing import TEMPLATE_112, prepare
 from faceproof.imaging.quality import Quality, assess
+from faceproof.loading import (
+    Source,
+    describe_error,
+    load_source,
+    require_source,
+    require_sources,
+    source_name,
+)
 from faceproof.pipeline import batch_by_weight, map_in_order
 from faceproof.provenance import read_provenance
 from faceproof.results import (
@@ -37,11 +44,13 @@ from faceproof.results import (
     face_verdict,
     picture_verdict,
 )
-from faceproof.sources import RefusedSource, is_address, read_error, refuse_address, to_printable
+from faceproof.sources import (
+    to_printable,
+)
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    pass
 
 __all__ = ["FACES", "Checker", "PreparedPicture", "Source", "check", "make_checker", "source_name"]
 
@@ -96,61 +105,6 @@ FACES: Mapping[str, Callable[[FaceFinder, Pixels], list[Face]]] = {
     "largest": _largest_face,
     "whole": _whole_picture,
 }
-
-
-Source: TypeAlias = Union[
-    "str", "PathLike[str]", bytes, BinaryIO, "Image", "npt.NDArray[np.uint8]", RefusedSource
-]
-
-
-def source_name(source: Source) -> str:
-    """Return the name of a source in its result: the path, or the type in angle brackets.
-
-    >>> source_name("party.jpg"), source_name(bytes(3))
-    ('party.jpg', '<bytes>')
-    """
-    if isinstance(source, RefusedSource):
-        return to_printable(source.source)
-    path = source if isinstance(source, str | PathLike) else getattr(source, "filename", None)
-    return to_printable(fsdecode(path)) if path else f"<{type(source).__name__}>"
-
-
-def load_source(
-    source: Source, limits: Limits, addresses: FetchPolicy | None, *, name: str | None = None
-) -> Picture:
-    """Return the decoded picture; an address is fetched as the policy allows.
-
-    ``name`` is that of the file whose bytes are the source.
-
-    Raises:
-        SourceError: the source cannot be read, or is not a picture.
-        UnsupportedSourceError: an address, but no policy.
-    """
-    if isinstance(source, RefusedSource):
-        raise source.error
-    if isinstance(source, str) and is_address(source):
-        return _fetch_picture(source, limits, addresses)
-    if isinstance(source, bytes):
-        return decode(source, name=name, limits=limits)
-    return load(source, limits=limits)
-
-
-def _fetch_picture(address: str, limits: Limits, policy: FetchPolicy | None) -> Picture:
-    """Return the picture at an address."""
-    if policy is None:
-        refuse_address(address)
-    return decode(fetch(address, policy).data, name=strip_query(address), limits=limits)
-
-
-def _describe_error(error: Exception, name: str) -> CheckError:
-    """Return the code and message of an error; errors of other libraries are converted."""
-    if isinstance(error, OSError):
-        error = read_error(name, error)
-    elif isinstance(error, MemoryError):
-        error = PictureTooLargeError(f"{name}: not enough memory for this picture")
-    elif not isinstance(error, FaceproofError):
-        error = CorruptPictureError(f"{name}: face detection failed: {error}")
-    return CheckError(code=error.code, message=to_printable(str(error)))
 
 
 @dataclass(frozen=True)
@@ -330,7 +284,12 @@ class Checker:
         Images are Pillow's, arrays uint8 [H, W, 3] in sRGB. ``name`` is the result's ``source``;
         give it with bytes to report them under the name of their file. A picture that cannot be
         checked gives a result with an error.
+
+        Raises:
+            UsageError: the source is an empty text, a path as bytes, or several sources.
         """
+        if name is None:
+            require_source(source)
         return self.judge([self.open(source, name=name)])[0]
 
     def check_many(
@@ -348,8 +307,9 @@ class Checker:
         and one batch per worker are in memory.
 
         Raises:
-            UsageError: ``batch_size`` is below 1 or ``workers`` below 0.
+            UsageError: ``sources`` is one source, ``batch_size`` below 1 or ``workers`` below 0.
         """
+        require_sources(sources)
         size = BATCH if batch_size is None else batch_size
         threads = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
         if size < 1 or threads < 0:
@@ -365,10 +325,12 @@ class Checker:
         given = None if name is None else to_printable(name)
         called = given or source_name(source)
         try:
+            if name is None:
+                require_source(source)
             picture = load_source(source, self.limits, self.addresses, name=given)
             opened = self._prepare(called, picture)
         except (FaceproofError, OSError, MemoryError, cv2.error) as error:
-            opened = PreparedPicture(called, self._nothing, error=_describe_error(error, called))
+            opened = PreparedPicture(called, self._nothing, error=describe_error(error, called))
         return replace(opened, seconds=time.perf_counter() - started)
 
     def judge(self, batch: Sequence[PreparedPicture]) -> list[CheckResult]:

@@ -43,6 +43,7 @@
     │   ├── FeedbackFullError       feedback_full       the store has reached its limit
     │   ├── FeedbackOffError        feedback_off        this service does not store feedback
     │   └── FeedbackStoreError      feedback_store      the database cannot be opened or used
+    ├── OutputError                 output              results that could not be written
     └── ExportError                 export              the exported network's outputs differ
 
 ``code`` is stable: the command line, the API and a JSON result all show the same code.
@@ -77,6 +78,7 @@ __all__ = [
     "MislabelledFileError",
     "MissingExtraError",
     "NoHeatMapError",
+    "OutputError",
     "PictureError",
     "PictureTooLargeError",
     "RecipeError",
@@ -267,6 +269,12 @@ class BundleHashError(BundleError):
     """A file is not the one that detector.json names."""
 
     code = "bundle_hash"
+
+
+class OutputError(FaceproofError):
+    """Results that could not be written: the disk is full, or the file system refused."""
+
+    code = "output"
 
 
 class ExportError(FaceproofError):

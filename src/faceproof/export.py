@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import io
+import itertools
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,10 +31,12 @@ from faceproof.detector.scorers import (
     Scorer,
     TorchScorer,
     member_onnx,
+    usable_cores,
 )
 from faceproof.detector.spec import Member, OnnxFile, WeightsFile
 from faceproof.errors import ExportError
 from faceproof.imaging.preprocessing import Preprocessing, network_input
+from faceproof.messages import ignore_message, show_clock
 from faceproof.networks import build
 from faceproof.networks.heads import HeadSpec
 from faceproof.statistics import sigmoid
@@ -48,12 +51,14 @@ TOLERANCE = 1e-4
 _MAP_TOLERANCE = 1e-3  # of the hottest cell
 _CORNERS = 0.05  # of the pictures
 BATCH_SIZES = (1, 2, 7)
-_VARIED = 64
+PROBES = 64
 _HALF_FROM = 4096  # elements; for smaller tensors a cast costs more time than it saves space
 
 
-def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
+def export_onnx(network: nn.Module, preprocessing: Preprocessing, *, probes: int = PROBES) -> bytes:
     """Return the network as an ONNX file with the weights that `save_weights` stores, verified.
+
+    ``probes`` is the number of probe inputs that torch and onnxruntime answer.
 
     Its outputs are ``logit`` [N] and, where `networks.gradcam.add_heatmaps` can make one,
     ``heatmap`` [N, h, w]. The batch size is free; the side is the preprocessing's. Large weights
@@ -64,7 +69,7 @@ def export_onnx(network: nn.Module, preprocessing: Preprocessing) -> bytes:
         ExportError: torch and ONNX answer differently, or torch cannot export the network.
         MissingExtraError: torch or onnx is not installed.
     """
-    return _export(network, preprocessing)[0]
+    return _export(network, preprocessing, probes=probes)[0]
 
 
 def make_member(
@@ -88,10 +93,13 @@ def make_member(
     return member, {member.weights.name: weights, member.onnx.name: onnx}
 
 
-def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
+def export_bundle(
+    bundle: Bundle, folder: Path, *, progress: Callable[[str], None] = ignore_message
+) -> Bundle:
     """Write ``bundle`` to ``folder`` with every ONNX file exported again from its weights.
 
-    This adds heat maps to a bundle of an earlier version. Its scores do not change.
+    This adds heat maps to a bundle of an earlier version. Its scores do not change. ``progress``
+    is called with each message.
 
     Raises:
         ExportError, MissingExtraError: as `export_onnx` does.
@@ -100,8 +108,11 @@ def export_bundle(bundle: Bundle, folder: Path) -> Bundle:
     files = {file.name: bundle.read_file(file) for file in bundle.spec.files}
     members = []
     for member in bundle.spec.members:
-        network = _build_network(member, files[member.weights.name])
-        data, heatmap = _export(network, bundle.spec.preprocessing_of(member))
+        text = f"export of {member.name}: torch against onnxruntime"
+        progress(text)
+        with show_clock(progress, text):
+            network = _build_network(member, files[member.weights.name])
+            data, heatmap = _export(network, bundle.spec.preprocessing_of(member))
         weights = member.weights.name
         files[member.onnx.name] = refer_to_weights(data, files[weights], weights)
         onnx = member.onnx.model_copy(update={"heatmap": heatmap})
@@ -125,40 +136,70 @@ def verify_answers(bundle: Bundle) -> float:
     )
 
 
-def verify_export(network: nn.Module, data: bytes, preprocessing: Preprocessing) -> float:
+def verify_export(
+    network: nn.Module, data: bytes, preprocessing: Preprocessing, *, probes: int = PROBES
+) -> float:
     """Return the largest difference in probability between torch and ONNX, at most `TOLERANCE`.
 
-    Both score the same `export_probe_inputs`, at every batch size of `BATCH_SIZES`. Logits may
-    differ by what a probability of one half allows, or in the same proportion where they are large.
-    This detects differences also where both probabilities are close to 0 or 1. Heat maps are
-    compared if the file has them.
+    Both score the same `export_probe_inputs`: torch once, in batches of the `BATCH_SIZES` in turn,
+    and onnxruntime all of them at each of these sizes. Logits may differ by what a probability of
+    one half allows, or in the same proportion where they are large. This detects differences also
+    where both probabilities are close to 0 or 1. Heat maps are compared if the file has them.
 
     Raises:
         ExportError: with the largest difference.
     """
-    inputs = export_probe_inputs(preprocessing)
-    options = RunOptions()
-    torch_scorer = TorchScorer(copy.deepcopy(network), options=options)
-    onnx_scorer = OnnxScorer(data, name="the exported network", options=options)
-    worst = 0.0
+    inputs = export_probe_inputs(preprocessing, probes)
+    torch_scorer = TorchScorer(copy.deepcopy(network), options=RunOptions())
+    onnx_scorer = OnnxScorer(
+        data, name="the exported network", options=RunOptions(threads=usable_cores())
+    )
+    mixed = _cut_into_batches(probes, BATCH_SIZES)
+    ours, our_maps = _score_batches(torch_scorer, inputs, mixed, maps=onnx_scorer.has_maps)
+    theirs = {}
     for size in BATCH_SIZES:
-        ours, theirs = (_score_in_batches(s, inputs, size) for s in (torch_scorer, onnx_scorer))
-        worst = max(worst, _refuse_difference(ours, theirs, size))
-    if onnx_scorer.has_maps:
-        _refuse_other_maps(torch_scorer.explain(inputs)[1], onnx_scorer.explain(inputs)[1])
+        maps = onnx_scorer.has_maps and size == BATCH_SIZES[-1]
+        batches = _cut_into_batches(probes, (size,))
+        theirs[size], their_maps = _score_batches(onnx_scorer, inputs, batches, maps=maps)
+    for size, answers in theirs.items():  # at equal sizes first, so that the error names the size
+        both = [n for cut in mixed if cut.stop - cut.start == size for n in range(probes)[cut]]
+        _refuse_difference(ours[both], answers[both], size)
+    worst = max(_refuse_difference(ours, answers, size) for size, answers in theirs.items())
+    if our_maps is not None and their_maps is not None:
+        _refuse_other_maps(our_maps, their_maps)
     return worst
 
 
-def export_probe_inputs(preprocessing: Preprocessing, count: int = _VARIED) -> Inputs:
+def _cut_into_batches(count: int, sizes: Sequence[int]) -> list[slice]:
+    """Return consecutive slices of ``count`` inputs whose lengths are the sizes in turn.
+
+    >>> _cut_into_batches(6, (1, 2))
+    [slice(0, 1, None), slice(1, 3, None), slice(3, 4, None), slice(4, 6, None)]
+    """
+    turns, cuts, start = itertools.cycle(sizes), [], 0
+    while start < count:
+        stop = min(start + next(turns), count)
+        cuts.append(slice(start, stop))
+        start = stop
+    return cuts
+
+
+def _score_batches(
+    scorer: Scorer, inputs: Inputs, batches: Sequence[slice], *, maps: bool
+) -> tuple[Logits, Maps | None]:
+    """Return the logits of all inputs, and their heat maps where ``maps`` is set."""
+    if not maps:
+        return np.concatenate([scorer(inputs[batch]) for batch in batches]), None
+    logits, heat = zip(*(scorer.explain(inputs[batch]) for batch in batches), strict=True)
+    return np.concatenate(logits), np.concatenate(heat)
+
+
+def export_probe_inputs(preprocessing: Preprocessing, count: int = PROBES) -> Inputs:
     """Return seeded network inputs of many kinds, float32 [count, 3, S, S].
 
     The kinds are those of `faceproof.export`.
     """
     return network_input(_probe_crops(count, preprocessing.crop.size), preprocessing.input)
-
-
-def _score_in_batches(scorer: Scorer, inputs: Inputs, size: int) -> Logits:
-    return np.concatenate([scorer(inputs[at : at + size]) for at in range(0, len(inputs), size)])
 
 
 def _refuse_difference(ours: Logits, theirs: Logits, size: int) -> float:
@@ -204,7 +245,7 @@ def _build_network(member: Member, weights: bytes) -> nn.Module:
 
 
 def _export(
-    network: nn.Module, preprocessing: Preprocessing
+    network: nn.Module, preprocessing: Preprocessing, *, probes: int = PROBES
 ) -> tuple[bytes, Literal["grad-cam"] | None]:
     """Return the verified ONNX file, and how its heat maps are made, if it has any."""
     require("torch", "onnx")
@@ -214,7 +255,7 @@ def _export(
     whole = add_heatmaps(ready, side=side)
     outputs = ["logit"] if whole is None else ["logit", "heatmap"]
     data = _halve_weights(_export_with_torch(whole or ready, side, outputs))
-    verify_export(ready, data, preprocessing)
+    verify_export(ready, data, preprocessing, probes=probes)
     return data, "grad-cam" if whole else None
 
 

@@ -3,6 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol, runtime_checkable
+
+
+@runtime_checkable
+class _WithClock(Protocol):
+    """A progress callback that can also show a clock."""
+
+    def clock(self, text: str) -> AbstractContextManager[None]:
+        """Show the text and the time since the block began, until it ends."""
+
+
+def show_clock(progress: Callable[[str], None], text: str) -> AbstractContextManager[None]:
+    """Return a block during which ``progress`` shows a clock, if it has one.
+
+    It is for work that would be silent for more than two seconds.
+    """
+    return progress.clock(text) if isinstance(progress, _WithClock) else nullcontext()
 
 
 def ignore_message(_: object) -> None:

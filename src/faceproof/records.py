@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,6 +14,8 @@ from pydantic import (
     model_serializer,
 )
 from pydantic.json_schema import JsonSchemaValue
+
+from faceproof.outputs import write_text
 
 
 class Record(BaseModel):
@@ -27,13 +30,13 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def write(self, path: Path) -> None:
-        """Write indented JSON with a final newline, UTF-8."""
-        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        """Write indented JSON with a final newline, UTF-8; the whole file or nothing."""
+        write_text(path, self.model_dump_json(indent=2) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return the record that `write` stored at ``path``."""
-        return cls.model_validate_json(path.read_bytes())
+        """Return the record that `write` stored at ``path``; an editor may have added a mark."""
+        return cls.model_validate_json(path.read_bytes().removeprefix(BOM_UTF8))
 
 
 class VersionedRecord(Record):

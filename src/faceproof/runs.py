@@ -1,4 +1,4 @@
-"""`RunFolder`, the record of one run; `atomic_write`, `lock_folder` and full disks."""
+"""`RunFolder`, the record of one run; `lock_folder`; the environment of a run."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import platform
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from faceproof.errors import UsageError
+from faceproof.outputs import atomic_write
 
 _LIBRARIES = (
     "faceproof",
@@ -62,48 +63,6 @@ class RunFolder:
 
 
 @contextmanager
-def atomic_write(path: Path, *, private: bool = False, sync: bool = True) -> Iterator[BinaryIO]:
-    """Yield a temporary file that replaces ``path`` at the end, if no error was raised.
-
-    If the process dies, ``path`` is either the old file or the complete new one. After an error the
-    temporary file is removed. With ``private`` only the owner can ever read the new file. Without
-    ``sync`` a power failure can lose it: for files whose content is verified before they are used.
-    """
-    part = path.with_name(f".{path.name}.part")
-    if private:
-        part.unlink(missing_ok=True)
-    try:
-        opener = _open_private if private else None
-        with open(part, "xb" if private else "wb", opener=opener) as file:
-            yield file
-            file.flush()
-            if sync:
-                os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    if sync:
-        _sync_folder(path.parent)
-
-
-def _open_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Write a folder's entries to the disk where the system can: POSIX, most file systems."""
-    if os.name == "nt":
-        return
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextmanager
 def lock_folder(folder: Path, *, name: str, busy: str | None = None) -> Iterator[None]:
     """Hold the lock file ``name`` in a folder, which no other process can hold at the same time.
 
@@ -132,23 +91,6 @@ def lock_folder(folder: Path, *, name: str, busy: str | None = None) -> Iterator
 
 #: What file systems without locks answer.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
-
-#: No space, quota exceeded, and file size limit exceeded.
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Return whether an error, or one of its causes, means that the disk is full.
-
-    >>> is_disk_full(OSError(errno.ENOSPC, "No space left")), is_disk_full(OSError("no such file"))
-    (True, False)
-    """
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in _FULL:
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def environment() -> dict[str, Any]:

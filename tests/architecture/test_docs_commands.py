@@ -14,6 +14,7 @@ from faceproof.cli import app
 ROOT = Path(__file__).parents[2]
 README_COMMANDS = (
     "python3 -m pip install uv && uv run faceproof check samples/",
+    "python3 -m pip install --target build/uv uv && build/uv/bin/uv run faceproof check samples/",
     "uv run pytest",
 )
 FOLDERS = ("docs", "examples", "benchmarks", "samples", "src", "tests", ".ci")
@@ -48,11 +49,19 @@ def blocks(name: str, languages: set[str]) -> str:
 
 
 @pytest.mark.parametrize("command", README_COMMANDS)
-def test_the_readme_and_ci_have_the_two_commands_word_for_word(command):
+def test_the_readme_and_ci_have_these_commands_word_for_word(command):
     lines = blocks("README.md", SHELL).splitlines()
     assert command in [line.removeprefix("$ ").partition("  #")[0].strip() for line in lines]
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert command in [line.strip() for line in ci.splitlines()]
+
+
+def test_the_first_screen_starts_from_nothing_and_breaks_no_system():
+    screen = text("README.md").partition("## What it can do")[0]
+    for step in ("git clone ADDRESS", "externally-managed-environment", "uv tool install ."):
+        assert step in screen
+    shipped = "".join(text(name) for name in set(DOCUMENTS) - HISTORY)
+    assert "--break-system-packages" not in shipped
 
 
 def usages(name: str) -> list[list[str]]:

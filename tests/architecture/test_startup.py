@@ -27,8 +27,8 @@ except SystemExit as stop:
 EVERY_CORE_MODULE = """
 import importlib, pkgutil, faceproof
 CORE = (
-    "checker cli detector errors imaging messages pipeline provenance records results runs sources "
-    "statistics tables"
+    "checker cli detector errors imaging loading messages outputs pipeline provenance records "
+    "results runs sources statistics tables"
 ).split()
 for module in pkgutil.walk_packages(faceproof.__path__, "faceproof."):
     if module.name.split(".")[1] in CORE:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from skimage import data
 
 from faceproof.checker import Checker
 from faceproof.cli import doctor, main
+from faceproof.cli.output import shorten_promise
 from faceproof.detector import detector as detector_module
 from faceproof.installation import install_command, this_installation
 from faceproof.results import CheckResult
@@ -314,7 +316,7 @@ def test_a_pipe_that_knows_no_unicode_does_not_break_the_table(pictures):
 def test_detectors(pictures, faceproof):
     assert faceproof("detectors", "list").out == "default  bright 1.0  MIT\n"
     shown = faceproof("detectors", "show").out
-    assert "balanced (default): at most 1 real face in 100 called fake" in shown
+    assert "default point    balanced: at most 1 real face in 100 called fake" in shown
     assert json.loads(faceproof("detectors", "show", "--json").out)["name"] == "bright"
     verified = faceproof("detectors", "verify", "default")
     assert (verified.code, len(verified.out.splitlines())) == (0, 4)
@@ -366,3 +368,70 @@ def test_version(faceproof):
     import faceproof as package
 
     assert faceproof("--version").out == f"faceproof {package.__version__}\n"
+
+
+# a picture on standard input, and streams that are closed
+
+
+@needs_posix
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_a_picture_on_standard_input_is_checked(pictures, name):
+    words = ["check", name, "-f", "json", "--report", "case.html"]
+    with start(pictures, *words) as process:
+        out, err = process.communicate((pictures / "dark.jpg").read_bytes(), timeout=600)
+    (result,) = json.loads(out)
+    assert (process.returncode, result["source"], result["verdict"]) == (0, name, "real"), err
+    assert b"data:image" in Path("case.html").read_bytes()
+
+
+@needs_posix
+@pytest.mark.parametrize(
+    ("closed", "words", "message"),
+    [
+        ("<&-", "check -", "- cannot be read: standard input is closed"),
+        (">&-", "check pictures/dark.jpg", "standard output is closed: open it, or name a file"),
+        (">&- 2>&-", "check pictures/dark.jpg -o out.json -q", ""),
+        (">&-", "detectors list", ""),
+    ],
+)
+def test_a_closed_stream_is_one_line_at_most(pictures, closed, words, message):
+    command = " ".join(map(shlex.quote, [*COMMAND, *words.split()]))
+    detector = pictures.parents[1] / "embedded" / "default"
+    option = f"-d {detector}" if words.startswith("check") else ""
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} {option} {closed}"], capture_output=True, check=False
+    )
+    err = done.stderr.decode()
+    assert "Traceback" not in err
+    assert len(err.splitlines()) == (1 if message else 0), err
+    assert (done.returncode, message in err) == (2 if message else 0, True)
+    if "out.json" in words:
+        assert len(json.loads(Path("out.json").read_text())) == 1
+
+
+def test_quiet_leaves_only_the_results(pictures, faceproof):
+    answer = faceproof("check", "pictures", "--quiet", "-f", "jsonl")
+    assert (answer.code, answer.err, len(answer.out.splitlines())) == (0, "", 3)
+
+
+def test_an_empty_name_is_wrong_usage(pictures, faceproof):
+    answer = faceproof("check", "")
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+
+
+@needs_posix
+def test_help_and_results_in_a_pipe_have_no_escape_codes(pictures):
+    environment = os.environ | {"FORCE_COLOR": "1", "GITHUB_ACTIONS": "true", "TERM": "xterm"}
+    for words in (["check", "pictures"], ["check", "--help"]):
+        with start(pictures, *words, env=environment) as process:
+            out, err = process.communicate(timeout=600)
+        assert process.returncode == 0, err
+        assert b"\x1b" not in out
+
+
+def test_the_promise_is_one_short_sentence(pictures, faceproof):
+    promise = faceproof("check", "pictures/dark.jpg").err.splitlines()[1]
+    assert len(promise) <= 120
+    long = "at most 1 in 100 real faces called fake, on the calibration faces as clean; worst x; y"
+    assert shorten_promise(long).count(";") == 1
+    assert len(shorten_promise(long)) < 100

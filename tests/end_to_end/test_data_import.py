@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
+import numpy as np
 import pytest
 from PIL import Image
 from skimage import data
@@ -25,6 +27,7 @@ from faceproof.data.manifest_files import read_manifest
 
 COMMAND = (sys.executable, "-c", "from faceproof.cli import main; main()")
 IMPORT = ("data", "import", "faces", "-l", "class-folders", "-o", "m.parquet")
+NEXT = "next: faceproof data inspect m.parquet"
 
 
 class Answer(NamedTuple):
@@ -79,7 +82,7 @@ def test_a_folder_becomes_a_manifest_and_a_table(faces, faceproof):
     assert ["height", "60", "60", "60"] in lines
     assert "\x1b" not in answer.out + answer.err
     assert answer.err.splitlines()[0].startswith("real: ")
-    assert answer.err.splitlines()[-1] == "m.parquet: 5 pictures"
+    assert answer.err.splitlines()[-2:] == ["m.parquet: 5 pictures", NEXT]
     manifest = read_manifest(Path("m.parquet"))
     assert manifest.table["source"].unique().to_list() == ["faces"]
     assert manifest.table["path"].to_list()[0] == "real/a.jpg"
@@ -116,7 +119,8 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_written(faces, faceproof)
         ["problem", "truncated_picture", "1"],
         ["problem", "empty_file", "1"],
     ]
-    assert answer.err.splitlines()[-1] == "m.parquet: 5 pictures; 2 problems in m.problems.csv"
+    written = "m.parquet: 5 pictures; 2 problems in m.problems.csv"
+    assert answer.err.splitlines()[-2:] == [written, NEXT]
     assert [(one["path"], one["code"]) for one in problems()] == [
         ("real/cut.jpg", "truncated_picture"),
         ("real/empty, or not.jpg", "empty_file"),
@@ -238,7 +242,7 @@ def test_videos_are_sampled_beside_the_manifest_and_not_again(faces, faceproof):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode(None))
     answer = faceproof(*IMPORT, "--frames", "4")
-    assert (answer.code, answer.err.splitlines()[-1]) == (0, "m.parquet: 9 pictures")
+    assert (answer.code, answer.err.splitlines()[-2:]) == (0, ["m.parquet: 9 pictures", NEXT])
     kept = sorted(Path("m_pictures/real/talk.mp4").glob("*.png"))
     assert [path.name for path in kept] == [f"frame-{n:06d}.png" for n in (2, 7, 12, 17)]
     manifest = read_manifest(Path("m.parquet"))
@@ -281,3 +285,35 @@ def test_help_names_every_option(faceproof):
     options = ("layout", "output", "name", "real", "fake", "generator", "columns", "levels")
     more = ("frames", "extract", "workers", "problems", "format")
     assert all(f"--{option}" in text for option in (*options, *more))
+
+
+@pytest.mark.slow
+def test_each_verb_ends_with_the_command_that_follows_up_to_the_training(faces, faceproof):
+    """What a newcomer types first, and then what each last line says."""
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        picture = Image.fromarray(rng.integers(0, 255, (6, 6, 3), np.uint8)).resize((256, 256))
+        face = Image.fromarray(data.astronaut()[20:180, 150:290]).resize((105, 120))
+        picture.paste(face, (int(rng.integers(0, 150)), int(rng.integers(0, 135))))
+        picture.save(faces / ("real" if number % 2 else "stylegan2") / f"{number}.png")
+    said = faceproof("data", "import", "faces", "-o", "set.parquet")
+    assert said.code == 0, said.err
+    assert "layout: class-folders (guessed; --layout NAME sets another)" in said.err
+    verbs = []
+    while (command := shlex.split(said.err.splitlines()[-1]))[:3] == ["next:", "faceproof", "data"]:
+        verbs.append(command[3])
+        said = faceproof(*command[2:])
+        assert said.code == 0, said.err
+    assert verbs == ["inspect", "split", "prepare"]
+    assert command[:3] == ["next:", "faceproof", "train"]
+    assert command[-2:] == ["--set", "data.prepared=prepared"]
+    assert all(read_manifest(Path("prepared", "manifest.parquet")).counts().values())
+
+
+def test_a_folder_in_doubt_is_not_guessed(faces, faceproof):
+    (faces / "metadata.json").write_text("{}", encoding="utf-8")
+    said = faceproof("data", "import", "faces", "-o", "m.parquet")
+    assert said.code == 2
+    assert "several layouts fit (dfdc, class-folders): choose one with --layout" in said.err
+    assert not Path("m.parquet").exists()
+    assert faceproof("data", "import", "nowhere", "-o", "m.parquet").code == 2

@@ -108,7 +108,9 @@ def test_the_report_shows_the_pictures(run, manifest, tmp_path):
     page = tmp_path / "report.html"
     code, out, err = run(manifest, "--report", page, "--format", "json")
     assert code == 0
-    assert err.endswith(f"report: {page}\n")
+    *_, written, following = err.splitlines()
+    assert written == f"report: {page}"
+    assert following == f"next: faceproof data prepare {manifest} -o {tmp_path / 'prepared'}"
     html = page.read_text(encoding="utf-8")
     sheets = Inspection.model_validate_json(out).sheets
     assert html.count("data:image/webp;base64,") == sum(len(sheet.tiles) for sheet in sheets) > 8

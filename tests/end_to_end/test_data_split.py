@@ -70,7 +70,8 @@ def splits(path: str) -> dict[str, str]:
 def test_a_set_is_split_and_told(split):
     write("all.parquet", table(400))
     answer = split("all.parquet", "-o", "out.parquet", "--by", "gender")
-    assert (answer.code, answer.err) == (0, "")
+    following = "next: faceproof data prepare out.parquet -o prepared\n"
+    assert (answer.code, answer.err) == (0, following)
     counts = read_manifest(Path("out.parquet")).counts()
     assert sum(counts.values()) == 400
     assert counts["test"] == pytest.approx(48, abs=4)

@@ -77,17 +77,14 @@ def face(number: int, *, is_fake: bool) -> np.ndarray:
     return small.clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the prepared data set; nobody writes to it."""
+def prepare_faces(raw: Path, folder: Path, per_split: dict[str, tuple[int, int]]) -> None:
+    """Write a prepared folder with so many real and fake faces in each split."""
     from faceproof.data.manifest import Manifest, Row
-    from faceproof.data.manifest_files import read_manifest, write_manifest
     from faceproof.data.preparing import FinishSpec, PicturesSpec, prepare_manifest
     from faceproof.imaging.degradations import encode_jpeg
 
-    raw, folder = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("prepared")
     rows: list[Row] = []
-    for split, counts in COUNTS.items():
+    for split, counts in per_split.items():
         for label, count in zip(("real", "fake"), counts, strict=True):
             for _ in range(count):
                 content = encode_jpeg(face(len(rows), is_fake=label == "fake"), 92)
@@ -103,11 +100,29 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finish=FinishSpec(probe=False),
     )
     assert found.problems == {}, "the face finder missed some"
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the prepared data set; nobody writes to it."""
+    from faceproof.data.manifest_files import read_manifest, write_manifest
+
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare_faces(tmp_path_factory.mktemp("raw"), folder, COUNTS)
     # As older builds left a folder: rows without a perceptual hash must be warned of.
     path = folder / "manifest.parquet"
     whole = read_manifest(path)
     write_manifest(whole.with_table(whole.table.drop("phash")), path)
     (folder / "recipe.toml").write_text(RECIPE.format(prepared=folder.as_posix()), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared folder whose calibration split is that of 400 pictures."""
+    folder = tmp_path_factory.mktemp("prepared-small")
+    counts = {"train": (16, 16), "validation": (6, 6), "calibration": (24, 24), "test": (6, 6)}
+    prepare_faces(tmp_path_factory.mktemp("raw-small"), folder, counts)
     return folder
 
 

@@ -178,7 +178,7 @@ class TestToldBeforeHoursOfWork:
             mini("network.name=densenet112")
 
     def test_a_network_that_cannot_be_exported(self, tmp_path, mini, monkeypatch):
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise ExportError("no such operator")
 
         monkeypatch.setattr(fitting, "export_onnx", refuse)
@@ -192,7 +192,7 @@ class TestToldBeforeHoursOfWork:
             ("train", "fake", "train has 0 fake faces and needs at least 1"),
             ("validation", "real", "validation has 0 real faces and needs at least 1"),
             ("test", "fake", "test has 0 fake faces and needs at least 1"),
-            ("calibration", "fake", "calibration has 0 fake faces and needs at least 59"),
+            ("calibration", "fake", "calibration has 0 fake faces and needs at least 14"),
         ],
     )
     def test_a_split_without_a_class(self, mini, manifest, split, label, message):

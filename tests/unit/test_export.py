@@ -163,6 +163,53 @@ def test_certainty_hides_no_difference() -> None:
         export.verify_export(Small(lambda logits: logits + 60), data, SMALL)
 
 
+class Counting(Small):
+    """Counts the pictures that it has seen; ``seen`` is shared by copies."""
+
+    def __init__(self, seen: list[int]) -> None:
+        super().__init__()
+        self.seen = Shared(seen)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        self.seen.batches.append(len(pictures))
+        return super().forward(pictures)
+
+
+class Shared:
+    """A list that a deep copy shares with its original."""
+
+    def __init__(self, batches: list[int]) -> None:
+        self.batches = batches
+
+    def __deepcopy__(self, _: object) -> Shared:
+        return self
+
+
+@pytest.mark.parametrize("probes", [16, 64])
+def test_torch_answers_each_probe_input_once_at_every_batch_size(probes: int) -> None:
+    data = export.export_onnx(Small(), SMALL)
+    seen: list[int] = []
+    export.verify_export(export._round_to_stored(Counting(seen)), data, SMALL, probes=probes)
+    assert sum(seen) == probes
+    assert set(export.BATCH_SIZES) <= set(seen)
+
+
+def test_onnxruntime_answers_every_probe_input_at_each_batch_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[int] = []
+    run = OnnxScorer.__call__
+
+    def counted(self: OnnxScorer, inputs: np.ndarray) -> np.ndarray:
+        seen.append(len(inputs))
+        return run(self, inputs)
+
+    monkeypatch.setattr(OnnxScorer, "__call__", counted)
+    export.export_onnx(Small(), SMALL, probes=16)
+    assert sum(seen) == 16 * len(export.BATCH_SIZES)
+    assert set(export.BATCH_SIZES) <= set(seen)
+
+
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("size", [1, 7])
 def test_a_network_that_looks_at_the_batch_size_is_refused(size: int) -> None:
@@ -206,7 +253,9 @@ def test_a_member_becomes_a_bundle_and_its_export_can_be_repeated(
     spec = tiny_spec.model_copy(update={"members": (member,), "preprocessing": SMALL, "card": None})
     bundle = write_bundle(tmp_path / "first", spec, files)
     assert export.verify_answers(bundle) < 1e-4
-    again = export.export_bundle(bundle, tmp_path / "second")
+    messages: list[str] = []
+    again = export.export_bundle(bundle, tmp_path / "second", progress=messages.append)
+    assert messages == ["export of small: torch against onnxruntime"]
     assert again.sha256 == bundle.sha256
     inputs = export.export_probe_inputs(SMALL, 9)
     by_torch = Detector.load(bundle.folder, runtime="torch").fake_probabilities(inputs)

@@ -1,4 +1,4 @@
-"""The run folder: what it records, and that a file is never half written."""
+"""The run folder: what it records, and its lock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ import pytest
 
 import faceproof.runs
 from faceproof.errors import UsageError
-from faceproof.runs import RunFolder, atomic_write, environment, lock_folder
+from faceproof.runs import RunFolder, environment, lock_folder
 
 
 def test_every_start_is_kept(tmp_path):
@@ -60,82 +59,6 @@ def test_a_line_that_does_not_fit_leaves_no_part_of_itself(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
     run.log(step=20, loss=0.4)
     assert [line["step"] for line in run.read_log()] == [10, 20]
-
-
-class TestReplacing:
-    def test_after_an_error_nothing_is_left_of_the_new_one(self, tmp_path):
-        def break_off() -> None:
-            with atomic_write(tmp_path / "last.pt") as file:
-                file.write(b"ne")
-                raise ZeroDivisionError
-
-        with pytest.raises(ZeroDivisionError):
-            break_off()
-        assert list(tmp_path.iterdir()) == []
-
-    def test_the_new_file_takes_the_place_of_the_old_one(self, tmp_path):
-        for content in (b"old", b"new"):
-            with atomic_write(tmp_path / "file.json") as file:
-                file.write(content)
-        assert (tmp_path / "file.json").read_bytes() == b"new"
-        assert [path.name for path in tmp_path.iterdir()] == ["file.json"]
-
-    def test_after_an_error_the_old_file_is_there(self, tmp_path):
-        def break_off() -> None:
-            with atomic_write(tmp_path / "last.pt") as file:
-                file.write(b"ne")
-                raise ZeroDivisionError
-
-        (tmp_path / "last.pt").write_bytes(b"old")
-        with pytest.raises(ZeroDivisionError):
-            break_off()
-        assert (tmp_path / "last.pt").read_bytes() == b"old"
-
-    def test_while_it_is_written_the_old_file_is_there(self, tmp_path):
-        (tmp_path / "last.pt").write_bytes(b"old")
-        with atomic_write(tmp_path / "last.pt") as file:
-            file.write(b"new")
-            file.flush()
-            assert (tmp_path / "last.pt").read_bytes() == b"old"
-
-    def test_a_private_file_was_never_open_to_others(self, tmp_path):
-        place = tmp_path / "keys.json"
-        place.write_bytes(b"old")
-        stale = tmp_path / ".keys.json.part"
-        stale.write_bytes(b"left by a killed process")
-        stale.chmod(0o666)
-        with atomic_write(place, private=True) as file:
-            if os.name != "nt":
-                assert stat.S_IMODE(stale.stat().st_mode) == 0o600
-            file.write(b"secret")
-        assert place.read_bytes() == b"secret"
-        assert [path.name for path in tmp_path.iterdir()] == ["keys.json"]
-
-    @pytest.mark.skipif(os.name == "nt", reason="Windows has no descriptor of a folder")
-    def test_file_and_folder_reach_the_disk_in_this_order(self, tmp_path, monkeypatch):
-        kinds = []
-
-        def note(descriptor: int) -> None:
-            mode = os.fstat(descriptor).st_mode
-            kinds.append((stat.S_ISDIR(mode), (tmp_path / "file").exists()))
-
-        monkeypatch.setattr(os, "fsync", note)
-        with atomic_write(tmp_path / "file") as file:
-            file.write(b"new")
-        assert kinds == [(False, False), (True, True)]
-        with atomic_write(tmp_path / "file", sync=False) as file:
-            file.write(b"newer")
-        assert len(kinds) == 2
-
-    def test_a_folder_that_cannot_be_synced_is_no_error(self, tmp_path, monkeypatch):
-        def refuse(descriptor: int) -> None:
-            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-                raise OSError(errno.EINVAL, "Invalid argument")
-
-        monkeypatch.setattr(os, "fsync", refuse)
-        with atomic_write(tmp_path / "file") as file:
-            file.write(b"new")
-        assert (tmp_path / "file").read_bytes() == b"new"
 
 
 HOLDER = """

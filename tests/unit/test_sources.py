@@ -5,16 +5,27 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image, PngImagePlugin
 
-from faceproof.errors import SourceNotFoundError, SourceUnreadableError, UnsupportedSourceError
-from faceproof.imaging.formats import SUFFIXES
+from faceproof.errors import (
+    SourceNotFoundError,
+    SourceUnreadableError,
+    UnsupportedSourceError,
+    UsageError,
+)
+from faceproof.imaging.formats import FORMATS, SUFFIXES
 from faceproof.sources import (
+    HEATMAP_MARK,
     PICTURE_SUFFIXES,
     RefusedSource,
     Sources,
+    StreamSource,
+    as_stream,
+    begins_like_picture,
     is_address,
     read_names,
     refuse_address,
@@ -161,3 +172,104 @@ def test_names_may_end_in_nul():
 
 def test_pictures_are_known_by_the_suffixes_of_the_formats_that_can_be_read():
     assert PICTURE_SUFFIXES == SUFFIXES
+
+
+@pytest.mark.parametrize("kind", sorted(FORMATS))
+def test_pictures_are_known_by_their_beginnings(kind):
+    heads = {
+        "HEIC": b"\0\0\0\x1cftypheic\0\0\0\0mif1heic",
+        "AVIF": b"\0\0\0\x1cftypavif\0\0\0\0avifmif1",
+    }
+    data = heads.get(kind, b"")
+    if not data:
+        Image.new("RGB", (9, 9)).save(file := io.BytesIO(), kind)
+        data = file.getvalue()
+    assert FORMATS[kind].begins(data)
+    assert begins_like_picture(data[:64])
+
+
+@pytest.mark.parametrize(
+    "text", [b"a.jpg\n", b"BMW.jpg\nBMW 2.jpg\n" * 9, b"II.tif", b"", b"\0" * 64]
+)
+def test_other_bytes_are_no_picture(text):
+    assert not begins_like_picture(text)
+
+
+def test_what_a_browser_or_a_camera_calls_a_jpeg_is_taken_from_a_folder(folder):
+    for name in ("a.mpo", "a.pjp", "a.pjpeg", "a.jfif", "IMG_0001"):
+        Image.new("RGB", (8, 8)).save(folder / "c" / "d" / name, "JPEG")
+    (folder / "c" / "d" / "LICENSE").write_text("text")
+    assert found("c/d") == [
+        *("c/d/IMG_0001", "c/d/a.jfif", "c/d/a.mpo", "c/d/a.pjp", "c/d/a.pjpeg", "c/d/e.webp")
+    ]
+
+
+@pytest.mark.parametrize("name", [".thumbnails", "@eaDir", "__MACOSX", ".Trash-1000"])
+def test_copies_of_other_programs_are_counted_and_not_checked(folder, name):
+    copies = folder / "c" / name / "large"
+    copies.mkdir(parents=True)
+    for number in range(3):
+        (copies / f"{number}.png").touch()
+    sources = Sources(["c"])
+    assert [Path(path).as_posix() for path in sources] == ["c/a.tiff", "c/d/e.webp"]
+    assert sources.skipped == 1 + 3
+    assert len(found(f"c/{name}")) == 3, "named, it is entered"
+
+
+def test_heat_maps_of_ours_in_a_folder_are_not_checked(folder):
+    info = PngImagePlugin.PngInfo()
+    info.add_text(HEATMAP_MARK, f"face 1 of {'a' * 64}")
+    Image.new("RGB", (8, 8)).save(folder / "c" / "map.png", pnginfo=info)
+    sources = Sources(["c"])
+    assert "c/map.png" not in [Path(path).as_posix() for path in sources]
+    assert sources.skipped == 2
+    assert found("c/map.png") == ["c/map.png"]
+
+
+@pytest.mark.parametrize("chunks", [(1,), (3, 2), (500,)])
+def test_a_byte_order_mark_is_no_part_of_a_name(chunks):
+    data = "\ufeffé.jpg\r\nb.jpg\r\n".encode()
+    parts, start = [], 0
+    for size in (*chunks, 500):
+        parts.append(data[start : start + size])
+        start += size
+    names = [name for names in read_names(Slow(*filter(None, parts))) for name in names]
+    assert names == ["é.jpg", "b.jpg"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_utf16_list_is_named(encoding):
+    with pytest.raises(UsageError, match="the list of names is UTF-16, and must be UTF-8"):
+        list(read_names(io.BytesIO("a.jpg\r\nb.jpg\r\n".encode(encoding))))
+
+
+def test_names_that_end_in_nul_need_the_option():
+    with pytest.raises(UsageError, match="end in NUL: add --null"):
+        list(read_names(io.BytesIO(b"pictures/a.jpg\0pictures/b.jpg\0")))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["data:image/gif;base64,R0lGODlhAQAB", "DATA:;base64,R0lG%4fDlhA QAB", "data:,GIF89a%01%00%01"],
+)
+def test_a_data_address_is_read(address):
+    (source,) = Sources([address])
+    assert isinstance(source, StreamSource)
+    assert source.read(100) == b"GIF89a\x01\0\x01"
+    assert len(source.source) < 60
+
+
+@pytest.mark.parametrize("address", ["data:image/png;base64,R0lG*", "data:image/png;base64"])
+def test_a_malformed_data_address_is_named_in_one_line(address):
+    with pytest.raises(UnsupportedSourceError, match=r"^data:image/png;base64,\.\.\. .*: no"):
+        as_stream(address).read(100)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+def test_a_named_pipe_is_read_once_and_kept(folder):
+    os.mkfifo(folder / "pipe")
+    writer = threading.Thread(target=(folder / "pipe").write_bytes, args=(b"123456",))
+    writer.start()
+    (source,) = Sources(["pipe"])
+    assert [source.read(3), source.read(3)] == [b"1234", b"1234"]
+    writer.join()

@@ -71,6 +71,13 @@ def test_every_file_has_the_row_that_a_check_of_it_alone_gives(page, tiny_bundle
     assert "1 could not be checked" in heading
 
 
+def test_two_files_with_one_name_are_two_rows(page):
+    files = [("image.jpg", sample("real-astronaut.jpg")), ("image.jpg", sample("no-face-cat.jpg"))]
+    page = given(page, *files, ("image (2).jpg", sample("real-couple.jpg")))
+    assert shown(page) == ["image.jpg", "image (2).jpg", "image (2) (2).jpg"]
+    assert len({one.image.sha256 for one in kept(page)}) == 3
+
+
 def test_filters_leave_what_fits(page):
     given(page, *FILES)
     page.at.multiselect(key="batch outcomes").set_value(["without a face"])

@@ -5,6 +5,8 @@ What a verb needs beyond typer is imported when it runs, so that ``--help`` stay
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from typing import Annotated
 
@@ -25,7 +27,8 @@ from faceproof.cli import (
     update,
     webapp,
 )
-from faceproof.cli.exits import ErrorHandlingGroup
+from faceproof.cli.exits import ErrorHandlingGroup, hold_standard_descriptors
+from faceproof.cli.progress import is_terminal
 
 #: The verbs: each is a function, or an app with verbs of its own.
 _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
@@ -55,7 +58,15 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; the console script's entry."""
+    hold_standard_descriptors()
+    _keep_help_plain()
     app()
+
+
+def _keep_help_plain() -> None:
+    """Write no escape codes into pipes and files, also where FORCE_COLOR or a CI asks for them."""
+    if not is_terminal(sys.stdout):
+        os.environ.setdefault("_TYPER_FORCE_DISABLE_TERMINAL", "1")
 
 
 def _version(value: bool) -> None:  # noqa: FBT001 (typer calls it so)

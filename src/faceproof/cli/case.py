@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
+from faceproof.cli.streams import unwritable_error
 from faceproof.errors import FaceproofError, MissingExtraError, NoHeatMapError, UsageError
-from faceproof.sources import RefusedSource, is_address
+from faceproof.sources import RefusedSource, StreamSource, is_address
 
 if TYPE_CHECKING:
-    from faceproof.checker import Checker, Source
+    from faceproof.checker import Checker
+    from faceproof.loading import Source
     from faceproof.reports.case_blocks import CaseFacts, Evidence
     from faceproof.results import CheckResult
 
@@ -87,19 +89,19 @@ class CaseReport:
         """Write the report.
 
         Raises:
-            UsageError: the file cannot be written.
+            OutputError: the file cannot be written.
         """
         if not self._cases:
             typer.echo(f"{self._file}: no picture was checked; no report written", err=True)
             return
-        from faceproof.runs import atomic_write
+        from faceproof.outputs import atomic_write
 
         data = self._render()
         try:
             with atomic_write(self._file) as file:
                 file.write(data)
         except OSError as error:
-            raise _unwritable_error(self._file, error.strerror) from error
+            raise unwritable_error(f"--report {self._file}", error) from error
         if self._left_out:
             typer.echo(
                 f"{self._file} holds the first {MOST_PICTURES} sources; {self._left_out} more were "
@@ -145,6 +147,8 @@ def read_source_file(source: Source, checker: Checker, *, otherwise: str) -> byt
     if isinstance(source, RefusedSource):
         return None
     try:
+        if isinstance(source, StreamSource):
+            return source.read(checker.limits.max_bytes)
         if isinstance(source, str) and is_address(source):
             return fetch(source, checker.addresses).data if checker.addresses else None
         return read_file(Path(str(source)), checker.limits)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +18,7 @@ app = typer.Typer(help="List, show and verify detectors.", no_args_is_help=True)
 
 Named = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="Detector: a name, or a folder.")]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print detector.json itself.")]
-_All = Annotated[bool, typer.Option("--all", help="Print every test result, also by source.")]
+_All = Annotated[bool, typer.Option("--all", help="Print everything: every result and note.")]
 
 
 @app.command("list")
@@ -33,14 +35,18 @@ def list_() -> None:
 
 @app.command()
 def show(detector: Named = "default", *, json: _AsJson = False, everything: _All = False) -> None:
-    """Show a detector: operating points, training data, test results and what was not tested."""
+    """Show a detector on one screen: promise, training data, test results, what was not tested."""
     bundle = _find_bundle(detector)
+    spec = bundle.spec
     if json:
-        typer.echo(bundle.spec.to_json().decode(), nl=False)
+        typer.echo(spec.to_json().decode(), nl=False)
         return
-    lines = [*describe_detector(bundle.spec, bundle.sha256)]
-    lines += all_result_lines(bundle.spec) if everything else result_lines(bundle.spec)
-    for title, text in lines:
+    if not everything:
+        command = f"faceproof detectors show {shlex.quote(detector)} --all"
+        typer.echo("\n".join(summary_lines(spec, bundle.sha256, command=command)))
+        return
+    titled = [*describe_detector(spec, bundle.sha256), *result_lines(spec), *all_result_lines(spec)]
+    for title, text in titled:
         typer.echo(f"{title:<20} {text}".rstrip())
 
 
@@ -60,6 +66,87 @@ def _find_bundle(name_or_folder: str) -> Bundle:
     from faceproof.detector.detector import locate
 
     return Bundle.read(locate(name_or_folder))
+
+
+_WIDTH = 80
+_TITLE = 16
+_WORST_FAKES = 2
+
+
+def summary_lines(spec: DetectorSpec, sha256: str, *, command: str) -> list[str]:
+    """Return at most 23 lines of at most 80 columns; ``command`` prints what they leave out.
+
+    A text that is cut ends in "...".
+    """
+    limited = [*_summarise_detector(spec, sha256), *_summarise_results(spec)]
+    lines = [line for title, text, most in limited for line in _wrap(title, text, most)]
+    return [*lines, *_wrap("everything", command, None)]
+
+
+def _wrap(title: str, text: str, most: int | None) -> list[str]:
+    """Return a title and its text in at most ``most`` lines; None leaves it in one line."""
+    if most is None:
+        return [f"{title:<{_TITLE}} {text}"]
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=f"{title:<{_TITLE}} ",
+        subsequent_indent=" " * (_TITLE + 1),
+        max_lines=most,
+        placeholder=" ...",
+        break_on_hyphens=False,
+    )
+
+
+def _summarise_detector(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str, int]]:
+    """Yield titles, texts, and how many lines each may take: 15 in all."""
+    yield "detector", f"{spec.name} {spec.version}, SHA-256 {sha256[:12]}", 1
+    yield "licence", spec.licence, 2
+    default = spec.operating_point()
+    yield "default point", f"{default.name}: {default.promise}", 5
+    bounds = f"real below {default.real_below:.4g}, fake from {default.fake_from:.4g}"
+    between = ", unsure between" if default.real_below < default.fake_from else ""
+    yield "", f"{bounds}{between}", 1
+    others = ", ".join(name for name in spec.operating_points if name != default.name)
+    if spec.unsupported:
+        others = f"{others or 'none'}; not promised: {', '.join(n.name for n in spec.unsupported)}"
+    if others:
+        yield "other points", others, 1
+    rows, kinds = spec.trained_on.rows.get("train", 0), ", ".join(spec.generators_seen)
+    yield "trained on", f"{rows:,} faces; fakes of {kinds or 'no generator'}", 2
+    if spec.started_from:
+        starts = "; ".join(f"{one.licence}: {one.name}" for one in spec.started_from)
+        yield "started from", starts, 2
+    if spec.notes:
+        count = len(spec.notes)
+        yield (f"note 1 of {count}" if count > 1 else "note"), spec.notes[0], 1
+
+
+def _summarise_results(spec: DetectorSpec) -> Iterator[tuple[str, str, int]]:
+    """Yield titles, texts, and how many lines each may take: 7 in all."""
+    from faceproof.reports.card import limit_sentences
+
+    point = spec.default_operating_point
+    title = "test results"
+    for metric in ("bpcer@", "recall@", "unsure_rate@"):
+        for one in spec.results:
+            if (one.metric, one.slice, one.condition) == (f"{metric}{point}", "all", "clean"):
+                yield title, f"{_OVERALL[metric]}: {_format_figure(one)}, n {one.n}", 1
+                title = ""
+    for metric, kind, name, highest, most in (
+        (f"bpcer@{point}", _kind_of_reals(spec), "false alarms", True, 1),
+        (f"recall@{point}", "generator=", "fakes detected", False, _WORST_FAKES),
+    ):
+        found = _worst_first(spec, metric, kind, highest=highest)
+        for number, one in enumerate(found[:most]):
+            place = "" if number else f"worst of {len(found)}: "
+            place += f"{one.slice.removeprefix(kind)} as {one.condition}"
+            text = f"{place} {_format_figure(one)}, n {one.n}"
+            yield ("" if number else name), text, 1
+    unmeasured = [text for text in limit_sentences(spec) if text.startswith(_UNMEASURED)]
+    if unmeasured:
+        parts = (text.removeprefix(_UNMEASURED).rstrip(".") for text in unmeasured)
+        yield "not measured", "; ".join(parts), 1
 
 
 def describe_detector(spec: DetectorSpec, sha256: str) -> Iterator[tuple[str, str]]:
@@ -95,6 +182,7 @@ def all_result_lines(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
         yield finding.metric, f"{interval}, {finding.slice}, {finding.condition}"
 
 
+_UNMEASURED = "Not measured: "
 _MARKDOWN_ESCAPE = re.compile(r"\\([^a-zA-Z0-9\s])")
 #: The first figures of `result_lines`, over all test faces; "@" stands for the default point.
 _OVERALL = {
@@ -124,9 +212,9 @@ def result_lines(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
             if (one.metric, one.slice, one.condition) == (wanted, "all", "clean"):
                 yield title, f"{name}: {_format_figure(one)}, n {one.n}"
                 title = ""
-    has_families = any(one.slice.startswith("family=") for one in spec.results)
-    reals = "family=" if has_families else "source="
-    yield from _lines_worst_first(spec, f"bpcer@{point}", reals, "false alarms", highest=True)
+    yield from _lines_worst_first(
+        spec, f"bpcer@{point}", _kind_of_reals(spec), "false alarms", highest=True
+    )
     yield from _lines_worst_first(
         spec, f"recall@{point}", "generator=", "fakes detected", highest=False
     )
@@ -136,23 +224,42 @@ def result_lines(spec: DetectorSpec) -> Iterator[tuple[str, str]]:
         title = ""
 
 
-def _lines_worst_first(
-    spec: DetectorSpec, metric: str, kind: str, title: str, *, highest: bool
-) -> Iterator[tuple[str, str]]:
-    """Yield a line for each slice of a kind: its value under each condition, the worst first."""
+def _kind_of_reals(spec: DetectorSpec) -> str:
+    """Return how slices of real faces begin: by family, or by source without families."""
+    has_families = any(one.slice.startswith("family=") for one in spec.results)
+    return "family=" if has_families else "source="
+
+
+def _conditions_of_slices(
+    spec: DetectorSpec, metric: str, kind: str
+) -> dict[str, dict[str, Finding]]:
+    """Return the findings of a metric: slice of a kind -> condition -> finding."""
     found: dict[str, dict[str, Finding]] = {}
     for one in spec.results:
         if one.metric == metric and one.slice.startswith(kind):
             found.setdefault(one.slice.removeprefix(kind), {})[one.condition] = one
+    return found
+
+
+def _worst_first(spec: DetectorSpec, metric: str, kind: str, *, highest: bool) -> list[Finding]:
+    """Return each slice's finding under its worst condition, the worst first."""
     pick = max if highest else min
+    worst = [
+        pick(conditions.values(), key=lambda one: one.value)
+        for conditions in _conditions_of_slices(spec, metric, kind).values()
+    ]
+    return sorted(worst, key=lambda one: one.value, reverse=highest)
 
-    def worst(conditions: dict[str, Finding]) -> float:
-        return pick(one.value for one in conditions.values())
 
-    ordered = sorted(found.items(), key=lambda item: worst(item[1]), reverse=highest)
-    for name, conditions in ordered:
-        values = ", ".join(f"{place} {_format_figure(one)}" for place, one in conditions.items())
-        yield title, f"{name}: {values}, n {next(iter(conditions.values())).n}"
+def _lines_worst_first(
+    spec: DetectorSpec, metric: str, kind: str, title: str, *, highest: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield a line for each slice of a kind: its value under each condition, the worst first."""
+    slices = _conditions_of_slices(spec, metric, kind)
+    for worst in _worst_first(spec, metric, kind, highest=highest):
+        name = worst.slice.removeprefix(kind)
+        values = ", ".join(f"{place} {_format_figure(one)}" for place, one in slices[name].items())
+        yield title, f"{name}: {values}, n {worst.n}"
         title = ""
 
 

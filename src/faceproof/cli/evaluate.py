@@ -14,8 +14,8 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
-from faceproof.errors import UsageError
 from faceproof.messages import align_rows
+from faceproof.outputs import write_error, write_text
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -126,7 +126,7 @@ def _write_page(result: Evaluation, folder: Path) -> None:
     """Write the page beside the predictions.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError, OutputError: the folder cannot be written to, or the disk is full.
     """
     from faceproof.evaluation import predictions
     from faceproof.evaluation.evaluate import PREDICTIONS
@@ -134,10 +134,9 @@ def _write_page(result: Evaluation, folder: Path) -> None:
 
     page = evaluation_page(result, predictions.read_table(folder / PREDICTIONS))
     try:
-        (folder / PAGE).write_text(page, encoding="utf-8")
+        write_text(folder / PAGE, page)
     except OSError as error:
-        shown = to_printable(str(folder))
-        raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
+        raise write_error(folder / PAGE, error) from error
     typer.echo(f"report: {to_printable(str(folder / PAGE))}", err=True)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.progress import ProgressPrinter
+from faceproof.outputs import refuse_overwriting
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ def export(
     from faceproof.detector import Bundle
     from faceproof.detector.detector import locate
 
-    bundle = write(Bundle.read(locate(detector)), output)
+    refuse_overwriting({"--output": output}, [locate(detector)])
+    bundle = write(Bundle.read(locate(detector)), output, ProgressPrinter())
     mapped = sum(bool(member.onnx.heatmap) for member in bundle.spec.members)
     typer.echo(
         f"{output}: {bundle.spec.name} {bundle.spec.version}, {len(bundle.spec.members)} exported, "
@@ -45,11 +48,13 @@ def export(
     )
 
 
-def _export_onnx(bundle: Bundle, folder: Path) -> Bundle:
+def _export_onnx(bundle: Bundle, folder: Path, progress: Callable[[str], None]) -> Bundle:
     from faceproof.export import export_bundle
 
-    return export_bundle(bundle, folder)
+    return export_bundle(bundle, folder, progress=progress)
 
 
 #: What a detector's networks can become.
-_EXPORTS: Mapping[str, Callable[[Bundle, Path], Bundle]] = {"onnx": _export_onnx}
+_EXPORTS: Mapping[str, Callable[[Bundle, Path, Callable[[str], None]], Bundle]] = {
+    "onnx": _export_onnx
+}

@@ -12,6 +12,7 @@ import typer
 from faceproof.cli.output import escape_unprintable
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
+from faceproof.outputs import atomic_write, refuse_overwriting, write_error
 
 if TYPE_CHECKING:
     from faceproof.evaluation.feedback import Feedback
@@ -107,6 +108,7 @@ def export(
 
     A manifest has a row for each picture in FOLDER; feedback without a picture is counted.
     """
+    refuse_overwriting({"--output": output}, [database])
     feedback = read(database)
     if output.suffix.lower() == _JSON_LINES:
         _write_lines(feedback, output)
@@ -178,11 +180,10 @@ def _write_lines(feedback: Iterable[Feedback], path: Path) -> None:
     from faceproof.evaluation.feedback import to_json_lines
 
     try:
-        path.touch(mode=0o600)
-        with path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(to_json_lines(feedback))
+        with atomic_write(path, private=True) as file:
+            file.writelines(line.encode() for line in to_json_lines(feedback))
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise write_error(path, error) from error
 
 
 def _write_manifest(feedback: tuple[Feedback, ...], pictures: Path, path: Path, name: str) -> str:

@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from faceproof.cli.streams import unwritable_error
 from faceproof.errors import FaceproofError, UsageError
-from faceproof.runs import atomic_write
+from faceproof.outputs import atomic_write
+from faceproof.sources import HEATMAP_MARK
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     from PIL.Image import Image
 
-    from faceproof.checker import Checker, Source
+    from faceproof.checker import Checker
+    from faceproof.loading import Source
     from faceproof.results import CheckedFace, CheckResult, HeatMap
 
     Pixels = npt.NDArray[np.uint8]
 
 SIDE = 480  # pixels; the longer side of a drawn face
 _AROUND = 0.15  # of the crop's side, shown on each side of it
-MARK = "faceproof heat map"  # the PNG's text that identifies the face
+MARK = HEATMAP_MARK
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -58,7 +61,7 @@ class HeatMapFolder:
         """Draw each face of the next result; errors are reported on standard error.
 
         Raises:
-            UsageError: the folder cannot be written to.
+            OutputError: the folder cannot be written to.
         """
         source = self._sources.popleft()
         if not any(face.heatmap for face in result.faces):
@@ -74,7 +77,7 @@ class HeatMapFolder:
 
     def _reload_pixels(self, source: Source, result: CheckResult) -> Pixels:
         """Return the pixels of the picture that was judged."""
-        from faceproof.checker import load_source
+        from faceproof.loading import load_source
 
         picture = load_source(source, self._checker.limits, self._checker.addresses)
         if result.image is None or picture.sha256 != result.image.sha256:
@@ -92,9 +95,7 @@ class HeatMapFolder:
             with atomic_write(path) as file:
                 image.save(file, "PNG", pnginfo=info)
         except OSError as error:
-            raise UsageError(
-                f"--heatmaps: {path} cannot be written ({error.strerror}); name another folder"
-            ) from error
+            raise unwritable_error(f"--heatmaps: {path}", error) from error
 
 
 def safe_stem(source: str) -> str:

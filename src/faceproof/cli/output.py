@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
+from faceproof.cli.names import pad_to_cells, shorten_names
+from faceproof.cli.streams import ResultStream
 from faceproof.messages import count_noun
 from faceproof.reports.csv_rows import (
     CsvTable,
@@ -49,7 +51,7 @@ class OutcomeCounts:
         return NOT_ALL_CHECKED if self.counts["error"] else ALL_CHECKED
 
     def summarise(self, checker: Checker, *, skipped: int) -> str:
-        """Return the two lines that end a run: the counts, and the promise behind them."""
+        """Return the two lines that end a run: the counts, and the promise in one sentence."""
         total, seconds = self.counts.total(), time.perf_counter() - self._started
         words = ("real", "fake", "unsure", "no face")
         verdicts = ", ".join(f"{self.counts[word]} {word}" for word in words)
@@ -60,7 +62,22 @@ class OutcomeCounts:
             f" ({count_noun(skipped, 'other file', separator='')} skipped)" if skipped else "",
         ]
         spec, point = checker.detector.spec, checker.operating_point
-        return "".join(lines) + f"\n{spec.name} {spec.version}, {point.name}: {point.promise}"
+        promise = shorten_promise(point.promise)
+        return "".join(lines) + f"\n{spec.name} {spec.version}, {point.name}: {promise}"
+
+
+def shorten_promise(promise: str) -> str:
+    """Return the first statement of a promise; `detectors show` has all of it.
+
+    >>> shorten_promise("at most 1 in 100 real faces called fake, on 330 faces; worst clean")
+    'at most 1 in 100 real faces called fake on calibration data; more: faceproof detectors show'
+    >>> shorten_promise("at most 1 real face in 100 called fake")
+    'at most 1 real face in 100 called fake'
+    """
+    first = promise.partition(";")[0].partition(",")[0]
+    if first == promise:
+        return promise
+    return f"{first} on calibration data; more: faceproof detectors show"
 
 
 def outcome(result: CheckResult) -> str:
@@ -91,14 +108,17 @@ HEADER = _OutputRow("picture", "face", "verdict", "fake", "cautions")
 class TableWriter:
     """Writes aligned rows; a page is out when it is full, or a second old at the next result.
 
-    Columns only ever grow. On a terminal, long picture names lose their beginning so that a row
-    keeps to the line; in a pipe, nothing is cut.
+    Columns only ever grow. On a terminal, long picture names are shortened so that a row keeps to
+    the line, but not where columns are free, nor by what distinguishes them; in a pipe, none is.
     """
 
     def __init__(self, stream: TextIO, hiding: Callable[[], AbstractContextManager[None]]) -> None:
         from rich.console import Console
 
-        self._console = Console(file=stream, highlight=False, soft_wrap=True)
+        # Whatever the environment asks for: escape codes are for a terminal, never for a file.
+        self._console = Console(
+            file=stream, highlight=False, soft_wrap=True, force_terminal=stream.isatty()
+        )
         self._hiding = hiding
         self._page: list[_OutputRow] = []
         self._headed = False
@@ -126,28 +146,38 @@ class TableWriter:
         for place in range(len(HEADER) - 1):
             cells = max(cell_len(row[place]) for row in self._page)
             self._widths[place] = max(self._widths[place], cells)
+        page = self._page
         if self._console.is_terminal:
             self._widths[0] = min(self._widths[0], self._name_width())
+            names = shorten_names([row.picture for row in page], self._widths[0])
+            page = [row._replace(picture=names[row.picture]) for row in page]
         with self._hiding():
-            for row in self._page:
+            for row in page:
                 self._console.print(self._format_line(row))
             self._console.file.flush()
         self._page, self._begun = [], time.monotonic()
 
     def _name_width(self) -> int:
-        """Return how many cells a terminal's line leaves for the picture's name."""
+        """Return how many cells the other columns of this page leave for the picture's name."""
+        from rich.cells import cell_len
+
         others = sum(self._widths[1:]) + 2 * (len(HEADER) - 1)
-        return max(self._console.width - others - _CAUTION_CELLS, _FEWEST_PICTURE_CELLS)
+        cautions = max(cell_len(row.cautions) for row in self._page if row is not HEADER)
+        free = self._console.width - others - min(cautions, _CAUTION_CELLS)
+        return max(free, _FEWEST_PICTURE_CELLS)
 
     def _format_line(self, row: _OutputRow) -> Text:
         """Return one row as a line."""
         from rich.text import Text
 
-        line = Text(style="bold" if row is HEADER else "")
+        is_header = row == HEADER
+        line = Text(style="bold" if is_header else "")
         for place, (cell, width) in enumerate(zip(row, self._widths, strict=True)):
             style = STYLES.get(cell, "") if place == HEADER.index("verdict") else ""
-            line.append(fit_to_cells(cell, width) if width else cell, style).append("  ")
+            line.append(pad_to_cells(cell, width), style).append("  ")
         line.rstrip()
+        if is_header and self._console.is_terminal:
+            line.truncate(self._console.width)
         return line
 
 
@@ -182,21 +212,6 @@ def escape_unprintable(text: str) -> str:
     'café\\x1b[2J'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def fit_to_cells(text: str, cells: int) -> str:
-    """Return text of exactly that many terminal cells, without its beginning if it is too long.
-
-    >>> fit_to_cells("a.jpg", 7), fit_to_cells("pictures/a.jpg", 7)
-    ('a.jpg  ', '…/a.jpg')
-    """
-    from rich.cells import cell_len
-
-    if cell_len(text) > cells:
-        while cell_len(text) > cells - 1:
-            text = text[1:]
-        text = f"…{text}"
-    return text + " " * (cells - cell_len(text))
 
 
 def _describe_place(face: CheckedFace, number: int, count: int) -> str:
@@ -263,6 +278,17 @@ class _JsonLinesWriter:
         """Nothing is pending."""
 
 
+_ARRAY_END = "\n]\n"
+
+
+def _flush(stream: TextIO, *, tail: str) -> None:
+    """Write what is pending; a file also gets the end that makes it valid now."""
+    if isinstance(stream, ResultStream):
+        stream.flush(tail=tail)
+    else:
+        stream.flush()
+
+
 class _JsonArrayWriter:
     """One JSON array of objects, valid wherever the run stops."""
 
@@ -275,11 +301,12 @@ class _JsonArrayWriter:
         with self._hiding():
             self._stream.write((",\n" if self._opened else "[\n") + result.model_dump_json())
             self._opened = True
+            _flush(self._stream, tail=_ARRAY_END)
 
     def close(self) -> None:
         """End the array."""
         with self._hiding():
-            self._stream.write("\n]\n" if self._opened else "[]\n")
+            self._stream.write(_ARRAY_END if self._opened else "[]\n")
             self._stream.flush()
 
 

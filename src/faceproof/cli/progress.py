@@ -1,17 +1,31 @@
-"""A progress bar on standard error, when that is a terminal."""
+"""A progress bar, messages and a clock on standard error; bar and clock on a terminal only."""
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from threading import Event, Thread
+from typing import TYPE_CHECKING, TextIO
+
+import typer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
+    from rich.console import Console
     from rich.progress import Progress
+
+
+_TICK_SECONDS = 0.2
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a standard stream is open, and a terminal."""
+    return stream is not None and stream.isatty()
 
 
 class ProgressBar:
@@ -30,17 +44,20 @@ class ProgressBar:
 
     def hide(self) -> AbstractContextManager[None]:
         """Take the bar away while something is written to the same terminal."""
-        if self._progress is None or not sys.stdout.isatty():
+        if self._progress is None or not is_terminal(sys.stdout):
             return nullcontext()
         return _hide_progress(self._progress)
 
 
 @contextmanager
 def progress_bar(
-    countable: Iterable[object] | None, *, what: str = "checked"
+    countable: Iterable[object] | None, *, what: str = "checked", quiet: bool = False
 ) -> Iterator[ProgressBar]:
-    """Show a bar of ``what`` is done; it knows its end where that is counted within a second."""
-    if not sys.stderr.isatty():
+    """Show a bar of ``what`` is done; it knows its end where that is counted within a second.
+
+    There is none if ``quiet``, or where standard error is not a terminal.
+    """
+    if quiet or not is_terminal(sys.stderr):
         yield ProgressBar()
         return
     from rich.console import Console
@@ -58,6 +75,56 @@ def progress_bar(
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         total = None if countable is None else count_within(countable)
         yield ProgressBar(progress, total, what=what)
+
+
+def print_next(*words: str | Path) -> None:
+    """Print the command that usually follows, as the last line on standard error."""
+    typer.echo(f"next: {shlex.join(map(str, words))}", err=True)
+
+
+class ProgressPrinter:
+    """Prints each message on standard error, and shows a clock during silent work."""
+
+    def __call__(self, message: str) -> None:
+        """Print a message as a line."""
+        typer.echo(message, err=True)
+
+    @contextmanager
+    def clock(self, text: str) -> Iterator[None]:
+        """Show the text and a running clock, where standard error is a terminal."""
+        if not sys.stderr.isatty():
+            yield
+            return
+        from rich.console import Console
+
+        with running_clock(text, Console(stderr=True)):
+            yield
+
+
+@contextmanager
+def running_clock(text: str, console: Console) -> Iterator[None]:
+    """Show the text and the time since the block began on a terminal; nothing stays of it."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    progress = Progress(
+        *columns, console=console, transient=True, auto_refresh=False, redirect_stdout=False
+    )
+    ended = Event()
+
+    def tick() -> None:
+        while not ended.wait(_TICK_SECONDS):
+            progress.refresh()
+
+    thread = Thread(target=tick, daemon=True)
+    progress.add_task(text, total=None)
+    with progress:
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()  # rich does not wait for its own, which a later fork would copy
 
 
 def count_within(items: Iterable[object], *, seconds: float = 1.0) -> int | None:

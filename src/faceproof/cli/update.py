@@ -12,8 +12,10 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
 from faceproof.cli.output import escape_unprintable
+from faceproof.cli.progress import ProgressPrinter
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
+from faceproof.outputs import refuse_overwriting
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -99,6 +101,7 @@ def update(
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
     write = choose(FORMATS, format_, what="format")
     _check_replay(replay, no_replay=no_replay)
+    _refuse_inputs(detector, [data, *([replay] if replay else [])], output)
     from faceproof.evaluation.gate import GateRule
     from faceproof.training.run.stopping import TrainingStopped
     from faceproof.training.updating.update import UpdateOptions
@@ -120,13 +123,28 @@ def update(
         overrides=tuple(set_ or ()),
         feedback=_feedback_source(feedback, feedback_pictures),
     )
+    say = ProgressPrinter()
     try:
-        done = run(wish, output, progress=_print_progress)
+        done = run(wish, output, progress=say)
     except TrainingStopped as stop:
-        _print_progress(str(stop))
+        say(str(stop))
         raise typer.Exit(stop.exit_code) from None
     write(done, output)
     raise typer.Exit(ALL_CHECKED if done.accepted else FOUND)
+
+
+def _refuse_inputs(detector: str, data: list[Path], output: Path) -> None:
+    """Refuse a run folder in which an input would be replaced.
+
+    Raises:
+        UsageError: naming the input.
+    """
+    from faceproof.data.preparing.folder import MANIFEST
+    from faceproof.detector.detector import locate
+
+    written = ("bundle", "refused", "data", f"data/{MANIFEST}")
+    outputs = {f"--output {name}": output / name for name in written}
+    refuse_overwriting(outputs, [locate(detector), *data])
 
 
 def _feedback_source(feedback: str | None, pictures: Path | None) -> FeedbackSource | None:
@@ -161,11 +179,6 @@ def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
         )
     if replay is not None and no_replay:
         raise UsageError("--no-replay and --replay exclude each other: leave one out")
-
-
-def _print_progress(message: str) -> None:
-    """Print the progress on standard error."""
-    typer.echo(message, err=True)
 
 
 def write_json(update: Update, _: Path) -> None:

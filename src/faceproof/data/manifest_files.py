@@ -12,8 +12,8 @@ import polars as pl
 
 from faceproof.data.manifest import CONTRACT, Manifest
 from faceproof.errors import ManifestError
-from faceproof.runs import atomic_write
-from faceproof.sources import to_printable
+from faceproof.outputs import atomic_write
+from faceproof.sources import refuse_utf16, to_printable
 
 #: Parquet stores the data folder, relative to itself; a CSV lies in the data folder.
 _ROOT = "faceproof.root"
@@ -141,6 +141,8 @@ def _read_csv(path: Path) -> tuple[pl.DataFrame, Path]:
     from pyarrow import csv as arrow_csv
 
     try:
+        with path.open("rb") as file:
+            refuse_utf16(file.read(64), to_printable(str(path)))
         header = _read_header(path)
         columns = arrow_csv.ConvertOptions(column_types=dict.fromkeys(header, pa.string()))
         # Values may contain line ends, and errors name the number of the row: one thread.

@@ -152,6 +152,7 @@ class TorchScorer:
 
     def __init__(self, network: nn.Module, *, options: RunOptions) -> None:
         self._device = options.device
+        self._with_maps: dict[int, nn.Module | None] = {}
         try:
             self._network = network.eval().to(options.device)
         except (RuntimeError, AssertionError) as error:
@@ -178,9 +179,7 @@ class TorchScorer:
         """Return the logits, float64 [N], and heat maps, float64 [N, h, w]."""
         import torch
 
-        from faceproof.networks.gradcam import add_heatmaps
-
-        whole = add_heatmaps(self._network, side=inputs.shape[-1])
+        whole = self._add_heatmaps(inputs.shape[-1])
         if whole is None:
             raise no_heatmap_error(type(self._network).__name__)
         if not len(inputs):
@@ -189,6 +188,14 @@ class TorchScorer:
             logits, maps = whole(torch.from_numpy(inputs).to(self._device))
         found = logits.double().cpu().numpy().reshape(len(inputs))
         return np.asarray(found), _validate_maps(maps.cpu().numpy(), len(inputs))
+
+    def _add_heatmaps(self, side: int) -> nn.Module | None:
+        """Return the network with heat maps, or None if it has none; made once for each side."""
+        from faceproof.networks.gradcam import add_heatmaps
+
+        if side not in self._with_maps:
+            self._with_maps[side] = add_heatmaps(self._network, side=side)
+        return self._with_maps[side]
 
 
 SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {

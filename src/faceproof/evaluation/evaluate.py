@@ -29,6 +29,7 @@ from faceproof.evaluation.metrics import METRICS, count_verdicts
 from faceproof.evaluation.predict import FACES, Find, predict_rows
 from faceproof.evaluation.predictions import STATUSES, Faces, Origin, all_faces
 from faceproof.imaging.degradations import DEGRADATIONS
+from faceproof.outputs import refuse_overwriting, write_error
 from faceproof.records import Document, Record
 from faceproof.sources import to_printable
 from faceproof.tables import choose
@@ -168,7 +169,7 @@ def evaluate(
     find = choose(FACES, faces, what="choice of faces")()
     folder = None if output is None else Path(output)
     if folder:
-        _check_output(folder)
+        _check_output(folder, manifest)
     judge = _load_detector(detector)
     point = judge.operating_point(at)
     selection = _select_rows(manifest, root, split)
@@ -188,12 +189,15 @@ def evaluate(
     return result
 
 
-def _check_output(folder: Path) -> None:
-    """Reject a folder that holds anything but an earlier evaluation.
+def _check_output(folder: Path, manifest: Manifest | str | Path) -> None:
+    """Reject a folder that holds anything but an earlier evaluation, or the manifest.
 
     Raises:
         UsageError: it does, or is not a folder.
     """
+    if not isinstance(manifest, Manifest):
+        files = {f"--output {name}": folder / name for name in (PREDICTIONS, RECORD)}
+        refuse_overwriting(files, [manifest])
     shown = to_printable(str(folder))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{shown} is not a folder; name one that is new or empty")
@@ -263,15 +267,14 @@ def _write(result: Evaluation, predictions: pa.Table, folder: Path) -> None:
     """Write the predictions, then the record.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError, OutputError: the folder cannot be written to, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tables.write_table(predictions, folder / PREDICTIONS)
         result.write(folder / RECORD)
     except OSError as error:
-        shown = to_printable(str(folder))
-        raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
+        raise write_error(folder, error) from error
 
 
 def make_evaluation(

@@ -151,7 +151,7 @@ def read_feedback(path: Path) -> tuple[Feedback, ...]:
         DataError: the file cannot be read, or a line is malformed.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             return tuple(_read(file, to_printable(str(path))))
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{to_printable(str(path))} cannot be read: {error}") from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from faceproof.data.manifest import Manifest, Row
 from faceproof.errors import ManifestError
 from faceproof.evaluation.feedback import Box, Feedback
-from faceproof.sources import RefusedSource, Sources, to_printable
+from faceproof.sources import Sources, to_printable
 
 SOURCE = "feedback"
 UNKNOWN = "unknown"
@@ -184,7 +184,7 @@ def _contradict(of_one: Sequence[Feedback]) -> bool:
 def _find_pictures(wanted: set[str], folder: Path) -> Iterator[tuple[str, str]]:
     """Yield SHA-256 and relative path of the wanted pictures in the folder."""
     for source in Sources([str(folder)]):
-        if isinstance(source, RefusedSource):
+        if not isinstance(source, str):
             continue
         path = Path(source)
         digest = _file_sha256(path)

@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError
 from faceproof.detector.spec import Sha256
 from faceproof.errors import DataError, MissingExtraError
 from faceproof.evaluation.formulas import Bools, Floats
+from faceproof.outputs import atomic_write
 from faceproof.records import Record
 
 if TYPE_CHECKING:
@@ -101,11 +102,12 @@ def make_table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
 
 
 def write_table(predictions: pa.Table, path: Path) -> None:
-    """Validate a table and write it as Parquet."""
+    """Validate a table and write it as Parquet; the whole file or nothing."""
     _check_table(predictions)
     from pyarrow import parquet
 
-    parquet.write_table(predictions, path, compression="zstd")
+    with atomic_write(path) as file:
+        parquet.write_table(predictions, file, compression="zstd")
 
 
 def read_table(path: Path) -> pa.Table:

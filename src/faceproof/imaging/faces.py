@@ -26,7 +26,7 @@ SMALLEST_FACE_PX = 32
 MOST_SEARCHED_PIXELS = 24_000_000
 
 # A face of this share of the picture's shorter side makes it a portrait: no search in tiles.
-_PORTRAIT = 0.2
+_PORTRAIT = 1 / 6
 _TILE, _OVERLAP = 1280, 128  # pixels; a face up to the overlap lies whole in one tile
 _SAME_FACE = 0.3  # share of the smaller box that two boxes of one face have in common
 _UPRIGHT_SCORE = 0.9
@@ -176,7 +176,7 @@ def _best_score(faces: list[Face]) -> float:
 def smallest_face(shape: tuple[int, ...]) -> int:
     """Return the side in pixels of the smallest faces that `YuNet` finds in a picture [H, W, ...].
 
-    In a portrait, where one face fills a fifth of the shorter side, smaller ones are not looked
+    In a portrait, where one face fills a sixth of the shorter side, smaller ones are not looked
     for; this is of other pictures.
     """
     return math.ceil(SMALLEST_FACE_PX / _fine_scale(shape))

@@ -171,7 +171,7 @@ def _open_heic(file: io.BytesIO) -> Image.Image:
 FORMATS = {
     "JPEG": Format(
         _match_beginning(rb"\xff\xd8\xff"),
-        (".jpg", ".jpeg", ".jpe", ".jfif"),
+        (".jpg", ".jpeg", ".jpe", ".jfif", ".pjp", ".pjpeg", ".mpo"),
         Jpeg,
         JpegImagePlugin.JpegImageFile,
     ),

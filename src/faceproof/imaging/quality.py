@@ -23,7 +23,7 @@ _CUT_OFF_SHARE = 0.08
 _LOW_DETECTION_SCORE = 0.8
 
 _FEWEST_PIXELS = 16
-_LOOKED_AT = 512
+_LOOKED_AT = 256
 _MOST_EXTREME = 0.8
 _LEAST_OF_BOTH = 0.02
 _LEAST_CORRELATION = 0.78
@@ -88,7 +88,7 @@ def has_continuous_tone(pixels: Pixels) -> bool:
 
 
 def _face_pixels(pixels: Pixels, face: Face) -> Pixels:
-    """Return the middle of the face at the picture's own scale, at most 512 px a side."""
+    """Return the middle of the face at the picture's own scale, at most 256 px a side."""
     x, y, width, height = face.box
     across, down = min(width, _LOOKED_AT), min(height, _LOOKED_AT)
     left, top = x + (width - across) / 2, y + (height - down) / 2
@@ -120,16 +120,16 @@ def _has_few_tones(grey: Pixels) -> bool:
 
     Black and white do not count: over- and underexposed pixels have no other tone.
     """
-    low, high = np.percentile(grey, (2.5, 97.5))
+    counts = np.bincount(grey.ravel(), minlength=256)
+    low, high = np.searchsorted(np.cumsum(counts), (0.025 * grey.size, 0.975 * grey.size))
     if high - low < _LEAST_CONTRAST:
         return False
-    counts = np.bincount(grey.ravel(), minlength=256)
     counts[:_CLIPPED] = counts[-_CLIPPED:] = 0
     if counts.sum() < _LEAST_UNCLIPPED * grey.size:
         return False
     most = np.cumsum(np.sort(counts)[::-1])
     tones = int(np.searchsorted(most, 0.95 * most[-1])) + 1
-    return tones < _FEWEST_TONES * float(high - low + 1) or _peakedness(counts) > _MOST_PEAKED
+    return tones < _FEWEST_TONES * (high - low + 1) or _peakedness(counts) > _MOST_PEAKED
 
 
 def _peakedness(counts: npt.NDArray[np.int64]) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from pickle import UnpicklingError
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -113,23 +114,83 @@ def _is_on_hub(name: str) -> bool:
     return bool(name in timm.list_models(pretrained=True))
 
 
+HUB_SECONDS = 4.0
+"""How long the hub may take to answer before it counts as out of reach."""
+
+
 def download(name: str) -> dict[str, Tensor]:
     """Return the tensors of a name on timm's hub, such as ``densenet121.tv_in1k``.
 
+    A copy in the hub's cache is used without a connection.
+
     Raises:
-        TrainingError: the hub cannot be reached.
+        TrainingError: the hub cannot be reached within `HUB_SECONDS`.
     """
     import timm
+    from huggingface_hub import try_to_load_from_cache
     from timm.models import load_state_dict_from_hf
 
     origin = timm.create_model(name, pretrained=False).pretrained_cfg["hf_hub_id"]
-    try:
-        return dict(load_state_dict_from_hf(origin, weights_only=True))
-    except UNREADABLE as error:
-        raise TrainingError(
-            f"the weights {name!r} could not be fetched from {origin}: check the connection, "
-            "or name a local .safetensors or .pt file"
-        ) from error
+    repository, _, revision = origin.partition("@")
+    cached = try_to_load_from_cache(repository, _HUB_FILE, revision=revision or None)
+    if isinstance(cached, str):
+        return read(Path(cached))
+    error: BaseException | None = _reach_hub(repository, revision or None)
+    if error is None:
+        try:
+            return dict(load_state_dict_from_hf(origin, weights_only=True))
+        except UNREADABLE as failed:
+            error = failed
+    raise TrainingError(
+        f"the weights {name!r} could not be fetched from {origin}: check the connection, "
+        f"or name a local .safetensors or .pt file{_embedded_alternative(name)}"
+    ) from error
+
+
+_HUB_FILE = "model.safetensors"
+
+
+def _reach_hub(repository: str, revision: str | None) -> BaseException | None:
+    """Return None if the hub answers in time, whatever it answers; else why it does not.
+
+    The hub's own download waits and tries again for up to a minute. Resolving a name has no time
+    limit, so it happens in a thread.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.errors import HfHubHTTPError
+
+    answers: list[BaseException | None] = []
+
+    def ask() -> None:
+        try:
+            url = hf_hub_url(repository, _HUB_FILE, revision=revision)
+            get_hf_file_metadata(url, timeout=HUB_SECONDS)
+            answers.append(None)
+        except HfHubHTTPError:  # an answer all the same, which the download reports
+            answers.append(None)
+        except Exception as error:  # noqa: BLE001 - of network libraries, which share no base
+            answers.append(error)
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(HUB_SECONDS)
+    return answers[0] if answers else TimeoutError(f"no answer within {HUB_SECONDS:g} s")
+
+
+def _embedded_alternative(name: str) -> str:
+    """Return the shipped detectors with the network of these weights, as an alternative."""
+    network = name.partition(".")[0]
+    fitting = [
+        folder.name
+        for folder in sorted(path.parent for path in _EMBEDDED.glob(f"*/{SPEC_FILE}"))
+        if any(member.network == network for member in _members(folder))
+    ]
+    if not fitting:
+        return ""
+    return (
+        f", or start from the shipped detector: network.starting_weights = {fitting[0]!r} "
+        f"(--set network.starting_weights={fitting[0]})"
+    )
 
 
 def hub_licence(name: str) -> str | None:
@@ -197,6 +258,8 @@ def misfit_error(source: str, faults: Mapping[str, Sequence[str]]) -> TrainingEr
 
 
 SPEC_FILE = "detector.json"
+#: Where the package has its own detectors, in folders of their names.
+_EMBEDDED = Path(__file__).parents[1] / "detector"
 _DRIVE = re.compile(r"\A[A-Za-z]\Z")
 
 
@@ -218,16 +281,27 @@ class _Spec(BaseModel):
 def bundle_and_member(source: str | Path) -> tuple[Path, str] | None:
     """Return the folder of a detector and the member named after a colon, "" without one.
 
-    None if ``source`` is something else.
+    A detector that the package ships has a name: ``default``. None if ``source`` is something else.
 
     >>> bundle_and_member("densenet121.tv_in1k") is None
     True
+    >>> folder, member = bundle_and_member("default:densenet121") or (Path(), "")
+    >>> folder.name, member
+    ('default', 'densenet121')
     """
-    if (Path(source) / SPEC_FILE).is_file():
-        return Path(source), ""
-    folder, colon, member = str(source).rpartition(":")
-    is_bundle = colon and not _DRIVE.match(folder) and (Path(folder) / SPEC_FILE).is_file()
-    return (Path(folder), member) if is_bundle else None
+    if found := _detector_folder(str(source)):
+        return found, ""
+    name, colon, member = str(source).rpartition(":")
+    folder = _detector_folder(name) if colon and not _DRIVE.match(name) else None
+    return (folder, member) if folder else None
+
+
+def _detector_folder(source: str) -> Path | None:
+    """Return the folder of a shipped detector's name, or of a detector; None if it is neither."""
+    shipped = _EMBEDDED / source
+    if source and shipped.parent == _EMBEDDED and (shipped / SPEC_FILE).is_file():
+        return shipped
+    return Path(source) if (Path(source) / SPEC_FILE).is_file() else None
 
 
 def _member_weights(
@@ -328,10 +402,10 @@ def load_starting_weights(network: Network, path: str | Path) -> StartingWeights
     """Load a checkpoint into the network, all of it or nothing, and return what was loaded.
 
     ``path`` is a safetensors file, a ``.pt`` with only tensors, a name on timm's hub such as
-    ``densenet121.tv_in1k``, or the folder of a detector. ``:member`` after the folder selects one
-    of several members. The checkpoint fills the backbone, and its own last layer is ignored. A file
-    saved from a faceproof network fills the head as well. A detector fills the head if its own has
-    the same shape.
+    ``densenet121.tv_in1k``, the folder of a detector, or ``default``, the shipped one. ``:member``
+    after a detector selects one of several members. The checkpoint fills the backbone, and its own
+    last layer is ignored. A file saved from a faceproof network fills the head as well. A detector
+    fills the head if its own has the same shape.
 
     Raises:
         SourceNotFoundError: neither a file, nor a detector, nor a name on timm's hub.
@@ -388,7 +462,8 @@ def _fetch(source: str | Path) -> tuple[dict[str, Tensor], str]:
 def _not_found_error(source: str | Path) -> SourceNotFoundError:
     return SourceNotFoundError(
         f"no starting weights at {source}: name a .safetensors or .pt file, a detector's folder, "
-        "or a pretrained network of timm such as 'densenet121.tv_in1k'"
+        "'default' for the shipped one, or a pretrained network of timm such as "
+        "'densenet121.tv_in1k'"
     )
 
 

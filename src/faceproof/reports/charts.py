@@ -9,8 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
+from faceproof.outputs import atomic_write
 from faceproof.reports.training_log import Curve, TrainingHistory, read_history
-from faceproof.runs import atomic_write
 from faceproof.tables import require
 
 SMOOTHING = 0.9

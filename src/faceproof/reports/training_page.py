@@ -8,13 +8,13 @@ from pathlib import Path
 
 from faceproof.detector import DetectorSpec
 from faceproof.detector.spec import Finding
+from faceproof.outputs import atomic_write
 from faceproof.reports import charts
 from faceproof.reports.card import TITLES
 from faceproof.reports.charts import panels
 from faceproof.reports.evaluation_page import format_finding
 from faceproof.reports.markup import make_environment
 from faceproof.reports.training_log import Run, flatten, read_run
-from faceproof.runs import atomic_write
 
 FILE = "run.html"
 

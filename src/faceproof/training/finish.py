@@ -35,6 +35,7 @@ from faceproof.evaluation.findings import OF_A_BUNDLE, composition, findings
 from faceproof.evaluation.predict import predict
 from faceproof.evaluation.predictions import Origin
 from faceproof.export import make_member
+from faceproof.messages import show_clock
 from faceproof.networks.modules import Network
 from faceproof.reports.card import card
 from faceproof.runs import RunFolder
@@ -50,6 +51,7 @@ Progress = Callable[[str], None]
 #: Purpose of reading each split, see `Manifest.take`.
 PURPOSES = {"validation": "choose", "calibration": "calibrate", "test": "final-report"}
 
+_EXPORTING = "export: torch against onnxruntime"
 _TOLD_EVERY = 1000
 
 
@@ -72,16 +74,17 @@ def load_or_predict(
     ) is not None:
         progress(f"reusing this detector's predictions in {path.name}")
         return found
-    made = predict(
-        Detector.load(bundle.folder, threads=usable_cores()),
-        manifest,
-        conditions,
-        split=split,
-        purpose=PURPOSES[split],
-        root=root,
-        workers=usable_cores(),
-        progress=report_now_and_then(progress, split),
-    )
+    with show_clock(progress, f"{split}: predictions"):
+        made = predict(
+            Detector.load(bundle.folder, threads=usable_cores()),
+            manifest,
+            conditions,
+            split=split,
+            purpose=PURPOSES[split],
+            root=root,
+            workers=usable_cores(),
+            progress=report_now_and_then(progress, split),
+        )
     predictions.write_table(made, path)
     return made
 
@@ -130,8 +133,7 @@ def finish(
         TrainingError, UsageError: the calibration split cannot support what the recipe promises, or
             false alarms rose over those of the detector that this one replaces.
     """
-    progress("export: torch against onnxruntime")
-    spec, files = draft_bundle(recipe, manifest, network, run)
+    spec, files = draft_bundle(recipe, manifest, network, run, progress=progress)
     bundle = write_bundle(run.path / "draft", spec, files)
     asked = partial(_predict_bundle, manifest=manifest, recipe=recipe, run=run, progress=progress)
     progress(f"calibration on {', '.join(recipe.calibration.conditions)}")
@@ -207,17 +209,19 @@ def _predict_bundle(
 
 
 def draft_bundle(
-    recipe: Recipe, manifest: Manifest, network: Network, run: RunFolder
+    recipe: Recipe, manifest: Manifest, network: Network, run: RunFolder, *, progress: Progress
 ) -> tuple[DetectorSpec, Files]:
     """Return the spec and files of an uncalibrated detector."""
     preprocessing = recipe.network.preprocessing
-    member, files = make_member(
-        network,
-        preprocessing,
-        name=recipe.network.name,
-        backbone=recipe.network.name,
-        head=recipe.network.head,
-    )
+    progress(_EXPORTING)
+    with show_clock(progress, _EXPORTING):
+        member, files = make_member(
+            network,
+            preprocessing,
+            name=recipe.network.name,
+            backbone=recipe.network.name,
+            head=recipe.network.head,
+        )
     undecided = OperatingPoint(
         name="undecided",
         real_below=0.5,

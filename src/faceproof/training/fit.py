@@ -14,7 +14,7 @@ from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import read_landmarks
 from faceproof.errors import DataError
 from faceproof.export import export_onnx
-from faceproof.messages import ignore_message
+from faceproof.messages import ignore_message, show_clock
 from faceproof.networks import (
     build,
     input_defaults,
@@ -39,6 +39,7 @@ from faceproof.training.stream_report import refuse_shortcuts, report_stream
 from faceproof.training.validation import renew_statistics
 
 Progress = Callable[[str], None]
+_TRIAL_PROBES = 16  # two of each kind; the trained network answers all
 Precision = Literal["bf16-mixed", "32-true"]
 
 
@@ -183,8 +184,11 @@ def _load_teacher(recipe: Recipe) -> Teacher | None:
 
 def _try_export(recipe: Recipe, progress: Progress) -> None:
     """Export a network with random weights, to fail now rather than after hours of training."""
-    progress("trial export of the untrained network")
-    export_onnx(build(recipe.network.name, head=recipe.network.head), recipe.network.preprocessing)
+    text = "trial export of the untrained network"
+    progress(text)
+    with show_clock(progress, text):
+        network = build(recipe.network.name, head=recipe.network.head)
+        export_onnx(network, recipe.network.preprocessing, probes=_TRIAL_PROBES)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from torch import Tensor
 from faceproof.networks import parameter_groups
 from faceproof.networks.modules import Network
 from faceproof.networks.parameters import freeze_batch_norm
-from faceproof.runs import RunFolder, atomic_write
+from faceproof.outputs import atomic_write
+from faceproof.runs import RunFolder
 from faceproof.training.optimizers import learning_rates, make_optimizer
 from faceproof.training.recipe import Recipe
 from faceproof.training.run.checkpoint import (
@@ -162,7 +163,10 @@ class Trainer:
         if not self._fabric.is_global_zero:
             return
         folder, needed = self._run.path, size_of(content)
-        with convert_disk_errors(folder, needed=needed), atomic_write(folder / name) as file:
+        with (
+            convert_disk_errors(folder, needed=needed),
+            atomic_write(folder / name, locked=True) as file,
+        ):
             torch.save(content, file)
 
     def _report(self, taken: StepResult, steps_per_second: float) -> None:

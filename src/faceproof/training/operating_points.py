@@ -267,6 +267,8 @@ class KeptPromises:
 def keep_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str) -> KeptPromises:
     """Return the operating points of a recipe: required budgets, and others if supported.
 
+    If none is, and none was required, those of the recipe's fallback.
+
     Raises:
         UsageError, TrainingError: ``faces`` do not support a required budget, or any budget.
     """
@@ -275,18 +277,21 @@ def keep_promises(faces: Faces, promised: CalibrationRecipe, *, data_sha256: str
     if promised.families:
         faces, reals = group_by_family(faces, promised.families), "family"
     named = [Budget(bpcer=share, reals=reals) for share in promised.required]
-    asked = [share for share in promised.asked if share not in promised.required]
-    rest = [Budget(bpcer=share, reals=reals) for share in asked]
     points = make_operating_points(
         faces, data_sha256=data_sha256, budgets=named, conditions=conditions
     )
-    more, unsupported = supported_points(
-        faces, data_sha256=data_sha256, budgets=rest, conditions=conditions
-    )
-    points = {**points, **more}
+    rest = [share for share in promised.asked if share not in promised.required]
+    unsupported: tuple[Unsupported, ...] = ()
+    for shares in (rest, promised.fallback):
+        if shares is rest or not points:
+            budgets = [Budget(bpcer=share, reals=reals) for share in shares]
+            more, left_out = supported_points(
+                faces, data_sha256=data_sha256, budgets=budgets, conditions=conditions
+            )
+            points, unsupported = {**points, **more}, (*left_out, *unsupported)
     if not points:
         raise UsageError(f"{unsupported[0].reason}; or set larger calibration.budgets")
-    made = {Budget(bpcer=share).name: share for share in promised.asked}
+    made = {Budget(bpcer=share).name: share for share in (*promised.fallback, *promised.asked)}
     made = {name: share for name, share in made.items() if name in points}
     default = promised.default_budget or default_share(made.values())
     ordered = {name: points[name] for name in made}

@@ -22,7 +22,7 @@ from faceproof.detector.detector import detectors, locate
 from faceproof.detector.spec import DetectorSpec, StartingPoint, Text
 from faceproof.errors import BundleError, RecipeError
 from faceproof.networks.weights import bundle_and_member, hub_licence, read_statements
-from faceproof.runs import atomic_write
+from faceproof.outputs import atomic_write
 
 RECORD = "started_from.json"
 """The file of a run folder with the starting weights and their own origins."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from faceproof.imaging.preprocessing import CropSpec
 from faceproof.networks.weights import bundle_and_member
 from faceproof.runs import RunFolder
 from faceproof.training.origins import resolve_origin
-from faceproof.training.promises import Budget
+from faceproof.training.promises import COARSE, Budget, least_faces
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 
 _ENLARGED = 1.05
@@ -153,7 +153,7 @@ def refuse_few_faces(
                 raise TrainingError(
                     f"the split {split} has {found} {label} faces and needs at least {count}: "
                     f"{_describe_needs(budgets) if split == 'calibration' else ''}"
-                    f"{_remedy(manifest, split, label)}"
+                    f"{_remedy(promised, manifest, split, label)}"
                 )
 
 
@@ -162,38 +162,82 @@ def doubtful_promises(promised: CalibrationRecipe, manifest: Manifest) -> list[s
 
     Faces of one group may count less than their number, which only predictions can show.
     """
-    rows = [row for row in manifest.rows if row.split == "calibration" and not row.is_fake]
-    groups = len({row.group or row.path for row in rows})
-    budgets = [Budget(bpcer=share) for share in promised.asked]
-    held = f"calibration has {len(rows):,} in {groups:,} groups"
-    return [
-        f"the promise {budget.name} needs {budget.reals_needed:,} independent real faces, but "
-        f"{held}: it {'will' if len(rows) < budget.reals_needed else 'may'} be omitted"
-        for budget in budgets
-        if groups < budget.reals_needed
-    ]
+    counts = {label: _count_calibration(manifest, label) for label in ("real", "fake")}
+    doubts = []
+    for budget in (Budget(bpcer=share) for share in promised.asked):
+        needed = {"real": budget.reals_needed, "fake": budget.fakes_needed}
+        for label, (rows, groups) in counts.items():
+            if groups < needed[label]:
+                doubts.append(
+                    f"the promise {budget.name} needs {needed[label]:,} independent {label} faces, "
+                    f"but calibration has {rows:,} in {groups:,} groups: it "
+                    f"{'will' if rows < needed[label] else 'may'} be omitted"
+                )
+                break
+    if promised.fallback and len(doubts) == len(promised.asked):
+        return [_describe_fallback(promised, counts)]
+    return doubts
 
 
-def _remedy(manifest: Manifest, split: str, label: str) -> str:
+def _count_calibration(manifest: Manifest, label: str) -> tuple[int, int]:
+    """Return the number of calibration faces of a class, and of their groups."""
+    rows = [row for row in manifest.rows if row.split == "calibration" and row.label == label]
+    return len(rows), len({row.group or row.path for row in rows})
+
+
+def _describe_fallback(promised: CalibrationRecipe, counts: Mapping[str, tuple[int, int]]) -> str:
+    """Return which promise a small set supports at most, and how to get a stricter one."""
+    groups = min(groups for _, groups in counts.values())
+    budgets = [Budget(bpcer=share) for share in promised.fallback]
+    kept = [one for one in budgets if one.reals_needed <= groups] or budgets[:1]
+    usual = Budget(bpcer=max(promised.asked))
+    reals, fakes = (rows for rows, _ in counts.values())
+    return (
+        f"calibration has {reals:,} real and {fakes:,} fake faces: the strictest promise that they "
+        f"may support is {kept[-1].name}. {usual.name} needs {usual.reals_needed} independent "
+        "faces of each class: add pictures, or enlarge the split with `faceproof data split "
+        f"MANIFEST --anew --shares {_LARGE_CALIBRATION} -o NEW`"
+    )
+
+
+#: The shares of a split that spends as much on calibration as a small set can.
+_LARGE_CALIBRATION = "train=0.5,validation=0.1,calibration=0.3,test=0.1"
+_LARGE_SHARE = 0.3
+
+
+def _remedy(promised: CalibrationRecipe, manifest: Manifest, split: str, label: str) -> str:
     """Return the fix for a split with too few faces of a class."""
     rows = [row for row in manifest.rows if row.label == label]
+    found = sum(row.split == split for row in rows)
     if not rows:
         return f"the whole manifest has none, but training needs both classes: add {label} faces"
-    if not any(row.split == split for row in rows):
+    if not found:
         return "split the manifest again with `faceproof data split`, and prepare the result"
-    return "add more pictures, or set larger calibration.budgets"
+    least = least_faces(max(COARSE))
+    if promised.required and found >= least:
+        keys = ("budgets", "default_budget")
+        named = [key for key in keys if getattr(promised, key) is not None]
+        sets = " ".join(f"--set calibration.{key}=auto" for key in named)
+        return f"add more pictures, or promise what this data supports: {sets}"
+    if found < least <= _LARGE_SHARE * len(rows):
+        return (
+            f"enlarge it with `faceproof data split MANIFEST --anew --shares {_LARGE_CALIBRATION} "
+            "-o NEW`, and prepare the result"
+        )
+    return f"add more {label} pictures"
 
 
 def _required_budgets(promised: CalibrationRecipe) -> list[Budget]:
     """Return the budgets that must be kept: the required ones, or else the mildest."""
-    shares = promised.required or (max(promised.asked),)
+    shares = promised.required or (max((*promised.asked, *promised.fallback)),)
     return [Budget(bpcer=share) for share in shares]
 
 
 def _describe_needs(budgets: Sequence[Budget]) -> str:
-    """Return the numbers of real and fake faces that each promise needs, as text."""
+    """Return the numbers of real faces that each promise needs, and of fakes, as text."""
     reals = ", ".join(f"{budget.name} needs {budget.reals_needed:,}" for budget in budgets)
-    return f"real faces: {reals}; fakes: {budgets[0].fakes_needed:,} each; "
+    fakes = max(budget.fakes_needed for budget in budgets)
+    return f"real faces: {reals}; fakes: {fakes:,}; "
 
 
 def recipe_changes(run: RunFolder, recipe: Recipe, manifest: Manifest) -> list[str]:

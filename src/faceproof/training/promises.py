@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from faceproof.errors import UsageError
 from faceproof.evaluation.formulas import Floats
@@ -94,6 +94,12 @@ def _losses(danger: ArrayLike, groups: ArrayLike) -> tuple[Floats, Floats]:
 LADDER = (0.05, 0.01, 0.005, 0.001)
 """Default budgets: shares of real faces called fake."""
 
+COARSE = (0.2, 0.1)
+"""Budgets instead of `LADDER` for small data sets, which support none of it."""
+
+_LARGEST_APCER = 0.05
+"""Share of fakes called real that a budget promises, unless its ``bpcer`` is larger."""
+
 _USUAL = 0.01
 """Budget of the default operating point unless another is set."""
 
@@ -102,13 +108,21 @@ class Budget(Record):
     """An error budget of a detector, and the faces that it covers.
 
     ``reals`` and ``fakes`` select whether the budget holds for all of them together, or separately
-    for each source or family of real faces or each generator of fakes.
+    for each source or family of real faces or each generator of fakes. ``apcer`` is 1 in 20, or
+    ``bpcer`` where that is larger: a small set needs as many faces of either class.
     """
 
     bpcer: float = Field(gt=0, lt=1)
-    apcer: float = Field(default=0.05, gt=0, lt=1)
+    apcer: float = Field(default=_LARGEST_APCER, gt=0, lt=1)
     reals: Literal["pooled", "source", "family"] = "pooled"
     fakes: Literal["pooled", "generator"] = "pooled"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_apcer(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(content.get("bpcer"), float):
+            return {"apcer": max(_LARGEST_APCER, content["bpcer"]), **content}
+        return content
 
     @property
     def name(self) -> str:

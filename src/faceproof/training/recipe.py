@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,15 +10,17 @@ from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from faceproof.detector.spec import Name
-from faceproof.errors import RecipeError, UnknownChoiceError
+from faceproof.errors import RecipeError, UnknownChoiceError, UsageError
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
+from faceproof.sources import refuse_utf16
 from faceproof.tables import choose, did_you_mean
 from faceproof.training.origins import Statement
-from faceproof.training.promises import LADDER
+from faceproof.training.overrides import Place, apply_override, name_overrides
+from faceproof.training.promises import COARSE, LADDER
 
 
 def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
@@ -278,10 +279,10 @@ class CalibrationRecipe(Record):
     """How probabilities are calibrated, under which conditions, and which promises are made.
 
     ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
-    "auto", those of `promises.LADDER` that the data supports are used and the others logged.
-    ``default_budget`` is that of the default operating point; left out, `promises.default_share`
-    says. ``families`` pool sources of real faces (name to sources): a budget then holds for each
-    family that has enough calibration groups, and the others are named in the promise.
+    "auto", those of `promises.LADDER` that the data supports are used (or else of `COARSE`), and
+    the others logged. ``default_budget`` is that of the default operating point; left out,
+    `promises.default_share` says. ``families`` pool sources of real faces (name to sources): a
+    budget then holds for each with enough calibration groups; the promise names the others.
     """
 
     method: Literal["best", "temperature", "platt", "isotonic"] = "best"
@@ -316,12 +317,17 @@ class CalibrationRecipe(Record):
             return self.required
         return tuple(sorted({*LADDER, *self.required}, reverse=True))
 
+    @property
+    def fallback(self) -> tuple[float, ...]:
+        """The shares promised where the data supports none of those asked."""
+        return () if self.required else COARSE
+
 
 class _ExportRecipe(Record):
     """The detector's name, the command that makes it, and the conditions of its final report.
 
-    ``replaces`` is a detector, by name or folder: a new one that calls more real validation faces
-    of any of ``calibration.families`` fake is refused.
+    A detector with more false alarms in any of ``calibration.families``, on validation, than
+    ``replaces`` (a detector's name or folder) is refused.
     """
 
     name: Name
@@ -365,8 +371,6 @@ class Recipe(Record):
         return self
 
 
-_Place = tuple[str | int, ...]
-
 #: Keys of the preparation that a recipe once contained, and what replaces them.
 _REMOVED_KEYS = ("data.sources", "data.root", "data.split_seed")
 _SUCCESSOR = "run `faceproof data import`, `split`, `prepare`, and name the folder as data.prepared"
@@ -379,57 +383,20 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         RecipeError: naming the key at fault and the nearest right one.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+        refuse_utf16(data, "it")
+        content = tomllib.loads(data.decode("utf-8-sig"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
-    written = dict(_apply_override(content, override) for override in overrides)
+    written = dict(apply_override(content, override) for override in overrides)
     try:
         recipe = _validate(content, written)
     except ValidationError as error:
         raise RecipeError(f"{path}: {_explain(error)}") from error
-    return _name_overrides(recipe, overrides)
+    return name_overrides(recipe, overrides)
 
 
-#: Overrides that say where a training runs and how its command is called, not what it makes.
-_NOT_ON_THE_CARD = ("device", "data.prepared", "data.reading", "export.command")
-
-
-def _name_overrides(recipe: Recipe, overrides: tuple[str, ...]) -> Recipe:
-    """Return the recipe whose command, which the card repeats, has the overrides.
-
-    Of a path only its last part is named, as everywhere on the card.
-    """
-    said = recipe.export.command
-    added = []
-    for key, _, value in (one.partition("=") for one in overrides):
-        if not key.strip().startswith(_NOT_ON_THE_CARD):
-            name = (
-                Path(value.strip(" \"'")).name if Path(value.strip(" \"'")).is_absolute() else value
-            )
-            added.append(f" --set {shlex.quote(f'{key}={name}')}")
-    command = said + "".join(one for one in added if one not in said)
-    export = recipe.export.model_copy(update={"command": command})
-    return recipe.model_copy(update={"export": export}) if command != said else recipe
-
-
-def _apply_override(content: dict[str, Any], override: str) -> tuple[_Place, str]:
-    """Set one ``section.key=value``, and return the key's parts and the value as written.
-
-    The value is TOML, or else text.
-    """
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise RecipeError(f"--set {override}: write it as section.key=value")
-    place = tuple(key.strip().split("."))
-    for section in place[:-1]:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise RecipeError(f"--set {override}: {section!r} is no section")
-    content[place[-1]] = _toml_value(value)
-    return place, value.strip()
-
-
-def _validate(content: dict[str, Any], written: Mapping[_Place, str]) -> Recipe:
+def _validate(content: dict[str, Any], written: Mapping[Place, str]) -> Recipe:
     """Return the recipe; where text is wanted, ``--set export.version=2.0`` means the text."""
     try:
         return Recipe.model_validate(content)
@@ -443,14 +410,6 @@ def _validate(content: dict[str, Any], written: Mapping[_Place, str]) -> Recipe:
             section = section[part]
         section[place[-1]] = written[place]
     return Recipe.model_validate(content)
-
-
-def _toml_value(text: str) -> Any:
-    """Return the TOML value of ``text``, or the text itself."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _explain(error: ValidationError) -> str:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from faceproof.cli.detectors import all_result_lines, describe_detector, result_lines
-from faceproof.detector import DetectorSpec, Unsupported
+import pytest
+from typer.testing import CliRunner
+
+from faceproof.cli import app
+from faceproof.cli.detectors import (
+    all_result_lines,
+    describe_detector,
+    result_lines,
+    summary_lines,
+)
+from faceproof.detector import Detector, DetectorSpec, StartingPoint, Unsupported
 from faceproof.detector.spec import Finding
+
+ROWS, COLUMNS = 24, 80
 
 
 def finding(metric: str, slice_: str, value: float, condition: str = "clean") -> Finding:
@@ -71,3 +82,62 @@ def test_what_is_not_promised_is_shown_with_what_it_takes(tiny_spec):
     output = list(describe_detector(spec, "a" * 64))
     assert ("", "over draws, in the mean") in output
     assert ("not promised", "1-in-5000: it takes 14,977 faces") in output
+
+
+def test_the_shipped_detector_fits_a_terminal_with_room_for_the_prompt():
+    shown = CliRunner().invoke(app, ["detectors", "show"]).output.splitlines()
+    assert len(shown) < ROWS
+    assert max(map(len, shown)) <= COLUMNS
+    spec, text = Detector.load("default").spec, " ".join(" ".join(shown).split())
+    for part in (spec.name, spec.version, spec.licence, spec.operating_point().promise):
+        assert part in text
+    assert "detectors show default --all" in text
+    assert "error rates by group of people" in text
+
+
+def test_everything_has_what_the_screen_leaves_out():
+    spec = Detector.load("default").spec
+    shown = CliRunner().invoke(app, ["detectors", "show", "default", "--all"]).output
+    assert all(note in shown for note in spec.notes)
+    assert all(one.reason in shown for one in spec.unsupported)
+    assert len(shown.splitlines()) > len(spec.results)
+    for title in ("false alarms", "fakes detected", "limits"):
+        assert f"\n{title} " in shown
+
+
+@pytest.mark.parametrize("words", [3, 300])
+def test_a_record_of_any_length_fits_a_terminal_and_marks_what_is_cut(tiny_spec, words):
+    long = "word " * words
+    point = tiny_spec.operating_point()
+    points = {
+        name: point.model_copy(update={"name": name, "promise": long})
+        for name in (f"p{n}" for n in range(40))
+    }
+    slices = ["all", *(f"{kind}={n}" for kind in ("family", "generator") for n in range(40))]
+    results = [
+        finding(f"{metric}@p0", slice_, 0.5, condition)
+        for metric in ("bpcer", "recall", "unsure_rate")
+        for slice_ in slices
+        for condition in ("clean", "jpeg-60")
+    ]
+    spec = DetectorSpec.model_validate(
+        {
+            **dict(tiny_spec),
+            "licence": long,
+            "operating_points": points,
+            "default_operating_point": "p0",
+            "unsupported": [
+                Unsupported(name=f"1-in-{n}", bpcer_budget=1 / n, reason=long) for n in range(2, 40)
+            ],
+            "started_from": [StartingPoint(name=long, licence="MIT")],
+            "generators_seen": [f"generator-{n}" for n in range(40)],
+            "notes": [long] * 5,
+            "results": results,
+        }
+    )
+    lines = summary_lines(spec, "a" * 64, command="faceproof detectors show mine --all")
+    assert len(lines) < ROWS
+    assert max(map(len, lines)) <= COLUMNS
+    assert lines[1].startswith("licence          word word word")
+    assert lines[2].endswith(" ...") == (words > 3)
+    assert any("worst of 40: " in line for line in lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from faceproof.checker import Checker
 from faceproof.cli import app
 from faceproof.cli.heatmaps import MARK, HeatMapFolder, caption_lines, safe_stem
 from faceproof.detector import Detector, DetectorSpec
-from faceproof.errors import NoHeatMapError, UsageError
+from faceproof.errors import FaceproofError, NoHeatMapError, UsageError
 from support.heatmap_bundles import MappedBundle
 
 Run = CliRunner()
@@ -74,6 +75,47 @@ def test_a_second_run_takes_the_place_of_the_first(
     for _ in range(2):
         assert checked(picture, "-d", bundle, "--heatmaps", tmp_path / "maps").exit_code == 0
     assert len(list((tmp_path / "maps").iterdir())) == 1
+
+
+def test_runs_at_one_time_share_a_folder(picture: Path, checker: Checker, tmp_path: Path) -> None:
+    folders = [HeatMapFolder(tmp_path / "maps", checker) for _ in range(4)]
+    for folder in folders:
+        (source,) = folder.record_sources([str(picture)])
+    result, failed = checker.check(source), []
+
+    def draw(folder: HeatMapFolder) -> None:
+        try:
+            folder.take(result)
+        except FaceproofError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=draw, args=(folder,)) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(list((tmp_path / "maps").iterdir())) == 1
+
+
+def test_maps_in_the_checked_folder_are_not_checked(picture: Path, bundle: Path) -> None:
+    for _ in range(2):
+        answer = checked(picture.parent, "-d", bundle, "--heatmaps", picture.parent, "-f", "jsonl")
+        assert answer.stdout.count("\n") == 1
+    assert "(1 other file skipped)" in answer.stderr
+
+
+def test_a_full_disk_is_one_line_and_the_results_are_there(
+    picture: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("faceproof.outputs.os.fsync", full)
+    answer = checked(picture, "-d", bundle, "--heatmaps", tmp_path / "maps", "-f", "jsonl")
+    assert (answer.exit_code, answer.stdout.count("\n")) == (1, 1)
+    assert "No space left on device" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 @pytest.mark.parametrize("what", ["text", "png", "folder", "link", "link to nothing"])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from faceproof.cli import output, progress
-from faceproof.cli.output import FORMATS, OutcomeCounts, TableWriter, fit_to_cells
+from faceproof.cli.output import FORMATS, OutcomeCounts, TableWriter
 from faceproof.reports.csv_rows import CSV_COLUMNS, csv_text
 from faceproof.results import CheckResult
 
@@ -102,16 +103,82 @@ def test_the_table_in_a_pipe_is_plain_and_cuts_nothing(monkeypatch):
     ]
 
 
-def test_the_table_on_a_terminal_has_colours_and_keeps_to_the_line(monkeypatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "70")
+class Terminal(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(results: list[CheckResult], width: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the lines of the table on a terminal of that width, without colours."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    writer = TableWriter(stream, nullcontext)
+    for result in results:
+        writer.write(result)
+    writer.close()
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in stream.getvalue().splitlines()]
+
+
+def test_the_table_on_a_terminal_has_colours(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    long = ONE.model_copy(update={"source": "folder/" * 20 + "party.jpg"})
-    lines = written("table", [ONE, long]).splitlines()
-    assert "\x1b[1;31mfake   \x1b[0m" in lines[1]
-    assert "…" in lines[2]
-    assert "party.jpg" in lines[2]
-    assert len(lines[2]) < 70 + 20
+    writer = TableWriter(stream := Terminal(), nullcontext)
+    writer.write(ONE)
+    writer.close()
+    assert "\x1b[1;31mfake   \x1b[0m" in stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS"])
+def test_no_environment_puts_colours_into_a_file(monkeypatch, name):
+    monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    assert "\x1b" not in written("table", RESULTS)
+
+
+def with_names(*names: str) -> list[CheckResult]:
+    return [ONE.model_copy(update={"source": name}) for name in names]
+
+
+@pytest.mark.parametrize("length", [20, 60, 72])
+def test_a_name_is_not_cut_while_columns_are_free(monkeypatch, length):
+    """ONE has no cautions: nothing but the verdict shares the line."""
+    name = "x" * (length - 4) + ".jpg"
+    row = shown(with_names(name), 100, monkeypatch)[1]
+    assert row.startswith(f"{name}  1/1")
+    assert len(row) <= 100
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [f"{'folder/' * 20}IMG_{n:04}.jpg" for n in range(6)],
+        [f"{n}/{'folder/' * 20}photo.jpg" for n in range(6)],
+        [f"{'folder/' * 10}{n}/{'other/' * 10}photo.jpg" for n in range(6)],
+        [f"{'a' * 70}{n}{'b' * 70}.jpg" for n in range(6)],
+        ["日本" * 40 + f"{n}.jpg" for n in range(6)],
+    ],
+)
+def test_names_that_are_cut_keep_what_tells_them_apart(monkeypatch, names):
+    from rich.cells import cell_len
+
+    rows = shown(with_names(*names), 80, monkeypatch)[1:]
+    cut = [row.split("  ")[0] for row in rows]
+    assert len(set(cut)) == len(names)
+    assert all("…" in one for one in cut)
+    assert max(map(cell_len, rows)) <= 80
+    for row, name in zip(cut, names, strict=True):
+        pattern = ".*".join(map(re.escape, row.split("…")))
+        assert [one for one in names if re.fullmatch(pattern, one)] == [name]
+
+
+def test_names_that_cannot_be_told_apart_shorter_are_not_cut(monkeypatch):
+    ends = [(f"{'a' * 15}{n}", f"{m}{'b' * 15}") for n in (1, 2) for m in (1, 2)]
+    names = [f"{first}{'x' * 100}{last}" for first, last in ends]
+    rows = shown(with_names(*names), 40, monkeypatch)[1:]
+    assert [row.split()[0] for row in rows] == names
 
 
 def test_a_page_is_out_when_it_is_full_or_old(monkeypatch):
@@ -127,13 +194,6 @@ def test_a_page_is_out_when_it_is_full_or_old(monkeypatch):
     assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 3
     writer.close()
     assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 3
-
-
-@pytest.mark.parametrize(("text", "cells"), [("日本日本", 5), ("日本", 4), ("", 3), ("abc", 1)])
-def test_cells_are_as_wide_as_they_are_told(text, cells):
-    from rich.cells import cell_len
-
-    assert cell_len(fit_to_cells(text, cells)) == cells
 
 
 def test_the_tally_prefers_a_found_verdict_to_an_error():

@@ -4,6 +4,8 @@ import hashlib
 import json
 import random
 import re
+import threading
+import time
 from collections import OrderedDict
 
 import pytest
@@ -11,18 +13,22 @@ import pytest
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 pytest.importorskip("safetensors")
+import huggingface_hub  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 from torch import nn  # noqa: E402
 
+from faceproof.detector import Bundle  # noqa: E402
+from faceproof.detector.detector import locate  # noqa: E402
 from faceproof.errors import (  # noqa: E402
     BundleHashError,
     BundleSchemaError,
     SourceNotFoundError,
     TrainingError,
 )
-from faceproof.networks import HeadSpec, build, load_starting_weights  # noqa: E402
+from faceproof.networks import HeadSpec, build, load_starting_weights, weights  # noqa: E402
 from faceproof.networks.heads import build_head  # noqa: E402
 from faceproof.networks.modules import Network  # noqa: E402
+from faceproof.networks.weights import bundle_and_member  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -186,7 +192,17 @@ def test_damaged_files_give_our_error_and_no_other(tmp_path, state, kind):
     assert refused > 20
 
 
-def test_a_name_of_timms_hub(monkeypatch, state):
+@pytest.fixture
+def hub(monkeypatch):
+    """A hub with an empty cache; the list takes what it does when it is asked to answer."""
+    answers = []
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda *_, **__: answers.pop()())
+    return answers
+
+
+def test_a_name_of_timms_hub(monkeypatch, hub):
+    hub.append(lambda: "metadata")
     asked = []
 
     def answer(origin, *, weights_only):
@@ -202,14 +218,73 @@ def test_a_name_of_timms_hub(monkeypatch, state):
     assert len(read.sha256) == 64
 
 
-def test_a_hub_out_of_reach_is_told(monkeypatch):
+def test_a_hub_that_fails_during_the_download_is_told(monkeypatch, hub):
     def no_network(*_, **__):
         raise OSError("no route to host")
 
+    hub.append(lambda: "metadata")
     monkeypatch.setattr(timm.models, "load_state_dict_from_hf", no_network)
 
     with pytest.raises(TrainingError, match="check the connection"):
         load_starting_weights(build("test_resnet"), "test_resnet.r160_in1k")
+
+
+@pytest.mark.parametrize("how", ["refuses", "is silent"])
+def test_a_hub_out_of_reach_takes_no_longer_than_the_limit(monkeypatch, hub, how):
+    def refuse():
+        raise ConnectionError("name or service not known")
+
+    ended = threading.Event()
+    hub.append(refuse if how == "refuses" else lambda: ended.wait(60))
+    monkeypatch.setattr(weights, "HUB_SECONDS", 0.2)
+    monkeypatch.setattr(timm.models, "load_state_dict_from_hf", None)
+    began = time.monotonic()
+    with pytest.raises(
+        TrainingError, match=r"timm/densenet121\.tv_in1k: check the conn"
+    ) as refused:
+        weights.download("densenet121.tv_in1k")
+    ended.set()
+    assert time.monotonic() - began < 5
+    assert str(refused.value).endswith(
+        "or start from the shipped detector: network.starting_weights = 'default' "
+        "(--set network.starting_weights=default)"
+    )
+    assert isinstance(refused.value.__cause__, (ConnectionError, TimeoutError))
+
+
+def test_the_limit_of_the_hub_is_below_five_seconds():
+    assert weights.HUB_SECONDS < 5
+
+
+def test_the_shipped_detector_is_offered_only_for_its_network(hub):
+    hub.append(lambda: (_ for _ in ()).throw(ConnectionError))
+    with pytest.raises(TrainingError, match=r"name a local \.safetensors or \.pt file$"):
+        weights.download("test_resnet.r160_in1k")
+
+
+def test_what_the_hub_has_cached_needs_no_connection(monkeypatch, tmp_path):
+    cached = tmp_path / "model.safetensors"
+    save_file(build("test_resnet").backbone.state_dict(), cached)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: str(cached))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", None)
+    assert load_starting_weights(build("test_resnet"), "test_resnet.r160_in1k").used
+
+
+def test_default_is_the_shipped_detector():
+    shipped = locate("default")
+    assert bundle_and_member("default") == (shipped, "")
+    assert bundle_and_member("default:densenet121") == (shipped, "densenet121")
+    spec = Bundle.read(shipped).spec
+    network = build(spec.members[0].network, head=spec.members[0].head)
+    started = load_starting_weights(network, "default")
+    assert started.source == f"default:{spec.members[0].name}"
+    assert started.sha256 == spec.members[0].weights.sha256
+    assert started.ignored == ()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "default/../default", "__pycache__", "nowhere"])
+def test_no_other_name_is_a_shipped_detector(name):
+    assert bundle_and_member(name) is None
 
 
 def saved_bundle(folder, **networks):
@@ -219,8 +294,8 @@ def saved_bundle(folder, **networks):
     for name, network in networks.items():
         path = folder / f"{name}.safetensors"
         save_file({n: t.half() if t.ndim > 1 else t for n, t in network.state_dict().items()}, path)
-        weights = {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        members.append({"name": name, "network": "small", "weights": weights})
+        file = {"name": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        members.append({"name": name, "network": "small", "weights": file})
     spec = {"schema": "faceproof.detector/1", "members": members}
     (folder / "detector.json").write_text(json.dumps(spec), encoding="utf-8")
     return folder

@@ -222,9 +222,29 @@ class TestWhatARecipePromises:
                 degraded_faces(), CalibrationRecipe(default_budget=0.001), data_sha256=HASH
             )
 
-    def test_where_not_even_the_mildest_is_supported_it_is_refused(self):
-        with pytest.raises(UsageError, match=r"at most 5\.00% .* set larger calibration\.budgets"):
-            keep_promises(degraded_faces(50), CalibrationRecipe(), data_sha256=HASH)
+    @pytest.mark.parametrize(("n", "names"), [(50, ["1-in-5", "1-in-10"]), (24, ["1-in-5"])])
+    def test_a_small_set_gets_the_coarse_promises_that_it_supports(self, n, names):
+        made = keep_promises(degraded_faces(n), CalibrationRecipe(), data_sha256=HASH)
+        assert list(made.points) == names
+        assert made.default == names[-1]
+        point = made.points["1-in-5"]
+        assert (point.bpcer_budget, point.apcer_budget) == (0.2, 0.2)
+        assert point.promise.startswith(
+            "at most 1 in 5 real faces called fake, and at most 1 in 5 fakes called real"
+        )
+        left_out = {one.name for one in made.unsupported}
+        assert left_out == {"1-in-20", "1-in-100", "1-in-200", "1-in-1000", "1-in-10"} - {*names}
+
+    def test_a_set_that_supports_a_usual_promise_gets_no_coarse_one(self):
+        made = keep_promises(degraded_faces(60), CalibrationRecipe(), data_sha256=HASH)
+        assert list(made.points) == ["1-in-20"]
+        assert not {"1-in-5", "1-in-10"} & {one.name for one in made.unsupported}
+
+    def test_where_not_even_the_coarsest_is_supported_it_is_refused(self):
+        with pytest.raises(UsageError, match=r"at most 20\.00% .* set larger calibration\.budgets"):
+            keep_promises(degraded_faces(13), CalibrationRecipe(), data_sha256=HASH)
+        with pytest.raises(UsageError, match=r"at most 5\.00% .* needs at least 59"):
+            keep_promises(degraded_faces(24), CalibrationRecipe(budgets=(0.05,)), data_sha256=HASH)
 
     def test_a_promise_that_no_threshold_keeps_is_told_too(self):
         faces = degraded_faces()

@@ -6,6 +6,7 @@ What promises take is told before hours of training; refused where it was asked 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -198,18 +199,63 @@ def test_each_promise_that_is_named_is_refused_with_what_it_takes():
         refuse_few_faces(asked(budgets=[0.05, 0.01, 0.001]), manifest(reals=300), splits=SPLITS)
     assert str(refused.value) == (
         "the split calibration has 300 real faces and needs at least 2995: real faces: 1-in-20 "
-        "needs 59, 1-in-100 needs 299, 1-in-1000 needs 2,995; fakes: 59 each; add more "
-        "pictures, or set larger calibration.budgets"
+        "needs 59, 1-in-100 needs 299, 1-in-1000 needs 2,995; fakes: 59; add more pictures, or "
+        "promise what this data supports: --set calibration.budgets=auto"
     )
     refuse_few_faces(asked(budgets=[0.05, 0.01]), manifest(reals=300), splits=SPLITS)
 
 
-def test_of_the_ladder_the_mildest_is_enough():
-    refuse_few_faces(asked(), manifest(reals=59), splits=SPLITS)
-    with pytest.raises(TrainingError, match="58 real faces and needs at least 59"):
-        refuse_few_faces(asked(), manifest(reals=58), splits=SPLITS)
-    with pytest.raises(TrainingError, match="58 fake faces and needs at least 59"):
-        refuse_few_faces(asked(), manifest(reals=59, fakes=58), splits=SPLITS)
+def test_a_coarse_budget_needs_as_few_fakes_as_real_faces():
+    assert [Budget(bpcer=share).apcer for share in (0.2, 0.1, 0.05, 0.01)] == [0.2, 0.1, 0.05, 0.05]
+    assert Budget(bpcer=0.2).fakes_needed == Budget(bpcer=0.2).reals_needed == 14
+    assert Budget(bpcer=0.2, apcer=0.05).fakes_needed == 59
+
+
+def test_of_what_is_left_open_the_mildest_is_enough():
+    refuse_few_faces(asked(), manifest(reals=14, fakes=14), splits=SPLITS)
+    with pytest.raises(TrainingError, match="13 real faces and needs at least 14"):
+        refuse_few_faces(asked(), manifest(reals=13), splits=SPLITS)
+    with pytest.raises(TrainingError, match="13 fake faces and needs at least 14"):
+        refuse_few_faces(asked(), manifest(reals=14, fakes=13), splits=SPLITS)
+
+
+@pytest.mark.parametrize(
+    ("keys", "remedy"),
+    [
+        ({"budgets": [0.05, 0.01]}, "--set calibration.budgets=auto"),
+        ({"default_budget": 0.01}, "--set calibration.default_budget=auto"),
+        (
+            {"budgets": [0.05], "default_budget": 0.05},
+            "--set calibration.budgets=auto --set calibration.default_budget=auto",
+        ),
+    ],
+)
+def test_a_refusal_ends_with_the_options_that_lead_to_a_run(keys, remedy):
+    few = manifest(reals=24, fakes=24)
+    with pytest.raises(TrainingError) as refused:
+        refuse_few_faces(asked(**keys), few, splits=SPLITS)
+    assert str(refused.value).endswith(f"promise what this data supports: {remedy}")
+    refuse_few_faces(asked(**dict.fromkeys(keys, "auto")), few, splits=SPLITS)
+
+
+def test_too_few_for_any_promise_are_split_again_or_added_to():
+    few = manifest(reals=5, fakes=60)
+    many_in_train = [row for row in manifest(reals=60).rows if row.path.startswith("calibration-r")]
+    trained = [replace(row, path=f"t{row.path}", split="train") for row in many_in_train[5:]]
+    with pytest.raises(TrainingError, match=r"data split MANIFEST --anew --shares train=0\.5,"):
+        refuse_few_faces(asked(), Manifest((*few.rows, *trained)), splits=SPLITS)
+    with pytest.raises(TrainingError, match=r"; add more real pictures$"):
+        refuse_few_faces(asked(), manifest(reals=9, fakes=60), splits=SPLITS)
+
+
+def test_a_small_set_is_told_its_promise_and_how_to_get_a_stricter_one():
+    (told,) = doubtful_promises(asked(), manifest(reals=24, fakes=30))
+    assert told.startswith(
+        "calibration has 24 real and 30 fake faces: the strictest promise that they may support "
+        "is 1-in-5. 1-in-20 needs 59 independent faces of each class: "
+    )
+    (told,) = doubtful_promises(asked(), manifest(reals=40, fakes=40))
+    assert "may support is 1-in-10." in told
 
 
 def test_a_default_that_is_named_is_needed_though_the_ladder_is_not():

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from faceproof.data.manifest import Manifest, Row
+from faceproof.detector import Bundle
+from faceproof.detector.detector import locate
 from faceproof.errors import RecipeError
+from faceproof.imaging.preprocessing import CropSpec
 from faceproof.networks import input_defaults
+from faceproof.training.preflight import refuse_poor_data, start_notes
 from faceproof.training.promises import LADDER
 from faceproof.training.recipe import Recipe, _keys, read_recipe
 
@@ -224,6 +230,14 @@ def test_what_is_no_toml_is_refused(tmp_path, content):
         read_recipe(tmp_path / "r.toml")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path):
+    (tmp_path / "r.toml").write_text(LEAST, encoding="utf-8-sig")
+    assert read_recipe(tmp_path / "r.toml").export.name == "mine"
+    (tmp_path / "r.toml").write_text(LEAST, encoding="utf-16")
+    with pytest.raises(RecipeError, match="it is UTF-16, and must be UTF-8: save it as UTF-8"):
+        read_recipe(tmp_path / "r.toml")
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(RecipeError, match="cannot be read as a recipe"):
         read_recipe(tmp_path / "none.toml")
@@ -273,6 +287,49 @@ def test_a_recipe_trains_on_a_prepared_folder():
     recipe = read_recipe(EXAMPLES / "own-data.toml")
     assert recipe.data.shares == {}
     assert recipe.data.prepared == Path("prepared")
+
+
+def test_the_example_asks_no_more_than_four_hundred_pictures_support():
+    """200 of each class, split as `faceproof data split` does: 140, 12, 24 and 24 of each."""
+    recipe = read_recipe(EXAMPLES / "own-data.toml")
+    counts = {"train": 140, "validation": 12, "calibration": 24, "test": 24}
+    rows = [
+        Row(
+            f"{split}{n}{kind}",
+            label,
+            kind,
+            "s",
+            f"{split}{n}{kind}",
+            sha256(f"{split}{n}{kind}".encode()).hexdigest(),
+            split,
+        )
+        for split, count in counts.items()
+        for n in range(count)
+        for label, kind in (("real", "none"), ("fake", "gan"))
+    ]
+    refuse_poor_data(recipe, Manifest(tuple(rows)))
+    pytest.importorskip("torch")
+    from faceproof.training.optimizers import epochs_to_steps
+
+    steps = epochs_to_steps(recipe, 280).schedule
+    assert steps.warmup_steps + steps.head_first_steps < steps.steps < 250
+    assert steps.validate_steps <= steps.steps / 3
+
+
+def test_the_example_starts_from_the_shipped_detector_without_a_connection():
+    """Network, head and crop are those of the shipped detector, so that all of it is loaded."""
+    recipe, shipped = read_recipe(EXAMPLES / "own-data.toml"), Bundle.read(locate("default")).spec
+    assert recipe.network.starting_weights == "default"
+    assert start_notes(recipe.network.preprocessing.crop, "default") == []
+    assert (recipe.network.name, recipe.network.head) == (
+        shipped.members[0].network,
+        shipped.members[0].head,
+    )
+
+
+def test_a_crop_unlike_the_shipped_detectors_is_told():
+    (told,) = start_notes(CropSpec(size=224), "default")
+    assert "size 224 against 160" in told
 
 
 def test_a_replaced_detector_is_compared_by_family(tmp_path):

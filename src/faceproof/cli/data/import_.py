@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
+from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
 from faceproof.cli.output import escape_unprintable
-from faceproof.cli.progress import progress_bar
+from faceproof.cli.progress import is_terminal, print_next, progress_bar
 from faceproof.errors import ManifestError, UsageError
 from faceproof.messages import align_rows, count_noun
-from faceproof.runs import atomic_write
+from faceproof.outputs import atomic_write, refuse_overwriting
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -39,19 +39,19 @@ _HARMLESS = frozenset({"not_a_picture"})
 def import_(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="Folder to import.")],
     *,
-    layout: Annotated[
-        str,
-        typer.Option(
-            "--layout",
-            "-l",
-            metavar="NAME",
-            help="Folder layout, such as class-folders; a wrong name lists them all.",
-        ),
-    ],
     output: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE", help="Manifest to write, .parquet or .csv."),
     ],
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            "-l",
+            metavar="NAME",
+            help="Folder layout; default: guessed if only one fits. A wrong name lists them all.",
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name of the source; default: the folder's name."),
@@ -109,11 +109,13 @@ def import_(
 
     require("polars", "av", "scipy", extra="data")
     write = choose(FORMATS, format_, what="format")
+    left_out = problems or output.with_name(f"{output.stem}.problems.csv")
     _check_output(output)
+    _refuse_source(source, output, left_out, extract)
     from faceproof.data.importing.import_data import DEFAULT_WORKERS, ImportSpec, summarise
     from faceproof.data.layouts.listing import ListingOptions
 
-    left_out = problems or output.with_name(f"{output.stem}.problems.csv")
+    layout = layout or _guess_layout(source, classes_named=bool(real or fake))
     spec = ImportSpec(
         layout=layout,
         name=name or _default_name(source),
@@ -135,6 +137,7 @@ def import_(
     _write_manifest(imported, output, left_out)
     write(summarise(imported, manifest=output, source=spec.name, layout=layout))
     _print_progress(_closing_line(imported, output, left_out))
+    print_next("faceproof", "data", "inspect", output)
     raise typer.Exit(_exit_code(imported.problems))
 
 
@@ -150,6 +153,51 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"{output} is a folder; name the file to write")
     if not output.parent.is_dir():
         raise UsageError(f"{output}: the folder {output.parent} does not exist; make it first")
+
+
+def _guess_layout(source: Path, *, classes_named: bool) -> str:
+    """Return the layout that the source evidently has, and print it.
+
+    Raises:
+        UsageError: the source does not exist, or its layout is in doubt.
+    """
+    from faceproof.data.layouts.words import guess_layout
+
+    if not source.exists():
+        raise UsageError(f"{to_printable(str(source))} does not exist; name a folder or a table")
+    layout = guess_layout(source, classes_named=classes_named)
+    _print_progress(f"layout: {layout} (guessed; --layout NAME sets another)")
+    return layout
+
+
+def _refuse_source(source: Path, output: Path, left_out: Path, extract: Path | None) -> None:
+    """Refuse to write over what is imported, or over a list that another program made.
+
+    Raises:
+        UsageError: naming the file.
+    """
+    refuse_overwriting({"--output": output, "--problems": left_out}, [source])
+    if left_out.exists() and not _is_list_of_problems(left_out):
+        raise UsageError(
+            f"{left_out} is not a list of problems, and is not overwritten: name another file with "
+            "--problems"
+        )
+    folder = (source.parent if source.is_file() else source).resolve()
+    if extract and folder.is_relative_to(extract.resolve()):
+        raise UsageError(
+            f"--extract {extract} would write among the pictures of {folder}: name a folder of "
+            "its own"
+        )
+
+
+def _is_list_of_problems(path: Path) -> bool:
+    """Return whether a file is empty or begins as `_write_problems` writes it."""
+    head = (",".join(_COLUMNS) + "\n").encode()
+    try:
+        with path.open("rb") as file:
+            return file.read(len(head)) in (b"", head)
+    except OSError:
+        return False
 
 
 def _default_name(source: Path) -> str:
@@ -189,12 +237,12 @@ def _import(source: Path, spec: ImportSpec) -> ImportResult:
                 bar.advance(found)
 
             return import_data(source, spec, tell=_print_progress, advance=advance)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _print_progress(
             f"stopped after {count_noun(done, 'file', separator='')}; no manifest was written, and "
             "frames that were extracted are not made again next time"
         )
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupt_code(stop)) from None
 
 
 def _write_problems(problems: Iterable[ListingProblem], path: Path) -> None:
@@ -266,7 +314,9 @@ def write_table(summary: ImportSummary) -> None:
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console = Console(
+        file=sys.stdout, highlight=False, soft_wrap=True, force_terminal=is_terminal(sys.stdout)
+    )
     rows = [tuple(map(escape_unprintable, row)) for row in table_rows(summary)]
     for number, line in enumerate(align_rows(rows, left=2, width=cell_len)):
         console.print(Text(line, style="bold" if number == 0 else ""))

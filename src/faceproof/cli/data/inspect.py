@@ -12,9 +12,10 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
-from faceproof.cli.progress import progress_bar
+from faceproof.cli.progress import is_terminal, print_next, progress_bar
 from faceproof.errors import UsageError
 from faceproof.messages import count_noun
+from faceproof.outputs import refuse_overwriting, write_error, write_text
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def inspect(
 
     failing = parse_failing_kinds(fail_on or "")
     _check_report(report)
+    refuse_overwriting({"--report": report}, [*manifests, *(against or ())])
     spec = InspectSpec(sample=None if no_pictures else sample, seed=seed, near_bits=near_bits)
     given = [read_input_manifest(path, root) for path in manifests]
     others = [read_input_manifest(path) for path in against or ()]
@@ -98,7 +100,19 @@ def inspect(
     write(inspection)
     if report:
         _write_report(inspection, [*given, *others], report)
+    _print_next_step(manifests, given)
     raise typer.Exit(_exit_code(inspection, failing))
+
+
+def _print_next_step(manifests: Sequence[Path], given: Sequence[InputManifest]) -> None:
+    """Print the split of what was inspected, or its preparation if every row has a split."""
+    first = manifests[0]
+    if all("split" in one.table.columns and (one.table["split"] != "").all() for one in given):
+        print_next("faceproof", "data", "prepare", *manifests, "-o", first.with_name("prepared"))
+        return
+    name = "split" if first.stem != "split" else "split-2"
+    output = first.with_name(f"{name}{first.suffix}")
+    print_next("faceproof", "data", "split", *manifests, "-o", output)
 
 
 def _check_report(report: Path | None) -> None:
@@ -129,16 +143,16 @@ def _write_report(inspection: Inspection, given: Sequence[InputManifest], report
     """Write the page.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError, OutputError: the file cannot be written, or the disk is full.
     """
     from faceproof.data.inspection.sheets import draw
     from faceproof.reports.inspection_page import inspection_page
 
     page = inspection_page(inspection, draw(inspection.sheets, given))
     try:
-        report.write_text(page, encoding="utf-8")
+        write_text(report, page)
     except OSError as error:
-        raise UsageError(f"{report} cannot be written: {error.strerror or error}") from error
+        raise write_error(report, error) from error
     typer.echo(f"report: {report}", err=True)
 
 
@@ -167,7 +181,7 @@ def write_table(inspection: Inspection) -> None:
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, force_terminal=is_terminal(sys.stdout))
     wide = max((len(fault.kind) for fault in inspection.faults), default=0)
     for fault in inspection.faults:
         _print_fault(console, fault, inspection, wide)

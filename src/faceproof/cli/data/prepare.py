@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from faceproof.cli.exits import ALL_CHECKED, INTERRUPTED, NOT_ALL_CHECKED
-from faceproof.cli.progress import progress_bar
+from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
+from faceproof.cli.progress import print_next, progress_bar
 from faceproof.errors import UsageError
+from faceproof.outputs import refuse_overwriting
 
 if TYPE_CHECKING:
+    from faceproof.data.manifest import Manifest
     from faceproof.data.preparing import Equalising, FinishSpec, PicturesSpec
     from faceproof.imaging.preprocessing import CropSpec
     from faceproof.records import Record
@@ -134,6 +136,7 @@ def prepare(
         seed=seed,
     )
     finish = _finish_spec(balance, shards, shard_size, probe=probe)
+    refuse_overwriting({"--output": output / MANIFEST}, manifests)
     manifest = merge([read_manifest(path, root=root) for path in manifests])
     if not any(manifest.counts().values()):
         _print_progress(
@@ -148,13 +151,31 @@ def prepare(
                 say=_print_progress,
             )
             prepared = prepare_manifest(manifest, output, spec, finish=finish, how=how)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _print_progress("stopped; finished pictures are kept; run the same command again to resume")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(interrupt_code(stop)) from None
     for line in summary_lines(prepared):
         _print_progress(line)
     typer.echo(output / MANIFEST)
+    if prepared.after.rows:
+        _print_next_step(manifest, manifests, output)
     raise typer.Exit(NOT_ALL_CHECKED if count_failed(prepared) else ALL_CHECKED)
+
+
+_RECIPE = Path("examples/own-data.toml")
+
+
+def _print_next_step(manifest: Manifest, manifests: list[Path], output: Path) -> None:
+    """Print the training on the folder, or the split that it still needs.
+
+    In a clone that is the example's recipe, elsewhere a recipe of the user's own.
+    """
+    if not any(manifest.counts().values()):
+        split = manifests[0].with_name(f"{manifests[0].stem}-split{manifests[0].suffix}")
+        print_next("faceproof", "data", "split", *manifests, "-o", split)
+        return
+    recipe = _RECIPE if _RECIPE.is_file() else Path("RECIPE.toml")
+    print_next("faceproof", "train", recipe, "--set", f"data.prepared={output.as_posix()}")
 
 
 def _crop(size: int | None, margin: float | None, detector: str | None, keep: str) -> CropSpec:

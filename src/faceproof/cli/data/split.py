@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import NOT_ALL_CHECKED
+from faceproof.cli.progress import print_next
 from faceproof.errors import LeakError, UsageError
 from faceproof.messages import align_rows
+from faceproof.outputs import refuse_overwriting
 from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ def split(
         raise UsageError(
             f"{to_printable(str(output.parent))} is not a folder: make it, or name another"
         )
+    _refuse_inputs([*manifests, *(keep or ())], output, protocols)
     from faceproof.data.manifest_files import write_manifest
     from faceproof.data.splitting.protocols import write_protocols
     from faceproof.data.splitting.split import SplitSpec, divide
@@ -88,8 +91,23 @@ def split(
         typer.echo(f"\n{len(written.protocols)} protocols in {to_printable(str(protocols))}")
         for reason in written.skipped:
             typer.echo(f"no protocol {reason}", err=True)
+    print_next("faceproof", "data", "prepare", output, "-o", output.with_name("prepared"))
     if divided.left_out:
         raise typer.Exit(NOT_ALL_CHECKED)
+
+
+def _refuse_inputs(inputs: Sequence[Path], output: Path, protocols: Path | None) -> None:
+    """Refuse to write over a manifest that is read.
+
+    Raises:
+        UsageError: naming it.
+    """
+    from faceproof.data.splitting.protocols import INDEX
+
+    refuse_overwriting({"--output": output}, inputs)
+    for path in inputs if protocols else ():
+        if protocols and (path.name == INDEX or path.name.startswith("leave-one-")):
+            refuse_overwriting({"--protocols": protocols / path.name}, [path])
 
 
 def _merge_manifests(paths: Sequence[Path], root: Path | None, *, forget: bool) -> Manifest:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.progress import ProgressPrinter
 from faceproof.errors import UsageError
 from faceproof.sources import to_printable
 
@@ -74,9 +75,11 @@ def combine(
     Weights, calibration and thresholds are chosen on the calibration split; each member and the
     ensemble are measured on the test split. An interrupted run resumes with its saved scores.
     """
+    from faceproof.outputs import refuse_overwriting
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "polars", "pyarrow", "safetensors")
+    refuse_overwriting({"--output": output}, [data, *detectors])
     from faceproof.runs import RunFolder
     from faceproof.training.combine import combine as make_one
 
@@ -94,7 +97,7 @@ def combine(
         output,
         RunFolder(run or Path("runs") / output.resolve().name),
         how=how,
-        progress=_print_progress,
+        progress=ProgressPrinter(),
     )
     typer.echo(bundle.folder)
 
@@ -174,8 +177,3 @@ def _read_data_manifest(data: Path, root: Path | None) -> Manifest:
             "that the detectors were trained on, or a manifest with splits"
         )
     return read_manifest(data, root=root)
-
-
-def _print_progress(message: str) -> None:
-    """Print the progress on standard error."""
-    typer.echo(message, err=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from faceproof.cli.progress import ProgressPrinter, is_terminal, print_next, running_clock
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -43,8 +46,8 @@ _EVERY_SECONDS = 0.1
 class TrainingDisplay:
     """Prints lines on a terminal, with the latest state of a training in a block below them.
 
-    Nothing runs next to the training: a thread that draws would be copied, with its locks, into
-    the processes that read pictures.
+    Nothing runs next to the steps of the training: a thread that draws would be copied, with its
+    locks, into the processes that read pictures.
     """
 
     def __init__(self, console: Console) -> None:
@@ -59,6 +62,13 @@ class TrainingDisplay:
     def __call__(self, text: str) -> None:
         """Print a line, which stays."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def clock(self, text: str) -> Iterator[None]:
+        """Show the text and a running clock; its thread ends with the block."""
+        self.hide()
+        with running_clock(text, self._console):
+            yield
 
     def show(self, moment: Moment) -> None:
         """Show how far the training is, ten times a second at most."""
@@ -117,14 +127,9 @@ def make_progress() -> Callable[[str], None]:
     from rich.console import Console
 
     console = Console(stderr=True)
-    if sys.stderr.isatty() and not console.is_dumb_terminal:
+    if is_terminal(sys.stderr) and not console.is_dumb_terminal:
         return TrainingDisplay(console)
-    return _print_line
-
-
-def _print_line(message: str) -> None:
-    """Print a line on standard error."""
-    typer.echo(message, err=True)
+    return ProgressPrinter()
 
 
 def _time_left(seconds: float | None) -> str:
@@ -156,3 +161,4 @@ def train(
         say(str(stop))
         raise typer.Exit(stop.exit_code) from None
     typer.echo(bundle.folder)
+    print_next("faceproof", "check", "PICTURES", "--detector", bundle.folder)

@@ -23,6 +23,7 @@ from faceproof.data.importing.measure import (
 )
 from faceproof.data.layouts import LAYOUTS
 from faceproof.data.layouts.listing import (
+    TABLE_SUFFIXES,
     Entry,
     ListedFile,
     ListingOptions,
@@ -36,9 +37,6 @@ from faceproof.pipeline import map_in_order
 from faceproof.records import Document, Record
 from faceproof.sources import is_address, to_printable
 from faceproof.tables import choose
-
-#: A source may be one table instead of a folder.
-_TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"})
 
 DEFAULT_WORKERS = min(16, os.cpu_count() or 1)
 _AHEAD = 8
@@ -132,7 +130,7 @@ def _require_source(source: Path) -> Path:
         raise UsageError(f"{shown}: import does not fetch from URLs; download it first")
     if not source.exists():
         raise UsageError(f"{shown}: no such folder; give the folder of the pictures")
-    if source.is_file() and source.suffix.lower() not in _TABLE_SUFFIXES:
+    if source.is_file() and source.suffix.lower() not in TABLE_SUFFIXES:
         raise UsageError(f"{shown} is a file; give the folder that contains it or its content")
     return source
 

@@ -17,7 +17,7 @@ from faceproof.errors import SourceError, SourceUnreadableError, TruncatedPictur
 from faceproof.imaging.containers.base import Container
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode, read_file
 from faceproof.imaging.formats import FORMATS, SUFFIXES
-from faceproof.runs import atomic_write
+from faceproof.outputs import atomic_write
 from faceproof.sources import to_printable
 
 

@@ -21,8 +21,8 @@ from faceproof.errors import (
     UnsupportedFormatError,
 )
 from faceproof.imaging.decode import DEFAULT_LIMITS, check_size
+from faceproof.outputs import atomic_write
 from faceproof.records import Record
-from faceproof.runs import atomic_write
 
 # Only the file itself is opened, even if it is a playlist with the name of a video.
 _SAFELY = {

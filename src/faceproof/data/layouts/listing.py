@@ -11,13 +11,20 @@ from pydantic import Field
 
 from faceproof.errors import ManifestError, UsageError
 from faceproof.records import Record
-from faceproof.sources import PICTURE_SUFFIXES, to_printable
+from faceproof.sources import (
+    PICTURE_SUFFIXES,
+    begins_like_picture,
+    is_of_other_program,
+    to_printable,
+)
 
 #: Suffixes of videos, which are sampled into frames.
 _VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv"}
 )
 _MEDIA = PICTURE_SUFFIXES | _VIDEO_SUFFIXES
+#: Suffixes of tables, which name pictures.
+TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet", ".jsonl", ".ndjson"})
 
 #: The generator of a fake without known generator.
 UNKNOWN = "unknown"
@@ -171,13 +178,25 @@ def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) 
     for found in _Walk(str(source)):
         if isinstance(found, ListingProblem):
             problems.append(found)
-        elif is_medium(name := found.rpartition("/")[2]):
+        elif is_medium(name := found.rpartition("/")[2]) or _is_bare_picture(source, found):
             media.append(found)
         elif tables(name):
             read.append(found)
         else:
             problems.append(_not_a_picture_problem(found))
     return Tree(source, tuple(media), tuple(read), tuple(problems))
+
+
+def _is_bare_picture(root: Path, path: str) -> bool:
+    """Return whether a file without a suffix begins as a picture does."""
+    name = path.rpartition("/")[2]
+    if "." in name:
+        return False
+    try:
+        with (root / path).open("rb") as file:
+            return begins_like_picture(file.read(64))
+    except OSError:
+        return False
 
 
 def _require_folder(source: Path) -> None:
@@ -238,6 +257,9 @@ class _Walk:
             )
         elif entry.is_symlink():
             yield self._resolve_link(path)
+        elif entry.is_dir() and is_of_other_program(entry.name):
+            reason = "another program's copies of pictures, such as thumbnails: remove the folder"
+            yield ListingProblem(path, "not_a_picture", reason)
         elif entry.is_dir():
             below.append(f"{path}/")
         elif entry.is_file():

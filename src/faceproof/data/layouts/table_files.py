@@ -1,4 +1,4 @@
-"""TableFile: columns and rows of a CSV, Parquet or Arrow file, and the meaning of columns."""
+"""TableFile: columns and rows of a CSV, JSON-lines, Parquet or Arrow file; their meaning."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from faceproof.data.layouts.listing import RESERVED, ListingOptions, ListingProblem, Note
 from faceproof.errors import ManifestError, UsageError
-from faceproof.sources import to_printable
+from faceproof.sources import refuse_utf16, to_printable
 from faceproof.tables import did_you_mean
 
 #: Number of rows with embedded pictures in memory at once.
@@ -36,7 +36,7 @@ class TableFile:
 
 
 def open_table(path: Path, *, header: bool = True) -> TableFile:
-    """Return the table in a CSV, TSV, Parquet or Arrow file; its rows are read while iterating.
+    """Return the table in a CSV, TSV, JSON-lines, Parquet or Arrow file, read while iterating.
 
     Without a header the columns are called #1, #2 and so on.
 
@@ -48,6 +48,8 @@ def open_table(path: Path, *, header: bool = True) -> TableFile:
             return _open_parquet(path)
         case ".arrow":
             return _open_arrow(path)
+        case ".jsonl" | ".ndjson":
+            return _open_json_lines(path)
         case _:
             return _open_csv(path, header=header)
 
@@ -84,6 +86,7 @@ def _read_csv_rows(
 def _read_csv_lines(path: Path) -> Iterator[list[str]]:
     """Yield the lines of a CSV file as lists of values, the header first."""
     try:
+        _refuse_utf16(path)
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline()
             file.seek(0)
@@ -94,6 +97,63 @@ def _read_csv_lines(path: Path) -> Iterator[list[str]]:
         raise ManifestError(f"{name} is not UTF-8 ({error}): save it as CSV UTF-8") from error
     except (OSError, csv.Error) as error:
         raise ManifestError(f"{to_printable(str(path))} cannot be read as CSV: {error}") from error
+
+
+def _refuse_utf16(path: Path) -> None:
+    with path.open("rb") as file:
+        refuse_utf16(file.read(64), to_printable(str(path)))
+
+
+def _open_json_lines(path: Path) -> TableFile:
+    """Return a file with a JSON object a line; its columns are all keys, in order."""
+    columns: dict[str, None] = {}
+    nested: dict[str, None] = {}
+    for _, values in _read_objects(path):
+        if isinstance(values, dict):
+            columns |= dict.fromkeys(values)
+            nested |= {name: None for name, one in values.items() if isinstance(one, list | dict)}
+    if not columns:
+        raise ManifestError(
+            f"{to_printable(str(path))} has no JSON object: expected one a line, such as "
+            '{"path": "a.jpg", "label": "real"}'
+        )
+    return TableFile(path, tuple(columns), _read_json_rows(path, columns), nested=tuple(nested))
+
+
+def _read_json_rows(
+    path: Path, columns: Iterable[str]
+) -> Iterator[tuple[int, Mapping[str, Any]] | ListingProblem]:
+    """Yield the objects of a JSON-lines file, and a Problem for a line that is not one."""
+    empty = dict.fromkeys(columns)
+    for row, values in _read_objects(path):
+        if isinstance(values, dict):
+            yield row, empty | values
+        else:
+            reason = f"{values}: write one JSON object a line"
+            yield ListingProblem(to_printable(path.name), "bad_row", reason, row)
+
+
+def _read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Yield the number of each line that is not empty, and its object or what is wrong with it."""
+    try:
+        _refuse_utf16(path)
+        with path.open(encoding="utf-8-sig") as file:
+            for row, line in enumerate(file, start=1):
+                if line.strip():
+                    yield row, _parse_object(line)
+    except UnicodeDecodeError as error:
+        name = to_printable(str(path))
+        raise ManifestError(f"{name} is not UTF-8 ({error}): save it as UTF-8") from error
+    except OSError as error:
+        raise ManifestError(f"{to_printable(str(path))} cannot be read: {error}") from error
+
+
+def _parse_object(line: str) -> dict[str, Any] | str:
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        return f"not JSON ({error})"
+    return values if isinstance(values, dict) else f"a JSON {type(values).__name__}, not an object"
 
 
 def _open_parquet(path: Path) -> TableFile:
@@ -172,7 +232,7 @@ def _hub_features(path: Path, schema: Any) -> dict[str, dict[str, Any]]:
     try:
         about = json.loads(inside)["info"] if inside else {}
         if not about and beside.is_file():
-            about = json.loads(beside.read_text(encoding="utf-8"))
+            about = json.loads(beside.read_text(encoding="utf-8-sig"))
         features = about.get("features") or {}
         return {name: kind for name, kind in features.items() if isinstance(kind, dict)}
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from faceproof.data.layouts.listing import (
+    TABLE_SUFFIXES,
     Entry,
     ListingOptions,
     Note,
@@ -23,12 +24,11 @@ from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import to_printable
 
 _USED = ("real", "fake", "generator", "columns")
-_TABLES = frozenset({".csv", ".tsv", ".parquet"})
 _HUB_FILES = frozenset({"dataset_dict.json", "dataset_info.json", "state.json"})
 
 
 def columns(source: Path, options: ListingOptions) -> Iterator[Entry]:
-    """Yield the pictures that one table names: a CSV, TSV or Parquet file, or the folder of one.
+    """Yield the pictures that one table names: CSV, TSV, JSON lines, Parquet, or its folder.
 
     Paths are relative to the table's folder or to the source folder; a bare name, with or without
     suffix, is searched below it. A column of bytes, or of {bytes, path}, has the pictures
@@ -112,14 +112,16 @@ def _find_table(source: Path) -> tuple[Tree, str]:
     """
     if source.is_file():
         if not _is_table(source.name):
-            expected = "a CSV, TSV or Parquet file, or a folder with one"
+            expected = "a CSV, TSV, JSON-lines or Parquet file, or a folder with one"
             raise ManifestError(
                 f"{to_printable(str(source))}: the layout columns expects {expected}"
             )
         return read_tree(source.parent, tables=source.name.__eq__), source.name
     tree = read_tree(source, tables=_is_table)
     if not tree.tables:
-        raise unexpected_layout_error(source, "columns", "a CSV, TSV or Parquet file", tree)
+        raise unexpected_layout_error(
+            source, "columns", "a CSV, TSV, JSON-lines or Parquet file", tree
+        )
     if len(tree.tables) > 1:
         names = ", ".join(tree.tables[:8])
         raise UsageError(
@@ -140,7 +142,7 @@ def _unlisted_notes(tree: Tree, used: set[str]) -> Iterator[Note]:
 
 def _is_table(name: str) -> bool:
     """Return whether the name is a table's."""
-    return suffix_of(name) in _TABLES
+    return suffix_of(name) in TABLE_SUFFIXES
 
 
 def _is_shard(name: str) -> bool:

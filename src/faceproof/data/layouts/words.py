@@ -11,8 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from faceproof.data.duplicates import merge_clusters
-from faceproof.data.layouts.listing import ListingProblem, Tree, read_tree, suffix_of
-from faceproof.errors import ManifestError
+from faceproof.data.generators import find_known_name
+from faceproof.data.layouts.listing import (
+    TABLE_SUFFIXES,
+    ListingProblem,
+    Tree,
+    read_tree,
+    suffix_of,
+)
+from faceproof.errors import ManifestError, UsageError
 from faceproof.sources import to_printable
 
 _REAL = frozenset(
@@ -137,6 +144,8 @@ _SIGNS = {
     "hf-datasets": {"dataset_dict.json", "state.json"},
     "dfdc": {"metadata.json", "dfdc_train_part_0"},
 }
+#: Layouts whose own folder names contain the words of both classes, and that nobody else uses.
+_WITH_CLASS_WORDS = frozenset({"celeb-df", "faceforensics"})
 _UTKFACE = re.compile(r"\d{1,3}_[01]_[0-4]_\d+")
 _LFW = re.compile(r"(.+)/\1_\d{4}\.jpg$")
 
@@ -192,6 +201,41 @@ def suggest_layout(tree: Tree) -> str:
     )
 
 
+def guess_layout(source: Path, *, classes_named: bool = False) -> str:
+    """Return the layout of a folder or table that leaves no doubt.
+
+    ``classes_named`` is set if the user has named the folders or labels of a class. Pictures in
+    folders called real and fake leave doubt if another layout would also fit, since that one may
+    have other labels, groups or generators.
+
+    Raises:
+        UsageError: no layout is evident, or several are.
+        ManifestError: the folder does not exist.
+    """
+    if source.is_file():
+        return "columns"
+    tree = read_tree(source)
+    names = _folder_names(tree)
+    evident = [layout for layout, signs in _SIGNS.items() if names & signs]
+    evident += filter(None, (_layout_by_pattern(tree.media),))
+    by_class = "class-folders" if classes_named else _layout_by_class(names)
+    if by_class and not set(evident) & _WITH_CLASS_WORDS:
+        evident.append(by_class)
+    if not evident and (by_table := _layout_by_table(tree)):
+        evident.append(by_table)
+    if len(evident) == 1:
+        return evident[0]
+    where = to_printable(str(source))
+    if evident:
+        raise UsageError(
+            f"{where}: several layouts fit ({', '.join(evident)}): choose one with --layout"
+        )
+    raise UsageError(
+        f"{where}: no layout is evident in {describe_tree(tree)}: name the folders of both classes "
+        "with --real NAME --fake NAME, or the layout with --layout NAME"
+    )
+
+
 def _folder_names(tree: Tree) -> set[str]:
     """Return the names of folders, and of files that are not media, in lower case."""
     others = [*tree.tables, *(problem.path for problem in tree.problems)]
@@ -210,8 +254,11 @@ def _layout_by_pattern(media: tuple[str, ...]) -> str:
 
 
 def _layout_by_class(names: set[str]) -> str:
-    """Return class-folders if the names contain both classes."""
-    classes = {class_in_name(name) for name in names if "." not in name}
+    """Return class-folders if the names contain both classes; a generator's name is a fake's."""
+    folders = [name for name in names if "." not in name]
+    classes = {class_in_name(name) for name in folders}
+    if any(find_known_name(name) not in ("", "none") for name in folders):
+        classes.add("fake")
     return "class-folders" if {"real", "fake"} <= classes else ""
 
 
@@ -223,7 +270,7 @@ def _layout_by_table(tree: Tree) -> str:
 
 def _is_table(name: str) -> bool:
     """Return whether the name is a table's."""
-    return suffix_of(name) in {".csv", ".tsv", ".parquet"}
+    return suffix_of(name) in TABLE_SUFFIXES
 
 
 def misplaced_problem(path: str, expected: str) -> ListingProblem:

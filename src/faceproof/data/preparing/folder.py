@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import os
 import shutil
 from array import array
@@ -33,8 +34,9 @@ from faceproof.data.preparing.spec import (
     parse_outcome,
 )
 from faceproof.errors import DataError, ManifestError, UsageError
+from faceproof.outputs import atomic_write, is_disk_full, write_text
 from faceproof.records import Document
-from faceproof.runs import is_disk_full, lock_folder
+from faceproof.runs import lock_folder
 
 #: The tables of a prepared folder, and its record: the files that a run writes last.
 MANIFEST, FACES, PROBLEMS, RECORD = (
@@ -253,15 +255,17 @@ def sort_outcomes(
 def write_faces(paths: pl.Series, landmarks: Landmarks, path: Path) -> None:
     """Write path and landmarks (10 numbers: x, y of each point) of every prepared picture."""
     points = pl.Series("landmarks", landmarks.reshape(-1, 10)).cast(pl.List(pl.Float32))
-    pl.DataFrame([paths, points]).write_parquet(path)
+    with atomic_write(path) as file:
+        pl.DataFrame([paths, points]).write_parquet(file)
 
 
 def write_problems(problems: Sequence[Problem], path: Path) -> None:
     """Write path, code and reason of every row that has no prepared picture."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(("path", "code", "reason"))
-        lines.writerows((name, problem.code, problem.reason) for name, problem in problems)
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(("path", "code", "reason"))
+    lines.writerows((name, problem.code, problem.reason) for name, problem in problems)
+    write_text(path, text.getvalue())
 
 
 def _prepared_rows(rows: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
@@ -333,8 +337,9 @@ def read_prepared(folder: Path) -> Manifest:
     manifest, faces = folder / "manifest.parquet", folder / "faces.parquet"
     if not (manifest.is_file() and faces.is_file()):
         raise ManifestError(
-            f"{folder} has no complete prepared data set: make one with `faceproof data prepare`, "
-            "and name it as data.prepared"
+            f"{folder} has no complete prepared data set: make one with `faceproof data import "
+            "PICTURES -o set.parquet`, `faceproof data split set.parquet -o split.parquet` and "
+            f"`faceproof data prepare split.parquet -o {folder}`, or name another as data.prepared"
         )
     found = read_manifest(manifest)
     if not any(found.counts().values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -298,6 +299,7 @@ def prepare_manifest(
     how = how or PrepareOptions()
     root = manifest.picture_path("")
     finish = finish or FinishSpec()
+    _refuse_own_pictures(manifest.table, root, output)
     with places.convert_disk_errors(output):
         places.make_folder(output)
         with places.lock_prepared_folder(output):
@@ -312,6 +314,19 @@ def prepare_manifest(
             outcomes = (outcome for outcome, _ in read_outcomes(output / places.JOURNAL))
             found = sort_outcomes(manifest.table, outcomes)
             return _finish_folder(manifest, found, context, finish, how)
+
+
+def _refuse_own_pictures(table: pl.DataFrame, root: Path, output: Path) -> None:
+    """Reject rows whose pictures are the prepared ones of the folder, which are written again.
+
+    Raises:
+        UsageError: naming one.
+    """
+    own = f"{os.path.realpath(output / places.PICTURES)}{os.sep}"
+    whole = os.path.realpath(root)
+    for path in table["path"]:
+        if os.path.normpath(f"{whole}{os.sep}{path}").startswith(own):
+            raise UsageError(f"{path} is a picture of {output} itself: set another --output")
 
 
 def _prepare_rest(table: pl.DataFrame, context: PrepareContext, how: PrepareOptions) -> None:

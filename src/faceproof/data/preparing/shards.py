@@ -27,9 +27,9 @@ from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import Landmarks
 from faceproof.data.preparing.spec import ShardKind, ShardsSpec
 from faceproof.errors import DataError
+from faceproof.outputs import atomic_write
 from faceproof.pipeline import batch_by_weight
 from faceproof.records import Document, Record
-from faceproof.runs import atomic_write
 from faceproof.tables import choose
 
 

@@ -18,6 +18,7 @@ from pydantic import Field
 from faceproof.data.manifest import LABELS, SPLITS, Manifest
 from faceproof.data.splitting.split import SplitSpec
 from faceproof.errors import ManifestError
+from faceproof.outputs import atomic_write
 from faceproof.records import Document, Record
 
 COLUMNS = ("path", "sha256", "label", "generator", "source", "group", "split")
@@ -140,7 +141,8 @@ def _write_protocol(
     """Write one CSV file and return its entry in the index."""
     name = f"{kind}-{_file_name(value)}"
     data = table.write_csv(line_terminator="\n").encode()
-    (folder / f"{name}.csv").write_bytes(data)
+    with atomic_write(folder / f"{name}.csv") as file:
+        file.write(data)
     return Protocol(
         name=name,
         kind=kind,

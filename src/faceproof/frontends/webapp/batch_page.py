@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import streamlit as st
@@ -141,12 +142,14 @@ def _uploaded_pictures() -> list[tuple[str, GivenPicture]]:
         "disk.",
     )
     fitting: list[tuple[str, GivenPicture]] = []
+    names: Counter[str] = Counter()
     total = 0
     for file in files or ():
         total += file.size
         if len(fitting) == MOST_FILES or total > MOST_TOTAL_MEGABYTES * 2**20:
             break
-        fitting.append((file.file_id, GivenPicture(file.name, file.getvalue())))
+        name = _number_repeat(file.name, names)
+        fitting.append((file.file_id, GivenPicture(name, file.getvalue())))
     if files and len(fitting) < len(files):
         st.warning(
             f"{len(files)} pictures were given; the first {len(fitting)} are checked. The limit "
@@ -154,6 +157,22 @@ def _uploaded_pictures() -> list[tuple[str, GivenPicture]]:
             "`faceproof check FOLDER` on the command line."
         )
     return fitting
+
+
+def _number_repeat(name: str, names: Counter[str]) -> str:
+    """Return a name with a number if it was counted before; cameras and phones repeat theirs.
+
+    >>> names = Counter[str]()
+    >>> _number_repeat("a.jpg", names), _number_repeat("a.jpg", names), _number_repeat("b", names)
+    ('a.jpg', 'a (2).jpg', 'b')
+    """
+    names[name] += 1
+    number = names[name]
+    if number == 1:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    numbered = f"{stem} ({number}){dot}{suffix}" if stem else f"{name} ({number})"
+    return _number_repeat(numbered, names)
 
 
 def _draw_summary(results: Sequence[CheckResult]) -> None:

@@ -106,8 +106,8 @@ def _draw_stability(picture: GivenPicture, result: CheckResult, point: Operating
     if not found:
         st.markdown(
             f"Websites and messengers save pictures again. This saves the picture in "
-            f"{len(CONDITIONS)} ways and checks each copy. It takes a few seconds, and about half a "
-            "minute for a photograph of 12 megapixels."
+            f"{len(CONDITIONS)} ways and checks each copy. It takes a few seconds, and about half "
+            "a minute for a photograph of 12 megapixels."
         )
         if st.button("Save and check again", icon=":material/refresh:"):
             _try(picture)

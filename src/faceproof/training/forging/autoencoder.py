@@ -20,6 +20,7 @@ from numpy.random import Generator
 
 from faceproof.errors import SourceNotFoundError
 from faceproof.networks.weights import misfit_error, read
+from faceproof.outputs import atomic_write
 from faceproof.tables import require
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def convert_taesd(encoder: str | Path, decoder: str | Path, output: str | Path) 
     _build(state, source=f"{encoder} with {decoder}")
     output = Path(output)
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_bytes(save(state))
+    with atomic_write(output) as file:
+        file.write(save(state))
     return output
 
 

@@ -28,9 +28,9 @@ from faceproof.data.preparing.pictures import region_around
 from faceproof.errors import TrainingError
 from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import CropSpec
+from faceproof.outputs import atomic_write
 from faceproof.pipeline import map_in_order
 from faceproof.records import Record
-from faceproof.runs import atomic_write
 from faceproof.tables import choose
 from faceproof.training.forging.table import FORGERIES, ForgingResources, RealFace
 from faceproof.training.recipe import MadeRecipe, Recipe, ResolutionRecipe
@@ -284,7 +284,8 @@ def _write(name: str, made: Sequence[_MadeRecord], folder: Path) -> None:
     paths = [f"{MADE}/{folder.name}/{one.target}" for one in made]
     points = [[value for point in one.landmarks for value in point] for one in made]
     listed = pl.Series("landmarks", points, dtype=pl.List(pl.Float32))
-    pl.DataFrame([pl.Series("path", paths), listed]).write_parquet(folder / "faces.parquet")
+    with atomic_write(folder / "faces.parquet") as file:
+        pl.DataFrame([pl.Series("path", paths), listed]).write_parquet(file)
     same: dict[str, Any] = {
         "label": "fake",
         "generator": generator_of(name),

@@ -16,7 +16,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from faceproof.errors import TrainingError, UsageError
 from faceproof.networks.weights import UNREADABLE
-from faceproof.runs import RunFolder, is_disk_full
+from faceproof.outputs import is_disk_full
+from faceproof.runs import RunFolder
 
 
 @dataclass

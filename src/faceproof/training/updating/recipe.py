@@ -11,6 +11,7 @@ from typing import Any
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.spec import DetectorSpec, OperatingPoint
 from faceproof.errors import RecipeError, UsageError
+from faceproof.outputs import write_text
 from faceproof.training.promises import Budget
 from faceproof.training.recipe import Recipe, read_recipe
 
@@ -52,7 +53,7 @@ def update_recipe(
         "calibration": {"default_budget": point.bpcer_budget}
     }
     lines = _toml_lines(content)
-    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    write_text(file, "".join(f"{line}\n" for line in lines))
     licence = tuple(one for one in overrides if one.startswith("data.licence="))
     plain, wanted = read_recipe(file, licence), read_recipe(file, overrides)
     _refuse_misfits(plain, wanted)

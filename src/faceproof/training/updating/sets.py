@@ -27,6 +27,7 @@ from faceproof.data.preparing.spec import balanced_weights
 from faceproof.data.splitting.split import SplitSpec, divide
 from faceproof.errors import LeakError, ManifestError, UsageError
 from faceproof.imaging.preprocessing import CropSpec
+from faceproof.outputs import atomic_write
 
 Progress = Callable[[str], None]
 
@@ -262,7 +263,8 @@ def join_sets(
         manifest = _manifest(add_weights(table, replay_share=replay_share), folder, parts)
         write_manifest(manifest, folder / MANIFEST)
         faces = [_read_faces(part, name) for name, part in parts.items()]
-        pl.concat(faces).write_parquet(folder / FACES)
+        with atomic_write(folder / FACES) as file:
+            pl.concat(faces).write_parquet(file)
     return manifest
 
 

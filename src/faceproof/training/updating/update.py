@@ -29,6 +29,7 @@ from faceproof.evaluation.gate import (
 )
 from faceproof.evaluation.paired import Change, find_changes, pair_predictions
 from faceproof.networks.modules import Network
+from faceproof.outputs import write_text
 from faceproof.records import Record
 from faceproof.reports.card import card
 from faceproof.reports.update_page import update_markdown, update_page
@@ -146,8 +147,7 @@ def _make_candidate(
         ExportError: torch and ONNX give different logits.
         TrainingError, UsageError: the calibration split cannot support the recipe's promises.
     """
-    bench.progress("export: torch against onnxruntime")
-    spec, files = draft_bundle(recipe, bench.manifest, network, bench.run)
+    spec, files = draft_bundle(recipe, bench.manifest, network, bench.run, progress=bench.progress)
     spec = _add_ancestors(spec, old.spec)
     bundle = write_bundle(bench.run.path / "draft", spec, files)
     found = bench.predict_split(bundle, "calibration", recipe.calibration.conditions, who="new")
@@ -252,8 +252,8 @@ def update(wish: UpdateOptions, output: Path, *, progress: Progress) -> Update:
         decided = _decide(job, made, point, answers)
         done = _record(job, decided, _keep(job, made, decided), answers)
         done.write(output / RECORD)
-        (output / REPORT).write_text(update_markdown(done), encoding="utf-8")
-        (output / PAGE).write_text(update_page(done), encoding="utf-8")
+        write_text(output / REPORT, update_markdown(done))
+        write_text(output / PAGE, update_page(done))
     return done
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from faceproof.data.layouts import LAYOUTS, ListingOptions
 from faceproof.data.layouts.listing import is_medium, read_tree, refuse_unused
-from faceproof.data.layouts.words import describe_tree, suggest_layout
+from faceproof.data.layouts.words import describe_tree, guess_layout, suggest_layout
 from faceproof.errors import ManifestError, UsageError
 from support.layouts import entries
 
@@ -181,6 +181,55 @@ def test_class_folders_are_recognised_by_both_names(tmp_path):
     assert suggest_layout(read_tree(tmp_path)) == ""
     plant(tmp_path, "AI/1.jpg")
     assert suggest_layout(read_tree(tmp_path)) == "class-folders"
+
+
+@pytest.mark.parametrize(
+    ("paths", "layout"),
+    [
+        (("real/1.jpg", "fake/1.jpg"), "class-folders"),
+        (("train/reals/1.jpg", "test/AI/1.jpg"), "class-folders"),
+        (("real/1.jpg", "stylegan2/1.jpg"), "class-folders"),
+        (("real/1.jpg", "fake/1.jpg", "notes.csv"), "class-folders"),
+        (("Celeb-real/id0_0000.mp4", "Celeb-synthesis/id0_id1_0000.mp4"), "celeb-df"),
+        (
+            ("original_sequences/youtube/c23/videos/000.mp4", "manipulated_sequences/x.mp4"),
+            "faceforensics",
+        ),
+        (("UTKFace/25_0_1_20170116.jpg",), "utkface"),
+        (("lfw/Ada_Lovelace/Ada_Lovelace_0001.jpg",), "lfw"),
+        (("set/rows.csv", "set/1.jpg"), "columns"),
+    ],
+)
+def test_a_layout_is_guessed_where_only_one_fits(tmp_path, paths, layout):
+    plant(tmp_path, *paths)
+    assert guess_layout(tmp_path) == layout
+
+
+def test_a_table_and_named_classes_leave_no_doubt(tmp_path):
+    plant(tmp_path, "a/1.jpg", "b/1.jpg", "rows.csv")
+    assert guess_layout(tmp_path, classes_named=True) == "class-folders"
+    assert guess_layout(tmp_path / "rows.csv") == "columns"
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (
+            ("real/1_0_1_20170116.jpg", "fake/2_0_1_20170116.jpg"),
+            r"several .*utkface, class-folders",
+        ),
+        (("real_vs_fake/real/1.jpg", "real_vs_fake/fake/1.jpg"), r"several .*kaggle-140k, class-f"),
+        (("training_real/1.jpg", "training_fake/1.jpg"), r"several .*\(ciplab, class-folders\)"),
+        (("real/1.jpg", "fake/1.jpg", "metadata.json"), r"several .*\(dfdc, class-folders\)"),
+        (("a/1.jpg", "b/1.jpg"), r"no layout is evident in 2 pictures .*--real NAME --fake NAME"),
+        (("real/1.jpg",), "no layout is evident in 1 pictures"),
+        ((), "no layout is evident in an empty folder"),
+    ],
+)
+def test_a_layout_in_doubt_is_not_guessed(tmp_path, paths, message):
+    plant(tmp_path, *paths)
+    with pytest.raises(UsageError, match=message):
+        guess_layout(tmp_path)
 
 
 def test_what_was_found_is_told_in_a_few_words(tmp_path):

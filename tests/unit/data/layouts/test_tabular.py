@@ -214,6 +214,46 @@ def test_files_that_are_no_csv_are_refused(tmp_path, data, message):
         entries("columns", tmp_path)
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.jsonl"])
+def test_a_table_in_utf16_is_named(tmp_path, name):
+    (tmp_path / name).write_text("path,label\na.jpg,real\n", encoding="utf-16")
+    with pytest.raises(UsageError, match=rf"{name} is UTF-16, and must be UTF-8: save it as UTF-8"):
+        entries("columns", tmp_path)
+
+
+# JSON lines
+
+
+@pytest.mark.parametrize(("name", "mark"), [("t.jsonl", ""), ("t.ndjson", "\ufeff")])
+def test_json_lines_are_a_table(tmp_path, name, mark):
+    text = (
+        '{"path": "a.jpg", "label": "real", "age": 30, "tags": ["x"]}\n\n'
+        '{"path": "sub/b.jpg", "label": "fake", "generator": "gan", "smiling": true}\n'
+    )
+    listed, wrong, notes = entries("columns", table(tmp_path, mark + text, name))
+    assert [(one.path, one.label, one.generator, one.attributes) for one in listed] == [
+        ("a.jpg", "real", "none", {"age": "30"}),
+        ("sub/b.jpg", "fake", "gan", {"smiling": "true"}),
+    ]
+    assert wrong == []
+    assert any("tags" in note.message for note in notes)
+
+
+def test_lines_that_are_no_object_are_problems_with_their_number(tmp_path):
+    text = '{"path": "a.jpg", "label": "real"}\n[1]\n{"path": \n'
+    listed, wrong, _ = entries("columns", table(tmp_path, text, "t.jsonl"))
+    assert [one.path for one in listed] == ["a.jpg"]
+    assert [(one.code, one.row) for one in wrong] == [("bad_row", 2), ("bad_row", 3)]
+    assert "a JSON list, not an object: write one JSON object a line" in wrong[0].reason
+    assert "not JSON" in wrong[1].reason
+
+
+@pytest.mark.parametrize("text", ["", "\n", "[1]\n", "path,label\na.jpg,real\n"])
+def test_a_file_without_an_object_is_refused(tmp_path, text):
+    with pytest.raises(ManifestError, match="has no JSON object: expected one a line"):
+        entries("columns", table(tmp_path, text, "t.jsonl"))
+
+
 def test_a_frame_is_found_by_the_name_of_its_video():
     index = MediaIndex(["faces/x.jpg", "sub/y.mp4", "sub/y.jpg", "faces/z.v2.png"])
     assert index.find("x.mp4", folder="") == "faces/x.jpg"

@@ -23,8 +23,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
 
 from faceproof.errors import UsageError
+from faceproof.outputs import atomic_write
 from faceproof.records import Document, Record
-from faceproof.runs import atomic_write, lock_folder
+from faceproof.runs import lock_folder
 
 KEY = re.compile(r"fp_(?P<id>[0-9a-f]{12})_[A-Za-z0-9_-]{43}", re.ASCII)
 LARGEST_FILE = 4 * 1024 * 1024
@@ -161,5 +162,5 @@ def _refuse_unsafe(path: Path, found: os.stat_result) -> None:
 
 def _write(path: Path, keys: Keys) -> None:
     """Replace the file with a new one that others could never read."""
-    with atomic_write(path, private=True) as file:
+    with atomic_write(path, private=True, locked=True) as file:
         file.write((keys.model_dump_json(indent=2) + "\n").encode())
