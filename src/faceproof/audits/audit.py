@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from faceproof.audits.calibration import CALIBRATION
-from faceproof.audits.context import Audit, AuditContext, Progress
+from faceproof.audits.context import SCORINGS, Audit, AuditContext, Progress
 from faceproof.audits.generators import GENERATORS
 from faceproof.audits.robustness import ROBUSTNESS
 from faceproof.audits.stability import STABILITY
@@ -23,7 +23,7 @@ from faceproof.errors import UsageError
 from faceproof.evaluation.audit_result import AuditResult, AuditRun, AuditSettings
 from faceproof.evaluation.evaluate import Selection, select
 from faceproof.evaluation.predict import FACES
-from faceproof.runs import atomic_write
+from faceproof.outputs import atomic_write, refuse_overwriting, write_error
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -97,6 +97,9 @@ def audit(
     )
     folder = None if output is None else Path(output)
     if folder:
+        if not isinstance(manifest, Manifest):
+            written = {f"--output {name}": folder / name for name in _file_names()}
+            refuse_overwriting(written, [manifest])
         _open_folder(folder, settings)
     context = AuditContext(
         judge, point, selection, find, settings, folder, progress or (lambda _, __, ___: None)
@@ -133,8 +136,11 @@ def _open_folder(folder: Path, settings: AuditSettings) -> None:
             f"{shown} is not empty and holds no earlier audit; name a new or empty folder"
         )
     else:
-        _write(lambda: folder.mkdir(parents=True, exist_ok=True), shown)
-        _write(lambda: _replace(file, settings.model_dump_json(indent=2)), shown)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(folder, error) from error
+        _replace(file, settings.model_dump_json(indent=2))
 
 
 def _compare_settings(file: Path, settings: AuditSettings) -> None:
@@ -184,21 +190,28 @@ def _run_or_read(name: str, one: Audit, context: AuditContext) -> AuditResult:
         findings=found.findings,
     )
     if file:
-        _write(
-            lambda: _replace(file, result.model_dump_json(indent=2)),
-            to_printable(str(file.parent)),
-        )
+        _replace(file, result.model_dump_json(indent=2))
     return result
 
 
+def _file_names() -> list[str]:
+    """Return the names of all files that an audit writes."""
+    return [
+        SETTINGS,
+        *(f"{name}.json" for name in AUDITS),
+        *(f"predictions-{name}.parquet" for name in SCORINGS),
+    ]
+
+
 def _replace(file: Path, text: str) -> None:
-    with atomic_write(file) as stream:
-        stream.write(f"{text}\n".encode())
+    """Write a file as a whole.
 
-
-def _write(write: Callable[[], None], shown: str) -> None:
-    """Write, or raise UsageError."""
+    Raises:
+        OutputError: the disk is full.
+        UsageError: the file cannot be written.
+    """
     try:
-        write()
+        with atomic_write(file) as stream:
+            stream.write(f"{text}\n".encode())
     except OSError as error:
-        raise UsageError(f"{shown} cannot be written to: {error.strerror or error}") from error
+        raise write_error(file, error) from error

@@ -35,6 +35,7 @@ from faceproof.evaluation.predictions import (
     write_table,
 )
 from faceproof.imaging.degradations import DEGRADATIONS
+from faceproof.outputs import write_error
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
@@ -173,8 +174,11 @@ class AuditContext:
         )
         if file := self._file(name):
             part = file.with_name(f".{file.name}.part")
-            write_table(table, part)
-            part.replace(file)
+            try:
+                write_table(table, part)
+                part.replace(file)
+            except OSError as error:
+                raise write_error(file, error) from error
         return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import re
@@ -20,7 +21,7 @@ from faceproof.audits.context import SCORINGS, draw_rows, make_grid
 from faceproof.audits.resaving import CONDITIONS
 from faceproof.cli import main
 from faceproof.data.manifest import Row
-from faceproof.errors import DataError, UnknownChoiceError, UsageError
+from faceproof.errors import DataError, OutputError, UnknownChoiceError, UsageError
 from faceproof.evaluation.audit_result import AuditResult, AuditTable, Series
 from faceproof.imaging.degradations import DEGRADATIONS
 
@@ -207,6 +208,24 @@ class TestFolder:
             faceproof.audit(tiny_bundle, manifest, output=tmp_path, faces="whole")
         with pytest.raises(UsageError, match="is not a folder"):
             faceproof.audit(tiny_bundle, manifest, output=manifest, faces="whole")
+
+    def test_a_manifest_is_never_written_over(self, tiny_bundle, make, tmp_path):
+        (tmp_path / "out").mkdir()
+        manifest = tmp_path / "out" / "predictions-clean.parquet"
+        pl.read_csv(make(number=4)).write_parquet(manifest)
+        with pytest.raises(UsageError, match="would overwrite the input"):
+            faceproof.audit(tiny_bundle, manifest, output=tmp_path / "out", root=tmp_path)
+
+    def test_a_disk_that_is_full_is_an_error_of_output(
+        self, tiny_bundle, make, tmp_path, monkeypatch
+    ):
+        def fail(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(contexts, "write_table", fail)
+        ask = {"only": ["generators"], "output": tmp_path / "out", "faces": "whole"}
+        with pytest.raises(OutputError, match="make room"):
+            faceproof.audit(tiny_bundle, make(number=4), **ask)
 
     def test_a_broken_result_is_an_error(self, tiny_bundle, make, tmp_path):
         ask = {"only": ["generators"], "output": tmp_path / "out", "faces": "whole"}
