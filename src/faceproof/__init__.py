@@ -6,8 +6,8 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 >>> faceproof.Checker.__module__
 'faceproof.checker'
 
-There is a function for each of the commands: `check`, `inspect`, `evaluate`, `compare` and `train`.
-They return values, and the command line shows those. `inspect`, `evaluate` and `compare` need the
+There is a function for each of the commands: `check`, `inspect`, `evaluate`, `compare`, `audit` and
+`train`. They return values, and the command line shows those. All but `check` and `train` need the
 extra `data`, `train` needs the extra `train`.
 """
 
@@ -17,11 +17,13 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from faceproof.audits.audit import audit
     from faceproof.checker import Checker, check
     from faceproof.data.inspection.inspect import InspectSpec, inspect
     from faceproof.data.inspection.record import Inspection
     from faceproof.detector import Bundle, Detector
     from faceproof.errors import FaceproofError
+    from faceproof.evaluation.audit_result import AuditResult, AuditRun
     from faceproof.evaluation.compare import Comparison, compare
     from faceproof.evaluation.evaluate import evaluate, evaluate_predictions
     from faceproof.evaluation.evaluation_record import Evaluation
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "AuditResult",
+    "AuditRun",
     "Bundle",
     "CheckResult",
     "CheckedFace",
@@ -47,6 +51,7 @@ __all__ = [
     "Limits",
     "Sources",
     "__version__",
+    "audit",
     "check",
     "compare",
     "evaluate",
@@ -57,6 +62,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AuditResult": "faceproof.evaluation.audit_result",
+    "AuditRun": "faceproof.evaluation.audit_result",
     "Bundle": "faceproof.detector",
     "CheckResult": "faceproof.results",
     "CheckedFace": "faceproof.results",
@@ -69,6 +76,7 @@ _HOMES = {
     "Inspection": "faceproof.data.inspection.record",
     "Limits": "faceproof.imaging.decode",
     "Sources": "faceproof.sources",
+    "audit": "faceproof.audits.audit",
     "check": "faceproof.checker",
     "compare": "faceproof.evaluation.compare",
     "evaluate": "faceproof.evaluation.evaluate",
@@ -79,6 +87,7 @@ _HOMES = {
 }
 #: What the modules of some homes import, and the extra that brings it.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "faceproof.audits": ("data", ("polars", "pyarrow")),
     "faceproof.data": ("data", ("polars", "sklearn")),
     "faceproof.evaluation": ("data", ("polars", "pyarrow")),
     "faceproof.training": (

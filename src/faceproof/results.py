@@ -11,7 +11,7 @@ from faceproof.detector.spec import OperatingPoint, Probability, Sha256, Verdict
 from faceproof.imaging.faces import SMALLEST_FACE_PX
 from faceproof.imaging.quality import Quality
 from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
-from faceproof.records import Document, Record
+from faceproof.records import Document, Record, VersionedRecord
 
 Status = Literal["ok", "no_face", "error"]
 Point = tuple[float, float]
@@ -109,44 +109,6 @@ class CheckedBy(Record):
     sha256: Sha256
 
 
-class CheckResult(Document):
-    """The answer for one source, with the highest ``fake_probability`` of its faces.
-
-    ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and its share of
-    the networks' batch. It excludes the time spent waiting for other sources.
-    """
-
-    schema_: Literal["faceproof.check/1"] = Field(default="faceproof.check/1", alias="schema")
-    source: str
-    status: Status
-    error: CheckError | None = None
-    image: CheckedImage | None = None
-    verdict: Verdict | None = None
-    fake_probability: Probability | None = None
-    faces: tuple[CheckedFace, ...] = ()
-    provenance: Provenance = Provenance()
-    detector: CheckedBy
-    operating_point: str
-    elapsed_ms: Annotated[float, Field(ge=0)]
-
-    def at(self, point: OperatingPoint) -> CheckResult:
-        """Return the result with the verdicts of another operating point of the same detector."""
-        faces = tuple(face.at(point) for face in self.faces)
-        change = {"faces": faces, "verdict": picture_verdict(faces), "operating_point": point.name}
-        return self.model_copy(update=change)
-
-    @model_validator(mode="after")
-    def _status_agrees(self) -> Self:
-        found = "error" if self.error else "ok" if self.faces else "no_face"
-        if self.status != found:
-            raise ValueError(f"status is {self.status!r}, but the fields imply {found!r}")
-        if (self.verdict is None) != (self.fake_probability is None):
-            raise ValueError("verdict and fake_probability must be given together or both omitted")
-        if (self.verdict is None) != (self.status != "ok"):
-            raise ValueError(f"status {self.status!r} contradicts verdict {self.verdict!r}")
-        return self
-
-
 class ResavedResult(Record):
     """The answer for the same picture after a degradation: saved again, made smaller.
 
@@ -166,3 +128,50 @@ class ResavedResult(Record):
             return self
         verdict = "unsure" if self.withheld else decide(self.fake_probability, point)
         return self.model_copy(update={"verdict": verdict})
+
+
+class CheckResult(Document, VersionedRecord):
+    """The answer for one source, with the highest ``fake_probability`` of its faces.
+
+    ``resaved`` are the answers on copies of the picture, where they were asked for; it is omitted
+    when empty. ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and
+    its share of the networks' batch. It excludes copies and the time spent waiting for other
+    sources.
+    """
+
+    ADDED_FIELDS = frozenset({"resaved"})
+    schema_: Literal["faceproof.check/1"] = Field(default="faceproof.check/1", alias="schema")
+    source: str
+    status: Status
+    error: CheckError | None = None
+    image: CheckedImage | None = None
+    verdict: Verdict | None = None
+    fake_probability: Probability | None = None
+    faces: tuple[CheckedFace, ...] = ()
+    provenance: Provenance = Provenance()
+    detector: CheckedBy
+    operating_point: str
+    elapsed_ms: Annotated[float, Field(ge=0)]
+    resaved: tuple[ResavedResult, ...] = ()
+
+    def at(self, point: OperatingPoint) -> CheckResult:
+        """Return the result with the verdicts of another operating point of the same detector."""
+        faces = tuple(face.at(point) for face in self.faces)
+        change = {
+            "faces": faces,
+            "verdict": picture_verdict(faces),
+            "operating_point": point.name,
+            "resaved": tuple(one.at(point) for one in self.resaved),
+        }
+        return self.model_copy(update=change)
+
+    @model_validator(mode="after")
+    def _status_agrees(self) -> Self:
+        found = "error" if self.error else "ok" if self.faces else "no_face"
+        if self.status != found:
+            raise ValueError(f"status is {self.status!r}, but the fields imply {found!r}")
+        if (self.verdict is None) != (self.fake_probability is None):
+            raise ValueError("verdict and fake_probability must be given together or both omitted")
+        if (self.verdict is None) != (self.status != "ok"):
+            raise ValueError(f"status {self.status!r} contradicts verdict {self.verdict!r}")
+        return self

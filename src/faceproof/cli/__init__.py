@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from faceproof.cli import (
+    audit,
     check,
     compare,
     data,
@@ -33,6 +34,7 @@ from faceproof.cli.progress import is_terminal
 #: The verbs: each is a function, or an app with verbs of its own.
 _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "app": webapp.webapp,
+    "audit": audit.audit,
     "check": check.check,
     "compare": compare.compare,
     "data": data.app,

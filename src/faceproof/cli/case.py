@@ -126,33 +126,35 @@ class CaseReport:
         from faceproof.audits import check_resaved
         from faceproof.reports.case_blocks import collect_evidence
 
-        data = self._read_source_file(source) if result.image else None
+        otherwise = "not shown in the report"
+        read = partial(read_source_file, source, self._checker, otherwise=otherwise)
+        data = read() if result.image else None
         if data is None or result.image is None:
             return collect_evidence(None, result)
         if sha256(data).hexdigest() != result.image.sha256:
             return collect_evidence(data, result)
-        again = check_resaved(self._checker, data) if result.faces else ()
+        again = result.resaved or (check_resaved(self._checker, data) if result.faces else ())
         if self._explaining and not any(face.heatmap for face in result.faces):
             result = self._explaining.check(data, name=result.source)
         return collect_evidence(data, result, again, limits=self._checker.limits)
 
-    def _read_source_file(self, source: Source) -> bytes | None:
-        """Return the source's file, read again; None where that does not work."""
-        from faceproof.imaging.decode import read_file
-        from faceproof.imaging.fetching import fetch
 
-        if isinstance(source, RefusedSource):
-            return None
-        try:
-            if isinstance(source, StreamSource):
-                return source.read(self._checker.limits.max_bytes)
-            if isinstance(source, str) and is_address(source):
-                policy = self._checker.addresses
-                return fetch(source, policy).data if policy else None
-            return read_file(Path(str(source)), self._checker.limits)
-        except FaceproofError as error:
-            typer.echo(f"{error}: not shown in the report", err=True)
-            return None
+def read_source_file(source: Source, checker: Checker, *, otherwise: str) -> bytes | None:
+    """Return the source's file, read again; None, and a line with ``otherwise``, if that fails."""
+    from faceproof.imaging.decode import read_file
+    from faceproof.imaging.fetching import fetch
+
+    if isinstance(source, RefusedSource):
+        return None
+    try:
+        if isinstance(source, StreamSource):
+            return source.read(checker.limits.max_bytes)
+        if isinstance(source, str) and is_address(source):
+            return fetch(source, checker.addresses).data if checker.addresses else None
+        return read_file(Path(str(source)), checker.limits)
+    except FaceproofError as error:
+        typer.echo(f"{error}: {otherwise}", err=True)
+        return None
 
 
 def _choose_format(file: Path) -> _ReportFormat:

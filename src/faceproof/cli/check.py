@@ -16,6 +16,7 @@ from faceproof.cli.heatmaps import HeatMapFolder
 from faceproof.cli.output import FAIL_ON, OutcomeCounts, Writer
 from faceproof.cli.progress import progress_bar
 from faceproof.cli.source_names import SourceNames
+from faceproof.cli.stability import StabilityCheck
 from faceproof.errors import OutputError
 from faceproof.outputs import is_regular, refuse_overwriting
 from faceproof.tables import choose
@@ -88,6 +89,12 @@ def check(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for a heat map (PNG) of each face."),
     ] = None,
+    stability: Annotated[
+        bool,
+        typer.Option(
+            "--stability", help="Check 24 copies of each picture, saved again; much slower."
+        ),
+    ] = False,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -120,12 +127,13 @@ def check(
         with written.open(output, nullcontext) as writer:
             writer.close()
         raise typer.Exit(interrupt_code(stop)) from None
+    copies = StabilityCheck(checker) if stability else None
     seeing = [one for one in (case, maps) if one]
     tally = OutcomeCounts()
     with (
         progress_bar(listing.countable_sources(), quiet=quiet) as bar,
         written.open(output, bar.hide) as writer,
-        closing(_check_groups(checker, listing, seeing)) as results,
+        closing(_check_groups(checker, listing, seeing, copies)) as results,
     ):
         shown = [one.take for one in seeing]
         stopped = _take(results, (tally.add, writer.write, *shown, bar.advance), writer)
@@ -149,14 +157,18 @@ def _refuse_overwriting(listing: SourceNames, output: Path | None, report: Path 
 
 
 def _check_groups(
-    checker: Checker, listing: SourceNames, seeing: Sequence[CaseReport | HeatMapFolder]
+    checker: Checker,
+    listing: SourceNames,
+    seeing: Sequence[CaseReport | HeatMapFolder],
+    copies: StabilityCheck | None,
 ) -> Generator[CheckResult, None, None]:
     """Yield the results, group after group; ``seeing`` note the sources on their way."""
     for group in listing:
         sources: Iterable[Source] = group
-        for one in seeing:
+        for one in (*seeing, *([copies] if copies else [])):
             sources = one.record_sources(sources)
-        yield from checker.check_many(sources)
+        results = checker.check_many(sources)
+        yield from map(copies.add, results) if copies else results
 
 
 def _take(

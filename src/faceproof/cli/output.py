@@ -12,7 +12,12 @@ from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.names import pad_to_cells, shorten_names
 from faceproof.cli.streams import ResultStream
 from faceproof.messages import count_noun
-from faceproof.reports.csv_rows import CsvTable, csv_rows, provenance_indications
+from faceproof.reports.csv_rows import (
+    CsvTable,
+    count_same_verdicts,
+    csv_rows,
+    provenance_indications,
+)
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -182,7 +187,8 @@ def _result_rows(result: CheckResult) -> list[_OutputRow]:
 
     picture = escape_unprintable(result.source)
     unchecked = (one.short for one in limitations(result.image))
-    indications = ", ".join(filter(None, [*unchecked, _provenance_words(result)]))
+    words = (*unchecked, _stability_words(result), _provenance_words(result))
+    indications = ", ".join(filter(None, words))
     if not result.faces:
         why = escape_unprintable(result.error.message) if result.error else indications
         return [_OutputRow(picture, "", outcome(result), "", why)]
@@ -222,6 +228,13 @@ def _format_probability(face: CheckedFace) -> str:
 def _face_words(face: CheckedFace, indications: str) -> str:
     cautions = [one.replace("_", " ") for one in face.quality.cautions]
     return ", ".join([*cautions, *filter(None, [indications])])
+
+
+def _stability_words(result: CheckResult) -> str:
+    """Return in how many copies of the picture its verdict stayed, if they were checked."""
+    if not result.resaved:
+        return ""
+    return f"same verdict in {count_same_verdicts(result)} of {len(result.resaved)} copies"
 
 
 def _provenance_words(result: CheckResult) -> str:

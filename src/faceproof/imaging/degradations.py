@@ -13,7 +13,7 @@ from io import BytesIO
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import AvifImagePlugin, Image, features
 
 from faceproof.tables import choose
 
@@ -25,6 +25,10 @@ _Degradation = Callable[[Pixels, np.random.Generator], Pixels]
 # The longest side that each format allows; a longer picture is reduced to it before saving.
 _JPEG_LONGEST = 65_500
 _WEBP_LONGEST = 16_383
+_AVIF_LONGEST = 16_384
+
+# A picture is not enlarged beyond so many pixels.
+_MOST_ENLARGED = 50_000_000
 
 #: Chroma subsampling of JPEG: half the width and height, half of one of them, or full.
 SUBSAMPLINGS: dict[str, int] = {
@@ -65,6 +69,16 @@ def webp(pixels: Pixels, quality: int) -> Pixels:
     return decode_saved(encode_webp(pixels, quality))
 
 
+def avif(pixels: Pixels, quality: int) -> Pixels:
+    """Return the picture after one save as AVIF; only where `AVIF_WORKS`."""
+    file = BytesIO()
+    small = Image.fromarray(reduce_to(pixels, _AVIF_LONGEST))
+    # One thread: the bytes that several threads write may differ.
+    small.save(file, "AVIF", quality=quality, speed=8, max_threads=1)
+    with AvifImagePlugin.AvifImageFile(BytesIO(file.getvalue())) as saved:
+        return np.array(saved.convert("RGB"), np.uint8)
+
+
 def resize(pixels: Pixels, factor: float, interpolation: int = cv2.INTER_AREA) -> Pixels:
     """Return the picture with both sides scaled by ``factor`` (at least 16 px)."""
     size = (max(16, round(pixels.shape[1] * factor)), max(16, round(pixels.shape[0] * factor)))
@@ -75,6 +89,39 @@ def reduce_to(pixels: Pixels, longest: int) -> Pixels:
     """Return the picture with its longer side at most ``longest`` px."""
     factor = longest / max(pixels.shape[:2])
     return pixels if factor >= 1 else resize(pixels, factor)
+
+
+def enlarge(pixels: Pixels, factor: float) -> Pixels:
+    """Return the picture with both sides scaled by ``factor``, at most to 50 megapixels."""
+    most = (_MOST_ENLARGED / (pixels.shape[0] * pixels.shape[1])) ** 0.5
+    return resize(pixels, max(1.0, min(factor, most)), cv2.INTER_CUBIC)
+
+
+def crop(pixels: Pixels, share: float) -> Pixels:
+    """Return the middle of the picture: ``share`` of its width and height, at least 1 px."""
+    height, width = (max(1, round(share * side)) for side in pixels.shape[:2])
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
+
+
+def rotate(pixels: Pixels, degrees: float) -> Pixels:
+    """Return the picture turned anticlockwise about its middle, its size kept, corners black.
+
+    It uses Pillow, because OpenCV takes no picture longer than 32767 px.
+    """
+    turned = Image.fromarray(pixels).rotate(degrees, Image.Resampling.BILINEAR)
+    return np.array(turned, np.uint8)
+
+
+def mirror(pixels: Pixels) -> Pixels:
+    """Return the picture with left and right exchanged."""
+    return np.ascontiguousarray(pixels[:, ::-1])
+
+
+def grey(pixels: Pixels) -> Pixels:
+    """Return the picture in shades of grey (ITU-R BT.601 luma), in three equal channels."""
+    luma = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    return np.repeat(np.asarray(luma, np.uint8)[..., None], 3, axis=2)
 
 
 def blur(pixels: Pixels, sigma: float) -> Pixels:
@@ -98,6 +145,63 @@ def tone(pixels: Pixels, *, gain: float = 1.0, offset: float = 0.0, gamma: float
     """Return ``255 * (gain * x + offset) ** gamma`` of x = pixels / 255, clipped."""
     ramp = np.clip(gain * np.linspace(0, 1, 256) + offset, 0, 1) ** gamma
     return np.asarray(cv2.LUT(pixels, (255 * ramp).round().astype(np.uint8)), np.uint8)
+
+
+def contrast(pixels: Pixels, factor: float) -> Pixels:
+    """Return the picture with the distance of each value from mid-grey scaled by ``factor``."""
+    return tone(pixels, gain=factor, offset=0.5 * (1 - factor))
+
+
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_CAPTION = "SHARE THIS PICTURE"
+
+
+def caption(pixels: Pixels) -> Pixels:
+    """Return the picture with a line of white text with a black outline near its lower edge."""
+    height, width = pixels.shape[:2]
+    across, up = cv2.getTextSize(_CAPTION, _FONT, 1.0, 2)[0]
+    scale = min(0.8 * width / across, 0.08 * height / up)
+    at = (round((width - scale * across) / 2), round(0.94 * height))
+    stroke = max(1, round(2 * scale))
+    written = pixels.copy()
+    for value, thickness in ((0, 3 * stroke), (255, stroke)):
+        cv2.putText(written, _CAPTION, at, _FONT, scale, (value,) * 3, thickness, cv2.LINE_AA)
+    return written
+
+
+def watermark(pixels: Pixels) -> Pixels:
+    """Return the picture with faint white text, three times on top of one another."""
+    height, width = pixels.shape[:2]
+    across, up = cv2.getTextSize(_CAPTION, _FONT, 1.0, 2)[0]
+    scale = min(0.9 * width / across, 0.2 * height / up)
+    written = pixels.copy()
+    for place in (0.25, 0.5, 0.75):
+        at = (round((width - scale * across) / 2), round(place * height))
+        stroke = max(1, round(2 * scale))
+        cv2.putText(written, _CAPTION, at, _FONT, scale, (255,) * 3, stroke, cv2.LINE_AA)
+    return np.asarray(cv2.addWeighted(written, 0.25, pixels, 0.75, 0), np.uint8)
+
+
+def messenger(pixels: Pixels) -> Pixels:
+    """Return the picture as messengers send it: at most 1600 px, sides x 0.8, JPEG-70.
+
+    Faces are small in many sets, whose pictures a limit in pixels would not reduce; so the sides
+    are always scaled. No messenger's own code was run.
+    """
+    return jpeg(resize(reduce_to(pixels, 1600), 0.8), 70)
+
+
+def social_media(pixels: Pixels) -> Pixels:
+    """Return the picture as sites show it: at most 1080 px, sides x 0.6, sharpened, JPEG-75.
+
+    No site's own code was run.
+    """
+    return jpeg(sharpen(resize(reduce_to(pixels, 1080), 0.6), 0.3, 0.8), 75)
+
+
+def repost(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Return the picture shown by a site, taken as a screenshot and posted again as WebP-75."""
+    return webp(screenshot(social_media(pixels), rng), 75)
 
 
 def screenshot(pixels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -244,6 +348,10 @@ def _ignore_rng(change: Callable[[Pixels], Pixels]) -> _Degradation:
     return lambda pixels, _rng: change(pixels)
 
 
+def _make_noise(sigma: float) -> _Degradation:
+    return lambda pixels, rng: noise(pixels, sigma, rng)
+
+
 def _chain_changes(*changes: Callable[[Pixels], Pixels]) -> _Degradation:
     """Return a degradation that applies ``changes`` one after another."""
 
@@ -255,20 +363,62 @@ def _chain_changes(*changes: Callable[[Pixels], Pixels]) -> _Degradation:
     return apply
 
 
+AVIF_WORKS = features.check("avif")
+"""Whether this build of Pillow can write AVIF; otherwise `DEGRADATIONS` has none."""
+
+_DOUBLE_SAVES = ((75, 90), (50, 80), (90, 60))
+
 DEGRADATIONS: dict[str, _Degradation] = {
     "clean": _ignore_rng(lambda pixels: pixels),
-    "jpeg-90": _ignore_rng(partial(jpeg, quality=90)),
-    "jpeg-75": _ignore_rng(partial(jpeg, quality=75)),
-    "jpeg-60": _ignore_rng(partial(jpeg, quality=60)),
-    "jpeg-40": _ignore_rng(partial(jpeg, quality=40)),
-    "webp-75": _ignore_rng(partial(webp, quality=75)),
-    "webp-50": _ignore_rng(partial(webp, quality=50)),
-    "resize-0.75": _ignore_rng(partial(resize, factor=0.75)),
-    "resize-0.5": _ignore_rng(partial(resize, factor=0.5)),
+    **{
+        f"jpeg-{quality}": _ignore_rng(partial(jpeg, quality=quality))
+        for quality in (95, 90, 75, 60, 50, 40, 30, 20)
+    },
+    **{
+        f"jpeg-{first}+jpeg-{second}": _chain_changes(
+            partial(jpeg, quality=first), partial(jpeg, quality=second)
+        )
+        for first, second in _DOUBLE_SAVES
+    },
+    **{
+        f"webp-{quality}": _ignore_rng(partial(webp, quality=quality))
+        for quality in (90, 75, 50, 30)
+    },
+    **{
+        f"avif-{quality}": _ignore_rng(partial(avif, quality=quality))
+        for quality in (75, 50, 30)
+        if AVIF_WORKS
+    },
+    **{
+        f"resize-{factor}": _ignore_rng(partial(resize, factor=factor))
+        for factor in (0.75, 0.5, 0.35, 0.2)
+    },
+    **{f"resize-{factor}": _ignore_rng(partial(enlarge, factor=factor)) for factor in (1.5, 2.0)},
+    "resize-0.75+jpeg-75": _chain_changes(partial(resize, factor=0.75), partial(jpeg, quality=75)),
     "resize-0.5+jpeg-60": _chain_changes(partial(resize, factor=0.5), partial(jpeg, quality=60)),
-    "blur-1": _ignore_rng(partial(blur, sigma=1.0)),
-    "noise-5": lambda pixels, rng: noise(pixels, 5.0, rng),
+    **{f"blur-{sigma}": _ignore_rng(partial(blur, sigma=float(sigma))) for sigma in (1, 2, 3)},
+    **{f"noise-{sigma}": _make_noise(float(sigma)) for sigma in (5, 10, 20)},
     "dark": _ignore_rng(partial(tone, gain=0.4)),
     "bright": _ignore_rng(partial(tone, gain=1.25, offset=0.08)),
+    **{
+        f"brightness-{gain}": _ignore_rng(partial(tone, gain=gain)) for gain in (0.6, 0.8, 1.2, 1.4)
+    },
+    **{
+        f"contrast-{factor}": _ignore_rng(partial(contrast, factor=factor))
+        for factor in (0.5, 0.75, 1.25, 1.5)
+    },
+    **{
+        f"gamma-{gamma}": _ignore_rng(partial(tone, gamma=gamma)) for gamma in (0.6, 0.8, 1.25, 1.6)
+    },
+    **{f"crop-{share}": _ignore_rng(partial(crop, share=share)) for share in (0.9, 0.75)},
+    "crop-0.9+jpeg-75": _chain_changes(partial(crop, share=0.9), partial(jpeg, quality=75)),
+    **{f"rotate-{degrees}": _ignore_rng(partial(rotate, degrees=degrees)) for degrees in (5, 15)},
+    "mirror": _ignore_rng(mirror),
+    "grey": _ignore_rng(grey),
+    "caption": _ignore_rng(caption),
+    "watermark": _ignore_rng(watermark),
     "screenshot": screenshot,
+    "messenger": _ignore_rng(messenger),
+    "social-media": _ignore_rng(social_media),
+    "repost": repost,
 }

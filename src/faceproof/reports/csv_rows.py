@@ -16,6 +16,7 @@ CSV_COLUMNS = (
     *("face_x", "face_y", "face_width", "face_height", "detection_score", "side_px", "cautions"),
     *("detector", "detector_version", "operating_point", "elapsed_ms"),
     *("content_credentials", "file_says", "pictures", "damaged", "smallest_face_px"),
+    *("copies", "copies_same_verdict"),
 )
 
 #: First characters of a formula in a spreadsheet.
@@ -45,6 +46,8 @@ def csv_rows(result: CheckResult) -> Iterator[dict[str, object]]:
         "pictures": image.pictures if image else None,
         "damaged": image.damaged if image else None,
         "smallest_face_px": image.smallest_face_px if image else None,
+        "copies": len(result.resaved) or None,
+        "copies_same_verdict": count_same_verdicts(result) if result.resaved else None,
     }
     for number, face in enumerate(result.faces, start=1):
         yield row | {"face": number} | _face_columns(face)
@@ -62,6 +65,11 @@ def _face_columns(face: CheckedFace) -> dict[str, object]:
         "side_px": face.quality.side_px,
         "cautions": " ".join(face.quality.cautions),
     }
+
+
+def count_same_verdicts(result: CheckResult) -> int:
+    """Return how many copies of the picture, saved again, got its verdict."""
+    return sum(one.verdict == result.verdict for one in result.resaved)
 
 
 def provenance_indications(result: CheckResult) -> list[str]:

@@ -12,6 +12,7 @@ from pypdf import PdfReader
 
 from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
+from faceproof.installation import install_command
 from faceproof.reports.case_blocks import Block, CaseFacts, collect_evidence
 from faceproof.reports.case_facts import case_facts
 from faceproof.reports.case_pdf import case_pdf, render_document
@@ -198,5 +199,5 @@ def test_tall_and_wide_pictures_fit_on_a_page(spec):
 
 def test_without_reportlab_the_extra_is_named(facts, monkeypatch):
     monkeypatch.setitem(sys.modules, "reportlab.platypus", None)
-    with pytest.raises(MissingExtraError, match=re.escape("faceproof[report]")):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("report"))):
         render_document(facts)

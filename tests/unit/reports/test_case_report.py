@@ -16,6 +16,7 @@ from PIL import Image
 from faceproof.detector import DetectorSpec
 from faceproof.errors import MissingExtraError
 from faceproof.imaging.quality import Quality
+from faceproof.installation import install_command
 from faceproof.reports import words as plain_words
 from faceproof.reports.case_blocks import (
     CHANGED,
@@ -329,5 +330,5 @@ def test_a_time_without_a_zone_is_refused(spec):
 
 def test_without_jinja2_the_extra_is_named(spec, monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(MissingExtraError, match=re.escape("faceproof[report]")):
+    with pytest.raises(MissingExtraError, match=re.escape(install_command("report"))):
         html(checked(FILE, "fake"), spec)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from faceproof.audits.stability import CONDITIONS, check_resaved
+from faceproof.audits.resaving import CONDITIONS, check_resaved
 from faceproof.detector import DetectorSpec, OperatingPoint
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import inputs, sliders
@@ -106,7 +106,8 @@ def _draw_stability(picture: GivenPicture, result: CheckResult, point: Operating
     if not found:
         st.markdown(
             f"Websites and messengers save pictures again. This saves the picture in "
-            f"{len(CONDITIONS)} ways and checks each copy; it takes a few seconds."
+            f"{len(CONDITIONS)} ways and checks each copy. It takes a few seconds, and about half "
+            "a minute for a photograph of 12 megapixels."
         )
         if st.button("Save and check again", icon=":material/refresh:"):
             _try(picture)

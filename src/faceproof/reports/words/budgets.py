@@ -87,17 +87,33 @@ def _step(room: float) -> int:
 CONDITIONS: Mapping[str, str] = {
     "clean": "unchanged",
     "blur-1": "blurred a little",
-    "noise-5": "with a little noise",
+    "noise-5": "overlaid with a little noise",
     "dark": "darkened",
     "bright": "brightened",
     "screenshot": "shown on a screen and saved again",
+    "mirror": "mirrored",
+    "grey": "turned to shades of grey",
+    "caption": "given a line of text",
+    "watermark": "given a faint watermark",
+    "messenger": "reduced and saved as by a messenger",
+    "social-media": "reduced, sharpened and saved as by a site",
+    "repost": "shown by a site, taken as a screenshot and posted again",
 }
-"""What conditions without a number are called; `condition_words` reads the numbers of others."""
+"""What some conditions are called; `condition_words` reads the numbers of others."""
 
 _PATTERNS: Mapping[re.Pattern[str], str] = {
     re.compile(r"jpeg-(\d+)"): "saved as JPEG of quality {}",
     re.compile(r"webp-(\d+)"): "saved as WebP of quality {}",
+    re.compile(r"avif-(\d+)"): "saved as AVIF of quality {}",
     re.compile(r"resize-(0\.\d+)"): "reduced to {:.0%} of width and height",
+    re.compile(r"resize-([1-9]\d*\.\d+)"): "enlarged to {:.0%} of width and height",
+    re.compile(r"blur-(\d+)"): "blurred by {} px",
+    re.compile(r"noise-(\d+)"): "overlaid with noise of {} grey levels",
+    re.compile(r"brightness-(\d+\.\d+)"): "set to {:.0%} of its brightness",
+    re.compile(r"contrast-(\d+\.\d+)"): "set to {:.0%} of its contrast",
+    re.compile(r"gamma-(\d+\.\d+)"): "set to a gamma of {:g}",
+    re.compile(r"crop-(0\.\d+)"): "cropped to the middle {:.0%} of width and height",
+    re.compile(r"rotate-(\d+)"): "rotated by {} degrees",
 }
 
 
@@ -111,10 +127,12 @@ def condition_words(condition: str) -> str:
 
 
 def _step_words(name: str) -> str:
+    if name in CONDITIONS:
+        return CONDITIONS[name]
     for pattern, words in _PATTERNS.items():
         if found := pattern.fullmatch(name):
             return words.format(float(found[1]) if "." in found[1] else found[1]).replace("%", " %")
-    return CONDITIONS.get(name, name)
+    return name
 
 
 # Named in `faceproof.evaluation` as well, whose modules need polars: the page has none of it, and

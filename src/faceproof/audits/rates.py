@@ -1,0 +1,100 @@
+"""`Rate`: a share with its interval by group; and when a cell is too small for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from faceproof.evaluation.intervals import rate_interval
+
+FEWEST_GROUPS = 300
+"""A cell with fewer groups is flagged: at 300 without an error, up to 1 % may still err."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A share of ``n`` faces in ``groups`` groups, with its 95 % interval; no faces, no share."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    groups: int
+
+    @property
+    def cells(self) -> tuple[float | None, float | None, float | None]:
+        """The share and its interval, as three cells of a table."""
+        return self.value, self.low, self.high
+
+    @property
+    def words(self) -> str:
+        """The share and its interval in words.
+
+        >>> Rate(0.125, 0.1, 0.154, 300, 300).words
+        '12.5 % (10.0 to 15.4)'
+        """
+        if self.value is None or self.low is None or self.high is None:
+            return "not measured"
+        return f"{_percent(self.value)} % ({_percent(self.low)} to {_percent(self.high)})"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, with a decimal more below 1 %.
+
+    >>> _percent(0.125), _percent(0.0012), _percent(0.0)
+    ('12.5', '0.12', '0.0')
+    """
+    return f"{100 * share:.{2 if 0 < share < 0.01 else 1}f}"
+
+
+def measure_rate(hits: ArrayLike, groups: ArrayLike) -> Rate:
+    """Return the share of ``hits`` bool [N] in ``groups`` [N].
+
+    Faces of one group count as one where too few groups differ to measure how alike they are.
+
+    >>> measure_rate([True, False, False, False], ["a", "b", "c", "d"]).value
+    0.25
+    >>> measure_rate([], []).words
+    'not measured'
+    """
+    hit, names = np.asarray(hits, dtype=bool), np.asarray(groups)
+    if not len(hit):
+        return Rate(None, None, None, 0, 0)
+    value, ends = float(hit.mean()), rate_interval(hit, names)
+    low, high = min(ends.low, value), max(ends.high, value)
+    return Rate(value, low, high, len(hit), len(np.unique(names)))
+
+
+def small_cell_words(groups: int) -> str:
+    """Return the flag of a cell with too few groups, empty for one with enough.
+
+    >>> small_cell_words(12), small_cell_words(300)
+    ('only 12 groups', '')
+    """
+    if groups >= FEWEST_GROUPS:
+        return ""
+    return f"only {groups} group{'' if groups == 1 else 's'}" if groups else "no faces"
+
+
+def small_cells_caution(cells: Iterable[tuple[str, int]]) -> tuple[str, ...]:
+    """Return a caution that names the cells (name, groups) with too few groups, if any."""
+    small = [f"{name} ({groups})" for name, groups in cells if groups < FEWEST_GROUPS]
+    if not small:
+        return ()
+    return (
+        f"Fewer than {FEWEST_GROUPS} groups (people, videos, originals) in {len(small)} cells: "
+        f"{join_some(small)}. Read their intervals, not their values.",
+    )
+
+
+def join_some(names: Sequence[str], *, most: int = 6) -> str:
+    """Return names in a list, the first ``most`` of them.
+
+    >>> join_some(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = len(names) - most
+    return f"{', '.join(names[:most])} and {more} more" if more > 0 else ", ".join(names)

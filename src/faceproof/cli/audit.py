@@ -1,0 +1,145 @@
+"""faceproof audit: what breaks a detector, and how far its probabilities hold."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
+from faceproof.cli.output import escape_unprintable
+from faceproof.cli.progress import ProgressBar, progress_bar
+from faceproof.tables import choose, require
+
+if TYPE_CHECKING:
+    from faceproof.evaluation.audit_result import AuditRun
+
+
+def audit(
+    *,
+    data: Annotated[
+        Path, typer.Option("--data", metavar="MANIFEST", help="Manifest of labelled pictures.")
+    ],
+    detector: Annotated[
+        str,
+        typer.Option(
+            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
+        ),
+    ] = "default",
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Output folder; an earlier audit is resumed."
+        ),
+    ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Audit to run; repeatable. Default: all."),
+    ] = None,
+    most: Annotated[
+        int,
+        typer.Option(min=1, metavar="N", help="Pictures per cell: class, or source and generator."),
+    ] = 300,
+    full: Annotated[
+        bool, typer.Option("--full", help="All pictures, instead of a sample of --most per cell.")
+    ] = False,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            help="Split to audit; default: test, or all rows of a manifest without splits."
+        ),
+    ] = None,
+    root: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
+    ] = None,
+    faces: Annotated[
+        str,
+        typer.Option(
+            metavar="largest|whole",
+            help="Faces to judge; whole: the picture is already a face crop.",
+        ),
+    ] = "largest",
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Random seed of sample and bootstrap.")
+    ] = 0,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
+    ] = "text",
+) -> None:
+    """Audit a detector on labelled pictures: a question, an answer and tables for each audit.
+
+    Each result is written to the output folder when it is done. The same command resumes after
+    a stop. Exit codes: 0 done, 1 an audit could not be measured, 2 wrong usage.
+    """
+    require("polars", "pyarrow", extra="data")
+    write = choose(FORMATS, format_, what="format")
+    from faceproof.audits.audit import audit as run
+
+    with _show_progress() as progress:
+        found = run(
+            detector,
+            data,
+            only=only,
+            output=output,
+            split=split,
+            root=root,
+            at=at,
+            faces=faces,
+            most=None if full else most,
+            seed=seed,
+            progress=progress,
+        )
+    write(found)
+    measured = all(one.measured for one in found.results)
+    raise typer.Exit(ALL_CHECKED if measured else NOT_ALL_CHECKED)
+
+
+@contextmanager
+def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Return what shows the faces judged for each predictions table on a bar."""
+    bar, counted = ProgressBar(), 0
+    with ExitStack() as stack:
+
+        def show(name: str, count: int, number: int) -> None:
+            nonlocal bar, counted
+            if not count:
+                counted = 0
+                typer.echo(f"{name} pictures: {number:,} to judge", err=True)
+                bar = stack.enter_context(progress_bar(range(number), what="judged"))
+            for _ in range(count - counted):
+                bar.advance()
+            counted = count
+            if count == number:
+                stack.close()
+
+        yield show
+
+
+def write_text(run: AuditRun) -> None:
+    """Write each question with its answer; cautions go to standard error, each once."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for one in run.results:
+        typer.echo(f"{one.name}: {one.question}\n  {escape_unprintable(one.answer)}")
+    for caution in dict.fromkeys(text for one in run.results for text in one.cautions):
+        typer.echo(f"caution: {escape_unprintable(caution)}", err=True)
+
+
+def write_json(run: AuditRun) -> None:
+    """Write the whole record."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+    typer.echo(run.model_dump_json(indent=2, by_alias=True))
+
+
+FORMATS: dict[str, Callable[[AuditRun], None]] = {"text": write_text, "json": write_json}
