@@ -1,5 +1,6 @@
 """The networks package costs nothing until a network is built, and says what is missing."""
 
+import re
 import subprocess
 import sys
 
