@@ -49,9 +49,9 @@ _JPEG_IN_TIFF = 7
 _DEFLATE = frozenset({8, 32946})
 _PIECE = 1 << 20
 
-# Zeros in uncompressed pixels: rows of them, the part of the next row, and what is dark anyway.
+# Zeros in uncompressed pixels: rows of them, pixels of the next row, and what is dark anyway.
 _FEWEST_ROWS = 8
-_SHORTEST_BREAK = 1 / 16
+_SHORTEST_BREAK = 4
 _DARK = 4
 
 
@@ -167,7 +167,7 @@ def _breaks_off(rows: np.ndarray) -> bool:
     lit = np.flatnonzero(rows[0])
     left, right = int(lit[0]), len(rows[0]) - 1 - int(lit[-1])
     edge = rows[1][:left] if left > right else rows[1][len(rows[1]) - right :]
-    return len(edge) >= _SHORTEST_BREAK * len(rows[0]) and bool(np.median(edge) > _DARK)
+    return len(edge) >= _SHORTEST_BREAK and bool(np.median(edge) > _DARK)
 
 
 def _coded_damage(container: Container, size: tuple[int, int]) -> Damage | None:
