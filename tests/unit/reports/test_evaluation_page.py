@@ -116,7 +116,7 @@ def test_one_class_has_no_curves():
     page = evaluation_page(evaluated(answers), answers)
     reader = read(page)
     assert len(reader.all("svg")) == 4
-    assert "no fake face was judged" in page
+    assert "needs fake faces, but there are none" in page
     assert "ROC curve" not in page
 
 
