@@ -31,7 +31,7 @@ class Installation:
     ``manager`` is the program that changes this environment. ``origin`` is what faceproof was
     installed from: empty for an index, "." for a folder, the name of a local file, or a URL.
     ``where`` is the folder in which a command with that origin works, in words. ``is_active`` is
-    for an environment of the project that is not `.venv`, and which uv must be told to use.
+    for an environment of the project other than `.venv`, which uv only uses with an option.
     """
 
     manager: Manager

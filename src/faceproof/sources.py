@@ -42,7 +42,7 @@ OTHER_PROGRAMS = frozenset(
     }
 )
 
-#: The text chunk by which a PNG of ours names its face, and the bytes in which it stands.
+#: The text chunk with the face's name in a PNG of ours, and the number of bytes that contain it.
 HEATMAP_MARK = "faceproof heat map"
 _HEATMAP_CHUNK = b"tEXt" + HEATMAP_MARK.encode() + b"\0"
 _HEAD_BYTES = 512

@@ -241,7 +241,7 @@ def test_a_folder_of_something_else_is_left_alone(run, make, tmp_path):
         (["--format", "xml"], "unknown format 'xml'"),
         (["--at", "lax"], "lax"),
         (["--resamples", "9"], "--resamples"),
-        (["--data", "no-such.csv"], "there is no manifest no-such.csv"),
+        (["--data", "no-such.csv"], "no-such.csv: manifest not found"),
         (["--predictions", "p.parquet"], "--data or --predictions is needed, and not both"),
     ],
 )

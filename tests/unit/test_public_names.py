@@ -138,7 +138,7 @@ class TestEvaluate:
             ({"faces": "all"}, "unknown choice of faces"),
             ({"split": "tests"}, "unknown split"),
             ({"at": "sternest"}, "unknown operating point"),
-            ({"manifest": "none.csv"}, "there is no manifest none.csv"),
+            ({"manifest": "none.csv"}, "none.csv: manifest not found"),
             ({"output": __file__}, "is not a folder"),
         ],
     )

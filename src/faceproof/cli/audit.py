@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +12,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
+from faceproof.cli.streams import print_json, set_up_output
 from faceproof.tables import choose, require
 
 if TYPE_CHECKING:
@@ -127,8 +126,7 @@ def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def write_text(run: AuditRun) -> None:
     """Write each question with its answer; cautions go to standard error, each once."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    set_up_output(for_people=True)
     for one in run.results:
         typer.echo(f"{one.name}: {one.question}\n  {escape_unprintable(one.answer)}")
     for caution in dict.fromkeys(text for one in run.results for text in one.cautions):
@@ -137,9 +135,7 @@ def write_text(run: AuditRun) -> None:
 
 def write_json(run: AuditRun) -> None:
     """Write the whole record."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(run.model_dump_json(indent=2, by_alias=True))
+    print_json(run)
 
 
 FORMATS: dict[str, Callable[[AuditRun], None]] = {"text": write_text, "json": write_json}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from faceproof.cli.output import escape_unprintable
+from faceproof.cli.streams import print_json, set_up_output
 from faceproof.messages import align_rows
 from faceproof.tables import choose
 
@@ -54,15 +53,12 @@ def compare(
 
 def write_json(comparison: Comparison) -> None:
     """Write the whole record."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(comparison.model_dump_json(indent=2))
+    print_json(comparison)
 
 
 def write_table(comparison: Comparison) -> None:
     """Write the figures with one column a source, then the changes of the ROC-AUC."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    set_up_output(for_people=True)
     for line in align_rows([*_figure_rows(comparison)]):
         typer.echo(line)
     if any(one.caution for entry in comparison.compared for one in entry.findings):

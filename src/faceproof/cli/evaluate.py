@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -14,6 +12,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
+from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
 from faceproof.outputs import write_error, write_text
@@ -246,15 +245,12 @@ def _write_page(result: Evaluation, folder: Path) -> None:
 
 def write_json(evaluation: Evaluation) -> None:
     """Write the whole record."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(evaluation.model_dump_json(indent=2))
+    print_json(evaluation)
 
 
 def write_table(evaluation: Evaluation) -> None:
     """Write the main figures of each slice under each condition."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    set_up_output(for_people=True)
     for line in table_lines(evaluation):
         typer.echo(line)
     for caution in evaluation.cautions:

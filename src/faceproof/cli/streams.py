@@ -12,11 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+import typer
 
 from faceproof.errors import OutputError, UsageError
 from faceproof.outputs import is_stream, part_of, put_in_place, resolve_link
 from faceproof.sources import to_printable
+
+if TYPE_CHECKING:
+    from faceproof.records import Record
 
 
 class ResultStream(io.TextIOBase):
@@ -225,6 +230,24 @@ def _open(path: Path, output: Path, flags: int) -> int:
         raise UsageError(f"{name} cannot be written: {error.strerror or error}") from error
 
 
+def set_up_output(*, for_people: bool) -> None:
+    """Set how standard output encodes text.
+
+    For people, characters beyond its encoding are escaped; machines get UTF-8 and bare newlines.
+    """
+    if isinstance(sys.stdout, TextIOWrapper):
+        if for_people:
+            sys.stdout.reconfigure(errors="backslashreplace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", newline="\n")
+
+
+def print_json(record: Record) -> None:
+    """Print a whole record as indented JSON."""
+    set_up_output(for_people=False)
+    typer.echo(record.model_dump_json(indent=2))
+
+
 def _standard_output(*, for_people: bool) -> TextIO | ResultStream:
     """Return standard output, so set that no file name can break it.
 
@@ -234,11 +257,7 @@ def _standard_output(*, for_people: bool) -> TextIO | ResultStream:
     out = sys.stdout
     if out is None:
         raise UsageError("standard output is closed: open it, or name a file with --output")
-    if isinstance(out, TextIOWrapper):
-        if for_people:
-            out.reconfigure(errors="backslashreplace")
-        else:
-            out.reconfigure(encoding="utf-8", newline="\n")
+    set_up_output(for_people=for_people)
     if os.name == "nt" or out.isatty():
         return out
     try:

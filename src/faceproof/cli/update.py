@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +11,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, FOUND
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressPrinter
+from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
 from faceproof.outputs import refuse_overwriting
@@ -183,17 +182,14 @@ def _check_replay(replay: Path | None, *, no_replay: bool) -> None:
 
 def write_json(update: Update, _: Path) -> None:
     """Write the whole record."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(update.model_dump_json(indent=2))
+    print_json(update)
 
 
 def write_table(update: Update, folder: Path) -> None:
     """Write the guarded figures, the decision of the gate, and the detector's folder."""
     from faceproof.reports.update_page import verdict
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    set_up_output(for_people=True)
     for line in table_lines(update):
         typer.echo(line)
     for caution in update.gate.cautions:

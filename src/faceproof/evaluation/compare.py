@@ -175,7 +175,7 @@ def _read_predictions(path: Path) -> pa.Table:
     file = path / PREDICTIONS if path.is_dir() else path
     shown = to_printable(str(path))
     if not file.is_file():
-        hint = "it has no predictions.parquet" if path.is_dir() else "there is no such file"
+        hint = "it has no predictions.parquet" if path.is_dir() else "no such file"
         raise UsageError(
             f"{shown} cannot be compared: {hint}. Run faceproof evaluate --output FOLDER for each "
             "detector, then name the folders"

@@ -78,7 +78,7 @@ class Prediction:
     ``face`` numbers the faces of a picture, those with a label first. A face without a label has
     "" as label and generator. ``box`` (x, y, width, height) is in pixels of the picture under the
     condition. ``verdict`` is None where no operating point was given. ``cautions`` are those of
-    the face's quality, with commas between them. ``reason`` is why there is no answer: a code.
+    the face's quality, with commas between them. ``reason`` is the code of why it was not judged.
     """
 
     path: str

@@ -68,7 +68,7 @@ def select_rows(
         return select(manifest, split, name="<Manifest>")
     path, shown = Path(manifest), to_printable(str(manifest))
     if not path.is_file():
-        raise UsageError(f"there is no manifest {shown}; name a .parquet or .csv")
+        raise UsageError(f"{shown}: manifest not found; name a .parquet or .csv")
     folder = None if root is None else Path(root)
     return select(read_manifest(path, root=folder), split, name=shown)
 

@@ -30,6 +30,7 @@ MOST_SEARCHED_PIXELS = 24_000_000
 _PORTRAIT = 1 / 6
 _TILE, _OVERLAP = 1280, 128  # pixels; a face up to the overlap lies whole in one tile
 _SAME_FACE = 0.3  # share of the smaller box that two boxes of one face have in common
+_SAME_SIZE = np.ones(2, np.float32)
 _UPRIGHT_SCORE = 0.9
 _TURN_GAIN = 0.03
 _YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
@@ -79,8 +80,8 @@ class YuNet:
     An upright face nearly always scores above 0.9. If the best score is lower, the three other
     quarter turns are tried too and the orientation with the highest score is used (for a picture on
     its side). If no face is found, a small padded copy is searched (for a face that fills the
-    frame). A reduced picture that is no portrait is searched again at its own size, in tiles, for
-    small faces.
+    frame). Unless it is a portrait, a reduced picture is also searched in tiles, at its own
+    size, for small faces.
 
     Source: Wu, Peng and Yu, "YuNet: A Tiny Millisecond-level Face Detector", 2023.
     """
@@ -135,7 +136,8 @@ class YuNet:
         for top in range(0, max(height - _OVERLAP, 1), step):
             for left in range(0, max(width - _OVERLAP, 1), step):
                 tile = np.ascontiguousarray(pixels[top : top + side, left : left + side])
-                found = (_move_face(one, left, top) for one in self._search_at(tile, scale))
+                corner = np.array([left, top], np.float32)
+                found = (_place_face(one, corner) for one in self._search_at(tile, scale))
                 faces += [face for face in found if not _is_among(face, faces)]
         return faces
 
@@ -221,13 +223,6 @@ def _common_share(one: Box, other: Box) -> float:
     return max(across, 0.0) * max(down, 0.0) / smaller if smaller > 0 else 0.0
 
 
-def _move_face(face: Face, left: int, top: int) -> Face:
-    """Return a face found in a tile in the coordinates of the picture."""
-    x, y, width, height = face.box
-    points = (face.landmarks + np.array([left, top])).astype(np.float32)
-    return Face((x + left, y + top, width, height), points, face.detection_score)
-
-
 def _look_padded(pixels: Pixels, search: _Search) -> list[Face]:
     """Search a copy of at most 256 px with a border of a quarter, for faces that fill it."""
     height, width = pixels.shape[:2]
@@ -238,14 +233,21 @@ def _look_padded(pixels: Pixels, search: _Search) -> list[Face]:
         small, border, border, border, border, cv2.BORDER_CONSTANT, value=(124, 116, 104)
     )
     ratio = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
-    return [_shift_face(face, border, ratio) for face in search(np.asarray(padded, np.uint8))]
+    corner = -border * ratio
+    return [_place_face(one, corner, ratio) for one in search(np.asarray(padded, np.uint8))]
 
 
-def _shift_face(face: Face, border: int, ratio: npt.NDArray[np.float32]) -> Face:
-    """Return a face found in a padded, reduced copy in the picture's own coordinates."""
+def _place_face(
+    face: Face, corner: npt.NDArray[np.float32], ratio: npt.NDArray[np.float32] = _SAME_SIZE
+) -> Face:
+    """Return a face found in a part in the picture's coordinates.
+
+    ``corner`` is where the part's origin lies in the picture, (x, y); ``ratio`` is pixels of the
+    picture for each pixel of the part.
+    """
     x, y, width, height = face.box
-    (left, top), (wide, high) = (np.array([x, y]) - border) * ratio, (width, height) * ratio
-    points = ((face.landmarks - border) * ratio).astype(np.float32)
+    (left, top), (wide, high) = np.array([x, y]) * ratio + corner, (width, height) * ratio
+    points = (face.landmarks * ratio + corner).astype(np.float32)
     return Face((float(left), float(top), float(wide), float(high)), points, face.detection_score)
 
 

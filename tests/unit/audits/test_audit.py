@@ -243,7 +243,7 @@ class TestFolder:
         ({"at": "sternest"}, UnknownChoiceError, "operating point"),
         ({"split": "tests"}, UnknownChoiceError, "split"),
         ({"faces": "all"}, UnknownChoiceError, "choice of faces"),
-        ({"manifest": "none.csv"}, UsageError, "there is no manifest none.csv"),
+        ({"manifest": "none.csv"}, UsageError, "none.csv: manifest not found"),
         ({"most": 0}, UsageError, "at least 1 picture"),
     ],
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from io import StringIO, TextIOWrapper
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import is_terminal, print_next, progress_bar
+from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import ManifestError, UsageError
 from faceproof.messages import align_rows, count_noun
 from faceproof.outputs import atomic_write, refuse_overwriting
@@ -312,8 +313,7 @@ def write_table(summary: ImportSummary) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    set_up_output(for_people=True)
     console = Console(
         file=sys.stdout, highlight=False, soft_wrap=True, force_terminal=is_terminal(sys.stdout)
     )
@@ -324,9 +324,7 @@ def write_table(summary: ImportSummary) -> None:
 
 def write_json(summary: ImportSummary) -> None:
     """Write one JSON object."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(summary.model_dump_json(indent=2))
+    print_json(summary)
 
 
 FORMATS: dict[str, Callable[[ImportSummary], None]] = {"table": write_table, "json": write_json}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import is_terminal, print_next, progress_bar
+from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
 from faceproof.messages import count_noun
 from faceproof.outputs import refuse_overwriting, write_error, write_text
@@ -170,17 +170,14 @@ EXAMPLES = 2
 
 def write_json(inspection: Inspection) -> None:
     """Write the whole record."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8", newline="\n")
-    typer.echo(inspection.model_dump_json(indent=2))
+    print_json(inspection)
 
 
 def write_table(inspection: Inspection) -> None:
     """Write each fault with two examples, then what was looked at."""
     from rich.console import Console
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    set_up_output(for_people=True)
     console = Console(highlight=False, soft_wrap=True, force_terminal=is_terminal(sys.stdout))
     wide = max((len(fault.kind) for fault in inspection.faults), default=0)
     for fault in inspection.faults:

@@ -62,7 +62,9 @@ class _Heif(Container):
     def coded_spans(self) -> Iterator[tuple[int, int]]:
         """Yield the items that hold pixels: all but EXIF, XMP and descriptions of a grid."""
         try:
-            yield from _coded_items(self.data, self._meta)
+            for entry, span in _located_items(self.data, self._meta):
+                if span and entry.startswith(_CODED_ITEMS):
+                    yield span
         except (struct.error, IndexError):
             return
 
@@ -124,17 +126,14 @@ def _nested_boxes(data: bytes, start: int, end: int) -> Iterator[Part]:
 
 def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
     """Yield the items of the kinds Exif and XMP that the box ``meta`` describes."""
-    inner = list(_nested_boxes(data, meta.start + 4, meta.end))
-    info = next((box for box in inner if box.name == b"iinf"), None)
-    locations = next((box for box in inner if box.name == b"iloc"), None)
-    if info is None or locations is None:
-        return
-    where = _item_locations(data, locations)
-    for item, kind in _metadata_items(data, info):
-        if item not in where:
+    for entry, span in _located_items(data, meta):
+        kind = _metadata_kind(entry)
+        if not kind:
+            continue
+        if span is None:
             yield unreadable_block(kind, "it is outside the file, or fragmented")
             continue
-        content = data[where[item][0] : where[item][1]]
+        content = data[span[0] : span[1]]
         if kind == "XMP":
             yield bounded_block("xmp", kind, content)
         else:
@@ -142,17 +141,15 @@ def _item_blocks(data: bytes, meta: Part) -> Iterator[Block]:
             yield bounded_block("exif", kind, content[skipped:].removeprefix(b"Exif\0\0"))
 
 
-def _metadata_items(data: bytes, info: Part) -> Iterator[tuple[int, str]]:
-    """Yield the number and the kind, "EXIF" or "XMP", of the items that hold metadata."""
-    for item, entry in _items(data, info):
-        if entry.startswith(b"Exif"):
-            yield item, "EXIF"
-        elif entry.startswith(b"mime") and _XMP_TYPE in entry:
-            yield item, "XMP"
+def _metadata_kind(entry: bytes) -> str:
+    """Return the kind of an item that holds metadata, "EXIF" or "XMP"; empty for others."""
+    if entry.startswith(b"Exif"):
+        return "EXIF"
+    return "XMP" if entry.startswith(b"mime") and _XMP_TYPE in entry else ""
 
 
-def _coded_items(data: bytes, meta: Part) -> Iterator[tuple[int, int]]:
-    """Yield start and end of the coded items that the box ``meta`` describes, in their order."""
+def _located_items(data: bytes, meta: Part) -> Iterator[tuple[bytes, tuple[int, int] | None]]:
+    """Yield the entry, and start and end where they are known, of the items of the box ``meta``."""
     inner = list(_nested_boxes(data, meta.start + 4, meta.end))
     info = next((box for box in inner if box.name == b"iinf"), None)
     locations = next((box for box in inner if box.name == b"iloc"), None)
@@ -160,8 +157,7 @@ def _coded_items(data: bytes, meta: Part) -> Iterator[tuple[int, int]]:
         return
     where = _item_locations(data, locations)
     for item, entry in _items(data, info):
-        if entry.startswith(_CODED_ITEMS) and item in where:
-            yield where[item]
+        yield entry, where.get(item)
 
 
 def _items(data: bytes, info: Part) -> Iterator[tuple[int, bytes]]:

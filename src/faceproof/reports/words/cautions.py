@@ -19,8 +19,8 @@ CAUTIONS: Mapping[str, str] = {
     "cut_off": "Part of the face lies outside of the picture.",
     "damaged": "Part of the face is missing or was made up by the decoder, because the file is "
     "damaged. Look for an undamaged copy.",
-    "not_continuous_tone": "This is no photograph with continuous tones, but a scan in black and "
-    "white, a print, a drawing or a picture with few colours. Look for the photograph.",
+    "not_continuous_tone": "The face does not have the continuous tones of a photograph: a scan in "
+    "black and white, a print, a drawing or few colours. Look for the photograph.",
     "low_detection_score": "It is not certain that this is a face at all.",
 }
 """Every caution of `faceproof.imaging.quality`; a contract test compares the two."""

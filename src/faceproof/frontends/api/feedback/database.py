@@ -49,7 +49,7 @@ def parse_address(database: str) -> DatabaseAddress:
         MissingExtraError: the address is PostgreSQL and psycopg is not installed.
     """
     if database == OFF:
-        raise UsageError(f"feedback is {OFF}, so there is no database: {_ACCEPTED}, or {DEFAULT}")
+        raise UsageError(f"feedback is {OFF} and has no database: {_ACCEPTED}, or {DEFAULT}")
     if database == DEFAULT:
         return _file_address(data_folder() / FILE, is_default=True)
     if "://" not in database and not database.startswith("sqlite:"):
