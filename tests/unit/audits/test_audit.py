@@ -112,7 +112,8 @@ class TestFigures:
 
     @pytest.fixture
     def found(self, few, tiny_bundle, make):
-        return faceproof.audit(tiny_bundle, make(), faces="whole")
+        only = ("robustness", "stability", "calibration", "generators")
+        return faceproof.audit(tiny_bundle, make(), only=only, faces="whole")
 
     def test_robustness_counts_flips_against_the_unchanged_picture(self, found):
         table = found["robustness"].table("degradations")
@@ -176,6 +177,7 @@ class TestFolder:
             "audit.json",
             *(f"{name}.json" for name in AUDITS),
             *(f"predictions-{name}.parquet" for name in SCORINGS),
+            *(f"scores-{name}.json" for name in ("shortcuts", "square")),
         }
         monkeypatch.setattr(contexts, "predict_rows", None)
         (tmp_path / "out" / "robustness.json").unlink()
