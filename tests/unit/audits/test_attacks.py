@@ -1,7 +1,9 @@
 """The audit *attacks* on the tiny detector, a linear function of brightness: budgets are known."""
 
+import hashlib
 import json
 
+import cv2
 import numpy as np
 import polars as pl
 import pytest
@@ -24,15 +26,23 @@ def manifest(tmp_path):
     rows = []
     for n in range(COUNT):
         label = ("real", "fake")[n % 2]
-        grain = np.random.default_rng(n).integers(-40, 41, (32, 32, 3))
-        grain -= np.rint(grain.mean()).astype(int)
-        grain[0, :, 0] -= np.rint(grain.sum() / 32).astype(int)
-        Image.fromarray((LEVEL[label] + grain).clip(0, 255).astype(np.uint8)).save(
-            tmp_path / f"{n}.png"
-        )
+        grain = cv2.GaussianBlur(np.random.default_rng(n).normal(size=(32, 32, 3)), (0, 0), 2)
+        grain = np.rint(300 * (grain - grain.mean()))
+        path = tmp_path / f"{n}.png"
+        Image.fromarray((LEVEL[label] + grain).clip(0, 255).astype(np.uint8)).save(path)
         generator = "none" if label == "real" else "lamp"
-        rows.append((f"{n}.png", label, generator, "home", "test", f"g{n}"))
-    names = ("path", "label", "generator", "source", "split", "group")
+        rows.append(
+            (
+                f"{n}.png",
+                label,
+                generator,
+                "home",
+                "test",
+                f"g{n}",
+                hashlib.sha256(path.read_bytes()).hexdigest(),
+            )
+        )
+    names = ("path", "label", "generator", "source", "split", "group", "sha256")
     pl.DataFrame(rows, schema=names, orient="row").write_csv(tmp_path / "m.csv")
     return tmp_path / "m.csv"
 

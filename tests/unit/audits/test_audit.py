@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import polars as pl
 import pytest
@@ -44,7 +45,8 @@ def make(tmp_path: Path):
         for n in range(number):
             label = labels[n % len(labels)]
             bright = {"r": 90, "f": 190}[label] + 8 * (n % 5)
-            grain = np.random.default_rng(n).integers(-40, 40, (40, 40, 3))
+            noise = np.random.default_rng(n).normal(size=(40, 40, 3))
+            grain = 250 * cv2.GaussianBlur(noise - noise.mean(), (0, 0), 2)  # like a photograph's
             path = tmp_path / f"{n}.png"
             Image.fromarray((bright + grain).clip(0, 255).astype(np.uint8)).save(path)
             rows.append(

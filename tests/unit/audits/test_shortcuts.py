@@ -1,5 +1,8 @@
 """The audit *shortcuts* exposes a detector of backgrounds, and clears one of faces."""
 
+import hashlib
+
+import cv2
 import numpy as np
 import polars as pl
 import pytest
@@ -26,7 +29,8 @@ def make(tmp_path):
         rows = []
         for n in range(COUNT):
             label = labels[n % len(labels)]
-            pixels = np.random.default_rng(n).integers(60, 141, (SIDE, SIDE, 3))
+            grain = np.random.default_rng(n).normal(size=(SIDE, SIDE, 3))
+            pixels = np.rint(100 + 150 * cv2.GaussianBlur(grain, (0, 0), 2)).clip(40, 150)
             if label == "fake":
                 bright = np.zeros((SIDE, SIDE), dtype=bool)
                 if where == "corners":
@@ -34,10 +38,21 @@ def make(tmp_path):
                 else:
                     bright[13:29, 11:29] = True
                 pixels[bright] += 100
-            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{n}.png")
+            path = tmp_path / f"{n}.png"
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
             generator = "none" if label == "real" else "lamp"
-            rows.append((f"{n}.png", label, generator, "home", "test", f"g{n}"))
-        names = ("path", "label", "generator", "source", "split", "group")
+            rows.append(
+                (
+                    f"{n}.png",
+                    label,
+                    generator,
+                    "home",
+                    "test",
+                    f"g{n}",
+                    hashlib.sha256(path.read_bytes()).hexdigest(),
+                )
+            )
+        names = ("path", "label", "generator", "source", "split", "group", "sha256")
         pl.DataFrame(rows, schema=names, orient="row").write_csv(tmp_path / "m.csv")
         return tmp_path / "m.csv"
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from tests.support.heatmap_bundles import MappedBundle  # noqa: E402
 from torch import nn  # noqa: E402
 
 from faceproof.audits.white_box import NORMS, WhiteBox  # noqa: E402
 from faceproof.detector import Detector  # noqa: E402
 from faceproof.errors import UnknownChoiceError  # noqa: E402
 from faceproof.imaging.preprocessing import InputSpec, network_input  # noqa: E402
-from tests.support.heatmap_bundles import MappedBundle  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -69,9 +69,7 @@ def never(pixels, _):
 
 
 def attack(box, crops, budgets, *, norm="linf", steps=10, succeeded=never):
-    return dict(
-        box.pgd(crops, FAKE, budgets, norm=norm, steps=steps, succeeded=succeeded, seed=1)
-    )
+    return dict(box.pgd(crops, FAKE, budgets, norm=norm, steps=steps, succeeded=succeeded, seed=1))
 
 
 def test_the_logits_are_those_of_the_detector(box, crops, tiny_bundle):

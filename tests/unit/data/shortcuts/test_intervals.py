@@ -1,3 +1,9 @@
+"""The ROC-AUC over pairs within strata, and its interval."""
+
+import numpy as np
+import pytest
+
+from faceproof.data.shortcuts.intervals import auc_interval, stratified_auc
 
 
 class TestStratifiedAuc:
