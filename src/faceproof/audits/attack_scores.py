@@ -192,6 +192,7 @@ def _attack_chunk(
             )
             yield column(attack, budget, EIGHT_BITS), logits
         return
+
     # An attack has succeeded when the picture in a file is called the opposite.
     def succeeded(moved: FloatPixels, labels: Bools) -> Bools:
         return of.succeeded(of.judge(to_eight_bits(moved)), labels)

@@ -5,6 +5,7 @@ It needs no torch, and attacks the detector as it runs, all members of an ensemb
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -66,7 +67,7 @@ def _add_stripes(crops: Pixels, budget: int, rng: np.random.Generator) -> Pixels
     """Return the crops with vertical stripes of one pixel, each channel up or down."""
     count, _, side, channels = crops.shape
     stripes = budget * rng.choice((-1, 1), (count, 1, side, channels))
-    return np.clip(crops.astype(np.int16) + stripes, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(crops.astype(np.int16) + stripes, 0, 255), np.uint8)
 
 
 def _square_side(side: int, done: float) -> int:
@@ -76,7 +77,8 @@ def _square_side(side: int, done: float) -> int:
     [143, 18, 6]
     """
     halvings = sum(done > after for after in _HALVINGS)
-    return max(1, min(side, round(side * (_FIRST_SHARE / 2**halvings) ** 0.5)))
+    share: float = _FIRST_SHARE * 0.5**halvings
+    return max(1, min(side, round(side * math.sqrt(share))))
 
 
 def _change_square(

@@ -132,9 +132,9 @@ def score_counterfactuals(context: AuditContext) -> Counterfactuals:
             if at:  # the first call with 0 begins a bar
                 context.progress("counterfactual", at, len(rows))
         for name, changed in _change_crops(crops, context.settings.seed).items():
-            known = [one for one, pixels in enumerate(changed) if pixels is not None]
-            logits = _judge(context, [changed[one] for one in known])
-            scores[name][[place[id(crops[one].row)] for one in known]] = logits
+            known = {at: pixels for at, pixels in enumerate(changed) if pixels is not None}
+            logits = _judge(context, list(known.values()))
+            scores[name][[place[id(crops[at].row)] for at in known]] = logits
         context.progress("counterfactual", len(rows), len(rows))
         return scores
 
@@ -148,7 +148,7 @@ def score_counterfactuals(context: AuditContext) -> Counterfactuals:
     )
 
 
-def _judge(context: AuditContext, crops: Sequence[Pixels | None]) -> Floats:
+def _judge(context: AuditContext, crops: Sequence[Pixels]) -> Floats:
     if not crops:
         return np.empty(0)
     detector = context.detector
@@ -217,4 +217,4 @@ def _align(donor: Crop, crop: Crop) -> Pixels:
 
 def _blend(front: Pixels, back: Pixels, mask: NDArray[np.float32]) -> Pixels:
     mixed = mask * front.astype(np.float32) + (1 - mask) * back.astype(np.float32)
-    return np.rint(mixed).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(mixed).clip(0, 255), np.uint8)

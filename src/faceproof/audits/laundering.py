@@ -108,7 +108,7 @@ def _measure(
     auc: Rate | None,
 ) -> Laundered:
     """Return the rates of verdicts [N, W] of detected fakes; -1 is a face that was not judged."""
-    judged: Bools = (called >= 0).any(axis=1)
+    judged: Bools = np.asarray((called >= 0).any(axis=1))
     passed = (called >= 0) & (called < 2)
     return Laundered(
         kind,

@@ -86,10 +86,10 @@ class _Ensemble(nn.Module):
 
 def _renormalisation(spec: DetectorSpec, member: Member) -> tuple[Tensor, Tensor]:
     """Return factor and shift [1, 3, 1, 1] from the detector's normalisation to a member's."""
-    ends = np.repeat(np.float32([0, 1]), 3).reshape(2, 3, 1, 1)
+    ends = np.repeat(np.array([0, 1], np.float32), 3).reshape(2, 3, 1, 1)
     own = renormalise(ends, spec.preprocessing.input, spec.preprocessing_of(member).input)
-    zero, one = torch.from_numpy(own).split(1)
-    return one - zero, zero
+    both = torch.from_numpy(own)
+    return both[1:] - both[:1], both[:1]
 
 
 class WhiteBox:
@@ -113,7 +113,7 @@ class WhiteBox:
     def logits(self, crops: Pixels | FloatPixels) -> NDArray[np.float64]:
         """Return the logits of pixels [N, S, S, 3], float64 [N]."""
         with torch.no_grad():
-            parts = [self._network(self._to_inputs(part)) for part in _to_tensor(crops).split(32)]
+            parts = [self._network(self._to_inputs(part)) for part in _batches(_to_tensor(crops))]
             return np.asarray(torch.cat(parts).double().numpy())
 
     def fgsm(
@@ -170,12 +170,16 @@ class WhiteBox:
         targets = torch.from_numpy(fake.astype(np.float32))
         parts = [
             ascent_gradient(self._network, self._to_inputs(part), target)
-            for part, target in zip(pixels.split(_BATCH), targets.split(_BATCH), strict=True)
+            for part, target in zip(_batches(pixels), _batches(targets), strict=True)
         ]
         return torch.cat(parts) * self._box.grey_level
 
     def _to_inputs(self, pixels: Tensor) -> Tensor:
         return self._box.low + pixels * self._box.grey_level
+
+
+def _batches(values: Tensor) -> list[Tensor]:
+    return [values[at : at + _BATCH] for at in range(0, len(values), _BATCH)]
 
 
 def _to_tensor(crops: Pixels | FloatPixels) -> Tensor:

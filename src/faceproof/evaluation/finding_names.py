@@ -99,10 +99,18 @@ def _weak_attack_cautions(at: dict[str, Finding]) -> Iterator[str]:
 
 
 def _no_effect_cautions(rates: list[Finding]) -> Iterator[str]:
-    """Yield a warning if even the widest attack has no effect."""
-    rates = [one for one in rates if not one.condition.startswith("square")]  # has no gradients
-    before, last = rates[0], rates[-1]
-    if before.condition == UNATTACKED and last is not before and last.value >= before.low:
+    """Yield a warning if even the widest attack by gradients has no effect."""
+    attacks = [(one, _ATTACK.fullmatch(one.condition)) for one in rates]
+    reach = [
+        (float(attack["budget"]), int(attack["steps"] or 1), one)
+        for one, attack in attacks
+        if attack and attack["kind"] in {"fgsm", "pgd"}
+    ]
+    before = rates[0]
+    if before.condition != UNATTACKED or not reach:
+        return
+    last = max(reach, key=lambda one: one[:2])[2]
+    if last.value >= before.low:
         yield (
             f"{last.metric}: {last.value:.3f} under {last.condition}, the widest attack tried, and "
             f"{before.value:.3f} without: check for zero gradients before you call it robust"
