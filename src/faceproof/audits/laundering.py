@@ -109,12 +109,13 @@ def _measure(
 ) -> Laundered:
     """Return the rates of verdicts [N, W] of detected fakes; -1 is a face that was not judged."""
     judged: Bools = np.asarray((called >= 0).any(axis=1))
-    passed = (called >= 0) & (called < 2)
+    passed: Bools = np.asarray(((called >= 0) & (called < 2)).any(axis=1))
+    real: Bools = np.asarray((called == 0).any(axis=1))
     return Laundered(
         kind,
         condition,
-        measure_rate(passed.any(axis=1)[judged], groups[judged]),
-        measure_rate((called == 0).any(axis=1)[judged], groups[judged]),
+        measure_rate(passed[judged], groups[judged]),
+        measure_rate(real[judged], groups[judged]),
         measure_rate(~judged, groups),
         auc,
     )

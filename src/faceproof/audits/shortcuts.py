@@ -103,12 +103,13 @@ _PROBE_CAPTION = (
 )
 _STRATA = (
     *("stratum", "real", "fake", "probe_auc", "probe_auc_low", "probe_auc_high"),
-    *("detector_auc", "detector_auc_low", "detector_auc_high"),
+    *("detector_auc", "detector_auc_low", "detector_auc_high", "strongest_fact", "fact_auc"),
 )
 _STRATA_CAPTION = (
-    "Fifths of the pictures by how fake their files look to the probe, the least first. Within "
-    "one, the files say little of the label; within all: pairs of a real face and a fake of the "
-    "same fifth. What the detector keeps there it does not owe to these facts."
+    "Tenths of the pictures by how fake their files look to the probe, the least first; within "
+    "all: pairs of a real face and a fake of the same tenth. There the files say little of the "
+    "label, but not nothing, as the probe is not perfect: strongest_fact is the one that keeps "
+    "most there, and fact_auc what a detector of it would keep."
 )
 
 
@@ -306,6 +307,7 @@ def _probe_tables(probed: ProbedFiles) -> tuple[AuditTable, AuditTable]:
         (
             "within all" if one.number is None else f"{one.number + 1} of {STRATA}",
             *(one.real, one.fake, *(one.probe or none), *(one.detector or none)),
+            *(one.strongest or (None, None)),
         )
         for one in probed.strata
     )
@@ -400,16 +402,21 @@ def _probe_words(probed: ProbedFiles | str) -> str:
     """Return how well files predict the labels, and the detector's AUC where they do not."""
     if isinstance(probed, str):
         return ""
-    result, within = probed.result, probed.strata[-1].detector
+    result, within, strongest = (
+        probed.result,
+        probed.strata[-1].detector,
+        probed.strata[-1].strongest,
+    )
     text = (
         f" The files alone predict the labels with ROC-AUC {result.auc:.3f} ({result.low:.3f} to "
         f"{result.high:.3f})"
     )
-    if within is None:
+    if within is None or strongest is None:
         return f"{text}."
     return (
         f"{text}; among pictures whose files look alike, that of the detector is "
-        f"{within[0]:.3f} ({within[1]:.3f} to {within[2]:.3f})."
+        f"{within[0]:.3f} ({within[1]:.3f} to {within[2]:.3f}), and that of the strongest fact "
+        f"{strongest[1]:.3f}."
     )
 
 

@@ -77,18 +77,21 @@ def make_facts(rng, *, follows):
 
 
 class TestProbe:
-    def test_a_detector_of_files_adds_little_within_strata(self, rng):
+    def test_a_detector_of_files_keeps_what_the_strongest_fact_keeps(self, rng):
         found = probe_files(make_facts(rng, follows="size"), seed=0)
         assert isinstance(found, ProbedFiles)
         assert found.result.low > 0.6
         assert [one.number for one in found.strata] == [*range(STRATA), None]
         assert sum(one.real + one.fake for one in found.strata[:-1]) == COUNT
-        assert found.strata[-1].detector[0] < 0.72
+        name, auc = found.strata[-1].strongest
+        assert name == "bytes"
+        assert found.strata[-1].detector[0] == pytest.approx(auc, abs=0.04)
 
     def test_a_detector_of_faces_keeps_its_auc(self, rng):
-        within = probe_files(make_facts(rng, follows="face"), seed=0).strata[-1].detector
-        assert within[1] <= within[0] <= within[2]
-        assert within[1] > 0.8
+        last = probe_files(make_facts(rng, follows="face"), seed=0).strata[-1]
+        assert last.detector[1] <= last.detector[0] <= last.detector[2]
+        assert last.detector[1] > 0.8
+        assert last.strongest[1] < last.detector[0] - 0.1
 
     def test_too_few_pictures_are_said(self, rng):
         facts = make_facts(rng, follows="face")
