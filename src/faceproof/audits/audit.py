@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from faceproof.audits.attacks import ATTACKS_AUDIT
 from faceproof.audits.calibration import CALIBRATION
 from faceproof.audits.context import SCORINGS, Audit, AuditContext, Progress
 from faceproof.audits.generators import GENERATORS
 from faceproof.audits.robustness import ROBUSTNESS
+from faceproof.audits.shortcuts import SHORTCUTS
 from faceproof.audits.stability import STABILITY
 from faceproof.data.manifest import Manifest
 from faceproof.detector import Detector
@@ -31,6 +33,8 @@ AUDITS: Mapping[str, Audit] = {
     "stability": STABILITY,
     "calibration": CALIBRATION,
     "generators": GENERATORS,
+    "shortcuts": SHORTCUTS,
+    "attacks": ATTACKS_AUDIT,
 }
 """The audits by name, in the order in which they are run."""
 
