@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -248,14 +249,13 @@ class TestStart:
 
     def test_a_checkpoint_of_a_run(self, recipe, tmp_path):
         start = [{"recipe": {"export": {"name": "a", "version": "1"}, "data": {"licence": "MIT"}}}]
-        import json
-
         (tmp_path / "run.json").write_text(json.dumps(start), encoding="utf-8")
         (tmp_path / "best.pt").write_bytes(b"weights")
         path = (tmp_path / "best.pt").as_posix()
         with pytest.raises(TrainingError, match=r"is a checkpoint \(training run\)"):
             refuse_known_start(recipe(f"network.starting_weights={path}"), [STYLEGAN2])
 
+    @pytest.mark.train
     def test_random_weights_and_files_of_their_own(self, recipe, tmp_path):
         refuse_known_start(recipe(), [STYLEGAN2])
         (tmp_path / "imagenet.pt").write_bytes(b"weights")
