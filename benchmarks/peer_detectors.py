@@ -420,7 +420,8 @@ PEERS: dict[str, Peer] = {
         threshold=0.5,
         read_as=(
             "example.py: Keras' generator (nearest neighbour, x / 255); the folders df and real in "
-            "this order make the sigmoid P(real). The network is rebuilt from the paper"
+            "this order make the sigmoid P(real). The network is rebuilt from the paper; it is "
+            "right on the authors' four example pictures"
         ),
         trained_on="faces from deepfake videos of 2018, collected by the authors: none of our sets",
     ),

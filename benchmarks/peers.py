@@ -54,13 +54,17 @@ Key = tuple[str, str, str]
 """Peer, view and condition: one score file."""
 
 
-def draw_sample(manifest: Manifest, split: str, most: int) -> Manifest:
+def draw_sample(manifest: Manifest, split: str, most: int, sources: Sequence[str] = ()) -> Manifest:
     """Return at most ``most`` pictures of each source and label of a split, drawn by a hash.
+
+    ``sources`` are the wanted ones; all if empty.
 
     The first of each come first, then the second and so on, so that the start of the sample is a
     smaller sample.
     """
     table = manifest.table.filter(pl.col("split") == split)
+    if sources:
+        table = table.filter(pl.col("source").is_in(list(sources)))
     drawn = [hashlib.sha256(f"peers {path}".encode()).hexdigest() for path in table["path"]]
     ranked = table.with_columns(pl.Series("drawn", drawn)).with_columns(
         pl.col("drawn").rank("ordinal").over("source", "label").alias("place")
@@ -241,6 +245,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, help="folder for sample and score files")
     parser.add_argument("--split", default="test")
     parser.add_argument("--most", type=int, default=150, help="pictures of each source and label")
+    parser.add_argument("--sources", help="only these sources, with commas")
     parser.add_argument("--conditions", default=",".join(CONDITIONS))
     parser.add_argument(
         "--only", default=",".join(DETECTORS), help="names of detectors, with commas"
@@ -266,7 +271,8 @@ def main(arguments: list[str] | None = None) -> None:
         for name in asked.only.split(",")
     }
     manifest = read_manifest(asked.manifest, root=asked.root)
-    sample = draw_sample(manifest, asked.split, asked.most)
+    wanted = asked.sources.split(",") if asked.sources else ()
+    sample = draw_sample(manifest, asked.split, asked.most, wanted)
     keep_sample(sample, asked.output)
     if asked.time:
         measure_times(sample, networks, asked.output, asked.time, YuNet())

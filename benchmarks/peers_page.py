@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import textwrap
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +27,7 @@ OURS = "default"
 OVERALL = ("roc_auc", "bpcer", "tpr_at_fpr_5", "tpr_at_fpr_1")
 SHARP = ("headshots", "politicians_thai", "portraits_")
 """How the names of the sources of sharp real portraits begin; they have no fakes."""
-FEWEST = 10
+FEWEST = 5
 """A figure of fewer pictures of a class is left out."""
 
 INTRODUCTION = """\
@@ -56,7 +57,7 @@ READING = """\
 - Figures of all pictures mix sources, so they also reward a detector that recognises a source; the
   figures within one source do not.
 - CPU time is from the decoded picture to the score on one thread of a shared machine, the median
-  of clean pictures; `box`, `crop` and the default include the search for the face.
+  of {timed} clean pictures; `box`, `crop` and the default include the search for the face.
 """
 
 RUNNING = """\
@@ -145,7 +146,7 @@ def page(output: Path, validation: Path | None) -> str:
         "## False alarms by source of real pictures, clean, in %",
         "At the threshold of each detector, in its authors' view.",
         by_real(entries, conditions[0]),
-        READING.format(point=f"`{default_point().name}`"),
+        READING.format(point=f"`{default_point().name}`", timed=count_timed(output)),
         "## The peers",
         describe_peers(entries, output, validation),
         RUNNING.format(files=list_files(entries)),
@@ -317,11 +318,12 @@ def describe_sample(entries: Sequence[Entry]) -> str:
     fakes, reals = int(first.fake.sum()), int((~first.fake).sum())
     cells: Texts = np.char.add(first.sources, np.where(first.fake, " fake", " real"))
     most = int(np.unique(cells, return_counts=True)[1].max())
-    return (
+    return textwrap.fill(
         f"The sample is {len(first):,} pictures of the test split ({reals:,} real, {fakes:,} fake; "
         f"at most {most} of each source and class, drawn by a hash of the path), each under "
         f"{len(np.unique(labels.conditions))} conditions. Where a detector judged fewer than "
-        "others, its processor time did not allow more, or no face was found."
+        "others, its processor time did not allow more, or no face was found.",
+        width=100,
     )
 
 
@@ -335,6 +337,15 @@ def read_times(output: Path) -> dict[str, str]:
             f"{row['detector']}, {row['view']}": f"{float(row['cpu_ms']):.0f}"
             for row in csv.DictReader(file)
         }
+
+
+def count_timed(output: Path) -> str:
+    """Return on how many pictures the processor time was measured."""
+    path = output / TIMES
+    if not path.exists():
+        return "no"
+    with path.open(encoding="utf-8", newline="") as file:
+        return min((row["pictures"] for row in csv.DictReader(file)), key=int, default="no")
 
 
 def describe_peers(entries: Sequence[Entry], output: Path, validation: Path | None) -> str:
