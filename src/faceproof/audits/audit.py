@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faceproof.audits.calibration import CALIBRATION
 from faceproof.audits.context import SCORINGS, Audit, AuditContext, Progress
+from faceproof.audits.fairness import FAIRNESS
 from faceproof.audits.generators import GENERATORS
 from faceproof.audits.robustness import ROBUSTNESS
 from faceproof.audits.stability import STABILITY
@@ -31,6 +32,7 @@ AUDITS: Mapping[str, Audit] = {
     "stability": STABILITY,
     "calibration": CALIBRATION,
     "generators": GENERATORS,
+    "fairness": FAIRNESS,
 }
 """The audits by name, in the order in which they are run."""
 
@@ -53,20 +55,24 @@ def audit(
     faces: str = "largest",
     most: int | None = MOST,
     seed: int = 0,
+    by: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> AuditRun:
     """Return the results of the audits called ``only`` (None: all) of a detector.
 
     ``detector``, ``manifest``, ``split``, ``root``, ``at`` and ``faces`` are those of
     `faceproof.evaluate`. Each cell of a sample has at most ``most`` pictures, None takes all; a
-    result names its cells with fewer than 300 groups. ``output`` is a folder, new, empty or of an
+    result names its cells with fewer than 300 groups. ``by`` are the attribute columns of the
+    audit *fairness*, joined by ``+`` for groups by several; without any, those of
+    `faceproof.audits.attributes.KNOWN` and their pairs. ``output`` is a folder, new, empty or of an
     earlier audit with the same settings: each result is written as ``NAME.json`` when it is done,
     and a result or predictions table that is there is read and not made again. ``progress`` is
     called with the name of a predictions table, its answers so far and their final number.
 
     Raises:
         UsageError: a file or folder cannot be used, or has other settings; the split has no row.
-        UnknownChoiceError: the audit, operating point, split or choice of faces is unknown.
+        UnknownChoiceError: the audit, operating point, split, attribute column or choice of faces
+            is unknown.
         ManifestError: the manifest breaks its contract, or a picture is another than it names.
     """
     names = tuple(dict.fromkeys(only)) if only else tuple(AUDITS)
@@ -93,6 +99,7 @@ def audit(
         faces=faces,
         most=most,
         seed=seed,
+        by=tuple(by),
     )
     folder = None if output is None else Path(output)
     if folder:
@@ -103,6 +110,8 @@ def audit(
     context = AuditContext(
         judge, point, selection, find, settings, folder, progress or (lambda _, __, ___: None)
     )
+    if by:
+        context.attributes  # noqa: B018 - an unknown column is an error before anything is scored
     results = (_run_or_read(name, one, context) for name, one in chosen.items())
     return AuditRun(settings=settings, results=tuple(results))
 

@@ -71,6 +71,13 @@ def audit(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of sample and bootstrap.")
     ] = 0,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN[+COLUMN]",
+            help="Attribute column for fairness; repeatable. Default: age, gender, ...; in pairs.",
+        ),
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
     ] = "text",
@@ -96,6 +103,7 @@ def audit(
             faces=faces,
             most=None if full else most,
             seed=seed,
+            by=by or (),
             progress=progress,
         )
     write(found)

@@ -15,7 +15,7 @@ from faceproof.data.manifest_files import read_manifest
 from faceproof.detector import DetectorSpec
 from faceproof.errors import UsageError
 from faceproof.evaluation.evaluation_record import DatasetRef, describe_reasons
-from faceproof.evaluation.predictions import Texts, reasons_of
+from faceproof.evaluation.predictions import Faces, Texts, all_faces, reasons_of
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -100,7 +100,7 @@ def select(manifest: Manifest, split: str | None, *, name: str) -> Selection:
 def cautions(selection: Selection, spec: DetectorSpec, predictions: pa.Table) -> tuple[str, ...]:
     """Return warnings to read before any figure, most serious first."""
     known = (selection.split, selection.sha256, spec.trained_on.data_sha256)
-    return tuple(data_cautions(*known, predictions))
+    return (*data_cautions(*known, predictions), *withheld_cautions(all_faces(predictions)))
 
 
 def _make_selection(
@@ -133,6 +133,15 @@ def data_cautions(
             f"{gone:,} of {len(reasons):,} pictures were not judged "
             f"({describe_reasons(count_reasons(reasons))}) and are excluded from all figures; the "
             "predictions table lists them."
+        )
+
+
+def withheld_cautions(faces: Faces) -> Iterator[str]:
+    """Yield a warning that faces have no verdict because of a caution, if there are any."""
+    if withheld := int(faces.withheld.sum()):
+        yield (
+            f"{withheld:,} judged faces have a caution that withholds the verdict: they are unsure "
+            "in all figures at the thresholds."
         )
 
 

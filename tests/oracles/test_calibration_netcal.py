@@ -1,0 +1,53 @@
+"""The calibration error and the reliability bins against netcal; left out without it."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # netcal 1.4 has invalid escapes in its docstrings
+    pytest.importorskip("netcal")
+    from netcal.metrics import ECE
+
+from faceproof.evaluation.formulas import ECE_BINS, reliability
+from faceproof.evaluation.metrics import METRICS
+
+pytestmark = pytest.mark.train
+
+
+def drawn(seed, n):
+    """Return labels and probabilities that are too sure of themselves."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(size=n) * 2
+    return rng.uniform(size=n) < 1 / (1 + np.exp(-logits / 2)), 1 / (1 + np.exp(-logits))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n", [15 * 20, 15 * 200])
+def test_ece_with_bins_of_equal_mass(seed, n):
+    fake, odds = drawn(seed, n)
+    theirs = ECE(bins=ECE_BINS, equal_intervals=False).measure(odds, fake.astype(int))
+    assert METRICS["ece"](fake, odds) == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_reliability_has_the_miscalibration_and_size_of_each_bin(seed):
+    fake, odds = drawn(seed, 15 * 100)
+    _, gaps, sizes = ECE(bins=ECE_BINS, equal_intervals=False).measure(
+        odds, fake.astype(int), return_map=True, return_num_samples=True
+    )
+    ours = reliability(fake, odds)
+    assert ours.counts.tolist() == sizes.astype(int).tolist()
+    assert np.abs(ours.mean_probability - ours.share_fake) == pytest.approx(np.abs(gaps), abs=1e-9)
+
+
+def test_few_faces_and_ties_keep_close_to_netcal():
+    rng = np.random.default_rng(3)
+    odds = rng.integers(0, 101, size=2000) / 100
+    fake = rng.uniform(size=2000) < odds**2
+    theirs = ECE(bins=ECE_BINS, equal_intervals=False).measure(odds, fake.astype(int))
+    # Ties are put on one side of a bin's end by both, but not on the same one.
+    assert METRICS["ece"](fake, odds) == pytest.approx(theirs, abs=0.005)
