@@ -143,7 +143,7 @@ class AuditContext:
         """Return warnings about the data and about unchanged pictures without a result."""
         table = self.predictions(name)
         clean = np.array([one == "clean" for one in table["condition"].to_pylist()], dtype=bool)
-        found = cautions(self.selection, self.detector.spec, table.filter(clean))
+        found = cautions(self.selection, self.detector.spec, self.point, table.filter(clean))
         return (*found, *self._sample_caution(name))
 
     def _sample_caution(self, name: str) -> tuple[str, ...]:

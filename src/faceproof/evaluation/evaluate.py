@@ -52,7 +52,10 @@ from faceproof.evaluation.selection import (
     Selection,
     count_reasons,
     data_cautions,
+    few_groups_cautions,
     select_rows,
+    selection_notes,
+    threshold_cautions,
     withheld_cautions,
 )
 from faceproof.imaging.degradations import DEGRADATIONS
@@ -208,6 +211,7 @@ def _make_origin(
             data_name=selection.name,
             split=selection.split,
             faces=faces,
+            notes=tuple(selection_notes(selection, detector.spec)),
         ),
     )
 
@@ -275,6 +279,8 @@ def _cautions(origin: Origin, scoring: Scoring, table: pa.Table) -> Iterator[str
     """Yield warnings to read before any figure, most serious first."""
     yield from data_cautions(scoring.split, origin.data_sha256, scoring.trained_on_sha256, table)
     yield from scoring.notes
+    yield from threshold_cautions(_point_of(scoring), origin.data_sha256)
+    yield from few_groups_cautions(all_faces(table))
     yield from withheld_cautions(all_faces(table))
 
 
