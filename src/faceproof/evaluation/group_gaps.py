@@ -2,8 +2,8 @@
 
 A *gap* is the difference and the ratio between the groups with the highest and the lowest value,
 as in fairlearn's ``MetricFrame``. It is never below 0, and the largest of many values is large by
-chance too. So beside the interval stands the gap that groups have when people are sorted into them
-at random, and its p-value.
+chance too. So a gap has, beside its interval, the gap of groups into which people are sorted at
+random, and a p-value.
 
 Here a *member* is the group of people that a face belongs to; ``groups`` are the faces that must
 be drawn together, as elsewhere: those of one person, one video, one original.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import polars as pl
@@ -10,9 +11,10 @@ import pytest
 from faceproof.audits.attributes import find_attributes
 from faceproof.audits.audit import audit
 from faceproof.audits.context import draw_rows_of_people
-from faceproof.audits.fairness import run
+from faceproof.audits.fairness import FAIRNESS, run
 from faceproof.data.manifest import Manifest, Row
 from faceproof.errors import UnknownChoiceError
+from faceproof.evaluation.audit_result import AuditResult
 from support.audit_contexts import make_context, prediction
 
 DARK, BRIGHT = 0.1, 0.9  # the tiny detector calls the first real and the second fake
@@ -273,3 +275,26 @@ class TestColumns:
 def test_named_columns_sort_the_faces(measure):
     faces = [("real", "a", DARK, {"gender": "f", "club": "xy"[n % 2]}, {}) for n in range(80)]
     assert table(measure(faces, by=("club",)), "groups")["group"].to_list() == ["club=x", "club=y"]
+
+
+def test_the_page_of_the_docs_has_every_group_and_gap(unequal, tiny_bundle):
+    place = Path(__file__).parents[3] / "docs" / "fairness.py"
+    spec = importlib.util.spec_from_file_location("fairness_page", place)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    context = make_context(tiny_bundle, {"people": [prediction(0, "real", DARK)]})
+    result = AuditResult(
+        name="fairness",
+        question=FAIRNESS.question,
+        settings=context.settings,
+        pictures=172,
+        **{name: getattr(unequal, name) for name in ("answer", "cautions", "tables", "plots")},
+    )
+    text = "\n".join(script.lines(result))
+    assert "| gender=female | 40 | 50.0 (35.2 to 64.8) | 0.0 (0.0 to 8.8) |" in text
+    assert "| gender=other | 12 | - | - | - |" in text
+    assert (
+        "| real faces called fake | album | gender | gender=female | gender=male | 47.5 (" in text
+    )
+    assert unequal.answer in text
+    assert "None" not in text
