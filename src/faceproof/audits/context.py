@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -143,7 +143,8 @@ class AuditContext:
         """Return warnings about the data and about unchanged pictures without a result."""
         table = self.predictions(name)
         clean = np.array([one == "clean" for one in table["condition"].to_pylist()], dtype=bool)
-        found = cautions(self.selection, self.detector.spec, self.point, table.filter(clean))
+        drawn = replace(self.selection, rows=self.sample(name))
+        found = cautions(drawn, self.detector.spec, self.point, table.filter(clean))
         return (*found, *self._sample_caution(name))
 
     def _sample_caution(self, name: str) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def threshold_cautions(point: OperatingPoint, data_sha256: str) -> Iterator[str]
     if chosen not in {data_sha256, UNKNOWN_DATA}:
         yield (
             f"The thresholds of {point.name} were chosen on the data {chosen[:12]}, and these are "
-            f"{data_sha256[:12]}: its promise ({point.promise}) is not known to hold for them."
+            f"{data_sha256[:12]}: what it promises is not known to hold for them."
         )
 
 
