@@ -12,13 +12,13 @@ from support.audit_contexts import make_context, prediction
 pytestmark = pytest.mark.train
 
 
-def drawn(seed, n=900):
+def drawn(seed, n=1500):
     """Return labels, scores and groups of people with different errors."""
     rng = np.random.default_rng(seed)
     people = rng.choice(["a", "b", "c"], size=n, p=[0.5, 0.3, 0.2])
     fake = rng.uniform(size=n) < 0.5
     shift = np.select([people == "a", people == "b"], [0.0, 0.5], 1.0)
-    scores = 1 / (1 + np.exp(-(rng.normal(size=n) + 2 * fake - 1 + shift)))
+    scores = 1 / (1 + np.exp(-(1.5 * rng.normal(size=n) + fake - 0.5 + shift)))
     return fake, scores, people
 
 
