@@ -78,6 +78,13 @@ def audit(
             help="Output of `train leave-one-out`, for the audit generators.",
         ),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN[+COLUMN]",
+            help="Attribute column for fairness; repeatable. Default: age, gender, ...; in pairs.",
+        ),
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
     ] = "text",
@@ -104,6 +111,7 @@ def audit(
             most=None if full else most,
             seed=seed,
             leave_one_out=leave_one_out,
+            by=by or (),
             progress=progress,
         )
     write(found)

@@ -255,6 +255,8 @@ def write_table(evaluation: Evaluation) -> None:
         typer.echo(line)
     for caution in evaluation.cautions:
         typer.echo(f"caution: {escape_unprintable(caution)}", err=True)
+    for text in _caution_lines(evaluation):
+        typer.echo(f"* {escape_unprintable(text)}", err=True)
     if evaluation.left_out:
         typer.echo(
             "left out: "
@@ -277,6 +279,19 @@ def table_lines(evaluation: Evaluation) -> Iterator[str]:
     return align_rows(table)
 
 
+def _caution_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield what to read with the marked figures, and for which slices."""
+    slices: dict[str, list[str]] = {}
+    for condition in evaluation.conditions:
+        for name in evaluation.slices:
+            where = f"{name}, {condition}"
+            for caution in evaluation.find_cautions(name, condition):
+                slices.setdefault(caution, []).append(where)
+    for caution, named in slices.items():
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        yield f"{'; '.join(named[:3])}{more}: {caution}"
+
+
 def _omitted_figures_note(evaluation: Evaluation) -> str:
     """Return how many more figures are left out, and where they are listed."""
     more = len(evaluation.left_out) - 1
@@ -285,7 +300,7 @@ def _omitted_figures_note(evaluation: Evaluation) -> str:
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
     """Yield slice, condition, judged faces and the main figures with their intervals."""
-    from faceproof.reports.evaluation_page import MAIN, format_finding
+    from faceproof.reports.evaluation_page import MAIN, format_with_mark
 
     for condition in evaluation.conditions:
         for name in evaluation.slices:
@@ -296,7 +311,7 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
                 escape_unprintable(condition),
                 *counts,
                 _count_not_judged(evaluation, name, condition),
-                *map(format_finding, found),
+                *map(format_with_mark, found),
             )
 
 

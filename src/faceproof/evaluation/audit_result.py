@@ -91,7 +91,8 @@ class AuditPlot(Record):
 class AuditSettings(Record):
     """What the results of one folder have in common, the sample included.
 
-    ``most`` is the largest number of pictures in a cell of a sample, None for all of them.
+    ``most`` is the largest number of pictures in a cell of a sample, None for all of them. ``by``
+    are the attribute columns that were named for groups of people; none: those that are known.
     """
 
     faceproof: Text
@@ -106,6 +107,7 @@ class AuditSettings(Record):
     faces: Text
     most: int | None = Field(default=None, ge=1)
     seed: int = Field(ge=0)
+    by: tuple[Text, ...] = ()
 
 
 class AuditResult(Document):

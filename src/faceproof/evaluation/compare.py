@@ -249,6 +249,7 @@ def _score_entry(path: Path, name: str, labels: Faces, rows: dict[RowKey, int]) 
             logits=scores,
             probabilities=scores,
             statuses=np.where(np.isfinite(scores), "ok", "error"),
+            withheld=np.zeros(len(scores), dtype=bool),  # faceproof's cautions, not this tool's
         ),
         probabilities=file.are_probabilities,
         cautions=tuple(notes),

@@ -119,6 +119,12 @@ class Evaluation(Document):
         at = (slice_, condition)
         return next((one for one in self.coverage if (one.slice, one.condition) == at), None)
 
+    def find_cautions(self, slice_: str, condition: str) -> tuple[str, ...]:
+        """Return the warnings to read with the figures of a slice, each once."""
+        at = (slice_, condition)
+        found = (one.caution for one in self.findings if (one.slice, one.condition) == at)
+        return tuple(dict.fromkeys(one for one in found if one))
+
     @property
     def slices(self) -> tuple[str, ...]:
         """The names of the slices, in order."""

@@ -25,7 +25,12 @@ from faceproof.evaluation.evaluation_record import Evaluation
 from faceproof.evaluation.intervals import RESAMPLES
 from faceproof.evaluation.predict import attributes_of
 from faceproof.evaluation.predictions import Origin, Prediction, Scoring, make_table
-from faceproof.evaluation.selection import Selection, select_rows
+from faceproof.evaluation.selection import (
+    UNKNOWN_DATA,
+    Selection,
+    select_rows,
+    selection_notes,
+)
 from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
@@ -36,7 +41,6 @@ NO_SCORE, NAN_SCORE = "no_score", "nan_score"
 
 # A logit must be finite; a score of exactly 0 or 1 has the logit of a number next to it.
 _EDGE = 1e-15
-_UNKNOWN_DATA = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ def join_scores(scores: Scores, selection: Selection, threshold: float) -> pa.Ta
         real_below=threshold,
         fake_from=threshold,
         promise="none: the threshold was given, and faceproof does not know what it was chosen on",
-        chosen_on=ChosenOn(data_sha256=_UNKNOWN_DATA, n=1),
+        chosen_on=ChosenOn(data_sha256=UNKNOWN_DATA, n=1),
     )
     scoring = Scoring(
         detector_name=scores.name,
@@ -168,7 +172,7 @@ def join_scores(scores: Scores, selection: Selection, threshold: float) -> pa.Ta
         data_name=selection.name,
         split=selection.split,
         faces="chosen by the tool",
-        notes=tuple(_notes(threshold, len(unused))),
+        notes=(*selection_notes(selection), *_notes(threshold, len(unused))),
     )
     origin = Origin(
         detector_sha256=scores.sha256,

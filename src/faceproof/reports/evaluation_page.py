@@ -231,6 +231,16 @@ def format_finding(found: Finding | None) -> str:
     return f"{100 * found.value:.1f} % [{100 * found.low:.1f}, {100 * found.high:.1f}]"
 
 
+def format_with_mark(found: Finding | None) -> str:
+    """Return the value with its interval, and a star where a caution must be read with it.
+
+    >>> few = {"low": 0, "high": 0.02, "n": 9, "data_sha256": "0" * 64, "caution": "few groups"}
+    >>> format_with_mark(Finding(metric="bpcer@x", value=0.01, **few))
+    '1.0 % [0.0, 2.0] *'
+    """
+    return f"{format_finding(found)}{' *' if found and found.caution else ''}"
+
+
 def _format_value(found: Finding) -> str:
     return format_finding(found).partition(" [")[0].replace(" ", "\N{NO-BREAK SPACE}")
 
@@ -238,7 +248,7 @@ def _format_value(found: Finding) -> str:
 def _format_breakable(found: Finding | None) -> str:
     """Return the value and its interval, with a line break allowed only between them."""
     hard = "\N{NO-BREAK SPACE}"
-    return format_finding(found).replace(" ", hard).replace(f"{hard}[", " [")
+    return format_with_mark(found).replace(" ", hard).replace(f"{hard}[", " [")
 
 
 def _is_measured(evaluation: Evaluation, metric: str) -> bool:

@@ -120,6 +120,18 @@ def test_one_class_has_no_curves():
     assert "ROC curve" not in page
 
 
+def test_a_caution_of_a_figure_is_marked_and_read_beside_it():
+    answers = predictions(gone=40)
+    found = evaluated(answers)
+    few = "only 10 groups of real faces; 30 or more are advised"
+    assert found.find_cautions("all", "clean")[0] == few
+    page = evaluation_page(found, answers)
+    assert f"* clean: {few}" in page
+    assert "]\N{NO-BREAK SPACE}*" in page
+    cells = [row for row in page.splitlines() if f"<td>{few}" in row]
+    assert any("home" in row for row in cells), "also in the tables of sources and generators"
+
+
 def test_nothing_judged_is_said():
     answers = predictions(gone=60)
     page = evaluation_page(evaluated(answers), answers)
@@ -130,16 +142,17 @@ def test_nothing_judged_is_said():
 @pytest.mark.parametrize(
     ("own", "split", "message"),
     [
-        (True, "train", ["NOT A TEST", "THE DETECTOR'S OWN DATA"]),
-        (True, "test", ["its test rows"]),
-        (False, "calibration", ["NOT A TEST", "not the manifest"]),
-        (False, "", ["not the manifest"]),
+        (True, "train", ["NOT A TEST", "THE DETECTOR'S OWN DATA", "thresholds of strict"]),
+        (True, "test", ["its test rows", "thresholds of strict"]),
+        (False, "calibration", ["NOT A TEST", "not the manifest", "thresholds of strict"]),
+        (False, "", ["not the manifest", "thresholds of strict"]),
     ],
 )
 def test_cautions_name_what_the_data_is_to_the_detector(tiny_spec, tmp_path, own, split, message):
     trained = TrainingData(data_sha256=("b" if own else "d") * 64, rows={})
     spec = DetectorSpec.model_validate({**dict(tiny_spec), "trained_on": trained})
     selection = Selection((), tmp_path, "b" * 64, "x", split, "m.csv")
-    found = cautions(selection, spec, predictions(gone=0))
+    point = spec.operating_points["strict"]
+    found = cautions(selection, spec, point, predictions(gone=0))
     assert len(found) == len(message)
     assert all(words in one for words, one in zip(message, found, strict=True))
