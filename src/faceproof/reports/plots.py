@@ -199,15 +199,15 @@ def confusion_plot(found: Confusion, point: str) -> ReportPlot:
 
 def histogram_plot(faces: Faces) -> ReportPlot:
     """Return the share of the faces of each class and generator in each bin of probability."""
-    edges = np.linspace(0, 1, BINS + 1)
+    edges = np.arange(BINS + 1) / BINS
     names = _histogram_names(faces)
     series = []
     for name in dict.fromkeys(names.tolist()):
         values = faces.probabilities[names == name]
         shares = np.histogram(values, bins=edges)[0] / len(values)
         ends = (*shares.tolist(), float(shares[-1]))
-        series.append(Series(name=name, x=tuple(edges.round(6).tolist()), y=ends))
-    series.sort(key=lambda one: one.name != _REAL)
+        series.append(Series(name=name, x=tuple(edges.tolist()), y=ends))
+    series.sort(key=lambda one: (one.name != _REAL, one.name == _OTHERS, one.name))
     halves = [
         f"{name}: {_percent(float((faces.probabilities[kind] >= 0.5).mean()))}"
         for name, kind in ((_REAL, ~faces.fake), (_FAKE, faces.fake))
@@ -266,7 +266,7 @@ def threshold_plot(faces: Faces, point: OperatingPoint) -> ReportPlot:
 
     Real faces from the threshold on are called fake; fakes below it are called real.
     """
-    thresholds = np.linspace(0, 1, 101)
+    thresholds = np.arange(101) / 100
     series, words = [], []
     for name, kind in (("real faces called fake", ~faces.fake), ("fakes called real", faces.fake)):
         values = np.sort(faces.probabilities[kind])
