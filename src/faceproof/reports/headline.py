@@ -18,7 +18,7 @@ _CAUGHT = 0.8
 RARE = 0.01
 """The share of fakes of the second example of what a verdict is worth."""
 
-_NOT_RUN: Mapping[str, str] = {
+UNTESTED_WITHOUT: Mapping[str, str] = {
     "robustness": "degraded pictures: saved as JPEG, resized, blurred, cropped, screenshots",
     "stability": "the same picture saved again in other ways",
     "calibration": "whether probabilities are right by source and condition",
@@ -239,7 +239,7 @@ def untested(
         if seen:
             lines.append(f"Generators seen in training: {_list(seen)}.")
     measured = {one.name for one in audits if one.measured}
-    not_run = [words for name, words in _NOT_RUN.items() if name not in measured]
+    not_run = [words for name, words in UNTESTED_WITHOUT.items() if name not in measured]
     lines += [f"{words[0].upper()}{words[1:]}." for words in not_run]
     lines.append(
         "Drawings, video as such, and cameras and file histories unlike those of the data."

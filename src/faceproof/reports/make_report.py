@@ -141,7 +141,7 @@ def _evaluation_sections(evaluation: Evaluation, predictions: pa.Table) -> Itera
         ("generator", "Generators", "Fakes of each generator against all real faces"),
     ):
         if table := slice_table(evaluation, name, caption):
-            yield Section(name=f"{name}s", title=title, tables=(table,))
+            yield Section(name=f"by-{name}", title=title, tables=(table,))
     yield Section(name="not-judged", title="Not judged", tables=(coverage_table(evaluation),))
     if evaluation.left_out:
         yield Section(
@@ -224,7 +224,7 @@ def slice_table(evaluation: Evaluation, kind: str, caption: str) -> ReportTable 
     if not rows:
         return None
     return ReportTable(
-        name=f"{kind}s",
+        name=f"by-{kind}",
         caption=f"{caption}; brackets contain 95 % intervals. BPCER counts the judged real faces, "
         "APCER the judged fakes, all others both",
         columns=(

@@ -139,7 +139,7 @@ class Mark(Record):
 
 
 class ReportPlot(Record):
-    """A plot as data; ``description`` is its alternative text, ``caption`` stands below it.
+    """A plot as data; ``description`` is its alternative text, ``caption`` goes below it.
 
     A ``step`` keeps the value of a point up to the next one. A ``matrix`` has a series for each
     row, whose ``y`` are counts.

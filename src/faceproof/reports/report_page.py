@@ -125,7 +125,7 @@ def _statement_markdown(one: Statement) -> str:
     return f"**{escape_markdown(one.title)}:** {escape_markdown(one.text)}{caution}"
 
 
-def section_markdown(one: Section, *, most_rows: int | None = None) -> str:
+def section_markdown(one: Section, *, most_rows: int | None = None, level: int = 2) -> str:
     """Return a section; ``most_rows`` leaves out longer tables, and all plots."""
     tables = [
         table_markdown(part)
@@ -139,6 +139,7 @@ def section_markdown(one: Section, *, most_rows: int | None = None) -> str:
         listing(f"**Caution:** {escape_markdown(caution)}" for caution in one.cautions),
         *tables,
         *plots,
+        level=level,
     )
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from faceproof.audits.audit import AUDITS
 from faceproof.evaluation.audit_result import AuditTable
-from faceproof.reports.make_report import audit_section, audit_table, evaluation_report
+from faceproof.reports.make_report import (
+    audit_report,
+    audit_section,
+    audit_table,
+    evaluation_report,
+)
 from faceproof.reports.report import Figure
-from support.evaluations import audited, evaluated, predictions
+from support.evaluations import POINT, audited, evaluated, predictions
 
 
 def test_a_table_of_an_audit_has_values_and_intervals_in_one_cell():
@@ -37,12 +43,21 @@ def test_any_audit_is_a_section():
     assert [plot.name for plot in section.plots] == ["brand-new-flips"]
 
 
+def test_no_audit_has_the_name_of_another_section(tiny_spec):
+    answers = predictions()
+    audits = [audited(name) for name in AUDITS]
+    report = audit_report(audits, tiny_spec, POINT, (evaluated(answers), answers))
+    names = [section.name for section in report.sections]
+    assert len(set(names)) == len(names)
+    assert set(names) >= set(AUDITS)
+
+
 def test_an_evaluation_has_a_section_for_figures_plots_slices_and_coverage():
     answers = predictions()
     found = evaluated(answers)
     report = evaluation_report(found, answers)
     names = [section.name for section in report.sections]
-    assert names == ["figures", "plots", "sources", "generators", "not-judged", "left-out"]
+    assert names == ["figures", "plots", "by-source", "by-generator", "not-judged", "left-out"]
     figures = report.sections[0].tables[0]
     assert figures.columns == ("figure", "clean", "n, clean", "<worn>", "n, <worn>")
     auc = found.find("roc_auc")
