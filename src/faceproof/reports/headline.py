@@ -152,7 +152,7 @@ def _false_alarms(evaluation: Evaluation, condition: str) -> Iterator[Statement]
     by_source = _by_slice(evaluation, "bpcer", "source=", condition)
     worst = max(by_source, key=lambda name: by_source[name].value, default=None)
     used = [overall]
-    if worst is not None and len(by_source) > 1:
+    if worst is not None and by_source[worst].value > overall.value:
         text += f"; most in {worst}: {_figure(by_source[worst])} of {by_source[worst].n:,}"
         used.append(by_source[worst])
     yield Statement(
