@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from faceproof.evaluation.evaluation_record import Evaluation
     from faceproof.evaluation.other_scores import evaluate_scores
     from faceproof.imaging.decode import Limits
+    from faceproof.reports.write_report import write_report
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
     from faceproof.training.leave_one_out.leave_one_out import leave_one_out
@@ -61,6 +62,7 @@ __all__ = [
     "inspect",
     "leave_one_out",
     "train",
+    "write_report",
 ]
 
 _HOMES = {
@@ -87,12 +89,14 @@ _HOMES = {
     "inspect": "faceproof.data.inspection.inspect",
     "leave_one_out": "faceproof.training.leave_one_out.leave_one_out",
     "train": "faceproof.training.train",
+    "write_report": "faceproof.reports.write_report",
 }
 #: What the modules of some homes import, and the extra that brings it.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "faceproof.audits": ("data", ("polars", "pyarrow")),
     "faceproof.data": ("data", ("polars", "sklearn")),
     "faceproof.evaluation": ("data", ("polars", "pyarrow")),
+    "faceproof.reports": ("data", ("polars", "pyarrow", "jinja2", "vl_convert")),
     "faceproof.training": (
         "train",
         ("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors"),

@@ -13,6 +13,7 @@ from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
+from faceproof.sources import to_printable
 from faceproof.tables import choose, require
 
 if TYPE_CHECKING:
@@ -85,22 +86,32 @@ def audit(
             help="Attribute column for fairness; repeatable. Default: age, gender, ...; in pairs.",
         ),
     ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(help="Pictures of the worst errors in the report, or none for privacy."),
+    ] = True,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
     ] = "text",
 ) -> None:
     """Audit a detector on labelled pictures: a question, an answer and tables for each audit.
 
-    Each result is written to the output folder when it is done. The same command resumes after
-    a stop. Exit codes: 0 done, 1 an audit could not be measured, 2 wrong usage.
+    Each result is written to the output folder when it is done, and at the end a report of all.
+    The same command resumes after a stop; with all results there, it writes the report again.
+    Exit codes: 0 done, 1 an audit could not be measured, 2 wrong usage.
     """
-    require("polars", "pyarrow", extra="data")
+    require("polars", "pyarrow", "jinja2", "vl_convert", extra="data")
     write = choose(FORMATS, format_, what="format")
     from faceproof.audits.audit import audit as run
+    from faceproof.data.manifest_files import read_manifest
+    from faceproof.detector import Detector
+    from faceproof.detector.scorers import usable_cores
+    from faceproof.reports.write_report import write_report
 
+    judge = Detector.load(detector, threads=usable_cores())
     with _show_progress() as progress:
         found = run(
-            detector,
+            judge,
             data,
             only=only,
             output=output,
@@ -114,6 +125,10 @@ def audit(
             by=by or (),
             progress=progress,
         )
+    page = write_report(
+        found, output, detector=judge, root=root or read_manifest(data).root, pictures=pictures
+    )
+    typer.echo(f"report: {to_printable(str(page))}", err=True)
     write(found)
     measured = all(one.measured for one in found.results)
     raise typer.Exit(ALL_CHECKED if measured else NOT_ALL_CHECKED)

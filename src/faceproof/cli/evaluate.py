@@ -15,15 +15,11 @@ from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows
-from faceproof.outputs import write_error, write_text
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     from faceproof.evaluation.evaluation_record import Evaluation
-
-
-PAGE = "evaluation.html"
 
 
 def evaluate(
@@ -88,6 +84,10 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
+    pictures: Annotated[
+        bool,
+        typer.Option(help="Pictures of the worst errors in the report, or none for privacy."),
+    ] = True,
     resamples: Annotated[
         int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
@@ -105,7 +105,7 @@ def evaluate(
     """
     from faceproof.tables import require
 
-    require("polars", "pyarrow", "jinja2", extra="data")
+    require("polars", "pyarrow", "jinja2", "vl_convert", extra="data")
     write = choose(FORMATS, format_, what="format")
     if (data is None) == (predictions is None):
         raise UsageError("--data or --predictions is needed, and not both")
@@ -128,7 +128,7 @@ def evaluate(
         result = _evaluate_scores(scores, given, figures)
     else:
         result = _evaluate_pictures(given, figures)
-    _write_page(result, output)
+    _write_report(result, output, given, pictures=pictures)
     write(result)
     read = all(one.error == 0 for one in result.answered)
     raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
@@ -160,7 +160,8 @@ def _evaluate_again(predictions: Path, given: _Given, figures: _Figures) -> Eval
     """Return the evaluation of a predictions table."""
     from faceproof.evaluation.evaluate import evaluate_predictions
 
-    _refuse_unused(given, ("--detector", "--at"), "--predictions, which has the scores")
+    used = ("--detector", "--at", "--root")
+    _refuse_unused(given, used, "--predictions, which has the scores")
     return evaluate_predictions(
         predictions, detector=given["--detector"], at=given["--at"], **figures
     )
@@ -225,22 +226,33 @@ def _show_progress() -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def _write_page(result: Evaluation, folder: Path) -> None:
-    """Write the page beside the predictions.
+def _write_report(result: Evaluation, folder: Path, given: _Given, *, pictures: bool) -> None:
+    """Write the report beside the predictions.
 
     Raises:
         UsageError, OutputError: the folder cannot be written to, or the disk is full.
     """
-    from faceproof.evaluation import predictions
-    from faceproof.evaluation.evaluate import PREDICTIONS
-    from faceproof.reports.evaluation_page import evaluation_page
+    from faceproof.reports.write_report import write_report
 
-    page = evaluation_page(result, predictions.read_table(folder / PREDICTIONS))
-    try:
-        write_text(folder / PAGE, page)
-    except OSError as error:
-        raise write_error(folder / PAGE, error) from error
-    typer.echo(f"report: {to_printable(str(folder / PAGE))}", err=True)
+    judged = given["--data"] is not None and given["--scores"] is None
+    page = write_report(
+        result,
+        folder,
+        detector=given["--detector"] or ("default" if judged else None),
+        root=_data_folder(given),
+        pictures=pictures,
+    )
+    typer.echo(f"report: {to_printable(str(page))}", err=True)
+
+
+def _data_folder(given: _Given) -> Path | None:
+    """Return the folder of the pictures, None if it is not known."""
+    if given["--data"] is None or given["--root"]:
+        root: Path | None = given["--root"]
+        return root
+    from faceproof.data.manifest_files import read_manifest
+
+    return read_manifest(given["--data"]).root
 
 
 def write_json(evaluation: Evaluation) -> None:
@@ -295,7 +307,7 @@ def _caution_lines(evaluation: Evaluation) -> Iterator[str]:
 def _omitted_figures_note(evaluation: Evaluation) -> str:
     """Return how many more figures are left out, and where they are listed."""
     more = len(evaluation.left_out) - 1
-    return f" (and {more} more like it, on the page)" if more else ""
+    return f" (and {more} more like it, in the report)" if more else ""
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:

@@ -190,10 +190,22 @@ class StartingPoint(Record):
     sha256: Sha256 | None = None
 
 
+class Audited(Record):
+    """The audits whose results are in the card, their data, and the detector that they judged.
+
+    ``detector_sha256`` is that of ``detector.json`` before it named this card; the networks are
+    the same.
+    """
+
+    detector_sha256: Sha256
+    data_sha256: Sha256
+    audits: tuple[Text, ...]
+
+
 class DetectorSpec(VersionedRecord):
     """The description of a detector; with the files that it names it is a bundle."""
 
-    ADDED_FIELDS = frozenset({"unsupported"})
+    ADDED_FIELDS = frozenset({"audited", "unsupported"})
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
     schema_: Literal["faceproof.detector/1"] = Field(default=SCHEMA, alias="schema")
@@ -210,6 +222,7 @@ class DetectorSpec(VersionedRecord):
     generators_seen: tuple[Text, ...]
     started_from: tuple[StartingPoint, ...] = ()
     results: tuple[Finding, ...] = ()
+    audited: Audited | None = None
     licence: Text
     notes: tuple[str, ...] = ()
     card: CardFile | None = None

@@ -363,6 +363,7 @@ class TestRecord:
             table.column("c")
 
 
+@pytest.mark.usefixtures("quick_charts")
 class TestCommand:
     @pytest.fixture
     def run(self, monkeypatch, capfd):
@@ -396,7 +397,11 @@ class TestCommand:
         ]
         assert "caution: Fewer than 300 groups" in err
         assert "clean pictures: 16 to judge" in err
+        report = tmp_path / "out" / "report.json"
+        first = report.read_bytes()
+        report.unlink()
         code, out, err = run(*words, "--format", "json")
+        assert report.read_bytes() == first
         assert [one["name"] for one in json.loads(out)["results"]] == ["generators", "stability"]
         assert "to judge" not in err
 
