@@ -49,7 +49,7 @@ def make(tmp_path: Path):
             label = labels[n % len(labels)]
             bright = {"r": 90, "f": 190}[label] + 8 * (n % 5)
             noise = np.random.default_rng(n).normal(size=(40, 40, 3))
-            grain = 250 * cv2.GaussianBlur(noise - noise.mean(), (0, 0), 2) - 2  # as in photographs
+            grain = 500 * cv2.GaussianBlur(noise - noise.mean(), (0, 0), 4) - 2  # as in photographs
             path = tmp_path / f"{n}.png"
             Image.fromarray((bright + grain).clip(0, 255).astype(np.uint8)).save(path)
             rows.append(
