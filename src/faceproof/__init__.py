@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from faceproof.evaluation.evaluation_record import Evaluation
     from faceproof.evaluation.other_scores import evaluate_scores
     from faceproof.imaging.decode import Limits
-    from faceproof.results import CheckedFace, CheckResult
+    from faceproof.results import CheckedFace, CheckResult, CheckResults
     from faceproof.sources import Sources
     from faceproof.training.train import train
 
@@ -40,6 +40,7 @@ __all__ = [
     "AuditRun",
     "Bundle",
     "CheckResult",
+    "CheckResults",
     "CheckedFace",
     "Checker",
     "Comparison",
@@ -66,6 +67,7 @@ _HOMES = {
     "AuditRun": "faceproof.evaluation.audit_result",
     "Bundle": "faceproof.detector",
     "CheckResult": "faceproof.results",
+    "CheckResults": "faceproof.results",
     "CheckedFace": "faceproof.results",
     "Checker": "faceproof.checker",
     "Comparison": "faceproof.evaluation.compare",

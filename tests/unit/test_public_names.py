@@ -93,6 +93,7 @@ class TestInspect:
         found = faceproof.inspect(manifest, faceproof.InspectSpec(sample=None))
         assert isinstance(found, faceproof.Inspection)
         assert (found.rows, found.sample, found.leaks) == (12, None, ())
+        assert repr(found).startswith("<Inspection 12 rows, 0 opened; kinds of fault: ")
         assert found == faceproof.inspect([manifest], faceproof.InspectSpec(sample=None))
 
     def test_another_manifest_is_read_beside_it(self, manifest):
@@ -118,6 +119,9 @@ class TestEvaluate:
         assert found.count_judged("all", "clean") == (6, 6)
         assert (found.data.split, found.data.name) == ("test", str(manifest))
         assert found.find("roc_auc").value == 1
+        assert repr(found).startswith("<Evaluation bright 1.0 at balanced: ")
+        assert "12 faces judged (clean), ROC-AUC 1.000 [" in repr(found)
+        assert repr(found.find("roc_auc")).startswith("<Finding roc_auc 1 [")
         assert (steps[0], steps[-1]) == ((0, 24), (24, 24))
         assert sorted(tmp_path.rglob("*")) == before
 

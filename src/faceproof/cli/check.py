@@ -14,6 +14,7 @@ from faceproof.cli.exits import interrupt_code
 from faceproof.cli.formats import choose_format
 from faceproof.cli.heatmaps import HeatMapFolder
 from faceproof.cli.output import FAIL_ON, OutcomeCounts, Writer
+from faceproof.cli.picture_folders import AnnotatedFolder, PictureFolder
 from faceproof.cli.progress import progress_bar
 from faceproof.cli.source_names import SourceNames
 from faceproof.cli.stability import StabilityCheck
@@ -85,6 +86,10 @@ def check(
             help="Case report to write (.html or .pdf): results, reliability, how to verify them.",
         ),
     ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for each picture (PNG) with its faces marked."),
+    ] = None,
     heatmaps: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for a heat map (PNG) of each face."),
@@ -123,12 +128,13 @@ def check(
         checker = make_checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
         case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
         maps = HeatMapFolder(heatmaps, checker) if heatmaps else None
+        marked = AnnotatedFolder(annotate, checker) if annotate else None
     except KeyboardInterrupt as stop:
         with written.open(output, nullcontext) as writer:
             writer.close()
         raise typer.Exit(interrupt_code(stop)) from None
     copies = StabilityCheck(checker) if stability else None
-    seeing = [one for one in (case, maps) if one]
+    seeing = [one for one in (case, maps, marked) if one]
     tally = OutcomeCounts()
     with (
         progress_bar(listing.countable_sources(), quiet=quiet) as bar,
@@ -159,7 +165,7 @@ def _refuse_overwriting(listing: SourceNames, output: Path | None, report: Path 
 def _check_groups(
     checker: Checker,
     listing: SourceNames,
-    seeing: Sequence[CaseReport | HeatMapFolder],
+    seeing: Sequence[CaseReport | PictureFolder],
     copies: StabilityCheck | None,
 ) -> Generator[CheckResult, None, None]:
     """Yield the results, group after group; ``seeing`` note the sources on their way."""

@@ -106,6 +106,9 @@ class Bundle:
     spec: DetectorSpec
     sha256: str
 
+    def __repr__(self) -> str:
+        return f"<Bundle {self.spec.name} {self.spec.version} in {self.folder}, {self.sha256[:12]}>"
+
     @classmethod
     def read(cls, folder: str | Path) -> Bundle:
         """Return the bundle in ``folder``; its other files are read and verified when used.

@@ -104,6 +104,9 @@ class Detector:
         opened = [scorer.open(bundle, member, options) for member in bundle.spec.members]
         return cls(bundle, opened, batch=_BATCH_ON_CPU if device == "cpu" else _BATCH_ELSEWHERE)
 
+    def __repr__(self) -> str:
+        return repr(self.spec).replace("<DetectorSpec ", "<Detector ", 1)
+
     @property
     def spec(self) -> DetectorSpec:
         """The content of detector.json."""

@@ -85,6 +85,10 @@ class Comparison(Document):
     changes: tuple[AucChange, ...]
     cautions: tuple[str, ...] = ()
 
+    def _summarise(self) -> str:
+        faces = ", ".join(f"{n:,} {condition}" for condition, n in self.faces.items())
+        return f"{', '.join(one.name for one in self.compared)}; faces judged by all: {faces}"
+
 
 @dataclass(frozen=True)
 class _Entry:
