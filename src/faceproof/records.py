@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -42,10 +43,10 @@ class Record(BaseModel):
     def __str__(self) -> str:
         return repr(self) if self._summarise() else super().__str__()
 
-    def __rich_repr__(self) -> Any:
+    def __rich_repr__(self) -> Iterator[Any]:
         """Yield the summary, or every field, for rich."""
         words = self._summarise()
-        return iter([words]) if words else super().__rich_repr__()
+        yield from [words] if words else self.__repr_args__()
 
     def write(self, path: Path) -> None:
         """Write indented JSON with a final newline, UTF-8; the whole file or nothing."""

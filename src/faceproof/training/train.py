@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import add_made_fakes, read_prepared
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
@@ -17,11 +16,9 @@ from faceproof.training.fit import fit
 from faceproof.training.forging.pool import make_fakes
 from faceproof.training.optimizers import epochs_to_steps
 from faceproof.training.preflight import (
-    crop_notes,
-    doubtful_promises,
+    find_doubts,
     refuse_contradicted_origin,
     refuse_poor_data,
-    start_notes,
 )
 from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.run.checkpoint import convert_disk_errors, run_folder
@@ -61,20 +58,12 @@ def train(
         recipe = epochs_to_steps(recipe, manifest.counts().get("train", 0))
         refuse_poor_data(recipe, manifest)
         if is_first_process():
-            for doubt in _find_doubts(recipe, manifest):
+            for doubt in find_doubts(recipe, manifest):
                 progress(doubt)
         network = fit(recipe, manifest, run, made=made, progress=progress)
         bundle = finish(recipe, manifest, network, run, progress=progress)
         training_page.write(run.path)
         return bundle
-
-
-def _find_doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
-    """Yield what to know before hours of training, though it forbids nothing."""
-    crop = recipe.network.preprocessing.crop
-    yield from crop_notes(crop, recipe.data.prepared)
-    yield from start_notes(crop, recipe.network.starting_weights)
-    yield from doubtful_promises(recipe.calibration, manifest)
 
 
 @contextmanager

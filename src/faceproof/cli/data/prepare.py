@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
+from faceproof.cli.options import complete_detectors
 from faceproof.cli.progress import print_next, progress_bar
 from faceproof.errors import UsageError
 from faceproof.outputs import refuse_overwriting
@@ -46,7 +47,11 @@ def prepare(
     ] = None,
     detector: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FOLDER", help="Crop exactly as this detector does."),
+        typer.Option(
+            metavar="NAME|FOLDER",
+            autocompletion=complete_detectors,
+            help="Crop exactly as this detector does.",
+        ),
     ] = None,
     keep: Annotated[
         str,
