@@ -216,7 +216,16 @@ BATCH = 1  # on a CPU a larger batch costs the same per face and only delays the
 
 
 class Checker:
-    """Checks pictures with a detector at one of its operating points; thread-safe."""
+    """Checks pictures with a detector at one of its operating points; thread-safe.
+
+    >>> from faceproof import Checker, Detector
+    >>> checker = Checker(Detector.load("default"), at="1-in-20")
+    >>> checker.check("samples/real-astronaut.jpg").verdict
+    'real'
+    >>> names = ["samples/no-face-cat.jpg", "samples/no-such-file.jpg"]
+    >>> [result.status for result in checker.check_many(names)]
+    ['no_face', 'error']
+    """
 
     def __init__(
         self,

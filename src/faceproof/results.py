@@ -154,6 +154,13 @@ class CheckResult(Document, VersionedRecord):
 
     A notebook shows it with its picture, where that is the unchanged file called ``source``.
 
+    >>> from faceproof import check
+    >>> result = check("samples/real-astronaut.jpg")
+    >>> result.verdict, len(result.faces), result.image.format
+    ('real', 1, 'JPEG')
+    >>> result.annotate().size
+    (640, 640)
+
     ``resaved`` are the answers on copies of the picture, where they were asked for; it is omitted
     when empty. ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and
     its share of the networks' batch. It excludes copies and the time spent waiting for other

@@ -113,6 +113,12 @@ class Sources:
     pipe or a ``data:`` address yields a `StreamSource`. ``skipped`` counts the files in folders
     that are not pictures by their suffix (or, without one, by their first bytes), heat maps and
     annotated pictures of ours, and the files in folders of other programs, such as thumbnails.
+
+    >>> from faceproof import Sources
+    >>> sources = Sources(["samples/", "samples/real-h*.jpg"])
+    >>> found = [os.path.basename(path) for path in sources]
+    >>> found[-1], sources.skipped
+    ('real-hopper.jpg', 1)
     """
 
     names: Iterable[str]

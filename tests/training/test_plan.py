@@ -36,9 +36,8 @@ def test_it_says_how_much_how_long_and_how_that_is_known(dry_run):
     ]
     assert lines[1] == "data: train 24, validation 16, calibration 78, test 16 faces"
     assert lines[2] == ("schedule: 30 steps of 8 faces, 240 faces (10.0 epochs), 10 validations")
-    assert re.match(
-        r"time: about 0:\d\d:\d\d, from [\d.]+ s a step, measured now on 3 steps", lines[3]
-    )
+    measured = r"from [\d.]+ s a step, measured now on 3 steps \(cpu, 32-true\)"
+    assert re.match(rf"time: about 0:\d\d:\d\d, {measured}; calibration", lines[3])
     assert re.match(r"disk: about \d+ MB for checkpoints and detector", lines[4])
     assert "measuring 4 steps of 8 faces" in dry_run.stderr
 

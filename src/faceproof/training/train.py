@@ -44,6 +44,11 @@ def train(
         TrainingStopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
 
     >>> from faceproof import train
+    >>> train("examples/own-data.toml", "runs/own", overrides=["schedule.epoch=3"])
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.RecipeError: examples/own-data.toml: schedule.epoch is no key of a recipe, \
+did you mean 'epochs'?
     >>> bundle = train("examples/own-data.toml", "runs/own")  # doctest: +SKIP
     >>> bundle.spec.operating_point().promise  # doctest: +SKIP
     """

@@ -13,9 +13,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from faceproof.cli import app
-from faceproof.cli.options import complete_detectors, complete_points
+from faceproof.cli.options import complete_detectors
 from faceproof.detector import Bundle
-from faceproof.tables import choose
 
 
 def parameter(verb: str, option: str) -> tuple[Any, Any]:
@@ -57,7 +56,9 @@ CHOICES = {
 }
 
 
-@pytest.mark.parametrize(("place", "tables"), CHOICES.items(), ids=lambda one: " ".join(one))
+@pytest.mark.parametrize(
+    ("place", "tables"), CHOICES.items(), ids=[" ".join(place) for place in CHOICES]
+)
 def test_a_shell_completes_the_names_of_the_table(place, tables):
     pytest.importorskip("polars")
     known = [name for table in tables for name in names(table)]
@@ -165,10 +166,3 @@ class TestEnvironment:
         assert "none.csv" in found.output
         named = CliRunner().invoke(app, [*given, "--detector", "default"])
         assert "--detector has no effect on --scores; remove it" in named.output
-
-
-def test_a_name_that_is_completed_is_one_that_is_accepted():
-    from faceproof.checker import FACES
-
-    assert all(choose(FACES, name) for name in offered("check", "--faces"))
-    assert complete_points  # the callback of --at
