@@ -277,8 +277,8 @@ class CheckResults(Iterator[CheckResult]):
 
     >>> from faceproof import CheckResults, check
     >>> kept = [check(name) for name in ("samples/real-astronaut.jpg", "samples/no-face-cat.jpg")]
-    >>> CheckResults(kept).to_pandas()[["verdict", "faces"]].values.tolist()
-    [['real', 1], [None, 0]]
+    >>> CheckResults(kept).to_polars().select("verdict", "faces").rows()
+    [('real', 1), (None, 0)]
     """
 
     def __init__(self, results: Iterable[CheckResult]) -> None:
