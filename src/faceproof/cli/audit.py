@@ -11,9 +11,9 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.options import AT, DETECTOR, QUIET, complete_from
-from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
+from faceproof.messages import escape_unprintable
 from faceproof.tables import choose, require
 
 if TYPE_CHECKING:

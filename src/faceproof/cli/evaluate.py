@@ -11,11 +11,10 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.options import AT, CONDITION, QUIET, complete_from, detector_option
-from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
-from faceproof.messages import align_rows
+from faceproof.messages import align_rows, escape_unprintable
 from faceproof.outputs import write_error, write_text
 from faceproof.sources import to_printable
 from faceproof.tables import choose

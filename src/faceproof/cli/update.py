@@ -10,11 +10,10 @@ import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
 from faceproof.cli.options import AT, SET, detector_option
-from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressPrinter
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
-from faceproof.messages import align_rows
+from faceproof.messages import align_rows, escape_unprintable
 from faceproof.outputs import refuse_overwriting
 from faceproof.sources import to_printable
 from faceproof.tables import choose

@@ -83,7 +83,7 @@ def _section(
     name: str, record: type[Record], field: FieldInfo, chosen: Mapping[str, object]
 ) -> Iterator[str]:
     """Yield the lines of a section: its title, what it is about, its keys."""
-    kind = get_origin(field.annotation)
+    kind: Any = get_origin(field.annotation)
     title = {dict: f"[{name}.NAME]", tuple: f"[[{name}]]"}.get(kind, f"[{name}]")
     optional = kind in (dict, tuple) or (not field.is_required() and field.default is None)
     yield f"# {title}" if optional else title

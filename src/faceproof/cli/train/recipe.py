@@ -174,7 +174,7 @@ def train(
         _write_starter(recipe or Path("recipe.toml"))
         return
     if recipe is None:
-        raise UsageError("no recipe: name its .toml file, or write one with faceproof train --init")
+        raise UsageError("RECIPE.toml is missing: name one, or write one with faceproof train --init")
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
