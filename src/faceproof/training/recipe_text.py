@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from faceproof.records import Record
-from faceproof.training.recipe import Recipe, record_in
+from faceproof.tables import choose
+from faceproof.training.overrides import apply_override
+from faceproof.training.recipe import Recipe, recipe_keys, record_in
 
 _WIDTH = 98
 
@@ -51,10 +53,15 @@ STARTER: Mapping[str, tuple[object, str]] = {
 _OF_THE_NETWORK = ("network.preprocessing.crop.size", "network.preprocessing.input.")
 
 
-def starter_recipe(*, name: str = "recipe.toml") -> str:
+def starter_recipe(*, name: str = "recipe.toml", overrides: Sequence[str] = ()) -> str:
     """Return the text of a recipe: the starter's values, and every other key as a comment.
 
-    ``name`` is that of its file, for the commands in it.
+    ``name`` is that of its file, for the commands in it. ``overrides`` such as
+    ``data.prepared=faces`` replace values.
+
+    Raises:
+        RecipeError: an override has no value.
+        UnknownChoiceError: it names no key of a recipe.
     """
     head = [
         "Recipe of a training. Keys behind a # have the default that is shown. Before this:",
@@ -65,6 +72,7 @@ def starter_recipe(*, name: str = "recipe.toml") -> str:
     ]
     chosen = {key: value for key, (value, _) in STARTER.items()}
     chosen["export.command"] = f"faceproof train {name}"
+    chosen |= dict(_read_override(one) for one in overrides)
     lines = [f"# {line}" for line in head]
     sections = []
     for key, field in Recipe.model_fields.items():
@@ -77,6 +85,18 @@ def starter_recipe(*, name: str = "recipe.toml") -> str:
         else:
             sections += ["", *_section(key, record, field, chosen)]
     return "\n".join([*lines, *sections]) + "\n"
+
+
+def _read_override(override: str) -> tuple[str, object]:
+    """Return the key and the value of ``section.key=value``."""
+    content: dict[str, Any] = {}
+    place, _ = apply_override(content, override)
+    key = ".".join(map(str, place))
+    choose(dict.fromkeys(recipe_keys()), key, what="key of a recipe")
+    value: Any = content
+    for part in place:
+        value = value[part]
+    return key, value
 
 
 def _section(

@@ -23,6 +23,18 @@ def test_init_writes_a_recipe_that_can_be_read(tmp_path):
     assert read_recipe(path).export.command == "faceproof train own.toml"
 
 
+def test_a_key_can_be_set_in_it_and_a_wrong_one_is_refused(tmp_path):
+    path = tmp_path / "own.toml"
+    wrong = train("--init", str(path), "--set", "data.prepard=faces")
+    assert (wrong.exit_code, path.exists()) == (2, False)
+    assert "did you mean 'data.prepared'" in wrong.output
+    given = ("--set", "data.prepared=faces", "--set", "optimizer.learning_rate=0.01")
+    assert train("--init", str(path), *given).exit_code == 0
+    recipe = read_recipe(path)
+    assert recipe.data.prepared == Path("faces")
+    assert recipe.optimizer.learning_rate == 0.01
+
+
 def test_its_file_is_called_recipe_unless_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train("--init").exit_code == 0

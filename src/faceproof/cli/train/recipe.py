@@ -171,10 +171,12 @@ def train(
     `faceproof train combine A B -o C` makes one detector of several instead.
     """
     if init:
-        _write_starter(recipe or Path("recipe.toml"))
+        _write_starter(recipe or Path("recipe.toml"), set_ or ())
         return
     if recipe is None:
-        raise UsageError("RECIPE.toml is missing: name one, or write one with faceproof train --init")
+        raise UsageError(
+            "RECIPE.toml is missing: name one, or write one with faceproof train --init"
+        )
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
@@ -195,11 +197,11 @@ def train(
         print_next("faceproof", "check", "PICTURES", "--detector", bundle.folder)
 
 
-def _write_starter(path: Path) -> None:
+def _write_starter(path: Path, overrides: Sequence[str]) -> None:
     """Write a recipe to start from.
 
     Raises:
-        UsageError: the file exists, or cannot be written.
+        UsageError: the file exists, or cannot be written; or an override is none.
     """
     from faceproof.outputs import write_error, write_text
     from faceproof.training.recipe_text import starter_recipe
@@ -208,8 +210,9 @@ def _write_starter(path: Path) -> None:
         raise UsageError(
             f"{to_printable(str(path))} exists and is not overwritten; name a new file"
         )
+    text = starter_recipe(name=path.name, overrides=overrides)
     try:
-        write_text(path, starter_recipe(name=path.name))
+        write_text(path, text)
     except OSError as error:
         raise write_error(path, error) from error
     typer.echo(path)
