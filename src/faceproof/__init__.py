@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from faceproof.evaluation.other_scores import evaluate_scores
     from faceproof.imaging.decode import Limits
     from faceproof.reports.write_report import write_report
-    from faceproof.results import CheckedFace, CheckResult
+    from faceproof.results import CheckedFace, CheckResult, CheckResults
     from faceproof.sources import Sources
     from faceproof.training.leave_one_out.leave_one_out import leave_one_out
     from faceproof.training.train import train
@@ -42,6 +42,7 @@ __all__ = [
     "AuditRun",
     "Bundle",
     "CheckResult",
+    "CheckResults",
     "CheckedFace",
     "Checker",
     "Comparison",
@@ -70,6 +71,7 @@ _HOMES = {
     "AuditRun": "faceproof.evaluation.audit_result",
     "Bundle": "faceproof.detector",
     "CheckResult": "faceproof.results",
+    "CheckResults": "faceproof.results",
     "CheckedFace": "faceproof.results",
     "Checker": "faceproof.checker",
     "Comparison": "faceproof.evaluation.compare",

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from collections.abc import Generator, Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from faceproof.detector.spec import OperatingPoint, Probability, Sha256, Verdict, decide
 from faceproof.imaging.faces import SMALLEST_FACE_PX
 from faceproof.imaging.quality import Quality
+from faceproof.messages import count_noun, shorten_text
 from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from faceproof.records import Document, Record, VersionedRecord
+
+if TYPE_CHECKING:
+    import polars as pl
+    from PIL.Image import Image
+
+    from faceproof.loading import Source
 
 Status = Literal["ok", "no_face", "error"]
 Point = tuple[float, float]
@@ -58,6 +67,10 @@ class HeatMap(Record):
     hottest_deleted: float
     random_deleted: float
 
+    def _summarise(self) -> str:
+        size = f"{len(self.values)} x {len(self.values[0]) if self.values else 0}"
+        return f"{self.method}, {size}, {'' if self.reliable else 'not '}reliable"
+
 
 class CheckedFace(Record):
     """One face and its verdict; box (x, y, width, height) and landmarks in pixels.
@@ -73,6 +86,12 @@ class CheckedFace(Record):
     verdict: Verdict
     fake_probability: Probability
     heatmap: HeatMap | None = None
+
+    def _summarise(self) -> str:
+        x, y, width, height = self.box
+        cautions = "".join(f", {one}" for one in self.quality.cautions)
+        place = f"{width:.0f} x {height:.0f} px at {x:.0f},{y:.0f}"
+        return f"{self.verdict} {self.fake_probability:.2f}, {place}{cautions}"
 
     def at(self, point: OperatingPoint) -> CheckedFace:
         """Return the face with its verdict at another operating point of the same detector."""
@@ -133,6 +152,15 @@ class ResavedResult(Record):
 class CheckResult(Document, VersionedRecord):
     """The answer for one source, with the highest ``fake_probability`` of its faces.
 
+    A notebook shows it with its picture, where that is the unchanged file called ``source``.
+
+    >>> from faceproof import check
+    >>> result = check("samples/real-astronaut.jpg")
+    >>> result.verdict, len(result.faces), result.image.format
+    ('real', 1, 'JPEG')
+    >>> result.annotate().size
+    (640, 640)
+
     ``resaved`` are the answers on copies of the picture, where they were asked for; it is omitted
     when empty. ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and
     its share of the networks' batch. It excludes copies and the time spent waiting for other
@@ -154,6 +182,13 @@ class CheckResult(Document, VersionedRecord):
     elapsed_ms: Annotated[float, Field(ge=0)]
     resaved: tuple[ResavedResult, ...] = ()
 
+    def _summarise(self) -> str:
+        source = shorten_text(self.source)
+        if self.fake_probability is None:
+            return f"{source}: {f'error {self.error.code}' if self.error else 'no face'}"
+        faces = count_noun(len(self.faces), "face")
+        return f"{source}: {self.verdict} {self.fake_probability:.2f}, {faces}"
+
     def at(self, point: OperatingPoint) -> CheckResult:
         """Return the result with the verdicts of another operating point of the same detector."""
         faces = tuple(face.at(point) for face in self.faces)
@@ -165,6 +200,64 @@ class CheckResult(Document, VersionedRecord):
         }
         return self.model_copy(update=change)
 
+    def annotate(self, picture: Source | None = None, *, longest: int = 1600) -> Image:
+        """Return the picture with a frame, a number and the verdict at each face, in sRGB.
+
+        ``picture`` is what was checked: a path, address, bytes, Pillow image or array. None is the
+        file called ``source``. The longer side is at most ``longest`` px, and at least 640.
+
+        Raises:
+            UsageError: the picture is not at hand, or is not the one that was checked.
+            SourceError: it cannot be read.
+        """
+        from faceproof.reports.annotated import annotate
+
+        return annotate(self, picture, longest=longest)
+
+    def show(self, picture: Source | None = None) -> None:
+        """Show the picture of `annotate` in the viewer of this system, or in the notebook.
+
+        Raises:
+            UsageError, SourceError: as `annotate` does.
+        """
+        self.annotate(picture).show()
+
+    def save(self, path: str | PathLike[str], picture: Source | None = None) -> None:
+        """Write the picture of `annotate` as a PNG file.
+
+        A file that exists is only overwritten if it is an annotated picture of the same source.
+
+        Raises:
+            UsageError: another ending, or another file is there; and as `annotate` does.
+            SourceError: as `annotate` does.
+            OutputError: the disk is full.
+        """
+        from faceproof.reports.annotated import save_annotated
+
+        save_annotated(self, Path(path), picture)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row for each face, in the columns of ``faceproof check --format csv``.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        return CheckResults([self]).to_polars()
+
+    def to_pandas(self) -> Any:
+        """Return a row for each face, as `to_polars` does.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return CheckResults([self]).to_pandas()
+
+    def _repr_html_(self) -> str:
+        """Return the verdict, the faces and, if it is at hand, the picture for a notebook."""
+        from faceproof.reports.annotated import notebook_html
+
+        return notebook_html(self)
+
     @model_validator(mode="after")
     def _status_agrees(self) -> Self:
         found = "error" if self.error else "ok" if self.faces else "no_face"
@@ -175,3 +268,58 @@ class CheckResult(Document, VersionedRecord):
         if (self.verdict is None) != (self.status != "ok"):
             raise ValueError(f"status {self.status!r} contradicts verdict {self.verdict!r}")
         return self
+
+
+class CheckResults(Iterator[CheckResult]):
+    """Results in the order of their sources, each computed when it is read; it is read once.
+
+    `Checker.check_many` returns it. Results that you have kept make another one.
+
+    >>> from faceproof import CheckResults, check
+    >>> kept = [check(name) for name in ("samples/real-astronaut.jpg", "samples/no-face-cat.jpg")]
+    >>> CheckResults(kept).to_polars().select("verdict", "faces").rows()
+    [('real', 1), (None, 0)]
+    """
+
+    def __init__(self, results: Iterable[CheckResult]) -> None:
+        self._results = iter(results)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> CheckResult:
+        return next(self._results)
+
+    def __repr__(self) -> str:
+        return "<CheckResults: an iterator, which can be read once>"
+
+    def close(self) -> None:
+        """Stop: sources that were not read are not checked."""
+        if isinstance(self._results, Generator):
+            self._results.close()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the results that are left, a row for each face or source without one.
+
+        The columns are those of ``faceproof check --format csv``.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        from faceproof.reports.csv_rows import csv_rows, polars_frame
+        from faceproof.tables import require
+
+        require("polars", extra="data")  # before anything is checked
+        return polars_frame(row for one in self for row in csv_rows(one))
+
+    def to_pandas(self) -> Any:
+        """Return the same table as `to_polars`, for pandas.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        from faceproof.reports.csv_rows import csv_rows, pandas_frame
+        from faceproof.tables import import_pandas
+
+        import_pandas()  # before anything is checked
+        return pandas_frame(row for one in self for row in csv_rows(one))

@@ -44,7 +44,9 @@ OTHER_PROGRAMS = frozenset(
 
 #: The text chunk with the face's name in a PNG of ours, and the number of bytes that contain it.
 HEATMAP_MARK = "faceproof heat map"
-_HEATMAP_CHUNK = b"tEXt" + HEATMAP_MARK.encode() + b"\0"
+ANNOTATED_MARK = "faceproof annotated"
+"""The keys of the text in PNG files of ours: heat maps, and pictures with marked faces."""
+_OWN_CHUNKS = tuple(b"tEXt" + mark.encode() + b"\0" for mark in (HEATMAP_MARK, ANNOTATED_MARK))
 _HEAD_BYTES = 512
 
 #: How pictures begin: a short form of `imaging.formats.FORMATS`, for the same reason.
@@ -109,8 +111,14 @@ class Sources:
 
     A file yields itself, a folder the pictures below it in sorted order, a pattern its matches; a
     pipe or a ``data:`` address yields a `StreamSource`. ``skipped`` counts the files in folders
-    that are not pictures by their suffix (or, without one, by their first bytes), heat maps of
-    ours, and the files in folders of other programs, such as thumbnails.
+    that are not pictures by their suffix (or, without one, by their first bytes), heat maps and
+    annotated pictures of ours, and the files in folders of other programs, such as thumbnails.
+
+    >>> from faceproof import Sources
+    >>> sources = Sources(["samples/", "samples/real-h*.jpg"])
+    >>> found = [os.path.basename(path) for path in sources]
+    >>> found[-1], sources.skipped
+    ('real-hopper.jpg', 1)
     """
 
     names: Iterable[str]
@@ -180,7 +188,7 @@ def _is_picture(path: os.PathLike[str]) -> bool:
     """Return whether a file in a folder has the name of a picture.
 
     Without a suffix the first bytes decide. True for a broken link, so that it is reported; False
-    for a pipe, a macOS ``._`` file, or a heat map of ours.
+    for a pipe, a macOS ``._`` file, or a heat map or annotated picture of ours.
     """
     name = os.path.basename(path)
     suffix = os.path.splitext(name)[1].lower()
@@ -190,7 +198,10 @@ def _is_picture(path: os.PathLike[str]) -> bool:
         return bool(suffix) and not os.path.exists(path)
     if not suffix:
         return begins_like_picture(_read_head(path))
-    return suffix != ".png" or _HEATMAP_CHUNK not in _read_head(path)
+    if suffix != ".png":
+        return True
+    head = _read_head(path)
+    return not any(chunk in head for chunk in _OWN_CHUNKS)
 
 
 def _read_head(path: os.PathLike[str]) -> bytes:

@@ -436,3 +436,11 @@ def test_a_file_without_the_columns_of_scores_is_refused(run, make, tmp_path):
 def test_options_without_effect_are_refused(run, make, words, message):
     code, _, err = run("--data", make(), *words)
     assert (code, message in err) == (2, True)
+
+
+def test_quiet_keeps_the_table_and_the_cautions(run, make):
+    loud = run("--data", make(), *FAST)
+    quiet = run("--data", make(), *FAST, "--quiet")
+    assert quiet.out == loud.out
+    assert {"figures and intervals"} < set(loud.err.splitlines()) - set(quiet.err.splitlines())
+    assert all(line.startswith(("caution: ", "left out: ")) for line in quiet.err.splitlines())

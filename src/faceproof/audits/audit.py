@@ -63,7 +63,7 @@ def audit(
     by: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> AuditRun:
-    """Return the results of the audits called ``only`` (None: all) of a detector.
+    r"""Return the results of the audits called ``only`` (None: all) of a detector.
 
     ``detector``, ``manifest``, ``split``, ``root``, ``at`` and ``faces`` are those of
     `faceproof.evaluate`. Each cell of a sample has at most ``most`` pictures, None takes all; a
@@ -81,6 +81,19 @@ def audit(
         UnknownChoiceError: the audit, operating point, split, attribute column or choice of faces
             is unknown.
         ManifestError: the manifest breaks its contract, or a picture is another than it names.
+
+    >>> import hashlib, tempfile
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = ["path,label,generator,source,split,group,sha256"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     Image.new("RGB", (64, 64), (40 * n, 90, 90)).save(file := folder / f"{n}.png")
+    ...     digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{digest}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> run = audit("default", folder / "faces.csv", only=["generators"], faces="whole")
+    >>> run.settings.rows, [one.name for one in run.results]
+    (6, ['generators'])
     """
     names = tuple(dict.fromkeys(only)) if only else tuple(AUDITS)
     chosen = {name: choose(AUDITS, name, what="audit") for name in names}

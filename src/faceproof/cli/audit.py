@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.output import escape_unprintable
+from faceproof.cli.options import AT, DETECTOR, QUIET, complete_from
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
+from faceproof.messages import escape_unprintable
 from faceproof.sources import to_printable
 from faceproof.tables import choose, require
 
@@ -25,12 +26,7 @@ def audit(
     data: Annotated[
         Path, typer.Option("--data", metavar="MANIFEST", help="Manifest of labelled pictures.")
     ],
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
-        ),
-    ] = "default",
+    detector: Annotated[str, DETECTOR] = "default",
     output: Annotated[
         Path,
         typer.Option(
@@ -39,7 +35,12 @@ def audit(
     ],
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Audit to run; repeatable. Default: all."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=complete_from("faceproof.audits.audit:AUDITS"),
+            help="Audit to run: robustness, stability, calibration, generators, fairness, "
+            "shortcuts or attacks; repeatable. Default: all.",
+        ),
     ] = None,
     most: Annotated[
         int,
@@ -51,21 +52,20 @@ def audit(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split to audit; default: test, or all rows of a manifest without splits."
+            autocompletion=complete_from("faceproof.data.manifest:SPLITS"),
+            help="Split to audit; default: test, or all rows of a manifest without splits.",
         ),
     ] = None,
     root: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
-    ] = None,
+    at: Annotated[str | None, AT] = None,
     faces: Annotated[
         str,
         typer.Option(
             metavar="largest|whole",
+            autocompletion=complete_from("faceproof.evaluation.scored_faces:FACES"),
             help="Faces to judge; whole: the picture is already a face crop.",
         ),
     ] = "largest",
@@ -93,6 +93,7 @@ def audit(
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
     ] = "text",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Audit a detector on labelled pictures: a question, an answer and tables for each audit.
 
@@ -109,7 +110,7 @@ def audit(
     from faceproof.reports.write_report import write_report
 
     judge = Detector.load(detector, threads=usable_cores())
-    with _show_progress() as progress:
+    with _show_progress(quiet=quiet) as progress:
         found = run(
             judge,
             data,
@@ -128,14 +129,15 @@ def audit(
     page = write_report(
         found, output, detector=judge, root=root or read_manifest(data).root, pictures=pictures
     )
-    typer.echo(f"report: {to_printable(str(page))}", err=True)
+    if not quiet:
+        typer.echo(f"report: {to_printable(str(page))}", err=True)
     write(found)
     measured = all(one.measured for one in found.results)
     raise typer.Exit(ALL_CHECKED if measured else NOT_ALL_CHECKED)
 
 
 @contextmanager
-def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
+def _show_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Return what shows the faces judged for each predictions table on a bar."""
     bar, counted = ProgressBar(), 0
     with ExitStack() as stack:
@@ -144,8 +146,9 @@ def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
             nonlocal bar, counted
             if not count:
                 counted = 0
-                typer.echo(f"{name} pictures: {number:,} to judge", err=True)
-                bar = stack.enter_context(progress_bar(range(number), what="judged"))
+                if not quiet:
+                    typer.echo(f"{name} pictures: {number:,} to judge", err=True)
+                bar = stack.enter_context(progress_bar(range(number), what="judged", quiet=quiet))
             for _ in range(count - counted):
                 bar.advance()
             counted = count

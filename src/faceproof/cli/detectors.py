@@ -11,13 +11,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.options import complete_detectors
+
 if TYPE_CHECKING:
     from faceproof.detector import Bundle, DetectorSpec
     from faceproof.detector.spec import Finding
 
 app = typer.Typer(help="List, show and verify detectors.", no_args_is_help=True)
 
-Named = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="Detector: a name, or a folder.")]
+Named = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FOLDER",
+        autocompletion=complete_detectors,
+        help="Detector: a name, or a folder.",
+    ),
+]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print detector.json itself.")]
 _All = Annotated[bool, typer.Option("--all", help="Print everything: every result and note.")]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.output import escape_unprintable
+from faceproof.cli.options import AT, CONDITION, QUIET, complete_from, detector_option
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
-from faceproof.messages import align_rows
+from faceproof.messages import align_rows, escape_unprintable
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
+    context: typer.Context,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
     data: Annotated[
@@ -48,36 +49,26 @@ def evaluate(
         typer.Option(metavar="P", help="Score from which --scores means fake; default: 0.5."),
     ] = None,
     detector: Annotated[
-        str | None,
-        typer.Option(
-            "--detector",
-            "-d",
-            metavar="NAME|FOLDER",
-            help="Detector: a name, or a folder; default: default.",
-        ),
+        str | None, detector_option("Detector: a name, or a folder; default: default.")
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split to score; default: test, or all rows of a manifest without splits."
+            autocompletion=complete_from("faceproof.data.manifest:SPLITS"),
+            help="Split to score; default: test, or all rows of a manifest without splits.",
         ),
     ] = None,
     root: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
     ] = None,
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Degradation to apply before scoring; repeatable."),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
-    ] = None,
+    condition: Annotated[list[str] | None, CONDITION] = None,
+    at: Annotated[str | None, AT] = None,
     faces: Annotated[
         str | None,
         typer.Option(
             metavar="largest|whole",
+            autocompletion=complete_from("faceproof.evaluation.scored_faces:FACES"),
             help="Faces to score; default: largest; whole: the picture is already a face crop.",
         ),
     ] = None,
@@ -94,6 +85,7 @@ def evaluate(
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Evaluate a detector on labelled pictures, by source, generator and condition.
 
@@ -109,16 +101,17 @@ def evaluate(
     write = choose(FORMATS, format_, what="format")
     if (data is None) == (predictions is None):
         raise UsageError("--data or --predictions is needed, and not both")
+    named = {key for key in ("detector", "at") if _is_in_environment(context, key)}
     given: _Given = {
         "--data": data,
         "--scores": scores,
         "--name": name,
         "--threshold": threshold,
-        "--detector": detector,
+        "--detector": None if scores and "detector" in named else detector,
         "--split": split,
         "--root": root,
         "--condition": condition,
-        "--at": at,
+        "--at": None if scores and "at" in named else at,
         "--faces": faces,
     }
     figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
@@ -127,11 +120,17 @@ def evaluate(
     elif scores is not None:
         result = _evaluate_scores(scores, given, figures)
     else:
-        result = _evaluate_pictures(given, figures)
-    _write_report(result, output, given, pictures=pictures)
+        result = _evaluate_pictures(given, figures, quiet=quiet)
+    _write_report(result, output, given, pictures=pictures, quiet=quiet)
     write(result)
     read = all(one.error == 0 for one in result.answered)
     raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
+
+
+def _is_in_environment(context: typer.Context, parameter: str) -> bool:
+    """Return whether an option comes from its environment variable, which may suit other verbs."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "ENVIRONMENT"
 
 
 _Given = dict[str, Any]
@@ -185,14 +184,14 @@ def _evaluate_scores(scores: Path, given: _Given, figures: _Figures) -> Evaluati
     )
 
 
-def _evaluate_pictures(given: _Given, figures: _Figures) -> Evaluation:
+def _evaluate_pictures(given: _Given, figures: _Figures, *, quiet: bool) -> Evaluation:
     """Return the evaluation of a detector on pictures."""
     from faceproof.evaluation.evaluate import evaluate as run
 
     for name in ("--name", "--threshold"):
         if given[name] is not None:
             raise UsageError(f"{name} has no effect without --scores; remove it")
-    with _show_progress() as progress:
+    with _show_progress(quiet=quiet) as progress:
         return run(
             given["--detector"] or "default",
             given["--data"],
@@ -207,7 +206,7 @@ def _evaluate_pictures(given: _Given, figures: _Figures) -> Evaluation:
 
 
 @contextmanager
-def _show_progress() -> Iterator[Callable[[int, int], None]]:
+def _show_progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Return what shows answers on a bar, and then a line for what takes its time after them."""
     bar, counted = ProgressBar(), 0
     with ExitStack() as stack:
@@ -215,18 +214,21 @@ def _show_progress() -> Iterator[Callable[[int, int], None]]:
         def show(count: int, number: int) -> None:
             nonlocal bar, counted
             if not count:
-                bar = stack.enter_context(progress_bar(range(number), what="judged"))
+                bar = stack.enter_context(progress_bar(range(number), what="judged", quiet=quiet))
             for _ in range(count - counted):
                 bar.advance()
             counted = count
             if count == number:
                 stack.close()
-                typer.echo("figures and intervals", err=True)
+                if not quiet:
+                    typer.echo("figures and intervals", err=True)
 
         yield show
 
 
-def _write_report(result: Evaluation, folder: Path, given: _Given, *, pictures: bool) -> None:
+def _write_report(
+    result: Evaluation, folder: Path, given: _Given, *, pictures: bool, quiet: bool
+) -> None:
     """Write the report beside the predictions.
 
     Raises:
@@ -242,7 +244,8 @@ def _write_report(result: Evaluation, folder: Path, given: _Given, *, pictures: 
         root=_data_folder(given),
         pictures=pictures,
     )
-    typer.echo(f"report: {to_printable(str(page))}", err=True)
+    if not quiet:
+        typer.echo(f"report: {to_printable(str(page))}", err=True)
 
 
 def _data_folder(given: _Given) -> Path | None:

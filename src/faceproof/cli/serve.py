@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.options import AT, DETECTOR
 from faceproof.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -33,18 +34,8 @@ def serve(
     port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0: any free one.")
     ] = 8000,
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
-        ),
-    ] = "default",
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Operating point (thresholds); default: the detector's own."
-        ),
-    ] = None,
+    detector: Annotated[str, DETECTOR] = "default",
+    at: Annotated[str | None, AT] = None,
 ) -> None:
     """Serve the REST API until stopped; environment variables set the limits.
 

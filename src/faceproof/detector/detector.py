@@ -70,7 +70,16 @@ _BATCH_ON_CPU, _BATCH_ELSEWHERE = 8, 64
 
 
 class Detector:
-    """Networks, calibration and operating points of one bundle, ready for inference."""
+    """Networks, calibration and operating points of one bundle, ready for inference.
+
+    >>> from faceproof import Detector
+    >>> detector = Detector.load("default")
+    >>> list(detector.spec.operating_points)[:2], detector.operating_point().name
+    (['1-in-20', '1-in-100'], '1-in-100')
+    >>> side = detector.preprocessing.crop.size
+    >>> detector.fake_probabilities(np.zeros((2, 3, side, side), np.float32)).shape
+    (2,)
+    """
 
     def __init__(
         self, bundle: Bundle, scorers: Sequence[Scorer], *, batch: int = _BATCH_ON_CPU
@@ -103,6 +112,9 @@ class Detector:
         bundle.verify()
         opened = [scorer.open(bundle, member, options) for member in bundle.spec.members]
         return cls(bundle, opened, batch=_BATCH_ON_CPU if device == "cpu" else _BATCH_ELSEWHERE)
+
+    def __repr__(self) -> str:
+        return repr(self.spec).replace("<DetectorSpec ", "<Detector ", 1)
 
     @property
     def spec(self) -> DetectorSpec:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from faceproof.detector.calibration import Calibration
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
+from faceproof.messages import count_noun
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record, VersionedRecord
 from faceproof.tables import choose
@@ -35,6 +36,10 @@ class Finding(VersionedRecord):
     slice: Text = "all"
     data_sha256: Sha256
     caution: Text | None = None
+
+    def _summarise(self) -> str:
+        interval = f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}], n {self.n:,}"
+        return f"{self.metric} {interval}, {self.slice}, {self.condition}"
 
     @model_validator(mode="after")
     def _interval_is_ordered(self) -> Self:
@@ -75,6 +80,10 @@ class OperatingPoint(VersionedRecord):
     apcer_budget: Probability | None = None
     basis: Text | None = None
     chosen_on: ChosenOn
+
+    def _summarise(self) -> str:
+        thresholds = f"real below {self.real_below:.4g}, fake from {self.fake_from:.4g}"
+        return f"{self.name}: {thresholds}; {self.promise.partition(';')[0]}"
 
     @model_validator(mode="after")
     def _thresholds_are_ordered(self) -> Self:
@@ -226,6 +235,14 @@ class DetectorSpec(VersionedRecord):
     licence: Text
     notes: tuple[str, ...] = ()
     card: CardFile | None = None
+
+    def _summarise(self) -> str:
+        networks = count_noun(len(self.members), "network")
+        points = ", ".join(
+            f"{name} (default)" if name == self.default_operating_point else name
+            for name in self.operating_points
+        )
+        return f"{self.name} {self.version}: {networks}, operating points {points}"
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

@@ -149,7 +149,7 @@ def evaluate_predictions(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Return the figures of a predictions table or its file; no picture is read.
+    r"""Return the figures of a predictions table or its file; no picture is read.
 
     ``at`` is an operating point of the detector; None: the one of the table. ``detector`` is
     needed for a table that has no operating points, as a training writes it.
@@ -158,6 +158,23 @@ def evaluate_predictions(
         DataError: the table cannot be read.
         UsageError: the table has no operating points, or is of another detector.
         UnknownChoiceError: the operating point is unknown.
+
+    >>> from faceproof import evaluate_scores
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
+    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
+    >>> first = evaluate_scores(
+    ...     folder / "lamp.csv", folder / "faces.csv", output=folder / "out", resamples=100
+    ... )
+    >>> again = evaluate_predictions(folder / "out" / "predictions.parquet", resamples=100)
+    >>> again.findings == first.findings
+    True
     """
     table = predictions
     name = "<predictions>"

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from faceproof.detector.spec import Finding, OperatingPoint, Sha256, Text
-from faceproof.errors import UsageError
+from faceproof.messages import count_noun
 from faceproof.records import Document, Record
-from faceproof.tables import choose
+from faceproof.tables import choose, import_pandas
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,6 +100,14 @@ class Evaluation(Document):
     coverage: tuple[Coverage, ...] = ()
     findings: tuple[Finding, ...]
 
+    def _summarise(self) -> str:
+        condition = next(iter(self.conditions), "clean")
+        judged = count_noun(sum(self.count_judged("all", condition)), "face")
+        auc = self.find("roc_auc", condition=condition)
+        figure = f", ROC-AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" if auc else ""
+        tool = f"{self.detector.name} {self.detector.version} at {self.operating_point.name}"
+        return f"{tool}: {judged} judged ({condition}){figure}"
+
     def find(self, metric: str, slice_: str = "all", condition: str = "clean") -> Finding | None:
         """Return the finding of a metric (at the operating point if it needs one), or None."""
         named = {metric, f"{metric}@{self.operating_point.name}"}
@@ -153,12 +161,8 @@ class Evaluation(Document):
             UnknownChoiceError: the table is unknown.
             UsageError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise UsageError("pandas is not installed; install it, or use to_polars") from error
         rows, columns = choose(TABLES, table, what="table")(self)
-        return pd.DataFrame(rows, columns=list(columns))
+        return import_pandas().DataFrame(rows, columns=list(columns))
 
 
 _Rows = tuple[list[tuple[object, ...]], tuple[str, ...]]

@@ -64,7 +64,7 @@ def evaluate_scores(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Return the figures of another tool's scores on the rows of a manifest.
+    r"""Return the figures of another tool's scores on the rows of a manifest.
 
     ``scores`` is a CSV with the columns ``path`` (as in the manifest, or absolute) and ``score``,
     the probability of fake in [0, 1]. A face is fake from ``threshold`` on, and real below.
@@ -73,6 +73,19 @@ def evaluate_scores(
     Raises:
         UsageError: the file cannot be used, or none of its paths is in the manifest.
         ManifestError: the manifest breaks its contract.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
+    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
+    >>> found = evaluate_scores(folder / "lamp.csv", folder / "faces.csv", resamples=100)
+    >>> found.detector.name, found.find("roc_auc").value
+    ('lamp', 1.0)
     """
     if not 0 < threshold < 1:
         raise UsageError(f"threshold {threshold} must be between 0 and 1")

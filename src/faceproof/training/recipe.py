@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
+from typing import Annotated, Any, Literal, Self, TypeGuard, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -437,19 +437,29 @@ def _record_at(section: list[str]) -> type[Record]:
     for part in section:
         # The number of a stage is no field.
         if part in record.model_fields:
-            record = _record_in(record.model_fields[part].annotation) or record
+            record = record_in(record.model_fields[part].annotation) or record
     return record
+
+
+def recipe_keys(record: type[Record] | None = None) -> Iterator[str]:
+    """Yield the keys that hold one value: ``seed``, ``schedule.steps``; none in tables of names."""
+    for name, field in (record or Recipe).model_fields.items():
+        section = record_in(field.annotation)
+        if section is None:
+            yield name
+        elif get_origin(field.annotation) not in (dict, tuple):
+            yield from (f"{name}.{key}" for key in recipe_keys(section))
 
 
 def _keys(record: type[Record]) -> Iterator[str]:
     """Yield every key that may stand in a recipe, with its sections: ``schedule.steps``."""
     for name, field in record.model_fields.items():
         yield name
-        if section := _record_in(field.annotation):
+        if section := record_in(field.annotation):
             yield from (f"{name}.{key}" for key in _keys(section))
 
 
-def _record_in(kind: Any) -> type[Record] | None:
+def record_in(kind: Any) -> type[Record] | None:
     """Return the Record that a field holds, alone, in a tuple or instead of None."""
     return next((one for one in (kind, *get_args(kind)) if _is_record(one)), None)
 

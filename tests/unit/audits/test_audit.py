@@ -405,6 +405,15 @@ class TestCommand:
         assert [one["name"] for one in json.loads(out)["results"]] == ["generators", "stability"]
         assert "to judge" not in err
 
+    @pytest.mark.usefixtures("few")
+    def test_quiet_keeps_the_answers_and_the_cautions(self, run, tiny_bundle, make, tmp_path):
+        words = ("-o", tmp_path / "out", "--only", "generators", "--faces", "whole", "--quiet")
+        code, out, err = run("-d", tiny_bundle, "--data", make(), *words)
+        assert code == 0
+        assert out.startswith("generators: ")
+        assert err
+        assert all(line.startswith("caution: ") for line in err.splitlines())
+
     def test_what_cannot_be_measured_is_exit_code_1(self, run, tiny_bundle, make, tmp_path):
         words = ("-o", tmp_path / "out", "--only", "generators", "--faces", "whole")
         code, out, _ = run("-d", tiny_bundle, "--data", make("r", number=4), *words)

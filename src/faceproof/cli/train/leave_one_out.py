@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.output import escape_unprintable
+from faceproof.messages import escape_unprintable
 from faceproof.cli.progress import print_next
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.cli.train.recipe import make_progress
