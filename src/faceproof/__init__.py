@@ -6,9 +6,9 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 >>> faceproof.Checker.__module__
 'faceproof.checker'
 
-There is a function for each of the commands: `check`, `inspect`, `evaluate`, `compare`, `audit` and
-`train`. They return values, and the command line shows those. All but `check` and `train` need the
-extra `data`, `train` needs the extra `train`.
+There is a function for each of the commands: `check`, `scan`, `inspect`, `evaluate`, `compare`,
+`audit` and `train`. They return values, and the command line shows those. `scan` needs the extra
+`scan`, `train` the extra `train`, and all others but `check` the extra `data`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from faceproof.evaluation.other_scores import evaluate_scores
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
+    from faceproof.scanning.scan import scan
+    from faceproof.scanning.summary import ScanSummary
     from faceproof.sources import Sources
     from faceproof.training.train import train
 
@@ -49,6 +51,7 @@ __all__ = [
     "InspectSpec",
     "Inspection",
     "Limits",
+    "ScanSummary",
     "Sources",
     "__version__",
     "audit",
@@ -58,6 +61,7 @@ __all__ = [
     "evaluate_predictions",
     "evaluate_scores",
     "inspect",
+    "scan",
     "train",
 ]
 
@@ -75,6 +79,7 @@ _HOMES = {
     "InspectSpec": "faceproof.data.inspection.inspect",
     "Inspection": "faceproof.data.inspection.record",
     "Limits": "faceproof.imaging.decode",
+    "ScanSummary": "faceproof.scanning.summary",
     "Sources": "faceproof.sources",
     "audit": "faceproof.audits.audit",
     "check": "faceproof.checker",
@@ -83,6 +88,7 @@ _HOMES = {
     "evaluate_predictions": "faceproof.evaluation.evaluate",
     "evaluate_scores": "faceproof.evaluation.other_scores",
     "inspect": "faceproof.data.inspection.inspect",
+    "scan": "faceproof.scanning.scan",
     "train": "faceproof.training.train",
 }
 #: What the modules of some homes import, and the extra that brings it.
@@ -90,6 +96,7 @@ _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "faceproof.audits": ("data", ("polars", "pyarrow")),
     "faceproof.data": ("data", ("polars", "sklearn")),
     "faceproof.evaluation": ("data", ("polars", "pyarrow")),
+    "faceproof.scanning": ("scan", ("polars", "pyarrow", "filelock", "jinja2")),
     "faceproof.training": (
         "train",
         ("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors"),
