@@ -99,7 +99,8 @@ def scan(
     from faceproof.tables import require
 
     require("polars", "pyarrow", "filelock", "jinja2", extra="scan")
-    from faceproof.scanning.scan import PAGE, RESULTS, scan
+    from faceproof.scanning.result_files import RESULTS
+    from faceproof.scanning.scan import PAGE, scan
 
     started = time.perf_counter()
     with _scan_progress(quiet=quiet) as progress:

@@ -80,10 +80,10 @@ class Inputs:
         if is_stored(name):
             try:
                 yield from self._expand_stored(name, in_list=in_list)
-            except UsageError as error:
+            except UsageError as wrong:
                 if not in_list:
                     raise
-                yield Item.from_error(name, UnsupportedSourceError(str(error)))
+                yield Item.from_error(name, UnsupportedSourceError(str(wrong)))
             return
         found = False
         for found, path in ((True, path) for path in iterate_matches(name)):  # noqa: B007

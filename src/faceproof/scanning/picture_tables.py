@@ -133,7 +133,7 @@ def _choose_column(path: str, schema: Any, wanted: str | None) -> str:
     embedded = [name for name, kind in kinds.items() if kind == "bytes"]
     named = [name for name in _PATH_COLUMNS if kinds.get(name) == "path"]
     if len(embedded) == 1 or (not embedded and named):
-        return [*embedded, *named][0]
+        return next(iter([*embedded, *named]))
     found = ", ".join(embedded) or "none of bytes, and no text column called path, file or url"
     raise UsageError(f"{shown}: name the column of the pictures with --column; found: {found}")
 

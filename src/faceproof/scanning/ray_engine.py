@@ -53,7 +53,7 @@ class RayEngine:
 
         if ray.is_initialized():
             return self
-        options = {"log_to_driver": False, "logging_level": logging.ERROR}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self._address is None:
             options |= {"num_cpus": self._workers, "include_dashboard": False}
         try:
@@ -163,7 +163,7 @@ def _make_source(lister: Lister) -> Any:
     from ray.data import Datasource, ReadTask
     from ray.data.block import BlockMetadata
 
-    class _ListerSource(Datasource):
+    class _ListerSource(Datasource):  # type: ignore[misc]
         """The chunks of a lister, listed as they are needed by one task."""
 
         def estimate_inmemory_data_size(self) -> None:

@@ -80,9 +80,10 @@ def summarise(parts: Sequence[Path], spec: ScanSpec, *, repeated: int, skipped: 
 
     counted: dict[str, int] = {}
     cautions: dict[str, int] = {}
-    faces, errors = 0, ()
+    faces = 0
+    errors: tuple[ErrorKind, ...] = ()
     if parts:
-        rows = pl.scan_parquet(parts)
+        rows = pl.scan_parquet(list(parts))
         outcome = pl.coalesce("verdict", "status").alias("name")
         counted = _count(rows.select(outcome))
         faces = rows.select(pl.col("faces").list.len().sum()).collect(engine="streaming").item()
@@ -97,7 +98,7 @@ def summarise(parts: Sequence[Path], spec: ScanSpec, *, repeated: int, skipped: 
         faces=int(faces or 0),
         verdicts={name: counted.get(name, 0) for name in OUTCOMES},
         cautions=cautions,
-        errors=tuple(errors),
+        errors=errors,
         repeated=repeated,
         skipped=skipped,
     )
@@ -143,7 +144,7 @@ def pick_suspicious(
     if not parts:
         return []
     rows = (
-        pl.scan_parquet(parts)
+        pl.scan_parquet(list(parts))
         .filter(pl.col("verdict").is_in(["fake", "unsure"]))
         .bottom_k(most, by=[-pl.col("fake_probability"), pl.col("source")])
         .collect(engine="streaming")
