@@ -134,7 +134,7 @@ def _error_kinds(rows: pl.LazyFrame) -> tuple[ErrorKind, ...]:
 def pick_suspicious(
     parts: Sequence[Path], column: str | None, *, most: int = SHOWN
 ) -> list[SuspiciousPicture]:
-    """Return the pictures called fake or unsure with the highest probability, and thumbnails.
+    """Return the pictures called fake with the highest probability, then unsure, and thumbnails.
 
     A picture that changed since, or is in a compressed archive, has no thumbnail. ``column`` is
     that of Parquet files.
@@ -143,12 +143,13 @@ def pick_suspicious(
 
     if not parts:
         return []
+    order = [pl.col("verdict") != "fake", -pl.col("fake_probability"), pl.col("source")]
     rows = (
         pl.scan_parquet(list(parts))
         .filter(pl.col("verdict").is_in(["fake", "unsure"]))
-        .bottom_k(most, by=[-pl.col("fake_probability"), pl.col("source")])
+        .bottom_k(most, by=order)
         .collect(engine="streaming")
-        .sort([-pl.col("fake_probability"), pl.col("source")])
+        .sort(order)
         .to_dicts()
     )
     return [

@@ -66,7 +66,7 @@ def test_the_page_shows_the_most_suspicious_first_and_escapes_names(run, tmp_pat
     page = (tmp_path / "out" / "summary.html").read_text()
     assert page.index("&lt;b&gt;.png") < page.index("dim.png")
     assert "<b>.png" not in page
-    assert "black.png" not in page
+    assert page.index("dim.png") < page.index("black.png")  # unsure: it has too few tones
 
 
 def test_thumbnails_come_from_archives_and_tables_but_not_through_compression(run, tmp_path):
@@ -81,7 +81,7 @@ def test_thumbnails_come_from_archives_and_tables_but_not_through_compression(ru
         write_tar(tmp_path / "s.tgz", {"0.png": picture(253)}, mode="w:gz"),
     )
     page = (tmp_path / "out" / "summary.html").read_text()
-    assert page.count("data:image/webp") == 2
+    assert page.count("data:image/webp") == 3
     assert page.count("picture not available") == 1
 
 
@@ -159,9 +159,9 @@ def test_a_folder_with_results_is_not_overwritten(run, tmp_path):
 def test_one_scan_at_a_time_writes(run, tmp_path):
     write_pictures(tmp_path / "a", 1)
     (tmp_path / "out").mkdir()
-    with lock_folder(tmp_path / "out", name="scan.lock"):
-        with pytest.raises(UsageError, match="is in use: another scan writes there"):
-            run()
+    busy = pytest.raises(UsageError, match="is in use: another scan writes there")
+    with lock_folder(tmp_path / "out", name="scan.lock"), busy:
+        run()
 
 
 def test_wrong_usage(run, tmp_path, monkeypatch):
