@@ -23,6 +23,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +44,10 @@ from faceproof.scanning.scan import scan
 folder, output, detector = sys.argv[1:4]
 started = time.perf_counter()
 scan([folder], output, detector=detector, faces="whole")
-peak = [resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-print(json.dumps({"seconds": time.perf_counter() - started, "own_mib": peak[0], "worker_mib": peak[1]}))
+seconds = time.perf_counter() - started
+own, other = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+peak = {"own_mib": own.ru_maxrss / 1024, "worker_mib": other.ru_maxrss / 1024}
+print(json.dumps({"seconds": seconds} | peak))
 """
 
 
@@ -72,7 +76,7 @@ def arguments() -> argparse.Namespace:
 
 
 def make_pictures(folder: Path, side: int, count: int) -> list[Path]:
-    """Return ``count`` pictures in folders of 1,000; a few hundred differ, the others are copies."""
+    """Return ``count`` pictures in folders of 1,000; 500 differ, the others are copies."""
     different = list(made(make_folder(folder / "0"), side, min(count, 500)))
     data = [path.read_bytes() for path in different]
     paths = list(different)
@@ -142,8 +146,9 @@ def measure_cluster(wish: argparse.Namespace, folder: Path) -> list[dict[str, An
     cluster.wait_for_nodes()
     killed: list[float] = []
     watching = threading.Event()
+    kill = partial(cluster.remove_node, other, allow_graceful=False)
     killer = threading.Thread(
-        target=kill_half_way, args=(cluster, other, output, wish.count, killed, watching)
+        target=kill_half_way, args=(kill, output, wish.count, killed, watching)
     )
     killer.start()
     started = time.perf_counter()
@@ -171,8 +176,7 @@ def measure_cluster(wish: argparse.Namespace, folder: Path) -> list[dict[str, An
 
 
 def kill_half_way(
-    cluster: Any,
-    node: Any,
+    kill: Callable[[], object],
     output: Path,
     count: int,
     killed: list[float],
@@ -183,7 +187,7 @@ def kill_half_way(
         parts = list((output / "results").glob("part-*.parquet"))
         rows = pl.scan_parquet(parts).select(pl.len()).collect().item() if parts else 0
         if rows >= count / 2:
-            cluster.remove_node(node, allow_graceful=False)
+            kill()
             killed.append(round(rows / count, 3))
             return
 

@@ -19,7 +19,6 @@ from faceproof.cli.progress import is_terminal
 from faceproof.errors import FaceproofError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from rich.progress import Progress, TaskID
 
     from faceproof.scanning.summary import ScanSummary
@@ -158,7 +157,7 @@ class _ScanProgress:
             self._task = self._progress.add_task("checked", total=None, completed=judged)
             threading.Thread(target=self._count, args=(chunks,), daemon=True).start()
 
-    def advance(self, table: pa.Table) -> None:
+    def advance(self, table: Sized) -> None:
         """Count more rows."""
         self.checked += len(table)
         if self._progress is not None and self._task is not None:

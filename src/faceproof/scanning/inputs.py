@@ -20,7 +20,7 @@ from faceproof.imaging.decode import DEFAULT_LIMITS
 from faceproof.scanning.archives import Container, tar_items
 from faceproof.scanning.items import Item
 from faceproof.scanning.picture_tables import table_items
-from faceproof.scanning.stores import StoredFile, is_named, is_stored, list_stored, open_stored
+from faceproof.scanning.stores import StoredFile, is_stored, list_stored, open_stored
 from faceproof.sources import (
     PICTURE_SUFFIXES,
     RefusedSource,
@@ -107,11 +107,10 @@ class Inputs:
 
     def _expand_stored(self, address: str, *, in_list: bool) -> Iterator[Item]:
         """Yield the items behind an address in a store."""
-        chosen = is_named(address) or address.rpartition("/")[2].count("*") > 0
         for one in list_stored(address):
             if isinstance(one, SourceError):
                 yield Item.from_error(address, one)
-            elif chosen:
+            elif one.named:
                 yield from self._open(_stored_item(one), in_list=in_list)
             elif _is_picture_name(one.address):
                 yield _stored_item(one)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _ITEMS, _ROWS, _COUNTS = "items", "rows", "counts"
-#: A bundle of several hundred MB is shared with the cluster as files, not through Ray's store.
+#: The files of a bundle by name.
 _FILES = dict[str, bytes]
 
 
@@ -81,7 +82,7 @@ class RayEngine:
         import ray
 
         try:
-            for row in self._dataset(lister).iter_rows():
+            for row in _iterate(lister, self._make_dataset):
                 if row[_ROWS]:
                     yield _from_bytes(row[_ROWS])
                 else:
@@ -93,15 +94,11 @@ class RayEngine:
                 "the same command and --resume"
             ) from error
 
-    def _dataset(self, lister: Lister) -> Any:
+    def _make_dataset(self, lister: Lister) -> Any:
         """Return the Ray dataset of the results, which is computed as it is read."""
         import ray
         import ray.data
 
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
-        context.target_max_block_size = 1  # a row, which is a chunk, is a block and so a task
         cores = int(ray.cluster_resources().get("CPU", 1))
         workers = min(self._workers or cores, cores)
         here = ray.get_runtime_context().get_node_id()
@@ -113,7 +110,11 @@ class RayEngine:
         )
         return listed.map_batches(
             _CheckActor,
-            fn_constructor_args=(self._options, _bundle_files(self._options.detector)),
+            fn_constructor_args=(
+                self._options,
+                _bundle_files(self._options.detector),
+                Path.cwd(),
+            ),
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=1,
@@ -124,7 +125,8 @@ class RayEngine:
 class _CheckActor:
     """An actor of the pool: one process that checks chunks."""
 
-    def __init__(self, options: CheckOptions, files: _FILES | None) -> None:
+    def __init__(self, options: CheckOptions, files: _FILES | None, folder: Path) -> None:
+        _enter(folder)
         self._folder = tempfile.TemporaryDirectory(prefix="faceproof-detector-")
         if files is not None:
             for name, data in files.items():
@@ -146,6 +148,26 @@ class _CheckActor:
 
         chunk = [_read_item(row) for row in _from_bytes(items).to_pylist()]
         return pa.concat_tables(self._engine.run([chunk]))
+
+
+def _iterate(lister: Lister, make_dataset: Callable[[Lister], Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a dataset, made and read under the settings of a scan."""
+    import ray.data
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    context = ray.data.DataContext.get_current()
+    settings = {
+        "enable_progress_bars": False,
+        "target_max_block_size": 1,  # a row, which is a chunk, is a block and so a task
+    }
+    before = {name: getattr(context, name) for name in settings}
+    try:
+        for name, value in settings.items():
+            setattr(context, name, value)
+        yield from make_dataset(lister).iter_rows()
+    finally:
+        for name, value in before.items():
+            setattr(context, name, value)
 
 
 def _bundle_files(detector: str) -> _FILES | None:
@@ -174,13 +196,20 @@ def _make_source(lister: Lister) -> Any:
             unknown = BlockMetadata(
                 num_rows=None, size_bytes=None, exec_stats=None, input_files=None
             )
-            return [ReadTask(partial(_list_chunks, lister), unknown)]
+            return [ReadTask(partial(_list_chunks, lister, Path.cwd()), unknown)]
 
     return _ListerSource()
 
 
-def _list_chunks(lister: Lister) -> Iterator[pa.Table]:
+def _enter(folder: Path) -> None:
+    """Take the working folder of the command, of which relative paths are, where it exists."""
+    with contextlib.suppress(OSError):
+        os.chdir(folder)
+
+
+def _list_chunks(lister: Lister, folder: Path) -> Iterator[pa.Table]:
     """Yield a table of one row for each chunk, and last one with the counts."""
+    _enter(folder)
     for chunk in lister:
         yield _chunk_row(_to_bytes(_items_table(chunk)), None)
     yield _chunk_row(b"", [lister.listed, lister.repeated, lister.skipped])

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from faceproof.checker import FACES
 from faceproof.detector.bundle import Bundle
@@ -15,13 +13,13 @@ from faceproof.detector.detector import locate
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import UsageError
 from faceproof.outputs import write_error, write_text
-from faceproof.records import Document
 from faceproof.results import CheckedBy
 from faceproof.runs import RunFolder, lock_folder
 from faceproof.scanning.lister import Lister
 from faceproof.scanning.local_engine import LocalEngine
 from faceproof.scanning.ray_engine import RayEngine
 from faceproof.scanning.result_files import RESULTS, PartWriter, ResultFolder, count_rows
+from faceproof.scanning.spec import ScanSpec
 from faceproof.scanning.summary import ScanSummary, pick_suspicious, summarise
 from faceproof.scanning.summary_page import scan_page
 from faceproof.scanning.worker import CheckOptions
@@ -34,37 +32,6 @@ if TYPE_CHECKING:
 SPEC, PAGE, SUMMARY, _LOCK = "scan.json", "summary.html", "summary.json", "scan.lock"
 #: A file of results is written when it has so many rows, or after so many seconds.
 PART_ROWS, PART_SECONDS = 10_000, 30.0
-
-
-class ScanSpec(Document):
-    """What the results in a folder are of; a scan of another kind does not go into the same folder.
-
-    ``identity`` is what makes a picture the same on resume.
-    """
-
-    schema_: Literal["faceproof.scan/1"] = Field(default="faceproof.scan/1", alias="schema")
-    detector: CheckedBy
-    operating_point: str
-    faces: str
-    identity: Literal["address", "content"]
-
-    def differences(self, other: ScanSpec) -> list[str]:
-        """Return what differs, in words; the other one is that of the results."""
-        ours, theirs = self._facts(), other._facts()
-        return [
-            f"{name} {theirs[name]} there, {ours[name]} now"
-            for name in ours
-            if ours[name] != theirs[name]
-        ]
-
-    def _facts(self) -> dict[str, str]:
-        by = self.detector
-        return {
-            "detector": f"{by.name} {by.version} ({by.sha256[:12]})",
-            "operating point": self.operating_point,
-            "faces": self.faces,
-            "identity by": self.identity,
-        }
 
 
 class Progress(Protocol):

@@ -33,11 +33,15 @@ _S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file in a store: its address, its size in bytes and its time, where they are known."""
+    """A file in a store: its address, its size in bytes and its time, where they are known.
+
+    ``named``: it was named or matched a pattern itself, and was not found in a folder.
+    """
 
     address: str
     size: int | None
     modified_ns: int | None
+    named: bool
 
 
 def is_stored(name: str) -> bool:
@@ -94,22 +98,13 @@ def list_stored(address: str) -> Iterator[StoredFile | SourceError]:
             return
         info = system.get_file_info(path)
         if info.is_file:
-            yield store.describe(info)
+            yield store.describe(info, named=True)
         elif info.type.name == "Directory":
             yield from _or_none(store.walk(path), address, "no file in this folder")
         else:
             yield SourceNotFoundError(f"{to_printable(address)}: nothing is there")
     except _errors() as error:
         yield _source_error(address, error)
-
-
-def is_named(address: str) -> bool:
-    """Return whether an address in a store names one file, and not a folder or a pattern."""
-    system, path = _locate(address)
-    try:
-        return not has_magic(path) and bool(system.get_file_info(path).is_file)
-    except _errors():
-        return False
 
 
 def _or_none(
@@ -138,7 +133,7 @@ class _Listing:
             try:
                 for info in self._list(path):
                     if info.is_file:
-                        yield self.describe(info)
+                        yield self.describe(info, named=False)
                     elif not is_of_other_program(info.base_name):
                         waiting.append(info.path)
             except _errors() as error:
@@ -158,16 +153,16 @@ class _Listing:
         for info in self._list(folder):
             fits = first == "**" or fnmatchcase(info.base_name, first)
             if info.is_file and fits and not rest:
-                yield self.describe(info)
+                yield self.describe(info, named=True)
             elif not info.is_file and first == "**":
                 yield from self._match(info.path, parts)
             elif not info.is_file and fits:
                 yield from self._match(info.path, rest) if rest else self.walk(info.path)
 
-    def describe(self, info: Any) -> StoredFile:
+    def describe(self, info: Any, *, named: bool) -> StoredFile:
         """Return what the store knows of a file."""
         address = f"{self.scheme}://{info.path}"
-        return StoredFile(address, info.size, info.mtime_ns)
+        return StoredFile(address, info.size, info.mtime_ns, named)
 
     def _list(self, folder: str) -> list[Any]:
         from pyarrow.fs import FileSelector

@@ -20,12 +20,12 @@ from faceproof.scanning.inputs import content_kind, open_file
 from faceproof.scanning.items import MEMBER, Item
 from faceproof.scanning.picture_tables import read_row
 from faceproof.scanning.result_files import INPUT, read_result
+from faceproof.scanning.spec import ScanSpec
 from faceproof.scanning.worker import read_item
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from faceproof.scanning.scan import ScanSpec
 
 #: Pictures on the page, and their longer side in pixels.
 SHOWN, _SIDE = 24, 320
