@@ -140,7 +140,7 @@ class _Listing:
                 yield _source_error(f"{self.scheme}://{path}", error)
 
     def match(self, pattern: str) -> Iterator[StoredFile | SourceError]:
-        """Yield the files that a pattern matches; ``**`` stands for folders at any depth."""
+        """Yield the files that a pattern matches; ``**`` matches folders at any depth."""
         parts = pattern.strip("/").split("/")
         plain = next(place for place, part in enumerate(parts) if has_magic(part))
         root = "/" if pattern.startswith("/") else ""

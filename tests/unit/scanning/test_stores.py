@@ -49,6 +49,11 @@ def test_items_of_a_folder_are_its_pictures(memory):
     assert inputs.skipped == 1
 
 
+def test_containers_in_a_store_are_read_where_a_pattern_names_them(memory):
+    assert [item.source for item in Inputs([f"{memory}/a/*/x.txt"])] == ["three"]
+    assert [item.source for item in Inputs([f"{memory}/*/b/x.txt"])] == ["three"]
+
+
 def test_bytes_are_read_up_to_a_limit(memory):
     assert read_stored(f"{memory}/a/1.png", 2) == b"on"
     with contextlib.closing(open_stored(f"{memory}/a/b/x.txt")) as file:
