@@ -120,7 +120,7 @@ def _choose_column(path: str, schema: Any, wanted: str | None) -> str:
         UsageError: there is no such column, or it is not clear which one is meant.
     """
     shown = to_printable(path)
-    kinds = {field.name: _kind(field.type) for field in schema}
+    kinds: dict[str, str | None] = {field.name: _kind(field.type) for field in schema}
     if wanted is not None:
         if kinds.get(wanted):
             return wanted

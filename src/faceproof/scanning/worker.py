@@ -51,7 +51,8 @@ class CheckOptions(Record):
             code, message = error.code, str(error)
         else:
             code = WorkerDiedError.code
-            message = f"{item.source}: the process that checked it ended twice: {error}"
+            reason = f"{type(error).__name__}: {error}"
+            message = f"{item.source}: the process that checked it failed twice; {reason}"
         return CheckResult(
             source=item.source,
             status="error",
