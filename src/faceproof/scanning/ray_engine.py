@@ -50,7 +50,6 @@ class RayEngine:
         """
         require("ray", extra="ray")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to its makers
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its errors are raised
         import ray
 
         if ray.is_initialized():
