@@ -24,7 +24,7 @@ def scan_page(summary: ScanSummary, suspicious: Sequence[SuspiciousPicture]) -> 
     """Return the HTML of a scan's summary; ``suspicious`` are shown in their order."""
     template = make_environment(
         filters={"uri": _data_uri, "words": picture_words},
-        names={"meanings": _MEANINGS},
+        names={"meanings": _MEANINGS, "noun": count_noun},
     ).get_template("scan.html")
     page: str = template.render(page=summary, suspicious=suspicious, verdict=_verdict(summary))
     return page
@@ -34,7 +34,7 @@ def _verdict(summary: ScanSummary) -> str:
     """Return the result of the scan in a sentence."""
     fakes, errors = summary.verdicts["fake"], summary.verdicts["error"]
     called = f"{count_noun(fakes, 'picture')} of {summary.pictures:,} called fake"
-    return f"{called}, {count_noun(errors, 'picture')} not checked."
+    return f"{called}, {count_noun(errors, 'picture') if errors else 'none'} not checked."
 
 
 def _data_uri(data: bytes) -> str:

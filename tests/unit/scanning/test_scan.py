@@ -55,6 +55,8 @@ def test_results_and_summary(run, tmp_path):
     assert page.count("data:image/webp") >= summary.verdicts["fake"]
     assert "picture not available" not in page
     assert "empty file" in page
+    assert "1 picture not checked." in page
+    assert "and 1 other file." in page
     assert "<script" not in page
 
 
