@@ -59,6 +59,12 @@ def test_a_folder_stands_for_the_pictures_below_it_in_order(folder):
     assert sources.skipped == 3
 
 
+def test_without_order_a_folder_has_the_same_pictures_and_others(folder):
+    sources, unordered = Sources(["."]), Sources(["."], ordered=False)
+    assert sorted(map(str, unordered)) == sorted(map(str, sources))
+    assert unordered.skipped == sources.skipped > 0
+
+
 def test_a_named_file_is_taken_whatever_its_name(folder):
     assert found("notes.txt", "nowhere.jpg", "a.png", "a.png") == [
         *("notes.txt", "nowhere.jpg", "a.png", "a.png")

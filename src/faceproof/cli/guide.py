@@ -37,6 +37,14 @@ GUIDE: Mapping[str, VerbGuide] = {
             "faceproof check party.jpg --annotate marked --report party.html",
         ),
     ),
+    "scan": VerbGuide(
+        CHECK,
+        "docs/how-to/scan-many-pictures.md",
+        (
+            "faceproof scan photos/ -o scanned",
+            "faceproof scan photos/ -o scanned --resume",
+        ),
+    ),
     "app": VerbGuide(SERVE, "docs/how-to/use-the-page.md", ("faceproof app --detector default",)),
     "serve": VerbGuide(SERVE, "docs/how-to/run-the-service.md", ("faceproof serve --port 8000",)),
     "keys": VerbGuide(SERVE, "docs/how-to/secure-the-service.md", ()),
