@@ -68,4 +68,4 @@ def make_context(
     )
     tables = {name: make_table(part, origin) for name, part in predictions.items()}
     point, find = detector.operating_point(None), take_whole_picture()
-    return AuditContext(detector, point, selection, find, settings, None, print, tables)
+    return AuditContext(detector, point, selection, find, settings, None, print, _tables=tables)

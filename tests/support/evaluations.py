@@ -135,5 +135,6 @@ def faces(fake: Sequence[bool], probabilities: Sequence[float], **columns: Any) 
         "conditions": np.full(count, "clean"),
         "splits": np.full(count, "test"),
         "statuses": np.full(count, "ok"),
+        "withheld": np.zeros(count, dtype=bool),
     }
     return Faces(**(given | columns))

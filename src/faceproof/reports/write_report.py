@@ -44,11 +44,26 @@ def write_report(
     root: str | Path | None = None,
     pictures: bool = True,
 ) -> Path:
-    """Write the report of what `evaluate` or `audit` wrote to ``folder``; return its page's path.
+    r"""Write the report of what `evaluate` or `audit` wrote to ``folder``; return its page's path.
 
     ``detector`` is the one that was judged: audits need it, and an evaluation then states which
     generators of its training were not tested. ``root`` is the data folder: with it, small pictures
     of the worst errors are part of the page, unless ``pictures`` is False.
+
+    >>> import tempfile
+    >>> from faceproof import evaluate_scores, write_report
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
+    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
+    >>> found = evaluate_scores(folder / "lamp.csv", folder / "faces.csv", resamples=20)
+    >>> write_report(found, folder, detector="default")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.UsageError: the results are of the detector ...
 
     Raises:
         UsageError: the detector is missing or another one, or the folder cannot be written to.

@@ -92,6 +92,15 @@ def scan(
     the engine "local" imports the main module again: call this below ``if __name__ ==
     "__main__"``.
 
+    >>> import tempfile
+    >>> from faceproof import scan
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     scan(["samples/real-hopper.jpg"], folder, engine="locl")
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.UnknownChoiceError: unknown engine 'locl', did you mean 'local'? \
+Choices: local, ray
+
     Raises:
         UsageError: ``output`` has results and not ``resume``, or those of another kind of scan.
         BundleError: the detector cannot be loaded.
