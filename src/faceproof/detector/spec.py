@@ -14,7 +14,8 @@ from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record, VersionedRecord
 from faceproof.tables import choose
 
-Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+# In Rust's patterns, as in those of JSON Schema, $ matches only at the very end of a text.
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
@@ -134,14 +135,14 @@ def picture_probability(face_probabilities: Sequence[float]) -> float | None:
 
 SCHEMA: Literal["faceproof.detector/1"] = "faceproof.detector/1"
 
-Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Split = Literal["train", "validation", "calibration", "test"]
 Count = Annotated[int, Field(ge=0)]
 
 
 def _file_name_type(suffix: str) -> object:
     """Return the type of a plain file name with this suffix: no folder, no drive, no dot file."""
-    return Field(pattern=rf"\A[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}\.{suffix}\z")
+    return Field(pattern=rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}\.{suffix}$")
 
 
 class WeightsFile(Record):

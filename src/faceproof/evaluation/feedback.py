@@ -42,7 +42,7 @@ def _normalise_text(text: str) -> str:
 
 Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_normalise_text)]
 Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(_normalise_text)]
-_GeneratorName = Annotated[str, Field(max_length=64, pattern=r"\A[a-z0-9]+([._-][a-z0-9]+)*\z")]
+_GeneratorName = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
 Box = tuple[float, float, float, float]
 Side = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Index = Annotated[int, Field(ge=0, lt=MOST_FACES, strict=True)]
@@ -88,7 +88,7 @@ class Feedback(Document):
     """
 
     schema_: Literal["faceproof.feedback/1"] = Field(default="faceproof.feedback/1", alias="schema")
-    id: str = Field(pattern=r"\A[0-9a-f]{32}\z")
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
     received: datetime
     truth: Truth
     generator: _GeneratorName | None = None

@@ -50,11 +50,7 @@ _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
 
 
 class _NetworkRecipe(Record):
-    """The network, what it starts from, what it is shown and which of its weights learn.
-
-    ``trainable`` is an entry of `networks.TRAINABLE`. `origins.resolve_origin` finds name and
-    licence of the starting weights.
-    """
+    """The network, what it starts from, what it is shown and which of its weights learn."""
 
     name: str = Field(
         default="densenet121",
