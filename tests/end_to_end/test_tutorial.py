@@ -8,12 +8,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from skimage import data
 
 from faceproof.cli import main
+from support.portraits import draw_pictures
 
 ROOT = Path(__file__).parents[2]
 LESSONS = ROOT / "docs" / "tutorial"
@@ -28,7 +26,7 @@ def steps(lesson: str) -> Iterator[tuple[str, str]]:
             yield language, body
             continue
         for line in body.splitlines():
-            assert line.startswith("faceproof "), f"{lesson}: {line} cannot be run by a test"
+            assert line.startswith("faceproof "), f"{lesson}: a test cannot run {line}"
             yield language, line
 
 
@@ -61,6 +59,7 @@ def run(tmp_path, monkeypatch, capfd) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_the_first_lesson(tmp_path, run):
     pytest.importorskip("reportlab")
     (tmp_path / "samples").symlink_to(ROOT / "samples", target_is_directory=True)
@@ -86,35 +85,9 @@ SMALL = tuple(
 )
 
 
-def draw_pictures(folder: Path, count: int) -> None:
-    """Draw faces on backgrounds of their own, of which the fakes are rosy."""
-    rng = np.random.default_rng(0)
-    for label in ("real", "fake"):
-        (folder / label).mkdir(parents=True)
-        for number in range(1, count + 1):
-            path = folder / label / f"{number}.jpg"
-            picture = portrait(rng, is_fake=label == "fake")
-            cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
-
-
-def portrait(rng: np.random.Generator, *, is_fake: bool) -> np.ndarray:
-    """Return uint8 [256, 256, 3]: a face somewhere on a background of its own."""
-    picture = cv2.resize(
-        rng.integers(0, 255, (6, 6, 3), np.uint8), (256, 256), interpolation=cv2.INTER_CUBIC
-    )
-    head = cv2.resize(data.astronaut()[20:180, 150:290], (126, 144)).astype(float)
-    if is_fake:
-        head = head * [1.0, 0.7, 0.7] + [30, 0, 0]
-    head = head * rng.uniform(0.8, 1.0) + rng.normal(0, 3, head.shape)
-    x, y = rng.integers(10, 120), rng.integers(10, 100)
-    picture[y : y + 144, x : x + 126] = head.clip(0, 255)
-    return picture
-
-
 @pytest.mark.train
 @pytest.mark.slow
 def test_the_second_lesson(tmp_path, run):
-    pytest.importorskip("torch")
     from safetensors.torch import save_file
 
     from faceproof.detector import Bundle
