@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -65,6 +66,15 @@ def test_the_python_reference_has_every_public_name(site):
     page = (site / "reference" / "python.html").read_text("utf-8")
     for name in set(faceproof.__all__) - {"__version__"}:
         assert re.search(rf'<h3 id="faceproof\.[\w.]*{name}"', page), name
+
+
+def test_fields_and_examples_of_the_python_reference_are_readable(site):
+    from faceproof.results import CheckResult
+
+    page = unescape((site / "reference" / "python.html").read_text("utf-8"))
+    for field in CheckResult.model_fields.values():
+        assert field.description in page
+    assert "<blockquote>" not in page  # of a >>> that was read as Markdown
 
 
 def test_no_script_of_the_repository_is_on_the_site(site):
