@@ -146,7 +146,8 @@ COMPONENTS = {
 _FORMS: Json = {
     "PictureForm": _form(_FILE, "A form with one picture."),
     "PicturesForm": _form(
-        {"type": "array", "items": _FILE, "minItems": 1}, "A form with several pictures."
+        {"type": "array", "items": _FILE, "minItems": 1, "description": "The pictures."},
+        "A form with several pictures.",
     ),
 }
 #: The order of the routes for a reader, and the modules of a generated client.
