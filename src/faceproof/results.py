@@ -30,42 +30,57 @@ Pixels = Annotated[int, Field(ge=1)]
 class CheckError(Record):
     """Why a source could not be checked: a stable code of `faceproof.errors`, and a message."""
 
-    code: str
-    message: str
+    code: str = Field(description="Stable code of the error; the page on errors lists them.")
+    message: str = Field(description="What failed, the limit and the fix, for people.")
 
 
 class CheckedImage(Record):
-    """The picture that was checked, upright; ``sha256`` is that of the file's bytes.
+    """The picture that was checked, upright, and what of it was not checked."""
 
-    Of a file with several ``pictures`` (frames of an animation, pages, a second exposure) the first
-    was checked, which viewers show first. ``damaged`` is the part of the picture that is missing or
-    was made up by the decoder. Faces smaller than ``smallest_face_px`` were not looked for.
-    """
-
-    sha256: Sha256
-    width: Pixels
-    height: Pixels
-    format: str
-    pictures: Annotated[int, Field(ge=1)] = 1
-    damaged: Probability = 0.0
-    smallest_face_px: Pixels = SMALLEST_FACE_PX
+    sha256: Sha256 = Field(description="SHA-256 of the file's bytes, in hexadecimal.")
+    width: Pixels = Field(description="Width in pixels, after EXIF orientation is applied.")
+    height: Pixels = Field(description="Height in pixels, after EXIF orientation is applied.")
+    format: str = Field(description="Format by content, not by name: JPEG, PNG, WEBP ...")
+    pictures: Annotated[int, Field(ge=1)] = Field(
+        default=1,
+        description="Pictures in the file (frames, pages, exposures); the one that viewers show "
+        "first was checked.",
+    )
+    damaged: Probability = Field(
+        default=0.0,
+        description="Share of the picture that is missing or was made up by the decoder.",
+    )
+    smallest_face_px: Pixels = Field(
+        default=SMALLEST_FACE_PX,
+        description="Faces with a shorter side than this, in pixels, were not looked for.",
+    )
 
 
 class HeatMap(Record):
-    """Heat map of a face: contributions to the logit on a grid over the face's crop.
+    """Heat map of a face: contributions to the logit on a grid over the face's crop."""
 
-    ``values`` are rows from the top; positive means evidence for fake. ``corners`` are the crop's,
-    in pixels of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
-    ``random_deleted`` are the changes of the logit when the hottest fifth of the crop, or a random
-    fifth, is deleted. The map is ``reliable`` if the first lowers the logit most.
-    """
-
-    method: Literal["grad-cam"] = "grad-cam"
-    values: tuple[tuple[float, ...], ...]
-    corners: tuple[Point, Point, Point, Point]
-    reliable: bool
-    hottest_deleted: float
-    random_deleted: float
+    method: Literal["grad-cam"] = Field(
+        default="grad-cam", description="How contributions were computed."
+    )
+    values: tuple[tuple[float, ...], ...] = Field(
+        description="Contributions to the logit, in rows from the top; positive means evidence "
+        "for fake."
+    )
+    corners: tuple[Point, Point, Point, Point] = Field(
+        description="Corners (x, y) of the face's crop in pixels of the upright picture, "
+        "clockwise from its upper left."
+    )
+    reliable: bool = Field(
+        description="Whether deleting the hottest fifth of the crop lowers the logit more than "
+        "deleting each of four regions elsewhere."
+    )
+    hottest_deleted: float = Field(
+        description="Change of the logit when the hottest fifth of the crop is deleted."
+    )
+    random_deleted: float = Field(
+        description="Mean change of the logit when one of four regions of the same shape elsewhere "
+        "is deleted."
+    )
 
     def _summarise(self) -> str:
         size = f"{len(self.values)} x {len(self.values[0]) if self.values else 0}"
@@ -73,19 +88,28 @@ class HeatMap(Record):
 
 
 class CheckedFace(Record):
-    """One face and its verdict; box (x, y, width, height) and landmarks in pixels.
+    """One face and its verdict."""
 
-    ``landmarks`` and ``detection_score`` are None if the whole picture was taken as the face.
-    ``heatmap`` is None if it was not requested or the detector has none.
-    """
-
-    box: tuple[float, float, float, float]
-    landmarks: tuple[Point, Point, Point, Point, Point] | None
-    detection_score: Probability | None
-    quality: Quality
-    verdict: Verdict
-    fake_probability: Probability
-    heatmap: HeatMap | None = None
+    box: tuple[float, float, float, float] = Field(
+        description="Box (x, y, width, height) in pixels of the upright picture."
+    )
+    landmarks: tuple[Point, Point, Point, Point, Point] | None = Field(
+        description="Two eyes, nose tip and two mouth corners (x, y) in pixels; null if the "
+        "whole picture was taken as the face."
+    )
+    detection_score: Probability | None = Field(
+        description="Score of the face detector; null if the whole picture was taken as the face."
+    )
+    quality: Quality = Field(description="Size of the face, and what makes it hard to judge.")
+    verdict: Verdict = Field(description="Verdict on this face.")
+    fake_probability: Probability = Field(
+        description="Calibrated probability that this face is fake."
+    )
+    heatmap: HeatMap | None = Field(
+        default=None,
+        description="Heat map of the evidence; null if it was not requested or the detector has "
+        "none.",
+    )
 
     def _summarise(self) -> str:
         x, y, width, height = self.box
@@ -116,30 +140,47 @@ def picture_verdict(faces: Iterable[CheckedFace]) -> Verdict | None:
 class Provenance(Record):
     """Evidence of origin in the file; it never changes the verdict on the pixels."""
 
-    content_credentials: ContentCredentials | None = None
-    findings: tuple[ProvenanceFinding, ...] = ()
+    content_credentials: ContentCredentials | None = Field(
+        default=None,
+        description="Signed statement (C2PA) in the file; null without a file, or if there is one "
+        "and the extra provenance is missing.",
+    )
+    findings: tuple[ProvenanceFinding, ...] = Field(
+        default=(),
+        description="Statements of the file about its origin, and signs of how it was saved.",
+    )
 
 
 class CheckedBy(Record):
-    """The detector that gave the verdict; ``sha256`` is that of its detector.json."""
+    """The detector that gave the verdict."""
 
-    name: str
-    version: str
-    sha256: Sha256
+    name: str = Field(description="Name of the detector.")
+    version: str = Field(description="Version of the detector.")
+    sha256: Sha256 = Field(
+        description="SHA-256 of its detector.json, which names its other files by theirs."
+    )
 
 
 class ResavedResult(Record):
-    """The answer for the same picture after a degradation: saved again, made smaller.
+    """The answer for the same picture after a degradation: saved again, made smaller."""
 
-    ``withheld``: a caution on the picture itself withholds verdicts, so they are ``unsure``.
-    """
-
-    condition: str
-    status: Status
-    verdict: Verdict | None = None
-    fake_probability: Probability | None = None
-    faces: Annotated[int, Field(ge=0)]
-    withheld: bool = False
+    condition: str = Field(
+        description="What was done to the picture, such as jpeg-60 or resize-0.5."
+    )
+    status: Status = Field(description="ok, no_face, or error.")
+    verdict: Verdict | None = Field(
+        default=None, description="Verdict on the copy; null without a face."
+    )
+    fake_probability: Probability | None = Field(
+        default=None,
+        description="Highest probability of the faces in the copy; null without a face.",
+    )
+    faces: Annotated[int, Field(ge=0)] = Field(description="Faces found in the copy.")
+    withheld: bool = Field(
+        default=False,
+        description="Whether a caution on the picture itself withholds verdicts, so that they "
+        "are unsure.",
+    )
 
     def at(self, point: OperatingPoint) -> ResavedResult:
         """Return the result with its verdict at another operating point of the same detector."""
@@ -160,27 +201,53 @@ class CheckResult(Document, VersionedRecord):
     ('real', 1, 'JPEG')
     >>> result.annotate().size
     (640, 640)
-
-    ``resaved`` are the answers on copies of the picture, where they were asked for; it is omitted
-    when empty. ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and
-    its share of the networks' batch. It excludes copies and the time spent waiting for other
-    sources.
     """
 
     ADDED_FIELDS = frozenset({"resaved"})
-    schema_: Literal["faceproof.check/1"] = Field(default="faceproof.check/1", alias="schema")
-    source: str
-    status: Status
-    error: CheckError | None = None
-    image: CheckedImage | None = None
-    verdict: Verdict | None = None
-    fake_probability: Probability | None = None
-    faces: tuple[CheckedFace, ...] = ()
-    provenance: Provenance = Provenance()
-    detector: CheckedBy
-    operating_point: str
-    elapsed_ms: Annotated[float, Field(ge=0)]
-    resaved: tuple[ResavedResult, ...] = ()
+    schema_: Literal["faceproof.check/1"] = Field(
+        default="faceproof.check/1",
+        alias="schema",
+        description="Name and version of this format; fields are only added within a version.",
+    )
+    source: str = Field(
+        description="What was checked, as the caller named it: path, URL or name of the upload."
+    )
+    status: Status = Field(
+        description="ok: at least one face was judged; no_face: none was found; error: the "
+        "source could not be checked."
+    )
+    error: CheckError | None = Field(
+        default=None, description="Why the source could not be checked; null otherwise."
+    )
+    image: CheckedImage | None = Field(
+        default=None, description="The picture that was checked; null if it could not be decoded."
+    )
+    verdict: Verdict | None = Field(
+        default=None,
+        description="Verdict on the picture, that of its worst face; null without a face.",
+    )
+    fake_probability: Probability | None = Field(
+        default=None,
+        description="Calibrated probability that the most fake face is fake; null without a face.",
+    )
+    faces: tuple[CheckedFace, ...] = Field(
+        default=(), description="Faces of the picture, the largest first."
+    )
+    provenance: Provenance = Field(
+        default=Provenance(),
+        description="Evidence of origin in the file; it never changes the verdict.",
+    )
+    detector: CheckedBy = Field(description="Detector that gave the verdict.")
+    operating_point: str = Field(description="Operating point whose thresholds gave the verdict.")
+    elapsed_ms: Annotated[float, Field(ge=0)] = Field(
+        description="Milliseconds spent on this source: opening it, finding its faces, its "
+        "share of the networks' batch; without copies and waiting for others."
+    )
+    resaved: tuple[ResavedResult, ...] = Field(
+        default=(),
+        description="Answers on copies of the picture, where they were asked for; omitted when "
+        "empty.",
+    )
 
     def _summarise(self) -> str:
         source = shorten_text(self.source)

@@ -31,7 +31,7 @@ class VerbGuide(NamedTuple):
 GUIDE: Mapping[str, VerbGuide] = {
     "check": VerbGuide(
         CHECK,
-        "docs/index.md",
+        "docs/how-to/check-on-the-command-line.md",
         (
             "faceproof check photos/ -o results.csv",
             "faceproof check party.jpg --annotate marked --report party.html",
@@ -102,7 +102,7 @@ GUIDE: Mapping[str, VerbGuide] = {
     ),
     "train": VerbGuide(
         TRAIN,
-        "docs/training.md",
+        "docs/how-to/train-a-detector.md",
         (
             "faceproof train --init own.toml",
             "faceproof train own.toml --dry-run",
@@ -151,6 +151,9 @@ GUIDE: Mapping[str, VerbGuide] = {
     "detectors verify": VerbGuide(
         INSTALLATION, "docs/index.md", ("faceproof detectors verify runs/own/bundle",)
     ),
+    "schema": VerbGuide(
+        INSTALLATION, "docs/reference/index.md", ("faceproof schema check",)
+    ),
     "detectors card": VerbGuide(
         INSTALLATION,
         "docs/how-to/audit-a-detector.md",
@@ -158,7 +161,7 @@ GUIDE: Mapping[str, VerbGuide] = {
     ),
     "export": VerbGuide(
         INSTALLATION,
-        "docs/training.md",
+        "docs/how-to/train-a-detector.md",
         ("faceproof export --detector runs/own/bundle -o exported",),
     ),
     "doctor": VerbGuide(INSTALLATION, "docs/index.md", ("faceproof doctor",)),

@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 class DetectorRef(Record):
     """The evaluated detector."""
 
-    name: Text
-    version: Text
-    sha256: Sha256
+    name: Text = Field(description="Name of the detector.")
+    version: Text = Field(description="Version of the detector.")
+    sha256: Sha256 = Field(description="SHA-256 of its detector.json.")
 
 
 class DatasetRef(Record):
     """The evaluated rows: their manifest, and its split ("" without splits)."""
 
-    name: str
-    sha256: Sha256
-    split: str
-    rows: int = Field(ge=1)
+    name: str = Field(description="Name of the manifest.")
+    sha256: Sha256 = Field(description="SHA-256 of the manifest.")
+    split: str = Field(description="Split of the rows; empty without splits.")
+    rows: int = Field(ge=1, description="Number of rows.")
 
 
 class Confusion(Record):
     """Confusion counts: faces of each class called real, unsure and fake."""
 
-    condition: Text
-    real: tuple[int, int, int]
-    fake: tuple[int, int, int]
+    condition: Text = Field(description="Degradation of the pictures.")
+    real: tuple[int, int, int] = Field(description="Real faces called real, unsure and fake.")
+    fake: tuple[int, int, int] = Field(description="Fake faces called real, unsure and fake.")
 
 
 class StatusCounts(Record):
     """Number of pictures of a condition that were judged, had no face, or were unreadable."""
 
-    condition: Text
-    ok: int = Field(ge=0)
-    no_face: int = Field(ge=0)
-    error: int = Field(ge=0)
+    condition: Text = Field(description="Degradation of the pictures.")
+    ok: int = Field(ge=0, description="Pictures with a judged face.")
+    no_face: int = Field(ge=0, description="Pictures without a face.")
+    error: int = Field(ge=0, description="Pictures that could not be read.")
 
 
 class Coverage(Record):
@@ -57,11 +57,13 @@ class Coverage(Record):
     first.
     """
 
-    slice: Text
-    condition: Text
-    judged: int = Field(ge=0)
-    not_judged: int = Field(ge=0)
-    reasons: tuple[tuple[Text, int], ...] = ()
+    slice: Text = Field(description="Counted subset: all, source=dfdc ...")
+    condition: Text = Field(description="Degradation of the pictures.")
+    judged: int = Field(ge=0, description="Faces that were judged.")
+    not_judged: int = Field(ge=0, description="Faces that were not judged.")
+    reasons: tuple[tuple[Text, int], ...] = Field(
+        default=(), description="Codes of the reasons and their numbers, the most frequent first."
+    )
 
     def describe(self) -> str:
         """Return the number not judged with its reasons, as in "3 (no_face 2, face_lost 1)"."""
@@ -83,22 +85,30 @@ class Evaluation(Document):
     """Metrics of one detector on one data set at one operating point, with their provenance."""
 
     schema_: Literal["faceproof.evaluation/1"] = Field(
-        default="faceproof.evaluation/1", alias="schema"
+        default="faceproof.evaluation/1",
+        alias="schema",
+        description="Name and version of this format.",
     )
-    detector: DetectorRef
-    data: DatasetRef
-    operating_point: OperatingPoint
-    faces: Text
-    seed: int
-    resamples: int
-    cautions: tuple[str, ...] = ()
-    """Warnings to read before any figure, most serious first."""
-    left_out: tuple[str, ...] = ()
-    """Metrics that cannot be computed from these faces, with the reason."""
-    answered: tuple[StatusCounts, ...]
-    confusion: tuple[Confusion, ...]
-    coverage: tuple[Coverage, ...] = ()
-    findings: tuple[Finding, ...]
+    detector: DetectorRef = Field(description="The evaluated detector.")
+    data: DatasetRef = Field(description="The evaluated rows.")
+    operating_point: OperatingPoint = Field(description="Operating point of the verdicts.")
+    faces: Text = Field(description="Which faces of a picture were judged.")
+    seed: int = Field(description="Seed of the resamples.")
+    resamples: int = Field(description="Number of resamples behind the intervals.")
+    cautions: tuple[str, ...] = Field(
+        default=(), description="Warnings to read before any figure, most serious first."
+    )
+    left_out: tuple[str, ...] = Field(
+        default=(), description="Metrics that cannot be computed from these faces, with the reason."
+    )
+    answered: tuple[StatusCounts, ...] = Field(
+        description="Pictures of each condition by what became of them."
+    )
+    confusion: tuple[Confusion, ...] = Field(description="Verdicts on faces of each class.")
+    coverage: tuple[Coverage, ...] = Field(
+        default=(), description="Labelled faces that were judged, and why the others were not."
+    )
+    findings: tuple[Finding, ...] = Field(description="Measured values, each with its interval.")
 
     def _summarise(self) -> str:
         condition = next(iter(self.conditions), "clean")

@@ -21,7 +21,8 @@ from faceproof.detector.scorers import usable_cores
 from faceproof.errors import TrainingError
 from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.tables import choose
-from faceproof.training.recipe import AugmentRecipe, OptimizerRecipe
+from faceproof.training.recipe import OptimizerRecipe
+from faceproof.training.recipe_pictures import AugmentRecipe
 
 Loss = Callable[[Tensor, Tensor, OptimizerRecipe], Tensor]
 
