@@ -4,8 +4,8 @@
 
 Each is rebuilt from its weights and its authors' inference code; none of that code is run. ONNX and
 TFLite files are graphs, HDF5 files are read as arrays: nothing here can execute what it loads. The
-weights are the user's own download (`docs/explanation/peers.md` has the commands) and must have the SHA-256
-in this table, so that a figure belongs to one file.
+weights are the user's own download (`docs/explanation/peers.md` has the commands) and must have the
+SHA-256 in this table, so that a figure belongs to one file.
 
 A network takes uint8 [side, side, 3] RGB and returns the score of fake in [0, 1].
 """

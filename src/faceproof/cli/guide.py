@@ -151,9 +151,7 @@ GUIDE: Mapping[str, VerbGuide] = {
     "detectors verify": VerbGuide(
         INSTALLATION, "docs/index.md", ("faceproof detectors verify runs/own/bundle",)
     ),
-    "schema": VerbGuide(
-        INSTALLATION, "docs/reference/index.md", ("faceproof schema check",)
-    ),
+    "schema": VerbGuide(INSTALLATION, "docs/reference/index.md", ("faceproof schema check",)),
     "detectors card": VerbGuide(
         INSTALLATION,
         "docs/how-to/audit-a-detector.md",

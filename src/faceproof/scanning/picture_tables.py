@@ -117,7 +117,7 @@ def _choose_column(path: str, schema: Any, wanted: str | None) -> str:
     """Return the column with the pictures.
 
     Raises:
-        UsageError: there is no such column, or it is not clear which one is meant.
+        UsageError: the column is missing, or it is not clear which one is meant.
     """
     shown = to_printable(path)
     kinds: dict[str, str | None] = {field.name: _kind(field.type) for field in schema}

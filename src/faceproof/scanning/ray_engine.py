@@ -46,7 +46,7 @@ class RayEngine:
 
         Raises:
             MissingExtraError: Ray is not installed.
-            UsageError: there is no cluster at the address.
+            UsageError: no cluster answers at the address.
         """
         require("ray", extra="ray")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to its makers

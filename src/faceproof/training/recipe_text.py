@@ -68,7 +68,8 @@ def starter_recipe(*, name: str = "recipe.toml", overrides: Sequence[str] = ()) 
         "    faceproof data import pictures/ -o set.parquet",
         "    faceproof data split set.parquet -o split.parquet",
         "    faceproof data prepare split.parquet -o prepared/",
-        f"Plan and time: faceproof train {name} --dry-run. What it means: docs/how-to/train-a-detector.md.",
+        f"Plan and time: faceproof train {name} --dry-run.",
+        "What it means: docs/how-to/train-a-detector.md.",
     ]
     chosen = {key: value for key, (value, _) in STARTER.items()}
     chosen["export.command"] = f"faceproof train {name}"
