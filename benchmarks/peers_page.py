@@ -197,6 +197,7 @@ def label_faces(
         conditions=np.array([condition for _, condition in pairs_], np.str_),
         splits=text["split"],
         statuses=np.full(len(pairs_), "error"),
+        withheld=np.zeros(len(pairs_), bool),
     )
     return faces, [(row.path, condition) for row, condition in pairs_]
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import is_terminal
 from faceproof.errors import FaceproofError
+from faceproof.messages import escape_unprintable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

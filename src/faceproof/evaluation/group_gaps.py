@@ -77,7 +77,8 @@ def rate_gap(
     def shares(of: Codes, weights: Floats) -> Floats:
         held = np.bincount(of, weights=weights, minlength=len(names))
         found = np.bincount(of, weights=weights * hit, minlength=len(names))
-        return np.divide(found, held, out=np.full(len(names), np.nan), where=held > 0)
+        rates: Floats = np.divide(found, held, out=np.full(len(names), np.nan), where=held > 0)
+        return rates
 
     found = _find_gap(shares, names, codes, np.asarray(groups), number=number, seed=seed)
     if not _is_rare(hit, codes, np.asarray(groups)):
