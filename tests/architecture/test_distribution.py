@@ -29,8 +29,8 @@ PACKAGE_DATA = {
     "imaging/yunet/face_detection_yunet_2023mar.onnx",
     "py.typed",
     *(f"reports/templates/{name}.css" for name in ("case", "page", "service")),
-    *(f"reports/templates/{name}.html" for name in ("case", "evaluation", "inspection")),
-    *(f"reports/templates/{name}.html" for name in ("service", "training", "update")),
+    *(f"reports/templates/{name}.html" for name in ("case", "inspection", "report")),
+    *(f"reports/templates/{name}.html" for name in ("scan", "service", "training", "update")),
 }
 #: The top of the source archive: a clone, without what git ignores.
 TOP = {
