@@ -60,7 +60,9 @@ def main() -> None:
     """Print the rates."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("prepared", type=Path)
-    parser.add_argument("--split", default="validation", choices=["validation", "test"])
+    parser.add_argument(
+        "--split", default="validation", choices=["validation", "calibration", "test"]
+    )
     parser.add_argument("--most", type=int, default=400, help="faces of each family")
     parser.add_argument("--copied", type=int, default=40, help="faces of each family to copy")
     asked = parser.parse_args()

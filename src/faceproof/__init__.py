@@ -6,9 +6,9 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 >>> faceproof.Checker.__module__
 'faceproof.checker'
 
-There is a function for each of the commands: `check`, `inspect`, `evaluate`, `compare`, `audit` and
-`train`. They return values, and the command line shows those. All but `check` and `train` need the
-extra `data`, `train` needs the extra `train`.
+There is a function for each of the commands: `check`, `inspect`, `evaluate`, `compare`, `audit`,
+`train` and `leave_one_out`. They return values, and the command line shows those. All but `check`
+need the extra `data`; `train` and `leave_one_out` need the extra `train`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from faceproof.imaging.decode import Limits
     from faceproof.results import CheckedFace, CheckResult
     from faceproof.sources import Sources
+    from faceproof.training.leave_one_out.leave_one_out import leave_one_out
     from faceproof.training.train import train
 
     __version__: str
@@ -58,6 +59,7 @@ __all__ = [
     "evaluate_predictions",
     "evaluate_scores",
     "inspect",
+    "leave_one_out",
     "train",
 ]
 
@@ -83,6 +85,7 @@ _HOMES = {
     "evaluate_predictions": "faceproof.evaluation.evaluate",
     "evaluate_scores": "faceproof.evaluation.other_scores",
     "inspect": "faceproof.data.inspection.inspect",
+    "leave_one_out": "faceproof.training.leave_one_out.leave_one_out",
     "train": "faceproof.training.train",
 }
 #: What the modules of some homes import, and the extra that brings it.

@@ -147,3 +147,14 @@ def test_what_has_passed_is_not_run_again_but_where_the_environment_matters(tmp_
     assert "tests/unit/data/test_a.py::test_passes" not in again
     assert "tests/architecture/test_b.py::test_passes PASSED" in again
     assert run("--passed-in=nowhere.xml").count(" PASSED") == first.count(" PASSED")
+
+
+def test_every_test_is_run_by_ci_or_by_the_nightly_command():
+    """A mark that leaves a test out of one command is a mark that another command names."""
+    checks = (ROOT / ".ci" / "checks").read_text(encoding="utf-8")
+    nightly = (ROOT / ".ci" / "nightly").read_text(encoding="utf-8")
+    left_out = '"-m", "not slow and not nightly"'
+    assert left_out in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'marks="not nightly"' in checks
+    assert "pytest -m nightly" in nightly
+    assert "bash .ci/nightly" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")

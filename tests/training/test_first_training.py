@@ -79,7 +79,7 @@ def portrait(rng: np.random.Generator, *, is_fake: bool) -> np.ndarray:
     return picture
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_newcomers_commands_lead_from_400_pictures_to_a_detector(tmp_path, monkeypatch, capfd):
     """The commands of the example, the shipped network at full size; only fewer steps of it."""
     rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from PIL import Image
 import faceproof
 from faceproof.errors import MissingExtraError, UnknownChoiceError, UsageError
 
-NEEDS_TORCH = {"train"}
+NEEDS_TORCH = {"leave_one_out", "train"}
 HEAD = "path,label,generator,source,split,group,sha256"
 
 

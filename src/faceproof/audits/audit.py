@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from faceproof.audits.attacks import ATTACKS_AUDIT
 from faceproof.audits.calibration import CALIBRATION
 from faceproof.audits.context import SCORINGS, Audit, AuditContext, Progress
-from faceproof.audits.generators import GENERATORS
+from faceproof.audits.generators import GENERATORS, find_leave_one_out
 from faceproof.audits.robustness import ROBUSTNESS
+from faceproof.audits.shortcuts import SHORTCUTS
 from faceproof.audits.stability import STABILITY
 from faceproof.data.manifest import Manifest
 from faceproof.detector import Detector
@@ -31,6 +33,8 @@ AUDITS: Mapping[str, Audit] = {
     "stability": STABILITY,
     "calibration": CALIBRATION,
     "generators": GENERATORS,
+    "shortcuts": SHORTCUTS,
+    "attacks": ATTACKS_AUDIT,
 }
 """The audits by name, in the order in which they are run."""
 
@@ -53,6 +57,7 @@ def audit(
     faces: str = "largest",
     most: int | None = MOST,
     seed: int = 0,
+    leave_one_out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> AuditRun:
     """Return the results of the audits called ``only`` (None: all) of a detector.
@@ -61,7 +66,9 @@ def audit(
     `faceproof.evaluate`. Each cell of a sample has at most ``most`` pictures, None takes all; a
     result names its cells with fewer than 300 groups. ``output`` is a folder, new, empty or of an
     earlier audit with the same settings: each result is written as ``NAME.json`` when it is done,
-    and a result or predictions table that is there is read and not made again. ``progress`` is
+    and a result or predictions table that is there is read and not made again. ``leave_one_out``
+    is the output of `faceproof.leave_one_out`, a file or its folder; without it the audit
+    *generators* reads ``leave-one-out.json`` in ``output``, if it is there. ``progress`` is
     called with the name of a predictions table, its answers so far and their final number.
 
     Raises:
@@ -101,7 +108,14 @@ def audit(
             refuse_overwriting(written, [manifest])
         _open_folder(folder, settings)
     context = AuditContext(
-        judge, point, selection, find, settings, folder, progress or (lambda _, __, ___: None)
+        judge,
+        point,
+        selection,
+        find,
+        settings,
+        folder,
+        progress or (lambda _, __, ___: None),
+        find_leave_one_out(leave_one_out, folder),
     )
     results = (_run_or_read(name, one, context) for name, one in chosen.items())
     return AuditRun(settings=settings, results=tuple(results))
@@ -155,7 +169,8 @@ def _compare_settings(file: Path, settings: AuditSettings) -> None:
 def _run_or_read(name: str, one: Audit, context: AuditContext) -> AuditResult:
     """Return the result in the folder, or run the audit and write it there."""
     file = context.folder / f"{name}.json" if context.folder else None
-    if file and file.is_file():
+    stale = one is GENERATORS and context.leave_one_out is not None
+    if file and file.is_file() and not stale:
         try:
             return AuditResult.read(file)
         except ValueError as error:

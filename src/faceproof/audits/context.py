@@ -21,7 +21,7 @@ from faceproof.data.manifest import Row
 from faceproof.detector import Detector
 from faceproof.detector.scorers import usable_cores
 from faceproof.detector.spec import Finding, OperatingPoint
-from faceproof.evaluation.audit_result import AuditPlot, AuditSettings, AuditTable
+from faceproof.evaluation.audit_result import AuditPlot, AuditResult, AuditSettings, AuditTable
 from faceproof.evaluation.formulas import Bools, Floats
 from faceproof.evaluation.predict import predict_rows
 from faceproof.evaluation.predictions import (
@@ -94,6 +94,8 @@ class AuditContext:
     settings: AuditSettings
     folder: Path | None = None
     progress: Progress = lambda _, __, ___: None
+    leave_one_out: AuditResult | None = None
+    """The result of `faceproof train leave-one-out`, if there is one."""
     _tables: dict[str, pa.Table] = field(default_factory=dict)
 
     def sample(self, name: str) -> tuple[Row, ...]:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from faceproof.audits.context import Audit, AuditContext, AuditOutcome
 from faceproof.audits.rates import Rate, measure_rate, small_cell_words, small_cells_caution
 from faceproof.detector.spec import OperatingPoint
-from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Series
+from faceproof.errors import UsageError
+from faceproof.evaluation.audit_result import (
+    LEAVE_ONE_OUT,
+    AuditPlot,
+    AuditResult,
+    AuditTable,
+    Cell,
+    Series,
+)
 from faceproof.evaluation.findings import findings
 from faceproof.evaluation.predictions import Faces
+from faceproof.sources import to_printable
 
 _COLUMNS = (
     *("generator", "seen", "pictures", "judged", "groups", "no_verdict"),
@@ -83,12 +93,62 @@ def run(context: AuditContext) -> AuditOutcome:
         *context.cautions("clean"),
         *_class_cautions(faces),
         *small_cells_caution((one.name, one.missed.groups) for one in parts),
+        *_leave_one_out_cautions(context),
     )
+    left_out = context.leave_one_out
+    tables, plots = (table, *_figures_of(left_out)), left_out.plots if left_out else ()
+    new = left_out.answer if left_out else NOT_RETRAINED
     judged = [one for one in parts if one.missed.value is not None]
     if not judged:
-        answer = f"Not measured: no fake was judged. {NOT_RETRAINED}"
-        return AuditOutcome(answer, (table,), cautions=cautions, measured=False)
-    return AuditOutcome(_answer(judged, pooled), (table,), (_plot(judged),), cautions, tuple(found))
+        answer = f"Not measured: no fake was judged. {new}"
+        return AuditOutcome(answer, tables, plots, cautions, measured=False)
+    answer, plots = f"{_answer(judged, pooled)} {new}", (_plot(judged), *plots)
+    return AuditOutcome(answer, tables, plots, cautions, tuple(found))
+
+
+def _figures_of(left_out: AuditResult | None) -> tuple[AuditTable, ...]:
+    return (left_out.table(LEAVE_ONE_OUT), left_out.table("inflation")) if left_out else ()
+
+
+def _leave_one_out_cautions(context: AuditContext) -> tuple[str, ...]:
+    """Return the cautions of the leave-one-out, and where it is not of this detector or data."""
+    if (left_out := context.leave_one_out) is None:
+        return ()
+    theirs, ours = left_out.settings, context.settings
+    found = []
+    if theirs.data_sha256 != ours.data_sha256:
+        found.append(f"The leave-one-out is of other data ({theirs.data}) than this audit.")
+    if (theirs.detector, theirs.detector_version) != (ours.detector, ours.detector_version):
+        found.append(
+            f"The leave-one-out is of the recipe of {theirs.detector} {theirs.detector_version}, "
+            "not of this detector."
+        )
+    return (*found, *(f"Leave-one-out: {one}" for one in left_out.cautions))
+
+
+def find_leave_one_out(path: str | Path | None, folder: Path | None) -> AuditResult | None:
+    """Return the result of a leave-one-out: at ``path``, a file or its folder, or in ``folder``.
+
+    Raises:
+        UsageError: ``path`` has none, or the file is something else.
+    """
+    place = folder if path is None else Path(path)
+    if place is None:
+        return None
+    file = place / f"{LEAVE_ONE_OUT}.json" if path is None or place.is_dir() else place
+    if path is None and not file.is_file():
+        return None
+    shown = to_printable(str(file))
+    try:
+        found = AuditResult.read(file)
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{shown} cannot be read as a leave-one-out: name the file or the output folder of "
+            "`faceproof train leave-one-out`"
+        ) from error
+    if found.name != LEAVE_ONE_OUT:
+        raise UsageError(f"{shown} is the result of the audit {found.name}, not a leave-one-out")
+    return found
 
 
 _NONE = (None, None, None)
@@ -142,7 +202,7 @@ def _answer(judged: Sequence[_Fakes], pooled: Sequence[_Fakes]) -> str:
         f"Of {len(judged)} generators, {worst.name} is missed most: {worst.missed.words} of its "
         f"fakes were called real; {'it is also' if same else f'{least.name} is'} called fake "
         f"least: {least.detected.words}. "
-        f"There are {' and '.join(rates)}{only}. {NOT_RETRAINED}"
+        f"There are {' and '.join(rates)}{only}."
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from faceproof.data.shortcuts.intervals import auc_interval
+from faceproof.data.shortcuts.probe import number_groups
 from faceproof.evaluation.intervals import rate_interval
 
 FEWEST_GROUPS = 300
@@ -66,6 +68,23 @@ def measure_rate(hits: ArrayLike, groups: ArrayLike) -> Rate:
     value, ends = float(hit.mean()), rate_interval(hit, names)
     low, high = min(ends.low, value), max(ends.high, value)
     return Rate(value, low, high, len(hit), len(np.unique(names)))
+
+
+def measure_auc(fake: ArrayLike, scores: ArrayLike, groups: ArrayLike) -> Rate:
+    """Return the ROC-AUC of ``scores`` [N], where NaN is left out; none without both classes.
+
+    >>> measure_auc([False, True], [0.1, 0.9], ["a", "b"]).value
+    1.0
+    >>> measure_auc([True, True], [0.1, 0.9], ["a", "b"]).value
+    """
+    every = np.asarray(scores, dtype=np.float64)
+    judged = ~np.isnan(every)
+    labels, names = np.asarray(fake, dtype=bool)[judged], np.asarray(groups)[judged]
+    number = len(np.unique(names))
+    if not labels.any() or labels.all():
+        return Rate(None, None, None, len(labels), number)
+    value, low, high = auc_interval(labels, every[judged], number_groups(names))
+    return Rate(value, min(low, value), max(high, value), len(labels), number)
 
 
 def small_cell_words(groups: int) -> str:

@@ -71,6 +71,13 @@ def audit(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of sample and bootstrap.")
     ] = 0,
+    leave_one_out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|DIR",
+            help="Output of `train leave-one-out`, for the audit generators.",
+        ),
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
     ] = "text",
@@ -96,6 +103,7 @@ def audit(
             faces=faces,
             most=None if full else most,
             seed=seed,
+            leave_one_out=leave_one_out,
             progress=progress,
         )
     write(found)

@@ -161,9 +161,7 @@ class TorchScorer:
     @classmethod
     def open(cls, bundle: Bundle, member: Member, options: RunOptions) -> TorchScorer:
         """Return the scorer of a member's safetensors file."""
-        network = build(member.network, head=member.head)
-        put_weights(network, bundle.read_file(member.weights), name=member.weights.name)
-        return cls(network, options=options)
+        return cls(member_network(bundle, member), options=options)
 
     def __call__(self, inputs: Inputs) -> Logits:
         """Return the logits, float64 [N]."""
@@ -196,6 +194,18 @@ class TorchScorer:
         if side not in self._with_maps:
             self._with_maps[side] = add_heatmaps(self._network, side=side)
         return self._with_maps[side]
+
+
+def member_network(bundle: Bundle, member: Member) -> nn.Module:
+    """Return a member's torch network with the weights of its verified safetensors file.
+
+    Raises:
+        BundleError: the file is missing, not the one that was named, or of another network.
+        MissingExtraError, UnknownChoiceError: torch or the network is not installed.
+    """
+    network = build(member.network, head=member.head)
+    put_weights(network, bundle.read_file(member.weights), name=member.weights.name)
+    return network
 
 
 SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {

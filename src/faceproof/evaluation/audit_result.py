@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Cell = str | int | float | None
 
+LEAVE_ONE_OUT = "leave-one-out"
+"""The name of the result of `faceproof train leave-one-out`, which the audit *generators* reads."""
+
 
 class AuditTable(Record):
     """A table: its columns, and its rows in the same order; None where nothing was measured.

@@ -1,7 +1,9 @@
 """Names of findings on heat maps and on attacked faces.
 
-A condition is named by attack, budget in grey levels and steps: ``fgsm-2``, ``pgd-2x10``. The same
-faces unchanged are `UNATTACKED`. `faceproof.training.attack_report` computes the findings.
+A condition is named by attack, budget in grey levels and steps: ``fgsm-2``, ``pgd-2x10``; under
+``pgd-l2-1x10`` the budget is the root mean square, under ``square-8x100`` the steps are queries.
+The same faces unchanged are `UNATTACKED`. `faceproof.training.attack_report` and
+`faceproof.audits.attacks` compute the findings.
 """
 
 from __future__ import annotations
@@ -51,13 +53,13 @@ def is_of_heatmaps(metric: str) -> bool:
 UNATTACKED = "unattacked"
 """Condition of the attacked faces before the attack; `clean` covers the whole split."""
 
-_ATTACK = re.compile(r"(?P<kind>fgsm|pgd)-(?P<budget>[\d.e+-]+)(?:x(?P<steps>\d+))?")
+_ATTACK = re.compile(r"(?P<kind>fgsm|pgd|pgd-l2|square)-(?P<budget>[\d.e+-]+)(?:x(?P<steps>\d+))?")
 
 
 def is_attack(condition: str) -> bool:
     """Return whether the condition is an attack, or the originals of attacked faces.
 
-    >>> [is_attack(name) for name in ("unattacked", "fgsm-2", "pgd-0.5x10", "clean", "jpeg-60")]
+    >>> [is_attack(name) for name in ("unattacked", "fgsm-2", "pgd-l2-0.5x10", "clean", "jpeg-60")]
     [True, True, True, False, False]
     """
     return condition == UNATTACKED or _ATTACK.fullmatch(condition) is not None
@@ -87,7 +89,7 @@ def _weak_attack_cautions(at: dict[str, Finding]) -> Iterator[str]:
     """Yield a warning for each attack of many steps that is weaker than one step."""
     for name, many in at.items():
         attack = _ATTACK.fullmatch(name)
-        single = at.get(f"fgsm-{attack['budget']}") if attack and attack["steps"] else None
+        single = at.get(f"fgsm-{attack['budget']}") if attack and attack["kind"] == "pgd" else None
         if single and many.low > single.value:
             yield (
                 f"{many.metric}: {many.value:.3f} under {name} but {single.value:.3f} under "
@@ -97,9 +99,18 @@ def _weak_attack_cautions(at: dict[str, Finding]) -> Iterator[str]:
 
 
 def _no_effect_cautions(rates: list[Finding]) -> Iterator[str]:
-    """Yield a warning if even the widest attack has no effect."""
-    before, last = rates[0], rates[-1]
-    if before.condition == UNATTACKED and last is not before and last.value >= before.low:
+    """Yield a warning if even the widest attack by gradients has no effect."""
+    attacks = [(one, _ATTACK.fullmatch(one.condition)) for one in rates]
+    reach = [
+        (float(attack["budget"]), int(attack["steps"] or 1), one)
+        for one, attack in attacks
+        if attack and attack["kind"] in {"fgsm", "pgd"}
+    ]
+    before = rates[0]
+    if before.condition != UNATTACKED or not reach:
+        return
+    last = max(reach, key=lambda one: one[:2])[2]
+    if last.value >= before.low:
         yield (
             f"{last.metric}: {last.value:.3f} under {last.condition}, the widest attack tried, and "
             f"{before.value:.3f} without: check for zero gradients before you call it robust"

@@ -137,14 +137,19 @@ def resamples(
 ) -> Iterator[Floats]:
     """Yield weights float64 [b, N], ``number`` rows in total: how often each face was drawn.
 
-    Groups are drawn with replacement within three strata (real only, fake only, both), so that
-    every resample has all classes.
+    ``labels`` [N] are classes, or finer cells. Groups are drawn with replacement within strata of
+    those that have faces of the same labels (of two: real only, fake only, both), so that every
+    resample has all labels.
     """
-    fake = np.asarray(labels, dtype=bool)
+    label = np.asarray(labels)
     names, index = np.unique(np.asarray(groups), return_inverse=True)
-    held = [np.bincount(index, weights=kind, minlength=len(names)) > 0 for kind in (~fake, fake)]
-    strata = [np.flatnonzero(held[0] + 2 * held[1] == kind) for kind in (1, 2, 3)]
-    rng, block = np.random.default_rng(seed), max(1, _BLOCK // len(fake))
+    held = [
+        np.bincount(index, weights=label == kind, minlength=len(names)) > 0
+        for kind in np.unique(label)
+    ]
+    _, stratum = np.unique(np.stack(held[::-1], axis=1), axis=0, return_inverse=True)
+    strata = [np.flatnonzero(stratum.ravel() == kind) for kind in range(stratum.max() + 1)]
+    rng, block = np.random.default_rng(seed), max(1, _BLOCK // len(label))
     for start in range(0, number, block):
         counts = np.zeros((min(block, number - start), len(names)))
         for members in strata:
@@ -197,7 +202,7 @@ def bootstrap(
     worst = _smallest_class(labels, groups, generators, correlation)
     counts = count_scores(labels, scores, generators=generators)
     return {
-        name: _percentile_interval(
+        name: interval_from_draws(
             float(metric.formula(counts, at)[0]),
             np.concatenate(drawn[name]),
             worst if metric.of_worst_generator else worth,
@@ -217,8 +222,11 @@ def _smallest_class(
     return min(clustered_size(group[kind == one], correlation) for one in np.unique(kind))
 
 
-def _percentile_interval(value: float, drawn: Floats, worth: float) -> Interval:
-    """Return the interval of a metric from its value and its ``drawn`` values [B]."""
+def interval_from_draws(value: float, drawn: Floats, worth: float) -> Interval:
+    """Return the interval of a metric from its value and its ``drawn`` values [B], as `bootstrap`.
+
+    ``worth`` is the effective number of faces, for draws that all agree.
+    """
     error, share = float(drawn.std(ddof=1)), 0 <= value <= 1
     if error < 1e-12 and share:
         return wilson(value * worth, worth)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceproof.data.manifest import Manifest, Row
-from faceproof.detector import Calibration, Detector, DetectorSpec, OperatingPoint, calibrate
+from faceproof.detector import Calibration, DetectorSpec, OperatingPoint, calibrate
 from faceproof.detector.detector import crop_difference, renormalise
 from faceproof.detector.spec import Verdict
 from faceproof.errors import UsageError
@@ -52,7 +52,7 @@ Input = NDArray[np.float32]
 
 
 class Predictor(Protocol):
-    """Interface for inference: a `faceproof.detector.Detector`, or a test double."""
+    """Interface for inference: a `faceproof.detector.Detector`, a checkpoint, or a test double."""
 
     @property
     def sha256(self) -> str: ...  # noqa: D102
@@ -232,7 +232,7 @@ def attributes_of(row: Row) -> dict[str, str]:
 class _DetectorGroup:
     """Detectors with the same crop as one judge: returns the first's logits, stores all."""
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[Predictor]) -> None:
         """Store detectors with the same crop.
 
         Raises:
@@ -281,7 +281,7 @@ class _DetectorGroup:
 
 
 def predict_with_all(
-    detectors: Sequence[Detector],
+    detectors: Sequence[Predictor],
     manifest: Manifest,
     conditions: Sequence[str],
     *,

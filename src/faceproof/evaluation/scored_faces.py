@@ -42,9 +42,10 @@ BOX_COLUMNS = ("box_x", "box_y", "box_width", "box_height")
 CHANGED, LOST, NO_FACE = "changed_file", "face_lost", "no_face"
 """Reasons of rows without an answer; the others are codes of `faceproof.errors`."""
 
-_SAME_FACE = 0.5  # least intersection over union of one face in two pictures
-#: Annotated boxes are drawn tighter or wider than a finder's: less overlap is enough.
-_SAME_AS_ANNOTATED = 0.3
+SAME_FACE = 0.5
+"""Least intersection over union of one face in two pictures."""
+SAME_AS_ANNOTATED = 0.3
+"""The same for annotated boxes, which are drawn tighter or wider than a finder's."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class _Place:
     """Where a labelled face is in the undegraded picture, and what withholds its verdict."""
 
     box: Box | None
-    enough: float = _SAME_FACE
+    enough: float = SAME_FACE
     withholding: tuple[str, ...] = ()
 
 
@@ -198,9 +199,9 @@ class _Reader:
     def _find_place(self, row: Row) -> _Place:
         """Return the place of a row's face in the undegraded picture."""
         marked = annotated_box(row)
-        face = closest_face(self._clean, marked, _SAME_AS_ANNOTATED)
+        face = closest_face(self._clean, marked, SAME_AS_ANNOTATED)
         if face is None:
-            return _Place(marked, _SAME_AS_ANNOTATED)
+            return _Place(marked, SAME_AS_ANNOTATED)
         cautions = assess(self._picture.pixels, face, self._picture.damage).cautions
         return _Place(face.box, withholding=tuple(one for one in cautions if one in WITHHOLDING))
 

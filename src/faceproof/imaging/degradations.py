@@ -129,6 +129,11 @@ def blur(pixels: Pixels, sigma: float) -> Pixels:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
+def median(pixels: Pixels, side: int) -> Pixels:
+    """Return the picture after a median filter of ``side`` px (odd), as smoothing programs use."""
+    return np.asarray(cv2.medianBlur(pixels, side), np.uint8)
+
+
 def sharpen(pixels: Pixels, amount: float, sigma: float) -> Pixels:
     """Return the picture after unsharp masking: ``amount``, and ``sigma`` px of the blur."""
     soft = cv2.GaussianBlur(pixels, (0, 0), sigma)
@@ -397,6 +402,7 @@ DEGRADATIONS: dict[str, _Degradation] = {
     "resize-0.75+jpeg-75": _chain_changes(partial(resize, factor=0.75), partial(jpeg, quality=75)),
     "resize-0.5+jpeg-60": _chain_changes(partial(resize, factor=0.5), partial(jpeg, quality=60)),
     **{f"blur-{sigma}": _ignore_rng(partial(blur, sigma=float(sigma))) for sigma in (1, 2, 3)},
+    **{f"median-{side}": _ignore_rng(partial(median, side=side)) for side in (3, 5)},
     **{f"noise-{sigma}": _make_noise(float(sigma)) for sigma in (5, 10, 20)},
     "dark": _ignore_rng(partial(tone, gain=0.4)),
     "bright": _ignore_rng(partial(tone, gain=1.25, offset=0.08)),

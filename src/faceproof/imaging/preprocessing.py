@@ -97,8 +97,10 @@ def crop_face(pixels: Pixels, landmarks: Points | None, spec: CropSpec) -> Pixel
     return np.asarray(crop, np.uint8)
 
 
-def network_input(crop: Pixels, spec: InputSpec) -> npt.NDArray[np.float32]:
-    """Return uint8 [..., S, S, 3] as float32 [..., 3, S, S], normalised."""
+def network_input(
+    crop: Pixels | npt.NDArray[np.float32], spec: InputSpec
+) -> npt.NDArray[np.float32]:
+    """Return [..., S, S, 3], uint8 or of 0..255, as float32 [..., 3, S, S], normalised."""
     std = np.asarray(spec.std, np.float32)
     numbers = crop * (1 / (255 * std)) - np.asarray(spec.mean, np.float32) / std
     return np.ascontiguousarray(np.moveaxis(numbers, -1, -3), np.float32)

@@ -145,11 +145,16 @@ ATTACKS: Mapping[str, _Attack] = {"fgsm": fgsm, "pgd": pgd}
 
 
 def _gradient_sign(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the sign of the cross-entropy's gradient, -1, 0 or 1 like ``inputs``.
+    """Return the sign of the cross-entropy's gradient, -1, 0 or 1 like ``inputs``."""
+    return ascent_gradient(model, inputs, targets).sign()
 
-    Cross-entropy rises with the logit above the target and falls with it below. The gradient of
-    the logit keeps its sign even if the gradient of cross-entropy is rounded to 0, which would
-    make a network look robust.
+
+def ascent_gradient(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the gradient by ``inputs`` of the logit, or its negative, away from the targets [N].
+
+    It is the gradient of cross-entropy up to a positive factor for each picture: cross-entropy
+    rises with the logit above the target and falls with it below. The gradient of the logit keeps
+    its sign even if that factor is rounded to 0, which would make a network look robust.
 
     Source:
         N. Carlini, D. Wagner, 2017, arXiv:1608.04644, section V.
@@ -159,7 +164,7 @@ def _gradient_sign(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         logits = model(place)
         above = logits.detach() > torch.logit(targets.to(logits.dtype))
         (gradient,) = torch.autograd.grad(torch.where(above, logits, -logits).sum(), place)
-    return gradient.sign()
+    return gradient
 
 
 def _draw_indices(count: int, share: float, generator: Random) -> Tensor:

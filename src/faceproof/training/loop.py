@@ -28,6 +28,7 @@ from faceproof.training.run.checkpoint import (
 )
 from faceproof.training.run.journal import TrainingJournal
 from faceproof.training.run.processes import refuse_other_steps
+from faceproof.training.run.snapshots import write_snapshot
 from faceproof.training.run.stopping import TrainingStopped, record_signals
 from faceproof.training.step import Step, StepResult, Teacher
 from faceproof.training.stream import PlainFaces, TrainingStream, make_loader
@@ -37,7 +38,10 @@ _LOGGED_EVERY = 10
 
 
 class Trainer:
-    """Runs a recipe's schedule on a network; leaves ``best.pt`` and ``last.pt`` in the run."""
+    """Runs a recipe's schedule on a network; leaves ``best.pt`` and ``last.pt`` in the run.
+
+    With ``schedule.snapshots`` also the weights of every validation.
+    """
 
     def __init__(
         self,
@@ -137,6 +141,9 @@ class Trainer:
             renew_statistics(self.state.average, stream, self._fabric, self._recipe)
         found = validate(self.state.average, faces, self._fabric, self._recipe)
         values = self._fabric.broadcast(found)
+        if self._recipe.schedule.snapshots and self._fabric.is_global_zero:
+            weights = self.state.averaged_weights()
+            write_snapshot(self._run.path, self.state.step, weights, values["validation_auc"])
         best = self.state.record_score(values["validation_auc"])
         if best:
             self._save(BEST, self.state.averaged_weights())

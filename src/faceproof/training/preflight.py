@@ -112,7 +112,7 @@ _REMOVED_KEYS = ("data.root", "data.split_seed")
 _FREE_SECTIONS = ("calibration", "device", "export")
 _FREE_KEYS = (
     *("data.licence", "data.prepared", "data.reading", *_REMOVED_KEYS),
-    *("network.started_from", "network.started_from_licence"),
+    *("network.started_from", "network.started_from_licence", "schedule.snapshots"),
 )
 
 #: Keys that determine the tensors of a checkpoint.

@@ -201,7 +201,8 @@ class ScheduleRecipe(Record):
     each share of ``falls_at`` on. The backbone rests for ``head_first_steps``, then its stages thaw
     one after another, the last first, over ``thaw_steps``. ``patience`` is the number of
     validations without a better one that ends the training; 0 means none does. ``keep`` says
-    whether the best validation's weights become the detector, or the last ones.
+    whether the best validation's weights become the detector, or the last ones. ``snapshots``
+    keeps the weights of every validation, in half precision (`run.snapshots`).
     """
 
     steps: int = Field(default=2000, ge=1)
@@ -217,6 +218,7 @@ class ScheduleRecipe(Record):
     validation_pictures: int = Field(default=1000, ge=2)
     patience: int = Field(default=0, ge=0)
     keep: Literal["best", "last"] = "best"
+    snapshots: bool = False
     checkpoint_steps: int = Field(default=50, ge=1)
 
 

@@ -12,6 +12,7 @@ from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
 from faceproof.messages import ignore_message
 from faceproof.reports import training_page
+from faceproof.runs import RunFolder
 from faceproof.training.finish import finish
 from faceproof.training.fit import fit
 from faceproof.training.forging.pool import make_fakes
@@ -53,20 +54,50 @@ def train(
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(Path(recipe), tuple(overrides))
     run = run_folder(Path(output))
-    with lock_run(run.path), convert_disk_errors(run.path), _convert_memory_errors():
+    with hold_run(run):
         manifest = read_prepared(recipe.data.prepared)
         refuse_contradicted_origin(recipe, run)
         made = make_fakes(recipe, manifest, progress=progress)
-        manifest = add_made_fakes(manifest, made)
-        recipe = epochs_to_steps(recipe, manifest.counts().get("train", 0))
-        refuse_poor_data(recipe, manifest)
-        if is_first_process():
-            for doubt in _find_doubts(recipe, manifest):
-                progress(doubt)
-        network = fit(recipe, manifest, run, made=made, progress=progress)
-        bundle = finish(recipe, manifest, network, run, progress=progress)
-        training_page.write(run.path)
-        return bundle
+        return train_on(recipe, add_made_fakes(manifest, made), run, made=made, progress=progress)
+
+
+def train_on(
+    recipe: Recipe,
+    manifest: Manifest,
+    run: RunFolder,
+    *,
+    made: Sequence[Path] = (),
+    progress: Callable[[str], None],
+) -> Bundle:
+    """Return the bundle in the run folder, trained and tested on the rows of ``manifest`` only.
+
+    They are rows of the recipe's prepared folder, and of ``made``, the folders of fakes made from
+    it. `hold_run` holds the run folder.
+
+    Raises:
+        TrainingError, ExportError, TrainingStopped: as `train` does.
+    """
+    recipe = epochs_to_steps(recipe, manifest.counts().get("train", 0))
+    refuse_poor_data(recipe, manifest)
+    if is_first_process():
+        for doubt in _find_doubts(recipe, manifest):
+            progress(doubt)
+    network = fit(recipe, manifest, run, made=made, progress=progress)
+    bundle = finish(recipe, manifest, network, run, progress=progress)
+    training_page.write(run.path)
+    return bundle
+
+
+@contextmanager
+def hold_run(run: RunFolder) -> Iterator[None]:
+    """Lock a run folder, and translate errors of its disk and of memory.
+
+    Raises:
+        UsageError: another training writes into it.
+        TrainingError: the disk is full, or there is too little memory.
+    """
+    with lock_run(run.path), convert_disk_errors(run.path), _convert_memory_errors():
+        yield
 
 
 def _find_doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:

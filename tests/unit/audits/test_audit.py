@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import polars as pl
 import pytest
@@ -18,11 +19,12 @@ import faceproof
 from faceproof.audits import context as contexts
 from faceproof.audits.audit import AUDITS
 from faceproof.audits.context import SCORINGS, draw_rows, make_grid
+from faceproof.audits.generators import NOT_RETRAINED
 from faceproof.audits.resaving import CONDITIONS
 from faceproof.cli import main
 from faceproof.data.manifest import Row
 from faceproof.errors import DataError, OutputError, UnknownChoiceError, UsageError
-from faceproof.evaluation.audit_result import AuditResult, AuditTable, Series
+from faceproof.evaluation.audit_result import AuditPlot, AuditResult, AuditTable, Series
 from faceproof.imaging.degradations import DEGRADATIONS
 
 FEW = ("clean", *CONDITIONS, "dark", "bright", "brightness-0.6")
@@ -44,7 +46,8 @@ def make(tmp_path: Path):
         for n in range(number):
             label = labels[n % len(labels)]
             bright = {"r": 90, "f": 190}[label] + 8 * (n % 5)
-            grain = np.random.default_rng(n).integers(-40, 40, (40, 40, 3))
+            noise = np.random.default_rng(n).normal(size=(40, 40, 3))
+            grain = 250 * cv2.GaussianBlur(noise - noise.mean(), (0, 0), 2) - 2  # as in photographs
             path = tmp_path / f"{n}.png"
             Image.fromarray((bright + grain).clip(0, 255).astype(np.uint8)).save(path)
             rows.append(
@@ -112,7 +115,8 @@ class TestFigures:
 
     @pytest.fixture
     def found(self, few, tiny_bundle, make):
-        return faceproof.audit(tiny_bundle, make(), faces="whole")
+        only = ("robustness", "stability", "calibration", "generators")
+        return faceproof.audit(tiny_bundle, make(), only=only, faces="whole")
 
     def test_robustness_counts_flips_against_the_unchanged_picture(self, found):
         table = found["robustness"].table("degradations")
@@ -176,6 +180,7 @@ class TestFolder:
             "audit.json",
             *(f"{name}.json" for name in AUDITS),
             *(f"predictions-{name}.parquet" for name in SCORINGS),
+            *(f"scores-{name}.json" for name in ("shortcuts", "square")),
         }
         monkeypatch.setattr(contexts, "predict_rows", None)
         (tmp_path / "out" / "robustness.json").unlink()
@@ -378,3 +383,81 @@ class TestCommand:
         code, _, err = run("-d", tiny_bundle, "--data", make(number=4), *words)
         assert code == 2
         assert "unknown audit 'fairnes'" in err
+
+
+class TestLeaveOneOut:
+    """The audit of generators shows the figures of detectors trained without each of them."""
+
+    @pytest.fixture
+    def left_out(self, tiny_bundle, make, tmp_path):
+        """A leave-one-out result of the tiny detector's recipe, on the test's manifest."""
+        settings = faceproof.audit(tiny_bundle, make(), only=["generators"], faces="whole").settings
+        figures = AuditTable(
+            name="leave-one-out",
+            caption="c",
+            columns=("left_out", "roc_auc"),
+            rows=(("lamp", 0.7),),
+        )
+        more = AuditTable(
+            name="inflation", caption="c", columns=("left_out", "inflation"), rows=(("lamp", 0.1),)
+        )
+        bars = Series(name="seen", x=("lamp",), y=(0.7,))
+        plot = AuditPlot(
+            name="left-out", kind="bar", title="t", x="generator", y="ROC-AUC", series=(bars,)
+        )
+        result = AuditResult(
+            name="leave-one-out",
+            question="How?",
+            answer="Trained without the generator lamp, it reaches 0.700.",
+            settings=settings,
+            pictures=4,
+            cautions=("One training for each.",),
+            tables=(figures, more),
+            plots=(plot,),
+        )
+        (tmp_path / "runs").mkdir()
+        result.write(tmp_path / "runs" / "leave-one-out.json")
+        return result
+
+    def ask(self, tiny_bundle, tmp_path, **more):
+        ask = {"only": ["generators"], "faces": "whole", **more}
+        return faceproof.audit(tiny_bundle, tmp_path / "m.csv", **ask)["generators"]
+
+    @pytest.mark.parametrize("place", ["runs", "runs/leave-one-out.json"])
+    def test_its_answer_tables_plot_and_cautions_are_shown(
+        self, tiny_bundle, left_out, tmp_path, place
+    ):
+        found = self.ask(tiny_bundle, tmp_path, leave_one_out=tmp_path / place)
+        assert found.answer.endswith(left_out.answer)
+        assert NOT_RETRAINED not in found.answer
+        assert [one.name for one in found.tables] == ["generators", "leave-one-out", "inflation"]
+        assert [one.name for one in found.plots] == ["generators", "left-out"]
+        assert "Leave-one-out: One training for each." in found.cautions
+        assert not any("other data" in one or "not of this" in one for one in found.cautions)
+
+    def test_it_is_read_from_the_folder_and_replaces_an_older_result(
+        self, tiny_bundle, left_out, tmp_path
+    ):
+        out = tmp_path / "out"
+        assert NOT_RETRAINED in self.ask(tiny_bundle, tmp_path, output=out).answer
+        (tmp_path / "runs" / "leave-one-out.json").rename(out / "leave-one-out.json")
+        assert self.ask(tiny_bundle, tmp_path, output=out).answer.endswith(left_out.answer)
+
+    def test_another_detector_and_other_data_are_stated(self, tiny_bundle, left_out, tmp_path):
+        changed = {"detector": "other", "data_sha256": "e" * 64}
+        theirs = left_out.settings.model_copy(update=changed)
+        path = tmp_path / "other.json"
+        left_out.model_copy(update={"settings": theirs}).write(path)
+        found = self.ask(tiny_bundle, tmp_path, leave_one_out=path)
+        told = " ".join(found.cautions)
+        assert "leave-one-out is of other data" in told
+        assert "of the recipe of other 1.0, not of this detector" in told
+
+    def test_a_file_of_something_else_is_refused(self, tiny_bundle, left_out, tmp_path):
+        (tmp_path / "runs" / "text.json").write_text("{}", encoding="utf-8")
+        for name in ("text.json", "none.json"):
+            with pytest.raises(UsageError, match=f"{name} cannot be read as a leave-one-out"):
+                self.ask(tiny_bundle, tmp_path, leave_one_out=tmp_path / "runs" / name)
+        left_out.model_copy(update={"name": "stability"}).write(tmp_path / "s.json")
+        with pytest.raises(UsageError, match="the result of the audit stability"):
+            self.ask(tiny_bundle, tmp_path, leave_one_out=tmp_path / "s.json")

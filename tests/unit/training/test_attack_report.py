@@ -262,6 +262,16 @@ def test_many_steps_that_do_less_than_one_are_told(of):
     assert list(attack_cautions(near)) == []
 
 
+def test_squares_and_root_mean_squares_are_attacks_that_need_no_caution(of):
+    """They are measured otherwise, so that they may do less than one step of the same number."""
+    found = measured(Brightness(), of, [fgsm(64)])
+    like = [one for one in found if one.condition == UNATTACKED]
+    for name in ("pgd-l2-64x10", "square-64x100"):
+        assert is_attack(name)
+        found += [one.model_copy(update={"condition": name}) for one in like]
+    assert list(attack_cautions(found)) == []
+
+
 class CentreFinder:
     """Finds a face in the middle of bright pictures."""
 

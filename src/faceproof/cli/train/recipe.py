@@ -146,7 +146,8 @@ def train(
 ) -> None:
     """Train a detector; an interrupted run resumes from its last checkpoint.
 
-    `faceproof train combine A B -o C` makes one detector of several instead.
+    `faceproof train combine A B -o C` makes one detector of several instead, and `faceproof train
+    leave-one-out RECIPE.toml` trains without each generator in turn.
     """
     from faceproof.tables import require
 

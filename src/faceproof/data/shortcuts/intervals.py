@@ -54,6 +54,34 @@ def auc_interval(fake: Flags, scores: Floats, groups: Integers, *, mutual: float
     return _Auc(auc, *logit_interval(auc, error, errors=student_t_factor(min(counts) - 1)))
 
 
+def stratified_auc(fake: Flags, scores: Floats, groups: Integers, strata: Integers) -> _Auc | None:
+    """Return the AUC over pairs of a fake and a real of the same stratum, None without a pair.
+
+    ``strata`` int64 [N] number the pictures that are compared with one another. The variance is
+    that of `auc_interval`, of the sum over strata, each with the weight of its pairs.
+    """
+    parts = [strata == one for one in np.unique(strata)]
+    pairs = np.array([float((part & fake).sum() * (part & ~fake).sum()) for part in parts])
+    if not pairs.any():
+        return None
+    moved, auc = np.zeros(len(fake)), 0.0
+    for part, share in zip(parts, pairs / pairs.sum(), strict=True):
+        if not share:
+            continue
+        of_fakes, of_reals = part & fake, part & ~fake
+        above = _shares_below(scores[of_fakes], scores[of_reals])
+        below = 1 - _shares_below(scores[of_reals], scores[of_fakes])
+        auc += share * above.mean()
+        moved[of_fakes] = share * (above - above.mean()) / len(above)
+        moved[of_reals] = share * (below - below.mean()) / len(below)
+    sums = np.bincount(groups, weights=moved)
+    counts = [np.unique(groups[kind]).size for kind in (fake, ~fake)]
+    error = math.sqrt(len(sums) / max(len(sums) - 1, 1) * float((sums**2).sum()))
+    if error < 1e-9 or not 0 < auc < 1 or min(counts) < 2:
+        return _Auc(auc, *wilson(auc * min(counts), min(counts)))
+    return _Auc(auc, *logit_interval(auc, error, errors=student_t_factor(min(counts) - 1)))
+
+
 def _shares_below(of: Floats, among: Floats) -> Floats:
     """Return for each value the share of ``among`` below it, ties counted half."""
     ordered = np.sort(among)

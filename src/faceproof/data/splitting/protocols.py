@@ -139,7 +139,7 @@ def _write_protocol(
     table: pl.DataFrame, folder: Path, kind: Kind, value: str, moved: int
 ) -> Protocol:
     """Write one CSV file and return its entry in the index."""
-    name = f"{kind}-{_file_name(value)}"
+    name = f"{kind}-{portable_name(value)}"
     data = table.write_csv(line_terminator="\n").encode()
     with atomic_write(folder / f"{name}.csv") as file:
         file.write(data)
@@ -154,10 +154,10 @@ def _write_protocol(
     )
 
 
-def _file_name(value: str) -> str:
-    """Return a portable file name, unique for each value.
+def portable_name(value: str) -> str:
+    """Return a portable name of a file or folder, unique for each value.
 
-    >>> _file_name("stable-diffusion-2.1"), _file_name("My GAN")
+    >>> portable_name("stable-diffusion-2.1"), portable_name("My GAN")
     ('stable-diffusion-2.1', 'my-gan-3df1d1c7')
     """
     plain = re.sub(r"[^a-z0-9.-]+", "-", value.lower()).strip("-.")[:60]

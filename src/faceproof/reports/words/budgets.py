@@ -108,6 +108,7 @@ _PATTERNS: Mapping[re.Pattern[str], str] = {
     re.compile(r"resize-(0\.\d+)"): "reduced to {:.0%} of width and height",
     re.compile(r"resize-([1-9]\d*\.\d+)"): "enlarged to {:.0%} of width and height",
     re.compile(r"blur-(\d+)"): "blurred by {} px",
+    re.compile(r"median-(\d+)"): "smoothed by a median filter of {} px",
     re.compile(r"noise-(\d+)"): "overlaid with noise of {} grey levels",
     re.compile(r"brightness-(\d+\.\d+)"): "set to {:.0%} of its brightness",
     re.compile(r"contrast-(\d+\.\d+)"): "set to {:.0%} of its contrast",
