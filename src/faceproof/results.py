@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,9 @@ from faceproof.imaging.faces import SMALLEST_FACE_PX
 from faceproof.imaging.quality import Quality
 from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from faceproof.records import Document, Record, VersionedRecord
+
+if TYPE_CHECKING:
+    from faceproof.detector import Detector
 
 Status = Literal["ok", "no_face", "error"]
 Point = tuple[float, float]
@@ -101,12 +104,29 @@ class Provenance(Record):
     findings: tuple[ProvenanceFinding, ...] = ()
 
 
-class CheckedBy(Record):
-    """The detector that gave the verdict; ``sha256`` is that of its detector.json."""
+class CheckedBy(VersionedRecord):
+    """The detector that gave the verdict; ``sha256`` is that of its detector.json.
 
+    ``scorer`` is the library that ran its networks, ``device`` the one they ran on.
+    """
+
+    ADDED_FIELDS = frozenset({"scorer", "device"})
     name: str
     version: str
     sha256: Sha256
+    scorer: str | None = None
+    device: str | None = None
+
+    @classmethod
+    def of(cls, detector: Detector) -> CheckedBy:
+        """Return the identity of a detector and what runs it."""
+        return cls(
+            name=detector.spec.name,
+            version=detector.spec.version,
+            sha256=detector.sha256,
+            scorer=detector.scorer,
+            device=detector.device,
+        )
 
 
 class ResavedResult(Record):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
@@ -68,6 +69,8 @@ def audit(
             help="Faces to judge; whole: the picture is already a face crop.",
         ),
     ] = "largest",
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of sample and bootstrap.")
     ] = 0,
@@ -93,7 +96,7 @@ def audit(
 
     with _show_progress() as progress:
         found = run(
-            detector,
+            load_detector(detector, scorer=scorer, device=device, all_cores=True),
             data,
             only=only,
             output=output,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
@@ -85,6 +86,8 @@ def evaluate(
             help="Faces to score; default: largest; whole: the picture is already a face crop.",
         ),
     ] = None,
+    scorer: Scorer | None = None,
+    device: Device | None = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
@@ -120,6 +123,8 @@ def evaluate(
         "--condition": condition,
         "--at": at,
         "--faces": faces,
+        "--scorer": scorer,
+        "--device": device,
     }
     figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
     if predictions is not None:
@@ -193,7 +198,12 @@ def _evaluate_pictures(given: _Given, figures: _Figures) -> Evaluation:
             raise UsageError(f"{name} has no effect without --scores; remove it")
     with _show_progress() as progress:
         return run(
-            given["--detector"] or "default",
+            load_detector(
+                given["--detector"] or "default",
+                scorer=given["--scorer"] or "auto",
+                device=given["--device"] or "cpu",
+                all_cores=True,
+            ),
             given["--data"],
             split=given["--split"],
             conditions=given["--condition"] or ["clean"],

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.errors import UsageError
 from faceproof.frontends.webapp.settings import DETECTOR
 
@@ -22,6 +23,8 @@ def webapp(
             help="Detector: a name, or a folder.",
         ),
     ] = "default",
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on; see --open.")
     ] = "127.0.0.1",
@@ -43,7 +46,6 @@ def webapp(
     """
     import dataclasses
 
-    from faceproof.detector import Detector
     from faceproof.frontends import is_loopback
     from faceproof.frontends.webapp.serving import serve
     from faceproof.frontends.webapp.settings import Settings
@@ -53,8 +55,10 @@ def webapp(
             f"--host {host} is reachable from other machines, and the page has no keys: put it "
             "behind a server that authenticates users, or add --open"
         )
-    Detector.load(detector)  # errors of the detector are reported here, not on the page
-    settings = dataclasses.replace(Settings.read(), detector=detector)
+    load_detector(
+        detector, scorer=scorer, device=device
+    )  # errors of the detector are reported here, not on the page
+    settings = dataclasses.replace(Settings.read(), detector=detector, scorer=scorer, device=device)
     if no_addresses:
         settings = dataclasses.replace(settings, addresses=False)
 
