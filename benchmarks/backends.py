@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -249,12 +249,13 @@ def opened(subject: Subject, only: Sequence[str]) -> dict[str, Forward]:
 def speed(asked: argparse.Namespace) -> None:
     """Print pictures a second and milliseconds a picture for each backend and batch."""
     name = asked.network
-    crops = export_probe_inputs(Preprocessing(crop=CropSpec(size=160)), 32)
-    subject = random_subject(name, asked.threads)
+    crops = export_probe_inputs(Preprocessing(crop=CropSpec(size=160)), max(BATCHES))
     if name == "densenet121":
-        subject = replace(subject_of(Detector.load(asked.detector), crops[:8], asked.threads))
+        subject = subject_of(Detector.load(asked.detector), crops[:8], asked.threads)
+    else:
+        subject = random_subject(name, asked.threads)
     ways = {
-        (backend, batch): partial(forward, np.tile(crops, (1, 1, 1, 1))[:batch])
+        (backend, batch): partial(forward, crops[:batch])
         for backend, forward in opened(subject, asked.only).items()
         for batch in BATCHES
     }
@@ -337,11 +338,9 @@ def crops_of(detector: Detector, prepared: Path, split: str, condition: str, mos
     judged = table.filter([one == "ok" for one in table["status"].to_pylist()])
     inputs = np.concatenate(recorder.inputs)
     logits = np.array(judged["logit"].to_pylist())
-    again = detector.logits(inputs[:: max(1, len(inputs) // 20)])
-    if (
-        len(logits) != len(inputs)
-        or np.abs(again - logits[:: max(1, len(inputs) // 20)]).max() > 1e-4
-    ):
+    step = max(1, len(inputs) // 20)
+    again = detector.logits(inputs[::step])
+    if len(logits) != len(inputs) or np.abs(again - logits[::step]).max() > 1e-4:
         raise SystemExit("the recorded inputs are not those of the table")
     fake = np.array([one == "fake" for one in judged["label"].to_pylist()])
     return Crops(inputs, logits, fake, np.array(judged["source"].to_pylist()))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from importlib.util import find_spec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +28,7 @@ from faceproof.detector.scorer import (
 )
 from faceproof.detector.spec import Member
 from faceproof.errors import BundleError, UsageError
+from faceproof.imaging.onnx_runtime import import_onnxruntime, session_options
 from faceproof.networks import build
 from faceproof.tables import choose
 
@@ -56,24 +55,6 @@ __all__ = [
     "select_scorer",
     "usable_cores",
 ]
-
-_SILENT = 4  # onnxruntime raises its errors; its log on standard error adds no information
-
-
-def import_onnxruntime() -> ModuleType:
-    """Import onnxruntime without logging, device id or telemetry, and return it.
-
-    Since 1.31 at the latest, importing it writes a database and an id below the home folder, so
-    that the environment variable must be set before. A value set by the user is kept.
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(_SILENT)
-    onnxruntime.disable_telemetry_events()
-    module: ModuleType = onnxruntime
-    return module
-
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -259,7 +240,7 @@ def _session(data: bytes, name: str, options: RunOptions) -> onnxruntime.Inferen
         raise UsageError(_no_provider_message(options.device))
     try:
         session = onnxruntime.InferenceSession(
-            data, sess_options=_session_options(onnxruntime, options), providers=[provider]
+            data, sess_options=session_options(options.threads), providers=[provider]
         )
     except Exception as error:  # onnxruntime's errors share no base but this one
         raise BundleError(f"{name} cannot be run by onnxruntime: {error}") from error
@@ -273,22 +254,6 @@ def _no_provider_message(device: str) -> str:
         f"the installed onnxruntime cannot use device {device!r}: choose 'cpu', or replace "
         "onnxruntime by its package for that device, and install the driver"
     )
-
-
-def _session_options(onnxruntime: Any, options: RunOptions) -> Any:
-    """Return the session's settings.
-
-    All graph optimisations: they add 0.07 s of CPU to the start of a DenseNet121 and save 0.02 s on
-    each picture. An explicit thread count: by default onnxruntime pins threads to cores that a
-    container may not have. No spinning: waiting threads would take the cores from decoding.
-    """
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = _SILENT
-    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    settings.intra_op_num_threads = options.threads
-    settings.inter_op_num_threads = 1
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return settings
 
 
 def _find_inputs_and_outputs(
