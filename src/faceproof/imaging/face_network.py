@@ -43,13 +43,10 @@ class FaceNetwork:
 
         A row is the box (x, y, width, height), five landmarks (x, y) and the score.
         """
-        height, width = pixels.shape[:2]
-        below, right = -height % _STRIDES[-1], -width % _STRIDES[-1]
-        padded = cv2.copyMakeBorder(pixels, 0, below, 0, right, cv2.BORDER_CONSTANT, value=0)
-        inputs = cv2.dnn.blobFromImage(padded, swapRB=True)  # float32 [1, 3, H, W] of 0..255, BGR
+        inputs = _pad_planes(pixels)
         answers = [answer[0] for answer in self._session.run(_ENDS, {"input": inputs})]
         found = [
-            self._read_cells(answers[4 * place : 4 * place + 4], stride, padded.shape[1] // stride)
+            self._read_cells(answers[4 * place : 4 * place + 4], stride, inputs.shape[3] // stride)
             for place, stride in enumerate(_STRIDES)
         ]
         return self._suppress_weaker(np.concatenate(found))
@@ -79,6 +76,19 @@ class FaceNetwork:
         scores = rows[:, 14].tolist()
         kept = cv2.dnn.NMSBoxes(boxes, scores, self._threshold, _SAME_FACE, top_k=_MOST_CANDIDATES)
         return rows[np.asarray(kept, int).ravel()]
+
+
+def _pad_planes(pixels: Pixels) -> Rows:
+    """Return the network's input, float32 [1, 3, H, W] of 0..255, blue first, black at the ends.
+
+    Height and width are multiples of the largest stride.
+    """
+    height, width = pixels.shape[:2]
+    most = _STRIDES[-1]
+    planes = np.zeros((1, 3, height + -height % most, width + -width % most), np.float32)
+    for place, channel in enumerate((2, 1, 0)):
+        planes[0, place, :height, :width] = pixels[..., channel]
+    return planes
 
 
 @cache
