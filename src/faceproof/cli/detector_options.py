@@ -9,24 +9,21 @@ import typer
 if TYPE_CHECKING:
     from faceproof.detector import Detector
 
-SCORER_METAVAR = "auto|onnxruntime|openvino|torch"
-
-Scorer = Annotated[
-    str,
-    typer.Option(
-        "--scorer",
-        metavar=SCORER_METAVAR,
-        help="Library that runs the networks; auto: the first installed one for the device.",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        "--device",
-        metavar="NAME",
-        help="Device: cpu, cuda, gpu, ...; faceproof doctor lists those found.",
-    ),
-]
+_SCORER = typer.Option(
+    "--scorer",
+    metavar="auto|onnxruntime|openvino|torch",
+    help="Library that runs the networks; auto: the first installed one for the device.",
+)
+_DEVICE = typer.Option(
+    "--device",
+    metavar="NAME",
+    help="Device: cpu, cuda, gpu, ...; faceproof doctor lists those found.",
+)
+Scorer = Annotated[str, _SCORER]
+Device = Annotated[str, _DEVICE]
+# Of a verb that does not always run a detector.
+OptionalScorer = Annotated[str | None, _SCORER]
+OptionalDevice = Annotated[str | None, _DEVICE]
 
 
 def load_detector(name: str, *, scorer: str, device: str, all_cores: bool = False) -> Detector:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
-from faceproof.cli.detector_options import Device, Scorer, load_detector
+from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import ProgressBar, progress_bar
@@ -86,8 +86,8 @@ def evaluate(
             help="Faces to score; default: largest; whole: the picture is already a face crop.",
         ),
     ] = None,
-    scorer: Scorer | None = None,
-    device: Device | None = None,
+    scorer: OptionalScorer = None,
+    device: OptionalDevice = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
