@@ -3,19 +3,23 @@
 Choose on validation and calibration, then report the choice once on test:
 
     python benchmarks/backends.py speed [--network densenet121] [--threads 1]
-    python benchmarks/backends.py answers PREPARED --split validation --split calibration
+    python benchmarks/backends.py answers PREPARED --split validation --crops DIR
     python benchmarks/backends.py answers PREPARED --split test --only "onnxruntime fp32" --only ...
 
 Needs the extras `train` and `openvino`, and nncf for the quantised networks of OpenVINO. int8 is
 static and for each channel, calibrated on crops of the calibration split (`speed` takes the pattern
-of export's probe inputs, since values do not matter there). All backends run in turns, so that a
+of export's probe inputs, since values do not matter there). ``answers`` keeps the networks' inputs
+in the folder ``--crops`` and reads them there the next time. NNCF reports its use to its
+makers unless you opt out before (`opt_in_out --opt_out`). All backends run in turns, so that a
 busy machine slows all alike; speed is the best of the rounds, in processor time of one thread.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +34,7 @@ from faceproof.data.manifest import Manifest
 from faceproof.data.preparing.folder import read_prepared
 from faceproof.detector import Detector, calibrate
 from faceproof.detector.bundle import put_weights
+from faceproof.detector.openvino_scorer import import_openvino
 from faceproof.detector.scorers import import_onnxruntime, member_onnx, usable_cores
 from faceproof.evaluation.predict import predict
 from faceproof.evaluation.predictions import labelled_rows
@@ -125,8 +130,7 @@ def _named_input(data: bytes, name: str) -> bytes:
 
 def openvino_forward(model: Any, threads: int, precision: str | None = None) -> Forward:
     """Return OpenVINO's forward pass on the CPU."""
-    import openvino
-
+    openvino = import_openvino()
     options: dict[str, Any] = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
     if precision:
         options["INFERENCE_PRECISION_HINT"] = precision
@@ -136,9 +140,7 @@ def openvino_forward(model: Any, threads: int, precision: str | None = None) -> 
 
 def read_openvino(subject: Subject) -> Any:
     """Return the network as OpenVINO's model."""
-    import openvino
-
-    return openvino.Core().read_model(subject.onnx, b"")
+    return import_openvino().Core().read_model(subject.onnx, b"")
 
 
 def openvino_fp32(subject: Subject) -> Forward:
@@ -148,9 +150,7 @@ def openvino_fp32(subject: Subject) -> Forward:
 
 def openvino_bf16(subject: Subject) -> Forward:
     """Return OpenVINO at bfloat16, where the CPU has it."""
-    import openvino
-
-    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if "BF16" not in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise NotImplementedError("this CPU has no bfloat16")
     return openvino_forward(read_openvino(subject), subject.threads, "bf16")
 
@@ -310,11 +310,22 @@ class Crops:
     sources: npt.NDArray[np.str_]
 
 
+def recorded_crops(
+    asked: argparse.Namespace, detector: Detector, split: str, condition: str, most: int
+) -> Crops:
+    """Return the faces of `crops_of`, from the folder of recorded ones where they are there."""
+    if asked.crops is None:
+        return crops_of(detector, asked.prepared, split, condition, most)
+    path = asked.crops / f"{detector.sha256[:12]}-{split}-{condition}-{most}.npz"
+    if not path.is_file():
+        asked.crops.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **vars(crops_of(detector, asked.prepared, split, condition, most)))
+    with np.load(path) as kept:
+        return Crops(**kept)
+
+
 def crops_of(detector: Detector, prepared: Path, split: str, condition: str, most: int) -> Crops:
     """Return at most ``most`` faces of each source and class, chosen by the hash of the path."""
-    import hashlib
-    from collections import Counter
-
     whole = read_prepared(prepared)
     taken: Counter[tuple[str, str]] = Counter()
     rows = []
@@ -349,36 +360,41 @@ def crops_of(detector: Detector, prepared: Path, split: str, condition: str, mos
 def answers(asked: argparse.Namespace) -> None:
     """Print agreement, AUC and false alarms of each backend."""
     detector = Detector.load(asked.detector)
-    given = crops_of(detector, asked.prepared, "calibration", "clean", 40)
+    given = recorded_crops(asked, detector, "calibration", "clean", 40)
     step = max(1, len(given.inputs) // CALIBRATION_CROPS)
-    subject = subject_of(detector, given.inputs[::step], asked.threads)
-    ways = opened(subject, asked.only)
-    point = detector.operating_point()
+    ways = opened(subject_of(detector, given.inputs[::step], asked.threads), asked.only)
     print(
-        "| faces | backend | largest move of the probability | mean | verdicts that differ | AUC "
-        "| false alarms | fakes called fake | unsure |"
+        "| faces | backend | mean abs. move of the probability | largest | verdicts that differ "
+        "| AUC | false alarms | fakes called fake | unsure |"
     )
     print("|---|---|---|---|---|---|---|---|---|")
     for split in asked.split:
         for condition in asked.condition:
-            crops = crops_of(detector, asked.prepared, split, condition, asked.most)
-            before = calibrate(crops.logits, detector.spec.calibration)
+            crops = recorded_crops(asked, detector, split, condition, asked.most)
             for name, forward in ways.items():
-                logits = np.concatenate(
-                    [forward(crops.inputs[at : at + 8]) for at in range(0, len(crops.inputs), 8)]
-                )
-                now = calibrate(logits, detector.spec.calibration)
-                moved = np.abs(now - before)
-                verdicts = [
-                    np.digitize(p, [point.real_below, point.fake_from]) for p in (before, now)
-                ]
-                print(
-                    f"| {split} {condition}, {len(now)} | {name} | {moved.max():.3f} | {moved.mean():.4f} "
-                    f"| {(verdicts[0] != verdicts[1]).mean():.2%} | {roc_auc_score(crops.fake, now):.4f} "
-                    f"| {(now[~crops.fake] >= point.fake_from).mean():.2%} "
-                    f"| {(now[crops.fake] >= point.fake_from).mean():.1%} | {(verdicts[1] == 1).mean():.1%} |",
-                    flush=True,
-                )
+                parts = [crops.inputs[at : at + 8] for at in range(0, len(crops.inputs), 8)]
+                logits = np.concatenate([forward(part) for part in parts])
+                cells = compare(detector, crops, logits)
+                where = f"{split} {condition}, {len(logits)}"
+                print(f"| {where} | {name} | {' | '.join(cells)} |", flush=True)
+
+
+def compare(detector: Detector, crops: Crops, logits: Logits) -> tuple[str, ...]:
+    """Return the cells of a backend's row of the table."""
+    point = detector.operating_point()
+    before, now = (calibrate(one, detector.spec.calibration) for one in (crops.logits, logits))
+    edges = [point.real_below, point.fake_from]
+    verdicts = [np.digitize(one, edges) for one in (before, now)]
+    moved = np.abs(now - before)
+    return (
+        f"{moved.mean():.4f}",
+        f"{moved.max():.3f}",
+        f"{(verdicts[0] != verdicts[1]).mean():.2%}",
+        f"{roc_auc_score(crops.fake, now):.4f}",
+        f"{(now[~crops.fake] >= point.fake_from).mean():.2%}",
+        f"{(now[crops.fake] >= point.fake_from).mean():.1%}",
+        f"{(verdicts[1] == 1).mean():.1%}",
+    )
 
 
 def main() -> None:
@@ -393,6 +409,7 @@ def main() -> None:
     same.add_argument("prepared", type=Path)
     same.add_argument("--split", action="append", choices=["validation", "calibration", "test"])
     same.add_argument("--condition", action="append")
+    same.add_argument("--crops", type=Path, metavar="DIR", help="folder of recorded crops")
     same.add_argument("--most", type=int, default=60, help="faces of each source and class")
     same.set_defaults(run=answers)
     for verb in (fast, same):

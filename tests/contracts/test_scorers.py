@@ -160,3 +160,15 @@ def test_a_result_can_name_what_ran(scorer: str, tiny_bundle: Path) -> None:
 def test_every_scorer_that_is_installed_can_use_the_cpu(scorer: str) -> None:
     assert SCORERS[scorer].can_use("cpu")
     assert not SCORERS[scorer].can_use("abacus")
+
+
+@pytest.mark.parametrize("name", [one for one in ONNX_ENTRIES if one.values != ("onnxruntime",)])
+def test_the_shipped_detector_gives_the_same_answers(name: str) -> None:
+    ours, other = Detector.load("default"), Detector.load("default", scorer=name)
+    side = ours.preprocessing.crop.size
+    inputs = np.random.default_rng(0).normal(size=(3, 3, side, side)).astype("f4")
+    inputs[0] *= 0.1
+    (logits, maps), (logits2, maps2) = ours.map_evidence(inputs), other.map_evidence(inputs)
+    assert np.allclose(logits, logits2, atol=1e-4)
+    assert np.allclose(maps, maps2, atol=1e-4)
+    assert np.allclose(ours.fake_probabilities(inputs), other.fake_probabilities(inputs), atol=1e-4)

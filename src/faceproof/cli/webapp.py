@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli.detector_options import Device, Scorer, load_detector
+from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
 from faceproof.errors import UsageError
 from faceproof.frontends.webapp.settings import DETECTOR
 
@@ -23,8 +23,8 @@ def webapp(
             help="Detector: a name, or a folder.",
         ),
     ] = "default",
-    scorer: Scorer = "auto",
-    device: Device = "cpu",
+    scorer: OptionalScorer = None,
+    device: OptionalDevice = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on; see --open.")
     ] = "127.0.0.1",
@@ -55,10 +55,15 @@ def webapp(
             f"--host {host} is reachable from other machines, and the page has no keys: put it "
             "behind a server that authenticates users, or add --open"
         )
-    load_detector(
-        detector, scorer=scorer, device=device
-    )  # errors of the detector are reported here, not on the page
-    settings = dataclasses.replace(Settings.read(), detector=detector, scorer=scorer, device=device)
+    settings = Settings.read()
+    settings = dataclasses.replace(
+        settings,
+        detector=detector,
+        scorer=scorer or settings.scorer,
+        device=device or settings.device,
+    )
+    # Errors of the detector are reported here, not on the page.
+    load_detector(detector, scorer=settings.scorer, device=settings.device)
     if no_addresses:
         settings = dataclasses.replace(settings, addresses=False)
 
