@@ -75,7 +75,7 @@ class FaceNetwork:
         boxes = rows[:, :4].astype(int).tolist()  # whole pixels, as in OpenCV
         scores = rows[:, 14].tolist()
         kept = cv2.dnn.NMSBoxes(boxes, scores, self._threshold, _SAME_FACE, top_k=_MOST_CANDIDATES)
-        return rows[np.asarray(kept, int).ravel()]
+        return np.asarray(rows[np.asarray(kept, int).ravel()], np.float32)
 
 
 def _pad_planes(pixels: Pixels) -> Rows:
