@@ -259,9 +259,9 @@ def _meter(block: Meter, width: float) -> Any:
         drawing.add(bar)
     x = 1.5 + block.fake_probability * (width - 3)
     drawing.add(Line(x, 10, x, 24, strokeColor=_INK, strokeWidth=2.4, strokeLineCap=1))
-    drawing.add(String(0, 3, "0 %: real", fontName=TEXT, fontSize=7, fillColor=GREY))
+    drawing.add(String(0, 3, "0 % fake", fontName=TEXT, fontSize=7, fillColor=GREY))
     drawing.add(
-        String(width, 3, "100 %: fake", fontName=TEXT, fontSize=7, fillColor=GREY, textAnchor="end")
+        String(width, 3, "100 % fake", fontName=TEXT, fontSize=7, fillColor=GREY, textAnchor="end")
     )
     return drawing
 

@@ -45,7 +45,7 @@ def draw_budget(spec: DetectorSpec, faces: int) -> None:
 
 def draw_base_rate(spec: DetectorSpec) -> None:
     """Draw the slider of how common fakes are, and what a "fake" verdict is then worth."""
-    st.subheader("What is a “fake” verdict worth?", anchor=False)
+    st.subheader("What is a “looks fake” verdict worth?", anchor=False)
     rate = st.select_slider(
         "How common fakes are where this picture comes from",
         options=BASE_RATES,
