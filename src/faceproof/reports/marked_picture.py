@@ -217,7 +217,7 @@ def mark_picture(
     """Return the picture with a frame, a number and a verdict at each face, uint8 [H', W', 3].
 
     The longer side is at most ``longest`` and, by enlarging, at least 640 px or ``longest``.
-    A solid frame is fake, a dashed one unsure, only corners real; the words are those of `VERDICTS`.
+    A solid frame is fake, a dashed one unsure, only corners real, with the words of `VERDICTS`.
     ``heat_opacity`` in [0, 1] overlays heat maps on faces that have one.
     """
     if heat_opacity is not None:
