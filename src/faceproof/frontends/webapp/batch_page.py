@@ -66,6 +66,7 @@ def _draw_table(
         on_select="rerun",
         selection_mode="single-row",
         row_height=_ROW_PX,
+        placeholder="-",
         column_config={
             "": st.column_config.ImageColumn(width="small"),
             "Verdict": st.column_config.MultiselectColumn(

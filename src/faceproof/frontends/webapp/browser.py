@@ -71,13 +71,17 @@ def _outcome_style(outcome: str) -> str:
 STYLE = f"""
 <style>
 [class*="st-key-verdict-"] {{ border-radius: .5rem; padding: .75rem 1rem; gap: .25rem; }}
-[class*="st-key-verdict-"] :is(h1, h2) {{ padding: 0; }}
+[class*="st-key-verdict-"] :is(h1, h2) {{ padding: 0 0 .75rem; }}
+[data-testid="stElementContainer"]:has(i[data-shown]) {{ display: none; }}
+.st-key-drop-zone label p {{ font-size: 1rem; font-weight: 600; }}
+.st-key-cards img {{ aspect-ratio: 1; object-fit: cover; }}
 .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 11rem;
   justify-content: center; align-items: center; border-style: dashed; border-width: 2px; }}
-body:has([class*="st-key-verdict-"]) .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{
-  min-height: 5rem; }}
+.st-key-drop-zone [data-testid="stFileUploaderDropzone"] > * {{ flex: 0 1 auto; }}
+body:has([class*="st-key-verdict-"], [data-testid="stDataFrame"], [data-testid="stTable"])
+  .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 5rem; }}
 .fp-badge {{ display: inline-block; border-radius: .25rem; padding: .1rem .45rem;
-  font-size: .875rem; font-weight: 600; line-height: 1.4; }}
+  font-size: .875rem; font-weight: 600; line-height: 1.4; white-space: nowrap; }}
 {"".join(map(_outcome_style, SIGNS))}
 .fp-band {{ margin: .25rem 0 .75rem; font-size: .875rem; line-height: 1.3; }}
 .fp-band .fp-names, .fp-band .fp-ends {{ display: flex; justify-content: space-between;

@@ -30,7 +30,7 @@ from faceproof.reports import words
 from faceproof.results import CheckResult
 
 _SHOWN, _SEEN = "shown", "seen"
-_CARD = 150
+_CARD = 190
 
 
 def draw() -> None:
@@ -79,7 +79,7 @@ def _chosen_index(pictures: Sequence[GivenPicture], found: Sequence[CheckResult]
     chosen = keys.index(st.session_state[_SHOWN])
     if len(pictures) > 1:
         st.title(summary_words(found), anchor=False)
-        with st.container(horizontal=True, gap="small"):
+        with st.container(key="cards", horizontal=True, gap="small"):
             for place in order:
                 with st.container(width=_CARD, gap="small"):
                     _draw_card(pictures[place], found[place], is_chosen=place == chosen)

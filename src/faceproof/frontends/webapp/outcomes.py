@@ -53,7 +53,7 @@ def badge_html(result: CheckResult, point: OperatingPoint | None = None) -> str:
 def summary_words(results: Sequence[CheckResult]) -> str:
     """Return how many pictures there are, and how many of each outcome."""
     counts = Counter(map(outcome_of, results))
-    parts = [f"{counts[outcome]} {name}" for outcome, name in OUTCOMES.items() if counts[outcome]]
+    parts = [f"{name} {counts[outcome]}" for outcome, name in OUTCOMES.items() if counts[outcome]]
     return f"{count_noun(len(results), 'picture', separator='')}: {', '.join(parts)}"
 
 

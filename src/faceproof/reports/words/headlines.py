@@ -95,12 +95,10 @@ def unsure_words(face: CheckedFace, spec: DetectorSpec, at: str) -> Iterator[str
     if face.verdict != "unsure" or face.quality.withholds_verdict:
         return
     point = spec.operating_point(at)
-    probability = percent(face.fake_probability, point)
     if face.fake_probability == 0.5:
-        yield "It leans neither way: the probability of a fake is 50 %."
+        yield "It leans neither way."
     else:
-        way = "a fake" if face.fake_probability > 0.5 else "a photograph"
-        yield f"It leans towards {way}: the probability of a fake is {probability}."
+        yield f"It leans towards {'a fake' if face.fake_probability > 0.5 else 'a photograph'}."
     for other in spec.operating_points.values():
         if other.name != at:
             verdict = VERDICTS[decide(face.fake_probability, other)].word
