@@ -26,6 +26,7 @@ from faceproof.frontends.webapp.outcomes import (
 from faceproof.frontends.webapp.sample_row import choose_samples
 from faceproof.frontends.webapp.samples import SAMPLES
 from faceproof.reports import words as plain_words
+from faceproof.reports.words.budgets import slice_names
 from support.webpage import Page, opened, plain, sample
 
 UNESCAPED = re.compile(r"\\.")
@@ -83,8 +84,8 @@ def test_the_row_of_samples_shows_each_outcome_of_the_default_detector_once(monk
     assert [
         signed_words(outcome) in label for outcome, label in zip(outcomes, labels, strict=True)
     ] == [True] * 4
-    for sample in SAMPLES:
-        assert (sample.credit in page.text) == (sample.file in chosen)
+    shown = [one for one in SAMPLES if one.file in chosen]
+    assert all(one.credit in page.text for one in shown)
 
 
 def test_a_detector_that_gives_one_verdict_still_has_four_samples(tiny_bundle):
@@ -109,7 +110,7 @@ def test_a_picture_gets_a_verdict_in_words_with_its_band(page: Page, tiny_bundle
 def test_the_verdict_comes_first_then_the_picture_then_folded_parts(page: Page):
     page.upload(("party.jpg", sample("real-astronaut.jpg")))
     kinds = [one.type for one in page.at.main]
-    assert kinds.index("title") < kinds.index("imgs") < kinds.index("expander")
+    assert kinds.index("title") < kinds.index("image") < kinds.index("expander")
     assert kinds.index("expander") < kinds.index("file_uploader")
     assert [one.label.partition(":")[0] for one in page.at.expander] == [
         "Where it comes from",
@@ -260,7 +261,23 @@ def test_the_base_rate_says_what_a_fake_verdict_is_worth(monkeypatch):
         page.run()
         assert plain_words.worth(spec, None, rate).text in page.text
     assert plain_words.budget_words(spec, None) in page.text
-    assert all(line in page.text for line in plain_words.untested_sentences(spec))
+    assert all(line in page.text for line in plain_words.limits_words(spec))
+
+
+def test_plain_words_name_no_data_set_outside_the_exact_figures(monkeypatch):
+    monkeypatch.delenv(settings.DETECTOR, raising=False)
+    page = opened()
+    page.upload(("a.jpg", sample("fake-sd3-male-30.jpg")))
+    spec = Detector.load("default").spec
+    (figures,) = [one for one in page.at.expander if one.label.startswith("How it was measured")]
+    folded = {plain(one.value) for one in figures.markdown}
+    shown = "\n".join(one for one in page.text.split("\n") if one not in "\n".join(folded))
+    names = [
+        *slice_names(spec, "source="),
+        *(n for n in slice_names(spec, "generator=") if "made-" in n),
+    ]
+    assert [name for name in names if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", shown)] == []
+    assert "Bayes" not in page.text
     (heat,) = [one for one in page.at.toggle if "evidence lies" in one.label]
     heat.set_value(True)
     page.run()
@@ -334,7 +351,7 @@ def test_addresses_can_be_switched_off(page: Page, monkeypatch):
 )
 def test_a_name_is_shown_and_does_nothing(page: Page, name: str):
     page.upload((name, sample("real-astronaut.jpg")), ("b.jpg", sample("real-hopper.jpg")))
-    labels = [one.label for one in page.at.button if one.key.startswith("show ")]
+    labels = [one.label for one in page.at.button if (one.key or "").startswith("show ")]
     for raw in labels:
         for active in ("**", "<", "[a](", "$x$", ":red[", "\u202e"):
             assert active not in UNESCAPED.sub("", raw)

@@ -172,6 +172,7 @@ def draw() -> None:
     _draw_downloads(batch.results)
     with st.container(border=True):
         sliders.draw_budget(detector, faces=1)
+        sliders.draw_budget_details(detector)
     st.markdown(small_print(words.PIXELS_ONLY))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from faceproof.detector import DetectorSpec, OperatingPoint
-from faceproof.frontends.webapp.markdown import small_print, to_markdown
+from faceproof.frontends.webapp.markdown import to_markdown
 from faceproof.reports import words
 
 BASE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -38,7 +38,11 @@ def draw_budget(spec: DetectorSpec, faces: int) -> None:
     st.markdown(f"**{to_markdown(words.budget_words(spec, point))}**")
     if several := words.many_faces_words(spec, point, faces):
         st.markdown(to_markdown(several))
-    if details := words.budget_details(spec, point):
+
+
+def draw_budget_details(spec: DetectorSpec) -> None:
+    """Draw the exact figures that go with the slider, folded."""
+    if details := words.budget_details(spec, chosen_point(spec)):
         with st.expander("More figures"):
             st.markdown("\n".join(f"- {to_markdown(line)}" for line in details))
 
@@ -58,8 +62,6 @@ def draw_base_rate(spec: DetectorSpec) -> None:
     )
     worth = words.worth(spec, chosen_point(spec), rate)
     st.markdown(f"**{to_markdown(worth.text)}**")
-    if worth.value is not None:
-        st.markdown(small_print(words.HOW))
 
 
 def ordered_points(spec: DetectorSpec) -> list[OperatingPoint]:
