@@ -50,7 +50,7 @@ def draw() -> None:
             _draw_first_lines()
         return
     with under_results:
-        st.subheader("Check another picture", anchor=False)
+        st.markdown("**Check another picture**")
     with above:
         point = sliders.chosen_point(detector)
         found = check_pictures(pictures, point)

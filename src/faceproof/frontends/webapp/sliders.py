@@ -21,7 +21,6 @@ def chosen_point(spec: DetectorSpec) -> str:
 
 def draw_budget(spec: DetectorSpec, faces: int) -> None:
     """Draw the slider of false alarms, and what it means on our tests for so many faces."""
-    st.subheader("How careful should it be?", anchor=False)
     points = ordered_points(spec)
     if len(points) > 1:
         st.select_slider(
@@ -49,7 +48,7 @@ def draw_budget_details(spec: DetectorSpec) -> None:
 
 def draw_base_rate(spec: DetectorSpec) -> None:
     """Draw the slider of how common fakes are, and what a "fake" verdict is then worth."""
-    st.subheader("What is a “looks fake” verdict worth?", anchor=False)
+    st.markdown("**What is a “looks fake” verdict worth?**")
     rate = st.select_slider(
         "How common fakes are where this picture comes from",
         options=BASE_RATES,
