@@ -145,7 +145,7 @@ def _unsure_lines(result: CheckResult, detector: DetectorSpec) -> list[str]:
 
 
 def _draw_side(picture: GivenPicture, result: CheckResult, detector: DetectorSpec) -> None:
-    """Draw what stands next to the picture: the faces, what to do now, the downloads."""
+    """Draw what is next to the picture: the faces, what to do now, the downloads."""
     point = detector.operating_point(result.operating_point)
     if result.faces:
         draw_faces(result, point, picture.key)
