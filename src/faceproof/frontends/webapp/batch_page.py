@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from faceproof.frontends.webapp.faces import draw_faces, draw_picture
 from faceproof.frontends.webapp.markdown import label, shorten, small_print, to_markdown
 from faceproof.frontends.webapp.outcomes import (
     OUTCOMES,
+    data_url,
     distinct_names,
     outcome_of,
     signed_words,
@@ -60,7 +60,7 @@ def _draw_table(
     columns["Fake"] = [_rounded_percent(one, decimals) for one in results]
     columns["Verdict"] = [[signed] for signed in columns["Verdict"]]
     event = st.dataframe(
-        {"": list(map(_data_url, thumbnails)), **columns},
+        {"": [one and data_url(one) for one in thumbnails], **columns},
         hide_index=True,
         width="stretch",
         on_select="rerun",
@@ -88,12 +88,6 @@ def _draw_table(
     )
     rows = event["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(results) else None
-
-
-def _data_url(thumbnail: bytes | None) -> str | None:
-    if thumbnail is None:
-        return None
-    return f"data:image/jpeg;base64,{base64.b64encode(thumbnail).decode()}"
 
 
 def _decimals(result: CheckResult, point: OperatingPoint) -> int:

@@ -25,7 +25,13 @@ from faceproof.frontends.webapp.downloads import draw_downloads
 from faceproof.frontends.webapp.faces import draw_faces, draw_picture
 from faceproof.frontends.webapp.folds import draw_folds, resaved_copies
 from faceproof.frontends.webapp.markdown import label, small_print, to_markdown
-from faceproof.frontends.webapp.outcomes import badge_html, outcome_of, summary_words, suspicion
+from faceproof.frontends.webapp.outcomes import (
+    badge_html,
+    data_url,
+    outcome_of,
+    summary_words,
+    suspicion,
+)
 from faceproof.reports import words
 from faceproof.results import CheckResult
 
@@ -91,7 +97,7 @@ def _draw_card(picture: GivenPicture, result: CheckResult, *, is_chosen: bool) -
     point = spec().operating_point(result.operating_point)
     small = None if result.error else thumbnail(picture)
     if small:
-        st.image(small, width=_CARD, alt=words.headline_words(result))
+        st.image(data_url(small), width=_CARD, alt=words.headline_words(result))
     st.html(badge_html(result, point))
     st.button(
         label(picture.name),

@@ -28,10 +28,20 @@ def draw_folds(picture: GivenPicture, result: CheckResult, spec: DetectorSpec) -
     with st.expander("Where it comes from: what the file states", icon=":material/badge:"):
         _draw_provenance(result)
     if result.faces:
-        with st.expander("Does the verdict hold when it is saved again?", icon=":material/save:"):
+        with st.expander(
+            "Does the verdict hold when it is saved again?",
+            icon=":material/save:",
+            key="fold stability",
+            on_change="rerun",
+        ):
             _draw_stability(picture, result, point)
         if has_heatmaps():
-            with st.expander("Heat map: where the evidence lies", icon=":material/layers:"):
+            with st.expander(
+                "Heat map: where the evidence lies",
+                icon=":material/layers:",
+                key="fold heat",
+                on_change="rerun",
+            ):
                 _draw_heat(picture, result)
         with st.expander("How careful should it be?", icon=":material/tune:"):
             sliders.draw_budget(spec, len(result.faces))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -48,6 +49,11 @@ def badge_html(result: CheckResult, point: OperatingPoint | None = None) -> str:
     outcome, share = outcome_of(result), result.fake_probability
     number = "" if share is None or point is None else f" {words.percent(share, point)}"
     return f'<span class="fp-badge fp-badge-{outcome}">{signed_words(outcome)}{number}</span>'
+
+
+def data_url(jpeg: bytes) -> str:
+    """Return a JPEG file as a URL that needs no request, as a thumbnail may be gone by then."""
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def summary_words(results: Sequence[CheckResult]) -> str:

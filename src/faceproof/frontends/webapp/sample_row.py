@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from io import BytesIO
 
 import streamlit as st
-from PIL import Image
 
 from faceproof.frontends.webapp.answers import GivenPicture, checker, keep
 from faceproof.frontends.webapp.markdown import small_print
-from faceproof.frontends.webapp.outcomes import OUTCOMES, badge_html, outcome_of
+from faceproof.frontends.webapp.outcomes import OUTCOMES, badge_html, data_url, outcome_of
 from faceproof.frontends.webapp.samples import SAMPLES, SamplePicture
 from faceproof.frontends.webapp.settings import Settings
 from faceproof.results import CheckResult
@@ -53,8 +53,10 @@ def _result(detector: str, file: str) -> CheckResult:  # noqa: ARG001 (the detec
 
 
 @cache
-def _thumbnail(sample: SamplePicture) -> Image.Image:
-    return sample.thumbnail(2 * _WIDTH)
+def _thumbnail(sample: SamplePicture) -> str:
+    stream = BytesIO()
+    sample.thumbnail(2 * _WIDTH).convert("RGB").save(stream, "JPEG", quality=85)
+    return data_url(stream.getvalue())
 
 
 def _draw_sample(sample: SamplePicture, result: CheckResult) -> None:
