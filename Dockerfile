@@ -5,7 +5,7 @@ FROM python:${PYTHON} AS build
 WORKDIR /build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv /opt/faceproof
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE LICENSE-WEIGHTS.md ./
 COPY src ./src
 RUN /opt/faceproof/bin/pip install ".[serve,postgres]" \
     && /opt/faceproof/bin/pip uninstall --yes pip setuptools
@@ -17,7 +17,7 @@ LABEL org.opencontainers.image.title="faceproof" \
       org.opencontainers.image.description="Tells real photographs of faces from generated or manipulated ones" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.licenses="MIT"
+      org.opencontainers.image.licenses="MIT AND LicenseRef-faceproof-weights"
 
 COPY --from=build /opt/faceproof /opt/faceproof
 # Feedback is the only thing that is ever written, if it is asked for; pictures are not.

@@ -2,7 +2,7 @@
 
 uv run --extra train python docs/made_fakes.py weights-init/taef2.safetensors
 
-The argument is the autoencoder; docs/made-fakes.md explains how to get it.
+The argument is the autoencoder; docs/explanation/made-fakes.md explains how to get it.
 """
 
 import sys

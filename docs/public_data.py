@@ -1,9 +1,9 @@
-"""Import and inspect the public sets of docs/public-data.md, and write that page's tables.
+"""Import and inspect the public sets, and write the tables of docs/explanation/public-data.md.
 
     uv run python docs/public_data.py [--raw data/raw] [--work data/public]
 
 Finished steps are not repeated; delete the folder ``--work`` to start from scratch. Put the
-pictures under ``--raw`` by hand, as docs/data.md describes.
+pictures under ``--raw`` by hand, as docs/explanation/training-data.md describes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SETS = {
 TOGETHER = [name for name in SETS if name != "realorfake"]
 #: Set -> the set that it is compared with.
 AGAINST = {"realorfake": "ffhq_stylegan140k"}
-PAGE = Path(__file__).with_name("public-data.md")
+PAGE = Path(__file__).parent / "explanation" / "public-data.md"
 FACEPROOF = [sys.executable, "-c", "from faceproof.cli import main; main()"]
 
 

@@ -2,10 +2,10 @@
 
     uv run --extra train python examples/default_data.py --folder data/default
 
-``examples/lists`` holds the lists of files that are taken; docs/data.md describes them. Every
-repository is cloned once (or read from ``--mirrors``, a folder of bare clones named
-OWNER+NAME/repo). Every later step is skipped where its result exists; delete a result to make it
-again. Needs git and about 35 GB of disk; docs/data.md names the time it takes.
+``examples/lists`` holds the lists of files that are taken; docs/explanation/training-data.md
+describes them and names the time it takes. Every repository is cloned once (or read from
+``--mirrors``, a folder of bare clones named OWNER+NAME/repo). Every later step is skipped where its
+result exists; delete a result to make it again. Needs git and about 35 GB of disk.
 """
 
 from __future__ import annotations

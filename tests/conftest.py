@@ -6,6 +6,7 @@ import importlib.util
 import json
 import shutil
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,21 @@ def tiny_spec() -> DetectorSpec:
         notes=("for tests",),
         card=CardFile(name="CARD.md", sha256=NO_HASH),
     )
+
+
+@pytest.fixture
+def quick_charts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Replace the drawing of charts, which takes seconds, where a test is not about them."""
+    vl_convert = pytest.importorskip("vl_convert")
+    from faceproof.reports.vega import chart_script
+
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"></svg>'
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", lambda *_: drawing)
+    monkeypatch.setattr(vl_convert, "svg_to_png", lambda *_, **__: b"png")
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda *_: "window.vegaEmbed = null;")
+    chart_script.cache_clear()
+    yield
+    chart_script.cache_clear()
 
 
 @pytest.fixture

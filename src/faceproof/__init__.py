@@ -6,9 +6,10 @@ The public names are imported on first use, so that ``import faceproof`` costs n
 >>> faceproof.Checker.__module__
 'faceproof.checker'
 
-There is a function for each of the commands: `check`, `inspect`, `evaluate`, `compare`, `audit`,
-`train` and `leave_one_out`. They return values, and the command line shows those. All but `check`
-need the extra `data`; `train` and `leave_one_out` need the extra `train`.
+There is a function for each of the commands: `check`, `scan`, `inspect`, `evaluate`, `compare`,
+`audit`, `train` and `leave_one_out`. They return values, and the command line shows those. `scan`
+needs the extra `scan`, `train` and `leave_one_out` the extra `train`, and all others but `check`
+the extra `data`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
     from faceproof.evaluation.evaluation_record import Evaluation
     from faceproof.evaluation.other_scores import evaluate_scores
     from faceproof.imaging.decode import Limits
-    from faceproof.results import CheckedFace, CheckResult
+    from faceproof.reports.write_report import write_report
+    from faceproof.results import CheckedFace, CheckResult, CheckResults
+    from faceproof.scanning.scan import scan
+    from faceproof.scanning.summary import ScanSummary
     from faceproof.sources import Sources
     from faceproof.training.leave_one_out.leave_one_out import leave_one_out
     from faceproof.training.train import train
@@ -41,6 +45,7 @@ __all__ = [
     "AuditRun",
     "Bundle",
     "CheckResult",
+    "CheckResults",
     "CheckedFace",
     "Checker",
     "Comparison",
@@ -50,6 +55,7 @@ __all__ = [
     "InspectSpec",
     "Inspection",
     "Limits",
+    "ScanSummary",
     "Sources",
     "__version__",
     "audit",
@@ -60,7 +66,9 @@ __all__ = [
     "evaluate_scores",
     "inspect",
     "leave_one_out",
+    "scan",
     "train",
+    "write_report",
 ]
 
 _HOMES = {
@@ -68,6 +76,7 @@ _HOMES = {
     "AuditRun": "faceproof.evaluation.audit_result",
     "Bundle": "faceproof.detector",
     "CheckResult": "faceproof.results",
+    "CheckResults": "faceproof.results",
     "CheckedFace": "faceproof.results",
     "Checker": "faceproof.checker",
     "Comparison": "faceproof.evaluation.compare",
@@ -77,6 +86,7 @@ _HOMES = {
     "InspectSpec": "faceproof.data.inspection.inspect",
     "Inspection": "faceproof.data.inspection.record",
     "Limits": "faceproof.imaging.decode",
+    "ScanSummary": "faceproof.scanning.summary",
     "Sources": "faceproof.sources",
     "audit": "faceproof.audits.audit",
     "check": "faceproof.checker",
@@ -86,13 +96,17 @@ _HOMES = {
     "evaluate_scores": "faceproof.evaluation.other_scores",
     "inspect": "faceproof.data.inspection.inspect",
     "leave_one_out": "faceproof.training.leave_one_out.leave_one_out",
+    "scan": "faceproof.scanning.scan",
     "train": "faceproof.training.train",
+    "write_report": "faceproof.reports.write_report",
 }
 #: What the modules of some homes import, and the extra that brings it.
 _EXTRAS: dict[str, tuple[str, tuple[str, ...]]] = {
     "faceproof.audits": ("data", ("polars", "pyarrow")),
     "faceproof.data": ("data", ("polars", "sklearn")),
     "faceproof.evaluation": ("data", ("polars", "pyarrow")),
+    "faceproof.reports": ("data", ("polars", "pyarrow", "jinja2", "vl_convert")),
+    "faceproof.scanning": ("scan", ("polars", "pyarrow", "filelock", "jinja2")),
     "faceproof.training": (
         "train",
         ("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors"),

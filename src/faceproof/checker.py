@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,7 @@ from faceproof.results import (
     CheckedImage,
     CheckError,
     CheckResult,
+    CheckResults,
     HeatMap,
     Provenance,
     face_verdict,
@@ -149,9 +150,7 @@ class _ResultBuilder:
         self._point = point
         self._whole = whole
         self._crop = detector.preprocessing.crop
-        self._by = CheckedBy(
-            name=detector.spec.name, version=detector.spec.version, sha256=detector.sha256
-        )
+        self._by = CheckedBy.of(detector)
 
     def build_result(
         self, opened: PreparedPicture, scored: Sequence[_Score], seconds: float
@@ -215,7 +214,16 @@ BATCH = 1  # on a CPU a larger batch costs the same per face and only delays the
 
 
 class Checker:
-    """Checks pictures with a detector at one of its operating points; thread-safe."""
+    """Checks pictures with a detector at one of its operating points; thread-safe.
+
+    >>> from faceproof import Checker, Detector
+    >>> checker = Checker(Detector.load("default"), at="1-in-20")
+    >>> checker.check("samples/real-astronaut.jpg").verdict
+    'real'
+    >>> names = ["samples/no-face-cat.jpg", "samples/no-such-file.jpg"]
+    >>> [result.status for result in checker.check_many(names)]
+    ['no_face', 'error']
+    """
 
     def __init__(
         self,
@@ -249,6 +257,10 @@ class Checker:
         self._finder = finder or YuNet()
         side = detector.preprocessing.crop.size
         self._nothing = np.empty((0, 3, side, side), np.float32)
+
+    def __repr__(self) -> str:
+        spec = self.detector.spec
+        return f"<Checker {spec.name} {spec.version} at {self.operating_point.name}>"
 
     def at(self, name: str | None) -> Checker:
         """Return this checker at another operating point; it shares the networks.
@@ -294,7 +306,7 @@ class Checker:
         *,
         batch_size: int | None = None,
         workers: int | None = None,
-    ) -> Iterator[CheckResult]:
+    ) -> CheckResults:
         """Return an iterator of the verdicts, in order, each as `check` would give it.
 
         ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
@@ -310,7 +322,7 @@ class Checker:
         threads = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
         if size < 1 or threads < 0:
             raise UsageError(f"batch_size {size} must be 1 or more, workers {threads} 0 or more")
-        return self._check_many(sources, size, threads)
+        return CheckResults(self._check_many(sources, size, threads))
 
     def open(self, source: Source, *, name: str | None = None) -> PreparedPicture:
         """Return the source with its faces ready for `judge`, or with its error; runs no network.
@@ -345,7 +357,7 @@ class Checker:
 
     def _check_many(
         self, sources: Iterable[Source], size: int, workers: int
-    ) -> Iterator[CheckResult]:
+    ) -> Generator[CheckResult, None, None]:
         with (
             closing(
                 map_in_order(self.open, sources, workers=workers, ahead=2 * (size + workers))

@@ -15,6 +15,7 @@
     │   ├── AddressRefusedError     address_refused     a URL that is not public, or malformed
     │   ├── FetchError              fetch_failed        the server gave no picture
     │   ├── FetchTimeoutError       fetch_timeout       the server did not give it in time
+    │   ├── WorkerDiedError         worker_died         the process that checked it ended
     │   └── PictureError                                the bytes are not a usable picture
     │       ├── EmptyFileError      empty_file          zero bytes
     │       ├── UnsupportedFormatError  unsupported_format  not one of the picture formats
@@ -96,6 +97,7 @@ __all__ = [
     "UnsupportedFormatError",
     "UnsupportedSourceError",
     "UsageError",
+    "WorkerDiedError",
 ]
 
 
@@ -191,6 +193,12 @@ class FetchTimeoutError(SourceError):
     """The server did not send the picture before the deadline."""
 
     code = "fetch_timeout"
+
+
+class WorkerDiedError(SourceError):
+    """The process that checked the picture ended, twice."""
+
+    code = "worker_died"
 
 
 class PictureError(SourceError):

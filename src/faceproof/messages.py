@@ -41,6 +41,28 @@ def count_noun(number: int, noun: str, *, separator: str = ",") -> str:
     return f"{number:{separator}} {noun}{'' if number == 1 else 's'}"
 
 
+def escape_unprintable(text: str) -> str:
+    r"""Return text that cannot steer a terminal: what does not print is escaped.
+
+    >>> escape_unprintable("café\x1b[2J")
+    'café\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shorten_text(text: str, *, most: int = 80) -> str:
+    r"""Return printable text on one line, its middle left out beyond ``most`` characters.
+
+    >>> shorten_text("photos/party\n.jpg"), shorten_text("abcdefghij", most=5)
+    ('photos/party\\n.jpg', 'ab…ij')
+    """
+    line = escape_unprintable(text)
+    if len(line) <= most:
+        return line
+    head = (most - 1) // 2
+    return f"{line[:head]}…{line[len(line) - (most - 1 - head) :]}"
+
+
 def align_rows(
     rows: Sequence[Sequence[str]], *, left: int | None = None, width: Callable[[str], int] = len
 ) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -21,6 +22,8 @@ from faceproof.outputs import write_text
 class Record(BaseModel):
     """A serialisable value: frozen, without unknown fields, NaN or infinity.
 
+    A large one defines `_summarise`, which its repr shows instead of every field.
+
     >>> class Point(Record):
     ...     x: float
     >>> Point(x=1.0).model_dump_json()
@@ -28,6 +31,22 @@ class Record(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def _summarise(self) -> str:
+        """Return what matters of the record on one line, for its repr; "" shows every field."""
+        return ""
+
+    def __repr__(self) -> str:
+        words = self._summarise()
+        return f"<{type(self).__name__} {words}>" if words else super().__repr__()
+
+    def __str__(self) -> str:
+        return repr(self) if self._summarise() else super().__str__()
+
+    def __rich_repr__(self) -> Iterator[Any]:
+        """Yield the summary, or every field, for rich."""
+        words = self._summarise()
+        yield from [words] if words else self.__repr_args__()
 
     def write(self, path: Path) -> None:
         """Write indented JSON with a final newline, UTF-8; the whole file or nothing."""

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from collections.abc import Generator, Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from faceproof.detector.spec import OperatingPoint, Probability, Sha256, Verdict, decide
 from faceproof.imaging.faces import SMALLEST_FACE_PX
 from faceproof.imaging.quality import Quality
+from faceproof.messages import count_noun, shorten_text
 from faceproof.provenance.records import ContentCredentials, ProvenanceFinding
 from faceproof.records import Document, Record, VersionedRecord
+
+if TYPE_CHECKING:
+    import polars as pl
+    from PIL.Image import Image
+
+    from faceproof.detector import Detector
+    from faceproof.loading import Source
 
 Status = Literal["ok", "no_face", "error"]
 Point = tuple[float, float]
@@ -21,58 +31,92 @@ Pixels = Annotated[int, Field(ge=1)]
 class CheckError(Record):
     """Why a source could not be checked: a stable code of `faceproof.errors`, and a message."""
 
-    code: str
-    message: str
+    code: str = Field(description="Stable code of the error; the page on errors lists them.")
+    message: str = Field(description="What failed, the limit and the fix, for people.")
 
 
 class CheckedImage(Record):
-    """The picture that was checked, upright; ``sha256`` is that of the file's bytes.
+    """The picture that was checked, upright, and what of it was not checked."""
 
-    Of a file with several ``pictures`` (frames of an animation, pages, a second exposure) the first
-    was checked, which viewers show first. ``damaged`` is the part of the picture that is missing or
-    was made up by the decoder. Faces smaller than ``smallest_face_px`` were not looked for.
-    """
-
-    sha256: Sha256
-    width: Pixels
-    height: Pixels
-    format: str
-    pictures: Annotated[int, Field(ge=1)] = 1
-    damaged: Probability = 0.0
-    smallest_face_px: Pixels = SMALLEST_FACE_PX
+    sha256: Sha256 = Field(description="SHA-256 of the file's bytes, in hexadecimal.")
+    width: Pixels = Field(description="Width in pixels, after EXIF orientation is applied.")
+    height: Pixels = Field(description="Height in pixels, after EXIF orientation is applied.")
+    format: str = Field(description="Format by content, not by name: JPEG, PNG, WEBP ...")
+    pictures: Annotated[int, Field(ge=1)] = Field(
+        default=1,
+        description="Pictures in the file (frames, pages, exposures); the one that viewers show "
+        "first was checked.",
+    )
+    damaged: Probability = Field(
+        default=0.0,
+        description="Share of the picture that is missing or was made up by the decoder.",
+    )
+    smallest_face_px: Pixels = Field(
+        default=SMALLEST_FACE_PX,
+        description="Faces with a shorter side than this, in pixels, were not looked for.",
+    )
 
 
 class HeatMap(Record):
-    """Heat map of a face: contributions to the logit on a grid over the face's crop.
+    """Heat map of a face: contributions to the logit on a grid over the face's crop."""
 
-    ``values`` are rows from the top; positive means evidence for fake. ``corners`` are the crop's,
-    in pixels of the upright picture, clockwise from its upper left. ``hottest_deleted`` and
-    ``random_deleted`` are the changes of the logit when the hottest fifth of the crop, or a random
-    fifth, is deleted. The map is ``reliable`` if the first lowers the logit most.
-    """
+    method: Literal["grad-cam"] = Field(
+        default="grad-cam", description="How contributions were computed."
+    )
+    values: tuple[tuple[float, ...], ...] = Field(
+        description="Contributions to the logit, in rows from the top; positive means evidence "
+        "for fake."
+    )
+    corners: tuple[Point, Point, Point, Point] = Field(
+        description="Corners (x, y) of the face's crop in pixels of the upright picture, "
+        "clockwise from its upper left."
+    )
+    reliable: bool = Field(
+        description="Whether deleting the hottest fifth of the crop lowers the logit more than "
+        "deleting each of four regions elsewhere."
+    )
+    hottest_deleted: float = Field(
+        description="Change of the logit when the hottest fifth of the crop is deleted."
+    )
+    random_deleted: float = Field(
+        description="Mean change of the logit when one of four regions of the same shape elsewhere "
+        "is deleted."
+    )
 
-    method: Literal["grad-cam"] = "grad-cam"
-    values: tuple[tuple[float, ...], ...]
-    corners: tuple[Point, Point, Point, Point]
-    reliable: bool
-    hottest_deleted: float
-    random_deleted: float
+    def _summarise(self) -> str:
+        size = f"{len(self.values)} x {len(self.values[0]) if self.values else 0}"
+        return f"{self.method}, {size}, {'' if self.reliable else 'not '}reliable"
 
 
 class CheckedFace(Record):
-    """One face and its verdict; box (x, y, width, height) and landmarks in pixels.
+    """One face and its verdict."""
 
-    ``landmarks`` and ``detection_score`` are None if the whole picture was taken as the face.
-    ``heatmap`` is None if it was not requested or the detector has none.
-    """
+    box: tuple[float, float, float, float] = Field(
+        description="Box (x, y, width, height) in pixels of the upright picture."
+    )
+    landmarks: tuple[Point, Point, Point, Point, Point] | None = Field(
+        description="Two eyes, nose tip and two mouth corners (x, y) in pixels; null if the "
+        "whole picture was taken as the face."
+    )
+    detection_score: Probability | None = Field(
+        description="Score of the face detector; null if the whole picture was taken as the face."
+    )
+    quality: Quality = Field(description="Size of the face, and what makes it hard to judge.")
+    verdict: Verdict = Field(description="Verdict on this face.")
+    fake_probability: Probability = Field(
+        description="Calibrated probability that this face is fake."
+    )
+    heatmap: HeatMap | None = Field(
+        default=None,
+        description="Heat map of the evidence; null if it was not requested or the detector has "
+        "none.",
+    )
 
-    box: tuple[float, float, float, float]
-    landmarks: tuple[Point, Point, Point, Point, Point] | None
-    detection_score: Probability | None
-    quality: Quality
-    verdict: Verdict
-    fake_probability: Probability
-    heatmap: HeatMap | None = None
+    def _summarise(self) -> str:
+        x, y, width, height = self.box
+        cautions = "".join(f", {one}" for one in self.quality.cautions)
+        place = f"{width:.0f} x {height:.0f} px at {x:.0f},{y:.0f}"
+        return f"{self.verdict} {self.fake_probability:.2f}, {place}{cautions}"
 
     def at(self, point: OperatingPoint) -> CheckedFace:
         """Return the face with its verdict at another operating point of the same detector."""
@@ -97,30 +141,61 @@ def picture_verdict(faces: Iterable[CheckedFace]) -> Verdict | None:
 class Provenance(Record):
     """Evidence of origin in the file; it never changes the verdict on the pixels."""
 
-    content_credentials: ContentCredentials | None = None
-    findings: tuple[ProvenanceFinding, ...] = ()
+    content_credentials: ContentCredentials | None = Field(
+        default=None,
+        description="Signed statement (C2PA) in the file; null without a file, or if there is one "
+        "and the extra provenance is missing.",
+    )
+    findings: tuple[ProvenanceFinding, ...] = Field(
+        default=(),
+        description="Statements of the file about its origin, and signs of how it was saved.",
+    )
 
 
-class CheckedBy(Record):
-    """The detector that gave the verdict; ``sha256`` is that of its detector.json."""
+class CheckedBy(VersionedRecord):
+    """The detector that gave the verdict, and what ran its networks."""
 
-    name: str
-    version: str
-    sha256: Sha256
+    ADDED_FIELDS = frozenset({"scorer", "device"})
+    name: str = Field(description="Name of the detector.")
+    version: str = Field(description="Version of the detector.")
+    sha256: Sha256 = Field(
+        description="SHA-256 of its detector.json, which names its other files by theirs."
+    )
+    scorer: str | None = Field(default=None, description="Library that ran its networks.")
+    device: str | None = Field(default=None, description="Device that the networks ran on.")
+
+    @classmethod
+    def of(cls, detector: Detector) -> CheckedBy:
+        """Return the identity of a detector and what runs it."""
+        return cls(
+            name=detector.spec.name,
+            version=detector.spec.version,
+            sha256=detector.sha256,
+            scorer=detector.scorer,
+            device=detector.device,
+        )
 
 
 class ResavedResult(Record):
-    """The answer for the same picture after a degradation: saved again, made smaller.
+    """The answer for the same picture after a degradation: saved again, made smaller."""
 
-    ``withheld``: a caution on the picture itself withholds verdicts, so they are ``unsure``.
-    """
-
-    condition: str
-    status: Status
-    verdict: Verdict | None = None
-    fake_probability: Probability | None = None
-    faces: Annotated[int, Field(ge=0)]
-    withheld: bool = False
+    condition: str = Field(
+        description="What was done to the picture, such as jpeg-60 or resize-0.5."
+    )
+    status: Status = Field(description="ok, no_face, or error.")
+    verdict: Verdict | None = Field(
+        default=None, description="Verdict on the copy; null without a face."
+    )
+    fake_probability: Probability | None = Field(
+        default=None,
+        description="Highest probability of the faces in the copy; null without a face.",
+    )
+    faces: Annotated[int, Field(ge=0)] = Field(description="Faces found in the copy.")
+    withheld: bool = Field(
+        default=False,
+        description="Whether a caution on the picture itself withholds verdicts, so that they "
+        "are unsure.",
+    )
 
     def at(self, point: OperatingPoint) -> ResavedResult:
         """Return the result with its verdict at another operating point of the same detector."""
@@ -133,26 +208,68 @@ class ResavedResult(Record):
 class CheckResult(Document, VersionedRecord):
     """The answer for one source, with the highest ``fake_probability`` of its faces.
 
-    ``resaved`` are the answers on copies of the picture, where they were asked for; it is omitted
-    when empty. ``elapsed_ms`` is the time spent on this source: opening it, finding its faces and
-    its share of the networks' batch. It excludes copies and the time spent waiting for other
-    sources.
+    A notebook shows it with its picture, where that is the unchanged file called ``source``.
+
+    >>> from faceproof import check
+    >>> result = check("samples/real-astronaut.jpg")
+    >>> result.verdict, len(result.faces), result.image.format
+    ('real', 1, 'JPEG')
+    >>> result.annotate().size
+    (640, 640)
     """
 
     ADDED_FIELDS = frozenset({"resaved"})
-    schema_: Literal["faceproof.check/1"] = Field(default="faceproof.check/1", alias="schema")
-    source: str
-    status: Status
-    error: CheckError | None = None
-    image: CheckedImage | None = None
-    verdict: Verdict | None = None
-    fake_probability: Probability | None = None
-    faces: tuple[CheckedFace, ...] = ()
-    provenance: Provenance = Provenance()
-    detector: CheckedBy
-    operating_point: str
-    elapsed_ms: Annotated[float, Field(ge=0)]
-    resaved: tuple[ResavedResult, ...] = ()
+    schema_: Literal["faceproof.check/1"] = Field(
+        default="faceproof.check/1",
+        alias="schema",
+        description="Name and version of this format; fields are only added within a version.",
+    )
+    source: str = Field(
+        description="What was checked, as the caller named it: path, URL or name of the upload."
+    )
+    status: Status = Field(
+        description="ok: at least one face was judged; no_face: none was found; error: the "
+        "source could not be checked."
+    )
+    error: CheckError | None = Field(
+        default=None, description="Why the source could not be checked; null otherwise."
+    )
+    image: CheckedImage | None = Field(
+        default=None, description="The picture that was checked; null if it could not be decoded."
+    )
+    verdict: Verdict | None = Field(
+        default=None,
+        description="Verdict on the picture, that of its worst face; null without a face.",
+    )
+    fake_probability: Probability | None = Field(
+        default=None,
+        description="Calibrated probability that the most fake face is fake; null without a face.",
+    )
+    faces: tuple[CheckedFace, ...] = Field(
+        default=(), description="Faces of the picture, the largest first."
+    )
+    provenance: Provenance = Field(
+        default=Provenance(),
+        description="Evidence of origin in the file; it never changes the verdict.",
+    )
+    detector: CheckedBy = Field(description="Detector that gave the verdict.")
+    operating_point: str = Field(description="Operating point whose thresholds gave the verdict.")
+    elapsed_ms: Annotated[float, Field(ge=0)] = Field(
+        description="Milliseconds spent on this source: opening it, finding its faces, its "
+        "share of the networks' batch; without copies and waiting for others."
+    )
+    resaved: tuple[ResavedResult, ...] = Field(
+        default=(),
+        description="Answers on copies of the picture, where they were asked for; omitted when "
+        "empty.",
+    )
+
+    def _summarise(self) -> str:
+        source = shorten_text(self.source)
+        if self.fake_probability is None:
+            return f"{source}: {f'error {self.error.code}' if self.error else 'no face'}"
+        faces = count_noun(len(self.faces), "face")
+        return f"{source}: {self.verdict} {self.fake_probability:.2f}, {faces}"
 
     def at(self, point: OperatingPoint) -> CheckResult:
         """Return the result with the verdicts of another operating point of the same detector."""
@@ -165,6 +282,64 @@ class CheckResult(Document, VersionedRecord):
         }
         return self.model_copy(update=change)
 
+    def annotate(self, picture: Source | None = None, *, longest: int = 1600) -> Image:
+        """Return the picture with a frame, a number and the verdict at each face, in sRGB.
+
+        ``picture`` is what was checked: a path, address, bytes, Pillow image or array. None is the
+        file called ``source``. The longer side is at most ``longest`` px, and at least 640.
+
+        Raises:
+            UsageError: the picture is not at hand, or is not the one that was checked.
+            SourceError: it cannot be read.
+        """
+        from faceproof.reports.annotated import annotate
+
+        return annotate(self, picture, longest=longest)
+
+    def show(self, picture: Source | None = None) -> None:
+        """Show the picture of `annotate` in the viewer of this system, or in the notebook.
+
+        Raises:
+            UsageError, SourceError: as `annotate` does.
+        """
+        self.annotate(picture).show()
+
+    def save(self, path: str | PathLike[str], picture: Source | None = None) -> None:
+        """Write the picture of `annotate` as a PNG file.
+
+        A file that exists is only overwritten if it is an annotated picture of the same source.
+
+        Raises:
+            UsageError: another ending, or another file is there; and as `annotate` does.
+            SourceError: as `annotate` does.
+            OutputError: the disk is full.
+        """
+        from faceproof.reports.annotated import save_annotated
+
+        save_annotated(self, Path(path), picture)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return a row for each face, in the columns of ``faceproof check --format csv``.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        return CheckResults([self]).to_polars()
+
+    def to_pandas(self) -> Any:
+        """Return a row for each face, as `to_polars` does.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return CheckResults([self]).to_pandas()
+
+    def _repr_html_(self) -> str:
+        """Return the verdict, the faces and, if it is at hand, the picture for a notebook."""
+        from faceproof.reports.annotated import notebook_html
+
+        return notebook_html(self)
+
     @model_validator(mode="after")
     def _status_agrees(self) -> Self:
         found = "error" if self.error else "ok" if self.faces else "no_face"
@@ -175,3 +350,58 @@ class CheckResult(Document, VersionedRecord):
         if (self.verdict is None) != (self.status != "ok"):
             raise ValueError(f"status {self.status!r} contradicts verdict {self.verdict!r}")
         return self
+
+
+class CheckResults(Iterator[CheckResult]):
+    """Results in the order of their sources, each computed when it is read; it is read once.
+
+    `Checker.check_many` returns it. Results that you have kept make another one.
+
+    >>> from faceproof import CheckResults, check
+    >>> kept = [check(name) for name in ("samples/real-astronaut.jpg", "samples/no-face-cat.jpg")]
+    >>> CheckResults(kept).to_polars().select("verdict", "faces").rows()
+    [('real', 1), (None, 0)]
+    """
+
+    def __init__(self, results: Iterable[CheckResult]) -> None:
+        self._results = iter(results)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> CheckResult:
+        return next(self._results)
+
+    def __repr__(self) -> str:
+        return "<CheckResults: an iterator, which can be read once>"
+
+    def close(self) -> None:
+        """Stop: sources that were not read are not checked."""
+        if isinstance(self._results, Generator):
+            self._results.close()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the results that are left, a row for each face or source without one.
+
+        The columns are those of ``faceproof check --format csv``.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        from faceproof.reports.csv_rows import csv_rows, polars_frame
+        from faceproof.tables import require
+
+        require("polars", extra="data")  # before anything is checked
+        return polars_frame(row for one in self for row in csv_rows(one))
+
+    def to_pandas(self) -> Any:
+        """Return the same table as `to_polars`, for pandas.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        from faceproof.reports.csv_rows import csv_rows, pandas_frame
+        from faceproof.tables import import_pandas
+
+        import_pandas()  # before anything is checked
+        return pandas_frame(row for one in self for row in csv_rows(one))

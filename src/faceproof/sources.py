@@ -44,7 +44,9 @@ OTHER_PROGRAMS = frozenset(
 
 #: The text chunk with the face's name in a PNG of ours, and the number of bytes that contain it.
 HEATMAP_MARK = "faceproof heat map"
-_HEATMAP_CHUNK = b"tEXt" + HEATMAP_MARK.encode() + b"\0"
+ANNOTATED_MARK = "faceproof annotated"
+"""The keys of the text in PNG files of ours: heat maps, and pictures with marked faces."""
+_OWN_CHUNKS = tuple(b"tEXt" + mark.encode() + b"\0" for mark in (HEATMAP_MARK, ANNOTATED_MARK))
 _HEAD_BYTES = 512
 
 #: How pictures begin: a short form of `imaging.formats.FORMATS`, for the same reason.
@@ -109,12 +111,20 @@ class Sources:
 
     A file yields itself, a folder the pictures below it in sorted order, a pattern its matches; a
     pipe or a ``data:`` address yields a `StreamSource`. ``skipped`` counts the files in folders
-    that are not pictures by their suffix (or, without one, by their first bytes), heat maps of
-    ours, and the files in folders of other programs, such as thumbnails.
+    that are not pictures by their suffix (or, without one, by their first bytes), heat maps and
+    annotated pictures of ours, and the files in folders of other programs, such as thumbnails. Not
+    ``ordered``: files come as the system lists them, so that a folder of any size takes no memory.
+
+    >>> from faceproof import Sources
+    >>> sources = Sources(["samples/", "samples/real-h*.jpg"])
+    >>> found = [os.path.basename(path) for path in sources]
+    >>> found[-1], sources.skipped
+    ('real-hopper.jpg', 1)
     """
 
     names: Iterable[str]
     skipped: int = field(default=0, init=False)
+    ordered: bool = field(default=True, kw_only=True)
 
     def __iter__(self) -> Iterator[str | StreamSource | RefusedSource]:
         """Yield paths and streams, and a `RefusedSource` for what cannot be opened."""
@@ -133,7 +143,8 @@ class Sources:
     def _pictures_below(self, folder: str) -> Iterator[str | RefusedSource]:
         """Yield what `_walk` finds, or a `RefusedSource` if it finds nothing."""
         before, found = self.skipped, 0
-        for found, path in enumerate(self._walk(folder), start=1):  # noqa: B007
+        walk = self._walk if self.ordered else self._walk_unordered
+        for found, path in enumerate(walk(folder), start=1):  # noqa: B007
             yield path
         if not found:
             others = f", only {self.skipped - before} other files" if self.skipped > before else ""
@@ -154,12 +165,28 @@ class Sources:
             except OSError as error:
                 yield RefusedSource(path, read_error(path, error))
 
+    def _walk_unordered(self, folder: str) -> Iterator[str | RefusedSource]:
+        """Yield what `_walk` does in the system's order; folders wait until one is read."""
+        entered: set[tuple[int, int]] = set()
+        waiting = [folder]
+        while waiting:
+            path = waiting.pop()
+            try:
+                if not _is_first_visit(path, entered):
+                    continue
+                with os.scandir(path) as entries:
+                    for entry in filter(self._is_wanted, entries):
+                        if os.path.isdir(entry):
+                            waiting.append(entry.path)
+                        else:
+                            yield entry.path
+            except OSError as error:
+                yield RefusedSource(path, read_error(path, error))
+
     def _listing(self, folder: str, entered: set[tuple[int, int]]) -> list[str]:
         """Return the folders and pictures in a folder, sorted; none if it was entered before."""
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in entered:
+        if not _is_first_visit(folder, entered):
             return []
-        entered.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
         return [entry.path for entry in listed if self._is_wanted(entry)]
@@ -176,11 +203,20 @@ class Sources:
         return False
 
 
+def _is_first_visit(folder: str, entered: set[tuple[int, int]]) -> bool:
+    """Return whether a folder, which is added, was not entered before through another name."""
+    status = os.stat(folder)
+    identity = (status.st_dev, status.st_ino)
+    is_first = identity not in entered
+    entered.add(identity)
+    return is_first
+
+
 def _is_picture(path: os.PathLike[str]) -> bool:
     """Return whether a file in a folder has the name of a picture.
 
     Without a suffix the first bytes decide. True for a broken link, so that it is reported; False
-    for a pipe, a macOS ``._`` file, or a heat map of ours.
+    for a pipe, a macOS ``._`` file, or a heat map or annotated picture of ours.
     """
     name = os.path.basename(path)
     suffix = os.path.splitext(name)[1].lower()
@@ -190,7 +226,10 @@ def _is_picture(path: os.PathLike[str]) -> bool:
         return bool(suffix) and not os.path.exists(path)
     if not suffix:
         return begins_like_picture(_read_head(path))
-    return suffix != ".png" or _HEATMAP_CHUNK not in _read_head(path)
+    if suffix != ".png":
+        return True
+    head = _read_head(path)
+    return not any(chunk in head for chunk in _OWN_CHUNKS)
 
 
 def _read_head(path: os.PathLike[str]) -> bytes:
@@ -361,10 +400,16 @@ def _non_empty_list(raw: list[bytes]) -> Iterator[list[str]]:
 
 def path_matches(name: str) -> list[str]:
     """Return the paths that a name matches: itself, unless it is a pattern and not a file."""
+    return sorted(iterate_matches(name))
+
+
+def iterate_matches(name: str) -> Iterator[str]:
+    """Yield the paths of `path_matches` in the system's order, which takes no memory."""
     address = is_address(name) or name[:5].lower() == "data:"
     if address or os.path.lexists(name) or not glob.has_magic(name):
-        return [name]
-    return sorted(glob.glob(name, recursive=True))
+        yield name
+    else:
+        yield from glob.iglob(name, recursive=True)
 
 
 def _escape(code: int) -> str:

@@ -1,13 +1,13 @@
-"""`choose`: look-up in a table of choices; `require`: the extras that some choices need."""
+"""`choose`: look-up in a table of choices; `require`, `import_pandas`: what some choices need."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from faceproof.errors import MissingExtraError, UnknownChoiceError
+from faceproof.errors import MissingExtraError, UnknownChoiceError, UsageError
 
 T = TypeVar("T")
 
@@ -37,6 +37,19 @@ def did_you_mean(name: str, names: Mapping[str, object] | list[str]) -> str:
     """Return ", did you mean 'x'?" for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f", did you mean {close[0]!r}?" if close else ""
+
+
+def import_pandas() -> Any:
+    """Return pandas, which no extra brings: tables are made for it where the user has it.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UsageError("pandas is not installed; install it, or use to_polars") from error
+    return pd
 
 
 def require(*libraries: str, extra: str = "train") -> None:

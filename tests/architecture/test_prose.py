@@ -18,7 +18,7 @@ WORDS = (
     "tells",
     "stands",
     "worn",
-    "anew",
+    r"(?<!--)anew",
     "goes on",
     r"is no [a-z]+",
     "of whom",

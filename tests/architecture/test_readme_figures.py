@@ -1,4 +1,4 @@
-"""The README's figures are those of the detector that ships."""
+"""The figures of the README and of the page on accuracy are those of the detector that ships."""
 
 import importlib.util
 from pathlib import Path
@@ -8,18 +8,30 @@ import pytest
 from faceproof.detector import Detector
 
 ROOT = Path(__file__).parents[2]
+README, ACCURACY = "README.md", "docs/explanation/accuracy.md"
 
 
-@pytest.mark.parametrize("kind", ["real_faces", "fake_faces"])
-def test_the_readme_shows_the_tables_of_the_default_detector(kind):
+@pytest.mark.parametrize(
+    ("kind", "page"), [("summary", README), ("real_faces", ACCURACY), ("fake_faces", ACCURACY)]
+)
+def test_the_pages_show_the_tables_of_the_default_detector(kind, page):
     spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "figures.py")
     figures = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(figures)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / page).read_text(encoding="utf-8")
     expected = "\n".join(getattr(figures, kind)(Detector.load("default").spec))
-    assert expected in readme, "run: uv run python docs/figures.py"
+    assert expected in text, "run: uv run python docs/figures.py"
 
 
-def test_the_readme_names_the_promise_of_the_default_operating_point():
+@pytest.mark.parametrize("page", [README, ACCURACY])
+def test_the_pages_name_the_promise_of_the_default_operating_point(page):
     point = Detector.load("default").operating_point()
-    assert f"`{point.name}`" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"`{point.name}`" in (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_the_licence_of_the_weights_is_that_of_the_detector():
+    spec = Detector.load("default").spec
+    text = (ROOT / "LICENSE-WEIGHTS.md").read_text(encoding="utf-8")
+    assert f"> {spec.licence}\n" in text
+    for start in spec.started_from:
+        assert f"- {start.name}: {start.licence}\n" in text

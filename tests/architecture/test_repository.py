@@ -50,7 +50,7 @@ def walk(folder: Path) -> list[Path]:
 
 def left_by_a_tool(path: Path) -> bool:
     """Return whether git would ignore this name at the top of the repository."""
-    hidden = path.is_dir() and path.name.startswith(".") and path.name != ".ci"
+    hidden = path.is_dir() and path.name.startswith(".") and path.name not in {".ci", ".github"}
     return hidden or path.name in NOT_OURS or path.name == "uv.lock"
 
 

@@ -232,8 +232,8 @@ def test_wrong_usage_is_one_line_that_names_the_choices(pictures, faceproof, arg
 def test_ctrl_c_leaves_what_was_finished(pictures, faceproof, monkeypatch, format_):
     real = Checker.check_many
 
-    def interrupted(self, sources):
-        with closing(real(self, sources)) as results:
+    def interrupted(self, sources, **options):
+        with closing(real(self, sources, **options)) as results:
             yield next(results)
             raise KeyboardInterrupt
 

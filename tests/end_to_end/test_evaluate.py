@@ -29,6 +29,7 @@ from faceproof.evaluation.predictions import (
     write_table,
 )
 from faceproof.records import Record
+from faceproof.reports.report import Report
 
 FAST = ("--faces", "whole", "--resamples", "100")
 
@@ -44,6 +45,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     tiny_bundle: Path,
+    quick_charts: None,
     tmp_path: Path,
 ) -> Callable[..., Answer]:
     """Run the command in this process, with the tiny detector and the output folder ``out``."""
@@ -128,7 +130,7 @@ def test_table_record_page_and_predictions(run, make, tmp_path):
     table = read_table(tmp_path / "out" / "predictions.parquet")
     assert table.num_rows == 24
     assert origin_of(table).purpose == "final-report"
-    assert "<svg" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert "<svg" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert "NOT A TEST" not in err
 
 
@@ -155,7 +157,7 @@ def test_another_split_must_be_named_and_is_no_test(run, make, tmp_path):
     assert code == 0
     assert "NOT A TEST" in err
     assert "NOT A TEST" in record(tmp_path).cautions[0]
-    assert "NOT A TEST" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    assert "NOT A TEST" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_cannot_be_judged_is_counted(run, make, tmp_path):
@@ -167,7 +169,7 @@ def test_what_cannot_be_judged_is_counted(run, make, tmp_path):
     coverage = record(tmp_path).find_coverage("source=home", "clean")
     assert (coverage.judged, coverage.not_judged) == (6, 2)
     assert coverage.reasons == (("truncated_picture", 2),)
-    page = (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("2 (truncated_picture 2)") == 3
     assert record(tmp_path).answered[0].model_dump() == {
         "condition": "clean",
@@ -186,7 +188,7 @@ def test_pictures_without_a_face_are_counted(run, make, tmp_path):
     found = record(tmp_path)
     assert found.answered[0].no_face == 12
     assert {one.metric for one in found.findings} == {"no_face_rate", "error_rate"}
-    assert "No face was judged." in (tmp_path / "out" / "evaluation.html").read_text("utf-8")
+    assert "No face was judged." in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_one_class_alone_leaves_out_what_needs_both(run, make, tmp_path):
@@ -211,9 +213,15 @@ def test_the_same_again_takes_the_place_of_the_first(run, make, tmp_path):
     files = []
     for _ in range(2):
         assert run("--data", manifest, *FAST).code == 0
-        files.append({p.name: p.read_bytes() for p in (tmp_path / "out").iterdir()})
+        files.append({p.name: p.read_bytes() for p in (tmp_path / "out").rglob("*") if p.is_file()})
     assert files[0] == files[1]
-    assert set(files[0]) == {"predictions.parquet", "evaluation.json", "evaluation.html"}
+    written = {name for name in files[0] if not name.endswith((".svg", ".png"))}
+    assert written == {
+        *("predictions.parquet", "evaluation.json"),
+        *("report.html", "report.json", "report.md"),
+    }
+    plots = {path.name for path in (tmp_path / "out" / "plots").iterdir()}
+    assert {"roc.svg", "roc.png", "det.svg", "coverage-risk.png"} <= plots
 
 
 def test_the_operating_point_is_the_one_named(run, make, tmp_path):
@@ -261,15 +269,20 @@ def test_no_such_detector_is_wrong_usage(run, make):
 def test_the_report_is_made_again_from_the_table_alone(run, make, tmp_path):
     words = ("--condition", "clean", "--condition", "jpeg-60")
     assert run("--data", make(broken=2), *FAST, *words).code == 1
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    kept = ("predictions.parquet", "evaluation.json")
+    before = {name: (tmp_path / "out" / name).read_bytes() for name in kept}
+    report = Report.read(tmp_path / "out" / "report.json")
     moved = tmp_path / "moved.parquet"
     (tmp_path / "out" / "predictions.parquet").rename(moved)
-    for path in (*tmp_path.glob("*.png"), tmp_path / "m.csv", tmp_path / "out" / "evaluation.json"):
+    for path in (*tmp_path.glob("*.png"), tmp_path / "m.csv"):
         path.unlink()
-    (tmp_path / "out" / "evaluation.html").unlink()
+    shutil.rmtree(tmp_path / "out")
     code, _, _ = run("--predictions", moved, "--resamples", "100", detector=None)
     assert code == 1
-    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    assert {name: (tmp_path / "out" / name).read_bytes() for name in kept} == before
+    again = Report.read(tmp_path / "out" / "report.json")
+    assert again.sections == report.sections
+    assert again.statements == report.statements
 
 
 def test_another_operating_point_needs_no_new_scores(run, make, tmp_path):
@@ -385,7 +398,7 @@ def test_the_scores_of_another_tool(run, make, tmp_path):
     assert run(*words, "--threshold", "0.05", "--name", "Rival 2", detector=None).code == 1
     found = record(tmp_path)
     assert (found.detector.name, found.find("bpcer").value) == ("Rival 2", 1.0)
-    assert (tmp_path / "out" / "evaluation.html").is_file()
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 @pytest.mark.parametrize(
@@ -423,3 +436,11 @@ def test_a_file_without_the_columns_of_scores_is_refused(run, make, tmp_path):
 def test_options_without_effect_are_refused(run, make, words, message):
     code, _, err = run("--data", make(), *words)
     assert (code, message in err) == (2, True)
+
+
+def test_quiet_keeps_the_table_and_the_cautions(run, make):
+    loud = run("--data", make(), *FAST)
+    quiet = run("--data", make(), *FAST, "--quiet")
+    assert quiet.out == loud.out
+    assert {"figures and intervals"} < set(loud.err.splitlines()) - set(quiet.err.splitlines())
+    assert all(line.startswith(("caution: ", "left out: ")) for line in quiet.err.splitlines())

@@ -310,8 +310,8 @@ def test_a_file_is_there_whole_or_as_it_was(work, check, monkeypatch):
     (work / "out.json").write_text("old")
     real = Checker.check_many
 
-    def failing(self, sources):
-        with closing(real(self, sources)) as results:
+    def failing(self, sources, **options):
+        with closing(real(self, sources, **options)) as results:
             yield next(results)
         assert (work / "out.json").read_text() == "old"
         raise ZeroDivisionError
@@ -339,8 +339,8 @@ def test_a_signal_leaves_the_results_so_far(work, check, monkeypatch, format_, s
     number, code = stop
     real = Checker.check_many
 
-    def interrupted(self, sources):
-        with closing(real(self, sources)) as results:
+    def interrupted(self, sources, **options):
+        with closing(real(self, sources, **options)) as results:
             yield next(results)
             signal.raise_signal(getattr(signal, number))
             yield from results
@@ -369,9 +369,9 @@ def test_a_signal_that_is_ignored_stays_ignored(work, check, monkeypatch):
     """`nohup faceproof check`: the terminal is closed, and the run goes on."""
     real = Checker.check_many
 
-    def hung_up(self, sources):
+    def hung_up(self, sources, **options):
         signal.raise_signal(signal.SIGHUP)
-        return real(self, sources)
+        return real(self, sources, **options)
 
     monkeypatch.setattr(Checker, "check_many", hung_up)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -26,6 +26,7 @@ def made(logits, fake, *, sources="s", groups=None, conditions="clean", generato
         conditions=texts(conditions),
         splits=texts("calibration"),
         statuses=texts("ok"),
+        withheld=np.zeros(fake.shape, dtype=bool),
     )
 
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-from skimage import data
 
 torch = pytest.importorskip("torch")
 
@@ -17,6 +14,7 @@ from faceproof.detector import Bundle  # noqa: E402
 from faceproof.errors import TrainingError  # noqa: E402
 from faceproof.training.recipe import read_recipe  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
+from support.portraits import draw_pictures  # noqa: E402
 
 pytestmark = pytest.mark.train
 
@@ -65,30 +63,10 @@ def test_budgets_that_the_data_cannot_support_name_the_options_that_lead_to_a_ru
     assert list(bundle.spec.operating_points) == ["1-in-5"]
 
 
-def portrait(rng: np.random.Generator, *, is_fake: bool) -> np.ndarray:
-    """Return uint8 [256, 256, 3]: a face somewhere on a background of its own; fakes are rosy."""
-    picture = cv2.resize(
-        rng.integers(0, 255, (6, 6, 3), np.uint8), (256, 256), interpolation=cv2.INTER_CUBIC
-    )
-    head = cv2.resize(data.astronaut()[20:180, 150:290], (126, 144)).astype(float)
-    if is_fake:
-        head = head * [1.0, 0.7, 0.7] + [30, 0, 0]
-    head = head * rng.uniform(0.8, 1.0) + rng.normal(0, 3, head.shape)
-    x, y = rng.integers(10, 120), rng.integers(10, 100)
-    picture[y : y + 144, x : x + 126] = head.clip(0, 255)
-    return picture
-
-
 @pytest.mark.nightly
 def test_a_newcomers_commands_lead_from_400_pictures_to_a_detector(tmp_path, monkeypatch, capfd):
     """The commands of the example, the shipped network at full size; only fewer steps of it."""
-    rng = np.random.default_rng(0)
-    for label in ("real", "fake"):
-        (tmp_path / "pictures" / label).mkdir(parents=True)
-        for number in range(200):
-            picture = portrait(rng, is_fake=label == "fake")
-            path = tmp_path / "pictures" / label / f"{number}.jpg"
-            cv2.imwrite(str(path), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    draw_pictures(tmp_path / "pictures", 200)
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> str:

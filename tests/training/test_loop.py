@@ -211,7 +211,7 @@ class TestRates:
         run = RunFolder(tmp_path)
         journal = TrainingJournal(run, silent, steps=2, show=True)
         trainer = Trainer(fabric, network, recipe, run, journal=journal)
-        trainer.run(*fitting._make_streams(recipe, manifest))
+        trainer.run(*fitting.make_streams(recipe, manifest))
         moved = {
             name.partition(".")[0]
             for name, value in network.named_parameters()
@@ -269,7 +269,7 @@ class TestStartingNetwork:
     def test_weights_are_read_and_statistics_made_anew(self, tmp_path, starting, manifest):
         run, output = RunFolder(tmp_path / "run"), []
         fabric = Fabric(accelerator="cpu", devices=1)
-        stream, _ = fitting._make_streams(starting, manifest)
+        stream, _ = fitting.make_streams(starting, manifest)
         network = fitting.make_starting_network(starting, stream, run, fabric, output.append)
         again = build(starting.network.name, head=starting.network.head)
         again.load_state_dict(network.state_dict())
@@ -288,7 +288,7 @@ class TestStartingNetwork:
         gone = starting.model_copy(
             update={"network": starting.network.model_copy(update={"starting_weights": "gone"})}
         )
-        stream, _ = fitting._make_streams(gone, manifest)
+        stream, _ = fitting.make_streams(gone, manifest)
         fitting.make_starting_network(gone, stream, run, Fabric(accelerator="cpu"), silent)
         assert read_starting_points(run.path) == ()
 

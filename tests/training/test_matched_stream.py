@@ -16,7 +16,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from faceproof.data.preparing.folder import add_made_fakes, read_landmarks  # noqa: E402
 from faceproof.errors import FaceproofError, TrainingError  # noqa: E402
-from faceproof.training.fit import _make_streams  # noqa: E402
+from faceproof.training.fit import make_streams  # noqa: E402
 from faceproof.training.forging.pool import generator_of, make_fakes  # noqa: E402
 from faceproof.training.resolution import face_widths  # noqa: E402
 from faceproof.training.stream import PreparedPictures, TrainingStream  # noqa: E402
@@ -65,7 +65,7 @@ def round_trips(own, autoencoder, *more):
 
 
 def test_samples_depend_on_seed_and_number_only(mini, manifest):
-    first, second = (_make_streams(mini(*MATCHED, LATER), manifest)[0] for _ in range(2))
+    first, second = (make_streams(mini(*MATCHED, LATER), manifest)[0] for _ in range(2))
     for number in (3, 17, 40):
         inputs, target = first[number]
         again, label = second[number]
@@ -74,7 +74,7 @@ def test_samples_depend_on_seed_and_number_only(mini, manifest):
 
 
 def test_every_sample_has_a_width_of_the_recipe(mini, manifest):
-    stream = _make_streams(mini(*MATCHED), manifest)[0]
+    stream = make_streams(mini(*MATCHED), manifest)[0]
     facts = [stream.facts_of(number) for number in range(60)]
     assert all(20 <= one.width <= 40 for one in facts)
     assert all(50 <= one.quality <= 96 for one in facts)
@@ -82,8 +82,8 @@ def test_every_sample_has_a_width_of_the_recipe(mini, manifest):
 
 
 def test_a_stage_begins_at_its_step_and_leaves_what_came_before_as_it_was(mini, manifest):
-    plain = _make_streams(mini(*MATCHED), manifest)[0]
-    staged = _make_streams(mini(*MATCHED, LATER), manifest)[0]
+    plain = make_streams(mini(*MATCHED), manifest)[0]
+    staged = make_streams(mini(*MATCHED, LATER), manifest)[0]
     size = mini(*MATCHED).schedule.batch_size
     assert all(torch.equal(plain[n][0], staged[n][0]) for n in range(2 * size))
     later = range(2 * size, 12 * size)
@@ -113,7 +113,7 @@ def test_a_planted_width_shortcut_is_refused(mini, manifest, prepared, landmarks
 
 def test_a_matched_stream_has_no_width_shortcut(mini, manifest):
     """Out of fold: 0.1 is what 400 samples of 24 pictures can differ by."""
-    stream = _make_streams(mini(*MATCHED), manifest)[0]
+    stream = make_streams(mini(*MATCHED), manifest)[0]
     report = report_stream(stream, samples=400)
     assert next(one for one in report.features if one.name == "width").auc < 0.6
     kept = StreamReport.model_validate_json(report.model_dump_json())
@@ -144,7 +144,7 @@ def test_round_trips_keep_split_and_group_and_are_made_once(own, autoencoder, mi
     points = read_landmarks(own, [folder])
     widths = face_widths(np.stack([points[row.path] for row in made]))
     assert (widths < 41).all()
-    stream = _make_streams(recipe, whole, [folder])[0]
+    stream = make_streams(recipe, whole, [folder])[0]
     assert stream[0][0].isfinite().all()
 
 
@@ -189,7 +189,7 @@ def test_one_person_alone_cannot_be_swapped(own, mini, manifest):
 )
 def test_what_cannot_be_drawn_is_one_line_before_the_first_step(mini, manifest, override, message):
     with pytest.raises(FaceproofError, match=message) as caught:
-        _make_streams(mini(*MATCHED, override), manifest)
+        make_streams(mini(*MATCHED, override), manifest)
     assert "\n" not in str(caught.value)
 
 
@@ -201,7 +201,7 @@ def test_a_missing_autoencoder_is_one_line(own, tmp_path, mini, manifest):
 
 
 def test_a_stream_without_matching_has_no_facts(mini, manifest):
-    stream = _make_streams(mini(), manifest)[0]
+    stream = make_streams(mini(), manifest)[0]
     with pytest.raises(TrainingError, match=r"add \[resolution\]"):
         stream.facts_of(0)
 

@@ -18,7 +18,7 @@ from faceproof.data.preparing.folder import read_landmarks  # noqa: E402
 from faceproof.errors import ManifestError, TrainingError  # noqa: E402
 from faceproof.imaging.decode import decode  # noqa: E402
 from faceproof.imaging.preprocessing import prepare  # noqa: E402
-from faceproof.training.fit import _make_streams  # noqa: E402
+from faceproof.training.fit import make_streams  # noqa: E402
 from faceproof.training.stream import (  # noqa: E402
     PlainFaces,
     PreparedPictures,
@@ -33,7 +33,7 @@ from faceproof.training.stream import (  # noqa: E402
 
 @pytest.fixture
 def stream(mini, manifest) -> TrainingStream:
-    return _make_streams(mini(), manifest)[0]
+    return make_streams(mini(), manifest)[0]
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_sample_is_numbers_and_a_target(stream):
 def test_a_sample_depends_on_its_number_alone(stream, mini, manifest):
     """Whatever was asked before, in this stream or in another one."""
     once = [stream[number] for number in (7, 3, 7, 11)]
-    again = _make_streams(mini(), manifest)[0]
+    again = make_streams(mini(), manifest)[0]
     torch.manual_seed(9)
     np.random.default_rng(9).random()
     for number, (inputs, target) in zip((7, 3, 7, 11), once, strict=True):
@@ -62,7 +62,7 @@ def test_a_sample_depends_on_its_number_alone(stream, mini, manifest):
 
 
 def test_another_seed_is_another_stream(stream, mini, manifest):
-    other = _make_streams(mini("seed=4"), manifest)[0]
+    other = make_streams(mini("seed=4"), manifest)[0]
     assert not torch.equal(stream[0][0], other[0][0])
 
 
@@ -117,7 +117,7 @@ def test_without_real_faces_there_is_no_stream(mini, manifest, prepared, landmar
 
 
 def test_validation_faces_are_as_in_use(mini, manifest, prepared, landmarks):
-    _, faces = _make_streams(mini(), manifest)
+    _, faces = make_streams(mini(), manifest)
     rows = manifest.take("validation", purpose="choose")
     assert len(faces) == len(rows)
     for index in (0, 9):
@@ -238,14 +238,14 @@ class TestShards:
     ):
         shutil.copy(prepared / "faces.parquet", sharded / "faces.parquet")
         recipe = mini("data.reading='shards'", f"data.prepared='{sharded}'")
-        stream, faces = _make_streams(recipe, manifest)
-        plain, _ = _make_streams(mini(), manifest)
+        stream, faces = make_streams(recipe, manifest)
+        plain, _ = make_streams(mini(), manifest)
         assert torch.equal(stream[5][0], plain[5][0])
         assert isinstance(faces._pictures, ShardedPictures)
 
     def test_without_shards_it_says_what_to_do(self, mini, manifest):
         with pytest.raises(ManifestError, match="has no shards: make them with"):
-            _make_streams(mini("data.reading='shards'"), manifest)
+            make_streams(mini("data.reading='shards'"), manifest)
 
 
 class TestUnreadable:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import hashlib
+import inspect
 import sys
 from importlib import resources
 from pathlib import Path
@@ -13,6 +15,7 @@ from PIL import Image
 
 import faceproof
 from faceproof.errors import MissingExtraError, UnknownChoiceError, UsageError
+from faceproof.records import Record
 
 NEEDS_TORCH = {"leave_one_out", "train"}
 HEAD = "path,label,generator,source,split,group,sha256"
@@ -44,6 +47,53 @@ def test_every_public_name_is_there_and_listed(name):
     value = getattr(faceproof, name)
     assert getattr(value, "__name__", name) == name
     assert name in dir(faceproof)
+
+
+#: Plain records, which the functions of the same topic return: their examples show them.
+PLAIN = {
+    *("AuditResult", "AuditRun", "CheckedFace", "Comparison", "Evaluation", "Inspection"),
+    "ScanSummary",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.train] if name in NEEDS_TORCH else [])
+        for name in faceproof.__all__
+        if name not in {"__version__", *PLAIN}
+    ],
+)
+def test_every_public_name_has_an_example_that_the_doctests_run(name):
+    value = getattr(faceproof, name)
+    module = sys.modules[value.__module__]
+    found = [
+        test for test in doctest.DocTestFinder().find(value, name, module) if test.name == name
+    ]
+    assert [example for test in found for example in test.examples]
+
+
+@pytest.mark.parametrize("name", sorted(PLAIN))
+def test_plain_types_are_records(name):
+    assert issubclass(getattr(faceproof, name), Record)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in faceproof.__all__ if name not in {"__version__", *NEEDS_TORCH}]
+)
+def test_every_signature_is_typed(name):
+    value = getattr(faceproof, name)
+    members = vars(value).items() if isinstance(value, type) else [(name, value)]
+    for member, found in members:
+        if member.startswith("__"):
+            continue
+        function = found.__func__ if isinstance(found, classmethod) else found
+        if not inspect.isfunction(function) or function.__module__ != value.__module__:
+            continue
+        parameters = inspect.signature(function).parameters
+        untyped = set(parameters) - {"self", "cls"} - function.__annotations__.keys()
+        assert not untyped, f"{name}.{member}"
+        assert "return" in function.__annotations__, f"{name}.{member}"
 
 
 def test_the_public_names_are_those_of_the_readme():
@@ -93,6 +143,7 @@ class TestInspect:
         found = faceproof.inspect(manifest, faceproof.InspectSpec(sample=None))
         assert isinstance(found, faceproof.Inspection)
         assert (found.rows, found.sample, found.leaks) == (12, None, ())
+        assert repr(found).startswith("<Inspection 12 rows, 0 opened; kinds of fault: ")
         assert found == faceproof.inspect([manifest], faceproof.InspectSpec(sample=None))
 
     def test_another_manifest_is_read_beside_it(self, manifest):
@@ -118,6 +169,9 @@ class TestEvaluate:
         assert found.count_judged("all", "clean") == (6, 6)
         assert (found.data.split, found.data.name) == ("test", str(manifest))
         assert found.find("roc_auc").value == 1
+        assert repr(found).startswith("<Evaluation bright 1.0 at balanced: ")
+        assert "12 faces judged (clean), ROC-AUC 1.000 [" in repr(found)
+        assert repr(found.find("roc_auc")).startswith("<Finding roc_auc 1 [")
         assert (steps[0], steps[-1]) == ((0, 24), (24, 24))
         assert sorted(tmp_path.rglob("*")) == before
 

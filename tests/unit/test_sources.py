@@ -19,6 +19,7 @@ from faceproof.errors import (
 )
 from faceproof.imaging.formats import FORMATS, SUFFIXES
 from faceproof.sources import (
+    ANNOTATED_MARK,
     HEATMAP_MARK,
     PICTURE_SUFFIXES,
     RefusedSource,
@@ -56,6 +57,12 @@ def test_a_folder_stands_for_the_pictures_below_it_in_order(folder):
         *("a.png", "b.JPG", "c/a.tiff", "c/d/e.webp")
     ]
     assert sources.skipped == 3
+
+
+def test_without_order_a_folder_has_the_same_pictures_and_others(folder):
+    sources, unordered = Sources(["."]), Sources(["."], ordered=False)
+    assert sorted(map(str, unordered)) == sorted(map(str, sources))
+    assert unordered.skipped == sources.skipped > 0
 
 
 def test_a_named_file_is_taken_whatever_its_name(folder):
@@ -216,9 +223,10 @@ def test_copies_of_other_programs_are_counted_and_not_checked(folder, name):
     assert len(found(f"c/{name}")) == 3, "named, it is entered"
 
 
-def test_heat_maps_of_ours_in_a_folder_are_not_checked(folder):
+@pytest.mark.parametrize("mark", [HEATMAP_MARK, ANNOTATED_MARK])
+def test_pictures_that_we_drew_in_a_folder_are_not_checked(folder, mark):
     info = PngImagePlugin.PngInfo()
-    info.add_text(HEATMAP_MARK, f"face 1 of {'a' * 64}")
+    info.add_text(mark, f"face 1 of {'a' * 64}")
     Image.new("RGB", (8, 8)).save(folder / "c" / "map.png", pnginfo=info)
     sources = Sources(["c"])
     assert "c/map.png" not in [Path(path).as_posix() for path in sources]

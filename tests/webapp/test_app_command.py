@@ -26,7 +26,7 @@ def run(*words: str) -> tuple[int, str]:
 def test_others_are_let_in_only_when_told(host):
     code, output = run("--host", host)
     assert code == 2
-    assert "--open" in output
+    assert "--public" in output
 
 
 def test_a_detector_that_is_not_there_is_told_before_the_page_opens(tmp_path):

@@ -196,6 +196,7 @@ def _findings(of: AttackedFaces, measured: Sequence[_Attacked]) -> Iterator[Find
         conditions=np.array([UNATTACKED] * len(rows), np.str_),
         splits=np.array([row.split for row in rows], np.str_),
         statuses=np.array(["ok"] * len(rows), np.str_),
+        withheld=np.zeros(len(rows), dtype=bool),
     )
     for name, logits in [(UNATTACKED, of.clean), *named]:
         yield from slice_findings(

@@ -13,6 +13,7 @@ from pathlib import Path
 from faceproof.audits.attacks import ATTACKS_AUDIT
 from faceproof.audits.calibration import CALIBRATION
 from faceproof.audits.context import SCORINGS, Audit, AuditContext, Progress
+from faceproof.audits.fairness import FAIRNESS
 from faceproof.audits.generators import GENERATORS, find_leave_one_out
 from faceproof.audits.robustness import ROBUSTNESS
 from faceproof.audits.shortcuts import SHORTCUTS
@@ -33,6 +34,7 @@ AUDITS: Mapping[str, Audit] = {
     "stability": STABILITY,
     "calibration": CALIBRATION,
     "generators": GENERATORS,
+    "fairness": FAIRNESS,
     "shortcuts": SHORTCUTS,
     "attacks": ATTACKS_AUDIT,
 }
@@ -58,13 +60,16 @@ def audit(
     most: int | None = MOST,
     seed: int = 0,
     leave_one_out: str | Path | None = None,
+    by: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> AuditRun:
-    """Return the results of the audits called ``only`` (None: all) of a detector.
+    r"""Return the results of the audits called ``only`` (None: all) of a detector.
 
     ``detector``, ``manifest``, ``split``, ``root``, ``at`` and ``faces`` are those of
     `faceproof.evaluate`. Each cell of a sample has at most ``most`` pictures, None takes all; a
-    result names its cells with fewer than 300 groups. ``output`` is a folder, new, empty or of an
+    result names its cells with fewer than 300 groups. ``by`` are the attribute columns of the
+    audit *fairness*, joined by ``+`` for groups by several; without any, those of
+    `faceproof.audits.attributes.KNOWN` and their pairs. ``output`` is a folder, new, empty or of an
     earlier audit with the same settings: each result is written as ``NAME.json`` when it is done,
     and a result or predictions table that is there is read and not made again. ``leave_one_out``
     is the output of `faceproof.leave_one_out`, a file or its folder; without it the audit
@@ -73,8 +78,22 @@ def audit(
 
     Raises:
         UsageError: a file or folder cannot be used, or has other settings; the split has no row.
-        UnknownChoiceError: the audit, operating point, split or choice of faces is unknown.
+        UnknownChoiceError: the audit, operating point, split, attribute column or choice of faces
+            is unknown.
         ManifestError: the manifest breaks its contract, or a picture is another than it names.
+
+    >>> import hashlib, tempfile
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = ["path,label,generator,source,split,group,sha256"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     Image.new("RGB", (64, 64), (40 * n, 90, 90)).save(file := folder / f"{n}.png")
+    ...     digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{digest}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> run = audit("default", folder / "faces.csv", only=["generators"], faces="whole")
+    >>> run.settings.rows, [one.name for one in run.results]
+    (6, ['generators'])
     """
     names = tuple(dict.fromkeys(only)) if only else tuple(AUDITS)
     chosen = {name: choose(AUDITS, name, what="audit") for name in names}
@@ -100,6 +119,7 @@ def audit(
         faces=faces,
         most=most,
         seed=seed,
+        by=tuple(by),
     )
     folder = None if output is None else Path(output)
     if folder:
@@ -117,6 +137,8 @@ def audit(
         progress or (lambda _, __, ___: None),
         find_leave_one_out(leave_one_out, folder),
     )
+    if by:
+        context.attributes  # noqa: B018 - an unknown column is an error before anything is scored
     results = (_run_or_read(name, one, context) for name, one in chosen.items())
     return AuditRun(settings=settings, results=tuple(results))
 

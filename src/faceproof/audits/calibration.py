@@ -25,7 +25,7 @@ from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Serie
 from faceproof.evaluation.findings import slice_findings
 from faceproof.evaluation.formulas import Bools
 from faceproof.evaluation.intervals import clopper_pearson_upper, effective_size
-from faceproof.evaluation.predictions import Faces, Texts
+from faceproof.evaluation.predictions import FAKE, REAL, Faces, Texts
 
 _METRICS = ("ece", "brier", "log_loss")
 _CERTAIN = (0.85, 0.95)
@@ -204,12 +204,12 @@ def _promises(points: Iterable[OperatingPoint], judged: Faces) -> Iterator[_Prom
     for point in points:
         if point.bpcer_budget is not None:
             for name, part in _parts(reals, "source", reals.sources):
-                hits = part.probabilities >= point.fake_from
+                hits = part.verdicts(point) == FAKE
                 rate, bound = _bounded_rate(hits, part.groups)
                 yield _Promise(point.name, "bpcer", name, point.bpcer_budget, rate, bound)
         if point.apcer_budget is not None:
             for name, part in _parts(fakes, "generator", fakes.generators):
-                hits = part.probabilities < point.real_below
+                hits = part.verdicts(point) == REAL
                 rate, bound = _bounded_rate(hits, part.groups)
                 yield _Promise(point.name, "apcer", name, point.apcer_budget, rate, bound)
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceproof.audits.attributes import PeopleAttributes, find_attributes
 from faceproof.data.manifest import Row
 from faceproof.detector import Detector
 from faceproof.detector.scorers import usable_cores
@@ -31,6 +33,8 @@ from faceproof.evaluation.predictions import (
     labelled_rows,
     origin_of,
     read_table,
+    verdict_places,
+    withholds_verdict,
     write_table,
 )
 from faceproof.evaluation.scored_faces import FaceSearch
@@ -52,11 +56,16 @@ class Scoring:
     conditions: tuple[str, ...]
     cell: Callable[[Row], tuple[str, ...]]
     """The cell of a picture; each cell gets as many pictures as are asked for, if it has them."""
+    of_people: bool = False
+    """Whether each group of people is a cell too, and pictures of no group are left out."""
 
 
 SCORINGS: dict[str, Scoring] = {
     "clean": Scoring(("clean",), lambda row: (row.label, row.source, row.generator)),
     "degraded": Scoring(tuple(DEGRADATIONS), lambda row: (row.label,)),
+    "people": Scoring(
+        ("clean",), lambda row: (row.label, row.source, row.generator), of_people=True
+    ),
 }
 """The predictions tables that audits read."""
 
@@ -101,9 +110,22 @@ class AuditContext:
     def sample(self, name: str) -> tuple[Row, ...]:
         """Return the pictures of a scoring, drawn by group from each of its cells."""
         scoring = choose(SCORINGS, name, what="scoring")
-        return draw_rows(
-            self.selection.rows, self.settings.most, cell=scoring.cell, seed=self.settings.seed
-        )
+        most, seed = self.settings.most, self.settings.seed
+        if scoring.of_people:
+            return draw_rows_of_people(self._rows_of(name), most, self.attributes, seed=seed)
+        return draw_rows(self._rows_of(name), most, cell=scoring.cell, seed=seed)
+
+    def _rows_of(self, name: str) -> tuple[Row, ...]:
+        """Return the rows from which the sample of a scoring is drawn."""
+        rows = self.selection.rows
+        if SCORINGS[name].of_people:
+            return tuple(row for row in rows if self.attributes.groups(row))
+        return rows
+
+    @cached_property
+    def attributes(self) -> PeopleAttributes:
+        """The attribute columns that sort people into groups."""
+        return find_attributes(self.selection.rows, self.settings.by)
 
     def predictions(self, name: str) -> pa.Table:
         """Return a predictions table of `SCORINGS`: from the folder, or scored now."""
@@ -123,14 +145,21 @@ class AuditContext:
         """Return warnings about the data and about unchanged pictures without a result."""
         table = self.predictions(name)
         clean = np.array([one == "clean" for one in table["condition"].to_pylist()], dtype=bool)
-        found = cautions(self.selection, self.detector.spec, table.filter(clean))
+        drawn = replace(self.selection, rows=self.sample(name))
+        found = cautions(drawn, self.detector.spec, self.point, table.filter(clean))
         return (*found, *self._sample_caution(name))
 
     def _sample_caution(self, name: str) -> tuple[str, ...]:
         """Return a caution that a figure is of a sample, if it does not hold all pictures."""
-        drawn, rows = len(self.sample(name)), len(self.selection.rows)
+        drawn, rows = len(self.sample(name)), len(self._rows_of(name))
         if drawn == rows:
             return ()
+        if SCORINGS[name].of_people:
+            return (
+                f"A sample of {drawn:,} of {rows:,} pictures of people in a group, at least "
+                f"{self.settings.most:,} of each group where there are as many: rare groups are "
+                "more frequent in it than in the data, and in the groups that they are part of.",
+            )
         return (
             f"A sample of {drawn:,} of {rows:,} pictures, drawn evenly from sources and generators:"
             " figures over all of them weigh each source alike, not as in the data.",
@@ -172,6 +201,7 @@ class AuditContext:
             scoring.conditions,
             root=self.selection.root,
             find=self.find,
+            partial_folder=self.folder and self.folder / f"predictions-{name}.partial",
             workers=usable_cores(),
             progress=lambda count: self.progress(name, count, number),
         )
@@ -196,6 +226,37 @@ def draw_rows(
     """
     if most is None:
         return tuple(rows)
+    taken: Counter[tuple[str, ...]] = Counter()
+    kept: set[str] = set()
+    for row in _order_rows(rows, seed):
+        if taken[cell(row)] < most:
+            taken[cell(row)] += 1
+            kept.add(row.path)
+    return tuple(row for row in rows if row.path in kept)
+
+
+def draw_rows_of_people(
+    rows: Sequence[Row], most: int | None, attributes: PeopleAttributes, *, seed: int = 0
+) -> tuple[Row, ...]:
+    """Return rows so that each group of people has ``most``, or all it has; None returns all.
+
+    A row is drawn if one of its groups still needs one, so that large groups get more than
+    ``most``. The order is that of `draw_rows`.
+    """
+    if most is None:
+        return tuple(rows)
+    taken: Counter[tuple[str, ...]] = Counter()
+    kept: set[str] = set()
+    for row in _order_rows(rows, seed):
+        cells = attributes.cells(row)
+        if any(taken[one] < most for one in cells):
+            taken.update(cells)
+            kept.add(row.path)
+    return tuple(row for row in rows if row.path in kept)
+
+
+def _order_rows(rows: Sequence[Row], seed: int) -> list[Row]:
+    """Return the rows in the order in which they are drawn."""
     repeats: Counter[tuple[str, ...]] = Counter()
     nth: dict[str, int] = {}
     for row in sorted(rows, key=lambda row: _draw(row, seed)):
@@ -208,13 +269,7 @@ def draw_rows(
         part = (row.label, row.source, row.generator)
         turn[row.path] = turns[part]
         turns[part] += 1
-    taken: Counter[tuple[str, ...]] = Counter()
-    kept: set[str] = set()
-    for row in sorted(rows, key=lambda row: (turn[row.path], _draw(row, seed))):
-        if taken[cell(row)] < most:
-            taken[cell(row)] += 1
-            kept.add(row.path)
-    return tuple(row for row in rows if row.path in kept)
+    return sorted(rows, key=lambda row: (turn[row.path], _draw(row, seed)))
 
 
 def _draw(row: Row, seed: int) -> bytes:
@@ -232,12 +287,12 @@ class Grid:
     """str [P]"""
     probabilities: Floats
     """float64 [P, C]: NaN where the face was not judged."""
+    withheld: Bools
+    """bool [P, C]: true where a caution withholds the verdict."""
 
     def verdicts(self, point: OperatingPoint) -> NDArray[np.int64]:
-        """Return int64 [P, C]: 0 real, 1 unsure, 2 fake, -1 not judged."""
-        called = (self.probabilities >= point.real_below).astype(np.int64)
-        called += self.probabilities >= point.fake_from
-        return np.where(np.isnan(self.probabilities), -1, called)
+        """Return int64 [P, C]: the place in `VERDICTS`, -1 not judged."""
+        return verdict_places(self.probabilities, self.withheld, point)
 
     def at(self, condition: str) -> int:
         """Return the place of a condition."""
@@ -246,16 +301,27 @@ class Grid:
 
 def make_grid(table: pa.Table) -> Grid:
     """Return the labelled rows of a predictions table by picture and condition."""
-    names = ("path", "face", "label", "group", "condition", "fake_probability")
+    names = (
+        "path",
+        "face",
+        "label",
+        "group",
+        "condition",
+        "fake_probability",
+        "status",
+        "cautions",
+    )
     columns = [labelled_rows(table)[name].to_pylist() for name in names]
     rows = [((path, face), *rest) for path, face, *rest in zip(*columns, strict=True)]
     conditions = {name: at for at, name in enumerate(dict.fromkeys(row[3] for row in rows))}
     pictures = {face: at for at, face in enumerate(dict.fromkeys(row[0] for row in rows))}
     probabilities = np.full((len(pictures), len(conditions)), np.nan)
+    withheld = np.zeros(probabilities.shape, dtype=bool)
     fake, groups = np.zeros(len(pictures), dtype=bool), [""] * len(pictures)
-    for face, label, group, condition, probability in rows:
-        at = pictures[face]
+    for face, label, group, condition, probability, status, marks in rows:
+        at, place = pictures[face], conditions[condition]
         fake[at], groups[at] = label == "fake", group or face[0]
+        withheld[at, place] = withholds_verdict(status, marks)
         if probability is not None:
-            probabilities[at, conditions[condition]] = probability
-    return Grid(tuple(conditions), fake, np.asarray(groups, dtype=np.str_), probabilities)
+            probabilities[at, place] = probability
+    return Grid(tuple(conditions), fake, np.asarray(groups, dtype=np.str_), probabilities, withheld)

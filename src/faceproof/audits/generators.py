@@ -21,7 +21,7 @@ from faceproof.evaluation.audit_result import (
     Series,
 )
 from faceproof.evaluation.findings import findings
-from faceproof.evaluation.predictions import Faces
+from faceproof.evaluation.predictions import FAKE, REAL, UNSURE, Faces
 from faceproof.sources import to_printable
 
 _COLUMNS = (
@@ -160,15 +160,14 @@ def _measure(
     """Return the rates of the fakes of these generators."""
     part = fakes.where(np.isin(fakes.generators, generators))
     judged = part.where(part.statuses == "ok")
-    real = judged.probabilities < point.real_below
-    fake = judged.probabilities >= point.fake_from
+    called = judged.verdicts(point)
     return _Fakes(
         name=name,
         seen="seen" if set(generators) <= seen else "unseen",
         pictures=len(part),
-        missed=measure_rate(real, judged.groups),
-        detected=measure_rate(fake, judged.groups),
-        unsure=measure_rate(~real & ~fake, judged.groups),
+        missed=measure_rate(called == REAL, judged.groups),
+        detected=measure_rate(called == FAKE, judged.groups),
+        unsure=measure_rate(called == UNSURE, judged.groups),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,7 +22,10 @@ from faceproof.cli import (
     evaluate,
     export,
     feedback,
+    guide,
     keys,
+    scan,
+    schema,
     serve,
     train,
     update,
@@ -44,14 +47,27 @@ _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
     "export": export.export,
     "feedback": feedback.app,
     "keys": keys.app,
+    "scan": scan.scan,
+    "schema": schema.schema,
     "serve": serve.serve,
     "train": train.app,
     "update": update.update,
 }
 
+
+class _VerbsByPanel(ErrorHandlingGroup):
+    """The verbs in the order of the guide, so that the panels stand in theirs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in order; a verb without a guide comes last."""
+        order = {name: place for place, name in enumerate(guide.GUIDE)}
+        return sorted(super().list_commands(ctx), key=lambda name: order.get(name, len(order)))
+
+
 app = typer.Typer(
-    cls=ErrorHandlingGroup,
+    cls=_VerbsByPanel,
     help="Detect generated and manipulated faces in pictures.",
+    epilog=guide.EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -92,7 +108,9 @@ def _options(
 
 
 for _name, _verb in _VERBS.items():
+    _panel, _epilog = guide.panel_of(_name), guide.epilog_of(_name)
     if isinstance(_verb, typer.Typer):
-        app.add_typer(_verb, name=_name)
+        guide.add_epilogs(_verb, _name)
+        app.add_typer(_verb, name=_name, rich_help_panel=_panel, epilog=_epilog)
     else:
-        app.command(_name)(_verb)
+        app.command(_name, rich_help_panel=_panel, epilog=_epilog)(_verb)

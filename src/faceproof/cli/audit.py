@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.output import escape_unprintable
+from faceproof.cli.options import AT, DETECTOR, QUIET, complete_from
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
+from faceproof.messages import escape_unprintable
+from faceproof.sources import to_printable
 from faceproof.tables import choose, require
 
 if TYPE_CHECKING:
@@ -24,12 +27,7 @@ def audit(
     data: Annotated[
         Path, typer.Option("--data", metavar="MANIFEST", help="Manifest of labelled pictures.")
     ],
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
-        ),
-    ] = "default",
+    detector: Annotated[str, DETECTOR] = "default",
     output: Annotated[
         Path,
         typer.Option(
@@ -38,7 +36,12 @@ def audit(
     ],
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Audit to run; repeatable. Default: all."),
+        typer.Option(
+            metavar="NAME",
+            autocompletion=complete_from("faceproof.audits.audit:AUDITS"),
+            help="Audit to run: robustness, stability, calibration, generators, fairness, "
+            "shortcuts or attacks; repeatable. Default: all.",
+        ),
     ] = None,
     most: Annotated[
         int,
@@ -50,24 +53,25 @@ def audit(
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split to audit; default: test, or all rows of a manifest without splits."
+            autocompletion=complete_from("faceproof.data.manifest:SPLITS"),
+            help="Split to audit; default: test, or all rows of a manifest without splits.",
         ),
     ] = None,
     root: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
-    ] = None,
+    at: Annotated[str | None, AT] = None,
     faces: Annotated[
         str,
         typer.Option(
             metavar="largest|whole",
+            autocompletion=complete_from("faceproof.evaluation.scored_faces:FACES"),
             help="Faces to judge; whole: the picture is already a face crop.",
         ),
     ] = "largest",
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of sample and bootstrap.")
     ] = 0,
@@ -78,22 +82,38 @@ def audit(
             help="Output of `train leave-one-out`, for the audit generators.",
         ),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN[+COLUMN]",
+            help="Attribute column for fairness; repeatable. Default: age, gender, ...; in pairs.",
+        ),
+    ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(help="Pictures of the worst errors in the report, or none for privacy."),
+    ] = True,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
     ] = "text",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Audit a detector on labelled pictures: a question, an answer and tables for each audit.
 
-    Each result is written to the output folder when it is done. The same command resumes after
-    a stop. Exit codes: 0 done, 1 an audit could not be measured, 2 wrong usage.
+    Each result is written to the output folder when it is done, and at the end a report of all.
+    The same command resumes after a stop; with all results there, it writes the report again.
+    Exit codes: 0 done, 1 an audit could not be measured, 2 wrong usage.
     """
-    require("polars", "pyarrow", extra="data")
+    require("polars", "pyarrow", "jinja2", "vl_convert", extra="data")
     write = choose(FORMATS, format_, what="format")
     from faceproof.audits.audit import audit as run
+    from faceproof.data.manifest_files import read_manifest
+    from faceproof.reports.write_report import write_report
 
-    with _show_progress() as progress:
+    judge = load_detector(detector, scorer=scorer, device=device, all_cores=True)
+    with _show_progress(quiet=quiet) as progress:
         found = run(
-            detector,
+            judge,
             data,
             only=only,
             output=output,
@@ -104,15 +124,21 @@ def audit(
             most=None if full else most,
             seed=seed,
             leave_one_out=leave_one_out,
+            by=by or (),
             progress=progress,
         )
+    page = write_report(
+        found, output, detector=judge, root=root or read_manifest(data).root, pictures=pictures
+    )
+    if not quiet:
+        typer.echo(f"report: {to_printable(str(page))}", err=True)
     write(found)
     measured = all(one.measured for one in found.results)
     raise typer.Exit(ALL_CHECKED if measured else NOT_ALL_CHECKED)
 
 
 @contextmanager
-def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
+def _show_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
     """Return what shows the faces judged for each predictions table on a bar."""
     bar, counted = ProgressBar(), 0
     with ExitStack() as stack:
@@ -121,8 +147,9 @@ def _show_progress() -> Iterator[Callable[[str, int, int], None]]:
             nonlocal bar, counted
             if not count:
                 counted = 0
-                typer.echo(f"{name} pictures: {number:,} to judge", err=True)
-                bar = stack.enter_context(progress_bar(range(number), what="judged"))
+                if not quiet:
+                    typer.echo(f"{name} pictures: {number:,} to judge", err=True)
+                bar = stack.enter_context(progress_bar(range(number), what="judged", quiet=quiet))
             for _ in range(count - counted):
                 bar.advance()
             counted = count

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.case import CaseReport
+from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import interrupt_code
 from faceproof.cli.formats import choose_format
 from faceproof.cli.heatmaps import HeatMapFolder
+from faceproof.cli.options import AT, DETECTOR, QUIET_VARIABLE, complete_from
 from faceproof.cli.output import FAIL_ON, OutcomeCounts, Writer
+from faceproof.cli.picture_folders import AnnotatedFolder, PictureFolder
 from faceproof.cli.progress import progress_bar
 from faceproof.cli.source_names import SourceNames
 from faceproof.cli.stability import StabilityCheck
@@ -40,31 +43,27 @@ def check(
         ),
     ],
     *,
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
-        ),
-    ] = "default",
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Operating point (thresholds); default: the detector's own."
-        ),
-    ] = None,
+    detector: Annotated[str, DETECTOR] = "default",
+    at: Annotated[str | None, AT] = None,
     faces: Annotated[
         str,
         typer.Option(
             metavar="all|largest|whole",
+            autocompletion=complete_from("faceproof.checker:FACES"),
             help="Faces to check; whole: the picture is already a face crop.",
         ),
     ] = "all",
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
     format_: Annotated[
         str | None,
         typer.Option(
             "--format",
             "-f",
             metavar="table|json|jsonl|csv|parquet|xlsx",
+            autocompletion=complete_from(
+                "faceproof.cli.output:FORMATS", "faceproof.cli.formats:TABLE_FILES"
+            ),
             help="Output format; default: by the ending of the output file, else table.",
         ),
     ] = None,
@@ -85,6 +84,10 @@ def check(
             help="Case report to write (.html or .pdf): results, reliability, how to verify them.",
         ),
     ] = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for each picture (PNG) with its faces marked."),
+    ] = None,
     heatmaps: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for a heat map (PNG) of each face."),
@@ -98,15 +101,32 @@ def check(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            metavar="fake|unsure", help="Exit code 3 on this verdict; unsure: also on fake."
+            metavar="fake|unsure",
+            autocompletion=complete_from("faceproof.cli.output:FAIL_ON"),
+            help="Exit code 3 on this verdict; unsure: also on fake.",
         ),
     ] = None,
     null: Annotated[
         bool, typer.Option("--null", "-0", help="Names on standard input are separated by NUL.")
     ] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary; errors only.")
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            envvar=QUIET_VARIABLE,
+            help="No progress bar and no summary; errors only.",
+        ),
     ] = False,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-size",
+            min=1,
+            metavar="N",
+            help="Faces per run of the networks; default: 1, which suits a CPU.",
+        ),
+    ] = None,
 ) -> None:
     """Give a verdict on every face in every source.
 
@@ -120,20 +140,22 @@ def check(
     try:
         from faceproof.checker import make_checker
 
-        checker = make_checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
+        loaded = load_detector(detector, scorer=scorer, device=device)
+        checker = make_checker(loaded, faces=faces, at=at, heatmaps=heatmaps is not None)
         case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
         maps = HeatMapFolder(heatmaps, checker) if heatmaps else None
+        marked = AnnotatedFolder(annotate, checker) if annotate else None
     except KeyboardInterrupt as stop:
         with written.open(output, nullcontext) as writer:
             writer.close()
         raise typer.Exit(interrupt_code(stop)) from None
     copies = StabilityCheck(checker) if stability else None
-    seeing = [one for one in (case, maps) if one]
+    seeing = [one for one in (case, maps, marked) if one]
     tally = OutcomeCounts()
     with (
         progress_bar(listing.countable_sources(), quiet=quiet) as bar,
         written.open(output, bar.hide) as writer,
-        closing(_check_groups(checker, listing, seeing, copies)) as results,
+        closing(_check_groups(checker, listing, seeing, copies, batch_size)) as results,
     ):
         shown = [one.take for one in seeing]
         stopped = _take(results, (tally.add, writer.write, *shown, bar.advance), writer)
@@ -159,15 +181,16 @@ def _refuse_overwriting(listing: SourceNames, output: Path | None, report: Path 
 def _check_groups(
     checker: Checker,
     listing: SourceNames,
-    seeing: Sequence[CaseReport | HeatMapFolder],
+    seeing: Sequence[CaseReport | PictureFolder],
     copies: StabilityCheck | None,
+    batch_size: int | None,
 ) -> Generator[CheckResult, None, None]:
     """Yield the results, group after group; ``seeing`` note the sources on their way."""
     for group in listing:
         sources: Iterable[Source] = group
         for one in (*seeing, *([copies] if copies else [])):
             sources = one.record_sources(sources)
-        results = checker.check_many(sources)
+        results = checker.check_many(sources, batch_size=batch_size)
         yield from map(copies.add, results) if copies else results
 
 

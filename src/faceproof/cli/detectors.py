@@ -6,9 +6,12 @@ import re
 import shlex
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from faceproof.cli.options import complete_detectors
 
 if TYPE_CHECKING:
     from faceproof.detector import Bundle, DetectorSpec
@@ -16,7 +19,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show and verify detectors.", no_args_is_help=True)
 
-Named = Annotated[str, typer.Argument(metavar="NAME|FOLDER", help="Detector: a name, or a folder.")]
+Named = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|FOLDER",
+        autocompletion=complete_detectors,
+        help="Detector: a name, or a folder.",
+    ),
+]
 _AsJson = Annotated[bool, typer.Option("--json", help="Print detector.json itself.")]
 _All = Annotated[bool, typer.Option("--all", help="Print everything: every result and note.")]
 
@@ -58,6 +68,36 @@ def verify(detector: Named = "default") -> None:
         bundle.read_file(file)
         typer.echo(f"{file.sha256}  {file.name}")
     typer.echo(f"{bundle.spec.name} {bundle.spec.version}: every file is the one that was named")
+
+
+@app.command()
+def card(
+    detector: Named = "default",
+    *,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON", help="Report of evaluate or audit, whose figures the card gets."
+        ),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Replace CARD.md and its hash in detector.json.")
+    ] = False,
+) -> None:
+    """Print a detector's model card, made from its record and from a report of an audit.
+
+    The report must be of this detector: its SHA-256 is compared. With --write, detector.json
+    names the new card, so that the detector has a new SHA-256.
+    """
+    from faceproof.reports.card_from_report import make_card, replace_card
+
+    bundle = _find_bundle(detector)
+    spec, text = make_card(bundle, report)
+    if not write:
+        typer.echo(text, nl=False)
+        return
+    made = replace_card(bundle, spec, text)
+    typer.echo(f"{made.folder / 'CARD.md'}: written; the detector's SHA-256 is {made.sha256}")
 
 
 def _find_bundle(name_or_folder: str) -> Bundle:

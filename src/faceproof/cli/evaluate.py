@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
+from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.output import escape_unprintable
+from faceproof.cli.options import AT, CONDITION, QUIET, complete_from, detector_option
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
-from faceproof.messages import align_rows
-from faceproof.outputs import write_error, write_text
+from faceproof.messages import align_rows, escape_unprintable
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from faceproof.evaluation.evaluation_record import Evaluation
 
 
-PAGE = "evaluation.html"
-
-
 def evaluate(
+    context: typer.Context,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
     data: Annotated[
@@ -52,48 +50,45 @@ def evaluate(
         typer.Option(metavar="P", help="Score from which --scores means fake; default: 0.5."),
     ] = None,
     detector: Annotated[
-        str | None,
-        typer.Option(
-            "--detector",
-            "-d",
-            metavar="NAME|FOLDER",
-            help="Detector: a name, or a folder; default: default.",
-        ),
+        str | None, detector_option("Detector: a name, or a folder; default: default.")
     ] = None,
     split: Annotated[
         str | None,
         typer.Option(
-            help="Split to score; default: test, or all rows of a manifest without splits."
+            autocompletion=complete_from("faceproof.data.manifest:SPLITS"),
+            help="Split to score; default: test, or all rows of a manifest without splits.",
         ),
     ] = None,
     root: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
     ] = None,
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Degradation to apply before scoring; repeatable."),
-    ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
-    ] = None,
+    condition: Annotated[list[str] | None, CONDITION] = None,
+    at: Annotated[str | None, AT] = None,
     faces: Annotated[
         str | None,
         typer.Option(
             metavar="largest|whole",
+            autocompletion=complete_from("faceproof.evaluation.scored_faces:FACES"),
             help="Faces to score; default: largest; whole: the picture is already a face crop.",
         ),
     ] = None,
+    scorer: OptionalScorer = None,
+    device: OptionalDevice = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
+    pictures: Annotated[
+        bool,
+        typer.Option(help="Pictures of the worst errors in the report, or none for privacy."),
+    ] = True,
     resamples: Annotated[
         int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Evaluate a detector on labelled pictures, by source, generator and condition.
 
@@ -105,21 +100,24 @@ def evaluate(
     """
     from faceproof.tables import require
 
-    require("polars", "pyarrow", "jinja2", extra="data")
+    require("polars", "pyarrow", "jinja2", "vl_convert", extra="data")
     write = choose(FORMATS, format_, what="format")
     if (data is None) == (predictions is None):
         raise UsageError("--data or --predictions is needed, and not both")
+    named = {key for key in ("detector", "at") if _is_in_environment(context, key)}
     given: _Given = {
         "--data": data,
         "--scores": scores,
         "--name": name,
         "--threshold": threshold,
-        "--detector": detector,
+        "--detector": None if scores and "detector" in named else detector,
         "--split": split,
         "--root": root,
         "--condition": condition,
-        "--at": at,
+        "--at": None if scores and "at" in named else at,
         "--faces": faces,
+        "--scorer": scorer,
+        "--device": device,
     }
     figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
     if predictions is not None:
@@ -127,11 +125,17 @@ def evaluate(
     elif scores is not None:
         result = _evaluate_scores(scores, given, figures)
     else:
-        result = _evaluate_pictures(given, figures)
-    _write_page(result, output)
+        result = _evaluate_pictures(given, figures, quiet=quiet)
+    _write_report(result, output, given, pictures=pictures, quiet=quiet)
     write(result)
     read = all(one.error == 0 for one in result.answered)
     raise typer.Exit(ALL_CHECKED if read else NOT_ALL_CHECKED)
+
+
+def _is_in_environment(context: typer.Context, parameter: str) -> bool:
+    """Return whether an option comes from its environment variable, which may suit other verbs."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "ENVIRONMENT"
 
 
 _Given = dict[str, Any]
@@ -160,7 +164,8 @@ def _evaluate_again(predictions: Path, given: _Given, figures: _Figures) -> Eval
     """Return the evaluation of a predictions table."""
     from faceproof.evaluation.evaluate import evaluate_predictions
 
-    _refuse_unused(given, ("--detector", "--at"), "--predictions, which has the scores")
+    used = ("--detector", "--at", "--root")
+    _refuse_unused(given, used, "--predictions, which has the scores")
     return evaluate_predictions(
         predictions, detector=given["--detector"], at=given["--at"], **figures
     )
@@ -184,16 +189,21 @@ def _evaluate_scores(scores: Path, given: _Given, figures: _Figures) -> Evaluati
     )
 
 
-def _evaluate_pictures(given: _Given, figures: _Figures) -> Evaluation:
+def _evaluate_pictures(given: _Given, figures: _Figures, *, quiet: bool) -> Evaluation:
     """Return the evaluation of a detector on pictures."""
     from faceproof.evaluation.evaluate import evaluate as run
 
     for name in ("--name", "--threshold"):
         if given[name] is not None:
             raise UsageError(f"{name} has no effect without --scores; remove it")
-    with _show_progress() as progress:
+    with _show_progress(quiet=quiet) as progress:
         return run(
-            given["--detector"] or "default",
+            load_detector(
+                given["--detector"] or "default",
+                scorer=given["--scorer"] or "auto",
+                device=given["--device"] or "cpu",
+                all_cores=True,
+            ),
             given["--data"],
             split=given["--split"],
             conditions=given["--condition"] or ["clean"],
@@ -206,7 +216,7 @@ def _evaluate_pictures(given: _Given, figures: _Figures) -> Evaluation:
 
 
 @contextmanager
-def _show_progress() -> Iterator[Callable[[int, int], None]]:
+def _show_progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Return what shows answers on a bar, and then a line for what takes its time after them."""
     bar, counted = ProgressBar(), 0
     with ExitStack() as stack:
@@ -214,33 +224,48 @@ def _show_progress() -> Iterator[Callable[[int, int], None]]:
         def show(count: int, number: int) -> None:
             nonlocal bar, counted
             if not count:
-                bar = stack.enter_context(progress_bar(range(number), what="judged"))
+                bar = stack.enter_context(progress_bar(range(number), what="judged", quiet=quiet))
             for _ in range(count - counted):
                 bar.advance()
             counted = count
             if count == number:
                 stack.close()
-                typer.echo("figures and intervals", err=True)
+                if not quiet:
+                    typer.echo("figures and intervals", err=True)
 
         yield show
 
 
-def _write_page(result: Evaluation, folder: Path) -> None:
-    """Write the page beside the predictions.
+def _write_report(
+    result: Evaluation, folder: Path, given: _Given, *, pictures: bool, quiet: bool
+) -> None:
+    """Write the report beside the predictions.
 
     Raises:
         UsageError, OutputError: the folder cannot be written to, or the disk is full.
     """
-    from faceproof.evaluation import predictions
-    from faceproof.evaluation.evaluate import PREDICTIONS
-    from faceproof.reports.evaluation_page import evaluation_page
+    from faceproof.reports.write_report import write_report
 
-    page = evaluation_page(result, predictions.read_table(folder / PREDICTIONS))
-    try:
-        write_text(folder / PAGE, page)
-    except OSError as error:
-        raise write_error(folder / PAGE, error) from error
-    typer.echo(f"report: {to_printable(str(folder / PAGE))}", err=True)
+    judged = given["--data"] is not None and given["--scores"] is None
+    page = write_report(
+        result,
+        folder,
+        detector=given["--detector"] or ("default" if judged else None),
+        root=_data_folder(given),
+        pictures=pictures,
+    )
+    if not quiet:
+        typer.echo(f"report: {to_printable(str(page))}", err=True)
+
+
+def _data_folder(given: _Given) -> Path | None:
+    """Return the folder of the pictures, None if it is not known."""
+    if given["--data"] is None or given["--root"]:
+        root: Path | None = given["--root"]
+        return root
+    from faceproof.data.manifest_files import read_manifest
+
+    return read_manifest(given["--data"]).root
 
 
 def write_json(evaluation: Evaluation) -> None:
@@ -255,6 +280,8 @@ def write_table(evaluation: Evaluation) -> None:
         typer.echo(line)
     for caution in evaluation.cautions:
         typer.echo(f"caution: {escape_unprintable(caution)}", err=True)
+    for text in _caution_lines(evaluation):
+        typer.echo(f"* {escape_unprintable(text)}", err=True)
     if evaluation.left_out:
         typer.echo(
             "left out: "
@@ -277,15 +304,28 @@ def table_lines(evaluation: Evaluation) -> Iterator[str]:
     return align_rows(table)
 
 
+def _caution_lines(evaluation: Evaluation) -> Iterator[str]:
+    """Yield what to read with the marked figures, and for which slices."""
+    slices: dict[str, list[str]] = {}
+    for condition in evaluation.conditions:
+        for name in evaluation.slices:
+            where = f"{name}, {condition}"
+            for caution in evaluation.find_cautions(name, condition):
+                slices.setdefault(caution, []).append(where)
+    for caution, named in slices.items():
+        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        yield f"{'; '.join(named[:3])}{more}: {caution}"
+
+
 def _omitted_figures_note(evaluation: Evaluation) -> str:
     """Return how many more figures are left out, and where they are listed."""
     more = len(evaluation.left_out) - 1
-    return f" (and {more} more like it, on the page)" if more else ""
+    return f" (and {more} more like it, in the report)" if more else ""
 
 
 def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
     """Yield slice, condition, judged faces and the main figures with their intervals."""
-    from faceproof.reports.evaluation_page import MAIN, format_finding
+    from faceproof.reports.evaluation_page import MAIN, format_with_mark
 
     for condition in evaluation.conditions:
         for name in evaluation.slices:
@@ -296,7 +336,7 @@ def _rows(evaluation: Evaluation) -> Iterator[tuple[str, ...]]:
                 escape_unprintable(condition),
                 *counts,
                 _count_not_judged(evaluation, name, condition),
-                *map(format_finding, found),
+                *map(format_with_mark, found),
             )
 
 

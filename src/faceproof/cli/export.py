@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.options import DETECTOR
 from faceproof.cli.progress import ProgressPrinter
 from faceproof.outputs import refuse_overwriting
 from faceproof.tables import choose
@@ -18,12 +19,7 @@ if TYPE_CHECKING:
 
 def export(
     *,
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
-        ),
-    ],
+    detector: Annotated[str, DETECTOR],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the new detector.")
     ],

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.output import escape_unprintable
 from faceproof.errors import UsageError
-from faceproof.messages import align_rows
+from faceproof.messages import align_rows, escape_unprintable
 from faceproof.outputs import atomic_write, refuse_overwriting, write_error
 
 if TYPE_CHECKING:

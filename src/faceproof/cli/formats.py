@@ -12,7 +12,7 @@ from faceproof.cli.output import FORMATS, Writer
 from faceproof.cli.streams import open_output, unwritable_error
 from faceproof.errors import OutputError, UsageError
 from faceproof.outputs import atomic_write, is_stream
-from faceproof.reports.csv_rows import CSV_COLUMNS, csv_rows
+from faceproof.reports.csv_rows import CSV_COLUMNS, csv_rows, polars_frame
 from faceproof.sources import to_printable
 from faceproof.tables import choose, require
 
@@ -133,16 +133,11 @@ class ParquetWriter:
         import polars as pl
 
         self._pack()
-        table = pl.concat(self._parts, how="vertical_relaxed")
-        nameless = [name for name, kind in table.schema.items() if kind == pl.Null]
         with _converting(self._path), atomic_write(self._path) as file:
-            table.with_columns(pl.col(nameless).cast(pl.String)).write_parquet(file)
+            pl.concat(self._parts).write_parquet(file)
 
     def _pack(self) -> None:
-        import polars as pl
-
-        columns = {name: [row.get(name) for row in self._rows] for name in CSV_COLUMNS}
-        self._parts.append(pl.DataFrame(columns, strict=False))
+        self._parts.append(polars_frame(self._rows))
         self._rows = []
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
 from faceproof.cli.names import pad_to_cells, shorten_names
 from faceproof.cli.streams import ResultStream
-from faceproof.messages import count_noun
+from faceproof.messages import count_noun, escape_unprintable
 from faceproof.reports.csv_rows import (
     CsvTable,
     count_same_verdicts,
@@ -203,15 +203,6 @@ def _result_rows(result: CheckResult) -> list[_OutputRow]:
         )
         for number, face in enumerate(result.faces, start=1)
     ]
-
-
-def escape_unprintable(text: str) -> str:
-    r"""Return text that cannot steer a terminal: what does not print is escaped.
-
-    >>> escape_unprintable("café\x1b[2J")
-    'café\\x1b[2J'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _describe_place(face: CheckedFace, number: int, count: int) -> str:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer, load_detector
+from faceproof.cli.options import AT, DETECTOR
 from faceproof.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import socket
 
     from faceproof.checker import Checker
+    from faceproof.detector import Detector
     from faceproof.frontends.api import ServiceSettings
 
 _LOG = logging.getLogger(__name__)
@@ -33,18 +36,10 @@ def serve(
     port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="Port; 0: any free one.")
     ] = 8000,
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
-        ),
-    ] = "default",
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Operating point (thresholds); default: the detector's own."
-        ),
-    ] = None,
+    detector: Annotated[str, DETECTOR] = "default",
+    at: Annotated[str | None, AT] = None,
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
 ) -> None:
     """Serve the REST API until stopped; environment variables set the limits.
 
@@ -62,7 +57,8 @@ def serve(
     require_security(host, settings.guard)
     listener = bind_socket(host, port)
     with listener, write_log(settings.guard.log_format):
-        app = create_app(_make_checker(detector, at, settings), settings)
+        loaded = load_detector(detector, scorer=scorer, device=device)
+        app = create_app(_make_checker(loaded, at, settings), settings)
         run(app, listener, settings, started=lambda: _log_address(host, listener))
 
 
@@ -73,14 +69,11 @@ def _require_extra() -> None:
             raise MissingExtraError(name, extra="serve")
 
 
-def _make_checker(detector: str, at: str | None, settings: ServiceSettings) -> Checker:
+def _make_checker(detector: Detector, at: str | None, settings: ServiceSettings) -> Checker:
     """Return the checker, within the limits of the service."""
     from faceproof.checker import Checker
-    from faceproof.detector import Detector
 
-    return Checker(
-        Detector.load(detector), at=at, limits=settings.limits, addresses=settings.fetch_policy
-    )
+    return Checker(detector, at=at, limits=settings.limits, addresses=settings.fetch_policy)
 
 
 def _log_address(host: str, listener: socket.socket) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
-from faceproof.cli.output import escape_unprintable
+from faceproof.cli.options import AT, SET, detector_option
 from faceproof.cli.progress import ProgressPrinter
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
-from faceproof.messages import align_rows
+from faceproof.messages import align_rows, escape_unprintable
 from faceproof.outputs import refuse_overwriting
 from faceproof.sources import to_printable
 from faceproof.tables import choose
@@ -32,12 +32,7 @@ def update(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Run folder.")],
     detector: Annotated[
         str,
-        typer.Option(
-            "--detector",
-            "-d",
-            metavar="NAME|FOLDER",
-            help="Detector to update: a name, or a folder.",
-        ),
+        detector_option("Detector to update: a name, or a folder."),
     ] = "default",
     replay: Annotated[
         Path | None,
@@ -79,13 +74,8 @@ def update(
     strict: Annotated[
         bool, typer.Option("--strict", help="Reject also if there are too few faces to decide.")
     ] = False,
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="POINT", help="Operating point; default: the detector's own."),
-    ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key.")
-    ] = None,
+    at: Annotated[str | None, AT] = None,
+    set_: Annotated[list[str] | None, SET] = None,
     format_: Annotated[
         str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
     ] = "table",

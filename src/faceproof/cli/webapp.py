@@ -6,24 +6,19 @@ from typing import Annotated
 
 import typer
 
+from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
+from faceproof.cli.options import detector_option
 from faceproof.errors import UsageError
 from faceproof.frontends.webapp.settings import DETECTOR
 
 
 def webapp(
     *,
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector",
-            "-d",
-            metavar="NAME|FOLDER",
-            envvar=DETECTOR,
-            help="Detector: a name, or a folder.",
-        ),
-    ] = "default",
+    detector: Annotated[str, detector_option(variables=(DETECTOR,))] = "default",
+    scorer: OptionalScorer = None,
+    device: OptionalDevice = None,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on; see --open.")
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; see --public.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = 8501,
     no_browser: Annotated[
@@ -32,9 +27,9 @@ def webapp(
     no_addresses: Annotated[
         bool, typer.Option("--no-addresses", help="Disable fetching of URLs.")
     ] = False,
-    open_: Annotated[
+    public: Annotated[
         bool,
-        typer.Option("--open", help="Accept other machines; the page has no API keys."),
+        typer.Option("--public", help="Accept other machines; the page has no API keys."),
     ] = False,
 ) -> None:
     """Open a web page that checks pictures and shows the evidence; Ctrl-C stops it.
@@ -43,18 +38,24 @@ def webapp(
     """
     import dataclasses
 
-    from faceproof.detector import Detector
     from faceproof.frontends import is_loopback
     from faceproof.frontends.webapp.serving import serve
     from faceproof.frontends.webapp.settings import Settings
 
-    if not (open_ or is_loopback(host)):
+    if not (public or is_loopback(host)):
         raise UsageError(
             f"--host {host} is reachable from other machines, and the page has no keys: put it "
-            "behind a server that authenticates users, or add --open"
+            "behind a server that authenticates users, or add --public"
         )
-    Detector.load(detector)  # errors of the detector are reported here, not on the page
-    settings = dataclasses.replace(Settings.read(), detector=detector)
+    settings = Settings.read()
+    settings = dataclasses.replace(
+        settings,
+        detector=detector,
+        scorer=scorer or settings.scorer,
+        device=device or settings.device,
+    )
+    # Errors of the detector are reported here, not on the page.
+    load_detector(detector, scorer=settings.scorer, device=settings.device)
     if no_addresses:
         settings = dataclasses.replace(settings, addresses=False)
 

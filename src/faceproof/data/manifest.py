@@ -151,7 +151,10 @@ class Manifest:
         return hash(self.sha256)
 
     def __repr__(self) -> str:
-        return f"Manifest({len(self)} rows, {self.sha256[:12]})"
+        labels = dict(self.table.group_by("label").len().iter_rows())
+        named = ", ".join(f"{labels.get(label, 0):,} {label}" for label in LABELS)
+        splits = ", ".join(f"{split} {n:,}" for split, n in self.counts().items() if n)
+        return f"<Manifest {len(self):,} rows: {named}; {splits or 'no splits'}>"
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

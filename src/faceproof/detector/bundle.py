@@ -100,11 +100,22 @@ MAX_BYTES = {".json": 8 << 20, ".md": 8 << 20, ".onnx": 2 << 30, ".safetensors":
 
 @dataclass(frozen=True)
 class Bundle:
-    """A detector's folder, its parsed detector.json, and the SHA-256 of that file."""
+    """A detector's folder, its parsed detector.json, and the SHA-256 of that file.
+
+    Reading one needs no runtime: it is for looking at a detector.
+
+    >>> from faceproof import Detector
+    >>> bundle = Bundle.read(Detector.load("default").bundle.folder)
+    >>> bundle.spec.positive_class, len(bundle.sha256)
+    ('fake', 64)
+    """
 
     folder: Path
     spec: DetectorSpec
     sha256: str
+
+    def __repr__(self) -> str:
+        return f"<Bundle {self.spec.name} {self.spec.version} in {self.folder}, {self.sha256[:12]}>"
 
     @classmethod
     def read(cls, folder: str | Path) -> Bundle:

@@ -18,7 +18,7 @@ _Knot = Annotated[float, Field(ge=-1e9, le=1e9)]
 class Identity(Record):
     """The logit is already calibrated: p = sigmoid(logit)."""
 
-    method: Literal["identity"] = "identity"
+    method: Literal["identity"] = Field(default="identity", description="Name of the method.")
 
     @property
     def line(self) -> tuple[float, float]:
@@ -32,8 +32,8 @@ class Temperature(Record):
     Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
     """
 
-    method: Literal["temperature"] = "temperature"
-    temperature: float = Field(ge=1e-6)  # its inverse must be finite
+    method: Literal["temperature"] = Field(default="temperature", description="Name of the method.")
+    temperature: float = Field(ge=1e-6, description="Divisor of all logits.")
 
     @property
     def line(self) -> tuple[float, float]:
@@ -48,9 +48,9 @@ class Platt(Record):
     Source: Platt, Probabilistic Outputs for Support Vector Machines, 1999.
     """
 
-    method: Literal["platt"] = "platt"
-    slope: float = Field(gt=0)
-    intercept: float
+    method: Literal["platt"] = Field(default="platt", description="Name of the method.")
+    slope: float = Field(gt=0, description="Slope in logit space; positive.")
+    intercept: float = Field(description="Intercept in logit space.")
 
     @property
     def line(self) -> tuple[float, float]:
@@ -67,10 +67,12 @@ class Isotonic(Record):
     in Biopharmaceutical Research 9:258.
     """
 
-    method: Literal["isotonic"] = "isotonic"
-    logits: tuple[_Knot, ...] = Field(min_length=1)
-    calibrated: tuple[_Knot, ...] = Field(min_length=1)
-    slope: float = Field(gt=0)
+    method: Literal["isotonic"] = Field(default="isotonic", description="Name of the method.")
+    logits: tuple[_Knot, ...] = Field(min_length=1, description="Logits of the knots, rising.")
+    calibrated: tuple[_Knot, ...] = Field(
+        min_length=1, description="Calibrated logits at the knots, rising."
+    )
+    slope: float = Field(gt=0, description="Slope beyond the ends.")
 
     @model_validator(mode="after")
     def _require_rising(self) -> Self:

@@ -10,31 +10,37 @@ from pydantic import ConfigDict, Field, model_validator
 
 from faceproof.detector.calibration import Calibration
 from faceproof.imaging.preprocessing import InputSpec, Preprocessing
+from faceproof.messages import count_noun
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record, VersionedRecord
 from faceproof.tables import choose
 
-Sha256 = Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+# In Rust's patterns, as in those of JSON Schema, $ matches only at the very end of a text.
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
 class Finding(VersionedRecord):
-    """A metric's value with its interval ``[low, high]``, on ``n`` pictures of hashed data.
-
-    ``condition`` is the degradation of the pictures ("clean", "jpeg-60"), ``slice`` the counted
-    subset ("all", "source=dfdc"), ``caution`` a warning to read with the value.
-    """
+    """A metric's value with its interval ``[low, high]``, on ``n`` pictures of hashed data."""
 
     ADDED_FIELDS = frozenset({"caution"})
-    metric: Text
-    value: float
-    low: float
-    high: float
-    n: int = Field(ge=1)
-    condition: Text = "clean"
-    slice: Text = "all"
-    data_sha256: Sha256
-    caution: Text | None = None
+    metric: Text = Field(
+        description="Name of the metric, with its operating point after an @ if it needs one."
+    )
+    value: float = Field(description="Measured value.")
+    low: float = Field(description="Lower end of the 95 % interval.")
+    high: float = Field(description="Upper end of the 95 % interval.")
+    n: int = Field(ge=1, description="Number of faces.")
+    condition: Text = Field(
+        default="clean", description="Degradation of the pictures: clean, jpeg-60 ..."
+    )
+    slice: Text = Field(default="all", description="Counted subset: all, source=dfdc ...")
+    data_sha256: Sha256 = Field(description="SHA-256 of the data that it was measured on.")
+    caution: Text | None = Field(default=None, description="Warning to read with the value.")
+
+    def _summarise(self) -> str:
+        interval = f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}], n {self.n:,}"
+        return f"{self.metric} {interval}, {self.slice}, {self.condition}"
 
     @model_validator(mode="after")
     def _interval_is_ordered(self) -> Self:
@@ -51,30 +57,42 @@ class ChosenOn(VersionedRecord):
     """The data that thresholds were chosen on; never the test split."""
 
     ADDED_FIELDS = frozenset({"groups"})
-    data_sha256: Sha256
-    split: Literal["calibration", "validation"] = "calibration"
-    n: int = Field(ge=1)
-    groups: int | None = Field(default=None, ge=1)
-    """Number of groups of the faces, None if unknown."""
+    data_sha256: Sha256 = Field(description="SHA-256 of the data.")
+    split: Literal["calibration", "validation"] = Field(
+        default="calibration", description="Split of the data; never test."
+    )
+    n: int = Field(ge=1, description="Number of faces.")
+    groups: int | None = Field(
+        default=None, ge=1, description="Number of groups of the faces; null if unknown."
+    )
 
 
 class OperatingPoint(VersionedRecord):
-    """Two thresholds, the promise in words, its budget and its calibration data.
-
-    ``bpcer_budget`` is the promised share of real faces called fake (BPCER in the sense of ISO/IEC
-    30107-3), or None for a promise of another kind. ``apcer_budget`` is that of fakes called real.
-    ``basis`` is the sense in which the promise holds for new faces.
-    """
+    """Two thresholds, the promise in words, its budget and its calibration data."""
 
     ADDED_FIELDS = frozenset({"apcer_budget", "basis"})
-    name: Text
-    real_below: Probability
-    fake_from: Probability
-    promise: Text
-    bpcer_budget: Probability | None = None
-    apcer_budget: Probability | None = None
-    basis: Text | None = None
-    chosen_on: ChosenOn
+    name: Text = Field(description="Name of the operating point.")
+    real_below: Probability = Field(description="Real below this probability.")
+    fake_from: Probability = Field(
+        description="Fake from this probability on; unsure between the two."
+    )
+    promise: Text = Field(description="The promise in words.")
+    bpcer_budget: Probability | None = Field(
+        default=None,
+        description="Promised share of real faces called fake (BPCER in the sense of ISO/IEC "
+        "30107-3); null for a promise of another kind.",
+    )
+    apcer_budget: Probability | None = Field(
+        default=None, description="Promised share of fakes called real."
+    )
+    basis: Text | None = Field(
+        default=None, description="In which sense the promise holds for new faces."
+    )
+    chosen_on: ChosenOn = Field(description="Data that the thresholds were chosen on.")
+
+    def _summarise(self) -> str:
+        thresholds = f"real below {self.real_below:.4g}, fake from {self.fake_from:.4g}"
+        return f"{self.name}: {thresholds}; {self.promise.partition(';')[0]}"
 
     @model_validator(mode="after")
     def _thresholds_are_ordered(self) -> Self:
@@ -86,9 +104,13 @@ class OperatingPoint(VersionedRecord):
 class Unsupported(Record):
     """A promise that the calibration split cannot support, and the data that it needs."""
 
-    name: Text
-    bpcer_budget: Probability
-    reason: Text
+    name: Text = Field(description="Name that the operating point would have.")
+    bpcer_budget: Probability = Field(
+        description="Share of real faces called fake that was asked for."
+    )
+    reason: Text = Field(
+        description="Why the data does not support it, and the data that it needs."
+    )
 
 
 def decide(fake_probability: float, point: OperatingPoint) -> Verdict:
@@ -122,97 +144,149 @@ def picture_probability(face_probabilities: Sequence[float]) -> float | None:
 
 SCHEMA: Literal["faceproof.detector/1"] = "faceproof.detector/1"
 
-Name = Annotated[str, Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,63}\z")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Split = Literal["train", "validation", "calibration", "test"]
 Count = Annotated[int, Field(ge=0)]
 
 
 def _file_name_type(suffix: str) -> object:
     """Return the type of a plain file name with this suffix: no folder, no drive, no dot file."""
-    return Field(pattern=rf"\A[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}\.{suffix}\z")
+    return Field(pattern=rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,99}}\.{suffix}$")
 
 
 class WeightsFile(Record):
     """A safetensors file, with the SHA-256 of its content."""
 
-    name: Annotated[str, _file_name_type("safetensors")]
-    sha256: Sha256
+    name: Annotated[str, _file_name_type("safetensors")] = Field(
+        description="Name of the file in the folder."
+    )
+    sha256: Sha256 = Field(description="SHA-256 of its content.")
 
 
 class OnnxFile(VersionedRecord):
     """An ONNX file, with the SHA-256 of its content and the method of its heat maps, if any."""
 
     ADDED_FIELDS = frozenset({"heatmap"})
-    name: Annotated[str, _file_name_type("onnx")]
-    sha256: Sha256
-    heatmap: Literal["grad-cam"] | None = None
+    name: Annotated[str, _file_name_type("onnx")] = Field(
+        description="Name of the file in the folder."
+    )
+    sha256: Sha256 = Field(description="SHA-256 of its content.")
+    heatmap: Literal["grad-cam"] | None = Field(
+        default=None, description="Method of its heat maps; null if it has none."
+    )
 
 
 class CardFile(Record):
     """A Markdown file, with the SHA-256 of its content."""
 
-    name: Annotated[str, _file_name_type("md")]
-    sha256: Sha256
+    name: Annotated[str, _file_name_type("md")] = Field(
+        description="Name of the file in the folder."
+    )
+    sha256: Sha256 = Field(description="SHA-256 of its content.")
 
 
 File = WeightsFile | OnnxFile | CardFile
 
 
 class Member(VersionedRecord):
-    """One network of the detector, its two files and its weight in the mean of logits.
-
-    ``input`` is its own normalisation if it differs from the detector's.
-    """
+    """One network of the detector, its two files and its weight in the mean of logits."""
 
     ADDED_FIELDS = frozenset({"input"})
-    name: Name
-    network: Text
-    head: HeadSpec = HeadSpec()
-    weight: float = Field(default=1.0, gt=0)
-    weights: WeightsFile
-    onnx: OnnxFile
-    input: InputSpec | None = None
+    name: Name = Field(description="Name of the member.")
+    network: Text = Field(description="Architecture, an entry of the table of networks.")
+    head: HeadSpec = Field(
+        default=HeadSpec(), description="Head between the features and the logit."
+    )
+    weight: float = Field(default=1.0, gt=0, description="Weight in the mean of the logits.")
+    weights: WeightsFile = Field(description="File of the weights.")
+    onnx: OnnxFile = Field(description="File of the network that runs.")
+    input: InputSpec | None = Field(
+        default=None, description="Its own normalisation; null: the detector's."
+    )
 
 
 class TrainingData(Record):
     """The manifest that the detector was trained on, by hash, with its rows in each split."""
 
-    data_sha256: Sha256
-    rows: dict[Split, Count]
+    data_sha256: Sha256 = Field(description="SHA-256 of the manifest.")
+    rows: dict[Split, Count] = Field(description="Rows of each split.")
 
 
 class StartingPoint(Record):
     """The weights that training started from, and their licence."""
 
-    name: Text
-    licence: Text
-    source: str = ""
-    sha256: Sha256 | None = None
+    name: Text = Field(description="Name of the weights.")
+    licence: Text = Field(description="Licence of the weights.")
+    source: str = Field(default="", description="Where they are from.")
+    sha256: Sha256 | None = Field(default=None, description="SHA-256 of the file.")
+
+
+class Audited(Record):
+    """The audits whose results are in the card, their data, and the detector that they judged."""
+
+    detector_sha256: Sha256 = Field(
+        description="SHA-256 of detector.json before it named this card; the networks are the same."
+    )
+    data_sha256: Sha256 = Field(description="SHA-256 of the data of the audits.")
+    audits: tuple[Text, ...] = Field(description="Names of the audits.")
 
 
 class DetectorSpec(VersionedRecord):
     """The description of a detector; with the files that it names it is a bundle."""
 
-    ADDED_FIELDS = frozenset({"unsupported"})
+    ADDED_FIELDS = frozenset({"audited", "unsupported"})
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
-    schema_: Literal["faceproof.detector/1"] = Field(default=SCHEMA, alias="schema")
-    name: Name
-    version: Name
-    positive_class: Literal["fake"] = "fake"
-    members: tuple[Member, ...] = Field(min_length=1, max_length=64)
-    preprocessing: Preprocessing
-    calibration: Calibration
-    operating_points: dict[str, OperatingPoint] = Field(min_length=1)
-    default_operating_point: str
-    unsupported: tuple[Unsupported, ...] = ()
-    trained_on: TrainingData
-    generators_seen: tuple[Text, ...]
-    started_from: tuple[StartingPoint, ...] = ()
-    results: tuple[Finding, ...] = ()
-    licence: Text
-    notes: tuple[str, ...] = ()
-    card: CardFile | None = None
+    schema_: Literal["faceproof.detector/1"] = Field(
+        default=SCHEMA, alias="schema", description="Name and version of this format."
+    )
+    name: Name = Field(description="Name of the detector.")
+    version: Name = Field(description="Version of the detector.")
+    positive_class: Literal["fake"] = Field(
+        default="fake", description="Class whose probability is given."
+    )
+    members: tuple[Member, ...] = Field(
+        min_length=1,
+        max_length=64,
+        description="Its networks; a single network is an ensemble of one.",
+    )
+    preprocessing: Preprocessing = Field(
+        description="All steps from a picture to the input of a network."
+    )
+    calibration: Calibration = Field(description="From the mean of the logits to a probability.")
+    operating_points: dict[str, OperatingPoint] = Field(
+        min_length=1, description="Thresholds and their promises, by name."
+    )
+    default_operating_point: str = Field(
+        description="Operating point that applies unless another is chosen."
+    )
+    unsupported: tuple[Unsupported, ...] = Field(
+        default=(), description="Promises that the calibration split could not support."
+    )
+    trained_on: TrainingData = Field(description="Data that it was trained on.")
+    generators_seen: tuple[Text, ...] = Field(
+        description="Generators of the fakes that it was trained on."
+    )
+    started_from: tuple[StartingPoint, ...] = Field(
+        default=(), description="Weights that training started from."
+    )
+    results: tuple[Finding, ...] = Field(
+        default=(), description="Measured results, each with its interval."
+    )
+    audited: Audited | None = Field(
+        default=None, description="The audits whose results are in the card."
+    )
+    licence: Text = Field(description="Licence of the weights.")
+    notes: tuple[str, ...] = Field(default=(), description="Notes on its card.")
+    card: CardFile | None = Field(default=None, description="Its card, in Markdown.")
+
+    def _summarise(self) -> str:
+        networks = count_noun(len(self.members), "network")
+        points = ", ".join(
+            f"{name} (default)" if name == self.default_operating_point else name
+            for name in self.operating_points
+        )
+        return f"{self.name} {self.version}: {networks}, operating points {points}"
 
     @model_validator(mode="after")
     def _names_agree(self) -> Self:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from faceproof.detector.spec import Finding, Sha256, Text
 from faceproof.errors import UnknownChoiceError
+from faceproof.messages import count_noun, shorten_text
 from faceproof.records import Document, Record
 from faceproof.tables import choose
 
@@ -41,6 +42,9 @@ class AuditTable(Record):
             if len(row) != len(self.columns):
                 raise ValueError(f"a row has {len(row)} cells for {len(self.columns)} columns")
         return self
+
+    def _summarise(self) -> str:
+        return f"{self.name}: {count_noun(len(self.rows), 'row')} of {', '.join(self.columns)}"
 
     def column(self, name: str) -> tuple[Cell, ...]:
         """Return the cells of a column.
@@ -91,7 +95,8 @@ class AuditPlot(Record):
 class AuditSettings(Record):
     """What the results of one folder have in common, the sample included.
 
-    ``most`` is the largest number of pictures in a cell of a sample, None for all of them.
+    ``most`` is the largest number of pictures in a cell of a sample, None for all of them. ``by``
+    are the attribute columns that were named for groups of people; none: those that are known.
     """
 
     faceproof: Text
@@ -106,6 +111,7 @@ class AuditSettings(Record):
     faces: Text
     most: int | None = Field(default=None, ge=1)
     seed: int = Field(ge=0)
+    by: tuple[Text, ...] = ()
 
 
 class AuditResult(Document):
@@ -125,6 +131,10 @@ class AuditResult(Document):
     plots: tuple[AuditPlot, ...] = ()
     findings: tuple[Finding, ...] = ()
 
+    def _summarise(self) -> str:
+        answer = shorten_text(self.answer, most=160)
+        return f"{self.name}: {answer}" if self.measured else f"{self.name}: not measured; {answer}"
+
     def table(self, name: str) -> AuditTable:
         """Return the table called ``name``.
 
@@ -139,6 +149,12 @@ class AuditRun(Record):
 
     settings: AuditSettings
     results: tuple[AuditResult, ...]
+
+    def _summarise(self) -> str:
+        names = ", ".join(
+            one.name if one.measured else f"{one.name} (not measured)" for one in self.results
+        )
+        return f"{self.settings.detector} {self.settings.detector_version}: {names or 'no audit'}"
 
     def __getitem__(self, name: str) -> AuditResult:
         """Return the result of the audit called ``name``.

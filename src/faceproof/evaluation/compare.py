@@ -85,6 +85,10 @@ class Comparison(Document):
     changes: tuple[AucChange, ...]
     cautions: tuple[str, ...] = ()
 
+    def _summarise(self) -> str:
+        faces = ", ".join(f"{n:,} {condition}" for condition, n in self.faces.items())
+        return f"{', '.join(one.name for one in self.compared)}; faces judged by all: {faces}"
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -103,7 +107,7 @@ class _Entry:
 
 
 def compare(*sources: str | Path, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Return detectors and other tools' scores side by side.
+    r"""Return detectors and other tools' scores side by side.
 
     A source is the output folder of `faceproof.evaluate`, a predictions table (``.parquet``), or
     the scores of another tool (``.csv``: path, score and optionally condition). At least one must
@@ -113,6 +117,23 @@ def compare(*sources: str | Path, resamples: int = RESAMPLES, seed: int = 0) -> 
         UsageError: fewer than two sources, none with labels, or a source of another kind.
         DataError: a file cannot be read, the sources differ in their data, or no face was judged
             by all.
+
+    >>> from faceproof import evaluate_scores
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
+    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
+    >>> _ = evaluate_scores(
+    ...     folder / "lamp.csv", folder / "faces.csv", output=folder / "out", resamples=100
+    ... )
+    >>> found = compare(folder / "out", folder / "lamp.csv", resamples=100)
+    >>> found.faces, found.changes[0].change
+    ({'clean': 6}, 0.0)
     """
     if len(sources) < 2:
         raise UsageError("name at least two evaluations or score files to compare")
@@ -249,6 +270,7 @@ def _score_entry(path: Path, name: str, labels: Faces, rows: dict[RowKey, int]) 
             logits=scores,
             probabilities=scores,
             statuses=np.where(np.isfinite(scores), "ok", "error"),
+            withheld=np.zeros(len(scores), dtype=bool),  # faceproof's cautions, not this tool's
         ),
         probabilities=file.are_probabilities,
         cautions=tuple(notes),

@@ -35,9 +35,7 @@ from faceproof.evaluation.findings import (
     left_out,
     slices_with_metrics,
 )
-from faceproof.evaluation.formulas import Bools
 from faceproof.evaluation.intervals import RESAMPLES
-from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predict import predict_rows, verdict_at
 from faceproof.evaluation.predictions import (
     STATUSES,
@@ -50,17 +48,23 @@ from faceproof.evaluation.predictions import (
     reasons_of,
 )
 from faceproof.evaluation.scored_faces import FACES
-from faceproof.evaluation.selection import Selection, count_reasons, data_cautions, select_rows
+from faceproof.evaluation.selection import (
+    Selection,
+    count_reasons,
+    data_cautions,
+    few_groups_cautions,
+    select_rows,
+    selection_notes,
+    threshold_cautions,
+    withheld_cautions,
+)
 from faceproof.imaging.degradations import DEGRADATIONS
-from faceproof.imaging.quality import WITHHOLDING
 from faceproof.outputs import refuse_overwriting, write_error
 from faceproof.sources import to_printable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from faceproof.detector.spec import Finding
 
 
 PREDICTIONS, RECORD, PARTIAL = "predictions.parquet", "evaluation.json", "predictions.partial"
@@ -145,7 +149,7 @@ def evaluate_predictions(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Return the figures of a predictions table or its file; no picture is read.
+    r"""Return the figures of a predictions table or its file; no picture is read.
 
     ``at`` is an operating point of the detector; None: the one of the table. ``detector`` is
     needed for a table that has no operating points, as a training writes it.
@@ -154,6 +158,23 @@ def evaluate_predictions(
         DataError: the table cannot be read.
         UsageError: the table has no operating points, or is of another detector.
         UnknownChoiceError: the operating point is unknown.
+
+    >>> from faceproof import evaluate_scores
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
+    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
+    >>> first = evaluate_scores(
+    ...     folder / "lamp.csv", folder / "faces.csv", output=folder / "out", resamples=100
+    ... )
+    >>> again = evaluate_predictions(folder / "out" / "predictions.parquet", resamples=100)
+    >>> again.findings == first.findings
+    True
     """
     table = predictions
     name = "<predictions>"
@@ -207,6 +228,7 @@ def _make_origin(
             data_name=selection.name,
             split=selection.split,
             faces=faces,
+            notes=tuple(selection_notes(selection, detector.spec)),
         ),
     )
 
@@ -274,18 +296,9 @@ def _cautions(origin: Origin, scoring: Scoring, table: pa.Table) -> Iterator[str
     """Yield warnings to read before any figure, most serious first."""
     yield from data_cautions(scoring.split, origin.data_sha256, scoring.trained_on_sha256, table)
     yield from scoring.notes
-    if withheld := int(_withheld(table).sum()):
-        figures = "all figures at the thresholds" if _has_band(scoring) else "the confusion matrix"
-        yield (
-            f"{withheld:,} judged faces have a caution that withholds the verdict: they are unsure "
-            f"in {figures}."
-        )
-
-
-def _has_band(scoring: Scoring) -> bool:
-    """Return whether an unsure face lies between the thresholds."""
-    point = _point_of(scoring)
-    return point.real_below < point.fake_from
+    yield from threshold_cautions(_point_of(scoring), origin.data_sha256)
+    yield from few_groups_cautions(all_faces(table))
+    yield from withheld_cautions(all_faces(table))
 
 
 def check_output(
@@ -357,7 +370,15 @@ def make_evaluation(
 ) -> Evaluation:
     """Return the evaluation of these predictions, in the order of their conditions."""
     every = all_faces(predictions)
-    found = _measure(predictions, point, data.sha256, number=number, seed=seed)
+    found = findings(
+        every,
+        [point],
+        data_sha256=data.sha256,
+        metrics=REPORTED,
+        against_reals=True,
+        number=number,
+        seed=seed,
+    )
     return Evaluation(
         detector=detector,
         data=data,
@@ -371,52 +392,6 @@ def make_evaluation(
         confusion=tuple(_confusion_counts(predictions, point)),
         coverage=tuple(_coverage(every, predictions)),
         findings=tuple(found),
-    )
-
-
-def _measure(
-    predictions: pa.Table, point: OperatingPoint, data_sha256: str, *, number: int, seed: int
-) -> list[Finding]:
-    """Return the findings; faces without a verdict by a caution are unsure at the thresholds.
-
-    For that their probabilities are replaced by one between the thresholds, in metrics that
-    depend on these only.
-    """
-    every = all_faces(predictions)
-    withheld = _withheld(predictions)
-
-    def measure(faces: Faces, metrics: Sequence[str]) -> list[Finding]:
-        return findings(
-            faces,
-            [point],
-            data_sha256=data_sha256,
-            metrics=metrics,
-            against_reals=True,
-            number=number,
-            seed=seed,
-        )
-
-    if not withheld.any() or point.real_below == point.fake_from:
-        return measure(every, REPORTED)
-    unsure = np.where(withheld, point.real_below, every.probabilities)
-    free = [name for name in REPORTED if not METRICS[name].at_thresholds]
-    bound = [name for name in REPORTED if METRICS[name].at_thresholds]
-    found = measure(every, free)
-    known = {one.metric for one in found}
-    at_point = measure(replace(every, probabilities=unsure), bound)
-    return [*found, *(one for one in at_point if one.metric not in known)]
-
-
-def _withheld(predictions: pa.Table) -> Bools:
-    """Return whether a caution of a judged labelled face withholds its verdict, bool [N]."""
-    kept = labelled_rows(predictions)
-    columns = zip(kept["status"].to_pylist(), kept["cautions"].to_pylist(), strict=True)
-    return np.array(
-        [
-            status == "ok" and not WITHHOLDING.isdisjoint(cautions.split(","))
-            for status, cautions in columns
-        ],
-        dtype=bool,
     )
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from faceproof.detector.spec import Finding, OperatingPoint, Sha256, Text
-from faceproof.errors import UsageError
+from faceproof.messages import count_noun
 from faceproof.records import Document, Record
-from faceproof.tables import choose
+from faceproof.tables import choose, import_pandas
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
 class DetectorRef(Record):
     """The evaluated detector."""
 
-    name: Text
-    version: Text
-    sha256: Sha256
+    name: Text = Field(description="Name of the detector.")
+    version: Text = Field(description="Version of the detector.")
+    sha256: Sha256 = Field(description="SHA-256 of its detector.json.")
 
 
 class DatasetRef(Record):
     """The evaluated rows: their manifest, and its split ("" without splits)."""
 
-    name: str
-    sha256: Sha256
-    split: str
-    rows: int = Field(ge=1)
+    name: str = Field(description="Name of the manifest.")
+    sha256: Sha256 = Field(description="SHA-256 of the manifest.")
+    split: str = Field(description="Split of the rows; empty without splits.")
+    rows: int = Field(ge=1, description="Number of rows.")
 
 
 class Confusion(Record):
     """Confusion counts: faces of each class called real, unsure and fake."""
 
-    condition: Text
-    real: tuple[int, int, int]
-    fake: tuple[int, int, int]
+    condition: Text = Field(description="Degradation of the pictures.")
+    real: tuple[int, int, int] = Field(description="Real faces called real, unsure and fake.")
+    fake: tuple[int, int, int] = Field(description="Fake faces called real, unsure and fake.")
 
 
 class StatusCounts(Record):
     """Number of pictures of a condition that were judged, had no face, or were unreadable."""
 
-    condition: Text
-    ok: int = Field(ge=0)
-    no_face: int = Field(ge=0)
-    error: int = Field(ge=0)
+    condition: Text = Field(description="Degradation of the pictures.")
+    ok: int = Field(ge=0, description="Pictures with a judged face.")
+    no_face: int = Field(ge=0, description="Pictures without a face.")
+    error: int = Field(ge=0, description="Pictures that could not be read.")
 
 
 class Coverage(Record):
@@ -57,11 +57,13 @@ class Coverage(Record):
     first.
     """
 
-    slice: Text
-    condition: Text
-    judged: int = Field(ge=0)
-    not_judged: int = Field(ge=0)
-    reasons: tuple[tuple[Text, int], ...] = ()
+    slice: Text = Field(description="Counted subset: all, source=dfdc ...")
+    condition: Text = Field(description="Degradation of the pictures.")
+    judged: int = Field(ge=0, description="Faces that were judged.")
+    not_judged: int = Field(ge=0, description="Faces that were not judged.")
+    reasons: tuple[tuple[Text, int], ...] = Field(
+        default=(), description="Codes of the reasons and their numbers, the most frequent first."
+    )
 
     def describe(self) -> str:
         """Return the number not judged with its reasons, as in "3 (no_face 2, face_lost 1)"."""
@@ -83,22 +85,38 @@ class Evaluation(Document):
     """Metrics of one detector on one data set at one operating point, with their provenance."""
 
     schema_: Literal["faceproof.evaluation/1"] = Field(
-        default="faceproof.evaluation/1", alias="schema"
+        default="faceproof.evaluation/1",
+        alias="schema",
+        description="Name and version of this format.",
     )
-    detector: DetectorRef
-    data: DatasetRef
-    operating_point: OperatingPoint
-    faces: Text
-    seed: int
-    resamples: int
-    cautions: tuple[str, ...] = ()
-    """Warnings to read before any figure, most serious first."""
-    left_out: tuple[str, ...] = ()
-    """Metrics that cannot be computed from these faces, with the reason."""
-    answered: tuple[StatusCounts, ...]
-    confusion: tuple[Confusion, ...]
-    coverage: tuple[Coverage, ...] = ()
-    findings: tuple[Finding, ...]
+    detector: DetectorRef = Field(description="The evaluated detector.")
+    data: DatasetRef = Field(description="The evaluated rows.")
+    operating_point: OperatingPoint = Field(description="Operating point of the verdicts.")
+    faces: Text = Field(description="Which faces of a picture were judged.")
+    seed: int = Field(description="Seed of the resamples.")
+    resamples: int = Field(description="Number of resamples behind the intervals.")
+    cautions: tuple[str, ...] = Field(
+        default=(), description="Warnings to read before any figure, most serious first."
+    )
+    left_out: tuple[str, ...] = Field(
+        default=(), description="Metrics that cannot be computed from these faces, with the reason."
+    )
+    answered: tuple[StatusCounts, ...] = Field(
+        description="Pictures of each condition by what became of them."
+    )
+    confusion: tuple[Confusion, ...] = Field(description="Verdicts on faces of each class.")
+    coverage: tuple[Coverage, ...] = Field(
+        default=(), description="Labelled faces that were judged, and why the others were not."
+    )
+    findings: tuple[Finding, ...] = Field(description="Measured values, each with its interval.")
+
+    def _summarise(self) -> str:
+        condition = next(iter(self.conditions), "clean")
+        judged = count_noun(sum(self.count_judged("all", condition)), "face")
+        auc = self.find("roc_auc", condition=condition)
+        figure = f", ROC-AUC {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" if auc else ""
+        tool = f"{self.detector.name} {self.detector.version} at {self.operating_point.name}"
+        return f"{tool}: {judged} judged ({condition}){figure}"
 
     def find(self, metric: str, slice_: str = "all", condition: str = "clean") -> Finding | None:
         """Return the finding of a metric (at the operating point if it needs one), or None."""
@@ -118,6 +136,12 @@ class Evaluation(Document):
         """Return how many faces of a slice were judged; None in a record of an earlier version."""
         at = (slice_, condition)
         return next((one for one in self.coverage if (one.slice, one.condition) == at), None)
+
+    def find_cautions(self, slice_: str, condition: str) -> tuple[str, ...]:
+        """Return the warnings to read with the figures of a slice, each once."""
+        at = (slice_, condition)
+        found = (one.caution for one in self.findings if (one.slice, one.condition) == at)
+        return tuple(dict.fromkeys(one for one in found if one))
 
     @property
     def slices(self) -> tuple[str, ...]:
@@ -147,12 +171,8 @@ class Evaluation(Document):
             UnknownChoiceError: the table is unknown.
             UsageError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise UsageError("pandas is not installed; install it, or use to_polars") from error
         rows, columns = choose(TABLES, table, what="table")(self)
-        return pd.DataFrame(rows, columns=list(columns))
+        return import_pandas().DataFrame(rows, columns=list(columns))
 
 
 _Rows = tuple[list[tuple[object, ...]], tuple[str, ...]]

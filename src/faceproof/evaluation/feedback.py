@@ -42,7 +42,7 @@ def _normalise_text(text: str) -> str:
 
 Label = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_normalise_text)]
 Note = Annotated[str, Field(max_length=MOST_NOTE), AfterValidator(_normalise_text)]
-_GeneratorName = Annotated[str, Field(max_length=64, pattern=r"\A[a-z0-9]+([._-][a-z0-9]+)*\z")]
+_GeneratorName = Annotated[str, Field(max_length=64, pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$")]
 Box = tuple[float, float, float, float]
 Side = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Index = Annotated[int, Field(ge=0, lt=MOST_FACES, strict=True)]
@@ -51,34 +51,40 @@ Index = Annotated[int, Field(ge=0, lt=MOST_FACES, strict=True)]
 class FaceQuality(Record):
     """Quality of a face as the detector reported it."""
 
-    side_px: int = Field(ge=0, le=2**31 - 1)
-    cautions: tuple[Label, ...] = Field(default=(), max_length=50)
+    side_px: int = Field(
+        ge=0, le=2**31 - 1, description="Shorter side of the face's box in pixels."
+    )
+    cautions: tuple[Label, ...] = Field(
+        default=(), max_length=50, description="What made the face hard to judge."
+    )
 
 
 class JudgedFace(Record):
     """A face as it was judged; box (x, y, width, height) in pixels of the upright picture."""
 
-    box: Box
-    quality: FaceQuality
-    verdict: Verdict
-    fake_probability: Probability
+    box: Box = Field(description="Box (x, y, width, height) in pixels of the upright picture.")
+    quality: FaceQuality = Field(description="Quality of the face.")
+    verdict: Verdict = Field(description="Verdict on the face.")
+    fake_probability: Probability = Field(
+        description="Calibrated probability that the face is fake."
+    )
 
 
 class JudgedPicture(Record):
     """The judged file; unknown fields are None."""
 
-    sha256: Sha256
-    width: Side | None = None
-    height: Side | None = None
-    format: Label | None = None
+    sha256: Sha256 = Field(description="SHA-256 of the file's bytes.")
+    width: Side | None = Field(default=None, description="Width in pixels.")
+    height: Side | None = Field(default=None, description="Height in pixels.")
+    format: Label | None = Field(default=None, description="Format of the file.")
 
 
 class JudgedBy(Record):
     """The detector of the verdict; ``sha256`` is the hash of its detector.json."""
 
-    name: Label
-    version: Label
-    sha256: Sha256
+    name: Label = Field(description="Name of the detector.")
+    version: Label = Field(description="Version of the detector.")
+    sha256: Sha256 = Field(description="SHA-256 of its detector.json.")
 
 
 class Feedback(Document):
@@ -87,19 +93,33 @@ class Feedback(Document):
     ``verdict`` is the verdict on this face, or on the picture; None if no face was found.
     """
 
-    schema_: Literal["faceproof.feedback/1"] = Field(default="faceproof.feedback/1", alias="schema")
-    id: str = Field(pattern=r"\A[0-9a-f]{32}\z")
-    received: datetime
-    truth: Truth
-    generator: _GeneratorName | None = None
-    note: Note | None = None
-    face: Index | None = None
-    image: JudgedPicture
-    verdict: Verdict | None
-    fake_probability: Probability | None
-    faces: tuple[JudgedFace, ...] = Field(default=(), max_length=MOST_FACES)
-    detector: JudgedBy
-    operating_point: Label
+    schema_: Literal["faceproof.feedback/1"] = Field(
+        default="faceproof.feedback/1",
+        alias="schema",
+        description="Name and version of this format.",
+    )
+    id: str = Field(pattern=r"^[0-9a-f]{32}$", description="Name of the entry.")
+    received: datetime = Field(description="Time when it was received.")
+    truth: Truth = Field(description="True class of the picture or the face.")
+    generator: _GeneratorName | None = Field(
+        default=None, description="Generator of the fake, if known."
+    )
+    note: Note | None = Field(default=None, description="Free text, if the service stores notes.")
+    face: Index | None = Field(
+        default=None, description="Index of the face from 0; null: the whole picture."
+    )
+    image: JudgedPicture = Field(description="The judged file.")
+    verdict: Verdict | None = Field(
+        description="Verdict on this face, or on the picture; null without a face."
+    )
+    fake_probability: Probability | None = Field(
+        description="Probability of this face, or of the picture; null without a face."
+    )
+    faces: tuple[JudgedFace, ...] = Field(
+        default=(), max_length=MOST_FACES, description="The judged faces."
+    )
+    detector: JudgedBy = Field(description="Detector of the verdict.")
+    operating_point: Label = Field(description="Operating point of the verdict.")
 
     @property
     def face_meant(self) -> int | None:

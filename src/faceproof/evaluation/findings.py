@@ -1,6 +1,8 @@
 """`findings` of a predictions table: every metric with its interval, by condition and slice.
 
-A metric that depends on thresholds is named with its operating point, as in ``bpcer@1-in-100``.
+A metric that depends on thresholds is named with its operating point, as in ``bpcer@1-in-100``. In
+it, a face with a caution that withholds the verdict is unsure, as in use; metrics free of
+thresholds read its probability.
 Slices are ``all``, ``source=NAME`` and, for metrics of fakes only, ``generator=NAME``.
 
 Speed is processor time, not wall time, as it depends less on the load of the machine.
@@ -23,7 +25,7 @@ from faceproof.data.manifest import Manifest
 from faceproof.detector import Detector, OperatingPoint
 from faceproof.detector.spec import Finding
 from faceproof.evaluation import predictions
-from faceproof.evaluation.formulas import HALF, Bools, Thresholds, count_scores
+from faceproof.evaluation.formulas import HALF, Bools, Floats, Thresholds, count_scores
 from faceproof.evaluation.intervals import (
     RESAMPLES,
     bootstrap,
@@ -302,33 +304,38 @@ class _Slice:
         allowed = {name: metric for name, metric in table.items() if self._can_measure(metric)}
         free = {name: metric for name, metric in allowed.items() if not metric.at_thresholds}
         bound = {name: metric for name, metric in allowed.items() if metric.at_thresholds}
-        yield from self._findings_at(free, HALF, "", number=number, seed=seed)
+        scores = self._faces.probabilities
+        yield from self._findings_at(free, scores, HALF, "", number=number, seed=seed)
         for point in points:
-            at = Thresholds(point.real_below, point.fake_from)
-            yield from self._findings_at(bound, at, f"@{point.name}", number=number, seed=seed)
+            at = self._faces.scores_at(point)
+            yield from self._findings_at(bound, *at, f"@{point.name}", number=number, seed=seed)
 
     def _can_measure(self, metric: Metric) -> bool:
         return len(self._faces) > 0 and metric.refusal(self._numbers) is None
 
     def _findings_at(
-        self, metrics: dict[str, Metric], at: Thresholds, suffix: str, *, number: int, seed: int
+        self,
+        metrics: dict[str, Metric],
+        scores: Floats,
+        at: Thresholds,
+        suffix: str,
+        *,
+        number: int,
+        seed: int,
     ) -> Iterator[Finding]:
         if not metrics:
             return
         drawn = self._bootstrap_intervals(
-            [name for name in metrics if metrics[name].outcome is None], at, number, seed
+            [name for name in metrics if metrics[name].outcome is None], scores, at, number, seed
         )
-        counts = count_scores(
-            self._faces.fake, self._faces.probabilities, generators=self._faces.generators
-        )
+        counts = count_scores(self._faces.fake, scores, generators=self._faces.generators)
         for name, metric in metrics.items():
-            over = self._faces.where(self._counted_faces(metric))
+            counted = self._counted_faces(metric)
+            over = self._faces.where(counted)
             if metric.outcome is None:
                 interval = drawn[name]
             else:
-                interval = self._rate_interval(
-                    metric.outcome(over.fake, over.probabilities, at), over
-                )
+                interval = self._rate_interval(metric.outcome(over.fake, scores[counted], at), over)
             value = float(metric.formula(counts, at)[0])
             caution = find_caution(metric, self._numbers)
             yield self._make_finding(f"{name}{suffix}", value, interval, len(over), caution)
@@ -339,11 +346,11 @@ class _Slice:
         return np.isin(np.where(self._faces.fake, "fake", "real"), wanted)
 
     def _bootstrap_intervals(
-        self, names: list[str], at: Thresholds, number: int, seed: int
+        self, names: list[str], scores: Floats, at: Thresholds, number: int, seed: int
     ) -> dict[str, Interval]:
         return bootstrap(
             self._faces.fake,
-            self._faces.probabilities,
+            scores,
             self._faces.groups,
             at,
             names=names,

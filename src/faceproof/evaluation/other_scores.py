@@ -25,7 +25,12 @@ from faceproof.evaluation.evaluation_record import Evaluation
 from faceproof.evaluation.intervals import RESAMPLES
 from faceproof.evaluation.predict import attributes_of
 from faceproof.evaluation.predictions import Origin, Prediction, Scoring, make_table
-from faceproof.evaluation.selection import Selection, select_rows
+from faceproof.evaluation.selection import (
+    UNKNOWN_DATA,
+    Selection,
+    select_rows,
+    selection_notes,
+)
 from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
@@ -36,7 +41,6 @@ NO_SCORE, NAN_SCORE = "no_score", "nan_score"
 
 # A logit must be finite; a score of exactly 0 or 1 has the logit of a number next to it.
 _EDGE = 1e-15
-_UNKNOWN_DATA = "0" * 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ def evaluate_scores(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Evaluation:
-    """Return the figures of another tool's scores on the rows of a manifest.
+    r"""Return the figures of another tool's scores on the rows of a manifest.
 
     ``scores`` is a CSV with the columns ``path`` (as in the manifest, or absolute) and ``score``,
     the probability of fake in [0, 1]. A face is fake from ``threshold`` on, and real below.
@@ -69,6 +73,19 @@ def evaluate_scores(
     Raises:
         UsageError: the file cannot be used, or none of its paths is in the manifest.
         ManifestError: the manifest breaks its contract.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
+    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
+    >>> found = evaluate_scores(folder / "lamp.csv", folder / "faces.csv", resamples=100)
+    >>> found.detector.name, found.find("roc_auc").value
+    ('lamp', 1.0)
     """
     if not 0 < threshold < 1:
         raise UsageError(f"threshold {threshold} must be between 0 and 1")
@@ -158,7 +175,7 @@ def join_scores(scores: Scores, selection: Selection, threshold: float) -> pa.Ta
         real_below=threshold,
         fake_from=threshold,
         promise="none: the threshold was given, and faceproof does not know what it was chosen on",
-        chosen_on=ChosenOn(data_sha256=_UNKNOWN_DATA, n=1),
+        chosen_on=ChosenOn(data_sha256=UNKNOWN_DATA, n=1),
     )
     scoring = Scoring(
         detector_name=scores.name,
@@ -168,7 +185,7 @@ def join_scores(scores: Scores, selection: Selection, threshold: float) -> pa.Ta
         data_name=selection.name,
         split=selection.split,
         faces="chosen by the tool",
-        notes=tuple(_notes(threshold, len(unused))),
+        notes=(*selection_notes(selection), *_notes(threshold, len(unused))),
     )
     origin = Origin(
         detector_sha256=scores.sha256,

@@ -251,4 +251,4 @@ def _change_correlation(part: Pair) -> float:
 def _hits(
     outcome: Callable[[Bools, Floats, Thresholds], Bools], of: Faces, at: Thresholds
 ) -> Bools:
-    return outcome(of.fake, of.probabilities, at)
+    return outcome(of.fake, *of.scores_at(at))

@@ -20,7 +20,8 @@ from pydantic import Field, ValidationError
 
 from faceproof.detector.spec import OperatingPoint, Sha256, Text, Verdict
 from faceproof.errors import DataError, MissingExtraError
-from faceproof.evaluation.formulas import Bools, Floats
+from faceproof.evaluation.formulas import Bools, Floats, Thresholds
+from faceproof.imaging.quality import WITHHOLDING
 from faceproof.outputs import atomic_write
 from faceproof.records import Record
 
@@ -34,6 +35,8 @@ Box = tuple[float, float, float, float]
 LABELS = ("real", "fake")
 STATUSES = ("ok", "no_face", "error")
 VERDICTS = ("real", "unsure", "fake")
+REAL, UNSURE, FAKE = range(3)
+"""The places in `VERDICTS`."""
 ATTRIBUTE = "attribute."
 """How the column of a manifest's attribute begins: ``attribute.age``."""
 _METADATA = b"faceproof"
@@ -116,13 +119,60 @@ class Faces:
     conditions: Texts
     splits: Texts
     statuses: Texts
+    withheld: Bools
+    """bool [N]: true if the face was judged and a caution withholds its verdict."""
 
     def __len__(self) -> int:
         return len(self.fake)
 
+    def verdicts(self, at: Thresholds | OperatingPoint) -> NDArray[np.int64]:
+        """Return int64 [N]: the place in `VERDICTS`, -1 not judged."""
+        return verdict_places(self.probabilities, self.withheld, at)
+
+    def scores_at(self, at: Thresholds | OperatingPoint) -> tuple[Floats, Thresholds]:
+        """Return scores float64 [N] and thresholds that give each face its verdict.
+
+        They are the probabilities, but a face whose verdict is withheld lies between the
+        thresholds. If these are equal, the lower one is moved down by the smallest step of a
+        float to make place for it.
+        """
+        low, high = at.real_below, at.fake_from
+        if not self.withheld.any():
+            return self.probabilities, Thresholds(low, high)
+        scores = self.probabilities
+        if low == high:
+            low = float(np.nextafter(high, -1.0))
+            scores = np.where(scores == low, np.nextafter(low, -1.0), scores)
+        return np.where(self.withheld, low, scores), Thresholds(low, high)
+
     def where(self, mask: Bools) -> Faces:
         """Return the faces for which ``mask`` bool [N] is true."""
         return Faces(**{field.name: getattr(self, field.name)[mask] for field in fields(self)})
+
+
+def verdict_places(
+    probabilities: Floats, withheld: Bools, at: Thresholds | OperatingPoint
+) -> NDArray[np.int64]:
+    """Return the verdict on each face as its place in `VERDICTS`, int64 like ``probabilities``.
+
+    A face whose verdict is ``withheld`` is unsure whatever its probability, as in
+    `faceproof.results.face_verdict`. A face that was not judged (NaN) has -1.
+
+    >>> odds, held = np.array([0.1, 0.5, 0.9, 0.9, np.nan]), np.array([0, 0, 0, 1, 0], dtype=bool)
+    >>> verdict_places(odds, held, Thresholds(0.3, 0.7)).tolist()
+    [0, 1, 2, 1, -1]
+    """
+    called = (probabilities >= at.real_below).astype(np.int64) + (probabilities >= at.fake_from)
+    return np.where(np.isnan(probabilities), -1, np.where(withheld, 1, called))
+
+
+def withholds_verdict(status: str, cautions: str) -> bool:
+    """Return whether a judged face has a caution that withholds its verdict, from its row.
+
+    >>> withholds_verdict("ok", "small,damaged"), withholds_verdict("ok", "small")
+    (True, False)
+    """
+    return status == "ok" and not WITHHOLDING.isdisjoint(cautions.split(","))
 
 
 def make_table(rows: Iterable[Prediction], origin: Origin) -> pa.Table:
@@ -233,6 +283,7 @@ def all_faces(predictions: pa.Table) -> Faces:
         column: np.asarray(kept[column].to_pylist(), dtype=np.str_)
         for column in ("source", "generator", "group", "path", "condition", "split", "status")
     }
+    marks = zip(kept["status"].to_pylist(), kept["cautions"].to_pylist(), strict=True)
     return Faces(
         fake=np.asarray(kept["label"].to_pylist(), dtype=np.str_) == "fake",
         logits=_float_column(kept, "logit"),
@@ -243,6 +294,7 @@ def all_faces(predictions: pa.Table) -> Faces:
         conditions=text["condition"],
         splits=text["split"],
         statuses=text["status"],
+        withheld=np.array([withholds_verdict(*mark) for mark in marks], dtype=bool),
     )
 
 

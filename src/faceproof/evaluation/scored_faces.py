@@ -209,8 +209,7 @@ class _Reader:
         """Return the degraded picture and its faces."""
         if condition == "clean":
             return self._picture.pixels, self._clean
-        seed = [int(self._picture.sha256[:16], 16), zlib.crc32(condition.encode())]
-        degraded = DEGRADATIONS[condition](self._picture.pixels, np.random.default_rng(seed))
+        degraded = degrade(self._picture, condition)
         return degraded, self._search.find(degraded)
 
     def _move(self, box: Box | None, condition: str, degraded: Pixels) -> Box | None:
@@ -231,6 +230,12 @@ class _Reader:
             cautions=assess(pixels, face).cautions,
             input=prepare(pixels, points, self._spec),
         )
+
+
+def degrade(picture: Picture, condition: str) -> Pixels:
+    """Return the pixels of a picture under a condition; the same picture gives the same pixels."""
+    seed = [int(picture.sha256[:16], 16), zlib.crc32(condition.encode())]
+    return DEGRADATIONS[condition](picture.pixels, np.random.default_rng(seed))
 
 
 def _crop(box: Box, shape: Shape, share: float) -> tuple[Box, Shape]:

@@ -44,25 +44,38 @@ class CropSpec(Record):
     outside the picture.
     """
 
-    method: Literal["five_point", "whole"] = "five_point"
-    size: int = Field(default=160, ge=16, le=1024)
-    margin: float = Field(default=0.0, ge=-0.2, le=1.0)
-    fill: tuple[int, int, int] = (124, 116, 104)
+    method: Literal["five_point", "whole"] = Field(
+        default="five_point",
+        description="five_point: aligned on five landmarks; whole: the whole picture without "
+        "face detection.",
+    )
+    size: int = Field(default=160, ge=16, le=1024, description="Side of the crop in px.")
+    margin: float = Field(
+        default=0.0, ge=-0.2, le=1.0, description="Share of the template's side added on each side."
+    )
+    fill: tuple[int, int, int] = Field(
+        default=(124, 116, 104), description="sRGB colour outside the picture."
+    )
 
 
 class InputSpec(Record):
     """How a crop becomes numbers: x / 255, minus ``mean``, over ``std``, channels in RGB order."""
 
-    channels: Literal["rgb"] = "rgb"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[_Deviation, _Deviation, _Deviation] = (0.229, 0.224, 0.225)
+    channels: Literal["rgb"] = Field(default="rgb", description="Order of the channels.")
+    mean: tuple[float, float, float] = Field(
+        default=(0.485, 0.456, 0.406),
+        description="Mean that is subtracted from x / 255, by channel.",
+    )
+    std: tuple[_Deviation, _Deviation, _Deviation] = Field(
+        default=(0.229, 0.224, 0.225), description="Deviation that it is divided by, by channel."
+    )
 
 
 class Preprocessing(Record):
     """The crop and the normalisation: all steps from a picture to a network's input."""
 
-    crop: CropSpec = CropSpec()
-    input: InputSpec = InputSpec()
+    crop: CropSpec = Field(default=CropSpec(), description="How a face is cropped.")
+    input: InputSpec = Field(default=InputSpec(), description="How a crop becomes numbers.")
 
 
 def prepare(
@@ -102,8 +115,11 @@ def network_input(
 ) -> npt.NDArray[np.float32]:
     """Return [..., S, S, 3], uint8 or of 0..255, as float32 [..., 3, S, S], normalised."""
     std = np.asarray(spec.std, np.float32)
-    numbers = crop * (1 / (255 * std)) - np.asarray(spec.mean, np.float32) / std
-    return np.ascontiguousarray(np.moveaxis(numbers, -1, -3), np.float32)
+    planes = np.moveaxis(crop, -1, -3)
+    numbers = np.empty(planes.shape, np.float32)
+    np.multiply(planes, (1 / (255 * std))[:, None, None], out=numbers)
+    numbers -= (np.asarray(spec.mean, np.float32) / std)[:, None, None]
+    return numbers
 
 
 def crop_matrix(shape: tuple[int, ...], landmarks: Points | None, spec: CropSpec) -> Matrix:

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from faceproof.imaging.damage import Damage
 from faceproof.imaging.faces import Face
@@ -43,8 +44,12 @@ WITHHOLDING = frozenset({"damaged", "not_continuous_tone"})
 class Quality(Record):
     """The face's shorter side in pixels, and other measures of its quality."""
 
-    side_px: int
-    cautions: tuple[str, ...] = ()
+    side_px: int = Field(description="Shorter side of the face's box in pixels.")
+    cautions: tuple[str, ...] = Field(
+        default=(),
+        description="What makes the face hard to judge: small, blurred, damaged ...; some "
+        "withhold the verdict.",
+    )
 
     @property
     def withholds_verdict(self) -> bool:

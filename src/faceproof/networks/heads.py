@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 class HeadSpec(Record):
-    """The head's sizes: dropout before the batch norm, width of the dense layer, dropout after it.
-
-    ``hidden`` 0 means no dense layer between: a linear probe of the normalised features.
+    """The head's sizes; ``hidden`` 0 is a linear probe of the normalised features.
 
     >>> HeadSpec(hidden=64).hidden
     64
     """
 
-    dropout: float = Field(default=0.3, ge=0, lt=1)
-    hidden: int = Field(default=256, ge=0)
-    hidden_dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1, description="Dropout before the batch norm.")
+    hidden: int = Field(default=256, ge=0, description="Width of the dense layer; 0: none.")
+    hidden_dropout: float = Field(
+        default=0.3, ge=0, lt=1, description="Dropout after the dense layer."
+    )
 
 
 def build_head(spec: HeadSpec, *, features: int, pooled: bool = False) -> nn.Sequential:

@@ -264,7 +264,7 @@ _DRIVE = re.compile(r"\A[A-Za-z]\Z")
 
 
 class _MemberFile(BaseModel):
-    name: str = Field(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors\z")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.safetensors$")
     sha256: str
 
 

@@ -40,18 +40,15 @@ Values = Annotated[tuple[Value, ...], Field(max_length=MOST_LISTED)]
 
 
 class ProvenanceFinding(Record):
-    """One statement of a file about its origin, or a sign of how it was saved.
+    """One statement of a file about its origin, or a sign of how it was saved."""
 
-    ``says`` is a plain sentence, ``value`` the text in the file, truncated to a bounded length, and
-    ``where`` the place in the file. ``points_to`` is the origin that it indicates if the metadata
-    is genuine.
-    """
-
-    kind: FindingKind
-    says: Words
-    value: Value = ""
-    where: Value
-    points_to: PointsTo = "nothing"
+    kind: FindingKind = Field(description="Kind of the statement or sign.")
+    says: Words = Field(description="The finding as a plain sentence.")
+    value: Value = Field(default="", description="Text in the file, truncated to a bounded length.")
+    where: Value = Field(description="Place in the file.")
+    points_to: PointsTo = Field(
+        default="nothing", description="Origin that it indicates if the metadata is genuine."
+    )
 
 
 class ContentCredentials(Record):
@@ -62,20 +59,32 @@ class ContentCredentials(Record):
     not on a configured trust list. ``invalid``: it matches the file, but its certificate was not
     valid for it, for example expired. ``tampered``: the file or the statement was changed after
     signing. ``unreadable``: there is one, and it cannot be read.
-
-    ``issued`` is the signing time that the signer claims, ISO 8601. ``ingredients`` is the claimed
-    number of source files of the picture. ``validation_codes`` are C2PA's own.
     """
 
-    state: CredentialState
-    says: Words
-    signer: Value | None = None
-    issued: Value | None = None
-    claim_generator: Value | None = None
-    actions: Values = ()
-    digital_source_types: Values = ()
-    ingredients: Annotated[int, Field(ge=0)] = 0
-    validation_codes: Values = ()
+    state: CredentialState = Field(
+        description="Whether there is a statement, and whether it is valid: absent, trusted, "
+        "untrusted, invalid, tampered or unreadable."
+    )
+    says: Words = Field(description="The state as a plain sentence.")
+    signer: Value | None = Field(
+        default=None, description="Who signed it, as its certificate names them."
+    )
+    issued: Value | None = Field(
+        default=None, description="Signing time that the signer claims, ISO 8601."
+    )
+    claim_generator: Value | None = Field(
+        default=None, description="Program that wrote the statement."
+    )
+    actions: Values = Field(
+        default=(), description="Actions on the picture that the statement claims."
+    )
+    digital_source_types: Values = Field(
+        default=(), description="Claimed kinds of source, as codes of IPTC."
+    )
+    ingredients: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="Claimed number of source files of the picture."
+    )
+    validation_codes: Values = Field(default=(), description="C2PA's own codes of the validation.")
 
 
 def bound_text(text: str, longest: int = LONGEST_VALUE) -> str:

@@ -62,8 +62,11 @@ TITLES = {
 _SLICE = re.compile(r"source=(.*),generator=(.*),split=(\w+)", re.DOTALL)
 
 
-def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
-    """Return CARD.md of a detector; ``command`` reproduces it from the data."""
+def card(spec: DetectorSpec, *, command: str = COMMAND, audits: str = "") -> str:
+    """Return CARD.md of a detector; ``command`` reproduces it from the data.
+
+    ``audits`` is the section of Markdown on what ``spec.audited`` names.
+    """
     parts = (
         f"# {escape_markdown(spec.name)} {escape_markdown(spec.version)}",
         _summary(spec),
@@ -75,6 +78,7 @@ def card(spec: DetectorSpec, *, command: str = COMMAND) -> str:
         _results(spec),
         attack_section(spec.results, spec.operating_point().name),
         heatmap_section(spec.results),
+        audits,
         section("Limits", listing(limit_sentences(spec))),
         _reproduction(spec, command),
     )
@@ -220,9 +224,11 @@ def limit_sentences(spec: DetectorSpec) -> list[str]:
         *_one_class_sentences(spec, sources),
         "Labels of a source are taken as given; with wrong labels no detector reaches 1.",
     ]
-    if not any(re.search(r"\b(age|gender|ethnicity)=", f.slice) for f in spec.results):
+    audits = spec.audited.audits if spec.audited else ()
+    by_group = any(re.search(r"\b(age|gender|ethnicity)=", f.slice) for f in spec.results)
+    if not by_group and "fairness" not in audits:
         lines.append("Not measured: error rates by group of people.")
-    if not any(is_attack(f.condition) for f in spec.results):
+    if not any(is_attack(f.condition) for f in spec.results) and "attacks" not in audits:
         lines.append("Not measured: adversarial pictures.")
     return lines
 

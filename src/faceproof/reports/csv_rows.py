@@ -1,13 +1,17 @@
-"""`csv_rows`: results as CSV rows, one per face, for the command line and the page."""
+"""`csv_rows`: results as rows of a table, one per face, for the command line, page and Python."""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from faceproof.tables import import_pandas, require
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from faceproof.results import CheckedFace, CheckResult
 
 CSV_COLUMNS = (
@@ -18,6 +22,15 @@ CSV_COLUMNS = (
     *("content_credentials", "file_says", "pictures", "damaged", "smallest_face_px"),
     *("copies", "copies_same_verdict"),
 )
+
+#: The columns of numbers, and what they hold; the others are text.
+_NUMBERS: Mapping[str, type[int] | type[float]] = {
+    **dict.fromkeys(("width", "height", "faces", "face", "pictures", "smallest_face_px"), int),
+    **dict.fromkeys(("copies", "copies_same_verdict"), int),
+    **dict.fromkeys(("fake_probability", "face_fake_probability", "detection_score"), float),
+    **dict.fromkeys(("face_x", "face_y", "face_width", "face_height"), float),
+    **dict.fromkeys(("side_px", "elapsed_ms", "damaged"), float),
+}
 
 #: First characters of a formula in a spreadsheet.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -53,6 +66,32 @@ def csv_rows(result: CheckResult) -> Iterator[dict[str, object]]:
         yield row | {"face": number} | _face_columns(face)
     if not result.faces:
         yield row
+
+
+def polars_frame(rows: Iterable[Mapping[str, object]]) -> pl.DataFrame:
+    """Return rows of `csv_rows` as a polars frame; a column has one type whatever the rows hold.
+
+    Raises:
+        MissingExtraError: polars is not installed.
+    """
+    require("polars", extra="data")
+    import polars as pl
+
+    listed = list(rows)
+    columns = {name: [row.get(name) for row in listed] for name in CSV_COLUMNS}
+    schema = {name: _NUMBERS.get(name, str) for name in CSV_COLUMNS}
+    return pl.DataFrame(columns, schema=schema, strict=False)
+
+
+def pandas_frame(rows: Iterable[Mapping[str, object]]) -> Any:
+    """Return rows of `csv_rows` as a pandas frame; whole numbers are ``Int64``, others ``float64``.
+
+    Raises:
+        UsageError: pandas is not installed.
+    """
+    frame = import_pandas().DataFrame(list(rows), columns=list(CSV_COLUMNS))
+    kinds = {int: "Int64", float: "float64"}
+    return frame.astype({name: kinds[kind] for name, kind in _NUMBERS.items()})
 
 
 def _face_columns(face: CheckedFace) -> dict[str, object]:

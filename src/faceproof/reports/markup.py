@@ -94,9 +94,9 @@ def figure(finding: Finding) -> str:
     return f"{value} % [{low}, {high}], n {finding.n:,}"
 
 
-def section(title: str, *paragraphs: str) -> str:
+def section(title: str, *paragraphs: str, level: int = 2) -> str:
     """Return a section with its heading, without empty paragraphs."""
-    return "\n\n".join([f"## {title}", *(text for text in paragraphs if text)])
+    return "\n\n".join([f"{'#' * level} {title}", *(text for text in paragraphs if text)])
 
 
 def listing(items: Iterable[str]) -> str:

@@ -28,7 +28,7 @@ from faceproof.tables import choose
 from faceproof.training.forging.blending import random_self_blend, swap_face
 from faceproof.training.forging.reconstruction import reconstruct
 from faceproof.training.forging.table import FORGERIES, RealFace
-from faceproof.training.recipe import AugmentRecipe
+from faceproof.training.recipe_pictures import AugmentRecipe
 from faceproof.training.resolution import DrawnFace, face_widths, reduce_face
 
 Pixels = npt.NDArray[np.uint8]

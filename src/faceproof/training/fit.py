@@ -64,7 +64,7 @@ def fit(
     """
     changed = recipe_changes(run, recipe, manifest)
     refuse_uneven(recipe)
-    precision = _choose_precision(recipe.device)
+    precision = choose_precision(recipe.device)
     if recipe.device.threads:
         torch.set_num_threads(recipe.device.threads)
     fabric = make_fabric(recipe.device, precision)
@@ -73,7 +73,7 @@ def fit(
     progress = progress if fabric.is_global_zero else ignore_message
     if changed:
         progress(f"goes on with another recipe than it began with: {', '.join(changed)}")
-    stream, faces = _make_streams(recipe, manifest, made)
+    stream, faces = make_streams(recipe, manifest, made)
     if fabric.is_global_zero and recipe.resolution is not None and not run.read_starts():
         _report_shortcuts(recipe, stream, run, progress)
     network = make_starting_network(recipe, stream, run, fabric, progress)
@@ -147,7 +147,7 @@ def load_saved_network(recipe: Recipe, run: RunFolder) -> Network:
     return network.eval()
 
 
-def _make_streams(
+def make_streams(
     recipe: Recipe, manifest: Manifest, made: Sequence[Path] = ()
 ) -> tuple[TrainingStream, PlainFaces]:
     """Return the training stream and the validation faces."""
@@ -207,7 +207,7 @@ def _end_helpers(fabric: Fabric) -> Iterator[None]:
         raise SystemExit
 
 
-def _choose_precision(device: DeviceRecipe) -> Precision:
+def choose_precision(device: DeviceRecipe) -> Precision:
     """Return the recipe's precision; "auto" is bf16 where it is done in hardware."""
     if device.precision != "auto":
         return device.precision

@@ -21,7 +21,8 @@ from faceproof.detector.scorers import usable_cores
 from faceproof.errors import TrainingError
 from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.tables import choose
-from faceproof.training.recipe import AugmentRecipe, OptimizerRecipe
+from faceproof.training.recipe import OptimizerRecipe
+from faceproof.training.recipe_pictures import AugmentRecipe
 
 Loss = Callable[[Tensor, Tensor, OptimizerRecipe], Tensor]
 
@@ -214,6 +215,6 @@ class Teacher:
 
     def _open(self, device: str) -> Detector:
         if device != "cpu":
-            return Detector.load(self._name, runtime="torch", device=device)
+            return Detector.load(self._name, scorer="torch", device=device)
         threads = min(usable_cores(), torch.get_num_threads())
         return Detector.load(self._name, threads=threads)

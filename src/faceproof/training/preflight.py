@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,14 @@ def crop_notes(crop: CropSpec, prepared: Path) -> list[str]:
         f"network.preprocessing.crop.size = {fits} or less, or prepare again with --size "
         f"{round(cut.size * factor)}"
     ]
+
+
+def find_doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
+    """Yield what to know before hours of training, though it forbids nothing."""
+    crop = recipe.network.preprocessing.crop
+    yield from crop_notes(crop, recipe.data.prepared)
+    yield from start_notes(crop, recipe.network.starting_weights)
+    yield from doubtful_promises(recipe.calibration, manifest)
 
 
 def start_notes(crop: CropSpec, starting_weights: str | None) -> list[str]:

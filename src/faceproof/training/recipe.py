@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeGuard, get_args
+from typing import Annotated, Any, Literal, Self, TypeGuard, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -21,6 +21,14 @@ from faceproof.tables import choose, did_you_mean
 from faceproof.training.origins import Statement
 from faceproof.training.overrides import Place, apply_override, name_overrides
 from faceproof.training.promises import COARSE, LADDER
+from faceproof.training.recipe_pictures import (
+    AugmentRecipe,
+    Chance,
+    DataRecipe,
+    MadeRecipe,
+    ResolutionRecipe,
+    StageRecipe,
+)
 
 
 def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], str]:
@@ -39,97 +47,51 @@ def _require_name_in(table: Mapping[str, object], what: str) -> Callable[[str], 
 _Condition = Annotated[str, AfterValidator(_require_name_in(DEGRADATIONS, "condition"))]
 Share = Annotated[float, Field(gt=0, lt=1)]
 _AUTO = BeforeValidator(lambda value: None if value == "auto" else value)
-_Chance = Annotated[float, Field(ge=0, le=1)]
-
-
-class DataRecipe(Record):
-    """The prepared data set, how often its rows are drawn, and the licence of a detector of it.
-
-    ``prepared`` is a folder that `faceproof data prepare` has made. ``balance`` evens out what is
-    drawn in training, one inside of the other; empty, the prepared weights apply. ``reading``
-    chooses between picture files and shards.
-    ``shares`` are the shares of the sources of a prepared folder, for `ResolutionRecipe`;
-    ``allow_shortcuts`` trains although the stream's shortcut report refuses it.
-    """
-
-    prepared: Path = Path("data/prepared")
-    licence: Statement
-    shares: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
-    allow_shortcuts: bool = False
-    balance: tuple[Literal["class", "generator", "source"], ...] = ()
-    reading: Literal["files", "shards"] = "files"
-
-
-class ResolutionRecipe(Record):
-    """One distribution of face widths for both classes, in px; even on a logarithmic scale.
-
-    A face is as wide as the side of the square that a crop without margin shows. ``own_width`` is
-    the share of a source's draws that keep the width they have, for sources whose two classes
-    share one distribution. The pictures of ``fixed_width`` exist at one width only.
-    """
-
-    narrowest: float = Field(default=72, ge=16)
-    widest: float = Field(default=320, le=1024)
-    own_width: dict[str, _Chance] = Field(default_factory=dict)
-    fixed_width: tuple[str, ...] = ()
-
-    @model_validator(mode="after")
-    def _require_ascending(self) -> Self:
-        if self.narrowest >= self.widest:
-            raise ValueError(f"narrowest {self.narrowest:g} is not below widest {self.widest:g}")
-        return self
-
-
-class MadeRecipe(Record):
-    """How many fakes of one forgery are made before the first step and kept in ``data.prepared``.
-
-    ``counts`` is how many are made for each split, of its own real faces. ``widest`` is the widest
-    face in px: the time of a round trip grows with its area. ``autoencoder`` is for forgeries that
-    need one, and ``latent_noise`` the largest standard deviation of the noise on its latents.
-    """
-
-    autoencoder: Path | None = None
-    widest: float = Field(default=200, ge=32)
-    counts: dict[Literal["train", "validation", "calibration", "test"], int]
-    latent_noise: float = Field(default=0.1, ge=0, le=1)
-    threads: int = Field(default=1, ge=1)
-
-
-class StageRecipe(Record):
-    """What changes from a step on; what is not named stays as it was before that step.
-
-    ``strength`` multiplies the chances of augmentation, from 0 (none) to 1 (as `AugmentRecipe`
-    has them). ``forgeries`` are shares of all draws.
-    """
-
-    from_step: int = Field(ge=0)
-    shares: dict[str, Annotated[float, Field(gt=0)]] | None = None
-    forgeries: dict[str, _Chance] | None = None
-    strength: float | None = Field(default=None, ge=0, le=1)
 
 
 class _NetworkRecipe(Record):
-    """The network, what it starts from, what it is shown and which of its weights learn.
+    """The network, what it starts from, what it is shown and which of its weights learn."""
 
-    What ``preprocessing`` leaves open (side, mean, deviation) is what the network was made for.
-    ``started_from`` and ``started_from_licence`` are only for files that do not state their origin
-    (`origins.resolve_origin`); left out, or "auto", name and licence are those of the weights.
-    ``trainable`` is an entry of `networks.TRAINABLE`. ``batch_norm_pictures`` are the training
-    faces whose statistics batch norm starts with; ``precise`` measures them again before each
-    validation, ``train`` leaves them to follow the batches (``batch_norm_momentum`` is how fast),
-    and ``frozen`` keeps the backbone's as they are at the start.
-    """
-
-    name: str = "densenet121"
-    head: HeadSpec = HeadSpec()
-    preprocessing: Preprocessing
-    starting_weights: str | None = None
-    started_from: Annotated[Statement | None, _AUTO] = None
-    started_from_licence: Annotated[Statement | None, _AUTO] = None
-    trainable: Literal["all", "head", "head_and_norms"] = "all"
-    batch_norm: Literal["precise", "train", "frozen"] = "precise"
-    batch_norm_momentum: float = Field(default=0.1, gt=0, le=1)
-    batch_norm_pictures: int = Field(default=512, ge=0)
+    name: str = Field(
+        default="densenet121",
+        description="densenet121, inception_resnet_v1 or a model name of timm.",
+    )
+    head: HeadSpec = Field(
+        default=HeadSpec(), description="Head between the features and the logit."
+    )
+    preprocessing: Preprocessing = Field(
+        description="Crop and normalisation; what is left open is what the network was made for."
+    )
+    starting_weights: str | None = Field(
+        default=None,
+        description="default (the shipped detector), a name of timm's hub, a file of tensors or "
+        "the folder of a detector; left out: random weights.",
+    )
+    started_from: Annotated[Statement | None, _AUTO] = Field(
+        default=None,
+        description="Name of the starting weights; left out, or auto: as the weights state it.",
+    )
+    started_from_licence: Annotated[Statement | None, _AUTO] = Field(
+        default=None,
+        description="Licence of the starting weights; left out, or auto: as the weights state it.",
+    )
+    trainable: Literal["all", "head", "head_and_norms"] = Field(
+        default="all", description="Which weights learn."
+    )
+    batch_norm: Literal["precise", "train", "frozen"] = Field(
+        default="precise",
+        description="precise: statistics are measured again before each validation; train: they "
+        "follow the batches; frozen: they stay as at the start.",
+    )
+    batch_norm_momentum: float = Field(
+        default=0.1, gt=0, le=1, description="How fast the statistics follow the batches."
+    )
+    batch_norm_pictures: int = Field(
+        default=512,
+        ge=0,
+        description="Training faces whose statistics batch norm starts with; 0: those of the "
+        "weights.",
+    )
 
     @model_validator(mode="after")
     def _random_weights_have_no_origin(self) -> Self:
@@ -159,139 +121,172 @@ class _NetworkRecipe(Record):
         return {**content, "preprocessing": filled}
 
 
-class AugmentRecipe(Record):
-    """Chances and strengths of what is done to a training picture; all drawn per picture.
-
-    ``mixup`` and ``cutmix`` are chances per batch, and ``mix_alpha`` both parameters of the Beta
-    distribution that draws their share. ``save`` is the chance of one save at the drawn width, and
-    ``save_quality`` the range of its JPEG or WebP quality.
-    """
-
-    history_steps: int = Field(default=3, ge=0, le=8)
-    save: _Chance = 0.0
-    save_quality: tuple[int, int] = (50, 96)
-    self_blend: _Chance = 0.05
-    swap: _Chance = 0.03
-    reconstruct: _Chance = 0.0
-    cut: _Chance = 0.3
-    flip: _Chance = 0.5
-    colour: _Chance = 0.4
-    grey: _Chance = 0.03
-    blur: _Chance = 0.1
-    noise: _Chance = 0.1
-    shift: float = Field(default=0.03, ge=0, le=0.3)
-    scale: float = Field(default=0.08, ge=0, le=0.5)
-    turn_degrees: float = Field(default=5.0, ge=0, le=180)
-    mixup: _Chance = 0.0
-    cutmix: _Chance = 0.0
-    mix_alpha: float = Field(default=0.3, gt=0)
-
-    @model_validator(mode="after")
-    def _chances_add_up(self) -> Self:
-        for names in (("self_blend", "swap", "reconstruct"), ("mixup", "cutmix")):
-            if sum(getattr(self, name) for name in names) > 1:
-                raise ValueError(f"{', '.join(names)} exclude one another: together at most 1")
-        return self
-
-
 class ScheduleRecipe(Record):
-    """How long, in optimiser steps, or in ``epochs``: the training faces seen that often.
+    """How long, in optimiser steps, or in ``epochs``: the training faces seen that often."""
 
-    The learning rate warms up, then follows ``shape``: half a cosine, constant, or a tenth from
-    each share of ``falls_at`` on. The backbone rests for ``head_first_steps``, then its stages thaw
-    one after another, the last first, over ``thaw_steps``. ``patience`` is the number of
-    validations without a better one that ends the training; 0 means none does. ``keep`` says
-    whether the best validation's weights become the detector, or the last ones. ``snapshots``
-    keeps the weights of every validation, in half precision (`run.snapshots`).
-    """
-
-    steps: int = Field(default=2000, ge=1)
-    epochs: float | None = Field(default=None, gt=0)
-    batch_size: int = Field(default=48, ge=2)
-    accumulate: int = Field(default=1, ge=1)
-    shape: Literal["cosine", "constant", "step"] = "cosine"
-    falls_at: tuple[Share, ...] = (0.5, 0.75)
-    head_first_steps: int = Field(default=50, ge=0)
-    thaw_steps: int = Field(default=0, ge=0)
-    warmup_steps: int = Field(default=150, ge=0)
-    validate_steps: int = Field(default=200, ge=1)
-    validation_pictures: int = Field(default=1000, ge=2)
-    patience: int = Field(default=0, ge=0)
-    keep: Literal["best", "last"] = "best"
-    snapshots: bool = False
-    checkpoint_steps: int = Field(default=50, ge=1)
+    steps: int = Field(default=2000, ge=1, description="Steps of the optimiser.")
+    epochs: float | None = Field(
+        default=None, gt=0, description="Times that the training faces are seen; replaces steps."
+    )
+    batch_size: int = Field(default=48, ge=2, description="Pictures of a batch.")
+    accumulate: int = Field(default=1, ge=1, description="Batches whose gradients make one step.")
+    shape: Literal["cosine", "constant", "step"] = Field(
+        default="cosine",
+        description="How the learning rate falls after the warm-up: half a cosine, constant, or "
+        "in steps.",
+    )
+    falls_at: tuple[Share, ...] = Field(
+        default=(0.5, 0.75),
+        description="Shares of the training from which on the rate is a tenth, for shape = step.",
+    )
+    head_first_steps: int = Field(
+        default=50, ge=0, description="Steps in which only the head learns."
+    )
+    thaw_steps: int = Field(
+        default=0,
+        ge=0,
+        description="Steps over which the stages of the backbone thaw, the last first.",
+    )
+    warmup_steps: int = Field(
+        default=150, ge=0, description="Steps in which the learning rate rises."
+    )
+    validate_steps: int = Field(default=200, ge=1, description="Steps between two validations.")
+    validation_pictures: int = Field(default=1000, ge=2, description="Most faces of a validation.")
+    patience: int = Field(
+        default=0,
+        ge=0,
+        description="Validations without a better one that end the training; 0: none do.",
+    )
+    keep: Literal["best", "last"] = Field(
+        default="best",
+        description="Whether the best validation's weights become the detector, or the last ones.",
+    )
+    snapshots: bool = Field(
+        default=False, description="Keep the weights of every validation, in half precision."
+    )
+    checkpoint_steps: int = Field(default=50, ge=1, description="Steps between two checkpoints.")
 
 
 class OptimizerRecipe(Record):
-    """Optimiser and loss; the backbone learns at a fraction of the head's rate.
+    """Optimiser and loss; the backbone learns at a fraction of the head's rate."""
 
-    ``layer_decay`` slows each stage before the last one once more. ``cvar`` is the share of each
-    batch, the worst, whose mean loss is learned from; 1 means all. ``sam_radius`` is the radius of
-    sharpness-aware minimisation; 0 means without.
-    """
-
-    name: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0)
-    backbone_factor: float = Field(default=0.3, gt=0)
-    layer_decay: float = Field(default=1.0, gt=0, le=1)
-    weight_decay: float = Field(default=0.02, ge=0)
-    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
-    focal_gamma: float = Field(default=2.0, ge=0)
-    label_smoothing: float = Field(default=0.03, ge=0, lt=0.5)
-    cvar: float = Field(default=1.0, gt=0, le=1)
-    sam_radius: float = Field(default=0.0, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
-    average_decay: float = Field(default=0.998, ge=0, lt=1)
+    name: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="Optimiser.")
+    learning_rate: float = Field(
+        default=1e-3, gt=0, description="Learning rate of the head at its highest."
+    )
+    backbone_factor: float = Field(
+        default=0.3, gt=0, description="Factor on the head's rate for the backbone."
+    )
+    layer_decay: float = Field(
+        default=1.0, gt=0, le=1, description="Further factor for each stage before the last one."
+    )
+    weight_decay: float = Field(default=0.02, ge=0, description="Weight decay.")
+    loss: Literal["cross_entropy", "focal"] = Field(default="cross_entropy", description="Loss.")
+    focal_gamma: float = Field(default=2.0, ge=0, description="Exponent of the focal loss.")
+    label_smoothing: float = Field(
+        default=0.03, ge=0, lt=0.5, description="Distance of the targets from 0 and 1."
+    )
+    cvar: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="Share of each batch, the worst, whose mean loss is learned from; 1: all.",
+    )
+    sam_radius: float = Field(
+        default=0.0, ge=0, description="Radius of sharpness-aware minimisation; 0: without."
+    )
+    clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    average_decay: float = Field(
+        default=0.998,
+        ge=0,
+        lt=1,
+        description="Decay of the moving average of the weights; 0: without.",
+    )
 
 
 class AdversarialRecipe(Record):
-    """Attacks on a share of each batch; ``budget`` and ``step`` are grey levels of 0..255."""
+    """Attacks on a share of each batch."""
 
-    share: _Chance = 0.0
-    attack: Literal["fgsm", "pgd"] = "pgd"
-    budget: float = Field(default=2.0, gt=0, le=64)
-    steps: int = Field(default=3, ge=1, le=100)
-    step: float = Field(default=1.0, gt=0, le=64)
+    share: Chance = Field(default=0.0, description="Share of each batch that is attacked; 0: none.")
+    attack: Literal["fgsm", "pgd"] = Field(default="pgd", description="Attack.")
+    budget: float = Field(
+        default=2.0,
+        gt=0,
+        le=64,
+        description="Largest change of a pixel, in grey levels of 0 to 255.",
+    )
+    steps: int = Field(default=3, ge=1, le=100, description="Steps of the attack.")
+    step: float = Field(default=1.0, gt=0, le=64, description="Size of a step in grey levels.")
 
 
 class _DistilRecipe(Record):
-    """Another detector to learn from: ``teacher`` is a bundle; ``weight`` its part of the loss.
+    """Another detector to learn from."""
 
-    ``follow`` says whether it is followed always, or only where it is right about the picture.
-    """
-
-    teacher: str | None = None
-    weight: _Chance = 0.5
-    follow: Literal["always", "where_right"] = "always"
-    temperature: float = Field(default=2.0, gt=0)
+    teacher: str | None = Field(
+        default=None,
+        description="Detector to learn from: default, or the folder of one; left out: none.",
+    )
+    weight: Chance = Field(default=0.5, description="Part of the teacher in the loss.")
+    follow: Literal["always", "where_right"] = Field(
+        default="always",
+        description="Whether the teacher is followed always, or only where it is right about the "
+        "picture.",
+    )
+    temperature: float = Field(
+        default=2.0, gt=0, description="Temperature that softens both answers."
+    )
 
 
 class DeviceRecipe(Record):
-    """Where it runs; ``precision = "auto"`` is bf16 where the device has it."""
+    """Where it runs."""
 
-    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto"
-    devices: int = Field(default=1, ge=1)
-    nodes: int = Field(default=1, ge=1)
-    precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
-    loader_workers: int = Field(default=1, ge=0)
-    threads: int | None = Field(default=None, ge=1)
+    accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = Field(
+        default="auto", description="Kind of device."
+    )
+    devices: int = Field(default=1, ge=1, description="Devices of each machine.")
+    nodes: int = Field(default=1, ge=1, description="Machines.")
+    precision: Literal["auto", "bf16-mixed", "32-true"] = Field(
+        default="auto", description="Precision of the numbers; auto: bf16 where the device has it."
+    )
+    loader_workers: int = Field(default=1, ge=0, description="Processes that load pictures.")
+    threads: int | None = Field(
+        default=None, ge=1, description="Threads of a process; left out: those of torch."
+    )
 
 
 class CalibrationRecipe(Record):
     """How probabilities are calibrated, under which conditions, and which promises are made.
 
-    ``budgets`` are shares of real faces called fake. Named ones are kept or refused; left out, or
-    "auto", those of `promises.LADDER` that the data supports are used (or else of `COARSE`), and
-    the others logged. ``default_budget`` is that of the default operating point; left out,
-    `promises.default_share` says. ``families`` pool sources of real faces (name to sources): a
-    budget then holds for each with enough calibration groups; the promise names the others.
+    Budgets left out are those of `promises.LADDER` that the data supports, or else of `COARSE`; the
+    others are logged. A default budget left out is `promises.default_share`.
     """
 
-    method: Literal["best", "temperature", "platt", "isotonic"] = "best"
-    conditions: tuple[_Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
-    budgets: Annotated[tuple[Share, ...] | None, _AUTO] = Field(None, min_length=1)
-    default_budget: Annotated[Share | None, _AUTO] = None
-    families: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    method: Literal["best", "temperature", "platt", "isotonic"] = Field(
+        default="best",
+        description="How logits become probabilities; best: the method with the lowest loss on "
+        "unseen groups.",
+    )
+    conditions: tuple[_Condition, ...] = Field(
+        default=("clean", "jpeg-60", "resize-0.5"),
+        min_length=1,
+        description="Conditions under which a promise holds.",
+    )
+    budgets: Annotated[tuple[Share, ...] | None, _AUTO] = Field(
+        default=None,
+        min_length=1,
+        description="Shares of real faces called fake; named ones are kept or refused; left out, "
+        "or auto: those that the data supports.",
+    )
+    default_budget: Annotated[Share | None, _AUTO] = Field(
+        default=None,
+        description="Budget of the default operating point; left out, or auto: chosen from those "
+        "kept.",
+    )
+    families: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="Sources of real faces that are pooled, by name of the family; a budget then "
+        "holds for each family.",
+    )
 
     @model_validator(mode="after")
     def _a_source_has_one_family(self) -> Self:
@@ -326,38 +321,68 @@ class CalibrationRecipe(Record):
 
 
 class _ExportRecipe(Record):
-    """The detector's name, the command that makes it, and the conditions of its final report.
+    """The detector's name, the command that makes it, and the conditions of its final report."""
 
-    A detector with more false alarms in any of ``calibration.families``, on validation, than
-    ``replaces`` (a detector's name or folder) is refused.
-    """
-
-    name: Name
-    version: Name
-    command: str = "faceproof train RECIPE.toml"
-    notes: tuple[str, ...] = ()
-    replaces: str | None = None
-    conditions: tuple[_Condition, ...] = Field(("clean", "jpeg-60", "resize-0.5"), min_length=1)
+    name: Name = Field(description="Name of the detector.")
+    version: Name = Field(description="Version of the detector.")
+    command: str = Field(
+        default="faceproof train RECIPE.toml",
+        description="Command that makes the detector, for its card.",
+    )
+    notes: tuple[str, ...] = Field(default=(), description="Notes on its card.")
+    replaces: str | None = Field(
+        default=None,
+        description="Detector that it replaces; more false alarms in any of calibration.families "
+        "are refused.",
+    )
+    conditions: tuple[_Condition, ...] = Field(
+        default=("clean", "jpeg-60", "resize-0.5"),
+        min_length=1,
+        description="Conditions of the final report.",
+    )
 
 
 class Recipe(Record):
     """All that decides a training."""
 
-    seed: int = Field(default=0, ge=0)
-    data: DataRecipe
-    resolution: ResolutionRecipe | None = None
-    made: dict[str, MadeRecipe] = Field(default_factory=dict)
-    forgeries: dict[str, _Chance] = Field(default_factory=dict)
-    stages: tuple[StageRecipe, ...] = ()
-    network: _NetworkRecipe = Field(default_factory=lambda: _NetworkRecipe.model_validate({}))
-    augment: AugmentRecipe = AugmentRecipe()
-    schedule: ScheduleRecipe = ScheduleRecipe()
-    optimizer: OptimizerRecipe = OptimizerRecipe()
-    adversarial: AdversarialRecipe = AdversarialRecipe()
-    distil: _DistilRecipe = _DistilRecipe()
-    device: DeviceRecipe = DeviceRecipe()
-    calibration: CalibrationRecipe = CalibrationRecipe()
-    export: _ExportRecipe
+    seed: int = Field(default=0, ge=0, description="Seed of all random draws.")
+    data: DataRecipe = Field(description="The prepared data set, and how often its rows are drawn.")
+    resolution: ResolutionRecipe | None = Field(
+        default=None,
+        description="One distribution of face widths for both classes; left out: pictures keep "
+        "their size.",
+    )
+    made: dict[str, MadeRecipe] = Field(
+        default_factory=dict, description="Fakes that are made before the first step, by forgery."
+    )
+    forgeries: dict[str, Chance] = Field(
+        default_factory=dict,
+        description="Shares of all draws that are made into fakes while training, by forgery.",
+    )
+    stages: tuple[StageRecipe, ...] = Field(default=(), description="What changes from a step on.")
+    network: _NetworkRecipe = Field(
+        default_factory=lambda: _NetworkRecipe.model_validate({}),
+        description="The network, what it starts from, and which of its weights learn.",
+    )
+    augment: AugmentRecipe = Field(
+        default=AugmentRecipe(), description="What is done to a training picture."
+    )
+    schedule: ScheduleRecipe = Field(default=ScheduleRecipe(), description="How long.")
+    optimizer: OptimizerRecipe = Field(default=OptimizerRecipe(), description="Optimiser and loss.")
+    adversarial: AdversarialRecipe = Field(
+        default=AdversarialRecipe(), description="Training on attacked pictures."
+    )
+    distil: _DistilRecipe = Field(
+        default=_DistilRecipe(), description="Another detector to learn from."
+    )
+    device: DeviceRecipe = Field(default=DeviceRecipe(), description="Where it runs.")
+    calibration: CalibrationRecipe = Field(
+        default=CalibrationRecipe(),
+        description="How probabilities are calibrated, and which promises are made.",
+    )
+    export: _ExportRecipe = Field(
+        description="The detector's name, and the conditions of its final report."
+    )
 
     @model_validator(mode="after")
     def _stages_ascend(self) -> Self:
@@ -437,19 +462,29 @@ def _record_at(section: list[str]) -> type[Record]:
     for part in section:
         # The number of a stage is no field.
         if part in record.model_fields:
-            record = _record_in(record.model_fields[part].annotation) or record
+            record = record_in(record.model_fields[part].annotation) or record
     return record
+
+
+def recipe_keys(record: type[Record] | None = None) -> Iterator[str]:
+    """Yield the keys that hold one value: ``seed``, ``schedule.steps``; none in tables of names."""
+    for name, field in (record or Recipe).model_fields.items():
+        section = record_in(field.annotation)
+        if section is None:
+            yield name
+        elif get_origin(field.annotation) not in (dict, tuple):
+            yield from (f"{name}.{key}" for key in recipe_keys(section))
 
 
 def _keys(record: type[Record]) -> Iterator[str]:
     """Yield every key that may stand in a recipe, with its sections: ``schedule.steps``."""
     for name, field in record.model_fields.items():
         yield name
-        if section := _record_in(field.annotation):
+        if section := record_in(field.annotation):
             yield from (f"{name}.{key}" for key in _keys(section))
 
 
-def _record_in(kind: Any) -> type[Record] | None:
+def record_in(kind: Any) -> type[Record] | None:
     """Return the Record that a field holds, alone, in a tuple or instead of None."""
     return next((one for one in (kind, *get_args(kind)) if _is_record(one)), None)
 

@@ -20,7 +20,7 @@ from PIL import Image
 from faceproof.data.manifest import Row
 from faceproof.errors import TrainingError
 from faceproof.imaging.preprocessing import CropSpec, face_matrix
-from faceproof.training.recipe import ResolutionRecipe
+from faceproof.training.recipe_pictures import ResolutionRecipe
 
 Pixels = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]

@@ -30,7 +30,8 @@ from faceproof.imaging.decode import decode
 from faceproof.imaging.preprocessing import Preprocessing, network_input, prepare
 from faceproof.training.augment import Pixels, Points, Sample, augment_crop, match_crop
 from faceproof.training.forging.table import ForgingResources, validate_forgeries
-from faceproof.training.recipe import AugmentRecipe, DataRecipe, Recipe, StageRecipe
+from faceproof.training.recipe import Recipe
+from faceproof.training.recipe_pictures import AugmentRecipe, DataRecipe, StageRecipe
 from faceproof.training.resolution import (
     DrawnFace,
     WidthMatchedSampler,

@@ -18,11 +18,9 @@ from faceproof.training.fit import fit
 from faceproof.training.forging.pool import make_fakes
 from faceproof.training.optimizers import epochs_to_steps
 from faceproof.training.preflight import (
-    crop_notes,
-    doubtful_promises,
+    find_doubts,
     refuse_contradicted_origin,
     refuse_poor_data,
-    start_notes,
 )
 from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.run.checkpoint import convert_disk_errors, run_folder
@@ -48,6 +46,11 @@ def train(
         TrainingStopped: Ctrl-C or SIGTERM during the training itself; the state is saved.
 
     >>> from faceproof import train
+    >>> train("examples/own-data.toml", "runs/own", overrides=["schedule.epoch=3"])
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.RecipeError: examples/own-data.toml: schedule.epoch is no key of a recipe, \
+did you mean 'epochs'?
     >>> bundle = train("examples/own-data.toml", "runs/own")  # doctest: +SKIP
     >>> bundle.spec.operating_point().promise  # doctest: +SKIP
     """
@@ -80,7 +83,7 @@ def train_on(
     recipe = epochs_to_steps(recipe, manifest.counts().get("train", 0))
     refuse_poor_data(recipe, manifest)
     if is_first_process():
-        for doubt in _find_doubts(recipe, manifest):
+        for doubt in find_doubts(recipe, manifest):
             progress(doubt)
     network = fit(recipe, manifest, run, made=made, progress=progress)
     bundle = finish(recipe, manifest, network, run, progress=progress)
@@ -98,14 +101,6 @@ def hold_run(run: RunFolder) -> Iterator[None]:
     """
     with lock_run(run.path), convert_disk_errors(run.path), _convert_memory_errors():
         yield
-
-
-def _find_doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
-    """Yield what to know before hours of training, though it forbids nothing."""
-    crop = recipe.network.preprocessing.crop
-    yield from crop_notes(crop, recipe.data.prepared)
-    yield from start_notes(crop, recipe.network.starting_weights)
-    yield from doubtful_promises(recipe.calibration, manifest)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from faceproof.audits.resaving import CONDITIONS
 from faceproof.cli import main
 from faceproof.data.manifest import Row
 from faceproof.errors import DataError, OutputError, UnknownChoiceError, UsageError
+from faceproof.evaluation import partial_predictions
+from faceproof.evaluation import predict as predicting
 from faceproof.evaluation.audit_result import AuditPlot, AuditResult, AuditTable, Series
 from faceproof.imaging.degradations import DEGRADATIONS
 
@@ -47,7 +49,7 @@ def make(tmp_path: Path):
             label = labels[n % len(labels)]
             bright = {"r": 90, "f": 190}[label] + 8 * (n % 5)
             noise = np.random.default_rng(n).normal(size=(40, 40, 3))
-            grain = 250 * cv2.GaussianBlur(noise - noise.mean(), (0, 0), 2) - 2  # as in photographs
+            grain = 500 * cv2.GaussianBlur(noise - noise.mean(), (0, 0), 4) - 2  # as in photographs
             path = tmp_path / f"{n}.png"
             Image.fromarray((bright + grain).clip(0, 255).astype(np.uint8)).save(path)
             rows.append(
@@ -59,6 +61,7 @@ def make(tmp_path: Path):
                     "split": "test",
                     "group": f"g{n}",
                     "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+                    "gender": "fm"[n // 4 % 2],
                 }
             )
         pl.DataFrame(rows).write_csv(tmp_path / "m.csv")
@@ -70,15 +73,16 @@ def make(tmp_path: Path):
 @pytest.mark.parametrize("name", AUDITS)
 class TestEveryAudit:
     def test_answers_its_question_with_tables_and_plots(self, name, tiny_bundle, make, tmp_path):
+        number = {"fairness": 240}.get(name, 8)  # groups of people are not measured below 30
         run = faceproof.audit(
-            tiny_bundle, make(number=8), only=[name], output=tmp_path / "out", faces="whole"
+            tiny_bundle, make(number=number), only=[name], output=tmp_path / "out", faces="whole"
         )
         found = run[name]
         assert found.measured
         assert found.question.endswith("?")
         assert found.answer.endswith(".")
         assert re.search(r"\d", found.answer)
-        assert found.pictures == 8
+        assert found.pictures == number
         assert found.tables
         assert found.plots
         for table in found.tables:
@@ -185,6 +189,30 @@ class TestFolder:
         monkeypatch.setattr(contexts, "predict_rows", None)
         (tmp_path / "out" / "robustness.json").unlink()
         assert faceproof.audit(tiny_bundle, manifest, **ask) == first
+
+    @pytest.mark.usefixtures("few")
+    def test_a_scoring_that_was_stopped_goes_on_where_it_was(
+        self, tiny_bundle, make, tmp_path, monkeypatch
+    ):
+        monkeypatch.setattr(predicting, "PICTURES", 4)
+        monkeypatch.setattr(partial_predictions, "PICTURES", 4)
+        manifest, read, seen = make(number=12), predicting.read_faces, []
+
+        def stop_at_the_tenth(*given, **options):
+            seen.append(given[-1][0].path)
+            if len(seen) == 10:
+                raise KeyboardInterrupt
+            return read(*given, **options)
+
+        ask = {"only": ["generators"], "output": tmp_path / "out", "faces": "whole"}
+        monkeypatch.setattr(predicting, "read_faces", stop_at_the_tenth)
+        with pytest.raises(KeyboardInterrupt):
+            faceproof.audit(tiny_bundle, manifest, **ask)
+        first = len(seen)
+        found = faceproof.audit(tiny_bundle, manifest, **ask)
+        assert found["generators"].pictures == 12
+        assert len(seen) - first <= 8, "the first four pictures at least were not read again"
+        assert not list((tmp_path / "out").glob("*.partial"))
 
     @pytest.mark.usefixtures("few")
     def test_predictions_of_other_conditions_are_made_again(
@@ -335,6 +363,7 @@ class TestRecord:
             table.column("c")
 
 
+@pytest.mark.usefixtures("quick_charts")
 class TestCommand:
     @pytest.fixture
     def run(self, monkeypatch, capfd):
@@ -368,9 +397,22 @@ class TestCommand:
         ]
         assert "caution: Fewer than 300 groups" in err
         assert "clean pictures: 16 to judge" in err
+        report = tmp_path / "out" / "report.json"
+        first = report.read_bytes()
+        report.unlink()
         code, out, err = run(*words, "--format", "json")
+        assert report.read_bytes() == first
         assert [one["name"] for one in json.loads(out)["results"]] == ["generators", "stability"]
         assert "to judge" not in err
+
+    @pytest.mark.usefixtures("few")
+    def test_quiet_keeps_the_answers_and_the_cautions(self, run, tiny_bundle, make, tmp_path):
+        words = ("-o", tmp_path / "out", "--only", "generators", "--faces", "whole", "--quiet")
+        code, out, err = run("-d", tiny_bundle, "--data", make(), *words)
+        assert code == 0
+        assert out.startswith("generators: ")
+        assert err
+        assert all(line.startswith("caution: ") for line in err.splitlines())
 
     def test_what_cannot_be_measured_is_exit_code_1(self, run, tiny_bundle, make, tmp_path):
         words = ("-o", tmp_path / "out", "--only", "generators", "--faces", "whole")

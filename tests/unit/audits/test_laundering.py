@@ -37,6 +37,7 @@ def found():
         np.array([True] * 5 + [False]),
         np.array(list("abcdef")),
         np.hstack([PROBABILITIES, rest]),
+        np.zeros((6, 5), dtype=bool),
     )
     return {one.condition: one for one in measure_laundering(grid, POINT)}
 
@@ -64,5 +65,11 @@ def test_the_auc_is_against_unchanged_real_faces(found):
 
 
 def test_without_a_detected_fake_there_is_nothing(found):
-    grid = Grid(CONDITIONS, np.array([False]), np.array(["a"]), np.full((1, 5), 0.9))
+    grid = Grid(
+        CONDITIONS,
+        np.array([False]),
+        np.array(["a"]),
+        np.full((1, 5), 0.9),
+        np.zeros((1, 5), dtype=bool),
+    )
     assert measure_laundering(grid, POINT) == []

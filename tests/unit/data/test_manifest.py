@@ -294,3 +294,15 @@ class TestMerge:
     def test_an_unknown_folder_is_asked_for(self, tmp_path: Path):
         with pytest.raises(ManifestError, match="--root"):
             merge([Manifest(foreign(), root=tmp_path), Manifest(foreign())])
+
+
+def test_its_repr_counts_rows_by_label_and_split():
+    rows = [
+        Row(f"{n}.jpg", label, generator, "home", f"g{n}", f"{n:064}", split)
+        for n, (label, generator, split) in enumerate(
+            [("real", "none", "train"), ("fake", "lamp", "train"), ("fake", "lamp", "test")]
+        )
+    ]
+    assert repr(Manifest(rows)) == "<Manifest 3 rows: 1 real, 2 fake; train 2, test 1>"
+    plain = [replace(row, split="") for row in rows]
+    assert repr(Manifest(plain)) == "<Manifest 3 rows: 1 real, 2 fake; no splits>"

@@ -92,10 +92,14 @@ def test_a_caution_that_withholds_the_verdict_makes_a_face_unsure_in_every_figur
     assert "all figures at the thresholds" in found.cautions[-1]
 
 
-def test_where_no_score_is_unsure_the_caution_says_which_figures_count_it():
+def test_a_withheld_verdict_is_unsure_also_where_both_thresholds_are_one():
     found = evaluate_predictions(table(ROWS), resamples=100, at="edge")
     assert found.confusion[0].real == (8, 1, 1)
-    assert "unsure in the confusion matrix" in found.cautions[-1]
+    assert found.confusion[0].fake == (1, 1, 8)
+    assert found.find("bpcer").value == 0.1
+    assert found.find("apcer").value == 0.1
+    assert found.find("unsure_rate").value == 0.1
+    assert "unsure in all figures at the thresholds" in found.cautions[-1]
 
 
 def test_faces_without_a_label_change_nothing():

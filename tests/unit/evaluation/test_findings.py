@@ -49,6 +49,7 @@ def faces():
         conditions=np.repeat(["clean", "jpeg-60"], n),
         splits=np.full(2 * n, "test"),
         statuses=np.tile(status, 2),
+        withheld=np.zeros(2 * n, dtype=bool),
     )
 
 

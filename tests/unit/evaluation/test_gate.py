@@ -36,6 +36,7 @@ def faces(probabilities, each=EACH) -> Faces:
         conditions=np.full(n, "clean"),
         splits=np.full(n, "validation"),
         statuses=np.full(n, "ok"),
+        withheld=np.zeros(n, dtype=bool),
     )
 
 
@@ -199,6 +200,7 @@ def with_feedback(before, after, fakes, *, rule=None) -> Gate:
             conditions=np.full(n, "clean"),
             splits=np.full(n, ""),
             statuses=np.full(n, "ok"),
+            withheld=np.zeros(n, dtype=bool),
         )
 
     same = faces(perfect(50), 50)

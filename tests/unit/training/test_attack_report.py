@@ -89,6 +89,7 @@ def of():
         conditions=np.full(COUNT, "clean"),
         splits=np.full(COUNT, "test"),
         statuses=np.full(COUNT, "ok"),
+        withheld=np.zeros(COUNT, dtype=bool),
     )
     return AttackFaces(network_input(pictures, SPEC), faces)
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
-from faceproof.cli.output import escape_unprintable
+from faceproof.cli.options import complete_from
 from faceproof.cli.progress import is_terminal, print_next, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import ManifestError, UsageError
-from faceproof.messages import align_rows, count_noun
+from faceproof.messages import align_rows, count_noun, escape_unprintable
 from faceproof.outputs import atomic_write, refuse_overwriting
 from faceproof.sources import to_printable
 from faceproof.tables import choose
@@ -50,6 +50,7 @@ def import_(
             "--layout",
             "-l",
             metavar="NAME",
+            autocompletion=complete_from("faceproof.data.layouts:LAYOUTS"),
             help="Folder layout; default: guessed if only one fits. A wrong name lists them all.",
         ),
     ] = None,

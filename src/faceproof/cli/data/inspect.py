@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
-from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import is_terminal, print_next, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
-from faceproof.messages import count_noun
+from faceproof.messages import count_noun, escape_unprintable
 from faceproof.outputs import refuse_overwriting, write_error, write_text
 from faceproof.tables import choose
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
+from faceproof.cli.options import complete_detectors
 from faceproof.cli.progress import print_next, progress_bar
 from faceproof.errors import UsageError
 from faceproof.outputs import refuse_overwriting
@@ -46,7 +47,11 @@ def prepare(
     ] = None,
     detector: Annotated[
         str | None,
-        typer.Option(metavar="NAME|FOLDER", help="Crop exactly as this detector does."),
+        typer.Option(
+            metavar="NAME|FOLDER",
+            autocompletion=complete_detectors,
+            help="Crop exactly as this detector does.",
+        ),
     ] = None,
     keep: Annotated[
         str,
@@ -168,14 +173,14 @@ _RECIPE = Path("examples/own-data.toml")
 def _print_next_step(manifest: Manifest, manifests: list[Path], output: Path) -> None:
     """Print the training on the folder, or the split that it still needs.
 
-    In a clone that is the example's recipe, elsewhere a recipe of the user's own.
+    In a clone that is the example's recipe, elsewhere a recipe to begin with is written first.
     """
     if not any(manifest.counts().values()):
         split = manifests[0].with_name(f"{manifests[0].stem}-split{manifests[0].suffix}")
         print_next("faceproof", "data", "split", *manifests, "-o", split)
         return
-    recipe = _RECIPE if _RECIPE.is_file() else Path("RECIPE.toml")
-    print_next("faceproof", "train", recipe, "--set", f"data.prepared={output.as_posix()}")
+    words = [_RECIPE] if _RECIPE.is_file() else ["--init", "recipe.toml"]
+    print_next("faceproof", "train", *words, "--set", f"data.prepared={output.as_posix()}")
 
 
 def _crop(size: int | None, margin: float | None, detector: str | None, keep: str) -> CropSpec:

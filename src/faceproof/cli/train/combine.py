@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.options import CONDITION, complete_detectors
 from faceproof.cli.progress import ProgressPrinter
 from faceproof.errors import UsageError
 from faceproof.sources import to_printable
@@ -22,7 +23,9 @@ def combine(
     detectors: Annotated[
         list[str],
         typer.Argument(
-            metavar="DETECTOR", help="Detectors to combine: names or folders, two or more."
+            metavar="DETECTOR",
+            autocompletion=complete_detectors,
+            help="Detectors to combine: names or folders, two or more.",
         ),
     ],
     *,
@@ -48,10 +51,7 @@ def combine(
         str | None, typer.Option(help="Name of the detector; default: the folder's name.")
     ] = None,
     version: Annotated[str, typer.Option(help="Version of the detector.")] = "1.0",
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Degradation to apply before scoring; repeatable."),
-    ] = None,
+    condition: Annotated[list[str] | None, CONDITION] = None,
     budget: Annotated[
         list[float] | None,
         typer.Option(

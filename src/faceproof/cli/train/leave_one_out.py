@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.output import escape_unprintable
 from faceproof.cli.progress import print_next
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.cli.train.recipe import make_progress
-from faceproof.messages import align_rows
+from faceproof.messages import align_rows, escape_unprintable
 from faceproof.tables import choose
 
 if TYPE_CHECKING:

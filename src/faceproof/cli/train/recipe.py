@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from faceproof.cli.options import QUIET, SET
 from faceproof.cli.progress import ProgressPrinter, is_terminal, print_next, running_clock
+from faceproof.errors import UsageError
+from faceproof.messages import ignore_message
+from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -122,8 +127,10 @@ def describe_moment(moment: Moment) -> list[str]:
     return [", ".join(line) for line in (training, validation) if line]
 
 
-def make_progress() -> Callable[[str], None]:
-    """Return the progress reporter: a live display on a terminal, plain lines elsewhere."""
+def make_progress(*, quiet: bool = False) -> Callable[[str], None]:
+    """Return the progress reporter: a live display on a terminal, lines elsewhere, or nothing."""
+    if quiet:
+        return ignore_message
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -137,29 +144,89 @@ def _time_left(seconds: float | None) -> str:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="Recipe of the training.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Argument(metavar="RECIPE.toml", help="Recipe of the training.", show_default=False),
+    ] = None,
     *,
     output: Annotated[Path | None, typer.Option(help="Run folder; default: runs/RECIPE.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key.")
-    ] = None,
+    set_: Annotated[list[str] | None, SET] = None,
+    init: Annotated[
+        bool,
+        typer.Option(
+            "--init",
+            help="Write a commented recipe to RECIPE.toml (default: recipe.toml), and stop.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print plan, disk and time, from a few steps measured now, and stop."
+        ),
+    ] = False,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Train a detector; an interrupted run resumes from its last checkpoint.
 
     `faceproof train combine A B -o C` makes one detector of several instead, and `faceproof train
     leave-one-out RECIPE.toml` trains without each generator in turn.
     """
+    if init:
+        _write_starter(recipe or Path("recipe.toml"), set_ or ())
+        return
+    if recipe is None:
+        raise UsageError(
+            "RECIPE.toml is missing: name one, or write one with faceproof train --init"
+        )
     from faceproof.tables import require
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
+    if dry_run:
+        _print_plan(recipe, set_ or ())
+        return
     from faceproof.training.run.stopping import TrainingStopped
     from faceproof.training.train import train as run
 
-    say, folder = make_progress(), output or Path("runs") / recipe.stem
+    say, folder = make_progress(quiet=quiet), output or Path("runs") / recipe.stem
     try:
         bundle = run(recipe, folder, overrides=set_ or (), progress=say)
     except TrainingStopped as stop:
-        say(str(stop))
+        typer.echo(str(stop), err=True)
         raise typer.Exit(stop.exit_code) from None
     typer.echo(bundle.folder)
-    print_next("faceproof", "check", "PICTURES", "--detector", bundle.folder)
+    if not quiet:
+        print_next("faceproof", "check", "PICTURES", "--detector", bundle.folder)
+
+
+def _write_starter(path: Path, overrides: Sequence[str]) -> None:
+    """Write a recipe to start from.
+
+    Raises:
+        UsageError: the file exists, or cannot be written; or an override is none.
+    """
+    from faceproof.outputs import write_error, write_text
+    from faceproof.training.recipe_text import starter_recipe
+
+    if os.path.lexists(path):
+        raise UsageError(
+            f"{to_printable(str(path))} exists and is not overwritten; name a new file"
+        )
+    text = starter_recipe(name=path.name, overrides=overrides)
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise write_error(path, error) from error
+    typer.echo(path)
+    print_next("faceproof", "train", path, "--dry-run")
+
+
+def _print_plan(recipe: Path, overrides: Sequence[str]) -> None:
+    """Write the plan to standard output, and what is doubtful to standard error."""
+    from faceproof.training.plan import plan
+    from faceproof.training.recipe import read_recipe
+
+    found = plan(read_recipe(recipe, tuple(overrides)), progress=ProgressPrinter())
+    for line in found.lines():
+        typer.echo(line)
+    for doubt in found.doubts:
+        typer.echo(f"caution: {doubt}", err=True)

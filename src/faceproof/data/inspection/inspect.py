@@ -54,6 +54,9 @@ class InspectSpec(Record):
     """Options: the number of pictures to open (0: all; None: none), drawn by ``seed``.
 
     ``near_bits`` is how many of 256 bits may differ between near-duplicates.
+
+    >>> InspectSpec(sample=None).near_bits
+    31
     """
 
     sample: int | None = Field(default=4000, ge=0)

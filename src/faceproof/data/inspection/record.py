@@ -10,6 +10,7 @@ from pydantic import Field
 
 from faceproof.data.shortcuts.result import ProbeResult
 from faceproof.errors import UnknownChoiceError
+from faceproof.messages import count_noun
 from faceproof.records import Document, Record
 from faceproof.tables import did_you_mean
 
@@ -191,6 +192,11 @@ class Inspection(Document):
     shortcut: ProbeResult | None
     shortcut_note: str = ""
     sheets: tuple[Sheet, ...]
+
+    def _summarise(self) -> str:
+        found = ", ".join(count_noun(self.count(one), one) for one in SEVERITIES)
+        opened = self.sample.n if self.sample else 0
+        return f"{count_noun(self.rows, 'row')}, {opened:,} opened; kinds of fault: {found}"
 
     def count(self, severity: str) -> int:
         """Return the number of kinds of fault of this severity."""

@@ -146,7 +146,8 @@ COMPONENTS = {
 _FORMS: Json = {
     "PictureForm": _form(_FILE, "A form with one picture."),
     "PicturesForm": _form(
-        {"type": "array", "items": _FILE, "minItems": 1}, "A form with several pictures."
+        {"type": "array", "items": _FILE, "minItems": 1, "description": "The pictures."},
+        "A form with several pictures.",
     ),
 }
 #: The order of the routes for a reader, and the modules of a generated client.
@@ -257,21 +258,9 @@ def _build_document(app: FastAPI) -> Json:
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
     schemas |= deepcopy(_FORMS)
-    _spell_patterns(schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     return document
-
-
-def _spell_patterns(schema: Any) -> None:
-    """Convert the anchors of patterns from Rust's syntax to JSON Schema's."""
-    if isinstance(schema, dict):
-        pattern = schema.get("pattern")
-        if isinstance(pattern, str):
-            schema["pattern"] = pattern.replace(r"\A", "^").replace(r"\z", "$")
-    for inner in schema.values() if isinstance(schema, dict) else schema:
-        if isinstance(inner, dict | list):
-            _spell_patterns(inner)
 
 
 def _fill_in(document: Json, detector: DetectorSpec, settings: ServiceSettings) -> None:

@@ -86,8 +86,10 @@ class EncodedPicture(Record):
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"image": PIXEL, "name": "pixel.png"}]}
     )
-    image: Base64
-    name: Name | None = None
+    image: Base64 = Field(description="The file in base64.")
+    name: Name | None = Field(
+        default=None, description="Name of the file, the source of its result."
+    )
 
 
 class PictureJson(Record):
@@ -98,9 +100,11 @@ class PictureJson(Record):
             "examples": [{"url": _EXAMPLE_ADDRESS}, {"image": PIXEL, "name": "pixel.png"}]
         }
     )
-    url: Address | None = None
-    image: Base64 | None = None
-    name: Name | None = None
+    url: Address | None = Field(default=None, description="Public URL of the picture.")
+    image: Base64 | None = Field(default=None, description="The file in base64.")
+    name: Name | None = Field(
+        default=None, description="Name of the file, the source of its result."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -122,8 +126,12 @@ class PicturesJson(Record):
             ]
         }
     )
-    urls: tuple[Address, ...] | None = Field(default=None, min_length=1)
-    images: tuple[EncodedPicture, ...] | None = Field(default=None, min_length=1)
+    urls: tuple[Address, ...] | None = Field(
+        default=None, min_length=1, description="Public URLs of the pictures."
+    )
+    images: tuple[EncodedPicture, ...] | None = Field(
+        default=None, min_length=1, description="The files in base64."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:

@@ -98,20 +98,24 @@ CODES: Mapping[int, str] = {
 class Fault(Record):
     """One invalid part of a request: its location, as ``query.at``, and a message."""
 
-    where: str
-    message: str
+    where: str = Field(description="Location of the invalid part, such as query.at.")
+    message: str = Field(description="What is wrong with it.")
 
 
 class Problem(VersionedRecord):
     """RFC 9457 problem details; ``code`` is stable and the same as on the command line."""
 
     ADDED_FIELDS = frozenset({"errors"})
-    type: Literal["about:blank"] = "about:blank"
-    title: str
-    status: int = Field(ge=400, le=599)
-    detail: str
-    code: str
-    errors: tuple[Fault, ...] = ()
+    type: Literal["about:blank"] = Field(
+        default="about:blank", description="Kind of problem; the code says more."
+    )
+    title: str = Field(description="Phrase of the status.")
+    status: int = Field(ge=400, le=599, description="HTTP status.")
+    detail: str = Field(description="What failed, the limit and the fix, for people.")
+    code: str = Field(description="Stable code, the same as on the command line.")
+    errors: tuple[Fault, ...] = Field(
+        default=(), description="Invalid parts of the request; omitted when empty."
+    )
 
     def to_response(self, headers: Mapping[str, str] | None = None) -> Response:
         """Return the HTTP response."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -20,6 +20,8 @@ from faceproof.frontends.api.wire import (
     Ready,
 )
 from faceproof.records import Record
+
+DetectorName = Annotated[str, Path(description="Name of the detector; GET /v1/detectors lists it.")]
 
 router = APIRouter()
 
@@ -81,7 +83,7 @@ async def detectors(request: Request) -> Response:
     summary="Read a detector's full description",
     responses=openapi.DETECTOR_RESPONSES,
 )
-async def detector(request: Request, name: str) -> Response:
+async def detector(request: Request, name: DetectorName) -> Response:
     """Return the detector's `detector.json`, including measured results."""
     bundle = _service_named(request, name).detector.bundle
     return Response(bundle.spec.to_json(), media_type="application/json")
@@ -94,7 +96,7 @@ async def detector(request: Request, name: str) -> Response:
     summary="Read a detector's model card",
     responses=openapi.CARD_RESPONSES,
 )
-async def card(request: Request, name: str) -> Response:
+async def card(request: Request, name: DetectorName) -> Response:
     """Return the detector's model card in Markdown."""
     bundle = _service_named(request, name).detector.bundle
     if bundle.spec.card is None:

@@ -30,23 +30,33 @@ class CheckOptions(Record):
 class BatchResult(Document):
     """Results of several pictures, in the order of the request."""
 
-    schema_: Literal["faceproof.batch/1"] = Field(default="faceproof.batch/1", alias="schema")
-    results: tuple[CheckResult, ...]
+    schema_: Literal["faceproof.batch/1"] = Field(
+        default="faceproof.batch/1", alias="schema", description="Name and version of this format."
+    )
+    results: tuple[CheckResult, ...] = Field(
+        description="A result for each picture, in the order of the request."
+    )
 
 
 class DetectorShown(Record):
     """Summary of a detector; its card and full description have their own paths."""
 
-    name: str
-    version: str
-    sha256: Sha256
-    licence: str
-    default_operating_point: str
-    operating_points: tuple[OperatingPoint, ...]
-    unsupported: tuple[Unsupported, ...]
-    generators_seen: tuple[str, ...]
-    heatmaps: bool
-    notes: tuple[str, ...]
+    name: str = Field(description="Name of the detector.")
+    version: str = Field(description="Version of the detector.")
+    sha256: Sha256 = Field(description="SHA-256 of its detector.json.")
+    licence: str = Field(description="Licence of the weights.")
+    default_operating_point: str = Field(description="Operating point of this service.")
+    operating_points: tuple[OperatingPoint, ...] = Field(
+        description="Thresholds and their promises."
+    )
+    unsupported: tuple[Unsupported, ...] = Field(
+        description="Promises that the calibration data could not support."
+    )
+    generators_seen: tuple[str, ...] = Field(
+        description="Generators of the fakes that it was trained on."
+    )
+    heatmaps: bool = Field(description="Whether it has heat maps.")
+    notes: tuple[str, ...] = Field(description="Notes on its card.")
 
     @classmethod
     def of(cls, detector: Detector, *, at: str) -> Self:
@@ -70,20 +80,22 @@ class Detectors(Document):
     """The detectors of this service."""
 
     schema_: Literal["faceproof.detectors/1"] = Field(
-        default="faceproof.detectors/1", alias="schema"
+        default="faceproof.detectors/1",
+        alias="schema",
+        description="Name and version of this format.",
     )
-    detectors: tuple[DetectorShown, ...]
+    detectors: tuple[DetectorShown, ...] = Field(description="The detectors of this service.")
 
 
 class Alive(Record):
     """The process is alive."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "alive"}]})
-    status: Literal["alive"] = "alive"
+    status: Literal["alive"] = Field(default="alive", description="The process answers.")
 
 
 class Ready(Record):
     """The service is ready: the detector judged a known picture correctly."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"status": "ready"}]})
-    status: Literal["ready"] = "ready"
+    status: Literal["ready"] = Field(default="ready", description="The service accepts pictures.")

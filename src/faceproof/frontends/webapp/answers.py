@@ -77,7 +77,8 @@ def unique_pictures(pictures: Sequence[GivenPicture]) -> list[GivenPicture]:
 
 @st.cache_resource(show_spinner="Loading the detector …")
 def _detector(name: str) -> Detector:
-    return Detector.load(name)
+    settings = Settings.read()
+    return Detector.load(name, scorer=settings.scorer, device=settings.device)
 
 
 @st.cache_resource(show_spinner=False)

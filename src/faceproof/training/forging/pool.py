@@ -33,7 +33,8 @@ from faceproof.pipeline import map_in_order
 from faceproof.records import Record
 from faceproof.tables import choose
 from faceproof.training.forging.table import FORGERIES, ForgingResources, RealFace
-from faceproof.training.recipe import MadeRecipe, Recipe, ResolutionRecipe
+from faceproof.training.recipe import Recipe
+from faceproof.training.recipe_pictures import MadeRecipe, ResolutionRecipe
 from faceproof.training.resolution import WidthMatchedSampler, face_widths, reduce_face
 
 if TYPE_CHECKING:
@@ -117,8 +118,8 @@ def _validate(name: str, wanted: MadeRecipe) -> None:
     if wanted.autoencoder is None or not wanted.autoencoder.is_file():
         found = "not given" if wanted.autoencoder is None else f"no file {wanted.autoencoder}"
         raise TrainingError(
-            f"made.{name}.autoencoder: {found}; docs/made-fakes.md says how to convert one, and "
-            f"without [made.{name}] none is needed"
+            f"made.{name}.autoencoder: {found}; docs/explanation/made-fakes.md describes how to "
+            f"convert one, and without [made.{name}] none is needed"
         )
 
 

@@ -160,6 +160,13 @@ def leave_one_out(
     ``leave-one-out.json``. ``seed`` is that of the bootstrap. ``progress`` is called with each
     message.
 
+    >>> from faceproof import leave_one_out
+    >>> leave_one_out("examples/own-data.toml", "left-out", overrides=["schedule.epoch=3"])
+    Traceback (most recent call last):
+    ...
+    faceproof.errors.RecipeError: examples/own-data.toml: schedule.epoch is no key of a recipe, \
+did you mean 'epochs'?
+
     Raises:
         RecipeError, ManifestError, TrainingError, ExportError: naming what to change.
         UsageError, UnknownChoiceError: the folder cannot be used, or nothing can be left out.

@@ -35,7 +35,7 @@ from faceproof.evaluation.feedback_set import (
 from faceproof.evaluation.gate import Gate, Regression
 from faceproof.evaluation.paired import Pair, pair_predictions
 from faceproof.evaluation.predict import predict_rows
-from faceproof.evaluation.predictions import Origin
+from faceproof.evaluation.predictions import Origin, withholds_verdict
 from faceproof.evaluation.scored_faces import FaceSearch, Pixels, closest_face, search_faces
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import Face, FaceFinder, YuNet
@@ -306,18 +306,18 @@ def find_face_in_box(box: Box, finder: FaceFinder, pixels: Pixels) -> list[Face]
 
 def _judged_cases(answers: ComparedPredictions, decided: Gate) -> Iterator[tuple[str, bool, bool]]:
     """Yield each case judged by both: its name, and whether old and new are correct."""
-    columns = ("path", "label", "fake_probability")
+    columns = ("path", "label", "fake_probability", "status", "cautions")
     old, new = (
         zip(*(table[name].to_pylist() for name in columns), strict=True)
         for table in (answers.old, answers.new)
     )
-    for (name, label, before), (_, _, after) in zip(old, new, strict=True):
+    for (name, label, before, *mark), (_, _, after, *_) in zip(old, new, strict=True):
         if before is not None and after is not None:
-            fake = label == "fake"
+            fake, judgeable = label == "fake", not withholds_verdict(*mark)
             yield (
                 name,
-                fake == (before >= decided.old_point.fake_from),
-                fake == (after >= decided.new_point.fake_from),
+                fake == (judgeable and before >= decided.old_point.fake_from),
+                fake == (judgeable and after >= decided.new_point.fake_from),
             )
 
 

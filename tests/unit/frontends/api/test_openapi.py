@@ -111,6 +111,18 @@ def test_the_schema_of_a_type_has_its_fields(document):
     assert {"code", "detail", "status", "errors"} <= set(schemas["Problem"]["properties"])
 
 
+def test_every_field_and_parameter_is_described(document):
+    schemas = document["components"]["schemas"]
+    for name, schema in schemas.items():
+        for field, inner in schema.get("properties", {}).items():
+            # A description equal to that of the type is left out by pydantic.
+            named = schemas.get(inner.get("$ref", "").rpartition("/")[2], {})
+            assert inner.get("description") or named.get("description"), f"{name}.{field}"
+    for name, operation in operations(document).items():
+        for parameter in operation.get("parameters", ()):
+            assert parameter["description"], f"{name}: {parameter['name']}"
+
+
 def test_a_client_may_send_one_form_without_the_fields_of_another(document):
     schemas = document["components"]["schemas"]
     assert not {"url", "image", "name"} & set(schemas["PictureJson"].get("required", ()))

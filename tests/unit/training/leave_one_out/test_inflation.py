@@ -40,6 +40,7 @@ def scores(
         conditions=np.full(n, "clean"),
         splits=np.full(n, "test"),
         statuses=np.full(n, "ok"),
+        withheld=np.zeros(n, dtype=bool),
     )
     return CheckpointScores(faces, names, logits, kept, threshold, **more)
 

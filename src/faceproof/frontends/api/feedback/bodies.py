@@ -39,51 +39,65 @@ class _FeedbackPart(Record):
 class _GivenImage(_FeedbackPart):
     """The ``image`` of a CheckResult."""
 
-    sha256: Sha256
-    width: Side | None = None
-    height: Side | None = None
-    format: Label | None = None
+    sha256: Sha256 = Field(description="SHA-256 of the file's bytes.")
+    width: Side | None = Field(default=None, description="Width in pixels.")
+    height: Side | None = Field(default=None, description="Height in pixels.")
+    format: Label | None = Field(default=None, description="Format of the file.")
 
 
 class _GivenQuality(_FeedbackPart):
     """The ``quality`` of a face."""
 
-    side_px: int = Field(ge=0, le=2**31 - 1)
-    cautions: tuple[Label, ...] = Field(default=(), max_length=50)
+    side_px: int = Field(
+        ge=0, le=2**31 - 1, description="Shorter side of the face's box in pixels."
+    )
+    cautions: tuple[Label, ...] = Field(
+        default=(), max_length=50, description="What made the face hard to judge."
+    )
 
 
 class _GivenFace(_FeedbackPart):
     """One of the ``faces`` of a CheckResult."""
 
-    box: Box
-    quality: _GivenQuality
-    verdict: Verdict
-    fake_probability: Probability
+    box: Box = Field(description="Box (x, y, width, height) in pixels of the upright picture.")
+    quality: _GivenQuality = Field(description="Quality of the face.")
+    verdict: Verdict = Field(description="Verdict on the face.")
+    fake_probability: Probability = Field(
+        description="Calibrated probability that the face is fake."
+    )
 
 
 class _GivenDetector(_FeedbackPart):
     """The ``detector`` of a CheckResult."""
 
-    name: Label
-    version: Label
-    sha256: Sha256
+    name: Label = Field(description="Name of the detector.")
+    version: Label = Field(description="Version of the detector.")
+    sha256: Sha256 = Field(description="SHA-256 of its detector.json.")
 
 
 class _GivenResult(_FeedbackPart):
     """A CheckResult, whole or only these fields; other fields are ignored."""
 
-    image: _GivenImage
-    verdict: Verdict | None = None
-    fake_probability: Probability | None = None
-    faces: tuple[_GivenFace, ...] = Field(default=(), max_length=MOST_FACES)
-    detector: _GivenDetector
-    operating_point: Label
+    image: _GivenImage = Field(description="The checked file.")
+    verdict: Verdict | None = Field(
+        default=None, description="Verdict on the picture; null without a face."
+    )
+    fake_probability: Probability | None = Field(
+        default=None, description="Probability of the picture; null without a face."
+    )
+    faces: tuple[_GivenFace, ...] = Field(
+        default=(), max_length=MOST_FACES, description="Faces of the picture."
+    )
+    detector: _GivenDetector = Field(description="Detector of the verdict.")
+    operating_point: Label = Field(description="Operating point of the verdict.")
 
 
 class GivenFeedback(Record):
     """Feedback on a verdict, as a client sends it."""
 
-    result: _GivenResult
+    result: _GivenResult = Field(
+        description="The result that was wrong, whole or only these fields."
+    )
     truth: Truth = Field(description="The true class of the picture or the face.")
     face: Index | None = Field(
         default=None,
@@ -98,9 +112,9 @@ class GivenFeedback(Record):
 class Receipt(Record):
     """Confirmation of stored feedback, with its id."""
 
-    id: str
+    id: str = Field(description="Name of the entry, for GET and DELETE.")
     is_new: bool = Field(description="False if equal feedback was stored before.")
-    note_kept: bool
+    note_kept: bool = Field(description="Whether the note was stored.")
 
 
 EXAMPLE: dict[str, Any] = {

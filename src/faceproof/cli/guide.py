@@ -1,0 +1,203 @@
+"""What the help of each verb says besides its options: its panel, examples and page of the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import typer
+
+from faceproof.cli.options import DETECTOR_VARIABLE, POINT_VARIABLE, QUIET_VARIABLE
+
+CHECK = "Check pictures"
+SERVE = "Serve and page"
+DATA = "Data sets"
+TRAIN = "Train"
+EVALUATE = "Evaluate"
+INSTALLATION = "Detectors and installation"
+
+#: The panels of ``faceproof --help``, in order.
+PANELS = (CHECK, SERVE, DATA, TRAIN, EVALUATE, INSTALLATION)
+
+
+class VerbGuide(NamedTuple):
+    """A verb's panel, its examples and its page; a verb within a group has the group's panel."""
+
+    panel: str
+    page: str
+    examples: tuple[str, ...]
+
+
+GUIDE: Mapping[str, VerbGuide] = {
+    "check": VerbGuide(
+        CHECK,
+        "docs/how-to/check-on-the-command-line.md",
+        (
+            "faceproof check photos/ -o results.csv",
+            "faceproof check party.jpg --annotate marked --report party.html",
+        ),
+    ),
+    "scan": VerbGuide(
+        CHECK,
+        "docs/how-to/scan-many-pictures.md",
+        (
+            "faceproof scan photos/ -o scanned",
+            "faceproof scan photos/ -o scanned --resume",
+        ),
+    ),
+    "app": VerbGuide(SERVE, "docs/how-to/use-the-page.md", ("faceproof app --detector default",)),
+    "serve": VerbGuide(SERVE, "docs/how-to/run-the-service.md", ("faceproof serve --port 8000",)),
+    "keys": VerbGuide(SERVE, "docs/how-to/secure-the-service.md", ()),
+    "keys new": VerbGuide(
+        SERVE,
+        "docs/how-to/secure-the-service.md",
+        ("faceproof keys new --name newsroom --file keys.json --days 90",),
+    ),
+    "keys list": VerbGuide(
+        SERVE, "docs/how-to/secure-the-service.md", ("faceproof keys list --file keys.json",)
+    ),
+    "keys rotate": VerbGuide(
+        SERVE,
+        "docs/how-to/secure-the-service.md",
+        ("faceproof keys rotate ID --file keys.json --overlap-days 7",),
+    ),
+    "keys retire": VerbGuide(
+        SERVE, "docs/how-to/secure-the-service.md", ("faceproof keys retire ID --file keys.json",)
+    ),
+    "feedback": VerbGuide(SERVE, "docs/how-to/feedback.md", ()),
+    "feedback list": VerbGuide(
+        SERVE, "docs/how-to/feedback.md", ("faceproof feedback list --database feedback.sqlite",)
+    ),
+    "feedback export": VerbGuide(
+        SERVE,
+        "docs/how-to/feedback.md",
+        ("faceproof feedback export --database feedback.sqlite -o feedback.jsonl",),
+    ),
+    "feedback prune": VerbGuide(
+        SERVE, "docs/how-to/feedback.md", ("faceproof feedback prune --older-than 365",)
+    ),
+    "feedback erase": VerbGuide(
+        SERVE, "docs/how-to/feedback.md", ("faceproof feedback erase SHA256",)
+    ),
+    "data": VerbGuide(DATA, "docs/how-to/a-data-set-to-trust.md", ()),
+    "data import": VerbGuide(
+        DATA,
+        "docs/reference/layouts.md",
+        ("faceproof data import pictures/ -o set.parquet",),
+    ),
+    "data inspect": VerbGuide(
+        DATA,
+        "docs/reference/faults.md",
+        ("faceproof data inspect set.parquet --report set.html --fail-on error",),
+    ),
+    "data split": VerbGuide(
+        DATA,
+        "docs/how-to/a-data-set-to-trust.md",
+        ("faceproof data split set.parquet -o split.parquet",),
+    ),
+    "data prepare": VerbGuide(
+        DATA,
+        "docs/how-to/a-data-set-to-trust.md",
+        ("faceproof data prepare split.parquet -o prepared/",),
+    ),
+    "train": VerbGuide(
+        TRAIN,
+        "docs/how-to/train-a-detector.md",
+        (
+            "faceproof train --init own.toml",
+            "faceproof train own.toml --dry-run",
+            "faceproof train own.toml --set schedule.epochs=3",
+        ),
+    ),
+    "train combine": VerbGuide(
+        TRAIN,
+        "docs/how-to/combine-detectors.md",
+        ("faceproof train combine runs/a/bundle runs/b/bundle --data prepared/ -o both",),
+    ),
+    "train leave-one-out": VerbGuide(
+        TRAIN,
+        "docs/how-to/leave-one-out.md",
+        (
+            "faceproof train leave-one-out own.toml -o left-out --dry-run",
+            "faceproof train leave-one-out own.toml --generator sdxl -o left-out",
+        ),
+    ),
+    "update": VerbGuide(
+        TRAIN,
+        "docs/how-to/update-a-detector.md",
+        ("faceproof update --data new.parquet --replay old.parquet -o updated",),
+    ),
+    "evaluate": VerbGuide(
+        EVALUATE,
+        "docs/how-to/evaluate-a-detector.md",
+        (
+            "faceproof evaluate --data set.parquet --condition clean --condition jpeg-60 -o out",
+            "faceproof evaluate --data set.parquet --scores other.csv --threshold 0.5 -o other",
+        ),
+    ),
+    "audit": VerbGuide(
+        EVALUATE,
+        "docs/how-to/audit-a-detector.md",
+        ("faceproof audit --data set.parquet --only robustness --most 100 -o audit",),
+    ),
+    "compare": VerbGuide(
+        EVALUATE, "docs/how-to/compare-detectors.md", ("faceproof compare out other scores.csv",)
+    ),
+    "detectors": VerbGuide(INSTALLATION, "docs/index.md", ()),
+    "detectors list": VerbGuide(INSTALLATION, "docs/index.md", ("faceproof detectors list",)),
+    "detectors show": VerbGuide(
+        INSTALLATION, "docs/index.md", ("faceproof detectors show default --all",)
+    ),
+    "detectors verify": VerbGuide(
+        INSTALLATION, "docs/index.md", ("faceproof detectors verify runs/own/bundle",)
+    ),
+    "schema": VerbGuide(INSTALLATION, "docs/reference/index.md", ("faceproof schema check",)),
+    "detectors card": VerbGuide(
+        INSTALLATION,
+        "docs/how-to/audit-a-detector.md",
+        ("faceproof detectors card runs/own/bundle --report audit/report.json --write",),
+    ),
+    "export": VerbGuide(
+        INSTALLATION,
+        "docs/how-to/train-a-detector.md",
+        ("faceproof export --detector runs/own/bundle -o exported",),
+    ),
+    "doctor": VerbGuide(INSTALLATION, "docs/index.md", ("faceproof doctor",)),
+}
+
+#: The end of ``faceproof --help``.
+EPILOG = "\n\n".join(
+    (
+        "Example: faceproof check photo.jpg",
+        "Environment variables set the common options: "
+        f"{DETECTOR_VARIABLE}, {POINT_VARIABLE}, {QUIET_VARIABLE}.",
+        "Completion of verbs, options and values: faceproof --install-completion",
+    )
+)
+
+
+def panel_of(verb: str) -> str:
+    """Return the panel of a verb; the last one for a verb without a guide."""
+    return GUIDE[verb].panel if verb in GUIDE else PANELS[-1]
+
+
+def epilog_of(verb: str) -> str | None:
+    """Return the end of a verb's help: its examples, each on a line, and its page."""
+    guide = GUIDE.get(verb)
+    if guide is None:
+        return None
+    title = "Examples" if len(guide.examples) > 1 else "Example"
+    examples = [f"{title}:", *guide.examples] if len(guide.examples) > 1 else []
+    if len(guide.examples) == 1:
+        examples = [f"{title}: {guide.examples[0]}"]
+    return "\n\n".join([*examples, f"Docs: {guide.page}"])
+
+
+def add_epilogs(group: typer.Typer, name: str) -> None:
+    """Give the verbs of a group, such as ``data import``, the end of their help."""
+    for command in group.registered_commands:
+        command.epilog = epilog_of(f"{name} {command.name or _verb_name(command)}")
+
+
+def _verb_name(command: typer.models.CommandInfo) -> str:
+    return command.callback.__name__.rstrip("_") if command.callback else ""

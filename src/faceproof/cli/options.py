@@ -1,0 +1,124 @@
+"""Options that several verbs share, their environment variables, and the completion of values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from pathlib import Path
+
+import typer
+
+from faceproof.errors import FaceproofError
+
+_Completion = Callable[[str], list[str]]
+
+
+def complete_from(*tables: str) -> _Completion:
+    """Return the completion of a choice from ``module:TABLE``, imported when a shell asks.
+
+    Without the extra that a module needs there is nothing to choose.
+
+    >>> complete_from("faceproof.cli.output:FORMATS")("json")
+    ['json', 'jsonl']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return [name for name in _names_in(tables) if name.startswith(incomplete)]
+
+    return complete
+
+
+def _names_in(tables: Iterable[str]) -> Iterable[str]:
+    try:
+        for table in tables:
+            module, _, name = table.partition(":")
+            yield from getattr(import_module(module), name)
+    except (ImportError, FaceproofError):
+        return
+
+
+def complete_detectors(incomplete: str) -> list[str]:
+    """Return the embedded detectors and the folders whose names begin so."""
+    from faceproof.detector import detectors
+
+    names = [name for name in detectors() if name.startswith(incomplete)]
+    path = Path(incomplete or ".")
+    parent = path if not incomplete or incomplete.endswith("/") else path.parent
+    try:
+        folders = sorted(one for one in parent.iterdir() if one.is_dir())
+    except OSError:
+        return names
+    shown = [f"{one.as_posix()}/" for one in folders if not one.name.startswith(".")]
+    before = "./" if incomplete.startswith("./") else ""
+    return [*names, *(before + one for one in shown if (before + one).startswith(incomplete))]
+
+
+def complete_points(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the operating points of the detector that the command names so far."""
+    from faceproof.detector import Bundle
+    from faceproof.detector.detector import locate
+
+    try:
+        points = Bundle.read(locate(ctx.params.get("detector") or "default")).spec.operating_points
+    except FaceproofError:
+        return []
+    return [name for name in points if name.startswith(incomplete)]
+
+
+def complete_recipe_keys(incomplete: str) -> list[str]:
+    """Return the keys of a recipe that begin so, each with its equals sign."""
+    try:
+        from faceproof.training.recipe import recipe_keys
+    except ImportError:
+        return []
+    return [f"{key}=" for key in recipe_keys() if key.startswith(incomplete)]
+
+
+DETECTOR_VARIABLE = "FACEPROOF_DETECTOR"
+POINT_VARIABLE = "FACEPROOF_OPERATING_POINT"
+QUIET_VARIABLE = "FACEPROOF_QUIET"
+
+
+def detector_option(
+    words: str = "Detector: a name, or a folder.", *, variables: tuple[str, ...] = ()
+) -> typer.models.OptionInfo:
+    """Return the option ``--detector``; ``variables`` are read before `DETECTOR_VARIABLE`."""
+    option: typer.models.OptionInfo = typer.Option(
+        "--detector",
+        "-d",
+        metavar="NAME|FOLDER",
+        envvar=[*variables, DETECTOR_VARIABLE],
+        autocompletion=complete_detectors,
+        help=words,
+    )
+    return option
+
+
+DETECTOR = detector_option()
+
+AT = typer.Option(
+    "--at",
+    metavar="POINT",
+    envvar=POINT_VARIABLE,
+    autocompletion=complete_points,
+    help="Operating point (thresholds); default: the detector's own.",
+)
+
+CONDITION = typer.Option(
+    "--condition",
+    metavar="NAME",
+    autocompletion=complete_from("faceproof.imaging.degradations:DEGRADATIONS"),
+    help="Degradation to apply before scoring, such as jpeg-60 or resize-0.5 (a wrong name lists "
+    "all); repeatable.",
+)
+
+QUIET = typer.Option(
+    "--quiet", "-q", envvar=QUIET_VARIABLE, help="No progress; cautions and errors only."
+)
+
+SET = typer.Option(
+    "--set",
+    metavar="KEY=VALUE",
+    autocompletion=complete_recipe_keys,
+    help="Override a recipe key; repeatable.",
+)

@@ -1,0 +1,83 @@
+"""The help of every verb: a panel, an example that parses, and a page that exists."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from faceproof.cli import app
+from faceproof.cli.guide import GUIDE, PANELS
+
+ROOT = Path(__file__).parents[3]
+
+
+def verbs(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield every verb below a group with its name; ``train`` is a verb and a group."""
+    for word, verb in getattr(command, "commands", {}).items():
+        yield f"{name} {word}".strip(), verb
+        yield from verbs(verb, f"{name} {word}".strip())
+
+
+VERBS = dict(verbs(typer.main.get_command(app)))
+
+
+def takes_arguments(verb: Any) -> bool:
+    """Return whether a verb does something itself, and is not only a group of others."""
+    return not hasattr(verb, "commands") or bool(verb.params)
+
+
+def help_of(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", "120")
+    answer = CliRunner().invoke(app, [*name.split(), "--help"])
+    assert answer.exit_code == 0
+    return answer.output
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_a_guide_whose_page_exists(name):
+    guide = GUIDE[name]
+    assert (ROOT / guide.page).is_file()
+    assert guide.panel in PANELS
+    assert bool(guide.examples) == takes_arguments(VERBS[name])
+
+
+def test_the_guide_names_no_other_verb():
+    assert set(GUIDE) == set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("name", "example"), [(name, one) for name, guide in GUIDE.items() for one in guide.examples]
+)
+def test_every_example_parses_and_is_of_its_verb(name, example):
+    program, *words = shlex.split(example)
+    assert (program, words[: name.count(" ") + 1]) == ("faceproof", name.split())
+    command = typer.main.get_command(app)
+    while words and words[0] in getattr(command, "commands", {}):
+        command, words = command.commands[words[0]], words[1:]
+    assert command.name == name.split()[-1]
+    command.make_context(name, words)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_of_a_verb_ends_with_its_examples_and_its_page(name, monkeypatch):
+    lines = [line.strip() for line in help_of(name, monkeypatch).splitlines() if line.strip()]
+    assert lines[-1] == f"Docs: {GUIDE[name].page}"
+    end = lines[-1 - len(GUIDE[name].examples) : -1]
+    assert [line.removeprefix("Example: ") for line in end] == list(GUIDE[name].examples)
+
+
+def test_the_panels_and_the_verbs_in_them_are_in_the_order_of_the_guide(monkeypatch):
+    output = help_of("", monkeypatch)
+    titles = re.findall(r"╭─ (.+?) ─", output)
+    assert titles == ["Options", *PANELS]
+    shown = re.findall(r"^│ ([a-z]+) ", output, re.M)
+    assert shown == [name for name in GUIDE if " " not in name]
+    for variable in ("FACEPROOF_DETECTOR", "FACEPROOF_OPERATING_POINT", "FACEPROOF_QUIET"):
+        assert variable in output
