@@ -32,7 +32,7 @@ TAKES = (
 def draw_inputs() -> list[GivenPicture]:
     """Draw the ways to give a picture; return all that were given, each once.
 
-    A row of samples is drawn while there is no picture.
+    Without pictures, it also draws a row of samples.
     """
     with st.container(key=DROP_ZONE):
         files = _draw_uploader()
