@@ -74,6 +74,8 @@ STYLE = f"""
 [class*="st-key-verdict-"] :is(h1, h2) {{ padding: 0 0 .75rem; }}
 [data-testid="stElementContainer"]:has(i[data-shown]) {{ display: none; }}
 .st-key-drop-zone label p {{ font-size: 1rem; font-weight: 600; }}
+.st-key-card-chosen button {{ outline: 2px solid currentColor; }}
+.st-key-card-chosen button p {{ font-weight: 700; }}
 .st-key-cards img {{ aspect-ratio: 1; object-fit: cover; }}
 .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 11rem;
   justify-content: center; align-items: center; border-style: dashed; border-width: 2px; }}

@@ -87,12 +87,13 @@ def _chosen_index(pictures: Sequence[GivenPicture], found: Sequence[CheckResult]
         st.title(summary_words(found), anchor=False)
         with st.container(key="cards", horizontal=True, gap="small"):
             for place in order:
-                with st.container(width=_CARD, gap="small"):
-                    _draw_card(pictures[place], found[place], is_chosen=place == chosen)
+                key = "card-chosen" if place == chosen else None
+                with st.container(key=key, width=_CARD, gap="small"):
+                    _draw_card(pictures[place], found[place])
     return chosen
 
 
-def _draw_card(picture: GivenPicture, result: CheckResult, *, is_chosen: bool) -> None:
+def _draw_card(picture: GivenPicture, result: CheckResult) -> None:
     """Draw a picture of several: thumbnail, verdict, and a button that shows it below."""
     point = spec().operating_point(result.operating_point)
     small = None if result.error else thumbnail(picture)
@@ -102,7 +103,6 @@ def _draw_card(picture: GivenPicture, result: CheckResult, *, is_chosen: bool) -
     st.button(
         label(picture.name),
         key=f"show {picture.key}",
-        type="primary" if is_chosen else "secondary",
         width="stretch",
         on_click=st.session_state.update,
         args=({_SHOWN: picture.key},),
