@@ -23,7 +23,10 @@ PACKAGE_DATA = {
     "frontends/api/built-in.jpg",
     "frontends/webapp/icon.svg",
     *(f"frontends/webapp/samples/{name}.jpg" for name in ("astronaut", "cat", "couple")),
-    *(f"frontends/webapp/samples/{name}.jpg" for name in ("face-swap", "generated")),
+    *(
+        f"frontends/webapp/samples/{name}.jpg"
+        for name in ("face-swap", "generated", "generated-man")
+    ),
     "frontends/webapp/samples/SOURCES.md",
     "imaging/yunet/LICENSE",
     "imaging/yunet/face_detection_yunet_2023mar_any_size.onnx",
