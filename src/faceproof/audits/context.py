@@ -115,6 +115,25 @@ class AuditContext:
             return draw_rows_of_people(self._rows_of(name), most, self.attributes, seed=seed)
         return draw_rows(self._rows_of(name), most, cell=scoring.cell, seed=seed)
 
+    def judged(self, name: str) -> tuple[Row, ...]:
+        """Return the pictures of `sample` whose face got a verdict unchanged."""
+        table = labelled_rows(self.predictions(name))
+        names = ("path", "face", "condition", "status", "cautions")
+        known = {
+            (path, face)
+            for path, face, condition, status, marks in zip(
+                *(table[one].to_pylist() for one in names), strict=True
+            )
+            if condition == "clean" and status == "ok" and not withholds_verdict(status, marks)
+        }
+        count: Counter[str] = Counter()  # rows of one picture number its faces
+        kept = []
+        for row in self.sample(name):
+            if (row.path, count[row.path]) in known:
+                kept.append(row)
+            count[row.path] += 1
+        return tuple(kept)
+
     def _rows_of(self, name: str) -> tuple[Row, ...]:
         """Return the rows from which the sample of a scoring is drawn."""
         rows = self.selection.rows
@@ -228,7 +247,7 @@ def draw_rows(
         return tuple(rows)
     taken: Counter[tuple[str, ...]] = Counter()
     kept: set[str] = set()
-    for row in _order_rows(rows, seed):
+    for row in order_rows(rows, seed):
         if taken[cell(row)] < most:
             taken[cell(row)] += 1
             kept.add(row.path)
@@ -247,7 +266,7 @@ def draw_rows_of_people(
         return tuple(rows)
     taken: Counter[tuple[str, ...]] = Counter()
     kept: set[str] = set()
-    for row in _order_rows(rows, seed):
+    for row in order_rows(rows, seed):
         cells = attributes.cells(row)
         if any(taken[one] < most for one in cells):
             taken.update(cells)
@@ -255,7 +274,7 @@ def draw_rows_of_people(
     return tuple(row for row in rows if row.path in kept)
 
 
-def _order_rows(rows: Sequence[Row], seed: int) -> list[Row]:
+def order_rows(rows: Sequence[Row], seed: int) -> list[Row]:
     """Return the rows in the order in which they are drawn."""
     repeats: Counter[tuple[str, ...]] = Counter()
     nth: dict[str, int] = {}

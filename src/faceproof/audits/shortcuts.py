@@ -42,6 +42,7 @@ from faceproof.audits.rates import (
 from faceproof.detector.spec import OperatingPoint
 from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Series
 from faceproof.evaluation.formulas import Bools, Floats
+from faceproof.messages import count_noun
 from faceproof.reports.words import condition_words
 from faceproof.statistics import Interval, normal_errors
 
@@ -326,8 +327,9 @@ def _probe_tables(probed: ProbedFiles) -> tuple[AuditTable, AuditTable]:
 def _cautions(found: Counterfactuals, files: int, probed: ProbedFiles | str) -> Iterator[str]:
     """Yield what was sampled, what a changed picture proves, what is missing, and small cells."""
     yield (
-        f"Counterfactuals are of {len(found.fake)} of {found.drawn} faces drawn for them, "
-        f"correlations and probe of {files} files. A face on grey or with a seam is a picture as "
+        f"Counterfactuals are of {count_noun(int((~found.fake).sum()), 'real face')} and "
+        f"{count_noun(int(found.fake.sum()), 'fake')}, correlations and probe of "
+        f"{count_noun(files, 'file')}. A face on grey or with a seam is a picture as "
         "no detector has seen: compare the classes with each other, not a rate with 0."
     )
     for kind, of in (("real", ~found.fake), ("fake", found.fake)):
