@@ -84,11 +84,10 @@ def run(context: AuditContext) -> AuditOutcome:
     """Return what laundering and attacks do to verdicts, by budget."""
     laundered = measure_laundering(context.grid("degraded"), context.point)
     of = select_attacked(context)
-    cautions = context.cautions("degraded")
     detected = of.fake & of.attacked
     if not laundered or not detected.any():
         kinds = "no fake was called fake as it is, so that none can evade detection"
-        return AuditOutcome(f"Not measured: {kinds}.", cautions=cautions, measured=False)
+        return AuditOutcome(f"Not measured: {kinds}.", measured=False)
     box, about = open_white_box(of)
     attacks = [one for one in ATTACKS.values() if box or not one.white_box]
     measured = [
@@ -117,7 +116,6 @@ def run(context: AuditContext) -> AuditOutcome:
         ),
         plots=(_plot(held), laundering_plot(laundered)),
         cautions=(
-            *cautions,
             *left_out,
             *_cautions(of, laundered),
             *attack_cautions(found),

@@ -72,7 +72,10 @@ SCORINGS: dict[str, Scoring] = {
 
 @dataclass(frozen=True)
 class AuditOutcome:
-    """What an audit found; `AuditContext` and the table of audits add the rest of the record."""
+    """What an audit found; `AuditContext` and the table of audits add the rest of the record.
+
+    ``cautions`` are about the figures of the audit; those about the data come with the record.
+    """
 
     answer: str
     tables: tuple[AuditTable, ...] = ()

@@ -117,10 +117,9 @@ _STRATA_CAPTION = (
 def run(context: AuditContext) -> AuditOutcome:
     """Return counterfactuals, correlations, and the detector beside the shortcut probe."""
     found = score_counterfactuals(context)
-    cautions = context.cautions("clean")
     if not len(found.fake):
         answer = "Not measured: no face was judged."
-        return AuditOutcome(answer, cautions=cautions, measured=False)
+        return AuditOutcome(answer, measured=False)
     changed = [_measure(context, found, name) for name in (UNCHANGED, *VARIANTS)]
     effects = list(_effects(found))
     facts = measure_files(context)
@@ -145,7 +144,7 @@ def run(context: AuditContext) -> AuditOutcome:
         answer=_answer({one.name: one for one in changed}, effects, correlations, probed),
         tables=tuple(tables),
         plots=tuple(_plots(changed, correlations)),
-        cautions=(*cautions, *_cautions(found, len(facts), probed)),
+        cautions=tuple(_cautions(found, len(facts), probed)),
     )
 
 
