@@ -29,10 +29,13 @@ from faceproof.evaluation.predict import predict_rows
 from faceproof.evaluation.predictions import (
     Faces,
     Origin,
+    Prediction,
     all_faces,
     labelled_rows,
+    make_table,
     origin_of,
     read_table,
+    rows_of,
     verdict_places,
     withholds_verdict,
     write_table,
@@ -213,20 +216,14 @@ class AuditContext:
         return table if held == wanted and origin_of(table) == self._origin else None
 
     def _predict(self, name: str) -> pa.Table:
-        rows, scoring = self.sample(name), SCORINGS[name]
-        number = len(rows) * len(scoring.conditions)
-        self.progress(name, 0, number)
-        table = predict_rows(
-            self.detector,
-            rows,
-            self._origin,
-            scoring.conditions,
-            root=self.selection.root,
-            find=self.find,
-            partial_folder=self.folder and self.folder / f"predictions-{name}.partial",
-            workers=usable_cores(),
-            progress=lambda count: self.progress(name, count, number),
-        )
+        """Return a new table; unchanged pictures of the other tables are not scored again."""
+        rows, conditions = self.sample(name), SCORINGS[name].conditions
+        known = self._known(name) if conditions == ("clean",) else {}
+        new = [row for row in rows if row.path not in known]
+        table = self._score(name, new, conditions) if new else make_table((), self._origin)
+        if known:
+            faces, paths = known | _by_path(table), dict.fromkeys(row.path for row in rows)
+            table = make_table((one for path in paths for one in faces[path]), self._origin)
         if file := self._file(name):
             part = file.with_name(f".{file.name}.part")
             try:
@@ -235,6 +232,39 @@ class AuditContext:
             except OSError as error:
                 raise write_error(file, error) from error
         return table
+
+    def _known(self, name: str) -> dict[str, list[Prediction]]:
+        """Return the unchanged faces in the other tables that are there, by path."""
+        found: dict[str, list[Prediction]] = {}
+        for other in SCORINGS:
+            table = None if other == name else self._tables.get(other) or self._read(other)
+            found |= _by_path(table) if table else {}
+        return found
+
+    def _score(self, name: str, rows: Sequence[Row], conditions: tuple[str, ...]) -> pa.Table:
+        """Return the predictions of rows under conditions."""
+        number = len(rows) * len(conditions)
+        self.progress(name, 0, number)
+        return predict_rows(
+            self.detector,
+            rows,
+            self._origin,
+            conditions,
+            root=self.selection.root,
+            find=self.find,
+            partial_folder=self.folder and self.folder / f"predictions-{name}.partial",
+            workers=usable_cores(),
+            progress=lambda count: self.progress(name, count, number),
+        )
+
+
+def _by_path(table: pa.Table) -> dict[str, list[Prediction]]:
+    """Return the unchanged faces of a table by path."""
+    found: dict[str, list[Prediction]] = {}
+    for one in rows_of(table):
+        if one.condition == "clean":
+            found.setdefault(one.path, []).append(one)
+    return found
 
 
 def draw_rows(
