@@ -200,15 +200,17 @@ def _run_or_read(name: str, one: Audit, context: AuditContext) -> AuditResult:
                 f"{to_printable(str(file))} cannot be read as the result of an audit; delete it to "
                 "run the audit again"
             ) from error
-    found = one.run(context)
+    found, main = one.run(context), one.reads[0]
+    about_data = context.cautions(main) if context.sample(main) else ()
     result = AuditResult(
         name=name,
         question=one.question,
         answer=found.answer,
         measured=found.measured,
         settings=context.settings,
-        pictures=len(context.sample(one.reads[0])),
-        cautions=found.cautions,
+        pictures=len(context.sample(main)),
+        cautions=(*about_data, *found.cautions),
+        own_cautions=found.cautions,
         tables=found.tables,
         plots=found.plots,
         findings=found.findings,

@@ -77,7 +77,7 @@ def run(context: AuditContext) -> AuditOutcome:
             rows=tuple(one.row for one in promises),
         ),
     )
-    cautions = (*context.cautions("clean"), *_cautions(judged, slices))
+    cautions = _cautions(judged, slices)
     if not judged.fake.any() or judged.fake.all():
         kind = "fake" if not judged.fake.any() else "real"
         answer = (

@@ -188,7 +188,7 @@ def run(context: AuditContext) -> AuditOutcome:
             rows=separation.refused,
         ),
     ]
-    cautions = (*context.cautions("people"), *_cautions(populations, groups, gaps, separation))
+    cautions = tuple(_cautions(populations, groups, gaps, separation))
     kept = tuple(one for one in tables if one.rows)
     if not any(one.rates for one in gaps):
         answer = (

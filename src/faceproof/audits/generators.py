@@ -90,7 +90,6 @@ def run(context: AuditContext) -> AuditOutcome:
         ),
     )
     cautions = (
-        *context.cautions("clean"),
         *_class_cautions(faces),
         *small_cells_caution((one.name, one.missed.groups) for one in parts),
         *_leave_one_out_cautions(context),

@@ -63,7 +63,7 @@ def run(context: AuditContext) -> AuditOutcome:
     measured = [_measure(context, grid, faces, condition) for condition in grid.conditions]
     clean = next(one for one in measured if one.condition == "clean")
     degraded = [one for one in measured if one.condition != "clean"]
-    cautions = (*context.cautions("degraded"), *_cautions(grid, degraded))
+    cautions = _cautions(grid, degraded)
     judged = [one for one in degraded if one.flips.value is not None]
     table = AuditTable(
         name="degradations",

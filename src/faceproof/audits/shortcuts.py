@@ -42,6 +42,7 @@ from faceproof.audits.rates import (
 from faceproof.detector.spec import OperatingPoint
 from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Series
 from faceproof.evaluation.formulas import Bools, Floats
+from faceproof.messages import count_noun
 from faceproof.reports.words import condition_words
 from faceproof.statistics import Interval, normal_errors
 
@@ -116,10 +117,9 @@ _STRATA_CAPTION = (
 def run(context: AuditContext) -> AuditOutcome:
     """Return counterfactuals, correlations, and the detector beside the shortcut probe."""
     found = score_counterfactuals(context)
-    cautions = context.cautions("clean")
     if not len(found.fake):
         answer = "Not measured: no face was judged."
-        return AuditOutcome(answer, cautions=cautions, measured=False)
+        return AuditOutcome(answer, measured=False)
     changed = [_measure(context, found, name) for name in (UNCHANGED, *VARIANTS)]
     effects = list(_effects(found))
     facts = measure_files(context)
@@ -144,7 +144,7 @@ def run(context: AuditContext) -> AuditOutcome:
         answer=_answer({one.name: one for one in changed}, effects, correlations, probed),
         tables=tuple(tables),
         plots=tuple(_plots(changed, correlations)),
-        cautions=(*cautions, *_cautions(found, len(facts), probed)),
+        cautions=tuple(_cautions(found, len(facts), probed)),
     )
 
 
@@ -326,8 +326,9 @@ def _probe_tables(probed: ProbedFiles) -> tuple[AuditTable, AuditTable]:
 def _cautions(found: Counterfactuals, files: int, probed: ProbedFiles | str) -> Iterator[str]:
     """Yield what was sampled, what a changed picture proves, what is missing, and small cells."""
     yield (
-        f"Counterfactuals are of {len(found.fake)} of {found.drawn} faces drawn for them, "
-        f"correlations and probe of {files} files. A face on grey or with a seam is a picture as "
+        f"Counterfactuals are of {count_noun(int((~found.fake).sum()), 'real face')} and "
+        f"{count_noun(int(found.fake.sum()), 'fake')}, correlations and probe of "
+        f"{count_noun(files, 'file')}. A face on grey or with a seam is a picture as "
         "no detector has seen: compare the classes with each other, not a rate with 0."
     )
     for kind, of in (("real", ~found.fake), ("fake", found.fake)):

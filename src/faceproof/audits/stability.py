@@ -88,7 +88,7 @@ def run(context: AuditContext) -> AuditOutcome:
         for name, groups in cells[1:]
         if not groups
     )
-    cautions = (*context.cautions("degraded"), *missing, *small_cells_caution(cells[1:]))
+    cautions = (*missing, *small_cells_caution(cells[1:]))
     if not len(copies.largest):
         answer = "Not measured: no face was judged both as it is and saved again."
         return AuditOutcome(answer, tables, cautions=cautions, measured=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from faceproof.detector.spec import DetectorSpec, Finding
+from faceproof.detector.spec import Finding
 from faceproof.evaluation.audit_result import AuditResult
 from faceproof.evaluation.evaluation_record import Evaluation
 from faceproof.reports.report import Figure, Statement
@@ -188,7 +188,7 @@ def _group_statement(results: Mapping[str, AuditResult]) -> Statement:
         name="worst-group",
         title="Worst group of people",
         text=found.answer if found else "Not measured: the audit fairness was not run.",
-        caution=_first_caution(found),
+        caution=_own_caution(found),
     )
 
 
@@ -198,7 +198,7 @@ def _condition_statement(
     """Return what the audit robustness answers, or the worst condition of an evaluation."""
     name, title = "worst-condition", "Worst condition"
     if found := results.get("robustness"):
-        return Statement(name=name, title=title, text=found.answer, caution=_first_caution(found))
+        return Statement(name=name, title=title, text=found.answer, caution=_own_caution(found))
     aucs = {
         one: finding
         for one in (evaluation.conditions if evaluation else ())
@@ -218,9 +218,12 @@ def _condition_statement(
 
 
 def untested(
-    evaluation: Evaluation | None, audits: Sequence[AuditResult], spec: DetectorSpec | None
+    evaluation: Evaluation | None, audits: Sequence[AuditResult], seen: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return what the detector was not tested on, a sentence each."""
+    """Return what the detector was not tested on, a sentence each.
+
+    ``seen`` are the generators that it was trained on.
+    """
     lines: list[str] = []
     if evaluation:
         generators, sources = (
@@ -231,13 +234,11 @@ def untested(
             f"Other generators than {_list(generators)}, and other sources than {_list(sources)}: "
             "results there can be much worse."
         )
-        seen = [
-            name
-            for name in (spec.generators_seen if spec else ())
-            if name not in {*generators, "none"}
-        ]
-        if seen:
-            lines.append(f"Generators seen in training: {_list(seen)}.")
+        if missing := [name for name in seen if name not in {*generators, "none"}]:
+            lines.append(
+                f"Fakes of {_list(missing)}: the detector was trained on them, but no figure here "
+                "is of them."
+            )
     measured = {one.name for one in audits if one.measured}
     not_run = [words for name, words in UNTESTED_WITHOUT.items() if name not in measured]
     lines += [f"{words[0].upper()}{words[1:]}." for words in not_run]
@@ -263,9 +264,9 @@ def _cautions(*found: Finding) -> str | None:
     return "; ".join(dict.fromkeys(one.caution for one in found if one.caution)) or None
 
 
-def _first_caution(found: AuditResult | None) -> str | None:
-    """Return the most serious caution of an audit; its section has all of them."""
-    return found.cautions[0] if found and found.cautions else None
+def _own_caution(found: AuditResult | None) -> str | None:
+    """Return the most serious caution of an audit's own figures; its section has all of them."""
+    return found.own_cautions[0] if found and found.own_cautions else None
 
 
 def _list(names: Sequence[str]) -> str:

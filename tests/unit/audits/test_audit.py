@@ -232,6 +232,27 @@ class TestFolder:
         assert len(list(parts.glob("*.parquet"))) == 1, "8 pictures in 62 conditions are a part"
 
     @pytest.mark.usefixtures("few")
+    def test_unchanged_pictures_are_scored_once_for_all_audits(
+        self, tiny_bundle, make, tmp_path, monkeypatch
+    ):
+        manifest, read, seen = make(number=12), predicting.read_faces, []
+
+        def count(*given, **options):
+            seen.append(given[-1][0].path)
+            return read(*given, **options)
+
+        monkeypatch.setattr(predicting, "read_faces", count)
+        ask = {"faces": "whole", "most": 3}
+        apart = faceproof.audit(tiny_bundle, manifest, only=["generators", "fairness"], **ask)
+        alone, seen[:] = set(seen), []
+        names = ["robustness", "generators", "fairness"]
+        both = faceproof.audit(tiny_bundle, manifest, only=names, **ask)
+        assert len(seen) == len(set(seen)), "no picture was read twice"
+        assert set(seen) >= alone
+        assert len(alone) > 6, "not all are in the degraded sample"
+        assert both.results[1:] == apart.results
+
+    @pytest.mark.usefixtures("few")
     def test_predictions_of_other_conditions_are_made_again(
         self, tiny_bundle, make, tmp_path, monkeypatch
     ):
