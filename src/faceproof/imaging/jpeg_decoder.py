@@ -27,6 +27,12 @@ def decode_whole_jpeg(
     Pillow decodes other formats, CMYK, pictures with a colour profile to apply, and whatever the
     decoder warns of, so that `find_damage` can find out what is lost. ``data`` are the container's
     pixel data, ``image`` is what Pillow opened; its pixels need not be loaded.
+
+    >>> from io import BytesIO
+    >>> file = BytesIO()
+    >>> Image.new("L", (4, 3), 128).save(file, "JPEG")
+    >>> decode_whole_jpeg(Jpeg(file.getvalue()), file.getvalue(), Image.open(file)).shape
+    (3, 4, 3)
     """
     if not isinstance(container, Jpeg) or not is_srgb(image):
         return None
