@@ -88,7 +88,7 @@ class Picture:
 class Limits(Record):
     """Limits of a picture: bytes of its file, pixels in total, pixels along a side.
 
-    Peak memory while decoding is 7 to 16 bytes a pixel, depending on the format.
+    Peak memory while decoding is 3 to 16 bytes a pixel, depending on the format.
 
     >>> from faceproof import Limits, check
     >>> check(np.zeros((64, 64, 3), np.uint8), limits=Limits(max_side=32)).error.code
