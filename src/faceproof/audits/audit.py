@@ -206,6 +206,7 @@ def _run_or_read(name: str, one: Audit, context: AuditContext) -> AuditResult:
         name=name,
         question=one.question,
         answer=found.answer,
+        details=found.details,
         measured=found.measured,
         settings=context.settings,
         pictures=len(context.sample(main)),

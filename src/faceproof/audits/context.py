@@ -81,11 +81,13 @@ class AuditOutcome:
     """
 
     answer: str
+    """One sentence; ``details`` has the others."""
     tables: tuple[AuditTable, ...] = ()
     plots: tuple[AuditPlot, ...] = ()
     cautions: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     measured: bool = True
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -160,10 +160,12 @@ def _show_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def write_text(run: AuditRun) -> None:
-    """Write each question with its answer; cautions go to standard error, each once."""
+    """Write each question with its answer and details; cautions go to standard error, each once."""
     set_up_output(for_people=True)
     for one in run.results:
-        typer.echo(f"{one.name}: {one.question}\n  {escape_unprintable(one.answer)}")
+        typer.echo(f"{one.name}: {one.question}")
+        for sentence in (one.answer, *one.details):
+            typer.echo(f"  {escape_unprintable(sentence)}")
     for caution in dict.fromkeys(text for one in run.results for text in one.cautions):
         typer.echo(f"caution: {escape_unprintable(caution)}", err=True)
 

@@ -136,6 +136,7 @@ def section_markdown(one: Section, *, most_rows: int | None = None, level: int =
     return section(
         escape_markdown(one.title),
         escape_markdown(one.text),
+        listing(map(escape_markdown, one.details)),
         listing(f"**Caution:** {escape_markdown(caution)}" for caution in one.cautions),
         *tables,
         *plots,
