@@ -265,6 +265,19 @@ class TestFolder:
         assert len(alone) > 6, "not all are in the degraded sample"
         assert both.results[1:] == apart.results
 
+    def test_a_batch_size_changes_no_answer(self, tiny_bundle, make, monkeypatch):
+        manifest, sizes, judge = make(number=12), [], faceproof.Detector.logits
+
+        def count(self, inputs):
+            sizes.append(len(inputs))
+            return judge(self, inputs)
+
+        monkeypatch.setattr(faceproof.Detector, "logits", count)
+        ask = {"only": ["generators"], "faces": "whole"}
+        found = faceproof.audit(tiny_bundle, manifest, batch_size=5, **ask)
+        assert sizes == [5, 5, 2]
+        assert found == faceproof.audit(tiny_bundle, manifest, **ask)
+
     @pytest.mark.usefixtures("few")
     def test_predictions_of_other_conditions_are_made_again(
         self, tiny_bundle, make, tmp_path, monkeypatch
@@ -329,6 +342,7 @@ class TestFolder:
         ({"faces": "all"}, UnknownChoiceError, "choice of faces"),
         ({"manifest": "none.csv"}, UsageError, "none.csv: manifest not found"),
         ({"most": 0}, UsageError, "at least 1 picture"),
+        ({"batch_size": 0}, UsageError, "batch_size is 0; a batch needs at least 1 face"),
     ],
 )
 def test_what_cannot_be_done_is_refused_first(tiny_bundle, make, changes, error, message):
