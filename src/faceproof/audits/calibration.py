@@ -266,16 +266,16 @@ def _budget_words(promises: Sequence[_Promise]) -> str:
     if not outcomes:
         return "the operating points promise no error rate"
     counts = [
-        f"{outcomes.count(outcome)} {words}"
+        f"{number} {'is' if number == 1 else 'are'} {words}"
         for outcome, words in (
             (WITHIN, "kept"),
             (ABOVE, "exceeded"),
-            (UNKNOWN, "not settled with so few faces"),
-            (NO_FACES, "without faces"),
+            (UNKNOWN, "not settled by so few faces"),
+            (NO_FACES, "without a face"),
         )
-        if outcome in outcomes
+        if (number := outcomes.count(outcome))
     ]
-    return f"of {count_noun(len(outcomes), 'error budget')} {' and '.join(counts)}"
+    return f"of {count_noun(len(outcomes), 'error budget')}, {' and '.join(counts)}"
 
 
 _ERRORS = {"bpcer": "real faces called fake", "apcer": "fakes called real"}

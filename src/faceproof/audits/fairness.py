@@ -299,7 +299,7 @@ def _cautions(
     if refused := [f"{one.name} ({count})" for one, count in judged if count < FEW_GROUPS]:
         yield (
             f"Not measured, as they have fewer than {FEW_GROUPS} people, videos or originals in a "
-            f"source: {count_noun(len(refused), 'group')}, such as {join_some(refused)}."
+            f"source: {count_noun(len(refused), 'group')}, such as {join_some(refused, most=3)}."
         )
     yield from _flag_small(judged)
     yield from separation.cautions

@@ -22,6 +22,7 @@ from faceproof.evaluation.audit_result import (
 )
 from faceproof.evaluation.findings import findings
 from faceproof.evaluation.predictions import FAKE, REAL, UNSURE, Faces
+from faceproof.messages import count_noun
 from faceproof.sources import to_printable
 
 _COLUMNS = (
@@ -196,15 +197,17 @@ def _answer(judged: Sequence[_Fakes], pooled: Sequence[_Fakes]) -> str:
         else f"Of the only generator, {worst.name}, {worst.missed.words} of the"
     )
     if len(judged) == 1:
-        return f"{first} fakes were called real; it was {worst.seen} in training."
-    rates = [f"{part.missed.words} of {_number(judged, part)}" for part in pooled]
+        never = "" if worst.seen == "seen" else "not "
+        return f"{first} fakes were called real; it was {never}seen in training."
+    rates = [f"{part.missed.words} over {_number(judged, part)}" for part in pooled]
     return f"{first} fakes were called real, against {' and '.join(rates)}."
 
 
 def _number(judged: Sequence[_Fakes], part: _Fakes) -> str:
     """Return how many generators are pooled, and whether they were seen in training."""
     number = len([one for one in judged if one.seen == part.seen])
-    return f"{'all ' if number == len(judged) else ''}{number} {part.seen} in training"
+    seen = "seen in training" if part.seen == "seen" else "not seen in training"
+    return f"{count_noun(number, 'generator')} {seen}"
 
 
 def _details(judged: Sequence[_Fakes], pooled: Sequence[_Fakes]) -> Iterator[str]:
@@ -214,11 +217,8 @@ def _details(judged: Sequence[_Fakes], pooled: Sequence[_Fakes]) -> Iterator[str
         f"{least.name} is called fake least: {least.detected.words} of its fakes are called fake, "
         f"and {least.unsure.words} are unsure."
     )
-    rates = [
-        f"{part.detected.words} of the fakes of generators {part.seen} in training"
-        for part in pooled
-    ]
-    yield f"Called fake are {' and '.join(rates)}."
+    rates = [f"{part.detected.words} over {_number(judged, part)}" for part in pooled]
+    yield f"Fakes called fake: {', and '.join(rates)}."
 
 
 def _plot(judged: Sequence[_Fakes]) -> AuditPlot:

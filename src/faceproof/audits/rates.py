@@ -106,8 +106,8 @@ def small_cells_caution(cells: Iterable[tuple[str, int]]) -> tuple[str, ...]:
         return ()
     return (
         f"Fewer than {FEWEST_GROUPS} groups (people, videos, originals) in "
-        f"{count_noun(len(small), 'cell')}: {join_some(small)}. Read their intervals, not their "
-        "values.",
+        f"{count_noun(len(small), 'cell')}: {join_some(small, most=3)}. Read their intervals, "
+        "not their values.",
     )
 
 

@@ -24,6 +24,16 @@ from faceproof.reports.words import condition_words
 
 _METRICS = ("roc_auc", "bpcer", "apcer")
 _STRENGTH = re.compile(r"([a-z]+)-(\d+(?:\.\d+)?)")
+_UNITS = {
+    "quality of the file": ("jpeg", "webp", "avif"),
+    "size factor": ("resize", "crop"),
+    "tone factor": ("brightness", "contrast", "gamma"),
+    "pixels of blur": ("blur", "median"),
+    "grey levels of noise": ("noise",),
+    "degrees of rotation": ("rotate",),
+}
+"""What the number in the name of a degradation is, and which degradations have it."""
+
 _COLUMNS = (
     *("condition", "words", "judged", "groups", "flip_rate", "flip_rate_low", "flip_rate_high"),
     *("reversed_rate", "lost_rate", "roc_auc", "roc_auc_low", "roc_auc_high"),
@@ -194,22 +204,26 @@ def _plots(judged: Sequence[_Degraded]) -> list[AuditPlot]:
     for one in judged:
         if match := _STRENGTH.fullmatch(one.condition):
             curves.setdefault(match[1], []).append((float(match[2]), one))
-    series = tuple(
-        _series(name, sorted(points, key=lambda point: point[0]))
-        for name, points in curves.items()
-        if len(points) > 1
-    )
-    if not series:
-        return [bars]
-    line = AuditPlot(
-        name="strength",
-        kind="line",
-        title="Verdicts that change, by the strength of the degradation",
-        x="quality, factor, pixels, grey levels or degrees",
-        y="flip rate",
-        series=series,
-    )
-    return [bars, line]
+    return [bars, *_curves({name: points for name, points in curves.items() if len(points) > 1})]
+
+
+def _curves(curves: dict[str, list[tuple[float, _Degraded]]]) -> Iterator[AuditPlot]:
+    """Yield a plot for each unit of strength."""
+    for unit, kinds in _UNITS.items():
+        series = tuple(
+            _series(name, sorted(curves[name], key=lambda point: point[0]))
+            for name in kinds
+            if name in curves
+        )
+        if series:
+            yield AuditPlot(
+                name=f"strength-{unit.replace(' ', '-')}",
+                kind="line",
+                title=f"Verdicts that change, by {unit}",
+                x=unit,
+                y="flip rate",
+                series=series,
+            )
 
 
 def _series(name: str, points: Sequence[tuple[float | str, _Degraded]]) -> Series:

@@ -5,11 +5,12 @@ Each answer is made from findings or is the answer of an audit; what was not mea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from faceproof.detector.spec import Finding
 from faceproof.evaluation.audit_result import AuditResult
-from faceproof.evaluation.evaluation_record import Evaluation
+from faceproof.evaluation.evaluation_record import Evaluation, describe_reasons
 from faceproof.messages import count_noun
 from faceproof.reports.report import Figure, Statement
 from faceproof.reports.words import condition_words
@@ -36,21 +37,23 @@ def statements(
     evaluation: Evaluation | None, audits: Sequence[AuditResult]
 ) -> tuple[Statement, ...]:
     """Return the answers of the first screen."""
-    found = [*_measured_statements(evaluation)] if evaluation else []
     results = {one.name: one for one in audits}
-    return (*found, _group_statement(results), _condition_statement(evaluation, results))
+    condition = evaluation.conditions[0] if evaluation else ""
+    judged = evaluation if evaluation and sum(evaluation.count_judged("all", condition)) else None
+    found: list[Statement] = []
+    if judged:
+        for answers in (_good_for, _false_alarms, _worst_generator):
+            found += answers(judged, condition)
+    elif evaluation:
+        found.append(Statement(name="worth", title="Verdicts", text="No face was judged."))
+    found += [_group_statement(results), _condition_statement(evaluation, results)]
+    if judged:
+        found += [*_worth(judged, condition), *_not_judged(judged, condition)]
+    return tuple(found)
 
 
-def _measured_statements(evaluation: Evaluation) -> Iterator[Statement]:
-    condition = evaluation.conditions[0]
-    judged = sum(evaluation.count_judged("all", condition))
-    if not judged:
-        yield Statement(name="worth", title="Verdicts", text="No face was judged.")
-        return
-    yield from _worth(evaluation, condition)
-    yield from _good_for(evaluation, condition)
-    yield from _false_alarms(evaluation, condition)
-    yield from _worst_generator(evaluation, condition)
+def _not_judged(evaluation: Evaluation, condition: str) -> Iterator[Statement]:
+    """Yield how many faces were not judged, and why."""
     coverage = evaluation.find_coverage("all", condition)
     if coverage and coverage.not_judged:
         total = coverage.judged + coverage.not_judged
@@ -58,7 +61,7 @@ def _measured_statements(evaluation: Evaluation) -> Iterator[Statement]:
             name="not-judged",
             title="Not judged",
             text=f"{coverage.not_judged:,} of {count_noun(total, 'face')} were not judged and "
-            f"count in no figure: {coverage.describe().partition(' ')[2].strip('()')}.",
+            f"count in no figure: {describe_reasons(coverage.reasons).replace('_', ' ')}.",
         )
 
 
@@ -274,8 +277,13 @@ def _figure(found: Finding) -> str:
 
 
 def _cautions(*found: Finding) -> str | None:
-    """Return the cautions of these findings as one text, None without."""
-    return "; ".join(dict.fromkeys(one.caution for one in found if one.caution)) or None
+    """Return the cautions of these findings as one text, None without.
+
+    Of cautions that differ in their numbers only, the one with the smallest is kept.
+    """
+    told = sorted((one.caution for one in found if one.caution), key=lambda one: (len(one), one))
+    kinds = {re.sub(r"\d+", "", one): one for one in reversed(told)}
+    return "; ".join(reversed(kinds.values())) or None
 
 
 def _own_caution(found: AuditResult | None) -> str | None:

@@ -97,7 +97,9 @@ def test_detectors_are_names_and_folders(tmp_path, monkeypatch):
     assert complete_detectors("none/x") == []
 
 
-@pytest.mark.parametrize("verb", ["check", "serve", "app", "audit", "evaluate", "export", "update", "scan"])
+@pytest.mark.parametrize(
+    "verb", ["check", "serve", "app", "audit", "evaluate", "export", "update", "scan"]
+)
 def test_every_verb_with_a_detector_completes_and_reads_it(verb):
     assert "default" in offered(verb, "--detector", "def")
     _, found = parameter(verb, "--detector")

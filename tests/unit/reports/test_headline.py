@@ -42,7 +42,7 @@ def test_the_answers_are_those_of_the_findings():
     assert answers["false-alarms"].startswith(f"{100 * alarms.value:.1f} % (")
     assert answers["worst-generator"].startswith(f"<gan>: {100 * missed.value:.1f} % (")
     assert (
-        answers["not-judged"] == "3 of 60 faces were not judged and count in no figure: no_face 3."
+        answers["not-judged"] == "3 of 60 faces were not judged and count in no figure: no face 3."
     )
     assert "hardest to tell apart when <worn>: ROC-AUC 0.844 (" in answers["worst-condition"]
     assert "[" not in " ".join(answers.values()), "intervals are written in one way"
@@ -77,7 +77,20 @@ def test_one_generator_is_not_called_the_worst_of_one():
 
 def test_the_cautions_of_the_figures_stand_beside_the_answers():
     found = {one.name: one for one in statements(evaluated(predictions()), ())}
-    assert "only 28 groups of real faces" in found["false-alarms"].caution
+    assert "only 29 groups of fake faces" in found["worst-generator"].caution
+
+
+def test_the_first_screen_begins_with_what_the_detector_is_good_for():
+    found = statements(evaluated(predictions()), (audited("robustness"), audited("fairness")))
+    assert [one.name for one in found] == [
+        *("good-for", "false-alarms", "worst-generator", "worst-group", "worst-condition"),
+        *("worth", "not-judged"),
+    ]
+
+
+def test_cautions_that_differ_in_a_number_are_told_once():
+    found = {one.name: one for one in statements(evaluated(predictions()), ())}
+    assert found["false-alarms"].caution == "only 10 groups of real faces; 30 or more are advised"
 
 
 def test_audits_answer_for_groups_and_conditions():
