@@ -193,5 +193,5 @@ def test_a_long_table_is_folded_and_a_short_one_is_not():
     short = long.model_copy(update={"caption": "Few rows", "rows": long.rows[:25]})
     section = Section(name="tables", title="Tables", tables=(long, short))
     page = report_page(report.model_copy(update={"sections": (section,)}), {})
-    assert '<details class="long"><summary>26 rows: Many rows</summary>' in page
+    assert '<details class="long"><summary>Table of 26 rows: many</summary>' in page
     assert page.count('<details class="long">') == 1
