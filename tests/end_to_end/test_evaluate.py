@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from faceproof.cli import main
+from faceproof.detector import Detector
 from faceproof.evaluation import partial_predictions, scored_faces
 from faceproof.evaluation.evaluation_record import Evaluation
 from faceproof.evaluation.predictions import (
@@ -430,11 +431,27 @@ def test_a_file_without_the_columns_of_scores_is_refused(run, make, tmp_path):
     [
         (["--scores", "s.csv"], "--detector has no effect on --scores"),
         (["--threshold", "0.2"], "--threshold has no effect without --scores"),
+        (["--scores", "s.csv", "--batch-size", "2"], "has no effect on --scores"),
     ],
 )
 def test_options_without_effect_are_refused(run, make, words, message):
     code, _, err = run("--data", make(), *words)
     assert (code, message in err) == (2, True)
+
+
+def test_a_batch_size_changes_no_figure(run, make, tmp_path, monkeypatch):
+    run("--data", make(), *FAST)
+    before, sizes, judge = record(tmp_path), [], Detector.logits
+
+    def count(self, inputs):
+        sizes.append(len(inputs))
+        return judge(self, inputs)
+
+    monkeypatch.setattr(Detector, "logits", count)
+    assert run("--data", make(), *FAST, "--batch-size", "5").code == 0
+    assert sizes == [5, 5, 2]
+    assert record(tmp_path) == before
+    assert run("--data", make(), *FAST, "--batch-size", "0").code == 2
 
 
 def test_quiet_keeps_the_table_and_the_cautions(run, make):

@@ -132,7 +132,8 @@ def select_attacked(context: AuditContext) -> AttackedFaces:
     wanted, crops, logits, drawn = faces_wanted(context), list[Crop](), list[float](), 0
     candidates = [draw_candidates(context, label) for label in ("real", "fake")]
     number = sum(map(len, candidates))
-    context.progress("drawn", 0, number)
+    shown = "candidate"
+    context.progress(shown, 0, number)
     for rows in candidates:
         right = 0
         for row in rows:
@@ -144,8 +145,8 @@ def select_attacked(context: AuditContext) -> AttackedFaces:
                 right += is_right(context, logits[-1:], [row.is_fake])[0]
             drawn += 1
             if drawn < number:
-                context.progress("drawn", drawn, number)
-    context.progress("drawn", number, number)
+                context.progress(shown, drawn, number)
+    context.progress(shown, number, number)
     return AttackedFaces(context, tuple(crops), np.array(logits, np.float64), drawn)
 
 

@@ -45,6 +45,7 @@ from faceproof.evaluation.finding_names import UNATTACKED, attack_cautions
 from faceproof.evaluation.findings import slice_findings
 from faceproof.evaluation.formulas import Floats
 from faceproof.evaluation.predictions import Faces
+from faceproof.messages import count_noun
 
 _METRICS = ("accuracy", "recall", "bpcer")
 """Those of `faceproof.training.attack_report`, so that a card can show both."""
@@ -102,7 +103,8 @@ def run(context: AuditContext) -> AuditOutcome:
     held = [one for one in measured if one.pixels == EIGHT_BITS]
     sizes = _sizes(of, about if box else None)
     return AuditOutcome(
-        answer=f"{laundering_words(laundered)} {_answer(held)}",
+        answer=_answer(laundered, held),
+        details=(laundering_words(laundered), *_details(held)),
         tables=(
             _table(measured),
             AuditTable(
@@ -279,31 +281,53 @@ def _cautions(of: AttackedFaces, laundered: Sequence[Laundered]) -> Iterator[str
     )
 
 
-def _answer(held: Sequence[_Attacked]) -> str:
-    """Return the least budgets of attacks by scores and by weights in a sentence."""
-    parts = []
-    for white_box, words in ((False, "With scores only"), (True, "With the weights")):
-        tried = [one for one in held if one.attack.white_box == white_box]
-        if tried:
-            parts.append(f"{words}, {_least_words(tried)}.")
-    return " ".join(parts)
+_ATTACKERS = ((False, "With scores only"), (True, "With the weights"))
+
+
+def _answer(laundered: Sequence[Laundered], held: Sequence[_Attacked]) -> str:
+    """Return how many detected fakes each kind of attacker gets past, in a sentence."""
+    worst = max(laundered[:-1], key=lambda one: one.evaded.value or 0.0)
+    parts = [f"{worst.evaded.words} when {worst.words}"]
+    for white_box, words in _ATTACKERS:
+        if tried := [one for one in held if one.attack.white_box == white_box]:
+            most = _strongest(tried)
+            parts.append(
+                f"{most.evaded.words} {words.lower()} "
+                f"({count_noun(round(most.budget), 'grey level')})"
+            )
+    return f"Detected fakes that pass: {', '.join(parts)}."
+
+
+def _details(held: Sequence[_Attacked]) -> Iterator[str]:
+    """Yield the least budgets of attacks by scores, and of those by weights."""
+    for white_box, words in _ATTACKERS:
+        if tried := [one for one in held if one.attack.white_box == white_box]:
+            yield f"{words}, {_least_words(tried)}."
+
+
+def _strongest(tried: Sequence[_Attacked]) -> _Attacked:
+    """Return the smallest budget that lets half of the fakes pass, or the furthest reached."""
+    linf = [one for one in tried if one.attack.norm == "linf"]
+    enough = [one for one in linf if (one.evaded.value or 0.0) >= _HALF]
+    return min(
+        enough or linf,
+        key=lambda one: (one.budget if enough else 0.0, -(one.evaded.value or 0.0)),
+    )
 
 
 def _least_words(tried: Sequence[_Attacked]) -> str:
     """Return the smallest budget that lets half of the fakes pass, or the furthest reached."""
-    linf = [one for one in tried if one.attack.norm == "linf"]
-    enough = [one for one in linf if (one.evaded.value or 0.0) >= _HALF]
-    if enough:
-        least = min(enough, key=lambda one: (one.budget, -(one.evaded.value or 0.0)))
+    one = _strongest(tried)
+    name = one.attack.condition(one.budget)
+    if (one.evaded.value or 0.0) >= _HALF:
         return (
-            f"changes of {least.budget:g} grey level{'' if least.budget == 1 else 's'} "
-            f"({least.attack.condition(least.budget)}) let {least.evaded.words} of "
-            f"{least.evaded.n} detected fakes pass, the smallest budget tried that lets half pass"
+            f"changes of {count_noun(round(one.budget), 'grey level')} ({name}) let "
+            f"{one.evaded.words} of {count_noun(one.evaded.n, 'detected fake')} pass, the smallest "
+            "budget tried that lets half pass"
         )
-    most = max(linf, key=lambda one: one.evaded.value or 0.0)
     return (
-        f"no budget tried lets half of the {most.evaded.n} detected fakes pass: at most "
-        f"{most.evaded.words} ({most.attack.condition(most.budget)})"
+        f"no budget tried lets half of the {count_noun(one.evaded.n, 'detected fake')} pass: at "
+        f"most {one.evaded.words} ({name})"
     )
 
 

@@ -81,11 +81,13 @@ class AuditOutcome:
     """
 
     answer: str
+    """One sentence; ``details`` has the others."""
     tables: tuple[AuditTable, ...] = ()
     plots: tuple[AuditPlot, ...] = ()
     cautions: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     measured: bool = True
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,8 @@ class AuditContext:
     progress: Progress = lambda _, __, ___: None
     leave_one_out: AuditResult | None = None
     """The result of `faceproof train leave-one-out`, if there is one."""
+    batch_size: int = 32
+    """Faces that the networks judge at once."""
     _tables: dict[str, pa.Table] = field(default_factory=dict)
 
     def sample(self, name: str) -> tuple[Row, ...]:
@@ -254,6 +258,7 @@ class AuditContext:
             find=self.find,
             partial_folder=self.folder and self.folder / f"predictions-{name}.partial",
             workers=usable_cores(),
+            batch_size=self.batch_size,
             progress=lambda count: self.progress(name, count, number),
         )
 

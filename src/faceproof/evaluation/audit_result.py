@@ -121,6 +121,9 @@ class AuditResult(Document):
     name: Text
     question: Text
     answer: Text
+    """One sentence."""
+    details: tuple[Text, ...] = ()
+    """What else to know of the answer, a sentence or two each."""
     measured: bool = True
     settings: AuditSettings
     pictures: int = Field(ge=0)

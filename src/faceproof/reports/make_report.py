@@ -14,6 +14,7 @@ from faceproof.evaluation.evaluation_record import DatasetRef, DetectorRef, Eval
 from faceproof.evaluation.findings import REPORTED
 from faceproof.evaluation.metrics import METRICS
 from faceproof.evaluation.predictions import origin_of
+from faceproof.messages import count_noun
 from faceproof.reports.card import TITLES
 from faceproof.reports.headline import statements, untested
 from faceproof.reports.markup import NUMBERS
@@ -271,7 +272,8 @@ def audit_section(found: AuditResult, shared: Sequence[str] = ()) -> Section:
     return Section(
         name=slug(found.name),
         title=f"{found.name.capitalize()}: {found.question}",
-        text=f"{found.answer} ({found.pictures:,} pictures.)",
+        text=f"{found.answer} ({count_noun(found.pictures, 'picture')}.)",
+        details=found.details,
         measured=found.measured,
         cautions=tuple(one for one in found.cautions if one not in shared),
         tables=tuple(audit_table(found.name, table) for table in found.tables),

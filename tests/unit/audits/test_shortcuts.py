@@ -98,7 +98,7 @@ class TestADetectorOfBackgrounds:
         assert rows["face-grey"]["flips"] == 0.0
         assert rows["background-grey"]["roc_auc"] == pytest.approx(0.5)
         assert rows["background-grey"]["flips"] >= 0.5
-        assert "hidden, ROC-AUC is 1.000" in found.answer
+        assert "the face hidden ROC-AUC is 1.000" in found.answer
 
     def test_the_background_moves_the_logit_and_the_face_does_not(self, found):
         effects = rows_of(found, "swaps")
