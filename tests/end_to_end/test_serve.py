@@ -341,5 +341,7 @@ def not_served(monkeypatch):
         return CliRunner().invoke(app, ["serve", *words], env=given)
 
     monkeypatch.setattr("faceproof.frontends.api.server.serve", refuse)
-    monkeypatch.setattr("faceproof.frontends.api.security.write_log", lambda _: nullcontext())
+    monkeypatch.setattr(
+        "faceproof.frontends.api.security.write_log", lambda *_, **__: nullcontext()
+    )
     return run

@@ -14,7 +14,6 @@ from faceproof.errors import MissingExtraError
 if TYPE_CHECKING:
     import socket
 
-    from faceproof.checker import Checker
     from faceproof.frontends.api import ServiceSettings
 
 _LOG = logging.getLogger(__name__)
@@ -36,6 +35,15 @@ def serve(
     ] = 8000,
     detector: Annotated[str, DETECTOR] = "default",
     at: Annotated[str | None, AT] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="Processes that serve; each has its own queue, memory and rate limits.",
+        ),
+    ] = 1,
 ) -> None:
     """Serve the REST API until stopped; environment variables set the limits.
 
@@ -43,18 +51,44 @@ def serve(
     rate limit, unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
     """
     _require_extra()
-    from faceproof.frontends.api import create_app
+    from faceproof.frontends.api import load_app
     from faceproof.frontends.api.security import require_security, write_log
     from faceproof.frontends.api.server import bind_socket
     from faceproof.frontends.api.server import serve as run
     from faceproof.frontends.api.settings import read_settings
+    from faceproof.frontends.api.workers import require_workers
 
     settings = read_settings()
     require_security(host, settings.guard)
+    require_workers(workers)
     listener = bind_socket(host, port)
-    with listener, write_log(settings.guard.log_format):
-        app = create_app(_make_checker(detector, at, settings), settings)
-        run(app, listener, settings, started=lambda: _log_address(host, listener))
+    with listener, write_log(settings.guard.log_format, relay=workers == 1):
+        app = load_app(detector, at, settings)
+        if workers == 1:
+            run(app, listener, settings, started=lambda: _log_address(host, listener))
+            return
+        del app  # it was loaded to report what is wrong once, and here
+        _serve_with_workers(host, listener, workers, (detector, at, settings))
+
+
+def _serve_with_workers(
+    host: str,
+    listener: socket.socket,
+    workers: int,
+    served: tuple[str, str | None, ServiceSettings],
+) -> None:
+    """Serve in several processes; exit with 1 if one of them cannot start."""
+    from faceproof.frontends.api.workers import ServedDetector, serve_with_workers, share_cores
+
+    detector, at, settings = served
+    code = serve_with_workers(
+        ServedDetector(detector, at, share_cores(settings, workers)),
+        listener,
+        workers,
+        started=lambda: _log_address(host, listener),
+    )
+    if code:
+        raise typer.Exit(code)
 
 
 def _require_extra() -> None:
@@ -62,16 +96,6 @@ def _require_extra() -> None:
     for name in NEEDED:
         if importlib.util.find_spec(name) is None:
             raise MissingExtraError(name, extra="serve")
-
-
-def _make_checker(detector: str, at: str | None, settings: ServiceSettings) -> Checker:
-    """Return the checker, within the limits of the service."""
-    from faceproof.checker import Checker
-    from faceproof.detector import Detector
-
-    return Checker(
-        Detector.load(detector), at=at, limits=settings.limits, addresses=settings.fetch_policy
-    )
 
 
 def _log_address(host: str, listener: socket.socket) -> None:

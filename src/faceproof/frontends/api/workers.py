@@ -1,0 +1,211 @@
+"""`serve_with_workers` runs the service in several processes that accept from one socket.
+
+The first process answers no request: it starts the others, starts one again that died, and passes
+SIGTERM and SIGINT on, after which each process finishes its accepted requests. Each process has its
+own queue, memory limit, rate limits and networks. They share the key file, the database of feedback
+and the counts of ``/metrics``.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from faceproof.detector.scorers import usable_cores
+from faceproof.errors import UsageError
+from faceproof.frontends.api.app import load_app
+from faceproof.frontends.api.security import write_log
+from faceproof.frontends.api.security.metrics import SHARED_FOLDER
+from faceproof.frontends.api.server import serve
+from faceproof.frontends.api.settings import ServiceSettings
+
+_LOG = logging.getLogger(__name__)
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class ServedDetector:
+    """What each process loads: the detector's name or folder, its operating point, the settings."""
+
+    detector: str
+    at: str | None
+    settings: ServiceSettings
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """A process that serves, and the connection on which it reports that it listens."""
+
+    process: SpawnProcess
+    listens: Connection
+
+
+def require_workers(workers: int) -> None:
+    """Raise UsageError where several processes cannot be stopped without losing requests."""
+    if workers > 1 and os.name == "nt":
+        raise UsageError(
+            f"--workers {workers}: Windows has no SIGTERM to stop workers with: use --workers 1"
+        )
+
+
+def share_cores(settings: ServiceSettings, workers: int) -> ServiceSettings:
+    """Return the settings of one of several processes: its part of the cores, where none is set.
+
+    >>> share_cores(ServiceSettings(judging_threads=3), 1000).judging_threads
+    3
+    >>> share_cores(ServiceSettings(), 1000).opening_threads
+    1
+    """
+    part = max(1, usable_cores() // workers)
+    return settings.model_copy(
+        update={
+            "opening_threads": settings.opening_threads or part,
+            "judging_threads": settings.judging_threads or part,
+        }
+    )
+
+
+def serve_with_workers(
+    served: ServedDetector, listener: socket.socket, workers: int, *, started: Callable[[], None]
+) -> int:
+    """Serve in ``workers`` processes until SIGTERM or SIGINT, and return the exit code.
+
+    Calls ``started`` when the first of them listens. Returns 1 if a process ended before it
+    listened; the others are then stopped.
+    """
+    with _shared_metrics() as folder:
+        return _Supervisor(served, listener, folder, started).run(workers)
+
+
+@contextmanager
+def _shared_metrics() -> Iterator[str]:
+    """Yield the folder in which the processes count; they find it by the environment.
+
+    Source: prometheus_client, "Multiprocess Mode (E.g. Gunicorn)".
+    """
+    folder = tempfile.mkdtemp(prefix="faceproof-metrics-")
+    os.environ[SHARED_FOLDER] = folder
+    try:
+        yield folder
+    finally:
+        del os.environ[SHARED_FOLDER]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class _Supervisor:
+    """Starts, watches and stops the processes."""
+
+    served: ServedDetector
+    listener: socket.socket
+    metrics: str
+    started: Callable[[], None]
+    _workers: list[_Worker] = field(default_factory=list)
+    _stopping: bool = False
+    _listens: bool = False
+    _code: int = 0
+
+    def run(self, workers: int) -> int:
+        """Run this many processes to the end, and return the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        for _ in range(workers):
+            self._start()
+        while self._workers:
+            ready = set(wait([one for each in self._workers for one in _handles(each)]))
+            for worker in list(self._workers):
+                listens = worker.listens in ready and _received(worker.listens)
+                if listens:
+                    self._report_start(worker)
+                if worker.process.sentinel in ready:
+                    self._ended(worker)
+        return self._code
+
+    def _start(self) -> None:
+        ours, theirs = _SPAWN.Pipe(duplex=False)
+        process = _SPAWN.Process(
+            target=_run_worker, args=(self.served, self.listener, theirs), name="faceproof-serve"
+        )
+        process.start()
+        theirs.close()
+        self._workers.append(_Worker(process, ours))
+        if self._stopping:  # the signal came while it started
+            process.terminate()
+
+    def _report_start(self, worker: _Worker) -> None:
+        _LOG.info("worker started", extra={"worker": worker.process.pid})
+        if not self._listens:
+            self._listens = True
+            self.started()
+
+    def _ended(self, worker: _Worker) -> None:
+        """Count a process out; another takes its place unless the service stops."""
+        worker.process.join()
+        self._workers.remove(worker)
+        mark_process_dead(worker.process.pid, self.metrics)
+        listened = worker.listens.closed
+        worker.listens.close()
+        code = worker.process.exitcode
+        if self._stopping:
+            return
+        fields = {"worker": worker.process.pid, "exit_code": code}
+        if listened:
+            _LOG.error("a worker ended and is started again", extra=fields)
+            self._start()
+        else:
+            _LOG.error("a worker ended before it listened: the service stops", extra=fields)
+            self._code = 1
+            self._stop()
+
+    def _stop(self, *_: Any) -> None:
+        """Ask every process to finish its requests and end; also a signal's handler."""
+        self._stopping = True
+        for worker in self._workers:
+            worker.process.terminate()
+
+
+def _handles(worker: _Worker) -> Iterator[Any]:
+    """Yield what becomes ready when a process listens, once, and when it ends."""
+    yield worker.process.sentinel
+    if not worker.listens.closed:
+        yield worker.listens
+
+
+def _received(listens: Connection) -> bool:
+    """Return whether the process reported that it listens; close the connection if it did."""
+    try:
+        listens.recv_bytes()
+    except EOFError:  # it ended without
+        return False
+    listens.close()
+    return True
+
+
+def _run_worker(served: ServedDetector, listener: socket.socket, listens: Connection) -> None:
+    """Serve from the socket, in a process of its own."""
+    threading.Thread(target=_stop_with_parent, daemon=True).start()
+    with listener, write_log(served.settings.guard.log_format):
+        app = load_app(served.detector, served.at, served.settings)
+        serve(app, listener, served.settings, started=lambda: listens.send_bytes(b"listens"))
+
+
+def _stop_with_parent() -> None:
+    """End this process as SIGTERM does when the first process is killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)

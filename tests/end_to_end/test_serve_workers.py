@@ -1,0 +1,151 @@
+"""`faceproof serve --workers`: several processes answer as one service, and end as one."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+from support.served import rest, served, status, upload
+from support.service import picture
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="workers need SIGTERM"),
+]
+
+WHITE = picture()
+LARGE = picture(side=2000)
+FAILING = """
+import socket
+from faceproof.frontends.api import ServiceSettings
+from faceproof.frontends.api.workers import ServedDetector, serve_with_workers
+
+if __name__ == "__main__":
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        served = ServedDetector("nowhere", None, ServiceSettings(feedback={"database": "off"}))
+        code = serve_with_workers(served, listener, 2, started=lambda: print("started"))
+        raise SystemExit(code)
+"""
+
+
+def lines(service):
+    return [json.loads(line) for line in service.log.read_text(encoding="utf-8").splitlines()]
+
+
+def workers_of(service):
+    """Return the processes that reported a start, in order."""
+    return [line["worker"] for line in lines(service) if line["event"] == "worker started"]
+
+
+def wait_for(what):
+    for _ in range(4800):
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def counted(service):
+    """Return how many pictures all workers together have checked, whichever is asked."""
+    found = re.findall(rb"\nfaceproof_checks_total\{.*\} ([0-9.]+)", service.get("/metrics"))
+    return sum(map(float, found))
+
+
+def test_workers_answer_as_one_service(tiny_bundle, tmp_path):
+    with served(tiny_bundle, tmp_path, "--workers", "2") as service:
+        wait_for(lambda: len(workers_of(service)) == 2)
+        probes = counted(service)  # of the readiness of each
+        answers = [service.ask(upload(WHITE)) for _ in range(10)]
+        assert [status(one) for one in answers] == [200] * 10
+        bodies = [json.loads(one.partition(b"\r\n\r\n")[2]) for one in answers]
+        assert {(one["verdict"], one["fake_probability"]) for one in bodies} == {
+            ("fake", bodies[0]["fake_probability"])
+        }
+        # Whichever worker answers, it reports the sum; and twice the same.
+        assert [counted(service) - probes for _ in range(6)] == [10] * 6
+        assert service.get("/metrics").count(b"\nfaceproof_detector_info{") == 1
+
+        killed, _ = workers_of(service)
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: len(workers_of(service)) == 3)
+        assert status(service.ask(upload(WHITE))) == 200
+        assert counted(service) >= probes + 11, "what a dead worker counted is kept"
+        service.terminate()
+        assert service.code() == 0
+        (died,) = [line for line in lines(service) if "started again" in line["event"]]
+        assert (died["worker"], died["exit_code"]) == (killed, -signal.SIGKILL)
+    for process in workers_of(service):
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_a_signal_loses_no_accepted_request_of_any_worker(tiny_bundle, tmp_path):
+    with served(tiny_bundle, tmp_path, "--workers", "2") as service:
+        wait_for(lambda: len(workers_of(service)) == 2)
+        begun, stopping = threading.Barrier(9), threading.Event()
+
+        def ask():
+            request = upload(LARGE, path="/v1/check?faces=whole", close=False)
+            with service.open(seconds=60) as connection:
+                connection.sendall(request[:-10])
+                begun.wait()
+                stopping.wait(20)
+                connection.sendall(request[-10:])
+                return rest(connection)
+
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(ask) for _ in range(8)]
+            begun.wait()
+            time.sleep(0.3)  # so that every head has been read
+            service.terminate()
+            stopping.set()
+            answers = [one.result() for one in asked]
+        assert [status(answer) for answer in answers] == [200] * 8
+        assert service.code() == 0
+
+
+def test_workers_do_not_outlive_the_first_process(tiny_bundle, tmp_path):
+    with served(tiny_bundle, tmp_path, "--workers", "2") as service:
+        wait_for(lambda: len(workers_of(service)) == 2)
+        service.process.kill()
+        service.process.wait()
+
+        def gone():
+            with suppress(ProcessLookupError):
+                return [os.kill(process, 0) for process in workers_of(service)] == []
+            return True
+
+        wait_for(gone)
+        with pytest.raises(OSError, match="refused"):
+            wait_for(lambda: service.open().close())
+
+
+def test_a_worker_that_cannot_start_ends_the_service(tmp_path):
+    program = tmp_path / "failing.py"
+    program.write_text(FAILING)
+    done = subprocess.run(
+        [sys.executable, program], capture_output=True, text=True, timeout=480, check=False
+    )
+    assert done.returncode == 1, done.stderr
+    assert "started" not in done.stdout
+    assert "no detector 'nowhere'" in done.stderr or "DetectorNotFound" in done.stderr
+
+
+def test_wrong_numbers_of_workers_are_refused():
+    from typer.testing import CliRunner
+
+    from faceproof.cli import app
+
+    done = CliRunner().invoke(app, ["serve", "--workers", "0"])
+    assert done.exit_code == 2
