@@ -7,9 +7,10 @@ them alike:
   sizes, on all cores;
 * no service: `Checker.check_many` over the same files, in this process;
 * 1, 8, 32 at once: that many clients, each with a kept-alive connection, sending the next picture
-  after the answer to the last.
+  after the answer to the last; with each number of `--workers`, all of which run meanwhile.
 
     uv run python benchmarks/serve_load.py [--detector NAME|FOLDER] [--count 200] [--rounds 3]
+        [--workers 1 2]
 
 The pictures are those of check_speed.py, JPEG files of 256 px with one face. The best turn of each
 counts. Every answer must be 200 with one face. "clients" is the share of a core for sending and
@@ -22,7 +23,8 @@ import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -59,11 +61,16 @@ def main() -> None:
     parser.add_argument("--detector", default="default", help="name or folder")
     parser.add_argument("--count", type=int, default=200, help="pictures of each turn")
     parser.add_argument("--rounds", type=int, default=3, help="turns; the best of each counts")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1], help="of each service")
     wish = parser.parse_args()
     detector = Detector.load(wish.detector)
-    with tempfile.TemporaryDirectory() as folder, service(wish.detector) as running:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         files = list(made(Path(folder), SIDE, wish.count))
-        kinds = kinds_of(detector, files, running)
+        services = {
+            number: stack.enter_context(service(wish.detector, workers=number))
+            for number in wish.workers
+        }
+        kinds = kinds_of(detector, files, services)
         turns = [[kind() for kind in kinds] for _ in range(wish.rounds)]
     best = [min(kind, key=lambda one: one.seconds) for kind in zip(*turns, strict=True)]
     print(f"{detector.spec.name} {detector.spec.version}, {usable_cores()} usable cores\n")
@@ -71,7 +78,7 @@ def main() -> None:
 
 
 def kinds_of(
-    detector: Detector, files: Sequence[Path], running: Service
+    detector: Detector, files: Sequence[Path], services: Mapping[int, Service]
 ) -> list[Callable[[], Load]]:
     """Return the measured cases, the bare forward pass first."""
     inputs = ready_inputs(detector, files)
@@ -81,7 +88,11 @@ def kinds_of(
     return [
         partial(alone, bare, partial(run_bare, inputs), len(files)),
         partial(alone, "no service", partial(check_all, checker, files), len(files)),
-        *(partial(loaded, running, requests, at_once) for at_once in AT_ONCE),
+        *(
+            partial(loaded, running, requests, at_once, workers)
+            for at_once in AT_ONCE
+            for workers, running in services.items()
+        ),
     ]
 
 
@@ -90,13 +101,13 @@ def alone(what: str, work: Callable[[], object], count: int) -> Load:
     return Load(what, count, timed(what, work, count).seconds)
 
 
-def loaded(running: Service, requests: Sequence[bytes], at_once: int) -> Load:
+def loaded(running: Service, requests: Sequence[bytes], at_once: int, workers: int) -> Load:
     """Return the timing of the service for all requests, at this concurrency."""
     started, mine, theirs = time.perf_counter(), time.process_time(), running.cpu_seconds
     answers = asyncio.run(all_asked(running.port, requests, at_once))
     seconds = time.perf_counter() - started
     return Load(
-        f"{at_once} at once",
+        f"{at_once} at once" + (f", {workers} workers" if workers > 1 else ""),
         len(requests),
         seconds,
         tuple(answers),
