@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import pytest
 
@@ -97,17 +96,19 @@ def test_a_signal_loses_no_accepted_request_of_any_worker(tiny_bundle, tmp_path)
 
         def ask():
             request = upload(LARGE, path="/v1/check?faces=whole", close=False)
-            with service.open(seconds=60) as connection:
+            with service.open(seconds=240) as connection:
+                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert status(connection.recv(65536)) == 200  # so that it was accepted
                 connection.sendall(request[:-10])
                 begun.wait()
-                stopping.wait(20)
+                stopping.wait(240)
                 connection.sendall(request[-10:])
                 return rest(connection)
 
         with ThreadPoolExecutor(8) as pool:
             asked = [pool.submit(ask) for _ in range(8)]
             begun.wait()
-            time.sleep(0.3)  # so that every head has been read
+            time.sleep(0.5)  # so that every head has been read
             service.terminate()
             stopping.set()
             answers = [one.result() for one in asked]
@@ -121,12 +122,6 @@ def test_workers_do_not_outlive_the_first_process(tiny_bundle, tmp_path):
         service.process.kill()
         service.process.wait()
 
-        def gone():
-            with suppress(ProcessLookupError):
-                return [os.kill(process, 0) for process in workers_of(service)] == []
-            return True
-
-        wait_for(gone)
         with pytest.raises(OSError, match="refused"):
             wait_for(lambda: service.open().close())
 
@@ -139,7 +134,8 @@ def test_a_worker_that_cannot_start_ends_the_service(tmp_path):
     )
     assert done.returncode == 1, done.stderr
     assert "started" not in done.stdout
-    assert "no detector 'nowhere'" in done.stderr or "DetectorNotFound" in done.stderr
+    assert "no detector 'nowhere'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_wrong_numbers_of_workers_are_refused():

@@ -26,7 +26,7 @@ from typing import Any
 from prometheus_client.multiprocess import mark_process_dead
 
 from faceproof.detector.scorers import usable_cores
-from faceproof.errors import UsageError
+from faceproof.errors import FaceproofError, UsageError
 from faceproof.frontends.api.app import load_app
 from faceproof.frontends.api.security import write_log
 from faceproof.frontends.api.security.metrics import SHARED_FOLDER
@@ -199,8 +199,15 @@ def _run_worker(served: ServedDetector, listener: socket.socket, listens: Connec
     """Serve from the socket, in a process of its own."""
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     with listener, write_log(served.settings.guard.log_format):
-        app = load_app(served.detector, served.at, served.settings)
-        serve(app, listener, served.settings, started=lambda: listens.send_bytes(b"listens"))
+        try:
+            app = load_app(served.detector, served.at, served.settings)
+            serve(app, listener, served.settings, started=lambda: listens.send_bytes(b"listens"))
+        except FaceproofError as error:
+            _LOG.error("%s", error)
+            raise SystemExit(1) from None
+        except Exception:  # noqa: BLE001 (multiprocessing would print it, not as a line of the log)
+            _LOG.exception("a worker failed")
+            raise SystemExit(1) from None
 
 
 def _stop_with_parent() -> None:
