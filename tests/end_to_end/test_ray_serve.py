@@ -28,13 +28,13 @@ PROGRAM = Path(__file__).parents[2] / "examples" / "ray_serve.py"
 SECONDS = 400
 
 
-@pytest.fixture(scope="module")
-def on_ray(tiny_bundle, tmp_path_factory):
+@pytest.fixture
+def on_ray(tiny_bundle, tmp_path):
     """The service of a cluster that is started for it, ended with all its processes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("ray") / "log"
+    log = tmp_path / "log"
     words = ["--detector", str(tiny_bundle), "--port", str(port)]
     environment = {"FACEPROOF_SERVE_FEEDBACK__DATABASE": "off", "RAY_USAGE_STATS_ENABLED": "0"}
     with log.open("wb") as stream:
@@ -78,9 +78,7 @@ def test_it_answers_as_the_checker_does(on_ray, tiny_bundle):
         del one["elapsed_ms"]
     assert given == expected
     assert given["verdict"] == "fake"
-
-
-def test_problems_are_those_of_the_service(on_ray):
+    # Problems are those of the service too.
     answer = on_ray.ask(upload(b"no picture"), seconds=60)
     assert status(answer) == 422
     assert b"application/problem+json" in answer
