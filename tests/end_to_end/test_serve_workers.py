@@ -61,6 +61,14 @@ def counted(service):
     return sum(map(float, found))
 
 
+def in_flight(service):
+    """Return how many requests all workers together answer now, this one included."""
+    (found,) = re.findall(
+        rb"\nfaceproof_http_requests_in_flight ([0-9.]+)", service.get("/metrics")
+    )
+    return float(found)
+
+
 def test_workers_answer_as_one_service(tiny_bundle, tmp_path):
     with served(tiny_bundle, tmp_path, "--workers", "2") as service:
         wait_for(lambda: len(workers_of(service)) == 2)
@@ -108,7 +116,7 @@ def test_a_signal_loses_no_accepted_request_of_any_worker(tiny_bundle, tmp_path)
         with ThreadPoolExecutor(8) as pool:
             asked = [pool.submit(ask) for _ in range(8)]
             begun.wait()
-            time.sleep(0.5)  # so that every head has been read
+            wait_for(lambda: in_flight(service) == 9)  # the eight, whose heads are read, and this
             service.terminate()
             stopping.set()
             answers = [one.result() for one in asked]
