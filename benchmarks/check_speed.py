@@ -2,11 +2,14 @@
 
 Measures in one run, in turns, so that a busy machine slows all of them alike:
 
-* bare: onnxruntime's forward pass on tensors that are ready, at the fastest of several batch
-  sizes, its threads spinning or not;
+* bare: the forward pass on tensors that are ready, with onnxruntime, its threads spinning or not,
+  and with OpenVINO where it is installed, each at the fastest of several batch sizes; with
+  ``--int8`` also OpenVINO after NNCF's quantisation, which is not shipped
+  (docs/decisions/0014-inference-backends.md);
 * 256 px, 1024 px: `Checker.check_many` over as many JPEG files: reading, decoding, finding
   faces, cropping, preprocessing, forward pass, verdict;
-* cold start: the CPU seconds of `faceproof check one.jpg` in a fresh process.
+* cold start: the CPU seconds of `faceproof check one.jpg` in a fresh process;
+* stages: where the CPU time of one picture goes, in one thread.
 
     uv run python benchmarks/check_speed.py [--detector NAME|FOLDER] [--count 200] [--json FILE]
 
@@ -24,9 +27,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from functools import partial, wraps
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +40,10 @@ import onnxruntime
 from PIL import Image
 from skimage import data
 
-from faceproof import Checker, Detector
-from faceproof.detector.scorers import usable_cores
+from faceproof import Checker, Detector, checker
+from faceproof.detector import SCORERS, RunOptions
+from faceproof.detector.scorers import member_onnx, usable_cores
+from faceproof.imaging import decode
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import prepare
@@ -44,6 +52,19 @@ SIDES = (256, 1024)
 BATCH_SIZES = (1, 2, 4, 8, 16)
 FACE = (180, 30, 420, 270)  # left, top, right, bottom of the face in the astronaut's picture
 COLD_START = "import sys; from faceproof.cli import main; sys.argv[0] = 'faceproof'; main()"
+
+#: What is timed, and the functions that do it; time within another one of them is not counted.
+STAGES: dict[str, tuple[object, str]] = {
+    "read the file": (decode, "read_file"),
+    "decode": (decode, "_pixels"),
+    "convert to sRGB": (decode, "to_srgb"),
+    "look for damage": (decode, "find_damage"),
+    "find faces": (YuNet, "find"),
+    "crop and normalise": (checker, "prepare"),
+    "quality": (checker, "assess"),
+    "provenance": (checker, "read_provenance"),
+    "forward pass": (Detector, "fake_probabilities"),
+}
 
 Inputs = npt.NDArray[np.float32]
 Forward = Callable[[Inputs], object]
@@ -75,15 +96,21 @@ def main() -> None:
     detector = Detector.load(wish.detector)
     with tempfile.TemporaryDirectory() as folder:
         files = {side: list(made(Path(folder), side, wish.count)) for side in SIDES}
-        timings = measured(detector, files, rounds=wish.rounds)
+        timings = measured(detector, files, rounds=wish.rounds, int8=wish.int8)
+        stages = {
+            side: stage_ms(Checker(detector), paths[: wish.staged], rounds=wish.rounds)
+            for side, paths in files.items()
+        }
         cold = cold_start_seconds(files[SIDES[0]][0], wish.detector)
     report = {
         "detector": f"{detector.spec.name} {detector.spec.version}",
         "cores": usable_cores(),
         "timings": [asdict(timing) for timing in timings],
         "cold_start_cpu_s": cold,
+        "stages_ms": stages,
     }
     print_table(report, timings)
+    print_stages(stages)
     if wish.json:
         wish.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
@@ -94,6 +121,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--detector", default="default", help="name or folder")
     parser.add_argument("--count", type=int, default=200, help="pictures of each size")
     parser.add_argument("--rounds", type=int, default=3, help="turns; the best of each counts")
+    parser.add_argument("--staged", type=int, default=20, help="pictures for the table of stages")
+    parser.add_argument("--int8", action="store_true", help="bare also with NNCF's quantisation")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     return parser.parse_args()
 
@@ -115,20 +144,51 @@ def made(folder: Path, side: int, count: int) -> Iterator[Path]:
 
 
 def measured(
-    detector: Detector, files: dict[int, list[Path]], *, rounds: int
+    detector: Detector, files: dict[int, list[Path]], *, rounds: int, int8: bool
 ) -> tuple[Timing, ...]:
-    """Return the best timing of each kind: bare, then each side of ``files``."""
-    checker = Checker(detector)
+    """Return the best timing of each kind: bare with each backend, then each side of ``files``.
+
+    The first is the backend of the detector.
+    """
     inputs = ready_inputs(detector, files[SIDES[0]])
-    bare, run_bare = fastest_bare(detector, inputs[: BATCH_SIZES[-1]])
-    kinds: dict[str, Callable[[], object]] = {
-        bare: partial(run_bare, inputs),
-        **{f"{side} px": partial(check_all, checker, paths) for side, paths in files.items()},
+    kinds: dict[str, Callable[[], object]] = {}
+    for forwards in bare_forwards(detector, inputs, int8=int8).values():
+        name, way = fastest_bare(forwards, inputs[: BATCH_SIZES[-1]])
+        kinds[name] = partial(way, inputs)
+    kinds |= {
+        f"{side} px": partial(check_all, Checker(detector), paths) for side, paths in files.items()
     }
     turns = [
         [timed(what, work, len(inputs)) for what, work in kinds.items()] for _ in range(rounds)
     ]
     return tuple(min(kind, key=lambda timing: timing.seconds) for kind in zip(*turns, strict=True))
+
+
+def bare_forwards(
+    detector: Detector, inputs: Inputs, *, int8: bool
+) -> dict[str, dict[str, Forward]]:
+    """Return the forward passes of each backend, by the name of what is varied."""
+    backends = {
+        "onnxruntime": {
+            "onnxruntime spinning": bare_forward(detector, spinning=True),
+            "onnxruntime not spinning": bare_forward(detector, spinning=False),
+        }
+    }
+    cores = usable_cores()
+    if SCORERS["openvino"].can_use("cpu"):
+        networks = [
+            SCORERS["openvino"].open(detector.bundle, member, RunOptions(threads=cores))
+            for member in detector.spec.members
+        ]
+        backends["openvino"] = {
+            "openvino fp32": lambda given: [network(given) for network in networks]
+        }
+    if int8:
+        from backends import openvino_int8, subject_of
+
+        quantised = openvino_int8(subject_of(detector, inputs, cores))
+        backends["int8"] = {"openvino int8": quantised}
+    return backends
 
 
 def bare_forward(detector: Detector, *, spinning: bool) -> Forward:
@@ -138,7 +198,7 @@ def bare_forward(detector: Detector, *, spinning: bool) -> Forward:
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     sessions = [
         onnxruntime.InferenceSession(
-            detector.bundle.read_file(member.onnx), options, providers=["CPUExecutionProvider"]
+            member_onnx(detector.bundle, member), options, providers=["CPUExecutionProvider"]
         )
         for member in detector.spec.members
     ]
@@ -156,14 +216,13 @@ def ready_inputs(detector: Detector, paths: Sequence[Path]) -> Inputs:
     return np.stack([prepare(p, finder.find(p)[0].landmarks, spec) for p in pictures])
 
 
-def fastest_bare(detector: Detector, inputs: Inputs) -> tuple[str, Callable[[Inputs], None]]:
+def fastest_bare(
+    forwards: dict[str, Forward], inputs: Inputs
+) -> tuple[str, Callable[[Inputs], None]]:
     """Return the fastest way to run the bare networks, by name and as a function of the inputs."""
     ways = {
-        f"bare, {size} at a time, {word}": partial(in_batches, forward, size=size)
-        for word, forward in (
-            ("spinning", bare_forward(detector, spinning=True)),
-            ("not spinning", bare_forward(detector, spinning=False)),
-        )
+        f"bare {word}, {size} at a time": partial(in_batches, forward, size=size)
+        for word, forward in forwards.items()
         for size in BATCH_SIZES
     }
     seconds = dict.fromkeys(ways, float("inf"))
@@ -194,6 +253,63 @@ def timed(what: str, work: Callable[[], object], count: int) -> Timing:
     return Timing(what, count, time.perf_counter() - started, time.process_time() - cpu)
 
 
+@dataclass
+class StageClock:
+    """CPU seconds of this thread in each stage, without those in stages within it."""
+
+    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
+    inner: list[float] = field(default_factory=list)
+
+    def wrap(self, stage: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function with its time counted."""
+
+        @wraps(work)
+        def timed_work(*args: Any, **options: Any) -> Any:
+            started = time.thread_time()
+            self.inner.append(0.0)
+            try:
+                return work(*args, **options)
+            finally:
+                whole = time.thread_time() - started
+                self.spent[stage] += whole - self.inner.pop()
+                if self.inner:
+                    self.inner[-1] += whole
+
+        return timed_work
+
+
+def stage_ms(checker: Checker, paths: Sequence[Path], *, rounds: int) -> dict[str, float]:
+    """Return the CPU milliseconds a picture of each stage, in the fastest of the rounds."""
+    list(checker.check_many(paths[:2], workers=0))
+    found = []
+    for _ in range(rounds):
+        clock = StageClock()
+        with ExitStack() as stack:
+            for stage, (owner, name) in STAGES.items():
+                timed_work = clock.wrap(stage, getattr(owner, name))
+                stack.enter_context(mock.patch.object(owner, name, timed_work))
+            started = time.thread_time()
+            list(checker.check_many(paths, workers=0))
+            whole = time.thread_time() - started
+        rest = whole - sum(clock.spent.values())
+        spent = {**clock.spent, "the rest": rest, "all": whole}
+        found.append({stage: 1000 * one / len(paths) for stage, one in spent.items()})
+    return min(found, key=lambda spent: spent["all"])
+
+
+def print_stages(stages: dict[int, dict[str, float]]) -> None:
+    """Print where the CPU time goes as a Markdown table."""
+    sides = list(stages)
+    print("\n| CPU ms/picture, one thread | " + " | ".join(f"{side} px" for side in sides) + " |")
+    print("|---|" + "---|" * len(sides))
+    for stage in stages[sides[0]]:
+        cells = (
+            f"{stages[side][stage]:.2f} ({stages[side][stage] / stages[side]['all']:.0%})"
+            for side in sides
+        )
+        print(f"| {stage} | {' | '.join(cells)} |")
+
+
 def cold_start_seconds(path: Path, detector: str) -> float | None:
     """Return the least CPU seconds of three fresh processes; None where they are unavailable."""
     try:
@@ -214,12 +330,15 @@ def cold_start_seconds(path: Path, detector: str) -> float | None:
 def print_table(report: dict[str, object], timings: Sequence[Timing]) -> None:
     """Print the measurements as a Markdown table."""
     bare = timings[0]
+    fastest = min((one for one in timings if "bare" in one.what), key=lambda one: one.cpu_ms)
     print(f"{report['detector']}, {report['cores']} usable cores, {bare.count} pictures\n")
-    print("| | pictures/s | ratio to bare | CPU ms/picture | CPU ratio |")
-    print("|---|---|---|---|---|")
+    print("| | pictures/s | ratio to bare | CPU ms/picture | CPU ratio | to the fastest |")
+    print("|---|---|---|---|---|---|")
     for one in timings:
         ratio, cpu_ratio = one.a_second / bare.a_second, bare.cpu_ms / one.cpu_ms
-        cells = (f"{one.a_second:.1f}", f"{ratio:.2f}", f"{one.cpu_ms:.1f}", f"{cpu_ratio:.2f}")
+        to_fastest = fastest.cpu_ms / one.cpu_ms
+        numbers = (ratio, one.cpu_ms, cpu_ratio, to_fastest)
+        cells = (f"{one.a_second:.1f}", *(f"{number:.2f}" for number in numbers))
         print(f"| {one.what} | {' | '.join(cells)} |")
     if report["cold_start_cpu_s"] is not None:
         print(

@@ -18,7 +18,7 @@ class FieldsAndExamples(griffe.Extension):
     """Gives a field its description as docstring, and puts examples into blocks of code."""
 
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
-        """Take the description of ``Field(description=...)``, where there is no docstring."""
+        """Use ``Field(description=...)`` as the docstring of a field that lacks one."""
         if attr.docstring is None and isinstance(attr.value, griffe.ExprCall):
             for argument in attr.value.arguments:
                 if isinstance(argument, griffe.ExprKeyword) and argument.name == "description":

@@ -150,9 +150,7 @@ class _ResultBuilder:
         self._point = point
         self._whole = whole
         self._crop = detector.preprocessing.crop
-        self._by = CheckedBy(
-            name=detector.spec.name, version=detector.spec.version, sha256=detector.sha256
-        )
+        self._by = CheckedBy.of(detector)
 
     def build_result(
         self, opened: PreparedPicture, scored: Sequence[_Score], seconds: float

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import polars as pl
     from PIL.Image import Image
 
+    from faceproof.detector import Detector
     from faceproof.loading import Source
 
 Status = Literal["ok", "no_face", "error"]
@@ -151,14 +152,28 @@ class Provenance(Record):
     )
 
 
-class CheckedBy(Record):
-    """The detector that gave the verdict."""
+class CheckedBy(VersionedRecord):
+    """The detector that gave the verdict, and what ran its networks."""
 
+    ADDED_FIELDS = frozenset({"scorer", "device"})
     name: str = Field(description="Name of the detector.")
     version: str = Field(description="Version of the detector.")
     sha256: Sha256 = Field(
         description="SHA-256 of its detector.json, which names its other files by theirs."
     )
+    scorer: str | None = Field(default=None, description="Library that ran its networks.")
+    device: str | None = Field(default=None, description="Device that the networks ran on.")
+
+    @classmethod
+    def of(cls, detector: Detector) -> CheckedBy:
+        """Return the identity of a detector and what runs it."""
+        return cls(
+            name=detector.spec.name,
+            version=detector.spec.version,
+            sha256=detector.sha256,
+            scorer=detector.scorer,
+            device=detector.device,
+        )
 
 
 class ResavedResult(Record):

@@ -23,14 +23,17 @@ PACKAGE_DATA = {
     "frontends/api/built-in.jpg",
     "frontends/webapp/icon.svg",
     *(f"frontends/webapp/samples/{name}.jpg" for name in ("astronaut", "cat", "couple")),
-    *(f"frontends/webapp/samples/{name}.jpg" for name in ("face-swap", "generated")),
+    *(
+        f"frontends/webapp/samples/{name}.jpg"
+        for name in ("face-swap", "generated", "generated-man")
+    ),
     "frontends/webapp/samples/SOURCES.md",
     "imaging/yunet/LICENSE",
-    "imaging/yunet/face_detection_yunet_2023mar.onnx",
+    "imaging/yunet/face_detection_yunet_2023mar_any_size.onnx",
     "py.typed",
     *(f"reports/templates/{name}.css" for name in ("case", "page", "service")),
-    *(f"reports/templates/{name}.html" for name in ("case", "evaluation", "inspection")),
-    *(f"reports/templates/{name}.html" for name in ("service", "training", "update")),
+    *(f"reports/templates/{name}.html" for name in ("case", "inspection", "report")),
+    *(f"reports/templates/{name}.html" for name in ("scan", "service", "training", "update")),
 }
 #: The top of the source archive: a clone, without what git ignores.
 TOP = {

@@ -135,6 +135,7 @@ def written(tmp_path: Path, tiny_spec: DetectorSpec, tiny_files: dict[str, bytes
     return write
 
 
+@pytest.mark.usefixtures("quick_charts")
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_shown_or_refused_everywhere(name, written, tmp_path, monkeypatch, capfd):
     case = CASES[name]
@@ -159,7 +160,7 @@ def test_it_is_shown_or_refused_everywhere(name, written, tmp_path, monkeypatch,
         assert not (tmp_path / "a" / "generators.json").exists()
         return
     evaluation = Evaluation.read(tmp_path / "e" / "evaluation.json")
-    page = html.unescape((tmp_path / "e" / "evaluation.html").read_text(encoding="utf-8"))
+    page = html.unescape((tmp_path / "e" / "report.html").read_text(encoding="utf-8"))
     kept = " ".join((*evaluation.cautions, *(one.caution or "" for one in evaluation.findings)))
     for words in case.words:
         assert words in _flat(told), "terminal"

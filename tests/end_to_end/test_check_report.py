@@ -66,7 +66,7 @@ def test_one_picture_as_html(work, faceproof):
     page = (work / "case.html").read_text(encoding="utf-8")
     assert actual[0]["image"]["sha256"] in page
     assert actual[0]["detector"]["sha256"] in page
-    assert "This face looks generated or manipulated." in page
+    assert "This face looks fake: generated or manipulated." in page
     assert page.count("data:image/jpeg;base64,") == 2
     assert "faceproof check &#39;bright party.png&#39; --detector default --at balanced" in page
     assert "The verdict stayed the same in " in page

@@ -90,7 +90,7 @@ def test_the_page(by_python, folder, monkeypatch):
     page = opened().upload(*((name, (folder / name).read_bytes()) for name in by_python))
     assert kept(page) == {name: without_maps(one) for name, one in by_python.items()}
     for picture, *_ in list(page.at.session_state["results"]):
-        page.at.radio(key="shown").set_value(picture)
+        page.at.button(key=f"show {picture}").click()
         page.run()
         for heat in page.at.toggle:
             if "evidence lies" in heat.label and not heat.value:

@@ -54,8 +54,13 @@ class Page:
 
     @property
     def headings(self) -> list[str]:
-        """The names of the pictures and other headings of the second level."""
+        """The headings of the second level."""
         return [plain(one.value) for one in self.at.header]
+
+    @property
+    def cards(self) -> list[str]:
+        """The names of the pictures where there are several, in order."""
+        return [plain(one.label) for one in self.at.button if (one.key or "").startswith("show ")]
 
     @property
     def texts(self) -> list[str]:

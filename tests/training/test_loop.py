@@ -324,4 +324,4 @@ def test_precision(mini, monkeypatch, asked, capabilities, expected):
         monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     else:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert fitting._choose_precision(mini(f"device.precision={asked}").device) == expected
+    assert fitting.choose_precision(mini(f"device.precision={asked}").device) == expected

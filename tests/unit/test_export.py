@@ -258,7 +258,7 @@ def test_a_member_becomes_a_bundle_and_its_export_can_be_repeated(
     assert messages == ["export of small: torch against onnxruntime"]
     assert again.sha256 == bundle.sha256
     inputs = export.export_probe_inputs(SMALL, 9)
-    by_torch = Detector.load(bundle.folder, runtime="torch").fake_probabilities(inputs)
+    by_torch = Detector.load(bundle.folder, scorer="torch").fake_probabilities(inputs)
     assert np.allclose(Detector.load(bundle.folder).fake_probabilities(inputs), by_torch, atol=1e-4)
 
 

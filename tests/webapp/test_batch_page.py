@@ -11,8 +11,10 @@ from streamlit.testing.v1 import AppTest
 
 from faceproof import Checker, Detector
 from faceproof.frontends.webapp import batch_page, settings
-from faceproof.frontends.webapp.batch_page import OUTCOMES, outcome_of, table_columns
+from faceproof.frontends.webapp.batch_page import table_columns
+from faceproof.frontends.webapp.outcomes import OUTCOMES, outcome_of, signed_words, suspicion
 from faceproof.reports.csv_rows import csv_text
+from faceproof.reports.words import percent
 from faceproof.results import CheckResult
 from support.service import picture
 from support.webpage import Page, sample
@@ -45,7 +47,7 @@ def given(page: Page, *files: tuple[str, bytes]) -> Page:
 
 
 def kept(page: Page) -> list[CheckResult]:
-    return list(page.at.session_state["batch results"].values())
+    return [result for result, _ in page.at.session_state["batch results"].values()]
 
 
 def summarise(results: list[CheckResult]) -> list[dict[str, object]]:
@@ -64,29 +66,30 @@ def test_every_file_has_the_row_that_a_check_of_it_alone_gives(page, tiny_bundle
     assert summarise(kept(page)) == summarise(
         [checker.check(data, name=name) for name, data in FILES]
     )
-    assert shown(page) == [name for name, _ in FILES]
+    assert shown(page) == [one.source for one in sorted(kept(page), key=suspicion)]
+    assert shown(page)[-1] == "=cut.jpg"
     (heading,) = page.headings
     assert heading.startswith("4 pictures: ")
-    assert "1 without a face" in heading
-    assert "1 could not be checked" in heading
+    assert "no face found 1" in heading
+    assert "could not be checked 1" in heading
 
 
 def test_two_files_with_one_name_are_two_rows(page):
     files = [("image.jpg", sample("real-astronaut.jpg")), ("image.jpg", sample("no-face-cat.jpg"))]
     page = given(page, *files, ("image (2).jpg", sample("real-couple.jpg")))
-    assert shown(page) == ["image.jpg", "image (2).jpg", "image (2) (2).jpg"]
+    assert sorted(shown(page)) == ["image (2) (2).jpg", "image (2).jpg", "image.jpg"]
     assert len({one.image.sha256 for one in kept(page)}) == 3
 
 
 def test_filters_leave_what_fits(page):
     given(page, *FILES)
-    page.at.multiselect(key="batch outcomes").set_value(["without a face"])
+    page.at.multiselect(key="batch outcomes").set_value(["no_face"])
     page.run()
     assert shown(page) == ["cat.jpg"]
     page.at.multiselect(key="batch outcomes").set_value([])
     page.at.text_input(key="batch name").set_value("C")
     page.run()
-    assert shown(page) == ["cat.jpg", "=cut.jpg", "couple.jpg"]
+    assert shown(page) == ["couple.jpg", "cat.jpg", "=cut.jpg"]
     page.at.text_input(key="batch name").set_value("nothing like it")
     page.run()
     assert not page.at.dataframe
@@ -100,7 +103,7 @@ def test_another_budget_moves_the_verdicts_and_runs_no_network(page, monkeypatch
     page.at.select_slider(key="budget").set_value("strict")
     page.run()
     assert before == "fake"
-    assert list(page.at.dataframe[0].value["Answer"]) == ["unsure"]
+    assert list(page.at.dataframe[0].value["Verdict"]) == [["◆ unsure"]]
 
 
 def test_what_was_judged_is_not_judged_again(page, monkeypatch):
@@ -135,14 +138,34 @@ def test_the_plain_table_is_text_that_does_nothing(page):
     assert "\\[x\\]\\(" in name
 
 
-def test_the_columns_say_what_the_answers_say(page):
+def test_the_columns_say_what_the_results_say(page, tiny_bundle):
     given(page, *FILES)
-    results = kept(page)
-    table = table_columns(results)
-    assert table["Answer"] == [outcome_of(one) for one in results]
-    assert table["Fake"] == [one.fake_probability for one in results]
-    assert table["Faces"] == [1, 0, 0, 2]
+    results, point = kept(page), Detector.load(tiny_bundle).operating_point()
+    table = table_columns(results, point)
+    assert table["Verdict"] == [signed_words(outcome_of(one)) for one in results]
+    shares = [one.fake_probability for one in results]
+    assert table["Fake"] == ["" if one is None else percent(one, point) for one in shares]
+    assert table["Faces"] == ["1", "0", "0", "2"]
     assert [bool(cell) for cell in table["Why not"]] == [False, False, True, False]
+
+
+def test_the_table_has_thumbnails_colours_and_percent(page):
+    given(page, *FILES)
+    (table,) = page.at.dataframe
+    thumbnails = dict(zip(shown(page), table.value[""], strict=True))
+    assert {name for name, one in thumbnails.items() if not isinstance(one, str)} == {"=cut.jpg"}
+    drawn = [one for one in thumbnails.values() if isinstance(one, str)]
+    assert all(one.startswith("data:image/jpeg;base64,") for one in drawn)
+    columns = json.loads(table.proto.columns)
+    assert columns["Fake"]["type_config"]["format"].endswith(" %%")
+    assert {one["value"] for one in columns["Verdict"]["type_config"]["options"]} == set(
+        map(signed_words, OUTCOMES)
+    )
+    shares = {one.source: one.fake_probability for one in kept(page)}
+    for name, cell in zip(shown(page), table.value["Fake"], strict=True):
+        if shares[name] is not None:
+            assert cell == pytest.approx(100 * shares[name], abs=0.11)
+            assert 0 < cell < 100
 
 
 def test_downloads_have_all_answers(page):
@@ -153,7 +176,7 @@ def test_downloads_have_all_answers(page):
         "'=cut.jpg"
     }
     labels = [button.label for button in page.at.get("download_button")]
-    assert labels == ["All answers (CSV)", "All answers (JSON lines)"]
+    assert labels == ["All results (CSV)", "All results (JSON lines)"]
     assert json.loads(results[0].model_dump_json())["source"] == "bright.png"
 
 

@@ -13,10 +13,21 @@ import pytest
 from faceproof import Checker, Detector
 from faceproof.audits.resaving import CONDITIONS, check_resaved
 from faceproof.detector import decide
-from faceproof.frontends.webapp import settings
+from faceproof.frontends.webapp import inputs, settings
 from faceproof.frontends.webapp.answers import GivenPicture
+from faceproof.frontends.webapp.markdown import small_print
+from faceproof.frontends.webapp.outcomes import (
+    badge_html,
+    outcome_of,
+    signed_words,
+    summary_words,
+    suspicion,
+)
+from faceproof.frontends.webapp.sample_row import choose_samples
+from faceproof.frontends.webapp.samples import SAMPLES
 from faceproof.reports import words as plain_words
-from support.webpage import Page, opened, sample
+from faceproof.reports.words.budgets import slice_names
+from support.webpage import Page, opened, plain, sample
 
 UNESCAPED = re.compile(r"\\.")
 SCORE = "fake_probabilities"
@@ -43,24 +54,88 @@ def crowd(rows: int, columns: int) -> bytes:
     return cv2.imencode(".jpg", np.tile(face, (rows, columns, 1)))[1].tobytes()
 
 
-def test_opens_with_a_question_and_four_ways_to_give_a_picture(page: Page):
-    assert [one.value for one in page.at.title] == ["Is this face real?"]
-    ways = [tab.label for tab in page.at.tabs]
-    assert ways == ["Upload", "Address", "Camera", "Try a sample"]
+def test_opens_with_what_it_does_and_cannot_a_drop_zone_and_samples(page: Page):
+    assert [one.value for one in page.at.title] == ["faceproof"]
+    assert "looks like a photograph or like a fake" in page.text
+    assert "It cannot prove" in page.text
+    assert plain(small_print(inputs.TAKES)) in page.text
+    assert page.at.file_uploader(key="upload").label == "Drop, paste or choose pictures"
+    samples = [one for one in page.at.button if one.key.startswith("sample ")]
+    assert len(samples) == 4
     assert page.headings == []
+
+
+def test_the_row_of_samples_shows_each_outcome_of_the_default_detector_once(monkeypatch):
+    """Read from the detector: where a new default has changed its mind, choose other samples."""
+    monkeypatch.delenv(settings.DETECTOR, raising=False)
+    page = opened()
+    detector = Checker(Detector.load("default"))
+    chosen = [one.key.removeprefix("sample ") for one in page.at.button if "sample" in one.key]
+    outcomes = [
+        outcome_of(detector.check(one.read()))
+        for name in chosen
+        for one in SAMPLES
+        if one.file == name
+    ]
+    assert outcomes == ["fake", "unsure", "real", "no_face"]
+    labels = [
+        one.value for one in page.at.html if "fp-badge-" in one.value and "<style>" not in one.value
+    ]
+    assert [
+        signed_words(outcome) in label for outcome, label in zip(outcomes, labels, strict=True)
+    ] == [True] * 4
+    shown = [one for one in SAMPLES if one.file in chosen]
+    assert all(one.credit in page.text for one in shown)
+
+
+def test_a_detector_that_gives_one_verdict_still_has_four_samples(tiny_bundle):
+    cat = Checker(Detector.load(tiny_bundle)).check(sample("no-face-cat.jpg"))
+    assert choose_samples(dict.fromkeys(SAMPLES, cat)) == list(SAMPLES[:4])
 
 
 def test_a_picture_gets_a_verdict_in_words_with_its_band(page: Page, tiny_bundle):
     page.upload(("party.jpg", sample("real-astronaut.jpg")))
     detector = Detector.load(tiny_bundle)
-    face = Checker(detector).check(sample("real-astronaut.jpg")).faces[0]
-    words = plain_words.VERDICTS[face.verdict]
-    assert page.headings == ["party.jpg"]
-    assert any(words.short in one and words.sentence in one for one in page.texts)
-    band = plain_words.band_words(face.fake_probability, detector.operating_point())
+    result = Checker(detector).check(sample("real-astronaut.jpg"))
+    (title,) = page.at.title
+    assert title.value == plain_words.VERDICTS[result.verdict].short
+    assert plain_words.reason_words(result, detector.spec) in page.text
+    assert "party.jpg" in page.text
+    band = plain_words.band_words(result.fake_probability, detector.operating_point())
     assert band in page.text
     assert f'aria-label="{band}"' in "".join(one.value for one in page.at.html)
     assert plain_words.PIXELS_ONLY in page.text
+
+
+def test_the_verdict_comes_first_then_the_picture_then_folded_parts(page: Page):
+    page.upload(("party.jpg", sample("real-astronaut.jpg")))
+    kinds = [one.type for one in page.at.main]
+    assert kinds.index("title") < kinds.index("image") < kinds.index("expander")
+    assert kinds.index("expander") < kinds.index("file_uploader")
+    assert [one.label.partition(":")[0] for one in page.at.expander] == [
+        "Where it comes from",
+        "Does the verdict hold when it is saved again?",
+        "How careful should it be?",
+        "How it was measured",
+        "Limits",
+        "Other ways",
+    ]
+    assert not any(one.proto.expanded for one in page.at.expander)
+
+
+def test_unsure_leans_names_the_other_settings_and_says_what_to_do(page: Page, tiny_bundle):
+    page.upload(("party.jpg", sample("real-astronaut.jpg")))
+    assert plain_words.NEXT_STEPS[0] not in page.text
+    page.at.select_slider(key="budget").set_value("strict")
+    page.run()
+    detector = Detector.load(tiny_bundle)
+    face = Checker(detector, at="strict").check(sample("real-astronaut.jpg")).faces[0]
+    assert face.verdict == "unsure"
+    lines = list(plain_words.unsure_words(face, detector.spec, "strict"))
+    assert lines[0] == "It leans towards a fake."
+    assert "the verdict is “looks fake”" in lines[1]
+    for line in (*lines, *plain_words.NEXT_STEPS):
+        assert line in page.text.replace("**", "")
 
 
 def test_every_picture_has_a_text_for_those_who_do_not_see_it(page: Page):
@@ -70,8 +145,9 @@ def test_every_picture_has_a_text_for_those_who_do_not_see_it(page: Page):
     assert "face 2" in page.alts[-1]
 
 
-def test_headings_go_down_one_level_at_a_time(page: Page):
-    page.upload(("a.jpg", sample("real-couple.jpg")))
+@pytest.mark.parametrize("files", [("real-couple.jpg",), ("real-couple.jpg", "real-hopper.jpg")])
+def test_headings_go_down_one_level_at_a_time(page: Page, files):
+    page.upload(*((name, sample(name)) for name in files))
     order = [one.proto.tag for one in page.at.main if one.type in {"title", "header", "subheader"}]
     levels = [int(tag[1]) for tag in order]
     assert levels[0] == 1
@@ -82,13 +158,16 @@ def test_several_faces_are_numbered_and_the_most_fake_is_shown_first(page: Page,
     page.upload(("a.jpg", sample("real-brothers-small-faces.jpg")))
     faces = Checker(Detector.load(tiny_bundle)).check(sample("real-brothers-small-faces.jpg")).faces
     (choice,) = page.at.radio
-    assert choice.options == [f"Face {n}: {face.verdict}" for n, face in enumerate(faces, 1)]
+    assert choice.options == [
+        f"Face {n}: {plain_words.VERDICTS[face.verdict].word}" for n, face in enumerate(faces, 1)
+    ]
     most = max(range(2), key=lambda place: faces[place].fake_probability)
     assert choice.value == most == 1
     choice.set_value(1 - most)
     page.run()
     other = Detector.load(tiny_bundle).operating_point()
-    assert plain_words.band_words(faces[1 - most].fake_probability, other) in page.text
+    band = plain_words.band_words(faces[1 - most].fake_probability, other)
+    assert f'aria-label="{band}"' in "".join(one.value for one in page.at.html)
 
 
 def test_fifty_faces_are_a_list_and_a_table(page: Page):
@@ -99,33 +178,57 @@ def test_fifty_faces_are_a_list_and_a_table(page: Page):
     assert len(table.value) == 50
 
 
-def test_a_broken_file_is_told_in_words_and_the_others_are_still_shown(page: Page, tiny_bundle):
+def test_a_broken_file_is_told_in_words_and_never_hides_the_others(page: Page, tiny_bundle):
     bad, good = (
         GivenPicture("bad.jpg", b"\xff\xd8\xff broken"),
         GivenPicture("good.jpg", sample("real-hopper.jpg")),
     )
     page.upload((bad.name, bad.data), (good.name, good.data))
-    (choice,) = [one for one in page.at.radio if one.label == "Which one to look at"]
-    assert ["bad" in option for option in choice.options] == [True, False]
-    error = Checker(Detector.load(tiny_bundle)).check(bad.data, name=bad.name).error
-    assert any("could not be checked" in one and error.message in one for one in page.texts)
-    choice.set_value(good.key)
+    checker = Checker(Detector.load(tiny_bundle))
+    shown = checker.check(good.data)
+    assert page.headings == [plain_words.headline_words(shown)]
+    assert page.cards == [good.name, bad.name]
+    page.at.button(key=f"show {bad.key}").click()
     page.run()
-    assert page.headings == ["2 pictures", "good.jpg"]
+    assert page.headings == ["Could not be checked"]
+    assert checker.check(bad.data, name=bad.name).error.message in page.text
+
+
+def test_several_pictures_are_sorted_by_suspicion_with_thumbnails_and_percent(page: Page):
+    files = ("real-hopper.jpg", "no-face-cat.jpg", "real-astronaut.jpg")
+    page.upload(*((name, sample(name)) for name in files), ("bad.jpg", b"broken"))
+    results = list(page.at.session_state["results"].values())
+    expected = sorted(results, key=suspicion)
+    assert page.cards == [one.source for one in expected]
+    (title,) = page.at.title
+    assert title.value == summary_words(results)
+    badges = [one.value for one in page.at.html if 'class="fp-badge' in one.value]
+    point = page.at.session_state["budget"]
+    spec = Detector.load(os.environ[settings.DETECTOR]).spec
+    assert badges == [badge_html(one, spec.operating_point(point)) for one in expected]
+    assert "%" in badges[0]
+    assert len(page.alts) == 3 + 1
+
+
+def test_two_files_with_one_name_are_told_apart(page: Page):
+    page.upload(
+        ("image.png", sample("real-hopper.jpg")), ("image.png", sample("real-astronaut.jpg"))
+    )
+    assert sorted(page.cards) == ["image (2).png", "image.png"]
 
 
 def test_no_face_is_said_and_the_picture_can_be_taken_for_one(page: Page):
     page.upload(("cat.jpg", sample("no-face-cat.jpg")))
-    assert any("No face was found" in one for one in page.texts)
+    assert [one.value for one in page.at.title] == ["No face found"]
     (whole,) = [one for one in page.at.toggle if "check it whole" in one.label]
     whole.set_value(True)
     page.run()
-    assert not any("No face was found" in one for one in page.texts)
+    assert [one.value for one in page.at.title] != ["No face found"]
     assert "Probability of a fake" in page.text
     (whole,) = [one for one in page.at.toggle if "check it whole" in one.label]
     whole.set_value(False)
     page.run()
-    assert any("No face was found" in one for one in page.texts)
+    assert [one.value for one in page.at.title] == ["No face found"]
 
 
 def test_the_budget_changes_verdicts_without_another_look(page: Page, looks, tiny_bundle):
@@ -137,7 +240,7 @@ def test_the_budget_changes_verdicts_without_another_look(page: Page, looks, tin
     strict = Detector.load(tiny_bundle).operating_point("strict")
     probability = Checker(Detector.load(tiny_bundle)).check(sample("real-astronaut.jpg"))
     verdict = decide(probability.fake_probability, strict)
-    assert any(plain_words.verdict_words(verdict) in one for one in page.texts)
+    assert [one.value for one in page.at.title] == [plain_words.verdict_words(verdict)]
     assert plain_words.budget_words(Detector.load(tiny_bundle).spec, "strict") in page.text
 
 
@@ -159,7 +262,23 @@ def test_the_base_rate_says_what_a_fake_verdict_is_worth(monkeypatch):
         page.run()
         assert plain_words.worth(spec, None, rate).text in page.text
     assert plain_words.budget_words(spec, None) in page.text
-    assert all(line in page.text for line in plain_words.untested_sentences(spec))
+    assert all(line in page.text for line in plain_words.limits_words(spec))
+
+
+def test_plain_words_name_no_data_set_outside_the_exact_figures(monkeypatch):
+    monkeypatch.delenv(settings.DETECTOR, raising=False)
+    page = opened()
+    page.upload(("a.jpg", sample("fake-sd3-male-30.jpg")))
+    spec = Detector.load("default").spec
+    (figures,) = [one for one in page.at.expander if one.label.startswith("How it was measured")]
+    folded = {plain(one.value) for one in figures.markdown}
+    shown = "\n".join(one for one in page.text.split("\n") if one not in "\n".join(folded))
+    names = [
+        *slice_names(spec, "source="),
+        *(n for n in slice_names(spec, "generator=") if "made-" in n),
+    ]
+    assert [name for name in names if re.search(rf"(?<![\w.]){re.escape(name)}(?!\w)", shown)] == []
+    assert "Bayes" not in page.text
     (heat,) = [one for one in page.at.toggle if "evidence lies" in one.label]
     heat.set_value(True)
     page.run()
@@ -185,31 +304,39 @@ def test_saving_again_is_tried_when_asked_for(page: Page, looks, tiny_bundle):
     assert shown == [plain_words.verdict_words(one) for one in actual]
 
 
-def test_a_sample_can_be_tried_and_removed(page: Page):
-    page.press("A face swap")
-    assert page.headings == ["face-swap.jpg"]
-    assert "A fake: we put the face" in page.text
-    page.press("Remove")
-    assert page.headings == []
+def test_a_sample_can_be_tried_and_the_page_starts_over(page: Page):
+    page.press(SAMPLES[0].title)
+    assert SAMPLES[0].file in page.text
+    assert SAMPLES[0].about in page.text
+    page.press("Start over")
+    assert [one.value for one in page.at.title] == ["faceproof"]
+
+
+def test_start_over_takes_uploads_away_too(page: Page):
+    page.upload(("a.jpg", sample("real-hopper.jpg")))
+    page.press("Start over")
+    assert [one.value for one in page.at.title] == ["faceproof"]
+    assert page.at.file_uploader(key="upload 1").value == []
 
 
 def test_the_newest_picture_is_shown(page: Page):
-    page.press("A face swap")
-    page.press("No face")
-    assert page.headings == ["2 pictures", "cat.jpg"]
-    page.press("A real portrait")
-    assert page.headings == ["3 pictures", "astronaut.jpg"]
+    first, second = sample("real-astronaut.jpg"), sample("no-face-cat.jpg")
+    page.upload(("a.jpg", first))
+    page.upload(("a.jpg", first), ("cat.jpg", second))
+    assert page.headings == ["No face found"]
+    page.upload(("a.jpg", first), ("cat.jpg", second), ("b.jpg", sample("real-hopper.jpg")))
+    assert page.headings != ["No face found"]
 
 
 def test_an_address_is_fetched_only_where_the_policy_allows(page: Page, site: str, monkeypatch):
     page.at.text_input(key="address").set_value(site)
     page.press("Fetch and check")
     assert any("Not fetched" in one for one in page.texts)
-    assert page.headings == []
+    assert [one.value for one in page.at.title] == ["faceproof"]
     monkeypatch.setenv(settings.ALLOW_PRIVATE, "127.0.0.0/8")
     monkeypatch.setenv(settings.PORTS, site.rpartition(":")[2].partition("/")[0])
     page.press("Fetch and check")
-    assert page.headings == [site]
+    assert site in page.text
     assert not any("Not fetched" in one for one in page.texts)
 
 
@@ -225,17 +352,17 @@ def test_addresses_can_be_switched_off(page: Page, monkeypatch):
 )
 def test_a_name_is_shown_and_does_nothing(page: Page, name: str):
     page.upload((name, sample("real-astronaut.jpg")), ("b.jpg", sample("real-hopper.jpg")))
-    raw = page.at.header[1].value
-    for active in ("**", "<", "[a](", "$x$", ":red[", "\u202e"):
-        assert active not in UNESCAPED.sub("", raw)
-    assert len(page.headings[1]) <= 90
-    assert not any(":red[" in option for option in page.at.radio[0].options)
+    labels = [one.label for one in page.at.button if (one.key or "").startswith("show ")]
+    for raw in labels:
+        for active in ("**", "<", "[a](", "$x$", ":red[", "\u202e"):
+            assert active not in UNESCAPED.sub("", raw)
+        assert len(plain(raw)) <= 90
 
 
 def test_an_address_in_a_name_is_no_link_and_an_icon_no_icon(page: Page):
     name = "http://evil.example https://e.example www.evil.example a@b.example :material/home:.jpg"
     page.upload((name, sample("no-face-cat.jpg")))
-    shown = page.at.header[0].value.replace("\\", "")
+    (shown,) = [one.value.replace("\\", "") for one in page.at.markdown if "evil" in one.value]
     assert not any(active in shown for active in ("http:", "https:", "www.", "a@", ":material"))
 
 
@@ -249,7 +376,7 @@ def test_too_many_pictures_are_said(page: Page, monkeypatch):
     files = [(f"{n}.jpg", b"broken %d" % n) for n in range(settings.MOST_PICTURES + 2)]
     page.upload(*files)
     assert any("22 pictures were given" in one for one in page.texts)
-    assert page.headings[0] == "20 pictures"
+    assert [one.value for one in page.at.title] == ["20 pictures: could not be checked 20"]
 
 
 def test_a_picture_of_the_camera_can_be_removed(page: Page):
@@ -258,9 +385,15 @@ def test_a_picture_of_the_camera_can_be_removed(page: Page):
     page.run()
     page.at.camera_input(key="camera").upload("shot.jpg", sample("real-hopper.jpg"), "image/jpeg")
     page.run()
-    assert page.headings == ["camera.jpg"]
+    assert "camera.jpg" in page.text
+    page.upload(("a.jpg", sample("no-face-cat.jpg")))
+    page.at.button(
+        key=next(one.key for one in page.at.button if one.label == "camera\\.jpg")
+    ).click()
+    page.run()
     page.press("Remove")
-    assert page.headings == []
+    assert page.cards == []
+    assert "camera.jpg" not in page.text
 
 
 def test_nothing_is_written_to_disk(page: Page):
@@ -274,7 +407,8 @@ def test_nothing_is_written_to_disk(page: Page):
     sys.addaudithook(hook)
     page.upload(("a.jpg", sample("real-couple.jpg")), ("b.jpg", b"broken"))
     page.press("Save and check again")
-    page.press("A face swap")
+    page.press("Start over")
+    page.press(SAMPLES[0].title)
     with Path(os.devnull).open("w"):
         listening = False
     assert [str(one) for one in opened_files if "__pycache__" not in str(one)] == [os.devnull]

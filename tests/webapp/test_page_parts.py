@@ -1,6 +1,8 @@
 """Parts of the page that need no session: the band, names, settings, samples, headers, uploads."""
 
 import asyncio
+import base64
+import hashlib
 import json
 import re
 
@@ -10,14 +12,16 @@ from starlette.requests import Request
 from faceproof import Checker, Detector
 from faceproof.detector import ChosenOn, OperatingPoint
 from faceproof.errors import UsageError
-from faceproof.frontends.webapp import check_page, serving
+from faceproof.frontends.webapp import downloads, serving
 from faceproof.frontends.webapp.answers import GivenPicture, unique_pictures
+from faceproof.frontends.webapp.browser import SCRIPTS, script_html
 from faceproof.frontends.webapp.faces import band_html
 from faceproof.frontends.webapp.samples import SAMPLES
 from faceproof.frontends.webapp.serving import PageHeadersMiddleware, page_headers
 from faceproof.frontends.webapp.settings import Settings
 from faceproof.frontends.webapp.sliders import budget_label, ordered_points
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode
+from faceproof.reports.words import rarity_words
 from support.webpage import sample
 
 
@@ -35,7 +39,7 @@ def test_the_bands_fill_the_bar_and_the_mark_lies_on_it(low, high, probability):
     widths = [float(number) for number in re.findall(r"width:([\d.]+)%", html)]
     assert sum(widths) == pytest.approx(100, abs=0.02)
     assert float(re.search(r"left:([\d.]+)%", html)[1]) == pytest.approx(100 * probability)
-    assert ("cannot tell" in html) == (high > low)
+    assert ("<span>unsure</span>" in html) == (high > low)
     assert 'role="img" aria-label="' in html
 
 
@@ -58,14 +62,15 @@ def test_samples_are_small_and_what_they_are_said_to_be():
     checker = Checker(Detector.load("default"))
     faces = {one.file: len(checker.check(one.read()).faces) for one in SAMPLES}
     assert faces == {
+        "generated-man.jpg": 1,
         "astronaut.jpg": 1,
         "generated.jpg": 1,
         "couple.jpg": 2,
         "face-swap.jpg": 1,
         "cat.jpg": 0,
     }
-    assert sum(len(one.read()) for one in SAMPLES) < 200_000
-    assert all(one.alt and one.about for one in SAMPLES)
+    assert sum(len(one.read()) for one in SAMPLES) < 230_000
+    assert all(one.alt and one.about and one.credit for one in SAMPLES)
 
 
 def test_pictures_that_were_given_twice_are_one():
@@ -79,8 +84,9 @@ def test_pictures_that_were_given_twice_are_one():
 
 def test_operating_points_go_from_many_false_alarms_to_few():
     spec = Detector.load("default").spec
-    points = ordered_points(spec)
-    assert [budget_label(one) for one in points] == ["1 in 20", "1 in 100"]
+    budgets = [one.bpcer_budget for one in ordered_points(spec)]
+    assert budgets == sorted(budgets, reverse=True)
+    assert [budget_label(one) for one in ordered_points(spec)] == list(map(rarity_words, budgets))
 
 
 def test_downloads_are_the_answer_and_reports_on_it(monkeypatch):
@@ -89,11 +95,11 @@ def test_downloads_are_the_answer_and_reports_on_it(monkeypatch):
     def button(label, data, name, mime, **_):
         given[mime] = (name, data() if callable(data) else data)
 
-    monkeypatch.setattr(check_page.st, "download_button", button)
+    monkeypatch.setattr(downloads.st, "download_button", button)
     data = sample("real-astronaut.jpg")
     detector = Detector.load("default")
     result = Checker(detector).check(data, name="a b.jpg")
-    check_page.draw_downloads(GivenPicture("a b.jpg", data), result, detector.spec, ())
+    downloads.draw_downloads(GivenPicture("a b.jpg", data), result, detector.spec, ())
     name, text = given["application/json"]
     assert name == "a-b-faceproof.json"
     assert json.loads(text) == json.loads(result.model_dump_json(by_alias=True))
@@ -127,6 +133,10 @@ def test_every_answer_carries_the_headers():
     assert "https:" not in policy
     assert "script-src 'self' 'wasm-unsafe-eval' 'sha256-" in policy
     assert "'unsafe-eval'" not in policy
+    for script in SCRIPTS:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+        assert f"<script>{script}</script>" in script_html(script)
 
 
 def test_an_upload_stays_in_memory(monkeypatch):

@@ -93,7 +93,7 @@ _CORRELATIONS = (
 )
 _CORRELATIONS_CAPTION = (
     "Spearman's correlation of the logit with a fact of the file, within a class: over all its "
-    "pictures, and within each of its sources and generators. It is no proof of a cause, since a "
+    "pictures, and within each of its sources and generators. This does not prove a cause, since a "
     "generator has both its own files and its own traces. Intervals are 95 %, by group."
 )
 _PROBE = ("family", "features", "auc", "auc_low", "auc_high")

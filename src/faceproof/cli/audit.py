@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.options import AT, DETECTOR, QUIET, complete_from
 from faceproof.cli.progress import ProgressBar, progress_bar
@@ -69,6 +70,8 @@ def audit(
             help="Faces to judge; whole: the picture is already a face crop.",
         ),
     ] = "largest",
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of sample and bootstrap.")
     ] = 0,
@@ -105,11 +108,9 @@ def audit(
     write = choose(FORMATS, format_, what="format")
     from faceproof.audits.audit import audit as run
     from faceproof.data.manifest_files import read_manifest
-    from faceproof.detector import Detector
-    from faceproof.detector.scorers import usable_cores
     from faceproof.reports.write_report import write_report
 
-    judge = Detector.load(detector, threads=usable_cores())
+    judge = load_detector(detector, scorer=scorer, device=device, all_cores=True)
     with _show_progress(quiet=quiet) as progress:
         found = run(
             judge,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.case import CaseReport
+from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import interrupt_code
 from faceproof.cli.formats import choose_format
 from faceproof.cli.heatmaps import HeatMapFolder
@@ -52,6 +53,8 @@ def check(
             help="Faces to check; whole: the picture is already a face crop.",
         ),
     ] = "all",
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
     format_: Annotated[
         str | None,
         typer.Option(
@@ -137,7 +140,8 @@ def check(
     try:
         from faceproof.checker import make_checker
 
-        checker = make_checker(detector, faces=faces, at=at, heatmaps=heatmaps is not None)
+        loaded = load_detector(detector, scorer=scorer, device=device)
+        checker = make_checker(loaded, faces=faces, at=at, heatmaps=heatmaps is not None)
         case = CaseReport(report, checker, detector=detector, faces=faces) if report else None
         maps = HeatMapFolder(heatmaps, checker) if heatmaps else None
         marked = AnnotatedFolder(annotate, checker) if annotate else None

@@ -80,6 +80,10 @@ def device_lines() -> Iterator[_ReportLine]:
     yield _ReportLine("ok", "usable cores", str(usable_cores()))
     remedy = "" if names else this_installation().reinstall()
     yield _ReportLine(state, "onnxruntime runs on", ", ".join(names), remedy)
+    if installed_version("openvino"):
+        from faceproof.detector.openvino_scorer import openvino_devices
+
+        yield _ReportLine("ok", "openvino runs on", ", ".join(openvino_devices()))
     if installed_version("torch"):
         yield _ReportLine("ok", "torch runs on", _torch_devices())
 
@@ -172,6 +176,7 @@ def _run_detector(name: str) -> str:
     from faceproof.detector import Detector
 
     detector = Detector.load(name)
+    scorer = f"{detector.scorer} on {detector.device}"
     side = detector.preprocessing.crop.size
     detector.fake_probabilities(np.zeros((1, 3, side, side), np.float32))
-    return f"{detector.spec.name} {detector.spec.version}, every file verified, runs"
+    return f"{detector.spec.name} {detector.spec.version}, every file verified, runs with {scorer}"

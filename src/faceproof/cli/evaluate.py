@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
+from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.options import AT, CONDITION, QUIET, complete_from, detector_option
 from faceproof.cli.progress import ProgressBar, progress_bar
@@ -72,6 +73,8 @@ def evaluate(
             help="Faces to score; default: largest; whole: the picture is already a face crop.",
         ),
     ] = None,
+    scorer: OptionalScorer = None,
+    device: OptionalDevice = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
@@ -113,6 +116,8 @@ def evaluate(
         "--condition": condition,
         "--at": None if scores and "at" in named else at,
         "--faces": faces,
+        "--scorer": scorer,
+        "--device": device,
     }
     figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
     if predictions is not None:
@@ -193,7 +198,12 @@ def _evaluate_pictures(given: _Given, figures: _Figures, *, quiet: bool) -> Eval
             raise UsageError(f"{name} has no effect without --scores; remove it")
     with _show_progress(quiet=quiet) as progress:
         return run(
-            given["--detector"] or "default",
+            load_detector(
+                given["--detector"] or "default",
+                scorer=given["--scorer"] or "auto",
+                device=given["--device"] or "cpu",
+                all_cores=True,
+            ),
             given["--data"],
             split=given["--split"],
             conditions=given["--condition"] or ["clean"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ class Drawing(NamedTuple):
     mark: str
 
 
-class PictureFolder:
+class PictureFolder(ABC):
     """Takes results in order, and draws each into a folder.
 
     A result has no pixels: the source is opened a second time, and must be the picture that was
@@ -56,13 +57,13 @@ class PictureFolder:
                 f"({error.strerror}); name another"
             ) from error
 
+    @abstractmethod
     def has_picture(self, result: CheckResult) -> bool:
         """Return whether there is something to draw of a result."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, pixels: Pixels, result: CheckResult) -> Iterator[Drawing]:
         """Yield what there is to draw of a result, on the pixels that were judged."""
-        raise NotImplementedError
 
     def record_sources(self, sources: Iterable[Source]) -> Iterator[Source]:
         """Yield the sources on their way to the checker, whose results `take` gets."""

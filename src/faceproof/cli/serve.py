@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer
 from faceproof.cli.options import AT, DETECTOR
 from faceproof.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import socket
-
-    from faceproof.frontends.api import ServiceSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,6 +43,8 @@ def serve(
             help="Processes that serve; each has its own queue, memory and rate limits.",
         ),
     ] = 1,
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
 ) -> None:
     """Serve the REST API until stopped; environment variables set the limits.
 
@@ -51,44 +52,32 @@ def serve(
     rate limit, unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
     """
     _require_extra()
-    from faceproof.frontends.api import load_app
     from faceproof.frontends.api.security import require_security, write_log
     from faceproof.frontends.api.server import bind_socket
     from faceproof.frontends.api.server import serve as run
     from faceproof.frontends.api.settings import read_settings
-    from faceproof.frontends.api.workers import require_workers
+    from faceproof.frontends.api.workers import (
+        ServedDetector,
+        require_workers,
+        serve_with_workers,
+    )
 
     settings = read_settings()
     require_security(host, settings.guard)
     require_workers(workers)
     listener = bind_socket(host, port)
+    served = ServedDetector(detector, at, settings, scorer=scorer, device=device)
     with listener, write_log(settings.guard.log_format, relay=workers == 1):
-        app = load_app(detector, at, settings)
+        app = served.load_app()  # with several workers only to report what is wrong once, and here
         if workers == 1:
             run(app, listener, settings, started=lambda: _log_address(host, listener))
             return
-        del app  # it was loaded to report what is wrong once, and here
-        _serve_with_workers(host, listener, workers, (detector, at, settings))
-
-
-def _serve_with_workers(
-    host: str,
-    listener: socket.socket,
-    workers: int,
-    served: tuple[str, str | None, ServiceSettings],
-) -> None:
-    """Serve in several processes; exit with 1 if one of them cannot start."""
-    from faceproof.frontends.api.workers import ServedDetector, serve_with_workers, share_cores
-
-    detector, at, settings = served
-    code = serve_with_workers(
-        ServedDetector(detector, at, share_cores(settings, workers)),
-        listener,
-        workers,
-        started=lambda: _log_address(host, listener),
-    )
-    if code:
-        raise typer.Exit(code)
+        del app
+        code = serve_with_workers(
+            served, listener, workers, started=lambda: _log_address(host, listener)
+        )
+        if code:
+            raise typer.Exit(code)
 
 
 def _require_extra() -> None:

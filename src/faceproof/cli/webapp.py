@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
 from faceproof.cli.options import detector_option
 from faceproof.errors import UsageError
 from faceproof.frontends.webapp.settings import DETECTOR
@@ -14,6 +15,8 @@ from faceproof.frontends.webapp.settings import DETECTOR
 def webapp(
     *,
     detector: Annotated[str, detector_option(variables=(DETECTOR,))] = "default",
+    scorer: OptionalScorer = None,
+    device: OptionalDevice = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on; see --public.")
     ] = "127.0.0.1",
@@ -35,7 +38,6 @@ def webapp(
     """
     import dataclasses
 
-    from faceproof.detector import Detector
     from faceproof.frontends import is_loopback
     from faceproof.frontends.webapp.serving import serve
     from faceproof.frontends.webapp.settings import Settings
@@ -45,8 +47,15 @@ def webapp(
             f"--host {host} is reachable from other machines, and the page has no keys: put it "
             "behind a server that authenticates users, or add --public"
         )
-    Detector.load(detector)  # errors of the detector are reported here, not on the page
-    settings = dataclasses.replace(Settings.read(), detector=detector)
+    settings = Settings.read()
+    settings = dataclasses.replace(
+        settings,
+        detector=detector,
+        scorer=scorer or settings.scorer,
+        device=device or settings.device,
+    )
+    # Errors of the detector are reported here, not on the page.
+    load_detector(detector, scorer=settings.scorer, device=settings.device)
     if no_addresses:
         settings = dataclasses.replace(settings, addresses=False)
 

@@ -12,6 +12,7 @@ from faceproof.detector.bundle import SPEC_FILE, Bundle
 from faceproof.detector.calibration import calibrate
 from faceproof.detector.heatmaps import Explanations, average_maps, run_deletion_test
 from faceproof.detector.scorers import (
+    AUTO,
     SCORERS,
     Inputs,
     Logits,
@@ -19,11 +20,11 @@ from faceproof.detector.scorers import (
     RunOptions,
     Scorer,
     no_heatmap_error,
+    select_scorer,
 )
 from faceproof.detector.spec import DetectorSpec, OperatingPoint
 from faceproof.errors import BundleError, BundleNotFoundError, UsageError
 from faceproof.imaging.preprocessing import CropSpec, InputSpec, Preprocessing
-from faceproof.tables import choose
 
 
 def renormalise(inputs: Inputs, was: InputSpec, now: InputSpec) -> Inputs:
@@ -82,9 +83,17 @@ class Detector:
     """
 
     def __init__(
-        self, bundle: Bundle, scorers: Sequence[Scorer], *, batch: int = _BATCH_ON_CPU
+        self,
+        bundle: Bundle,
+        scorers: Sequence[Scorer],
+        *,
+        batch: int = _BATCH_ON_CPU,
+        scorer: str | None = None,
+        device: str | None = None,
     ) -> None:
+        """Take a bundle and its running networks; ``scorer`` and ``device`` name what runs them."""
         self.bundle = bundle
+        self.scorer, self.device = scorer, device
         self._scorers = tuple(scorers)
         self._batch = batch
         weights = np.array([member.weight for member in bundle.spec.members])
@@ -96,22 +105,28 @@ class Detector:
         cls,
         name_or_path: str | Path = "default",
         *,
-        runtime: str = "onnxruntime",
+        scorer: str = AUTO,
         device: str = "cpu",
         threads: int = 1,
     ) -> Detector:
         """Return the detector in a folder, or the embedded one of this name; all files verified.
 
+        ``scorer`` is the library that runs the networks, an entry of `SCORERS`; ``auto`` is the
+        first that is installed and can use the ``device``. Probabilities of two scorers differ by
+        less than 1e-4.
+
         Raises:
             BundleError: the bundle is missing, or cannot be trusted.
-            UnknownChoiceError: no such runtime or device.
+            UnknownChoiceError: no such scorer or device.
+            UsageError: the scorer cannot use the device, or its extra is missing.
         """
-        scorer = choose(SCORERS, runtime, what="runtime")
+        chosen = select_scorer(scorer, device)
         options = RunOptions(device=device, threads=threads)
         bundle = Bundle.read(locate(name_or_path))
         bundle.verify()
-        opened = [scorer.open(bundle, member, options) for member in bundle.spec.members]
-        return cls(bundle, opened, batch=_BATCH_ON_CPU if device == "cpu" else _BATCH_ELSEWHERE)
+        opened = [SCORERS[chosen].open(bundle, member, options) for member in bundle.spec.members]
+        batch = _BATCH_ON_CPU if device == "cpu" else _BATCH_ELSEWHERE
+        return cls(bundle, opened, batch=batch, scorer=chosen, device=device)
 
     def __repr__(self) -> str:
         return repr(self.spec).replace("<DetectorSpec ", "<Detector ", 1)

@@ -1,50 +1,60 @@
-"""OnnxScorer and TorchScorer: run a member's network on onnxruntime, or on torch if installed."""
+"""Scorers: run a member's network on onnxruntime, OpenVINO or torch, whichever is installed."""
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Mapping
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field
 
 from faceproof.detector.bundle import Bundle, put_weights
-from faceproof.detector.onnx_file import insert_weights, refuse_unsafe
+from faceproof.detector.onnx_file import refuse_unsafe
+from faceproof.detector.openvino_scorer import OPENVINO_DEVICE, OpenVinoScorer
+from faceproof.detector.scorer import (
+    Inputs,
+    Logits,
+    Maps,
+    NetworkEnd,
+    RunOptions,
+    Scorer,
+    check_ends,
+    member_onnx,
+    no_heatmap_error,
+    require_declared_maps,
+    usable_cores,
+    validate_maps,
+)
 from faceproof.detector.spec import Member
-from faceproof.errors import BundleError, NoHeatMapError, UsageError
+from faceproof.errors import BundleError, UsageError
+from faceproof.imaging.onnx_runtime import import_onnxruntime, session_options
 from faceproof.networks import build
-from faceproof.records import Record
 from faceproof.tables import choose
 
 if TYPE_CHECKING:
     import onnxruntime
     from torch import nn
 
-
-_SILENT = 4  # onnxruntime raises its errors; its log on standard error adds no information
-
-
-def import_onnxruntime() -> ModuleType:
-    """Import onnxruntime without logging, device id or telemetry, and return it.
-
-    Since 1.31 at the latest, importing it writes a database and an id below the home folder, so
-    that the environment variable must be set before. A value set by the user is kept.
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(_SILENT)
-    onnxruntime.disable_telemetry_events()
-    module: ModuleType = onnxruntime
-    return module
-
-
-Inputs = npt.NDArray[np.float32]
-Logits = npt.NDArray[np.float64]
-Maps = npt.NDArray[np.float64]
+__all__ = [
+    "AUTO",
+    "PROVIDERS",
+    "SCORERS",
+    "Inputs",
+    "Logits",
+    "Maps",
+    "OnnxScorer",
+    "OpenVinoScorer",
+    "RunOptions",
+    "Scorer",
+    "TorchScorer",
+    "import_onnxruntime",
+    "member_network",
+    "member_onnx",
+    "no_heatmap_error",
+    "select_scorer",
+    "usable_cores",
+]
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -56,29 +66,9 @@ PROVIDERS = {
 }
 
 
-class RunOptions(Record):
-    """Device and number of ``threads`` (cores) of one call.
-
-    One is the default: concurrent calls, as in `Checker.check_many`, use the cores better than one
-    call on all cores, whose threads wait for each other in every layer.
-    """
-
-    device: str = "cpu"
-    threads: int = Field(default=1, ge=1)
-
-
-class Scorer(Protocol):
-    """A network that is ready to run; thread-safe."""
-
-    def __call__(self, inputs: Inputs) -> Logits:
-        """Return the logits, float64 [N], for float32 [N, 3, S, S]; positive means fake."""
-
-    def explain(self, inputs: Inputs) -> tuple[Logits, Maps]:
-        """Return the same logits, and their heat maps, float64 [N, h, w].
-
-        Raises:
-            NoHeatMapError: the network has none.
-        """
+#: The scorer that `select_scorer` chooses by device.
+AUTO = "auto"
+_TORCH_DEVICE = re.compile(r"cpu|mps|(cuda|xpu)(:\d+)?")
 
 
 class OnnxScorer:
@@ -90,6 +80,11 @@ class OnnxScorer:
         self._session = _session(data, name, options)
         self._input, self._outputs = _find_inputs_and_outputs(self._session, name)
 
+    @staticmethod
+    def can_use(device: str) -> bool:
+        """Return whether the installed onnxruntime has the provider of a device."""
+        return PROVIDERS.get(device) in import_onnxruntime().get_available_providers()
+
     @classmethod
     def open(cls, bundle: Bundle, member: Member, options: RunOptions) -> OnnxScorer:
         """Return the scorer of a member's ONNX file.
@@ -99,8 +94,7 @@ class OnnxScorer:
         """
         data = member_onnx(bundle, member)
         opened = cls(data, name=member.onnx.name, options=options)
-        if member.onnx.heatmap and not opened.has_maps:
-            raise BundleError(f"{member.onnx.name} lacks the heat maps that the bundle declares")
+        require_declared_maps(member, has_maps=opened.has_maps)
         return opened
 
     @property
@@ -126,25 +120,11 @@ class OnnxScorer:
             return np.empty(0), np.empty((0, 1, 1))
         try:
             logits, maps = self._session.run(self._outputs, {self._input: inputs})
-            return np.asarray(logits, np.float64).reshape(len(inputs)), _validate_maps(
+            return np.asarray(logits, np.float64).reshape(len(inputs)), validate_maps(
                 maps, len(inputs)
             )
         except Exception as error:  # onnxruntime's errors share no base but this one
             raise BundleError(f"{self._name} returned no heat map per picture: {error}") from error
-
-
-def member_onnx(bundle: Bundle, member: Member) -> bytes:
-    """Return a member's ONNX file with all its weights inside, from its two verified files.
-
-    Raises:
-        BundleError: a file is missing or not the one that was named, or the ONNX file refers to
-            weights that are not in the member's safetensors file.
-    """
-    data = bundle.read_file(member.onnx)
-    name = member.weights.name
-    return insert_weights(
-        data, lambda: bundle.read_file(member.weights), name=member.onnx.name, weights_name=name
-    )
 
 
 class TorchScorer:
@@ -157,6 +137,19 @@ class TorchScorer:
             self._network = network.eval().to(options.device)
         except (RuntimeError, AssertionError) as error:
             raise UsageError(f"torch cannot use device {options.device!r}: {error}") from error
+
+    @staticmethod
+    def can_use(device: str) -> bool:
+        """Return whether torch is installed and can use a device."""
+        if not _TORCH_DEVICE.fullmatch(device) or find_spec("torch") is None:
+            return False
+        import torch
+
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError):
+            return False
+        return True
 
     @classmethod
     def open(cls, bundle: Bundle, member: Member, options: RunOptions) -> TorchScorer:
@@ -185,7 +178,7 @@ class TorchScorer:
         with torch.inference_mode():
             logits, maps = whole(torch.from_numpy(inputs).to(self._device))
         found = logits.double().cpu().numpy().reshape(len(inputs))
-        return np.asarray(found), _validate_maps(maps.cpu().numpy(), len(inputs))
+        return np.asarray(found), validate_maps(maps.cpu().numpy(), len(inputs))
 
     def _add_heatmaps(self, side: int) -> nn.Module | None:
         """Return the network with heat maps, or None if it has none; made once for each side."""
@@ -208,10 +201,35 @@ def member_network(bundle: Bundle, member: Member) -> nn.Module:
     return network
 
 
-SCORERS: Mapping[str, type[OnnxScorer] | type[TorchScorer]] = {
+#: In the order in which `select_scorer` asks them: with float32 on a CPU the first is the fastest
+#: (docs/decisions/0014-inference-backends.md).
+SCORERS: Mapping[str, type[OnnxScorer] | type[OpenVinoScorer] | type[TorchScorer]] = {
     "onnxruntime": OnnxScorer,
+    "openvino": OpenVinoScorer,
     "torch": TorchScorer,
 }
+
+
+def select_scorer(name: str, device: str) -> str:
+    """Return the name of an entry of `SCORERS`; `AUTO` is the first that can use the device.
+
+    Raises:
+        UnknownChoiceError: no such scorer or device.
+        UsageError: no installed scorer can use the device.
+    """
+    choose({AUTO: None, **SCORERS}, name, what="scorer")
+    if name != AUTO:
+        return name
+    found = next((one for one, scorer in SCORERS.items() if scorer.can_use(device)), None)
+    if found is None:
+        if not (OPENVINO_DEVICE.fullmatch(device) or _TORCH_DEVICE.fullmatch(device)):
+            choose({**PROVIDERS, "gpu": "", "npu": "", "mps": "", "xpu": ""}, device, what="device")
+        raise UsageError(
+            f"no installed scorer can use device {device!r}: choose 'cpu', or install the driver "
+            "and a library for that device (onnxruntime's own package for it, OpenVINO or torch); "
+            "`faceproof doctor` lists the devices"
+        )
+    return found
 
 
 def _session(data: bytes, name: str, options: RunOptions) -> onnxruntime.InferenceSession:
@@ -222,7 +240,7 @@ def _session(data: bytes, name: str, options: RunOptions) -> onnxruntime.Inferen
         raise UsageError(_no_provider_message(options.device))
     try:
         session = onnxruntime.InferenceSession(
-            data, sess_options=_session_options(onnxruntime, options), providers=[provider]
+            data, sess_options=session_options(options.threads), providers=[provider]
         )
     except Exception as error:  # onnxruntime's errors share no base but this one
         raise BundleError(f"{name} cannot be run by onnxruntime: {error}") from error
@@ -238,61 +256,20 @@ def _no_provider_message(device: str) -> str:
     )
 
 
-def _session_options(onnxruntime: Any, options: RunOptions) -> Any:
-    """Return the session's settings.
-
-    All graph optimisations: they add 0.07 s of CPU to the start of a DenseNet121 and save 0.02 s on
-    each picture. An explicit thread count: by default onnxruntime pins threads to cores that a
-    container may not have. No spinning: waiting threads would take the cores from decoding.
-    """
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = _SILENT
-    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    settings.intra_op_num_threads = options.threads
-    settings.inter_op_num_threads = 1
-    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return settings
-
-
-def no_heatmap_error(name: str) -> NoHeatMapError:
-    """Return the error for a network without heat maps, with cause and fix."""
-    return NoHeatMapError(
-        f"{name} has no heat maps: an earlier version exported it, or it does not average "
-        "a feature map at its end (vision transformers do not). Check without heat maps, choose "
-        "another detector, or export this one again: faceproof export --detector OLD -o NEW"
-    )
-
-
-def _validate_maps(answers: object, count: int) -> Maps:
-    """Return heat maps as float64 [count, h, w]; raise ValueError for another shape."""
-    maps = np.asarray(answers, np.float64)
-    if maps.ndim != 3 or len(maps) != count or not maps.size:
-        raise ValueError(f"heat maps of shape {list(maps.shape)} for {count} pictures")
-    return maps
-
-
 def _find_inputs_and_outputs(
     session: onnxruntime.InferenceSession, name: str
 ) -> tuple[str, list[str]]:
     """Return the name of the one input, and those of the outputs: logit and perhaps heat map.
 
     Raises:
-        BundleError: there are other inputs or outputs, or not float32 pictures, logits and maps.
+        BundleError: as `check_ends` does.
     """
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    kinds = [(end.type, len(end.shape)) for end in (*inputs, *outputs)]
-    known = [("tensor(float)", 4), ("tensor(float)", 1), ("tensor(float)", 3)]
-    named = [end.name for end in outputs[1:]] in ([], ["heatmap"])
-    if len(inputs) != 1 or len(kinds) < 2 or kinds != known[: len(kinds)] or not named:
-        raise BundleError(
-            f"{name} does not take float32 [N, 3, S, S] to float32 logits [N], with or without "
-            "a second output `heatmap`, float32 [N, h, w]"
-        )
+    inputs = [_end_of(end) for end in session.get_inputs()]
+    outputs = [_end_of(end) for end in session.get_outputs()]
+    check_ends(inputs, outputs, name)
     return inputs[0].name, [end.name for end in outputs]
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _end_of(end: Any) -> NetworkEnd:
+    """Return an input or output of a session."""
+    return NetworkEnd(end.name, end.type == "tensor(float)", len(end.shape))

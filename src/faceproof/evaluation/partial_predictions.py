@@ -1,7 +1,7 @@
 """`PartialPredictions`: predictions saved part by part, so that a killed inference resumes.
 
 The folder has `run.json`, which names the detector, the rows and the conditions by a hash, and one
-Parquet file for each `PICTURES` pictures. Parts of another run are removed.
+Parquet file for each part of the pictures. Parts of another run are removed.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ from faceproof.evaluation.predictions import (
 from faceproof.outputs import atomic_write
 from faceproof.records import Document
 
-PICTURES = 128
-"""Number of pictures in a part: at most these are predicted again after a kill."""
+PICTURES, FACES = 128, 512
+"""The largest part, in pictures and in predictions; at most a part is predicted again after a
+kill. A picture is not divided."""
 RUN = "run.json"
 
 
@@ -48,23 +49,24 @@ class PartialRun(Document):
 class PartialPredictions:
     """The parts of one run in a folder, in order from the first picture."""
 
-    def __init__(self, folder: Path, origin: Origin) -> None:
-        self._folder, self._origin = folder, origin
+    def __init__(self, folder: Path, origin: Origin, pictures: int) -> None:
+        self._folder, self._origin, self._pictures = folder, origin, pictures
         self._count = 0
 
     @classmethod
-    def open(cls, folder: Path, origin: Origin, given: Sequence[object]) -> Self:
+    def open(cls, folder: Path, origin: Origin, given: Sequence[object], pictures: int) -> Self:
         """Return the parts in ``folder``, which is created or emptied if it is of another run.
 
         ``given`` is what decides the predictions beside the detector and the version of faceproof.
+        ``pictures`` is the size of a part.
         """
-        run = PartialRun(key=_hash([origin, *given]), pictures=PICTURES)
+        run = PartialRun(key=_hash([origin, *given]), pictures=pictures)
         if not _is_same(folder / RUN, run):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True, exist_ok=True)
             with atomic_write(folder / RUN) as file:
                 file.write(run.model_dump_json(indent=2).encode() + b"\n")
-        return cls(folder, origin)
+        return cls(folder, origin, pictures)
 
     def load(self) -> tuple[list[Prediction], int]:
         """Return the saved predictions and the number of pictures that they are of.
@@ -81,11 +83,11 @@ class PartialPredictions:
                 break
             found += rows_of(table)
             self._count += 1
-        return found, self._count * PICTURES
+        return found, self._count * self._pictures
 
     def save(self, rows: Sequence[Prediction], pictures: int) -> None:
-        """Save the predictions of the next ``pictures``; fewer than `PICTURES` end the run."""
-        if pictures == PICTURES:
+        """Save the predictions of the next ``pictures``; fewer than a part end the run."""
+        if pictures == self._pictures:
             write_table(make_table(rows, self._origin), self._part(self._count))
             self._count += 1
 
@@ -95,6 +97,15 @@ class PartialPredictions:
 
     def _part(self, number: int) -> Path:
         return self._folder / f"{number:06}.parquet"
+
+
+def pictures_in_part(conditions: int) -> int:
+    """Return how many pictures are a part, each judged once for every condition.
+
+    >>> [pictures_in_part(conditions) for conditions in (1, 3, 62, 1000)]
+    [128, 128, 8, 1]
+    """
+    return max(1, min(PICTURES, FACES // conditions))
 
 
 def _is_same(path: Path, run: PartialRun) -> bool:

@@ -26,7 +26,7 @@ from faceproof.detector.spec import Verdict
 from faceproof.errors import UsageError
 from faceproof.evaluation import predictions
 from faceproof.evaluation.formulas import Floats
-from faceproof.evaluation.partial_predictions import PICTURES, PartialPredictions
+from faceproof.evaluation.partial_predictions import PartialPredictions, pictures_in_part
 from faceproof.evaluation.predictions import Origin, Prediction, make_table
 from faceproof.evaluation.scored_faces import (
     BOX_COLUMNS,
@@ -134,8 +134,9 @@ def predict_rows(
     saved = _open_partial(partial_folder, origin, rows, names, at, others=others)
     answers, done = saved.load() if saved else ([], 0)
     counter = _Counter(progress, len(names) * sum(map(len, pictures[:done])))
-    for start in range(done, len(pictures), PICTURES):
-        part, made = pictures[start : start + PICTURES], list[Prediction]()
+    size = pictures_in_part(len(names))
+    for start in range(done, len(pictures), size):
+        part, made = pictures[start : start + size], list[Prediction]()
         with closing(
             map_in_order(look, part, workers=workers, ahead=2 * batch_size + workers)
         ) as seen:
@@ -177,7 +178,9 @@ def _open_partial(
     """Return what saves the predictions of this call, None without a folder."""
     if folder is None:
         return None
-    return PartialPredictions.open(folder, origin, [rows, conditions, at, others])
+    return PartialPredictions.open(
+        folder, origin, [rows, conditions, at, others], pictures_in_part(len(conditions))
+    )
 
 
 def _make_origin(detector: Predictor, manifest: Manifest, purpose: str) -> Origin:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
-from typing import Any, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from faceproof.errors import FaceproofError
+from faceproof.imaging.face_network import FaceNetwork
 from faceproof.imaging.preprocessing import TEMPLATE_112
 
 Pixels = npt.NDArray[np.uint8]
@@ -33,9 +30,6 @@ _SAME_FACE = 0.3  # share of the smaller box that two boxes of one face have in 
 _SAME_SIZE = np.ones(2, np.float32)
 _UPRIGHT_SCORE = 0.9
 _TURN_GAIN = 0.03
-_YUNET_SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
-# OpenCV has one log level for the process: two threads that save and restore it must not cross.
-_LOG_LEVEL_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ class FaceFinder(Protocol):
 
 
 class YuNet:
-    """The YuNet face detector (2023mar) on OpenCV; thread-safe.
+    """The YuNet face detector (2023mar); thread-safe.
 
     The picture is reduced so that a 40 px face keeps about 12 px, never below 640 px a side.
     An upright face nearly always scores above 0.9. If the best score is lower, the three other
@@ -87,9 +81,7 @@ class YuNet:
     """
 
     def __init__(self, *, threshold: float = 0.7) -> None:
-        self._threshold = threshold
-        self._model = _yunet_bytes()
-        self._local = threading.local()
+        self._network = FaceNetwork(threshold)
 
     def find(self, pixels: Pixels) -> list[Face]:
         """Return the faces of uint8 [H, W, 3] sRGB pixels, the largest first."""
@@ -121,7 +113,7 @@ class YuNet:
         """Find faces in the picture reduced by ``scale``."""
         height, width = pixels.shape[:2]
         small = pixels if scale == 1.0 else _resize(pixels, scale)
-        found = self._detect(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+        found = self._network.find(small)
         ratio = np.array([width / small.shape[1], height / small.shape[0]], np.float32)
         faces = [_parse_face(row, ratio) for row in found]
         return [face for face in faces if face.side_px >= SMALLEST_FACE_PX]
@@ -141,43 +133,10 @@ class YuNet:
                 faces += [face for face in found if not _is_among(face, faces)]
         return faces
 
-    def _detect(self, bgr: Pixels) -> npt.NDArray[np.float32]:
-        """Return YuNet's raw rows, float32 [N, 15]."""
-        detector = self._detector()
-        detector.setInputSize((bgr.shape[1], bgr.shape[0]))
-        found = detector.detect(bgr)[1]
-        return np.zeros((0, 15), np.float32) if found is None else np.asarray(found, np.float32)
-
-    def _detector(self) -> Any:
-        """Return this thread's detector: OpenCV's keeps its input size as state."""
-        if not hasattr(self._local, "detector"):
-            self._local.detector = _create_detector(self._model, self._threshold)
-        return self._local.detector
-
 
 FACE_FINDERS: dict[str, Callable[[], FaceFinder]] = {"yunet": YuNet}
 
 _Search = Callable[[Pixels], list[Face]]
-
-
-def _create_detector(model: npt.NDArray[np.uint8], threshold: float) -> Any:
-    """Return an OpenCV detector, without its log messages on standard error."""
-    with _LOG_LEVEL_LOCK:
-        level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        try:
-            empty = np.zeros(0, np.uint8)
-            return cv2.FaceDetectorYN.create("onnx", model, empty, (320, 320), threshold, 0.3, 5000)
-        finally:
-            cv2.utils.logging.setLogLevel(level)
-
-
-def _yunet_bytes() -> npt.NDArray[np.uint8]:
-    """Return the model file's bytes after checking their SHA-256."""
-    path = resources.files("faceproof.imaging") / "yunet" / "face_detection_yunet_2023mar.onnx"
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != _YUNET_SHA256:
-        raise FaceproofError(f"{path} is not the YuNet file of this release; reinstall faceproof")
-    return np.frombuffer(data, np.uint8)
 
 
 def _best_score(faces: list[Face]) -> float:

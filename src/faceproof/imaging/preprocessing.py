@@ -115,8 +115,11 @@ def network_input(
 ) -> npt.NDArray[np.float32]:
     """Return [..., S, S, 3], uint8 or of 0..255, as float32 [..., 3, S, S], normalised."""
     std = np.asarray(spec.std, np.float32)
-    numbers = crop * (1 / (255 * std)) - np.asarray(spec.mean, np.float32) / std
-    return np.ascontiguousarray(np.moveaxis(numbers, -1, -3), np.float32)
+    planes = np.moveaxis(crop, -1, -3)
+    numbers = np.empty(planes.shape, np.float32)
+    np.multiply(planes, (1 / (255 * std))[:, None, None], out=numbers)
+    numbers -= (np.asarray(spec.mean, np.float32) / std)[:, None, None]
+    return numbers
 
 
 def crop_matrix(shape: tuple[int, ...], landmarks: Points | None, spec: CropSpec) -> Matrix:

@@ -37,6 +37,7 @@ from faceproof.reports.words import (
     VERDICTS,
     answer_words,
     band_words,
+    bands_words,
     budget_details,
     budget_words,
     caution_words,
@@ -124,11 +125,11 @@ _SAVED_AGAIN = (
     "changes is less reliable."
 )
 HEAT = (
-    "Coloured areas, yellow most of all, raised the score for “fake”. The map shows where the "
+    "Coloured areas, yellow most of all, raised the probability of a fake. The map shows where the "
     "network found evidence, not what is wrong there. It passed its test on this picture; a random "
     "map passes one time in five."
 )
-_HEAT_EMPTY = "The heat map has no colour: nothing in this face raised the score for “fake”."
+_HEAT_EMPTY = "The heat map has no colour: nothing in this face raised the probability of a fake."
 HEAT_FAILED = (
     "This heat map failed its test on this picture: deleting its hottest fifth did not lower the "
     "score more than deleting any other fifth. Do not rely on it."
@@ -187,8 +188,8 @@ def _caption(result: CheckResult) -> str:
     if not result.faces:
         return "The picture, upright. No face was found in it."
     return (
-        "The picture, upright. A solid frame with a triangle means fake, a dashed one with a "
-        "diamond unsure, corners with a disc real."
+        "The picture, upright. A solid frame with a triangle means “looks fake”, a dashed one with "
+        "a diamond “unsure”, corners with a disc “no sign of a fake”."
     )
 
 
@@ -239,7 +240,7 @@ def _stability_blocks(case: Evidence, spec: DetectorSpec, suffix: str) -> Iterat
     rows = tuple(
         (
             _capitalise(condition_words(one.condition)),
-            one.verdict or one.status.replace("_", " "),
+            VERDICTS[one.verdict].word if one.verdict else one.status.replace("_", " "),
             "-" if one.fake_probability is None else percent(one.fake_probability, point),
             str(one.faces),
         )
@@ -361,7 +362,9 @@ def _shared_sections(
     """Yield the sections shared by all pictures of a report."""
     point = cases[0].result.operating_point
     yield Section("meaning", "What a verdict means here", 2, tuple(_meaning_blocks(spec, point)))
-    yield Section("worth", "Reliability of a “fake” verdict", 2, tuple(_worth_blocks(spec, point)))
+    yield Section(
+        "worth", "Reliability of a “looks fake” verdict", 2, tuple(_worth_blocks(spec, point))
+    )
     yield Section(
         "untested",
         "What this detector was not tested on",
@@ -377,8 +380,8 @@ def _shared_sections(
 def _meaning_blocks(spec: DetectorSpec, name: str) -> Iterator[Block]:
     point = spec.operating_point(name)
     yield Paragraph(
-        f"A face is called real below {percent(point.real_below, point)}, fake from "
-        f"{percent(point.fake_from, point)}, and unsure between. This is the operating point "
+        f"The verdict on a face by its probability of a fake: {bands_words(point)}. This is the "
+        "operating point "
         f"“{escape_controls(name)}”. Its promise is: {escape_controls(point.promise).rstrip('.')}."
     )
     yield Paragraph(budget_words(spec, name))
@@ -387,11 +390,11 @@ def _meaning_blocks(spec: DetectorSpec, name: str) -> Iterator[Block]:
 
 def _worth_blocks(spec: DetectorSpec, name: str) -> Iterator[Block]:
     yield Paragraph(
-        "The reliability of a “fake” verdict depends on the share of fakes among the checked "
+        "The reliability of a “looks fake” verdict depends on the share of fakes among the checked "
         "faces. Only the reader can estimate that share."
     )
     rows = tuple((rarity_words(rate), worth(spec, name, rate).short) for rate in BASE_RATES)
-    head = ("if this share of faces is fake", "this share of “fake” verdicts is right")
+    head = ("if this share of faces is fake", "this share of “looks fake” verdicts is right")
     yield Table(f"At the operating point “{escape_controls(name)}”", head, rows)
     yield Paragraph(HOW)
 

@@ -94,8 +94,8 @@ def share_right(
     None if nothing would be called fake.
 
     >>> def rate(value, low, high):
-    ...     told = {"n": 9, "data_sha256": "0" * 64}
-    ...     return Finding(metric="x", value=value, low=low, high=high, **told)
+    ...     common = {"n": 9, "data_sha256": "0" * 64}
+    ...     return Finding(metric="x", value=value, low=low, high=high, **common)
     >>> share_right(rate(0.5, 0.4, 0.6), rate(0.1, 0.1, 0.1), 0.5)[0].__round__(3)
     0.833
     """

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from faceproof.detector import Verdict
 from faceproof.imaging.decode import Pixels
 from faceproof.imaging.degradations import reduce_to, resize
+from faceproof.reports.words import VERDICTS
 from faceproof.results import CheckResult
 
 Boxes = npt.NDArray[np.float64]
@@ -90,7 +91,7 @@ def place_labels(
     for number, (box, verdict) in enumerate(zip(boxes, verdicts, strict=True), start=1):
         taken = np.array([label.place for label in placed], np.float64).reshape(-1, 4)
         size = _text_size(box, picture)
-        for text in (f"{number} {verdict}", f"{number}"):
+        for text in (f"{number} {VERDICTS[verdict].word}", f"{number}"):
             places = list(_candidates(box, _label_extent(text, size), picture))
             covered = [_covered_area(place, taken) for place in places]
             costs = [
@@ -216,8 +217,8 @@ def mark_picture(
     """Return the picture with a frame, a number and a verdict at each face, uint8 [H', W', 3].
 
     The longer side is at most ``longest`` and, by enlarging, at least 640 px or ``longest``.
-    A solid frame is fake, a dashed one unsure, only corners real. ``heat_opacity`` in [0, 1]
-    overlays heat maps on faces that have one.
+    A solid frame is fake, a dashed one unsure, only corners real, with the words of `VERDICTS`.
+    ``heat_opacity`` in [0, 1] overlays heat maps on faces that have one.
     """
     if heat_opacity is not None:
         pixels = overlay_heatmaps(pixels, result, opacity=heat_opacity)
@@ -255,7 +256,10 @@ def picture_words(result: CheckResult) -> str:
     """
     if not result.faces:
         return "The picture; no face was found in it."
-    named = [f"face {n} {face.verdict}" for n, face in enumerate(result.faces[:12], start=1)]
+    named = [
+        f"face {n} {VERDICTS[face.verdict].word}"
+        for n, face in enumerate(result.faces[:12], start=1)
+    ]
     more = len(result.faces) - len(named)
     rest = f" and {more} more" if more else ""
     return f"The picture with frames around its faces: {', '.join(named)}{rest}."

@@ -16,7 +16,6 @@ from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import (
     CondPageBreak,
     Image,
-    KeepTogether,
     PageBreak,
     Paragraph,
     Spacer,
@@ -121,8 +120,8 @@ SMALL = style("small", 8.5, textColor=GREY)
 _KICKER = style("kicker", 10, fontName=_BOLD, textColor=GREY)
 _TITLE = style("title", 19, fontName=_BOLD, leading=24, spaceAfter=4)
 _HEADINGS = {
-    2: style("h2", 13, fontName=_BOLD, spaceBefore=16, spaceAfter=5, keepWithNext=1),
-    3: style("h3", 10.5, fontName=_BOLD, spaceBefore=10, spaceAfter=4, keepWithNext=1),
+    2: style("h2", 13, fontName=_BOLD, spaceBefore=16, spaceAfter=5),
+    3: style("h3", 10.5, fontName=_BOLD, spaceBefore=10, spaceAfter=4),
 }
 _HEADLINE = style("headline", 14, fontName=_BOLD, leading=18, spaceAfter=4)
 FACE = style("face", 10.5, fontName=_BOLD)
@@ -137,6 +136,7 @@ ESCAPED = (
 )
 _PICTURE_HEIGHT = 290
 _CROP = 92
+_ENDLESS, _MOST_KEPT = 1e6, 500.0
 
 
 def story(facts: CaseFacts, width: float) -> list[Any]:
@@ -153,11 +153,32 @@ def story(facts: CaseFacts, width: float) -> list[Any]:
 
 def _section(section: Section, width: float) -> Iterator[Any]:
     # Each picture starts a page, so that its pages can be separated.
-    yield PageBreak() if section.name.startswith("picture-") else CondPageBreak(90)
+    if section.name.startswith("picture-"):
+        yield PageBreak()
     level = section.level
-    yield heading(section.title, _HEADINGS[level], level=level - 1, name=section.name)
-    for block in section.blocks:
-        yield from BLOCKS[type(block)](block, width)
+    title = heading(section.title, _HEADINGS[level], level=level - 1, name=section.name)
+    rest = [one for block in section.blocks for one in BLOCKS[type(block)](block, width)]
+    yield CondPageBreak(_least_height([title, *rest], width, contents=3))
+    yield title
+    yield from rest
+
+
+def _least_height(flowables: Sequence[Any], width: float, *, contents: int) -> float:
+    """Return the height of the first flowables that draw something, in points.
+
+    A table counts with its head and its first row. What is kept with the next does not count as
+    an end. Measured by hand, as reportlab keeps a heading with nothing that can be split.
+    """
+    height = 0.0
+    for one in flowables:
+        if contents == 0:
+            break
+        height += one.getSpaceBefore() + one.wrap(width, _ENDLESS)[1] + one.getSpaceAfter()
+        if isinstance(one, Table):
+            rows = one._rowHeights  # noqa: SLF001 (reportlab has no public name for it)
+            height += sum(rows[: one.repeatRows + 1]) - sum(rows)
+        contents -= not isinstance(one, Spacer | CondPageBreak) and not one.getKeepWithNext()
+    return min(height, _MOST_KEPT)
 
 
 def _answer(block: Answer, width: float) -> Iterator[Any]:
@@ -187,7 +208,7 @@ def _table(block: TableBlock, width: float) -> Iterator[Any]:
     rows = [[paragraph(cell, HEAD) for cell in block.head]]
     rows += [[paragraph(cell, _CELL) for cell in row] for row in block.rows]
     columns = _columns([block.head, *block.rows], width)
-    caption = paragraph(block.caption, style("caption", 8.5, textColor=GREY, keepWithNext=1))
+    caption = paragraph(block.caption, style("caption", 8.5, textColor=GREY))
     table = Table(rows, colWidths=columns, repeatRows=1, hAlign="LEFT")
     lines = [
         ("LINEBELOW", (0, 0), (-1, -1), 0.5, LINE),
@@ -195,6 +216,7 @@ def _table(block: TableBlock, width: float) -> Iterator[Any]:
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
     ]
     table.setStyle(TableStyle(lines))
+    yield CondPageBreak(_least_height([caption, table], width, contents=2))
     yield from (caption, table, Spacer(1, 8))
 
 
@@ -221,7 +243,9 @@ def _facts(block: FactsBlock, width: float) -> Iterator[Any]:
 def _picture(block: PictureBlock, width: float) -> Iterator[Any]:
     image = _image(block.jpeg, width, _PICTURE_HEIGHT)
     image.hAlign = "LEFT"
-    yield KeepTogether([image, Spacer(1, 4), paragraph(block.caption, SMALL)])
+    image.keepWithNext = 1
+    yield image
+    yield paragraph(block.caption, style("picture caption", 8.5, textColor=GREY, spaceBefore=4))
 
 
 def _image(jpeg: JpegImage, width: float, height: float) -> Any:
@@ -246,7 +270,7 @@ def _face(block: FaceCard, width: float) -> Iterator[Any]:
     widths = [*(_CROP + 8 for _ in views), width - left]
     table = Table([cells], colWidths=widths, hAlign="LEFT")
     table.setStyle(TableStyle(_box_style(_TONES[block.verdict])))
-    yield from (KeepTogether([table]), Spacer(1, 7))
+    yield from (table, Spacer(1, 7))  # one row, which is never split
 
 
 def _meter(block: Meter, width: float) -> Any:
@@ -259,9 +283,9 @@ def _meter(block: Meter, width: float) -> Any:
         drawing.add(bar)
     x = 1.5 + block.fake_probability * (width - 3)
     drawing.add(Line(x, 10, x, 24, strokeColor=_INK, strokeWidth=2.4, strokeLineCap=1))
-    drawing.add(String(0, 3, "0 %: real", fontName=TEXT, fontSize=7, fillColor=GREY))
+    drawing.add(String(0, 3, "0 % fake", fontName=TEXT, fontSize=7, fillColor=GREY))
     drawing.add(
-        String(width, 3, "100 %: fake", fontName=TEXT, fontSize=7, fillColor=GREY, textAnchor="end")
+        String(width, 3, "100 % fake", fontName=TEXT, fontSize=7, fillColor=GREY, textAnchor="end")
     )
     return drawing
 

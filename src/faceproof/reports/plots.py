@@ -93,7 +93,7 @@ def roc_plot(parts: Mapping[str, Faces]) -> ReportPlot:
         title="ROC curve",
         description=f"Share of fakes called fake, by false alarms: {', '.join(caught)}.",
         caption="The axis of false alarms is logarithmic, since few are bearable. Its left edge "
-        "is half of one real face, and stands for none.",
+        "is half of one real face, and means that there was none.",
         x=Axis(title="real faces called fake", scale="log", low=least, high=1),
         y=Axis(title="fakes called fake", low=0, high=1),
         series=tuple(series),

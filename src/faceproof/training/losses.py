@@ -215,6 +215,6 @@ class Teacher:
 
     def _open(self, device: str) -> Detector:
         if device != "cpu":
-            return Detector.load(self._name, runtime="torch", device=device)
+            return Detector.load(self._name, scorer="torch", device=device)
         threads = min(usable_cores(), torch.get_num_threads())
         return Detector.load(self._name, threads=threads)

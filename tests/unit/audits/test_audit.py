@@ -194,7 +194,6 @@ class TestFolder:
     def test_a_scoring_that_was_stopped_goes_on_where_it_was(
         self, tiny_bundle, make, tmp_path, monkeypatch
     ):
-        monkeypatch.setattr(predicting, "PICTURES", 4)
         monkeypatch.setattr(partial_predictions, "PICTURES", 4)
         manifest, read, seen = make(number=12), predicting.read_faces, []
 
@@ -213,6 +212,24 @@ class TestFolder:
         assert found["generators"].pictures == 12
         assert len(seen) - first <= 8, "the first four pictures at least were not read again"
         assert not list((tmp_path / "out").glob("*.partial"))
+
+    def test_few_pictures_under_many_conditions_are_saved_in_parts(
+        self, tiny_bundle, make, tmp_path, monkeypatch
+    ):
+        manifest, read, seen = make(number=12), predicting.read_faces, []
+
+        def stop_at_the_last(*given, **options):
+            seen.append(given[-1][0].path)
+            if len(seen) == 12:
+                raise KeyboardInterrupt
+            return read(*given, **options)
+
+        ask = {"only": ["robustness"], "output": tmp_path / "out", "faces": "whole"}
+        monkeypatch.setattr(predicting, "read_faces", stop_at_the_last)
+        with pytest.raises(KeyboardInterrupt):
+            faceproof.audit(tiny_bundle, manifest, **ask)
+        parts = tmp_path / "out" / "predictions-degraded.partial"
+        assert len(list(parts.glob("*.parquet"))) == 1, "8 pictures in 62 conditions are a part"
 
     @pytest.mark.usefixtures("few")
     def test_predictions_of_other_conditions_are_made_again(

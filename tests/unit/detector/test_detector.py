@@ -141,9 +141,9 @@ def test_threads_share_a_detector(tiny_bundle: Path) -> None:
     assert np.allclose(np.concatenate(found), 4 * np.linspace(-1, 1, 64) + 0.5, atol=1e-5)
 
 
-def test_unknown_runtimes_and_devices_are_named(tiny_bundle: Path) -> None:
-    with pytest.raises(UnknownChoiceError, match="onnxruntime, torch"):
-        Detector.load(tiny_bundle, runtime="tensorflow")
+def test_unknown_scorers_and_devices_are_named(tiny_bundle: Path) -> None:
+    with pytest.raises(UnknownChoiceError, match="auto, onnxruntime, openvino, torch"):
+        Detector.load(tiny_bundle, scorer="tensorflow")
     with pytest.raises(UnknownChoiceError, match="cpu"):
         Detector.load(tiny_bundle, device="abacus")
 

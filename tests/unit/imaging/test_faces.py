@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from skimage import data
 
-from faceproof.errors import FaceproofError
 from faceproof.imaging import faces
 from faceproof.imaging.faces import (
     FACE_FINDERS,
@@ -202,20 +201,6 @@ def test_threads_share_one_finder(finder, astronaut, head):
         assert all(
             np.array_equal(a.landmarks, b.landmarks) for a, b in zip(one, other, strict=True)
         )
-
-
-def test_making_detectors_leaves_opencvs_log_level_alone():
-    before = cv2.utils.logging.getLogLevel()
-    model = faces._yunet_bytes()
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: faces._create_detector(model, 0.7), range(8)))
-    assert cv2.utils.logging.getLogLevel() == before
-
-
-def test_another_model_file_is_refused(monkeypatch):
-    monkeypatch.setattr(faces, "_YUNET_SHA256", "0" * 64)
-    with pytest.raises(FaceproofError, match="reinstall faceproof"):
-        YuNet()
 
 
 def test_every_finder_of_the_table_finds_the_astronaut(astronaut):

@@ -7,13 +7,30 @@ import re
 import sys
 from typing import get_args
 
+import numpy as np
 import pytest
 from pypdf import PdfReader
 
-from faceproof.detector import DetectorSpec
+from faceproof.detector import ChosenOn, DetectorSpec, OperatingPoint
 from faceproof.errors import MissingExtraError
+from faceproof.imaging.degradations import encode_jpeg
 from faceproof.installation import install_command
-from faceproof.reports.case_blocks import Block, CaseFacts, collect_evidence
+from faceproof.reports.case_blocks import (
+    Answer,
+    Block,
+    Bullets,
+    CaseFacts,
+    Code,
+    FaceCard,
+    FactsBlock,
+    JpegImage,
+    Meter,
+    Paragraph,
+    PictureBlock,
+    Section,
+    Table,
+    collect_evidence,
+)
 from faceproof.reports.case_facts import case_facts
 from faceproof.reports.case_pdf import case_pdf, render_document
 from faceproof.reports.case_report import render_page
@@ -113,6 +130,43 @@ def test_pages_are_numbered_to_the_last(facts):
     assert len(pages) > 1
     for number, one in enumerate(pages, start=1):
         assert f"Page {number} of {len(pages)}" in one.extract_text()
+
+
+ON = ChosenOn(data_sha256="0" * 64, n=9)
+POINT = OperatingPoint(name="a", real_below=0.2, fake_from=0.9, promise="?", chosen_on=ON)
+JPEG = JpegImage(encode_jpeg(np.zeros((300, 400, 3), np.uint8), 80), 400, 300, "A picture.")
+CARD = FaceCard(1, "fake", "Face 1", Meter(0.95, POINT, "-"), ("-",), ("A.",), JPEG, None, "")
+FOOT = re.compile(r"Page \d+ of \d+$|T, now$")
+FIRST_BLOCKS = (
+    Answer("fake", "Looks fake", "It does."),
+    Paragraph("A note.", note=True),
+    Paragraph("Text."),
+    Bullets(("One.", "Two.")),
+    Table("A caption", ("a", "b"), (("1", "2"),) * 60),
+    FactsBlock((("Name", "a.jpg", "code"),) * 3),
+    PictureBlock(JPEG, "A picture."),
+    CARD,
+    Code(("sha256sum a.jpg",)),
+)
+
+
+@pytest.mark.parametrize("block", FIRST_BLOCKS, ids=lambda one: type(one).__name__)
+def test_no_heading_is_alone_at_the_foot_of_a_page(block):
+    """Whatever follows a heading, and however far down the page it is."""
+    assert {type(one) for one in FIRST_BLOCKS} == set(get_args(Block))
+    sections = []
+    for lines in range(28, 46):
+        sections += [
+            Section(f"picture-{lines}", "A page", 2, (Bullets(("A line.",) * lines),)),
+            Section("next", "A heading", 2, (block,)),
+        ]
+    pages = read(render_document(CaseFacts("T", "Q", "now", tuple(sections)))).pages
+    shown = [
+        [line for line in one.extract_text().splitlines() if not FOOT.match(line) and line.strip()]
+        for one in pages
+    ]
+    assert sum(lines.count("A heading") for lines in shown) == 18
+    assert "A heading" not in [lines[-1] for lines in shown]
 
 
 def test_the_pictures_are_in_it(facts):

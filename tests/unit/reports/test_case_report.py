@@ -97,8 +97,8 @@ def test_what_a_reader_must_find(spec):
     actual = words(read(html(result, spec, resaved=saved_again("fake", "real")), VOID))
     for part in (
         QUESTION,
-        "This face looks generated or manipulated.",
-        "Probability of a fake: 90.0 %, in the fake band",
+        "This face looks fake: generated or manipulated.",
+        "Probability of a fake: 90.0 %, in the band “looks fake”",
         plain_words.PIXELS_ONLY,
         plain_words.ABSENCE_PROVES_NOTHING,
         plain_words.EVEN_BET,
@@ -188,7 +188,7 @@ def test_a_heat_map_stands_beside_its_face_with_what_it_is_worth(spec, reliable,
 def test_a_map_without_colour_is_said_to_be_one(spec):
     cold = heatmap().model_copy(update={"values": ((0.0, -1.0), (-0.5, 0.0))})
     result = checked(FILE, "real").model_copy(update={"faces": (face(0, "real", heatmap=cold),)})
-    assert "nothing in this face raised the score for" in html(result, spec)
+    assert "nothing in this face raised the probability of a fake" in html(result, spec)
 
 
 def test_hostile_names_and_metadata_are_text(spec):
@@ -296,7 +296,7 @@ def test_of_a_crowd_the_first_faces_are_cut_out_and_all_are_told(spec):
     assert len(case.faces) == MOST_CROPS == 60
     reader = read(render_page(case_facts([case], spec, generated=WHEN)), VOID)
     assert len(reader.all("img")) == 61
-    assert "Face65:Nosignofafakefound" in words(reader)
+    assert "Face65:Nosignofafake" in words(reader)
     assert "Cropsofthefirst60facesfollow" in words(reader)
 
 
@@ -313,7 +313,7 @@ def test_pictures_carry_words(spec):
     )
     shown = next(b for part in facts.sections for b in part.blocks if isinstance(b, PictureBlock))
     assert isinstance(shown.jpeg, JpegImage)
-    assert "face 1 fake, face 2 real" in shown.jpeg.alt
+    assert "face 1 looks fake, face 2 no sign of a fake" in shown.jpeg.alt
 
 
 def test_a_time_without_a_zone_is_refused(spec):

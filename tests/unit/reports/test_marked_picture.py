@@ -18,6 +18,7 @@ from faceproof.reports.marked_picture import (
     picture_words,
     place_labels,
 )
+from faceproof.reports.words import VERDICTS
 from faceproof.results import CheckedBy, CheckedFace, CheckedImage, CheckResult, HeatMap
 
 HASH = "a" * 64
@@ -165,7 +166,7 @@ def test_fifty_faces_have_labels_that_leave_one_another_alone():
     verdicts = [get_args(Verdict)[n % 3] for n in range(50)]
     labels = place_labels(boxes, verdicts, size)
     assert [label.text for label in labels] == [
-        f"{n} {verdict}" for n, verdict in enumerate(verdicts, start=1)
+        f"{n} {VERDICTS[verdict].word}" for n, verdict in enumerate(verdicts, start=1)
     ]
     assert all(inside(label.place, size) for label in labels)
     assert not any(touch(a.place, b.place) for a, b in itertools.combinations(labels, 2))
@@ -176,7 +177,7 @@ def test_labels_of_neighbours_give_way():
     """Each alone would stand above its face, where the two would cover one another."""
     boxes = [Box(300, 200, 330, 236), Box(334, 200, 364, 236)]
     one, two = place_labels(boxes, ["unsure", "fake"], (800, 600))
-    assert (one.text, two.text) == ("1 unsure", "2 fake")
+    assert (one.text, two.text) == ("1 unsure", "2 looks fake")
     assert not touch(one.place, two.place)
     alone = place_labels(boxes[1:], ["fake"], (800, 600))[0]
     assert touch(one.place, alone.place)
@@ -232,6 +233,6 @@ def test_a_picture_without_heat_maps_is_left_as_it_is():
 def test_the_picture_in_words():
     actual = result(*(face((n, n, 9, 9), "real") for n in range(14)), face((99, 9, 9, 9)))
     words = picture_words(actual)
-    assert "face 1 real, face 2 real" in words
-    assert words.endswith("face 12 real and 3 more.")
+    assert "face 1 no sign of a fake, face 2 no sign of a fake" in words
+    assert words.endswith("face 12 no sign of a fake and 3 more.")
     assert "no face" in picture_words(result())

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from faceproof import __version__
 from faceproof.checker import Checker
 from faceproof.detector import Detector
+from faceproof.detector.scorers import AUTO
 from faceproof.errors import FaceproofError, ServiceError
 from faceproof.frontends.api import feedback, openapi, pages, problems, security
 from faceproof.frontends.api.routes import router
@@ -76,18 +77,22 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
 
 
 def load_app(
-    detector: str = "default", at: str | None = None, settings: ServiceSettings | None = None
+    detector: str = "default",
+    at: str | None = None,
+    settings: ServiceSettings | None = None,
+    *,
+    scorer: str = AUTO,
+    device: str = "cpu",
 ) -> FastAPI:
     """Return the service of a detector, by name or folder, within the limits of the settings.
 
     Raises:
         DetectorError: the detector cannot be loaded.
-        UsageError: no such operating point, or as `create_app`.
+        UsageError: no such operating point, or as `Detector.load` and `create_app`.
     """
     used = settings or ServiceSettings()
-    checker = Checker(
-        Detector.load(detector), at=at, limits=used.limits, addresses=used.fetch_policy
-    )
+    loaded = Detector.load(detector, scorer=scorer, device=device)
+    checker = Checker(loaded, at=at, limits=used.limits, addresses=used.fetch_policy)
     return create_app(checker, used)
 
 

@@ -18,7 +18,6 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from faceproof.checker import FACES, Checker
-from faceproof.detector import Detector
 from faceproof.errors import FaceproofError, TooManyFacesError, UsageError
 from faceproof.frontends.api.capacity import Capacity
 from faceproof.frontends.api.engine import CheckTask, Engine, Observer
@@ -184,7 +183,7 @@ class Service:
         addresses = settings.addresses and checker.addresses is not None
         self.bodies = BodyReader(settings, addresses=addresses)
         if observer:
-            observer.record_detector(_detector_of_results(self.detector), self.checkers.default.at)
+            observer.record_detector(CheckedBy.of(self.detector), self.checkers.default.at)
 
     async def check_one(self, request: Request, choice: _Choice) -> CheckResult:
         """Return the result of the one picture in a request."""
@@ -217,12 +216,6 @@ class Service:
         await self.readiness.judge_picture(
             lambda upload: self.check_uploads([upload], self.checkers.default)
         )
-
-
-def _detector_of_results(detector: Detector) -> CheckedBy:
-    """Return the detector's identity as in results."""
-    spec = detector.spec
-    return CheckedBy(name=spec.name, version=spec.version, sha256=detector.sha256)
 
 
 @asynccontextmanager

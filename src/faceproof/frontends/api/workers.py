@@ -23,9 +23,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
+from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 
-from faceproof.detector.scorers import usable_cores
+from faceproof.detector.scorers import AUTO, usable_cores
 from faceproof.errors import FaceproofError, UsageError
 from faceproof.frontends.api.app import load_app
 from faceproof.frontends.api.security import write_log
@@ -39,11 +40,19 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 @dataclass(frozen=True)
 class ServedDetector:
-    """What each process loads: the detector's name or folder, its operating point, the settings."""
+    """What each process loads: a detector by name or folder, and how it serves it."""
 
     detector: str
     at: str | None
     settings: ServiceSettings
+    scorer: str = AUTO
+    device: str = "cpu"
+
+    def load_app(self) -> FastAPI:
+        """Return the app; raises as `load_app` of the package does."""
+        return load_app(
+            self.detector, self.at, self.settings, scorer=self.scorer, device=self.device
+        )
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,7 @@ def _run_worker(served: ServedDetector, listener: socket.socket, listens: Connec
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     with listener, write_log(served.settings.guard.log_format):
         try:
-            app = load_app(served.detector, served.at, served.settings)
+            app = served.load_app()
             serve(app, listener, served.settings, started=lambda: listens.send_bytes(b"listens"))
         except FaceproofError as error:
             _LOG.error("%s", error)

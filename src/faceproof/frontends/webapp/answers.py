@@ -13,13 +13,15 @@ import streamlit as st
 from faceproof.checker import Checker
 from faceproof.detector import Detector, DetectorSpec
 from faceproof.detector.scorers import usable_cores
-from faceproof.errors import NoHeatMapError
+from faceproof.errors import NoHeatMapError, PictureError
+from faceproof.frontends.webapp.outcomes import suspicion
 from faceproof.frontends.webapp.settings import MOST_PICTURES, Settings
 from faceproof.imaging.decode import Pixels, decode
+from faceproof.imaging.degradations import encode_jpeg, reduce_to
 from faceproof.pipeline import map_in_order
 from faceproof.results import CheckResult
 
-_KEPT = "pictures kept"
+_KEPT, _UPLOADS = "pictures kept", "uploads begun"
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,21 @@ def keep(picture: GivenPicture) -> None:
     st.session_state[_KEPT] = [*kept, picture][-MOST_PICTURES:]
 
 
-def forget(key: str) -> None:
+def forget(picture: GivenPicture) -> None:
     """Take a picture out of the session's."""
-    st.session_state[_KEPT] = [one for one in session_pictures() if one.key != key]
+    st.session_state[_KEPT] = [one for one in session_pictures() if one.data != picture.data]
+
+
+def start_over() -> None:
+    """Take all pictures out of the session, uploaded ones too: their widget gets a new key."""
+    st.session_state[_KEPT] = []
+    st.session_state[_UPLOADS] = st.session_state.get(_UPLOADS, 0) + 1
+
+
+def upload_key() -> str:
+    """Return the key of the widget that uploads pictures."""
+    number = st.session_state.get(_UPLOADS, 0)
+    return f"upload {number}" if number else "upload"
 
 
 def session_pictures() -> list[GivenPicture]:
@@ -63,7 +77,8 @@ def unique_pictures(pictures: Sequence[GivenPicture]) -> list[GivenPicture]:
 
 @st.cache_resource(show_spinner="Loading the detector …")
 def _detector(name: str) -> Detector:
-    return Detector.load(name)
+    settings = Settings.read()
+    return Detector.load(name, scorer=settings.scorer, device=settings.device)
 
 
 @st.cache_resource(show_spinner=False)
@@ -171,16 +186,38 @@ def pixels(picture: GivenPicture) -> Pixels:
     return decoded
 
 
+_THUMBNAILS = "thumbnails"
+THUMBNAIL_PX = 128
+
+
+def thumbnail(picture: GivenPicture) -> bytes | None:
+    """Return the picture as a small JPEG file, None if it cannot be decoded; it is remembered."""
+    known: dict[str, bytes | None] = st.session_state.setdefault(_THUMBNAILS, {})
+    if picture.key not in known:
+        known[picture.key] = encode_thumbnail(picture.data)
+    return known[picture.key]
+
+
+def encode_thumbnail(data: bytes) -> bytes | None:
+    """Return a picture's file as a JPEG of at most `THUMBNAIL_PX`, None if it is not decodable."""
+    try:
+        return encode_jpeg(reduce_to(decode(data).pixels, THUMBNAIL_PX), 80)
+    except PictureError:
+        return None
+
+
 _BATCH_KEPT = "batch results"
 Key = tuple[str, str]
+_Judged = tuple[CheckResult, bytes | None]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures and their answers, in the same order."""
+    """Pictures, their answers and their thumbnails, the most suspicious first."""
 
     pictures: tuple[GivenPicture, ...]
     results: tuple[CheckResult, ...]
+    thumbnails: tuple[bytes | None, ...]
 
 
 def check_batch(pictures: Sequence[tuple[str, GivenPicture]], point: str) -> Batch:
@@ -189,25 +226,30 @@ def check_batch(pictures: Sequence[tuple[str, GivenPicture]], point: str) -> Bat
     A picture is judged when it is new; another operating point needs no network.
     """
     asked = checker()
-    known: Mapping[Key, CheckResult] = st.session_state.get(_BATCH_KEPT, {})
+    known: Mapping[Key, _Judged] = st.session_state.get(_BATCH_KEPT, {})
     wanted = {(upload, asked.detector.sha256): picture for upload, picture in pictures}
     missing = {key: picture for key, picture in wanted.items() if key not in known}
     found = {**known, **_check_missing_of_batch(asked, missing)}
     st.session_state[_BATCH_KEPT] = {key: found[key] for key in wanted}
-    return Batch(
-        tuple(wanted.values()), tuple(asked.verdicts_at(found[key], point) for key in wanted)
-    )
+    rows = [
+        (picture, asked.verdicts_at(found[key][0], point), found[key][1])
+        for key, picture in wanted.items()
+    ]
+    rows.sort(key=lambda row: suspicion(row[1]))
+    pictures_, results, thumbnails = zip(*rows, strict=True)
+    return Batch(pictures_, results, thumbnails)
 
 
 def _check_missing_of_batch(
     asked: Checker, missing: Mapping[Key, GivenPicture]
-) -> dict[Key, CheckResult]:
+) -> dict[Key, _Judged]:
     """Return the answers that are not known yet, with a progress bar."""
     if not missing:
         return {}
 
-    def judge(picture: GivenPicture) -> CheckResult:
-        return asked.check(picture.data, name=picture.name)
+    def judge(picture: GivenPicture) -> _Judged:
+        result = asked.check(picture.data, name=picture.name)
+        return result, None if result.error else encode_thumbnail(picture.data)
 
     bar = st.progress(0.0, "Looking for faces …")
     workers, found = usable_cores(), {}

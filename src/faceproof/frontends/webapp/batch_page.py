@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import streamlit as st
 
+from faceproof.detector import OperatingPoint
 from faceproof.errors import FaceproofError
 from faceproof.frontends.webapp import sliders
 from faceproof.frontends.webapp.answers import Batch, GivenPicture, check_batch, spec
-from faceproof.frontends.webapp.faces import STYLE, draw_faces, draw_picture
+from faceproof.frontends.webapp.browser import (
+    DROP_ZONE,
+    PASTE_SCRIPT,
+    STYLE,
+    hex_colour,
+    script_html,
+)
+from faceproof.frontends.webapp.faces import draw_faces, draw_picture
 from faceproof.frontends.webapp.markdown import label, shorten, small_print, to_markdown
+from faceproof.frontends.webapp.outcomes import (
+    OUTCOMES,
+    data_url,
+    distinct_names,
+    outcome_of,
+    signed_words,
+    summary_words,
+)
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES
-from faceproof.messages import count_noun
 from faceproof.reports import words
-from faceproof.reports import words as plain_words
 from faceproof.reports.csv_rows import csv_text, provenance_indications
 from faceproof.reports.words import escape_controls
 from faceproof.results import CheckResult
 
-#: What can come of a picture, the most pressing first.
-OUTCOMES = ("fake", "unsure", "real", "without a face", "could not be checked")
-_WITHOUT = {"no_face": OUTCOMES[3], "error": OUTCOMES[4]}
 _SAYS = {"made_by_ai": "made by AI", "edited": "edited", "captured": "taken by a camera"}
 _PLAIN = "batch plain"
 
-Columns = dict[str, list[str] | list[int] | list[float | None]]
+_ROW_PX = 56
+
+Columns = dict[str, list[Any]]
 
 
-def outcome_of(result: CheckResult) -> str:
-    """Return what came of a picture, one of `OUTCOMES`."""
-    return result.verdict or _WITHOUT[result.status]
-
-
-def _draw_table(results: Sequence[CheckResult]) -> int | None:
+def _draw_table(
+    results: Sequence[CheckResult], thumbnails: Sequence[bytes | None], point: OperatingPoint
+) -> int | None:
     """Draw the rows; return the place of the chosen one, if one is chosen."""
     plain = st.toggle(
         "Plain table",
@@ -43,37 +53,68 @@ def _draw_table(results: Sequence[CheckResult]) -> int | None:
         help="Shows the table as text for screen readers and printing; it cannot be sorted.",
     )
     if plain:
-        st.table(_table_as_text(table_columns(results)), hide_index=True)
+        st.table(_table_as_text(table_columns(results, point)), hide_index=True)
         return None
+    decimals = max((_decimals(one, point) for one in results), default=1)
+    columns = table_columns(results, point)
+    columns["Fake"] = [_rounded_percent(one, decimals) for one in results]
+    columns["Verdict"] = [[signed] for signed in columns["Verdict"]]
     event = st.dataframe(
-        table_columns(results),
+        {"": [one and data_url(one) for one in thumbnails], **columns},
         hide_index=True,
         width="stretch",
         on_select="rerun",
         selection_mode="single-row",
+        row_height=_ROW_PX,
+        placeholder="-",
         column_config={
+            "": st.column_config.ImageColumn(width="small"),
+            "Verdict": st.column_config.MultiselectColumn(
+                options=[signed_words(outcome) for outcome in OUTCOMES],
+                color=[hex_colour(outcome) for outcome in OUTCOMES],
+                width="medium",
+            ),
             "Fake": st.column_config.NumberColumn(
-                format="%.3f", help="Probability of fake, of the most fake face."
+                format=f"%.{decimals}f %%", help="Probability of a fake, of the most fake face."
             ),
             "Faces": st.column_config.NumberColumn(width="small"),
         },
     )
     st.markdown(
         small_print(
-            "Click a column header to sort; click the box of a row to show its picture below."
+            "The most suspicious first. Click a column header to sort; click the box of a row to "
+            "show its picture below."
         )
     )
     rows = event["selection"]["rows"]
     return rows[0] if rows and rows[0] < len(results) else None
 
 
-def table_columns(results: Sequence[CheckResult]) -> Columns:
-    """Return the table, by column; names and messages show what they hold."""
+def _decimals(result: CheckResult, point: OperatingPoint) -> int:
+    """Return with how many decimals a percentage lies on its side of both thresholds."""
+    share = result.fake_probability
+    return 1 if share is None else words.percent_decimals(share, point)
+
+
+def _rounded_percent(result: CheckResult, decimals: int) -> float | None:
+    """Return the probability in percent; what is not certain is never 0 or 100."""
+    share = result.fake_probability
+    if share is None:
+        return None
+    if share in {0.0, 1.0}:
+        return 100 * share
+    smallest = 10.0**-decimals
+    return min(max(round(100 * share, decimals), smallest), 100 - smallest)
+
+
+def table_columns(results: Sequence[CheckResult], point: OperatingPoint) -> Columns:
+    """Return the table in words, by column; names and messages show what they hold."""
+    shares = [one.fake_probability for one in results]
     return {
         "Picture": [shorten(escape_controls(one.source)) for one in results],
-        "Answer": [outcome_of(one) for one in results],
-        "Fake": [one.fake_probability for one in results],
-        "Faces": [len(one.faces) for one in results],
+        "Verdict": [signed_words(outcome_of(one)) for one in results],
+        "Fake": ["" if share is None else words.percent(share, point) for share in shares],
+        "Faces": [str(len(one.faces)) for one in results],
         "With caution": [", ".join(_cautions(one)) for one in results],
         "Metadata": [
             ", ".join(_SAYS[indication] for indication in provenance_indications(one))
@@ -85,13 +126,7 @@ def table_columns(results: Sequence[CheckResult]) -> Columns:
 
 def _table_as_text(table: Columns) -> dict[str, list[str]]:
     """Return the table as Markdown that shows it."""
-    return {name: [_cell(cell) for cell in cells] for name, cells in table.items()}
-
-
-def _cell(cell: str | float | None) -> str:
-    if cell is None:
-        return ""
-    return f"{cell:.3f}" if isinstance(cell, float) else to_markdown(str(cell))
+    return {name: [to_markdown(cell) for cell in cells] for name, cells in table.items()}
 
 
 def _cautions(result: CheckResult) -> list[str]:
@@ -109,6 +144,7 @@ _UPLOAD, _OUTCOMES, _NAME = "batch upload", "batch outcomes", "batch name"
 def draw() -> None:
     """Draw the page."""
     st.html(STYLE)
+    st.html(script_html(PASTE_SCRIPT), unsafe_allow_javascript=True)
     st.title("Many pictures at once", anchor=False)
     st.markdown(
         f"Add up to {MOST_FILES} pictures. Each gets one row in a table, with the same verdict "
@@ -119,22 +155,25 @@ def draw() -> None:
     except FaceproofError as error:
         st.error(f"**The detector cannot be loaded.** {to_markdown(str(error))}")
         return
-    pictures = _uploaded_pictures()
+    with st.container(key=DROP_ZONE):
+        pictures = _uploaded_pictures()
     if not pictures:
         return
-    batch = check_batch(pictures, sliders.chosen_point(detector))
-    _draw_summary(batch.results)
-    _draw_rows(batch)
+    name = sliders.chosen_point(detector)
+    batch = check_batch(pictures, name)
+    st.header(summary_words(batch.results), anchor=False)
+    _draw_rows(batch, detector.operating_point(name))
     _draw_downloads(batch.results)
     with st.container(border=True):
         sliders.draw_budget(detector, faces=1)
-    st.markdown(small_print(plain_words.PIXELS_ONLY))
+        sliders.draw_budget_details(detector)
+    st.markdown(small_print(words.PIXELS_ONLY))
 
 
 def _uploaded_pictures() -> list[tuple[str, GivenPicture]]:
     """Return the uploaded pictures by their upload's id, as many as fit in memory."""
     files = st.file_uploader(
-        "Pictures to check: choose them, or drag and drop them here",
+        "Drop, paste or choose pictures",
         accept_multiple_files=True,
         key=_UPLOAD,
         max_upload_size=MOST_MEGABYTES,
@@ -142,13 +181,12 @@ def _uploaded_pictures() -> list[tuple[str, GivenPicture]]:
         "disk.",
     )
     fitting: list[tuple[str, GivenPicture]] = []
-    names: Counter[str] = Counter()
+    names = distinct_names([file.name for file in files or ()])
     total = 0
-    for file in files or ():
+    for file, name in zip(files or (), names, strict=True):
         total += file.size
         if len(fitting) == MOST_FILES or total > MOST_TOTAL_MEGABYTES * 2**20:
             break
-        name = _number_repeat(file.name, names)
         fitting.append((file.file_id, GivenPicture(name, file.getvalue())))
     if files and len(fitting) < len(files):
         st.warning(
@@ -159,40 +197,16 @@ def _uploaded_pictures() -> list[tuple[str, GivenPicture]]:
     return fitting
 
 
-def _number_repeat(name: str, names: Counter[str]) -> str:
-    """Return a name with a number if it was counted before; cameras and phones repeat theirs.
-
-    >>> names = Counter[str]()
-    >>> _number_repeat("a.jpg", names), _number_repeat("a.jpg", names), _number_repeat("b", names)
-    ('a.jpg', 'a (2).jpg', 'b')
-    """
-    names[name] += 1
-    number = names[name]
-    if number == 1:
-        return name
-    stem, dot, suffix = name.rpartition(".")
-    numbered = f"{stem} ({number}){dot}{suffix}" if stem else f"{name} ({number})"
-    return _number_repeat(numbered, names)
-
-
-def _draw_summary(results: Sequence[CheckResult]) -> None:
-    """Summarise the results in a sentence."""
-    outcomes = [outcome_of(result) for result in results]
-    counts = {words: outcomes.count(words) for words in OUTCOMES}
-    description = ", ".join(f"{count} {words}" for words, count in counts.items() if count)
-    pictures = count_noun(len(results), "picture", separator="")
-    st.header(f"{pictures}: {description}", anchor=False)
-
-
-def _draw_rows(batch: Batch) -> None:
+def _draw_rows(batch: Batch, point: OperatingPoint) -> None:
     """Draw the filters, the table of what they leave, and the picture of the chosen row."""
     left, right = st.columns(2)
     wanted = left.multiselect(
         "Show only",
         list(OUTCOMES),
         key=_OUTCOMES,
-        placeholder="All answers",
-        help="Leave this empty to show all answers.",
+        format_func=signed_words,
+        placeholder="All verdicts",
+        help="Leave this empty to show all verdicts.",
     )
     part = right.text_input(
         "Name contains", key=_NAME, placeholder="Part of a file's name", max_chars=200
@@ -206,16 +220,22 @@ def _draw_rows(batch: Batch) -> None:
     if not shown:
         st.info("No picture matches these filters.")
         return
-    chosen = _draw_table([batch.results[place] for place in shown])
+    chosen = _draw_table(
+        [batch.results[place] for place in shown],
+        [batch.thumbnails[place] for place in shown],
+        point,
+    )
     if chosen is not None:
         _draw_one(batch.pictures[shown[chosen]], batch.results[shown[chosen]])
 
 
 def _draw_one(picture: GivenPicture, result: CheckResult) -> None:
-    """Draw the picture of a row with its faces."""
+    """Draw the picture of a row with its verdict and faces."""
     st.subheader(label(picture.name), anchor=False)
+    with st.container(key=f"verdict-{outcome_of(result)}"):
+        st.markdown(f"**{to_markdown(signed_words(outcome_of(result)))}**")
+        st.markdown(to_markdown(words.reason_words(result, spec())))
     if result.error:
-        st.error(f"**This picture could not be checked.** {to_markdown(result.error.message)}")
         return
     left, right = st.columns([3, 2], gap="large")
     with left:
@@ -223,8 +243,6 @@ def _draw_one(picture: GivenPicture, result: CheckResult) -> None:
     with right:
         if result.faces:
             draw_faces(result, spec().operating_point(result.operating_point), picture.key)
-        else:
-            st.info(f"**No face was found.** {plain_words.answer_words(result)}")
         st.markdown(small_print("The page “Check” shows the evidence, a report and heat maps."))
 
 
@@ -232,7 +250,7 @@ def _draw_downloads(results: Sequence[CheckResult]) -> None:
     """Draw the download buttons for all results, whatever the filters show."""
     with st.container(horizontal=True):
         st.download_button(
-            "All answers (CSV)",
+            "All results (CSV)",
             lambda: csv_text(results),
             "faceproof.csv",
             "text/csv",
@@ -241,7 +259,7 @@ def _draw_downloads(results: Sequence[CheckResult]) -> None:
             help="A row for each face, for a spreadsheet.",
         )
         st.download_button(
-            "All answers (JSON lines)",
+            "All results (JSON lines)",
             lambda: "".join(result.model_dump_json() + "\n" for result in results),
             "faceproof.jsonl",
             "application/x-ndjson",

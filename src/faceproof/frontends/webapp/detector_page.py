@@ -211,6 +211,7 @@ def draw() -> None:
     point = sliders.chosen_point(spec)
     st.header("What it promises", anchor=False)
     sliders.draw_budget(spec, faces=1)
+    sliders.draw_budget_details(spec)
     _draw_figures(spec, point)
     _draw_untested(spec)
     _draw_card(detector)

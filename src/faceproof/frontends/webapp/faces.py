@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from html import escape
 from typing import Literal
 
 import streamlit as st
 
-from faceproof.detector import OperatingPoint, Verdict
-from faceproof.frontends.webapp.answers import GivenPicture, has_heatmaps, pixels
+from faceproof.detector import OperatingPoint
+from faceproof.frontends.webapp.answers import GivenPicture, pixels
 from faceproof.frontends.webapp.markdown import small_print, to_markdown
 from faceproof.imaging.decode import Pixels
 from faceproof.reports import words as plain_words
@@ -25,18 +24,14 @@ _HEAT = "heat"
 _OPACITY = "heat opacity"
 
 
-def draw_heat_switch(result: CheckResult) -> bool:
-    """Draw the switch of the heat maps where there can be some; return whether it is on."""
-    return (
-        bool(result.faces)
-        and has_heatmaps()
-        and st.toggle(
-            "Show where the evidence lies",
-            key=_HEAT,
-            persist_state="session",
-            help="A heat map over each face: bright areas are evidence for fake. The detector "
-            "scores each face several more times for it.",
-        )
+def draw_heat_switch() -> bool:
+    """Draw the switch of the heat maps; return whether it is on."""
+    return st.toggle(
+        "Show where the evidence lies",
+        key=_HEAT,
+        persist_state="session",
+        help="A heat map over each face: bright areas are evidence for a fake. The detector "
+        "scores each face several more times for it.",
     )
 
 
@@ -87,28 +82,6 @@ def _draw_caption(result: CheckResult) -> None:
         st.warning(f"{which}{HEAT_FAILED}", icon=":material/priority_high:")
 
 
-# The colours mix with those of the theme, so that both light and dark keep their contrast; the
-# bands differ in pattern and carry their names, so that colour is never needed.
-STYLE = """
-<style>
-.fp-band { margin: .25rem 0 .75rem; font-size: .875rem; line-height: 1.3; }
-.fp-band .fp-names, .fp-band .fp-ends { display: flex; justify-content: space-between; gap: .5rem; }
-.fp-band .fp-names span { white-space: nowrap; }
-.fp-band .fp-bar { position: relative; display: flex; height: 1.5rem; margin: .25rem 0 .5rem;
-  border: 1px solid currentColor; border-radius: .25rem; }
-.fp-band .fp-bar > i { display: block; height: 100%; }
-.fp-band .fp-real { background: color-mix(in srgb, #1f77d0 35%, transparent); }
-.fp-band .fp-unsure { background: repeating-linear-gradient(135deg,
-  color-mix(in srgb, currentColor 22%, transparent) 0 3px, transparent 3px 8px);
-  border-inline: 1px solid currentColor; }
-.fp-band .fp-fake { background: color-mix(in srgb, #d9480f 70%, transparent); }
-.fp-band .fp-mark { position: absolute; top: -.35rem; bottom: -.35rem; width: 4px;
-  margin-left: -2px; background: currentColor; border-radius: 2px;
-  outline: 2px solid color-mix(in srgb, Canvas 70%, transparent); }
-</style>
-"""
-
-
 def band_html(fake_probability: float, point: OperatingPoint) -> str:
     """Return the bar with its three bands and a mark, as HTML that a reader hears as one sentence.
 
@@ -117,10 +90,11 @@ def band_html(fake_probability: float, point: OperatingPoint) -> str:
     low, high = 100 * point.real_below, 100 * point.fake_from
     words = band_words(fake_probability, point)
     unsure = f'<i class="fp-unsure" style="width:{high - low:.2f}%"></i>' if high > low else ""
-    between = "<span>cannot tell</span>" if high > low else ""
+    between = "<span>unsure</span>" if high > low else ""
     return (
         f'<div class="fp-band" role="img" aria-label="{escape(words)}">'
-        f"<div class='fp-names'><span>no sign of a fake</span>{between}<span>fake</span></div>"
+        f"<div class='fp-names'><span>no sign of a fake</span>{between}"
+        "<span>looks fake</span></div>"
         f"<div class='fp-bar'><i class='fp-real' style='width:{low:.2f}%'></i>{unsure}"
         f"<i class='fp-fake' style='width:{100 - high:.2f}%'></i>"
         f"<b class='fp-mark' style='left:{100 * fake_probability:.2f}%'></b></div>"
@@ -130,20 +104,16 @@ def band_html(fake_probability: float, point: OperatingPoint) -> str:
 
 _MOST_IN_A_ROW = 6
 
-_BOXES: Mapping[Verdict, tuple[Callable[..., object], str]] = {
-    "fake": (st.error, ":material/warning:"),
-    "unsure": (st.warning, ":material/help:"),
-    "real": (st.info, ":material/search:"),
-}
-
 
 def draw_faces(result: CheckResult, point: OperatingPoint, key: str) -> None:
     """Draw the faces of a picture: a choice where there are several, and the panel of one."""
-    if len(result.faces) > 1:
-        st.markdown(f"**{to_markdown(plain_words.answer_words(result))}**")
-    number = _chosen_index(result, key) if len(result.faces) > 1 else 0
-    _draw_face(result.faces[number], point)
-    if len(result.faces) > 1:
+    several = len(result.faces) > 1
+    face = result.faces[_chosen_index(result, key) if several else 0]
+    if several:
+        words = plain_words.VERDICTS[face.verdict]
+        st.markdown(f"**{words.short}**  \n{to_markdown(plain_words.face_words(face))}")
+    _draw_face(face, point)
+    if several:
         with st.expander(f"All {len(result.faces)} faces in a table"):
             st.table(_rows(result, point), hide_index=True)
 
@@ -151,12 +121,12 @@ def draw_faces(result: CheckResult, point: OperatingPoint, key: str) -> None:
 def _chosen_index(result: CheckResult, key: str) -> int:
     """Return the place of the chosen face, the most fake one at first."""
     places = list(range(len(result.faces)))
-    most = max(places, key=lambda place: result.faces[place].fake_probability)
+    most = result.faces.index(plain_words.most_fake_face(result))
     label = f"{len(places)} faces were found. Which one?"
     key = f"face {key}"
 
     def label_face(place: int) -> str:
-        return f"Face {place + 1}: {result.faces[place].verdict}"
+        return f"Face {place + 1}: {plain_words.VERDICTS[result.faces[place].verdict].word}"
 
     if len(places) <= _MOST_IN_A_ROW:
         return st.radio(label, places, index=most, format_func=label_face, key=key, horizontal=True)
@@ -164,16 +134,19 @@ def _chosen_index(result: CheckResult, key: str) -> int:
 
 
 def _draw_face(face: CheckedFace, point: OperatingPoint) -> None:
-    """Draw one face's verdict, its probability with its band, and its cautions."""
-    words = plain_words.VERDICTS[face.verdict]
-    box, icon = _BOXES[face.verdict]
-    box(f"**{words.short}**  \n{plain_words.face_words(face)}", icon=icon)
+    """Draw one face's probability with its band, and its cautions."""
     st.html(band_html(face.fake_probability, point))
-    st.markdown(f"**{to_markdown(plain_words.face_band_words(face, point))}**")
-    st.markdown(small_print(plain_words.EVEN_BET))
+    st.markdown(f"**{to_markdown(probability_words(face, point))}**")
     if face.verdict == "real":
         st.markdown(small_print(plain_words.NO_PROOF_OF_REAL))
     _draw_cautions(face)
+
+
+def probability_words(face: CheckedFace, point: OperatingPoint) -> str:
+    """Return a face's probability of a fake; the exact bands are a fold away."""
+    share = plain_words.percent(face.fake_probability, point)
+    rest = ", which does not count" if face.quality.withholds_verdict else ""
+    return f"Probability of a fake: {share}{rest}"
 
 
 def _draw_cautions(face: CheckedFace) -> None:

@@ -1,35 +1,52 @@
-"""The ways to give a picture: files, an address, the camera, pictures of ours to try."""
+"""The ways to give a picture: files, the clipboard, samples, an address, the camera."""
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import replace
 
 import streamlit as st
-from PIL import Image
 
 from faceproof.errors import FaceproofError
-from faceproof.frontends.webapp.answers import GivenPicture, keep, session_pictures, unique_pictures
+from faceproof.frontends.webapp.answers import (
+    GivenPicture,
+    keep,
+    session_pictures,
+    unique_pictures,
+    upload_key,
+)
+from faceproof.frontends.webapp.browser import DROP_ZONE
 from faceproof.frontends.webapp.markdown import small_print, to_markdown
-from faceproof.frontends.webapp.samples import SAMPLES, SamplePicture
+from faceproof.frontends.webapp.outcomes import distinct_names
+from faceproof.frontends.webapp.sample_row import draw_sample_row
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, MOST_PICTURES, Settings
 
 _ADDRESS, _REFUSED, _CAMERA = "address", "address refused", "camera"
-_THUMBNAIL = 148
+TAKES = (
+    f"JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, up to {MOST_MEGABYTES} MB each. Ctrl+V pastes "
+    "a copied picture. Pictures stay in this computer's memory: they are not written to disk or "
+    "sent to another service."
+)
+"""What the drop zone takes, and what happens to it."""
 
 
 def draw_inputs() -> list[GivenPicture]:
-    """Draw the ways to give a picture; return all that were given, each once."""
-    ways = ["Upload", "Address", "Camera", "Try a sample"]
-    upload, address, camera, samples = st.tabs(ways, key="way")
-    with upload:
+    """Draw the ways to give a picture; return all that were given, each once.
+
+    Without pictures, it also draws a row of samples.
+    """
+    with st.container(key=DROP_ZONE):
         files = _draw_uploader()
-    with address:
+    samples = st.container()
+    with st.expander("Other ways: the address of a picture, or the camera"):
         _draw_address_input()
-    with camera:
         _draw_camera()
-    with samples:
-        _draw_samples()
-    return _limit_pictures(unique_pictures([*files, *session_pictures()]))
+    given = unique_pictures([*files, *session_pictures()])
+    if not given:
+        with samples:
+            draw_sample_row()
+    names = distinct_names([one.name for one in given])
+    renamed = [replace(one, name=name) for one, name in zip(given, names, strict=True)]
+    return _limit_pictures(renamed)
 
 
 def _limit_pictures(found: list[GivenPicture]) -> list[GivenPicture]:
@@ -42,13 +59,12 @@ def _limit_pictures(found: list[GivenPicture]) -> list[GivenPicture]:
 
 def _draw_uploader() -> list[GivenPicture]:
     files = st.file_uploader(
-        "Pictures to check: choose them, or drag and drop them here",
+        "Drop, paste or choose pictures",
         accept_multiple_files=True,
-        key="upload",
+        key=upload_key(),
         max_upload_size=MOST_MEGABYTES,
-        help="JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF and HEIC. They stay in this computer's memory "
-        "while the page is open and are never written to disk.",
     )
+    st.markdown(small_print(TAKES))
     return [GivenPicture(file.name, file.getvalue()) for file in files or ()]
 
 
@@ -102,21 +118,3 @@ def _keep_shot() -> None:
     """Keep the picture that was just taken; a picture that is cleared stays until removed."""
     if shot := st.session_state.get(_CAMERA):
         keep(GivenPicture("camera.jpg", shot.getvalue()))
-
-
-def _draw_samples() -> None:
-    with st.container(horizontal=True, gap="medium"):
-        for sample in SAMPLES:
-            with st.container(width=_THUMBNAIL, gap="small"):
-                _draw_sample(sample)
-
-
-@cache
-def _thumbnail(sample: SamplePicture) -> Image.Image:
-    return sample.thumbnail(2 * _THUMBNAIL)
-
-
-def _draw_sample(sample: SamplePicture) -> None:
-    st.image(_thumbnail(sample), width=_THUMBNAIL, alt=sample.alt)
-    if st.button(sample.title, key=f"sample {sample.file}", help=sample.about, width="stretch"):
-        keep(GivenPicture(sample.file, sample.read(), sample.about))

@@ -16,6 +16,7 @@ from typing import Any
 
 from faceproof.errors import MissingExtraError, UsageError
 from faceproof.frontends import is_loopback
+from faceproof.frontends.webapp.browser import SCRIPTS
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, Settings
 
 Message = MutableMapping[str, Any]
@@ -48,7 +49,8 @@ class PageHeadersMiddleware:
 @cache
 def page_headers() -> dict[str, str]:
     """Return the headers; scripts come only from this host, and inline ones are listed by hash."""
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in _inline_scripts())
+    scripts = [*_inline_scripts(), *SCRIPTS]
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
     policy = {
         "default-src": "'self'",
         "script-src": f"'self' 'wasm-unsafe-eval' {hashes}",

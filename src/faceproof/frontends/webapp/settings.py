@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from faceproof.imaging.fetching import FetchPolicy
 
 DETECTOR = "FACEPROOF_APP_DETECTOR"
+SCORER = "FACEPROOF_APP_SCORER"
+DEVICE = "FACEPROOF_APP_DEVICE"
 ADDRESSES = "FACEPROOF_APP_ADDRESSES"
 ALLOW_PRIVATE = "FACEPROOF_APP_ALLOW_PRIVATE"
 PORTS = "FACEPROOF_APP_PORTS"
@@ -29,20 +31,25 @@ class Settings:
     """The settings of the page; the environment carries them from the command line to it.
 
     ``allow_private`` are networks that addresses may lead to although they are not public, and
-    ``ports`` the ports; strangers may name no others.
+    ``ports`` the ports; strangers may name no others. ``scorer`` and ``device`` are those of
+    `Detector.load`.
     """
 
     detector: str = "default"
     addresses: bool = True
     allow_private: tuple[str, ...] = ()
     ports: tuple[int, ...] = (80, 443)
+    scorer: str = "auto"
+    device: str = "cpu"
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Return the settings that the environment names.
 
-        >>> Settings.read({"FACEPROOF_APP_DETECTOR": "mine", "FACEPROOF_APP_PORTS": "80, 8080"})
-        Settings(detector='mine', addresses=True, allow_private=(), ports=(80, 8080))
+        >>> named = {"FACEPROOF_APP_DETECTOR": "mine", "FACEPROOF_APP_PORTS": "80, 8080"}
+        >>> read = Settings.read(named)
+        >>> read.detector, read.ports
+        ('mine', (80, 8080))
 
         Raises:
             UsageError: a value is none of those that there are.
@@ -58,6 +65,8 @@ class Settings:
             _ON_OR_OFF[value],
             _split_list(environment.get(ALLOW_PRIVATE, "")),
             tuple(map(int, ports)),
+            environment.get(SCORER, "auto"),
+            environment.get(DEVICE, "cpu"),
         )
 
     def variables(self) -> dict[str, str]:
@@ -67,6 +76,8 @@ class Settings:
             ADDRESSES: "on" if self.addresses else "off",
             ALLOW_PRIVATE: ",".join(self.allow_private),
             PORTS: ",".join(map(str, self.ports)),
+            SCORER: self.scorer,
+            DEVICE: self.device,
         }
 
     def policy(self) -> FetchPolicy:

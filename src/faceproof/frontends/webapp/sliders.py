@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from faceproof.detector import DetectorSpec, OperatingPoint
-from faceproof.frontends.webapp.markdown import small_print, to_markdown
+from faceproof.frontends.webapp.markdown import to_markdown
 from faceproof.reports import words
 
 BASE_RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -21,7 +21,6 @@ def chosen_point(spec: DetectorSpec) -> str:
 
 def draw_budget(spec: DetectorSpec, faces: int) -> None:
     """Draw the slider of false alarms, and what it means on our tests for so many faces."""
-    st.subheader("How careful should it be?", anchor=False)
     points = ordered_points(spec)
     if len(points) > 1:
         st.select_slider(
@@ -38,14 +37,18 @@ def draw_budget(spec: DetectorSpec, faces: int) -> None:
     st.markdown(f"**{to_markdown(words.budget_words(spec, point))}**")
     if several := words.many_faces_words(spec, point, faces):
         st.markdown(to_markdown(several))
-    if details := words.budget_details(spec, point):
+
+
+def draw_budget_details(spec: DetectorSpec) -> None:
+    """Draw the exact figures that go with the slider, folded."""
+    if details := words.budget_details(spec, chosen_point(spec)):
         with st.expander("More figures"):
             st.markdown("\n".join(f"- {to_markdown(line)}" for line in details))
 
 
 def draw_base_rate(spec: DetectorSpec) -> None:
     """Draw the slider of how common fakes are, and what a "fake" verdict is then worth."""
-    st.subheader("What is a “fake” verdict worth?", anchor=False)
+    st.markdown("**What is a “looks fake” verdict worth?**")
     rate = st.select_slider(
         "How common fakes are where this picture comes from",
         options=BASE_RATES,
@@ -58,8 +61,6 @@ def draw_base_rate(spec: DetectorSpec) -> None:
     )
     worth = words.worth(spec, chosen_point(spec), rate)
     st.markdown(f"**{to_markdown(worth.text)}**")
-    if worth.value is not None:
-        st.markdown(small_print(words.HOW))
 
 
 def ordered_points(spec: DetectorSpec) -> list[OperatingPoint]:

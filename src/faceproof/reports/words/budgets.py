@@ -306,7 +306,7 @@ def _details(spec: DetectorSpec, measured: MeasuredBudget) -> Iterator[str]:
     if unsure:
         yield f"Left unsure: {' and '.join(unsure)}."
     if measured.missed:
-        yield f"Called real: {_describe_share('fakes', measured.missed)}."
+        yield f"No sign of a fake found: {_describe_share('fakes', measured.missed)}."
     yield from _worst_cases(spec, measured.point)
     if measured.false_alarms and measured.caught:
         yield (
@@ -359,9 +359,10 @@ def _capitalise(sentence: str) -> str:
 
 
 HOW = (
-    "Computed by Bayes' rule from the measured shares of fakes caught and of real faces called "
-    "fake. The bracket combines the worse ends, then the better ends of both 95 % intervals, "
-    "which covers at least 90 %. It holds only for faces like those in the tests."
+    "Computed from the measured shares of fakes caught and of real faces called fake, for the "
+    "share of fakes that is given. The bracket combines the worse ends, then the better ends of "
+    "both 95 % intervals, which covers at least 90 %. It holds only for faces like those in the "
+    "tests."
 )
 """How `worth` is computed, for readers."""
 
@@ -394,7 +395,7 @@ def worth(
         raise ValueError(f"a base rate of {base_rate} is not a share")
     measured = measure_budget(spec, point, condition=condition)
     if measured.caught is None or measured.false_alarms is None:
-        text = "The reliability of a “fake” verdict was not measured."
+        text = "The reliability of a “looks fake” verdict was not measured."
         return Worth(None, None, None, text, "not measured")
     if base_rate in {0.0, 1.0}:
         return _one_class_worth(base_rate)
@@ -434,8 +435,10 @@ def _one_in(base_rate: float) -> int | None:
 def _one_class_worth(base_rate: float) -> Worth:
     """Return the answer where there is only one class, whatever the verdict."""
     if base_rate == 0:
-        return Worth(0.0, 0.0, 0.0, "Where no face is fake, every “fake” verdict is wrong.", "none")
-    return Worth(1.0, 1.0, 1.0, "Where every face is fake, every “fake” verdict is right.", "all")
+        text = "Where no face is fake, every “looks fake” verdict is wrong."
+        return Worth(0.0, 0.0, 0.0, text, "none")
+    text = "Where every face is fake, every “looks fake” verdict is right."
+    return Worth(1.0, 1.0, 1.0, text, "all")
 
 
 def _worth_between_bounds(caught: Finding, alarms: Finding, base_rate: float) -> Worth:
@@ -443,13 +446,12 @@ def _worth_between_bounds(caught: Finding, alarms: Finding, base_rate: float) ->
     low = predictive_value(caught.low, alarms.high, base_rate)
     high = predictive_value(caught.high, alarms.low, base_rate)
     if value is None or low is None or high is None:
-        text = "No “fake” verdict was given in the tests, so its reliability is unknown."
+        text = "No “looks fake” verdict was given in the tests, so its reliability is unknown."
         return Worth(value, low, high, text, "not known")
     right = whole_share(value, low, high, base=100)
     few = "is" if _one_in(base_rate) else "are"
     text = (
-        f"Where {rarity_words(base_rate)} faces {few} fake, {right.about} {right.of} “fake” "
-        "verdicts "
-        f"are right{right.between}."
+        f"Where {rarity_words(base_rate)} faces {few} fake, {right.about} {right.of} "
+        f"“looks fake” verdicts are right{right.between}."
     )
     return Worth(value, low, high, text, f"{right.about} {right.of}{right.between}")

@@ -58,8 +58,8 @@ NO_PROOF_OF_REAL = (
     "detector found none of the signs that it has learned."
 )
 EVEN_BET = (
-    "The probability holds where half of all faces are fake. Where fakes are rarer, more “fake” "
-    "verdicts are wrong."
+    "The probability holds where half of all faces are fake. Where fakes are rarer, more "
+    "“looks fake” verdicts are wrong."
 )
 _NOT_CHECKED = "This picture could not be checked, so there is no verdict."
 NO_FACE = (
@@ -70,7 +70,10 @@ _MOST_DECIMALS = 8
 
 
 class VerdictWords(NamedTuple):
-    """A verdict in one word for a label, in a few for a headline, and in a sentence."""
+    """A verdict in the words that a reader sees everywhere, and what it means in a sentence.
+
+    ``word`` is for a label, a frame or a cell of a table; ``short`` is the same as a headline.
+    """
 
     word: str
     short: str
@@ -79,31 +82,35 @@ class VerdictWords(NamedTuple):
 
 VERDICTS: Mapping[Verdict, VerdictWords] = {
     "fake": VerdictWords(
-        "fake",
-        "Looks generated or manipulated",
+        "looks fake",
+        "Looks fake",
         "The pixels of this face look more like those of generated or manipulated faces than like "
         "those of photographs.",
     ),
     "unsure": VerdictWords(
         "unsure",
-        "Cannot tell",
-        "The detector cannot tell: this face lies between what it calls real and what it calls "
-        "fake.",
+        "Unsure",
+        "The pixels of this face show too little for a verdict: they are neither clearly like "
+        "those of fakes nor clearly like those of photographs.",
     ),
     "real": VerdictWords(
-        "real",
-        "No sign of a fake found",
+        "no sign of a fake",
+        "No sign of a fake",
         "Nothing that this detector has learned to see in fakes was found in this face.",
     ),
 }
-"""What each verdict is called; a contract test walks it."""
+"""What each verdict is called on pictures, pages and tables; a contract test walks it.
+
+The JSON, the CSV and the options of the command line have its code, the key. A picture's frame has
+the same word as the text, as no label may claim more than the text does.
+"""
 
 
 def verdict_words(verdict: Verdict) -> str:
     """Return a face's verdict in a few words.
 
     >>> verdict_words("fake")
-    'Looks generated or manipulated'
+    'Looks fake'
     """
     return VERDICTS[verdict].short
 
@@ -118,11 +125,12 @@ def answer_words(result: CheckResult) -> str:
         return f"No sign of a fake was found in {_choose_form(count, 'this face', 'any of these')}."
     if result.verdict == "unsure":
         subject = _choose_form(count, "this face", f"{same} of these")
-        return f"The detector cannot tell for {subject}."
+        return f"The detector is unsure about {subject}."
     if count == 1:
-        return "This face looks generated or manipulated."
+        return "This face looks fake: generated or manipulated."
     return (
-        f"{same} of these {count} faces {'look' if same > 1 else 'looks'} generated or manipulated."
+        f"{same} of these {count} faces {'look' if same > 1 else 'looks'} fake: generated or "
+        "manipulated."
     )
 
 
@@ -149,17 +157,18 @@ def band_words(fake_probability: float, point: OperatingPoint) -> str:
     >>> on = ChosenOn(data_sha256="0" * 64, n=9)
     >>> at = {"name": "a", "real_below": 0.2, "fake_from": 0.95, "promise": "?", "chosen_on": on}
     >>> print(band_words(0.971, OperatingPoint(**at)).replace(" (", "\n("))
-    Probability of a fake: 97.1 %, in the fake band
-    (real below 20.0 %, unsure between, fake from 95.0 %)
+    Probability of a fake: 97.1 %, in the band “looks fake”
+    (no sign of a fake below 20.0 %, unsure between, looks fake from 95.0 %)
     """
-    decimals = _decimals(fake_probability, point)
+    decimals = percent_decimals(fake_probability, point)
     shown, ends = _percent(fake_probability, decimals), _ends(point, decimals)
-    return f"Probability of a fake: {shown}, in the {decide(fake_probability, point)} band ({ends})"
+    band = VERDICTS[decide(fake_probability, point)].word
+    return f"Probability of a fake: {shown}, in the band “{band}” ({ends})"
 
 
 def bands_words(point: OperatingPoint) -> str:
     """Return the bands of an operating point in words."""
-    return _ends(point, _decimals(0.5, point))
+    return _ends(point, percent_decimals(0.5, point))
 
 
 def percent(probability: float, point: OperatingPoint) -> str:
@@ -167,10 +176,10 @@ def percent(probability: float, point: OperatingPoint) -> str:
 
     What is not certain is never written as 0 or 100 %.
     """
-    return _percent(probability, _decimals(probability, point))
+    return _percent(probability, percent_decimals(probability, point))
 
 
-def _decimals(probability: float, point: OperatingPoint) -> int:
+def percent_decimals(probability: float, point: OperatingPoint) -> int:
     """Return with how many decimals a percentage lies on the same side of both thresholds."""
     enough = (
         decimals
@@ -201,8 +210,8 @@ def _percent(probability: float, decimals: int) -> str:
 def _ends(point: OperatingPoint, decimals: int) -> str:
     low, high = _percent(point.real_below, decimals), _percent(point.fake_from, decimals)
     if point.real_below == point.fake_from:
-        return f"real below {high}, fake from there"
-    return f"real below {low}, unsure between, fake from {high}"
+        return f"no sign of a fake below {high}, looks fake from there"
+    return f"no sign of a fake below {low}, unsure between, looks fake from {high}"
 
 
 def stability_words(result: CheckResult, resaved: Sequence[ResavedResult]) -> str:
@@ -229,7 +238,7 @@ def stability_words(result: CheckResult, resaved: Sequence[ResavedResult]) -> st
 
 def _outcome(one: ResavedResult) -> str:
     if one.verdict:
-        return f"“{one.verdict}”"
+        return f"“{VERDICTS[one.verdict].word}”"
     return (
         "none, as no face was found," if one.status == "no_face" else "none, as it was unreadable,"
     )

@@ -16,8 +16,9 @@ from support.service import app_of, client_of
 PAGE = (Path(__file__).parents[4] / "docs" / "reference" / "rest.md").read_text(encoding="utf-8")
 
 
-#: Codes that no answer has: of classes that only others stand below, of files and of recipes.
-NEVER = {"source", "picture", "source_not_found", "source_unreadable", "recipe"}
+#: Codes that no answer has: of classes that only others stand below, of files, of recipes
+#: and of `faceproof scan`.
+NEVER = {"source", "picture", "source_not_found", "source_unreadable", "recipe", "worker_died"}
 
 
 @pytest.fixture

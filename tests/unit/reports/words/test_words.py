@@ -272,8 +272,8 @@ class TestWorth:
         assert (values[0], values[-1]) == (0.0, 1.0)
 
     def test_the_ends_need_no_figures_but_a_measurement(self, default):
-        assert "every “fake” verdict is wrong" in plain_words.worth(default, None, 0.0).text
-        assert "every “fake” verdict is right" in plain_words.worth(default, None, 1.0).text
+        assert "every “looks fake” verdict is wrong" in plain_words.worth(default, None, 0.0).text
+        assert "every “looks fake” verdict is right" in plain_words.worth(default, None, 1.0).text
 
     def test_no_false_alarm_seen(self, tiny_spec):
         spec = measured(
@@ -299,7 +299,7 @@ class TestWorth:
     def test_not_measured(self, tiny_spec):
         actual = plain_words.worth(tiny_spec, None, 0.5)
         assert (actual.value, actual.low, actual.high) == (None, None, None)
-        assert actual.text == "The reliability of a “fake” verdict was not measured."
+        assert actual.text == "The reliability of a “looks fake” verdict was not measured."
 
     @pytest.mark.parametrize("rate", [-0.1, 1.1, float("nan")])
     def test_a_base_rate_is_a_share(self, default, rate):
@@ -336,8 +336,8 @@ class TestBands:
         actual = plain_words.band_words(at.fake_from - 1e-5, at)
         percentages = [float(found) for found in re.findall(r"([\d.]+) %", actual)]
         assert percentages[0] < percentages[2]
-        assert "in the unsure band" in actual
-        assert "in the fake band" in plain_words.band_words(at.fake_from, at)
+        assert "in the band “unsure”" in actual
+        assert "in the band “looks fake”" in plain_words.band_words(at.fake_from, at)
 
     def test_no_more_digits_than_tell_it_from_the_thresholds(self):
         at = bands(0.2, 0.9522)
@@ -358,16 +358,14 @@ class TestBands:
 
     def test_no_unsure_band(self):
         actual = plain_words.bands_words(bands(0.5, 0.5))
-        assert actual == "real below 50.0 %, fake from there"
+        assert actual == "no sign of a fake below 50.0 %, looks fake from there"
 
 
 class TestTables:
     def test_every_verdict_has_words_and_they_differ(self):
         assert set(plain_words.VERDICTS) == set(get_args(Verdict))
         assert len({words.short for words in plain_words.VERDICTS.values()}) == 3
-        assert [plain_words.VERDICTS[one].word for one in get_args(Verdict)] == list(
-            get_args(Verdict)
-        )
+        assert all(words.short.casefold() == words.word for words in plain_words.VERDICTS.values())
 
     def test_every_caution_has_words(self):
         """The two worst faces there are have every caution."""
@@ -421,12 +419,12 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("verdicts", "expected"),
         [
-            (("fake",), "This face looks generated or manipulated."),
+            (("fake",), "This face looks fake: generated or manipulated."),
             (("real",), "No sign of a fake was found in this face."),
-            (("unsure",), "The detector cannot tell for this face."),
-            (("fake", "real", "fake"), "2 of these 3 faces look generated or manipulated."),
-            (("fake", "unsure"), "1 of these 2 faces looks generated or manipulated."),
-            (("real", "unsure"), "The detector cannot tell for 1 of these 2 faces."),
+            (("unsure",), "The detector is unsure about this face."),
+            (("fake", "real", "fake"), "2 of these 3 faces look fake: generated or manipulated."),
+            (("fake", "unsure"), "1 of these 2 faces looks fake: generated or manipulated."),
+            (("real", "unsure"), "The detector is unsure about 1 of these 2 faces."),
             (("real", "real"), "No sign of a fake was found in any of these 2 faces."),
             ((), plain_words.verdicts.NO_FACE),
         ],

@@ -11,12 +11,13 @@ from PIL import Image, ImageOps
 
 @dataclass(frozen=True)
 class SamplePicture:
-    """A picture of ours: its file, a title, what is true of it, and who is to be named."""
+    """A picture of ours: its file, a title, what is true of it, and its origin and licence."""
 
     file: str
     title: str
     about: str
     alt: str
+    credit: str
 
     def read(self) -> bytes:
         """Return the bytes of the file."""
@@ -29,35 +30,46 @@ class SamplePicture:
 
 SAMPLES = (
     SamplePicture(
-        "astronaut.jpg",
-        "A real portrait",
-        "A real photograph of the astronaut Eileen Collins by NASA, in the public domain.",
-        "Portrait of a smiling astronaut in an orange suit.",
-    ),
-    SamplePicture(
         "generated.jpg",
         "A generated portrait",
-        "A fake: Stable Diffusion 3 made it, and nobody looks like this. CC0, made smaller.",
+        "A fake: Stable Diffusion 3 made it, and nobody looks like this. Made smaller.",
         "Portrait of a woman in a white jacket, with a hedge behind her.",
+        "Fake, by Stable Diffusion 3, from Faker. CC0.",
     ),
     SamplePicture(
-        "couple.jpg",
-        "Two faces",
-        "A real photograph: “Happy couple” by pedrosimoes7, CC BY 2.0, made smaller.",
-        "A couple sits on stone steps, both looking to the side.",
+        "generated-man.jpg",
+        "Another generated one",
+        "A fake: Stable Diffusion 3 made it, and nobody looks like this. Made smaller.",
+        "Portrait of a man in a striped shirt, in front of a plain wall.",
+        "Fake, by Stable Diffusion 3, from Faker. CC0.",
     ),
     SamplePicture(
-        "face-swap.jpg",
-        "A face swap",
-        "A fake: we put the face of Grace Hopper on the portrait of the astronaut. The detector "
-        "has not learned from swaps of this kind.",
-        "The portrait of the astronaut, with the face of an older woman with glasses.",
+        "astronaut.jpg",
+        "A real portrait",
+        "A real photograph of the astronaut Eileen Collins by NASA.",
+        "Portrait of a smiling astronaut in an orange suit.",
+        "Real, by NASA. Public domain.",
     ),
     SamplePicture(
         "cat.jpg",
         "No face",
-        "A photograph of Chelsea the cat by Stefan van der Walt, CC0. No human face is in it.",
+        "A photograph of Chelsea the cat. No human face is in it.",
         "The head of a ginger cat.",
+        "Real, by Stefan van der Walt. CC0.",
+    ),
+    SamplePicture(
+        "face-swap.jpg",
+        "A face swap",
+        "A fake: we put the face of Grace Hopper on the portrait of the astronaut.",
+        "The portrait of the astronaut, with the face of an older woman with glasses.",
+        "Fake, by faceproof from two pictures in the public domain.",
+    ),
+    SamplePicture(
+        "couple.jpg",
+        "Two faces",
+        "A real photograph: “Happy couple”. Made smaller.",
+        "A couple sits on stone steps, both looking to the side.",
+        "Real, by pedrosimoes7. CC BY 2.0.",
     ),
 )
-"""In the order in which the page shows them."""
+"""Candidates for the page's row, in the order in which one is looked for; each verdict has one."""

@@ -1,0 +1,41 @@
+"""Options of the verbs that run a detector: which library runs its networks, and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from faceproof.detector import Detector
+
+_SCORER = typer.Option(
+    "--scorer",
+    metavar="auto|onnxruntime|openvino|torch",
+    help="Library that runs the networks; auto: the first installed one for the device.",
+)
+_DEVICE = typer.Option(
+    "--device",
+    metavar="NAME",
+    help="Device: cpu, cuda, gpu, ...; faceproof doctor lists those found.",
+)
+Scorer = Annotated[str, _SCORER]
+Device = Annotated[str, _DEVICE]
+# Of a verb that does not always run a detector.
+OptionalScorer = Annotated[str | None, _SCORER]
+OptionalDevice = Annotated[str | None, _DEVICE]
+
+
+def load_detector(name: str, *, scorer: str, device: str, all_cores: bool = False) -> Detector:
+    """Return a detector as the options name it.
+
+    ``all_cores`` is for calls that come one after another; concurrent ones take a core each.
+
+    Raises:
+        BundleError, UsageError: as `Detector.load` does.
+    """
+    from faceproof.detector import Detector
+    from faceproof.detector.scorers import usable_cores
+
+    threads = usable_cores() if all_cores else 1
+    return Detector.load(name, scorer=scorer, device=device, threads=threads)

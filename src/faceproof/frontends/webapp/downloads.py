@@ -1,0 +1,78 @@
+"""The result to take along: a report as PDF or HTML, and the data as JSON."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Literal
+
+import streamlit as st
+
+from faceproof.detector import DetectorSpec
+from faceproof.frontends.webapp.answers import GivenPicture, is_whole
+from faceproof.frontends.webapp.settings import Settings
+from faceproof.reports.case_facts import CheckCommand
+from faceproof.results import CheckResult, ResavedResult
+
+_NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+_HELP = (
+    "A report contains the picture, the verdicts, their error rates, and the hashes of picture and "
+    "detector. It can be read offline. The JSON is that of `faceproof check --format json`."
+)
+
+
+def draw_downloads(
+    picture: GivenPicture,
+    result: CheckResult,
+    spec: DetectorSpec,
+    resaved: tuple[ResavedResult, ...],
+) -> None:
+    """Draw the three buttons; a report is made when its button is pressed."""
+    # Streamlit makes a report when its button is pressed, outside of the session.
+    asked = CheckCommand(Settings.read().detector, "whole" if is_whole(picture) else "all")
+    given = {"detector": spec, "resaved": resaved, "asked": asked}
+    made = partial(_report, picture.data, result, given)
+    with st.container(horizontal=True):
+        for label, suffix, media_type, icon, data in (
+            ("Report (PDF)", "pdf", "application/pdf", "picture_as_pdf", partial(made, "pdf")),
+            ("Report (HTML)", "html", "text/html", "description", partial(made, "html")),
+            ("Data (JSON)", "json", "application/json", "data_object", _json(result)),
+        ):
+            st.download_button(
+                label,
+                data,
+                f"{_file_stem(picture.name)}-faceproof.{suffix}",
+                media_type,
+                on_click="ignore",
+                icon=f":material/{icon}:",
+                help=_HELP,
+            )
+
+
+def _json(result: CheckResult) -> str:
+    return result.model_dump_json(by_alias=True, indent=2) + "\n"
+
+
+def _report(
+    data: bytes, result: CheckResult, given: dict[str, Any], kind: Literal["html", "pdf"]
+) -> bytes:
+    """Return a case report on the picture, of this moment."""
+    from faceproof.reports.case_pdf import case_pdf
+    from faceproof.reports.case_report import case_html
+
+    now = datetime.now(UTC)
+    if kind == "pdf":
+        return case_pdf(data, result, generated=now, **given)
+    return case_html(data, result, generated=now, **given).encode()
+
+
+def _file_stem(name: str) -> str:
+    """Return a plain file name without its suffix, from a name or an address.
+
+    >>> _file_stem("https://example.org/a/party pic.jpg?x=1"), _file_stem("../../é.png")
+    ('party-pic', 'picture')
+    """
+    last = name.partition("?")[0].rstrip("/").rpartition("/")[2].rpartition("\\")[2]
+    stem = _NO_FILE_NAME.sub("-", last.rpartition(".")[0] or last).strip("-.")
+    return stem[:60] or "picture"
