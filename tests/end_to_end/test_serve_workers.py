@@ -6,9 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -23,7 +22,8 @@ pytestmark = [
 ]
 
 WHITE = picture()
-LARGE = picture(side=2000)
+#: The machine may be slow, but no request may be lost.
+PATIENT = {"upload_seconds": 300, "answer_seconds": 300, "shutdown_seconds": 300}
 FAILING = """
 import socket
 from faceproof.frontends.api import ServiceSettings
@@ -69,6 +69,25 @@ def in_flight(service):
     return float(found)
 
 
+def begin(service):
+    """Return a connection whose request a worker has accepted: all but its end is sent."""
+    connection = service.open(seconds=240)
+    connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"}"):
+        answer += connection.recv(65536)
+    connection.sendall(upload(WHITE, close=True)[:-10])
+    return connection
+
+
+def finish(connection):
+    """Send the end of the request, and return the answer; empty if the connection was lost."""
+    with connection, suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(upload(WHITE, close=True)[-10:])
+        return rest(connection)
+    return b""
+
+
 def test_workers_answer_as_one_service(tiny_bundle, tmp_path):
     with served(tiny_bundle, tmp_path, "--workers", "2") as service:
         wait_for(lambda: len(workers_of(service)) == 2)
@@ -98,32 +117,39 @@ def test_workers_answer_as_one_service(tiny_bundle, tmp_path):
 
 
 def test_a_signal_loses_no_accepted_request_of_any_worker(tiny_bundle, tmp_path):
-    with served(tiny_bundle, tmp_path, "--workers", "2") as service:
+    with served(tiny_bundle, tmp_path, "--workers", "2", **PATIENT) as service:
         wait_for(lambda: len(workers_of(service)) == 2)
-        begun, stopping = threading.Barrier(9), threading.Event()
-
-        def ask():
-            request = upload(LARGE, path="/v1/check?faces=whole", close=False)
-            with service.open(seconds=240) as connection:
-                connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                answer = b""
-                while not answer.endswith(b"}"):  # so that it was accepted
-                    answer += connection.recv(65536)
-                connection.sendall(request[:-10])
-                begun.wait()
-                stopping.wait(240)
-                connection.sendall(request[-10:])
-                return rest(connection)
-
-        with ThreadPoolExecutor(8) as pool:
-            asked = [pool.submit(ask) for _ in range(8)]
-            begun.wait()
-            wait_for(lambda: in_flight(service) == 9)  # the eight, whose heads are read, and this
-            service.terminate()
-            stopping.set()
-            answers = [one.result() for one in asked]
+        asked = [begin(service) for _ in range(8)]
+        wait_for(lambda: in_flight(service) == 9)  # the eight, whose heads are read, and this
+        service.terminate()
+        # New clients are refused, by all workers and the first process, and do not wait.
+        with pytest.raises(OSError, match="refused"):
+            wait_for(lambda: service.open().close())
+        answers = [finish(connection) for connection in asked]
         assert [status(answer) for answer in answers] == [200] * 8
-        assert service.code() == 0
+        assert [answer[-1:] for answer in answers] == [b"}"] * 8
+        assert service.code(seconds=120) == 0
+
+
+def test_a_dead_worker_fails_only_its_own_requests_and_is_replaced(tiny_bundle, tmp_path):
+    with served(tiny_bundle, tmp_path, "--workers", "2", **PATIENT) as service:
+        wait_for(lambda: len(workers_of(service)) == 2)
+        asked = [begin(service) for _ in range(8)]
+        wait_for(lambda: in_flight(service) == 9)
+        aside = tiny_bundle.rename(tmp_path / "aside")  # so that no other one can start
+        killed, _ = workers_of(service)
+        os.kill(killed, signal.SIGKILL)
+        answers = [finish(connection) for connection in asked]  # none waits
+        assert {status(answer) for answer in answers} <= {0, 200}
+        assert {answer[-1:] for answer in answers if answer} <= {b"}"}
+        wait_for(lambda: "the next one starts in 5 seconds" in service.log.read_text("utf-8"))
+        assert status(service.ask(upload(WHITE))) == 200
+        aside.rename(tiny_bundle)
+        wait_for(lambda: len(workers_of(service)) == 3)
+        assert in_flight(service) == 1, "those of a dead worker do not count"
+        service.terminate()
+        assert service.code(seconds=120) == 0
+    assert all(isinstance(line, dict) for line in lines(service))
 
 
 def test_workers_do_not_outlive_the_first_process(tiny_bundle, tmp_path):

@@ -4,6 +4,10 @@ The first process answers no request: it starts the others, starts one again tha
 SIGTERM and SIGINT on, after which each process finishes its accepted requests. Each process has its
 own queue, memory limit, rate limits and networks. They share the key file, the database of feedback
 and the counts of ``/metrics``.
+
+uvicorn has a supervisor too, `uvicorn.supervisors.Multiprocess`. It is not used: its workers run
+only its own `Server`, not one that loses no request; they live on when the first process is killed;
+and it checks each in turn, so that one that loads slowly delays the signal to the others.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import signal
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +41,8 @@ from faceproof.frontends.api.settings import ServiceSettings
 
 _LOG = logging.getLogger(__name__)
 _SPAWN = multiprocessing.get_context("spawn")
+#: Time until a worker that could not start is started again, while others serve.
+_RETRY_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,11 @@ def serve_with_workers(
 ) -> int:
     """Serve in ``workers`` processes until SIGTERM or SIGINT, and return the exit code.
 
-    Calls ``started`` when the first of them listens. Returns 1 if a process ended before it
-    listened; the others are then stopped.
+    Calls ``started`` when the first of them listens, and closes the listener at the end. Returns 1
+    if a process ended before it listened while no other one did; the others are then stopped.
+
+    Raises:
+        UsageError: there is no temporary folder for the shared counts.
     """
     with _shared_metrics() as folder:
         return _Supervisor(served, listener, folder, started).run(workers)
@@ -106,13 +116,39 @@ def _shared_metrics() -> Iterator[str]:
 
     Source: prometheus_client, "Multiprocess Mode (E.g. Gunicorn)".
     """
-    folder = tempfile.mkdtemp(prefix="faceproof-metrics-")
+    try:
+        folder = tempfile.mkdtemp(prefix="faceproof-metrics-")
+    except OSError as error:
+        raise UsageError(
+            f"workers share the counts of /metrics in a temporary folder: {error.strerror}; "
+            "set TMPDIR to a folder that can be written"
+        ) from error
     os.environ[SHARED_FOLDER] = folder
     try:
         yield folder
     finally:
         del os.environ[SHARED_FOLDER]
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _catch_signals() -> Iterator[socket.socket]:
+    """Yield a socket that can be read after SIGTERM or SIGINT; they have no other effect.
+
+    Source: Python, `signal.set_wakeup_fd`.
+    """
+    reading, writing = socket.socketpair()
+    with reading, writing:
+        writing.settimeout(0)
+        wakeup = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        handlers = {number: signal.signal(number, lambda *_: None) for number in numbers}
+        try:
+            yield reading
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup)
 
 
 @dataclass
@@ -124,25 +160,43 @@ class _Supervisor:
     metrics: str
     started: Callable[[], None]
     _workers: list[_Worker] = field(default_factory=list)
+    #: Times at which to start one again that could not start.
+    _due: list[float] = field(default_factory=list)
     _stopping: bool = False
     _listens: bool = False
     _code: int = 0
 
     def run(self, workers: int) -> int:
         """Run this many processes to the end, and return the exit code."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._stop)
-        for _ in range(workers):
-            self._start()
-        while self._workers:
-            ready = set(wait([one for each in self._workers for one in _handles(each)]))
-            for worker in list(self._workers):
-                listens = worker.listens in ready and _received(worker.listens)
-                if listens:
-                    self._report_start(worker)
-                if worker.process.sentinel in ready:
-                    self._ended(worker)
+        with _catch_signals() as signalled:
+            try:
+                for _ in range(workers):
+                    self._start()
+                while self._workers:
+                    self._handle_events(signalled)
+            finally:
+                self._stop()
+                for worker in self._workers:  # after an error here
+                    worker.process.join()
         return self._code
+
+    def _handle_events(self, signalled: socket.socket) -> None:
+        """Wait for a signal, or for a process that listens, ends, or is due."""
+        watched: list[Any] = [one for each in self._workers for one in _handles(each)]
+        if not self._stopping:
+            watched.append(signalled)
+        wait_seconds = max(0.0, min(self._due) - time.monotonic()) if self._due else None
+        ready = set(wait(watched, wait_seconds))
+        if signalled in ready:
+            self._stop()
+        for worker in list(self._workers):
+            if worker.listens in ready and _received(worker.listens):
+                self._report_start(worker)
+            if worker.process.sentinel in ready:
+                self._ended(worker)
+        for due in [one for one in self._due if one <= time.monotonic()]:
+            self._due.remove(due)
+            self._start()
 
     def _start(self) -> None:
         ours, theirs = _SPAWN.Pipe(duplex=False)
@@ -152,12 +206,10 @@ class _Supervisor:
         process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours))
-        if self._stopping:  # the signal came while it started
-            process.terminate()
 
     def _report_start(self, worker: _Worker) -> None:
         _LOG.info("worker started", extra={"worker": worker.process.pid})
-        if not self._listens:
+        if not self._listens and not self._stopping:
             self._listens = True
             self.started()
 
@@ -168,21 +220,29 @@ class _Supervisor:
         mark_process_dead(worker.process.pid, self.metrics)
         listened = worker.listens.closed
         worker.listens.close()
-        code = worker.process.exitcode
         if self._stopping:
             return
-        fields = {"worker": worker.process.pid, "exit_code": code}
+        fields = {"worker": worker.process.pid, "exit_code": worker.process.exitcode}
         if listened:
             _LOG.error("a worker ended and is started again", extra=fields)
             self._start()
+        elif any(each.listens.closed for each in self._workers):
+            _LOG.error(
+                "a worker ended before it listened; the next one starts in %d seconds",
+                _RETRY_SECONDS,
+                extra=fields,
+            )
+            self._due.append(time.monotonic() + _RETRY_SECONDS)
         else:
             _LOG.error("a worker ended before it listened: the service stops", extra=fields)
             self._code = 1
             self._stop()
 
-    def _stop(self, *_: Any) -> None:
-        """Ask every process to finish its requests and end; also a signal's handler."""
+    def _stop(self) -> None:
+        """Ask every process to finish its requests and end."""
         self._stopping = True
+        self._due.clear()
+        self.listener.close()  # clients are refused as soon as the workers have closed it too
         for worker in self._workers:
             worker.process.terminate()
 
@@ -206,6 +266,9 @@ def _received(listens: Connection) -> bool:
 
 def _run_worker(served: ServedDetector, listener: socket.socket, listens: Connection) -> None:
     """Serve from the socket, in a process of its own."""
+    # Ctrl-C reaches all processes of a terminal; while this one loads, the first one's SIGTERM
+    # ends it, without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     with listener, write_log(served.settings.guard.log_format):
         try:
