@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,10 @@ from faceproof import Checker, Detector
 from faceproof.detector import OnnxFile, WeightsFile, write_bundle
 from faceproof.detector.scorers import usable_cores
 from faceproof.scanning.scan import scan
+
+# Ray gives its workers a niceness of 15: on a machine that does other work they would wait for it,
+# and the bare loop would not. It is read when Ray starts.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 SMALL = 64
 PER_FOLDER = 1000

@@ -41,6 +41,7 @@ from faceproof.training.optimizers import epochs_to_steps
 from faceproof.training.preflight import refuse_contradicted_origin, refuse_poor_data
 from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.run.checkpoint import run_folder
+from faceproof.training.run.prepared import open_prepared
 from faceproof.training.train import hold_run, train_on
 
 Progress = Callable[[str], None]
@@ -175,8 +176,8 @@ did you mean 'epochs'?
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(Path(recipe), tuple(overrides))
     folder, names, places = Path(output), tuple(generators), tuple(sources)
+    prepared = open_prepared(recipe, progress=progress)
     plan_leave_one_out(recipe, folder, generators=names, sources=places)
-    prepared = read_prepared(recipe.data.prepared)
     _open_folder(folder, recipe, prepared)
     made = make_fakes(recipe, prepared, progress=progress)
     plan = plan_leave_one_out(recipe, folder, generators=names, sources=places, made=made)
@@ -222,7 +223,7 @@ def _open_folder(folder: Path, recipe: Recipe, prepared: Manifest) -> None:
 
 
 #: What may differ between two calls on a folder, as it changes no figure.
-_FREE = ("device", "data.prepared", "data.reading", "export.command")
+_FREE = ("device", "data.prepared", "data.reading", "data.store", "export.command")
 
 
 def _refuse_other_settings(file: Path, settings: LeaveOneOutSettings, shown: str) -> None:
