@@ -147,6 +147,17 @@ def test_the_proxy_has_the_sizes_and_times_of_the_service():
     assert nginx("proxy_request_buffering") == "off", "bodies would be written to a disk"
 
 
+def test_the_proxy_passes_the_clients_address_and_nothing_else_that_is_believed():
+    headers = dict(re.findall(r"proxy_set_header (\S+) (.+);", NGINX))
+    assert headers == {
+        "Connection": '""',
+        "Host": "$host",
+        "X-Forwarded-For": "$proxy_add_x_forwarded_for",
+        "X-Forwarded-Prefix": '""',
+    }
+    assert re.search(r"location = /metrics \{\s+return 404;", NGINX)
+
+
 def test_the_proxy_is_the_one_that_the_service_trusts():
     proxy = OVERLAY["services"]["proxy"]
     service = OVERLAY["services"]["faceproof"]
