@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.folder import add_made_fakes, read_prepared
+from faceproof.data.preparing.folder import add_made_fakes
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.spec import Sha256
 from faceproof.errors import TrainingError, UsageError
@@ -109,7 +109,7 @@ def plan_leave_one_out(
     sources: Iterable[str] = (),
     made: Sequence[Path] = (),
 ) -> tuple[PlannedRun, ...]:
-    """Return the trainings that `leave_one_out` runs; nothing is written.
+    """Return the trainings that `leave_one_out` runs; only a copy of ``data.store`` is written.
 
     ``made`` are the folders of fakes that the recipe has made; without them they are not counted.
 
@@ -118,7 +118,7 @@ def plan_leave_one_out(
         TrainingError: the training starts from a detector that has seen it, keeps one checkpoint
             only, or runs on several devices.
     """
-    prepared = read_prepared(recipe.data.prepared)
+    prepared = open_prepared(recipe, progress=ignore_message)
     left_out = choose_left_out(prepared, generators, sources)
     refuse_known_start(recipe, left_out)
     if recipe.device.devices * recipe.device.nodes > 1:
