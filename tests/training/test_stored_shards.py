@@ -182,7 +182,7 @@ def test_what_a_store_lacks_is_told_in_a_line(store, stored, monkeypatch):
     ("overrides", "words"),
     [
         (("data.prepared='s3://bucket/faces'",), "is an address: name it as data.store"),
-        (("data.store='faces'", "data.reading='shards'"), "is no address of object storage"),
+        (("data.store='faces'", "data.reading='shards'"), "is not an address of object storage"),
         (("data.store='s3://bucket/faces'",), 'set data.reading = "shards"'),
     ],
 )

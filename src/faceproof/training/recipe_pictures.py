@@ -62,7 +62,7 @@ class DataRecipe(Record):
             return self
         if not is_stored(self.store):
             raise ValueError(
-                f"store {self.store!r} is no address of object storage: use s3://, gs:// or "
+                f"store {self.store!r} is not an address of object storage: use s3://, gs:// or "
                 "hf://, or for a folder data.prepared without data.store"
             )
         if self.reading != "shards":

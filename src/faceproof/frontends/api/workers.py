@@ -104,7 +104,7 @@ def serve_with_workers(
     if a process ended before it listened while no other one did; the others are then stopped.
 
     Raises:
-        UsageError: there is no temporary folder for the shared counts.
+        UsageError: a temporary folder for the shared counts cannot be made.
     """
     with _shared_metrics() as folder:
         return _Supervisor(served, listener, folder, started).run(workers)

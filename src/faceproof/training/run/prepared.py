@@ -19,10 +19,11 @@ def open_prepared(recipe: Recipe, *, progress: Callable[[str], None]) -> Manifes
     of those pictures that are degraded, calibrated on or forged as whole files.
 
     Raises:
-        ManifestError, DataError: there is no prepared folder, or it is damaged.
+        ManifestError, DataError: the prepared folder is missing or damaged.
         SourceError, UsageError, MissingExtraError: the store cannot be read.
     """
     data = recipe.data
+    # Every process comes here; those of one machine wait for the one that copies.
     show = progress if is_first_process() else ignore_message
     if data.store is not None:
         fetch_prepared(data.store, data.prepared, progress=show)
