@@ -11,7 +11,8 @@ figures to what an earlier command left there.
   each `--engine`, against the bare loop: `Checker.check_many` over files in one process, on all
   cores, its results discarded. The bare loop runs over a tenth of them before, between and after
   the scans, and each scan is divided by the mean of the two beside it: so a machine that becomes
-  busier meanwhile favours none. On two idle cores 20,000 pictures take about 12 minutes.
+  busier meanwhile favours none. `picture_bytes` and `row_bytes` are those of docs/scale.toml.
+  20,000 pictures are 46,000 checks: 12 minutes at 65 a second.
 * `--growth N,N,...`: seconds and peak memory of scans of more and more pictures of 64 px, each in
   a fresh process: of the process that lists and writes, and of the largest of the others. Checked
   by `tiny`, a detector without a network that is worth the name, and without a search for faces,
@@ -39,6 +40,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from pyarrow import parquet
 from safetensors.numpy import save
 
 from check_speed import made
@@ -161,8 +163,21 @@ def measure_speed(wish: argparse.Namespace, folder: Path) -> list[Row]:
         options = {"detector": wish.detector, "engine": engine}
         found = scan_apart(folder / "pictures", folder / engine, options)
         require_all(found, len(paths))
-        rows += [speed_row(engine, len(paths), found["seconds"]), bare_loop(checker, sample)]
+        row = speed_row(engine, len(paths), found["seconds"])
+        sizes = {
+            "picture_bytes": round(sum(path.stat().st_size for path in paths) / len(paths)),
+            "row_bytes": round(row_bytes(folder / engine / "results")),
+        }
+        rows += [row | sizes, bare_loop(checker, sample)]
     return add_ratios(rows)
+
+
+def row_bytes(folder: Path) -> float:
+    """Return the compressed bytes of a row, without the footers of the files of results."""
+    files = [parquet.read_metadata(path) for path in folder.glob("*.parquet")]
+    groups = [file.row_group(number) for file in files for number in range(file.num_row_groups)]
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    return sum(one.total_compressed_size for one in columns) / sum(one.num_rows for one in files)
 
 
 def bare_loop(checker: Checker, paths: Sequence[Path]) -> Row:
@@ -175,7 +190,8 @@ def bare_loop(checker: Checker, paths: Sequence[Path]) -> Row:
 def speed_row(what: str, count: int, seconds: float) -> Row:
     """Return a row of the table of speed."""
     rate = round(count / seconds, 2)
-    return {"what": what, "pictures": count, "seconds": round(seconds, 2), "a_second": rate}
+    measured = {"pictures": count, "seconds": round(seconds, 2), "a_second": rate}
+    return {"what": what} | measured | {"picture_bytes": "", "row_bytes": ""}
 
 
 def add_ratios(rows: list[Row]) -> list[Row]:

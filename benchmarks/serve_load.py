@@ -174,8 +174,10 @@ def print_table(loads: Sequence[Load]) -> None:
 def print_comparison(turns: Sequence[Sequence[Load]], workers: Sequence[int]) -> None:
     """Print the ratios to the first number of workers: the median of all turns, and its range."""
     first, *others = workers
-    print(f"\n| ratio to workers = {first}, {len(turns)} turns | pictures/s | p50 | p95 |")
-    print("|---" * 4 + "|")
+    print(
+        f"\n| ratio to workers = {first}, {len(turns)} turns | pictures/s | a CPU second | p50 | p95 |"
+    )
+    print("|---" * 5 + "|")
     speeds = [{(one.at_once, one.workers): speed(one) for one in turn} for turn in turns]
     for at_once in AT_ONCE:
         for number in others:
@@ -185,9 +187,11 @@ def print_comparison(turns: Sequence[Sequence[Load]], workers: Sequence[int]) ->
 
 
 def speed(load: Load) -> npt.NDArray[np.float64]:
-    """Return pictures a second, and the milliseconds of half and of 95% of the answers."""
-    times = [quantile(load.answers, share) for share in (0.5, 0.95)] if load.answers else [1, 1]
-    return np.array([load.a_second, *times])
+    """Return pictures a second and a CPU second, and the milliseconds of 50% and 95% of answers."""
+    if not load.answers:
+        return np.ones(4)
+    times = [quantile(load.answers, share) for share in (0.5, 0.95)]
+    return np.array([load.a_second, load.count / load.service_cpu, *times])
 
 
 def of_service(load: Load) -> Iterator[str]:
