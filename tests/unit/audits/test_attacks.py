@@ -192,7 +192,7 @@ class TestWithTorch:
         assert budgets["pgd"] == ("1, 2, 4", None, None, 4.0)
         assert budgets["pgd-l2"] == ("0.25, 0.5, 1", None, None, None)
         assert any("changes of 8 grey levels (fgsm-8) let 100.0 %" in one for one in found.details)
-        assert "100.0 % (75.7 to 100.0) with the weights (8 grey levels)" in found.answer
+        assert ", 100.0 % (75.8 to 100.0) with the weights (8 grey levels)." in found.answer
         assert dict(found.table("sizes").rows)["torch_difference"] < 1e-5
 
     def test_rates_are_of_the_faces_that_were_right_unchanged(self, run, network):

@@ -197,7 +197,7 @@ class TestFolder:
             "audit.json",
             *(f"{name}.json" for name in AUDITS),
             *(f"predictions-{name}.parquet" for name in SCORINGS),
-            *(f"scores-{name}.json" for name in ("shortcuts", "square")),
+            *(f"scores-{name}.json" for name in ("shortcuts", "backgrounds", "square")),
         }
         monkeypatch.setattr(contexts, "predict_rows", None)
         (tmp_path / "out" / "robustness.json").unlink()
