@@ -45,6 +45,7 @@ from check_speed import (
 )
 from faceproof import Checker, Detector
 from faceproof.detector.scorers import usable_cores
+from faceproof.messages import count_noun
 from serving import Client, Service, quantile, service, upload
 
 SIDE = 256
@@ -175,8 +176,9 @@ def print_comparison(turns: Sequence[Sequence[Load]], workers: Sequence[int]) ->
     """Print the ratios to the first number of workers: the median of all turns, and its range."""
     first, *others = workers
     print(
-        f"\n| ratio to workers = {first}, {len(turns)} turns | pictures/s | a CPU second | p50 | p95 |"
+        f"\n| ratio to {count_noun(first, 'worker')} in {count_noun(len(turns), 'turn')} ", end=""
     )
+    print("| pictures/s | a CPU second | p50 | p95 |")
     print("|---" * 5 + "|")
     speeds = [{(one.at_once, one.workers): speed(one) for one in turn} for turn in turns]
     for at_once in AT_ONCE:
