@@ -167,7 +167,7 @@ class TestEvaluate:
         assert isinstance(found, faceproof.Evaluation)
         assert found.conditions == ("clean", "jpeg-60")
         assert found.count_judged("all", "clean") == (6, 6)
-        assert (found.data.split, found.data.name) == ("test", str(manifest))
+        assert (found.data.split, found.data.name) == ("test", manifest.name)
         assert found.find("roc_auc").value == 1
         assert repr(found).startswith("<Evaluation bright 1.0 at balanced: ")
         assert "12 faces judged (clean), ROC-AUC 1.000 [" in repr(found)

@@ -114,7 +114,7 @@ def audit(
         detector=judge.spec.name,
         detector_version=judge.spec.version,
         detector_sha256=judge.sha256,
-        data=selection.name,
+        data=selection.file_name,
         data_sha256=selection.sha256,
         split=selection.split,
         rows=len(selection.rows),

@@ -230,7 +230,7 @@ def _make_origin(
             operating_point=point.name,
             trained_on_sha256=detector.spec.trained_on.data_sha256,
             generators_seen=detector.spec.generators_seen,
-            data_name=selection.name,
+            data_name=selection.file_name,
             split=selection.split,
             faces=faces,
             notes=tuple(selection_notes(selection, detector.spec)),

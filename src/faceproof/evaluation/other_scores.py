@@ -182,7 +182,7 @@ def join_scores(scores: Scores, selection: Selection, threshold: float) -> pa.Ta
         detector_version="scores of another tool",
         operating_points=(point,),
         operating_point=point.name,
-        data_name=selection.name,
+        data_name=selection.file_name,
         split=selection.split,
         faces="chosen by the tool",
         notes=(*selection_notes(selection), *_notes(threshold, len(unused))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,11 +54,19 @@ class Selection:
     split: str
     """The split of the rows, "" if the manifest has no splits."""
     name: str
+    """The manifest as the user named it, for messages."""
+
+    @property
+    def file_name(self) -> str:
+        """The manifest's file name: records are passed on, and folders of a machine are not."""
+        return PurePath(self.name).name
 
     @property
     def dataset_ref(self) -> DatasetRef:
         """The rows as an evaluation records them."""
-        return DatasetRef(name=self.name, sha256=self.sha256, split=self.split, rows=len(self.rows))
+        return DatasetRef(
+            name=self.file_name, sha256=self.sha256, split=self.split, rows=len(self.rows)
+        )
 
 
 def select_rows(
