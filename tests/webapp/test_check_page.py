@@ -18,7 +18,6 @@ from faceproof.frontends.webapp.answers import GivenPicture
 from faceproof.frontends.webapp.markdown import small_print
 from faceproof.frontends.webapp.outcomes import (
     badge_html,
-    outcome_of,
     signed_words,
     summary_words,
     suspicion,
@@ -26,6 +25,7 @@ from faceproof.frontends.webapp.outcomes import (
 from faceproof.frontends.webapp.sample_row import choose_samples
 from faceproof.frontends.webapp.samples import SAMPLES
 from faceproof.reports import words as plain_words
+from faceproof.reports.words import outcome_of
 from faceproof.reports.words.budgets import slice_names
 from support.webpage import Page, opened, plain, sample
 

@@ -16,7 +16,7 @@ import typer
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.progress import is_terminal
 from faceproof.errors import FaceproofError
-from faceproof.messages import escape_unprintable
+from faceproof.messages import count_noun, escape_unprintable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -138,9 +138,11 @@ def _print_resume_hint() -> None:
 
 def _describe(summary: ScanSummary, checked: int, seconds: float) -> str:
     """Return the line that ends a run: the counts of the folder, and the rate of this run."""
-    counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.verdicts.items())
+    from faceproof.reports.words import count_words
+
+    counts = count_words(summary.verdicts) or "none"
     rate = f"{checked} checked now in {seconds:.1f} s, {checked / seconds:.1f} a second"
-    return f"{summary.pictures} pictures: {counts} ({rate})"
+    return f"{count_noun(summary.pictures, 'picture', separator='')}: {counts} ({rate})"
 
 
 class _ScanProgress:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from faceproof.reports.marked_picture import LOOKS
+from faceproof.reports.words import OUTCOMES, Outcome
 
 DROP_ZONE = "drop-zone"
 """Key of the container whose file input takes pasted pictures."""
@@ -35,15 +34,6 @@ document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
 
 SCRIPTS = (PASTE_SCRIPT, SCROLL_SCRIPT)
 
-SIGNS: Mapping[str, str] = {
-    "fake": "▲",
-    "unsure": "◆",
-    "real": "●",
-    "no_face": "○",
-    "error": "✕",
-}
-"""The sign of each outcome, the same shapes as on the frames of a picture."""
-
 
 def hex_colour(outcome: str) -> str:
     """Return the colour of an outcome as on the frames of a picture; grey without a verdict.
@@ -55,13 +45,13 @@ def hex_colour(outcome: str) -> str:
     return "#{:02x}{:02x}{:02x}".format(*look.fill) if look else "#6b7280"
 
 
-def _outcome_style(outcome: str) -> str:
+def _outcome_style(outcome: Outcome) -> str:
     colour = hex_colour(outcome)
     text = "#000" if outcome == "unsure" else "#fff"
     return f"""
 .st-key-verdict-{outcome} {{ border-left: .5rem solid {colour};
   background: color-mix(in srgb, {colour} 12%, transparent); }}
-.st-key-verdict-{outcome} :is(h1, h2)::before {{ content: "{SIGNS[outcome]}\\00a0" / ""; }}
+.st-key-verdict-{outcome} :is(h1, h2)::before {{ content: "{OUTCOMES[outcome].sign}\\00a0" / ""; }}
 .fp-badge-{outcome} {{ background: {colour if outcome in LOOKS else "#4b5563"}; color: {text}; }}
 """
 
@@ -84,7 +74,7 @@ body:has([class*="st-key-verdict-"], [data-testid="stDataFrame"], [data-testid="
   .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 5rem; }}
 .fp-badge {{ display: inline-block; border-radius: .25rem; padding: .1rem .45rem;
   font-size: .875rem; font-weight: 600; line-height: 1.4; white-space: nowrap; }}
-{"".join(map(_outcome_style, SIGNS))}
+{"".join(map(_outcome_style, OUTCOMES))}
 .fp-band {{ margin: .25rem 0 .75rem; font-size: .875rem; line-height: 1.3; }}
 .fp-band .fp-names, .fp-band .fp-ends {{ display: flex; justify-content: space-between;
   gap: .5rem; }}

@@ -28,7 +28,6 @@ from faceproof.frontends.webapp.markdown import label, small_print, to_markdown
 from faceproof.frontends.webapp.outcomes import (
     badge_html,
     data_url,
-    outcome_of,
     summary_words,
     suspicion,
 )
@@ -129,7 +128,7 @@ def _draw_verdict(
     picture: GivenPicture, result: CheckResult, detector: DetectorSpec, *, several: bool
 ) -> None:
     """Draw the verdict in one large line, with a sentence of why and how sure."""
-    with st.container(key=f"verdict-{outcome_of(result)}"):
+    with st.container(key=f"verdict-{words.outcome_of(result)}"):
         heading = st.header if several else st.title
         heading(words.headline_words(result), anchor=False)
         st.markdown(to_markdown(words.reason_words(result, detector)))

@@ -13,6 +13,7 @@ from faceproof.reports.words.budgets import (
     slice_names,
     whole_share,
 )
+from faceproof.reports.words.outcomes import OUTCOMES, outcome_of
 from faceproof.reports.words.verdicts import NO_FACE, VERDICTS, face_words, percent
 from faceproof.results import CheckedFace, CheckResult
 
@@ -22,7 +23,6 @@ _WRONG: Mapping[Verdict, tuple[tuple[str, str], ...]] = {
     "unsure": (("real faces", "real_unsure_rate"), ("fakes", "fake_unsure_rate")),
     "real": (("fakes", "apcer"),),
 }
-_WHAT_IT_IS = {"no_face": "No face found", "error": "Could not be checked"}
 
 NEXT_STEPS = (
     "Ask for the original file, straight from the camera or the phone, and check that.",
@@ -36,7 +36,7 @@ NEXT_STEPS = (
 def headline_words(result: CheckResult) -> str:
     """Return the answer for the whole picture in a few words; it is that of its worst face."""
     if result.verdict is None:
-        return _WHAT_IT_IS[result.status]
+        return OUTCOMES[outcome_of(result)].short
     short, count = VERDICTS[result.verdict].short, len(result.faces)
     if count == 1:
         return short
