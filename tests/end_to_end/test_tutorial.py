@@ -88,6 +88,7 @@ SMALL = tuple(
 @pytest.mark.train
 @pytest.mark.slow
 def test_the_second_lesson(tmp_path, run):
+    import torch
     from safetensors.torch import save_file
 
     from faceproof.detector import Bundle
@@ -97,6 +98,7 @@ def test_the_second_lesson(tmp_path, run):
     (tmp_path / "examples").mkdir()
     recipe = (ROOT / "examples" / "own-data.toml").read_text(encoding="utf-8")
     (tmp_path / "examples" / "own-data.toml").write_text(recipe, encoding="utf-8")
+    torch.manual_seed(0)
     save_file(build("test_efficientnet_ln").backbone.state_dict(), "weights.safetensors")
     follow("own-detector.md", run)
     spec = Bundle.read(tmp_path / "runs" / "own-data" / "bundle").spec

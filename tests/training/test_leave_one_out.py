@@ -173,22 +173,29 @@ class TestPlan:
             leave_one_out(recipe, tmp_path / "out", overrides=("seed=4",))
 
 
+def validated(auc: float, loss: float) -> dict[str, float]:
+    """What a validation measured."""
+    return {"validation_auc": auc, "validation_accuracy": 0.5, "validation_loss": loss}
+
+
 class TestSnapshots:
-    def test_the_kept_one_is_chosen_by_validation_and_ties_go_to_the_first(self):
-        taken = [Snapshot(Path(), step, auc) for step, auc in ((2, 0.8), (4, 0.9), (6, 0.9))]
-        assert kept_snapshot(taken, "best").step == 4
-        assert kept_snapshot(taken, "last").step == 6
+    def test_the_kept_one_is_chosen_by_validation_and_ties_go_to_the_lowest_loss(self):
+        found = ((2, 0.8, 0.1), (4, 0.9, 0.6), (6, 0.9, 0.4), (8, 0.9, 0.4), (10, 0.9, 0.5))
+        taken = [Snapshot(Path(), *one) for one in found]
+        assert kept_snapshot(taken, "best").step == 6
+        assert kept_snapshot(taken, "last").step == 10
 
     def test_they_state_step_and_score_exactly(self, tmp_path):
         weights = {"a": torch.tensor([[1 / 3, 2.0]]), "n": torch.tensor(7)}
         for step in (200, 1000):
-            write_snapshot(tmp_path, step, weights, 1 / 3)
+            write_snapshot(tmp_path, step, weights, validated(1 / 3, 2 / 3))
         first, second = read_snapshots(tmp_path)
-        assert (first.step, second.step, second.validation_auc) == (200, 1000, 1 / 3)
+        assert (first.step, second.step) == (200, 1000)
+        assert (second.validation_auc, second.validation_loss) == (1 / 3, 2 / 3)
         assert first.path.name == "step-0000200.safetensors"
 
     def test_a_damaged_one_is_an_error(self, tmp_path):
-        write_snapshot(tmp_path, 2, {"a": torch.zeros(2)}, 0.5)
+        write_snapshot(tmp_path, 2, {"a": torch.zeros(2)}, validated(0.5, 0.7))
         (snapshot,) = read_snapshots(tmp_path)
         snapshot.path.write_bytes(snapshot.read()[:20])
         with pytest.raises(TrainingError, match="is damaged"):

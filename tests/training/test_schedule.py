@@ -14,6 +14,7 @@ from faceproof.training import loop  # noqa: E402
 from faceproof.training.fit import fit  # noqa: E402
 from faceproof.training.optimizers import epochs_to_steps, learning_rates, rate_factor  # noqa: E402
 from faceproof.training.recipe import ScheduleRecipe  # noqa: E402
+from faceproof.training.run.checkpoint import State, make_average  # noqa: E402
 
 GROUPS = ["backbone.a.matrices", "backbone.b.vectors", "backbone.b.matrices", "head.matrices"]
 
@@ -50,6 +51,25 @@ def test_the_head_learns_first_then_the_last_stage_then_those_before_it():
     assert learning_rates(10, GROUPS, full, schedule) == [0, 2, 2, 4]
     assert learning_rates(19, GROUPS, full, schedule) == [0, 2, 2, 4]
     assert learning_rates(20, GROUPS, full, schedule) == full
+
+
+def test_of_equal_scores_the_lower_loss_is_better():
+    """On a few faces the AUC is soon 1; the first such network would be an almost untrained one."""
+    network = torch.nn.Linear(1, 1)
+    state = State(network, make_average(network, 0.9), torch.optim.SGD(network.parameters(), 0.1))
+    found = []
+    for state.step, score, loss in (
+        (10, 1.0, 0.63),
+        (20, 1.0, 0.21),
+        (22, 1.0, 0.21),
+        (30, 0.9, 0.1),
+    ):
+        found.append(state.record_score(score, loss))
+    assert found == [True, True, False, False]
+    resumed = State(network, make_average(network, 0.9), state.optimizer)
+    resumed.restore(state.checkpoint())
+    assert (resumed.best_score, resumed.best_loss, resumed.best_step) == (1.0, 0.21, 20)
+    assert resumed.validations_since_best == 2
 
 
 @pytest.mark.slow

@@ -143,8 +143,8 @@ class Trainer:
         values = self._fabric.broadcast(found)
         if self._recipe.schedule.snapshots and self._fabric.is_global_zero:
             weights = self.state.averaged_weights()
-            write_snapshot(self._run.path, self.state.step, weights, values["validation_auc"])
-        best = self.state.record_score(values["validation_auc"])
+            write_snapshot(self._run.path, self.state.step, weights, values)
+        best = self.state.record_score(values["validation_auc"], values["validation_loss"])
         if best:
             self._save(BEST, self.state.averaged_weights())
         self._journal.record_validation(self.state.step, values, best=best)

@@ -159,7 +159,8 @@ class ScheduleRecipe(Record):
     )
     keep: Literal["best", "last"] = Field(
         default="best",
-        description="Whether the best validation's weights become the detector, or the last ones.",
+        description="Whether the best validation's weights become the detector, or the last ones. "
+        "Best is the highest AUC, of equal ones the lowest loss.",
     )
     snapshots: bool = Field(
         default=False, description="Keep the weights of every validation, in half precision."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,14 +30,19 @@ class State:
     optimizer: torch.optim.Optimizer
     step: int = 0
     best_score: float = -1.0
+    best_loss: float = math.inf
     best_step: int = 0
     validations_since_best: int = 0
 
-    def record_score(self, score: float) -> bool:
-        """Record a validation's score, and return whether it is the best so far."""
-        best = score > self.best_score
+    def record_score(self, score: float, loss: float) -> bool:
+        """Record a validation's score and loss, and return whether it is the best so far.
+
+        Of equal scores the lower loss is better: on a few faces an almost untrained network may
+        already have an AUC of 1.
+        """
+        best = (score, -loss) > (self.best_score, -self.best_loss)
         if best:
-            self.best_score, self.best_step = score, self.step
+            self.best_score, self.best_loss, self.best_step = score, loss, self.step
         self.validations_since_best = 0 if best else self.validations_since_best + 1
         return best
 
@@ -45,6 +51,7 @@ class State:
         return {
             "step": self.step,
             "best_score": self.best_score,
+            "best_loss": self.best_loss,
             "best_step": self.best_step,
             "validations_since_best": self.validations_since_best,
             "network": self.network.state_dict(),
@@ -59,6 +66,7 @@ class State:
         self.optimizer.load_state_dict(kept["optimizer"])
         self.step = int(kept["step"])
         self.best_score, self.best_step = float(kept["best_score"]), int(kept["best_step"])
+        self.best_loss = float(kept.get("best_loss", math.inf))  # checkpoints up to 0.1.0 lack it
         self.validations_since_best = int(kept["validations_since_best"])
 
     def averaged_weights(self) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 With ``schedule.snapshots`` a training keeps the weights of every validation as safetensors, as a
 bundle stores them. So it can be measured afterwards what another choice of checkpoint would have
-given. Each file states its step and its validation AUC.
+given. Each file states its step, its validation AUC and its validation loss.
 """
 
 from __future__ import annotations
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FOLDER = "snapshots"
+_VALIDATED = ("validation_auc", "validation_loss")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A file of weights, the step after which it was taken, and its AUC on validation."""
+    """A file of weights, the step after which it was taken, and its AUC and loss on validation."""
 
     path: Path
     step: int
     validation_auc: float
+    validation_loss: float
 
     def read(self) -> bytes:
         """Return the bytes of the file, for `faceproof.detector.bundle.put_weights`."""
@@ -42,16 +44,18 @@ class Snapshot:
 
 
 def write_snapshot(
-    run: Path, step: int, weights: Mapping[str, Tensor], validation_auc: float
+    run: Path, step: int, weights: Mapping[str, Tensor], validated: Mapping[str, float]
 ) -> None:
     """Write the weights of a validation; a resumed training writes the same bytes again.
+
+    ``validated`` has ``validation_auc`` and ``validation_loss``.
 
     Raises:
         TrainingError: the disk is full.
     """
     from safetensors.torch import save
 
-    facts = {"step": str(step), "validation_auc": repr(float(validation_auc))}
+    facts = {"step": str(step)} | {name: repr(float(validated[name])) for name in _VALIDATED}
     data = save(round_to_stored(weights), facts)
     with convert_disk_errors(run, needed=len(data)):
         (run / FOLDER).mkdir(exist_ok=True)
@@ -74,7 +78,7 @@ def _read_snapshot(path: Path) -> Snapshot:
     try:
         with safe_open(path, framework="numpy") as file:
             facts = file.metadata() or {}
-        return Snapshot(path, int(facts["step"]), float(facts["validation_auc"]))
+        return Snapshot(path, int(facts["step"]), *(float(facts[name]) for name in _VALIDATED))
     except (SafetensorError, OSError, LookupError, ValueError) as error:
         raise TrainingError(
             f"{path} is damaged ({error}): train again in another --output"
@@ -84,8 +88,8 @@ def _read_snapshot(path: Path) -> Snapshot:
 def kept_snapshot(snapshots: Sequence[Snapshot], keep: Literal["best", "last"]) -> Snapshot:
     """Return the one whose weights become the detector, by validation only (``schedule.keep``).
 
-    Of equal ones it is the first, as in `State.record_score`.
+    Of equal AUCs the lowest loss counts, then the first step, as in `State.record_score`.
     """
     if keep == "last":
         return max(snapshots, key=lambda one: one.step)
-    return max(snapshots, key=lambda one: (one.validation_auc, -one.step))
+    return max(snapshots, key=lambda one: (one.validation_auc, -one.validation_loss, -one.step))
