@@ -295,7 +295,7 @@ def test_the_bar_is_on_the_terminal_and_the_results_are_in_the_pipe(pictures):
         pass
     os.close(ours)
     assert "━".encode() in shown
-    assert b"3 sources: " in shown
+    assert b"3 sources in " in shown
     assert len(out.splitlines()) == 4
     assert b"\x1b" not in out
 

@@ -11,7 +11,7 @@ import typer
 
 from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.options import AT, DETECTOR, QUIET, complete_from
+from faceproof.cli.options import AT, DETECTOR, QUIET, complete_from, complete_words
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.messages import escape_unprintable
@@ -94,7 +94,14 @@ def audit(
         typer.Option(help="Pictures of the worst errors in the report, or none for privacy."),
     ] = True,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="text|json",
+            autocompletion=complete_words("text|json"),
+            help="Output format.",
+        ),
     ] = "text",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:

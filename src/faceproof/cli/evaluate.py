@@ -11,7 +11,14 @@ import typer
 
 from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.options import AT, CONDITION, QUIET, complete_from, detector_option
+from faceproof.cli.options import (
+    AT,
+    CONDITION,
+    QUIET,
+    complete_from,
+    complete_words,
+    detector_option,
+)
 from faceproof.cli.progress import ProgressBar, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
@@ -86,7 +93,14 @@ def evaluate(
         int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="table|json",
+            autocompletion=complete_words("table|json"),
+            help="Output format.",
+        ),
     ] = "table",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
@@ -104,7 +118,9 @@ def evaluate(
     write = choose(FORMATS, format_, what="format")
     if (data is None) == (predictions is None):
         raise UsageError("--data or --predictions is needed, and not both")
-    named = {key for key in ("detector", "at") if _is_in_environment(context, key)}
+    common = ("detector", "at", "scorer", "device")
+    named = {key for key in common if _is_in_environment(context, key)}
+    scored = scores or predictions
     given: _Given = {
         "--data": data,
         "--scores": scores,
@@ -116,8 +132,8 @@ def evaluate(
         "--condition": condition,
         "--at": None if scores and "at" in named else at,
         "--faces": faces,
-        "--scorer": scorer,
-        "--device": device,
+        "--scorer": None if scored and "scorer" in named else scorer,
+        "--device": None if scored and "device" in named else device,
     }
     figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
     if predictions is not None:

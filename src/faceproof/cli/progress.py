@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
 import typer
+
+from faceproof.messages import ignore_message
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -99,6 +101,11 @@ class ProgressPrinter:
 
         with running_clock(text, Console(stderr=True)):
             yield
+
+
+def print_lines(*, quiet: bool) -> Callable[[str], None]:
+    """Return what prints messages on standard error as lines, or nothing if ``quiet``."""
+    return ignore_message if quiet else ProgressPrinter()
 
 
 @contextmanager

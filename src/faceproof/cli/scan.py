@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
+from faceproof.cli.options import AT, DETECTOR, QUIET, complete_words
 from faceproof.cli.progress import is_terminal
 from faceproof.errors import FaceproofError
 from faceproof.messages import count_noun, escape_unprintable
@@ -38,28 +39,23 @@ def scan(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the results.")
     ],
-    detector: Annotated[
-        str,
-        typer.Option(
-            "--detector", "-d", metavar="NAME|FOLDER", help="Detector: a name, or a folder."
-        ),
-    ] = "default",
-    at: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Operating point (thresholds); default: the detector's own."
-        ),
-    ] = None,
+    detector: Annotated[str, DETECTOR] = "default",
+    at: Annotated[str | None, AT] = None,
     faces: Annotated[
         str,
         typer.Option(
             metavar="all|largest|whole",
+            autocompletion=complete_words("all|largest|whole"),
             help="Faces to check; whole: the picture is already a face crop.",
         ),
     ] = "all",
     engine: Annotated[
         str,
-        typer.Option(metavar="local|ray", help="Engine: this machine's cores, or a Ray cluster."),
+        typer.Option(
+            metavar="local|ray",
+            autocompletion=complete_words("local|ray"),
+            help="Engine: this machine's cores, or a Ray cluster.",
+        ),
     ] = "local",
     workers: Annotated[
         int | None,
@@ -84,9 +80,7 @@ def scan(
         str | None,
         typer.Option(metavar="NAME", help="Column of Parquet files with bytes or paths."),
     ] = None,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress bar and no summary; errors only.")
-    ] = False,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Check very many pictures; the results are Parquet files with a summary page.
 

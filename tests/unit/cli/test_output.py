@@ -129,7 +129,7 @@ def test_the_table_on_a_terminal_has_colours(monkeypatch):
     writer = TableWriter(stream := Terminal(), nullcontext)
     writer.write(ONE)
     writer.close()
-    assert "\x1b[1;31mfake   \x1b[0m" in stream.getvalue()
+    assert "\x1b[1;31mlooks fake\x1b[0m" in stream.getvalue()
 
 
 @pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS"])

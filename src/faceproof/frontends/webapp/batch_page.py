@@ -235,7 +235,7 @@ def _draw_one(picture: GivenPicture, result: CheckResult) -> None:
         draw_picture(picture, result, heat=False)
     with right:
         if result.faces:
-            draw_faces(result, spec().operating_point(result.operating_point), picture.key)
+            draw_faces(picture, result, spec().operating_point(result.operating_point))
         st.markdown(small_print("The page “Check” shows the evidence, a report and heat maps."))
 
 

@@ -1,6 +1,8 @@
-"""The page's own style and its two short scripts; `serving` allows the scripts by their hash."""
+"""The page's own style and its short scripts; `serving` allows the scripts by their hash."""
 
 from __future__ import annotations
+
+from html import escape
 
 from faceproof.reports.marked_picture import LOOKS
 from faceproof.reports.words import OUTCOMES, Outcome
@@ -10,29 +12,75 @@ DROP_ZONE = "drop-zone"
 
 PASTE_SCRIPT = """
 (() => {
-  const seen = window.faceproofPaste;
-  if (seen) document.removeEventListener("paste", seen);
-  window.faceproofPaste = (event) => {
-    const files = Array.from(event.clipboardData ? event.clipboardData.files : []);
+  const give = (files) => {
     const input = document.querySelector('.st-key-drop-zone input[type="file"]');
-    if (!files.length || !input) return;
-    event.preventDefault();
+    if (!files.length || !input) return false;
     const given = new DataTransfer();
     files.forEach((file) => given.items.add(file));
     input.files = given.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
+    return true;
   };
-  document.addEventListener("paste", window.faceproofPaste);
+  const onPaste = (event) => {
+    if (give(Array.from(event.clipboardData ? event.clipboardData.files : []))) {
+      event.preventDefault();
+    }
+  };
+  const onClick = async (event) => {
+    const button = event.target.closest ? event.target.closest(".fp-paste") : null;
+    if (!button) return;
+    const note = button.parentElement.querySelector("[role=status]");
+    note.textContent = "";
+    try {
+      const files = [];
+      for (const item of await navigator.clipboard.read()) {
+        const type = item.types.find((one) => one.startsWith("image/"));
+        if (!type) continue;
+        const data = await item.getType(type);
+        files.push(new File([data], `pasted.${type.slice(6)}`, { type }));
+      }
+      if (!give(files)) note.textContent = "The clipboard contains no picture.";
+    } catch (error) {
+      note.textContent = "The browser denies access to the clipboard. Press Ctrl+V instead.";
+    }
+  };
+  for (const [kind, now] of [["paste", onPaste], ["click", onClick]]) {
+    const before = (window.faceproof ||= {})[kind];
+    if (before) document.removeEventListener(kind, before);
+    window.faceproof[kind] = now;
+    document.addEventListener(kind, now);
+  }
 })();
 """
 """Gives pictures from the clipboard to the file input: Streamlit's own takes only dropped files."""
+
+PASTE_BUTTON = (
+    '<button type="button" class="fp-paste">Paste a picture</button> <span role="status"></span>'
+)
+"""The button for those without a keyboard; `PASTE_SCRIPT` listens to it."""
 
 SCROLL_SCRIPT = """
 document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
 """
 """Scrolls to the verdict; it runs when the HTML around it changes, that is for a new picture."""
 
-SCRIPTS = (PASTE_SCRIPT, SCROLL_SCRIPT)
+ANNOUNCE_SCRIPT = """
+(() => {
+  let region = document.getElementById("fp-announcement");
+  if (!region) {
+    region = document.createElement("div");
+    region.id = "fp-announcement";
+    region.setAttribute("role", "status");
+    document.body.append(region);
+  }
+  const shown = document.querySelector("i[data-announce]");
+  const words = shown ? shown.dataset.announce : "";
+  if (region.textContent !== words) region.textContent = words;
+})();
+"""
+"""Has a screen reader read the verdict as soon as there is one; the words are in the HTML."""
+
+SCRIPTS = (PASTE_SCRIPT, SCROLL_SCRIPT, ANNOUNCE_SCRIPT)
 
 
 def hex_colour(outcome: str) -> str:
@@ -64,10 +112,26 @@ STYLE = f"""
 [class*="st-key-verdict-"] :is(h1, h2) {{ padding: 0 0 .75rem; }}
 [data-testid="stElementContainer"]:has(i[data-shown]) {{ display: none; }}
 .st-key-drop-zone label p {{ font-size: 1rem; font-weight: 600; }}
+.fp-paste {{ font: inherit; font-weight: 600; color: inherit; background: transparent;
+  cursor: pointer; border: 1px solid currentColor; border-radius: .5rem; padding: .25rem .75rem; }}
+.fp-paste:focus-visible {{ outline: 3px solid #1d4f91; outline-offset: 2px; }}
+#fp-announcement {{ position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap; }}
+[class*="st-key-card-"] {{ position: relative; }}
+[class*="st-key-card-"] button::after {{ content: ""; position: absolute; inset: 0; }}
 .st-key-card-chosen button {{ outline: 2px solid currentColor; }}
 .st-key-card-chosen button p {{ font-weight: 700; }}
-.st-key-cards img {{ aspect-ratio: 1; object-fit: cover; }}
-.st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 11rem;
+.st-key-cards img, .fp-blank {{ aspect-ratio: 1; object-fit: cover; }}
+.fp-blank {{ display: grid; place-items: center; border-radius: .5rem; font-size: 2rem;
+  background: color-mix(in srgb, currentColor 10%, transparent); }}
+.st-key-summary h1 {{ font-size: 1.5rem; }}
+@media (max-width: 640px) {{
+  .st-key-summary h1 {{ font-size: 1.125rem; }}
+  .st-key-cards {{ flex-wrap: nowrap; overflow-x: auto; }}
+  .st-key-cards > * {{ flex: 0 0 8rem; width: 8rem; }}
+  .st-key-cards [data-testid="stImage"], .st-key-cards img {{ width: 100%; }}
+}}
+.st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 9rem;
   justify-content: center; align-items: center; border-style: dashed; border-width: 2px; }}
 .st-key-drop-zone [data-testid="stFileUploaderDropzone"] > * {{ flex: 0 1 auto; }}
 body:has([class*="st-key-verdict-"], [data-testid="stDataFrame"], [data-testid="stTable"])
@@ -94,6 +158,10 @@ body:has([class*="st-key-verdict-"], [data-testid="stDataFrame"], [data-testid="
 """
 
 
-def script_html(script: str, shown: str = "") -> str:
-    """Return a script as HTML for Streamlit; another ``shown``, a hash, runs it again."""
-    return f'<i hidden data-shown="{shown}"></i><script>{script}</script>'
+def script_html(script: str, shown: str = "", *, announce: str = "") -> str:
+    """Return a script as HTML for Streamlit; another ``shown``, a hash, runs it again.
+
+    ``announce`` are the words for `ANNOUNCE_SCRIPT`.
+    """
+    said = f' data-announce="{escape(announce)}"' if announce else ""
+    return f'<i hidden data-shown="{shown}"{said}></i><script>{script}</script>'

@@ -27,7 +27,7 @@ def draw_sample_row() -> None:
         results = {one: _result(Settings.read().detector, one.file) for one in SAMPLES}
     with st.container(horizontal=True, gap="medium"):
         for sample in choose_samples(results):
-            with st.container(width=_WIDTH, gap="small"):
+            with st.container(key=f"card-sample-{sample.file[:-4]}", width=_WIDTH, gap="small"):
                 _draw_sample(sample, results[sample])
 
 

@@ -29,6 +29,7 @@ from faceproof.reports.words.headlines import (
     headline_words,
     limits_words,
     most_fake_face,
+    note_words,
     reason_words,
     unsure_words,
 )
@@ -107,6 +108,7 @@ __all__ = [
     "many_faces_words",
     "measure_budget",
     "most_fake_face",
+    "note_words",
     "outcome_of",
     "percent",
     "percent_decimals",

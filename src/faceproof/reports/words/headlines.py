@@ -14,7 +14,14 @@ from faceproof.reports.words.budgets import (
     whole_share,
 )
 from faceproof.reports.words.outcomes import OUTCOMES, outcome_of
-from faceproof.reports.words.verdicts import NO_FACE, VERDICTS, face_words, percent
+from faceproof.reports.words.verdicts import (
+    NO_FACE,
+    PIXELS_ONLY,
+    VERDICTS,
+    escape_controls,
+    face_words,
+    percent,
+)
 from faceproof.results import CheckedFace, CheckResult
 
 #: The verdict that would be wrong, by what the face is: the metric that counts it.
@@ -63,6 +70,20 @@ def reason_words(result: CheckResult, spec: DetectorSpec) -> str:
         f"{face_words(face)} Probability of a fake: {probability}. "
         f"{error_rate_words(spec, point, face.verdict)}"
     )
+
+
+def note_words(result: CheckResult, spec: DetectorSpec) -> str:
+    """Return the answer as lines of plain text for a message: verdict, file, detector, limits.
+
+    Raises:
+        UnknownChoiceError: the detector does not have the result's operating point.
+    """
+    lines = [f"{headline_words(result)} (checked by faceproof)", reason_words(result, spec)]
+    if result.image:
+        lines.append(f"File: {escape_controls(result.source)}, SHA-256 {result.image.sha256}")
+    by = result.detector
+    lines.append(f"Detector: {by.name} {by.version}, operating point {result.operating_point}")
+    return "\n".join([*lines, PIXELS_ONLY])
 
 
 def most_fake_face(result: CheckResult) -> CheckedFace:
