@@ -116,7 +116,9 @@ def evaluation() -> Lines:
 
 def audit() -> Lines:
     """Yield the page on the result of an audit."""
-    what = "What `faceproof audit` writes for each audit, and `faceproof.audit` returns for several."
+    what = (
+        "What `faceproof audit` writes for each audit, and `faceproof.audit` returns for several."
+    )
     yield from record_page("audit", "The JSON of an audit", what)
 
 

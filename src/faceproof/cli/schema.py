@@ -11,7 +11,7 @@ import typer
 
 from faceproof.cli.options import complete_from
 from faceproof.cli.schema_fields import FIELDS
-from faceproof.tables import choose
+from faceproof.tables import choose, require
 
 if TYPE_CHECKING:
     from faceproof.records import Record
@@ -26,9 +26,15 @@ class Format(NamedTuple):
     record: str
     mode: Literal["serialization", "validation"]
     what: str
+    needs: tuple[str, ...] = ()
 
     def load(self) -> type[Record]:
-        """Return the Record."""
+        """Return the Record.
+
+        Raises:
+            MissingExtraError: a library is not installed that its module imports.
+        """
+        require(*self.needs, extra="data")
         record: type[Record] = getattr(import_module(self.module), self.record)
         return record
 
@@ -55,6 +61,7 @@ FORMATS: Mapping[str, Format] = {
         "Comparison",
         "serialization",
         "the output of `faceproof compare --format json`",
+        needs=("polars",),
     ),
     "evaluation": Format(
         "faceproof.evaluation.evaluation_record",
@@ -100,6 +107,7 @@ def json_schema(name: str) -> Json:
 
     Raises:
         UnknownChoiceError: no format has this name.
+        MissingExtraError: the format is that of an extra, which is not installed.
 
     >>> json_schema("check")["properties"]["source"]["type"]
     'string'

@@ -80,7 +80,21 @@ ANNOUNCE_SCRIPT = """
 """
 """Has a screen reader read the verdict as soon as there is one; the words are in the HTML."""
 
-SCRIPTS = (PASTE_SCRIPT, SCROLL_SCRIPT, ANNOUNCE_SCRIPT)
+MENU_SCRIPT = """
+(() => {
+  const seen = window.faceproofMenu;
+  if (seen) document.removeEventListener("click", seen);
+  window.faceproofMenu = (event) => {
+    const chosen = event.target.closest && event.target.closest('[data-testid="stSidebarNavLink"]');
+    const fold = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
+    if (chosen && fold && window.innerWidth <= 768) setTimeout(() => fold.click(), 0);
+  };
+  document.addEventListener("click", window.faceproofMenu);
+})();
+"""
+"""Folds the menu of a phone when a page is chosen: Streamlit leaves it above the page."""
+
+SCRIPTS = (PASTE_SCRIPT, SCROLL_SCRIPT, ANNOUNCE_SCRIPT, MENU_SCRIPT)
 
 
 def hex_colour(outcome: str) -> str:
@@ -127,7 +141,7 @@ STYLE = f"""
 .st-key-summary h1 {{ font-size: 1.5rem; }}
 @media (max-width: 640px) {{
   .st-key-summary h1 {{ font-size: 1.125rem; }}
-  .st-key-cards {{ flex-wrap: nowrap; overflow-x: auto; }}
+  .st-key-cards {{ flex-wrap: nowrap; overflow-x: auto; padding: .25rem; }}
   .st-key-cards > * {{ flex: 0 0 8rem; width: 8rem; }}
   .st-key-cards [data-testid="stImage"], .st-key-cards img {{ width: 100%; }}
 }}
