@@ -8,15 +8,24 @@ from collections.abc import Sequence
 from faceproof.messages import count_noun
 from faceproof.reports.marked_picture import picture_words
 from faceproof.reports.markup import make_environment
-from faceproof.reports.words import OUTCOMES, percent_words, signed_words
+from faceproof.reports.words import percent_words, signed_words
 from faceproof.scanning.summary import ScanSummary, SuspiciousPicture
+
+#: What an outcome means, for the table of counts.
+_MEANINGS = {
+    "fake": "at least one face at or above the threshold of fake",
+    "unsure": "no face looks fake, at least one between the thresholds or withheld",
+    "real": "every face below the threshold of real",
+    "no_face": "no face was found",
+    "error": "not checked, see the errors",
+}
 
 
 def scan_page(summary: ScanSummary, suspicious: Sequence[SuspiciousPicture]) -> str:
     """Return the HTML of a scan's summary; ``suspicious`` are shown in their order."""
     template = make_environment(
         filters={"uri": _data_uri, "words": picture_words, "percent": percent_words},
-        names={"outcomes": OUTCOMES, "signed": signed_words, "noun": count_noun},
+        names={"meanings": _MEANINGS, "signed": signed_words, "noun": count_noun},
     ).get_template("scan.html")
     page: str = template.render(page=summary, suspicious=suspicious, verdict=_verdict(summary))
     return page

@@ -16,28 +16,19 @@ Outcome = Literal["fake", "unsure", "real", "no_face", "error"]
 
 
 class OutcomeWords(NamedTuple):
-    """An outcome as a word for a label or a cell, as a headline, as a sign, and what it means."""
+    """An outcome as a word for a label or a cell, as a headline, and as a sign."""
 
     word: str
     short: str
     sign: str
-    meaning: str
 
 
 OUTCOMES: Mapping[Outcome, OutcomeWords] = {
-    "fake": OutcomeWords(
-        *VERDICTS["fake"][:2], "▲", "at least one face at or above the threshold of fake"
-    ),
-    "unsure": OutcomeWords(
-        *VERDICTS["unsure"][:2],
-        "◆",
-        "no face looks fake, at least one between the thresholds or withheld",
-    ),
-    "real": OutcomeWords(*VERDICTS["real"][:2], "●", "every face below the threshold of real"),
-    "no_face": OutcomeWords("no face found", "No face found", "○", "no face was found"),
-    "error": OutcomeWords(
-        "could not be checked", "Could not be checked", "✕", "not checked, see the errors"
-    ),
+    "fake": OutcomeWords(VERDICTS["fake"].word, VERDICTS["fake"].short, "▲"),
+    "unsure": OutcomeWords(VERDICTS["unsure"].word, VERDICTS["unsure"].short, "◆"),
+    "real": OutcomeWords(VERDICTS["real"].word, VERDICTS["real"].short, "●"),
+    "no_face": OutcomeWords("no face found", "No face found", "○"),
+    "error": OutcomeWords("could not be checked", "Could not be checked", "✕"),
 }
 """What can come of a picture, the most suspicious first."""
 
