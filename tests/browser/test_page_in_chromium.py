@@ -371,9 +371,12 @@ def test_the_keyboard_alone_leads_to_a_verdict(page):
 
 
 def test_a_phone_folds_its_menu_when_a_page_is_chosen(page):
+    expect(page.locator(".fp-badge")).to_have_count(4)
     page.set_viewport_size(PHONE)
-    visit(page, "Many pictures")
-    expect(page.get_by_test_id("stSidebar")).to_have_attribute("aria-expanded", "false")
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("navigation").get_by_role("link", name="Many pictures").click()
+    expect(page.get_by_role("heading", name=PAGES["Many pictures"], level=1)).to_be_visible()
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
 
 
 @pytest.mark.parametrize("name", PAGES)

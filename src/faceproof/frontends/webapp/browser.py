@@ -87,7 +87,7 @@ MENU_SCRIPT = """
   window.faceproofMenu = (event) => {
     const chosen = event.target.closest && event.target.closest('[data-testid="stSidebarNavLink"]');
     const fold = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
-    if (chosen && fold && window.innerWidth <= 768) setTimeout(() => fold.click(), 0);
+    if (chosen && fold && window.innerWidth <= 768) setTimeout(() => fold.click(), 300);
   };
   document.addEventListener("click", window.faceproofMenu);
 })();
@@ -132,7 +132,10 @@ STYLE = f"""
 #fp-announcement {{ position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%); white-space: nowrap; }}
 [class*="st-key-card-"] {{ position: relative; }}
-[class*="st-key-card-"] button::after {{ content: ""; position: absolute; inset: 0; }}
+[class*="st-key-card-"] :is([data-testid="stElementContainer"], [data-testid="stButton"],
+  [data-testid="stButton"] *) {{ position: static; }}
+[class*="st-key-card-"] [data-testid="stButton"] button::after {{ content: ""; position: absolute;
+  inset: 0; }}
 .st-key-card-chosen button {{ outline: 2px solid currentColor; }}
 .st-key-card-chosen button p {{ font-weight: 700; }}
 .st-key-cards img, .fp-blank {{ aspect-ratio: 1; object-fit: cover; }}
