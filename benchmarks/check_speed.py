@@ -31,6 +31,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial, wraps
 from pathlib import Path
+from statistics import median
 from typing import Any
 from unittest import mock
 
@@ -43,7 +44,7 @@ from skimage import data
 from faceproof import Checker, Detector, checker
 from faceproof.detector import SCORERS, RunOptions
 from faceproof.detector.scorers import member_onnx, usable_cores
-from faceproof.imaging import decode
+from faceproof.imaging import decode, faces
 from faceproof.imaging.decode import load
 from faceproof.imaging.faces import YuNet
 from faceproof.imaging.preprocessing import prepare
@@ -59,6 +60,7 @@ STAGES: dict[str, tuple[object, str]] = {
     "decode": (decode, "_pixels"),
     "convert to sRGB": (decode, "to_srgb"),
     "look for damage": (decode, "find_damage"),
+    "reduce to find faces": (faces, "_resize"),
     "find faces": (YuNet, "find"),
     "crop and normalise": (checker, "prepare"),
     "quality": (checker, "assess"),
@@ -120,7 +122,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--detector", default="default", help="name or folder")
     parser.add_argument("--count", type=int, default=200, help="pictures of each size")
-    parser.add_argument("--rounds", type=int, default=3, help="turns; the best of each counts")
+    parser.add_argument("--rounds", type=int, default=3, help="turns; the median of each counts")
     parser.add_argument("--staged", type=int, default=20, help="pictures for the table of stages")
     parser.add_argument("--int8", action="store_true", help="bare also with NNCF's quantisation")
     parser.add_argument("--json", type=Path, help="write the figures there too")
@@ -146,7 +148,7 @@ def made(folder: Path, side: int, count: int) -> Iterator[Path]:
 def measured(
     detector: Detector, files: dict[int, list[Path]], *, rounds: int, int8: bool
 ) -> tuple[Timing, ...]:
-    """Return the best timing of each kind: bare with each backend, then each side of ``files``.
+    """Return the median timing of each kind: bare with each backend, then each side of ``files``.
 
     The first is the backend of the detector.
     """
@@ -161,7 +163,13 @@ def measured(
     turns = [
         [timed(what, work, len(inputs)) for what, work in kinds.items()] for _ in range(rounds)
     ]
-    return tuple(min(kind, key=lambda timing: timing.seconds) for kind in zip(*turns, strict=True))
+    return tuple(median_timing(kind) for kind in zip(*turns, strict=True))
+
+
+def median_timing(turns: Sequence[Timing]) -> Timing:
+    """Return the medians of the clock's and of the CPU's seconds of one kind's turns."""
+    seconds, cpu = zip(*((turn.seconds, turn.cpu_seconds) for turn in turns), strict=True)
+    return Timing(turns[0].what, turns[0].count, median(seconds), median(cpu))
 
 
 def bare_forwards(

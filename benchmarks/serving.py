@@ -52,23 +52,33 @@ class Service:
 
     @property
     def megabytes(self) -> float:
-        """Resident memory."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * _PAGE_BYTES / 2**20
+        """Resident memory of the service and its workers; what they share counts for each."""
+        pages = [Path(f"/proc/{one}/statm").read_text().split()[1] for one in self._processes()]
+        return sum(map(int, pages)) * _PAGE_BYTES / 2**20
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU time spent, by the program and by the system for it."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        """CPU time spent by the service and its workers, and by the system for them."""
+        found = [Path(f"/proc/{one}/stat").read_text() for one in self._processes()]
+        fields = [text.rpartition(")")[2].split() for text in found]
+        return sum(int(one[11]) + int(one[12]) for one in fields) / _TICKS
+
+    def _processes(self) -> list[int]:
+        first = self.process.pid
+        workers = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        return [first, *map(int, workers)]
 
 
 @contextmanager
-def service(detector: str, **settings: object) -> Iterator[Service]:
-    """Yield a ready service on a free port; it stops with the block."""
+def service(detector: str, *, workers: int = 1, **settings: object) -> Iterator[Service]:
+    """Yield a ready service on a free port; it stops with the block.
+
+    Several workers are awaited one by one.
+    """
     given = {f"FACEPROOF_SERVE_{name.upper()}": str(value) for name, value in settings.items()}
     given = {"FACEPROOF_SERVE_FEEDBACK__DATABASE": "off", **given}
     command = [sys.executable, "-m", "faceproof", "serve", "--port", "0", "--detector", detector]
+    command += ["--workers", str(workers)]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as stream:
@@ -77,6 +87,7 @@ def service(detector: str, **settings: object) -> Iterator[Service]:
             )
         try:
             running = Service(process, _port(process, log), log)
+            _wait_for_workers(running, workers)
             _wait_until_ready(running)
             yield running
         finally:
@@ -94,6 +105,14 @@ def _port(process: subprocess.Popen[bytes], log: Path) -> int:
             return int(found[1])
         time.sleep(0.05)
     raise SystemExit(f"the service did not start:\n{log.read_text()}")
+
+
+def _wait_for_workers(running: Service, workers: int) -> None:
+    end = time.monotonic() + START_SECONDS
+    while workers > 1 and running.log.read_text().count('"worker started"') < workers:
+        if time.monotonic() > end:
+            raise SystemExit(f"not every worker started:\n{running.log.read_text()}")
+        time.sleep(0.1)
 
 
 def _wait_until_ready(running: Service) -> None:

@@ -43,7 +43,7 @@ def lines(found: AuditResult) -> Iterator[str]:
     detector = f"{at.detector} {at.detector_version} ({at.detector_sha256[:12]})"
     yield f"Detector {detector} at {at.operating_point}, {found.pictures:,} pictures of the"
     yield f"{at.split} split of the data {at.data_sha256[:12]}."
-    yield f"\n**Answer.** {found.answer}\n"
+    yield f"\n**Answer.** {' '.join((found.answer, *found.details))}\n"
     groups = found.table("groups").frame().to_dicts()
     for part in dict.fromkeys((row["class"], row["source"], row["generator"]) for row in groups):
         own = [row for row in groups if (row["class"], row["source"], row["generator"]) == part]

@@ -312,7 +312,7 @@ class Checker:
         ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
         while as many run the networks on ``batch_size`` faces or more (None: 1, which suits a
         CPU; 64 suits a GPU). Sources are read lazily: at most two batches, two pictures per worker
-        and one batch per worker are in memory.
+        and two batches per worker are in memory.
 
         Raises:
             UsageError: ``sources`` is one source, ``batch_size`` below 1 or ``workers`` below 0.
@@ -364,7 +364,7 @@ class Checker:
             ) as opened,
             closing(batch_by_weight(opened, lambda one: one.weight, weight=size)) as batches,
             closing(
-                map_in_order(self.judge, batches, workers=workers, ahead=max(workers, 1))
+                map_in_order(self.judge, batches, workers=workers, ahead=max(2 * workers, 1))
             ) as judged,
         ):
             for results in judged:

@@ -16,9 +16,10 @@ def map_in_order(
 ) -> Generator[R, None, None]:
     """Yield ``function(item)`` for each item, in order; at most ``ahead`` items are in progress.
 
-    Items are taken in the caller's thread, so that any iterable works. When the iteration ends,
-    pending work is cancelled and the threads are joined. With ``workers`` 0 everything runs in the
-    caller's thread.
+    After each item the next result is yielded if it is finished, so that slow items delay no
+    result. Items are taken in the caller's thread, so that any iterable works. When the iteration
+    ends, pending work is cancelled and the threads are joined. With ``workers`` 0 everything runs
+    in the caller's thread.
 
     >>> list(map_in_order(str.upper, "abc", workers=2, ahead=2))
     ['A', 'B', 'C']
@@ -31,7 +32,7 @@ def map_in_order(
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) >= ahead:
+            if len(waiting) >= ahead or waiting[0].done():
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -17,11 +17,15 @@ from contextlib import ExitStack, nullcontext, suppress
 from types import SimpleNamespace
 
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from PIL import Image
 from typer.testing import CliRunner
 
 from faceproof.cli import app
 from faceproof.cli.serve import NEEDED
+from faceproof.frontends.api import ServiceSettings
+from faceproof.frontends.api.server import serve
 from faceproof.installation import install_command
 from support.served import rest, served, status, upload
 from support.service import picture
@@ -254,6 +258,18 @@ def test_a_signal_in_the_middle_loses_nothing(tiny_bundle, tmp_path):
             service.open()
 
 
+def test_a_signal_before_the_server_handles_signals_is_not_lost(monkeypatch):
+    def run(server, sockets):
+        signal.raise_signal(signal.SIGTERM)
+        stopped.append(server.should_exit)
+
+    stopped = []
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    with socket.socket() as listener:
+        serve(FastAPI(), listener, ServiceSettings(), started=lambda: None)
+    assert stopped == [True]
+
+
 def test_the_end_does_not_wait_for_ever(tiny_bundle, tmp_path):
     with served(tiny_bundle, tmp_path, shutdown_seconds=1) as service, service.open() as connection:
         connection.sendall(upload(WHITE)[:-10])
@@ -341,5 +357,7 @@ def not_served(monkeypatch):
         return CliRunner().invoke(app, ["serve", *words], env=given)
 
     monkeypatch.setattr("faceproof.frontends.api.server.serve", refuse)
-    monkeypatch.setattr("faceproof.frontends.api.security.write_log", lambda _: nullcontext())
+    monkeypatch.setattr(
+        "faceproof.frontends.api.security.write_log", lambda *_, **__: nullcontext()
+    )
     return run

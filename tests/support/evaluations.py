@@ -96,6 +96,7 @@ def audited(name: str = "robustness", **changes: Any) -> AuditResult:
         "settings": settings,
         "pictures": 60,
         "cautions": ("A sample of 60.", f"Only {name}."),
+        "own_cautions": (f"Only {name}.",),
         "tables": (
             AuditTable(
                 name="rates",

@@ -52,8 +52,11 @@ class Served:
 
 
 @contextmanager
-def served(detector: Path, folder: Path, **settings: object) -> Iterator[Served]:
-    """Give a service on a free port of this machine; settings go by the environment."""
+def served(detector: Path, folder: Path, *words: str, **settings: object) -> Iterator[Served]:
+    """Give a service on a free port of this machine; settings go by the environment.
+
+    ``words`` are further options of the command.
+    """
     environment = {
         f"FACEPROOF_SERVE_{name.upper()}": str(value) for name, value in settings.items()
     }
@@ -61,7 +64,7 @@ def served(detector: Path, folder: Path, **settings: object) -> Iterator[Served]
     output = folder / "said.txt"
     with output.open("wb") as stream:
         process = subprocess.Popen(
-            [*COMMAND, "--port", "0", "--detector", str(detector)],
+            [*COMMAND, "--port", "0", "--detector", str(detector), *words],
             stderr=stream,
             stdout=stream,
             env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
@@ -106,7 +109,7 @@ def rest(connection: socket.socket) -> bytes:
 
 def _port(process: subprocess.Popen[bytes], message: Path) -> int:
     """Return the port that the service says it listens on."""
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while time.monotonic() < until:
         text = message.read_text(encoding="utf-8")
         if found := re.search(r"listening on http://127\.0\.0\.1:(\d+)", text):

@@ -1,7 +1,8 @@
 """Trains the small set in a process of its own, which may send itself a signal on the way.
 
 A network without batch norm and dropout (``--plain``) takes the same path on any number of
-processes; statistics of batch norm are those of a process's share of the batch.
+processes; statistics of batch norm are those of a process's share of the batch. ``--normed`` has a
+batch norm with statistics of its own, which a recipe may freeze.
 
 Importing takes longer than a training: with ``--fork`` and a socket's number this process imports,
 then forks one that trains whenever it is sent arguments.
@@ -36,6 +37,16 @@ def plain(_name: str, *, head: object) -> Network:
     return Network(backbone, last, classifier=())
 
 
+def normed(name: str, *, head: object) -> Network:
+    """Return the plain network with a batch norm, as if it had seen other pictures before."""
+    network = plain(name, head=head)
+    norm = nn.BatchNorm2d(8)
+    nn.init.constant_(norm.running_mean, 0.1)
+    nn.init.constant_(norm.running_var, 0.5)
+    network.backbone.insert(1, norm)
+    return network
+
+
 def helpers() -> list[int]:
     """Return the processes that this one has started, where the system tells."""
     children = Path(f"/proc/self/task/{os.getpid()}/children")
@@ -48,6 +59,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--normed", action="store_true")
     parser.add_argument("--signal", type=int, default=0)
     parser.add_argument("--at", default="", help="send the signal when this is told")
     parser.add_argument("--helpers-too", action="store_true", help="as a terminal does")
@@ -57,6 +69,8 @@ def main() -> None:
     fit._try_export = lambda *_: None
     if asked.plain:
         fit.build = plain
+    elif asked.normed:
+        fit.build = normed
 
     def told(text: str) -> None:
         sys.stdout.write(text + "\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="gloo between processes as on Linux and macOS"),
 ]
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+AGENT = ("-m", "torch.distributed.run")
+TORCHRUN = (*AGENT, "--standalone", "--nproc-per-node", "2")
 PROGRAM = Path(__file__).with_name("program.py")
 STEPS = ("schedule.steps=40", "schedule.validate_steps=20", "schedule.checkpoint_steps=20")
 
@@ -126,6 +128,56 @@ def test_under_torchrun_two_processes_train_as_one(torchrun, prepared, alone, tm
     assert code == 0, errors
     assert sum("step 20/40" in line for line in output.splitlines()) == 1
     assert_alike(tmp_path, alone)
+
+
+@pytest.fixture(scope="module")
+def agents():
+    """Start an agent of torchrun for each of two machines, both this one, with a process each."""
+
+    def to_the_end(*arguments: object) -> list[tuple[int, str, str]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            where = f"127.0.0.1:{free.getsockname()[1]}"
+        machines = ("--nnodes", "2", "--nproc-per-node", "1", "--local-addr", "127.0.0.1")
+        meeting = ("--rdzv-backend", "c10d", "--rdzv-id", "test", "--rdzv-endpoint", where)
+        command = [sys.executable, *AGENT, *machines, *meeting, *map(str, arguments)]
+        started = [
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1"},
+            )
+            for _ in range(2)
+        ]
+        try:
+            said = [one.communicate(timeout=900) for one in started]
+        finally:
+            for one in started:
+                one.kill()
+        return [(one.returncode, *text) for one, text in zip(started, said, strict=True)]
+
+    return to_the_end
+
+
+@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "learning"])
+def test_two_machines_train_as_one_with_a_batch_norm_that_is_frozen(
+    program, agents, prepared, tmp_path, frozen
+):
+    """Two machines with 4 pictures each are one with 8, unless the batch norm learns."""
+    norm = f"network.batch_norm={'frozen' if frozen else 'train'}"
+    how = ("--normed", *STEPS, norm)
+    code, _, errors = program(prepared, tmp_path / "one", *how, "device.devices=1")
+    assert code == 0, errors
+    two = ("device.devices=1", "device.nodes=2")
+    ended = agents(PROGRAM, prepared, tmp_path / "two", *how, *two)
+    assert [code for code, *_ in ended] == [0, 0], ended
+    assert sum("step 20/40" in line for _, said, _ in ended for line in said.splitlines()) == 1
+    (one, other) = (losses(tmp_path / run) for run in ("one", "two"))
+    assert list(one) == list(other) == [10, 20, 30, 40]
+    same = list(one.values()) == pytest.approx(list(other.values()), abs=1e-4)
+    assert same is frozen, (one, other)
 
 
 def test_torchrun_starts_the_command(torchrun, prepared, tmp_path):

@@ -357,13 +357,30 @@ def test_sources_are_taken_as_they_are_needed(checker):
     for _ in range(20):
         next(results)
     results.close()
-    assert len(taken) <= 20 + 2 * (2 + 2) + 2
+    assert len(taken) <= 20 + 2 * (2 + 2) + 2 * (2 * 2)
+
+
+def test_a_slow_picture_leaves_work_for_the_other_workers(checker, monkeypatch):
+    two_others, order = threading.Event(), []
+    judge = Checker.judge
+
+    def slow_first(self, batch):
+        order.append(batch[0].source)
+        if len(order) == 1:
+            assert two_others.wait(20)
+        elif len(order) == 4:
+            two_others.set()
+        return judge(self, batch)
+
+    monkeypatch.setattr(Checker, "judge", slow_first)
+    results = checker.check_many([NO_FACE] * 6, batch_size=1, workers=2)
+    assert [result.status for result in results] == ["no_face"] * 6
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, RuntimeError, GeneratorExit])
 def test_workers_end_however_it_ends(checker, ending):
     def sources():
-        for _ in range(10):
+        for _ in range(30):
             yield NO_FACE
         raise ending
 

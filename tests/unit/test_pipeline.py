@@ -28,6 +28,21 @@ def test_work_runs_beside_the_caller():
     assert names <= {"faceproof_0", "faceproof_1"}
 
 
+def test_a_result_does_not_wait_for_more_items():
+    taken = []
+
+    def slow_items():
+        for item in range(200):
+            taken.append(item)
+            yield item
+            time.sleep(0.005)
+
+    answers = map_in_order(abs, slow_items(), workers=1, ahead=1000)
+    assert next(answers) == 0
+    assert len(taken) < 150
+    answers.close()
+
+
 def test_an_error_is_raised_in_its_turn():
     answers = map_in_order(lambda item: 1 // item, [1, 0, 1], workers=2, ahead=3)
     assert next(answers) == 1

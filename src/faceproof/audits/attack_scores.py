@@ -12,15 +12,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from faceproof.audits.black_box import square_attack
 from faceproof.audits.context import AuditContext
 from faceproof.audits.sampled_faces import (
     Crop,
     crop_of,
-    draw_faces,
+    draw_candidates,
+    faces_wanted,
     keep_scores,
     read_sampled_faces,
+    row_keys,
 )
 from faceproof.detector import calibrate
 from faceproof.errors import BundleError, MissingExtraError, UnknownChoiceError
@@ -36,7 +39,8 @@ if TYPE_CHECKING:
 EIGHT_BITS, UNROUNDED = "8 bits", "unrounded"
 """Pixels of an attacked crop: as a file can hold them, or as the attack computed them."""
 
-_CHUNK = 64
+_CHUNK = 16
+"""Faces that are attacked together; the scores are kept after each chunk."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,15 @@ ATTACKS: Mapping[str, Attack] = {
 
 @dataclass(frozen=True)
 class AttackedFaces:
-    """The crops to attack, and what the detector makes of them unchanged."""
+    """The crops of N judged faces, and what the detector makes of them unchanged.
+
+    Those that are wrong unchanged need no attack: they are left as they are.
+    """
 
     context: AuditContext
     crops: tuple[Crop, ...]
+    clean: Floats
+    """The logits of the unchanged crops, float64 [N]."""
     drawn: int
     """How many pictures were drawn; those whose face gets no verdict are not among the crops."""
 
@@ -97,14 +106,13 @@ class AttackedFaces:
         return np.array([one.group for one in self.crops], dtype=np.str_)
 
     @cached_property
-    def clean(self) -> Floats:
-        """The logits of the unchanged crops, float64 [N]."""
-        return self.judge(self.pixels)
+    def attacked(self) -> Bools:
+        """Whether a face is attacked: a fake called fake, or a real face not called fake, [N]."""
+        return is_right(self.context, self.clean, self.fake)
 
     def judge(self, pixels: Pixels | FloatPixels) -> Floats:
         """Return the logits of crops [N, S, S, 3] by the detector as it runs, float64 [N]."""
-        detector = self.context.detector
-        return detector.logits(network_input(pixels, detector.preprocessing.input))
+        return judge(self.context, pixels)
 
     def probabilities(self, logits: Floats) -> Floats:
         """Return the calibrated probabilities of fake, float64 [N]."""
@@ -117,10 +125,41 @@ class AttackedFaces:
 
 
 def select_attacked(context: AuditContext) -> AttackedFaces:
-    """Return the faces to attack, of pictures drawn from the sample of degraded ones."""
-    rows = draw_faces(context, "degraded")
-    crops = tuple(crop_of(context, one) for one in read_sampled_faces(context, rows))
-    return AttackedFaces(context, crops, len(rows))
+    """Return judged faces, with `faces_wanted` of each class among them that are right unchanged.
+
+    Pictures are drawn until there are so many, or none is left.
+    """
+    wanted, crops, logits, drawn = faces_wanted(context), list[Crop](), list[float](), 0
+    candidates = [draw_candidates(context, label) for label in ("real", "fake")]
+    number = sum(map(len, candidates))
+    shown = "candidate"
+    context.progress(shown, 0, number)
+    for rows in candidates:
+        right = 0
+        for row in rows:
+            if right == wanted:
+                break
+            for sampled in read_sampled_faces(context, [row]):
+                crops.append(crop_of(context, sampled))
+                logits += judge(context, crops[-1].pixels[None]).tolist()
+                right += is_right(context, logits[-1:], [row.is_fake])[0]
+            drawn += 1
+            if drawn < number:
+                context.progress(shown, drawn, number)
+    context.progress(shown, number, number)
+    return AttackedFaces(context, tuple(crops), np.array(logits, np.float64), drawn)
+
+
+def judge(context: AuditContext, pixels: Pixels | FloatPixels) -> Floats:
+    """Return the logits of crops [N, S, S, 3] by the detector as it runs, float64 [N]."""
+    detector = context.detector
+    return detector.logits(network_input(pixels, detector.preprocessing.input))
+
+
+def is_right(context: AuditContext, logits: ArrayLike, fake: ArrayLike) -> Bools:
+    """Return whether a fake is called fake, or a real face is not called fake, bool [N]."""
+    chances = calibrate(np.asarray(logits, np.float64), context.detector.spec.calibration)
+    return np.asarray((chances >= context.point.fake_from) == np.asarray(fake), dtype=bool)
 
 
 def open_white_box(of: AttackedFaces) -> tuple[WhiteBox | None, str]:
@@ -132,7 +171,7 @@ def open_white_box(of: AttackedFaces) -> tuple[WhiteBox | None, str]:
         box = WhiteBox(of.context.detector)
     except (MissingExtraError, UnknownChoiceError, BundleError) as error:
         return None, str(error)
-    differences = sigmoid(box.logits(of.pixels)) - sigmoid(of.clean)
+    differences = sigmoid(box.logits(of.pixels[of.attacked])) - sigmoid(of.clean[of.attacked])
     furthest = float(np.abs(differences).max(initial=0.0))
     if furthest > TOLERANCE:
         return None, (
@@ -144,22 +183,21 @@ def open_white_box(of: AttackedFaces) -> tuple[WhiteBox | None, str]:
 
 def score_attack(of: AttackedFaces, attack: Attack, box: WhiteBox | None) -> dict[str, Floats]:
     """Return the logits float64 [N] by name, see `column`; from the folder if it has them."""
-    settings = of.context.settings
-    key = [asdict(attack), [one.row.path for one in of.crops], settings.seed, settings.faces]
-    key.append(settings.operating_point)
-
-    def make() -> Mapping[str, Floats]:
-        shown, number = f"{attack.name} attack", len(of.crops)
-        of.context.progress(shown, 0, number)
-        columns: dict[str, list[Floats]] = {}
-        for start in range(0, number, _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            for name, logits in _attack_chunk(of, attack, box, chunk):
-                columns.setdefault(name, []).append(logits)
-            of.context.progress(shown, min(start + _CHUNK, number), number)
-        return {name: np.concatenate(parts) for name, parts in columns.items()}
-
-    return keep_scores(of.context, attack.name, key, make)
+    settings, places = of.context.settings, np.flatnonzero(of.attacked)
+    rows = row_keys(of.crops[at].row for at in places)
+    scores = keep_scores(
+        of.context,
+        attack.name,
+        [asdict(attack), rows, settings.seed, settings.faces, settings.operating_point],
+        len(places),
+        lambda part: dict(_attack_chunk(of, attack, box, places[part], settings.seed + part.start)),
+        part=_CHUNK,
+        shown=f"{attack.name} attack",
+    )
+    every = {name: of.clean.copy() for name in scores}
+    for name, logits in scores.items():
+        every[name][places] = logits
+    return every
 
 
 def column(attack: Attack, budget: float, pixels: str) -> str:
@@ -172,10 +210,10 @@ def column(attack: Attack, budget: float, pixels: str) -> str:
 
 
 def _attack_chunk(
-    of: AttackedFaces, attack: Attack, box: WhiteBox | None, chunk: slice
+    of: AttackedFaces, attack: Attack, box: WhiteBox | None, chunk: NDArray[np.intp], seed: int
 ) -> Iterator[tuple[str, Floats]]:
-    """Yield the logits of a chunk of the faces under each budget, by name."""
-    crops, fake, seed = of.pixels[chunk], of.fake[chunk], of.context.settings.seed + chunk.start
+    """Yield the logits of a chunk of the faces, by their places, under each budget by name."""
+    crops, fake = of.pixels[chunk], of.fake[chunk]
     if box is None:
         clean, start = of.clean[chunk], None
         for budget in attack.budgets:

@@ -38,12 +38,14 @@ from faceproof.audits.rates import (
     small_cell_words,
     small_cells_caution,
 )
+from faceproof.audits.sampled_faces import faces_wanted
 from faceproof.detector.spec import Finding
 from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Series
 from faceproof.evaluation.finding_names import UNATTACKED, attack_cautions
 from faceproof.evaluation.findings import slice_findings
 from faceproof.evaluation.formulas import Floats
 from faceproof.evaluation.predictions import Faces
+from faceproof.messages import count_noun
 
 _METRICS = ("accuracy", "recall", "bpcer")
 """Those of `faceproof.training.attack_report`, so that a card can show both."""
@@ -61,9 +63,10 @@ _CAPTION = (
     "(l2), in grey levels, which are the steps of 8 bits; l2_of_pixels: the largest L2 norm of the "
     "change for pixels in 0..1; steps: gradients, or queries of square. pixels: whether the crop "
     "was rounded to 8 bits. evaded and called_real: of the fakes called fake unchanged; "
-    "called_fake: of the real faces not called fake unchanged; accuracy: all faces attacked; "
-    "roc_auc: attacked fakes against unchanged real faces. An attack leaves a face once it is "
-    "called the opposite, so ROC-AUC may fall further. Intervals are 95 %, by group."
+    "called_fake: of the real faces not called fake unchanged; accuracy: all faces, also those "
+    "that are wrong unchanged and are not attacked; roc_auc: fakes under attack against unchanged "
+    "real faces. An attack leaves a face once it is called the opposite, so ROC-AUC may fall "
+    "further. Intervals are 95 %, by group."
 )
 _HALF = 0.5
 _BUDGET_COLUMNS = (
@@ -82,11 +85,10 @@ def run(context: AuditContext) -> AuditOutcome:
     """Return what laundering and attacks do to verdicts, by budget."""
     laundered = measure_laundering(context.grid("degraded"), context.point)
     of = select_attacked(context)
-    cautions = context.cautions("degraded")
-    detected = of.fake & (of.probabilities(of.clean) >= context.point.fake_from)
+    detected = of.fake & of.attacked
     if not laundered or not detected.any():
         kinds = "no fake was called fake as it is, so that none can evade detection"
-        return AuditOutcome(f"Not measured: {kinds}.", cautions=cautions, measured=False)
+        return AuditOutcome(f"Not measured: {kinds}.", measured=False)
     box, about = open_white_box(of)
     attacks = [one for one in ATTACKS.values() if box or not one.white_box]
     measured = [
@@ -99,9 +101,10 @@ def run(context: AuditContext) -> AuditOutcome:
         () if box else (f"Attacks by gradients ({_names(white_box=True)}) were not run: {about}.",)
     )
     held = [one for one in measured if one.pixels == EIGHT_BITS]
-    sizes = _sizes(of, int(detected.sum()), about if box else None)
+    sizes = _sizes(of, about if box else None)
     return AuditOutcome(
-        answer=f"{laundering_words(laundered)} {_answer(held)}",
+        answer=_answer(laundered, held),
+        details=(laundering_words(laundered), *_details(held)),
         tables=(
             _table(measured),
             AuditTable(
@@ -115,9 +118,8 @@ def run(context: AuditContext) -> AuditOutcome:
         ),
         plots=(_plot(held), laundering_plot(laundered)),
         cautions=(
-            *cautions,
             *left_out,
-            *_cautions(of, laundered, detected.sum()),
+            *_cautions(of, laundered),
             *attack_cautions(found),
         ),
         findings=tuple(found),
@@ -157,9 +159,8 @@ class _Attacked:
 
 def _measure(of: AttackedFaces, attack: Attack, scores: dict[str, Floats]) -> Iterator[_Attacked]:
     """Yield the outcome at each budget, as 8-bit pixels and as the attack computed them."""
-    point, clean = of.context.point, of.probabilities(of.clean)
-    detected = of.fake & (clean >= point.fake_from)
-    spared = ~of.fake & (clean < point.fake_from)
+    point = of.context.point
+    detected, spared = of.fake & of.attacked, ~of.fake & of.attacked
     for budget in attack.budgets:
         for pixels in (EIGHT_BITS, UNROUNDED):
             logits = scores.get(column(attack, budget, pixels))
@@ -235,65 +236,98 @@ def _budget_row(attack: Attack, held: Sequence[_Attacked]) -> tuple[Cell, ...]:
 
 
 _SIZES_CAPTION = (
-    "The faces that were attacked. torch_difference: the largest difference in probability between "
+    "Pictures were drawn until enough faces of each class were right unchanged: detected_fakes and "
+    "spared_real_faces, which were attacked. faces: those that got a verdict, with the wrong ones, "
+    "which need no attack. torch_difference: the largest difference in probability between "
     "the torch network, whose gradients the attacks use, and the network that runs."
 )
 
 
-def _sizes(
-    of: AttackedFaces, detected: int, difference: str | None
-) -> tuple[tuple[str, float | None], ...]:
+def _sizes(of: AttackedFaces, difference: str | None) -> tuple[tuple[str, float | None], ...]:
     return (
         ("pictures_drawn", of.drawn),
         ("faces", len(of.crops)),
         ("real_faces", int((~of.fake).sum())),
         ("fakes", int(of.fake.sum())),
-        ("detected_fakes", detected),
-        ("groups", len(np.unique(of.groups))),
+        ("detected_fakes", int((of.fake & of.attacked).sum())),
+        ("spared_real_faces", int((~of.fake & of.attacked).sum())),
+        ("groups", len(np.unique(of.groups[of.attacked]))),
         ("crop_px", of.pixels.shape[1]),
         ("torch_difference", None if difference is None else float(difference)),
     )
 
 
-def _cautions(of: AttackedFaces, laundered: Sequence[Laundered], detected: int) -> Iterator[str]:
+def _cautions(of: AttackedFaces, laundered: Sequence[Laundered]) -> Iterator[str]:
+    detected, spared = of.fake & of.attacked, ~of.fake & of.attacked
+    wanted = faces_wanted(of.context)
     yield (
-        f"The attacks were run on {len(of.crops)} of {of.drawn} faces drawn for them ({detected} "
-        "fakes called fake unchanged). They change the crop and not the picture, and a stronger "
-        "attack exists: read each rate as the least that an attacker reaches."
+        f"The attacks were run on {detected.sum()} fakes called fake unchanged and {spared.sum()} "
+        f"real faces not called fake, found among {of.drawn:,} pictures. They change the crop and "
+        "not the picture, and a stronger attack exists: read each rate as the least that an "
+        "attacker reaches."
     )
-    if of.fake.all():
-        yield "No real face was attacked: ROC-AUC and real faces called fake are not measured."
-    groups = [("attacks", len(np.unique(of.groups[of.fake])))]
+    if wanted is not None and min(detected.sum(), spared.sum()) < wanted:
+        yield f"Fewer than {wanted} faces of each class were right unchanged and could be attacked."
+    if not spared.any():
+        also = "ROC-AUC and " if of.fake.all() else ""
+        yield f"No real face was attacked: {also}real faces called fake are not measured."
+    groups = [
+        (name, len(np.unique(of.groups[of_class])))
+        for name, of_class in (("fakes attacked", detected), ("real faces attacked", spared))
+        if of_class.any()
+    ]
     yield from small_cells_caution(
         [*groups, *((one.condition, one.evaded.groups) for one in laundered)]
     )
 
 
-def _answer(held: Sequence[_Attacked]) -> str:
-    """Return the least budgets of attacks by scores and by weights in a sentence."""
-    parts = []
-    for white_box, words in ((False, "With scores only"), (True, "With the weights")):
-        tried = [one for one in held if one.attack.white_box == white_box]
-        if tried:
-            parts.append(f"{words}, {_least_words(tried)}.")
-    return " ".join(parts)
+_ATTACKERS = ((False, "With scores only"), (True, "With the weights"))
+
+
+def _answer(laundered: Sequence[Laundered], held: Sequence[_Attacked]) -> str:
+    """Return how many detected fakes each kind of attacker gets past, in a sentence."""
+    worst = max(laundered[:-1], key=lambda one: one.evaded.value or 0.0)
+    parts = [f"{worst.evaded.words} when {worst.words}"]
+    for white_box, words in _ATTACKERS:
+        if tried := [one for one in held if one.attack.white_box == white_box]:
+            most = _strongest(tried)
+            parts.append(
+                f"{most.evaded.words} {words.lower()} "
+                f"({count_noun(round(most.budget), 'grey level')})"
+            )
+    return f"Detected fakes that pass: {', '.join(parts)}."
+
+
+def _details(held: Sequence[_Attacked]) -> Iterator[str]:
+    """Yield the least budgets of attacks by scores, and of those by weights."""
+    for white_box, words in _ATTACKERS:
+        if tried := [one for one in held if one.attack.white_box == white_box]:
+            yield f"{words}, {_least_words(tried)}."
+
+
+def _strongest(tried: Sequence[_Attacked]) -> _Attacked:
+    """Return the smallest budget that lets half of the fakes pass, or the furthest reached."""
+    linf = [one for one in tried if one.attack.norm == "linf"]
+    enough = [one for one in linf if (one.evaded.value or 0.0) >= _HALF]
+    return min(
+        enough or linf,
+        key=lambda one: (one.budget if enough else 0.0, -(one.evaded.value or 0.0)),
+    )
 
 
 def _least_words(tried: Sequence[_Attacked]) -> str:
     """Return the smallest budget that lets half of the fakes pass, or the furthest reached."""
-    linf = [one for one in tried if one.attack.norm == "linf"]
-    enough = [one for one in linf if (one.evaded.value or 0.0) >= _HALF]
-    if enough:
-        least = min(enough, key=lambda one: (one.budget, -(one.evaded.value or 0.0)))
+    one = _strongest(tried)
+    name = one.attack.condition(one.budget)
+    if (one.evaded.value or 0.0) >= _HALF:
         return (
-            f"changes of {least.budget:g} grey level{'' if least.budget == 1 else 's'} "
-            f"({least.attack.condition(least.budget)}) let {least.evaded.words} of "
-            f"{least.evaded.n} detected fakes pass, the smallest budget tried that lets half pass"
+            f"changes of {count_noun(round(one.budget), 'grey level')} ({name}) let "
+            f"{one.evaded.words} of {count_noun(one.evaded.n, 'detected fake')} pass, the smallest "
+            "budget tried that lets half pass"
         )
-    most = max(linf, key=lambda one: one.evaded.value or 0.0)
     return (
-        f"no budget tried lets half of the {most.evaded.n} detected fakes pass: at most "
-        f"{most.evaded.words} ({most.attack.condition(most.budget)})"
+        f"no budget tried lets half of the {count_noun(one.evaded.n, 'detected fake')} pass: at "
+        f"most {one.evaded.words} ({name})"
     )
 
 

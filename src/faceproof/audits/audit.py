@@ -23,6 +23,7 @@ from faceproof.detector import Detector
 from faceproof.detector.scorers import usable_cores
 from faceproof.errors import UsageError
 from faceproof.evaluation.audit_result import AuditResult, AuditRun, AuditSettings
+from faceproof.evaluation.predict import check_batch_size
 from faceproof.evaluation.scored_faces import FACES
 from faceproof.evaluation.selection import select_rows
 from faceproof.outputs import atomic_write, refuse_overwriting, write_error
@@ -61,12 +62,13 @@ def audit(
     seed: int = 0,
     leave_one_out: str | Path | None = None,
     by: Sequence[str] = (),
+    batch_size: int = 32,
     progress: Progress | None = None,
 ) -> AuditRun:
     r"""Return the results of the audits called ``only`` (None: all) of a detector.
 
-    ``detector``, ``manifest``, ``split``, ``root``, ``at`` and ``faces`` are those of
-    `faceproof.evaluate`. Each cell of a sample has at most ``most`` pictures, None takes all; a
+    ``detector``, ``manifest``, ``split``, ``root``, ``at``, ``faces`` and ``batch_size`` are those
+    of `faceproof.evaluate`. Each cell of a sample has at most ``most`` pictures, None takes all; a
     result names its cells with fewer than 300 groups. ``by`` are the attribute columns of the
     audit *fairness*, joined by ``+`` for groups by several; without any, those of
     `faceproof.audits.attributes.KNOWN` and their pairs. ``output`` is a folder, new, empty or of an
@@ -100,6 +102,7 @@ def audit(
     find = choose(FACES, faces, what="choice of faces")()
     if most is not None and most < 1:
         raise UsageError(f"most is {most}; a cell needs at least 1 picture")
+    check_batch_size(batch_size)
     judge = (
         detector
         if isinstance(detector, Detector)
@@ -136,6 +139,7 @@ def audit(
         folder,
         progress or (lambda _, __, ___: None),
         find_leave_one_out(leave_one_out, folder),
+        batch_size,
     )
     if by:
         context.attributes  # noqa: B018 - an unknown column is an error before anything is scored
@@ -200,15 +204,18 @@ def _run_or_read(name: str, one: Audit, context: AuditContext) -> AuditResult:
                 f"{to_printable(str(file))} cannot be read as the result of an audit; delete it to "
                 "run the audit again"
             ) from error
-    found = one.run(context)
+    found, main = one.run(context), one.reads[0]
+    about_data = context.cautions(main) if context.sample(main) else ()
     result = AuditResult(
         name=name,
         question=one.question,
         answer=found.answer,
+        details=found.details,
         measured=found.measured,
         settings=context.settings,
-        pictures=len(context.sample(one.reads[0])),
-        cautions=found.cautions,
+        pictures=len(context.sample(main)),
+        cautions=(*about_data, *found.cautions),
+        own_cautions=found.cautions,
         tables=found.tables,
         plots=found.plots,
         findings=found.findings,

@@ -26,10 +26,14 @@ from faceproof.evaluation.findings import slice_findings
 from faceproof.evaluation.formulas import Bools
 from faceproof.evaluation.intervals import clopper_pearson_upper, effective_size
 from faceproof.evaluation.predictions import FAKE, REAL, Faces, Texts
+from faceproof.messages import count_noun
 
 _METRICS = ("ece", "brier", "log_loss")
 _CERTAIN = (0.85, 0.95)
 """Probabilities that count as "90 %"."""
+
+WITHIN, ABOVE, UNKNOWN = "within budget", "above budget", "too few faces to tell"
+NO_FACES = "no faces"
 
 _BINS = (
     *("from", "below", "faces", "groups", "mean_probability"),
@@ -77,17 +81,24 @@ def run(context: AuditContext) -> AuditOutcome:
             rows=tuple(one.row for one in promises),
         ),
     )
-    cautions = (*context.cautions("clean"), *_cautions(judged, slices))
+    cautions = _cautions(judged, slices)
     if not judged.fake.any() or judged.fake.all():
         kind = "fake" if not judged.fake.any() else "real"
-        answer = (
-            f"Not measured: no {kind} face was judged, and calibration needs both. "
-            f"{_promise_words(promises)}"
+        return AuditOutcome(
+            f"Not measured: no {kind} face was judged, and calibration needs both.",
+            tables,
+            cautions=cautions,
+            measured=False,
+            details=tuple(_promise_words(promises)),
         )
-        return AuditOutcome(answer, tables, cautions=cautions, measured=False)
-    plots = (_plot(judged),)
-    answer = f"{_answer(judged, slices)} {_promise_words(promises)}"
-    return AuditOutcome(answer, tables, plots, cautions, findings)
+    return AuditOutcome(
+        _answer(judged, promises),
+        tables,
+        (_plot(judged),),
+        cautions,
+        findings,
+        details=(_error_words(slices), *_promise_words(promises)),
+    )
 
 
 def _bins(judged: Faces) -> Iterator[tuple[float, float, Faces]]:
@@ -185,10 +196,10 @@ class _Promise:
     def outcome(self) -> str:
         """Whether the error is within its budget; a rate without faces has no outcome."""
         if self.bound is None or self.rate.low is None:
-            return "no faces"
+            return NO_FACES
         if self.bound <= self.budget:
-            return "within budget"
-        return "above budget" if self.rate.low > self.budget else "too few faces to tell"
+            return WITHIN
+        return ABOVE if self.rate.low > self.budget else UNKNOWN
 
     @property
     def row(self) -> tuple[Cell, ...]:
@@ -231,22 +242,40 @@ def _bounded_rate(hits: Bools, groups: Texts) -> tuple[Rate, float | None]:
     )
 
 
-def _promise_words(promises: Sequence[_Promise]) -> str:
-    """Return whether budgets hold over all faces, and which parts are above theirs."""
-    overall = [one for one in promises if one.slice == "all"]
-    if not overall:
-        return "The operating points promise no error rate."
-    words = "; ".join(
-        f"{one.point}, {_ERRORS[one.error]} at most {100 * one.budget:g} %: {one.outcome}"
-        + (f", {one.rate.words}" if one.rate.n else "")
-        for one in overall
-    )
+def _promise_words(promises: Sequence[_Promise]) -> Iterator[str]:
+    """Yield what became of each budget over all faces, and which parts are above theirs."""
+    for one in promises:
+        if one.slice == "all":
+            measured = f", {one.rate.words} of {one.rate.n:,}" if one.rate.n else ""
+            yield (
+                f"{one.point}, {_ERRORS[one.error]} at most {100 * one.budget:g} %: "
+                f"{one.outcome}{measured}."
+            )
     above = [
         f"{one.point} for {one.slice}"
         for one in promises
-        if one.slice != "all" and one.outcome == "above budget"
+        if one.slice != "all" and one.outcome == ABOVE
     ]
-    return f"Budgets: {words}. Above budget in parts: {join_some(above) or 'none shown'}."
+    if above:
+        yield f"Above budget in parts: {join_some(above)}."
+
+
+def _budget_words(promises: Sequence[_Promise]) -> str:
+    """Return how many budgets over all faces hold, as the end of a sentence."""
+    outcomes = [one.outcome for one in promises if one.slice == "all"]
+    if not outcomes:
+        return "the operating points promise no error rate"
+    counts = [
+        f"{number} {'is' if number == 1 else 'are'} {words}"
+        for outcome, words in (
+            (WITHIN, "kept"),
+            (ABOVE, "exceeded"),
+            (UNKNOWN, "not settled by so few faces"),
+            (NO_FACES, "without a face"),
+        )
+        if (number := outcomes.count(outcome))
+    ]
+    return f"of {count_noun(len(outcomes), 'error budget')}, {' and '.join(counts)}"
 
 
 _ERRORS = {"bpcer": "real faces called fake", "apcer": "fakes called real"}
@@ -262,7 +291,7 @@ def _cautions(judged: Faces, slices: Sequence[_CalibratedSlice]) -> tuple[str, .
     one_class = [part.name for part in slices if not part.findings]
     left_out = (
         (
-            f"No calibration error for {len(one_class)} slices with one class only: "
+            f"No calibration error for {count_noun(len(one_class), 'slice')} with one class only: "
             f"{join_some(one_class)}.",
         )
         if one_class
@@ -272,26 +301,30 @@ def _cautions(judged: Faces, slices: Sequence[_CalibratedSlice]) -> tuple[str, .
     return (mix, *left_out, *small_cells_caution(measured))
 
 
-def _answer(judged: Faces, slices: Sequence[_CalibratedSlice]) -> str:
-    """Return whether 90 % means 90 %, the calibration error, and where it is worst."""
+def _answer(judged: Faces, promises: Sequence[_Promise]) -> str:
+    """Return whether 90 % means 90 %, and how many budgets are kept, in a sentence."""
     low, high = _CERTAIN
     near = judged.where((judged.probabilities >= low) & (judged.probabilities < high))
     share = measure_rate(near.fake, near.groups)
     ninety = (
-        f"Of {share.n} faces given {100 * low:.0f} to {100 * high:.0f} %, {share.words} were fake"
+        f"Of {count_noun(share.n, 'face')} given {100 * low:.0f} to {100 * high:.0f} %, "
+        f"{share.words} were fake"
         if share.n
         else f"No face was given {100 * low:.0f} to {100 * high:.0f} %"
     )
+    return f"{ninety}, and {_budget_words(promises)}."
+
+
+def _error_words(slices: Sequence[_CalibratedSlice]) -> str:
+    """Return the calibration error of unchanged faces, and where it is worst."""
     errors = [one for part in slices for one in part.findings if one.metric == "ece"]
     worst = max(errors, key=lambda one: one.value)
     where = worst.condition if worst.condition != "clean" else worst.slice
-    return (
-        f"{ninety}; the calibration error is {_error_words(errors[0])} on unchanged faces"
-        f"{'' if worst is errors[0] else f', and at most {_error_words(worst)}, for {where}'}."
-    )
+    more = "" if worst is errors[0] else f", and at worst {_ece_words(worst)}, for {where}"
+    return f"The calibration error (ECE) is {_ece_words(errors[0])} on unchanged faces{more}."
 
 
-def _error_words(found: Finding) -> str:
+def _ece_words(found: Finding) -> str:
     return f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
 
 

@@ -29,10 +29,13 @@ from faceproof.evaluation.predict import predict_rows
 from faceproof.evaluation.predictions import (
     Faces,
     Origin,
+    Prediction,
     all_faces,
     labelled_rows,
+    make_table,
     origin_of,
     read_table,
+    rows_of,
     verdict_places,
     withholds_verdict,
     write_table,
@@ -72,14 +75,19 @@ SCORINGS: dict[str, Scoring] = {
 
 @dataclass(frozen=True)
 class AuditOutcome:
-    """What an audit found; `AuditContext` and the table of audits add the rest of the record."""
+    """What an audit found; `AuditContext` and the table of audits add the rest of the record.
+
+    ``cautions`` are about the figures of the audit; those about the data come with the record.
+    """
 
     answer: str
+    """One sentence; ``details`` has the others."""
     tables: tuple[AuditTable, ...] = ()
     plots: tuple[AuditPlot, ...] = ()
     cautions: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     measured: bool = True
+    details: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,6 +113,8 @@ class AuditContext:
     progress: Progress = lambda _, __, ___: None
     leave_one_out: AuditResult | None = None
     """The result of `faceproof train leave-one-out`, if there is one."""
+    batch_size: int = 32
+    """Faces that the networks judge at once."""
     _tables: dict[str, pa.Table] = field(default_factory=dict)
 
     def sample(self, name: str) -> tuple[Row, ...]:
@@ -114,6 +124,25 @@ class AuditContext:
         if scoring.of_people:
             return draw_rows_of_people(self._rows_of(name), most, self.attributes, seed=seed)
         return draw_rows(self._rows_of(name), most, cell=scoring.cell, seed=seed)
+
+    def judged(self, name: str) -> tuple[Row, ...]:
+        """Return the pictures of `sample` whose face got a verdict unchanged."""
+        table = labelled_rows(self.predictions(name))
+        names = ("path", "face", "condition", "status", "cautions")
+        known = {
+            (path, face)
+            for path, face, condition, status, marks in zip(
+                *(table[one].to_pylist() for one in names), strict=True
+            )
+            if condition == "clean" and status == "ok" and not withholds_verdict(status, marks)
+        }
+        count: Counter[str] = Counter()  # rows of one picture number its faces
+        kept = []
+        for row in self.sample(name):
+            if (row.path, count[row.path]) in known:
+                kept.append(row)
+            count[row.path] += 1
+        return tuple(kept)
 
     def _rows_of(self, name: str) -> tuple[Row, ...]:
         """Return the rows from which the sample of a scoring is drawn."""
@@ -191,20 +220,14 @@ class AuditContext:
         return table if held == wanted and origin_of(table) == self._origin else None
 
     def _predict(self, name: str) -> pa.Table:
-        rows, scoring = self.sample(name), SCORINGS[name]
-        number = len(rows) * len(scoring.conditions)
-        self.progress(name, 0, number)
-        table = predict_rows(
-            self.detector,
-            rows,
-            self._origin,
-            scoring.conditions,
-            root=self.selection.root,
-            find=self.find,
-            partial_folder=self.folder and self.folder / f"predictions-{name}.partial",
-            workers=usable_cores(),
-            progress=lambda count: self.progress(name, count, number),
-        )
+        """Return a new table; unchanged pictures of the other tables are not scored again."""
+        rows, conditions = self.sample(name), SCORINGS[name].conditions
+        known = self._known(name) if conditions == ("clean",) else {}
+        new = [row for row in rows if row.path not in known]
+        table = self._score(name, new, conditions) if new else make_table((), self._origin)
+        if known:
+            faces, paths = known | _by_path(table), dict.fromkeys(row.path for row in rows)
+            table = make_table((one for path in paths for one in faces[path]), self._origin)
         if file := self._file(name):
             part = file.with_name(f".{file.name}.part")
             try:
@@ -213,6 +236,40 @@ class AuditContext:
             except OSError as error:
                 raise write_error(file, error) from error
         return table
+
+    def _known(self, name: str) -> dict[str, list[Prediction]]:
+        """Return the unchanged faces in the other tables that are there, by path."""
+        found: dict[str, list[Prediction]] = {}
+        for other in SCORINGS:
+            table = None if other == name else self._tables.get(other) or self._read(other)
+            found |= _by_path(table) if table else {}
+        return found
+
+    def _score(self, name: str, rows: Sequence[Row], conditions: tuple[str, ...]) -> pa.Table:
+        """Return the predictions of rows under conditions."""
+        number = len(rows) * len(conditions)
+        self.progress(name, 0, number)
+        return predict_rows(
+            self.detector,
+            rows,
+            self._origin,
+            conditions,
+            root=self.selection.root,
+            find=self.find,
+            partial_folder=self.folder and self.folder / f"predictions-{name}.partial",
+            workers=usable_cores(),
+            batch_size=self.batch_size,
+            progress=lambda count: self.progress(name, count, number),
+        )
+
+
+def _by_path(table: pa.Table) -> dict[str, list[Prediction]]:
+    """Return the unchanged faces of a table by path."""
+    found: dict[str, list[Prediction]] = {}
+    for one in rows_of(table):
+        if one.condition == "clean":
+            found.setdefault(one.path, []).append(one)
+    return found
 
 
 def draw_rows(
@@ -228,7 +285,7 @@ def draw_rows(
         return tuple(rows)
     taken: Counter[tuple[str, ...]] = Counter()
     kept: set[str] = set()
-    for row in _order_rows(rows, seed):
+    for row in order_rows(rows, seed):
         if taken[cell(row)] < most:
             taken[cell(row)] += 1
             kept.add(row.path)
@@ -247,7 +304,7 @@ def draw_rows_of_people(
         return tuple(rows)
     taken: Counter[tuple[str, ...]] = Counter()
     kept: set[str] = set()
-    for row in _order_rows(rows, seed):
+    for row in order_rows(rows, seed):
         cells = attributes.cells(row)
         if any(taken[one] < most for one in cells):
             taken.update(cells)
@@ -255,7 +312,7 @@ def draw_rows_of_people(
     return tuple(row for row in rows if row.path in kept)
 
 
-def _order_rows(rows: Sequence[Row], seed: int) -> list[Row]:
+def order_rows(rows: Sequence[Row], seed: int) -> list[Row]:
     """Return the rows in the order in which they are drawn."""
     repeats: Counter[tuple[str, ...]] = Counter()
     nth: dict[str, int] = {}

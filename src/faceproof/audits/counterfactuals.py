@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from io import BytesIO
 
 import cv2
@@ -28,7 +28,9 @@ from faceproof.audits.sampled_faces import (
     draw_faces,
     keep_scores,
     read_sampled_faces,
+    row_keys,
 )
+from faceproof.data.manifest import Row
 from faceproof.detector import calibrate
 from faceproof.evaluation.formulas import Bools, Floats
 from faceproof.evaluation.scored_faces import SAME_FACE, closest_face
@@ -52,6 +54,8 @@ _CENTRE, _AXES = (56.0, 66.0), (44.0, 56.0)
 _EDGE = 2.0
 _BLUR = 1 / 8
 """Of the crop's side, as in the deletion test of heat maps."""
+_PART = 8
+"""Faces that are scored together; the scores are kept after each part."""
 
 
 def _save(pixels: Pixels, **how: object) -> Pixels:
@@ -106,8 +110,6 @@ class Counterfactuals:
     fake: Bools
     groups: NDArray[np.str_]
     logits: Mapping[str, Floats]
-    drawn: int
-    """How many pictures were drawn; those whose face gets no verdict are left out."""
 
     def probabilities(self, context: AuditContext, name: str) -> Floats:
         """Return the calibrated probabilities under a variant, float64 [N] with NaN."""
@@ -116,49 +118,81 @@ class Counterfactuals:
 
 def score_counterfactuals(context: AuditContext) -> Counterfactuals:
     """Return the faces of pictures drawn from the clean sample under each of `VARIANTS`."""
-    rows = draw_faces(context, "clean")
-    key = [[row.path, *sorted(row.attributes.items())] for row in rows]
-    place = {id(row): at for at, row in enumerate(rows)}
-
-    def make() -> dict[str, Floats]:
-        scores = {name: np.full(len(rows), np.nan) for name in (UNCHANGED, *VARIANTS)}
-        context.progress("counterfactual", 0, len(rows))
-        crops: list[Crop] = []
-        for sampled in read_sampled_faces(context, rows):
-            at = place[id(sampled.row)]
-            crops.append(crop_of(context, sampled))
-            for name, logit in _score_copies(context, sampled, crops[-1]).items():
-                scores[name][at] = logit
-            if at:  # the first call with 0 begins a bar
-                context.progress("counterfactual", at, len(rows))
-        for name, changed in _change_crops(crops, context.settings.seed).items():
-            known = {at: pixels for at, pixels in enumerate(changed) if pixels is not None}
-            logits = _judge(context, list(known.values()))
-            scores[name][[place[id(crops[at].row)] for at in known]] = logits
-        context.progress("counterfactual", len(rows), len(rows))
-        return scores
-
-    every = keep_scores(context, "shortcuts", [key, context.settings.seed], make)
-    judged = ~np.isnan(every[UNCHANGED])
+    rows, seed = draw_faces(context, "clean"), context.settings.seed
+    key = [row_keys(rows), seed]
+    copies = keep_scores(
+        context,
+        "shortcuts",
+        key,
+        len(rows),
+        lambda part: _score_saved(context, rows[part]),
+        part=_PART,
+        shown="counterfactual",
+    )
+    judged = ~np.isnan(copies.get(UNCHANGED, np.empty(0)))
+    own = [row for row, known in zip(rows, judged, strict=True) if known]
+    changes = _Changes(context, own)
+    changed = keep_scores(
+        context,
+        "backgrounds",
+        key,
+        len(own),
+        changes.score,
+        part=_PART,
+        shown="changed background",
+    )
     return Counterfactuals(
-        fake=np.array([row.is_fake for row in rows], dtype=bool)[judged],
-        groups=np.array([row.group or row.path for row in rows], np.str_)[judged],
-        logits={name: column[judged] for name, column in every.items()},
-        drawn=len(rows),
+        fake=np.array([row.is_fake for row in own], dtype=bool),
+        groups=np.array([row.group or row.path for row in own], np.str_),
+        logits={name: column[judged] for name, column in copies.items()} | changed,
     )
 
 
-def _judge(context: AuditContext, crops: Sequence[Pixels]) -> Floats:
-    if not crops:
-        return np.empty(0)
-    detector = context.detector
-    return detector.logits(network_input(np.stack(crops), detector.preprocessing.input))
+def _score_saved(context: AuditContext, rows: Sequence[Row]) -> dict[str, Floats]:
+    """Return the logits of the rows' faces unchanged and in saved copies, NaN where not found."""
+    scores = {name: np.full(len(rows), np.nan) for name in (UNCHANGED, *SAVED)}
+    place = {id(row): at for at, row in enumerate(rows)}
+    for sampled in read_sampled_faces(context, rows):
+        for name, logit in _score_copies(context, sampled).items():
+            scores[name][place[id(sampled.row)]] = logit
+    return scores
 
 
-def _score_copies(context: AuditContext, sampled: SampledFace, crop: Crop) -> dict[str, float]:
+class _Changes:
+    """Faces before other backgrounds, or hidden; a background may come from any of the faces."""
+
+    def __init__(self, context: AuditContext, rows: Sequence[Row]) -> None:
+        self._context, self._rows = context, rows
+
+    @cached_property
+    def _changed(self) -> dict[str, list[Pixels | None]]:
+        """Each variant of the crop of every row; None without a donor, or if it is gone."""
+        read = read_sampled_faces(self._context, self._rows)
+        crops = {id(sampled.row): crop_of(self._context, sampled) for sampled in read}
+        changed = _change_crops([*crops.values()], self._context.settings.seed)
+        return {
+            name: [known.get(id(row)) for row in self._rows]
+            for name, pixels in changed.items()
+            for known in [dict(zip(crops, pixels, strict=True))]
+        }
+
+    def score(self, part: slice) -> dict[str, Floats]:
+        """Return the logits of a part of the faces by variant, NaN without a donor."""
+        return {name: self._judge(changed[part]) for name, changed in self._changed.items()}
+
+    def _judge(self, crops: Sequence[Pixels | None]) -> Floats:
+        detector = self._context.detector
+        logits = np.full(len(crops), np.nan)
+        if known := {at: pixels for at, pixels in enumerate(crops) if pixels is not None}:
+            inputs = network_input(np.stack([*known.values()]), detector.preprocessing.input)
+            logits[[*known]] = detector.logits(inputs)
+        return logits
+
+
+def _score_copies(context: AuditContext, sampled: SampledFace) -> dict[str, float]:
     """Return the logit of the face as it is, and in each saved copy in which it is found."""
     spec, find = context.detector.preprocessing, context.find
-    inputs = {UNCHANGED: network_input(crop.pixels, spec.input)}
+    inputs = {UNCHANGED: network_input(crop_of(context, sampled).pixels, spec.input)}
     for name, save in SAVED.items():
         copy = save(sampled.pixels)
         face = closest_face(find.find(copy), sampled.face.box, SAME_FACE)

@@ -30,6 +30,7 @@ from faceproof.evaluation.predictions import (
     labelled_rows,
 )
 from faceproof.evaluation.sample_size import FEW_GROUPS
+from faceproof.messages import count_noun
 
 _GROUPS = (
     *("class", "source", "generator", "group", "pictures", "judged", "groups"),
@@ -188,7 +189,7 @@ def run(context: AuditContext) -> AuditOutcome:
             rows=separation.refused,
         ),
     ]
-    cautions = (*context.cautions("people"), *_cautions(populations, groups, gaps, separation))
+    cautions = tuple(_cautions(populations, groups, gaps, separation))
     kept = tuple(one for one in tables if one.rows)
     if not any(one.rates for one in gaps):
         answer = (
@@ -197,9 +198,9 @@ def run(context: AuditContext) -> AuditOutcome:
         )
         return AuditOutcome(answer, kept, cautions=cautions, measured=False)
     findings = (*_findings(context, groups, gaps), *separation.findings)
-    return AuditOutcome(
-        _answer(groups, gaps), kept, tuple(_plots(populations, groups)), cautions, findings
-    )
+    answer, *details = _answers(groups, gaps)
+    plots = tuple(_plots(populations, groups))
+    return AuditOutcome(answer, kept, plots, cautions, findings, details=tuple(details))
 
 
 def _members(context: AuditContext) -> dict[str, Texts]:
@@ -298,14 +299,14 @@ def _cautions(
     if refused := [f"{one.name} ({count})" for one, count in judged if count < FEW_GROUPS]:
         yield (
             f"Not measured, as they have fewer than {FEW_GROUPS} people, videos or originals in a "
-            f"source: {len(refused)} groups, such as {join_some(refused)}."
+            f"source: {count_noun(len(refused), 'group')}, such as {join_some(refused, most=3)}."
         )
     yield from _flag_small(judged)
     yield from separation.cautions
     if gaps:
         yield (
-            f"{len(gaps)} gaps were measured. The worst of many groups is so by chance in part, "
-            "and a gap is never below 0: compare it with the column chance, and read p_holm."
+            f"{count_noun(len(gaps), 'gap')} measured. The worst of many groups is so by chance in "
+            "part, and a gap is never below 0: compare it with the column chance, and read p_holm."
         )
 
 
@@ -317,8 +318,9 @@ def _flag_small(judged: Sequence[tuple[_Group, int]]) -> Iterator[str]:
     ]
     if flagged:
         yield (
-            f"Fewer than 300 groups (people, videos, originals) in {len(flagged)} cells: "
-            f"{join_some(flagged)}. Read their intervals, not their values."
+            f"Fewer than 300 groups (people, videos, originals) in "
+            f"{count_noun(len(flagged), 'cell')}: {join_some(flagged)}. Read their intervals, not "
+            "their values."
         )
 
 
@@ -358,16 +360,19 @@ def _findings(
         )
 
 
-def _answer(groups: Sequence[_Group], gaps: Sequence[_FoundGap]) -> str:
-    """Return for each figure the group that is worst, against the best one of the same people."""
-    large = [one for one in groups if next(iter(one.rates.values())).value is not None]
-    parts = []
-    for figure, words in _FIGURES.items():
-        found = [one for one in gaps if one.figure == figure and one.rates]
-        if found:
-            parts.append(_gap_words(max(found, key=lambda one: one.gap.difference), words))
-    names = list(dict.fromkeys(one.by.replace("+", " and ") for one in large))
-    return f"Of {len(large)} groups by {join_some(names)}, {'; '.join(parts)}."
+def _answers(groups: Sequence[_Group], gaps: Sequence[_FoundGap]) -> list[str]:
+    """Return for each figure the worst group in a sentence, the first figure that differs first."""
+    worst = {
+        figure: max(found, key=lambda one: one.gap.difference)
+        for figure in _FIGURES
+        if (found := [one for one in gaps if one.figure == figure and one.rates])
+    }
+    figures = sorted(worst, key=lambda figure: not worst[figure].gap.difference)
+    number = len({one.name for one in groups if next(iter(one.rates.values())).value is not None})
+    words = [_gap_words(worst[figure], _FIGURES[figure]) for figure in figures]
+    first, *others = [f"{one}." for one in words]
+    lead = f"Among {count_noun(number, 'group')} of people, "
+    return [lead + first, *(one[0].upper() + one[1:] for one in others)]
 
 
 def _gap_words(found: _FoundGap, words: str) -> str:
@@ -375,7 +380,7 @@ def _gap_words(found: _FoundGap, words: str) -> str:
     highest, lowest = found.rates or (None, None)
     if highest is None or lowest is None or not found.gap.difference:
         share = "the same share" if highest is None else highest.words
-        return f"none differs in {words}: {share} in {found.gap.highest} of {found.where[1]}"
+        return f"no group differs in {words}: {share} in {found.gap.highest} of {found.where[1]}"
     verdict = "more than chance explains" if found.p_holm < 0.05 else "which chance may explain"
     return (
         f"{words} are most frequent for {found.gap.highest} of {found.where[1]}: {highest.words}, "

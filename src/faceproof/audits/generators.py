@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from faceproof.evaluation.audit_result import (
 )
 from faceproof.evaluation.findings import findings
 from faceproof.evaluation.predictions import FAKE, REAL, UNSURE, Faces
+from faceproof.messages import count_noun
 from faceproof.sources import to_printable
 
 _COLUMNS = (
@@ -90,20 +91,21 @@ def run(context: AuditContext) -> AuditOutcome:
         ),
     )
     cautions = (
-        *context.cautions("clean"),
         *_class_cautions(faces),
         *small_cells_caution((one.name, one.missed.groups) for one in parts),
         *_leave_one_out_cautions(context),
     )
     left_out = context.leave_one_out
     tables, plots = (table, *_figures_of(left_out)), left_out.plots if left_out else ()
-    new = left_out.answer if left_out else NOT_RETRAINED
+    details = (left_out.answer, *left_out.details) if left_out else (NOT_RETRAINED,)
     judged = [one for one in parts if one.missed.value is not None]
     if not judged:
-        answer = f"Not measured: no fake was judged. {new}"
-        return AuditOutcome(answer, tables, plots, cautions, measured=False)
-    answer, plots = f"{_answer(judged, pooled)} {new}", (_plot(judged), *plots)
-    return AuditOutcome(answer, tables, plots, cautions, tuple(found))
+        answer = "Not measured: no fake was judged."
+        return AuditOutcome(answer, tables, plots, cautions, measured=False, details=details)
+    details = (*_details(judged, pooled), *details)
+    plots = (_plot(judged), *plots)
+    answer = _answer(judged, pooled)
+    return AuditOutcome(answer, tables, plots, cautions, tuple(found), details=details)
 
 
 def _figures_of(left_out: AuditResult | None) -> tuple[AuditTable, ...]:
@@ -187,25 +189,36 @@ def _class_cautions(faces: Faces) -> tuple[str, ...]:
 
 
 def _answer(judged: Sequence[_Fakes], pooled: Sequence[_Fakes]) -> str:
-    """Return the worst generator, and seen against unseen."""
+    """Return the worst generator, and seen against unseen ones, in a sentence."""
     worst = max(judged, key=lambda one: (one.missed.value or 0.0, -(one.detected.value or 0.0)))
-    least = min(judged, key=lambda one: one.detected.value or 0.0)
-    rates = [
-        f"{len([one for one in judged if one.seen == part.seen])} {part.seen} in training "
-        f"({part.missed.words} called real, {part.detected.words} called fake)"
-        for part in pooled
-    ]
-    only = "" if len(pooled) > 1 else f", and none {_OTHER[pooled[0].seen]}"
-    same = worst is least
-    return (
-        f"Of {len(judged)} generators, {worst.name} is missed most: {worst.missed.words} of its "
-        f"fakes were called real; {'it is also' if same else f'{least.name} is'} called fake "
-        f"least: {least.detected.words}. "
-        f"There are {' and '.join(rates)}{only}."
+    first = (
+        f"Of {len(judged)} generators, {worst.name} is missed most: {worst.missed.words} of its"
+        if len(judged) > 1
+        else f"Of the only generator, {worst.name}, {worst.missed.words} of the"
     )
+    if len(judged) == 1:
+        never = "" if worst.seen == "seen" else "not "
+        return f"{first} fakes were called real; it was {never}seen in training."
+    rates = [f"{part.missed.words} over {_number(judged, part)}" for part in pooled]
+    return f"{first} fakes were called real, against {' and '.join(rates)}."
 
 
-_OTHER = {"seen": "unseen", "unseen": "seen"}
+def _number(judged: Sequence[_Fakes], part: _Fakes) -> str:
+    """Return how many generators are pooled, and whether they were seen in training."""
+    number = len([one for one in judged if one.seen == part.seen])
+    seen = "seen in training" if part.seen == "seen" else "not seen in training"
+    return f"{count_noun(number, 'generator')} {seen}"
+
+
+def _details(judged: Sequence[_Fakes], pooled: Sequence[_Fakes]) -> Iterator[str]:
+    """Yield which fakes are called fake least, and how often those seen and unseen are."""
+    least = min(judged, key=lambda one: one.detected.value or 0.0)
+    yield (
+        f"{least.name} is called fake least: {least.detected.words} of its fakes are called fake, "
+        f"and {least.unsure.words} are unsure."
+    )
+    rates = [f"{part.detected.words} over {_number(judged, part)}" for part in pooled]
+    yield f"Fakes called fake: {', and '.join(rates)}."
 
 
 def _plot(judged: Sequence[_Fakes]) -> AuditPlot:

@@ -22,6 +22,7 @@ from faceproof.evaluation.group_gaps import Gap, metric_gap
 from faceproof.evaluation.metrics import count_groups
 from faceproof.evaluation.predictions import Faces, Texts
 from faceproof.evaluation.sample_size import FEW_GROUPS
+from faceproof.messages import count_noun
 
 _METRICS = ("roc_auc", "ece", "brier")
 _COMPARED = ("roc_auc", "ece")
@@ -169,11 +170,11 @@ def _cautions(refused: list[tuple[Cell, ...]]) -> Iterator[str]:
     apart = [str(name) for name, *_, reason in refused if reason == _OTHER_SOURCES]
     if apart:
         yield (
-            f"ROC-AUC and calibration are refused for {len(apart)} groups, such as "
+            f"ROC-AUC and calibration are refused for {count_noun(len(apart), 'group')}, such as "
             f"{join_some(apart, most=3)}: their {_OTHER_SOURCES}."
         )
     if others := len(refused) - len(apart):
         yield (
-            f"ROC-AUC and calibration are refused for {others} groups without enough faces of both "
-            "classes in one source."
+            f"ROC-AUC and calibration are refused for {count_noun(others, 'group')} without enough "
+            "faces of both classes in one source."
         )

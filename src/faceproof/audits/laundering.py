@@ -16,6 +16,7 @@ from faceproof.audits.rates import Rate, measure_auc, measure_rate, small_cell_w
 from faceproof.detector.spec import OperatingPoint
 from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Series
 from faceproof.evaluation.formulas import Bools
+from faceproof.messages import count_noun
 from faceproof.reports.words import condition_words
 
 KINDS = {
@@ -157,7 +158,8 @@ def laundering_words(laundered: Sequence[Laundered]) -> str:
     *ways, anyway = laundered
     worst = max(ways, key=lambda one: one.evaded.value or 0.0)
     return (
-        f"Laundering: at worst {worst.evaded.words} of {worst.evaded.n} detected fakes are no "
-        f"longer called fake, when {worst.words}, and {anyway.evaded.words} in at least one of "
-        f"{len(ways)} ways."
+        f"Laundering: at worst {worst.evaded.words} of "
+        f"{count_noun(worst.evaded.n, 'detected fake')} are no longer called fake, when "
+        f"{worst.words}, and {anyway.evaded.words} in at least one of "
+        f"{count_noun(len(ways), 'way')}."
     )

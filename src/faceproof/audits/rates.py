@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from faceproof.data.shortcuts.intervals import auc_interval
 from faceproof.data.shortcuts.probe import number_groups
 from faceproof.evaluation.intervals import rate_interval
+from faceproof.messages import count_noun
 
 FEWEST_GROUPS = 300
 """A cell with fewer groups is flagged: at 300 without an error, up to 1 % may still err."""
@@ -95,7 +96,7 @@ def small_cell_words(groups: int) -> str:
     """
     if groups >= FEWEST_GROUPS:
         return ""
-    return f"only {groups} group{'' if groups == 1 else 's'}" if groups else "no faces"
+    return f"only {count_noun(groups, 'group')}" if groups else "no faces"
 
 
 def small_cells_caution(cells: Iterable[tuple[str, int]]) -> tuple[str, ...]:
@@ -104,8 +105,9 @@ def small_cells_caution(cells: Iterable[tuple[str, int]]) -> tuple[str, ...]:
     if not small:
         return ()
     return (
-        f"Fewer than {FEWEST_GROUPS} groups (people, videos, originals) in {len(small)} cells: "
-        f"{join_some(small)}. Read their intervals, not their values.",
+        f"Fewer than {FEWEST_GROUPS} groups (people, videos, originals) in "
+        f"{count_noun(len(small), 'cell')}: {join_some(small, most=3)}. Read their intervals, "
+        "not their values.",
     )
 
 

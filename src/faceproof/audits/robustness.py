@@ -7,7 +7,7 @@ lost: it has no verdict that could differ, and is counted apart.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,21 @@ from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Serie
 from faceproof.evaluation.findings import slice_findings
 from faceproof.evaluation.predictions import Faces
 from faceproof.imaging.degradations import AVIF_WORKS
+from faceproof.messages import count_noun
 from faceproof.reports.words import condition_words
 
 _METRICS = ("roc_auc", "bpcer", "apcer")
 _STRENGTH = re.compile(r"([a-z]+)-(\d+(?:\.\d+)?)")
+_UNITS = {
+    "quality of the file": ("jpeg", "webp", "avif"),
+    "size factor": ("resize", "crop"),
+    "tone factor": ("brightness", "contrast", "gamma"),
+    "pixels of blur": ("blur", "median"),
+    "grey levels of noise": ("noise",),
+    "degrees of rotation": ("rotate",),
+}
+"""What the number in the name of a degradation is, and which degradations have it."""
+
 _COLUMNS = (
     *("condition", "words", "judged", "groups", "flip_rate", "flip_rate_low", "flip_rate_high"),
     *("reversed_rate", "lost_rate", "roc_auc", "roc_auc_low", "roc_auc_high"),
@@ -63,7 +74,7 @@ def run(context: AuditContext) -> AuditOutcome:
     measured = [_measure(context, grid, faces, condition) for condition in grid.conditions]
     clean = next(one for one in measured if one.condition == "clean")
     degraded = [one for one in measured if one.condition != "clean"]
-    cautions = (*context.cautions("degraded"), *_cautions(grid, degraded))
+    cautions = _cautions(grid, degraded)
     judged = [one for one in degraded if one.flips.value is not None]
     table = AuditTable(
         name="degradations",
@@ -75,7 +86,8 @@ def run(context: AuditContext) -> AuditOutcome:
         answer = "Not measured: no face was judged both as it is and degraded."
         return AuditOutcome(answer, (table,), cautions=cautions, measured=False)
     return AuditOutcome(
-        answer=_answer(clean, judged),
+        answer=_answer(judged),
+        details=tuple(_details(clean, judged)),
         tables=(table,),
         plots=tuple(_plots(judged)),
         cautions=cautions,
@@ -137,41 +149,45 @@ def _cautions(grid: Grid, degraded: Sequence[_Degraded]) -> tuple[str, ...]:
     return (*missing, *small_cells_caution((one.condition, one.flips.groups) for one in degraded))
 
 
-def _answer(clean: _Degraded, judged: Sequence[_Degraded]) -> str:
-    """Return the answer in a sentence, with the worst conditions."""
+def _answer(judged: Sequence[_Degraded]) -> str:
+    """Return the mean and the worst flip rate in a sentence."""
     worst = max(judged, key=lambda one: one.flips.value or 0.0)
     mean = float(np.mean([one.flips.value or 0.0 for one in judged]))
-    text = (
+    return (
         f"Degrading the picture changed {100 * mean:.1f} % of verdicts on average over "
-        f"{len(judged)} degradations, and most when {condition_words(worst.condition)}: "
-        f"{worst.flips.words} of {worst.flips.n} faces"
+        f"{count_noun(len(judged), 'degradation')}, and most when "
+        f"{condition_words(worst.condition)}: {worst.flips.words} of "
+        f"{count_noun(worst.flips.n, 'face')}."
     )
-    alarms = _error_words(clean, judged, "bpcer", "real faces called fake")
-    misses = _error_words(clean, judged, "apcer", "fakes called real")
-    return f"{text}{alarms}{misses}{_lost_words(judged)}."
 
 
-def _error_words(clean: _Degraded, judged: Sequence[_Degraded], metric: str, words: str) -> str:
-    """Return the highest error of a kind, beside that of unchanged pictures."""
+def _details(clean: _Degraded, judged: Sequence[_Degraded]) -> Iterator[str]:
+    """Yield the highest error of each kind, and the largest share of faces not found."""
+    yield from _error_words(clean, judged, "bpcer", "Real faces called fake")
+    yield from _error_words(clean, judged, "apcer", "Fakes called real")
+    worst = max(judged, key=lambda one: one.lost.value or 0.0)
+    yield (
+        f"Faces not found: at worst {worst.lost.words} when {condition_words(worst.condition)}."
+        if worst.lost.value
+        else "No face was lost."
+    )
+
+
+def _error_words(
+    clean: _Degraded, judged: Sequence[_Degraded], metric: str, words: str
+) -> Iterator[str]:
+    """Yield the highest error of a kind, beside that of unchanged pictures, if it was measured."""
     found = [one.findings[metric] for one in judged if metric in one.findings]
     if not found or metric not in clean.findings:
-        return ""
+        return
     worst, first = max(found, key=lambda one: one.value), clean.findings[metric]
     rates = [Rate(one.value, one.low, one.high, one.n, 0).words for one in (first, worst)]
-    if worst.value <= first.value:
-        return f"; {words}: {rates[0]} of unchanged faces, and never a larger share"
-    return (
-        f"; {words}: {rates[0]} of unchanged faces, and at worst {rates[1]} when "
-        f"{condition_words(worst.condition)}"
+    more = (
+        f"at worst {rates[1]} when {condition_words(worst.condition)}"
+        if worst.value > first.value
+        else "never a larger share of degraded ones"
     )
-
-
-def _lost_words(judged: Sequence[_Degraded]) -> str:
-    """Return the largest share of faces that were not found any more, if there is one."""
-    worst = max(judged, key=lambda one: one.lost.value or 0.0)
-    if not worst.lost.value:
-        return "; no face was lost"
-    return f"; faces not found: at worst {worst.lost.words} when {condition_words(worst.condition)}"
+    yield f"{words}: {rates[0]} of unchanged faces, and {more}."
 
 
 def _plots(judged: Sequence[_Degraded]) -> list[AuditPlot]:
@@ -188,22 +204,26 @@ def _plots(judged: Sequence[_Degraded]) -> list[AuditPlot]:
     for one in judged:
         if match := _STRENGTH.fullmatch(one.condition):
             curves.setdefault(match[1], []).append((float(match[2]), one))
-    series = tuple(
-        _series(name, sorted(points, key=lambda point: point[0]))
-        for name, points in curves.items()
-        if len(points) > 1
-    )
-    if not series:
-        return [bars]
-    line = AuditPlot(
-        name="strength",
-        kind="line",
-        title="Verdicts that change, by the strength of the degradation",
-        x="quality, factor, pixels, grey levels or degrees",
-        y="flip rate",
-        series=series,
-    )
-    return [bars, line]
+    return [bars, *_curves({name: points for name, points in curves.items() if len(points) > 1})]
+
+
+def _curves(curves: dict[str, list[tuple[float, _Degraded]]]) -> Iterator[AuditPlot]:
+    """Yield a plot for each unit of strength."""
+    for unit, kinds in _UNITS.items():
+        series = tuple(
+            _series(name, sorted(curves[name], key=lambda point: point[0]))
+            for name in kinds
+            if name in curves
+        )
+        if series:
+            yield AuditPlot(
+                name=f"strength-{unit.replace(' ', '-')}",
+                kind="line",
+                title=f"Verdicts that change, by {unit}",
+                x=unit,
+                y="flip rate",
+                series=series,
+            )
 
 
 def _series(name: str, points: Sequence[tuple[float | str, _Degraded]]) -> Series:

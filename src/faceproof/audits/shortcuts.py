@@ -7,7 +7,7 @@ Correlations and the shortcut probe answer for the data: what a detector could h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,7 @@ from faceproof.audits.rates import (
 from faceproof.detector.spec import OperatingPoint
 from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Series
 from faceproof.evaluation.formulas import Bools, Floats
+from faceproof.messages import count_noun
 from faceproof.reports.words import condition_words
 from faceproof.statistics import Interval, normal_errors
 
@@ -116,10 +117,9 @@ _STRATA_CAPTION = (
 def run(context: AuditContext) -> AuditOutcome:
     """Return counterfactuals, correlations, and the detector beside the shortcut probe."""
     found = score_counterfactuals(context)
-    cautions = context.cautions("clean")
     if not len(found.fake):
         answer = "Not measured: no face was judged."
-        return AuditOutcome(answer, cautions=cautions, measured=False)
+        return AuditOutcome(answer, measured=False)
     changed = [_measure(context, found, name) for name in (UNCHANGED, *VARIANTS)]
     effects = list(_effects(found))
     facts = measure_files(context)
@@ -140,11 +140,13 @@ def run(context: AuditContext) -> AuditOutcome:
         tables.append(_correlation_table(correlations))
     if isinstance(probed, ProbedFiles):
         tables += _probe_tables(probed)
+    by_name = {one.name: one for one in changed}
     return AuditOutcome(
-        answer=_answer({one.name: one for one in changed}, effects, correlations, probed),
+        answer=_answer(by_name),
+        details=tuple(_details(by_name, effects, correlations, probed)),
         tables=tuple(tables),
         plots=tuple(_plots(changed, correlations)),
-        cautions=(*cautions, *_cautions(found, len(facts), probed)),
+        cautions=tuple(_cautions(found, len(facts), probed)),
     )
 
 
@@ -326,8 +328,9 @@ def _probe_tables(probed: ProbedFiles) -> tuple[AuditTable, AuditTable]:
 def _cautions(found: Counterfactuals, files: int, probed: ProbedFiles | str) -> Iterator[str]:
     """Yield what was sampled, what a changed picture proves, what is missing, and small cells."""
     yield (
-        f"Counterfactuals are of {len(found.fake)} of {found.drawn} faces drawn for them, "
-        f"correlations and probe of {files} files. A face on grey or with a seam is a picture as "
+        f"Counterfactuals are of {count_noun(int((~found.fake).sum()), 'real face')} and "
+        f"{count_noun(int(found.fake.sum()), 'fake')}, correlations and probe of "
+        f"{count_noun(files, 'file')}. A face on grey or with a seam is a picture as "
         "no detector has seen: compare the classes with each other, not a rate with 0."
     )
     for kind, of in (("real", ~found.fake), ("fake", found.fake)):
@@ -342,41 +345,48 @@ def _cautions(found: Counterfactuals, files: int, probed: ProbedFiles | str) -> 
     )
 
 
-def _answer(
+def _answer(changed: dict[str, _Changed]) -> str:
+    """Return what is left when the face is hidden, or nothing else is, in a sentence."""
+    hidden, only = changed["face-grey"], changed["background-grey"]
+    plain = _worst(changed, LOSSLESS)
+    left = (
+        f"With the face hidden {hidden.flips.words} of verdicts change"
+        if hidden.auc.value is None
+        else f"With the face hidden ROC-AUC is {_number(hidden.auc)}, of unchanged pictures "
+        f"{_number(changed[UNCHANGED].auc)}, where 0.5 is chance"
+    )
+    return (
+        f"{left}; without the background {only.flips.words} of verdicts change, and in another "
+        f"file of the same pixels {plain.flips.words}."
+    )
+
+
+def _worst(changed: dict[str, _Changed], names: Iterable[str]) -> _Changed:
+    return max((changed[name] for name in names), key=lambda one: one.flips.value or 0.0)
+
+
+def _details(
     changed: dict[str, _Changed],
     effects: list[_Effect],
     correlations: list[FactCorrelation],
     probed: ProbedFiles | str,
-) -> str:
-    """Return what moves the score, in sentences."""
-    plain, lossy = (
-        max((changed[name] for name in names), key=lambda one: one.flips.value or 0.0)
-        for names in (LOSSLESS, [name for name in SAVED if name not in LOSSLESS])
+) -> Iterator[str]:
+    """Yield what moves the score: files, backgrounds, and facts of the files."""
+    lossy, only = (
+        _worst(changed, [name for name in SAVED if name not in LOSSLESS]),
+        "background-grey",
     )
-    text = (
-        f"The file: in another format with the same pixels {plain.flips.words} of verdicts "
-        f"changed, and at worst {lossy.flips.words} when {lossy.words}. "
-        f"The face: {_face_words(changed)}."
-    )
+    yield f"Saved again, at worst {lossy.flips.words} of verdicts change, when {lossy.words}."
+    if changed[only].auc.value is not None:
+        yield f"Without the background ROC-AUC is {_number(changed[only].auc)}."
     if effects:
         background, face, _ = effects
-        text += (
-            f" The background of a fake instead of a real picture moves the logit by "
+        yield (
+            f"The background of a fake instead of a real picture moves the logit by "
             f"{background.words}, the face by {face.words}."
         )
-    return f"{text}{_correlation_words(correlations)}{_probe_words(probed)}"
-
-
-def _face_words(changed: dict[str, _Changed]) -> str:
-    """Return what is left when the face is hidden, and when nothing else is left."""
-    hidden, only = changed["face-grey"], changed["background-grey"]
-    flips = f"without its background {only.flips.words} of verdicts changed"
-    if hidden.auc.value is None:
-        return f"{flips}; hidden, {hidden.flips.words}"
-    return (
-        f"hidden, ROC-AUC is {_number(hidden.auc)}, where {_number(changed[UNCHANGED].auc)} is "
-        f"that of unchanged pictures and 0.5 is chance; {flips}, with ROC-AUC {_number(only.auc)}"
-    )
+    yield from _correlation_words(correlations)
+    yield from _probe_words(probed)
 
 
 def _number(auc: Rate) -> str:
@@ -385,39 +395,34 @@ def _number(auc: Rate) -> str:
     return f"{auc.value:.3f} ({auc.low:.3f} to {auc.high:.3f})"
 
 
-def _correlation_words(correlations: list[FactCorrelation]) -> str:
-    """Return the strongest correlation within sources, if there is one."""
+def _correlation_words(correlations: list[FactCorrelation]) -> Iterator[str]:
+    """Yield the strongest correlation within sources, if there is one."""
     known = [(one, one.within) for one in correlations if one.within is not None]
     if not known:
-        return ""
+        return
     most, within = max(known, key=lambda pair: abs(pair[1].value))
     low, high = within.interval
-    return (
-        f" Within a class and its sources, the score follows {FACTS[most.fact]} most: rank "
+    yield (
+        f"Within a class and its sources, the score follows {FACTS[most.fact]} most: rank "
         f"correlation {within.value:+.2f} ({low:+.2f} to {high:+.2f}) in {most.label} pictures."
     )
 
 
-def _probe_words(probed: ProbedFiles | str) -> str:
-    """Return how well files predict the labels, and the detector's AUC where they do not."""
+def _probe_words(probed: ProbedFiles | str) -> Iterator[str]:
+    """Yield how well files predict the labels, and the detector's AUC where they do not."""
     if isinstance(probed, str):
-        return ""
-    result, within, strongest = (
-        probed.result,
-        probed.strata[-1].detector,
-        probed.strata[-1].strongest,
+        return
+    result, alike = probed.result, probed.strata[-1]
+    yield (
+        f"The files alone predict the labels with ROC-AUC {result.auc:.3f} ({result.low:.3f} to "
+        f"{result.high:.3f})."
     )
-    text = (
-        f" The files alone predict the labels with ROC-AUC {result.auc:.3f} ({result.low:.3f} to "
-        f"{result.high:.3f})"
-    )
-    if within is None or strongest is None:
-        return f"{text}."
-    return (
-        f"{text}; among pictures whose files look alike, that of the detector is "
-        f"{within[0]:.3f} ({within[1]:.3f} to {within[2]:.3f}), and that of the strongest fact "
-        f"{strongest[1]:.3f}."
-    )
+    if alike.detector is not None and alike.strongest is not None:
+        value, low, high = alike.detector
+        yield (
+            f"Among pictures whose files look alike, ROC-AUC of the detector is {value:.3f} "
+            f"({low:.3f} to {high:.3f}), and of the strongest fact {alike.strongest[1]:.3f}."
+        )
 
 
 def _plots(changed: list[_Changed], correlations: list[FactCorrelation]) -> Iterator[AuditPlot]:

@@ -17,6 +17,7 @@ from faceproof.audits.resaving import CONDITIONS
 from faceproof.detector.spec import OperatingPoint
 from faceproof.evaluation.audit_result import AuditPlot, AuditTable, Cell, Series
 from faceproof.evaluation.formulas import Bools, Floats
+from faceproof.messages import count_noun
 from faceproof.reports.words import condition_words
 
 _BY_CLASS = (
@@ -88,11 +89,13 @@ def run(context: AuditContext) -> AuditOutcome:
         for name, groups in cells[1:]
         if not groups
     )
-    cautions = (*context.cautions("degraded"), *missing, *small_cells_caution(cells[1:]))
+    cautions = (*missing, *small_cells_caution(cells[1:]))
     if not len(copies.largest):
         answer = "Not measured: no face was judged both as it is and saved again."
         return AuditOutcome(answer, tables, cautions=cautions, measured=False)
-    return AuditOutcome(_answer(copies, ways), tables, (_plot(parts),), cautions)
+    return AuditOutcome(
+        _answer(copies, ways), tables, (_plot(parts),), cautions, details=(_reversed_words(copies),)
+    )
 
 
 def _copies(grid: Grid, ways: tuple[str, ...], point: OperatingPoint) -> _Copies:
@@ -146,13 +149,17 @@ def _quantiles(moves: Floats) -> tuple[float | None, float | None]:
 
 def _answer(copies: _Copies, ways: tuple[str, ...]) -> str:
     once = measure_rate(copies.flipped.any(axis=1), copies.groups)
-    reversed_ = measure_rate(copies.reversed.any(axis=1), copies.groups)
     median, high = _quantiles(copies.largest)
     return (
-        f"Of {once.n} pictures saved again in {len(ways)} ways, {once.words} got another verdict "
-        f"at least once and {reversed_.words} changed between real and fake; the fake probability "
-        f"moved by at most {median:.3f} in half of the pictures and {high:.3f} in 95 % of them."
+        f"Of {count_noun(once.n, 'picture')} saved again in {count_noun(len(ways), 'way')}, "
+        f"{once.words} got another verdict at least once; the fake probability moved by at most "
+        f"{median:.3f} in half of the pictures and {high:.3f} in 95 % of them."
     )
+
+
+def _reversed_words(copies: _Copies) -> str:
+    rate = measure_rate(copies.reversed.any(axis=1), copies.groups)
+    return f"Changed between real and fake at least once: {rate.words}."
 
 
 def _plot(parts: dict[str, _Copies]) -> AuditPlot:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,21 @@ import typer
 
 from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.options import AT, DETECTOR, QUIET, complete_from, complete_words
-from faceproof.cli.progress import ProgressBar, progress_bar
+from faceproof.cli.options import (
+    AT,
+    BATCH,
+    BATCH_SIZE,
+    DETECTOR,
+    LABELLED_FACES,
+    MANIFEST,
+    PICTURES,
+    QUIET,
+    ROOT,
+    SPLIT,
+    complete_from,
+    complete_words,
+)
+from faceproof.cli.progress import show_counts
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.messages import escape_unprintable
 from faceproof.sources import to_printable
@@ -24,9 +36,7 @@ if TYPE_CHECKING:
 
 def audit(
     *,
-    data: Annotated[
-        Path, typer.Option("--data", metavar="MANIFEST", help="Manifest of labelled pictures.")
-    ],
+    data: Annotated[Path, MANIFEST],
     detector: Annotated[str, DETECTOR] = "default",
     output: Annotated[
         Path,
@@ -50,28 +60,13 @@ def audit(
     full: Annotated[
         bool, typer.Option("--full", help="All pictures, instead of a sample of --most per cell.")
     ] = False,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=complete_from("faceproof.data.manifest:SPLITS"),
-            help="Split to audit; default: test, or all rows of a manifest without splits.",
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
-    ] = None,
+    split: Annotated[str | None, SPLIT] = None,
+    root: Annotated[Path | None, ROOT] = None,
     at: Annotated[str | None, AT] = None,
-    faces: Annotated[
-        str,
-        typer.Option(
-            metavar="largest|whole",
-            autocompletion=complete_from("faceproof.evaluation.scored_faces:FACES"),
-            help="Faces to judge; whole: the picture is already a face crop.",
-        ),
-    ] = "largest",
+    faces: Annotated[str | None, LABELLED_FACES] = None,
     scorer: Scorer = "auto",
     device: Device = "cpu",
+    batch_size: Annotated[int | None, BATCH_SIZE] = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of sample and bootstrap.")
     ] = 0,
@@ -89,10 +84,7 @@ def audit(
             help="Attribute column for fairness; repeatable. Default: age, gender, ...; in pairs.",
         ),
     ] = None,
-    pictures: Annotated[
-        bool,
-        typer.Option(help="Pictures of the worst errors in the report, or none for privacy."),
-    ] = True,
+    pictures: Annotated[bool, PICTURES] = True,
     format_: Annotated[
         str,
         typer.Option(
@@ -118,7 +110,7 @@ def audit(
     from faceproof.reports.write_report import write_report
 
     judge = load_detector(detector, scorer=scorer, device=device, all_cores=True)
-    with _show_progress(quiet=quiet) as progress:
+    with show_counts(quiet=quiet) as progress:
         found = run(
             judge,
             data,
@@ -127,11 +119,12 @@ def audit(
             split=split,
             root=root,
             at=at,
-            faces=faces,
+            faces=faces or "largest",
             most=None if full else most,
             seed=seed,
             leave_one_out=leave_one_out,
             by=by or (),
+            batch_size=batch_size or BATCH,
             progress=progress,
         )
     page = write_report(
@@ -144,33 +137,13 @@ def audit(
     raise typer.Exit(ALL_CHECKED if measured else NOT_ALL_CHECKED)
 
 
-@contextmanager
-def _show_progress(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Return what shows the faces judged for each predictions table on a bar."""
-    bar, counted = ProgressBar(), 0
-    with ExitStack() as stack:
-
-        def show(name: str, count: int, number: int) -> None:
-            nonlocal bar, counted
-            if not count:
-                counted = 0
-                if not quiet:
-                    typer.echo(f"{name} pictures: {number:,} to judge", err=True)
-                bar = stack.enter_context(progress_bar(range(number), what="judged", quiet=quiet))
-            for _ in range(count - counted):
-                bar.advance()
-            counted = count
-            if count == number:
-                stack.close()
-
-        yield show
-
-
 def write_text(run: AuditRun) -> None:
-    """Write each question with its answer; cautions go to standard error, each once."""
+    """Write each question with its answer and details; cautions go to standard error, each once."""
     set_up_output(for_people=True)
     for one in run.results:
-        typer.echo(f"{one.name}: {one.question}\n  {escape_unprintable(one.answer)}")
+        typer.echo(f"{one.name}: {one.question}")
+        for sentence in (one.answer, *one.details):
+            typer.echo(f"  {escape_unprintable(sentence)}")
     for caution in dict.fromkeys(text for one in run.results for text in one.cautions):
         typer.echo(f"caution: {escape_unprintable(caution)}", err=True)
 

@@ -14,7 +14,14 @@ from faceproof.cli.detector_options import Device, Scorer, load_detector
 from faceproof.cli.exits import interrupt_code
 from faceproof.cli.formats import choose_format
 from faceproof.cli.heatmaps import HeatMapFolder
-from faceproof.cli.options import AT, DETECTOR, QUIET_VARIABLE, complete_from
+from faceproof.cli.options import (
+    AT,
+    DETECTOR,
+    FACES_TO_CHECK,
+    QUIET_SUMMARY,
+    batch_size_option,
+    complete_from,
+)
 from faceproof.cli.output import FAIL_ON, OutcomeCounts, Writer
 from faceproof.cli.picture_folders import AnnotatedFolder, PictureFolder
 from faceproof.cli.progress import progress_bar
@@ -45,14 +52,7 @@ def check(
     *,
     detector: Annotated[str, DETECTOR] = "default",
     at: Annotated[str | None, AT] = None,
-    faces: Annotated[
-        str,
-        typer.Option(
-            metavar="all|largest|whole",
-            autocompletion=complete_from("faceproof.checker:FACES"),
-            help="Faces to check; whole: the picture is already a face crop.",
-        ),
-    ] = "all",
+    faces: Annotated[str, FACES_TO_CHECK] = "all",
     scorer: Scorer = "auto",
     device: Device = "cpu",
     format_: Annotated[
@@ -109,24 +109,8 @@ def check(
     null: Annotated[
         bool, typer.Option("--null", "-0", help="Names on standard input are separated by NUL.")
     ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet",
-            "-q",
-            envvar=QUIET_VARIABLE,
-            help="No progress bar and no summary; errors only.",
-        ),
-    ] = False,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            "--batch-size",
-            min=1,
-            metavar="N",
-            help="Faces per run of the networks; default: 1, which suits a CPU.",
-        ),
-    ] = None,
+    quiet: Annotated[bool, QUIET_SUMMARY] = False,
+    batch_size: Annotated[int | None, batch_size_option("1, which suits a CPU")] = None,
 ) -> None:
     """Give a verdict on every face in every source.
 

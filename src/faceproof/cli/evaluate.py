@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
@@ -13,13 +12,19 @@ from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.options import (
     AT,
+    BATCH,
+    BATCH_SIZE,
     CONDITION,
+    LABELLED_FACES,
+    MANIFEST,
+    PICTURES,
     QUIET,
-    complete_from,
+    ROOT,
+    SPLIT,
     complete_words,
     detector_option,
 )
-from faceproof.cli.progress import ProgressBar, progress_bar
+from faceproof.cli.progress import show_counts
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows, escape_unprintable
@@ -34,9 +39,7 @@ def evaluate(
     context: typer.Context,
     *,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder.")],
-    data: Annotated[
-        Path | None, typer.Option(metavar="MANIFEST", help="Manifest of labelled pictures.")
-    ] = None,
+    data: Annotated[Path | None, MANIFEST] = None,
     predictions: Annotated[
         Path | None,
         typer.Option(
@@ -59,36 +62,18 @@ def evaluate(
     detector: Annotated[
         str | None, detector_option("Detector: a name, or a folder; default: default.")
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=complete_from("faceproof.data.manifest:SPLITS"),
-            help="Split to score; default: test, or all rows of a manifest without splits.",
-        ),
-    ] = None,
-    root: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Data folder, if the manifest names none."),
-    ] = None,
+    split: Annotated[str | None, SPLIT] = None,
+    root: Annotated[Path | None, ROOT] = None,
     condition: Annotated[list[str] | None, CONDITION] = None,
     at: Annotated[str | None, AT] = None,
-    faces: Annotated[
-        str | None,
-        typer.Option(
-            metavar="largest|whole",
-            autocompletion=complete_from("faceproof.evaluation.scored_faces:FACES"),
-            help="Faces to score; default: largest; whole: the picture is already a face crop.",
-        ),
-    ] = None,
+    faces: Annotated[str | None, LABELLED_FACES] = None,
     scorer: OptionalScorer = None,
     device: OptionalDevice = None,
+    batch_size: Annotated[int | None, BATCH_SIZE] = None,
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Random seed of the bootstrap.")
     ] = 0,
-    pictures: Annotated[
-        bool,
-        typer.Option(help="Pictures of the worst errors in the report, or none for privacy."),
-    ] = True,
+    pictures: Annotated[bool, PICTURES] = True,
     resamples: Annotated[
         int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
@@ -134,6 +119,7 @@ def evaluate(
         "--faces": faces,
         "--scorer": None if scored and "scorer" in named else scorer,
         "--device": None if scored and "device" in named else device,
+        "--batch-size": batch_size,
     }
     figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}
     if predictions is not None:
@@ -212,7 +198,13 @@ def _evaluate_pictures(given: _Given, figures: _Figures, *, quiet: bool) -> Eval
     for name in ("--name", "--threshold"):
         if given[name] is not None:
             raise UsageError(f"{name} has no effect without --scores; remove it")
-    with _show_progress(quiet=quiet) as progress:
+    with show_counts(quiet=quiet) as show:
+
+        def progress(count: int, number: int) -> None:
+            show("", count, number)
+            if count == number and not quiet:
+                typer.echo("figures and intervals", err=True)
+
         return run(
             load_detector(
                 given["--detector"] or "default",
@@ -226,30 +218,10 @@ def _evaluate_pictures(given: _Given, figures: _Figures, *, quiet: bool) -> Eval
             root=given["--root"],
             at=given["--at"],
             faces=given["--faces"] or "largest",
+            batch_size=given["--batch-size"] or BATCH,
             progress=progress,
             **figures,
         )
-
-
-@contextmanager
-def _show_progress(*, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Return what shows answers on a bar, and then a line for what takes its time after them."""
-    bar, counted = ProgressBar(), 0
-    with ExitStack() as stack:
-
-        def show(count: int, number: int) -> None:
-            nonlocal bar, counted
-            if not count:
-                bar = stack.enter_context(progress_bar(range(number), what="judged", quiet=quiet))
-            for _ in range(count - counted):
-                bar.advance()
-            counted = count
-            if count == number:
-                stack.close()
-                if not quiet:
-                    typer.echo("figures and intervals", err=True)
-
-        yield show
 
 
 def _write_report(

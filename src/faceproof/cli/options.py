@@ -131,6 +131,57 @@ QUIET = typer.Option(
     "--quiet", "-q", envvar=QUIET_VARIABLE, help="No progress; cautions and errors only."
 )
 
+QUIET_SUMMARY = typer.Option(
+    "--quiet", "-q", envvar=QUIET_VARIABLE, help="No progress bar and no summary; errors only."
+)
+
+FACES_TO_CHECK = typer.Option(
+    "--faces",
+    metavar="all|largest|whole",
+    autocompletion=complete_from("faceproof.checker:FACES"),
+    help="Faces to check; whole: the picture is already a face crop.",
+)
+
+
+def batch_size_option(default: str) -> typer.models.OptionInfo:
+    """Return the option ``--batch-size``, with the words of its default."""
+    option: typer.models.OptionInfo = typer.Option(
+        "--batch-size",
+        min=1,
+        metavar="N",
+        help=f"Faces per run of the networks; default: {default}.",
+    )
+    return option
+
+
+# Of the verbs that judge labelled pictures.
+BATCH = 32
+"""Faces per run of the networks, unless another number is given."""
+
+BATCH_SIZE = batch_size_option(str(BATCH))
+
+MANIFEST = typer.Option("--data", metavar="MANIFEST", help="Manifest of labelled pictures.")
+
+SPLIT = typer.Option(
+    "--split",
+    autocompletion=complete_from("faceproof.data.manifest:SPLITS"),
+    help="Split to judge; default: test, or all rows of a manifest without splits.",
+)
+
+ROOT = typer.Option("--root", metavar="FOLDER", help="Data folder, if the manifest names none.")
+
+LABELLED_FACES = typer.Option(
+    "--faces",
+    metavar="largest|whole",
+    autocompletion=complete_from("faceproof.evaluation.scored_faces:FACES"),
+    help="Faces to judge; default: largest; whole: the picture is already a face crop.",
+)
+
+PICTURES = typer.Option(
+    "--pictures/--no-pictures",
+    help="Pictures of the worst errors in the report, or none for privacy.",
+)
+
 SET = typer.Option(
     "--set",
     metavar="KEY=VALUE",

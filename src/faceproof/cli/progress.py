@@ -6,7 +6,7 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from threading import Event, Thread
 from typing import TYPE_CHECKING, TextIO
 
@@ -77,6 +77,31 @@ def progress_bar(
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         total = None if countable is None else count_within(countable)
         yield ProgressBar(progress, total, what=what)
+
+
+@contextmanager
+def show_counts(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Return a function of a name, a count and its end that shows the count on a bar.
+
+    The count 0 begins a bar, after a line with the name of the pictures, if it has one.
+    """
+    bar, shown = ProgressBar(), 0
+    with ExitStack() as stack:
+
+        def show(name: str, count: int, number: int) -> None:
+            nonlocal bar, shown
+            if not count:
+                shown = 0
+                if name and not quiet:
+                    typer.echo(f"{name} pictures: {number:,} to judge", err=True)
+                bar = stack.enter_context(progress_bar(range(number), what="judged", quiet=quiet))
+            for _ in range(count - shown):
+                bar.advance()
+            shown = count
+            if count == number:
+                stack.close()
+
+        yield show
 
 
 def print_next(*words: str | Path) -> None:

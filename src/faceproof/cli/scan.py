@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.options import AT, DETECTOR, QUIET, complete_words
+from faceproof.cli.options import AT, DETECTOR, FACES_TO_CHECK, QUIET_SUMMARY, complete_words
 from faceproof.cli.progress import is_terminal
 from faceproof.errors import FaceproofError
 from faceproof.messages import count_noun, escape_unprintable
@@ -41,14 +41,7 @@ def scan(
     ],
     detector: Annotated[str, DETECTOR] = "default",
     at: Annotated[str | None, AT] = None,
-    faces: Annotated[
-        str,
-        typer.Option(
-            metavar="all|largest|whole",
-            autocompletion=complete_words("all|largest|whole"),
-            help="Faces to check; whole: the picture is already a face crop.",
-        ),
-    ] = "all",
+    faces: Annotated[str, FACES_TO_CHECK] = "all",
     engine: Annotated[
         str,
         typer.Option(
@@ -80,7 +73,7 @@ def scan(
         str | None,
         typer.Option(metavar="NAME", help="Column of Parquet files with bytes or paths."),
     ] = None,
-    quiet: Annotated[bool, QUIET] = False,
+    quiet: Annotated[bool, QUIET_SUMMARY] = False,
 ) -> None:
     """Check very many pictures; the results are Parquet files with a summary page.
 

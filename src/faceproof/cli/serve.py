@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.detector_options import Device, Scorer, load_detector
+from faceproof.cli.detector_options import Device, Scorer
 from faceproof.cli.options import AT, DETECTOR
 from faceproof.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import socket
-
-    from faceproof.checker import Checker
-    from faceproof.detector import Detector
-    from faceproof.frontends.api import ServiceSettings
 
 _LOG = logging.getLogger(__name__)
 
@@ -38,6 +34,15 @@ def serve(
     ] = 8000,
     detector: Annotated[str, DETECTOR] = "default",
     at: Annotated[str | None, AT] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=256,
+            help="Processes that serve; each has its own queue, memory and rate limits.",
+        ),
+    ] = 1,
     scorer: Scorer = "auto",
     device: Device = "cpu",
 ) -> None:
@@ -47,19 +52,32 @@ def serve(
     rate limit, unless FACEPROOF_SERVE_GUARD__OPEN_TO_ALL is set.
     """
     _require_extra()
-    from faceproof.frontends.api import create_app
     from faceproof.frontends.api.security import require_security, write_log
     from faceproof.frontends.api.server import bind_socket
     from faceproof.frontends.api.server import serve as run
     from faceproof.frontends.api.settings import read_settings
+    from faceproof.frontends.api.workers import (
+        ServedDetector,
+        require_workers,
+        serve_with_workers,
+    )
 
     settings = read_settings()
     require_security(host, settings.guard)
+    require_workers(workers)
     listener = bind_socket(host, port)
-    with listener, write_log(settings.guard.log_format):
-        loaded = load_detector(detector, scorer=scorer, device=device)
-        app = create_app(_make_checker(loaded, at, settings), settings)
-        run(app, listener, settings, started=lambda: _log_address(host, listener))
+    served = ServedDetector(detector, at, settings, scorer=scorer, device=device)
+    with listener, write_log(settings.guard.log_format, relay=workers == 1):
+        app = served.load_app()  # with several workers only to report what is wrong once, and here
+        if workers == 1:
+            run(app, listener, settings, started=lambda: _log_address(host, listener))
+            return
+        del app
+        code = serve_with_workers(
+            served, listener, workers, started=lambda: _log_address(host, listener)
+        )
+        if code:
+            raise typer.Exit(code)
 
 
 def _require_extra() -> None:
@@ -67,13 +85,6 @@ def _require_extra() -> None:
     for name in NEEDED:
         if importlib.util.find_spec(name) is None:
             raise MissingExtraError(name, extra="serve")
-
-
-def _make_checker(detector: Detector, at: str | None, settings: ServiceSettings) -> Checker:
-    """Return the checker, within the limits of the service."""
-    from faceproof.checker import Checker
-
-    return Checker(detector, at=at, limits=settings.limits, addresses=settings.fetch_policy)
 
 
 def _log_address(host: str, listener: socket.socket) -> None:

@@ -121,12 +121,17 @@ class AuditResult(Document):
     name: Text
     question: Text
     answer: Text
+    """One sentence."""
+    details: tuple[Text, ...] = ()
+    """What else to know of the answer, a sentence or two each."""
     measured: bool = True
     settings: AuditSettings
     pictures: int = Field(ge=0)
     """How many pictures were sampled."""
     cautions: tuple[str, ...] = ()
-    """Warnings to read before any figure, most serious first."""
+    """Warnings to read before any figure, those about the data first."""
+    own_cautions: tuple[str, ...] = ()
+    """Those of them that are about the figures of this audit, and not about the data."""
     tables: tuple[AuditTable, ...] = ()
     plots: tuple[AuditPlot, ...] = ()
     findings: tuple[Finding, ...] = ()

@@ -36,7 +36,7 @@ from faceproof.evaluation.findings import (
     slices_with_metrics,
 )
 from faceproof.evaluation.intervals import RESAMPLES
-from faceproof.evaluation.predict import predict_rows, verdict_at
+from faceproof.evaluation.predict import check_batch_size, predict_rows, verdict_at
 from faceproof.evaluation.predictions import (
     STATUSES,
     VERDICTS,
@@ -83,6 +83,7 @@ def evaluate(
     faces: str = "largest",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    batch_size: int = 32,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     r"""Return the figures of a detector on labelled pictures, by source, generator and condition.
@@ -93,8 +94,9 @@ def evaluate(
     detector's own), and ``faces`` is ``whole`` where each picture is a face crop. ``root`` is the
     data folder of a manifest that does not name it. ``output`` is a folder, new or empty or of an
     earlier evaluation, for the predictions and this record; the same call after a kill resumes
-    there. A file that is broken or not the manifest's is counted with its reason. ``progress`` is
-    called with how many answers there are, and how many there will be.
+    there. A file that is broken or not the manifest's is counted with its reason. The networks
+    judge ``batch_size`` faces at once. ``progress`` is called with how many answers there are, and
+    how many there will be.
 
     Raises:
         UsageError: a file or folder cannot be used, or the split has no row.
@@ -118,6 +120,7 @@ def evaluate(
     for name in names:
         choose(DEGRADATIONS, name, what="condition")
     find = choose(FACES, faces, what="choice of faces")()
+    check_batch_size(batch_size)
     folder = check_output(output, manifest)
     judge = _load_detector(detector)
     point = judge.operating_point(at)
@@ -135,6 +138,7 @@ def evaluate(
         others=True,
         partial_folder=folder and folder / PARTIAL,
         workers=usable_cores(),
+        batch_size=batch_size,
         progress=lambda count: report(count, number),
     )
     return evaluate_predictions(predictions, output=folder, resamples=resamples, seed=seed)
@@ -225,6 +229,7 @@ def _make_origin(
             operating_points=tuple(detector.spec.operating_points.values()),
             operating_point=point.name,
             trained_on_sha256=detector.spec.trained_on.data_sha256,
+            generators_seen=detector.spec.generators_seen,
             data_name=selection.name,
             split=selection.split,
             faces=faces,
@@ -285,6 +290,7 @@ def _describe_table(table: pa.Table, detector: Detector, name: str) -> Scoring:
         operating_points=tuple(detector.spec.operating_points.values()),
         operating_point=detector.spec.default_operating_point,
         trained_on_sha256=detector.spec.trained_on.data_sha256,
+        generators_seen=detector.spec.generators_seen,
         data_name=name,
         split=splits.pop() if len(splits) == 1 else "",
         faces="largest",

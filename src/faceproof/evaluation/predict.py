@@ -152,6 +152,16 @@ def predict_rows(
     return table
 
 
+def check_batch_size(batch_size: int) -> None:
+    """Reject a batch without a face.
+
+    Raises:
+        UsageError: naming the number.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; a batch needs at least 1 face")
+
+
 class _Counter:
     """Calls ``progress`` with the number of labelled faces that are done."""
 

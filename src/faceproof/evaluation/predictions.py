@@ -47,7 +47,8 @@ class Scoring(Record):
     """What a report needs to know of the detector and the data, beside their hashes.
 
     ``operating_point`` is the one of the verdicts. ``split`` is "" for a manifest without splits.
-    ``trained_on_sha256`` is the hash of the detector's training data, None if it is unknown.
+    ``trained_on_sha256`` is the hash of the detector's training data, and ``generators_seen`` are
+    the generators in it; None if they are unknown.
     """
 
     detector_name: Text
@@ -55,6 +56,7 @@ class Scoring(Record):
     operating_points: tuple[OperatingPoint, ...] = Field(min_length=1)
     operating_point: Text
     trained_on_sha256: Sha256 | None = None
+    generators_seen: tuple[Text, ...] | None = None
     data_name: str
     split: str
     faces: Text

@@ -188,7 +188,7 @@ def _jpeg_damage(container: Jpeg, data: bytes, size: tuple[int, int]) -> Damage 
     warned = _is_warned_of(data) and _is_warned_of(data[:-2].rstrip(b"\0") + END_OF_IMAGE)
     span = container.single_scan
     if span is None:  # progressive: each scan covers the whole picture
-        return _everywhere(size) if warned or not _has_all_scans(data) else None
+        return _everywhere(size) if warned or not has_all_scans(data) else None
     if not warned:
         return None
     start, end = span
@@ -254,7 +254,7 @@ class _Scan(NamedTuple):
     low: int
 
 
-def _has_all_scans(data: bytes) -> bool:
+def has_all_scans(data: bytes) -> bool:
     """Return whether the scans hold all coefficients of all components to the last bit.
 
     Source: ITU-T T.81, annex G.1.1.1.

@@ -29,6 +29,9 @@ _STRIDES = (8, 16, 32)  # pixels for each cell of the three outputs
 _ENDS = tuple(f"{kind}_{stride}" for stride in _STRIDES for kind in ("cls", "obj", "bbox", "kps"))
 _SAME_FACE = 0.3  # shared area of two boxes, over that of both, above which the weaker one goes
 _MOST_CANDIDATES = 5000
+_ROUNDING = 0.99
+# Memory for pictures of up to so many pixels is kept for the next one, about 25 MB a thread.
+_MOST_KEPT_PIXELS = 640 * 640
 
 
 class FaceNetwork:
@@ -44,9 +47,11 @@ class FaceNetwork:
         A row is the box (x, y, width, height), five landmarks (x, y) and the score.
         """
         inputs = _pad_planes(pixels)
-        answers = [answer[0] for answer in self._session.run(_ENDS, {"input": inputs})]
+        height, width = inputs.shape[2:]
+        options = None if height * width <= _MOST_KEPT_PIXELS else _freeing_memory()
+        answers = [answer[0] for answer in self._session.run(_ENDS, {"input": inputs}, options)]
         found = [
-            self._read_cells(answers[4 * place : 4 * place + 4], stride, inputs.shape[3] // stride)
+            self._read_cells(answers[4 * place : 4 * place + 4], stride, width // stride)
             for place, stride in enumerate(_STRIDES)
         ]
         return self._suppress_weaker(np.concatenate(found))
@@ -59,14 +64,18 @@ class FaceNetwork:
         lie side by side.
         """
         faces, objects, boxes, points = answers
-        scores = np.sqrt(np.clip(faces[:, 0], 0, 1) * np.clip(objects[:, 0], 0, 1))
-        kept = np.flatnonzero(scores >= self._threshold)
+        # The score is the root of a product of two values up to 1, so neither is below its square.
+        likely = np.flatnonzero(faces[:, 0] >= _ROUNDING * self._threshold**2)
+        scores = np.sqrt(np.clip(faces[likely, 0], 0, 1) * np.clip(objects[likely, 0], 0, 1))
+        kept, scores = likely[scores >= self._threshold], scores[scores >= self._threshold]
+        if not len(kept):
+            return np.empty((0, 15), np.float32)
         down, along = np.divmod(kept, across)
         corner = np.stack([along, down], axis=1).astype(np.float32)
         sizes = np.exp(boxes[kept, 2:]) * stride
         places = (corner + boxes[kept, :2]) * stride - sizes / 2
         landmarks = (points[kept] + np.tile(corner, 5)) * stride
-        return np.hstack([places, sizes, landmarks, scores[kept, None]]).astype(np.float32)
+        return np.hstack([places, sizes, landmarks, scores[:, None]]).astype(np.float32)
 
     def _suppress_weaker(self, rows: Rows) -> Rows:
         """Return the rows without those whose box another with a higher score shares."""
@@ -87,15 +96,13 @@ def _pad_planes(pixels: Pixels) -> Rows:
     most = _STRIDES[-1]
     planes = np.zeros((1, 3, height + -height % most, width + -width % most), np.float32)
     for place, channel in enumerate((2, 1, 0)):
-        planes[0, place, :height, :width] = pixels[..., channel]
+        planes[0, place, :height, :width] = cv2.extractChannel(pixels, channel)
     return planes
 
 
 @cache
 def _session() -> Any:
     """Return the session of the network, whose file is verified; one serves all threads.
-
-    Without an arena: it would keep the memory of the largest picture.
 
     Raises:
         FaceproofError: the file is not the one of this release.
@@ -104,8 +111,14 @@ def _session() -> Any:
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != _SHA256:
         raise FaceproofError(f"{path} is not the YuNet file of this release; reinstall faceproof")
-    options = session_options(1)
-    options.enable_cpu_mem_arena = False
     return import_onnxruntime().InferenceSession(
-        data, sess_options=options, providers=["CPUExecutionProvider"]
+        data, sess_options=session_options(1), providers=["CPUExecutionProvider"]
     )
+
+
+@cache
+def _freeing_memory() -> Any:
+    """Return the options of a run after which the session keeps no memory."""
+    options = import_onnxruntime().RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    return options

@@ -105,19 +105,25 @@ def _face_pixels(pixels: Pixels, face: Face) -> Pixels:
 
 def _is_black_and_white(pixels: Pixels) -> bool:
     """Return whether most values are nearly black or nearly white, and there are some of both."""
-    black, white = float((pixels < 20).mean()), float((pixels > 235).mean())
+    black = int(np.count_nonzero(pixels < 20)) / pixels.size
+    white = int(np.count_nonzero(pixels > 235)) / pixels.size
     return black + white > _MOST_EXTREME and min(black, white) > _LEAST_OF_BOTH
 
 
 def _neighbour_correlation(grey: Pixels) -> float:
     """Return the correlation of neighbouring pixels; 1 for a flat picture."""
-    about = grey.astype(np.float32) - grey.mean()
-    variance = float((about**2).mean())
+    about = grey - grey.mean()
+    variance = _mean_product(about, about)
     if variance < 1:
         return 1.0
-    across = float((about[:, 1:] * about[:, :-1]).mean())
-    down = float((about[1:] * about[:-1]).mean())
+    across = _mean_product(about[:, 1:], about[:, :-1])
+    down = _mean_product(about[1:], about[:-1])
     return (across + down) / 2 / variance
+
+
+def _mean_product(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
+    """Return the mean of the products of two arrays [H, W], without an array of them."""
+    return float(np.einsum("ij,ij->", one, other)) / one.size
 
 
 def _has_few_tones(grey: Pixels) -> bool:
@@ -125,7 +131,7 @@ def _has_few_tones(grey: Pixels) -> bool:
 
     Black and white do not count: over- and underexposed pixels have no other tone.
     """
-    counts = np.bincount(grey.ravel(), minlength=256)
+    counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().astype(np.int64)
     low, high = np.searchsorted(np.cumsum(counts), (0.025 * grey.size, 0.975 * grey.size))
     if high - low < _LEAST_CONTRAST:
         return False

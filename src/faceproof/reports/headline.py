@@ -5,12 +5,15 @@ Each answer is made from findings or is the answer of an audit; what was not mea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from faceproof.detector.spec import DetectorSpec, Finding
+from faceproof.detector.spec import Finding
 from faceproof.evaluation.audit_result import AuditResult
-from faceproof.evaluation.evaluation_record import Evaluation
+from faceproof.evaluation.evaluation_record import Evaluation, describe_reasons
+from faceproof.messages import count_noun
 from faceproof.reports.report import Figure, Statement
+from faceproof.reports.words import condition_words
 
 _CAUGHT = 0.8
 """The share of a generator's fakes from which the detector is good for it: 8 in 10."""
@@ -34,29 +37,31 @@ def statements(
     evaluation: Evaluation | None, audits: Sequence[AuditResult]
 ) -> tuple[Statement, ...]:
     """Return the answers of the first screen."""
-    found = [*_measured_statements(evaluation)] if evaluation else []
     results = {one.name: one for one in audits}
-    return (*found, _group_statement(results), _condition_statement(evaluation, results))
+    condition = evaluation.conditions[0] if evaluation else ""
+    judged = evaluation if evaluation and sum(evaluation.count_judged("all", condition)) else None
+    found: list[Statement] = []
+    if judged:
+        for answers in (_good_for, _false_alarms, _worst_generator):
+            found += answers(judged, condition)
+    elif evaluation:
+        found.append(Statement(name="worth", title="Verdicts", text="No face was judged."))
+    found += [_group_statement(results), _condition_statement(evaluation, results)]
+    if judged:
+        found += [*_worth(judged, condition), *_not_judged(judged, condition)]
+    return tuple(found)
 
 
-def _measured_statements(evaluation: Evaluation) -> Iterator[Statement]:
-    condition = evaluation.conditions[0]
-    judged = sum(evaluation.count_judged("all", condition))
-    if not judged:
-        yield Statement(name="worth", title="Verdicts", text="No face was judged.")
-        return
-    yield from _worth(evaluation, condition)
-    yield from _good_for(evaluation, condition)
-    yield from _false_alarms(evaluation, condition)
-    yield from _worst_generator(evaluation, condition)
+def _not_judged(evaluation: Evaluation, condition: str) -> Iterator[Statement]:
+    """Yield how many faces were not judged, and why."""
     coverage = evaluation.find_coverage("all", condition)
     if coverage and coverage.not_judged:
         total = coverage.judged + coverage.not_judged
         yield Statement(
             name="not-judged",
             title="Not judged",
-            text=f"{coverage.not_judged:,} of {total:,} faces were not judged and count in no "
-            f"figure: {coverage.describe().partition(' ')[2].strip('()')}.",
+            text=f"{coverage.not_judged:,} of {count_noun(total, 'face')} were not judged and "
+            f"count in no figure: {describe_reasons(coverage.reasons).replace('_', ' ')}.",
         )
 
 
@@ -119,23 +124,34 @@ def _of_100(share: tuple[float, float, float]) -> str:
 
 
 def _good_for(evaluation: Evaluation, condition: str) -> Iterator[Statement]:
-    """Yield the generators most of whose fakes are called fake, by the end of the interval."""
+    """Yield the generators most of whose fakes are called fake, and what the others are called.
+
+    A generator is named by the end of its interval.
+    """
     found = _by_slice(evaluation, "recall", "generator=", condition)
     if not found:
         return
+    missed, unsure = (
+        _by_slice(evaluation, name, "generator=", condition)
+        for name in ("apcer", "fake_unsure_rate")
+    )
     good = [name for name, one in found.items() if one.low >= _CAUGHT]
     poor = [name for name, one in found.items() if one.high < 0.5]
-    text = (
-        f"At least 8 in 10 fakes are called fake (lower end of the interval): {_list(good)}."
+    real = [name for name in poor if missed[name].value >= unsure[name].value]
+    open_ = [name for name in poor if name not in real]
+    parts = [
+        f"At least 8 in 10 fakes are called fake: {_list(good)}."
         if good
-        else f"For none of {len(found)} generators are 8 in 10 fakes surely called fake."
-    )
-    if poor:
-        text += f" Fewer than half are: {_list(poor)}."
+        else "Of no generator are 8 in 10 fakes surely called fake.",
+        f"Fewer than half are called fake, and most others unsure: {_list(open_)}."
+        if open_
+        else "",
+        f"Fewer than half are called fake, and most others real: {_list(real)}." if real else "",
+    ]
     yield Statement(
         name="good-for",
         title="Good for",
-        text=text,
+        text=" ".join(filter(None, parts)),
         caution=_cautions(*(found[name] for name in (*good, *poor))),
     )
 
@@ -148,7 +164,7 @@ def _false_alarms(evaluation: Evaluation, condition: str) -> Iterator[Statement]
             name="false-alarms", title="False alarms", text="Not measured: no real face was judged."
         )
         return
-    text = f"{_figure(overall)} of {overall.n:,} real faces are called fake"
+    text = f"{_figure(overall)} of {count_noun(overall.n, 'real face')} are called fake"
     by_source = _by_slice(evaluation, "bpcer", "source=", condition)
     worst = max(by_source, key=lambda name: by_source[name].value, default=None)
     used = [overall]
@@ -162,7 +178,8 @@ def _false_alarms(evaluation: Evaluation, condition: str) -> Iterator[Statement]
 
 def _worst_generator(evaluation: Evaluation, condition: str) -> Iterator[Statement]:
     found = _by_slice(evaluation, "apcer", "generator=", condition)
-    worst = max(found, key=lambda name: found[name].value, default=None)
+    caught = _by_slice(evaluation, "recall", "generator=", condition)
+    worst = max(found, key=lambda name: (found[name].value, -caught[name].value), default=None)
     if worst is None:
         yield Statement(
             name="worst-generator",
@@ -170,15 +187,14 @@ def _worst_generator(evaluation: Evaluation, condition: str) -> Iterator[Stateme
             text="Not measured: no fake was judged.",
         )
         return
-    missed, caught = found[worst], evaluation.find("recall", f"generator={worst}", condition)
-    text = f"{worst}: {_figure(missed)} of {missed.n:,} fakes are called real"
-    if caught:
-        text += f" and {_figure(caught)} fake"
+    missed, right = found[worst], caught[worst]
+    unsure = _by_slice(evaluation, "fake_unsure_rate", "generator=", condition)[worst]
     yield Statement(
         name="worst-generator",
-        title=f"Worst generator of {len(found)}",
-        text=f"{text}.",
-        caution=_cautions(missed, *([caught] if caught else [])),
+        title=f"Worst generator of {len(found)}" if len(found) > 1 else "The only generator",
+        text=f"{worst}: {_figure(missed)} of {count_noun(missed.n, 'fake')} are called real, "
+        f"{_figure(right)} fake, and {_figure(unsure)} unsure.",
+        caution=_cautions(missed, right),
     )
 
 
@@ -188,7 +204,7 @@ def _group_statement(results: Mapping[str, AuditResult]) -> Statement:
         name="worst-group",
         title="Worst group of people",
         text=found.answer if found else "Not measured: the audit fairness was not run.",
-        caution=_first_caution(found),
+        caution=_own_caution(found),
     )
 
 
@@ -198,7 +214,7 @@ def _condition_statement(
     """Return what the audit robustness answers, or the worst condition of an evaluation."""
     name, title = "worst-condition", "Worst condition"
     if found := results.get("robustness"):
-        return Statement(name=name, title=title, text=found.answer, caution=_first_caution(found))
+        return Statement(name=name, title=title, text=found.answer, caution=_own_caution(found))
     aucs = {
         one: finding
         for one in (evaluation.conditions if evaluation else ())
@@ -212,15 +228,20 @@ def _condition_statement(
     return Statement(
         name=name,
         title=f"{title} of {len(aucs)}",
-        text=f"{worst}: ROC-AUC {_figure(aucs[worst])}, and {_figure(aucs[first])} for {first}.",
+        text=f"Real faces and fakes are hardest to tell apart when {condition_words(worst)}: "
+        f"ROC-AUC {_figure(aucs[worst])}, against {_figure(aucs[first])} when "
+        f"{condition_words(first)}; 1 is perfect, and 0.5 is chance.",
         caution=_cautions(aucs[worst]),
     )
 
 
 def untested(
-    evaluation: Evaluation | None, audits: Sequence[AuditResult], spec: DetectorSpec | None
+    evaluation: Evaluation | None, audits: Sequence[AuditResult], seen: Sequence[str] = ()
 ) -> tuple[str, ...]:
-    """Return what the detector was not tested on, a sentence each."""
+    """Return what the detector was not tested on, a sentence each.
+
+    ``seen`` are the generators that it was trained on.
+    """
     lines: list[str] = []
     if evaluation:
         generators, sources = (
@@ -231,13 +252,11 @@ def untested(
             f"Other generators than {_list(generators)}, and other sources than {_list(sources)}: "
             "results there can be much worse."
         )
-        seen = [
-            name
-            for name in (spec.generators_seen if spec else ())
-            if name not in {*generators, "none"}
-        ]
-        if seen:
-            lines.append(f"Generators seen in training: {_list(seen)}.")
+        if missing := [name for name in seen if name not in {*generators, "none"}]:
+            lines.append(
+                f"Fakes of {_list(missing)}: the detector was trained on them, but no figure here "
+                "is of them."
+            )
     measured = {one.name for one in audits if one.measured}
     not_run = [words for name, words in UNTESTED_WITHOUT.items() if name not in measured]
     lines += [f"{words[0].upper()}{words[1:]}." for words in not_run]
@@ -254,18 +273,22 @@ def _by_slice(evaluation: Evaluation, metric: str, kind: str, condition: str) ->
 
 
 def _figure(found: Finding) -> str:
-    cell = Figure.of(found)
-    return f"{cell.short} {cell.interval}"
+    return Figure.of(found).words
 
 
 def _cautions(*found: Finding) -> str | None:
-    """Return the cautions of these findings as one text, None without."""
-    return "; ".join(dict.fromkeys(one.caution for one in found if one.caution)) or None
+    """Return the cautions of these findings as one text, None without.
+
+    Of cautions that differ in their numbers only, the one with the smallest is kept.
+    """
+    told = sorted((one.caution for one in found if one.caution), key=lambda one: (len(one), one))
+    kinds = {re.sub(r"\d+", "", one): one for one in reversed(told)}
+    return "; ".join(reversed(kinds.values())) or None
 
 
-def _first_caution(found: AuditResult | None) -> str | None:
-    """Return the most serious caution of an audit; its section has all of them."""
-    return found.cautions[0] if found and found.cautions else None
+def _own_caution(found: AuditResult | None) -> str | None:
+    """Return the most serious caution of an audit's own figures; its section has all of them."""
+    return found.own_cautions[0] if found and found.own_cautions else None
 
 
 def _list(names: Sequence[str]) -> str:

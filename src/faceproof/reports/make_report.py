@@ -13,6 +13,8 @@ from faceproof.evaluation.audit_result import Cell as PlainCell
 from faceproof.evaluation.evaluation_record import DatasetRef, DetectorRef, Evaluation
 from faceproof.evaluation.findings import REPORTED
 from faceproof.evaluation.metrics import METRICS
+from faceproof.evaluation.predictions import origin_of
+from faceproof.messages import count_noun
 from faceproof.reports.card import TITLES
 from faceproof.reports.headline import statements, untested
 from faceproof.reports.markup import NUMBERS
@@ -58,8 +60,13 @@ def evaluation_report(
 ) -> Report:
     """Return the report of an evaluation; plots are drawn from its predictions.
 
-    ``spec`` is the detector's own record, with which the report also names what was not tested.
+    The table also names the generators that the detector was trained on; where it does not, as one
+    of an earlier version, ``spec``, the detector's own record, does.
     """
+    scoring = origin_of(predictions).scoring
+    seen = scoring.generators_seen if scoring else None
+    if seen is None and spec is not None:
+        seen = spec.generators_seen
     return Report(
         faceproof=version("faceproof"),
         command="faceproof evaluate",
@@ -70,7 +77,7 @@ def evaluation_report(
         intervals=f"{evaluation.resamples:,} resamples of groups, seed {evaluation.seed}, or "
         "Wilson's at the effective size",
         statements=statements(evaluation, ()),
-        not_tested=untested(evaluation, (), spec),
+        not_tested=untested(evaluation, (), seen or ()),
         cautions=evaluation.cautions,
         sections=tuple(_evaluation_sections(evaluation, predictions)),
         worst_errors=worst_errors(predictions, evaluation),
@@ -114,7 +121,7 @@ def audit_report(
         intervals=f"resamples of groups, seed {settings.seed}, or Wilson's at the effective size; "
         f"pictures: {sample}",
         statements=statements(evaluation, audits),
-        not_tested=untested(evaluation, audits, spec),
+        not_tested=untested(evaluation, audits, spec.generators_seen),
         cautions=tuple(dict.fromkeys((*(evaluation.cautions if evaluation else ()), *shared))),
         sections=tuple(sections),
         worst_errors=worst_errors(predictions, evaluation) if evaluation else (),
@@ -122,9 +129,11 @@ def audit_report(
 
 
 def _shared_cautions(audits: Sequence[AuditResult]) -> list[str]:
-    """Return the cautions of all audits, which stand at the head of the report."""
+    """Return the cautions of the data of all audits, which are at the head of the report."""
+    own = {caution for one in audits for caution in one.own_cautions}
     first, *others = audits
-    return [one for one in first.cautions if all(one in other.cautions for other in others)]
+    shared = (one for one in first.cautions if all(one in other.cautions for other in others))
+    return [one for one in shared if one not in own]
 
 
 def _evaluation_sections(evaluation: Evaluation, predictions: pa.Table) -> Iterator[Section]:
@@ -263,7 +272,8 @@ def audit_section(found: AuditResult, shared: Sequence[str] = ()) -> Section:
     return Section(
         name=slug(found.name),
         title=f"{found.name.capitalize()}: {found.question}",
-        text=f"{found.answer} ({found.pictures:,} pictures.)",
+        text=f"{found.answer} ({count_noun(found.pictures, 'picture')}.)",
+        details=found.details,
         measured=found.measured,
         cautions=tuple(one for one in found.cautions if one not in shared),
         tables=tuple(audit_table(found.name, table) for table in found.tables),

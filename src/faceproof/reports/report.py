@@ -57,7 +57,7 @@ class Figure(Record):
 
     @property
     def interval(self) -> str:
-        """The interval in brackets; "" if there is none.
+        """The 95 % interval in brackets, as in a table; "" if there is none.
 
         >>> Figure(value=0.5, low=0.4, high=0.61).interval
         '[0.400, 0.610]'
@@ -65,6 +65,17 @@ class Figure(Record):
         if self.low is None or self.high is None:
             return ""
         return f"[{self._format(self.low)}, {self._format(self.high)}]"
+
+    @property
+    def words(self) -> str:
+        """The value with its interval, as in a sentence.
+
+        >>> Figure(value=0.125, low=0.1, high=0.154, kind="share").words, Figure(value=0.5).words
+        ('12.5 % (10.0 to 15.4)', '0.500')
+        """
+        if self.low is None or self.high is None:
+            return self.short
+        return f"{self.short} ({self._format(self.low)} to {self._format(self.high)})"
 
     def _format(self, value: float) -> str:
         return f"{100 * value:.1f}" if self.kind == "share" else number_words(value)
@@ -210,6 +221,8 @@ class Section(Record):
     name: str = Field(pattern=r"\A[a-z0-9-]+\z")
     title: Text
     text: str = ""
+    details: tuple[str, ...] = ()
+    """Further sentences, each a point of a list."""
     measured: bool = True
     cautions: tuple[str, ...] = ()
     tables: tuple[ReportTable, ...] = ()

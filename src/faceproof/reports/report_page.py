@@ -7,6 +7,7 @@ script; with scripts, they become charts with values on hover as they come into 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,8 +23,12 @@ from faceproof.reports.report import (
     cell_words,
 )
 from faceproof.reports.vega import DARK, LIGHT, chart_script, chart_spec
+from faceproof.reports.words import keep_percent_together
 from faceproof.reports.worst_errors import SmallPicture, caption_words
 
+INTERVALS_NOTE = (
+    "In brackets: 95 % intervals, the range in which the true figure lies but for 1 sample in 20."
+)
 NO_PICTURES = "Pictures were left out of this report."
 
 
@@ -45,12 +50,18 @@ def report_page(
     shown = pictures or [SmallPicture()] * len(report.worst_errors)
     page: str = (
         make_environment(
-            filters={"words": breakable_words, "plain": cell_words},
+            filters={
+                "words": breakable_words,
+                "plain": cell_words,
+                "together": keep_percent_together,
+                "filename": lambda name: re.split(r"[/\\]", name)[-1],
+            },
             names={"is_number": _is_number, "caption_words": caption_words, "figure": _as_figure},
         )
         .get_template("report.html")
         .render(
             page=report,
+            intervals_note=INTERVALS_NOTE,
             palettes={"light": LIGHT, "dark": DARK},
             drawings={name: Markup(svg) for name, svg in drawings.items()},  # noqa: S704
             specs=Markup(_script_json(specs)),  # noqa: S704
@@ -117,7 +128,8 @@ def report_markdown(report: Report) -> str:
 def headline_markdown(report: Report) -> str:
     """Return the first screen: the answers with their cautions, and what was not tested."""
     answers = listing(map(_statement_markdown, report.statements))
-    return f"{answers}\n\n**Not tested on:**\n\n{listing(map(escape_markdown, report.not_tested))}"
+    untested = listing(map(escape_markdown, report.not_tested))
+    return f"{answers}\n\n{INTERVALS_NOTE}\n\n**Not tested on:**\n\n{untested}"
 
 
 def _statement_markdown(one: Statement) -> str:
@@ -136,6 +148,7 @@ def section_markdown(one: Section, *, most_rows: int | None = None, level: int =
     return section(
         escape_markdown(one.title),
         escape_markdown(one.text),
+        listing(map(escape_markdown, one.details)),
         listing(f"**Caution:** {escape_markdown(caution)}" for caution in one.cautions),
         *tables,
         *plots,

@@ -20,7 +20,6 @@ from faceproof.imaging.decode import DEFAULT_LIMITS
 from faceproof.scanning.archives import Container, tar_items
 from faceproof.scanning.items import Item
 from faceproof.scanning.picture_tables import table_items
-from faceproof.scanning.stores import StoredFile, is_stored, list_stored, open_stored
 from faceproof.sources import (
     PICTURE_SUFFIXES,
     RefusedSource,
@@ -31,6 +30,7 @@ from faceproof.sources import (
     read_names,
     to_printable,
 )
+from faceproof.stores import StoredFile, is_stored, list_stored, open_stored
 
 #: From the end of a file's name to the kind of its content; anything else is a picture.
 KINDS = {

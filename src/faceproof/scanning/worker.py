@@ -18,8 +18,8 @@ from faceproof.results import CheckedBy, CheckError, CheckResult
 from faceproof.scanning.inputs import as_source_error, open_file
 from faceproof.scanning.items import Item
 from faceproof.scanning.result_files import make_table
-from faceproof.scanning.stores import is_stored, read_stored
 from faceproof.sources import RefusedSource, StreamSource
+from faceproof.stores import is_stored, read_stored
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Place = tuple[str | int, ...]
 
 #: Overrides that say where a training runs and how its command is called, not what it makes.
-_NOT_ON_THE_CARD = ("device", "data.prepared", "data.reading", "export.command")
+_NOT_ON_THE_CARD = ("device", "data.prepared", "data.reading", "data.store", "export.command")
 
 
 def name_overrides(recipe: Recipe, overrides: tuple[str, ...]) -> Recipe:

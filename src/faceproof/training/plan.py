@@ -17,7 +17,6 @@ from statistics import median
 from pydantic import Field
 
 from faceproof.data.manifest import SPLITS, Manifest
-from faceproof.data.preparing.folder import read_prepared
 from faceproof.messages import count_noun, ignore_message
 from faceproof.records import Record
 from faceproof.runs import RunFolder
@@ -28,6 +27,7 @@ from faceproof.training.preflight import find_doubts, refuse_poor_data
 from faceproof.training.recipe import Recipe
 from faceproof.training.run.checkpoint import BEST, LAST
 from faceproof.training.run.journal import Moment, TrainingJournal
+from faceproof.training.run.prepared import open_prepared
 from faceproof.training.run.processes import make_fabric
 
 _STEPS = 4  # the first also starts the workers, and is left out
@@ -99,7 +99,7 @@ def plan(recipe: Recipe, *, progress: Callable[[str], None] = ignore_message) ->
     Raises:
         RecipeError, ManifestError, TrainingError: as `train` does, naming what to change.
     """
-    manifest = read_prepared(recipe.data.prepared)
+    manifest = open_prepared(recipe, progress=progress)
     made = sum(sum(one.counts.values()) for one in recipe.made.values())
     training = manifest.counts().get("train", 0)
     training += sum(one.counts.get("train", 0) for one in recipe.made.values())

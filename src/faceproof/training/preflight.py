@@ -119,7 +119,7 @@ _REMOVED_KEYS = ("data.root", "data.split_seed")
 #: Sections that may change between two starts of the same run.
 _FREE_SECTIONS = ("calibration", "device", "export")
 _FREE_KEYS = (
-    *("data.licence", "data.prepared", "data.reading", *_REMOVED_KEYS),
+    *("data.licence", "data.prepared", "data.reading", "data.store", *_REMOVED_KEYS),
     *("network.started_from", "network.started_from_licence", "schedule.snapshots"),
 )
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from faceproof.records import Record
+from faceproof.sources import is_address
+from faceproof.stores import is_stored
 from faceproof.training.origins import Statement
 
 Chance = Annotated[float, Field(ge=0, le=1)]
@@ -38,6 +40,34 @@ class DataRecipe(Record):
     reading: Literal["files", "shards"] = Field(
         default="files", description="Read picture files, or the shards of the prepared folder."
     )
+    store: str | None = Field(
+        default=None,
+        description="Address of a prepared folder with shards, such as s3://bucket/faces; they "
+        "are copied into data.prepared before the training.",
+    )
+
+    @field_validator("prepared", mode="before")
+    @classmethod
+    def _refuse_address(cls, value: object) -> object:
+        if isinstance(value, str) and is_address(value):
+            raise ValueError(
+                f"{value} is an address: name it as data.store, and as data.prepared the folder "
+                "of this machine that shall get its shards"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _require_shards_of_a_store(self) -> Self:
+        if self.store is None:
+            return self
+        if not is_stored(self.store):
+            raise ValueError(
+                f"store {self.store!r} is not an address of object storage: use s3://, gs:// or "
+                "hf://, or for a folder data.prepared without data.store"
+            )
+        if self.reading != "shards":
+            raise ValueError('a store is read by its shards: set data.reading = "shards"')
+        return self
 
 
 class ResolutionRecipe(Record):

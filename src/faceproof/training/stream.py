@@ -23,6 +23,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from faceproof.data.manifest import Row
+from faceproof.data.preparing.folder import is_made
 from faceproof.data.preparing.shard_access import find_place, index_shards
 from faceproof.data.preparing.spec import balanced_weights
 from faceproof.errors import FaceproofError, TrainingError
@@ -178,11 +179,15 @@ class ShardedPictures(PreparedPictures):
     def __init__(self, root: Path, rows: tuple[Row, ...], landmarks: Mapping[str, Points]) -> None:
         super().__init__(root, rows, landmarks)
         found = index_shards(root, {row.split for row in rows})
-        self._places = [find_place(found, row.path, root) for row in rows]
+        self._places = [
+            None if is_made(row.path) else find_place(found, row.path, root) for row in rows
+        ]
 
     def _file(self, index: int) -> bytes:
         """Return the bytes that the shard holds for row ``index``, which must be those prepared."""
         place, row = self._places[index], self.rows[index]
+        if place is None:  # made from the prepared pictures later, as a file
+            return super()._file(index)
         data = place.read()
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise TrainingError(f"{row.path}: its sha256 differs in {place.shard}")

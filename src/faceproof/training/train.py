@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.folder import add_made_fakes, read_prepared
+from faceproof.data.preparing.folder import add_made_fakes
 from faceproof.detector.bundle import Bundle
 from faceproof.errors import TrainingError
 from faceproof.messages import ignore_message
@@ -24,6 +24,7 @@ from faceproof.training.preflight import (
 )
 from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.run.checkpoint import convert_disk_errors, run_folder
+from faceproof.training.run.prepared import open_prepared
 from faceproof.training.run.processes import is_first_process, lock_run
 from faceproof.training.step import is_out_of_memory
 
@@ -58,7 +59,7 @@ did you mean 'epochs'?
         recipe = read_recipe(Path(recipe), tuple(overrides))
     run = run_folder(Path(output))
     with hold_run(run):
-        manifest = read_prepared(recipe.data.prepared)
+        manifest = open_prepared(recipe, progress=progress)
         refuse_contradicted_origin(recipe, run)
         made = make_fakes(recipe, manifest, progress=progress)
         return train_on(recipe, add_made_fakes(manifest, made), run, made=made, progress=progress)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import faceproof
-from faceproof.audits import attack_scores, attacks
+from faceproof.audits import attack_scores, attacks, sampled_faces
 from faceproof.audits import context as contexts
 from faceproof.errors import MissingExtraError
 
@@ -45,6 +45,20 @@ def manifest(tmp_path):
     names = ("path", "label", "generator", "source", "split", "group", "sha256")
     pl.DataFrame(rows, schema=names, orient="row").write_csv(tmp_path / "m.csv")
     return tmp_path / "m.csv"
+
+
+def damage(manifest, wrong=(), missing=()):
+    """Darken some pictures so that their fakes pass, and remove others."""
+    table = pl.read_csv(manifest)
+    for n in wrong:
+        path = manifest.parent / f"{n}.png"
+        with Image.open(path) as picture:
+            Image.fromarray(np.asarray(picture) // 2).save(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        table[n, "sha256"] = digest
+    for n in missing:
+        (manifest.parent / f"{n}.png").unlink()
+    table.write_csv(manifest)
 
 
 @pytest.fixture
@@ -98,6 +112,44 @@ class TestWithoutTorch:
         monkeypatch.setattr(attack_scores, "square_attack", None)
         assert run() == found
 
+    def test_a_killed_attack_resumes_where_it_was(self, run, without_torch, monkeypatch):
+        monkeypatch.setattr(attack_scores, "_CHUNK", 5)
+        attack, sizes = attack_scores.square_attack, []
+
+        def killed(judge, crops, *rest, **how):
+            if len(sizes) == 2:
+                raise KeyboardInterrupt
+            sizes.append(len(crops))
+            return attack(judge, crops, *rest, **how)
+
+        monkeypatch.setattr(attack_scores, "square_attack", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+        sizes[:] = [0, 0, 0]
+        resumed = run()
+        assert sizes == [0, 0, 0, 5, 5, 4], "the first two chunks of 24 faces were kept"
+        assert resumed == run(folder="whole")
+
+    def test_enough_faces_are_attacked_although_some_are_wrong_or_unreadable(
+        self, run, without_torch, manifest, monkeypatch
+    ):
+        monkeypatch.setattr(sampled_faces, "EACH", 6)
+        damage(manifest, wrong=range(1, 9, 2), missing=(0, 2))
+        found = run()
+        sizes = dict(found.table("sizes").rows)
+        assert (sizes["detected_fakes"], sizes["spared_real_faces"]) == (6, 6)
+        assert set(found.table("attacks").column("detected_fakes")) == {6}
+        assert any("on 6 fakes called fake unchanged and 6 real" in one for one in found.cautions)
+        assert not any("could be attacked" in one for one in found.cautions)
+
+    def test_too_few_faces_to_attack_are_stated(self, run, without_torch, manifest, monkeypatch):
+        monkeypatch.setattr(sampled_faces, "EACH", 6)
+        damage(manifest, wrong=range(1, 23, 2))
+        found = run()
+        assert dict(found.table("sizes").rows)["detected_fakes"] == 1
+        told = "Fewer than 6 faces of each class were right unchanged and could be attacked."
+        assert told in found.cautions
+
     def test_scores_of_other_faces_are_made_again(self, run, found, tmp_path):
         file = tmp_path / "out" / "scores-square.json"
         kept = json.loads(file.read_text())
@@ -139,7 +191,8 @@ class TestWithTorch:
         assert budgets["fgsm"] == ("1, 2, 4, 8", 8.0, None, 4.0)
         assert budgets["pgd"] == ("1, 2, 4", None, None, 4.0)
         assert budgets["pgd-l2"] == ("0.25, 0.5, 1", None, None, None)
-        assert "changes of 8 grey levels (fgsm-8) let 100.0 %" in found.answer
+        assert any("changes of 8 grey levels (fgsm-8) let 100.0 %" in one for one in found.details)
+        assert ", 100.0 % (75.8 to 100.0) with the weights (8 grey levels)." in found.answer
         assert dict(found.table("sizes").rows)["torch_difference"] < 1e-5
 
     def test_rates_are_of_the_faces_that_were_right_unchanged(self, run, network):

@@ -70,6 +70,13 @@ def make(tmp_path: Path):
     return make
 
 
+def assert_one_sentence(answer: str) -> None:
+    """Fail for an answer that is longer than a sentence of 60 words."""
+    assert answer.endswith(".")
+    assert not re.search(r"[.?!] ", answer), "one sentence"
+    assert len(answer.split()) <= 60
+
+
 @pytest.mark.parametrize("name", AUDITS)
 class TestEveryAudit:
     def test_answers_its_question_with_tables_and_plots(self, name, tiny_bundle, make, tmp_path):
@@ -80,8 +87,11 @@ class TestEveryAudit:
         found = run[name]
         assert found.measured
         assert found.question.endswith("?")
-        assert found.answer.endswith(".")
+        assert_one_sentence(found.answer)
         assert re.search(r"\d", found.answer)
+        assert all(one.endswith(".") for one in found.details)
+        told = " ".join((found.answer, *found.details, *found.cautions))
+        assert not re.search(r"(?<![\d.,])1 (groups|generators|cells|ways|faces|fakes)\b", told)
         assert found.pictures == number
         assert found.tables
         assert found.plots
@@ -111,6 +121,7 @@ class TestEveryAudit:
         found = faceproof.audit(tiny_bundle, manifest, only=[name], faces="whole")[name]
         assert not found.measured
         assert found.answer.startswith("Not measured")
+        assert_one_sentence(found.answer)
         assert any(one.startswith("No picture could be judged") for one in found.cautions)
 
 
@@ -132,10 +143,12 @@ class TestFigures:
         bpcer = dict(zip(table.column("condition"), table.column("bpcer"), strict=True))
         apcer = dict(zip(table.column("condition"), table.column("apcer"), strict=True))
         assert (bpcer["clean"], apcer["clean"], apcer["dark"]) == (0.0, 0.0, 1.0)
-        answer = found["robustness"].answer
-        assert "most when darkened: 50.0 %" in answer
-        assert "real faces called fake: 0.0 % (0.0 to 32.4) of unchanged faces, and" in answer
-        assert answer.endswith("; no face was lost.")
+        assert "most when darkened: 50.0 %" in found["robustness"].answer
+        alarms, _, lost = found["robustness"].details
+        assert alarms.startswith(
+            "Real faces called fake: 0.0 % (0.0 to 32.4) of unchanged faces, and"
+        )
+        assert lost == "No face was lost."
         assert set(table.column("caution")) == {"real: only 8 groups; fake: only 8 groups"}
 
     def test_stability_counts_24_ways(self, found):
@@ -163,7 +176,7 @@ class TestFigures:
         assert table["seen"].to_list() == ["seen", "unseen", "seen", "unseen"]
         assert table["recall"].to_list() == [1.0] * 4
         assert table["roc_auc"].to_list()[:2] == [1.0, 1.0]
-        assert "No detector was trained without a generator" in found["generators"].answer
+        assert NOT_RETRAINED in found["generators"].details
 
 
 @pytest.mark.usefixtures("few")
@@ -184,7 +197,7 @@ class TestFolder:
             "audit.json",
             *(f"{name}.json" for name in AUDITS),
             *(f"predictions-{name}.parquet" for name in SCORINGS),
-            *(f"scores-{name}.json" for name in ("shortcuts", "square")),
+            *(f"scores-{name}.json" for name in ("shortcuts", "backgrounds", "square")),
         }
         monkeypatch.setattr(contexts, "predict_rows", None)
         (tmp_path / "out" / "robustness.json").unlink()
@@ -230,6 +243,40 @@ class TestFolder:
             faceproof.audit(tiny_bundle, manifest, **ask)
         parts = tmp_path / "out" / "predictions-degraded.partial"
         assert len(list(parts.glob("*.parquet"))) == 1, "8 pictures in 62 conditions are a part"
+
+    @pytest.mark.usefixtures("few")
+    def test_unchanged_pictures_are_scored_once_for_all_audits(
+        self, tiny_bundle, make, tmp_path, monkeypatch
+    ):
+        manifest, read, seen = make(number=12), predicting.read_faces, []
+
+        def count(*given, **options):
+            seen.append(given[-1][0].path)
+            return read(*given, **options)
+
+        monkeypatch.setattr(predicting, "read_faces", count)
+        ask = {"faces": "whole", "most": 3}
+        apart = faceproof.audit(tiny_bundle, manifest, only=["generators", "fairness"], **ask)
+        alone, seen[:] = set(seen), []
+        names = ["robustness", "generators", "fairness"]
+        both = faceproof.audit(tiny_bundle, manifest, only=names, **ask)
+        assert len(seen) == len(set(seen)), "no picture was read twice"
+        assert set(seen) >= alone
+        assert len(alone) > 6, "not all are in the degraded sample"
+        assert both.results[1:] == apart.results
+
+    def test_a_batch_size_changes_no_answer(self, tiny_bundle, make, monkeypatch):
+        manifest, sizes, judge = make(number=12), [], faceproof.Detector.logits
+
+        def count(self, inputs):
+            sizes.append(len(inputs))
+            return judge(self, inputs)
+
+        monkeypatch.setattr(faceproof.Detector, "logits", count)
+        ask = {"only": ["generators"], "faces": "whole"}
+        found = faceproof.audit(tiny_bundle, manifest, batch_size=5, **ask)
+        assert sizes == [5, 5, 2]
+        assert found == faceproof.audit(tiny_bundle, manifest, **ask)
 
     @pytest.mark.usefixtures("few")
     def test_predictions_of_other_conditions_are_made_again(
@@ -295,6 +342,7 @@ class TestFolder:
         ({"faces": "all"}, UnknownChoiceError, "choice of faces"),
         ({"manifest": "none.csv"}, UsageError, "none.csv: manifest not found"),
         ({"most": 0}, UsageError, "at least 1 picture"),
+        ({"batch_size": 0}, UsageError, "batch_size is 0; a batch needs at least 1 face"),
     ],
 )
 def test_what_cannot_be_done_is_refused_first(tiny_bundle, make, changes, error, message):
@@ -408,10 +456,8 @@ class TestCommand:
         )
         code, out, err = run(*words)
         assert code == 0
-        assert [line.partition(":")[0] for line in out.splitlines()[::2]] == [
-            "generators",
-            "stability",
-        ]
+        heads = [line.partition(":")[0] for line in out.splitlines() if not line.startswith("  ")]
+        assert heads == ["generators", "stability"]
         assert "caution: Fewer than 300 groups" in err
         assert "clean pictures: 16 to judge" in err
         report = tmp_path / "out" / "report.json"
@@ -487,8 +533,8 @@ class TestLeaveOneOut:
         self, tiny_bundle, left_out, tmp_path, place
     ):
         found = self.ask(tiny_bundle, tmp_path, leave_one_out=tmp_path / place)
-        assert found.answer.endswith(left_out.answer)
-        assert NOT_RETRAINED not in found.answer
+        assert found.details[-1] == left_out.answer
+        assert NOT_RETRAINED not in found.details
         assert [one.name for one in found.tables] == ["generators", "leave-one-out", "inflation"]
         assert [one.name for one in found.plots] == ["generators", "left-out"]
         assert "Leave-one-out: One training for each." in found.cautions
@@ -498,9 +544,9 @@ class TestLeaveOneOut:
         self, tiny_bundle, left_out, tmp_path
     ):
         out = tmp_path / "out"
-        assert NOT_RETRAINED in self.ask(tiny_bundle, tmp_path, output=out).answer
+        assert NOT_RETRAINED in self.ask(tiny_bundle, tmp_path, output=out).details
         (tmp_path / "runs" / "leave-one-out.json").rename(out / "leave-one-out.json")
-        assert self.ask(tiny_bundle, tmp_path, output=out).answer.endswith(left_out.answer)
+        assert self.ask(tiny_bundle, tmp_path, output=out).details[-1] == left_out.answer
 
     def test_another_detector_and_other_data_are_stated(self, tiny_bundle, left_out, tmp_path):
         changed = {"detector": "other", "data_sha256": "e" * 64}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import faceproof
-from faceproof.audits import counterfactuals
+from faceproof.audits import counterfactuals, sampled_faces
 from faceproof.audits.counterfactuals import VARIANTS, face_ellipse
 from faceproof.audits.sampled_faces import Crop
 from faceproof.audits.shortcuts import mean_interval
@@ -63,7 +63,7 @@ def make(tmp_path):
 def run(monkeypatch, tiny_bundle, make, tmp_path):
     """Audit a detector that reads the mean of one part of the crop."""
 
-    def run(where, *, labels=("real", "fake"), folder="out"):
+    def run(where, *, labels=("real", "fake"), folder="out", without=()):
         detector = faceproof.Detector.load(tiny_bundle)
         part = {"corners": CORNERS, "middle": MIDDLE}[where]
         monkeypatch.setattr(
@@ -72,7 +72,10 @@ def run(monkeypatch, tiny_bundle, make, tmp_path):
             lambda self, inputs: 20 * inputs[part].mean((1, 2, 3)).astype(np.float64),
         )
         ask = {"only": ["shortcuts"], "output": tmp_path / folder, "faces": "whole"}
-        return faceproof.audit(detector, make(where, labels), **ask)["shortcuts"]
+        manifest = make(where, labels)
+        for name in without:
+            (tmp_path / name).unlink()
+        return faceproof.audit(detector, manifest, **ask)["shortcuts"]
 
     return run
 
@@ -95,7 +98,7 @@ class TestADetectorOfBackgrounds:
         assert rows["face-grey"]["flips"] == 0.0
         assert rows["background-grey"]["roc_auc"] == pytest.approx(0.5)
         assert rows["background-grey"]["flips"] >= 0.5
-        assert "hidden, ROC-AUC is 1.000" in found.answer
+        assert "the face hidden ROC-AUC is 1.000" in found.answer
 
     def test_the_background_moves_the_logit_and_the_face_does_not(self, found):
         effects = rows_of(found, "swaps")
@@ -115,6 +118,30 @@ class TestADetectorOfBackgrounds:
         (tmp_path / "out" / "shortcuts.json").unlink()
         monkeypatch.setattr(counterfactuals, "read_sampled_faces", None)
         assert run("corners") == found
+
+
+class TestAStop:
+    """Kills the audit in the third part of five: of saved copies, and of changed backgrounds."""
+
+    @pytest.mark.parametrize(("step", "left"), [("_score_copies", 14), ("_judge", 3 * 6)])
+    def test_a_killed_audit_resumes_where_it_was(self, run, monkeypatch, step, left):
+        place = counterfactuals if step == "_score_copies" else counterfactuals._Changes
+        whole, make = run("middle", folder="whole"), getattr(place, step)
+        monkeypatch.setattr(counterfactuals, "_PART", 5)
+        calls = []
+
+        def killed(*given):
+            calls.append(given)
+            if len(calls) == 13:
+                raise KeyboardInterrupt
+            return make(*given)
+
+        monkeypatch.setattr(place, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            run("middle")
+        calls[:] = [None] * 13
+        assert run("middle") == whole
+        assert len(calls) == 13 + left
 
 
 class TestADetectorOfFaces:
@@ -142,6 +169,12 @@ class TestADetectorOfFaces:
         told = [one for one in found.cautions if "shortcut probe was not run" in one]
         assert len(told) == 1
         assert "20" in told[0]
+
+
+def test_faces_without_a_verdict_are_replaced_by_others(run, monkeypatch):
+    monkeypatch.setattr(sampled_faces, "EACH", 6)
+    found = run("middle", without=[f"{n}.png" for n in range(10)])
+    assert rows_of(found, "counterfactuals")["unchanged"]["judged"] == 12
 
 
 def test_one_class_has_no_swaps(run):

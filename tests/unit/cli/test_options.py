@@ -45,6 +45,7 @@ CHOICES = {
     ("check", "--faces"): ["faceproof.checker:FACES"],
     ("check", "--format"): ["faceproof.cli.output:FORMATS", "faceproof.cli.formats:TABLE_FILES"],
     ("check", "--fail-on"): ["faceproof.cli.output:FAIL_ON"],
+    ("scan", "--faces"): ["faceproof.checker:FACES"],
     ("audit", "--only"): ["faceproof.audits.audit:AUDITS"],
     ("audit", "--faces"): ["faceproof.evaluation.scored_faces:FACES"],
     ("audit", "--split"): ["faceproof.data.manifest:SPLITS"],
@@ -96,14 +97,16 @@ def test_detectors_are_names_and_folders(tmp_path, monkeypatch):
     assert complete_detectors("none/x") == []
 
 
-@pytest.mark.parametrize("verb", ["check", "serve", "app", "audit", "evaluate", "export", "update"])
+@pytest.mark.parametrize(
+    "verb", ["check", "serve", "app", "audit", "evaluate", "export", "update", "scan"]
+)
 def test_every_verb_with_a_detector_completes_and_reads_it(verb):
     assert "default" in offered(verb, "--detector", "def")
     _, found = parameter(verb, "--detector")
     assert "FACEPROOF_DETECTOR" in found.envvar
 
 
-@pytest.mark.parametrize("verb", ["check", "serve", "audit", "evaluate", "update"])
+@pytest.mark.parametrize("verb", ["check", "serve", "audit", "evaluate", "update", "scan"])
 def test_operating_points_are_those_of_the_named_detector(verb, tiny_bundle):
     points = list(Bundle.read(tiny_bundle).spec.operating_points)
     assert offered(verb, "--at", detector=str(tiny_bundle)) == points

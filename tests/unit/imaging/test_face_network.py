@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from pathlib import Path
 
@@ -18,6 +19,12 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 ORIGINAL = FIXTURES / "face_detection_yunet_2023mar.onnx"
 ASTRONAUT = data.astronaut()
 CROWD = np.tile(ASTRONAUT[20:220, 120:320], (3, 4, 1))
+STATM = Path("/proc/self/statm")
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process."""
+    return int(STATM.read_text().split()[1]) * mmap.PAGESIZE
 
 
 def by_opencv(pixels: np.ndarray, threshold: float) -> np.ndarray:
@@ -69,3 +76,22 @@ def test_the_file_is_the_zoos_without_its_shapes(monkeypatch: pytest.MonkeyPatch
 
     assert MADE.read_bytes() == any_size(ORIGINAL.read_bytes())
     sys.modules.pop("make_yunet_any_size")
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="needs the /proc of Linux")
+def test_the_memory_of_a_large_picture_is_not_kept() -> None:
+    network = FaceNetwork(0.7)
+    network.find(np.zeros((640, 640, 3), np.uint8))
+    before = resident_bytes()
+    network.find(np.zeros((1600, 1600, 3), np.uint8))  # needs 150 MB
+    assert resident_bytes() - before < 75e6
+
+
+def test_scores_at_the_threshold_are_kept() -> None:
+    network = FaceNetwork(0.5)
+    value = np.array([[0.25], [0.5], [0.499], [1.0], [0.24]], np.float32)
+    other = np.array([[1.0], [0.5], [0.5], [0.25], [1.0]], np.float32)
+    boxes, points = np.zeros((5, 4), np.float32), np.zeros((5, 10), np.float32)
+    rows = network._read_cells([value, other, boxes, points], 8, 5)
+    assert rows[:, 14].tolist() == [0.5, 0.5, 0.5]
+    assert rows[:, 0].tolist() == [-4.0, 4.0, 20.0]

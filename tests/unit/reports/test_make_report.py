@@ -52,6 +52,23 @@ def test_no_audit_has_the_name_of_another_section(tiny_spec):
     assert set(names) >= set(AUDITS)
 
 
+def test_cautions_of_the_data_are_at_the_head_and_those_of_an_audit_in_its_section(tiny_spec):
+    names = ("robustness", "fairness")
+    for audits in ([audited(name) for name in names], [audited("robustness")]):
+        report = audit_report(audits, tiny_spec, POINT)
+        assert report.cautions == ("A sample of 60.",)
+        told = {section.name: section.cautions for section in report.sections}
+        assert told == {one.name: one.own_cautions for one in audits}
+
+
+def test_the_table_names_the_generators_seen_and_else_the_detector(tiny_spec):
+    answers = predictions()
+    found = evaluated(answers)
+    told = "Fakes of lamp: the detector was trained on them, but no figure here is of them."
+    assert told not in evaluation_report(found, answers).not_tested
+    assert told in evaluation_report(found, answers, tiny_spec).not_tested
+
+
 def test_an_evaluation_has_a_section_for_figures_plots_slices_and_coverage():
     answers = predictions()
     found = evaluated(answers)

@@ -11,7 +11,14 @@ from faceproof.detector import Bundle
 from faceproof.detector.detector import locate
 from faceproof.reports.make_report import audit_report, evaluation_report
 from faceproof.reports.markup import escape_markdown
-from faceproof.reports.report import Figure, Report, WorstError, cell_words
+from faceproof.reports.report import (
+    Figure,
+    Report,
+    ReportTable,
+    Section,
+    WorstError,
+    cell_words,
+)
 from faceproof.reports.report_page import breakable_words, report_markdown, report_page
 from faceproof.reports.vega import chart_spec
 from faceproof.reports.worst_errors import SmallPicture
@@ -175,3 +182,16 @@ def test_nothing_judged_is_said():
     assert "<svg" not in page
     assert "<script" not in page
     assert "No face was judged" in page
+
+
+def test_a_long_table_is_folded_and_a_short_one_is_not():
+    answers = predictions()
+    report = evaluation_report(evaluated(answers), answers)
+    long = ReportTable(
+        name="many", caption="Many rows", columns=("n",), rows=tuple((n,) for n in range(26))
+    )
+    short = long.model_copy(update={"caption": "Few rows", "rows": long.rows[:25]})
+    section = Section(name="tables", title="Tables", tables=(long, short))
+    page = report_page(report.model_copy(update={"sections": (section,)}), {})
+    assert '<details class="long"><summary>Table of 26 rows: many</summary>' in page
+    assert page.count('<details class="long">') == 1

@@ -122,7 +122,9 @@ def plan_lines(plan: Sequence[PlannedRun]) -> Iterator[str]:
 def write_text(result: AuditResult) -> None:
     """Write the answer, the figures and the inflation; cautions go to standard error."""
     set_up_output(for_people=True)
-    typer.echo(f"{result.question}\n  {escape_unprintable(result.answer)}")
+    typer.echo(result.question)
+    for sentence in (result.answer, *result.details):
+        typer.echo(f"  {escape_unprintable(sentence)}")
     for name in (result.name, "inflation"):
         table = result.table(name)
         cells = [[_show(cell) for cell in row] for row in table.rows]

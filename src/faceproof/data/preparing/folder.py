@@ -311,6 +311,15 @@ def _leak_problem(prepared: pl.DataFrame, number: int) -> DroppedPicture:
 MADE = "made"
 
 
+def is_made(path: str) -> bool:
+    """Return whether a path of a manifest is that of a fake made from the prepared faces.
+
+    >>> is_made("made/swap-0a1b/1.png"), is_made("pictures/00/00ff.png")
+    (True, False)
+    """
+    return path.startswith(f"{MADE}/")
+
+
 def read_landmarks(folder: Path, made: Iterable[Path] = ()) -> dict[str, npt.NDArray[np.float32]]:
     """Return path -> landmarks float32 [5, 2] of a prepared folder, and of fakes made from it."""
     found: dict[str, npt.NDArray[np.float32]] = {}

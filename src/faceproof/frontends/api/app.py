@@ -1,4 +1,4 @@
-"""`create_app` builds the REST service around a `Checker`."""
+"""`create_app` builds the REST service around a `Checker`, `load_app` from a detector's name."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from starlette.responses import Response
 
 from faceproof import __version__
 from faceproof.checker import Checker
+from faceproof.detector import Detector
+from faceproof.detector.scorers import AUTO
 from faceproof.errors import FaceproofError, ServiceError
 from faceproof.frontends.api import feedback, openapi, pages, problems, security
 from faceproof.frontends.api.routes import router
@@ -72,6 +74,26 @@ def create_app(checker: Checker, settings: ServiceSettings | None = None) -> Fas
         RootPathMiddleware, root_path=used.root_path, trusts=security.trusts_prefix(used.guard)
     )
     return app
+
+
+def load_app(
+    detector: str = "default",
+    at: str | None = None,
+    settings: ServiceSettings | None = None,
+    *,
+    scorer: str = AUTO,
+    device: str = "cpu",
+) -> FastAPI:
+    """Return the service of a detector, by name or folder, within the limits of the settings.
+
+    Raises:
+        DetectorError: the detector cannot be loaded.
+        UsageError: no such operating point, or as `Detector.load` and `create_app`.
+    """
+    used = settings or ServiceSettings()
+    loaded = Detector.load(detector, scorer=scorer, device=device)
+    checker = Checker(loaded, at=at, limits=used.limits, addresses=used.fetch_policy)
+    return create_app(checker, used)
 
 
 async def _on_client_left(_: Request, __: Exception) -> Response:

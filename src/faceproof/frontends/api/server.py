@@ -227,15 +227,23 @@ def serve(
         **server_options(),
     )
     server = _PatientServer(app, config, seconds=settings.shutdown_seconds, started=started)
-    with _exit_cleanly():
+    with _exit_cleanly(server):
         server.run(sockets=[listener])
 
 
 @contextmanager
-def _exit_cleanly() -> Iterator[None]:
-    """End the process with exit code 0 after a signal that the server has handled."""
+def _exit_cleanly(server: Server) -> Iterator[None]:
+    """End the process with exit code 0 after a signal.
+
+    The server raises those again that it has handled. One that comes before the server handles
+    signals stops it as soon as it has started.
+    """
+
+    def stop(*_: Any) -> None:
+        server.should_exit = True
+
     signals = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.signal(number, lambda *_: None) for number in signals}
+    before = {number: signal.signal(number, stop) for number in signals}
     try:
         yield
     finally:

@@ -44,7 +44,8 @@ _DECODABLE_FRAMES = _PROGRESSIVE_FRAMES | {b"\xc0", b"\xc1", b"\xc9"}
 # Padding (FF), stuffing (00), TEM (01), restarts (D0-D7) and start of image (D8) start no segment.
 _MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
 # Coded data hold no others than restarts, and FF 00 for a byte FF.
-_END_OF_SCAN = re.compile(rb"\xff+[^\xff\x00\xd0-\xd7]")
+# One FF: a pattern that starts with a repetition takes quadratic time on a run of FF.
+_END_OF_SCAN = re.compile(rb"\xff[^\xff\x00\xd0-\xd7]")
 
 _NUMBER_OF_IMAGES = 0xB001
 
@@ -155,7 +156,10 @@ class Jpeg(Container):
         if self.body(scan)[:1] != bytes([header.layers]):
             return None
         found = _END_OF_SCAN.search(self.data, scan.end)
-        return scan.end, found.start() if found else len(self.data)
+        if found is None:
+            return scan.end, len(self.data)
+        coded = self.data[scan.end : found.start()].rstrip(b"\xff")  # FF may fill up before a mark
+        return scan.end, scan.end + len(coded)
 
     @property
     def has_end_mark(self) -> bool:

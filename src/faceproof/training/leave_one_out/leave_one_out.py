@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from faceproof.data.manifest import Manifest
-from faceproof.data.preparing.folder import add_made_fakes, read_prepared
+from faceproof.data.preparing.folder import add_made_fakes
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.spec import Sha256
 from faceproof.errors import TrainingError, UsageError
@@ -41,6 +41,7 @@ from faceproof.training.optimizers import epochs_to_steps
 from faceproof.training.preflight import refuse_contradicted_origin, refuse_poor_data
 from faceproof.training.recipe import Recipe, read_recipe
 from faceproof.training.run.checkpoint import run_folder
+from faceproof.training.run.prepared import open_prepared
 from faceproof.training.train import hold_run, train_on
 
 Progress = Callable[[str], None]
@@ -108,7 +109,7 @@ def plan_leave_one_out(
     sources: Iterable[str] = (),
     made: Sequence[Path] = (),
 ) -> tuple[PlannedRun, ...]:
-    """Return the trainings that `leave_one_out` runs; nothing is written.
+    """Return the trainings that `leave_one_out` runs; only a copy of ``data.store`` is written.
 
     ``made`` are the folders of fakes that the recipe has made; without them they are not counted.
 
@@ -117,7 +118,7 @@ def plan_leave_one_out(
         TrainingError: the training starts from a detector that has seen it, keeps one checkpoint
             only, or runs on several devices.
     """
-    prepared = read_prepared(recipe.data.prepared)
+    prepared = open_prepared(recipe, progress=ignore_message)
     left_out = choose_left_out(prepared, generators, sources)
     refuse_known_start(recipe, left_out)
     if recipe.device.devices * recipe.device.nodes > 1:
@@ -175,8 +176,8 @@ did you mean 'epochs'?
     if not isinstance(recipe, Recipe):
         recipe = read_recipe(Path(recipe), tuple(overrides))
     folder, names, places = Path(output), tuple(generators), tuple(sources)
+    prepared = open_prepared(recipe, progress=progress)
     plan_leave_one_out(recipe, folder, generators=names, sources=places)
-    prepared = read_prepared(recipe.data.prepared)
     _open_folder(folder, recipe, prepared)
     made = make_fakes(recipe, prepared, progress=progress)
     plan = plan_leave_one_out(recipe, folder, generators=names, sources=places, made=made)
@@ -222,7 +223,7 @@ def _open_folder(folder: Path, recipe: Recipe, prepared: Manifest) -> None:
 
 
 #: What may differ between two calls on a folder, as it changes no figure.
-_FREE = ("device", "data.prepared", "data.reading", "export.command")
+_FREE = ("device", "data.prepared", "data.reading", "data.store", "export.command")
 
 
 def _refuse_other_settings(file: Path, settings: LeaveOneOutSettings, shown: str) -> None:

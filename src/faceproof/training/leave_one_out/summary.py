@@ -144,7 +144,8 @@ def summarise(
     return AuditResult(
         name=LEAVE_ONE_OUT,
         question=QUESTION,
-        answer=" ".join(map(_answer, kinds)),
+        answer=_answer(kinds),
+        details=tuple(one for kind in kinds for one in _details(kind)),
         settings=_settings(recipe, prepared, runs, seed),
         pictures=sum(run.exclusion.manifest.counts()["test"] for run in runs),
         cautions=tuple(_cautions(recipe, runs)),
@@ -266,27 +267,39 @@ def _split_rows(of: _OneKind) -> Iterator[tuple[Cell, ...]]:
             yield (run.left_out.name, of.kind, split, counts.real, counts.fake, *numbers)
 
 
-def _answer(of: _OneKind) -> str:
-    """Return the mean ROC-AUC, the worst left-out, its recall, and the inflation."""
+def _answer(kinds: Sequence[_OneKind]) -> str:
+    """Return the mean ROC-AUC on what was left out, by kind, in a sentence."""
+    parts = []
+    for of in kinds:
+        mean, without = of.aucs[of.condition], f"the {of.runs[0].left_out.words}"
+        if len(of.runs) > 1:
+            without = f"each of {len(of.runs)} {of.kind}s in turn"
+        average = " mean" if len(of.runs) > 1 else ""
+        parts.append(
+            f"trained without {without}, a detector reaches a{average} ROC-AUC of {mean.value:.3f} "
+            f"({mean.low:.3f} to {mean.high:.3f}) on what it did not see"
+        )
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _details(of: _OneKind) -> Iterator[str]:
+    """Yield the worst left-out, the rates at the operating point, and the inflation."""
     values = [_number(value) for value, _, _ in of.cells("roc_auc")]
     known = {
         run.left_out.name: one for run, one in zip(of.runs, values, strict=True) if one is not None
     }
-    mean, inflation = of.aucs[of.condition], of.mean[0]
-    more, lowest, average = inflation.difference, "", ""
-    without = f"the {of.runs[0].left_out.words}"
-    if len(of.runs) > 1:
-        without, average = f"each of {len(of.runs)} {of.kind}s in turn", " mean"
     if len(known) > 1:
         worst = min(known, key=lambda name: known[name])
-        lowest = f" The lowest is {worst}, {known[worst]:.3f}."
-    return (
-        f"Trained without {without}, a detector reaches a{average} ROC-AUC of {mean.value:.3f} "
-        f"({mean.low:.3f} to {mean.high:.3f}) on what it did not see."
-        f"{lowest} At its operating point it calls {_mean_percent(of.cells('recall'))} of the "
-        f"fakes fake, and {_mean_percent(of.cells('bpcer'))} of the real faces. The best "
-        f"checkpoint by the test set would have given {inflation.test:.3f}, an inflation of "
-        f"{more.value:.3f} ({more.low:.3f} to {more.high:.3f})."
+        yield f"The lowest ROC-AUC is that of {worst}, {known[worst]:.3f}."
+    yield (
+        f"At its operating point it calls {_mean_percent(of.cells('recall'))} of the fakes fake, "
+        f"and {_mean_percent(of.cells('bpcer'))} of the real faces."
+    )
+    inflation, more = of.mean[0], of.mean[0].difference
+    yield (
+        f"The best checkpoint by the test set would have given {inflation.test:.3f}, an inflation "
+        f"of {more.value:.3f} ({more.low:.3f} to {more.high:.3f})."
     )
 
 

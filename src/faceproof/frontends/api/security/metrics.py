@@ -1,5 +1,7 @@
 """`Metrics`: Prometheus metrics in a registry for each app; apps in one process share none.
 
+The workers of one service count in files of a shared folder, and each of them reports the sums.
+
 No label contains client input: routes are templates, methods and statuses are bounded, and no
 label has a host name, key, file name or address.
 
@@ -8,7 +10,8 @@ Source: Prometheus, "Metric and label naming" and "Writing exporters", for names
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Literal
 
 from prometheus_client import (
     CollectorRegistry,
@@ -20,6 +23,7 @@ from prometheus_client import (
     ProcessCollector,
 )
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,6 +32,9 @@ from faceproof.frontends.api.security import request_context
 if TYPE_CHECKING:
     from faceproof.results import CheckedBy, CheckResult
 
+#: Names the folder in which the workers of one service count; prometheus_client reads it when it
+#: is imported.
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 #: Buckets in seconds, from a health check to the longest useful response.
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.5, 5.0, 10.0, 30.0)
 #: Buckets of faces in one inference batch.
@@ -39,6 +46,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
+        self._shared = SHARED_FOLDER in os.environ
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self._declare_request_metrics()
@@ -56,7 +64,9 @@ class Metrics:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self._in_flight = self._make_gauge("http_requests_in_flight", "Requests in progress.")
+        self._in_flight = self._make_gauge(
+            "http_requests_in_flight", "Requests in progress.", workers="livesum"
+        )
         self._received = self._make_counter(
             "http_received_bytes", "Bytes of request bodies.", "route"
         )
@@ -75,7 +85,9 @@ class Metrics:
             registry=self.registry,
         )
         self._faces = self._make_counter("faces", "Faces judged, by verdict.", "verdict")
-        self._queue = self._make_gauge("queue_depth", "Pictures accepted and not yet answered.")
+        self._queue = self._make_gauge(
+            "queue_depth", "Pictures accepted and not yet answered.", workers="livesum"
+        )
         self._batches = Histogram(
             "faceproof_batch_faces",
             "Faces in one inference batch.",
@@ -83,13 +95,28 @@ class Metrics:
             registry=self.registry,
         )
         labels = ("name", "version", "sha256", "operating_point")
-        self._detector = self._make_gauge("detector_info", "The detector in use: 1.", *labels)
+        self._detector = self._make_gauge(
+            "detector_info", "The detector in use: 1.", *labels, workers="livemax"
+        )
 
     def _make_counter(self, name: str, documentation: str, *labels: str) -> Counter:
         return Counter(f"faceproof_{name}", documentation, labels, registry=self.registry)
 
-    def _make_gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        return Gauge(f"faceproof_{name}", documentation, labels, registry=self.registry)
+    def _make_gauge(
+        self,
+        name: str,
+        documentation: str,
+        *labels: str,
+        workers: Literal["livesum", "livemax"],
+    ) -> Gauge:
+        """Return a gauge; ``workers`` combines those of the live workers of one service."""
+        return Gauge(
+            f"faceproof_{name}",
+            documentation,
+            labels,
+            registry=self.registry,
+            multiprocess_mode=workers,
+        )
 
     def record_result(self, result: CheckResult) -> None:
         """Count one result, and record it for the log line of the current request."""
@@ -115,7 +142,8 @@ class Metrics:
 
     def record_detector(self, detector: CheckedBy, operating_point: str) -> None:
         """Set the detector in use."""
-        self._detector.clear()
+        if not self._shared:  # where workers share files, labels cannot be removed
+            self._detector.clear()
         labels = (detector.name, detector.version, detector.sha256, operating_point)
         self._detector.labels(*labels).set(1)
 
@@ -145,4 +173,8 @@ class Metrics:
     async def endpoint(self, request: Request) -> Response:
         """Respond to ``GET /metrics`` in the text format that the scraper accepts."""
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(self.registry), headers={"Content-Type": media_type})
+        registry = self.registry
+        if self._shared:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+        return Response(encode(registry), headers={"Content-Type": media_type})

@@ -16,7 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
@@ -89,13 +89,14 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
 
 @contextmanager
-def write_log(form: LogFormat = "json") -> Iterator[None]:
+def write_log(form: LogFormat = "json", *, relay: bool = True) -> Iterator[None]:
     """Write everything that this process reports as lines of `log_config` to standard error.
 
     Warnings, exceptions that nobody catches in any thread, and lines that C libraries write there
-    become log records. The records stay lines after the end, until the process ends.
+    become log records. The records stay lines after the end, until the process ends. Without
+    ``relay`` C libraries' lines stay as they are, and those of child processes too.
     """
-    with relay_standard_error() as stream:
+    with relay_standard_error() if relay else nullcontext(sys.stderr) as stream:
         logging.config.dictConfig(log_config(form, stream))
         logging.captureWarnings(capture=True)
         _log_uncaught_exceptions()

@@ -19,6 +19,7 @@ from faceproof.frontends.api.security.rates import RateLimiter
 #: Lines a minute that are logged; the number of the others is logged with the next one.
 LINES_PER_MINUTE = 20
 _LONGEST_LINE = 500
+_BUFFER_BYTES = 2**18
 _STANDARD_ERROR = 2
 _SECONDS_TO_DRAIN = 5.0
 
@@ -47,7 +48,10 @@ def relay_standard_error() -> Iterator[TextIO]:
     reader = threading.Thread(target=_log_lines, args=(reading,), name="stderr", daemon=True)
     reader.start()
     # Open for the rest of the process: the log has a last line after this.
-    stream = os.fdopen(real, "w", encoding="utf-8", errors="backslashreplace")
+    # Its lines are written in one piece, so that those of several processes do not mix.
+    stream = os.fdopen(
+        real, "w", buffering=_BUFFER_BYTES, encoding="utf-8", errors="backslashreplace"
+    )
     try:
         yield stream
     finally:

@@ -10,8 +10,8 @@ fsspec = pytest.importorskip("fsspec")
 from faceproof.errors import SourceError, UsageError  # noqa: E402
 from faceproof.scanning.inputs import Inputs  # noqa: E402
 from faceproof.scanning.items import Item  # noqa: E402
-from faceproof.scanning.stores import list_stored, open_stored, read_stored  # noqa: E402
 from faceproof.scanning.worker import read_item  # noqa: E402
+from faceproof.stores import list_stored, open_stored, read_stored  # noqa: E402
 from support.scanning import picture, write_tar  # noqa: E402
 
 FILES = {"a/1.png": b"one", "a/b/2.png": b"two", "a/b/x.txt": b"three", "a/@eaDir/3.png": b"x"}

@@ -28,6 +28,7 @@ _ARROW_SCHEMES = frozenset({"s3", "gs", "gcs"})
 _FETCHED = frozenset({"http", "https"})
 #: The package behind a scheme of fsspec, for the message where it is missing.
 _PACKAGES = {"hf": "huggingface-hub", "abfs": "adlfs", "az": "adlfs"}
+_PIECE_BYTES = 8 * 1024 * 1024
 _S3_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
@@ -78,6 +79,21 @@ def read_stored(address: str, limit: int) -> bytes:
     try:
         with system.open_input_stream(path) as stream:
             return bytes(stream.read(limit))
+    except _errors() as error:
+        raise _source_error(address, error) from error
+
+
+def iterate_stored(address: str) -> Iterator[bytes]:
+    """Yield the bytes of a file in a store, from beginning to end in pieces of some MB.
+
+    Raises:
+        SourceError, UsageError: as `open_stored` does.
+    """
+    system, path = _locate(address)
+    try:
+        with system.open_input_stream(path) as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                yield bytes(piece)
     except _errors() as error:
         raise _source_error(address, error) from error
 
