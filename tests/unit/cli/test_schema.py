@@ -38,7 +38,8 @@ def test_every_field_is_described(name):
         for field, inner in one["properties"].items():
             # A description equal to that of the type is left out by pydantic.
             named = inner.get("$ref", "").rpartition("/")[2]
-            assert inner.get("description") or types[named]["description"], f"{title}.{field}"
+            words = inner.get("description") or (named and types[named]["description"])
+            assert words, f"{title}.{field}"
 
 
 @pytest.mark.parametrize("result", RESULTS)
