@@ -86,7 +86,7 @@ def default_of(option: Any) -> str:
     return code(str(option.default))
 
 
-# JSON schemas: the check result, the bundle, the evaluation, the recipe.
+# JSON schemas: the check result, the bundle, the records of other verbs, the recipe.
 
 
 def check_result() -> Lines:
@@ -110,10 +110,41 @@ def detector() -> Lines:
 
 def evaluation() -> Lines:
     """Yield the page on evaluation.json."""
-    yield from heading("evaluation.json")
-    yield "What `faceproof evaluate` writes, and `faceproof.evaluate` returns."
-    yield "[Schema](schemas/evaluation.json), also from `faceproof schema evaluation`."
-    yield from sections(json_schema("evaluation"), "Evaluation")
+    what = "What `faceproof evaluate` writes, and `faceproof.evaluate` returns."
+    yield from record_page("evaluation", "evaluation.json", what)
+
+
+def audit() -> Lines:
+    """Yield the page on the result of an audit."""
+    what = (
+        "What `faceproof audit` writes for each audit, and `faceproof.audit` returns for several."
+    )
+    yield from record_page("audit", "The JSON of an audit", what)
+
+
+def comparison() -> Lines:
+    """Yield the page on a comparison."""
+    what = "What `faceproof compare --format json` prints, and `faceproof.compare` returns."
+    yield from record_page("comparison", "The JSON of a comparison", what)
+
+
+def inspection() -> Lines:
+    """Yield the page on an inspection."""
+    what = "What `faceproof data inspect --format json` prints, and `faceproof.inspect` returns."
+    yield from record_page("inspection", "The JSON of an inspection", what)
+
+
+def update() -> Lines:
+    """Yield the page on update.json."""
+    yield from record_page("update", "update.json", "What `faceproof update` writes.")
+
+
+def record_page(name: str, title: str, what: str) -> Lines:
+    """Yield the page on a record that a verb writes."""
+    yield from heading(title)
+    yield what
+    yield f"[Schema](schemas/{name}.json), also from `faceproof schema {name}`."
+    yield from sections(json_schema(name), FORMATS[name].record)
 
 
 def recipe() -> Lines:
@@ -379,6 +410,10 @@ PAGES: Mapping[str, Callable[[], Lines]] = {
     "check-result.md": check_result,
     "detector-json.md": detector,
     "evaluation-json.md": evaluation,
+    "audit-json.md": audit,
+    "comparison-json.md": comparison,
+    "inspection-json.md": inspection,
+    "update-json.md": update,
     "recipe-keys.md": recipe,
     "rest-api.md": rest_api,
     "settings.md": settings,

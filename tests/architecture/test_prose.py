@@ -28,8 +28,9 @@ WORDS = (
 #: Ceilings in the order of WORDS; README.md, docs/**/*.md, the command line and all docstrings.
 CEILINGS = {
     "readme": (0, 0, 0, 0, 0, 0, 0, 0, 0),
-    "docs": (0, 0, 0, 0, 0, 0, 3, 0, 0),
-    "cli": (0, 0, 0, 0, 3, 0, 0, 0, 0),
+    # One `told` is a field of update.json, which the reference describes.
+    "docs": (1, 0, 0, 0, 0, 0, 3, 0, 0),
+    "cli": (1, 0, 0, 0, 3, 0, 0, 0, 0),
     "docstrings": (13, 0, 0, 0, 0, 0, 33, 0, 0),
 }
 

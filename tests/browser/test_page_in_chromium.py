@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 from pypdf import PdfReader
 
@@ -20,6 +21,7 @@ from faceproof.detector import decide
 from faceproof.frontends.webapp.sliders import ordered_points
 from faceproof.reports.words import VERDICTS, VerdictWords
 from faceproof.results import CheckResult
+from faceproof.sources import ANNOTATED_MARK
 from support.webpage import SAMPLES
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -151,6 +153,54 @@ def test_pictures_are_pasted_and_two_of_one_name_are_told_apart(page):
     expect(page.get_by_role("button", name="image.png", exact=True)).to_be_visible()
 
 
+COPY = """async (data) => {
+    const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+    const picture = new Blob([bytes], { type: "image/png" });
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+}"""
+
+
+def test_a_copied_picture_is_pasted_by_a_button(page, app):
+    allowed = ["clipboard-read", "clipboard-write"]
+    page.context.grant_permissions(allowed, origin=app.address)
+    settled(page)
+    button = page.get_by_role("button", name="Paste a picture", exact=True)
+    page.evaluate("() => navigator.clipboard.writeText('no picture')")
+    button.click()
+    expect(page.get_by_text("The clipboard contains no picture.")).to_be_visible()
+    file = io.BytesIO()
+    Image.open(SAMPLES / "real-hopper.jpg").save(file, "PNG")
+    page.evaluate(COPY, base64.b64encode(file.getvalue()).decode())
+    button.click()
+    expect(verdict(page)).to_have_count(1)
+    expect(page.get_by_text("pasted.png").first).to_be_visible()
+
+
+def test_a_browser_that_denies_the_clipboard_leaves_another_way(page):
+    page.context.clear_permissions()
+    settled(page)
+    page.evaluate("() => { navigator.clipboard.read = () => Promise.reject(new Error('no')) }")
+    page.get_by_role("button", name="Paste a picture", exact=True).click()
+    expect(page.get_by_text("Press Ctrl+V instead.")).to_be_visible()
+
+
+def test_the_thumbnail_of_a_sample_is_pressed_like_its_button(page):
+    image = page.get_by_role("img", name="Portrait of a smiling astronaut")
+    expect(image).to_be_visible()
+    settled(page)
+    box = image.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 3)
+    expect(verdict(page)).to_have_count(1)
+
+
+def test_a_screen_reader_reads_the_verdict_of_each_new_picture(page, checked):
+    said = page.get_by_role("status").and_(page.locator("#fp-announcement"))
+    for wanted in ("real", "fake"):
+        name = sample_with(checked, wanted)
+        upload(page, name)
+        expect(said).to_have_text(f"{VERDICTS[wanted].short}. {name}")
+
+
 @pytest.mark.parametrize("wanted", ["fake", "unsure", "real"])
 def test_a_phone_shows_the_verdict_without_scrolling(page, checked, wanted):
     page.set_viewport_size(PHONE)
@@ -159,6 +209,15 @@ def test_a_phone_shows_the_verdict_without_scrolling(page, checked, wanted):
     expect(
         page.get_by_text(re.compile("^.*Probability of a fake: .* In our tests"))
     ).to_be_in_viewport(ratio=1)
+
+
+def test_a_phone_shows_the_worst_verdict_of_several_without_scrolling(page, checked):
+    page.set_viewport_size(PHONE)
+    names = [sample_with(checked, wanted) for wanted in VERDICTS]
+    upload(page, *names, "no-face-cat.jpg")
+    expect(page.get_by_role("heading", name=VERDICTS["fake"].short, exact=True)).to_be_in_viewport()
+    width = "document.documentElement.scrollWidth"
+    assert page.evaluate(width) <= PHONE["width"]
 
 
 def test_a_phone_scrolled_to_the_samples_comes_back_to_the_verdict(page):
@@ -240,7 +299,7 @@ def test_the_heat_map_and_the_stability_come_when_asked_for(page):
     expect(page.get_by_role("table").filter(has_text="The picture was")).to_be_visible()
 
 
-@pytest.mark.parametrize("kind", ["PDF", "HTML", "JSON"])
+@pytest.mark.parametrize("kind", ["PDF", "HTML", "PNG", "JSON"])
 def test_the_answer_is_taken_along(page, kind):
     upload(page, "real-hopper.jpg")
     with page.expect_download() as waiting:
@@ -254,6 +313,8 @@ def test_the_answer_is_taken_along(page, kind):
     elif kind == "HTML":
         assert data.lstrip().lower().startswith(b"<!doctype html>")
         assert VERDICT.search(data.decode())
+    elif kind == "PNG":
+        assert Image.open(io.BytesIO(data)).text.keys() == {ANNOTATED_MARK}
     else:
         actual = json.loads(data)
         assert actual["schema"] == "faceproof.check/1"
@@ -307,6 +368,15 @@ def test_the_keyboard_alone_leads_to_a_verdict(page):
     tab_to(page, sample)
     page.keyboard.press("Enter")
     expect(verdict(page)).to_have_count(1)
+
+
+def test_a_phone_folds_its_menu_when_a_page_is_chosen(page):
+    expect(page.locator(".fp-badge")).to_have_count(4)
+    page.set_viewport_size(PHONE)
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("navigation").get_by_role("link", name="Many pictures").click()
+    expect(page.get_by_role("heading", name=PAGES["Many pictures"], level=1)).to_be_visible()
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -12,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 from faceproof import Checker, Detector
 from faceproof.frontends.webapp import batch_page, settings
 from faceproof.frontends.webapp.batch_page import table_columns
-from faceproof.frontends.webapp.outcomes import OUTCOMES, outcome_of, signed_words, suspicion
+from faceproof.frontends.webapp.outcomes import suspicion
 from faceproof.reports.csv_rows import csv_text
-from faceproof.reports.words import percent
+from faceproof.reports.words import OUTCOMES, outcome_of, percent, signed_words
 from faceproof.results import CheckResult
 from support.service import picture
 from support.webpage import Page, sample

@@ -3,10 +3,13 @@
 import asyncio
 import base64
 import hashlib
+import io
 import json
 import re
 
+import numpy as np
 import pytest
+from PIL import Image
 from starlette.requests import Request
 
 from faceproof import Checker, Detector
@@ -15,12 +18,13 @@ from faceproof.errors import UsageError
 from faceproof.frontends.webapp import downloads, serving
 from faceproof.frontends.webapp.answers import GivenPicture, unique_pictures
 from faceproof.frontends.webapp.browser import SCRIPTS, script_html
-from faceproof.frontends.webapp.faces import band_html
+from faceproof.frontends.webapp.faces import band_html, crop_close_up
 from faceproof.frontends.webapp.samples import SAMPLES
 from faceproof.frontends.webapp.serving import PageHeadersMiddleware, page_headers
 from faceproof.frontends.webapp.settings import Settings
 from faceproof.frontends.webapp.sliders import budget_label, ordered_points
 from faceproof.imaging.decode import DEFAULT_LIMITS, decode
+from faceproof.reports.marked_picture import mark_picture
 from faceproof.reports.words import rarity_words
 from support.webpage import sample
 
@@ -107,6 +111,22 @@ def test_downloads_are_the_answer_and_reports_on_it(monkeypatch):
     assert decode(data).sha256.encode() in page
     assert detector.sha256.encode() in page
     assert given["application/pdf"][1].startswith(b"%PDF-")
+    name, marked = given["image/png"]
+    assert name == "a-b-faceproof.png"
+    assert np.array_equal(Image.open(io.BytesIO(marked)), mark_picture(decode(data).pixels, result))
+
+
+def test_a_small_face_is_shown_enlarged_and_a_large_one_is_not():
+    detector = Checker(Detector.load("default"))
+    small, large = (sample(f"real-{name}.jpg") for name in ("brothers-small-faces", "hopper"))
+    for data, shown in ((small, True), (large, False)):
+        pixels = decode(data).pixels
+        for face in detector.check(data).faces:
+            close_up = crop_close_up(pixels, face)
+            assert (close_up is not None) == shown
+            if shown:
+                assert close_up.shape[0] > face.box[3]
+                assert close_up.shape[1] > face.box[2]
 
 
 async def _answer(app: object) -> list[dict]:

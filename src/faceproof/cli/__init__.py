@@ -56,12 +56,17 @@ _VERBS: dict[str, Callable[..., None] | typer.Typer] = {
 
 
 class _VerbsByPanel(ErrorHandlingGroup):
-    """The verbs in the order of the guide, so that the panels stand in theirs."""
+    """The verbs in the order of the guide, so that the panels are in theirs."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names in order; a verb without a guide comes last."""
         order = {name: place for place, name in enumerate(guide.GUIDE)}
         return sorted(super().list_commands(ctx), key=lambda name: order.get(name, len(order)))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments; by now typer has added its own options, and help can be printed."""
+        guide.fit_help(self)
+        return super().parse_args(ctx, args)
 
 
 app = typer.Typer(
@@ -70,7 +75,7 @@ app = typer.Typer(
     epilog=guide.EPILOG,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": list(guide.HELP_NAMES)},
 )
 
 
@@ -113,4 +118,4 @@ for _name, _verb in _VERBS.items():
         guide.add_epilogs(_verb, _name)
         app.add_typer(_verb, name=_name, rich_help_panel=_panel, epilog=_epilog)
     else:
-        app.command(_name, rich_help_panel=_panel, epilog=_epilog)(_verb)
+        app.command(_name, help=guide.help_of(_verb), rich_help_panel=_panel, epilog=_epilog)(_verb)

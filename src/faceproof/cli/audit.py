@@ -22,6 +22,7 @@ from faceproof.cli.options import (
     ROOT,
     SPLIT,
     complete_from,
+    complete_words,
 )
 from faceproof.cli.progress import show_counts
 from faceproof.cli.streams import print_json, set_up_output
@@ -85,7 +86,14 @@ def audit(
     ] = None,
     pictures: Annotated[bool, PICTURES] = True,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="text|json",
+            autocompletion=complete_words("text|json"),
+            help="Output format.",
+        ),
     ] = "text",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:

@@ -6,19 +6,44 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.options import (
+    DEVICE_VARIABLE,
+    SCORER_VARIABLE,
+    complete_from,
+    complete_words,
+)
+
 if TYPE_CHECKING:
     from faceproof.detector import Detector
 
-_SCORER = typer.Option(
-    "--scorer",
-    metavar="auto|onnxruntime|openvino|torch",
-    help="Library that runs the networks; auto: the first installed one for the device.",
-)
-_DEVICE = typer.Option(
-    "--device",
-    metavar="NAME",
-    help="Device: cpu, cuda, gpu, ...; faceproof doctor lists those found.",
-)
+_SCORERS = "auto|onnxruntime|openvino|torch"
+
+
+def scorer_option(*variables: str) -> typer.models.OptionInfo:
+    """Return the option ``--scorer``; ``variables`` are read before `SCORER_VARIABLE`."""
+    option: typer.models.OptionInfo = typer.Option(
+        "--scorer",
+        metavar=_SCORERS,
+        envvar=[*variables, SCORER_VARIABLE],
+        autocompletion=complete_words(_SCORERS),
+        help="Library that runs the networks; auto: the first installed one for the device.",
+    )
+    return option
+
+
+def device_option(*variables: str) -> typer.models.OptionInfo:
+    """Return the option ``--device``; ``variables`` are read before `DEVICE_VARIABLE`."""
+    option: typer.models.OptionInfo = typer.Option(
+        "--device",
+        metavar="NAME",
+        envvar=[*variables, DEVICE_VARIABLE],
+        autocompletion=complete_from("faceproof.detector.scorers:DEVICES"),
+        help="Device: cpu, cuda, gpu, ...; faceproof doctor lists those found.",
+    )
+    return option
+
+
+_SCORER, _DEVICE = scorer_option(), device_option()
 Scorer = Annotated[str, _SCORER]
 Device = Annotated[str, _DEVICE]
 # Of a verb that does not always run a detector.

@@ -21,6 +21,7 @@ from faceproof.cli.options import (
     QUIET,
     ROOT,
     SPLIT,
+    complete_words,
     detector_option,
 )
 from faceproof.cli.progress import show_counts
@@ -77,7 +78,14 @@ def evaluate(
         int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="table|json",
+            autocompletion=complete_words("table|json"),
+            help="Output format.",
+        ),
     ] = "table",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
@@ -95,7 +103,9 @@ def evaluate(
     write = choose(FORMATS, format_, what="format")
     if (data is None) == (predictions is None):
         raise UsageError("--data or --predictions is needed, and not both")
-    named = {key for key in ("detector", "at") if _is_in_environment(context, key)}
+    common = ("detector", "at", "scorer", "device")
+    named = {key for key in common if _is_in_environment(context, key)}
+    scored = scores or predictions
     given: _Given = {
         "--data": data,
         "--scores": scores,
@@ -107,8 +117,8 @@ def evaluate(
         "--condition": condition,
         "--at": None if scores and "at" in named else at,
         "--faces": faces,
-        "--scorer": scorer,
-        "--device": device,
+        "--scorer": None if scored and "scorer" in named else scorer,
+        "--device": None if scored and "device" in named else device,
         "--batch-size": batch_size,
     }
     figures: _Figures = {"output": output, "resamples": resamples, "seed": seed}

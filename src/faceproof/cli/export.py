@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.options import DETECTOR
-from faceproof.cli.progress import ProgressPrinter
+from faceproof.cli.options import DETECTOR, QUIET
+from faceproof.cli.progress import print_lines
 from faceproof.outputs import refuse_overwriting
 from faceproof.tables import choose
 
@@ -24,6 +24,7 @@ def export(
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder of the new detector.")
     ],
     to: Annotated[str, typer.Option(metavar="onnx", help="Export format.")] = "onnx",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Export a detector again from its weights, to a new folder.
 
@@ -35,8 +36,10 @@ def export(
     from faceproof.detector.detector import locate
 
     refuse_overwriting({"--output": output}, [locate(detector)])
-    bundle = write(Bundle.read(locate(detector)), output, ProgressPrinter())
+    bundle = write(Bundle.read(locate(detector)), output, print_lines(quiet=quiet))
     mapped = sum(bool(member.onnx.heatmap) for member in bundle.spec.members)
+    if quiet:
+        return
     typer.echo(
         f"{output}: {bundle.spec.name} {bundle.spec.version}, {len(bundle.spec.members)} exported, "
         f"{mapped} of them with heat maps; SHA-256 {bundle.sha256}",

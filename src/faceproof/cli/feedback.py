@@ -160,13 +160,15 @@ def erase(
 
 
 def _cells(one: Feedback) -> tuple[str, ...]:
-    probability = "" if one.fake_probability is None else f"{one.fake_probability:.3f}"
+    from faceproof.reports.words import OUTCOMES, percent_words
+
+    probability = "" if one.fake_probability is None else percent_words(one.fake_probability)
     face = "" if one.face is None else f" face {one.face}"
     return (
         one.id,
         f"{one.received:%Y-%m-%d %H:%M}",
         one.truth,
-        one.verdict or "no face",
+        OUTCOMES[one.verdict or "no_face"].word,
         probability,
         one.generator or "",
         f"{one.image.sha256[:12]}{face}",

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import typer
 
-from faceproof.cli.options import DETECTOR_VARIABLE, POINT_VARIABLE, QUIET_VARIABLE
+from faceproof.cli.options import (
+    DETECTOR_VARIABLE,
+    DEVICE_VARIABLE,
+    POINT_VARIABLE,
+    QUIET_VARIABLE,
+    SCORER_VARIABLE,
+)
 
 CHECK = "Check pictures"
 SERVE = "Serve and page"
@@ -170,10 +177,49 @@ EPILOG = "\n\n".join(
     (
         "Example: faceproof check photo.jpg",
         "Environment variables set the common options: "
-        f"{DETECTOR_VARIABLE}, {POINT_VARIABLE}, {QUIET_VARIABLE}.",
+        f"{DETECTOR_VARIABLE}, {POINT_VARIABLE}, {SCORER_VARIABLE}, {DEVICE_VARIABLE}, "
+        f"{QUIET_VARIABLE}.",
+        "Documentation: docs/index.md",
         "Completion of verbs, options and values: faceproof --install-completion",
     )
 )
+
+
+def help_of(verb: Callable[..., None] | None) -> str | None:
+    """Return a verb's docstring with each paragraph on one line, as the terminal breaks lines."""
+    paragraphs = inspect.cleandoc(verb.__doc__ or "").split("\n\n") if verb else []
+    return "\n\n".join(" ".join(one.split()) for one in paragraphs) or None
+
+
+#: The names of the option that prints help.
+HELP_NAMES = ("-h", "--help")
+
+
+def fit_help(command: Any) -> None:
+    """Make the help of a verb, and of those below it, fit a terminal of 80 columns.
+
+    An option without a value has no type, and environment variables, which are too long for a
+    column, are listed below the options.
+    """
+    context = typer.Context(command, help_option_names=list(HELP_NAMES))
+    variables = []
+    for option in command.get_params(context):
+        if getattr(option, "is_flag", False) and option.metavar is None:
+            option.metavar = ""
+        if option.envvar and getattr(option, "show_envvar", False):
+            option.show_envvar = False
+            variables += _variables_of(option)
+    if variables:
+        lines = [f"Environment variables: {', '.join(variables)}", command.epilog or ""]
+        command.epilog = "\n\n".join(filter(None, lines))
+    for below in getattr(command, "commands", {}).values():
+        fit_help(below)
+
+
+def _variables_of(option: Any) -> list[str]:
+    """Return the environment variables of an option, each with the option in brackets."""
+    names = [option.envvar] if isinstance(option.envvar, str) else option.envvar
+    return [f"{name} ({option.opts[0]})" for name in names]
 
 
 def panel_of(verb: str) -> str:
@@ -194,8 +240,9 @@ def epilog_of(verb: str) -> str | None:
 
 
 def add_epilogs(group: typer.Typer, name: str) -> None:
-    """Give the verbs of a group, such as ``data import``, the end of their help."""
+    """Give the verbs of a group, such as ``data import``, their help and its end."""
     for command in group.registered_commands:
+        command.help = command.help or help_of(command.callback)
         command.epilog = epilog_of(f"{name} {command.name or _verb_name(command)}")
 
 

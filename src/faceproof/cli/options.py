@@ -28,6 +28,19 @@ def complete_from(*tables: str) -> _Completion:
     return complete
 
 
+def complete_words(words: str) -> _Completion:
+    """Return the completion of the words that a metavar lists, separated by bars.
+
+    >>> complete_words("table|json")("t")
+    ['table']
+    """
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words.split("|") if word.startswith(incomplete)]
+
+    return complete
+
+
 def _names_in(tables: Iterable[str]) -> Iterable[str]:
     try:
         for table in tables:
@@ -77,6 +90,8 @@ def complete_recipe_keys(incomplete: str) -> list[str]:
 DETECTOR_VARIABLE = "FACEPROOF_DETECTOR"
 POINT_VARIABLE = "FACEPROOF_OPERATING_POINT"
 QUIET_VARIABLE = "FACEPROOF_QUIET"
+SCORER_VARIABLE = "FACEPROOF_SCORER"
+DEVICE_VARIABLE = "FACEPROOF_DEVICE"
 
 
 def detector_option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
@@ -42,7 +42,7 @@ class OutcomeCounts:
 
     def add(self, result: CheckResult) -> None:
         """Count one result."""
-        self.counts[outcome(result)] += 1
+        self.counts[result.verdict or result.status] += 1
 
     def exit_code(self, fail_on: frozenset[str] = frozenset()) -> int:
         """Return 3 where a verdict of ``fail_on`` was given, else 1 after an error, else 0."""
@@ -52,13 +52,13 @@ class OutcomeCounts:
 
     def summarise(self, checker: Checker, *, skipped: int) -> str:
         """Return the two lines that end a run: the counts, and the promise in one sentence."""
+        from faceproof.reports.words import count_words
+
         total, seconds = self.counts.total(), time.perf_counter() - self._started
-        words = ("real", "fake", "unsure", "no face")
-        verdicts = ", ".join(f"{self.counts[word]} {word}" for word in words)
-        errors = count_noun(self.counts["error"], "error", separator="")
+        counts = count_words(self.counts)
         lines = [
-            f"{count_noun(total, 'source', separator='')}: {verdicts}, {errors}",
-            f" in {seconds:.1f} s",
+            f"{count_noun(total, 'source', separator='')} in {seconds:.1f} s",
+            f": {counts}" if counts else "",
             f" ({count_noun(skipped, 'other file', separator='')} skipped)" if skipped else "",
         ]
         spec, point = checker.detector.spec, checker.operating_point
@@ -80,29 +80,32 @@ def shorten_promise(promise: str) -> str:
     return f"{first} on calibration data; more: faceproof detectors show"
 
 
-def outcome(result: CheckResult) -> str:
-    """Return the result in a word or two: its verdict, `no face` or `error`."""
-    return result.verdict or {"no_face": "no face"}.get(result.status, result.status)
-
-
 PAGE_ROWS = 25
 PAGE_SECONDS = 1.0
-STYLES = {"real": "green", "fake": "bold red", "unsure": "yellow", "error": "magenta"}
+#: Not green for "no sign of a fake": it is not a proof.
+STYLES: Mapping[str, str] = {
+    "fake": "bold red",
+    "unsure": "yellow",
+    "real": "blue",
+    "error": "magenta",
+}
 _FEWEST_PICTURE_CELLS = 20
 _CAUTION_CELLS = 24
 
 
 class _OutputRow(NamedTuple):
-    """The words of one line."""
+    """The words of one line, and the style of its verdict."""
 
     picture: str
     face: str
     verdict: str
     fake: str
     cautions: str
+    style: str = ""
 
 
 HEADER = _OutputRow("picture", "face", "verdict", "fake", "cautions")
+_COLUMNS = len(HEADER) - 1
 
 
 class TableWriter:
@@ -123,7 +126,7 @@ class TableWriter:
         self._page: list[_OutputRow] = []
         self._headed = False
         self._begun = time.monotonic()
-        self._widths = [0] * len(HEADER)
+        self._widths = [0] * _COLUMNS
 
     def write(self, result: CheckResult) -> None:
         """Take one result's rows."""
@@ -143,7 +146,7 @@ class TableWriter:
         if not self._headed:
             self._page.insert(0, HEADER)
             self._headed = True
-        for place in range(len(HEADER) - 1):
+        for place in range(_COLUMNS - 1):
             cells = max(cell_len(row[place]) for row in self._page)
             self._widths[place] = max(self._widths[place], cells)
         page = self._page
@@ -161,7 +164,7 @@ class TableWriter:
         """Return how many cells the other columns of this page leave for the picture's name."""
         from rich.cells import cell_len
 
-        others = sum(self._widths[1:]) + 2 * (len(HEADER) - 1)
+        others = sum(self._widths[1:]) + 2 * (_COLUMNS - 1)
         cautions = max(cell_len(row.cautions) for row in self._page if row is not HEADER)
         free = self._console.width - others - min(cautions, _CAUTION_CELLS)
         return max(free, _FEWEST_PICTURE_CELLS)
@@ -172,9 +175,9 @@ class TableWriter:
 
         is_header = row == HEADER
         line = Text(style="bold" if is_header else "")
-        for place, (cell, width) in enumerate(zip(row, self._widths, strict=True)):
-            style = STYLES.get(cell, "") if place == HEADER.index("verdict") else ""
-            line.append(pad_to_cells(cell, width), style).append("  ")
+        for place, width in enumerate(self._widths):
+            style = row.style if place == HEADER.index("verdict") else ""
+            line.append(pad_to_cells(row[place], width), style).append("  ")
         line.rstrip()
         if is_header and self._console.is_terminal:
             line.truncate(self._console.width)
@@ -183,7 +186,7 @@ class TableWriter:
 
 def _result_rows(result: CheckResult) -> list[_OutputRow]:
     """Return a row for each face, or one with the reason why there is none."""
-    from faceproof.reports.words import limitations
+    from faceproof.reports.words import OUTCOMES, limitations, outcome_of, percent_words
 
     picture = escape_unprintable(result.source)
     unchecked = (one.short for one in limitations(result.image))
@@ -191,15 +194,17 @@ def _result_rows(result: CheckResult) -> list[_OutputRow]:
     indications = ", ".join(filter(None, words))
     if not result.faces:
         why = escape_unprintable(result.error.message) if result.error else indications
-        return [_OutputRow(picture, "", outcome(result), "", why)]
+        of = outcome_of(result)
+        return [_OutputRow(picture, "", OUTCOMES[of].word, "", why, STYLES.get(of, ""))]
     count = len(result.faces)
     return [
         _OutputRow(
             picture,
             _describe_place(face, number, count),
-            face.verdict,
-            _format_probability(face),
+            OUTCOMES[face.verdict].word,
+            percent_words(face.fake_probability),
             _face_words(face, indications),
+            STYLES[face.verdict],
         )
         for number, face in enumerate(result.faces, start=1)
     ]
@@ -210,10 +215,6 @@ def _describe_place(face: CheckedFace, number: int, count: int) -> str:
     x, y, width, height = face.box
     where = f" at {x + width / 2:.0f},{y + height / 2:.0f}" if count > 1 else ""
     return f"{number}/{count}{where}"
-
-
-def _format_probability(face: CheckedFace) -> str:
-    return f"{face.fake_probability:.3f}"
 
 
 def _face_words(face: CheckedFace, indications: str) -> str:

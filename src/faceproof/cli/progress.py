@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 
 import typer
 
+from faceproof.messages import ignore_message
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -124,6 +126,11 @@ class ProgressPrinter:
 
         with running_clock(text, Console(stderr=True)):
             yield
+
+
+def print_lines(*, quiet: bool) -> Callable[[str], None]:
+    """Return what prints messages on standard error as lines, or nothing if ``quiet``."""
+    return ignore_message if quiet else ProgressPrinter()
 
 
 @contextmanager

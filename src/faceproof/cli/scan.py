@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
-from faceproof.cli.options import AT, DETECTOR, FACES_TO_CHECK, QUIET_SUMMARY
+from faceproof.cli.options import AT, DETECTOR, FACES_TO_CHECK, QUIET_SUMMARY, complete_words
 from faceproof.cli.progress import is_terminal
 from faceproof.errors import FaceproofError
-from faceproof.messages import escape_unprintable
+from faceproof.messages import count_noun, escape_unprintable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -44,7 +44,11 @@ def scan(
     faces: Annotated[str, FACES_TO_CHECK] = "all",
     engine: Annotated[
         str,
-        typer.Option(metavar="local|ray", help="Engine: this machine's cores, or a Ray cluster."),
+        typer.Option(
+            metavar="local|ray",
+            autocompletion=complete_words("local|ray"),
+            help="Engine: this machine's cores, or a Ray cluster.",
+        ),
     ] = "local",
     workers: Annotated[
         int | None,
@@ -121,9 +125,11 @@ def _print_resume_hint() -> None:
 
 def _describe(summary: ScanSummary, checked: int, seconds: float) -> str:
     """Return the line that ends a run: the counts of the folder, and the rate of this run."""
-    counts = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in summary.verdicts.items())
+    from faceproof.reports.words import count_words
+
+    counts = count_words(summary.verdicts) or "none"
     rate = f"{checked} checked now in {seconds:.1f} s, {checked / seconds:.1f} a second"
-    return f"{summary.pictures} pictures: {counts} ({rate})"
+    return f"{count_noun(summary.pictures, 'picture', separator='')}: {counts} ({rate})"
 
 
 class _ScanProgress:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from faceproof.tables import choose
+from faceproof.cli.options import complete_from
+from faceproof.cli.schema_fields import FIELDS
+from faceproof.tables import choose, require
 
 if TYPE_CHECKING:
     from faceproof.records import Record
@@ -24,9 +26,15 @@ class Format(NamedTuple):
     record: str
     mode: Literal["serialization", "validation"]
     what: str
+    needs: tuple[str, ...] = ()
 
     def load(self) -> type[Record]:
-        """Return the Record."""
+        """Return the Record.
+
+        Raises:
+            MissingExtraError: a library is not installed that its module imports.
+        """
+        require(*self.needs, extra="data")
         record: type[Record] = getattr(import_module(self.module), self.record)
         return record
 
@@ -42,14 +50,36 @@ FORMATS: Mapping[str, Format] = {
     "detector": Format(
         "faceproof.detector.spec", "DetectorSpec", "validation", "detector.json of a detector"
     ),
+    "audit": Format(
+        "faceproof.evaluation.audit_result",
+        "AuditResult",
+        "serialization",
+        "the result of one audit, NAME.json of `faceproof audit`",
+    ),
+    "comparison": Format(
+        "faceproof.evaluation.compare",
+        "Comparison",
+        "serialization",
+        "the output of `faceproof compare --format json`",
+        needs=("polars",),
+    ),
     "evaluation": Format(
         "faceproof.evaluation.evaluation_record",
         "Evaluation",
         "serialization",
         "evaluation.json of `faceproof evaluate`",
     ),
+    "inspection": Format(
+        "faceproof.data.inspection.record",
+        "Inspection",
+        "serialization",
+        "the output of `faceproof data inspect --format json`",
+    ),
     "recipe": Format(
         "faceproof.training.recipe", "Recipe", "validation", "the recipe of `faceproof train`, TOML"
+    ),
+    "update": Format(
+        "faceproof.evaluation.gate", "Update", "serialization", "update.json of `faceproof update`"
     ),
 }
 
@@ -58,7 +88,9 @@ def schema(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help=f"Format: {', '.join(FORMATS)}; without it they are listed."
+            metavar="[NAME]",
+            autocompletion=complete_from("faceproof.cli.schema:FORMATS"),
+            help=f"Format: {', '.join(FORMATS)}; without it they are listed.",
         ),
     ] = None,
 ) -> None:
@@ -75,13 +107,22 @@ def json_schema(name: str) -> Json:
 
     Raises:
         UnknownChoiceError: no format has this name.
+        MissingExtraError: the format is that of an extra, which is not installed.
 
     >>> json_schema("check")["properties"]["source"]["type"]
     'string'
     """
     one = choose(FORMATS, name, what="format")
-    made = one.load().model_json_schema(mode=one.mode)
+    made = describe_fields(one.load().model_json_schema(mode=one.mode), one.record)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_titles(made)}
+
+
+def describe_fields(made: Json, record: str) -> Json:
+    """Return a schema with the descriptions of `FIELDS` where a field has none of its own."""
+    for name, part in {record: made, **made.get("$defs", {})}.items():
+        for field, words in FIELDS.get(name, {}).items():
+            part["properties"][field].setdefault("description", words)
+    return made
 
 
 def _without_titles(part: Any) -> Any:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
-from faceproof.cli.options import AT, SET, detector_option
-from faceproof.cli.progress import ProgressPrinter
+from faceproof.cli.options import AT, QUIET, SET, complete_words, detector_option
+from faceproof.cli.progress import print_lines
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
 from faceproof.messages import align_rows, escape_unprintable
@@ -47,7 +47,10 @@ def update(
     replay_share: Annotated[
         float,
         typer.Option(
-            min=0, max=0.99, help="Share of old fakes in training; 0: OLD is only for the gate."
+            min=0,
+            max=0.99,
+            metavar="SHARE",
+            help="Share of old fakes in training; 0: OLD is only for the gate.",
         ),
     ] = 0.5,
     margin: Annotated[
@@ -77,8 +80,16 @@ def update(
     at: Annotated[str | None, AT] = None,
     set_: Annotated[list[str] | None, SET] = None,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="table|json",
+            autocompletion=complete_words("table|json"),
+            help="Output format.",
+        ),
     ] = "table",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Train a detector on a new generator; reject the result if it forgets old ones.
 
@@ -112,7 +123,7 @@ def update(
         overrides=tuple(set_ or ()),
         feedback=_feedback_source(feedback, feedback_pictures),
     )
-    say = ProgressPrinter()
+    say = print_lines(quiet=quiet)
     try:
         done = run(wish, output, progress=say)
     except TrainingStopped as stop:

@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from faceproof.cli.detector_options import OptionalDevice, OptionalScorer, load_detector
+from faceproof.cli.detector_options import device_option, load_detector, scorer_option
 from faceproof.cli.options import detector_option
 from faceproof.errors import UsageError
-from faceproof.frontends.webapp.settings import DETECTOR
+from faceproof.frontends.webapp.settings import DETECTOR, DEVICE, SCORER
 
 
 def webapp(
     *,
     detector: Annotated[str, detector_option(variables=(DETECTOR,))] = "default",
-    scorer: OptionalScorer = None,
-    device: OptionalDevice = None,
+    scorer: Annotated[str | None, scorer_option(SCORER)] = None,
+    device: Annotated[str | None, device_option(DEVICE)] = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Address to listen on; see --public.")
     ] = "127.0.0.1",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTO",
+    "DEVICES",
     "PROVIDERS",
     "SCORERS",
     "Inputs",
@@ -210,6 +211,10 @@ SCORERS: Mapping[str, type[OnnxScorer] | type[OpenVinoScorer] | type[TorchScorer
 }
 
 
+DEVICES = (*PROVIDERS, "gpu", "npu", "mps", "xpu")
+"""The kinds of devices that a scorer may know; a number may follow, as in ``gpu.1``."""
+
+
 def select_scorer(name: str, device: str) -> str:
     """Return the name of an entry of `SCORERS`; `AUTO` is the first that can use the device.
 
@@ -223,7 +228,7 @@ def select_scorer(name: str, device: str) -> str:
     found = next((one for one, scorer in SCORERS.items() if scorer.can_use(device)), None)
     if found is None:
         if not (OPENVINO_DEVICE.fullmatch(device) or _TORCH_DEVICE.fullmatch(device)):
-            choose({**PROVIDERS, "gpu": "", "npu": "", "mps": "", "xpu": ""}, device, what="device")
+            choose(dict.fromkeys(DEVICES), device, what="device")
         raise UsageError(
             f"no installed scorer can use device {device!r}: choose 'cpu', or install the driver "
             "and a library for that device (onnxruntime's own package for it, OpenVINO or torch); "

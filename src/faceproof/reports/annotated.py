@@ -19,6 +19,13 @@ from faceproof.messages import count_noun, shorten_text
 from faceproof.outputs import is_regular, write_error
 from faceproof.reports.marked_files import read_mark, write_marked
 from faceproof.reports.marked_picture import LONGEST, LOOKS, mark_picture, picture_words
+from faceproof.reports.words import (
+    OUTCOMES,
+    VERDICTS,
+    outcome_of,
+    percent_words,
+    signed_words,
+)
 from faceproof.sources import ANNOTATED_MARK, to_printable
 
 if TYPE_CHECKING:
@@ -27,8 +34,6 @@ if TYPE_CHECKING:
 
 _NOTEBOOK_SIDE = 480  # px; a picture of that size is 20 to 60 KB of JPEG
 _MOST_ROWS = 12
-_SIGNS = {"triangle": "\N{BLACK UP-POINTING TRIANGLE}", "diamond": "\N{BLACK DIAMOND}"}
-_DISC = "\N{BLACK CIRCLE}"
 
 
 def annotate(
@@ -107,13 +112,13 @@ def _load(result: CheckResult, picture: Source | None) -> Picture:
 def _headline(result: CheckResult) -> str:
     """Return the verdict as a coloured label with its sign, or why there is none."""
     if result.verdict is None or result.fake_probability is None:
-        return "<b>not checked</b>" if result.error else "<b>no face found</b>"
+        return f"<b>{OUTCOMES[outcome_of(result)].word}</b>"
     look = LOOKS[result.verdict]
     colours = f"background:rgb{look.fill};color:rgb{look.text}"
-    words = f"{_SIGNS.get(look.sign, _DISC)} {result.verdict}"
+    words = signed_words(result.verdict)
     label = f'<span style="{colours};padding:2px 8px;border-radius:3px">{words}</span>'
     faces = count_noun(len(result.faces), "face")
-    return f"{label} probability of fake {result.fake_probability:.3f}, {faces}:"
+    return f"{label} probability of a fake {percent_words(result.fake_probability)}, {faces}:"
 
 
 def _picture_tag(result: CheckResult) -> str:
@@ -131,7 +136,7 @@ def _picture_tag(result: CheckResult) -> str:
 
 def _faces_table(result: CheckResult) -> str:
     """Return a row for each face, at most twelve."""
-    titles = ("face", "verdict", "probability of fake", "width in px", "cautions")
+    titles = ("face", "verdict", "probability of a fake", "width in px", "cautions")
     head = "".join(f"<th>{title}</th>" for title in titles)
     rows = "".join(_face_row(n, one) for n, one in enumerate(result.faces[:_MOST_ROWS], start=1))
     left = len(result.faces) - _MOST_ROWS
@@ -142,5 +147,6 @@ def _faces_table(result: CheckResult) -> str:
 def _face_row(number: int, face: CheckedFace) -> str:
     cautions = ", ".join(one.replace("_", " ") for one in face.quality.cautions)
     width = f"{face.box[2]:.0f}"
-    cells = (f"{number}", face.verdict, f"{face.fake_probability:.3f}", width, cautions)
+    verdict, probability = VERDICTS[face.verdict].word, percent_words(face.fake_probability)
+    cells = (f"{number}", verdict, probability, width, cautions)
     return f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>"

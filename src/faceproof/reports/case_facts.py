@@ -87,20 +87,21 @@ def _reproduction(cases: Sequence[Evidence], asked: CheckCommand) -> Iterator[Bl
             "another kind of processor may change the last digits of a probability.",
         )
     )
-    yield Code(tuple(_commands(cases, asked)))
+    sources = [case.result.source for case in cases]
+    yield Code(tuple(check_commands(sources, cases[0].result.operating_point, asked)))
     yield Paragraph(
         "The figures on what a verdict means come from the detector's own record, "
         "detector.json, which has each with the hash of the data it was measured on."
     )
 
 
-def _commands(cases: Sequence[Evidence], asked: CheckCommand) -> Iterator[str]:
+def check_commands(sources: Sequence[str], point: str, asked: CheckCommand) -> Iterator[str]:
     """Yield shell commands for Linux or macOS; the first has another name on Windows."""
-    names = " ".join(dict.fromkeys(_quote_source(case.result.source) for case in cases))
-    if len(cases) > _MOST_NAMED:
+    names = " ".join(dict.fromkeys(map(_quote_source, sources)))
+    if len(sources) > _MOST_NAMED:
         names = f"{_UNNAMED}..."
     detector = shlex.quote(escape_controls(asked.detector))
-    options = [f"--detector {detector}", f"--at {shlex.quote(cases[0].result.operating_point)}"]
+    options = [f"--detector {detector}", f"--at {shlex.quote(point)}"]
     if asked.faces != CheckCommand.faces:
         options.append(f"--faces {asked.faces}")
     yield f"sha256sum {names}"

@@ -14,6 +14,7 @@ from faceproof.imaging.decode import DEFAULT_LIMITS, decode
 from faceproof.imaging.degradations import encode_webp
 from faceproof.records import Document, Record
 from faceproof.reports.marked_picture import mark_picture
+from faceproof.reports.words import OUTCOMES
 from faceproof.results import CheckedBy, CheckResult
 from faceproof.scanning.archives import Container
 from faceproof.scanning.inputs import content_kind, open_file
@@ -69,9 +70,6 @@ class SuspiciousPicture(Record):
 
     result: CheckResult
     thumbnail: bytes | None
-
-
-OUTCOMES = ("fake", "unsure", "real", "no_face", "error")
 
 
 def summarise(parts: Sequence[Path], spec: ScanSpec, *, repeated: int, skipped: int) -> ScanSummary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ def takes_arguments(verb: Any) -> bool:
     return not hasattr(verb, "commands") or bool(verb.params)
 
 
-def help_of(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("COLUMNS", "120")
+def help_of(name: str, monkeypatch: pytest.MonkeyPatch, columns: int = 120) -> str:
+    monkeypatch.setenv("COLUMNS", str(columns))
     answer = CliRunner().invoke(app, [*name.split(), "--help"])
     assert answer.exit_code == 0
     return answer.output
@@ -81,3 +82,52 @@ def test_the_panels_and_the_verbs_in_them_are_in_the_order_of_the_guide(monkeypa
     assert shown == [name for name in GUIDE if " " not in name]
     for variable in ("FACEPROOF_DETECTOR", "FACEPROOF_OPERATING_POINT", "FACEPROOF_QUIET"):
         assert variable in output
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_fits_80_columns(name, monkeypatch):
+    lines = help_of(name, monkeypatch, columns=80).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if "\N{HORIZONTAL ELLIPSIS}" in line or "<bool>" in line]
+    described = [
+        line.strip() for line in lines[: next(n for n, line in enumerate(lines) if "╭" in line)]
+    ]
+    ragged = [
+        (line, below)
+        for line, below in itertools.pairwise(described)
+        if line and below and len(line) + 1 + len(below.split()[0]) <= 78
+    ]
+    assert ragged == []
+
+
+def options_of(name: str) -> list[Any]:
+    return [one for one in VERBS[name].params if one.param_type_name == "option"]
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_variable_is_named_with_its_option(name, monkeypatch):
+    text = " ".join(help_of(name, monkeypatch, columns=80).split())
+    for option in options_of(name):
+        names = [option.envvar] if isinstance(option.envvar, str) else option.envvar or []
+        assert [f"{one} ({option.opts[0]})" in text for one in names] == [True] * len(names)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_choices_that_an_option_lists_are_completed(name):
+    for option in options_of(name):
+        if option.metavar and re.fullmatch(r"[a-z]+(\|[a-z]+)+", option.metavar):
+            with typer.Context(VERBS[name]) as context:
+                found = {one.value for one in option.shell_complete(context, "")}
+            assert found == set(option.metavar.split("|")), option.opts
+
+
+COMMON = ("--detector", "--at", "--scorer", "--device", "--quiet")
+
+
+@pytest.mark.parametrize(("name", "option"), [(name, one) for name in VERBS for one in COMMON])
+def test_the_common_options_have_a_variable_wherever_they_are(name, option):
+    if (name, option) == ("data prepare", "--detector"):
+        return  # whose crop, and not which detector runs
+    for one in options_of(name):
+        if option in one.opts:
+            assert one.envvar, f"{name} {option}"

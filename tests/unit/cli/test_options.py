@@ -150,7 +150,7 @@ class TestEnvironment:
         assert check(FACEPROOF_DETECTOR="none").exit_code == 2
 
     def test_quiet(self, check, tiny_bundle):
-        assert "1 source:" in check("-d", str(tiny_bundle)).stderr
+        assert "1 source in" in check("-d", str(tiny_bundle)).stderr
         assert check("-d", str(tiny_bundle), FACEPROOF_QUIET="1").stderr == ""
 
     def test_a_batch_size_changes_no_answer(self, check, tiny_bundle):

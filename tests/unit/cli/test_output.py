@@ -92,13 +92,14 @@ def test_json_lines_are_out_at_once():
 def test_the_table_in_a_pipe_is_plain_and_cuts_nothing(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     assert written("table", RESULTS).splitlines() == [
-        "picture          face            verdict  fake   cautions",
-        "party.jpg        1/1             fake     0.970",
-        "zażółć/日本.jpg  1/2 at 55,119   real     0.010  small, blurred",
-        "zażółć/日本.jpg  2/2 at 256,256  unsure   0.500",
-        "wall.png                         no face",
-        r"caf\xe9.jpg                      error           caf\xe9.jpg: the file is empty",
-        "made.png         1/1             fake     0.970  the file says: made by AI, "
+        "picture          face            verdict               fake    cautions",
+        "party.jpg        1/1             looks fake            97.0 %",
+        "zażółć/日本.jpg  1/2 at 55,119   no sign of a fake     1.0 %   small, blurred",
+        "zażółć/日本.jpg  2/2 at 256,256  unsure                50.0 %",
+        "wall.png                         no face found",
+        r"caf\xe9.jpg                      could not be checked          caf\xe9.jpg: the file is "
+        "empty",
+        "made.png         1/1             looks fake            97.0 %  the file says: made by AI, "
         "credentials: untrusted",
     ]
 
@@ -128,7 +129,7 @@ def test_the_table_on_a_terminal_has_colours(monkeypatch):
     writer = TableWriter(stream := Terminal(), nullcontext)
     writer.write(ONE)
     writer.close()
-    assert "\x1b[1;31mfake   \x1b[0m" in stream.getvalue()
+    assert "\x1b[1;31mlooks fake\x1b[0m" in stream.getvalue()
 
 
 @pytest.mark.parametrize("name", ["FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "GITHUB_ACTIONS"])

@@ -133,7 +133,7 @@ class TestNotebook:
     def test_shows_verdict_faces_and_a_small_picture(self, checker, picture):
         html = checker.check(picture)._repr_html_()
         text = Names(html).text
-        assert "fake probability of fake 0.9" in text
+        assert "▲ looks fake probability of a fake 9" in text
         assert "party.png" in text
         assert embedded(html).size == (480, 360)
         assert len(html) < 100_000

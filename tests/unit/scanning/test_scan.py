@@ -55,7 +55,7 @@ def test_results_and_summary(run, tmp_path):
     assert page.count("data:image/webp") >= summary.verdicts["fake"]
     assert "picture not available" not in page
     assert "empty file" in page
-    assert "1 picture not checked." in page
+    assert "1 could not be checked." in page
     assert "and 1 other file." in page
     assert "<script" not in page
 
@@ -187,4 +187,4 @@ def test_nothing_to_check_is_an_error_row_and_a_page(run, tmp_path):
     (tmp_path / "a").mkdir()
     summary = run()
     assert summary.verdicts == {"fake": 0, "unsure": 0, "real": 0, "no_face": 0, "error": 1}
-    assert "No picture was called fake" in (tmp_path / "out" / "summary.html").read_text()
+    assert "No picture looks fake" in (tmp_path / "out" / "summary.html").read_text()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
-from faceproof.cli.options import complete_from
+from faceproof.cli.options import QUIET, complete_from, complete_words
 from faceproof.cli.progress import is_terminal, print_next, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import ManifestError, UsageError
@@ -98,8 +98,15 @@ def import_(
     ] = None,
     format_: Annotated[
         str,
-        typer.Option("--format", "-f", metavar="table|json", help="Output format of the summary."),
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="table|json",
+            autocompletion=complete_words("table|json"),
+            help="Output format of the summary.",
+        ),
     ] = "table",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Import a folder of pictures or videos into a manifest; every file is read and measured.
 
@@ -134,12 +141,13 @@ def import_(
         outputs=(output, left_out),
         workers=DEFAULT_WORKERS if workers is None else workers,
     )
-    imported = _import(source, spec)
+    imported = _import(source, spec, quiet=quiet)
     _write_problems(imported.problems, left_out)
     _write_manifest(imported, output, left_out)
     write(summarise(imported, manifest=output, source=spec.name, layout=layout))
     _print_progress(_closing_line(imported, output, left_out))
-    print_next("faceproof", "data", "inspect", output)
+    if not quiet:
+        print_next("faceproof", "data", "inspect", output)
     raise typer.Exit(_exit_code(imported.problems))
 
 
@@ -225,13 +233,13 @@ def _parse_columns(columns: Iterable[str]) -> dict[str, str]:
     return pairs
 
 
-def _import(source: Path, spec: ImportSpec) -> ImportResult:
+def _import(source: Path, spec: ImportSpec, *, quiet: bool) -> ImportResult:
     """Return what was imported, with a bar and the notes on standard error."""
     from faceproof.data.importing.import_data import count_entries, import_data
 
     done = 0
     try:
-        with progress_bar(count_entries(source, spec), what="imported") as bar:
+        with progress_bar(count_entries(source, spec), what="imported", quiet=quiet) as bar:
 
             def advance(found: object) -> None:
                 nonlocal done

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
+from faceproof.cli.options import QUIET, complete_words
 from faceproof.cli.progress import is_terminal, print_next, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
@@ -42,7 +43,14 @@ def inspect(
         Path | None, typer.Option(metavar="FILE.html", help="Report to write, with pictures.")
     ] = None,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="table|json", help="Output format.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="table|json",
+            autocompletion=complete_words("table|json"),
+            help="Output format.",
+        ),
     ] = "table",
     against: Annotated[
         list[Path] | None,
@@ -76,6 +84,7 @@ def inspect(
             help="Largest hash distance of near-duplicates, in bits of 256.",
         ),
     ] = _DEFAULT_NEAR_BITS,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Report faults of a data set: balance, repeats, leaks, shortcuts, broken pictures.
 
@@ -95,11 +104,12 @@ def inspect(
     spec = InspectSpec(sample=None if no_pictures else sample, seed=seed, near_bits=near_bits)
     given = [read_input_manifest(path, root) for path in manifests]
     others = [read_input_manifest(path) for path in against or ()]
-    inspection = _inspect(given, others, spec)
+    inspection = _inspect(given, others, spec, quiet=quiet)
     write(inspection)
     if report:
         _write_report(inspection, [*given, *others], report)
-    _print_next_step(manifests, given)
+    if not quiet:
+        _print_next_step(manifests, given)
     raise typer.Exit(_exit_code(inspection, failing))
 
 
@@ -127,14 +137,18 @@ def _check_report(report: Path | None) -> None:
 
 
 def _inspect(
-    given: Sequence[InputManifest], others: Sequence[InputManifest], spec: InspectSpec
+    given: Sequence[InputManifest],
+    others: Sequence[InputManifest],
+    spec: InspectSpec,
+    *,
+    quiet: bool,
 ) -> Inspection:
     """Return what was found, with a bar on a terminal."""
     from faceproof.data.inspection.inspect import inspect as run
 
     rows = sum(one.table.height for one in given)
     opened = 0 if spec.sample is None else min(spec.sample or rows, rows)
-    with progress_bar(range(opened), what="inspected") as bar:
+    with progress_bar(range(opened), what="inspected", quiet=quiet) as bar:
         return run(given, spec, against=others, done=bar.advance)
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED, interrupt_code
-from faceproof.cli.options import complete_detectors
+from faceproof.cli.options import QUIET, complete_detectors, complete_words
 from faceproof.cli.progress import print_next, progress_bar
 from faceproof.errors import UsageError
+from faceproof.messages import ignore_message
 from faceproof.outputs import refuse_overwriting
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def prepare(
         str,
         typer.Option(
             metavar="crop|picture|face",
+            autocompletion=complete_words("crop|picture|face"),
             help="What to keep: the aligned crop, the whole picture, or the face at its own width.",
         ),
     ] = "crop",
@@ -85,6 +87,7 @@ def prepare(
         typer.Option(
             "--format",
             metavar="png|webp|jpeg",
+            autocompletion=complete_words("png|webp|jpeg"),
             help="Format of crops; jpeg is lossy.  [default: png]",
             show_default=False,
         ),
@@ -98,7 +101,11 @@ def prepare(
     ] = None,
     shards: Annotated[
         str | None,
-        typer.Option(metavar="webdataset|parquet", help="Also write shards in this format."),
+        typer.Option(
+            metavar="webdataset|parquet",
+            autocompletion=complete_words("webdataset|parquet"),
+            help="Also write shards in this format.",
+        ),
     ] = None,
     shard_size: Annotated[
         str | None,
@@ -119,6 +126,7 @@ def prepare(
     anew: Annotated[
         bool, typer.Option("--anew", help="Start from scratch: delete the prepared pictures.")
     ] = False,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Crop faces exactly as at inference, and write a data set for training.
 
@@ -148,21 +156,22 @@ def prepare(
             "no row has a split yet: `faceproof data split` gives it one before training"
         )
     try:
-        with progress_bar(range(len(manifest)), what="prepared") as bar:
+        with progress_bar(range(len(manifest)), what="prepared", quiet=quiet) as bar:
             how = PrepareOptions(
                 workers=workers or min(16, os.cpu_count() or 1),
                 anew=anew,
                 advance=bar.advance,
-                say=_print_progress,
+                say=ignore_message if quiet else _print_progress,
             )
             prepared = prepare_manifest(manifest, output, spec, finish=finish, how=how)
     except KeyboardInterrupt as stop:
         _print_progress("stopped; finished pictures are kept; run the same command again to resume")
         raise typer.Exit(interrupt_code(stop)) from None
-    for line in summary_lines(prepared):
-        _print_progress(line)
+    if not quiet:
+        for line in summary_lines(prepared):
+            _print_progress(line)
     typer.echo(output / MANIFEST)
-    if prepared.after.rows:
+    if prepared.after.rows and not quiet:
         _print_next_step(manifest, manifests, output)
     raise typer.Exit(NOT_ALL_CHECKED if count_failed(prepared) else ALL_CHECKED)
 

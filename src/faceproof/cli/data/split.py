@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import NOT_ALL_CHECKED
+from faceproof.cli.options import QUIET
 from faceproof.cli.progress import print_next
 from faceproof.errors import LeakError, UsageError
 from faceproof.messages import align_rows
@@ -31,7 +32,12 @@ def split(
         typer.Option("--output", "-o", metavar="OUT", help="Manifest to write, .parquet or .csv."),
     ],
     shares: Annotated[
-        str, typer.Option(help="Share of each split; the sum is 1.")
+        str,
+        typer.Option(
+            metavar="SPLIT=SHARE,...",
+            show_default="train=0.7, validation=0.06, calibration=0.12, test=0.12",
+            help="Share of each split; the sum is 1.",
+        ),
     ] = "train=0.7,validation=0.06,calibration=0.12,test=0.12",
     seed: Annotated[int, typer.Option(min=0, help="Random seed of the split.")] = 0,
     by: Annotated[
@@ -60,6 +66,7 @@ def split(
     root: Annotated[
         Path | None, typer.Option(help="Data folder, if a manifest names none.")
     ] = None,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Split a data set; groups and near-duplicates stay together, every stratum is balanced.
 
@@ -91,7 +98,8 @@ def split(
         typer.echo(f"\n{len(written.protocols)} protocols in {to_printable(str(protocols))}")
         for reason in written.skipped:
             typer.echo(f"no protocol {reason}", err=True)
-    print_next("faceproof", "data", "prepare", output, "-o", output.with_name("prepared"))
+    if not quiet:
+        print_next("faceproof", "data", "prepare", output, "-o", output.with_name("prepared"))
     if divided.left_out:
         raise typer.Exit(NOT_ALL_CHECKED)
 

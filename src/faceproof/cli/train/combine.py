@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.options import CONDITION, complete_detectors
-from faceproof.cli.progress import ProgressPrinter
+from faceproof.cli.options import CONDITION, QUIET, complete_detectors
+from faceproof.cli.progress import print_lines
 from faceproof.errors import UsageError
 from faceproof.sources import to_printable
 
@@ -69,6 +69,7 @@ def combine(
             help="Accept detectors trained on other data, if none was trained on these faces.",
         ),
     ] = False,
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Combine several detectors into one ensemble.
 
@@ -97,7 +98,7 @@ def combine(
         output,
         RunFolder(run or Path("runs") / output.resolve().name),
         how=how,
-        progress=ProgressPrinter(),
+        progress=print_lines(quiet=quiet),
     )
     typer.echo(bundle.folder)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.options import QUIET, complete_words
 from faceproof.cli.progress import print_next
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.cli.train.recipe import make_progress
@@ -47,8 +48,16 @@ def leave_one_out(
         bool, typer.Option("--dry-run", help="Print rows and steps of each training, and stop.")
     ] = False,
     format_: Annotated[
-        str, typer.Option("--format", "-f", metavar="text|json", help="Output format.")
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="text|json",
+            autocompletion=complete_words("text|json"),
+            help="Output format.",
+        ),
     ] = "text",
+    quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Train without each generator in turn, and test on it.
 
@@ -72,14 +81,15 @@ def leave_one_out(
         for line in plan_lines(plan_leave_one_out(read, folder, generators=names, sources=places)):
             typer.echo(escape_unprintable(line))
         return
-    say = make_progress()
+    say = make_progress(quiet=quiet)
     try:
         found = run(read, folder, generators=names, sources=places, seed=seed, progress=say)
     except TrainingStopped as stop:
         say(str(stop))
         raise typer.Exit(stop.exit_code) from None
     write(found)
-    print_next("faceproof", "audit", "--data", "MANIFEST", "--leave-one-out", folder / RESULT)
+    if not quiet:
+        print_next("faceproof", "audit", "--data", "MANIFEST", "--leave-one-out", folder / RESULT)
 
 
 def plan_lines(plan: Sequence[PlannedRun]) -> Iterator[str]:

@@ -18,59 +18,63 @@ from faceproof.tables import did_you_mean
 class RowRef(Record):
     """One row: its number from 1 in its manifest, and its values there."""
 
-    manifest: int = 0
-    """Place in `Inspection.manifests`; those of `--against` come after the inspected ones."""
-    row: int
-    path: str
-    label: str = ""
-    split: str = ""
+    manifest: int = Field(
+        default=0,
+        description="Place in manifests, from 0; those of --against come after the inspected ones.",
+    )
+    row: int = Field(description="Number of the row in its manifest, from 1.")
+    path: str = Field(description="Path of the picture as in the manifest.")
+    label: str = Field(default="", description="Label: real or fake; empty if the row has none.")
+    split: str = Field(default="", description="Split; empty if the row has none.")
 
 
 class Example(Record):
     """One or two rows that show a fault, and the detail."""
 
-    rows: tuple[RowRef, ...] = ()
-    detail: str = ""
+    rows: tuple[RowRef, ...] = Field(default=(), description="The row or rows that show the fault.")
+    detail: str = Field(default="", description="What they show; empty if the rows are enough.")
 
 
 class DataFault(Record):
     """One fault: its count, details in this set, meaning, remedy and examples."""
 
-    kind: str
-    severity: Literal["error", "warning", "note"]
-    count: int = Field(ge=0)
-    message: str
-    meaning: str
-    remedy: str
-    examples: tuple[Example, ...] = ()
+    kind: str = Field(description="Kind of fault: docs/reference/faults.md lists them.")
+    severity: Literal["error", "warning", "note"] = Field(description="How grave it is.")
+    count: int = Field(ge=0, description="Number of rows, pairs or groups with this fault.")
+    message: str = Field(description="What was found in this set.")
+    meaning: str = Field(description="Why it matters.")
+    remedy: str = Field(description="What to do.")
+    examples: tuple[Example, ...] = Field(default=(), description="Some rows that show it.")
 
 
 class ManifestFile(Record):
     """A manifest that was read: its name, its rows and the file's SHA-256."""
 
-    name: str
-    rows: int
-    sha256: str
-    against: bool = False
+    name: str = Field(description="Name of the file.")
+    rows: int = Field(description="Number of rows.")
+    sha256: str = Field(description="SHA-256 of the file.")
+    against: bool = Field(
+        default=False, description="Whether it was only compared with, by --against."
+    )
 
 
 class BalanceCell(Record):
     """Number and total weight of the rows of one combination."""
 
-    split: str
-    label: str
-    generator: str
-    source: str
-    rows: int
-    weight: float
+    split: str = Field(description="Split of the rows.")
+    label: str = Field(description="Label of the rows.")
+    generator: str = Field(description="Generator of the rows; none for real ones.")
+    source: str = Field(description="Source of the rows.")
+    rows: int = Field(description="Number of rows.")
+    weight: float = Field(description="Sum of their weights.")
 
 
 class Level(Record):
     """One value of a fact or attribute, and how many rows of each class have it."""
 
-    value: str
-    real: int
-    fake: int
+    value: str = Field(description="The value.")
+    real: int = Field(description="Number of real rows with it.")
+    fake: int = Field(description="Number of fake rows with it.")
 
 
 class Association(Record):
@@ -79,25 +83,25 @@ class Association(Record):
     ``v`` is None if it is undefined: only one class, or only one value.
     """
 
-    name: str
-    v: float | None
-    n: int
-    unknown: int
-    levels: tuple[Level, ...]
+    name: str = Field(description="Name of the fact or attribute.")
+    v: float | None = Field(description="Cramer's V with the class; null if it is undefined.")
+    n: int = Field(description="Number of rows with a known value.")
+    unknown: int = Field(description="Number of rows without a known value.")
+    levels: tuple[Level, ...] = Field(description="Each value with its rows.")
 
 
 class Spread(Record):
     """Quartiles of a number, for the rows of one class and generator."""
 
-    name: str
-    label: str
-    generator: str
-    n: int
-    low: float
-    quarter: float
-    middle: float
-    three_quarters: float
-    high: float
+    name: str = Field(description="Name of the number, such as width.")
+    label: str = Field(description="Label of the rows.")
+    generator: str = Field(description="Generator of the rows.")
+    n: int = Field(description="Number of rows.")
+    low: float = Field(description="Smallest value.")
+    quarter: float = Field(description="First quartile.")
+    middle: float = Field(description="Median.")
+    three_quarters: float = Field(description="Third quartile.")
+    high: float = Field(description="Largest value.")
 
 
 class PartOverlap(Record):
@@ -107,91 +111,111 @@ class PartOverlap(Record):
     ``near_in_group`` those of them whose two rows are in one group.
     """
 
-    first: str
-    second: str
-    same: int
-    near: int
-    near_in_group: int
+    first: str = Field(description="First part.")
+    second: str = Field(description="Second part.")
+    same: int = Field(description="Number of files that are in both.")
+    near: int = Field(description="Pairs of near-duplicates that are not the same file.")
+    near_in_group: int = Field(description="Those of them whose rows are in one group.")
 
 
 class Repeats(Record):
     """Repeated pictures: rows compared by content, the near-duplicate limit, the overlaps."""
 
-    compared: int
-    not_compared: int
-    near_bits: int
-    extra_copies: int
-    near_pairs: int
-    parts: tuple[PartOverlap, ...]
+    compared: int = Field(description="Number of rows with a perceptual hash, which were compared.")
+    not_compared: int = Field(description="Number of rows without a perceptual hash.")
+    near_bits: int = Field(description="Largest hash distance of near-duplicates, in bits of 256.")
+    extra_copies: int = Field(description="Number of rows whose file is that of an earlier row.")
+    near_pairs: int = Field(description="Number of pairs of near-duplicates.")
+    parts: tuple[PartOverlap, ...] = Field(description="Overlaps of two parts.")
 
 
 class Leak(Record):
     """The overlap of one split of this set with one split of another manifest."""
 
-    manifest: int
-    split: str
-    other_split: str
-    same: int
-    near: int
-    groups: int
-    ffhq: int
+    manifest: int = Field(description="Place of the other manifest in manifests, from 0.")
+    split: str = Field(description="Split of this set.")
+    other_split: str = Field(description="Split of the other manifest.")
+    same: int = Field(description="Number of files that are in both.")
+    near: int = Field(description="Number of pairs of near-duplicates that are not the same file.")
+    groups: int = Field(description="Number of groups that are in both.")
+    ffhq: int = Field(
+        description="Number of pairs of rows with one FFHQ number that also look alike."
+    )
 
 
 class Ffhq(Record):
     """Real rows with FFHQ numbers: how many in its training and its validation part."""
 
-    numbered: int
-    training_part: int
-    validation_part: int
+    numbered: int = Field(description="Real rows whose name has an FFHQ number.")
+    training_part: int = Field(description="Those in the training part of FFHQ.")
+    validation_part: int = Field(description="Those in the validation part of FFHQ.")
 
 
 class OpenedSample(Record):
     """The opened pictures: ``n`` of ``rows``, drawn by ``seed``, and their content."""
 
-    n: int
-    rows: int
-    seed: int
-    unreadable: int = 0
-    without_face: int = 0
+    n: int = Field(description="Number of pictures that were opened.")
+    rows: int = Field(description="Number of rows that they were drawn from.")
+    seed: int = Field(description="Random seed of the sample.")
+    unreadable: int = Field(default=0, description="Number of them that could not be read.")
+    without_face: int = Field(default=0, description="Number of them in which no face was found.")
 
 
 class Tile(Record):
     """One picture on a contact sheet."""
 
-    at: RowRef
-    caption: str
+    at: RowRef = Field(description="The row of the picture.")
+    caption: str = Field(description="Text below the picture.")
 
 
 class Sheet(Record):
     """A contact sheet: tiles in order, two by two where ``pairs``."""
 
-    name: str
-    title: str
-    explanation: str
-    pairs: bool = False
-    tiles: tuple[Tile, ...]
+    name: str = Field(description="Name of the sheet, as in the report.")
+    title: str = Field(description="Title.")
+    explanation: str = Field(description="What the sheet shows.")
+    pairs: bool = Field(default=False, description="Whether tiles belong together two by two.")
+    tiles: tuple[Tile, ...] = Field(description="The pictures in order.")
 
 
 class Inspection(Document):
     """The whole result; `write` stores it as JSON."""
 
     schema_: Literal["faceproof.inspection/1"] = Field(
-        default="faceproof.inspection/1", alias="schema"
+        default="faceproof.inspection/1",
+        alias="schema",
+        description="Name and version of this format.",
     )
-    manifests: tuple[ManifestFile, ...]
-    rows: int
-    faults: tuple[DataFault, ...]
-    balance: tuple[BalanceCell, ...]
-    facts: tuple[Association, ...]
-    spreads: tuple[Spread, ...]
-    attributes: tuple[Association, ...]
-    repeats: Repeats
-    leaks: tuple[Leak, ...]
-    ffhq: Ffhq
-    sample: OpenedSample | None
-    shortcut: ProbeResult | None
-    shortcut_note: str = ""
-    sheets: tuple[Sheet, ...]
+    manifests: tuple[ManifestFile, ...] = Field(
+        description="The files that were read; those of --against come last."
+    )
+    rows: int = Field(description="Number of rows that were inspected.")
+    faults: tuple[DataFault, ...] = Field(description="Faults, the gravest first.")
+    balance: tuple[BalanceCell, ...] = Field(
+        description="Rows by split, label, generator and source."
+    )
+    facts: tuple[Association, ...] = Field(
+        description="Association of facts of the files with the class."
+    )
+    spreads: tuple[Spread, ...] = Field(
+        description="Quartiles of measured numbers by class and generator."
+    )
+    attributes: tuple[Association, ...] = Field(
+        description="Association of attribute columns with the class."
+    )
+    repeats: Repeats = Field(description="Repeated pictures within the set.")
+    leaks: tuple[Leak, ...] = Field(description="Overlaps with the manifests of --against.")
+    ffhq: Ffhq = Field(description="Photographs that are from FFHQ, by their numbers.")
+    sample: OpenedSample | None = Field(
+        description="The pictures that were opened; null if none was."
+    )
+    shortcut: ProbeResult | None = Field(
+        description="Result of the shortcut probe; null if it did not run."
+    )
+    shortcut_note: str = Field(
+        default="", description="Why the probe did not run; empty if it did."
+    )
+    sheets: tuple[Sheet, ...] = Field(description="Contact sheets of the report.")
 
     def _summarise(self) -> str:
         found = ", ".join(count_noun(self.count(one), one) for one in SEVERITIES)

@@ -26,16 +26,16 @@ _NONE = "no shortcut of any use was found among what was measured"
 class ScoredResult(Record):
     """How well one input predicts the label: ROC-AUC with its 95 % interval."""
 
-    auc: float = Field(ge=0, le=1)
-    low: float = Field(ge=0, le=1)
-    high: float = Field(ge=0, le=1)
+    auc: float = Field(ge=0, le=1, description="ROC-AUC on held-out rows.")
+    low: float = Field(ge=0, le=1, description="Lower end of its 95 % interval.")
+    high: float = Field(ge=0, le=1, description="Upper end of its 95 % interval.")
 
 
 class FamilyResult(ScoredResult):
     """The prediction of one family of features on its own; ``features`` are those that vary."""
 
-    name: str
-    features: int
+    name: str = Field(description="Name of the family of features.")
+    features: int = Field(description="Number of its features that vary.")
 
 
 class GuiltyFeature(ScoredResult):
@@ -46,10 +46,12 @@ class GuiltyFeature(ScoredResult):
     none of its features does on its own.
     """
 
-    feature: str
-    family: str
-    importance: float
-    says: str
+    feature: str = Field(
+        description="Name of the feature; empty if only the family predicts the label."
+    )
+    family: str = Field(description="Its family.")
+    importance: float = Field(description="Loss of the probe's AUC when this feature is shuffled.")
+    says: str = Field(description="What it means, in a sentence.")
 
 
 class ProbeResult(ScoredResult):
@@ -59,15 +61,24 @@ class ProbeResult(ScoredResult):
     statistics after a common re-encoding. ``unreadable`` counts the excluded files, by code.
     """
 
-    n_real: int
-    n_fake: int
-    groups: int
-    folds: int
-    seed: int
-    families: tuple[FamilyResult, ...]
-    guilty: tuple[GuiltyFeature, ...]
-    floor: FamilyResult | None = None
-    unreadable: dict[str, int] = Field(default_factory=dict)
+    n_real: int = Field(description="Number of real rows.")
+    n_fake: int = Field(description="Number of fake rows.")
+    groups: int = Field(description="Number of groups that the folds keep together.")
+    folds: int = Field(description="Number of folds of the cross-validation.")
+    seed: int = Field(description="Random seed of folds and bootstrap.")
+    families: tuple[FamilyResult, ...] = Field(
+        description="Each family of features on its own, the strongest first."
+    )
+    guilty: tuple[GuiltyFeature, ...] = Field(
+        description="Features that separate the classes alone, the strongest first."
+    )
+    floor: FamilyResult | None = Field(
+        default=None,
+        description="Five trivial statistics after a common re-encoding; null if not measured.",
+    )
+    unreadable: dict[str, int] = Field(
+        default_factory=dict, description="Number of excluded files by error code."
+    )
 
     @property
     def severity(self) -> Severity:

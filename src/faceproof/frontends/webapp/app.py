@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from faceproof.frontends.webapp import batch_page, check_page, detector_page
+from faceproof.frontends.webapp.browser import MENU_SCRIPT, script_html
 
 _ICON = Path(__file__).parent / "icon.svg"
 
@@ -29,7 +30,9 @@ def main() -> None:
         layout="wide",
         menu_items={"Get help": None, "Report a bug": None, "About": None},
     )
-    st.navigation(PAGES, position="top").run()
+    chosen = st.navigation(PAGES, position="top")
+    st.html(script_html(MENU_SCRIPT), unsafe_allow_javascript=True)
+    chosen.run()
 
 
 main()

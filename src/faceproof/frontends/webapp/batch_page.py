@@ -20,18 +20,11 @@ from faceproof.frontends.webapp.browser import (
 )
 from faceproof.frontends.webapp.faces import draw_faces, draw_picture
 from faceproof.frontends.webapp.markdown import label, shorten, small_print, to_markdown
-from faceproof.frontends.webapp.outcomes import (
-    OUTCOMES,
-    data_url,
-    distinct_names,
-    outcome_of,
-    signed_words,
-    summary_words,
-)
+from faceproof.frontends.webapp.outcomes import data_url, distinct_names, summary_words
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES
 from faceproof.reports import words
 from faceproof.reports.csv_rows import csv_text, provenance_indications
-from faceproof.reports.words import escape_controls
+from faceproof.reports.words import OUTCOMES, escape_controls, outcome_of, signed_words
 from faceproof.results import CheckResult
 
 _SAYS = {"made_by_ai": "made by AI", "edited": "edited", "captured": "taken by a camera"}
@@ -242,7 +235,7 @@ def _draw_one(picture: GivenPicture, result: CheckResult) -> None:
         draw_picture(picture, result, heat=False)
     with right:
         if result.faces:
-            draw_faces(result, spec().operating_point(result.operating_point), picture.key)
+            draw_faces(picture, result, spec().operating_point(result.operating_point))
         st.markdown(small_print("The page “Check” shows the evidence, a report and heat maps."))
 
 

@@ -1,48 +1,100 @@
-"""The page's own style and its two short scripts; `serving` allows the scripts by their hash."""
+"""The page's own style and its short scripts; `serving` allows the scripts by their hash."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from html import escape
 
 from faceproof.reports.marked_picture import LOOKS
+from faceproof.reports.words import OUTCOMES, Outcome
 
 DROP_ZONE = "drop-zone"
 """Key of the container whose file input takes pasted pictures."""
 
 PASTE_SCRIPT = """
 (() => {
-  const seen = window.faceproofPaste;
-  if (seen) document.removeEventListener("paste", seen);
-  window.faceproofPaste = (event) => {
-    const files = Array.from(event.clipboardData ? event.clipboardData.files : []);
+  const give = (files) => {
     const input = document.querySelector('.st-key-drop-zone input[type="file"]');
-    if (!files.length || !input) return;
-    event.preventDefault();
+    if (!files.length || !input) return false;
     const given = new DataTransfer();
     files.forEach((file) => given.items.add(file));
     input.files = given.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
+    return true;
   };
-  document.addEventListener("paste", window.faceproofPaste);
+  const onPaste = (event) => {
+    if (give(Array.from(event.clipboardData ? event.clipboardData.files : []))) {
+      event.preventDefault();
+    }
+  };
+  const onClick = async (event) => {
+    const button = event.target.closest ? event.target.closest(".fp-paste") : null;
+    if (!button) return;
+    const note = button.parentElement.querySelector("[role=status]");
+    note.textContent = "";
+    try {
+      const files = [];
+      for (const item of await navigator.clipboard.read()) {
+        const type = item.types.find((one) => one.startsWith("image/"));
+        if (!type) continue;
+        const data = await item.getType(type);
+        files.push(new File([data], `pasted.${type.slice(6)}`, { type }));
+      }
+      if (!give(files)) note.textContent = "The clipboard contains no picture.";
+    } catch (error) {
+      note.textContent = "The browser denies access to the clipboard. Press Ctrl+V instead.";
+    }
+  };
+  for (const [kind, now] of [["paste", onPaste], ["click", onClick]]) {
+    const before = (window.faceproof ||= {})[kind];
+    if (before) document.removeEventListener(kind, before);
+    window.faceproof[kind] = now;
+    document.addEventListener(kind, now);
+  }
 })();
 """
 """Gives pictures from the clipboard to the file input: Streamlit's own takes only dropped files."""
+
+PASTE_BUTTON = (
+    '<button type="button" class="fp-paste">Paste a picture</button> <span role="status"></span>'
+)
+"""The button for those without a keyboard; `PASTE_SCRIPT` listens to it."""
 
 SCROLL_SCRIPT = """
 document.querySelector('[data-testid="stMain"]')?.scrollTo(0, 0);
 """
 """Scrolls to the verdict; it runs when the HTML around it changes, that is for a new picture."""
 
-SCRIPTS = (PASTE_SCRIPT, SCROLL_SCRIPT)
+ANNOUNCE_SCRIPT = """
+(() => {
+  let region = document.getElementById("fp-announcement");
+  if (!region) {
+    region = document.createElement("div");
+    region.id = "fp-announcement";
+    region.setAttribute("role", "status");
+    document.body.append(region);
+  }
+  const shown = document.querySelector("i[data-announce]");
+  const words = shown ? shown.dataset.announce : "";
+  if (region.textContent !== words) region.textContent = words;
+})();
+"""
+"""Has a screen reader read the verdict as soon as there is one; the words are in the HTML."""
 
-SIGNS: Mapping[str, str] = {
-    "fake": "▲",
-    "unsure": "◆",
-    "real": "●",
-    "no_face": "○",
-    "error": "✕",
-}
-"""The sign of each outcome, the same shapes as on the frames of a picture."""
+MENU_SCRIPT = """
+(() => {
+  const seen = window.faceproofMenu;
+  if (seen) document.removeEventListener("click", seen);
+  window.faceproofMenu = (event) => {
+    const chosen = event.target.closest && event.target.closest('[data-testid="stSidebarNavLink"]');
+    const fold = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
+    if (chosen && fold && window.innerWidth <= 768) setTimeout(() => fold.click(), 300);
+  };
+  document.addEventListener("click", window.faceproofMenu);
+})();
+"""
+"""Folds the menu of a phone when a page is chosen: Streamlit leaves it above the page."""
+
+SCRIPTS = (PASTE_SCRIPT, SCROLL_SCRIPT, ANNOUNCE_SCRIPT, MENU_SCRIPT)
 
 
 def hex_colour(outcome: str) -> str:
@@ -55,13 +107,13 @@ def hex_colour(outcome: str) -> str:
     return "#{:02x}{:02x}{:02x}".format(*look.fill) if look else "#6b7280"
 
 
-def _outcome_style(outcome: str) -> str:
+def _outcome_style(outcome: Outcome) -> str:
     colour = hex_colour(outcome)
     text = "#000" if outcome == "unsure" else "#fff"
     return f"""
 .st-key-verdict-{outcome} {{ border-left: .5rem solid {colour};
   background: color-mix(in srgb, {colour} 12%, transparent); }}
-.st-key-verdict-{outcome} :is(h1, h2)::before {{ content: "{SIGNS[outcome]}\\00a0" / ""; }}
+.st-key-verdict-{outcome} :is(h1, h2)::before {{ content: "{OUTCOMES[outcome].sign}\\00a0" / ""; }}
 .fp-badge-{outcome} {{ background: {colour if outcome in LOOKS else "#4b5563"}; color: {text}; }}
 """
 
@@ -74,17 +126,36 @@ STYLE = f"""
 [class*="st-key-verdict-"] :is(h1, h2) {{ padding: 0 0 .75rem; }}
 [data-testid="stElementContainer"]:has(i[data-shown]) {{ display: none; }}
 .st-key-drop-zone label p {{ font-size: 1rem; font-weight: 600; }}
+.fp-paste {{ font: inherit; font-weight: 600; color: inherit; background: transparent;
+  cursor: pointer; border: 1px solid currentColor; border-radius: .5rem; padding: .25rem .75rem; }}
+.fp-paste:focus-visible {{ outline: 3px solid #1d4f91; outline-offset: 2px; }}
+#fp-announcement {{ position: absolute; width: 1px; height: 1px; overflow: hidden;
+  clip-path: inset(50%); white-space: nowrap; }}
+[class*="st-key-card-"] {{ position: relative; }}
+[class*="st-key-card-"] :is([data-testid="stElementContainer"], [data-testid="stButton"],
+  [data-testid="stButton"] *) {{ position: static; }}
+[class*="st-key-card-"] [data-testid="stButton"] button::after {{ content: ""; position: absolute;
+  inset: 0; }}
 .st-key-card-chosen button {{ outline: 2px solid currentColor; }}
 .st-key-card-chosen button p {{ font-weight: 700; }}
-.st-key-cards img {{ aspect-ratio: 1; object-fit: cover; }}
-.st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 11rem;
+.st-key-cards img, .fp-blank {{ aspect-ratio: 1; object-fit: cover; }}
+.fp-blank {{ display: grid; place-items: center; border-radius: .5rem; font-size: 2rem;
+  background: color-mix(in srgb, currentColor 10%, transparent); }}
+.st-key-summary h1 {{ font-size: 1.5rem; }}
+@media (max-width: 640px) {{
+  .st-key-summary h1 {{ font-size: 1.125rem; }}
+  .st-key-cards {{ flex-wrap: nowrap; overflow-x: auto; padding: .25rem; }}
+  .st-key-cards > * {{ flex: 0 0 8rem; width: 8rem; }}
+  .st-key-cards [data-testid="stImage"], .st-key-cards img {{ width: 100%; }}
+}}
+.st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 9rem;
   justify-content: center; align-items: center; border-style: dashed; border-width: 2px; }}
 .st-key-drop-zone [data-testid="stFileUploaderDropzone"] > * {{ flex: 0 1 auto; }}
 body:has([class*="st-key-verdict-"], [data-testid="stDataFrame"], [data-testid="stTable"])
   .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 5rem; }}
 .fp-badge {{ display: inline-block; border-radius: .25rem; padding: .1rem .45rem;
   font-size: .875rem; font-weight: 600; line-height: 1.4; white-space: nowrap; }}
-{"".join(map(_outcome_style, SIGNS))}
+{"".join(map(_outcome_style, OUTCOMES))}
 .fp-band {{ margin: .25rem 0 .75rem; font-size: .875rem; line-height: 1.3; }}
 .fp-band .fp-names, .fp-band .fp-ends {{ display: flex; justify-content: space-between;
   gap: .5rem; }}
@@ -104,6 +175,10 @@ body:has([class*="st-key-verdict-"], [data-testid="stDataFrame"], [data-testid="
 """
 
 
-def script_html(script: str, shown: str = "") -> str:
-    """Return a script as HTML for Streamlit; another ``shown``, a hash, runs it again."""
-    return f'<i hidden data-shown="{shown}"></i><script>{script}</script>'
+def script_html(script: str, shown: str = "", *, announce: str = "") -> str:
+    """Return a script as HTML for Streamlit; another ``shown``, a hash, runs it again.
+
+    ``announce`` are the words for `ANNOUNCE_SCRIPT`.
+    """
+    said = f' data-announce="{escape(announce)}"' if announce else ""
+    return f'<i hidden data-shown="{shown}"{said}></i><script>{script}</script>'

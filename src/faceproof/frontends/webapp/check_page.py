@@ -20,19 +20,25 @@ from faceproof.frontends.webapp.answers import (
     take_whole,
     thumbnail,
 )
-from faceproof.frontends.webapp.browser import PASTE_SCRIPT, SCROLL_SCRIPT, STYLE, script_html
+from faceproof.frontends.webapp.browser import (
+    ANNOUNCE_SCRIPT,
+    PASTE_SCRIPT,
+    SCROLL_SCRIPT,
+    STYLE,
+    script_html,
+)
 from faceproof.frontends.webapp.downloads import draw_downloads
 from faceproof.frontends.webapp.faces import draw_faces, draw_picture
 from faceproof.frontends.webapp.folds import draw_folds, resaved_copies
-from faceproof.frontends.webapp.markdown import label, small_print, to_markdown
+from faceproof.frontends.webapp.markdown import label, shorten, small_print, to_markdown
 from faceproof.frontends.webapp.outcomes import (
     badge_html,
     data_url,
-    outcome_of,
     summary_words,
     suspicion,
 )
 from faceproof.reports import words
+from faceproof.reports.words import outcome_of
 from faceproof.results import CheckResult
 
 _SHOWN, _SEEN = "shown", "seen"
@@ -84,10 +90,11 @@ def _chosen_index(pictures: Sequence[GivenPicture], found: Sequence[CheckResult]
         st.session_state[_SHOWN] = new[0] if new else keys[order[0]]
     chosen = keys.index(st.session_state[_SHOWN])
     if len(pictures) > 1:
-        st.title(summary_words(found), anchor=False)
+        with st.container(key="summary"):
+            st.title(summary_words(found), anchor=False)
         with st.container(key="cards", horizontal=True, gap="small"):
             for place in order:
-                key = "card-chosen" if place == chosen else None
+                key = "card-chosen" if place == chosen else f"card-{place}"
                 with st.container(key=key, width=_CARD, gap="small"):
                     _draw_card(pictures[place], found[place])
     return chosen
@@ -99,6 +106,8 @@ def _draw_card(picture: GivenPicture, result: CheckResult) -> None:
     small = None if result.error else thumbnail(picture)
     if small:
         st.image(data_url(small), width=_CARD, alt=words.headline_words(result))
+    else:
+        st.html(f'<div class="fp-blank" aria-hidden="true">{words.OUTCOMES["error"].sign}</div>')
     st.html(badge_html(result, point))
     st.button(
         label(picture.name),
@@ -113,7 +122,14 @@ def _draw(
     picture: GivenPicture, result: CheckResult, detector: DetectorSpec, *, several: bool
 ) -> None:
     """Draw all results of one picture, the verdict first."""
-    st.html(script_html(SCROLL_SCRIPT, picture.key.partition(" ")[0]), unsafe_allow_javascript=True)
+    shown, said = picture.key.partition(" ")[0], words.headline_words(result)
+    announcement = script_html(
+        ANNOUNCE_SCRIPT,
+        f"{shown} {outcome_of(result)}",
+        announce=f"{said}. {shorten(words.escape_controls(picture.name))}",
+    )
+    st.html(script_html(SCROLL_SCRIPT, shown), unsafe_allow_javascript=True)
+    st.html(announcement, unsafe_allow_javascript=True)
     _draw_verdict(picture, result, detector, several=several)
     if result.error:
         return
@@ -154,7 +170,7 @@ def _draw_side(picture: GivenPicture, result: CheckResult, detector: DetectorSpe
     """Draw what is next to the picture: the faces, what to do now, the downloads."""
     point = detector.operating_point(result.operating_point)
     if result.faces:
-        draw_faces(result, point, picture.key)
+        draw_faces(picture, result, point)
     if result.verdict == "unsure":
         steps = "\n".join(f"- {to_markdown(step)}" for step in words.NEXT_STEPS)
         st.markdown(f"**What to do now**\n\n{steps}")

@@ -69,12 +69,12 @@ def false_alarms_by_source(spec: DetectorSpec, point: str) -> Figure:
 
 
 def _misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
-    """Return the share of fakes called real, by what made them (APCER)."""
+    """Return the share of fakes in which no sign was found, by what made them (APCER)."""
     return Figure(
         "Misses, by what made the fakes",
-        "Fakes in the tests that were called real at this budget; the pictures are unchanged. "
-        "Fakes with the verdict unsure are not included.",
-        "fakes called real",
+        "Fakes in the tests in which no sign of a fake was found at this budget; the pictures are "
+        "unchanged. Fakes with the verdict unsure are not included.",
+        "fakes with no sign of a fake",
         tuple(_slice_bars(spec, f"apcer@{point}", "generator=")),
     )
 

@@ -103,12 +103,19 @@ def band_html(fake_probability: float, point: OperatingPoint) -> str:
 
 
 _MOST_IN_A_ROW = 6
+_CLOSE_UP = 200
+_SMALL_PART, _MARGIN = 0.25, 0.25
 
 
-def draw_faces(result: CheckResult, point: OperatingPoint, key: str) -> None:
+def draw_faces(picture: GivenPicture, result: CheckResult, point: OperatingPoint) -> None:
     """Draw the faces of a picture: a choice where there are several, and the panel of one."""
     several = len(result.faces) > 1
-    face = result.faces[_chosen_index(result, key) if several else 0]
+    place = _chosen_index(result, picture.key) if several else 0
+    face = result.faces[place]
+    close_up = crop_close_up(pixels(picture), face)
+    if close_up is not None:
+        alt = f"Face {place + 1}, enlarged and without a frame"
+        st.image(close_up, width=_CLOSE_UP, output_format="JPEG", alt=alt)
     if several:
         words = plain_words.VERDICTS[face.verdict]
         st.markdown(f"**{words.short}**  \n{to_markdown(plain_words.face_words(face))}")
@@ -116,6 +123,17 @@ def draw_faces(result: CheckResult, point: OperatingPoint, key: str) -> None:
     if several:
         with st.expander(f"All {len(result.faces)} faces in a table"):
             st.table(_rows(result, point), hide_index=True)
+
+
+def crop_close_up(shown: Pixels, face: CheckedFace) -> Pixels | None:
+    """Return a face with a margin, uint8 [H, W, 3]; None where it fills much of the picture."""
+    height, width = shown.shape[:2]
+    x, y, wide, high = face.box
+    if max(wide, high) > _SMALL_PART * max(height, width):
+        return None
+    margin = _MARGIN * max(wide, high)
+    left, top = max(0, int(x - margin)), max(0, int(y - margin))
+    return shown[top : int(y + high + margin) + 1, left : int(x + wide + margin) + 1]
 
 
 def _chosen_index(result: CheckResult, key: str) -> int:

@@ -71,6 +71,7 @@ def _draw_figures(result: CheckResult, spec: DetectorSpec, point: OperatingPoint
         words.HOW,
         f"Detector: {result.detector.name} {result.detector.version}, operating point "
         f"“{point.name}”: {point.promise}",
+        f"Time for this check: {result.elapsed_ms / 1000:.1f} s",
     ]
     st.markdown("\n".join(f"- {to_markdown(line)}" for line in lines))
     st.markdown(small_print("The page “The detector” shows all measurements as plots."))

@@ -14,7 +14,7 @@ from faceproof.frontends.webapp.answers import (
     unique_pictures,
     upload_key,
 )
-from faceproof.frontends.webapp.browser import DROP_ZONE
+from faceproof.frontends.webapp.browser import DROP_ZONE, PASTE_BUTTON
 from faceproof.frontends.webapp.markdown import small_print, to_markdown
 from faceproof.frontends.webapp.outcomes import distinct_names
 from faceproof.frontends.webapp.sample_row import draw_sample_row
@@ -64,7 +64,9 @@ def _draw_uploader() -> list[GivenPicture]:
         key=upload_key(),
         max_upload_size=MOST_MEGABYTES,
     )
-    st.markdown(small_print(TAKES))
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(PASTE_BUTTON, width="content")
+        st.markdown(small_print(TAKES), width="stretch")
     return [GivenPicture(file.name, file.getvalue()) for file in files or ()]
 
 

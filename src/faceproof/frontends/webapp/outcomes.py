@@ -4,41 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from faceproof.detector import OperatingPoint
-from faceproof.frontends.webapp.browser import SIGNS
 from faceproof.messages import count_noun
 from faceproof.reports import words
+from faceproof.reports.words import OUTCOMES, outcome_of, signed_words
 from faceproof.results import CheckResult
-
-OUTCOMES: Mapping[str, str] = {
-    "fake": words.VERDICTS["fake"].word,
-    "unsure": words.VERDICTS["unsure"].word,
-    "real": words.VERDICTS["real"].word,
-    "no_face": "no face found",
-    "error": "could not be checked",
-}
-"""What can come of a picture and how it is called, the most suspicious first."""
-
-
-def outcome_of(result: CheckResult) -> str:
-    """Return what came of a picture, one of `OUTCOMES`."""
-    return result.verdict or result.status
 
 
 def suspicion(result: CheckResult) -> tuple[int, float]:
     """Return a key that sorts the most suspicious results first."""
     return list(OUTCOMES).index(outcome_of(result)), -(result.fake_probability or 0.0)
-
-
-def signed_words(outcome: str) -> str:
-    """Return an outcome with its sign.
-
-    >>> signed_words("fake")
-    '▲ looks fake'
-    """
-    return f"{SIGNS[outcome]} {OUTCOMES[outcome]}"
 
 
 def badge_html(result: CheckResult, point: OperatingPoint | None = None) -> str:
@@ -58,9 +35,8 @@ def data_url(jpeg: bytes) -> str:
 
 def summary_words(results: Sequence[CheckResult]) -> str:
     """Return how many pictures there are, and how many of each outcome."""
-    counts = Counter(map(outcome_of, results))
-    parts = [f"{name} {counts[outcome]}" for outcome, name in OUTCOMES.items() if counts[outcome]]
-    return f"{count_noun(len(results), 'picture', separator='')}: {', '.join(parts)}"
+    counts = Counter[str](map(outcome_of, results))
+    return f"{count_noun(len(results), 'picture', separator='')}: {words.count_words(counts)}"
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:

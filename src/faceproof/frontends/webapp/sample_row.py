@@ -10,9 +10,10 @@ import streamlit as st
 
 from faceproof.frontends.webapp.answers import GivenPicture, checker, keep
 from faceproof.frontends.webapp.markdown import small_print
-from faceproof.frontends.webapp.outcomes import OUTCOMES, badge_html, data_url, outcome_of
+from faceproof.frontends.webapp.outcomes import badge_html, data_url
 from faceproof.frontends.webapp.samples import SAMPLES, SamplePicture
 from faceproof.frontends.webapp.settings import Settings
+from faceproof.reports.words import OUTCOMES, outcome_of
 from faceproof.results import CheckResult
 
 _WIDTH = 160
@@ -26,7 +27,7 @@ def draw_sample_row() -> None:
         results = {one: _result(Settings.read().detector, one.file) for one in SAMPLES}
     with st.container(horizontal=True, gap="medium"):
         for sample in choose_samples(results):
-            with st.container(width=_WIDTH, gap="small"):
+            with st.container(key=f"card-sample-{sample.file[:-4]}", width=_WIDTH, gap="small"):
                 _draw_sample(sample, results[sample])
 
 

@@ -346,7 +346,7 @@ def _caught(measured: MeasuredBudget) -> str:
         return f"{one.of} fakes {one.about} are caught{one.between}"
     if measured.missed:
         one = _share_of_finding(measured.missed)
-        return f"{one.of} fakes {one.about} would be called real{one.between}"
+        return f"{one.of} fakes {one.about} would show no sign of a fake{one.between}"
     return ""
 
 

@@ -13,7 +13,15 @@ from faceproof.reports.words.budgets import (
     slice_names,
     whole_share,
 )
-from faceproof.reports.words.verdicts import NO_FACE, VERDICTS, face_words, percent
+from faceproof.reports.words.outcomes import OUTCOMES, outcome_of
+from faceproof.reports.words.verdicts import (
+    NO_FACE,
+    PIXELS_ONLY,
+    VERDICTS,
+    escape_controls,
+    face_words,
+    percent,
+)
 from faceproof.results import CheckedFace, CheckResult
 
 #: The verdict that would be wrong, by what the face is: the metric that counts it.
@@ -22,7 +30,6 @@ _WRONG: Mapping[Verdict, tuple[tuple[str, str], ...]] = {
     "unsure": (("real faces", "real_unsure_rate"), ("fakes", "fake_unsure_rate")),
     "real": (("fakes", "apcer"),),
 }
-_WHAT_IT_IS = {"no_face": "No face found", "error": "Could not be checked"}
 
 NEXT_STEPS = (
     "Ask for the original file, straight from the camera or the phone, and check that.",
@@ -36,7 +43,7 @@ NEXT_STEPS = (
 def headline_words(result: CheckResult) -> str:
     """Return the answer for the whole picture in a few words; it is that of its worst face."""
     if result.verdict is None:
-        return _WHAT_IT_IS[result.status]
+        return OUTCOMES[outcome_of(result)].short
     short, count = VERDICTS[result.verdict].short, len(result.faces)
     if count == 1:
         return short
@@ -63,6 +70,20 @@ def reason_words(result: CheckResult, spec: DetectorSpec) -> str:
         f"{face_words(face)} Probability of a fake: {probability}. "
         f"{error_rate_words(spec, point, face.verdict)}"
     )
+
+
+def note_words(result: CheckResult, spec: DetectorSpec) -> str:
+    """Return the answer as lines of plain text for a message: verdict, file, detector, limits.
+
+    Raises:
+        UnknownChoiceError: the detector does not have the result's operating point.
+    """
+    lines = [f"{headline_words(result)} (checked by faceproof)", reason_words(result, spec)]
+    if result.image:
+        lines.append(f"File: {escape_controls(result.source)}, SHA-256 {result.image.sha256}")
+    by = result.detector
+    lines.append(f"Detector: {by.name} {by.version}, operating point {result.operating_point}")
+    return "\n".join([*lines, PIXELS_ONLY])
 
 
 def most_fake_face(result: CheckResult) -> CheckedFace:

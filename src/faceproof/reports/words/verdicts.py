@@ -101,8 +101,8 @@ VERDICTS: Mapping[Verdict, VerdictWords] = {
 }
 """What each verdict is called on pictures, pages and tables; a contract test walks it.
 
-The JSON, the CSV and the options of the command line have its code, the key. A picture's frame has
-the same word as the text, as no label may claim more than the text does.
+JSON, CSV and the options of the command line have its code, the key. A picture's frame has the
+same word as the text, as no label may claim more than the text does.
 """
 
 
@@ -177,6 +177,15 @@ def percent(probability: float, point: OperatingPoint) -> str:
     What is not certain is never written as 0 or 100 %.
     """
     return _percent(probability, percent_decimals(probability, point))
+
+
+def percent_words(probability: float) -> str:
+    """Return a probability as a percentage with one decimal, where no thresholds are at hand.
+
+    >>> percent_words(0.9971), percent_words(0.99999), percent_words(1.0)
+    ('99.7 %', 'more than 99.9 %', '100.0 %')
+    """
+    return _percent(probability, 1)
 
 
 def percent_decimals(probability: float, point: OperatingPoint) -> int:

@@ -171,7 +171,7 @@ class TestBudget:
         assert actual.endswith("How many fakes are caught was not measured.")
         missed = measured(tiny_spec, finding("apcer@balanced", 0.05, 0.04, 0.06))
         actual = plain_words.budget_words(missed)
-        assert "fakes about 50 would be called real" in actual
+        assert "fakes about 50 would show no sign of a fake" in actual
         assert "How often real faces are called fake was not measured." in actual
         assert "caught" not in actual
 
