@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from faceproof.cli.options import complete_from
-from faceproof.cli.schema_fields import FIELDS
 from faceproof.tables import choose, require
 
 if TYPE_CHECKING:
@@ -113,16 +112,8 @@ def json_schema(name: str) -> Json:
     'string'
     """
     one = choose(FORMATS, name, what="format")
-    made = describe_fields(one.load().model_json_schema(mode=one.mode), one.record)
+    made = one.load().model_json_schema(mode=one.mode)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_without_titles(made)}
-
-
-def describe_fields(made: Json, record: str) -> Json:
-    """Return a schema with the descriptions of `FIELDS` where a field has none of its own."""
-    for name, part in {record: made, **made.get("$defs", {})}.items():
-        for field, words in FIELDS.get(name, {}).items():
-            part["properties"][field].setdefault("description", words)
-    return made
 
 
 def _without_titles(part: Any) -> Any:

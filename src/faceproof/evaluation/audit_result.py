@@ -31,10 +31,16 @@ class AuditTable(Record):
     Columns ``NAME_low`` and ``NAME_high`` are the 95 % interval of the column ``NAME``.
     """
 
-    name: Text
-    caption: Text
-    columns: tuple[Text, ...] = Field(min_length=1)
-    rows: tuple[tuple[Cell, ...], ...] = ()
+    name: Text = Field(description="Name of the table.")
+    caption: Text = Field(description="What it shows.")
+    columns: tuple[Text, ...] = Field(
+        min_length=1,
+        description="Names of the columns; NAME_low and NAME_high are the 95 % interval of NAME.",
+    )
+    rows: tuple[tuple[Cell, ...], ...] = Field(
+        default=(),
+        description="Cells in the order of the columns; null where nothing was measured.",
+    )
 
     @model_validator(mode="after")
     def _rows_fit_the_columns(self) -> Self:
@@ -67,11 +73,15 @@ class AuditTable(Record):
 class Series(Record):
     """The points of one line or group of bars, and their intervals where there are any."""
 
-    name: str
-    x: tuple[float | str, ...]
-    y: tuple[float | None, ...]
-    low: tuple[float | None, ...] = ()
-    high: tuple[float | None, ...] = ()
+    name: str = Field(description="Name of the line or group of bars.")
+    x: tuple[float | str, ...] = Field(description="Places on the horizontal axis.")
+    y: tuple[float | None, ...] = Field(description="Values; null where nothing was measured.")
+    low: tuple[float | None, ...] = Field(
+        default=(), description="Lower ends of the 95 % intervals; empty where there are none."
+    )
+    high: tuple[float | None, ...] = Field(
+        default=(), description="Upper ends of the 95 % intervals; empty where there are none."
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -84,12 +94,12 @@ class Series(Record):
 class AuditPlot(Record):
     """A plot as data: its kind, the titles of its axes and its series."""
 
-    name: Text
-    kind: Literal["line", "bar"]
-    title: Text
-    x: Text
-    y: Text
-    series: tuple[Series, ...] = Field(min_length=1)
+    name: Text = Field(description="Name of the plot.")
+    kind: Literal["line", "bar"] = Field(description="Lines or bars.")
+    title: Text = Field(description="What it shows.")
+    x: Text = Field(description="Title of the horizontal axis.")
+    y: Text = Field(description="Title of the vertical axis.")
+    series: tuple[Series, ...] = Field(min_length=1, description="The lines or groups of bars.")
 
 
 class AuditSettings(Record):
@@ -99,42 +109,58 @@ class AuditSettings(Record):
     are the attribute columns that were named for groups of people; none: those that are known.
     """
 
-    faceproof: Text
-    detector: Text
-    detector_version: Text
-    detector_sha256: Sha256
-    data: str
-    data_sha256: Sha256
-    split: str
-    rows: int = Field(ge=1)
-    operating_point: Text
-    faces: Text
-    most: int | None = Field(default=None, ge=1)
-    seed: int = Field(ge=0)
-    by: tuple[Text, ...] = ()
+    faceproof: Text = Field(description="Version of faceproof.")
+    detector: Text = Field(description="Name of the detector.")
+    detector_version: Text = Field(description="Its version.")
+    detector_sha256: Sha256 = Field(description="SHA-256 of its detector.json.")
+    data: str = Field(description="Manifest, as it was named.")
+    data_sha256: Sha256 = Field(description="SHA-256 of the data.")
+    split: str = Field(description="Split that was audited; empty: all rows.")
+    rows: int = Field(ge=1, description="Number of rows of the split.")
+    operating_point: Text = Field(description="Operating point of the verdicts.")
+    faces: Text = Field(description="Which faces of a picture were judged.")
+    most: int | None = Field(
+        default=None,
+        ge=1,
+        description="Largest number of pictures in a cell of the sample; null: all.",
+    )
+    seed: int = Field(ge=0, description="Random seed of sample and bootstrap.")
+    by: tuple[Text, ...] = Field(
+        default=(),
+        description="Attribute columns named for groups of people; empty: those that are known.",
+    )
 
 
 class AuditResult(Document):
     """The result of one audit: ``measured`` is false where the data cannot answer the question."""
 
-    schema_: Literal["faceproof.audit/1"] = Field(default="faceproof.audit/1", alias="schema")
-    name: Text
-    question: Text
-    answer: Text
-    """One sentence."""
-    details: tuple[Text, ...] = ()
-    """What else to know of the answer, a sentence or two each."""
-    measured: bool = True
-    settings: AuditSettings
-    pictures: int = Field(ge=0)
-    """How many pictures were sampled."""
-    cautions: tuple[str, ...] = ()
-    """Warnings to read before any figure, those about the data first."""
-    own_cautions: tuple[str, ...] = ()
-    """Those of them that are about the figures of this audit, and not about the data."""
-    tables: tuple[AuditTable, ...] = ()
-    plots: tuple[AuditPlot, ...] = ()
-    findings: tuple[Finding, ...] = ()
+    schema_: Literal["faceproof.audit/1"] = Field(
+        default="faceproof.audit/1", alias="schema", description="Name and version of this format."
+    )
+    name: Text = Field(description="Name of the audit, as --only takes it.")
+    question: Text = Field(description="The question that the audit answers.")
+    answer: Text = Field(description="The answer in one sentence.")
+    details: tuple[Text, ...] = Field(
+        default=(), description="What else to know of the answer, a sentence or two each."
+    )
+    measured: bool = Field(
+        default=True, description="False where the data cannot answer the question."
+    )
+    settings: AuditSettings = Field(
+        description="Detector, data and sample; the same for all results of one folder."
+    )
+    pictures: int = Field(ge=0, description="Number of pictures that were sampled.")
+    cautions: tuple[str, ...] = Field(
+        default=(), description="Warnings to read before any figure, most serious first."
+    )
+    own_cautions: tuple[str, ...] = Field(
+        default=(), description="Those of them that are about figures of this audit, not the data."
+    )
+    tables: tuple[AuditTable, ...] = Field(default=(), description="The figures as tables.")
+    plots: tuple[AuditPlot, ...] = Field(default=(), description="The figures as plots, as data.")
+    findings: tuple[Finding, ...] = Field(
+        default=(), description="The figures with n, interval, slice and condition."
+    )
 
     def _summarise(self) -> str:
         answer = shorten_text(self.answer, most=160)

@@ -38,14 +38,23 @@ if TYPE_CHECKING:
 class Compared(Record):
     """A detector, or another tool's scores, and its figures on the faces that all judged."""
 
-    name: Text
-    kind: Literal["detector", "scores"]
-    detector_sha256: Sha256 | None = None
-    operating_point: OperatingPoint | None = None
-    judged: int = Field(ge=0)
-    not_judged: int = Field(ge=0)
-    """Rows of the predictions table without a score, over all conditions."""
-    findings: tuple[Finding, ...]
+    name: Text = Field(description="Name of the detector, or of the file of scores.")
+    kind: Literal["detector", "scores"] = Field(
+        description="A detector, or the scores of another tool."
+    )
+    detector_sha256: Sha256 | None = Field(
+        default=None, description="SHA-256 of detector.json; null for other tools."
+    )
+    operating_point: OperatingPoint | None = Field(
+        default=None, description="Thresholds of its verdicts; null where none are known."
+    )
+    judged: int = Field(
+        ge=0, description="Rows of its predictions table with a score, over all conditions."
+    )
+    not_judged: int = Field(
+        ge=0, description="Rows of its predictions table without a score, over all conditions."
+    )
+    findings: tuple[Finding, ...] = Field(description="Figures on the faces that all judged.")
 
 
 class AucChange(Record):
@@ -56,34 +65,43 @@ class AucChange(Record):
     are None if they cannot be computed.
     """
 
-    first: Text
-    second: Text
-    condition: Text
-    n: int = Field(ge=1)
-    groups: int = Field(ge=1)
-    first_auc: float
-    second_auc: float
-    change: float
-    low: float
-    high: float
-    p: float | None
-    p_holm: float | None
+    first: Text = Field(description="Name of the first.")
+    second: Text = Field(description="Name of the second.")
+    condition: Text = Field(description="Condition of the pictures.")
+    n: int = Field(ge=1, description="Number of faces.")
+    groups: int = Field(ge=1, description="Number of groups, which are resampled as a whole.")
+    first_auc: float = Field(description="ROC-AUC of the first.")
+    second_auc: float = Field(description="ROC-AUC of the second.")
+    change: float = Field(description="ROC-AUC of the second minus that of the first.")
+    low: float = Field(description="Lower end of the bootstrap interval of the change, 95 %.")
+    high: float = Field(description="Upper end of the bootstrap interval of the change, 95 %.")
+    p: float | None = Field(
+        description="DeLong's p-value, for groups; null if it cannot be computed."
+    )
+    p_holm: float | None = Field(
+        description="The same, adjusted by Holm for all changes of the comparison."
+    )
 
 
 class Comparison(Document):
     """Detectors and other tools side by side, written as JSON by ``faceproof compare``."""
 
     schema_: Literal["faceproof.comparison/1"] = Field(
-        default="faceproof.comparison/1", alias="schema"
+        default="faceproof.comparison/1",
+        alias="schema",
+        description="Name and version of this format.",
     )
-    data_sha256: Sha256
-    seed: int
-    resamples: int
-    faces: dict[str, int]
-    """The number of faces that all judged, by condition."""
-    compared: tuple[Compared, ...]
-    changes: tuple[AucChange, ...]
-    cautions: tuple[str, ...] = ()
+    data_sha256: Sha256 = Field(description="SHA-256 of the data that all judged.")
+    seed: int = Field(description="Random seed of the bootstrap.")
+    resamples: int = Field(description="Number of resamples behind an interval.")
+    faces: dict[str, int] = Field(description="Number of faces that all judged, by condition.")
+    compared: tuple[Compared, ...] = Field(
+        description="Detectors and other tools, in the order of the command."
+    )
+    changes: tuple[AucChange, ...] = Field(
+        description="Differences in ROC-AUC between each two of them."
+    )
+    cautions: tuple[str, ...] = Field(default=(), description="Warnings to read before any figure.")
 
     def _summarise(self) -> str:
         faces = ", ".join(f"{n:,} {condition}" for condition, n in self.faces.items())

@@ -40,32 +40,44 @@ class GateRule(Record):
     addition to those that the old detector gets wrong.
     """
 
-    margin: float = Field(default=_MARGIN, gt=0, lt=1)
-    strict: bool = False
-    feedback_margin: float = Field(default=_MARGIN, ge=0, lt=1)
+    margin: float = Field(
+        default=_MARGIN, gt=0, lt=1, description="Largest loss that is allowed, as a share."
+    )
+    strict: bool = Field(
+        default=False, description="Whether a change that cannot be decided is a reason to reject."
+    )
+    feedback_margin: float = Field(
+        default=_MARGIN,
+        ge=0,
+        lt=1,
+        description="Share of feedback pictures that may be wrong in addition.",
+    )
 
 
 class GuardedChange(Record):
     """A change that the gate checked, and its outcome."""
 
-    change: Change
-    outcome: Outcome
+    change: Change = Field(description="The change.")
+    outcome: Outcome = Field(description="Held, lost, or too few faces to tell.")
 
 
 class Gate(Record):
     """The gate's decision, with data, operating points and reasons."""
 
-    rule: GateRule
-    data_sha256: Sha256
-    split: str
-    old_point: OperatingPoint
-    new_point: OperatingPoint
-    not_judged: int = Field(ge=0)
-    guarded: tuple[GuardedChange, ...]
-    others: tuple[Change, ...]
-    """Changes without effect on the decision: overall, new generators, every ROC-AUC."""
-    cautions: tuple[str, ...] = ()
-    accepted: bool
+    rule: GateRule = Field(description="The loss that is allowed.")
+    data_sha256: Sha256 = Field(description="SHA-256 of the data that decided.")
+    split: str = Field(description="Split that decided.")
+    old_point: OperatingPoint = Field(description="Operating point of the old detector.")
+    new_point: OperatingPoint = Field(description="Operating point of the candidate.")
+    not_judged: int = Field(ge=0, description="Number of pictures that were not judged by both.")
+    guarded: tuple[GuardedChange, ...] = Field(
+        description="Changes that decide, each with its outcome."
+    )
+    others: tuple[Change, ...] = Field(
+        description="Changes without effect: overall, new generators, every ROC-AUC."
+    )
+    cautions: tuple[str, ...] = Field(default=(), description="Warnings about the decision.")
+    accepted: bool = Field(description="Whether the candidate may replace the old detector.")
 
     def with_outcome(self, outcome: Outcome) -> tuple[Change, ...]:
         """Return the checked changes with this outcome, greatest loss first."""
@@ -184,11 +196,12 @@ def _cautions(
 class DataSetSummary(Record):
     """A data set of an update: its manifest, rows by split, and fakes for training."""
 
-    name: Text
-    data_sha256: Sha256
-    rows: dict[str, int]
-    training_fakes: dict[str, int]
-    """Number of training pictures by generator."""
+    name: Text = Field(description="Name of the manifest.")
+    data_sha256: Sha256 = Field(description="SHA-256 of the data.")
+    rows: dict[str, int] = Field(description="Number of rows by split.")
+    training_fakes: dict[str, int] = Field(
+        description="Number of fakes for training, by generator."
+    )
 
 
 class Regression(Record):
@@ -198,20 +211,25 @@ class Regression(Record):
     is a real face called fake, or a fake one not called fake, at each detector's own thresholds.
     """
 
-    name: Text
-    data_sha256: Sha256
-    told: int = Field(ge=0)
-    repeated: int = Field(ge=0)
-    contradicted: int = Field(ge=0)
-    unclear: int = Field(ge=0)
-    not_found: int = Field(ge=0)
-    known: int = Field(ge=0)
-    judged: int = Field(ge=0)
-    wrong_before: int = Field(ge=0)
-    wrong_after: int = Field(ge=0)
-    newly_wrong: int = Field(ge=0)
-    newly_wrong_names: tuple[Text, ...] = ()
-    """The first of them, by path in the folder of pictures; # and a number select one face."""
+    name: Text = Field(description="Name of the feedback.")
+    data_sha256: Sha256 = Field(description="SHA-256 of the feedback.")
+    told: int = Field(ge=0, description="Number of entries.")
+    repeated: int = Field(ge=0, description="Entries that repeat another one.")
+    contradicted: int = Field(
+        ge=0, description="Entries on faces that were reported as real and as fake."
+    )
+    unclear: int = Field(ge=0, description="Entries that do not say which face they are of.")
+    not_found: int = Field(ge=0, description="Entries whose picture is not in the folder.")
+    known: int = Field(
+        ge=0, description="Entries on pictures that the training of the update used."
+    )
+    judged: int = Field(ge=0, description="Cases that both detectors judged.")
+    wrong_before: int = Field(ge=0, description="Cases that the old detector gets wrong.")
+    wrong_after: int = Field(ge=0, description="Cases that the candidate gets wrong.")
+    newly_wrong: int = Field(ge=0, description="Cases that only the candidate gets wrong.")
+    newly_wrong_names: tuple[Text, ...] = Field(
+        default=(), description="The first of them, by path; # and a number select one face."
+    )
 
     @property
     def not_judged(self) -> int:
@@ -227,16 +245,27 @@ class Update(Document):
     retry after seeing test figures would be selected on them.
     """
 
-    schema_: Literal["faceproof.update/1"] = Field(default="faceproof.update/1", alias="schema")
-    old: DetectorRef
-    candidate: DetectorRef
-    new_data: DataSetSummary
-    replay: DataSetSummary | None
-    replay_share: float = Field(ge=0, lt=1)
-    steps: int = Field(ge=1)
-    gate: Gate
-    feedback: Regression | None = None
-    tested: tuple[Change, ...] = ()
+    schema_: Literal["faceproof.update/1"] = Field(
+        default="faceproof.update/1", alias="schema", description="Name and version of this format."
+    )
+    old: DetectorRef = Field(description="The detector that was updated.")
+    candidate: DetectorRef = Field(description="The detector that the update made.")
+    new_data: DataSetSummary = Field(description="The new pictures.")
+    replay: DataSetSummary | None = Field(
+        description="The old pictures; null where there were none."
+    )
+    replay_share: float = Field(
+        ge=0, lt=1, description="Share of old fakes among the fakes drawn in training."
+    )
+    steps: int = Field(ge=1, description="Number of training steps.")
+    gate: Gate = Field(description="The decision, with its reasons.")
+    feedback: Regression | None = Field(
+        default=None, description="Outcome on feedback; null where none was given."
+    )
+    tested: tuple[Change, ...] = Field(
+        default=(),
+        description="Both detectors on the test split; empty if the candidate was rejected.",
+    )
 
     @property
     def accepted(self) -> bool:

@@ -40,16 +40,16 @@ class Change(Record):
     ``change`` is new minus old; ``n`` faces of the slice in ``groups`` groups were judged by both.
     """
 
-    metric: Text
-    slice: Text = "all"
-    condition: Text = "clean"
-    n: int = Field(ge=1)
-    groups: int = Field(ge=1)
-    old: float
-    new: float
-    change: float
-    low: float
-    high: float
+    metric: Text = Field(description="Name of the metric.")
+    slice: Text = Field(default="all", description="Faces that it is of, such as generator=sdxl.")
+    condition: Text = Field(default="clean", description="Condition of the pictures.")
+    n: int = Field(ge=1, description="Number of faces that both judged.")
+    groups: int = Field(ge=1, description="Number of groups of these faces.")
+    old: float = Field(description="Value of the old detector.")
+    new: float = Field(description="Value of the candidate.")
+    change: float = Field(description="New minus old.")
+    low: float = Field(description="Lower end of the 95 % interval of the change.")
+    high: float = Field(description="Upper end of the 95 % interval of the change.")
 
     @property
     def losses(self) -> tuple[float, float, float]:

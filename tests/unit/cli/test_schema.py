@@ -12,7 +12,6 @@ import pytest
 
 from faceproof.cli import main
 from faceproof.cli.schema import FORMATS, json_schema
-from faceproof.cli.schema_fields import FIELDS
 from faceproof.detector.detector import locate
 from faceproof.detector.spec import DetectorSpec
 
@@ -109,19 +108,3 @@ def test_an_unknown_name_is_refused(monkeypatch, capsys):
     code, out, err = run(monkeypatch, capsys, "chek")
     assert (code, out) == (2, "")
     assert "did you mean 'check'?" in err
-
-
-@pytest.mark.parametrize("record", FIELDS)
-def test_a_description_beside_the_record_is_of_a_field_without_its_own(record):
-    """Once the record describes a field itself, the entry here goes."""
-    schemas = [one.load().model_json_schema(mode=one.mode) for one in FORMATS.values()]
-    parts = [
-        part
-        for one, made in zip(FORMATS.values(), schemas, strict=True)
-        for name, part in {one.record: made, **made.get("$defs", {})}.items()
-        if name == record
-    ]
-    assert parts
-    for part in parts:
-        assert set(FIELDS[record]) <= set(part["properties"])
-        assert not [field for field in FIELDS[record] if "description" in part["properties"][field]]
