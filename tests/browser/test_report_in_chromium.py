@@ -23,6 +23,8 @@ from support.evaluations import POINT, audited, evaluated, predictions
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PHONE, WIDE = (390, 844), (1200, 900)
+#: Nothing in it breaks a line.
+LONG_PATH = "data/" + 12 * "UTKFace_unlabeled_" + ".chip.jpg"
 #: A JPEG of one pixel.
 PIXEL = (
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAMCAgICAgMCAgIDAwMDBAYEBAQEBAgGBgUGCQgKCgkICQkKDA8MCgsOCwkJDRENDg8QEB"
@@ -36,7 +38,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     answers = predictions()
     write_table(answers, tmp_path_factory.mktemp("predictions") / "predictions.parquet")
     spec = Bundle.read(locate("default")).spec
-    made = audit_report((audited(),), spec, POINT, (evaluated(answers), answers))
+    audit = audited()
+    audit = audit.model_copy(update={"cautions": (*audit.cautions, f"1 row repeats {LONG_PATH}.")})
+    made = audit_report((audit,), spec, POINT, (evaluated(answers), answers))
     small = [SmallPicture(PIXEL, PIXEL)] * len(made.worst_errors)
     assert small
     page = report_page(made, {one.name: draw_svg(one) for one in made.plots}, pictures=small)
