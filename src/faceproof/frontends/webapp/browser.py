@@ -84,10 +84,18 @@ MENU_SCRIPT = """
 (() => {
   const seen = window.faceproofMenu;
   if (seen) document.removeEventListener("click", seen);
+  let checks; // Streamlit may open the menu again while the page is drawn
   window.faceproofMenu = (event) => {
-    const chosen = event.target.closest && event.target.closest('[data-testid="stSidebarNavLink"]');
-    const fold = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
-    if (chosen && fold && window.innerWidth <= 768) setTimeout(() => fold.click(), 300);
+    if (!event.isTrusted) return;
+    clearInterval(checks);
+    if (!event.target.closest('[data-testid="stSidebarNavLink"]') || window.innerWidth > 768) return;
+    let left = 10;
+    checks = setInterval(() => {
+      const menu = document.querySelector('[data-testid="stSidebar"]');
+      const button = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
+      if (button && menu.dataset.collapsed !== "true") button.click();
+      if (--left === 0) clearInterval(checks);
+    }, 300);
   };
   document.addEventListener("click", window.faceproofMenu);
 })();
