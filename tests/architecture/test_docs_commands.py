@@ -66,7 +66,7 @@ def test_the_first_screen_starts_from_nothing_and_breaks_no_system():
 
 def usages(name: str) -> list[list[str]]:
     """Return the words after ``faceproof`` of each command in a document."""
-    prose = FENCE.sub("", text(name))
+    prose = FENCE.sub("", text(name)).replace("\\`", "`")
     found = [*IN_A_BLOCK.findall(blocks(name, SHELL)), *IN_A_LINE.findall(prose)]
     return [usage.split() for usage in found]
 

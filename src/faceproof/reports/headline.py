@@ -142,7 +142,7 @@ def _good_for(evaluation: Evaluation, condition: str) -> Iterator[Statement]:
     parts = [
         f"At least 8 in 10 fakes are called fake: {_list(good)}."
         if good
-        else "There is no generator of which it surely calls 8 in 10 fakes fake.",
+        else "None of the generators has 8 in 10 of its fakes surely called fake.",
         f"Fewer than half are called fake, and most others unsure: {_list(open_)}."
         if open_
         else "",
