@@ -46,8 +46,26 @@ TOP = {
         "Dockerfile.page",
         "LICENSE",
     ),
-    *("LICENSE-WEIGHTS.md", "PKG-INFO", "README.md", "SECURITY.md", "benchmarks", "compose.yaml"),
-    *("conftest.py", "docs", "examples", "mkdocs.yml", "pyproject.toml", "samples", "src", "tests"),
+    *(
+        "LICENSE-WEIGHTS.md",
+        "PKG-INFO",
+        "README.md",
+        "SECURITY.md",
+        "benchmarks",
+        "compose.proxy.yaml",
+        "compose.yaml",
+    ),
+    *(
+        "conftest.py",
+        "deploy",
+        "docs",
+        "examples",
+        "mkdocs.yml",
+        "pyproject.toml",
+        "samples",
+        "src",
+        "tests",
+    ),
 }
 
 

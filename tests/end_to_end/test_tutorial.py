@@ -64,7 +64,7 @@ def test_the_first_lesson(tmp_path, run):
     pytest.importorskip("reportlab")
     (tmp_path / "samples").symlink_to(ROOT / "samples", target_is_directory=True)
     printed = follow("first-picture.md", run)
-    assert re.search(r"samples/real-hopper\.jpg +1/1 +real", printed)
+    assert re.search(r"samples/real-hopper\.jpg +1/1 +no sign of a fake", printed)
     assert {path.name for path in tmp_path.iterdir()} == {
         *("samples", "results.csv", "results.json", "case.html", "maps")
     }

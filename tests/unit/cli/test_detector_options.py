@@ -99,7 +99,9 @@ def test_every_verb_that_runs_a_detector_hands_them_on(
 
     monkeypatch.setattr(Detector, "load", load)
     if verb == "serve":  # its log takes standard error, also from the tests that follow
-        monkeypatch.setattr("faceproof.frontends.api.security.write_log", lambda _, **__: nullcontext())
+        monkeypatch.setattr(
+            "faceproof.frontends.api.security.write_log", lambda _, **__: nullcontext()
+        )
     code, _, error = run(*VERBS[verb], "-d", "mine", "--scorer", "torch", "--device", "cuda:1")
     assert (code, "asked" in error) == (2, True)
     assert (asked["name"], asked["scorer"], asked["device"]) == ("mine", "torch", "cuda:1")

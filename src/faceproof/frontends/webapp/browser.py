@@ -88,7 +88,8 @@ MENU_SCRIPT = """
   window.faceproofMenu = (event) => {
     if (!event.isTrusted) return;
     clearInterval(checks);
-    if (!event.target.closest('[data-testid="stSidebarNavLink"]') || window.innerWidth > 768) return;
+    const chosen = event.target.closest('[data-testid="stSidebarNavLink"]');
+    if (!chosen || window.innerWidth > 768) return;
     let left = 10;
     checks = setInterval(() => {
       const menu = document.querySelector('[data-testid="stSidebar"]');
