@@ -68,16 +68,25 @@ def raise_on_signals() -> Iterator[None]:
         return
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    received: list[Stopped] = []
 
     def stop(number: int, _: FrameType | None) -> None:
         for one in ours:
             signal.signal(one, signal.SIG_IGN)
-        raise Stopped(number)
+        received.append(Stopped(number))
+        raise received[0]
 
     for number in ours:
         signal.signal(number, stop)
     try:
         yield
+    except (typer.Exit, FaceproofError):
+        raise
+    except Exception as error:
+        # pydantic makes an error of its own of a signal that arrives while it serialises.
+        if received:
+            raise received[0] from error
+        raise
     finally:
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
