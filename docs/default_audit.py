@@ -7,29 +7,25 @@ The folder is the output of the command on the page. All values come from its ``
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
+
+from page_figures import write_figures
 
 from faceproof.audits.audit import AUDITS
 from faceproof.reports.markup import escape_markdown
 from faceproof.reports.report import Report, Section
 from faceproof.reports.report_page import headline_markdown, table_markdown
 
-PAGE = Path(__file__).with_name("explanation") / "default-audit.md"
 TABLES = ("robustness-degradations", "stability-ways", "attacks-attacks", "attacks-laundering")
-START, END = "<!-- figures -->", "<!-- end of figures -->"
 
 
 def main() -> None:
     """Replace the figures of the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="output folder of the audit")
-    report = Report.read(parser.parse_args().folder / "report.json")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    after = rest.partition(END)[2]
-    text = "\n".join(parts(report))
-    PAGE.write_text(f"{before}{START}\n\n{text}\n{END}{after}", encoding="utf-8")
+    write_figures(
+        "default-audit.md",
+        lambda folder: parts(Report.read(folder / "report.json")),
+        about=__doc__,
+    )
 
 
 def parts(report: Report) -> Iterator[str]:

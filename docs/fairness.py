@@ -7,15 +7,13 @@ The folder is the output of the command on the page. All values come from its ``
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
+
+from page_figures import write_figures
 
 from faceproof.evaluation.audit_result import AuditResult
 
-PAGE = Path(__file__).with_name("explanation") / "fairness.md"
-START, END = "<!-- figures -->", "<!-- end of figures -->"
 CLASSES = {"real": "Real faces", "fake": "Fakes"}
 WRONG = {"real": "called fake", "fake": "called real"}
 FIGURES = {
@@ -28,13 +26,11 @@ FIGURES = {
 
 def main() -> None:
     """Replace the figures of the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="output folder of the audit")
-    found = AuditResult.read(parser.parse_args().folder / "fairness.json")
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    after = rest.partition(END)[2]
-    text = "\n".join(lines(found))
-    PAGE.write_text(f"{before}{START}\n\n{text}\n{END}{after}", encoding="utf-8")
+    write_figures(
+        "fairness.md",
+        lambda folder: lines(AuditResult.read(folder / "fairness.json")),
+        about=__doc__,
+    )
 
 
 def lines(found: AuditResult) -> Iterator[str]:

@@ -22,7 +22,7 @@ from faceproof.cli.options import (
     ROOT,
     SPLIT,
     complete_from,
-    complete_words,
+    format_option,
 )
 from faceproof.cli.progress import show_counts
 from faceproof.cli.streams import print_json, set_up_output
@@ -85,16 +85,7 @@ def audit(
         ),
     ] = None,
     pictures: Annotated[bool, PICTURES] = True,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="text|json",
-            autocompletion=complete_words("text|json"),
-            help="Output format.",
-        ),
-    ] = "text",
+    format_: Annotated[str, format_option("text|json")] = "text",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Audit a detector on labelled pictures: a question, an answer and tables for each audit.

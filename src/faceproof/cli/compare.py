@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.options import complete_words
+from faceproof.cli.options import format_option
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.messages import align_rows, escape_unprintable
 from faceproof.tables import choose
@@ -33,16 +33,7 @@ def compare(
     resamples: Annotated[
         int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="table|json",
-            autocompletion=complete_words("table|json"),
-            help="Output format.",
-        ),
-    ] = "table",
+    format_: Annotated[str, format_option("table|json")] = "table",
 ) -> None:
     """Compare detectors and other tools' scores on the same pictures.
 

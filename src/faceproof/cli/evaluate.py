@@ -21,8 +21,8 @@ from faceproof.cli.options import (
     QUIET,
     ROOT,
     SPLIT,
-    complete_words,
     detector_option,
+    format_option,
 )
 from faceproof.cli.progress import show_counts
 from faceproof.cli.streams import print_json, set_up_output
@@ -77,16 +77,7 @@ def evaluate(
     resamples: Annotated[
         int, typer.Option(min=100, metavar="N", help="Bootstrap resamples per interval.")
     ] = 1000,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="table|json",
-            autocompletion=complete_words("table|json"),
-            help="Output format.",
-        ),
-    ] = "table",
+    format_: Annotated[str, format_option("table|json")] = "table",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Evaluate a detector on labelled pictures, by source, generator and condition.

@@ -87,6 +87,22 @@ def complete_recipe_keys(incomplete: str) -> list[str]:
     return [f"{key}=" for key in recipe_keys() if key.startswith(incomplete)]
 
 
+def format_option(words: str) -> typer.models.OptionInfo:
+    """Return the option ``--format`` of a verb that prints; ``words`` are its choices.
+
+    >>> format_option("table|json").metavar
+    'table|json'
+    """
+    option: typer.models.OptionInfo = typer.Option(
+        "--format",
+        "-f",
+        metavar=words,
+        autocompletion=complete_words(words),
+        help="Output format.",
+    )
+    return option
+
+
 DETECTOR_VARIABLE = "FACEPROOF_DETECTOR"
 POINT_VARIABLE = "FACEPROOF_OPERATING_POINT"
 QUIET_VARIABLE = "FACEPROOF_QUIET"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
-from faceproof.cli.options import AT, QUIET, SET, complete_words, detector_option
+from faceproof.cli.options import AT, QUIET, SET, detector_option, format_option
 from faceproof.cli.progress import print_lines
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
@@ -79,16 +79,7 @@ def update(
     ] = False,
     at: Annotated[str | None, AT] = None,
     set_: Annotated[list[str] | None, SET] = None,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="table|json",
-            autocompletion=complete_words("table|json"),
-            help="Output format.",
-        ),
-    ] = "table",
+    format_: Annotated[str, format_option("table|json")] = "table",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Train a detector on a new generator; reject the result if it forgets old ones.

@@ -281,8 +281,8 @@ def _cautions(*found: Finding) -> str | None:
 
     Of cautions that differ in their numbers only, the one with the smallest is kept.
     """
-    told = sorted((one.caution for one in found if one.caution), key=lambda one: (len(one), one))
-    kinds = {re.sub(r"\d+", "", one): one for one in reversed(told)}
+    ordered = sorted((one.caution for one in found if one.caution), key=lambda one: (len(one), one))
+    kinds = {re.sub(r"\d+", "", one): one for one in reversed(ordered)}
     return "; ".join(reversed(kinds.values())) or None
 
 

@@ -278,8 +278,9 @@ def test_named_columns_sort_the_faces(measure):
     assert table(measure(faces, by=("club",)), "groups")["group"].to_list() == ["club=x", "club=y"]
 
 
-def test_the_page_of_the_docs_has_every_group_and_gap(unequal, tiny_bundle):
+def test_the_page_of_the_docs_has_every_group_and_gap(unequal, tiny_bundle, monkeypatch):
     place = Path(__file__).parents[3] / "docs" / "fairness.py"
+    monkeypatch.syspath_prepend(place.parent)  # as for a script
     spec = importlib.util.spec_from_file_location("fairness_page", place)
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND, NOT_ALL_CHECKED
-from faceproof.cli.options import QUIET, complete_words
+from faceproof.cli.options import QUIET, format_option
 from faceproof.cli.progress import is_terminal, print_next, progress_bar
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
@@ -42,16 +42,7 @@ def inspect(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Report to write, with pictures.")
     ] = None,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="table|json",
-            autocompletion=complete_words("table|json"),
-            help="Output format.",
-        ),
-    ] = "table",
+    format_: Annotated[str, format_option("table|json")] = "table",
     against: Annotated[
         list[Path] | None,
         typer.Option(metavar="MANIFEST", help="Manifest to compare for leaks; repeatable."),

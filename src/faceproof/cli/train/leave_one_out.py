@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.options import QUIET, complete_words
+from faceproof.cli.options import QUIET, format_option
 from faceproof.cli.progress import print_next
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.cli.train.recipe import make_progress
@@ -47,16 +47,7 @@ def leave_one_out(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print rows and steps of each training, and stop.")
     ] = False,
-    format_: Annotated[
-        str,
-        typer.Option(
-            "--format",
-            "-f",
-            metavar="text|json",
-            autocompletion=complete_words("text|json"),
-            help="Output format.",
-        ),
-    ] = "text",
+    format_: Annotated[str, format_option("text|json")] = "text",
     quiet: Annotated[bool, QUIET] = False,
 ) -> None:
     """Train without each generator in turn, and test on it.
