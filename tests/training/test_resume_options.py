@@ -49,6 +49,7 @@ OPTIONS = {
     "norms alone, frozen statistics": (
         "network.name=test_resnet",
         "network.trainable=head_and_norms",
+        "network.frozen_stages=2",
         "network.batch_norm=frozen",
     ),
     "reconstruction, blends, a worker": (

@@ -37,20 +37,41 @@ TRAINABLE: Mapping[str, Callable[[Network], list[nn.Parameter]]] = {
 }
 
 
-def set_trainable(network: Network, what: str) -> int:
+def set_trainable(network: Network, what: str, *, frozen_stages: int = 0) -> int:
     """Make only the parameters of ``TRAINABLE[what]`` trainable and return their number.
 
-    Freezing weights does not freeze batch norm's running statistics: in training mode they change
-    even while the backbone is frozen.
+    Of these the first ``frozen_stages`` stages of the backbone stay frozen, and cost no backward
+    pass. Freezing weights does not freeze batch norm's running statistics: in training mode they
+    change even while the backbone is frozen.
 
     Raises:
         UnknownChoiceError: ``what`` is not in `TRAINABLE`.
+        TrainingError: the backbone has no more than ``frozen_stages`` stages.
     """
     chosen = choose(TRAINABLE, what, what="part to train")(network)
+    if frozen_stages:
+        frozen = _first_parameters(network, frozen_stages)
+        chosen = [parameter for parameter in chosen if id(parameter) not in frozen]
     network.requires_grad_(False)  # noqa: FBT003
     for parameter in chosen:
         parameter.requires_grad_()
     return sum(parameter.numel() for parameter in chosen)
+
+
+def _first_parameters(network: Network, count: int) -> set[int]:
+    """Return the ids of the parameters in the first ``count`` stages of the backbone."""
+    stages = _stages(network.backbone, "backbone")
+    if count >= len(stages):
+        names = ", ".join(stage.rpartition(".")[2] for stage in stages)
+        raise TrainingError(
+            f"network.frozen_stages is {count}, but the backbone has {len(stages)} stages ({names})"
+            " and one at least must learn; network.trainable = 'head' freezes them all"
+        )
+    return {
+        id(parameter)
+        for name, parameter in network.named_parameters()
+        if _stage_of(name, stages) in stages[:count]
+    }
 
 
 def parameter_groups(

@@ -121,7 +121,7 @@ def make_starting_network(
     name, side = recipe.network.name, recipe.network.preprocessing.crop.size
     network = build(name, head=recipe.network.head)
     refuse_side(network, name, side=side, own=input_defaults(name).size)
-    set_trainable(network, recipe.network.trainable)
+    set_trainable(network, recipe.network.trainable, frozen_stages=recipe.network.frozen_stages)
     set_momentum(network.backbone, recipe.network.batch_norm_momentum)
     if recipe.network.starting_weights is None or (run.path / "last.pt").exists():
         return network

@@ -78,6 +78,12 @@ class _NetworkRecipe(Record):
     trainable: Literal["all", "head", "head_and_norms"] = Field(
         default="all", description="Which weights learn."
     )
+    frozen_stages: int = Field(
+        default=0,
+        ge=0,
+        description="Stages of the backbone, from the input on, whose weights stay as they are; "
+        "each makes a step faster.",
+    )
     batch_norm: Literal["precise", "train", "frozen"] = Field(
         default="precise",
         description="precise: statistics are measured again before each validation; train: they "

@@ -149,6 +149,23 @@ def test_what_learns_is_what_was_named(network, what):
         assert len(names) == len(list(network.parameters()))
 
 
+def test_the_first_stages_stay_frozen_and_get_no_gradient(network):
+    set_trainable(network, "all", frozen_stages=3)
+
+    network.train()(torch.rand(2, 3, 64, 64)).sum().backward()
+    given = {n for n, p in network.named_parameters() if p.grad is not None}
+    assert given == learning(network)
+    first = ("conv0", "norm0", "denseblock1")
+    assert not [n for n in given if n.startswith(tuple(f"backbone.features.{s}." for s in first))]
+    assert "backbone.features.transition1.conv.weight" in given
+    assert set_trainable(network, "all") == sum(p.numel() for p in network.parameters())
+
+
+def test_freezing_every_stage_is_refused(network):
+    with pytest.raises(TrainingError, match=r"has 10 stages \(conv0, norm0, denseblock1"):
+        set_trainable(network, "all", frozen_stages=10)
+
+
 def test_an_unknown_part_is_told(network):
     with pytest.raises(UnknownChoiceError, match="unknown part to train 'heads', did you mean"):
         set_trainable(network, "heads")
