@@ -96,6 +96,32 @@ class TestCommand:
         assert set(judged.splits.tolist()) == {"test"}
 
 
+def test_the_weights_are_averaged_with_those_that_the_recipe_names(made, mini, run):
+    from faceproof.runs import RunFolder
+    from faceproof.training.fit import load_saved_network
+
+    alone = load_saved_network(mini(), RunFolder(run)).state_dict()
+    start = torch.load(run / "best.pt", weights_only=True)
+    moved = {name: value + 0.5 for name, value in start.items() if value.is_floating_point()}
+    torch.save(start | moved, run / "best.pt")
+    recipe = mini(f"network.averaged_with=['{made[0] / 'bundle'}']")
+    mean = load_saved_network(recipe, RunFolder(run)).state_dict()
+    for name in moved:
+        torch.testing.assert_close(mean[name], alone[name] + 0.25, atol=2e-3, rtol=2e-3)
+    (note,) = answering._origin_notes(recipe)
+    assert note == (
+        "The weights are the mean, in equal parts, of the trained ones and those of mini 1.0, "
+        "licence MIT."
+    )
+
+
+def test_what_cannot_be_averaged_is_told_before_the_first_step(mini, tmp_path):
+    recipe = mini("network.averaged_with=['default']")
+    with pytest.raises(TrainingError, match="does not fit the network"):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
 def test_the_detector_answers_as_the_network_that_was_trained(made, mini, manifest, prepared):
     from faceproof.data.preparing.folder import read_landmarks
     from faceproof.imaging.decode import decode

@@ -247,7 +247,13 @@ def draft_bundle(
 
 
 def _origin_notes(recipe: Recipe) -> Iterator[str]:
-    """Yield a note for each other network that shaped the weights: a teacher, an autoencoder."""
+    """Yield a note for each other network that shaped the weights, such as a teacher."""
+    for other in recipe.network.averaged_with:
+        stated = read_origin(other)
+        yield (
+            f"The weights are the mean, in equal parts, of the trained ones and those of "
+            f"{stated.name or other}, licence {stated.licence or 'not stated in the file'}."
+        )
     if recipe.distil.teacher is not None:
         teacher = Bundle.read(locate(recipe.distil.teacher))
         if not any(teacher.sha256 in note for note in recipe.export.notes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +24,7 @@ from faceproof.networks import (
 )
 from faceproof.networks.modules import Network, refuse_side
 from faceproof.networks.parameters import set_momentum
+from faceproof.networks.weight_averaging import average_weights
 from faceproof.runs import RunFolder
 from faceproof.training.loop import Trainer
 from faceproof.training.losses import Teacher as DetectorTeacher
@@ -122,6 +124,7 @@ def make_starting_network(
     network = build(name, head=recipe.network.head)
     refuse_side(network, name, side=side, own=input_defaults(name).size)
     set_trainable(network, recipe.network.trainable, frozen_stages=recipe.network.frozen_stages)
+    average_weights(deepcopy(network), recipe.network.averaged_with)  # it fails now or never
     set_momentum(network.backbone, recipe.network.batch_norm_momentum)
     if recipe.network.starting_weights is None or (run.path / "last.pt").exists():
         return network
@@ -141,9 +144,13 @@ def make_starting_network(
 
 
 def load_saved_network(recipe: Recipe, run: RunFolder) -> Network:
-    """Return the network with the averaged weights of ``best.pt``, or of ``last.pt``."""
+    """Return the network with the averaged weights of ``best.pt``, or of ``last.pt``.
+
+    Those of ``network.averaged_with`` are part of the mean.
+    """
     network = build(recipe.network.name, head=recipe.network.head)
     network.load_state_dict(averaged_weights(run.path, keep=recipe.schedule.keep))
+    average_weights(network, recipe.network.averaged_with)
     return network.eval()
 
 

@@ -75,6 +75,11 @@ class _NetworkRecipe(Record):
         default=None,
         description="Licence of the starting weights; left out, or auto: as the weights state it.",
     )
+    averaged_with: tuple[str, ...] = Field(
+        default=(),
+        description="Detectors, or files, of the same network whose weights are averaged with the "
+        "trained ones at the end, in equal parts.",
+    )
     trainable: Literal["all", "head", "head_and_norms"] = Field(
         default="all", description="Which weights learn."
     )
