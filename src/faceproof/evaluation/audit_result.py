@@ -132,7 +132,16 @@ class AuditSettings(Record):
 
 
 class AuditResult(Document):
-    """The result of one audit: ``measured`` is false where the data cannot answer the question."""
+    """The result of one audit: ``measured`` is false where the data cannot answer the question.
+
+    `faceproof.audit` returns them, by name, in an `AuditRun`; ``faceproof audit`` writes one file
+    for each.
+
+    >>> from faceproof import AuditResult
+    >>> schema = AuditResult.model_json_schema()
+    >>> schema["properties"]["answer"]["description"]
+    'The answer in one sentence.'
+    """
 
     schema_: Literal["faceproof.audit/1"] = Field(
         default="faceproof.audit/1", alias="schema", description="Name and version of this format."
@@ -176,7 +185,23 @@ class AuditResult(Document):
 
 
 class AuditRun(Record):
-    """The results of several audits of one detector on the same data."""
+    r"""The results of several audits of one detector on the same data.
+
+    >>> import hashlib, tempfile
+    >>> from pathlib import Path
+    >>> from faceproof import audit
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows = ["path,label,generator,source,split,group,sha256"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     Image.new("RGB", (64, 64), (40 * n, 90, 90)).save(file := folder / f"{n}.png")
+    ...     digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{digest}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> run = audit("default", folder / "faces.csv", only=["generators"], faces="whole")
+    >>> run.settings.detector, run["generators"].pictures
+    ('faceproof-densenet121', 6)
+    """
 
     settings: AuditSettings
     results: tuple[AuditResult, ...]

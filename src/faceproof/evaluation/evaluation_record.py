@@ -82,7 +82,22 @@ def describe_reasons(reasons: Iterable[tuple[str, int]]) -> str:
 
 
 class Evaluation(Document):
-    """Metrics of one detector on one data set at one operating point, with their provenance."""
+    r"""Metrics of one detector on one data set at one operating point, with their provenance.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from faceproof import evaluate_scores
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
+    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
+    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
+    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
+    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
+    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
+    >>> found = evaluate_scores(folder / "lamp.csv", folder / "faces.csv", resamples=100)
+    >>> found.find("roc_auc").value, found.to_polars().height == len(found.findings)
+    (1.0, True)
+    """
 
     schema_: Literal["faceproof.evaluation/1"] = Field(
         default="faceproof.evaluation/1",
