@@ -105,7 +105,7 @@ class CheckedFace(Record):
     >>> from faceproof import check
     >>> (face,) = check("samples/real-astronaut.jpg").faces
     >>> face.verdict, face.quality.side_px, face.quality.cautions
-    ('real', 157, ())
+    ('real', 90, ())
     """
 
     box: tuple[float, float, float, float] = Field(
