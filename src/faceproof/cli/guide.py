@@ -23,6 +23,9 @@ TRAIN = "Train"
 EVALUATE = "Evaluate"
 INSTALLATION = "Detectors and installation"
 
+#: What is before the pages of docs/ in help: with a public address, that of the repository's files.
+ADDRESS = ""
+
 #: The panels of ``faceproof --help``, in order.
 PANELS = (CHECK, SERVE, DATA, TRAIN, EVALUATE, INSTALLATION)
 
@@ -240,7 +243,7 @@ def epilog_of(verb: str) -> str | None:
         return None
     examples = examples_of(verb)
     shown = ["Examples:", *examples] if len(examples) > 1 else [f"Example: {examples[0]}"]
-    return "\n\n".join([*shown, f"Docs: {guide.page}"])
+    return "\n\n".join([*shown, f"Docs: {ADDRESS}{guide.page}"])
 
 
 def examples_of(verb: str) -> tuple[str, ...]:

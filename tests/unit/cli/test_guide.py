@@ -14,7 +14,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from faceproof.cli import app
-from faceproof.cli.guide import GUIDE, PANELS, examples_of
+from faceproof.cli.guide import ADDRESS, GUIDE, PANELS, examples_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -70,7 +70,7 @@ def test_every_example_parses_and_is_of_its_verb(name, example):
 @pytest.mark.parametrize("name", VERBS)
 def test_the_help_of_a_verb_ends_with_its_examples_and_its_page(name, monkeypatch):
     lines = [line.strip() for line in help_of(name, monkeypatch).splitlines() if line.strip()]
-    assert lines[-1] == f"Docs: {GUIDE[name].page}"
+    assert lines[-1] == f"Docs: {ADDRESS}{GUIDE[name].page}"
     examples = examples_of(name)
     end = lines[-1 - len(examples) : -1]
     assert [line.removeprefix("Example: ") for line in end] == list(examples)
