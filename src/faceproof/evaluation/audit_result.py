@@ -190,17 +190,14 @@ class AuditRun(Record):
     >>> import hashlib, tempfile
     >>> from pathlib import Path
     >>> from faceproof import audit
-    >>> from PIL import Image
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> rows = ["path,label,generator,source,split,group,sha256"]
-    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
-    ...     Image.new("RGB", (64, 64), (40 * n, 90, 90)).save(file := folder / f"{n}.png")
-    ...     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{digest}")
-    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
-    >>> run = audit("default", folder / "faces.csv", only=["generators"], faces="whole")
-    >>> run.settings.detector, run["generators"].pictures
-    ('faceproof-densenet121', 6)
+    >>> kinds = {"real-hopper.jpg": "real,none", "fake-sd3-male-2.jpg": "fake,stable-diffusion-3"}
+    >>> digests = [hashlib.sha256(Path("samples", name).read_bytes()).hexdigest() for name in kinds]
+    >>> rows = [f"{name},{kinds[name]},home,test,{name},{sha}" for name, sha in zip(kinds, digests)]
+    >>> file = Path(tempfile.mkdtemp()) / "faces.csv"
+    >>> _ = file.write_text("\n".join(["path,label,generator,source,split,group,sha256", *rows]))
+    >>> run = audit("default", file, only=["generators"], root="samples")
+    >>> run.settings.rows, run["generators"].pictures
+    (2, 2)
     """
 
     settings: AuditSettings

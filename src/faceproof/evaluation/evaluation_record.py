@@ -87,14 +87,12 @@ class Evaluation(Document):
     >>> import tempfile
     >>> from pathlib import Path
     >>> from faceproof import evaluate_scores
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> rows, scores = ["path,label,generator,source,split,group,sha256"], ["path,score"]
-    >>> for n, (label, generator) in enumerate([("real", "none"), ("fake", "lamp")] * 3):
-    ...     rows.append(f"{n}.png,{label},{generator},home,test,{n},{n:064}")
-    ...     scores.append(f"{n}.png,{0.9 if label == 'fake' else 0.2}")
-    >>> _ = (folder / "faces.csv").write_text("\n".join(rows))
-    >>> _ = (folder / "lamp.csv").write_text("\n".join(scores))
-    >>> found = evaluate_scores(folder / "lamp.csv", folder / "faces.csv", resamples=100)
+    >>> faces, scores = (Path(tempfile.mkdtemp()) / name for name in ("faces.csv", "lamp.csv"))
+    >>> head = "path,label,generator,source,split,group,sha256"
+    >>> real, fake = (f"{n}.png,{n},{{}},home,test,{n},{len(n):064}" for n in ("real", "fake"))
+    >>> _ = faces.write_text("\n".join([head, real.format("none"), fake.format("lamp")]))
+    >>> _ = scores.write_text("path,score\nreal.png,0.2\nfake.png,0.9")
+    >>> found = evaluate_scores(scores, faces, resamples=100)
     >>> found.find("roc_auc").value, found.to_polars().height == len(found.findings)
     (1.0, True)
     """
