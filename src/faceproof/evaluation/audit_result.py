@@ -134,9 +134,6 @@ class AuditSettings(Record):
 class AuditResult(Document):
     """The result of one audit: ``measured`` is false where the data cannot answer the question.
 
-    `faceproof.audit` returns them, by name, in an `AuditRun`; ``faceproof audit`` writes one file
-    for each.
-
     >>> from faceproof import AuditResult
     >>> schema = AuditResult.model_json_schema()
     >>> schema["properties"]["answer"]["description"]

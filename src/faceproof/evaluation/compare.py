@@ -86,8 +86,6 @@ class AucChange(Record):
 class Comparison(Document):
     """Detectors and other tools side by side, written as JSON by ``faceproof compare``.
 
-    `faceproof.compare` returns it.
-
     >>> from faceproof import Comparison
     >>> Comparison.model_json_schema()["properties"]["faces"]["description"]
     'Number of faces that all judged, by condition.'
