@@ -168,7 +168,7 @@ def sections(schema: Json, name: str) -> Lines:
 
 def type_section(schema: Json, name: str, whole: Json) -> Lines:
     """Yield the table of the fields of a type in a whole schema."""
-    yield from ("", f"## {name}", "", schema.get("description", "").split("\n\n>>>")[0])
+    yield from ("", f"## {name}", "", schema.get("description", ""))
     yield from table("field", "type", "meaning")
     for field, inner in schema["properties"].items():
         yield row(code(field), type_words(inner), meaning(inner, whole))
@@ -178,7 +178,7 @@ def keys(schema: Json, whole: Json, section: str) -> Lines:
     """Yield the table of a section of the recipe, then those of the sections in it."""
     deeper: list[tuple[str, Json]] = []
     yield from ("", f"## {section or 'The top'}", "")
-    yield schema.get("description", "").split("\n\n>>>")[0]
+    yield schema.get("description", "")
     yield from table("key", "type", "default", "meaning")
     for key, inner in schema["properties"].items():
         path = f"{section}.{key}" if section else key

@@ -19,6 +19,12 @@ from pydantic.json_schema import JsonSchemaValue
 from faceproof.outputs import write_text
 
 
+def _drop_example(schema: dict[str, Any]) -> None:
+    """Leave the example of a docstring out of a JSON schema, whose readers may not know Python."""
+    if "description" in schema:
+        schema["description"] = schema["description"].partition("\n\n>>> ")[0]
+
+
 class Record(BaseModel):
     """A serialisable value: frozen, without unknown fields, NaN or infinity.
 
@@ -30,7 +36,9 @@ class Record(BaseModel):
     '{"x":1.0}'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, json_schema_extra=_drop_example
+    )
 
     def _summarise(self) -> str:
         """Return what matters of the record on one line, for its repr; "" shows every field."""

@@ -88,8 +88,25 @@ class HeatMap(Record):
         return f"{self.method}, {size}, {'' if self.reliable else 'not '}reliable"
 
 
+def _format_share(share: float) -> str:
+    """Return a probability with three decimals; what is not certain is never 0 or 1.
+
+    >>> _format_share(0.9712), _format_share(0.99991), _format_share(1.0)
+    ('0.971', '>0.999', '1.000')
+    """
+    if 0 < share < 0.0005:
+        return "<0.001"
+    return ">0.999" if 0.9995 <= share < 1 else f"{share:.3f}"
+
+
 class CheckedFace(Record):
-    """One face and its verdict."""
+    """One face and its verdict.
+
+    >>> from faceproof import check
+    >>> (face,) = check("samples/real-astronaut.jpg").faces
+    >>> face.verdict, face.quality.side_px, face.quality.cautions
+    ('real', 90, ())
+    """
 
     box: tuple[float, float, float, float] = Field(
         description="Box (x, y, width, height) in pixels of the upright picture."
@@ -116,7 +133,7 @@ class CheckedFace(Record):
         x, y, width, height = self.box
         cautions = "".join(f", {one}" for one in self.quality.cautions)
         place = f"{width:.0f} x {height:.0f} px at {x:.0f},{y:.0f}"
-        return f"{self.verdict} {self.fake_probability:.2f}, {place}{cautions}"
+        return f"{self.verdict} {_format_share(self.fake_probability)}, {place}{cautions}"
 
     def at(self, point: OperatingPoint) -> CheckedFace:
         """Return the face with its verdict at another operating point of the same detector."""
@@ -269,7 +286,7 @@ class CheckResult(Document, VersionedRecord):
         if self.fake_probability is None:
             return f"{source}: {f'error {self.error.code}' if self.error else 'no face'}"
         faces = count_noun(len(self.faces), "face")
-        return f"{source}: {self.verdict} {self.fake_probability:.2f}, {faces}"
+        return f"{source}: {self.verdict} {_format_share(self.fake_probability)}, {faces}"
 
     def at(self, point: OperatingPoint) -> CheckResult:
         """Return the result with the verdicts of another operating point of the same detector."""

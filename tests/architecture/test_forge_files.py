@@ -36,6 +36,7 @@ def test_the_generated_pages_are_made_again_when_their_source_changes():
     for path in (
         "src/faceproof/cli/check.py",
         "src/faceproof/results.py",
+        "src/faceproof/data/inspection/record.py",
         "src/faceproof/training/recipe_pictures.py",
         "src/faceproof/frontends/api/settings.py",
     ):

@@ -35,3 +35,11 @@ def test_the_licence_of_the_weights_is_that_of_the_detector():
     assert f"> {spec.licence}\n" in text
     for start in spec.started_from:
         assert f"- {start.name}: {start.licence}\n" in text
+
+
+def test_the_readme_fits_on_two_screens():
+    """Its 80 lines and one picture are 2,400 px high at the width of a forge's page."""
+    text = (ROOT / README).read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 80
+    assert text.count("![") == 1
+    assert text.count("\n|--") == 1

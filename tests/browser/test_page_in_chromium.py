@@ -18,6 +18,7 @@ from pypdf import PdfReader
 
 from faceproof import Checker, Detector
 from faceproof.detector import decide
+from faceproof.frontends.webapp.browser import TAKES
 from faceproof.frontends.webapp.sliders import ordered_points
 from faceproof.reports.words import VERDICTS, VerdictWords
 from faceproof.results import CheckResult
@@ -133,6 +134,9 @@ def test_the_first_screen_shows_each_verdict_once(page):
     for sign in ("▲ looks fake", "◆ unsure", "● no sign of a fake", "○ no face found"):
         expect(page.get_by_text(sign, exact=True)).to_be_in_viewport()
     expect(page.get_by_text("Drop, paste or choose pictures")).to_be_visible()
+    written = "one => getComputedStyle(one, '::after').content"
+    zone = page.get_by_test_id("stFileUploaderDropzoneInstructions")
+    assert zone.evaluate(written) == f'"{TAKES}"'
 
 
 PASTE = """async (data) => {
@@ -356,9 +360,11 @@ def test_the_detector_is_drawn_in_plots_that_are_described(page):
     drawn = plots.first.locator("svg, canvas").first
     drawn.scroll_into_view_if_needed()
     expect(drawn).to_be_visible()
-    expect(
-        page.get_by_label(re.compile("^False alarms, by where the real faces come from")).first
-    ).to_be_attached()
+    described = page.get_by_label(re.compile("^False alarms, when the pictures are saved again"))
+    expect(described.first).to_be_attached()
+    unfold(page, "The exact figures, by data set and generator")
+    described = page.get_by_label(re.compile("^False alarms, by where the real faces come from"))
+    expect(described.first).to_be_attached()
 
 
 def test_the_keyboard_alone_leads_to_a_verdict(page):
@@ -376,6 +382,23 @@ def test_a_phone_folds_its_menu_when_a_page_is_chosen(page):
     page.get_by_test_id("stExpandSidebarButton").click()
     page.get_by_role("navigation").get_by_role("link", name="Many pictures").click()
     expect(page.get_by_role("heading", name=PAGES["Many pictures"], level=1)).to_be_visible()
+    expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
+
+
+OPEN_MENU = """new MutationObserver(() => {
+    const button = document.querySelector('[data-testid="stExpandSidebarButton"]');
+    if (!button || window.opened) return;
+    window.opened = true;
+    button.click();
+}).observe(document, { childList: true, subtree: true });"""
+
+
+def test_a_phone_folds_a_menu_that_was_open_before_our_script_ran(page, app):
+    page.add_init_script(OPEN_MENU)
+    page.set_viewport_size(PHONE)
+    page.goto(app.address)
+    expect(page.locator(".fp-badge")).to_have_count(4)
+    assert page.evaluate("() => window.opened")
     expect(page.get_by_test_id("stSidebar")).to_have_attribute("data-collapsed", "true")
 
 

@@ -15,7 +15,6 @@ from PIL import Image
 
 import faceproof
 from faceproof.errors import MissingExtraError, UnknownChoiceError, UsageError
-from faceproof.records import Record
 
 NEEDS_TORCH = {"leave_one_out", "train"}
 HEAD = "path,label,generator,source,split,group,sha256"
@@ -49,19 +48,12 @@ def test_every_public_name_is_there_and_listed(name):
     assert name in dir(faceproof)
 
 
-#: Plain records, which the functions of the same topic return: their examples show them.
-PLAIN = {
-    *("AuditResult", "AuditRun", "CheckedFace", "Comparison", "Evaluation", "Inspection"),
-    "ScanSummary",
-}
-
-
 @pytest.mark.parametrize(
     "name",
     [
         pytest.param(name, marks=[pytest.mark.train] if name in NEEDS_TORCH else [])
         for name in faceproof.__all__
-        if name not in {"__version__", *PLAIN}
+        if name != "__version__"
     ],
 )
 def test_every_public_name_has_an_example_that_the_doctests_run(name):
@@ -71,11 +63,6 @@ def test_every_public_name_has_an_example_that_the_doctests_run(name):
         test for test in doctest.DocTestFinder().find(value, name, module) if test.name == name
     ]
     assert [example for test in found for example in test.examples]
-
-
-@pytest.mark.parametrize("name", sorted(PLAIN))
-def test_plain_types_are_records(name):
-    assert issubclass(getattr(faceproof, name), Record)
 
 
 @pytest.mark.parametrize(

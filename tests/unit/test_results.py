@@ -26,7 +26,7 @@ def result(detector: Detector) -> CheckResult:
 
 
 def test_a_result_says_its_verdict(result):
-    probability = f"{result.fake_probability:.2f}"
+    probability = f"{result.fake_probability:.3f}"
     assert repr(result) == str(result) == f"<CheckResult party.jpg: fake {probability}, 1 face>"
     assert repr(result.faces[0]).startswith(f"<CheckedFace fake {probability}, 64 x 48 px at 0,0")
 

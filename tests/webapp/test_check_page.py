@@ -58,7 +58,7 @@ def test_opens_with_what_it_does_and_cannot_a_drop_zone_and_samples(page: Page):
     assert [one.value for one in page.at.title] == ["faceproof"]
     assert "looks like a photograph or like a fake" in page.text
     assert "It cannot prove" in page.text
-    assert plain(small_print(inputs.TAKES)) in page.text
+    assert plain(small_print(inputs.KEPT)) in page.text
     assert page.at.file_uploader(key="upload").label == "Drop, paste or choose pictures"
     samples = [one for one in page.at.button if one.key.startswith("sample ")]
     assert len(samples) == 4
@@ -133,7 +133,7 @@ def test_unsure_leans_names_the_other_settings_and_says_what_to_do(page: Page, t
     face = Checker(detector, at="strict").check(sample("real-astronaut.jpg")).faces[0]
     assert face.verdict == "unsure"
     lines = list(plain_words.unsure_words(face, detector.spec, "strict"))
-    assert lines[0] == "It leans towards a fake."
+    assert lines[0].startswith("It leans towards a fake, but here “looks fake” starts at ")
     assert "the verdict is “looks fake”" in lines[1]
     for line in (*lines, *plain_words.NEXT_STEPS):
         assert line in page.text.replace("**", "")
@@ -210,6 +210,7 @@ def test_several_pictures_are_sorted_by_suspicion_with_thumbnails_and_percent(pa
     thumbnails = [plain_words.headline_words(one) for one in expected if not one.error]
     assert page.alts[:3] == thumbnails
     assert page.alts[3].startswith("The picture with frames")
+    assert "All results (CSV)" in [one.proto.label for one in page.at.get("download_button")]
 
 
 def test_two_files_with_one_name_are_told_apart(page: Page):

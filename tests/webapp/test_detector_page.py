@@ -11,6 +11,7 @@ from faceproof.frontends.webapp.detector_page import FIGURES, false_alarms_by_so
 from support.webpage import Page
 
 SPEC = Detector.load("default").spec
+POINT = SPEC.default_operating_point
 
 
 def script():
@@ -74,6 +75,19 @@ def test_the_page_of_the_default_detector(monkeypatch):
     ]
     assert len(page.at.get("vega_lite_chart")) == len(FIGURES)
     assert len(page.at.table) == len(FIGURES)
+
+
+def test_names_of_data_sets_and_generators_are_folded(monkeypatch):
+    monkeypatch.delenv(settings.DETECTOR, raising=False)
+    page = opened()
+    (named,) = [one for one in page.at.expander if "by data set" in one.label]
+    folded = FIGURES[0](SPEC, SPEC.default_operating_point)
+    assert folded.title in [one.value for one in named.subheader]
+    assert len(named.table) == len([make for make in FIGURES if make(SPEC, POINT).slices]) == 3
+    lows = [bar.finding.value for bar in folded.bars]
+    assert (
+        f"{100 * min(lows):.1f} % to {100 * max(lows):.1f} %, in {len(lows)} sources" in page.text
+    )
 
 
 def test_a_detector_without_measurements_says_so(tiny_bundle, monkeypatch):

@@ -22,7 +22,7 @@ from faceproof.cli.options import (
     batch_size_option,
     complete_from,
 )
-from faceproof.cli.output import FAIL_ON, OutcomeCounts, Writer
+from faceproof.cli.output import FAIL_ON, OutcomeCounts, TableWriter, Writer
 from faceproof.cli.picture_folders import AnnotatedFolder, PictureFolder
 from faceproof.cli.progress import progress_bar
 from faceproof.cli.source_names import SourceNames
@@ -141,6 +141,8 @@ def check(
         written.open(output, bar.hide) as writer,
         closing(_check_groups(checker, listing, seeing, copies, batch_size)) as results,
     ):
+        if isinstance(writer, TableWriter):
+            writer.expect(listing.first_names())
         shown = [one.take for one in seeing]
         stopped = _take(results, (tally.add, writer.write, *shown, bar.advance), writer)
     if case:

@@ -23,12 +23,15 @@ TRAIN = "Train"
 EVALUATE = "Evaluate"
 INSTALLATION = "Detectors and installation"
 
+#: What is before the pages of docs/ in help: with a public address, that of the repository's files.
+ADDRESS = ""
+
 #: The panels of ``faceproof --help``, in order.
 PANELS = (CHECK, SERVE, DATA, TRAIN, EVALUATE, INSTALLATION)
 
 
 class VerbGuide(NamedTuple):
-    """A verb's panel, its examples and its page; a verb within a group has the group's panel."""
+    """A verb's panel, its page and its examples; a group has the examples of its verbs."""
 
     panel: str
     page: str
@@ -150,13 +153,19 @@ GUIDE: Mapping[str, VerbGuide] = {
     "compare": VerbGuide(
         EVALUATE, "docs/how-to/compare-detectors.md", ("faceproof compare out other scores.csv",)
     ),
-    "detectors": VerbGuide(INSTALLATION, "docs/index.md", ()),
-    "detectors list": VerbGuide(INSTALLATION, "docs/index.md", ("faceproof detectors list",)),
+    "detectors": VerbGuide(INSTALLATION, "docs/reference/detector-json.md", ()),
+    "detectors list": VerbGuide(
+        INSTALLATION, "docs/reference/detector-json.md", ("faceproof detectors list",)
+    ),
     "detectors show": VerbGuide(
-        INSTALLATION, "docs/index.md", ("faceproof detectors show default --all",)
+        INSTALLATION,
+        "docs/explanation/accuracy.md",
+        ("faceproof detectors show default --all",),
     ),
     "detectors verify": VerbGuide(
-        INSTALLATION, "docs/index.md", ("faceproof detectors verify runs/own/bundle",)
+        INSTALLATION,
+        "docs/reference/detector-json.md",
+        ("faceproof detectors verify runs/own/bundle",),
     ),
     "schema": VerbGuide(INSTALLATION, "docs/reference/index.md", ("faceproof schema check",)),
     "detectors card": VerbGuide(
@@ -179,7 +188,7 @@ EPILOG = "\n\n".join(
         "Environment variables set the common options: "
         f"{DETECTOR_VARIABLE}, {POINT_VARIABLE}, {SCORER_VARIABLE}, {DEVICE_VARIABLE}, "
         f"{QUIET_VARIABLE}.",
-        "Documentation: docs/index.md",
+        "Documentation: docs/index.md in the repository; the help of each verb names its page.",
         "Completion of verbs, options and values: faceproof --install-completion",
     )
 )
@@ -232,11 +241,15 @@ def epilog_of(verb: str) -> str | None:
     guide = GUIDE.get(verb)
     if guide is None:
         return None
-    title = "Examples" if len(guide.examples) > 1 else "Example"
-    examples = [f"{title}:", *guide.examples] if len(guide.examples) > 1 else []
-    if len(guide.examples) == 1:
-        examples = [f"{title}: {guide.examples[0]}"]
-    return "\n\n".join([*examples, f"Docs: {guide.page}"])
+    examples = examples_of(verb)
+    shown = ["Examples:", *examples] if len(examples) > 1 else [f"Example: {examples[0]}"]
+    return "\n\n".join([*shown, f"Docs: {ADDRESS}{guide.page}"])
+
+
+def examples_of(verb: str) -> tuple[str, ...]:
+    """Return the examples of a verb; those of a group are the first ones of its verbs."""
+    below = (guide.examples[0] for name, guide in GUIDE.items() if name.startswith(f"{verb} "))
+    return GUIDE[verb].examples or tuple(below)
 
 
 def add_epilogs(group: typer.Typer, name: str) -> None:

@@ -204,3 +204,32 @@ SET = typer.Option(
     autocompletion=complete_recipe_keys,
     help="Override a recipe key; repeatable.",
 )
+
+_ACCELERATORS = "auto|cpu|cuda|gpu|mps"
+
+TRAINING_DEVICE = typer.Option(
+    "--device",
+    metavar=_ACCELERATORS,
+    autocompletion=complete_words(_ACCELERATORS),
+    help="Device, instead of the recipe's device.accelerator.",
+)
+
+TRAINING_BATCH_SIZE = typer.Option(
+    "--batch-size",
+    min=2,
+    metavar="N",
+    help="Pictures of a batch, instead of the recipe's schedule.batch_size.",
+)
+
+
+def training_overrides(
+    set_: list[str] | None, device: str | None, batch_size: int | None
+) -> tuple[str, ...]:
+    """Return the overrides of a recipe that ``--set``, ``--device`` and ``--batch-size`` ask for.
+
+    >>> training_overrides(["data.seed=1"], "cuda", None)
+    ('data.seed=1', 'device.accelerator=cuda')
+    """
+    named = {"device.accelerator": device, "schedule.batch_size": batch_size}
+    given = (f"{key}={value}" for key, value in named.items() if value is not None)
+    return (*(set_ or ()), *given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
@@ -91,6 +91,8 @@ STYLES: Mapping[str, str] = {
 }
 _FEWEST_PICTURE_CELLS = 20
 _CAUTION_CELLS = 24
+#: What fits into the column of faces at first, on a line of this width at least.
+_PLACE, _WIDE = "1/2 at 328,452", 100
 
 
 class _OutputRow(NamedTuple):
@@ -111,8 +113,10 @@ _COLUMNS = len(HEADER) - 1
 class TableWriter:
     """Writes aligned rows; a page is out when it is full, or a second old at the next result.
 
-    Columns only ever grow. On a terminal, long picture names are shortened so that a row keeps to
-    the line, but not where columns are free, nor by what distinguishes them; in a pipe, none is.
+    Columns only ever grow; where rows are out before all are known, they start wide enough for most
+    verdicts and for the names that `expect` was given. On a terminal, long picture names are
+    shortened so that a row keeps to the line, but not where columns are free, nor by what
+    distinguishes them; in a pipe, none is.
     """
 
     def __init__(self, stream: TextIO, hiding: Callable[[], AbstractContextManager[None]]) -> None:
@@ -127,18 +131,36 @@ class TableWriter:
         self._headed = False
         self._begun = time.monotonic()
         self._widths = [0] * _COLUMNS
+        self._expected: Iterable[str] = ()
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Take names of sources that are to come; they are read when a first page is out early."""
+        self._expected = names
 
     def write(self, result: CheckResult) -> None:
         """Take one result's rows."""
         self._page.extend(_result_rows(result))
         late = time.monotonic() - self._begun > PAGE_SECONDS
         if late or len(self._page) >= PAGE_ROWS:
+            if not self._headed:
+                self._start_wide()
             self._flush()
 
     def close(self) -> None:
         """Write what is pending."""
         if self._page:
             self._flush()
+
+    def _start_wide(self) -> None:
+        """Set the columns to what the rows to come are likely to need."""
+        from rich.cells import cell_len
+
+        from faceproof.reports.words import VERDICTS
+
+        names = (cell_len(escape_unprintable(name)) for name in self._expected)
+        place = 0 if self._console.is_terminal and self._console.width < _WIDE else len(_PLACE)
+        verdict, fake = len(VERDICTS["real"].word), len("99.9 %")
+        self._widths = [max(names, default=0), place, verdict, fake, 0]
 
     def _flush(self) -> None:
         from rich.cells import cell_len

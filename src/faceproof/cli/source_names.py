@@ -6,7 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import BinaryIO
 
 import typer
@@ -23,6 +23,7 @@ from faceproof.sources import (
 
 STDIN = "-"
 _HEAD_BYTES = 64
+_FIRST = 100
 #: Beginnings of pictures and other files that are printable, as names are.
 _PRINTABLE = (b"RIFF", b"GIF8", b"BM", b"II", b"MM", b"%PDF", b"%!PS", b"<", b'{"', b"[{")
 _CONTROL = re.compile(rb"[\x01-\x08\x0e-\x1a\x1c-\x1f]")
@@ -60,6 +61,11 @@ class SourceNames:
     def countable_sources(self) -> Sources | None:
         """Return the sources for counting, or None where the number is unknown."""
         return None if STDIN in self._names else Sources(self._names)
+
+    def first_names(self) -> Iterator[str]:
+        """Yield the first paths and addresses; none where standard input has the names."""
+        sources = self.countable_sources() or ()
+        return (one for one in islice(sources, _FIRST) if isinstance(one, str))
 
     def existing_paths(self) -> list[str]:
         """Return the files and folders that are named, also by patterns."""

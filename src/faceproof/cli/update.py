@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceproof.cli.exits import ALL_CHECKED, FOUND
-from faceproof.cli.options import AT, QUIET, SET, detector_option, format_option
+from faceproof.cli.options import (
+    AT,
+    QUIET,
+    SET,
+    TRAINING_BATCH_SIZE,
+    TRAINING_DEVICE,
+    detector_option,
+    format_option,
+    training_overrides,
+)
 from faceproof.cli.progress import print_lines
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.errors import UsageError
@@ -78,6 +87,8 @@ def update(
         bool, typer.Option("--strict", help="Reject also if there are too few faces to decide.")
     ] = False,
     at: Annotated[str | None, AT] = None,
+    device: Annotated[str | None, TRAINING_DEVICE] = None,
+    batch_size: Annotated[int | None, TRAINING_BATCH_SIZE] = None,
     set_: Annotated[list[str] | None, SET] = None,
     format_: Annotated[str, format_option("table|json")] = "table",
     quiet: Annotated[bool, QUIET] = False,
@@ -111,7 +122,7 @@ def update(
         replay_share=replay_share,
         rule=GateRule(margin=margin / 100, strict=strict, feedback_margin=feedback_margin / 100),
         at=at,
-        overrides=tuple(set_ or ()),
+        overrides=training_overrides(set_, device, batch_size),
         feedback=_feedback_source(feedback, feedback_pictures),
     )
     say = print_lines(quiet=quiet)

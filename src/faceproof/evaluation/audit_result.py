@@ -132,7 +132,13 @@ class AuditSettings(Record):
 
 
 class AuditResult(Document):
-    """The result of one audit: ``measured`` is false where the data cannot answer the question."""
+    """The result of one audit: ``measured`` is false where the data cannot answer the question.
+
+    >>> from faceproof import AuditResult
+    >>> schema = AuditResult.model_json_schema()
+    >>> schema["properties"]["answer"]["description"]
+    'The answer in one sentence.'
+    """
 
     schema_: Literal["faceproof.audit/1"] = Field(
         default="faceproof.audit/1", alias="schema", description="Name and version of this format."
@@ -176,7 +182,20 @@ class AuditResult(Document):
 
 
 class AuditRun(Record):
-    """The results of several audits of one detector on the same data."""
+    r"""The results of several audits of one detector on the same data.
+
+    >>> import hashlib, tempfile
+    >>> from pathlib import Path
+    >>> from faceproof import audit
+    >>> kinds = {"real-hopper.jpg": "real,none", "fake-sd3-male-2.jpg": "fake,stable-diffusion-3"}
+    >>> digests = [hashlib.sha256(Path("samples", name).read_bytes()).hexdigest() for name in kinds]
+    >>> rows = [f"{name},{kinds[name]},home,test,{name},{sha}" for name, sha in zip(kinds, digests)]
+    >>> file = Path(tempfile.mkdtemp()) / "faces.csv"
+    >>> _ = file.write_text("\n".join(["path,label,generator,source,split,group,sha256", *rows]))
+    >>> run = audit("default", file, only=["generators"], root="samples")
+    >>> run.settings.rows, run["generators"].pictures
+    (2, 2)
+    """
 
     settings: AuditSettings
     results: tuple[AuditResult, ...]

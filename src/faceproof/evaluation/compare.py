@@ -84,7 +84,12 @@ class AucChange(Record):
 
 
 class Comparison(Document):
-    """Detectors and other tools side by side, written as JSON by ``faceproof compare``."""
+    """Detectors and other tools side by side, written as JSON by ``faceproof compare``.
+
+    >>> from faceproof import Comparison
+    >>> Comparison.model_json_schema()["properties"]["faces"]["description"]
+    'Number of faces that all judged, by condition.'
+    """
 
     schema_: Literal["faceproof.comparison/1"] = Field(
         default="faceproof.comparison/1",

@@ -82,7 +82,20 @@ def describe_reasons(reasons: Iterable[tuple[str, int]]) -> str:
 
 
 class Evaluation(Document):
-    """Metrics of one detector on one data set at one operating point, with their provenance."""
+    r"""Metrics of one detector on one data set at one operating point, with their provenance.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from faceproof import evaluate_scores
+    >>> faces, scores = (Path(tempfile.mkdtemp()) / name for name in ("faces.csv", "lamp.csv"))
+    >>> head = "path,label,generator,source,split,group,sha256"
+    >>> real, fake = (f"{n}.png,{n},{{}},home,test,{n},{len(n):064}" for n in ("real", "fake"))
+    >>> _ = faces.write_text("\n".join([head, real.format("none"), fake.format("lamp")]))
+    >>> _ = scores.write_text("path,score\nreal.png,0.2\nfake.png,0.9")
+    >>> found = evaluate_scores(scores, faces, resamples=100)
+    >>> found.find("roc_auc").value, found.to_polars().height == len(found.findings)
+    (1.0, True)
+    """
 
     schema_: Literal["faceproof.evaluation/1"] = Field(
         default="faceproof.evaluation/1",

@@ -49,9 +49,11 @@ from faceproof.reports.words import (
     finding_words,
     limitations,
     many_faces_words,
+    most_fake_face,
     percent,
     rarity_words,
     stability_words,
+    unsure_words,
     untested_sentences,
     worth,
 )
@@ -174,11 +176,12 @@ def _answer_text(result: CheckResult, spec: DetectorSpec) -> str:
         return "Very small, turned or covered faces may not have been detected."
     point = spec.operating_point(result.operating_point)
     bands = band_words(result.fake_probability, point)
-    proof = f" {NO_PROOF_OF_REAL}" if result.verdict == "real" else ""
+    more = [NO_PROOF_OF_REAL] if result.verdict == "real" else []
+    more += unsure_words(most_fake_face(result), spec, point.name)
     if len(result.faces) == 1:
         face = result.faces[0]
-        return f"{face_words(face)} {face_band_words(face, point)}.{proof}"
-    return f"A picture is as fake as its most fake face. {bands}.{proof}"
+        return " ".join([face_words(face), f"{face_band_words(face, point)}.", *more])
+    return " ".join([f"A picture is as fake as its most fake face. {bands}.", *more])
 
 
 def _capitalise(text: str) -> str:

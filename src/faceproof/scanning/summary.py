@@ -49,6 +49,15 @@ class ScanSummary(Document):
     ``pictures`` have a row. ``verdicts`` are those of pictures, with ``no_face`` and ``error``.
     ``repeated`` were not checked by the last run, because they had a result or were listed before;
     ``skipped`` are other files in its folders and archives.
+
+    >>> from faceproof import ScanSummary
+    >>> from faceproof.results import CheckedBy
+    >>> by = CheckedBy(name="mine", version="1.0", sha256="0" * 64)
+    >>> counts = {"pictures": 2, "faces": 2, "repeated": 0, "skipped": 1}
+    >>> verdicts = {"real": 1, "fake": 1}
+    >>> ScanSummary(detector=by, operating_point="a", verdicts=verdicts, cautions={}, errors=(),
+    ...             **counts).verdicts["fake"]
+    1
     """
 
     schema_: Literal["faceproof.scan_summary/1"] = Field(

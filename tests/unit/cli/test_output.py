@@ -197,6 +197,23 @@ def test_a_page_is_out_when_it_is_full_or_old(monkeypatch):
     assert len(stream.getvalue().splitlines()) == output.PAGE_ROWS + 3
 
 
+def test_rows_that_are_out_early_are_aligned_with_those_that_follow(monkeypatch):
+    monkeypatch.setattr(output, "PAGE_SECONDS", -1)
+    names = ("a.jpg", "a-much-longer-name.jpg")
+    real = ONE.model_copy(update={"source": names[1], "verdict": "real"})
+    face = real.faces[0].model_copy(update={"verdict": "real"})
+    writer = TableWriter(stream := io.StringIO(), nullcontext)
+    writer.expect(names)
+    for result in (*with_names(names[0]), real.model_copy(update={"faces": (face,)})):
+        writer.write(result)
+    writer.close()
+    header, *rows = stream.getvalue().splitlines()
+    assert len(rows) == 2
+    columns = [header.index(title) for title in ("face", "verdict", "fake")]
+    for row in rows:
+        assert all(row[at - 2 : at] == "  " and row[at] != " " for at in columns), row
+
+
 def test_the_tally_prefers_a_found_verdict_to_an_error():
     tally = OutcomeCounts()
     assert tally.exit_code() == 0

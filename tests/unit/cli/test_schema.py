@@ -41,6 +41,11 @@ def test_every_field_is_described(name):
             assert words, f"{title}.{field}"
 
 
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_description_has_an_example_of_python(name):
+    assert ">>>" not in json.dumps(json_schema(name))
+
+
 @pytest.mark.parametrize("result", RESULTS)
 def test_results_are_valid(result):
     assert faults("check", result) == []

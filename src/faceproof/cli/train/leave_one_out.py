@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceproof.cli.options import QUIET, format_option
+from faceproof.cli.options import (
+    QUIET,
+    SET,
+    TRAINING_BATCH_SIZE,
+    TRAINING_DEVICE,
+    format_option,
+    training_overrides,
+)
 from faceproof.cli.progress import print_next
 from faceproof.cli.streams import print_json, set_up_output
 from faceproof.cli.train.recipe import make_progress
@@ -40,9 +47,9 @@ def leave_one_out(
             "--output", "-o", metavar="DIR", help="Output folder; default: runs/RECIPE-left-out."
         ),
     ] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a recipe key.")
-    ] = None,
+    device: Annotated[str | None, TRAINING_DEVICE] = None,
+    batch_size: Annotated[int | None, TRAINING_BATCH_SIZE] = None,
+    set_: Annotated[list[str] | None, SET] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed of bootstrap.")] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print rows and steps of each training, and stop.")
@@ -66,7 +73,7 @@ def leave_one_out(
 
     folder = output or Path("runs") / f"{recipe.stem}-left-out"
     names, places = tuple(generator or ()), tuple(source or ())
-    read = read_recipe(recipe, tuple(set_ or ()))
+    read = read_recipe(recipe, training_overrides(set_, device, batch_size))
     if dry_run:
         set_up_output(for_people=True)
         for line in plan_lines(plan_leave_one_out(read, folder, generators=names, sources=places)):

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from faceproof.cli.options import QUIET, SET
+from faceproof.cli.options import (
+    QUIET,
+    SET,
+    TRAINING_BATCH_SIZE,
+    TRAINING_DEVICE,
+    training_overrides,
+)
 from faceproof.cli.progress import ProgressPrinter, is_terminal, print_next, running_clock
 from faceproof.errors import UsageError
 from faceproof.messages import ignore_message
@@ -149,7 +155,12 @@ def train(
         typer.Argument(metavar="RECIPE.toml", help="Recipe of the training.", show_default=False),
     ] = None,
     *,
-    output: Annotated[Path | None, typer.Option(help="Run folder; default: runs/RECIPE.")] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Run folder; default: runs/RECIPE."),
+    ] = None,
+    device: Annotated[str | None, TRAINING_DEVICE] = None,
+    batch_size: Annotated[int | None, TRAINING_BATCH_SIZE] = None,
     set_: Annotated[list[str] | None, SET] = None,
     init: Annotated[
         bool,
@@ -171,8 +182,9 @@ def train(
     `faceproof train combine A B -o C` makes one detector of several instead, and `faceproof train
     leave-one-out RECIPE.toml` trains without each generator in turn.
     """
+    overrides = training_overrides(set_, device, batch_size)
     if init:
-        _write_starter(recipe or Path("recipe.toml"), set_ or ())
+        _write_starter(recipe or Path("recipe.toml"), overrides)
         return
     if recipe is None:
         raise UsageError(
@@ -182,14 +194,14 @@ def train(
 
     require("torch", "timm", "lightning_fabric", "onnx", "pyarrow", "safetensors")
     if dry_run:
-        _print_plan(recipe, set_ or ())
+        _print_plan(recipe, overrides)
         return
     from faceproof.training.run.stopping import TrainingStopped
     from faceproof.training.train import train as run
 
     say, folder = make_progress(quiet=quiet), output or Path("runs") / recipe.stem
     try:
-        bundle = run(recipe, folder, overrides=set_ or (), progress=say)
+        bundle = run(recipe, folder, overrides=overrides, progress=say)
     except TrainingStopped as stop:
         typer.echo(str(stop), err=True)
         raise typer.Exit(stop.exit_code) from None

@@ -179,7 +179,20 @@ class Sheet(Record):
 
 
 class Inspection(Document):
-    """The whole result; `write` stores it as JSON."""
+    r"""The whole result; `write` stores it as JSON.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from faceproof import Inspection, InspectSpec, inspect
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> row = f"a.jpg,real,none,home,,amy,{'0' * 64}"
+    >>> text = f"path,label,generator,source,split,group,sha256\n{row}"
+    >>> _ = (folder / "faces.csv").write_text(text)
+    >>> found = inspect(folder / "faces.csv", InspectSpec(sample=None))
+    >>> found.write(folder / "inspection.json")
+    >>> Inspection.read(folder / "inspection.json") == found
+    True
+    """
 
     schema_: Literal["faceproof.inspection/1"] = Field(
         default="faceproof.inspection/1",

@@ -18,12 +18,13 @@ from faceproof.frontends.webapp.browser import (
     hex_colour,
     script_html,
 )
+from faceproof.frontends.webapp.downloads import draw_csv_download
 from faceproof.frontends.webapp.faces import draw_faces, draw_picture
 from faceproof.frontends.webapp.markdown import label, shorten, small_print, to_markdown
 from faceproof.frontends.webapp.outcomes import data_url, distinct_names, summary_words
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES
 from faceproof.reports import words
-from faceproof.reports.csv_rows import csv_text, provenance_indications
+from faceproof.reports.csv_rows import provenance_indications
 from faceproof.reports.words import OUTCOMES, escape_controls, outcome_of, signed_words
 from faceproof.results import CheckResult
 
@@ -242,15 +243,7 @@ def _draw_one(picture: GivenPicture, result: CheckResult) -> None:
 def _draw_downloads(results: Sequence[CheckResult]) -> None:
     """Draw the download buttons for all results, whatever the filters show."""
     with st.container(horizontal=True):
-        st.download_button(
-            "All results (CSV)",
-            lambda: csv_text(results),
-            "faceproof.csv",
-            "text/csv",
-            on_click="ignore",
-            icon=":material/table:",
-            help="A row for each face, for a spreadsheet.",
-        )
+        draw_csv_download(results)
         st.download_button(
             "All results (JSON lines)",
             lambda: "".join(result.model_dump_json() + "\n" for result in results),

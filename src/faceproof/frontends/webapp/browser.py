@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from html import escape
+from importlib.util import find_spec
 
+from faceproof.frontends.webapp.settings import MOST_MEGABYTES
 from faceproof.reports.marked_picture import LOOKS
 from faceproof.reports.words import OUTCOMES, Outcome
 
 DROP_ZONE = "drop-zone"
 """Key of the container whose file input takes pasted pictures."""
+
+_FORMATS = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF")
+_HEIC = (", HEIC",) if find_spec("pillow_heif") else ()  # an extra
+TAKES = f"{', '.join(_FORMATS)}{''.join(_HEIC)}; up to {MOST_MEGABYTES} MB each"
+"""What a drop zone takes; `STYLE` writes it into the zone, in place of Streamlit's words."""
 
 PASTE_SCRIPT = """
 (() => {
@@ -85,11 +92,8 @@ MENU_SCRIPT = """
   const seen = window.faceproofMenu;
   if (seen) document.removeEventListener("click", seen);
   let checks; // Streamlit may open the menu again while the page is drawn
-  window.faceproofMenu = (event) => {
-    if (!event.isTrusted) return;
-    clearInterval(checks);
-    const chosen = event.target.closest('[data-testid="stSidebarNavLink"]');
-    if (!chosen || window.innerWidth > 768) return;
+  const fold = () => {
+    if (window.innerWidth > 768) return;
     let left = 10;
     checks = setInterval(() => {
       const menu = document.querySelector('[data-testid="stSidebar"]');
@@ -98,7 +102,13 @@ MENU_SCRIPT = """
       if (--left === 0) clearInterval(checks);
     }, 300);
   };
+  window.faceproofMenu = (event) => {
+    if (!event.isTrusted) return;
+    clearInterval(checks);
+    if (event.target.closest('[data-testid="stSidebarNavLink"]')) fold();
+  };
   document.addEventListener("click", window.faceproofMenu);
+  if (!seen) fold(); // an entry may have been pressed before this ran
 })();
 """
 """Folds the menu of a phone when a page is chosen: Streamlit leaves it above the page."""
@@ -127,6 +137,8 @@ def _outcome_style(outcome: Outcome) -> str:
 """
 
 
+_INSTRUCTIONS = '[data-testid="stFileUploaderDropzoneInstructions"]'
+
 # The colours of the bands mix with those of the theme, so that both light and dark keep their
 # contrast; the bands differ in pattern and carry their names, so that colour is never needed.
 STYLE = f"""
@@ -152,6 +164,7 @@ STYLE = f"""
   background: color-mix(in srgb, currentColor 10%, transparent); }}
 .st-key-summary h1 {{ font-size: 1.5rem; }}
 @media (max-width: 640px) {{
+  [data-testid="stMainBlockContainer"] {{ padding-top: 4rem; }}
   .st-key-summary h1 {{ font-size: 1.125rem; }}
   .st-key-cards {{ flex-wrap: nowrap; overflow-x: auto; padding: .25rem; }}
   .st-key-cards > * {{ flex: 0 0 8rem; width: 8rem; }}
@@ -160,6 +173,11 @@ STYLE = f"""
 .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 9rem;
   justify-content: center; align-items: center; border-style: dashed; border-width: 2px; }}
 .st-key-drop-zone [data-testid="stFileUploaderDropzone"] > * {{ flex: 0 1 auto; }}
+.st-key-drop-zone [data-testid="stFileUploaderDropzone"]:has({_INSTRUCTIONS}) {{
+  flex-direction: column; gap: .75rem; }}
+.st-key-drop-zone {_INSTRUCTIONS} > * {{ display: none; }}
+.st-key-drop-zone {_INSTRUCTIONS}::after {{ content: "{TAKES}"; font-size: .875rem;
+  color: color-mix(in srgb, currentColor 85%, transparent); text-align: center; }}
 body:has([class*="st-key-verdict-"], [data-testid="stDataFrame"], [data-testid="stTable"])
   .st-key-drop-zone [data-testid="stFileUploaderDropzone"] {{ min-height: 5rem; }}
 .fp-badge {{ display: inline-block; border-radius: .25rem; padding: .1rem .45rem;

@@ -27,7 +27,7 @@ from faceproof.frontends.webapp.browser import (
     STYLE,
     script_html,
 )
-from faceproof.frontends.webapp.downloads import draw_downloads
+from faceproof.frontends.webapp.downloads import draw_csv_download, draw_downloads
 from faceproof.frontends.webapp.faces import draw_faces, draw_picture
 from faceproof.frontends.webapp.folds import draw_folds, resaved_copies
 from faceproof.frontends.webapp.markdown import label, shorten, small_print, to_markdown
@@ -67,7 +67,7 @@ def draw() -> None:
         point = sliders.chosen_point(detector)
         found = check_pictures(pictures, point)
         place = _chosen_index(pictures, found)
-        _draw(pictures[place], found[place], detector, several=len(pictures) > 1)
+        _draw(pictures[place], found, place, detector)
 
 
 def _draw_first_lines() -> None:
@@ -119,9 +119,10 @@ def _draw_card(picture: GivenPicture, result: CheckResult) -> None:
 
 
 def _draw(
-    picture: GivenPicture, result: CheckResult, detector: DetectorSpec, *, several: bool
+    picture: GivenPicture, found: Sequence[CheckResult], place: int, detector: DetectorSpec
 ) -> None:
-    """Draw all results of one picture, the verdict first."""
+    """Draw all results of one picture, the verdict first; it is one of those found."""
+    result = found[place]
     shown, said = picture.key.partition(" ")[0], words.headline_words(result)
     announcement = script_html(
         ANNOUNCE_SCRIPT,
@@ -130,7 +131,8 @@ def _draw(
     )
     st.html(script_html(SCROLL_SCRIPT, shown), unsafe_allow_javascript=True)
     st.html(announcement, unsafe_allow_javascript=True)
-    _draw_verdict(picture, result, detector, several=several)
+    _draw_verdict(result, detector, several=len(found) > 1)
+    _draw_actions(picture, found)
     if result.error:
         return
     left, right = st.columns([3, 2], gap="large")
@@ -141,9 +143,7 @@ def _draw(
     draw_folds(picture, result, detector)
 
 
-def _draw_verdict(
-    picture: GivenPicture, result: CheckResult, detector: DetectorSpec, *, several: bool
-) -> None:
+def _draw_verdict(result: CheckResult, detector: DetectorSpec, *, several: bool) -> None:
     """Draw the verdict in one large line, with a sentence of why and how sure."""
     with st.container(key=f"verdict-{outcome_of(result)}"):
         heading = st.header if several else st.title
@@ -152,11 +152,19 @@ def _draw_verdict(
         lean = _unsure_lines(result, detector)
         if lean:
             st.markdown(f"**{to_markdown(lean[0])}** {to_markdown(' '.join(lean[1:]))}")
+
+
+def _draw_actions(picture: GivenPicture, found: Sequence[CheckResult]) -> None:
+    """Draw the picture's name, and what can be done with all that were given."""
+    several = len(found) > 1
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(label(picture.name), width="content")
         if several and any(one.data == picture.data for one in session_pictures()):
             st.button("Remove", on_click=forget, args=(picture,), icon=":material/close:")
         st.button("Start over", on_click=start_over, icon=":material/restart_alt:")
+        if several:
+            draw_csv_download(sorted(found, key=suspicion))
+            st.markdown(small_print("A table with filters: page “Many pictures”."))
 
 
 def _unsure_lines(result: CheckResult, detector: DetectorSpec) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,13 +30,17 @@ class FigureBar:
 
 @dataclass(frozen=True)
 class Figure:
-    """Shares to compare, in the order of the record; ``promise`` is a line not to be passed."""
+    """Shares to compare, in the order of the record; ``promise`` is a line not to be passed.
+
+    ``slices`` is what the bars are where their names are those of data sets or generators.
+    """
 
     title: str
     about: str
     axis: str
     bars: tuple[FigureBar, ...]
     promise: float | None = None
+    slices: str = ""
 
     def to_columns(self) -> dict[str, list[str]]:
         """Return the figure as the columns of a table."""
@@ -49,6 +53,12 @@ class Figure:
             ],
             "faces": [f"{one.n:,}" for one in found],
         }
+
+    def summarise(self) -> str:
+        """Return the smallest and the largest share in a sentence without the names."""
+        values = [bar.finding.value for bar in self.bars]
+        ends = f"{_format_percent(min(values))} to {_format_percent(max(values))}"
+        return f"{self.axis[:1].upper()}{self.axis[1:]}: {ends}, in {len(values)} {self.slices}."
 
     def describe(self) -> str:
         """Return the figure in a sentence, for those who do not see it."""
@@ -65,6 +75,7 @@ def false_alarms_by_source(spec: DetectorSpec, point: str) -> Figure:
         "real faces called fake",
         tuple(_slice_bars(spec, f"bpcer@{point}", "source=")),
         spec.operating_point(point).bpcer_budget,
+        slices="sources of pictures",
     )
 
 
@@ -76,6 +87,7 @@ def _misses_by_generator(spec: DetectorSpec, point: str) -> Figure:
         "unchanged. Fakes with the verdict unsure are not included.",
         "fakes with no sign of a fake",
         tuple(_slice_bars(spec, f"apcer@{point}", "generator=")),
+        slices="kinds of fakes",
     )
 
 
@@ -86,6 +98,7 @@ def _caught_by_generator(spec: DetectorSpec, point: str) -> Figure:
         "Fakes in the tests that were called fake at this budget; the pictures are unchanged.",
         "fakes called fake",
         tuple(_slice_bars(spec, f"recall@{point}", "generator=")),
+        slices="kinds of fakes",
     )
 
 
@@ -223,7 +236,12 @@ def _draw_figures(spec: DetectorSpec, point: str) -> None:
     figures = [make(spec, point) for make in FIGURES]
     drawn = [figure for figure in figures if figure.bars]
     for figure in drawn:
-        _draw_figure(figure)
+        if not figure.slices:
+            _draw_figure(figure)
+            with st.expander("The same as a table"):
+                st.table(figure.to_columns(), hide_index=True)
+    if named := [figure for figure in drawn if figure.slices]:
+        _draw_by_name(named)
     if not drawn:
         st.info("This detector's record contains no measurements.")
 
@@ -232,8 +250,19 @@ def _draw_figure(figure: Figure) -> None:
     st.subheader(figure.title, anchor=False)
     st.markdown(small_print(figure.about))
     _draw_plot(figure)
-    with st.expander("The same as a table"):
-        st.table(figure.to_columns(), hide_index=True)
+
+
+def _draw_by_name(figures: Sequence[Figure]) -> None:
+    """Draw the ends of each figure, and folded the figures with the names of sets and generators.
+
+    A fold within a fold is not possible, so that each table is below its plot.
+    """
+    st.subheader("By where the pictures come from", anchor=False)
+    st.markdown("\n".join(f"- {to_markdown(one.summarise())}" for one in figures))
+    with st.expander("The exact figures, by data set and generator"):
+        for figure in figures:
+            _draw_figure(figure)
+            st.table(figure.to_columns(), hide_index=True)
 
 
 def _draw_untested(spec: DetectorSpec) -> None:

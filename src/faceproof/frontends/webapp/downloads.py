@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from faceproof.imaging.decode import decode
 from faceproof.reports import words
 from faceproof.reports.annotated import annotated_mark
 from faceproof.reports.case_facts import CheckCommand, check_commands
+from faceproof.reports.csv_rows import csv_text
 from faceproof.reports.marked_picture import mark_picture
 from faceproof.results import CheckResult, ResavedResult
 from faceproof.sources import ANNOTATED_MARK
@@ -67,6 +69,19 @@ def draw_downloads(
         st.code(words.note_words(result, spec), language=None, wrap_lines=True)
         commands = check_commands([picture.name], result.operating_point, asked)
         st.code("\n".join(commands), language="bash", wrap_lines=True)
+
+
+def draw_csv_download(results: Sequence[CheckResult]) -> None:
+    """Draw the button for the results of several pictures as a table."""
+    st.download_button(
+        "All results (CSV)",
+        lambda: csv_text(results),
+        "faceproof.csv",
+        "text/csv",
+        on_click="ignore",
+        icon=":material/table:",
+        help="A row for each face, for a spreadsheet.",
+    )
 
 
 def _marked(picture: GivenPicture, result: CheckResult) -> bytes:

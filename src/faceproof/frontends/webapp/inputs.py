@@ -21,12 +21,11 @@ from faceproof.frontends.webapp.sample_row import draw_sample_row
 from faceproof.frontends.webapp.settings import MOST_MEGABYTES, MOST_PICTURES, Settings
 
 _ADDRESS, _REFUSED, _CAMERA = "address", "address refused", "camera"
-TAKES = (
-    f"JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF or HEIC, up to {MOST_MEGABYTES} MB each. Ctrl+V pastes "
-    "a copied picture. Pictures stay in this computer's memory: they are not written to disk or "
-    "sent to another service."
+KEPT = (
+    "Ctrl+V pastes a copied picture. Pictures stay in this computer's memory: they are not written "
+    "to disk or sent to another service."
 )
-"""What the drop zone takes, and what happens to it."""
+"""What happens to a picture that is given."""
 
 
 def draw_inputs() -> list[GivenPicture]:
@@ -66,7 +65,7 @@ def _draw_uploader() -> list[GivenPicture]:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(PASTE_BUTTON, width="content")
-        st.markdown(small_print(TAKES), width="stretch")
+        st.markdown(small_print(KEPT), width="stretch")
     return [GivenPicture(file.name, file.getvalue()) for file in files or ()]
 
 

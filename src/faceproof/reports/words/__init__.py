@@ -24,6 +24,7 @@ from faceproof.reports.words.cautions import (
     withheld_words,
 )
 from faceproof.reports.words.headlines import (
+    ERROR_STEPS,
     NEXT_STEPS,
     error_rate_words,
     headline_words,
@@ -71,6 +72,7 @@ from faceproof.reports.words.verdicts import (
 __all__ = [
     "ABSENCE_PROVES_NOTHING",
     "CAUTIONS",
+    "ERROR_STEPS",
     "EVEN_BET",
     "HOW",
     "KINDS",

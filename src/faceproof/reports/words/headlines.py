@@ -20,6 +20,7 @@ from faceproof.reports.words.verdicts import (
     VERDICTS,
     escape_controls,
     face_words,
+    next_threshold_words,
     percent,
 )
 from faceproof.results import CheckedFace, CheckResult
@@ -38,6 +39,18 @@ NEXT_STEPS = (
     "Check the largest and least compressed copy that you find.",
 )
 """What to do about a picture whose verdict is ``unsure``."""
+
+ERROR_STEPS: Mapping[str, str] = {
+    "empty_file": "Download or copy it again.",
+    "truncated_picture": "The end of the file is missing: download or copy it again.",
+    "corrupt_picture": "The file is damaged: download or copy it again.",
+    "mislabelled_file": "The file is not what its name says; often that is a failed download.",
+    "unsupported_format": "Save the picture as JPEG or PNG, and check that.",
+    "file_too_large": "Save the picture smaller, and check that.",
+    "picture_too_large": "Save the picture smaller, and check that.",
+    "too_many_faces": "Check parts of the picture.",
+}
+"""What to do about a file that is not a usable picture, by the code of its error."""
 
 
 def headline_words(result: CheckResult) -> str:
@@ -58,7 +71,8 @@ def reason_words(result: CheckResult, spec: DetectorSpec) -> str:
         UnknownChoiceError: the detector does not have the result's operating point.
     """
     if result.error:
-        return result.error.message
+        step = ERROR_STEPS.get(result.error.code, "")
+        return f"{result.error.message}. {step}" if step else result.error.message
     if not result.faces:
         return f"{NO_FACE} Very small, turned or covered faces can be missed."
     face = most_fake_face(result)
@@ -119,7 +133,9 @@ def unsure_words(face: CheckedFace, spec: DetectorSpec, at: str) -> Iterator[str
     if face.fake_probability == 0.5:
         yield "It leans neither way."
     else:
-        yield f"It leans towards {'a fake' if face.fake_probability > 0.5 else 'a photograph'}."
+        side = "a fake" if face.fake_probability > 0.5 else "a photograph"
+        end = next_threshold_words(face.fake_probability, point)
+        yield f"It leans towards {side}, but here {end}."
     for other in spec.operating_points.values():
         if other.name != at:
             verdict = VERDICTS[decide(face.fake_probability, other)].word

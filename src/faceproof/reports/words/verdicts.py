@@ -171,6 +171,23 @@ def bands_words(point: OperatingPoint) -> str:
     return _ends(point, percent_decimals(0.5, point))
 
 
+def next_threshold_words(fake_probability: float, point: OperatingPoint) -> str:
+    """Return where the verdict begins towards which an ``unsure`` probability leans.
+
+    >>> from faceproof.detector import ChosenOn
+    >>> on = ChosenOn(data_sha256="0" * 64, n=9)
+    >>> at = {"name": "a", "real_below": 0.2, "fake_from": 0.95, "promise": "?", "chosen_on": on}
+    >>> next_threshold_words(0.9, OperatingPoint(**at))
+    '“looks fake” starts at 95.0 %'
+    >>> next_threshold_words(0.3, OperatingPoint(**at))
+    '“no sign of a fake” ends at 20.0 %'
+    """
+    decimals = percent_decimals(fake_probability, point)
+    if fake_probability > 0.5:
+        return f"“{VERDICTS['fake'].word}” starts at {_percent(point.fake_from, decimals)}"
+    return f"“{VERDICTS['real'].word}” ends at {_percent(point.real_below, decimals)}"
+
+
 def percent(probability: float, point: OperatingPoint) -> str:
     """Return a probability as a percentage with enough digits to separate it from thresholds.
 

@@ -6,6 +6,7 @@ from typing import get_args
 
 import pytest
 
+from faceproof import errors
 from faceproof.detector import ChosenOn, Detector, DetectorSpec, OperatingPoint, Verdict, decide
 from faceproof.imaging.quality import WITHHOLDING, Quality
 from faceproof.reports import words
@@ -51,7 +52,14 @@ def test_the_headline_is_that_of_the_worst_face(default, verdicts, expected):
 
 def test_a_broken_file_has_its_reason(default):
     assert words.headline_words(failed()) == "Could not be checked"
-    assert words.reason_words(failed(), default) == failed().error.message
+    actual = words.reason_words(failed(), default)
+    assert actual.startswith(failed().error.message)
+    assert actual.endswith(words.ERROR_STEPS[failed().error.code])
+
+
+def test_every_fault_of_a_file_has_a_step():
+    codes = {kind.code for kind in errors.PictureError.__subclasses__()}
+    assert set(words.ERROR_STEPS) == codes
 
 
 @pytest.mark.parametrize("verdict", get_args(Verdict))
@@ -91,8 +99,9 @@ def points(spec: DetectorSpec, **budgets: float) -> DetectorSpec:
 def test_unsure_leans_and_names_the_stricter_and_the_laxer_verdict(tiny_spec):
     spec = points(tiny_spec, lax=0.05, middle=0.01, strict=0.001)
     (face,) = result(spec, "unsure", share=0.7).faces
+    starts = words.percent(spec.operating_point("middle").fake_from, spec.operating_point("middle"))
     assert list(words.unsure_words(face, spec, "middle")) == [
-        "It leans towards a fake.",
+        f"It leans towards a fake, but here “looks fake” starts at {starts}.",
         "Laxer, with false alarms in 1 in 20 real faces, the verdict is “looks fake”.",
         "Stricter, with false alarms in 1 in 1000 real faces, the verdict is still “unsure”.",
     ]
@@ -103,7 +112,11 @@ def test_unsure_leans_and_names_the_stricter_and_the_laxer_verdict(tiny_spec):
 
 @pytest.mark.parametrize(
     ("share", "way"),
-    [(0.3, "towards a photograph"), (0.5, "neither way"), (0.51, "towards a fake")],
+    [
+        (0.3, "towards a photograph, but here “no sign of a fake” ends at "),
+        (0.5, "neither way"),
+        (0.51, "towards a fake, but here “looks fake” starts at "),
+    ],
 )
 def test_the_lean_is_the_side_of_one_half(tiny_spec, share, way):
     spec = points(tiny_spec, middle=0.01)
