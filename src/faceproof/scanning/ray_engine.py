@@ -99,8 +99,10 @@ class RayEngine:
         import ray
         import ray.data
 
-        cores = int(ray.cluster_resources().get("CPU", 1))
+        found = ray.cluster_resources()
+        cores = int(found.get("CPU", 1))
         workers = min(self._workers or cores, cores)
+        gpus = 0.0 if self._options.device == "cpu" else found.get("GPU", 0.0)
         here = ray.get_runtime_context().get_node_id()
         listed = ray.data.read_datasource(
             _make_source(lister),
@@ -118,6 +120,7 @@ class RayEngine:
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=1,
+            num_gpus=min(gpus / workers, 1.0) or None,  # without a share an actor sees no GPU
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         )
 
