@@ -102,7 +102,6 @@ class RayEngine:
         found = ray.cluster_resources()
         cores = int(found.get("CPU", 1))
         workers = min(self._workers or cores, cores)
-        gpus = 0.0 if self._options.device == "cpu" else found.get("GPU", 0.0)
         here = ray.get_runtime_context().get_node_id()
         listed = ray.data.read_datasource(
             _make_source(lister),
@@ -120,9 +119,18 @@ class RayEngine:
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=1,
-            num_gpus=min(gpus / workers, 1.0) or None,  # without a share an actor sees no GPU
+            num_gpus=_gpu_share(self._options.device, found.get("GPU", 0.0), workers),
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         )
+
+
+def _gpu_share(device: str, gpus: float, workers: int) -> float | None:
+    """Return the share of the cluster's GPUs for each actor; Ray hides them from one without.
+
+    >>> _gpu_share("cuda", 1, 4), _gpu_share("cuda", 8, 4), _gpu_share("cpu", 1, 4)
+    (0.25, 1.0, None)
+    """
+    return None if device == "cpu" or not gpus else min(gpus / workers, 1.0)
 
 
 class _CheckActor:
