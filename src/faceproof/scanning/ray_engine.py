@@ -47,6 +47,7 @@ class RayEngine:
         Raises:
             MissingExtraError: Ray is not installed.
             UsageError: no cluster answers at the address.
+            FaceproofError: none could be started here.
         """
         require("ray", extra="ray")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to its makers
@@ -59,10 +60,14 @@ class RayEngine:
             options |= {"num_cpus": self._workers, "include_dashboard": False}
         try:
             ray.init(address=self._address, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"no Ray cluster at {self._address!r}: {str(error).partition(chr(10))[0]}"
-            ) from error
+        except Exception as error:  # a start that takes too long has no class of its own
+            first = str(error).partition("\n")[0]
+            if self._address is None:
+                raise FaceproofError(
+                    f"Ray did not start: {first} Ray waits 30 s for it: try again when the "
+                    "machine is less busy, or use --engine local"
+                ) from error
+            raise UsageError(f"no Ray cluster at {self._address!r}: {first}") from error
         self._started_here = True
         return self
 
