@@ -36,6 +36,7 @@ from faceproof.detector import Detector, calibrate
 from faceproof.detector.bundle import put_weights
 from faceproof.detector.openvino_scorer import import_openvino
 from faceproof.detector.scorers import import_onnxruntime, member_onnx, usable_cores
+from faceproof.errors import UsageError
 from faceproof.evaluation.predict import predict
 from faceproof.evaluation.predictions import labelled_rows
 from faceproof.export import export_onnx, export_probe_inputs
@@ -151,7 +152,7 @@ def openvino_fp32(subject: Subject) -> Forward:
 def openvino_bf16(subject: Subject) -> Forward:
     """Return OpenVINO at bfloat16, where the CPU has it."""
     if "BF16" not in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise NotImplementedError("this CPU has no bfloat16")
+        raise UsageError("this CPU has no bfloat16")
     return openvino_forward(read_openvino(subject), subject.threads, "bf16")
 
 
@@ -241,7 +242,7 @@ def opened(subject: Subject, only: Sequence[str]) -> dict[str, Forward]:
             continue
         try:
             found[name] = make(subject)
-        except (ImportError, NotImplementedError) as error:
+        except (ImportError, UsageError) as error:
             print(f"{name}: left out, {error}")
     return found
 

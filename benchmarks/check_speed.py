@@ -12,10 +12,12 @@ Measures in one run, in turns, so that a busy machine slows all of them alike:
 * stages: where the CPU time of one picture goes, in one thread.
 
     uv run python benchmarks/check_speed.py [--detector NAME|FOLDER] [--count 200] [--json FILE]
+    uv run python benchmarks/check_speed.py --threads 1 --count 12 --int8    # on a busy machine
 
 The pictures are crops of scikit-image's astronaut, each shifted, lit and compressed a little
 differently. "CPU ratio" compares CPU seconds instead of the clock's: on a busy machine it
-varies less.
+varies less. With more than one thread it counts the time that a network's threads spin while they
+wait for each other, which flatters all beside the bare pass: use ``--threads 1`` for it.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ def main() -> None:
     detector = Detector.load(wish.detector)
     with tempfile.TemporaryDirectory() as folder:
         files = {side: list(made(Path(folder), side, wish.count)) for side in SIDES}
-        timings = measured(detector, files, rounds=wish.rounds, int8=wish.int8)
+        timings = measured(detector, files, wish)
         stages = {
             side: stage_ms(Checker(detector), paths[: wish.staged], rounds=wish.rounds)
             for side, paths in files.items()
@@ -106,7 +108,7 @@ def main() -> None:
         cold = cold_start_seconds(files[SIDES[0]][0], wish.detector)
     report = {
         "detector": f"{detector.spec.name} {detector.spec.version}",
-        "cores": usable_cores(),
+        "threads": wish.threads,
         "timings": [asdict(timing) for timing in timings],
         "cold_start_cpu_s": cold,
         "stages_ms": stages,
@@ -122,6 +124,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--detector", default="default", help="name or folder")
     parser.add_argument("--count", type=int, default=200, help="pictures of each size")
+    parser.add_argument("--threads", type=int, default=usable_cores(), help="default: all cores")
     parser.add_argument("--rounds", type=int, default=3, help="turns; the median of each counts")
     parser.add_argument("--staged", type=int, default=20, help="pictures for the table of stages")
     parser.add_argument("--int8", action="store_true", help="bare also with NNCF's quantisation")
@@ -146,7 +149,7 @@ def made(folder: Path, side: int, count: int) -> Iterator[Path]:
 
 
 def measured(
-    detector: Detector, files: dict[int, list[Path]], *, rounds: int, int8: bool
+    detector: Detector, files: dict[int, list[Path]], wish: argparse.Namespace
 ) -> tuple[Timing, ...]:
     """Return the median timing of each kind: bare with each backend, then each side of ``files``.
 
@@ -154,14 +157,17 @@ def measured(
     """
     inputs = ready_inputs(detector, files[SIDES[0]])
     kinds: dict[str, Callable[[], object]] = {}
-    for forwards in bare_forwards(detector, inputs, int8=int8).values():
-        name, way = fastest_bare(forwards, inputs[: BATCH_SIZES[-1]])
+    bare = bare_forwards(detector, inputs, threads=wish.threads, int8=wish.int8)
+    for forwards in bare.values():
+        name, way = fastest_bare(forwards, inputs[: BATCH_SIZES[-1]], by_cpu=wish.threads == 1)
         kinds[name] = partial(way, inputs)
+    workers = 0 if wish.threads == 1 else wish.threads
     kinds |= {
-        f"{side} px": partial(check_all, Checker(detector), paths) for side, paths in files.items()
+        f"{side} px": partial(check_all, Checker(detector), paths, workers=workers)
+        for side, paths in files.items()
     }
     turns = [
-        [timed(what, work, len(inputs)) for what, work in kinds.items()] for _ in range(rounds)
+        [timed(what, work, len(inputs)) for what, work in kinds.items()] for _ in range(wish.rounds)
     ]
     return tuple(median_timing(kind) for kind in zip(*turns, strict=True))
 
@@ -173,19 +179,19 @@ def median_timing(turns: Sequence[Timing]) -> Timing:
 
 
 def bare_forwards(
-    detector: Detector, inputs: Inputs, *, int8: bool
+    detector: Detector, inputs: Inputs, *, threads: int, int8: bool
 ) -> dict[str, dict[str, Forward]]:
     """Return the forward passes of each backend, by the name of what is varied."""
+    waits = {"not spinning": False} | ({"spinning": True} if threads > 1 else {})
     backends = {
         "onnxruntime": {
-            "onnxruntime spinning": bare_forward(detector, spinning=True),
-            "onnxruntime not spinning": bare_forward(detector, spinning=False),
+            f"onnxruntime {word}": bare_forward(detector, threads=threads, spinning=spinning)
+            for word, spinning in waits.items()
         }
     }
-    cores = usable_cores()
     if SCORERS["openvino"].can_use("cpu"):
         networks = [
-            SCORERS["openvino"].open(detector.bundle, member, RunOptions(threads=cores))
+            SCORERS["openvino"].open(detector.bundle, member, RunOptions(threads=threads))
             for member in detector.spec.members
         ]
         backends["openvino"] = {
@@ -194,15 +200,15 @@ def bare_forwards(
     if int8:
         from backends import openvino_int8, subject_of
 
-        quantised = openvino_int8(subject_of(detector, inputs, cores))
+        quantised = openvino_int8(subject_of(detector, inputs, threads))
         backends["int8"] = {"openvino int8": quantised}
     return backends
 
 
-def bare_forward(detector: Detector, *, spinning: bool) -> Forward:
+def bare_forward(detector: Detector, *, threads: int, spinning: bool) -> Forward:
     """Return a function that only runs every network of the detector."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = usable_cores()
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     sessions = [
         onnxruntime.InferenceSession(
@@ -225,9 +231,12 @@ def ready_inputs(detector: Detector, paths: Sequence[Path]) -> Inputs:
 
 
 def fastest_bare(
-    forwards: dict[str, Forward], inputs: Inputs
+    forwards: dict[str, Forward], inputs: Inputs, *, by_cpu: bool = False
 ) -> tuple[str, Callable[[Inputs], None]]:
-    """Return the fastest way to run the bare networks, by name and as a function of the inputs."""
+    """Return the fastest way to run the bare networks, by name and as a function of the inputs.
+
+    ``by_cpu`` compares CPU seconds instead of the clock's.
+    """
     ways = {
         f"bare {word}, {size} at a time": partial(in_batches, forward, size=size)
         for word, forward in forwards.items()
@@ -236,7 +245,8 @@ def fastest_bare(
     seconds = dict.fromkeys(ways, float("inf"))
     for _ in range(3):
         for what, way in ways.items():
-            seconds[what] = min(seconds[what], timed(what, partial(way, inputs), 1).seconds)
+            turn = timed(what, partial(way, inputs), 1)
+            seconds[what] = min(seconds[what], turn.cpu_seconds if by_cpu else turn.seconds)
     best = min(ways, key=lambda what: seconds[what])
     return best, ways[best]
 
@@ -247,9 +257,9 @@ def in_batches(forward: Forward, inputs: Inputs, *, size: int) -> None:
         forward(inputs[start : start + size])
 
 
-def check_all(checker: Checker, paths: Sequence[Path]) -> None:
+def check_all(checker: Checker, paths: Sequence[Path], *, workers: int | None = None) -> None:
     """Check the files; each must show one face."""
-    results = list(checker.check_many(paths))
+    results = list(checker.check_many(paths, workers=workers))
     if any(len(result.faces) != 1 for result in results):
         raise SystemExit("a picture of the benchmark has not exactly one face")
 
@@ -339,7 +349,7 @@ def print_table(report: dict[str, object], timings: Sequence[Timing]) -> None:
     """Print the measurements as a Markdown table."""
     bare = timings[0]
     fastest = min((one for one in timings if "bare" in one.what), key=lambda one: one.cpu_ms)
-    print(f"{report['detector']}, {report['cores']} usable cores, {bare.count} pictures\n")
+    print(f"{report['detector']}, {report['threads']} thread(s), {bare.count} pictures\n")
     print("| | pictures/s | ratio to bare | CPU ms/picture | CPU ratio | to the fastest |")
     print("|---|---|---|---|---|---|")
     for one in timings:

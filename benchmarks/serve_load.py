@@ -100,7 +100,7 @@ def main() -> None:
 def kinds_without(detector: Detector, files: Sequence[Path]) -> list[Callable[[], Load]]:
     """Return the measured cases without a service, the bare forward pass first."""
     inputs = ready_inputs(detector, files)
-    forwards = bare_forwards(detector, inputs, int8=False)["onnxruntime"]
+    forwards = bare_forwards(detector, inputs, threads=usable_cores(), int8=False)["onnxruntime"]
     bare, run_bare = fastest_bare(forwards, inputs[: BATCH_SIZES[-1]])
     checker = Checker(detector)
     return [

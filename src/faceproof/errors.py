@@ -16,6 +16,7 @@
     │   ├── FetchError              fetch_failed        the server gave no picture
     │   ├── FetchTimeoutError       fetch_timeout       the server did not give it in time
     │   ├── WorkerDiedError         worker_died         the process that checked it ended
+    │   ├── CheckTimeoutError       check_timeout       its check took too long
     │   └── PictureError                                the bytes are not a usable picture
     │       ├── EmptyFileError      empty_file          zero bytes
     │       ├── UnsupportedFormatError  unsupported_format  not one of the picture formats
@@ -60,6 +61,7 @@ __all__ = [
     "BundleNotFoundError",
     "BundleSchemaError",
     "BusyError",
+    "CheckTimeoutError",
     "CorruptPictureError",
     "DataError",
     "DeadlineError",
@@ -199,6 +201,12 @@ class WorkerDiedError(SourceError):
     """The process that checked the picture ended, twice."""
 
     code = "worker_died"
+
+
+class CheckTimeoutError(SourceError):
+    """The check of the picture took longer than the limit, twice."""
+
+    code = "check_timeout"
 
 
 class PictureError(SourceError):

@@ -251,7 +251,12 @@ def test_s3(in_shards, stored, mini, prepared, monkeypatch):
     try:
         endpoint = "http://{}:{}".format(*server.get_host_and_port())
         s3_environment(monkeypatch, endpoint)
-        client = fs.S3FileSystem(endpoint_override=endpoint, allow_bucket_creation=True)
+        client = fs.S3FileSystem(
+            endpoint_override=endpoint,
+            allow_bucket_creation=True,
+            connect_timeout=60,  # its own 3 s are too short on a busy machine
+            request_timeout=60,
+        )
         client.create_dir("bucket")
         fs.copy_files(
             str(in_shards), "bucket/faces", fs.LocalFileSystem(), destination_filesystem=client

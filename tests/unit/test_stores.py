@@ -81,7 +81,10 @@ def bucket():
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         client = fs.S3FileSystem(
-            endpoint_override=f"http://{host}:{port}", allow_bucket_creation=True
+            endpoint_override=f"http://{host}:{port}",
+            allow_bucket_creation=True,
+            connect_timeout=60,  # its own 3 s are too short on a busy machine
+            request_timeout=60,
         )
         client.create_dir("shop")
         for name, data in FILES.items():

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceproof.cli.detector_options import Device, Scorer
 from faceproof.cli.exits import ALL_CHECKED, NOT_ALL_CHECKED
 from faceproof.cli.options import AT, DETECTOR, FACES_TO_CHECK, QUIET_SUMMARY, complete_words
 from faceproof.cli.progress import is_terminal
@@ -42,6 +43,8 @@ def scan(
     detector: Annotated[str, DETECTOR] = "default",
     at: Annotated[str | None, AT] = None,
     faces: Annotated[str, FACES_TO_CHECK] = "all",
+    scorer: Scorer = "auto",
+    device: Device = "cpu",
     engine: Annotated[
         str,
         typer.Option(
@@ -60,6 +63,13 @@ def scan(
             metavar="ADDRESS", help="Address of a Ray cluster; default: one is started here."
         ),
     ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="Timeout of one picture, which then gets an error, after a second try.",
+        ),
+    ] = 300.0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the scan that wrote the folder.")
     ] = False,
@@ -97,9 +107,12 @@ def scan(
                 detector=detector,
                 at=at,
                 faces=faces,
+                scorer=scorer,
+                device=device,
                 engine=engine,
                 workers=workers,
                 address=address,
+                timeout=timeout,
                 resume=resume,
                 by_content=by_content,
                 column=column,

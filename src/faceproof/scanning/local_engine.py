@@ -11,10 +11,11 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
 
 from faceproof.checker import Checker
-from faceproof.errors import WorkerDiedError
+from faceproof.errors import CheckTimeoutError, WorkerDiedError
 from faceproof.scanning.items import Item
 from faceproof.scanning.result_files import make_table
 from faceproof.scanning.worker import CheckOptions, check_items
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _AHEAD = 2
 #: So many failures in a row, without any success, are not the fault of the pictures.
 _MOST_FAILURES = 20
+#: Seconds between two looks at whether a process is stuck.
+_LOOK_EVERY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +40,18 @@ class _Chunk:
 
 
 _checker: Checker | None = None
+_state: Any = None
+_PID, _BEGUN = 0, 1  # places in the memory that a process shares
 
 
-def _start_process(options: CheckOptions) -> None:
-    """Load the detector in a new process, which ends with the one that started it."""
-    global _checker  # noqa: PLW0603 (what a process of the pool keeps)
+def _start_process(options: CheckOptions, state: Any) -> None:
+    """Load the detector in a new process, which ends with the one that started it.
+
+    ``state`` is shared memory for its id and the number of pictures that it has begun.
+    """
+    global _checker, _state  # noqa: PLW0603 (what a process of the pool keeps)
+    _state = state
+    _state[_PID] = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scan, which ends its processes
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _checker = options.make_checker()
@@ -58,7 +68,11 @@ def _end_with_parent() -> None:
 def _check(items: Sequence[Item]) -> pa.Table:
     if _checker is None:
         raise WorkerDiedError("the process has no detector")
-    return check_items(_checker, items)
+    return check_items(_checker, items, begin=_begin_picture)
+
+
+def _begin_picture() -> None:
+    _state[_BEGUN] += 1
 
 
 def _is_ready() -> bool:
@@ -71,12 +85,18 @@ class _Worker:
     def __init__(self, options: CheckOptions) -> None:
         self._options = options
         self.running: deque[tuple[Future[pa.Table], _Chunk]] = deque()
+        self._context = multiprocessing.get_context("spawn")  # a fork would copy running threads
+        self._state: Any = self._context.Array("Q", 2, lock=False)
+        self._seen = (0, monotonic())
+        self._overdue = False
         self._pool = self._start()
 
     def _start(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")  # a fork would copy running threads
         return ProcessPoolExecutor(
-            1, mp_context=context, initializer=_start_process, initargs=(self._options,)
+            1,
+            mp_context=self._context,
+            initializer=_start_process,
+            initargs=(self._options, self._state),
         )
 
     def require_start(self) -> None:
@@ -95,6 +115,8 @@ class _Worker:
 
     def submit(self, chunk: _Chunk) -> None:
         """Hand over a chunk."""
+        if not self.running:
+            self._seen = (self._state[_BEGUN], monotonic())
         try:
             future = self._pool.submit(_check, chunk.items)
         except BrokenProcessPool as error:
@@ -114,10 +136,29 @@ class _Worker:
                 yield chunk, future.result()
                 continue
             if isinstance(error, BrokenProcessPool):
+                error = self._overdue_error() if self._overdue else error
                 self._restart()
             yield chunk, error
 
+    def end_if_stuck(self) -> None:
+        """Kill the process if it has not begun another picture for longer than the limit."""
+        begun, now = self._state[_BEGUN], monotonic()
+        if not self.running or self.running[0][0].done() or begun != self._seen[0]:
+            self._seen = (begun, now)
+        elif now - self._seen[1] > self._options.timeout:
+            self._overdue = True
+            self._kill()
+
+    def _overdue_error(self) -> CheckTimeoutError:
+        return CheckTimeoutError(f"the check took longer than {self._options.timeout:g} s")
+
+    def _kill(self) -> None:
+        for process in multiprocessing.active_children():
+            if process.pid == self._state[_PID]:
+                process.kill()
+
     def _restart(self) -> None:
+        self._overdue = False
         self._pool.shutdown(wait=False)
         self._pool = self._start()
         self.require_start()
@@ -126,15 +167,18 @@ class _Worker:
             self.submit(chunk)
 
     def close(self) -> None:
-        """End the process after the chunk that it checks."""
+        """End the process, also amid a chunk: without its rows nothing needs it."""
+        if self.running:
+            self._kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class LocalEngine:
     """Checks chunks in ``workers`` processes; a picture that ends its process costs only its row.
 
-    The chunk of a process that ended is checked again picture by picture. A picture that ends a
-    process when it is alone gets a result with an error.
+    A process that is stuck on a picture is killed. The chunk of a process that ended is checked
+    again picture by picture. A picture that ends a process when it is alone gets a result with an
+    error.
     """
 
     def __init__(self, options: CheckOptions, *, workers: int) -> None:
@@ -171,8 +215,9 @@ class LocalEngine:
         again: deque[_Chunk] = deque()
         while self._fill(again, waiting):
             futures = [worker.running[0][0] for worker in self._workers if worker.running]
-            wait(futures, return_when=FIRST_COMPLETED)
+            wait(futures, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED)
             for worker in self._workers:
+                worker.end_if_stuck()
                 for chunk, found in worker.collect():
                     table = self._take(chunk, found, again)
                     if table is not None:

@@ -47,6 +47,7 @@ class RayEngine:
         Raises:
             MissingExtraError: Ray is not installed.
             UsageError: no cluster answers at the address.
+            FaceproofError: none could be started here.
         """
         require("ray", extra="ray")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no reports to its makers
@@ -59,10 +60,14 @@ class RayEngine:
             options |= {"num_cpus": self._workers, "include_dashboard": False}
         try:
             ray.init(address=self._address, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"no Ray cluster at {self._address!r}: {str(error).partition(chr(10))[0]}"
-            ) from error
+        except Exception as error:  # a start that takes too long has no class of its own
+            first = str(error).partition("\n")[0]
+            if self._address is None:
+                raise FaceproofError(
+                    f"Ray did not start: {first} Ray waits 30 s for it: try again when the "
+                    "machine is less busy, or use --engine local"
+                ) from error
+            raise UsageError(f"no Ray cluster at {self._address!r}: {first}") from error
         self._started_here = True
         return self
 
@@ -99,7 +104,8 @@ class RayEngine:
         import ray
         import ray.data
 
-        cores = int(ray.cluster_resources().get("CPU", 1))
+        found = ray.cluster_resources()
+        cores = int(found.get("CPU", 1))
         workers = min(self._workers or cores, cores)
         here = ray.get_runtime_context().get_node_id()
         listed = ray.data.read_datasource(
@@ -118,8 +124,18 @@ class RayEngine:
             batch_size=None,
             batch_format="pyarrow",
             num_cpus=1,
+            num_gpus=_gpu_share(self._options.device, found.get("GPU", 0.0), workers),
             compute=ray.data.ActorPoolStrategy(min_size=1, max_size=workers),
         )
+
+
+def _gpu_share(device: str, gpus: float, workers: int) -> float | None:
+    """Return the share of the cluster's GPUs for each actor; Ray hides them from one without.
+
+    >>> _gpu_share("cuda", 1, 4), _gpu_share("cuda", 8, 4), _gpu_share("cpu", 1, 4)
+    (0.25, 1.0, None)
+    """
+    return None if device == "cpu" or not gpus else min(gpus / workers, 1.0)
 
 
 class _CheckActor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from faceproof.checker import FACES
 from faceproof.detector.bundle import Bundle
 from faceproof.detector.detector import locate
-from faceproof.detector.scorers import usable_cores
+from faceproof.detector.scorers import AUTO, select_scorer, usable_cores
 from faceproof.errors import UsageError
 from faceproof.outputs import write_error, write_text
 from faceproof.results import CheckedBy
@@ -22,7 +22,7 @@ from faceproof.scanning.result_files import RESULTS, PartWriter, ResultFolder, c
 from faceproof.scanning.spec import ScanSpec
 from faceproof.scanning.summary import ScanSummary, pick_suspicious, summarise
 from faceproof.scanning.summary_page import scan_page
-from faceproof.scanning.worker import CheckOptions
+from faceproof.scanning.worker import TIMEOUT, CheckOptions
 from faceproof.sources import to_printable
 from faceproof.tables import choose, require
 
@@ -71,9 +71,12 @@ def scan(
     detector: str | Path = "default",
     at: str | None = None,
     faces: str = "all",
+    scorer: str = AUTO,
+    device: str = "cpu",
     engine: str = "local",
     workers: int | None = None,
     address: str | None = None,
+    timeout: float = TIMEOUT,
     resume: bool = False,
     by_content: bool = False,
     column: str | None = None,
@@ -88,9 +91,10 @@ def scan(
     page beside them. With ``resume``, pictures that have a result are not checked again: those of
     the same name, size and time, or of the same bytes, ``by_content``. ``workers`` processes
     (None: one for each core) run on this machine, or with the ``engine`` "ray" on the cluster at
-    ``address`` (None: one that is started here). ``column`` is that of Parquet files. A process of
-    the engine "local" imports the main module again: call this below ``if __name__ ==
-    "__main__"``.
+    ``address`` (None: one that is started here). All of them use the same ``scorer``, which
+    "auto" chooses here for the ``device``. ``timeout`` is the limit for the check of one picture,
+    in seconds. ``column`` is that of Parquet files. A process of the engine "local" imports the
+    main module again: call this below ``if __name__ == "__main__"``.
 
     >>> import tempfile
     >>> from faceproof import scan
@@ -102,7 +106,9 @@ def scan(
 Choices: local, ray
 
     Raises:
-        UsageError: ``output`` has results and not ``resume``, or those of another kind of scan.
+        UnknownChoiceError: no such engine, choice of faces, operating point, scorer or device.
+        UsageError: ``output`` has results and not ``resume``, or those of another kind of scan;
+            or no installed scorer can use the device.
         BundleError: the detector cannot be loaded.
         OutputError: the disk is full; the results so far are kept.
         MissingExtraError: the extra ``scan`` or ``ray`` is not installed.
@@ -115,7 +121,11 @@ Choices: local, ray
     if not all(names) or not names:
         raise UsageError("an input is an empty text, or none is given: name files or folders")
     choose(FACES, faces, what="choice of faces")
-    options = _read_options(detector, at, faces)
+    if not timeout > 0:
+        raise UsageError(f"timeout {timeout:g} s must be more than 0")
+    options = _read_options(
+        detector, at, faces, scorer=select_scorer(scorer, device), device=device, timeout=timeout
+    )
     spec = ScanSpec(
         detector=options.by,
         operating_point=options.operating_point,
@@ -156,15 +166,27 @@ def _run(
     run.log(judged=writer.written, repeated=lister.repeated, skipped=lister.skipped)
 
 
-def _read_options(detector: str | Path, at: str | None, faces: str) -> CheckOptions:
+def _read_options(
+    detector: str | Path, at: str | None, faces: str, *, scorer: str, device: str, timeout: float
+) -> CheckOptions:
     """Return the options of the check; the detector's files are verified, but not loaded."""
     bundle = Bundle.read(locate(detector))
     bundle.verify()
+    spec = bundle.spec
     return CheckOptions(
         detector=str(detector),
-        operating_point=bundle.spec.operating_point(at).name,
+        operating_point=spec.operating_point(at).name,
         faces=faces,
-        by=CheckedBy(name=bundle.spec.name, version=bundle.spec.version, sha256=bundle.sha256),
+        by=CheckedBy(
+            name=spec.name,
+            version=spec.version,
+            sha256=bundle.sha256,
+            scorer=scorer,
+            device=device,
+        ),
+        scorer=scorer,
+        device=device,
+        timeout=timeout,
     )
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
+from pydantic import Field
 
 from faceproof.checker import Checker, make_checker
-from faceproof.errors import FaceproofError, SourceError, SourceUnreadableError, WorkerDiedError
+from faceproof.detector import Detector
+from faceproof.detector.scorers import AUTO
+from faceproof.errors import (
+    CheckTimeoutError,
+    FaceproofError,
+    SourceError,
+    SourceUnreadableError,
+    WorkerDiedError,
+)
 from faceproof.loading import Source
 from faceproof.pipeline import map_in_order
 from faceproof.records import Record
@@ -26,28 +35,41 @@ if TYPE_CHECKING:
 
 #: Reads from a store at a time in one worker: they wait for the network, not for the processor.
 _READS = 4
+#: Seconds that the check of one picture may take; 100 megapixels with 100 faces need a tenth.
+TIMEOUT = 300.0
 
 
 class CheckOptions(Record):
-    """The detector of a scan, a name or a folder, its operating point, and which faces to check."""
+    """The detector of a scan, a name or a folder, its operating point, and which faces to check.
+
+    ``timeout`` is the limit for the check of one picture, in seconds.
+    """
 
     detector: str
     operating_point: str
     faces: str
     by: CheckedBy
+    scorer: str = AUTO
+    device: str = "cpu"
+    timeout: float = Field(default=TIMEOUT, gt=0)
 
     def make_checker(self) -> Checker:
         """Return the checker; it uses one core.
 
         Raises:
             BundleError: the detector cannot be loaded.
+            UsageError: the scorer cannot use the device here, or its extra is missing.
         """
         cv2.setNumThreads(1)  # there is a worker for each core
-        return make_checker(self.detector, at=self.operating_point, faces=self.faces)
+        detector = Detector.load(self.detector, scorer=self.scorer, device=self.device)
+        return make_checker(detector, at=self.operating_point, faces=self.faces)
 
     def report_failure(self, item: Item, error: BaseException) -> CheckResult:
         """Return the result of an item whose check ended its process, or raised an error."""
-        if isinstance(error, FaceproofError):
+        if isinstance(error, CheckTimeoutError):
+            code = error.code
+            message = f"{item.source}: {error}, twice; check it alone, or raise --timeout"
+        elif isinstance(error, FaceproofError):
             code, message = error.code, str(error)
         else:
             code = WorkerDiedError.code
@@ -63,12 +85,25 @@ class CheckOptions(Record):
         )
 
 
-def check_items(checker: Checker, items: Sequence[Item]) -> pa.Table:
-    """Return the results of some items as rows in their order."""
+def check_items(
+    checker: Checker, items: Sequence[Item], *, begin: Callable[[], object] = lambda: None
+) -> pa.Table:
+    """Return the results of some items as rows in their order; ``begin`` is called before each."""
     reads = _READS if any(is_stored(item.path) for item in items) else 0
     open_source = partial(_open_source, limit=checker.limits.max_bytes + 1)
+    # A CPU checks picture by picture; another device has the faces of the chunk in one batch.
+    batch = 1 if checker.detector.device == "cpu" else len(items)
     with closing(map_in_order(open_source, items, workers=reads, ahead=2 * _READS)) as sources:
-        return make_table(items, list(checker.check_many(sources, workers=0)))
+        announced = _announce(sources, begin)
+        return make_table(items, list(checker.check_many(announced, batch_size=batch, workers=0)))
+
+
+def _announce(sources: Iterable[Source], begin: Callable[[], object]) -> Iterator[Source]:
+    """Yield the sources; ``begin`` is called before each is opened, and after the last."""
+    begin()
+    for source in sources:
+        yield source
+        begin()
 
 
 def _open_source(item: Item, *, limit: int) -> Source:

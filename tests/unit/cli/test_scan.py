@@ -41,6 +41,24 @@ def test_the_summary_and_the_exit_codes(scan, tmp_path):
     assert (again.exit_code, again.output) == (1, "")
 
 
+def test_scorer_device_and_timeout_reach_the_engine(scan, tmp_path, monkeypatch):
+    seen = []
+
+    def note(options, *_):
+        seen.append((options.scorer, options.device, options.timeout))
+        return InlineEngine(options)
+
+    monkeypatch.setitem(ENGINES, "local", (note, 4))
+    write_pictures(tmp_path / "a", 1)
+    done = scan(tmp_path / "a", "--scorer", "onnxruntime", "--device", "cpu", "--timeout", "2.5")
+    assert done.exit_code == 0
+    monkeypatch.setenv("FACEPROOF_SCORER", "torch")
+    refused = scan(tmp_path / "a", "--resume")
+    assert refused.exit_code == 2
+    assert "scorer onnxruntime there, torch now" in " ".join(refused.stderr.split())
+    assert seen == [("onnxruntime", "cpu", 2.5)]
+
+
 def test_a_signal_prints_the_command_that_continues(scan, tmp_path, monkeypatch):
     write_pictures(tmp_path / "a", 1)
 

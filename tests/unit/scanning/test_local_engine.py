@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("pyarrow")
 
 from faceproof.detector import Detector
-from faceproof.errors import BundleHashError, WorkerDiedError
+from faceproof.errors import BundleHashError, CheckTimeoutError, WorkerDiedError
 from faceproof.scanning.items import Item
 from faceproof.scanning.local_engine import LocalEngine, _Chunk
 from faceproof.scanning.worker import CheckOptions
@@ -43,6 +43,11 @@ def test_an_item_that_ends_two_processes_gets_a_row(options):
     assert row["input"]["identity"] == chunk.items[0].identity
     (row,) = engine._take(chunk, BundleHashError("changed"), []).to_pylist()
     assert row["error"] == {"code": "bundle_hash", "message": "changed"}
+    (row,) = engine._take(
+        chunk, CheckTimeoutError("the check took longer than 9 s"), []
+    ).to_pylist()
+    assert row["error"]["code"] == "check_timeout"
+    assert row["error"]["message"].startswith("a.jpg: the check took longer than 9 s, twice")
 
 
 def test_failures_of_all_pictures_end_the_run(options):
@@ -86,6 +91,63 @@ def kill_twice(engine, pipe):
                 os.kill(pid, signal.SIGKILL)
             killed |= running
             os.close(writer)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
+def test_a_picture_that_takes_too_long_costs_its_row(options, tmp_path, monkeypatch):
+    """An empty pipe blocks whoever reads it; the pictures beside it have verdicts.
+
+    Time passes only while the pipe is read, so that a busy machine changes nothing.
+    """
+    clock = [0.0]
+    monkeypatch.setattr("faceproof.scanning.local_engine.monotonic", lambda: clock[0])
+    paths = write_pictures(tmp_path / "a", 5)
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    items = [Item.from_file(str(path)).identify() for path in [*paths[:2], pipe, *paths[2:]]]
+    with LocalEngine(options, workers=1) as engine:
+        passing = threading.Thread(target=pass_time_twice, args=(engine, pipe, clock), daemon=True)
+        passing.start()
+        tables = list(engine.run([items[:4], items[4:]]))
+        passing.join(timeout=10)
+    rows = [row for table in tables for row in table.to_pylist()]
+    assert sorted(row["source"] for row in rows) == sorted(item.source for item in items)
+    codes = {row["source"]: row["error"] and row["error"]["code"] for row in rows}
+    assert codes == {item.source: None for item in items} | {str(pipe): "check_timeout"}
+
+
+def pass_time_twice(engine, pipe, clock):
+    """Let 301 s pass when a process reads the pipe, and when the next one does."""
+    worker = engine._workers[0]
+    deadline = time.monotonic() + 300
+    for _ in range(2):
+        writer = None
+        while writer is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+            with contextlib.suppress(OSError):  # nobody reads
+                writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(1)  # the engine looks twice at the old time
+        reader = worker._state[0]
+        clock[0] += 301
+        while worker._state[0] == reader and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.close(writer)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
+def test_a_scan_that_is_stopped_does_not_wait_for_a_stuck_process(options, tmp_path):
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    (path,) = write_pictures(tmp_path / "a", 1)
+    chunks = [[Item.from_file(str(one)).identify()] for one in (path, pipe)]
+    with LocalEngine(options, workers=1) as engine:
+        running = engine.run(chunks)
+        assert next(running).num_rows == 1
+        running.close()
+        started = time.monotonic()
+    assert time.monotonic() - started < 60  # the timeout is 300 s
 
 
 @pytest.mark.slow

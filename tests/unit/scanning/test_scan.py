@@ -151,6 +151,43 @@ def test_a_scan_of_another_kind_is_refused_with_the_difference(run, tmp_path, ch
     assert len(sources(tmp_path)) == 1
 
 
+def test_the_manifest_names_scorer_and_device_and_resuming_with_others_is_refused(run, tmp_path):
+    write_pictures(tmp_path / "a", 1)
+    summary = run()
+    spec = json.loads((tmp_path / "out" / "scan.json").read_text())
+    assert (spec["detector"]["scorer"], spec["detector"]["device"]) == ("onnxruntime", "cpu")
+    rows = pl.read_parquet(tmp_path / "out" / "results" / "*.parquet")
+    assert rows["detector"].to_list() == [spec["detector"]]
+    assert summary.detector.scorer == "onnxruntime"
+    with pytest.raises(UsageError, match="cannot be resumed: scorer onnxruntime there, torch now;"):
+        run(resume=True, scorer="torch")
+    with pytest.raises(UsageError, match="cannot be resumed: device cpu there, cuda now;"):
+        run(resume=True, scorer="onnxruntime", device="cuda")
+    assert run(resume=True, scorer="onnxruntime").pictures == 1
+
+
+def test_results_of_a_version_without_scorer_and_device_are_continued(run, tmp_path):
+    write_pictures(tmp_path / "a", 1)
+    run()
+    path = tmp_path / "out" / "scan.json"
+    spec = json.loads(path.read_text())
+    del spec["detector"]["scorer"], spec["detector"]["device"]
+    path.write_text(json.dumps(spec))
+    assert run(resume=True).pictures == 1
+
+
+def test_wrong_scorer_device_or_timeout(run, tmp_path):
+    write_pictures(tmp_path / "a", 1)
+    with pytest.raises(UnknownChoiceError, match="unknown scorer 'onnx'"):
+        run(scorer="onnx")
+    with pytest.raises(UnknownChoiceError, match="unknown device 'cpuu', did you mean 'cpu'"):
+        run(device="cpuu")
+    for seconds in (0, -1, float("nan")):
+        with pytest.raises(UsageError, match=r"timeout .* s must be more than 0"):
+            run(timeout=seconds)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_with_results_is_not_overwritten(run, tmp_path):
     write_pictures(tmp_path / "a", 1)
     run()

@@ -6,9 +6,10 @@ pytest.importorskip("pyarrow")
 fsspec = pytest.importorskip("fsspec")
 
 from faceproof.checker import make_checker  # noqa: E402
+from faceproof.errors import UnknownChoiceError  # noqa: E402
 from faceproof.scanning.lister import Lister  # noqa: E402
 from faceproof.scanning.result_files import read_result  # noqa: E402
-from faceproof.scanning.worker import check_items  # noqa: E402
+from faceproof.scanning.worker import CheckOptions, check_items  # noqa: E402
 from support.scanning import write_pictures, write_tar  # noqa: E402
 
 
@@ -58,6 +59,30 @@ def test_everywhere_the_result_is_that_of_check(checker, tmp_path):
         for one, source, bytes_ in zip(found, sources, data, strict=True):
             assert plain(one, "") == plain(checker.check(bytes_, name=source), "")
     assert {one.status for one in found} == {"ok", "error"}
+
+
+def test_each_picture_is_announced_before_it_is_opened(checker, tmp_path):
+    paths = write_pictures(tmp_path / "a", 3)
+    (chunk,) = Lister(tuple(map(str, paths)))
+    begun = []
+    check_items(checker, chunk, begin=lambda: begun.append(1))
+    assert len(begun) == 4  # and once after the last
+
+
+def test_the_options_choose_scorer_and_device(tiny_bundle):
+    by = {"name": "bright", "version": "1.0", "sha256": "0" * 64}
+    options = CheckOptions(
+        detector=str(tiny_bundle),
+        operating_point="balanced",
+        faces="whole",
+        by=by,
+        scorer="onnxruntime",
+        device="no-such-device",
+    )
+    with pytest.raises(UnknownChoiceError, match="no-such-device"):
+        options.make_checker()
+    made = options.model_copy(update={"device": "cpu"}).make_checker()
+    assert (made.detector.scorer, made.detector.device) == ("onnxruntime", "cpu")
 
 
 def test_a_picture_beyond_the_limit_is_one_everywhere(checker, tmp_path):
