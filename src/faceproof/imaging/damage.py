@@ -154,15 +154,16 @@ def _run_damage(image: Image.Image) -> Damage | None:
     Black bars of a film begin and end with a row, and a flat background does not break off.
     """
     rows = np.asarray(image).reshape(image.height, image.width, -1)
-    low, high = rows.min(axis=(1, 2)).astype(int), rows.max(axis=(1, 2)).astype(int)
-    value = np.concatenate([[-1], np.where(low == high, low, -1), [-1]])
+    equal = rows.min(axis=(1, 2)) == rows.max(axis=(1, 2))
+    value = np.full(len(rows) + 2, -1.0)  # of the rows whose bytes are all the same
+    value[1:-1][equal] = rows[equal, 0, 0]
     edges = np.flatnonzero(value[1:] != value[:-1])
-    for start, end in pairwise(edges):
+    for start, end in pairwise(edges.tolist()):
         if end - start < _FEWEST_ROWS or value[start + 1] < 0:
             continue
         beside = (rows[max(start - 2, 0) : start][::-1], rows[end : end + 2])
         before, after = (
-            _breaks_off(np.abs(one.astype(int) - value[start + 1]).max(axis=2)) for one in beside
+            _breaks_off(np.abs(one.astype(float) - value[start + 1]).max(axis=2)) for one in beside
         )
         if before or after:
             return _between_rows(start - before, end + after, image.size)

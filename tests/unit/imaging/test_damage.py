@@ -249,6 +249,19 @@ def test_one_byte_over_and_over_in_plain_pixels_is_damage(kind, byte):
     assert (y == 0) == (kind == "BMP")  # its last row is the first in the file
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "I", "F", "RGBA", "CMYK"])
+def test_plain_pixels_of_any_kind_may_be_flat_in_part(mode):
+    """A letterbox, in numbers from 0 to 1 too: rows that are alike are no damage."""
+    grey = data.astronaut().mean(axis=2)
+    grey[:100] = 30
+    scale = {"I;16": 257, "F": 1 / 255}.get(mode, 1)
+    kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}.get(mode, np.uint8)
+    image = Image.fromarray((grey * scale).astype(kind))
+    file = io.BytesIO()
+    (image if mode in {"I;16", "I", "F"} else image.convert(mode)).save(file, "TIFF")
+    assert decode(file.getvalue()).damage is None
+
+
 STRIPS = {
     f"{compression}, {rows} rows": encoded(
         "TIFF", compression=compression, tiffinfo={278: rows}, **quality
