@@ -42,8 +42,9 @@ _KINDS = (
     *(str, PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray),
     *(StreamSource, RefusedSource),
 )
-#: A printable path with a suffix, in bytes; and the axes of an array of several pictures.
-_PATH = re.compile(rb"[^\0-\x1f\x7f]{1,4000}\.[A-Za-z0-9]{2,5}")
+#: A printable path in bytes, not markup or a document.
+_PATH = re.compile(rb"(?![<{%])[^\0-\x1f\x7f]{1,4000}")
+#: The axes of an array of several pictures.
 _AXES_OF_MANY = 4
 
 
@@ -74,11 +75,11 @@ def require_source(source: object) -> None:
     """
     if isinstance(source, str | PathLike) and not fsdecode(source):
         raise UsageError("the source is an empty text: pass the path of a picture")
-    if isinstance(source, bytes) and _is_path(source):
-        shown = to_printable(fsdecode(source))
+    if isinstance(source, bytes | bytearray | memoryview) and _is_path(source):
+        data = bytes(source)
         raise UsageError(
-            f"the source {source!r} is bytes, which are a picture's content, not its path: pass "
-            f"{shown!r} as text, or the bytes of the file"
+            f"the source {data!r} is bytes, which are a picture's content, not its path: pass "
+            f"{to_printable(fsdecode(data))!r} as text, or the bytes of the file"
         )
     if not isinstance(source, _KINDS) and not hasattr(source, "read"):
         raise UsageError(
@@ -87,9 +88,9 @@ def require_source(source: object) -> None:
         )
 
 
-def _is_path(data: bytes) -> bool:
-    """Return whether bytes look like the path of a picture: one short line with a suffix."""
-    return not begins_like_picture(data) and _PATH.fullmatch(data) is not None
+def _is_path(data: bytes | bytearray | memoryview) -> bool:
+    """Return whether bytes look like a path: one short line that is no file's content."""
+    return _PATH.fullmatch(data) is not None and not begins_like_picture(bytes(data))
 
 
 def require_sources(sources: object) -> None:

@@ -210,7 +210,9 @@ def test_a_full_disk_is_one_line(work, check, format_):
 
 
 @needs_posix
-@pytest.mark.parametrize("words", [("check", "0.jpg"), ("detectors", "list")])
+@pytest.mark.parametrize(
+    "words", [("check", "0.jpg"), ("detectors", "list"), ("--version",), ("check", "--help")]
+)
 def test_a_full_disk_behind_standard_output_is_one_line(work, words):
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ torch = pytest.importorskip("torch")
 from faceproof.cli import main  # noqa: E402
 from faceproof.detector import Bundle  # noqa: E402
 from faceproof.errors import TrainingError  # noqa: E402
+from faceproof.training.fit import _try_export  # noqa: E402
 from faceproof.training.recipe import read_recipe  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
 from support.portraits import draw_pictures  # noqa: E402
@@ -62,6 +64,16 @@ def test_budgets_that_the_data_cannot_support_name_the_options_that_lead_to_a_ru
     assert remedy == ["calibration.budgets=auto", "calibration.default_budget=auto"]
     bundle = train(small_recipe(*asked, *remedy), "run", progress=lambda _: None)
     assert list(bundle.spec.operating_points) == ["1-in-5"]
+
+
+@pytest.mark.slow
+def test_the_trial_export_of_the_examples_network_takes_less_than_twenty_seconds():
+    """Of processor time: 6 seconds were measured."""
+    recipe, told = read_recipe(EXAMPLE), []
+    before = time.process_time()
+    _try_export(recipe, told.append)
+    assert time.process_time() - before < 20
+    assert told == ["trial export of the untrained network"]
 
 
 @pytest.mark.nightly

@@ -184,7 +184,7 @@ def test_verdicts_of_another_detector_are_not_told_anew(checker):
 
 def test_bytes_with_a_name_are_told_as_their_file_is(checker, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for file in (png(ASTRONAUT), png(ASTRONAUT)[:900], b"", b"plainly no picture"):
+    for file in (png(ASTRONAUT), png(ASTRONAUT)[:900], b"", b"plainly no picture\n"):
         Path("a.png").write_bytes(file)
         assert summarise(checker.check(file, name="a.png")) == summarise(checker.check("a.png"))
 
@@ -200,7 +200,7 @@ BAD = {
     "address_refused": "http://127.0.0.1/a.jpg",
     "unsupported_source": "https://example.org/a.jpg",
     "empty_file": b"",
-    "unsupported_format": b"plainly no picture",
+    "unsupported_format": b"plainly no picture\n",
     "source_unreadable": RefusedSource(
         "locked", SourceUnreadableError("locked: Permission denied")
     ),

@@ -33,6 +33,9 @@ def jpeg(tmp_path: Path) -> Path:
     [
         ("", "pass the path of a picture"),
         (b"photos/a.jpg", "pass 'photos/a.jpg' as text, or the bytes of the file"),
+        (b"path", "pass 'path' as text, or the bytes of the file"),
+        (bytearray(b"photos/IMG_0001"), "pass 'photos/IMG_0001' as text"),
+        (memoryview("Fotos/Jörg.jpg".encode()), "pass 'Fotos/Jörg.jpg' as text"),
         (None, "of type NoneType: pass a path, bytes, a binary stream"),
         (["a.jpg"], "check_many takes a list"),
         (42, "of type int"),
@@ -71,7 +74,9 @@ def test_many_arrays_are_several(checker):
     assert [one.status for one in results] == ["ok", "ok"]
 
 
-@pytest.mark.parametrize("data", [b"", b"plain text.\n", b"GIF89a.jpeg"])
+@pytest.mark.parametrize(
+    "data", [b"", b"plain text.\n", b"GIF89a.jpeg", b"<svg/>", b'{"a": 1}', b"%PDF-1.7"]
+)
 def test_bytes_of_a_file_are_not_taken_for_a_path(checker, data):
     assert checker.check(data).status == "error"
 

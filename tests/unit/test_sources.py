@@ -258,13 +258,22 @@ def test_names_that_end_in_nul_need_the_option():
 
 @pytest.mark.parametrize(
     "address",
-    ["data:image/gif;base64,R0lGODlhAQAB", "DATA:;base64,R0lG%4fDlhA QAB", "data:,GIF89a%01%00%01"],
+    [
+        "data:image/gif;base64,R0lGODlhAQAB",
+        "DATA:;base64,R0lG%4fDlhA QAB",
+        "data:,GIF89a%01%00%01",
+    ],
 )
 def test_a_data_address_is_read(address):
     (source,) = Sources([address])
     assert isinstance(source, StreamSource)
     assert source.read(100) == b"GIF89a\x01\0\x01"
     assert len(source.source) < 60
+
+
+@pytest.mark.parametrize("text", ["_-_-AQ", "_-_-AQ==", "%2F%2B%2F%2BAQ==", "/+/+\r\nAQ"])
+def test_the_data_may_be_in_either_alphabet_and_without_padding(text):
+    assert as_stream(f"data:image/gif;base64,{text}").read(9) == b"\xff\xef\xfe\x01"
 
 
 @pytest.mark.parametrize("address", ["data:image/png;base64,R0lG*", "data:image/png;base64"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -31,7 +31,12 @@ from faceproof.cli import (
     update,
     webapp,
 )
-from faceproof.cli.exits import ErrorHandlingGroup, hold_standard_descriptors
+from faceproof.cli.exits import (
+    ALL_CHECKED,
+    ErrorHandlingGroup,
+    handle_errors,
+    hold_standard_descriptors,
+)
 from faceproof.cli.progress import is_terminal
 
 #: The verbs: each is a function, or an app with verbs of its own.
@@ -83,7 +88,20 @@ def main() -> None:
     """Run the command line; the console script's entry."""
     hold_standard_descriptors()
     _keep_help_plain()
-    app()
+    try:
+        with handle_errors():  # of help and version too, which are printed before a verb runs
+            _run_app()
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+
+
+def _run_app() -> NoReturn:
+    """Run the app; its end is that of a verb."""
+    try:
+        app()
+    except SystemExit as stop:
+        raise typer.Exit(int(stop.code or ALL_CHECKED)) from None
+    raise typer.Exit
 
 
 def _keep_help_plain() -> None:

@@ -114,6 +114,8 @@ def handle_errors() -> Iterator[None]:
         raise typer.Exit(interrupt_code(stop)) from None
     except BrokenPipeError:
         _abandon_output(_BROKEN_PIPE)
+    except typer.Exit:  # whatever came before it was reported
+        raise
     except Exception as error:
         if not _is_refusal(error):
             raise

@@ -5,6 +5,7 @@ It contains neither the picture, its name or URL, nor the user.
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from faceproof.detector.spec import Probability, Sha256, Verdict
 from faceproof.errors import DataError
 from faceproof.records import Document, Record
-from faceproof.sources import to_printable
+from faceproof.sources import decode_text, to_printable
 
 Truth = Literal["real", "fake"]
 
@@ -169,12 +170,14 @@ def read_feedback(path: Path) -> tuple[Feedback, ...]:
 
     Raises:
         DataError: the file cannot be read, or a line is malformed.
+        UsageError: it is not UTF-8.
     """
+    shown = to_printable(str(path))
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            return tuple(_read(file, to_printable(str(path))))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{to_printable(str(path))} cannot be read: {error}") from error
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{shown} cannot be read: {error}") from error
+    return tuple(_read(io.StringIO(decode_text(data, shown)), shown))
 
 
 def _read(file: Iterable[str], name: str) -> Iterator[Feedback]:

@@ -31,7 +31,7 @@ from faceproof.evaluation.selection import (
     select_rows,
     selection_notes,
 )
-from faceproof.sources import to_printable
+from faceproof.sources import decode_text, to_printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,10 +106,9 @@ def read_scores(path: Path, root: Path, *, name: str | None = None) -> Scores:
     shown = to_printable(str(path))
     try:
         data = path.read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UsageError(f"{shown} cannot be read as a CSV of scores: {error}") from error
-    lines = csv.DictReader(io.StringIO(text))
+    lines = csv.DictReader(io.StringIO(decode_text(data, shown), newline=""))
     if missing := [
         column for column in ("path", "score") if column not in (lines.fieldnames or ())
     ]:

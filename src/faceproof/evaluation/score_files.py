@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceproof.errors import DataError
-from faceproof.sources import to_printable
+from faceproof.sources import decode_text, to_printable
 
 _COLUMNS = {"path", "score", "condition"}
 
@@ -41,19 +42,20 @@ def read_scores(path: Path) -> ScoreFile:
     Raises:
         DataError: the file cannot be read, has other columns, a score that is not a number, or a
             picture twice.
+        UsageError: it is not UTF-8.
     """
     shown = to_printable(str(path))
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            columns = set(rows.fieldnames or ())
-            if not {"path", "score"} <= columns <= _COLUMNS:
-                raise DataError(
-                    f"{shown}: columns are {', '.join(sorted(columns)) or 'missing'}, "
-                    "expected path, score and optionally condition"
-                )
-            return ScoreFile(dict(_keyed(rows, shown)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = decode_text(path.read_bytes(), shown)
+        rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+        columns = set(rows.fieldnames or ())
+        if not {"path", "score"} <= columns <= _COLUMNS:
+            raise DataError(
+                f"{shown}: columns are {', '.join(sorted(columns)) or 'missing'}, "
+                "expected path, score and optionally condition"
+            )
+        return ScoreFile(dict(_keyed(rows, shown)))
+    except (OSError, csv.Error) as error:
         raise DataError(f"{shown} cannot be read as a CSV of scores: {error}") from error
 
 

@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -34,25 +35,29 @@ _WARNINGS = (
     "unsupported jpeg process",
 )
 _EIGHTH = 8  # one pixel of the smallest decoded size is the mean of one DCT block
-_FILL = 128  # the luma that libjpeg gives to blocks without data
+_FILL = 128  # what libjpeg gives to each component of a block without data
 _COEFFICIENTS = 64
-# Where less is lost of a file that has its end mark, the decoder may have lost its place anywhere.
-_SMALLEST_CUT = 0.1
 # Random bytes hold an invalid marker every 260 bytes; 2048 without one are rarer than 1 in 2500.
 _BEFORE_MARKER = 2048
 
-# What entropy coding does not write: one byte over and over, or plain text.
-_FOREIGN = re.compile(rb"\x00{64}|\xff{64}|[\t\n\r\x20-\x7e]{96}")
+# Where less is lost of a file that has its end mark, the decoder may have lost its place anywhere.
+_SMALLEST_CUT = 0.1
+
+# What entropy coding does not write: plain text, or one byte over and over. Such a run fills at
+# least one block of 32 bytes.
+_TEXT = re.compile(rb"[\t\n\r\x20-\x7e]{96}")
+_RUN, _BLOCK = 64, 32
 
 # Compressions of TIFF: JPEG and Deflate (Adobe technical notes 2 and 3); bytes inflated at once.
 _JPEG_IN_TIFF = 7
 _DEFLATE = frozenset({8, 32946})
 _PIECE = 1 << 20
 
-# Zeros in uncompressed pixels: rows of them, pixels of the next row, and what is dark anyway.
+# One byte over and over in uncompressed pixels: rows of it, pixels of the next row, and how far
+# from it pixels are like it anyway.
 _FEWEST_ROWS = 8
 _SHORTEST_BREAK = 4
-_DARK = 4
+_ALIKE = 4
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ def find_damage(container: Container, data: bytes, image: Image.Image) -> Damage
     if isinstance(container, Jpeg):
         return _jpeg_damage(container, data, image.size)
     if container.has_plain_pixels:
-        return _zero_damage(image)
+        return _run_damage(image)
     if isinstance(container, Tiff):
         return _strip_damage(container, image.size)
     return _coded_damage(container, image.size)
@@ -143,31 +148,39 @@ def _is_inflatable(data: bytes) -> bool:
     return decompressor.eof
 
 
-def _zero_damage(image: Image.Image) -> Damage | None:
-    """Return the damage of zeros in uncompressed pixels that begin or end within a row.
+def _run_damage(image: Image.Image) -> Damage | None:
+    """Return the damage of one byte over and over, in uncompressed pixels, from within a row on.
 
-    Black bars of a film begin and end with a row, and a dark background does not break off.
+    Black bars of a film begin and end with a row, and a flat background does not break off.
     """
-    rows = np.asarray(image).reshape(image.height, image.width, -1).max(axis=2)
-    black = np.concatenate([[False], ~rows.any(axis=1), [False]])
-    edges = np.flatnonzero(black[1:] != black[:-1]).reshape(-1, 2)
-    for start, end in edges:
-        if end - start < _FEWEST_ROWS:
+    rows = np.asarray(image).reshape(image.height, image.width, -1)
+    equal = rows.min(axis=(1, 2)) == rows.max(axis=(1, 2))
+    value = np.full(len(rows) + 2, -1.0)  # of the rows whose bytes are all the same
+    value[1:-1][equal] = rows[equal, 0, 0]
+    edges = np.flatnonzero(value[1:] != value[:-1])
+    for start, end in pairwise(edges.tolist()):
+        if end - start < _FEWEST_ROWS or value[start + 1] < 0:
             continue
-        before, after = _breaks_off(rows[:start][::-1]), _breaks_off(rows[end:])
+        beside = (rows[max(start - 2, 0) : start][::-1], rows[end : end + 2])
+        before, after = (
+            _breaks_off(np.abs(one.astype(float) - value[start + 1]).max(axis=2)) for one in beside
+        )
         if before or after:
             return _between_rows(start - before, end + after, image.size)
     return None
 
 
 def _breaks_off(rows: np.ndarray) -> bool:
-    """Return whether the row beside black ones is black from one pixel on, and the next is not."""
+    """Return whether the row beside equal ones is as they are from one pixel on, the next not.
+
+    ``rows`` are the differences to their value, [N, width].
+    """
     if len(rows) < 2:
         return False
-    lit = np.flatnonzero(rows[0])
-    left, right = int(lit[0]), len(rows[0]) - 1 - int(lit[-1])
+    other = np.flatnonzero(rows[0])
+    left, right = int(other[0]), len(rows[0]) - 1 - int(other[-1])
     edge = rows[1][:left] if left > right else rows[1][len(rows[1]) - right :]
-    return len(edge) >= _SHORTEST_BREAK and bool(np.median(edge) > _DARK)
+    return len(edge) >= _SHORTEST_BREAK and bool(np.median(edge) > _ALIKE)
 
 
 def _coded_damage(container: Container, size: tuple[int, int]) -> Damage | None:
@@ -178,9 +191,33 @@ def _coded_damage(container: Container, size: tuple[int, int]) -> Damage | None:
     spans = [span for span in container.coded_spans() if span[1] > span[0]]
     total, before = sum(end - start for start, end in spans), 0
     for start, end in spans:
-        if found := _FOREIGN.search(container.data, start, end):
-            return _everywhere(size, 1.0 - (before + found.start() - start) / total)
+        foreign = _find_foreign(container.data, start, end)
+        if foreign is not None:
+            return _everywhere(size, 1.0 - (before + foreign - start) / total)
         before += end - start
+    return None
+
+
+def _find_foreign(data: bytes, start: int, end: int) -> int | None:
+    """Return where in coded data the first bytes lie that no encoder writes; None without any."""
+    text = _TEXT.search(data, start, end)
+    run = _find_run(data, start, end)
+    places = [place for place in (text and text.start(), run) if place is not None]
+    return min(places, default=None)
+
+
+def _find_run(data: bytes, start: int, end: int) -> int | None:
+    """Return where a run of one byte begins, looking at blocks; None without one."""
+    blocks = np.frombuffer(data, np.uint8, (end - start) // _BLOCK * _BLOCK, start)
+    blocks = blocks.reshape(-1, _BLOCK)
+    ends = np.flatnonzero(blocks[:, 0] == blocks[:, -1])
+    for block in ends[(blocks[ends] == blocks[ends, :1]).all(axis=1)]:
+        place = start + int(block) * _BLOCK
+        byte = data[place : place + 1]
+        first = max(place - _RUN, start)
+        first += len(data[first:place].rstrip(byte))
+        if data[first : min(first + _RUN, end)] == byte * _RUN:
+            return first
     return None
 
 
@@ -199,10 +236,11 @@ def _jpeg_damage(container: Jpeg, data: bytes, size: tuple[int, int]) -> Damage 
             return None  # padding behind a complete picture
         return _between_rows(_first_filled_row(begin, container), size[1], size)
     row = _first_filled_row(data, container)
-    lost = (size[1] - row) / size[1]
-    if lost == 0 or (lost < _SMALLEST_CUT and container.has_end_mark):
+    missing = _between_rows(row, size[1], size, cut=True)
+    if missing.share == 0 or (missing.share < _SMALLEST_CUT and container.has_end_mark):
         return _everywhere(size)
-    return _between_rows(row, size[1], size, cut=True)
+    # A file with its end mark may lack data anywhere, and what follows them is out of place.
+    return replace(missing, box=_everywhere(size).box) if container.has_end_mark else missing
 
 
 def _is_warned_of(data: bytes) -> bool:
@@ -228,9 +266,9 @@ def _decode_small(data: bytes, colours: str, *, strict: bool) -> np.ndarray:
 
 def _foreign_bytes(container: Jpeg, start: int, end: int) -> int | None:
     """Return where in a scan the first byte may lie that the encoder did not write."""
-    found = _FOREIGN.search(container.data, start, end)
-    if found:
-        return found.start()
+    foreign = _find_foreign(container.data, start, end)
+    if foreign is not None:
+        return foreign
     if container.has_end_mark or end == len(container.data):
         return None
     return max(start, end - _BEFORE_MARKER)
@@ -238,7 +276,10 @@ def _foreign_bytes(container: Jpeg, start: int, end: int) -> int | None:
 
 def _first_filled_row(data: bytes, container: Jpeg) -> int:
     """Return the first row of pixels with a block that libjpeg filled up for want of data."""
-    rows = np.any(_decode_small(data, "GRAY", strict=False)[..., 0] != _FILL, axis=1)
+    # Four components are inverted on the way, or not: 127 or 128.
+    colours, rounding = ("CMYK", 1) if container.channels == 4 else ("GRAY", 0)
+    away = np.abs(_decode_small(data, colours, strict=False).astype(int) - _FILL)
+    rows = np.any(away > rounding, axis=(1, 2))
     drawn = int(np.flatnonzero(rows)[-1]) if rows.any() else -1  # the last row with any data
     high = container.rows_of_unit  # it may be incomplete, as all rows of its unit
     complete = drawn * _EIGHTH // high * high

@@ -25,9 +25,11 @@ def safe_stem(source: str) -> str:
 
     >>> safe_stem("/photos/Party (1).jpg"), safe_stem("https://example.org/a.php?x=/../b")
     ('Party_1', 'b')
+    >>> safe_stem("-"), safe_stem("--all.jpg")
+    ('picture', 'all')
     """
     stem = source.replace("\\", "/").rstrip("/").rpartition("/")[2].rpartition(".")
-    return _UNSAFE.sub("_", stem[0] or stem[2]).strip("_")[:60] or "picture"
+    return _UNSAFE.sub("_", stem[0] or stem[2]).strip("_-")[:60] or "picture"
 
 
 def free_path(folder: Path, name: str, key: str, mark: str) -> Path:

@@ -14,14 +14,15 @@ from typing import BinaryIO, cast
 from faceproof.errors import SourceUnreadableError
 from faceproof.scanning.items import MEMBER, Item
 from faceproof.sources import (
+    HEAD_BYTES,
     PICTURE_SUFFIXES,
     begins_like_picture,
     is_of_other_program,
+    is_own_drawing,
     to_printable,
 )
 
 _BLOCK = 512
-_HEAD = 64
 #: No header of an archive is larger; a hostile one claims any size.
 _LARGEST_HEADER = 1 << 20
 _ERRORS = (tarfile.TarError, EOFError, zlib.error, OSError, ValueError)
@@ -100,10 +101,12 @@ def _is_wanted(member: tarfile.TarInfo, stream: _ForwardReader) -> bool:
     path = PurePosixPath(member.name)
     if path.name.startswith("._") or any(map(is_of_other_program, path.parts[:-1])):
         return False
-    if path.suffix:
-        return path.suffix.lower() in PICTURE_SUFFIXES
+    suffix = path.suffix.lower()
+    if suffix not in {"", ".png"}:
+        return suffix in PICTURE_SUFFIXES
     stream.seek(member.offset_data)
-    return begins_like_picture(stream.read(min(member.size, _HEAD)))
+    head = stream.read(min(member.size, HEAD_BYTES))
+    return not is_own_drawing(head) if suffix else begins_like_picture(head)
 
 
 _DECOMPRESSORS: Mapping[bytes, Callable[[BinaryIO], BinaryIO]] = {

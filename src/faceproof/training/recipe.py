@@ -16,7 +16,7 @@ from faceproof.imaging.preprocessing import Preprocessing
 from faceproof.networks import input_defaults
 from faceproof.networks.heads import HeadSpec
 from faceproof.records import Record
-from faceproof.sources import refuse_utf16
+from faceproof.sources import decode_text
 from faceproof.tables import choose, did_you_mean
 from faceproof.training.origins import Statement
 from faceproof.training.overrides import Place, apply_override, name_overrides
@@ -422,10 +422,8 @@ def read_recipe(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         RecipeError: naming the key at fault and the nearest right one.
     """
     try:
-        data = path.read_bytes()
-        refuse_utf16(data, "it")
-        content = tomllib.loads(data.decode("utf-8-sig"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, UsageError) as error:
+        content = tomllib.loads(decode_text(path.read_bytes(), "it"))
+    except (OSError, tomllib.TOMLDecodeError, UsageError) as error:
         raise RecipeError(f"{path} cannot be read as a recipe: {error}") from error
     written = dict(apply_override(content, override) for override in overrides)
     try:

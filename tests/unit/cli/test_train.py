@@ -1,7 +1,8 @@
-"""`train --init`: it writes one file, never over another; a missing recipe is wrong usage."""
+"""`train`: a wrong recipe is wrong usage at once; `--init` writes one file, never over another."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,14 @@ def test_without_a_recipe_the_way_to_one_is_named():
     answer = train()
     assert answer.exit_code == 2
     assert "faceproof train --init" in answer.output
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_fault_of_the_recipe_is_named_before_torch_is_imported(tmp_path, monkeypatch, encoding):
+    pytest.importorskip("torch")
+    monkeypatch.setitem(sys.modules, "faceproof.training.train", None)  # importing it would fail
+    path = tmp_path / "own.toml"
+    path.write_text("sead = 1\n", encoding=encoding)
+    answer = train(str(path))
+    assert answer.exit_code == 2
+    assert "did you mean 'seed'" in answer.output

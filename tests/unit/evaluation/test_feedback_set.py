@@ -16,7 +16,7 @@ from skimage import data
 from faceproof.data.duplicates import perceptual_hash
 from faceproof.data.manifest import Manifest, Row
 from faceproof.detector.bundle import Bundle
-from faceproof.errors import DataError, ManifestError
+from faceproof.errors import DataError, ManifestError, UsageError
 from faceproof.evaluation.feedback import Feedback, read_feedback, to_json_lines
 from faceproof.evaluation.feedback_set import (
     FeedbackCounts,
@@ -268,6 +268,15 @@ class TestFile:
         text = next(iter(to_json_lines([feedback(1)]))) + line + "\n"
         (tmp_path / "f.jsonl").write_text(text, encoding="utf-8")
         with pytest.raises(DataError, match="line 2"):
+            read_feedback(tmp_path / "f.jsonl")
+
+    def test_a_mark_is_no_part_of_a_line_and_utf16_is_named(self, tmp_path):
+        given = (feedback(1),)
+        text = "\n" + "".join(to_json_lines(given))
+        (tmp_path / "f.jsonl").write_text(text, encoding="utf-8-sig")
+        assert read_feedback(tmp_path / "f.jsonl") == given
+        (tmp_path / "f.jsonl").write_text(text, encoding="utf-16")
+        with pytest.raises(UsageError, match=r"f\.jsonl is UTF-16, and must be UTF-8"):
             read_feedback(tmp_path / "f.jsonl")
 
     def test_no_file(self, tmp_path):

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from faceproof.errors import DataError
+from faceproof.errors import DataError, UsageError
+from faceproof.evaluation import other_scores
 from faceproof.evaluation.score_files import read_scores
 
 
@@ -59,5 +60,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read as a CSV"):
         read_scores(tmp_path / "none.csv")
     (tmp_path / "binary.csv").write_bytes(b"path,score\n\xff\xfe,1\n")
-    with pytest.raises(DataError, match="cannot be read as a CSV"):
+    with pytest.raises(UsageError, match=r"binary\.csv is not UTF-8 .*: save it as UTF-8"):
         read_scores(tmp_path / "binary.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_a_file_in_utf16_is_named(tmp_path, encoding):
+    file = write(tmp_path, "path,score\na,0.5\n", encoding)
+    for read in (read_scores, lambda path: other_scores.read_scores(path, tmp_path)):
+        with pytest.raises(UsageError, match=r"tool\.csv is UTF-16, and must be UTF-8"):
+            read(file)

@@ -20,10 +20,10 @@ SIDE = 512
 END = b"\xff\xd9"
 
 
-def encoded(kind: str, **how: object) -> bytes:
+def encoded(kind: str, mode: str = "RGB", **how: object) -> bytes:
     """Return the astronaut, 512 px square, in a format."""
     file = io.BytesIO()
-    Image.fromarray(data.astronaut()).save(file, kind, **how)
+    Image.fromarray(data.astronaut()).convert(mode).save(file, kind, **how)
     return file.getvalue()
 
 
@@ -33,6 +33,7 @@ JPEGS = {
     "restarts": encoded("JPEG", quality=90, restart_marker_rows=1),
     "progressive": encoded("JPEG", quality=90, progressive=True),
     "no subsampling": encoded("JPEG", quality=90, subsampling=0),
+    "four inks": encoded("JPEG", "CMYK", quality=90),
 }
 SINGLE_SCAN = [name for name in JPEGS if name != "progressive"]
 
@@ -51,10 +52,10 @@ def zeros(file: bytes) -> bytes:
     return cut(file) + bytes(len(file) - len(file) // 4 - 2) + file[-2:]
 
 
-def zeros_to_the_end(file: bytes) -> bytes:
-    """Return the file with zeros for its last 70 %."""
+def filled_to_the_end(file: bytes, byte: int) -> bytes:
+    """Return the file with one byte for its last 70 %."""
     kept = 3 * len(file) // 10
-    return file[:kept] + bytes(len(file) - kept)
+    return file[:kept] + bytes([byte]) * (len(file) - kept)
 
 
 def with_middle(file: bytes, middle: Callable[[int], bytes]) -> bytes:
@@ -71,6 +72,11 @@ def text_inside(file: bytes) -> bytes:
     return with_middle(file, lambda length: b"<p>503 Service Unavailable</p>\n" * length)
 
 
+def one_byte_inside(file: bytes) -> bytes:
+    """What a flash memory or a recovery program leaves: any byte, over and over."""
+    return with_middle(file, lambda length: b"\xaa" * length)
+
+
 def random_inside(file: bytes) -> bytes:
     return with_middle(file, random.Random(3).randbytes)
 
@@ -79,7 +85,15 @@ def gap(file: bytes) -> bytes:
     return with_middle(file, lambda _: b"")
 
 
-HARM = [cut, cut_and_closed, zeros, zeros_inside, text_inside, random_inside, gap]
+def large_gap(file: bytes) -> bytes:
+    """Return the file without a fifth of it, from 30 % on: a lost cluster of a disk."""
+    return file[: 3 * len(file) // 10] + file[len(file) // 2 :]
+
+
+HARM = [
+    *(cut, cut_and_closed, zeros, zeros_inside, text_inside, one_byte_inside, random_inside),
+    *(gap, large_gap),
+]
 
 
 @pytest.mark.parametrize("name", JPEGS)
@@ -104,11 +118,19 @@ def test_harm_to_a_jpeg_is_seen(name, harm):
     except PictureError:
         return  # the decoder itself refused
     assert found is not None
-    assert found.share > 0.4
+    assert found.share > (0.1 if harm is large_gap else 0.4)
+
+
+@pytest.mark.parametrize("name", JPEGS)
+@pytest.mark.parametrize("harm", [cut_and_closed, large_gap])
+def test_a_jpeg_that_lacks_data_but_not_its_end_mark_may_lack_them_anywhere(name, harm):
+    """Behind a gap all pixels are out of place, and the end is filled up as after a cut."""
+    found = decode(harm(JPEGS[name])).damage
+    assert found.box == (0, 0, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("name", SINGLE_SCAN)
-@pytest.mark.parametrize("harm", [cut, cut_and_closed, zeros, zeros_inside, text_inside])
+@pytest.mark.parametrize("harm", [cut, zeros, zeros_inside, text_inside, one_byte_inside])
 def test_what_lies_before_the_damage_of_a_jpeg_is_intact(name, harm):
     picture = decode(harm(JPEGS[name]))
     x, y, width, height = picture.damage.box
@@ -152,7 +174,7 @@ def test_damage_is_turned_with_the_picture(orientation):
     exif[0x0112] = orientation
     file = encoded("JPEG", quality=90, exif=exif)
     assert exif_orientation(exif.tobytes()) == orientation
-    whole, harmed = decode(file), decode(cut_and_closed(file))
+    whole, harmed = decode(file), decode(cut(file))
     x, y, width, height = (int(number) for number in harmed.damage.box)
     inside = np.zeros((SIDE, SIDE), bool)
     inside[y : y + height, x : x + width] = True
@@ -190,7 +212,7 @@ def test_a_whole_coded_picture_is_whole(name):
 
 
 @pytest.mark.parametrize("name", CODED)
-@pytest.mark.parametrize("harm", [zeros, zeros_inside, text_inside])
+@pytest.mark.parametrize("harm", [zeros, zeros_inside, text_inside, one_byte_inside])
 def test_foreign_bytes_in_coded_data_spoil_the_picture(name, harm):
     try:
         found = decode(harm(CODED[name])).damage
@@ -216,14 +238,28 @@ def test_metadata_full_of_zeros_are_not_the_picture():
 
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF"])
-def test_zeros_in_plain_pixels_are_damage(kind):
+@pytest.mark.parametrize("byte", [0, 0xAA, 255])
+def test_one_byte_over_and_over_in_plain_pixels_is_damage(kind, byte):
     assert decode(encoded(kind)).damage is None
-    found = decode(zeros_to_the_end(encoded(kind))).damage
+    found = decode(filled_to_the_end(encoded(kind), byte)).damage
     assert found is not None
     assert found.share == pytest.approx(0.7, abs=0.01)
     x, y, width, height = found.box
     assert (x, width, round(height)) == (0, SIDE, round(found.share * SIDE))
     assert (y == 0) == (kind == "BMP")  # its last row is the first in the file
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16", "I", "F", "RGBA", "CMYK"])
+def test_plain_pixels_of_any_kind_may_be_flat_in_part(mode):
+    """A letterbox, in numbers from 0 to 1 too: rows that are alike are no damage."""
+    grey = data.astronaut().mean(axis=2)
+    grey[:100] = 30
+    scale = {"I;16": 257, "F": 1 / 255}.get(mode, 1)
+    kind = {"I;16": np.uint16, "I": np.int32, "F": np.float32}.get(mode, np.uint8)
+    image = Image.fromarray((grey * scale).astype(kind))
+    file = io.BytesIO()
+    (image if mode in {"I;16", "I", "F"} else image.convert(mode)).save(file, "TIFF")
+    assert decode(file.getvalue()).damage is None
 
 
 STRIPS = {
@@ -252,9 +288,10 @@ def test_a_broken_strip_of_a_tiff_spoils_its_rows(name, wrong):
     assert found.box == (0, place * rows, SIDE, rows)
 
 
-def test_black_bars_are_not_damage():
+@pytest.mark.parametrize("value", [0, 200, 255])
+def test_bars_are_not_damage(value):
     barred = data.astronaut().copy()
-    barred[:60] = barred[-60:] = 0
+    barred[:60] = barred[-60:] = value
     for kind in ("BMP", "TIFF"):
         file = io.BytesIO()
         Image.fromarray(barred).save(file, kind)

@@ -24,7 +24,8 @@ from faceproof.reports.marked_files import free_path, read_mark, safe_stem, writ
         ("caf\\xe9.jpg", "xe9"),
         ("a" * 300 + ".jpg", "a" * 60),
         ("nul\0l.png", "nul_l"),
-        ("-rf.png", "-rf"),
+        ("-rf.png", "rf"),
+        ("-", "picture"),
     ],
 )
 def test_names_are_safe_anywhere(source: str, stem: str) -> None:

@@ -7,8 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from faceproof.reports.marked_files import write_marked
 from faceproof.scanning.archives import Container, tar_items
+from faceproof.sources import HEATMAP_MARK
 from support.scanning import picture, write_tar
 
 LIMIT = 1_000
@@ -89,6 +92,17 @@ def test_links_devices_and_copies_of_other_programs_are_not_pictures(tmp_path):
     items, skipped = listed(path)
     assert [name_of(item) for item in items] == ["b.png"]
     assert skipped == 5
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz"])
+def test_what_faceproof_drew_is_not_checked(tmp_path, mode):
+    drawn = tmp_path / "drawn.png"
+    write_marked(Image.new("RGB", (8, 8)), drawn, HEATMAP_MARK, "face 1")
+    files = {"a.png": picture(1), "a-heat.png": drawn.read_bytes(), "b.png": picture(2)}
+    items, skipped = listed(write_tar(tmp_path / "s.tar", files, mode=mode))
+    assert ([name_of(item) for item in items], skipped) == (["a.png", "b.png"], 1)
+    if mode == "w:gz":  # they carry their bytes
+        assert [item.data for item in items] == [files["a.png"], files["b.png"]]
 
 
 def error_of(items) -> str:

@@ -196,6 +196,9 @@ def train(
     if dry_run:
         _print_plan(recipe, overrides)
         return
+    from faceproof.training.recipe import read_recipe
+
+    read_recipe(recipe, tuple(set_ or ()))  # its faults, before torch is imported
     from faceproof.training.run.stopping import TrainingStopped
     from faceproof.training.train import train as run
 

@@ -131,7 +131,10 @@ def _require_source(source: Path) -> Path:
     if not source.exists():
         raise UsageError(f"{shown}: no such folder; give the folder of the pictures")
     if source.is_file() and source.suffix.lower() not in TABLE_SUFFIXES:
-        raise UsageError(f"{shown} is a file; give the folder that contains it or its content")
+        raise UsageError(
+            f"{shown} is a file; give the folder that contains it or its content, or a table: "
+            f"{', '.join(sorted(TABLE_SUFFIXES))} (JSON: .jsonl, with one object a line)"
+        )
     return source
 
 

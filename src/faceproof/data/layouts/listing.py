@@ -15,6 +15,8 @@ from faceproof.sources import (
     PICTURE_SUFFIXES,
     begins_like_picture,
     is_of_other_program,
+    is_own_drawing,
+    read_head,
     to_printable,
 )
 
@@ -178,6 +180,9 @@ def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) 
     for found in _Walk(str(source)):
         if isinstance(found, ListingProblem):
             problems.append(found)
+        elif suffix_of(found) == ".png" and is_own_drawing(read_head(source / found)):
+            reason = "a heat map or annotated picture of faceproof: remove it"
+            problems.append(ListingProblem(found, "not_a_picture", reason))
         elif is_medium(name := found.rpartition("/")[2]) or _is_bare_picture(source, found):
             media.append(found)
         elif tables(name):
@@ -190,13 +195,7 @@ def read_tree(source: Path, *, tables: Callable[[str], bool] = lambda _: False) 
 def _is_bare_picture(root: Path, path: str) -> bool:
     """Return whether a file without a suffix begins as a picture does."""
     name = path.rpartition("/")[2]
-    if "." in name:
-        return False
-    try:
-        with (root / path).open("rb") as file:
-            return begins_like_picture(file.read(64))
-    except OSError:
-        return False
+    return "." not in name and begins_like_picture(read_head(root / path))
 
 
 def _require_folder(source: Path) -> None:

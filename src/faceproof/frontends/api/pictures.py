@@ -7,7 +7,6 @@ URL in JSON. All forms have the same limits and give the same `Upload`, or the U
 from __future__ import annotations
 
 import asyncio
-import binascii
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Literal, Self, TypeVar
@@ -36,6 +35,7 @@ from faceproof.frontends.api.uploads import (
     read_uploads,
 )
 from faceproof.records import Record
+from faceproof.sources import base64_bytes
 
 _LONGEST_ADDRESS = 4096
 _LONGEST_NAME = 1024
@@ -311,11 +311,6 @@ def _form_of(request: Request, *, several: bool) -> _Form:
     raise HTTPException(415, f"Content-Type is {kind[:60]!r}; send {wanted}")
 
 
-#: Base64 characters decoded at once, so that other threads run in between; a multiple of 4.
-_PIECE = 1024 * 1024
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-
-
 def decode_base64(text: str, *, place: str = "image") -> bytes:
     r"""Return the bytes of base64 text or of a base64 ``data:`` URL.
 
@@ -334,25 +329,6 @@ def decode_base64(text: str, *, place: str = "image") -> bytes:
         if not comma or not head.lower().endswith(";base64"):
             raise HTTPException(422, f"body.{place}: the data: URL is not in base64")
     try:
-        return _decode_pieces(text.rstrip("= \t\r\n"))
+        return base64_bytes(text)
     except ValueError:  # not ASCII, or binascii.Error
         raise HTTPException(422, f"body.{place}: not base64") from None
-
-
-def _decode_pieces(text: str) -> bytes:
-    """Return the bytes of base64 text without padding.
-
-    Raises:
-        ValueError: it is not base64.
-    """
-    decoded, rest = bytearray(), b""
-    if "=" in text:
-        raise ValueError("padding in the middle")
-    for start in range(0, len(text), _PIECE):
-        piece = text[start : start + _PIECE].encode("ascii")
-        rest += piece.translate(_URL_SAFE, delete=b" \t\r\n")
-        whole = len(rest) // 4 * 4
-        decoded += binascii.a2b_base64(rest[:whole], strict_mode=True)
-        rest = rest[whole:]
-    padding = b"=" * (-len(rest) % 4)
-    return bytes(decoded + binascii.a2b_base64(rest + padding, strict_mode=True))

@@ -387,6 +387,7 @@ def test_nothing_found_is_refused(imported):
     [
         ("nowhere", "no such folder"),
         ("faces/0.jpg", "is a file; give the folder"),
+        ("faces.json", r"or a table: \.csv, .* \(JSON: \.jsonl, with one object a line\)"),
         ("https://example.org/set", "does not fetch from URLs"),
     ],
 )
@@ -394,6 +395,7 @@ def test_a_source_that_cannot_be_listed_is_wrong_usage(
     source, tmp_path, monkeypatch, name, message
 ):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces.json").write_text("[]")
     spec = ImportSpec(layout="class-folders", name="us", extract=tmp_path / "out")
     with pytest.raises(UsageError, match=message):
         import_data(Path(name), spec)

@@ -5,11 +5,14 @@ import string
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from faceproof.data.layouts import LAYOUTS, ListingOptions
 from faceproof.data.layouts.listing import is_medium, read_tree, refuse_unused
 from faceproof.data.layouts.words import describe_tree, guess_layout, suggest_layout
 from faceproof.errors import ManifestError, UsageError
+from faceproof.reports.marked_files import write_marked
+from faceproof.sources import ANNOTATED_MARK, HEATMAP_MARK
 from support.layouts import entries
 
 
@@ -38,6 +41,16 @@ def test_files_are_sorted_within_each_folder_and_other_files_are_told(tmp_path):
         ("._z.png", "not_a_picture"),
         ("notes.txt", "not_a_picture"),
     ]
+
+
+@pytest.mark.parametrize("mark", [HEATMAP_MARK, ANNOTATED_MARK])
+def test_what_faceproof_drew_is_no_picture_to_train_on(tmp_path, mark):
+    plant(tmp_path, "real/a.png")
+    write_marked(Image.new("RGB", (8, 8)), tmp_path / "real" / "a-heat.png", mark, "face 1")
+    tree = read_tree(tmp_path)
+    assert tree.media == ("real/a.png",)
+    assert problems(tmp_path) == {"real/a-heat.png": "not_a_picture"}
+    assert "a heat map or annotated picture of faceproof" in tree.problems[0].reason
 
 
 def test_an_archive_is_to_be_unpacked(tmp_path):

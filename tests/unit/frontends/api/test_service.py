@@ -46,7 +46,7 @@ def test_what_is_wrong_is_told(tiny_bundle):
     checker = Checker(Detector.load(tiny_bundle))
     assert "found 2" in find_fault(checker.check(SAMPLES / "real-couple.jpg"), "real")
     assert "found 0" in find_fault(checker.check(picture()), "real")
-    assert "check failed" in find_fault(checker.check(b"text"), "real")
+    assert "check failed" in find_fault(checker.check(b"text\n"), "real")
 
 
 def test_an_error_of_the_detector_is_told():
