@@ -230,6 +230,16 @@ def test_flat_pictures_are_not_damaged():
             assert decode(file.getvalue()).damage is None, (kind, colour)
 
 
+def test_a_portrait_on_a_large_flat_ground_is_whole():
+    """Arithmetic coding writes a flat area as one byte over and over: here 200 zeros and more."""
+    wide = Image.new("RGB", (2000, 1500), "white")
+    wide.paste(Image.fromarray(data.astronaut()), (700, 988))
+    file = io.BytesIO()
+    wide.save(file, "WEBP", quality=80)
+    assert bytes(200) in file.getvalue()
+    assert decode(file.getvalue()).damage is None
+
+
 def test_metadata_full_of_zeros_are_not_the_picture():
     exif = Image.Exif()
     exif[0x9286] = bytes(4000)
