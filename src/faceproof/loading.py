@@ -89,7 +89,7 @@ def require_source(source: object) -> None:
 
 
 def _is_path(data: bytes | bytearray | memoryview) -> bool:
-    """Return whether bytes look like a path: one short line that is no file's content."""
+    """Return whether bytes look like a path: one short line, not the content of a file."""
     return _PATH.fullmatch(data) is not None and not begins_like_picture(bytes(data))
 
 
