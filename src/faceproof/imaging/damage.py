@@ -19,7 +19,7 @@ import simplejpeg
 from PIL import Image
 
 from faceproof.imaging.containers.base import Container
-from faceproof.imaging.containers.jpeg import END_OF_IMAGE, Jpeg
+from faceproof.imaging.containers.jpeg import END_OF_IMAGE, MARKER, START_OF_SCAN, Jpeg
 from faceproof.imaging.containers.tiff import Strip, Tiff
 
 Box = tuple[float, float, float, float]
@@ -46,7 +46,8 @@ _SMALLEST_CUT = 0.1
 # What entropy coding does not write: plain text, or one byte over and over. Such a run fills at
 # least one block of 32 bytes. Arithmetic coding writes one for a flat area: 12 megapixels of white
 # are 1300 to 2200 bytes of WebP; so a run is foreign from one byte for 1024 pixels on.
-_TEXT = re.compile(rb"[\t\n\r\x20-\x7e]{96}")
+# Text has more than a few characters; the byte of such a run may be one.
+_TEXT, _FEWEST_CHARACTERS = re.compile(rb"[\t\n\r\x20-\x7e]{96}"), 8
 _RUN, _BLOCK, _FLAT = 64, 32, 1024
 
 # Compressions of TIFF: JPEG and Deflate (Adobe technical notes 2 and 3); bytes inflated at once.
@@ -205,10 +206,13 @@ def _find_foreign(data: bytes, start: int, end: int, *, shortest: int = _RUN) ->
 
     ``shortest`` is the number of bytes from which on a run of one byte is not the encoder's.
     """
-    text = _TEXT.search(data, start, end)
-    run = _find_run(data, start, end, shortest)
-    places = [place for place in (text and text.start(), run) if place is not None]
-    return min(places, default=None)
+    texts = (
+        found.start()
+        for found in _TEXT.finditer(data, start, end)
+        if len(set(found[0])) >= _FEWEST_CHARACTERS
+    )
+    places = (next(texts, None), _find_run(data, start, end, shortest))
+    return min((place for place in places if place is not None), default=None)
 
 
 def _find_run(data: bytes, start: int, end: int, shortest: int) -> int | None:
@@ -315,12 +319,13 @@ def has_all_scans(data: bytes) -> bool:
 
 
 def _scans(data: bytes) -> Iterator[_Scan]:
-    """Yield the headers of the scans, as far as they are whole."""
-    position = data.find(b"\xff\xda")
-    while position >= 0 and position + 5 < len(data):
-        count = data[position + 4]
-        band = position + 5 + 2 * count
-        if band + 3 <= len(data):
-            components = data[position + 5 : band : 2]
-            yield _Scan(components, data[band], data[band + 1], data[band + 2] & 15)
-        position = data.find(b"\xff\xda", band)
+    """Yield the headers of the scans, as far as they are whole; other segments are passed over."""
+    found = MARKER.search(data, 2)
+    while found and found[0] != END_OF_IMAGE:
+        start = found.end()
+        end = start + max(int.from_bytes(data[start : start + 2], "big"), 2)
+        body = data[start + 2 : end]
+        band = 1 + 2 * int.from_bytes(body[:1], "big")
+        if found[0][1:] == START_OF_SCAN and len(body) >= band + 3:
+            yield _Scan(body[1:band:2], body[band], body[band + 1], body[band + 2] & 15)
+        found = MARKER.search(data, end)

@@ -35,14 +35,14 @@ from faceproof.imaging.containers.jpeg_header import FRAMES, JpegHeader, read_he
 _MAX_SCANNED_PIXELS = 6_400_000_000
 
 END_OF_IMAGE = b"\xff\xd9"
-_START_OF_SCAN = b"\xda"
+START_OF_SCAN = b"\xda"
 # Frames, Huffman and arithmetic tables, quantisation tables, restart interval.
 _CODING = FRAMES | {b"\xc4", b"\xcc", b"\xdb", b"\xdd"}
 _NEEDED_METADATA = frozenset({"jfif", "icc", "adobe"})  # the colour space of the pixels
 _PROGRESSIVE_FRAMES = frozenset({b"\xc2", b"\xca"})
 _DECODABLE_FRAMES = _PROGRESSIVE_FRAMES | {b"\xc0", b"\xc1", b"\xc9"}
 # Padding (FF), stuffing (00), TEM (01), restarts (D0-D7) and start of image (D8) start no segment.
-_MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
+MARKER = re.compile(rb"\xff[^\xff\x00\x01\xd0-\xd8]")
 # Coded data hold no others than restarts, and FF 00 for a byte FF.
 # One FF: a pattern that starts with a repetition takes quadratic time on a run of FF.
 _END_OF_SCAN = re.compile(rb"\xff[^\xff\x00\xd0-\xd7]")
@@ -74,7 +74,7 @@ class Jpeg(Container):
         data, position = self.data, 2
         parts: list[Part] = []
         for _ in range(MAX_PARTS):
-            found = _MARKER.search(data, position)
+            found = MARKER.search(data, position)
             if found is None:
                 return parts, TruncatedPictureError("the JPEG ends in its header")
             start, name = found.end() + 2, found[0][1:]
@@ -89,7 +89,7 @@ class Jpeg(Container):
                 return parts, TruncatedPictureError("the JPEG ends in its header")
             if length < 2:
                 return parts, CorruptPictureError("a segment of the JPEG has an impossible length")
-            if name == _START_OF_SCAN:
+            if name == START_OF_SCAN:
                 return parts, None
         return parts, CorruptPictureError("the JPEG has more segments than any encoder writes")
 
