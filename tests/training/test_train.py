@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from faceproof.cli import app  # noqa: E402
 from faceproof.data.manifest import Manifest  # noqa: E402
 from faceproof.detector import Detector  # noqa: E402
@@ -27,6 +29,7 @@ from faceproof.training import finish as finishing  # noqa: E402
 from faceproof.training import fit as fitting  # noqa: E402
 from faceproof.training import train as training  # noqa: E402
 from faceproof.training.loop import Trainer  # noqa: E402
+from faceproof.training.origins import averaged_origins  # noqa: E402
 from faceproof.training.preflight import refuse_poor_data  # noqa: E402
 from faceproof.training.run.stopping import TrainingStopped  # noqa: E402
 from faceproof.training.train import train  # noqa: E402
@@ -110,9 +113,10 @@ def test_the_weights_are_averaged_with_those_that_the_recipe_names(made, mini, r
         torch.testing.assert_close(mean[name], alone[name] + 0.25, atol=2e-3, rtol=2e-3)
     (note,) = answering._origin_notes(recipe)
     assert note == (
-        "The weights are the mean, in equal parts, of the trained ones and those of mini 1.0, "
-        "licence MIT."
+        "The weights are the mean, in equal parts, of the trained ones and those of mini 1.0."
     )
+    (point,) = averaged_origins(recipe.network.averaged_with)
+    assert (point.name, point.licence) == ("mini 1.0", "MIT")
 
 
 def test_what_cannot_be_averaged_is_told_before_the_first_step(mini, tmp_path):
@@ -120,6 +124,14 @@ def test_what_cannot_be_averaged_is_told_before_the_first_step(mini, tmp_path):
     with pytest.raises(TrainingError, match="does not fit the network"):
         train(recipe, tmp_path / "run")
     assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_weights_of_unknown_origin_are_not_averaged(made, mini, tmp_path):
+    weights = tmp_path / "found.safetensors"
+    shutil.copy(made[0] / "bundle" / "test_efficientnet_ln.safetensors", weights)
+    save_file(load_file(weights), weights)  # without what it states about itself
+    with pytest.raises(RecipeError, match=r"found\.safetensors does not state its name"):
+        train(mini(f"network.averaged_with=['{weights}']"), tmp_path / "run")
 
 
 def test_the_detector_answers_as_the_network_that_was_trained(made, mini, manifest, prepared):

@@ -42,7 +42,7 @@ from faceproof.runs import RunFolder
 from faceproof.training.attack_report import FACES, final_findings
 from faceproof.training.calibration import fit as fit_calibration
 from faceproof.training.operating_points import keep_promises
-from faceproof.training.origins import read_origin, read_starting_points
+from faceproof.training.origins import averaged_origins, read_origin, read_starting_points
 from faceproof.training.recipe import CalibrationRecipe, Recipe
 from faceproof.training.replacement import compare_false_alarms, refuse_more_false_alarms
 
@@ -213,6 +213,7 @@ def draft_bundle(
 ) -> tuple[DetectorSpec, Files]:
     """Return the spec and files of an uncalibrated detector."""
     preprocessing = recipe.network.preprocessing
+    averaged = averaged_origins(recipe.network.averaged_with)
     progress(_EXPORTING)
     with show_clock(progress, _EXPORTING):
         member, files = make_member(
@@ -239,7 +240,7 @@ def draft_bundle(
         default_operating_point="undecided",
         trained_on=TrainingData(data_sha256=manifest.sha256, rows=manifest.counts()),
         generators_seen=_training_generators(manifest),
-        started_from=read_starting_points(run.path),
+        started_from=tuple(dict.fromkeys((*read_starting_points(run.path), *averaged))),
         licence=recipe.data.licence,
         notes=tuple(dict.fromkeys((*recipe.export.notes, *_origin_notes(recipe)))),
     )
@@ -248,11 +249,10 @@ def draft_bundle(
 
 def _origin_notes(recipe: Recipe) -> Iterator[str]:
     """Yield a note for each other network that shaped the weights, such as a teacher."""
-    for other in recipe.network.averaged_with:
-        stated = read_origin(other)
+    if others := [read_origin(other).name or other for other in recipe.network.averaged_with]:
         yield (
-            f"The weights are the mean, in equal parts, of the trained ones and those of "
-            f"{stated.name or other}, licence {stated.licence or 'not stated in the file'}."
+            "The weights are the mean, in equal parts, of the trained ones and those of "
+            f"{', '.join(others)}."
         )
     if recipe.distil.teacher is not None:
         teacher = Bundle.read(locate(recipe.distil.teacher))

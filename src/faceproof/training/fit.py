@@ -28,7 +28,11 @@ from faceproof.networks.weight_averaging import average_weights
 from faceproof.runs import RunFolder
 from faceproof.training.loop import Trainer
 from faceproof.training.losses import Teacher as DetectorTeacher
-from faceproof.training.origins import resolve_origin, write_starting_points
+from faceproof.training.origins import (
+    averaged_origins,
+    resolve_origin,
+    write_starting_points,
+)
 from faceproof.training.preflight import recipe_changes
 from faceproof.training.recipe import DeviceRecipe, Recipe
 from faceproof.training.run.checkpoint import averaged_weights
@@ -124,7 +128,8 @@ def make_starting_network(
     network = build(name, head=recipe.network.head)
     refuse_side(network, name, side=side, own=input_defaults(name).size)
     set_trainable(network, recipe.network.trainable, frozen_stages=recipe.network.frozen_stages)
-    average_weights(deepcopy(network), recipe.network.averaged_with)  # it fails now or never
+    averaged_origins(recipe.network.averaged_with)  # what cannot be averaged is refused now
+    average_weights(deepcopy(network), recipe.network.averaged_with)
     set_momentum(network.backbone, recipe.network.batch_norm_momentum)
     if recipe.network.starting_weights is None or (run.path / "last.pt").exists():
         return network

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -98,6 +98,26 @@ def resolve_origin(source: str, name: str | None, licence: str | None) -> tuple[
         )
     start = StartingPoint(name=own_name, licence=own_licence, source=stated.kind)
     return tuple(dict.fromkeys((start, *stated.ancestors)))
+
+
+def averaged_origins(others: Sequence[str]) -> tuple[StartingPoint, ...]:
+    """Return the origins of weights that are averaged with trained ones, and what those began with.
+
+    Raises:
+        RecipeError: one does not state its origin.
+        BundleError: one is the folder of a detector, which is invalid.
+    """
+    points: list[StartingPoint] = []
+    for other in others:
+        stated = read_origin(other)
+        if stated.name is None or stated.licence is None:
+            raise RecipeError(
+                f"network.averaged_with: {other} does not state its name and licence: name a "
+                "detector, or a file whose metadata have both"
+            )
+        points.append(StartingPoint(name=stated.name, licence=stated.licence, source=stated.kind))
+        points.extend(stated.ancestors)
+    return tuple(dict.fromkeys(points))
 
 
 def _refuse_contradiction(

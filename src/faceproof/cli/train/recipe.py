@@ -198,13 +198,13 @@ def train(
         return
     from faceproof.training.recipe import read_recipe
 
-    read_recipe(recipe, tuple(set_ or ()))  # its faults, before torch is imported
+    read = read_recipe(recipe, overrides)  # its faults are told before torch is imported
     from faceproof.training.run.stopping import TrainingStopped
     from faceproof.training.train import train as run
 
     say, folder = make_progress(quiet=quiet), output or Path("runs") / recipe.stem
     try:
-        bundle = run(recipe, folder, overrides=overrides, progress=say)
+        bundle = run(read, folder, progress=say)
     except TrainingStopped as stop:
         typer.echo(str(stop), err=True)
         raise typer.Exit(stop.exit_code) from None

@@ -282,6 +282,7 @@ def refuse_known_start(recipe: Recipe, left_out: Iterable[LeftOut]) -> None:
     """
     for key, source in (
         ("network.starting_weights", recipe.network.starting_weights),
+        *(("network.averaged_with", other) for other in recipe.network.averaged_with),
         ("distil.teacher", recipe.distil.teacher),
     ):
         if source is None:

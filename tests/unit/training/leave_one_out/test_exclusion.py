@@ -247,6 +247,11 @@ class TestStart:
         with pytest.raises(TrainingError, match=r"distil.teacher = 'default' is a detector"):
             refuse_known_start(recipe("distil.teacher=default"), [STYLEGAN2])
 
+    def test_weights_to_average_with(self, recipe):
+        known = recipe("network.averaged_with=['default']")
+        with pytest.raises(TrainingError, match=r"network.averaged_with = 'default' is a detector"):
+            refuse_known_start(known, [STYLEGAN2])
+
     def test_a_checkpoint_of_a_run(self, recipe, tmp_path):
         start = [{"recipe": {"export": {"name": "a", "version": "1"}, "data": {"licence": "MIT"}}}]
         (tmp_path / "run.json").write_text(json.dumps(start), encoding="utf-8")
