@@ -1,14 +1,17 @@
-"""Print the README's table of results and the two of docs/explanation/accuracy.md.
+"""Write the README's table of results and the two of docs/explanation/accuracy.md.
 
 They are from the default detector's own record.
 
 uv run python docs/figures.py
 """
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
+from pathlib import Path
 
 from faceproof.detector import Detector, DetectorSpec, Finding
+
+DOCS = Path(__file__).parent
 
 CONDITIONS = ("clean", "jpeg-60", "resize-0.5")
 
@@ -63,7 +66,17 @@ def cell(finding: Finding) -> str:
     return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
 
 
+def replace_table(page: Path, table: Iterable[str]) -> None:
+    """Replace the page's table with the same first line."""
+    lines, made = page.read_text(encoding="utf-8").splitlines(), list(table)
+    start = lines.index(made[0])
+    old = list(takewhile(lambda line: line.startswith("|"), lines[start:]))
+    lines[start : start + len(old)] = made
+    page.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 if __name__ == "__main__":
     spec = Detector.load("default").spec
-    tables = (summary, real_faces, fake_faces)
-    sys.stdout.write("\n\n".join("\n".join(table(spec)) for table in tables) + "\n")
+    replace_table(DOCS.parent / "README.md", summary(spec))
+    replace_table(DOCS / "explanation" / "accuracy.md", real_faces(spec))
+    replace_table(DOCS / "explanation" / "accuracy.md", fake_faces(spec))
