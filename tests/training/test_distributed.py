@@ -161,7 +161,13 @@ def agents():
     return to_the_end
 
 
-@pytest.mark.parametrize("frozen", [True, False], ids=["frozen", "learning"])
+@pytest.mark.parametrize(
+    "frozen",
+    [
+        pytest.param(True, id="frozen"),
+        pytest.param(False, id="learning", marks=pytest.mark.nightly),
+    ],
+)
 def test_two_machines_train_as_one_with_a_batch_norm_that_is_frozen(
     program, agents, prepared, tmp_path, frozen
 ):
