@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from faceproof.detector import Bundle, Detector, OperatingPoint, calibrate
+from faceproof.detector import Bundle, Detector, DetectorSpec, calibrate
 from faceproof.detector.detector import locate
 from faceproof.errors import UsageError
 from faceproof.imaging.faces import Face
@@ -328,9 +328,9 @@ def open_default(_: Path) -> Network:
     return network
 
 
-def default_point() -> OperatingPoint:
-    """Return the operating point of the default detector's verdicts."""
-    return Bundle.read(locate("default")).spec.operating_point()
+def default_spec() -> DetectorSpec:
+    """Return the record of the default detector."""
+    return Bundle.read(locate("default")).spec
 
 
 DEFAULT = Peer(
@@ -341,7 +341,7 @@ DEFAULT = Peer(
     resize=resize_with_opencv,
     open=open_default,
     views=("crop",),
-    threshold=default_point().fake_from,
+    threshold=default_spec().operating_point().fake_from,
     read_as="its bundle",
     trained_on="other pictures of all sources",
 )

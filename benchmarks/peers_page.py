@@ -20,7 +20,7 @@ from faceproof.evaluation.predictions import Faces, Texts
 from faceproof.evaluation.score_files import read_scores
 from faceproof.imaging.degradations import DEGRADATIONS
 from faceproof.reports.markup import escape_markdown, table
-from peer_detectors import DETECTORS, PEERS, default_point
+from peer_detectors import DETECTORS, PEERS, default_spec
 from peers import SAMPLE, TIMES
 
 OURS = "default"
@@ -40,9 +40,10 @@ pictures. The script `benchmarks/peers.py` wrote this page; no figure is typed b
 READING = """\
 ## How to read it
 
-- **The default has a home advantage.** It was trained on other pictures of every one of these
-  sources; the test pictures were held out. It started from version 1.1, which saw seven of the
-  sources under another split, so some test pictures may have been among its training pictures.
+- **The default has a home advantage.** Its version {version} was trained on other pictures of every
+  one of these sources; the test pictures were held out. It started from version 1.1, which saw
+  seven of the sources under another split, so some test pictures may have been among its training
+  pictures.
 - **Some peers have one too**: the last table states what is known of their training data. Where a
   peer was trained on a source, its figures there are not a test.
 - `whole` is the whole picture, `box` the face's box plus 30 px, `crop` faceproof's aligned face
@@ -135,6 +136,7 @@ def page(output: Path, validation: Path | None) -> str:
         raise UsageError(f"{output} has no scores of the default detector: add it to --only")
     labels = entries[0].faces
     conditions = list(dict.fromkeys(labels.conditions.tolist()))
+    ours = default_spec()
     sections = [INTRODUCTION, describe_sample(entries)]
     for condition in conditions:
         sections += [f"## {condition}", overall(entries, condition, read_times(output))]
@@ -147,7 +149,11 @@ def page(output: Path, validation: Path | None) -> str:
         "## False alarms by source of real pictures, clean, in %",
         "At the threshold of each detector, in its authors' view.",
         by_real(entries, conditions[0]),
-        READING.format(point=f"`{default_point().name}`", timed=count_timed(output)),
+        READING.format(
+            point=f"`{ours.operating_point().name}`",
+            version=ours.version,
+            timed=count_timed(output),
+        ),
         "## The peers",
         describe_peers(entries, output, validation),
         RUNNING.format(files=list_files(entries)),
