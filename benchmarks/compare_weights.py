@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
 from faceproof.data.manifest import Manifest, Row
@@ -54,7 +56,13 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     recipe = read_recipe(options.recipe, ())
     columns = dict(one.partition("=")[::2] for one in options.weights)
-    networks = {name: network_of(recipe, text.split("+")) for name, text in columns.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        networks = {
+            name: network_of(
+                recipe, [as_weights(recipe, one, Path(folder)) for one in text.split("+")]
+            )
+            for name, text in columns.items()
+        }
     faces, rows = validation_faces(recipe, options.most)
     logits = score(networks, faces)
     tables = {name: measures(rows, found, recipe) for name, found in logits.items()}
@@ -65,14 +73,22 @@ def main() -> None:
         sys.stdout.write(f"| {title} | {cells} |\n")
 
 
+def as_weights(recipe: Recipe, weights: str, folder: Path) -> str:
+    """Return what `load_starting_weights` takes: of a run, a file of its weights in the folder."""
+    run = Path(weights)
+    if not (run / "last.pt").is_file():
+        return weights
+    path = folder / f"{len(list(folder.iterdir()))}.safetensors"
+    state = averaged_weights(run, keep=recipe.schedule.keep)
+    save_file({name: value.contiguous() for name, value in state.items()}, path)
+    return str(path)
+
+
 def network_of(recipe: Recipe, weights: Sequence[str]) -> Network:
     """Return the network with the mean of these weights."""
     network = build(recipe.network.name, head=recipe.network.head)
     first, *others = weights
-    if (Path(first) / "last.pt").is_file():
-        network.load_state_dict(averaged_weights(Path(first), keep=recipe.schedule.keep))
-    else:
-        load_starting_weights(network, first)
+    load_starting_weights(network, first)
     average_weights(network, others)
     return network.eval().to(memory_format=torch.channels_last)
 

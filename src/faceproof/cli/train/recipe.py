@@ -198,7 +198,7 @@ def train(
         return
     from faceproof.training.recipe import read_recipe
 
-    read = read_recipe(recipe, overrides)  # its faults are told before torch is imported
+    read = read_recipe(recipe, overrides)  # before torch is imported: a wrong recipe fails at once
     from faceproof.training.run.stopping import TrainingStopped
     from faceproof.training.train import train as run
 
