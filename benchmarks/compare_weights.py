@@ -12,10 +12,8 @@ faces; and the ROC-AUC of each kind of made fake. Only validation is read.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ import torch
 from safetensors.torch import save_file
 from sklearn.metrics import roc_auc_score
 
-from faceproof.data.manifest import Manifest, Row
+from faceproof.data.manifest import Row
 from faceproof.data.preparing.folder import add_made_fakes, read_landmarks
 from faceproof.messages import ignore_message
 from faceproof.networks import build
@@ -50,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("recipe", type=Path)
     parser.add_argument("weights", nargs="+", metavar="NAME=WEIGHTS[+WEIGHTS...]")
-    parser.add_argument("--most", type=int, default=60, help="faces of each source and class")
+    parser.add_argument("--most", type=int, default=60, help="faces of each source and generator")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -94,24 +92,13 @@ def network_of(recipe: Recipe, weights: Sequence[str]) -> Network:
 
 
 def validation_faces(recipe: Recipe, most: int) -> tuple[PlainFaces, tuple[Row, ...]]:
-    """Return at most ``most`` faces of each source and class, by the hash of the path."""
+    """Return at most ``most`` faces of each source, label and generator."""
     manifest = open_prepared(recipe, progress=ignore_message)
     made = make_fakes(recipe, manifest, progress=ignore_message)
-    rows = part_of(add_made_fakes(manifest, made), most)
+    part = add_made_fakes(manifest, made).at_most({"validation": most})
+    rows = part.take("validation", purpose="choose")
     pictures = make_pictures(recipe.data, rows, read_landmarks(recipe.data.prepared, made))
     return PlainFaces(pictures, recipe.network.preprocessing), rows
-
-
-def part_of(manifest: Manifest, most: int) -> tuple[Row, ...]:
-    """Return the validation rows, at most ``most`` of each source, kind of made fake and class."""
-    taken: Counter[tuple[str, str, bool]] = Counter()
-    rows = []
-    for row in sorted(manifest.rows, key=lambda row: hashlib.sha256(row.path.encode()).digest()):
-        kind = (row.source, row.generator if row.generator.startswith(MADE) else "", row.is_fake)
-        if row.split == "validation" and taken[kind] < most:
-            taken[kind] += 1
-            rows.append(row)
-    return tuple(rows)
 
 
 def score(networks: Mapping[str, Network], faces: PlainFaces) -> dict[str, Logits]:

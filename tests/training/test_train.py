@@ -119,6 +119,49 @@ def test_the_weights_are_averaged_with_those_that_the_recipe_names(made, mini, r
     assert (point.name, point.licence) == ("mini 1.0", "MIT")
 
 
+class TestNoSteps:
+    """schedule.steps = 0: weights as they are become a detector."""
+
+    def test_weights_of_two_runs_become_their_mean(self, made, mini, run, tmp_path):
+        start = torch.load(run / "best.pt", weights_only=True)
+        moved = {name: value + 0.01 for name, value in start.items() if value.is_floating_point()}
+        torch.save(start | moved, run / "best.pt")
+        recipe = mini(
+            *("schedule.steps=0", "export.name=mean"),
+            *(f"network.starting_weights={made[0] / 'best.pt'}", "network.started_from=auto"),
+            *("network.started_from_licence=auto", f"network.averaged_with=['{run / 'best.pt'}']"),
+        )
+        told: list[str] = []
+        bundle = train(recipe, tmp_path / "mean", progress=told.append)
+        found = load_file(bundle.folder / "test_efficientnet_ln.safetensors")
+        for name in moved:
+            torch.testing.assert_close(
+                found[name].float(), start[name] + 0.005, atol=2e-3, rtol=2e-3
+            )
+        assert "mini 1.0, checkpoint best.pt" in {one.name for one in bundle.spec.started_from}
+        again: list[str] = []
+        assert train(recipe, tmp_path / "mean", progress=again.append).sha256 == bundle.sha256
+        assert sum(line.startswith("step 0: validation") for line in told) == 1
+        assert not any(line.startswith("step 0: validation") for line in again)
+
+
+def test_only_so_many_faces_are_predicted_as_the_recipe_says(made, mini, run):
+    """A finished run, calibrated and reported again on fewer faces."""
+    limits = "export.most={ calibration = 20, test = 5 }"
+    bundle = train(mini(*LONGER, limits), run)
+    counts = {"calibration": 14 + 20, "test": 10}
+    for split, count in counts.items():
+        table = predictions.read_table(run / f"predictions-{split}.parquet")
+        assert len(set(table["path"].to_pylist())) == count
+    (auc,) = [f for f in bundle.spec.results if (f.metric, f.slice) == ("roc_auc", "all")]
+    assert auc.n == 10
+
+
+def test_fewer_faces_than_the_promise_needs_are_refused_before_training(mini, tmp_path):
+    with pytest.raises(TrainingError, match=r"has 12 real faces .*; or raise export\.most$"):
+        train(mini("export.most={ calibration = 12 }"), tmp_path / "run")
+
+
 def test_what_cannot_be_averaged_is_told_before_the_first_step(mini, tmp_path):
     recipe = mini("network.averaged_with=['default']")
     with pytest.raises(TrainingError, match="does not fit the network"):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -187,6 +188,20 @@ class Manifest:
         """Return the number of rows in each split, in the order of `SPLITS`."""
         found = dict(self.table.group_by("split").len().iter_rows())
         return {split: found.get(split, 0) for split in SPLITS}
+
+    def at_most(self, counts: Mapping[Any, int]) -> Manifest:
+        """Return the manifest with at most so many rows of each source, label and generator.
+
+        ``counts`` has a number for each split that is limited. The rows are those whose pictures
+        have the lowest SHA-256: the same ones in every run, whatever else the manifest holds.
+        """
+        if not counts:
+            return self
+        place = pl.int_range(pl.len()).over(
+            "split", "source", "label", "generator", order_by="sha256"
+        )
+        most = pl.col("split").replace_strict(dict(counts), default=None, return_dtype=pl.Int64)
+        return self.with_table(self.table.filter(most.is_null() | (place < most)))
 
     def with_table(self, table: pl.DataFrame) -> Manifest:
         """Return a manifest of another table over the same data folder."""

@@ -134,6 +134,7 @@ def finish(
             false alarms rose over those of the detector that this one replaces.
     """
     spec, files = draft_bundle(recipe, manifest, network, run, progress=progress)
+    manifest = manifest.at_most(recipe.export.most)
     bundle = write_bundle(run.path / "draft", spec, files)
     asked = partial(_predict_bundle, manifest=manifest, recipe=recipe, run=run, progress=progress)
     progress(f"calibration on {', '.join(recipe.calibration.conditions)}")

@@ -143,7 +143,7 @@ def make_starting_network(
     if fabric.is_global_zero:
         write_starting_points(run.path, points, started.sha256)
     network = network.to(fabric.device).to(memory_format=torch.channels_last)
-    if faces := renew_statistics(network, stream, fabric, recipe):
+    if recipe.schedule.steps and (faces := renew_statistics(network, stream, fabric, recipe)):
         progress(f"batch norm statistics anew, from {faces} faces")
     return network
 

@@ -73,6 +73,8 @@ class Trainer:
     def run(self, stream: TrainingStream, validation: PlainFaces) -> None:
         """Train to the end of the schedule, from ``last.pt`` if it exists.
 
+        A schedule of no steps validates and saves the network as it is.
+
         Raises:
             TrainingError: a non-finite gradient, too little memory, a full disk, or a
                 ``last.pt`` that cannot be resumed.
@@ -97,6 +99,9 @@ class Trainer:
                     break
                 if stop:
                     raise TrainingStopped(stop)
+        if schedule.steps == 0 and state.best_score < 0:
+            self._validate(stream, validation)
+            self._save(LAST, state.checkpoint() | {"parts": self._step.parts})
         if state.step < schedule.steps:
             self._journal.note(
                 f"stopped early at step {state.step}: {schedule.patience} validations without an "
@@ -137,7 +142,7 @@ class Trainer:
         The batch statistics of the averaged weights are measured again, as no past network had
         them. The first process decides for all, so that they stop at the same step.
         """
-        if self._recipe.network.batch_norm == "precise":
+        if self._recipe.network.batch_norm == "precise" and self._recipe.schedule.steps:
             renew_statistics(self.state.average, stream, self._fabric, self._recipe)
         found = validate(self.state.average, faces, self._fabric, self._recipe)
         values = self._fabric.broadcast(found)

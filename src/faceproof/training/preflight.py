@@ -63,7 +63,7 @@ def find_doubts(recipe: Recipe, manifest: Manifest) -> Iterator[str]:
     crop = recipe.network.preprocessing.crop
     yield from crop_notes(crop, recipe.data.prepared)
     yield from start_notes(crop, recipe.network.starting_weights)
-    yield from doubtful_promises(recipe.calibration, manifest)
+    yield from doubtful_promises(recipe.calibration, manifest.at_most(recipe.export.most))
 
 
 def start_notes(crop: CropSpec, starting_weights: str | None) -> list[str]:
@@ -133,7 +133,13 @@ def refuse_poor_data(recipe: Recipe, manifest: Manifest) -> None:
     Raises:
         TrainingError: a split lacks a class, or has too few faces for the recipe's promises.
     """
-    refuse_few_faces(recipe.calibration, manifest, splits=SPLITS)
+    judged = manifest.at_most(recipe.export.most)
+    try:
+        refuse_few_faces(recipe.calibration, judged, splits=SPLITS)
+    except TrainingError as error:
+        if judged is manifest:
+            raise
+        raise TrainingError(f"{error}; or raise export.most") from error
 
 
 def refuse_few_faces(

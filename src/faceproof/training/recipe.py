@@ -48,7 +48,11 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 class ScheduleRecipe(Record):
     """How long, in optimiser steps, or in ``epochs``: the training faces seen that often."""
 
-    steps: int = Field(default=2000, ge=1, description="Steps of the optimiser.")
+    steps: int = Field(
+        default=2000,
+        ge=0,
+        description="Steps of the optimiser; 0: the starting weights become the detector.",
+    )
     epochs: float | None = Field(
         default=None, gt=0, description="Times that the training faces are seen; replaces steps."
     )
@@ -264,6 +268,11 @@ class _ExportRecipe(Record):
         default=("clean", "jpeg-60", "resize-0.5"),
         min_length=1,
         description="Conditions of the final report.",
+    )
+    most: dict[Literal["validation", "calibration", "test"], Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="Most faces of each source, label and generator of a split that are predicted "
+        "after the training; splits left out: all faces.",
     )
 
 

@@ -38,6 +38,7 @@ def row(number: int, *, split: str = "train", **changes) -> Row:
 
 
 ROWS = tuple(row(number, split=SPLITS[number % 4]) for number in range(12))
+ROWS_OF_TEN = {f"pictures/{number}.jpg" for number in range(10)}
 
 
 @pytest.mark.parametrize(
@@ -121,6 +122,31 @@ class TestTake:
 
     def test_rows_keep_their_order(self):
         assert Manifest(ROWS).take("train", purpose="fit") == (ROWS[0], ROWS[4], ROWS[8])
+
+
+class TestAtMost:
+    MANIFEST = Manifest(
+        row(number, split=("test", "train")[number >= 20], source=("shop", "street")[number >= 10])
+        for number in range(40)
+    )
+
+    def test_only_the_named_split_is_limited_in_each_source_and_class(self):
+        part = self.MANIFEST.at_most({"test": 3})
+        assert part.counts() == {"train": 20, "validation": 0, "calibration": 0, "test": 12}
+        kinds = part.table.filter(split="test").group_by("source", "label").len()
+        assert kinds["len"].to_list() == [3] * 4
+
+    def test_the_lowest_hashes_are_taken_in_the_order_of_the_manifest(self):
+        rows = [one for one in self.MANIFEST.rows if one.path in ROWS_OF_TEN and one.is_fake]
+        lowest = sorted(rows, key=lambda one: one.sha256)[:2]
+        part = self.MANIFEST.at_most({"test": 2}).rows
+        assert [one for one in part if one in rows] == [one for one in rows if one in lowest]
+
+    def test_generators_count_apart_and_no_limit_is_the_manifest_itself(self):
+        other = Manifest(row(n, generator=("sd", "flux")[n % 4 == 1]) for n in range(1, 16, 2))
+        assert len(other.at_most({"train": 1})) == 2
+        assert other.at_most({"train": 9}) == other
+        assert other.at_most({}) is other
 
 
 def test_counts_follow_the_order_of_splits():

@@ -135,7 +135,8 @@ def plan_leave_one_out(
 
 
 def _plan_run(recipe: Recipe, whole: Manifest, left_out: LeftOut, output: Path) -> PlannedRun:
-    exclusion, folder = exclude(whole, left_out), output / left_out.folder
+    exclusion = exclude(whole.at_most(recipe.export.most), left_out)
+    folder = output / left_out.folder
     adapted = adapt_recipe(recipe, whole, exclusion)
     adapted = epochs_to_steps(adapted, exclusion.manifest.counts()["train"])
     if (folder / RECORD).is_file():

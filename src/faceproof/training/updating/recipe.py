@@ -166,6 +166,7 @@ def _refuse_misfits(plain: Recipe, wanted: Recipe) -> None:
             plain.calibration.default_budget,
             wanted.calibration.default_budget,
         ),
+        "export.most": (plain.export.most, wanted.export.most),
         "schedule.keep": (plain.schedule.keep, wanted.schedule.keep),
         "schedule.patience": (plain.schedule.patience, wanted.schedule.patience),
     }
