@@ -17,6 +17,9 @@ from typing import Any
 from faceproof.errors import UsageError
 from faceproof.outputs import atomic_write
 
+SNAPSHOTS = "snapshots"
+"""The folder of a training run with the weights of its validations."""
+
 _LIBRARIES = (
     "faceproof",
     "numpy",

@@ -111,3 +111,17 @@ def test_both_engines_give_the_same_rows(tmp_path, tiny_bundle):
     on_ray = scan_rows(tmp_path, "ray", *words, "--engine", "ray")
     assert len(local[1]) == 33
     assert on_ray == local
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
+def test_a_picture_on_which_an_actor_of_ray_hangs_costs_its_row(tmp_path, tiny_bundle):
+    """An empty pipe blocks whoever reads it, for the timeout, twice."""
+    pytest.importorskip("ray")
+    paths = [*write_pictures(tmp_path / "a", 20), tmp_path / "pipe.png"]
+    os.mkfifo(paths[-1])
+    (tmp_path / "list.txt").write_text("\n".join(map(str, paths)), encoding="utf-8")
+    words = ["list.txt", "--detector", tiny_bundle, "--faces", "whole", "--engine", "ray"]
+    _, rows = scan_rows(tmp_path, "hangs", *words, "--workers", "1", "--timeout", "10")
+    codes = {Path(row["source"]).name: row["error"] and row["error"]["code"] for row in rows}
+    assert codes == {path.name: None for path in paths} | {"pipe.png": "check_timeout"}

@@ -23,6 +23,7 @@ from faceproof.detector.spec import DetectorSpec, StartingPoint, Text
 from faceproof.errors import BundleError, RecipeError
 from faceproof.networks.weights import bundle_and_member, hub_licence, read_statements
 from faceproof.outputs import atomic_write
+from faceproof.runs import SNAPSHOTS
 
 RECORD = "started_from.json"
 """The file of a run folder with the starting weights and their own origins."""
@@ -211,12 +212,13 @@ def _of_detectors_file(path: Path) -> StatedOrigin | None:
 
 
 def _of_run(path: Path) -> StatedOrigin | None:
-    """Return the origin of a checkpoint that is still in its run folder."""
+    """Return the origin of a checkpoint, or a snapshot, that is still in its run folder."""
+    run = path.parent.parent if path.parent.name == SNAPSHOTS else path.parent
     try:
-        recipe = json.loads((path.parent / "run.json").read_bytes())[-1]["recipe"]
+        recipe = json.loads((run / "run.json").read_bytes())[-1]["recipe"]
         export, licence = recipe["export"], str(recipe["data"]["licence"])
         name, version = str(export["name"]), str(export["version"])
-        ancestors = read_starting_points(path.parent)
+        ancestors = read_starting_points(run)
     except (OSError, ValueError, LookupError, TypeError):
         return None
     whole = f"{name} {version}, checkpoint {path.name}"

@@ -137,6 +137,11 @@ def test_a_checkpoint_in_its_run_folder_has_the_runs_origin(tmp_path):
     assert before == ancestor.model_copy(update={"sha256": "a" * 64})
     with pytest.raises(RecipeError, match="training run"):
         resolve_origin(str(tmp_path / "best.pt"), "densenet121.tv_in1k", "Apache-2.0")
+    (tmp_path / "snapshots").mkdir()
+    snapshot = tmp_path / "snapshots" / "step-000004.safetensors"
+    save_file(TENSORS, snapshot)
+    start, before = resolve_origin(str(snapshot), None, None)
+    assert (start.name, before.name) == ("mine 3, checkpoint step-000004.safetensors", "Net")
 
 
 def test_weights_that_the_shipped_detector_started_from_keep_their_licence(tmp_path, monkeypatch):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Literal
 from faceproof.detector.bundle import round_to_stored, sha256_of
 from faceproof.errors import TrainingError
 from faceproof.outputs import atomic_write
+from faceproof.runs import SNAPSHOTS
 from faceproof.training.run.checkpoint import convert_disk_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-FOLDER = "snapshots"
 _VALIDATED = ("validation_auc", "validation_loss")
 
 
@@ -58,8 +58,8 @@ def write_snapshot(
     facts = {"step": str(step)} | {name: repr(float(validated[name])) for name in _VALIDATED}
     data = save(round_to_stored(weights), facts)
     with convert_disk_errors(run, needed=len(data)):
-        (run / FOLDER).mkdir(exist_ok=True)
-        with atomic_write(run / FOLDER / f"step-{step:07}.safetensors", locked=True) as file:
+        (run / SNAPSHOTS).mkdir(exist_ok=True)
+        with atomic_write(run / SNAPSHOTS / f"step-{step:07}.safetensors", locked=True) as file:
             file.write(data)
 
 
@@ -69,7 +69,7 @@ def read_snapshots(run: Path) -> tuple[Snapshot, ...]:
     Raises:
         TrainingError: one is damaged.
     """
-    return tuple(map(_read_snapshot, sorted((run / FOLDER).glob("step-*.safetensors"))))
+    return tuple(map(_read_snapshot, sorted((run / SNAPSHOTS).glob("step-*.safetensors"))))
 
 
 def _read_snapshot(path: Path) -> Snapshot:
