@@ -251,8 +251,9 @@ def draft_bundle(
 def _origin_notes(recipe: Recipe) -> Iterator[str]:
     """Yield a note for each other network that shaped the weights, such as a teacher."""
     if others := [read_origin(other).name or other for other in recipe.network.averaged_with]:
+        own = "trained" if recipe.schedule.steps else "starting"
         yield (
-            "The weights are the mean, in equal parts, of the trained ones and those of "
+            f"The weights are the mean, in equal parts, of the {own} ones and those of "
             f"{', '.join(others)}."
         )
     if recipe.distil.teacher is not None:
