@@ -80,11 +80,12 @@ def fit(
     if changed:
         progress(f"goes on with another recipe than it began with: {', '.join(changed)}")
     stream, faces = make_streams(recipe, manifest, made)
-    if fabric.is_global_zero and recipe.resolution is not None and not run.read_starts():
+    begins = fabric.is_global_zero and recipe.schedule.steps > 0 and not run.read_starts()
+    if begins and recipe.resolution is not None:
         _report_shortcuts(recipe, stream, run, progress)
     network = make_starting_network(recipe, stream, run, fabric, progress)
     if fabric.is_global_zero:
-        if not run.read_starts():
+        if begins:
             _try_export(recipe, progress)
         run.record_start(
             recipe=recipe.model_dump(mode="json"),
