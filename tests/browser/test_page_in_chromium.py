@@ -232,18 +232,21 @@ def test_a_phone_scrolled_to_the_samples_comes_back_to_the_verdict(page):
     expect(verdict(page)).to_be_in_viewport(ratio=1)
 
 
-def test_another_budget_moves_the_verdict(page, checked):
-    """Any sample whose verdict differs at the laxest operating point of the default."""
+def test_another_budget_moves_the_verdict(page, tmp_path):
+    """A reduced sample whose verdict differs at the laxest operating point of the default."""
     detector = Detector.load("default")
     lax = ordered_points(detector.spec)[0]
-    shares = {name: one for name, one in checked.items() if len(one.faces) == 1}
-    moving = [
-        (Path(name).name, one.verdict, decide(one.fake_probability, lax))
-        for name, one in shares.items()
-        if decide(one.fake_probability, lax) != one.verdict and not one.faces[0].quality.cautions
-    ]
-    name, before, after = moving[0]
-    upload(page, name)
+    for number, source in enumerate(sorted(SAMPLES.glob("fake-sd3*.jpg")) * 3):
+        side = (512, 384, 256)[number % 3]
+        picture = Image.open(source)
+        picture.thumbnail((side, side))
+        path = tmp_path / f"{number}.jpg"
+        picture.save(path, quality=60)
+        found = Checker(detector).check(str(path))
+        before, after = found.verdict, decide(found.fake_probability, lax)
+        if before != after:
+            break
+    upload(page, str(path))
     expect(verdict(page, VERDICTS[before])).to_have_count(1)
     unfold(page, "How careful should it be?")
     slider = page.get_by_role("slider", name=re.compile("False alarms"))
