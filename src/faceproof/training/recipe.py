@@ -323,6 +323,8 @@ class Recipe(Record):
         steps = [stage.from_step for stage in self.stages]
         if steps != sorted(set(steps)):
             raise ValueError(f"stages begin at steps {steps}: each must begin after the one before")
+        if self.schedule.steps == 0 and self.network.starting_weights is None:
+            raise ValueError("schedule.steps = 0 trains nothing: name network.starting_weights")
         if self.export.replaces and not self.calibration.families:
             raise ValueError("export.replaces compares families: add calibration.families")
         if (self.stages or self.forgeries) and self.resolution is None:

@@ -91,6 +91,7 @@ def test_a_misspelt_key_is_named_with_the_nearest(least, override, message):
     ("override", "message"),
     [
         ("schedule.steps=many", "schedule.steps: Input should be a valid integer"),
+        ("schedule.steps=0", "schedule.steps = 0 trains nothing: name network.starting_weights"),
         ("schedule.steps=-1", "schedule.steps: Input should be greater than or equal to 0"),
         ("schedule.steps=1.5", "schedule.steps: Input should be a valid integer"),
         ("schedule.steps=", "schedule.steps: "),
