@@ -1,10 +1,11 @@
 """Print the targets of the default detector, and what it reaches on its test split.
 
-    uv run --extra train python benchmarks/default_targets.py RUN
+    uv run --extra train python benchmarks/default_targets.py RUN [--left-out FOLDER]
 
 RUN is the run folder of ``faceproof train examples/default.toml``, or the output folder of
 ``faceproof evaluate`` on its data. Each row has the value with its 95 % interval over groups, n,
-and whether the target is met. The left-out generators need models of their own and are not here.
+and whether the target is met. FOLDER is the output of ``faceproof train leave-one-out``: generators
+that models of the same recipe, not the shipped weights, have never seen.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="run folder, or output of faceproof evaluate")
     parser.add_argument("--detector", help="name or folder of the bundle; default: RUN/bundle")
+    parser.add_argument("--left-out", type=Path, help="output of faceproof train leave-one-out")
     options = parser.parse_args()
     found = [options.folder / name for name in ("predictions-test.parquet", "predictions.parquet")]
     table = next((path for path in found if path.is_file()), None)
@@ -81,7 +83,8 @@ def main() -> None:
     sys.stdout.write(f"{spec.name} {spec.version} at {point.name}\n\n")
     sys.stdout.write("| measure | value [95 %] | n | target | met |\n|---|---|--:|---|---|\n")
     paths = np.asarray(rows.filter(_is_judged(rows))["path"].to_pylist())
-    for line in (*lines(every, at, families), *flips(every, paths, at)):
+    unseen = left_out_lines(options.left_out) if options.left_out else ()
+    for line in (*lines(every, at, families), *flips(every, paths, at), *unseen):
         sys.stdout.write(f"{line}\n")
 
 
@@ -115,10 +118,7 @@ def lines(every: Faces, at: Thresholds, families: Mapping[str, Sequence[str]]) -
         line = _rate(title, fakes.where(is_one), caught[is_one], limit)
         means.append(line)
         yield line
-    mean = float(np.mean([line.value for line in means]))
-    error = 1.96 / len(means) * float(np.sqrt(sum(_variance(line) for line in means)))
-    interval = Interval(max(0.0, mean - error), min(1.0, mean + error))
-    yield Line("mean over generators: fakes called fake", mean, interval, len(fakes), 0.9)
+    yield _mean("mean over generators: fakes called fake", means, 0.9)
     made = every.where((every.conditions == "clean") & _made(every))
     for generator in sorted(set(made.generators)):
         part = made.where(made.generators == generator)
@@ -156,6 +156,36 @@ def flips(every: Faces, paths: npt.NDArray[np.str_], at: Thresholds) -> Iterator
         yield _rate(f"{condition}: real becomes fake", part, accused, 0.001, at_most=True)
 
 
+def left_out_lines(folder: Path) -> Iterator[Line]:
+    """Yield what models without a generator make of its test fakes, each and on the mean."""
+    runs = sorted(path.parent for path in folder.glob("generator-*/predictions-test.parquet"))
+    for metric, words, limit in (
+        ("roc_auc", "ROC-AUC", 0.85),
+        ("tpr_at_fpr_1", "TPR at 1 % FPR", 0.25),
+    ):
+        each = []
+        for run in runs:
+            faces = predictions.judged_faces(
+                predictions.read_table(run / "predictions-test.parquet")
+            )
+            name = run.name.removeprefix("generator-")
+            clean = faces.where(faces.conditions == "clean")
+            each.append(_metric(f"{name} left out: {words}", clean, metric, limit))
+        yield from (
+            *each,
+            _mean(f"mean over left-out generators: {words}", each, limit, share_faces=True),
+        )
+
+
+def _mean(name: str, lines: Sequence[Line], limit: float, *, share_faces: bool = False) -> Line:
+    """Return the mean of lines and its interval, the widest possible if they share faces."""
+    value = float(np.mean([line.value for line in lines]))
+    halves = [(line.interval.high - line.interval.low) / 2 for line in lines]
+    error = float(np.mean(halves) if share_faces else np.linalg.norm(halves) / len(lines))
+    interval = Interval(max(0.0, value - error), min(1.0, value + error))
+    return Line(name, value, interval, sum(line.n for line in lines), limit)
+
+
 def _metric(
     name: str,
     part: Faces,
@@ -175,10 +205,6 @@ def _rate(
 ) -> Line:
     interval = rate_interval(hits, part.groups)
     return Line(name, float(np.mean(hits)), interval, len(part), limit, at_most)
-
-
-def _variance(line: Line) -> float:
-    return line.value * (1 - line.value) / line.n
 
 
 def _made(faces: Faces) -> npt.NDArray[np.bool_]:
