@@ -7,8 +7,8 @@ Every row is trained without the generators of `LEFT_OUT`, all at once, and is j
 of their fakes against the real faces of validation. Nothing is read from test. "base" starts from
 ImageNet weights and has no made fakes; the rows that start from it change one thing each, and have
 as many steps as take the same time. "resnet18" starts from ImageNet too, with the time of "base"
-and of one more row. Steps were set once, for the processor time of one core with AVX2; the table
-has the minutes that each took.
+and of one more row; its seams begin where "base" ends. Steps were set once, for the processor time
+of one core with AVX2; the table has the minutes that each took.
 
 A finished or interrupted row resumes; ``--table`` trains nothing. Once "base" is there, rows are
 independent: several processes can train different ones (``--only``) at the same time.
@@ -86,7 +86,7 @@ class Variant:
     """How a row is trained: ``weights`` are those of `BASE`, or a file in the folder ``--weights``.
 
     ``round_trips`` is their share of the fakes, ``seams`` that of self-blend and of paste in all
-    draws: together, made fakes are ``round_trips / 2 + 2 * seams`` of all draws.
+    draws from the step ``seams_from`` on: together ``round_trips / 2 + 2 * seams`` of all draws.
     """
 
     steps: int
@@ -95,6 +95,7 @@ class Variant:
     round_trips: float = 0.08
     seams: float = 0.03
     changes: tuple[str, ...] = _FROM_BASE
+    seams_from: int = 0
     seed: int = SEED
 
     def overrides(self, weights: Path) -> Iterator[str]:
@@ -104,7 +105,8 @@ class Variant:
         yield f"network.started_from={self.origin[0]}"
         yield f"network.started_from_licence={self.origin[1]}"
         shares = f"{{self_blend={self.seams},paste={self.seams}}}"
-        yield f"stages=[{{from_step=0,forgeries={shares}}}]" if self.seams else "stages=[]"
+        stage = f"{{from_step={self.seams_from},forgeries={shares}}}"
+        yield f"stages=[{stage}]" if self.seams else "stages=[]"
         if self.round_trips:
             yield f"data.shares.{ROUND_TRIP}={self.round_trips}"
 
@@ -116,7 +118,9 @@ ROWS = {
     "160 px, made 20 %": Variant(105, round_trips=0.16, seams=0.06),
     "160 px, made 16 %, most of them round trips": Variant(105, round_trips=0.2),
     "224 px, made 10 %": Variant(41, changes=(*_FROM_BASE, _SIDE_224)),
-    "resnet18": Variant(690, "resnet18_broccoli.safetensors", _BROCCOLI, changes=_RESNET18),
+    "resnet18": Variant(
+        640, "resnet18_broccoli.safetensors", _BROCCOLI, changes=_RESNET18, seams_from=490
+    ),
 }
 #: Rows that are trained with a second seed, and pairs whose logits are averaged.
 AGAIN = ("160 px, made 10 %", "160 px, made 20 %")

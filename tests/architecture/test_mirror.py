@@ -12,6 +12,7 @@ TESTS = [path.relative_to(UNIT).as_posix() for path in sorted(UNIT.rglob("test_*
 #: What is tested here and is no module: pages of docs/, the samples, the package, a benchmark.
 OTHERS = {
     "benchmarks/test_calibration.py",
+    "benchmarks/test_default_comparisons.py",
     "benchmarks/test_peers.py",
     "frontends/api/security/test_docs.py",
     "provenance/test_docs.py",
