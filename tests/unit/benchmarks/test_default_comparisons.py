@@ -106,6 +106,25 @@ def test_a_row_of_the_table(comparisons):
     assert cells[6:] == ["0.500", "33%", "0.750"]
 
 
+def test_fakes_of_a_source_with_real_faces_are_measured_against_these(comparisons):
+    names = np.array(["none", "none", "dfdc-swap", "stylegan2"])
+    count = len(names)
+    faces = Faces(
+        fake=names != "none",
+        logits=np.array([1.0, -2.0, 0.0, 0.5]),
+        probabilities=np.full(count, 0.5),
+        sources=np.array(["utkface", "dfdc", "dfdc", "stylegan2_hmdghoul"]),
+        generators=names,
+        groups=np.arange(count).astype(str),
+        conditions=np.full(count, "clean"),
+        splits=np.full(count, "validation"),
+        statuses=np.full(count, "ok"),
+        withheld=np.zeros(count, np.bool_),
+    )
+    assert comparisons.auc(faces, "dfdc-swap") == 1.0
+    assert comparisons.auc(faces, "stylegan2") == 0.5
+
+
 def test_a_row_has_a_folder_of_its_own(comparisons, tmp_path):
     folders = {comparisons.folder_of(tmp_path, name) for name in comparisons.ROWS}
     assert len(folders) == len(comparisons.ROWS)
