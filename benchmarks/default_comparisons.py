@@ -127,8 +127,13 @@ ROWS = {
     ),
 }
 #: Rows that are trained with a second seed, and pairs whose logits are averaged.
-AGAIN = ("160 px, made 10 %", "160 px, made 20 %")
-PAIRS = (("160 px, made 10 %", "resnet18"), ("160 px, made 10 %", "224 px, made 10 %"))
+AGAIN = ("160 px, made 0 %", "160 px, made 20 %")
+PAIRS = (
+    ("160 px, made 10 %", "resnet18"),
+    ("160 px, made 10 %", "224 px, made 10 %"),
+    ("160 px, made 0 %", "resnet18"),
+    ("160 px, made 0 %", "160 px, made 0 %, seed 2"),
+)
 ROWS |= {f"{name}, seed 2": replace(ROWS[name], seed=SEED + 1) for name in AGAIN}
 
 COLUMNS = (
