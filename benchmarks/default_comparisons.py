@@ -13,6 +13,9 @@ thing each, and have as many steps as take the same time. "resnet18" starts from
 the time of "base" and of one more row; its seams begin where "base" ends. Steps were set once, for
 the processor time of one core with AVX2; the table has the minutes that each took.
 
+``--weights`` holds the ImageNet weights as safetensors with torchvision's names, from the packages
+that `_SLIDL` and `_BROCCOLI` name, and the autoencoder of docs/explanation/made-fakes.md.
+
 A finished or interrupted row resumes; ``--table`` trains nothing. Once "base" is there, rows are
 independent: several processes can train different ones (``--only``) at the same time.
 """
@@ -120,7 +123,6 @@ ROWS = {
     "160 px, made 10 %": Variant(68),
     "160 px, made 0 %": Variant(68, round_trips=0.0, seams=0.0),
     "160 px, made 20 %": Variant(68, round_trips=0.16, seams=0.06),
-    "160 px, made 16 %, most of them round trips": Variant(68, round_trips=0.2),
     "224 px, made 10 %": Variant(26, changes=(*_FROM_BASE, _SIDE_224)),
     "resnet18": Variant(
         640, "resnet18_broccoli.safetensors", _BROCCOLI, changes=_RESNET18, seams_from=490
