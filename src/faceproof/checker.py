@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -45,16 +45,10 @@ from faceproof.results import (
     face_verdict,
     picture_verdict,
 )
-from faceproof.sources import (
-    to_printable,
-)
+from faceproof.sources import to_printable
 from faceproof.tables import choose
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["FACES", "Checker", "PreparedPicture", "Source", "check", "make_checker", "source_name"]
-
 
 #: Provenance of a source without a file: an array, or a source that could not be opened.
 _UNREAD = Provenance()
@@ -210,7 +204,9 @@ def _round_numbers(numbers: npt.ArrayLike, *, digits: int = 2) -> Any:
 
 
 _MOST_WORKERS = 8
-BATCH = 1  # on a CPU a larger batch costs the same per face and only delays the first result
+#: Faces of a run of the networks. On a CPU two at a time cost less than one, and more save nothing
+#: (docs/decisions/0014-inference-backends.md).
+BATCH = 2
 
 
 class Checker:
@@ -310,7 +306,7 @@ class Checker:
         """Return an iterator of the verdicts, in order, each as `check` would give it.
 
         ``workers`` threads (None: one per usable core; 0: none) open pictures and find faces
-        while as many run the networks on ``batch_size`` faces or more (None: 1, which suits a
+        while as many run the networks on ``batch_size`` faces or more (None: 2, which suits a
         CPU; 64 suits a GPU). Sources are read lazily: at most two batches, two pictures per worker
         and two batches per worker are in memory.
 

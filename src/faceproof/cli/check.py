@@ -110,7 +110,7 @@ def check(
         bool, typer.Option("--null", "-0", help="Names on standard input are separated by NUL.")
     ] = False,
     quiet: Annotated[bool, QUIET_SUMMARY] = False,
-    batch_size: Annotated[int | None, batch_size_option("1, which suits a CPU")] = None,
+    batch_size: Annotated[int | None, batch_size_option("2, which suits a CPU")] = None,
 ) -> None:
     """Give a verdict on every face in every source.
 
