@@ -3,9 +3,9 @@
 Measures in one run, in turns, so that a busy machine slows all of them alike:
 
 * bare: the forward pass on tensors that are ready, with onnxruntime, its threads spinning or not,
-  and with OpenVINO where it is installed, each at the fastest of several batch sizes; with
-  ``--int8`` also OpenVINO after NNCF's quantisation, which is not shipped
-  (docs/decisions/0014-inference-backends.md);
+  and with OpenVINO where it is installed (also with bfloat16 where the CPU has it), each at the
+  fastest of several batch sizes; with ``--int8`` also OpenVINO after NNCF's quantisation, which is
+  not shipped (docs/decisions/0014-inference-backends.md);
 * 256 px, 1024 px: `Checker.check_many` over as many JPEG files: reading, decoding, finding
   faces, cropping, preprocessing, forward pass, verdict;
 * cold start: the CPU seconds of `faceproof check one.jpg` in a fresh process;
@@ -13,6 +13,7 @@ Measures in one run, in turns, so that a busy machine slows all of them alike:
 
     uv run python benchmarks/check_speed.py [--detector NAME|FOLDER] [--count 200] [--json FILE]
     uv run python benchmarks/check_speed.py --threads 1 --count 12 --int8    # on a busy machine
+    uv run python benchmarks/check_speed.py --scorer openvino-bf16 --batch-size 8
 
 The pictures are crops of scikit-image's astronaut, each shifted, lit and compressed a little
 differently. "CPU ratio" compares CPU seconds instead of the clock's: on a busy machine it
@@ -44,7 +45,7 @@ from PIL import Image
 from skimage import data
 
 from faceproof import Checker, Detector, checker
-from faceproof.detector import SCORERS, RunOptions
+from faceproof.detector import SCORERS, RunOptions, Scorer
 from faceproof.detector.scorers import member_onnx, usable_cores
 from faceproof.imaging import decode, faces
 from faceproof.imaging.decode import load
@@ -97,7 +98,7 @@ class Timing:
 def main() -> None:
     """Measure and print."""
     wish = arguments()
-    detector = Detector.load(wish.detector)
+    detector = Detector.load(wish.detector, scorer=wish.scorer)
     with tempfile.TemporaryDirectory() as folder:
         files = {side: list(made(Path(folder), side, wish.count)) for side in SIDES}
         timings = measured(detector, files, wish)
@@ -108,6 +109,7 @@ def main() -> None:
         cold = cold_start_seconds(files[SIDES[0]][0], wish.detector)
     report = {
         "detector": f"{detector.spec.name} {detector.spec.version}",
+        "scorer": detector.scorer,
         "threads": wish.threads,
         "timings": [asdict(timing) for timing in timings],
         "cold_start_cpu_s": cold,
@@ -123,6 +125,8 @@ def arguments() -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--detector", default="default", help="name or folder")
+    parser.add_argument("--scorer", default="auto", help="what runs the networks of whole checks")
+    parser.add_argument("--batch-size", type=int, help="faces at a time; default: check's own")
     parser.add_argument("--count", type=int, default=200, help="pictures of each size")
     parser.add_argument("--threads", type=int, default=usable_cores(), help="default: all cores")
     parser.add_argument("--rounds", type=int, default=3, help="turns; the median of each counts")
@@ -153,17 +157,19 @@ def measured(
 ) -> tuple[Timing, ...]:
     """Return the median timing of each kind: bare with each backend, then each side of ``files``.
 
-    The first is the backend of the detector.
+    The first is bare, with the scorer of the detector.
     """
     inputs = ready_inputs(detector, files[SIDES[0]])
     kinds: dict[str, Callable[[], object]] = {}
     bare = bare_forwards(detector, inputs, threads=wish.threads, int8=wish.int8)
-    for forwards in bare.values():
-        name, way = fastest_bare(forwards, inputs[: BATCH_SIZES[-1]], by_cpu=wish.threads == 1)
+    for backend in sorted(bare, key=lambda name: name != detector.scorer):
+        name, way = fastest_bare(bare[backend], inputs[: BATCH_SIZES[-1]], by_cpu=wish.threads == 1)
         kinds[name] = partial(way, inputs)
     workers = 0 if wish.threads == 1 else wish.threads
     kinds |= {
-        f"{side} px": partial(check_all, Checker(detector), paths, workers=workers)
+        f"{side} px": partial(
+            check_all, Checker(detector), paths, workers=workers, batch=wish.batch_size
+        )
         for side, paths in files.items()
     }
     turns = [
@@ -189,20 +195,24 @@ def bare_forwards(
             for word, spinning in waits.items()
         }
     }
-    if SCORERS["openvino"].can_use("cpu"):
-        networks = [
-            SCORERS["openvino"].open(detector.bundle, member, RunOptions(threads=threads))
-            for member in detector.spec.members
-        ]
-        backends["openvino"] = {
-            "openvino fp32": lambda given: [network(given) for network in networks]
-        }
+    for name, word in {"openvino": "openvino fp32", "openvino-bf16": "openvino bf16"}.items():
+        if SCORERS[name].can_use("cpu"):
+            networks = [
+                SCORERS[name].open(detector.bundle, member, RunOptions(threads=threads))
+                for member in detector.spec.members
+            ]
+            backends[name] = {word: partial(run_all, networks)}
     if int8:
         from backends import openvino_int8, subject_of
 
         quantised = openvino_int8(subject_of(detector, inputs, threads))
         backends["int8"] = {"openvino int8": quantised}
     return backends
+
+
+def run_all(networks: Sequence[Scorer], inputs: Inputs) -> list[object]:
+    """Run every network of a detector."""
+    return [network(inputs) for network in networks]
 
 
 def bare_forward(detector: Detector, *, threads: int, spinning: bool) -> Forward:
@@ -257,9 +267,11 @@ def in_batches(forward: Forward, inputs: Inputs, *, size: int) -> None:
         forward(inputs[start : start + size])
 
 
-def check_all(checker: Checker, paths: Sequence[Path], *, workers: int | None = None) -> None:
+def check_all(
+    checker: Checker, paths: Sequence[Path], *, workers: int | None, batch: int | None
+) -> None:
     """Check the files; each must show one face."""
-    results = list(checker.check_many(paths, workers=workers))
+    results = list(checker.check_many(paths, workers=workers, batch_size=batch))
     if any(len(result.faces) != 1 for result in results):
         raise SystemExit("a picture of the benchmark has not exactly one face")
 
@@ -349,7 +361,10 @@ def print_table(report: dict[str, object], timings: Sequence[Timing]) -> None:
     """Print the measurements as a Markdown table."""
     bare = timings[0]
     fastest = min((one for one in timings if "bare" in one.what), key=lambda one: one.cpu_ms)
-    print(f"{report['detector']}, {report['threads']} thread(s), {bare.count} pictures\n")
+    print(
+        f"{report['detector']} on {report['scorer']}, {report['threads']} thread(s), "
+        f"{bare.count} pictures\n"
+    )
     print("| | pictures/s | ratio to bare | CPU ms/picture | CPU ratio | to the fastest |")
     print("|---|---|---|---|---|---|")
     for one in timings:

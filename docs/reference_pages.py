@@ -255,7 +255,8 @@ def bounds(schema: Json) -> str:
 #: The variables of the page, which its Settings name.
 PAGE_VARIABLES = {
     "FACEPROOF_APP_DETECTOR": "Detector: a name, or a folder.",
-    "FACEPROOF_APP_SCORER": "Library that runs the networks: auto, onnxruntime, openvino or torch.",
+    "FACEPROOF_APP_SCORER": "What runs the networks: auto, onnxruntime, openvino, torch or "
+    "openvino-bf16.",
     "FACEPROOF_APP_DEVICE": "Device that the networks run on.",
     "FACEPROOF_APP_ADDRESSES": "`on` or `off`: whether URLs are fetched.",
     "FACEPROOF_APP_ALLOW_PRIVATE": "Networks that URLs may resolve to although they are not "

@@ -16,7 +16,7 @@ from faceproof.cli.options import (
 if TYPE_CHECKING:
     from faceproof.detector import Detector
 
-_SCORERS = "auto|onnxruntime|openvino|torch"
+_SCORERS = "auto|onnxruntime|openvino|torch|openvino-bf16"
 
 
 def scorer_option(*variables: str) -> typer.models.OptionInfo:

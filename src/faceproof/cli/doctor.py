@@ -81,9 +81,12 @@ def device_lines() -> Iterator[_ReportLine]:
     remedy = "" if names else this_installation().reinstall()
     yield _ReportLine(state, "onnxruntime runs on", ", ".join(names), remedy)
     if installed_version("openvino"):
-        from faceproof.detector.openvino_scorer import openvino_devices
+        from faceproof.detector.openvino_scorer import OpenVinoBf16Scorer, openvino_devices
 
-        yield _ReportLine("ok", "openvino runs on", ", ".join(openvino_devices()))
+        found = openvino_devices()
+        fast = ", ".join(device for device in found if OpenVinoBf16Scorer.can_use(device))
+        yield _ReportLine("ok", "openvino runs on", ", ".join(found))
+        yield _ReportLine("ok", "openvino-bf16 runs on", fast or "no device here")
     if installed_version("torch"):
         yield _ReportLine("ok", "torch runs on", _torch_devices())
 

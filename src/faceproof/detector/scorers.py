@@ -11,7 +11,11 @@ import numpy as np
 
 from faceproof.detector.bundle import Bundle, put_weights
 from faceproof.detector.onnx_file import refuse_unsafe
-from faceproof.detector.openvino_scorer import OPENVINO_DEVICE, OpenVinoScorer
+from faceproof.detector.openvino_scorer import (
+    OPENVINO_DEVICE,
+    OpenVinoBf16Scorer,
+    OpenVinoScorer,
+)
 from faceproof.detector.scorer import (
     Inputs,
     Logits,
@@ -45,6 +49,7 @@ __all__ = [
     "Logits",
     "Maps",
     "OnnxScorer",
+    "OpenVinoBf16Scorer",
     "OpenVinoScorer",
     "RunOptions",
     "Scorer",
@@ -203,11 +208,12 @@ def member_network(bundle: Bundle, member: Member) -> nn.Module:
 
 
 #: In the order in which `select_scorer` asks them: with float32 on a CPU the first is the fastest
-#: (docs/decisions/0014-inference-backends.md).
+#: (docs/decisions/0014-inference-backends.md). The last has no device that no other one has.
 SCORERS: Mapping[str, type[OnnxScorer] | type[OpenVinoScorer] | type[TorchScorer]] = {
     "onnxruntime": OnnxScorer,
     "openvino": OpenVinoScorer,
     "torch": TorchScorer,
+    "openvino-bf16": OpenVinoBf16Scorer,
 }
 
 

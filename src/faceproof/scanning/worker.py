@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 #: Reads from a store at a time in one worker: they wait for the network, not for the processor.
 _READS = 4
+_BF16_BATCH = 8
 #: Seconds that the check of one picture may take; 100 megapixels with 100 faces need a tenth.
 TIMEOUT = 300.0
 
@@ -91,11 +92,21 @@ def check_items(
     """Return the results of some items as rows in their order; ``begin`` is called before each."""
     reads = _READS if any(is_stored(item.path) for item in items) else 0
     open_source = partial(_open_source, limit=checker.limits.max_bytes + 1)
-    # A CPU checks picture by picture; another device has the faces of the chunk in one batch.
-    batch = 1 if checker.detector.device == "cpu" else len(items)
+    batch = _batch_size(checker.detector, len(items))
     with closing(map_in_order(open_source, items, workers=reads, ahead=2 * _READS)) as sources:
         announced = _announce(sources, begin)
         return make_table(items, list(checker.check_many(announced, batch_size=batch, workers=0)))
+
+
+def _batch_size(detector: Detector, chunk: int) -> int:
+    """Return how many faces are judged at a time.
+
+    float32 on a CPU gains little from more than one, bfloat16 much
+    (docs/decisions/0014-inference-backends.md); on another device the whole chunk is one batch.
+    """
+    if detector.device != "cpu":
+        return chunk
+    return _BF16_BATCH if detector.scorer == "openvino-bf16" else 1
 
 
 def _announce(sources: Iterable[Source], begin: Callable[[], object]) -> Iterator[Source]:

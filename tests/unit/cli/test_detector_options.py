@@ -47,10 +47,12 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
     return run
 
 
-@pytest.mark.parametrize("scorer", ["auto", "onnxruntime", "openvino"])
+@pytest.mark.parametrize("scorer", ["auto", "onnxruntime", "openvino", "openvino-bf16"])
 def test_the_result_names_what_ran(run: Run, tiny_bundle: Path, scorer: str) -> None:
     if scorer == "openvino" and find_spec("openvino") is None:
         pytest.skip("needs the extra openvino")
+    if scorer == "openvino-bf16" and not SCORERS[scorer].can_use("cpu"):
+        pytest.skip("needs the extra openvino and bf16 instructions")
     answer = run("check", "p.png", "-d", str(tiny_bundle), "--scorer", scorer, "-f", "json")
     (result,) = json.loads(answer[1])
     assert answer[0] == 0
@@ -76,11 +78,12 @@ def test_what_cannot_run_is_wrong_usage(
     assert message in " ".join(error.split())
 
 
+@pytest.mark.parametrize("scorer", ["openvino", "openvino-bf16"])
 def test_a_missing_library_names_its_extra(
-    run: Run, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, scorer: str
 ) -> None:
     monkeypatch.setattr("faceproof.tables.find_spec", lambda _: None)
-    code, _, error = run("check", "p.png", "-d", str(tiny_bundle), "--scorer", "openvino")
+    code, _, error = run("check", "p.png", "-d", str(tiny_bundle), "--scorer", scorer)
     assert code == 2
     assert "openvino is not installed" in error
 
@@ -124,3 +127,5 @@ def test_the_doctor_names_the_devices_of_openvino(
         pytest.skip("needs the extra openvino")
     lines = {line.what: line.found for line in doctor.device_lines()}
     assert "cpu" in lines["openvino runs on"].split(", ")
+    has_bf16 = SCORERS["openvino-bf16"].can_use("cpu")
+    assert has_bf16 == ("cpu" in lines["openvino-bf16 runs on"].split(", "))

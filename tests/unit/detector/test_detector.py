@@ -11,9 +11,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceproof.detector import Detector, DetectorSpec, decide, detectors, sigmoid, write_bundle
+from faceproof.detector import (
+    SCORERS,
+    Detector,
+    DetectorSpec,
+    decide,
+    detectors,
+    sigmoid,
+    write_bundle,
+)
 from faceproof.detector import detector as detector_module
 from faceproof.detector.detector import renormalise
+from faceproof.detector.scorers import select_scorer
 from faceproof.errors import BundleError, BundleNotFoundError, UnknownChoiceError, UsageError
 from faceproof.imaging.preprocessing import InputSpec, network_input, prepare
 
@@ -142,10 +151,20 @@ def test_threads_share_a_detector(tiny_bundle: Path) -> None:
 
 
 def test_unknown_scorers_and_devices_are_named(tiny_bundle: Path) -> None:
-    with pytest.raises(UnknownChoiceError, match="auto, onnxruntime, openvino, torch"):
+    with pytest.raises(
+        UnknownChoiceError, match="auto, onnxruntime, openvino, openvino-bf16, torch"
+    ):
         Detector.load(tiny_bundle, scorer="tensorflow")
     with pytest.raises(UnknownChoiceError, match="cpu"):
         Detector.load(tiny_bundle, device="abacus")
+
+
+def test_auto_never_computes_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SCORERS["openvino-bf16"], "can_use", lambda device: True)
+    assert select_scorer("auto", "cpu") == "onnxruntime"
+    monkeypatch.setattr(SCORERS["onnxruntime"], "can_use", lambda device: False)
+    monkeypatch.setattr(SCORERS["openvino"], "can_use", lambda device: True)
+    assert select_scorer("auto", "cpu") == "openvino"
 
 
 def test_a_device_that_this_onnxruntime_lacks_is_refused(tiny_bundle: Path) -> None:

@@ -1,16 +1,18 @@
-"""OpenVINO: no telemetry, only verified bytes, float32, and as many streams as cores."""
+"""OpenVINO: no telemetry, only verified bytes, the wished precision, as many streams as cores."""
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from faceproof.detector import RunOptions
+from faceproof.detector import RunOptions, openvino_scorer
 from faceproof.detector.openvino_scorer import (
+    OpenVinoBf16Scorer,
     OpenVinoScorer,
     _openvino_properties,
     import_openvino,
@@ -49,12 +51,49 @@ def test_it_runs_float32() -> None:
     assert model.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "f32"
 
 
+def cpu_with(monkeypatch: pytest.MonkeyPatch, *capabilities: str) -> None:
+    """Let OpenVINO say what the CPU can compute with."""
+    core = SimpleNamespace(
+        available_devices=["CPU"], get_property=lambda device, name: list(capabilities)
+    )
+    monkeypatch.setattr(
+        openvino_scorer, "import_openvino", lambda: SimpleNamespace(Core=lambda: core)
+    )
+
+
+def test_bfloat16_is_refused_where_the_cpu_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu_with(monkeypatch, "FP32", "INT8")
+    assert OpenVinoScorer.can_use("cpu")
+    assert not OpenVinoBf16Scorer.can_use("cpu")
+    with pytest.raises(UsageError, match="no instructions for bfloat16: choose --scorer openvino"):
+        OpenVinoBf16Scorer(FILE.read_bytes(), name="x.onnx", options=RunOptions())
+
+
+def test_bfloat16_is_used_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu_with(monkeypatch, "FP32", "BF16", "INT8")
+    assert OpenVinoBf16Scorer.can_use("cpu")
+    found = _openvino_properties(RunOptions(), OpenVinoBf16Scorer.precision)
+    assert found["INFERENCE_PRECISION_HINT"] == "bf16"
+
+
+def test_bfloat16_names_the_devices_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu_with(monkeypatch, "BF16")
+    with pytest.raises(UsageError, match=r"'gpu\.7': it finds cpu"):
+        OpenVinoBf16Scorer(FILE.read_bytes(), name="x.onnx", options=RunOptions(device="gpu.7"))
+
+
+@pytest.mark.skipif(not OpenVinoBf16Scorer.can_use("cpu"), reason="needs bf16 instructions")
+def test_it_runs_bfloat16() -> None:
+    model = OpenVinoBf16Scorer(FILE.read_bytes(), name="x.onnx", options=RunOptions())._model
+    assert model.get_property("INFERENCE_PRECISION_HINT").get_type_name() == "bf16"
+
+
 @pytest.mark.parametrize(("threads", "streams"), [(1, 4), (2, 2), (4, 1), (8, 1)])
 def test_calls_run_side_by_side_without_more_threads_than_cores(
     threads: int, streams: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("faceproof.detector.openvino_scorer.usable_cores", lambda: 4)
-    found = _openvino_properties(RunOptions(threads=threads))
+    found = _openvino_properties(RunOptions(threads=threads), "f32")
     assert found["NUM_STREAMS"] == streams
     assert found["INFERENCE_NUM_THREADS"] == streams * threads
 

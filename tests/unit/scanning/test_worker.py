@@ -69,6 +69,26 @@ def test_each_picture_is_announced_before_it_is_opened(checker, tmp_path):
     assert len(begun) == 4  # and once after the last
 
 
+@pytest.mark.parametrize(
+    ("ran", "batch"),
+    [(("cpu", "onnxruntime"), 1), (("cpu", "openvino-bf16"), 8), (("cuda", "onnxruntime"), 3)],
+)
+def test_the_batch_suits_what_runs(checker, tmp_path, monkeypatch, ran, batch):
+    (chunk,) = Lister(tuple(map(str, write_pictures(tmp_path / "a", 3))))
+    asked = []
+    check_many = checker.check_many
+
+    def watched(sources, *, batch_size, workers):
+        asked.append(batch_size)
+        return check_many(sources, batch_size=batch_size, workers=workers)
+
+    monkeypatch.setattr(checker, "check_many", watched)
+    monkeypatch.setattr(checker.detector, "device", ran[0])
+    monkeypatch.setattr(checker.detector, "scorer", ran[1])
+    assert len(check_items(checker, chunk)) == 3
+    assert asked == [batch]
+
+
 def test_the_options_choose_scorer_and_device(tiny_bundle):
     by = {"name": "bright", "version": "1.0", "sha256": "0" * 64}
     options = CheckOptions(
