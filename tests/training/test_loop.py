@@ -317,7 +317,8 @@ def test_the_last_weights_can_be_kept_instead(tmp_path, mini, manifest):
         ("32-true", {"amx_bf16": True}, "32-true"),
         ("bf16-mixed", {}, "bf16-mixed"),
         ("auto", {"amx_bf16": True}, "bf16-mixed"),
-        ("auto", {"amx_bf16": False}, "32-true"),
+        ("auto", {"amx_bf16": False, "avx512_bf16": True}, "bf16-mixed"),
+        ("auto", {"amx_bf16": False, "avx512_bf16": False}, "32-true"),
         ("auto", None, "32-true"),
     ],
 )

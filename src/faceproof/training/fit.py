@@ -226,6 +226,7 @@ def choose_precision(device: DeviceRecipe) -> Precision:
         return device.precision
     if device.accelerator != "cpu" and torch.cuda.is_available():
         return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    # Older versions of torch cannot tell; a CPU with matrix tiles has it.
+    # Older versions of torch cannot tell.
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16-mixed" if capabilities.get("amx_bf16") else "32-true"
+    has_bf16 = capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")
+    return "bf16-mixed" if has_bf16 else "32-true"
