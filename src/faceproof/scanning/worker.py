@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 #: Reads from a store at a time in one worker: they wait for the network, not for the processor.
 _READS = 4
+#: Faces that a CPU judges at a time with bfloat16.
 _BF16_BATCH = 8
 #: Seconds that the check of one picture may take; 100 megapixels with 100 faces need a tenth.
 TIMEOUT = 300.0
