@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -70,3 +72,45 @@ def test_what_was_not_begun_is_left_when_the_caller_stops():
 def test_batches_are_closed_when_they_weigh_enough():
     assert list(batch_by_weight([5, 1, 1, 1, 9], int, weight=3)) == [[5], [1, 1, 1], [9]]
     assert list(batch_by_weight([], int, weight=3)) == []
+
+
+#: Ctrl-C at each call and each return of the caller's thread in turn; a run that does not end is
+#: ended with exit code 1.
+_INTERRUPT_EVERYWHERE = """
+import faulthandler, signal, sys
+from faceproof.pipeline import map_in_order
+
+def events_until(wanted):
+    count = 0
+    def count_event(frame, event, argument):
+        nonlocal count
+        count += 1
+        if count == wanted:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGINT)
+    sys.setprofile(count_event)
+    try:
+        for _ in map_in_order(abs, range(4), workers=2, ahead=2):
+            pass
+    finally:
+        sys.setprofile(None)
+    return count
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+faulthandler.dump_traceback_later(60, exit=True)
+interrupted = 0
+for wanted in range(1, events_until(0)):
+    try:
+        events_until(wanted)
+    except KeyboardInterrupt:
+        interrupted += 1
+print(interrupted)
+"""
+
+
+def test_a_signal_at_any_moment_ends_the_work():
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPT_EVERYWHERE], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 200

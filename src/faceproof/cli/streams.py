@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import stat
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -18,6 +16,7 @@ import typer
 
 from faceproof.errors import OutputError, UsageError
 from faceproof.outputs import is_stream, part_of, put_in_place, resolve_link
+from faceproof.pipeline import hold_signals
 from faceproof.sources import to_printable
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class ResultStream(io.TextIOBase):
             return
         try:
             if self._is_file:
-                with _hold_signals():
+                with hold_signals():
                     self._write_to_file(data, tail.encode())
             else:
                 _write_all(self._descriptor, data)
@@ -122,34 +121,6 @@ def _write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
-
-
-@contextmanager
-def _hold_signals() -> Iterator[None]:
-    """Deliver signals after a short write to a file, not within it.
-
-    Blocking them in the thread is not enough: another thread receives them, and the interpreter
-    then calls the handler in the main thread.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    received: list[int] = []
-    before: dict[int, Any] = {}
-    try:
-        for number in _HELD:
-            if signal.getsignal(number) not in {signal.SIG_IGN, None}:
-                before[number] = signal.getsignal(number)
-                signal.signal(number, lambda held, _: received.append(held))
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in received:
-            signal.raise_signal(number)
-
-
-_HELD = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def unwritable_error(name: str, error: OSError) -> OutputError:
