@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,17 +77,25 @@ def app(site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, "-m", "faceproof", "app", "--port", "0", "--no-browser"]
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, cwd=work, env=os.environ | given
-    )
+    log = tmp_path_factory.mktemp("log") / "stderr.txt"  # a pipe that nobody reads would fill up
+    with log.open("w", encoding="utf-8") as written:
+        process = subprocess.Popen(command, stderr=written, cwd=work, env=os.environ | given)
     try:
-        lines = iter(process.stderr.readline, "")
-        found = next(filter(None, (re.search(r"http://127\.0\.0\.1:\d+", one) for one in lines)))
-        yield App(found[0], folders)
+        yield App(wait_for_address(log, process), folders)
     finally:
         process.kill()
-        _, actual = process.communicate()
-    assert "Traceback" not in actual
+        process.wait()
+    assert "Traceback" not in log.read_text("utf-8")
+
+
+def wait_for_address(log: Path, process: subprocess.Popen[bytes]) -> str:
+    """Return the address that the page writes when it listens."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while time.monotonic() < end and process.poll() is None:
+        if found := re.search(r"http://127\.0\.0\.1:\d+(?=\s)", log.read_text("utf-8")):
+            return found[0]
+        time.sleep(0.05)
+    pytest.fail(f"the page did not start: {log.read_text('utf-8')}")
 
 
 @pytest.fixture(scope="session")
